@@ -1,0 +1,1 @@
+"""botctl guards and trades spot positions on Kraken, one short run at a time."""

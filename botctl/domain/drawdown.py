@@ -1,0 +1,50 @@
+"""What the account is worth, and how far that is below where it started."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from botctl.domain.markets import Balances, Market
+
+WORTHLESS = frozenset({"KFEE"})
+"""Kraken's fee credits: they pay fees, can't be sold or sent, and have no market, so they count as nothing."""
+
+
+def valuation_symbols(currencies: Iterable[str], quote: str, markets: Mapping[str, Market]) -> dict[str, str | None]:
+    """For each currency the symbol that values it in `quote`, direct or inverse; None where there is no market."""
+    chosen: dict[str, str | None] = {}
+    for currency in sorted(set(currencies) - {quote} - WORTHLESS):
+        candidates = (f"{currency}/{quote}", f"{quote}/{currency}")
+        chosen[currency] = next((symbol for symbol in candidates if symbol in markets), None)
+    return chosen
+
+
+def value_of(currency: str, amount: Decimal, quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """`amount` of `currency` in `quote` at last prices by symbol; None when it can't be valued."""
+    if currency == quote:
+        return amount
+    if amount == 0 or currency in WORTHLESS:
+        return Decimal(0)
+    if (price := prices.get(f"{currency}/{quote}")) is not None:
+        return amount * price
+    if (price := prices.get(f"{quote}/{currency}")) is not None:
+        return amount / price
+    return None
+
+
+def calculate_equity(
+    balances: Balances, quote: str, prices: Mapping[str, Decimal]
+) -> tuple[Decimal | None, tuple[str, ...]]:
+    """Every balance valued in `quote`, and the currencies that could not be. With any of those equity is None."""
+    total, unvalued = Decimal(0), []
+    for currency in sorted(balances.currencies()):
+        value = value_of(currency, balances.total(currency), quote, prices)
+        if value is None:
+            unvalued.append(currency)
+        else:
+            total += value
+    return (None if unvalued else total), tuple(unvalued)
+
+
+def calculate_drawdown(equity: Decimal, initial_balance: Decimal) -> Decimal:
+    """1 - equity / initial balance, as a fraction: 0.20 is twenty percent down; negative when it grew."""
+    return 1 - equity / initial_balance

@@ -1,0 +1,81 @@
+"""One family of errors, named for the reader's next move and not for the library that failed.
+
+Each carries the exit code that scripts rely on, a category for `--json`, and, where there is one, the fix as a hint.
+Anything outside this family is a bug.
+"""
+
+
+class BotError(Exception):
+    """Something failed after what could be done was done."""
+
+    exit_code = 1
+    category = "failed"
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+
+class BadValue(BotError):
+    """A value on the command line that can't be meant: another value mends it."""
+
+    exit_code = 2
+    category = "usage"
+
+
+class Refused(BotError):
+    """Our own safety rule said no. Nothing was sent."""
+
+    exit_code = 3
+    category = "refused"
+
+
+class ExchangeRefused(BotError):
+    """A definite no from the exchange: nothing was placed, and asking again won't help."""
+
+    exit_code = 4
+    category = "exchange_refused"
+
+
+class ExchangeBusy(ExchangeRefused):
+    """A definite no for a passing reason (rate limit, nonce, deadline): nothing was placed, later it may be."""
+
+    exit_code = 69
+    category = "exchange_busy"
+    retryable = True
+
+
+class ExchangeUnreachable(BotError):
+    """No usable answer, or none after retries. The next run tries again."""
+
+    exit_code = 69
+    category = "unreachable"
+    retryable = True
+
+
+class OutcomeUnknown(BotError):
+    """Money may have moved: the order is looked up, never sent again."""
+
+    exit_code = 69
+    category = "outcome_unknown"
+    retryable = True
+
+
+class Busy(BotError):
+    """Another run holds the lock, or the database."""
+
+    exit_code = 75
+    category = "busy"
+    retryable = True
+
+
+class ConfigError(BotError):
+    """Settings, files or the database are not as they must be."""
+
+    exit_code = 78
+    category = "config"

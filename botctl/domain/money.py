@@ -1,0 +1,51 @@
+"""Money that is owed: decimals from text, to text, rounded only where somebody says so."""
+
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
+
+MOST = Decimal("1e12")
+"""No amount, cost or price that botctl handles reaches this: a larger figure is a mistake, not money."""
+
+
+def to_decimal(value: object) -> Decimal:
+    """`value` (text, int or Decimal) as a finite Decimal.
+
+    Raises ValueError for anything else: `nan` and `inf` parse as decimals, and floats have already lost digits.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError(f"{value!r} is not a decimal number")
+    try:
+        number = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not a decimal number") from None
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def to_amount(value: object) -> Decimal:
+    """`value` as a positive Decimal below `MOST`. Raises ValueError with a sentence that fits behind the value."""
+    number = to_decimal(value)
+    if number <= 0:
+        raise ValueError(f"{value} must be more than zero")
+    if number >= MOST:
+        raise ValueError(f"{value} is more than botctl handles (below {MOST:f})")
+    return number
+
+
+def floor_to(amount: Decimal, decimals: int) -> Decimal:
+    """`amount` cut (never rounded up) to `decimals` places: what an exchange accepts as a volume."""
+    if amount.is_zero():
+        return Decimal(0)
+    # quantize() refuses more digits than the context holds; a value that small in its last place is cut by hand.
+    return (amount.scaleb(decimals)).to_integral_value(rounding=ROUND_DOWN).scaleb(-decimals)
+
+
+def plain(number: Decimal) -> str:
+    """`number` as text without an exponent and without trailing zeros: 0.0001, not 1E-4 nor 0.00010000."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def price_of(cost: Decimal, amount: Decimal) -> Decimal:
+    """The average price: cost by amount, in quote per asset, to 28 significant digits."""
+    return cost / amount

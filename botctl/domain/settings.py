@@ -1,0 +1,295 @@
+"""Every setting: its name, default, meaning and form, read once into one frozen object."""
+
+import base64
+import binascii
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from botctl.domain.candles import TIMEFRAMES, parse_symbol
+from botctl.domain.errors import ConfigError
+from botctl.domain.money import to_amount, to_decimal
+
+
+class Mode(StrEnum):
+    DEMO = "demo"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, repr=False)
+class Secret:
+    """A text that never prints itself."""
+
+    value: str
+
+    def reveal(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text.lower())
+    except ValueError:
+        raise ValueError("must be demo, paper or live") from None
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return to_amount(text)
+    except ValueError:
+        raise ValueError("must be a number above zero") from None
+
+
+def _number(low: str, high: str, *, low_too: bool = True) -> Callable[[str], Decimal]:
+    """A parser for decimals from `low` to below `high`."""
+    least, most = Decimal(low), Decimal(high)
+
+    def parse(text: str) -> Decimal:
+        try:
+            number = to_decimal(text)
+        except ValueError:
+            raise ValueError("must be a number") from None
+        if number >= most or number < least or (number == least and not low_too):
+            raise ValueError(f"must be {'at least' if low_too else 'above'} {low} and below {high}")
+        return number
+
+    return parse
+
+
+def _ratio(low: str, high: str) -> Callable[[str], float]:
+    parse = _number(low, high, low_too=False)
+    return lambda text: float(parse(text))
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    try:
+        symbols = [parse_symbol(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"must list symbols such as BTC/USD,ETH/USD; {error}") from None
+    return tuple(dict.fromkeys(symbols))
+
+
+def _currency(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{2,12}", text):
+        raise ValueError("must be a currency such as USD")
+    return text.upper()
+
+
+def _timeframe(text: str) -> str:
+    if text not in TIMEFRAMES:
+        raise ValueError(f"must be one of {', '.join(TIMEFRAMES)}")
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
+        raise ValueError("must list agents such as technical,sentiment")
+    return names
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http or https address")
+    return text
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name means this very machine."""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host or ""))
+
+
+def _api_url(text: str) -> str:
+    parts = urlsplit(_url(text))
+    if parts.scheme != "https" and not is_loopback(parts.hostname):
+        raise ValueError("must use https, or http on this machine only")
+    return text.rstrip("/").removesuffix("/0")
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
+        raise ValueError("must be sqlite:///path (under the home) or sqlite:////absolute/path")
+    return text
+
+
+def _private_key(text: str) -> Secret:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not a Kraken private key: those are base64 text, copied whole") from None
+    return Secret(text)
+
+
+def _level(text: str) -> str:
+    level = text.upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return level
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One name a user may set. A setting without a default is not set when it is empty."""
+
+    name: str
+    default: str | None
+    parse: Callable[[str], Any]
+    meaning: str
+    secret: bool = False
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic tape), paper (live prices, no orders) or live"),
+    Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
+    Setting("KRAKEN_API_KEY", None, Secret, "key with query and create-order rights, never withdraw (live)", True),
+    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
+    Setting("KRAKEN_API_URL", None, _api_url, "another base URL for Kraken's API; https, or http on this machine"),
+    Setting("DATABASE_URL", None, _database_url, "default: sqlite:///data/<mode>.db under the home"),
+    Setting("SYMBOLS", "BTC/USD,ETH/USD", _symbols, "what the Council trades"),
+    Setting("QUOTE_CURRENCY", "USD", _currency, "the currency equity and drawdown are counted in"),
+    Setting("TRADE_AMOUNT_USD", "100", _amount, "what the Council spends on an entry, in the symbol's quote currency"),
+    Setting("MAX_OPEN_TRADES", "5", _whole(1, 10_000), "no entry while so many trades are active"),
+    Setting("COOLDOWN_MINUTES", "60", _whole(0, 1_000_000), "no entry so soon after the asset's last exit"),
+    Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
+    Setting("ATR_PERIOD", "14", _whole(2, 200), "candles in the average true range"),
+    Setting("ATR_MULTIPLE", "2", _ratio("0", "100"), "the stop's distance, in average true ranges"),
+    Setting("BREAKEVEN_ATR", "2", _ratio("0", "100"), "the rise, in average true ranges, that moves the stop to entry"),
+    Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
+    Setting("MAX_DRAWDOWN", "0.20", _number("0", "1", low_too=False), "fraction lost that sells everything"),
+    Setting("COUNCIL", "technical,sentiment", _names, "the agents that sit"),
+    Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
+    Setting("COUNCIL_TIMEOUT", "30", _number("0", "600", low_too=False), "seconds that program may take"),
+    Setting("SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", _url, "where the Fear & Greed index is read"),
+    Setting("FEE_RATE", "0.004", _number("0", "0.5"), "fee of the paper broker, as a fraction of the cost"),
+    Setting("SLIPPAGE", "0.0005", _number("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
+    Setting("NOTIFY_URLS", None, Secret, "reserved for notification channels; today alarms are log lines", True),
+    Setting("HEALTHCHECK_URL", None, Secret, "reserved for heartbeat pings", True),
+    Setting("METRICS_FILE", None, str, "reserved for metrics"),
+    Setting("LOG_LEVEL", "INFO", _level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
+    Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
+)
+
+NAMES = tuple(setting.name for setting in SETTINGS)
+DEFAULT_BALANCE = Decimal(10000)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective settings. Money in the quote currency, fractions as fractions, times in their name's unit."""
+
+    botctl_mode: Mode
+    botctl_home: str | None
+    kraken_api_key: Secret | None
+    kraken_private_key: Secret | None
+    kraken_api_url: str | None
+    database_url: str
+    symbols: tuple[str, ...]
+    quote_currency: str
+    trade_amount_usd: Decimal
+    max_open_trades: int
+    cooldown_minutes: int
+    timeframe: str
+    atr_period: int
+    atr_multiple: float
+    breakeven_atr: float
+    initial_balance: Decimal | None
+    max_drawdown: Decimal
+    council: tuple[str, ...]
+    council_command: str | None
+    council_timeout: Decimal
+    sentiment_url: str
+    fee_rate: Decimal
+    slippage: Decimal
+    notify_urls: Secret | None
+    healthcheck_url: Secret | None
+    metrics_file: str | None
+    log_level: str
+    log_file: str | None
+
+    @property
+    def timeframe_seconds(self) -> int:
+        return TIMEFRAMES[self.timeframe]
+
+
+def parse_settings(values: Mapping[str, str]) -> Settings:
+    """The settings in `values` (name to text), with defaults for the rest.
+
+    Names that are no settings are ignored here; `misspelled` finds them. Raises ConfigError that names every
+    problem at once, and never the value of a secret.
+    """
+    problems: list[str] = []
+    parsed: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = values.get(setting.name, setting.default)
+        text = text.strip() if text is not None else None
+        parsed[setting.name.lower()] = None
+        if text is None or (not text and setting.default is None):
+            continue
+        try:
+            parsed[setting.name.lower()] = setting.parse(text)
+        except ValueError as error:
+            shown = "" if setting.secret else f"={text!r}"
+            problems.append(f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}")
+    if problems:
+        raise ConfigError("; ".join(problems), hint="mend the settings in the environment or in .env")
+    mode: Mode = parsed["botctl_mode"]
+    parsed["database_url"] = parsed["database_url"] or f"sqlite:///data/{mode}.db"
+    if parsed["initial_balance"] is None and mode is not Mode.LIVE:
+        parsed["initial_balance"] = DEFAULT_BALANCE
+    return Settings(**parsed)
+
+
+def missing_for_live(settings: Settings) -> list[str]:
+    """What a live run needs and does not have."""
+    if settings.botctl_mode is not Mode.LIVE:
+        return []
+    needed = {
+        "KRAKEN_API_KEY": settings.kraken_api_key,
+        "KRAKEN_PRIVATE_KEY": settings.kraken_private_key,
+        "INITIAL_BALANCE": settings.initial_balance,
+    }
+    return [name for name, value in needed.items() if value is None]
+
+
+def misspelled(names: Mapping[str, str], *, strict: bool) -> list[str]:
+    """A sentence for each name that looks like a setting and is none.
+
+    BOTCTL_* and KRAKEN_* belong to botctl, so an unknown one is a mistake. With `strict` (names from our own .env)
+    near misses of the other settings count too: a misspelled MAX_DRAWDOWN must not silently mean its default.
+    """
+    sentences = []
+    for name in names:
+        if name in NAMES:
+            continue
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
+        if name.startswith(("BOTCTL_", "KRAKEN_")) or (strict and near):
+            sentences.append(f"{name} is no setting" + (f", did you mean {near[0]}?" if near else ""))
+    return sentences
+
+
+def example_env(mode: Mode = Mode.DEMO) -> str:
+    """The text of .env.example: every setting with its default, commented out where it has none."""
+    lines = ["# Settings of botctl. The environment wins over this file. `botctl doctor` checks them.", ""]
+    for setting in SETTINGS:
+        default = mode.value if setting.name == "BOTCTL_MODE" else setting.default
+        lines += [f"# {setting.meaning}", f"#{setting.name}=" if default is None else f"{setting.name}={default}", ""]
+    return "\n".join(lines)

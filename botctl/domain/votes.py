@@ -1,0 +1,78 @@
+"""How opinions become a decision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stance(StrEnum):
+    BULLISH = "BULLISH"
+    BEARISH = "BEARISH"
+    FEAR = "FEAR"
+    GREED = "GREED"
+    NEUTRAL = "NEUTRAL"
+    UNKNOWN = "UNKNOWN"
+
+
+class Action(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+    HOLD = "HOLD"
+
+
+BUYERS = frozenset({Stance.BULLISH, Stance.FEAR})
+SELLERS = frozenset({Stance.BEARISH, Stance.GREED})
+
+RSI_CEILING = 70.0
+"""Above it a rising market counts as overbought, and the technical agent keeps out."""
+FEAR_UP_TO = 46
+GREED_FROM = 55
+"""The Fear & Greed index's own classes: fear up to 46, greed from 55, neutral between."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One agent's opinion, with its reason in words."""
+
+    agent: str
+    stance: Stance
+    reason: str
+
+
+@dataclass(frozen=True)
+class CouncilDecision:
+    """What the Council says of one symbol. `error` tells of a member that failed."""
+
+    symbol: str
+    action: Action
+    reason: str
+    verdicts: tuple[Verdict, ...] = ()
+    error: str = ""
+
+
+def technical_stance(fast: float, slow: float, rsi: float) -> Stance:
+    """Fast EMA over slow and RSI below 70 is BULLISH, under it BEARISH, else NEUTRAL; a missing figure is UNKNOWN."""
+    if fast != fast or slow != slow or rsi != rsi:
+        return Stance.UNKNOWN
+    if fast > slow and rsi < RSI_CEILING:
+        return Stance.BULLISH
+    return Stance.BEARISH if fast < slow else Stance.NEUTRAL
+
+
+def sentiment_stance(index: int) -> Stance:
+    """Where the Fear & Greed index (0 to 100) stands."""
+    if index <= FEAR_UP_TO:
+        return Stance.FEAR
+    return Stance.GREED if index >= GREED_FROM else Stance.NEUTRAL
+
+
+def combine(symbol: str, verdicts: Sequence[Verdict], error: str = "") -> CouncilDecision:
+    """BUY when every member leans to buying (fear, bullish), SELL when every one leans to selling, else HOLD."""
+    stances = [verdict.stance for verdict in verdicts]
+    said = ", ".join(f"{verdict.agent} {verdict.stance}" for verdict in verdicts) or "nobody sat"
+    action = Action.HOLD
+    if stances and all(stance in BUYERS for stance in stances):
+        action = Action.BUY
+    elif stances and all(stance in SELLERS for stance in stances):
+        action = Action.SELL
+    return CouncilDecision(symbol, action, said, tuple(verdicts), error)

@@ -1,0 +1,1 @@
+"""The verbs: what one visit from cron does, told through ports."""

@@ -1,0 +1,1 @@
+"""All that botctl knows between two runs: one SQLite database."""
