@@ -50,6 +50,10 @@ class ExchangeBusy(ExchangeRefused):
     retryable = True
 
 
+class DeadlineElapsed(ExchangeBusy):
+    """The order came too late by the exchange's clock: nothing was placed, a fresh order may go out."""
+
+
 class ExchangeUnreachable(BotError):
     """No usable answer, or none after retries. The next run tries again."""
 

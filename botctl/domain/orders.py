@@ -116,6 +116,7 @@ class OrderReport:
     cost: Decimal
     """As the order record has it: cut to the price's decimals, so only good where its fills can't be had."""
     fee: Decimal
+    opened_at: datetime
     closed_at: datetime | None
 
 

@@ -1,0 +1,324 @@
+"""Kraken as the Exchange port: its answers become our own types here, from the raw figures."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cached_property
+from itertools import islice, pairwise
+from typing import Any
+
+from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
+from botctl.domain.errors import BadValue, ExchangeBusy, ExchangeUnreachable, OutcomeUnknown
+from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes
+from botctl.domain.money import plain, to_amount, to_decimal
+from botctl.domain.orders import Fill, OrderReport, OrderRequest
+from botctl.exchange.kraken_errors import (
+    BEFORE_PROCESSING,
+    UNKNOWN_ORDER,
+    UNKNOWN_PAIR,
+    KrakenSays,
+    order_error,
+    read_error,
+)
+from botctl.exchange.kraken_markets import MarketBook, load_market_book
+from botctl.exchange.kraken_wire import KrakenWire
+from botctl.exchange.retry import LockedOut, NotProcessed, repeat_read, repeat_unprocessed
+
+log = logging.getLogger(__name__)
+
+ORDERS_A_CALL, FILLS_A_CALL = 50, 20
+LOOK_UP_COST = 2.0
+"""What OpenOrders, ClosedOrders and TradesHistory add to Kraken's counter; other private calls add one."""
+FINAL = {"closed", "canceled", "expired"}
+STATUSES = FINAL | {"open", "pending"}
+
+
+class KrakenMarketData:
+    """Kraken's public side: enough for paper trading."""
+
+    def __init__(self, wire: Callable[[], KrakenWire]) -> None:
+        self._make_wire = wire
+
+    @cached_property
+    def wire(self) -> KrakenWire:
+        """Made at the first call, so that a run without one never loads ccxt."""
+        return self._make_wire()
+
+    @cached_property
+    def book(self) -> MarketBook:
+        return load_market_book(self.wire)
+
+    def load_markets(self) -> Mapping[str, Market]:
+        return self.book.markets
+
+    def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
+        """One Ticker call. One unknown name fails the whole of it at Kraken, so then each symbol is asked alone."""
+        known = [symbol for symbol in dict.fromkeys(symbols) if symbol in self.book.markets]
+        bad = {symbol: "is no market on Kraken" for symbol in symbols if symbol not in self.book.markets}
+        if not known:  # an empty list would fetch every market there is
+            return Quotes({}, bad)
+        try:
+            found = self._fetch_tickers(known)
+        except KrakenSays as said:
+            if len(known) == 1 or not said.mentions(UNKNOWN_PAIR):
+                return Quotes({}, bad | dict.fromkeys(known, str(said)))
+            return _merge(Quotes({}, bad), *(self.fetch_quotes([symbol]) for symbol in known))
+        at = datetime.now(UTC)
+        good: dict[str, Quote] = {}
+        for symbol in known:
+            try:
+                good[symbol] = _quote(symbol, found[symbol], at)
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                bad[symbol] = f"has no usable price ({error})"
+        return Quotes(good, bad)
+
+    def _fetch_tickers(self, symbols: Sequence[str]) -> dict[str, Any]:
+        names = ",".join(self.book.markets[symbol].exchange_id for symbol in symbols)
+
+        def call() -> dict[str, Any]:
+            try:
+                answer = self.wire.get("Ticker", {"pair": names})
+            except KrakenSays as said:
+                if said.mentions(UNKNOWN_PAIR):
+                    raise
+                raise read_error(said) from said
+            return {self.book.symbols.get(name, name): ticker for name, ticker in answer.items()}
+
+        return repeat_read(call)
+
+    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+        """Up to 719 closed candles. The last row is always the running one, and is dropped."""
+        market = market_of(self.book.markets, symbol)
+        params = {"pair": market.exchange_id, "interval": str(TIMEFRAMES[timeframe] // 60)}
+        answer = self._read(lambda: self.wire.get("OHLC", params))
+        rows = next((value for name, value in answer.items() if self.book.symbols.get(name) == symbol), None)
+        if not isinstance(rows, list):
+            raise ExchangeUnreachable(f"Kraken's answer to OHLC has no candles of {symbol}")
+        try:
+            candles = [check_candle(_candle(row)) for row in rows[:-1]]
+        except (IndexError, TypeError, ValueError) as error:
+            raise ExchangeUnreachable(f"Kraken's candles of {symbol} can't be read ({error})") from error
+        if any(later.time <= earlier.time for earlier, later in pairwise(candles)):
+            raise ExchangeUnreachable(f"Kraken's candles of {symbol} are out of order")
+        return candles
+
+    def _read(self, call: Callable[[], Any]) -> Any:
+        """A call that is safe to repeat, with Kraken's texts turned into our errors."""
+
+        def attempt() -> Any:
+            try:
+                return call()
+            except KrakenSays as said:
+                raise read_error(said) from said
+
+        return repeat_read(attempt)
+
+
+class KrakenExchange(KrakenMarketData):
+    """Kraken with our money in it. Every private call must be made under the process lock."""
+
+    def now(self) -> datetime:
+        return repeat_read(self.wire.now)
+
+    def forget_time(self) -> None:
+        self.wire.forget_time()
+
+    def fetch_balances(self) -> Balances:
+        answer = self._read(lambda: self.wire.post("BalanceEx"))
+        if not answer:
+            raise ExchangeUnreachable("Kraken's balance answer is empty")
+        try:
+            return Balances(tuple(self._holding(key, row) for key, row in answer.items()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ExchangeUnreachable(f"Kraken's balance answer can't be read ({error})") from error
+
+    def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
+        """One AddOrder. The same order leaves again only after a refusal that came before processing."""
+        market = market_of(self.book.markets, request.symbol)
+        params = {
+            "pair": market.exchange_id,
+            "type": request.side.value,
+            "ordertype": "market",
+            "volume": plain(request.amount),
+            "oflags": "fciq",
+            "cl_ord_id": request.client_order_id,
+            "deadline": request.deadline.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        if validate:
+            params["validate"] = "true"
+
+        def attempt() -> Mapping[str, Any]:
+            try:
+                answer: Mapping[str, Any] = self.wire.post("AddOrder", params, cost=0)
+            except LockedOut as error:  # ours, before a byte left
+                raise ExchangeBusy(error.message, hint=error.hint) from error
+            except ExchangeUnreachable as error:
+                raise OutcomeUnknown(f"{error.message}; the order may exist") from error
+            except KrakenSays as said:
+                if said.all_of(*BEFORE_PROCESSING):
+                    raise NotProcessed(str(said)) from said
+                raise order_error(said) from said
+            return answer
+
+        try:
+            answer = repeat_unprocessed(attempt)
+        except NotProcessed as refused:
+            if not isinstance(refused.__cause__, KrakenSays):
+                raise
+            raise order_error(refused.__cause__) from refused
+        if validate:
+            return None
+        txid = answer.get("txid")
+        if not (isinstance(txid, list) and len(txid) == 1 and isinstance(txid[0], str) and txid[0]):
+            raise OutcomeUnknown("Kraken's answer to AddOrder names no order; it may exist")
+        return txid[0]
+
+    def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
+        reports: dict[str, OrderReport] = {}
+        for ids in _chunks(exchange_order_ids, ORDERS_A_CALL):
+            reports |= self._query_orders(ids)
+        return reports
+
+    def find_orders(self, client_order_id: str) -> list[OrderReport]:
+        """Open orders first: an order moves from open to closed, never back, so it can't slip through between."""
+        params = {"cl_ord_id": client_order_id, "trades": "true"}
+        found: dict[str, OrderReport] = {}
+        for name, key in (("OpenOrders", "open"), ("ClosedOrders", "closed")):
+            answer = self._read(lambda name=name: self.wire.post(name, params, cost=LOOK_UP_COST))  # type: ignore[misc]
+            orders = answer.get(key)
+            if not isinstance(orders, dict):
+                raise ExchangeUnreachable(f"Kraken's answer to {name} has no list of orders")
+            found |= {txid: _report(txid, order) for txid, order in orders.items()}
+        return [report for report in found.values() if report.client_order_id == client_order_id]
+
+    def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+        ids = [fill_id for report in reports for fill_id in report.fill_ids]
+        fills: list[Fill] = []
+        for some in _chunks(ids, FILLS_A_CALL):
+            answer = self._read(lambda some=some: self.wire.post("QueryTrades", {"txid": ",".join(some)}))  # type: ignore[misc]
+            fills += _fills(answer)
+        for report in reports:
+            if report.filled > 0 and not report.fill_ids:
+                fills += self._fills_from_history(report)
+        return fills
+
+    def fetch_key_info(self) -> Mapping[str, Any]:
+        """What Kraken says of the key in use: its permissions, when it expires."""
+        answer: Mapping[str, Any] = self._read(lambda: self.wire.post("GetApiKeyInfo"))
+        return answer
+
+    def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
+        def attempt() -> Mapping[str, Any]:
+            try:
+                answer: Mapping[str, Any] = self.wire.post("QueryOrders", {"txid": ",".join(ids), "trades": "true"})
+            except KrakenSays as said:
+                if said.mentions(*UNKNOWN_ORDER):
+                    raise
+                raise read_error(said) from said
+            return answer
+
+        try:
+            answer = repeat_read(attempt)
+        except KrakenSays:  # one id that Kraken does not know yet fails the whole call
+            if len(ids) == 1:
+                return {}
+            return {txid: report for one in ids for txid, report in self._query_orders([one]).items()}
+        return {txid: _report(txid, order) for txid, order in answer.items() if txid in ids}
+
+    def _fills_from_history(self, report: OrderReport) -> list[Fill]:
+        """The fills of an order whose record names none: found among the account's trades since it was placed."""
+        since = f"{report.opened_at.timestamp() - 1:.0f}"
+        params = {"start": since, "trades": "true"}
+        answer = self._read(lambda: self.wire.post("TradesHistory", params, cost=LOOK_UP_COST))
+        trades = answer.get("trades")
+        if not isinstance(trades, dict):
+            raise ExchangeUnreachable("Kraken's answer to TradesHistory has no list of trades")
+        return [fill for fill in _fills(trades) if fill.exchange_order_id == report.exchange_order_id]
+
+    def _holding(self, key: str, row: Mapping[str, Any]) -> Holding:
+        """free = balance + credit - credit_used - hold_trade, as Kraken defines it."""
+        total = to_decimal(row["balance"])
+        credit = to_decimal(row.get("credit", "0")) - to_decimal(row.get("credit_used", "0"))
+        currency, form = self.book.currency(key)
+        return Holding(currency, form, total, total + credit - to_decimal(row.get("hold_trade", "0")))
+
+
+def market_of(markets: Mapping[str, Market], symbol: str) -> Market:
+    """The market of `symbol`. Raises BadValue where there is none."""
+    try:
+        return markets[symbol]
+    except KeyError:
+        raise BadValue(f"{symbol} is no market here", hint="see the symbols of `botctl doctor`") from None
+
+
+def _merge(*looks: Quotes) -> Quotes:
+    good = {symbol: quote for look in looks for symbol, quote in look.good.items()}
+    bad = {symbol: why for look in looks for symbol, why in look.bad.items()}
+    return Quotes(good, bad)
+
+
+def _quote(symbol: str, ticker: Mapping[str, Any], at: datetime) -> Quote:
+    """c is the last trade, b the bid, a the ask: price first in each. Only the last price must be there."""
+    return Quote(symbol, to_amount(ticker["c"][0]), _side(ticker, "b"), _side(ticker, "a"), at)
+
+
+def _side(ticker: Mapping[str, Any], key: str) -> Decimal | None:
+    try:
+        return to_amount(ticker[key][0])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _candle(row: Sequence[Any]) -> Candle:
+    """Kraken's row: time, open, high, low, close, vwap, volume, count."""
+    opened, high, low, close = (float(to_decimal(text)) for text in row[1:5])
+    return Candle(int(row[0]), opened, high, low, close, float(to_decimal(row[6])))
+
+
+def _report(txid: str, order: Any) -> OrderReport:
+    try:
+        status = order["status"]
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r}")
+        fill_ids = order.get("trades") or ()
+        ended = order.get("closetm")
+        return OrderReport(
+            exchange_order_id=txid,
+            client_order_id=order.get("cl_ord_id"),
+            final=status in FINAL,
+            complete=status == "closed",
+            filled=to_decimal(order["vol_exec"]),
+            fill_ids=tuple(str(fill_id) for fill_id in fill_ids),
+            cost=to_decimal(order["cost"]),
+            fee=to_decimal(order["fee"]),
+            opened_at=_moment(order["opentm"]),
+            closed_at=_moment(ended) if ended else None,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ExchangeUnreachable(f"Kraken's record of order {txid} can't be read ({error})") from error
+
+
+def _fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
+    for trade_id, trade in trades.items():
+        try:
+            yield Fill(
+                fill_id=trade_id,
+                exchange_order_id=str(trade["ordertxid"]),
+                amount=to_decimal(trade["vol"]),
+                cost=to_decimal(trade["cost"]),
+                fee=to_decimal(trade["fee"]),
+                at=_moment(trade["time"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExchangeUnreachable(f"Kraken's record of trade {trade_id} can't be read ({error})") from error
+
+
+def _moment(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(float(to_decimal(seconds)), UTC)
+
+
+def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -1,0 +1,102 @@
+"""What Kraken's error texts mean: for a read, and for an order that may or may not exist.
+
+The lists hold beginnings of Kraken's own texts. The class that ccxt raises is no guide: its NetworkError covers
+refusals that happened before processing and time-outs after it alike.
+"""
+
+from botctl.domain.errors import (
+    BotError,
+    DeadlineElapsed,
+    ExchangeBusy,
+    ExchangeRefused,
+    ExchangeUnreachable,
+    OutcomeUnknown,
+)
+from botctl.exchange.retry import LockedOut
+
+NONCE = "EAPI:Invalid nonce"
+LOCKOUT = "EGeneral:Temporary lockout"
+UNKNOWN_PAIR = "EQuery:Unknown asset pair"
+UNKNOWN_ORDER = ("EOrder:Invalid order", "EOrder:Unknown order")
+
+NOT_UNIQUE = "EGeneral:Invalid arguments:cl_ord_id not unique"
+"""The one 'invalid argument' that proves an order exists: the first one with this id."""
+
+TOO_LATE = ("EService:Deadline elapsed", "EGeneral:Invalid arguments:deadline")
+BEFORE_PROCESSING = (
+    NONCE,
+    "EAPI:Rate limit exceeded",
+    "EOrder:Rate limit exceeded",
+    "EAuth:Rate limit exceeded",
+    "EOrder:Domain rate limit exceeded",
+    "EGeneral:Too many requests",
+)
+"""Refusals that come before an order is looked at: the same order may be sent again, a bounded number of times."""
+
+DEFINITE = (
+    "EOrder:Insufficient funds",
+    "EOrder:Order minimum not met",
+    "EOrder:Cost minimum not met",
+    "EGeneral:Permission denied",
+    "EAccount:Invalid permissions",
+    "EAPI:Invalid key",
+    "EAPI:Invalid signature",
+    UNKNOWN_PAIR,
+    "EGeneral:Invalid arguments",
+)
+"""Refusals after which it is certain that nothing was placed. A text on none of these lists proves nothing."""
+
+HINTS = {
+    "EOrder:Insufficient funds": "see `botctl balance`; a buy needs its cost and the fee",
+    "EGeneral:Permission denied": "give the key the rights that `botctl doctor` names",
+    "EAccount:Invalid permissions": "Kraken does not let this account trade this market",
+    "EAPI:Invalid key": "check KRAKEN_API_KEY",
+    "EAPI:Invalid signature": "check KRAKEN_PRIVATE_KEY",
+    "EGeneral:Invalid arguments:volume minimum": "raise the amount above the market's order minimum",
+    "EOrder:Order minimum not met": "raise the amount above the market's order minimum",
+    "EOrder:Cost minimum not met": "raise the amount above the market's order minimum",
+    NONCE: "use this API key in one program and on one machine only",
+    LOCKOUT: "no private call is made until it ends",
+}
+
+
+class KrakenSays(Exception):
+    """A well-formed answer that carries error or warning texts."""
+
+    def __init__(self, texts: tuple[str, ...]) -> None:
+        super().__init__(", ".join(texts))
+        self.texts = texts
+
+    def mentions(self, *beginnings: str) -> bool:
+        return any(text.startswith(beginnings) for text in self.texts)
+
+    def all_of(self, *beginnings: str) -> bool:
+        return all(text.startswith(beginnings) for text in self.texts)
+
+
+def order_error(said: KrakenSays) -> BotError:
+    """What an answer to AddOrder proves: a refusal only when every text is on the closed lists."""
+    message = f"Kraken refused the order: {said}"
+    if said.mentions(NOT_UNIQUE):
+        return OutcomeUnknown(f"Kraken already has an order with this id: {said}")
+    if said.all_of(*TOO_LATE):
+        return DeadlineElapsed(message)
+    if said.all_of(*BEFORE_PROCESSING):
+        return ExchangeBusy(message, hint=_hint(said))
+    if said.all_of(*DEFINITE):
+        return ExchangeRefused(message, hint=_hint(said))
+    return OutcomeUnknown(f"Kraken's answer leaves the order open: {said}")
+
+
+def read_error(said: KrakenSays) -> BotError:
+    """What an answer to a read means for the reader."""
+    message = f"Kraken said: {said}"
+    if said.mentions(LOCKOUT):
+        return LockedOut(message, hint=_hint(said))
+    if said.mentions(*DEFINITE, *UNKNOWN_ORDER):
+        return ExchangeRefused(message, hint=_hint(said))
+    return ExchangeUnreachable(message, hint=_hint(said))
+
+
+def _hint(said: KrakenSays) -> str:
+    return next((hint for text, hint in HINTS.items() if said.mentions(text)), "")

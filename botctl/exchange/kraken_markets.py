@@ -1,0 +1,111 @@
+"""Kraken's names: which markets there are, and what its balance keys mean. Kept in the database for a day."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from botctl.domain.candles import OLD_NAMES
+from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.markets import Market
+from botctl.domain.money import to_decimal
+from botctl.exchange.kraken_wire import KrakenWire
+from botctl.exchange.retry import repeat_read
+from botctl.store import memory
+
+log = logging.getLogger(__name__)
+
+KEPT_FOR = timedelta(days=1)
+MARKETS = "kraken.markets"
+FORM = re.compile(r"^(?P<name>[A-Z0-9]+)\.(?P<form>[FBMSP])$")
+"""Balance keys of coins that earn or are staked: XBT.F, DOT.S, and with a term in days DOT28.S."""
+
+OLD_IDS = {
+    **{f"X{name}": name for name in ("XBT", "ETH", "XRP", "LTC", "XLM", "XMR", "ZEC", "ETC", "REP", "MLN")},
+    "XXDG": "XDG",
+    **{f"Z{name}": name for name in ("USD", "EUR", "GBP", "CAD", "AUD", "JPY")},
+}
+"""Ids of old assets. Markets name most of them; this is for a balance without any market of its own."""
+
+
+@dataclass(frozen=True)
+class MarketBook:
+    """All markets by symbol, and every name that Kraken uses for a market or a currency."""
+
+    markets: Mapping[str, Market]
+    symbols: Mapping[str, str]
+    """Market id, altname or wsname to symbol."""
+    currencies: Mapping[str, str]
+    """Asset id or altname to our name."""
+
+    def currency(self, key: str) -> tuple[str, str]:
+        """A balance key as our currency name and its form: XXBT -> (BTC, ''), DOT28.S -> (DOT, 'S')."""
+        match = FORM.match(key)
+        name, form = (match["name"], match["form"]) if match else (key, "")
+        without_term = re.sub(r"\d{2}$", "", name)
+        if form and name not in self.currencies and without_term in self.currencies:
+            name = without_term
+        name = self.currencies.get(name, OLD_IDS.get(name, name))
+        return OLD_NAMES.get(name, name), form
+
+
+def load_market_book(wire: KrakenWire) -> MarketBook:
+    """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
+    kept = memory.load(MARKETS)
+    if kept and datetime.now(UTC) - kept[1] < KEPT_FOR:
+        return _book(json.loads(kept[0]))
+    try:
+        rows = _rows(repeat_read(lambda: _fetch_pairs(wire)))
+    except BotError:
+        if not kept:
+            raise
+        log.warning("Kraken's markets can't be had now; those of %s serve", kept[1].date())
+        return _book(json.loads(kept[0]))
+    memory.save(MARKETS, json.dumps(rows))
+    return _book(rows)
+
+
+def _fetch_pairs(wire: KrakenWire) -> Mapping[str, Any]:
+    pairs: Mapping[str, Any] = wire.get("AssetPairs")
+    if not pairs:
+        raise ExchangeUnreachable("Kraken's answer to AssetPairs names no market")
+    return pairs
+
+
+def _rows(pairs: Mapping[str, Any]) -> list[list[Any]]:
+    """AssetPairs cut to what botctl uses, as lists that json keeps small."""
+    rows = []
+    for market_id, pair in pairs.items():
+        try:
+            wsname = pair.get("wsname") or ""
+            if "/" not in wsname:  # dark pools have none, and take no orders from us
+                continue
+            numbers = [str(to_decimal(pair.get(key, "0"))) for key in ("ordermin", "costmin")]
+            decimals = [int(pair["lot_decimals"]), int(pair["pair_decimals"])]
+            names = [str(pair["altname"]), wsname, str(pair["base"]), str(pair["quote"])]
+            rows.append([str(market_id), *names, *decimals, *numbers, str(pair.get("status", "online"))])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            log.warning("market %s is not understood: %s", market_id, error)
+    if not rows:
+        raise ExchangeUnreachable("Kraken's answer to AssetPairs names no market that can be read")
+    return rows
+
+
+def _book(rows: list[list[Any]]) -> MarketBook:
+    markets: dict[str, Market] = {}
+    symbols: dict[str, str] = {}
+    currencies: dict[str, str] = {}
+    for market_id, altname, wsname, base_id, quote_id, lot, price, min_amount, min_cost, status in rows:
+        base_name, quote_name = wsname.split("/")
+        base, quote = OLD_NAMES.get(base_name, base_name), OLD_NAMES.get(quote_name, quote_name)
+        symbol = f"{base}/{quote}"
+        markets[symbol] = Market(
+            symbol, base, quote, market_id, lot, price, Decimal(min_amount), Decimal(min_cost), status
+        )
+        symbols |= dict.fromkeys((market_id, altname, wsname, symbol), symbol)
+        currencies |= {base_id: base, base_name: base, quote_id: quote, quote_name: quote}
+    return MarketBook(markets, symbols, currencies)

@@ -1,0 +1,141 @@
+"""The paper broker: an exchange that is only a table, with cash, fees, minimums and refusals of its own."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.candles import Candle
+from botctl.domain.errors import ExchangeRefused, ExchangeUnreachable
+from botctl.domain.markets import Balances, Holding, Market, Quotes
+from botctl.domain.money import floor_to, plain
+from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
+from botctl.domain.sizing import below_minimum
+from botctl.ports import Clock, MarketData
+from botctl.store.models import PaperHolding, PaperOrder, database
+
+COST_DECIMALS = 8
+"""Cost and fee are cut to so many places of the quote currency."""
+
+
+class PaperBroker:
+    """Fills every order whole at bid or ask plus slippage, takes its fee in quote, and forgets nothing."""
+
+    def __init__(
+        self,
+        prices: MarketData,
+        clock: Clock,
+        *,
+        quote_currency: str,
+        opening_cash: Decimal,
+        fee_rate: Decimal,
+        slippage: Decimal,
+    ) -> None:
+        self._prices = prices
+        self._clock = clock
+        self._fee_rate = fee_rate
+        self._slippage = slippage
+        PaperHolding.insert(currency=quote_currency, total=opening_cash).on_conflict_ignore().execute()
+
+    def load_markets(self) -> Mapping[str, Market]:
+        return self._prices.load_markets()
+
+    def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
+        return self._prices.fetch_quotes(symbols)
+
+    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+        return self._prices.fetch_candles(symbol, timeframe)
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def forget_time(self) -> None:
+        """Its clock is ours."""
+
+    def fetch_balances(self) -> Balances:
+        return Balances(tuple(Holding(row.currency, "", row.total, row.total) for row in PaperHolding.select()))
+
+    def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
+        """Check the order as an exchange would, and fill it at once, in one transaction."""
+        market = self.load_markets()[request.symbol]
+        price = self._fill_price(request)
+        cost = floor_to(request.amount * price, COST_DECIMALS)
+        fee = floor_to(cost * self._fee_rate, COST_DECIMALS)
+        if too_small := below_minimum(request.amount, price, market):
+            raise ExchangeRefused(f"the paper broker refused the order: {too_small}", hint="raise the amount")
+        if validate:
+            return None
+        with database.atomic("IMMEDIATE"):
+            if request.side is Side.BUY:
+                _move(market.quote, -(cost + fee))
+                _move(market.base, request.amount)
+            else:
+                _move(market.base, -request.amount)
+                _move(market.quote, cost - fee)
+            order = PaperOrder.create(
+                exchange_order_id=f"P{uuid.uuid4().hex[:18].upper()}",
+                client_order_id=request.client_order_id,
+                side=request.side,
+                symbol=request.symbol,
+                amount=request.amount,
+                cost=cost,
+                fee=fee,
+                at=self._clock.now(),
+            )
+        order_id: str = order.exchange_order_id
+        return order_id
+
+    def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
+        rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(list(exchange_order_ids)))
+        return {row.exchange_order_id: _report(row) for row in rows}
+
+    def find_orders(self, client_order_id: str) -> list[OrderReport]:
+        return [_report(row) for row in PaperOrder.select().where(PaperOrder.client_order_id == client_order_id)]
+
+    def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+        ids = [report.exchange_order_id for report in reports]
+        rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(ids))
+        return [
+            Fill(row.exchange_order_id, row.exchange_order_id, row.amount, row.cost, row.fee, row.at) for row in rows
+        ]
+
+    def _fill_price(self, request: OrderRequest) -> Decimal:
+        """Ask plus slippage for a buy, bid less slippage for a sell."""
+        quotes = self.fetch_quotes([request.symbol])
+        quote = quotes.good.get(request.symbol)
+        base = None if quote is None else (quote.ask if request.side is Side.BUY else quote.bid)
+        if base is None:
+            why = quotes.bad.get(request.symbol, "has nobody on the other side")
+            raise ExchangeUnreachable(f"{request.symbol} {why}: the paper broker can't fill it")
+        direction = 1 if request.side is Side.BUY else -1
+        return base * (1 + direction * self._slippage)
+
+
+def _move(currency: str, change: Decimal) -> None:
+    """Add to a holding, inside the caller's transaction. Raises ExchangeRefused when it would fall below zero."""
+    row = PaperHolding.get_or_none(PaperHolding.currency == currency)
+    held = Decimal(0) if row is None else row.total
+    if held + change < 0:
+        raise ExchangeRefused(
+            f"insufficient funds at the paper broker: {plain(-change)} {currency} needed, {plain(held)} there",
+            hint="lower the amount",
+        )
+    if row is None:
+        PaperHolding.create(currency=currency, total=change)
+    else:
+        PaperHolding.update(total=held + change).where(PaperHolding.id == row.id).execute()
+
+
+def _report(row: PaperOrder) -> OrderReport:
+    return OrderReport(
+        exchange_order_id=row.exchange_order_id,
+        client_order_id=row.client_order_id,
+        final=True,
+        complete=True,
+        filled=row.amount,
+        fill_ids=(row.exchange_order_id,),
+        cost=row.cost,
+        fee=row.fee,
+        opened_at=row.at,
+        closed_at=row.at,
+    )

@@ -1,0 +1,44 @@
+"""Repeats what is safe to repeat: reads, and orders that were refused before anybody looked at them."""
+
+from collections.abc import Callable
+
+from botctl.domain.errors import BotError
+
+
+class LockedOut(BotError):
+    """Kraken locked the key out; calling again only prolongs it."""
+
+    exit_code = 69
+    category = "locked_out"
+    retryable = True
+
+
+class NotProcessed(BotError):
+    """The exchange refused an order before looking at it: the same order may leave again."""
+
+
+def repeat_read[T](call: Callable[[], T]) -> T:
+    """`call()`, again after errors that may pass. Raises the last error unchanged. Never for an order."""
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, BotError) and error.retryable and not isinstance(error, LockedOut)
+
+    return _repeat(call, may_pass, attempts=4, seconds=15)
+
+
+def repeat_unprocessed[T](send: Callable[[], T]) -> T:
+    """`send()`, again only after NotProcessed: the one error that proves nobody looked at the order."""
+    return _repeat(send, lambda error: isinstance(error, NotProcessed), attempts=3, seconds=8)
+
+
+def _repeat[T](call: Callable[[], T], again: Callable[[BaseException], bool], *, attempts: int, seconds: float) -> T:
+    """With growing pauses, for at most so many attempts and about so many seconds."""
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_exponential_jitter
+
+    retrying = Retrying(
+        retry=retry_if_exception(again),
+        wait=wait_exponential_jitter(initial=0.3, max=4, jitter=0.3),
+        stop=stop_after_attempt(attempts) | stop_after_delay(seconds),
+        reraise=True,
+    )
+    return retrying(call)

@@ -1,0 +1,89 @@
+"""Opens the one database of a run, stamped with its mode, durable, and readable by its owner alone."""
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from peewee import DatabaseError, OperationalError, PeeweeException, SqliteDatabase
+
+from botctl.domain.errors import BotError, Busy, ConfigError
+from botctl.domain.settings import Mode
+from botctl.store.migrations import bring_up_to_date, create_schema, load_stamp
+from botctl.store.models import database
+
+BUSY_SECONDS = 10
+"""How long a statement waits for another process to finish writing."""
+
+DATABASE_ERRORS = (PeeweeException, sqlite3.Error)
+
+
+def database_path(url: str, home: Path) -> Path:
+    """The file that a sqlite:/// URL names; a relative one lies under `home`."""
+    return home / url.removeprefix("sqlite:///")
+
+
+def open_database(path: Path, mode: Mode, *, create: bool, durable: bool = True) -> None:
+    """Make `path` this process's database.
+
+    With `create` a missing one is made, file mode 0600. Without `durable` a power cut may lose it (the demo's own).
+    Raises ConfigError when it is missing, of another mode, from a newer botctl, or can't be opened; Busy when another
+    process keeps it locked.
+    """
+    if not create and not path.exists():
+        raise ConfigError(
+            f"there is no {mode} database at {path}",
+            hint="start botctl in its home (or set BOTCTL_HOME), or run `botctl init` to make one",
+        )
+    try:
+        _make_private_file(path)
+        pragmas = {"journal_mode": "wal", "synchronous": "full" if durable else "off", "foreign_keys": 1}
+        database.initialize(SqliteDatabase(str(path), pragmas=pragmas, timeout=BUSY_SECONDS))
+        database.connect()
+        stamp = load_stamp()
+        if stamp is None:
+            if not create:
+                raise ConfigError(f"{path} is no botctl database", hint="run `botctl init` to make it one")
+            create_schema(mode)
+        elif stamp.mode != mode:
+            raise ConfigError(
+                f"{path} is a {stamp.mode} database, and BOTCTL_MODE is {mode}",
+                hint="set BOTCTL_MODE or DATABASE_URL so that they match",
+            )
+        else:
+            bring_up_to_date(path)
+    except OSError as error:
+        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+    except DATABASE_ERRORS as error:
+        raise explain(error, path) from error
+
+
+def close_database() -> None:
+    """Let go of the file; nothing is lost without it."""
+    if database.obj is not None and not database.is_closed():
+        database.close()
+
+
+def explain(error: BaseException, path: Path | str = "the database") -> BotError:
+    """A database error as a sentence with the fix."""
+    text = str(error)
+    if "locked" in text:
+        return Busy(f"{path} is locked by another process", hint="try again in a moment")
+    if "readonly" in text or "unable to open" in text:
+        return ConfigError(f"can't write {path}", hint="check the folder's owner, mode and disk")
+    if "not a database" in text or "malformed" in text:
+        return ConfigError(f"{path} is damaged ({text})", hint="restore a backup before anything else")
+    if "disk is full" in text or "disk I/O" in text:
+        return BotError(f"{path} can't be written: {text}", hint="free some disk space; the next run goes on")
+    if isinstance(error, OperationalError | DatabaseError | sqlite3.Error):
+        return BotError(f"{path} failed: {text}", hint="see `botctl doctor`")
+    return BotError(f"{path}: {text}")
+
+
+def _make_private_file(path: Path) -> None:
+    """The file must exist with mode 0600 before SQLite opens it: its -wal and -shm take their mode from it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "no permission to write")

@@ -1,0 +1,331 @@
+"""The order journal: intent before request, every step in one transaction with the trade and its audit event.
+
+This is the only room that changes a trade or an order.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from peewee import IntegrityError
+
+from botctl.domain.candles import base_of
+from botctl.domain.errors import Refused
+from botctl.domain.money import plain, price_of
+from botctl.domain.orders import (
+    ACTIVE,
+    UNSETTLED,
+    Execution,
+    ExitReason,
+    OrderRequest,
+    OrderState,
+    Side,
+    TradeStatus,
+    advance,
+)
+from botctl.domain.pnl import calculate_pnl
+from botctl.domain.stops import initial_stop
+from botctl.store.models import Event, Order, Trade, database
+
+
+@dataclass(frozen=True)
+class StopUpdate:
+    """What one look at the market changes on a trade. Prices in quote per asset."""
+
+    trade: Trade
+    stop: float
+    high: float
+    checked_at: datetime
+    why: str
+
+
+class Journal:
+    """Writes down what is about to happen, and what the exchange says did."""
+
+    def __init__(self, mode: str, atr_multiple: float) -> None:
+        self.mode = mode
+        self.atr_multiple = atr_multiple
+
+    # What is there
+
+    def unsettled(self) -> list[Order]:
+        """Every order whose ending is not known yet, oldest first."""
+        return list(Order.select().where(Order.state.in_(UNSETTLED)).order_by(Order.id))
+
+    def open_trades(self) -> list[Trade]:
+        """Every trade that holds something, oldest first."""
+        return list(Trade.select().where(Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+
+    def active_trade(self, asset: str) -> Trade | None:
+        """The one trade of this asset that is open or being opened."""
+        trade: Trade | None = Trade.get_or_none((Trade.asset == asset) & Trade.status.in_(ACTIVE))
+        return trade
+
+    def open_trade(self, trade_id: int) -> Trade | None:
+        """The trade if it is open, freshly read."""
+        trade: Trade | None = Trade.get_or_none((Trade.id == trade_id) & (Trade.status == TradeStatus.OPEN))
+        return trade
+
+    def active_count(self) -> int:
+        """How many trades are open or being opened."""
+        return int(Trade.select().where(Trade.status.in_(ACTIVE)).count())
+
+    def last_exit_at(self, asset: str) -> datetime | None:
+        """When the asset's last trade closed."""
+        row: Trade | None = (
+            Trade.select()
+            .where((Trade.asset == asset) & (Trade.status == TradeStatus.CLOSED))
+            .order_by(Trade.closed_at.desc())
+            .first()
+        )
+        return None if row is None else row.closed_at
+
+    def has_unsettled_order(self, trade: Trade) -> bool:
+        """Whether an order of this trade may still change it."""
+        return bool(Order.select().where((Order.trade == trade) & Order.state.in_(UNSETTLED)).exists())
+
+    # Intents
+
+    def intend_entry(self, symbol: str, amount: Decimal, atr: float, *, deadline: datetime, now: datetime) -> Order:
+        """Reserve the asset and write down a buy, in one transaction.
+
+        Raises Refused when the asset has an active trade: the database's own index says so.
+        """
+        asset = base_of(symbol)
+        try:
+            with database.atomic("IMMEDIATE"):
+                trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
+                _record(now, "entry intended", trade, {}, {"status": trade.status, "amount": amount, "atr": atr})
+                return _new_order(trade, Side.BUY, amount, None, True, deadline, now)
+        except IntegrityError as error:
+            raise already_open(asset, self.active_trade(asset)) from error
+
+    def intend_exit(
+        self, trade: Trade, amount: Decimal, reason: ExitReason, *, whole: bool, deadline: datetime, now: datetime
+    ) -> Order:
+        """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting."""
+        with database.atomic("IMMEDIATE"):
+            if whole and trade.exiting != reason:
+                _change(trade, now, "exit intended", f"sell {plain(amount)} {trade.asset}", exiting=reason)
+            return _new_order(trade, Side.SELL, amount, reason, whole, deadline, now)
+
+    # Steps of an order
+
+    def submit(self, order: Order) -> OrderRequest:
+        """Commit that the order is about to leave, and return what is to be sent."""
+        _move(order, OrderState.SUBMITTED)
+        return OrderRequest(order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline)
+
+    def accept(self, order: Order, exchange_order_id: str) -> None:
+        """The exchange has it."""
+        _move(order, OrderState.ACCEPTED, exchange_order_id=exchange_order_id)
+
+    def doubt(self, order: Order, why: str) -> None:
+        """Nobody knows whether the exchange has it."""
+        _move(order, OrderState.UNKNOWN, error=why)
+
+    def reject(self, order: Order, why: str, now: datetime) -> None:
+        """A definite no."""
+        self._came_to_nothing(order, OrderState.REJECTED, why, now)
+
+    def absent(self, order: Order, why: str, now: datetime) -> None:
+        """It never was."""
+        self._came_to_nothing(order, OrderState.ABSENT, why, now)
+
+    def settle(self, order: Order, execution: Execution, now: datetime) -> None:
+        """The order has ended: write what it did on the order and on its trade, together."""
+        ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
+        with database.atomic("IMMEDIATE"):
+            _move(
+                order,
+                ended,
+                exchange_order_id=execution.exchange_order_id,
+                filled=execution.filled,
+                cost=execution.cost,
+                fee=execution.fee,
+                average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
+                settled_at=now,
+            )
+            trade = Trade.get_by_id(order.trade_id)
+            if order.side == Side.BUY:
+                self._settle_entry(trade, order, execution, now)
+            else:
+                self._settle_exit(trade, order, execution, now)
+
+    # Changes of a trade that are no order
+
+    def save_stops(self, updates: Sequence[StopUpdate]) -> None:
+        """All moved stops and highs of one look, in one transaction. A stop never falls."""
+        with database.atomic("IMMEDIATE"):
+            for update in updates:
+                trade = update.trade
+                stop = max(update.stop, trade.stop_loss_price or update.stop)
+                if stop != trade.stop_loss_price or update.high != trade.high_price:
+                    _change(
+                        trade,
+                        update.checked_at,
+                        "stop moved" if stop != trade.stop_loss_price else "new high",
+                        update.why,
+                        stop_loss_price=stop,
+                        high_price=update.high,
+                        checked_at=update.checked_at,
+                    )
+                else:  # nothing moved: the look itself is no change worth an event
+                    Trade.update(checked_at=update.checked_at).where(Trade.id == trade.id).execute()
+                    trade.checked_at = update.checked_at
+
+    def close_without_order(self, trade: Trade, reason: ExitReason, why: str, now: datetime) -> None:
+        """Close a trade whose rest can't be sold: dust, or coins that are no longer there."""
+        with database.atomic("IMMEDIATE"):
+            self._close(trade, reason, why, now)
+
+    def shrink(self, trade: Trade, amount: Decimal, why: str, now: datetime) -> None:
+        """Less is there than the trade says."""
+        with database.atomic("IMMEDIATE"):
+            _change(trade, now, "shrunk", why, amount=amount)
+
+    # How orders end on their trade
+
+    def _came_to_nothing(self, order: Order, state: OrderState, why: str, now: datetime) -> None:
+        with database.atomic("IMMEDIATE"):
+            _move(order, state, error=why, settled_at=now)
+            trade = Trade.get_by_id(order.trade_id)
+            if order.side == Side.BUY:
+                _change(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
+            elif trade.exiting == ExitReason.MANUAL:  # a person saw the error; every other exit is tried again
+                _change(trade, now, "exit failed", why, order, exiting=None)
+
+    def _settle_entry(self, trade: Trade, order: Order, execution: Execution, now: datetime) -> None:
+        if execution.filled <= 0:
+            _change(trade, now, "entry failed", "nothing was filled", order, status=TradeStatus.FAILED, closed_at=now)
+            return
+        price = price_of(execution.cost, execution.filled)
+        if trade.atr is None:
+            raise AssertionError(f"trade {trade.id} was entered without an ATR")
+        _change(
+            trade,
+            now,
+            "opened",
+            f"bought {plain(execution.filled)} {trade.asset} at {price:.8g}",
+            order,
+            status=TradeStatus.OPEN,
+            amount=execution.filled,
+            entry_amount=execution.filled,
+            entry_price=price,
+            entry_cost=execution.cost,
+            entry_fee=execution.fee,
+            entry_order_id=execution.exchange_order_id,
+            opened_at=execution.at,
+            stop_loss_price=initial_stop(float(price), trade.atr, self.atr_multiple),
+            high_price=float(price),
+            checked_at=execution.at,
+        )
+
+    def _settle_exit(self, trade: Trade, order: Order, execution: Execution, now: datetime) -> None:
+        if execution.filled > 0:
+            _change(
+                trade,
+                now,
+                "sold",
+                f"sold {plain(execution.filled)} {trade.asset} at {price_of(execution.cost, execution.filled):.8g}",
+                order,
+                amount=trade.amount - execution.filled,
+                sold_amount=trade.sold_amount + execution.filled,
+                exit_proceeds=trade.exit_proceeds + execution.cost,
+                exit_fee=trade.exit_fee + execution.fee,
+                exit_order_id=execution.exchange_order_id,
+            )
+        if trade.amount <= 0:
+            reason = ExitReason(order.reason or ExitReason.MANUAL)
+            self._close(trade, reason, f"sold to the last lot: {reason}", execution.at, order)
+
+    def _close(self, trade: Trade, reason: ExitReason, why: str, at: datetime, order: Order | None = None) -> None:
+        """What is still held then is dust or gone. The P&L of an EXTERNAL exit is unknown: somebody else sold."""
+        sold = trade.sold_amount > 0
+        pnl = None
+        if reason is not ExitReason.EXTERNAL and trade.entry_cost is not None and trade.entry_fee is not None:
+            pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, trade.exit_proceeds, trade.exit_fee)
+        _change(
+            trade,
+            at,
+            "closed",
+            why,
+            order,
+            status=TradeStatus.CLOSED,
+            amount=trade.sold_amount if sold else trade.entry_amount,
+            exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
+            exit_reason=reason,
+            closed_at=at,
+            exiting=None,
+            pnl=pnl,
+        )
+
+
+def already_open(asset: str, trade: Trade | None) -> Refused:
+    """Why a second trade of an asset is refused."""
+    which = f"trade {trade.id} ({trade.symbol}, {trade.status})" if trade else "a trade"
+    return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
+
+
+def _new_order(
+    trade: Trade,
+    side: Side,
+    amount: Decimal,
+    reason: ExitReason | None,
+    whole: bool,
+    deadline: datetime,
+    now: datetime,
+) -> Order:
+    """A fresh client order id for every attempt: Kraken keeps one unique among open orders only."""
+    order: Order = Order.create(
+        client_order_id=str(uuid.uuid4()),
+        trade=trade,
+        side=side,
+        symbol=trade.symbol,
+        reason=reason,
+        whole=whole,
+        amount=amount,
+        deadline=deadline,
+        created_at=now,
+    )
+    return order
+
+
+def _move(order: Order, to: OrderState, **changes: Any) -> None:
+    state = advance(OrderState(order.state), to)
+    Order.update(state=state, **changes).where(Order.id == order.id).execute()
+    order.state = state
+    for name, value in changes.items():
+        setattr(order, name, value)
+
+
+def _change(trade: Trade, at: datetime, kind: str, why: str, order: Order | None = None, **changes: Any) -> None:
+    """Change a trade and write the event that tells of it. The caller holds the transaction."""
+    before = {name: getattr(trade, name) for name in changes}
+    Trade.update(**changes).where(Trade.id == trade.id).execute()
+    for name, value in changes.items():
+        setattr(trade, name, value)
+    _record(at, kind, trade, before, changes, why, order)
+
+
+def _record(
+    at: datetime,
+    kind: str,
+    trade: Trade,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    why: str = "",
+    order: Order | None = None,
+) -> None:
+    Event.create(
+        at=at,
+        kind=kind,
+        trade_id=trade.id,
+        order_id=order.id if order else None,
+        before=before,
+        after=after,
+        why=why or kind,
+    )

@@ -1,0 +1,40 @@
+"""One run at a time: a kernel lock that dies with its process."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from botctl.domain.errors import Busy, ConfigError
+
+
+@contextmanager
+def process_lock(path: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock file `path` for the length of the block.
+
+    Waits up to `wait_seconds` for another run to end, then raises Busy. The file stays behind; the lock does not.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+    try:
+        _wait_for(handle, wait_seconds)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for(handle: int, wait_seconds: float) -> None:
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise Busy("another run of botctl holds the lock", hint="let it end, then try again") from None
+            time.sleep(min(0.1, wait_seconds))

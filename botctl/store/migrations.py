@@ -1,0 +1,66 @@
+"""The schema's version: makes a new database, brings an older one up to date, refuses a newer one."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.settings import Mode
+from botctl.store.models import TABLES, Stamp, SystemConfig, database
+
+SCHEMA_VERSION = 1
+
+Step = Callable[[], None]
+
+STEPS: Mapping[int, Step] = {}
+"""From each older version the step that leads to the next one. There is no older version yet."""
+
+FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}
+
+
+def load_stamp() -> Stamp | None:
+    """The stamp of the open database, or None when it has no tables yet."""
+    if "stamp" not in database.get_tables():
+        return None
+    stamp: Stamp | None = Stamp.get_or_none()
+    return stamp
+
+
+def create_schema(mode: Mode) -> None:
+    """All tables, the stamp and the switches in one transaction: a run killed here leaves an empty file or all."""
+    now = datetime.now(UTC)
+    with database.atomic("IMMEDIATE"):
+        if load_stamp() is not None:  # another process was faster
+            return
+        database.create_tables(TABLES)
+        Stamp.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=now)
+        for key, value in FIRST_SWITCHES.items():
+            SystemConfig.create(key=key, value=value, updated_at=now)
+
+
+def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION) -> None:
+    """Lead an older database to `version`, in one transaction and after a backup copy beside it.
+
+    Raises ConfigError when the database is newer than this botctl.
+    """
+    found = Stamp.get().schema_version
+    if found > version:
+        raise ConfigError(
+            f"{path} has schema {found}, newer than this botctl's {version}", hint="update botctl, then run it again"
+        )
+    if found == version:
+        return
+    back_up(path, path.with_name(f"{path.name}.v{found}.backup"))
+    with database.atomic("IMMEDIATE"):
+        for step in range(Stamp.get().schema_version, version):
+            steps[step]()
+        Stamp.update(schema_version=version).execute()
+
+
+def back_up(path: Path, to: Path) -> None:
+    """A consistent copy of a database in use, through SQLite's backup API; owner-only from its first byte."""
+    to.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)

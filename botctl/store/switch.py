@@ -1,0 +1,90 @@
+"""The kill switch: what may happen now. It fails closed: what can't be read means PAUSED."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from botctl.store.database import DATABASE_ERRORS
+from botctl.store.models import Event, SystemConfig, database
+
+ACTIVE, PAUSED = "ACTIVE", "PAUSED"
+
+
+@dataclass(frozen=True)
+class SwitchState:
+    """One reading of the switch. `why` says what paused it."""
+
+    system_status: str
+    frozen: bool
+    buy_enabled: bool
+    tripped_at: datetime | None
+    why: str = ""
+
+    @property
+    def paused(self) -> bool:
+        return self.system_status != ACTIVE
+
+
+class Switch:
+    """Reads and sets the switch. `halt_file` beside the database pauses too, whatever the database says."""
+
+    def __init__(self, halt_file: Path) -> None:
+        self.halt_file = halt_file
+
+    def read(self) -> SwitchState:
+        """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
+        try:
+            values = {row.key: row.value for row in SystemConfig.select()}
+        except DATABASE_ERRORS as error:
+            return SwitchState(PAUSED, False, False, None, f"the switch can't be read ({error})")
+        tripped_at = _moment(values.get("tripped_at", ""))
+        status, why = values.get("system_status", ""), values.get("pause_reason", "")
+        if status not in (ACTIVE, PAUSED):
+            status, why = PAUSED, f"system_status reads {status!r}"
+        if self.halt_file.exists():
+            status, why = PAUSED, f"the file {self.halt_file} exists"
+        buys = values.get("buy_enabled") == "true" and values.get("tripped_at") == ""
+        return SwitchState(status, values.get("frozen") == "true", buys, tripped_at, why)
+
+    def pause(self, now: datetime, *, freeze: bool, reason: str) -> None:
+        """No new entries; with `freeze` no order at all but liquidate's."""
+        changes = {"system_status": PAUSED, "pause_reason": reason}
+        if freeze:
+            changes["frozen"] = "true"
+        self._set(now, reason or ("pause --freeze" if freeze else "pause"), changes)
+
+    def resume(self, now: datetime, *, enable_buys: bool) -> None:
+        """Entries again; with `enable_buys` also after a drawdown or a liquidation disabled them."""
+        changes = {"system_status": ACTIVE, "frozen": "false", "pause_reason": ""}
+        if enable_buys:
+            changes |= {"buy_enabled": "true", "tripped_at": ""}
+        self._set(now, "resume --enable-buys" if enable_buys else "resume", changes)
+
+    def disable_buys(self, now: datetime, why: str) -> None:
+        """No buys until somebody enables them again."""
+        self._set(now, why, {"buy_enabled": "false"})
+
+    def trip(self, now: datetime, why: str) -> None:
+        """The drawdown guard has fired: buys off, and every later tick goes on closing what is open."""
+        self._set(now, why, {"buy_enabled": "false", "tripped_at": now.isoformat()})
+
+    def _set(self, now: datetime, why: str, changes: dict[str, str]) -> None:
+        with database.atomic("IMMEDIATE"):
+            before = {row.key: row.value for row in SystemConfig.select() if row.key in changes}
+            for key, value in changes.items():
+                SystemConfig.insert(key=key, value=value, updated_at=now).on_conflict(
+                    conflict_target=[SystemConfig.key],
+                    update={SystemConfig.value: value, SystemConfig.updated_at: now},
+                ).execute()
+            Event.create(at=now, kind="switch", before=before, after=changes, why=why)
+
+
+def _moment(text: str) -> datetime | None:
+    """A stored moment; one that can't be read (the flag alone is what counts) is shown as the beginning of time."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    return moment
