@@ -86,13 +86,20 @@ class Reading:
     why: str
 
 
+class Sentiment(Protocol):
+    """Where the mood of the market is read."""
+
+    def read(self) -> Reading:
+        """The index now; never raises. Asked again within a run it may answer from memory."""
+
+
 @dataclass(frozen=True)
 class Briefing:
     """What the Council's members are told about one symbol."""
 
     symbol: str
     candles: Sequence[Candle]
-    sentiment: Reading
+    sentiment: Sentiment
     trade: OpenTrade | None
     now: datetime
 
@@ -102,13 +109,6 @@ class Agent(Protocol):
 
     def judge(self, briefing: Briefing) -> Verdict:
         """This agent's opinion of the symbol."""
-
-
-class Sentiment(Protocol):
-    """Where the mood of the market is read."""
-
-    def read(self) -> Reading:
-        """The index now; never raises."""
 
 
 class Notifier(Protocol):

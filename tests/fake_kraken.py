@@ -13,23 +13,24 @@ By hand: `python -m tests.fake_kraken --port 8080` prints the settings that poin
 import argparse
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
-import json
 import socket
 import socketserver
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from email.message import Message
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, override
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.fake_kraken_book import FakeBook
-from tests.fake_kraken_faults import KINDS, Fault, FaultQueue, Reply, as_json, bend
+from tests.fake_kraken_faults import KINDS, Fault, FaultQueue, Reply, bend
 from tests.fake_kraken_orders import Instant, Never, Order, PartialThenCanceled, Pieces, Slow, Trade
 from tests.fake_kraken_wire import Endpoint, JsonObject, Params, Refusal, Request
 
@@ -173,7 +174,7 @@ class FakeKraken(FakeBook):
 
     # One request, from arrival to reply. It runs in the server's threads; only the handling itself takes the lock.
 
-    def answer(self, path: str, headers: Mapping[str, str], sent: str) -> Reply | None:
+    def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
         """The reply to a request, or None to close the connection without one."""
         request = Request(endpoint=path.rsplit("/", 1)[-1], params=dict(parse_qsl(sent, True)), at=self.now())
         fault = self._note(request)
@@ -227,9 +228,7 @@ class FakeKraken(FakeBook):
 
     # The gate: who may come in.
 
-    def _refusal_at_the_gate(
-        self, request: Request, path: str, headers: Mapping[str, str], sent: str
-    ) -> JsonObject | None:
+    def _refusal_at_the_gate(self, request: Request, path: str, headers: Message, sent: str) -> JsonObject | None:
         with self.lock:
             try:
                 if request.endpoint not in self._endpoints(path):
@@ -243,7 +242,7 @@ class FakeKraken(FakeBook):
                 return refuse(request, refusal)
         return None
 
-    def _check_signature(self, path: str, headers: Mapping[str, str], params: Params, body: str) -> None:
+    def _check_signature(self, path: str, headers: Message, params: Params, body: str) -> None:
         if headers.get("API-Key") != self.api_key:
             raise Refusal("EAPI:Invalid key")
         if not hmac.compare_digest(sign(self.secret, path, params.get("nonce", ""), body), signature_in(headers)):
@@ -281,7 +280,7 @@ class FakeKraken(FakeBook):
         if needed and not needed & self.permissions:
             raise Refusal("EGeneral:Permission denied")
 
-    def _get_api_key_info(self, request: Request) -> JsonObject:
+    def _get_api_key_info(self, _request: Request) -> JsonObject:
         return {
             "apiKeyName": "bot",
             "apiKey": self.api_key,
@@ -309,7 +308,7 @@ def sign(secret: str, path: str, nonce: str, body: str) -> bytes:
     return hmac.digest(base64.b64decode(secret), path.encode() + digest, "sha512")
 
 
-def signature_in(headers: Mapping[str, str]) -> bytes:
+def signature_in(headers: Message) -> bytes:
     try:
         return base64.b64decode(headers.get("API-Sign", ""))
     except binascii.Error:
@@ -343,11 +342,10 @@ class _Server(ThreadingHTTPServer):
 
     def drop_connections(self) -> None:
         for connection in list(self._connections):
-            try:
+            with contextlib.suppress(OSError):  # the client may be faster
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the client was faster
 
+    @override
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that died or lost patience is everyday life; anything else is a bug in here."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -378,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
         kraken = self.server.kraken
         try:
             return kraken.answer(path, self.headers, sent)
-        except Exception:
+        except Exception:  # noqa: BLE001 (hooks may raise anything, and the test must hear of it)
             kraken.bugs.append(traceback.format_exc())
             return Reply(b"the fake Kraken itself failed", status=500, content_type="text/plain")
 
@@ -406,10 +404,8 @@ def main() -> None:
         print(f"KRAKEN_API_URL={kraken.url}")
         print(f"KRAKEN_API_KEY={kraken.api_key}")
         print(f"KRAKEN_PRIVATE_KEY={kraken.secret}", flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

@@ -111,10 +111,10 @@ class FakeBook(FakeMarkets):
         asset = self.known_assets().get(asset_id)
         return asset.decimals if asset else 10
 
-    def _balance(self, request: Request) -> JsonObject:
+    def _balance(self, _request: Request) -> JsonObject:
         return {asset: fixed(amount, self._decimals_of(asset)) for asset, amount in self.balances.items()}
 
-    def _balance_ex(self, request: Request) -> JsonObject:
+    def _balance_ex(self, _request: Request) -> JsonObject:
         holds = self.holds
         shown = {}
         for asset, amount in self.balances.items():

@@ -2,7 +2,6 @@
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,25 +105,41 @@ def texts(fault: Fault, default: str) -> list[str]:
     return [fault.error] if isinstance(fault.error, str) else fault.error
 
 
-BEND: dict[str, Callable[[Fault, JsonObject], Reply]] = {
-    "status": lambda fault, answer: as_page(fault, fault.status),
-    "empty": lambda fault, answer: Reply(b""),
-    "html": lambda fault, answer: as_page(fault, 200),
-    "truncated": lambda fault, answer: half_of(answer, promise_all=False),
-    "short_body": lambda fault, answer: half_of(answer, promise_all=True),
-    "error": lambda fault, answer: as_json({"error": texts(fault, "EService:Unavailable")}),
-    "warning": lambda fault, answer: as_json({**answer, "error": [*answer["error"], *texts(fault, "WGeneral:Odd")]}),
-    "shape": lambda fault, answer: as_json(fault.body),
-    "no_result": lambda fault, answer: as_json({"error": []}),
-    "null_result": lambda fault, answer: as_json({"error": [], "result": None}),
-    "empty_result": lambda fault, answer: as_json({"error": [], "result": {}}),
-}
-
-
 def bend(fault: Fault | None, answer: JsonObject) -> Reply | None:
     """The reply for a true answer under a fault; None when there is to be no reply at all."""
-    if fault is None or fault.kind.startswith("hang_"):
-        return as_json(answer)
-    if fault.kind.startswith("drop_"):
-        return None
-    return BEND[fault.kind](fault, answer)
+    match fault.kind if fault else None:
+        case "drop_before" | "drop_after":
+            return None
+        case None | "hang_before" | "hang_after":
+            return as_json(answer)
+        case _:
+            assert fault
+            return spoil(fault, answer)
+
+
+def spoil(fault: Fault, answer: JsonObject) -> Reply:
+    match fault.kind:
+        case "status":
+            return as_page(fault, fault.status)
+        case "html":
+            return as_page(fault, 200)
+        case "empty":
+            return Reply(b"")
+        case "truncated":
+            return half_of(answer, promise_all=False)
+        case "short_body":
+            return half_of(answer, promise_all=True)
+        case "error":
+            return as_json({"error": texts(fault, "EService:Unavailable")})
+        case "warning":
+            return as_json({**answer, "error": [*answer["error"], *texts(fault, "WGeneral:Odd")]})
+        case "shape":
+            return as_json(fault.body)
+        case "no_result":
+            return as_json({"error": []})
+        case "null_result":
+            return as_json({"error": [], "result": None})
+        case "empty_result":
+            return as_json({"error": [], "result": {}})
+        case unknown:
+            raise ValueError(f"no fault is called {unknown}")

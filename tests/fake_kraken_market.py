@@ -181,9 +181,7 @@ class FakeMarkets:
             market.bid = market.last if bid is None else decimal(bid)
             market.ask = market.last if ask is None else decimal(ask)
 
-    def set_candles(
-        self, symbol: str, closes_or_rows: Iterable[Number | Sequence[Number]], interval: int = 15
-    ) -> None:
+    def set_candles(self, symbol: str, closes_or_rows: Iterable[Number | Sequence[Number]], interval: int = 15) -> None:
         """The closed candles, oldest first: closes, or rows of open, high, low, close and perhaps volume.
 
         The newest always ends at the last boundary of Kraken's clock, also when that clock moves on: a test
@@ -223,11 +221,11 @@ class FakeMarkets:
         names = request.params.get("pair")
         return [self.market_named(name) for name in names.split(",")] if names else list(self.markets.values())
 
-    def _time(self, request: Request) -> JsonObject:
+    def _time(self, _request: Request) -> JsonObject:
         now = datetime.fromtimestamp(self.now(), UTC)
         return {"unixtime": int(now.timestamp()), "rfc1123": now.strftime("%a, %d %b %y %H:%M:%S +0000")}
 
-    def _system_status(self, request: Request) -> JsonObject:
+    def _system_status(self, _request: Request) -> JsonObject:
         now = datetime.fromtimestamp(self.now(), UTC)
         return {"status": self.system_status, "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
@@ -268,6 +266,8 @@ def running_candle(market: Market, interval: int) -> Candle:
     """The candle that isn't over yet: it began at the last close and stands at the last price."""
     closed = market.closed_candles(interval)
     opened = closed[-1].close if closed else market.last
+    if not market.last.is_finite():
+        return Candle(opened, opened, opened, market.last)
     return Candle(opened, max(opened, market.last), min(opened, market.last), market.last, Decimal("0.1"))
 
 

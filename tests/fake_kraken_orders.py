@@ -111,7 +111,10 @@ def crosses(order: Order, market: Market) -> bool:
     """Would this order trade at once? A market order always would."""
     if order.limit is None:
         return True
-    return order.limit >= market.ask if order.side == "buy" else order.limit <= market.bid
+    price = market.ask if order.side == "buy" else market.bid
+    if not price.is_finite():
+        return False
+    return order.limit >= price if order.side == "buy" else order.limit <= price
 
 
 def is_named(order: Order, params: Params) -> bool:

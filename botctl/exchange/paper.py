@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import ExchangeRefused, ExchangeUnreachable
+from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
 from botctl.domain.markets import Balances, Holding, Market, Quotes
 from botctl.domain.money import floor_to, plain
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
@@ -35,7 +35,8 @@ class PaperBroker:
         self._clock = clock
         self._fee_rate = fee_rate
         self._slippage = slippage
-        PaperHolding.insert(currency=quote_currency, total=opening_cash).on_conflict_ignore().execute()
+        if not PaperHolding.select().exists():
+            PaperHolding.insert(currency=quote_currency, total=opening_cash).on_conflict_ignore().execute()
 
     def load_markets(self) -> Mapping[str, Market]:
         return self._prices.load_markets()
@@ -100,13 +101,16 @@ class PaperBroker:
         ]
 
     def _fill_price(self, request: OrderRequest) -> Decimal:
-        """Ask plus slippage for a buy, bid less slippage for a sell."""
-        quotes = self.fetch_quotes([request.symbol])
+        """Ask plus slippage for a buy, bid less slippage for a sell. Without a price nothing is placed."""
+        try:
+            quotes = self.fetch_quotes([request.symbol])
+        except ExchangeUnreachable as error:
+            raise ExchangeBusy(f"the paper broker has no price of {request.symbol}: {error.message}") from error
         quote = quotes.good.get(request.symbol)
         base = None if quote is None else (quote.ask if request.side is Side.BUY else quote.bid)
         if base is None:
             why = quotes.bad.get(request.symbol, "has nobody on the other side")
-            raise ExchangeUnreachable(f"{request.symbol} {why}: the paper broker can't fill it")
+            raise ExchangeBusy(f"{request.symbol} {why}: the paper broker can't fill it")
         direction = 1 if request.side is Side.BUY else -1
         return base * (1 + direction * self._slippage)
 

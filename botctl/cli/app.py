@@ -1,0 +1,127 @@
+"""The Typer app, and the one place where an error becomes a sentence and an exit code."""
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from botctl.cli import look, run, setup, switch, trade
+from botctl.cli.context import EnvFile
+from botctl.domain.errors import BadValue, BotError
+
+app = typer.Typer(
+    name="botctl",
+    rich_markup_mode=None,  # rich's help boxes cost more time at start than all else
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule, 4 refused by the exchange, "
+    "69 unreachable or outcome unknown, 75 another run holds the lock, 78 configuration.",
+)
+for module in (run, trade, switch, look, setup):
+    module.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"botctl {version('botctl')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    env_file: EnvFile = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything to stderr, and show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Guards and trades spot positions on Kraken from cron.
+
+    Try `botctl tick`: without any settings it plays a synthetic market, and needs neither keys nor network.
+    """
+
+
+def main() -> NoReturn:
+    """The `botctl` command."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = run_command(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line, and return its exit code. Every error becomes one line here, or one JSON object."""
+    arguments = _global_options_first(arguments)
+    debug, as_json = "--debug" in arguments, "--json" in arguments
+    try:
+        code = app(args=arguments, prog_name="botctl", standalone_mode=False)
+    except KeyboardInterrupt:
+        code = 130
+    except BotError as error:
+        return _tell(error, as_json=as_json, debug=debug)
+    except typer.TyperException as error:
+        command = " ".join(["botctl", *arguments[:1]]) if arguments else "botctl"
+        return _tell(BadValue(error.format_message(), hint=f"see `{command} --help`"), as_json=as_json, debug=debug)
+    except typer.Abort:
+        return _tell(BotError("aborted: nothing was sent"), as_json=as_json, debug=debug)
+    except Exception as error:  # noqa: BLE001 - the roof: what comes here is a bug or a database that failed
+        return _tell(_explain(error), as_json=as_json, debug=debug)
+    if code == 130:
+        print("botctl: interrupted; the next run settles what was under way", file=sys.stderr)
+    return int(code or 0)
+
+
+def _tell(error: BotError, *, as_json: bool, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    if as_json:
+        answer = {
+            "error": error.message,
+            "category": error.category,
+            "retryable": error.retryable,
+            "hint": error.hint,
+        }
+        print(json.dumps(answer))
+    else:
+        line = " ".join(str(error).split())
+        print(f"botctl: {line}", file=sys.stderr)
+    return error.exit_code
+
+
+def _explain(error: Exception) -> BotError:
+    from botctl.store.database import DATABASE_ERRORS, explain
+
+    if isinstance(error, DATABASE_ERRORS):
+        return explain(error)
+    return BotError(f"bug: {type(error).__name__}: {error}", hint="run it with --debug and report what it prints")
+
+
+def _global_options_first(arguments: list[str]) -> list[str]:
+    """--debug and --env-file belong to botctl itself, and may stand behind the command as well."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--debug" or word.startswith("--env-file="):
+            front.append(word)
+        elif word == "--env-file":
+            front += [word, *[value for value in [next(words, None)] if value is not None]]
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does: open transactions roll back, the lock goes, the journal tells the rest."""
+    raise KeyboardInterrupt

@@ -1,0 +1,127 @@
+"""What every command shares: its flags, its settings, its log."""
+
+import logging
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from botctl.domain.candles import parse_symbol
+from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
+from botctl.domain.money import to_amount
+from botctl.domain.settings import Mode
+from botctl.wiring import Home, load_home
+
+
+def _remember_json(ctx: typer.Context, wanted: bool) -> bool:
+    ctx.meta["json"] = wanted
+    return wanted
+
+
+JsonFlag = Annotated[
+    bool, typer.Option("--json", callback=_remember_json, help="One JSON document on stdout, for scripts.")
+]
+YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; needed off a terminal.")]
+ValidateFlag = Annotated[bool, typer.Option("--validate", help="Live only: Kraken checks the order, nothing trades.")]
+
+
+def wants_json(ctx: typer.Context) -> bool:
+    return bool(ctx.meta.get("json"))
+
+
+def home_of(ctx: typer.Context) -> Home:
+    """The settings of this run; the log starts here."""
+    options = ctx.find_root().params
+    home = load_home(options.get("env_file"))
+    start_log(home, debug=bool(options.get("debug")))
+    for warning in home.warnings:
+        logging.getLogger(__name__).warning("%s", warning)
+    return home
+
+
+def start_log(home: Home, *, debug: bool) -> None:
+    """Warnings and errors to stderr (everything with --debug), the rest to LOG_FILE.
+
+    Only our own logger: ccxt's writes signed requests at debug level.
+    """
+    logger = logging.getLogger("botctl")
+    logger.handlers.clear()
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    stderr = logging.StreamHandler(sys.stderr)
+    stderr.setLevel(logging.DEBUG if debug else logging.WARNING)
+    stderr.setFormatter(_LowerLevel("botctl: %(levelname)s: %(message)s"))
+    logger.addHandler(stderr)
+    if home.settings.log_file:
+        path = home.folder / home.settings.log_file
+        try:
+            file = logging.FileHandler(path, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"LOG_FILE {path} can't be written: {error.strerror}", hint="choose another") from error
+        file.setLevel(home.settings.log_level)
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(file)
+
+
+class _LowerLevel(logging.Formatter):
+    """Tells the level in small letters, and never prints a traceback to a person."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"botctl: {record.levelname.lower()}: {record.getMessage()}"
+
+
+def log_errors(errors: list[BotError]) -> None:
+    """Say each error once."""
+    for error in errors:
+        logging.getLogger("botctl").error("%s", error)
+
+
+def symbol_from(text: str) -> str:
+    """A SYMBOL argument. Raises BadValue."""
+    try:
+        return parse_symbol(text)
+    except ValueError as error:
+        raise BadValue(str(error), hint="write it like BTC/USD") from None
+
+
+def amount_from(text: str) -> Decimal:
+    """An AMOUNT argument. Raises BadValue."""
+    try:
+        return to_amount(text)
+    except ValueError as error:
+        raise BadValue(f"AMOUNT {error}", hint="give a plain number above zero, such as 100") from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal; off one only --yes goes on. Raises BadValue or Refused."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadValue("this needs a yes, and there is no terminal to ask on", hint="add --yes")
+    if not typer.confirm(question, err=True):
+        raise Refused("not confirmed: nothing was sent")
+
+
+def check_validate(home: Home, validate: bool) -> None:
+    """--validate means something only where Kraken takes orders."""
+    if validate and home.settings.botctl_mode is not Mode.LIVE:
+        raise BadValue(f"--validate works in live mode, and this is {home.settings.botctl_mode}", hint="leave it out")
+
+
+def exit_with(code: int) -> None:
+    """End the command with this exit code."""
+    if code:
+        raise typer.Exit(code)
+
+
+def code_of(errors: list[BotError]) -> int:
+    """The exit code of a command that did what it could: 69 if anything was unreachable, else the first error's."""
+    codes = [error.exit_code for error in errors]
+    return 69 if 69 in codes else (codes[0] if codes else 0)
+
+
+EnvFile = Annotated[
+    Path | None, typer.Option("--env-file", help="Read settings from this file instead of .env in the home.")
+]

@@ -1,0 +1,180 @@
+"""Checks all that a first live run needs: each line says ok, warn or fail, and the fix."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botctl.cli.context import start_log
+from botctl.domain.errors import BotError
+from botctl.domain.markets import Market
+from botctl.domain.money import plain
+from botctl.domain.results import CheckLine
+from botctl.domain.settings import Mode, missing_for_live
+from botctl.domain.sizing import amount_for_cost, below_minimum
+from botctl.wiring import Home, load_home, open_bot
+
+if TYPE_CHECKING:
+    from botctl.services.bot import Bot
+
+CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
+"""Seconds. botctl sets deadlines by Kraken's own clock, but a wrong one here confuses logs, cron and nonces."""
+EXPIRES_SOON = timedelta(days=14)
+NEEDED_RIGHTS = {
+    "query-funds": "Query Funds",
+    "query-open-trades": "Query Open Orders & Trades",
+    "query-closed-trades": "Query Closed Orders & Trades",
+    "modify-trades": "Create & Modify Orders",
+}
+FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-address"}
+NEEDLESS_RIGHTS = {"add-funds", "earn-funds"}
+RESERVED = ("notify_urls", "healthcheck_url", "metrics_file")
+
+
+def examine(env_file: Path | None, *, debug: bool) -> list[CheckLine]:
+    """Every check, in an order in which a failing one explains the next."""
+    try:
+        home = load_home(env_file)
+        start_log(home, debug=debug)
+    except BotError as error:
+        return [CheckLine("settings", "fail", error.message, error.hint)]
+    lines = [*_settings(home), *_files(home), _cron()]
+    try:
+        with open_bot(home) as bot:
+            lines.insert(-1, CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}"))
+            lines[-1:-1] = _market_checks(home, bot)
+    except BotError as error:
+        lines.insert(-1, CheckLine("database", "fail", error.message, error.hint))
+    return lines
+
+
+def _settings(home: Home) -> Iterator[CheckLine]:
+    missing = missing_for_live(home.settings)
+    if missing:
+        yield CheckLine("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {home.env_file}")
+    else:
+        where = home.env_file if home.env_file.exists() else "defaults and environment"
+        yield CheckLine("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
+    for name in RESERVED:
+        if getattr(home.settings, name) is not None:
+            yield CheckLine("settings", "warn", f"{name.upper()} is set, and not used by this version", "see LOG_FILE")
+
+
+def _files(home: Home) -> Iterator[CheckLine]:
+    for path in (home.env_file, home.database):
+        if not path.exists():
+            continue
+        if path.stat().st_mode & 0o077:
+            status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
+            yield CheckLine("file modes", status, f"{path} can be read by others", f"chmod 600 {path}")
+        else:
+            yield CheckLine("file modes", "ok", f"{path} is yours alone")
+    folder = home.database.parent
+    if folder.exists() and not os.access(folder, os.W_OK):
+        yield CheckLine("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
+    if home.halt_file.exists():
+        yield CheckLine("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
+
+
+def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
+    checks: list[Callable[[], Iterator[CheckLine]]] = []
+    if home.settings.botctl_mode is Mode.LIVE:
+        checks += [lambda: _clock(bot), lambda: _key(bot)]
+    checks += [lambda: _symbols(bot), lambda: _sentiment(bot)]
+    lines: list[CheckLine] = []
+    for check in checks:
+        try:
+            lines += check()
+        except BotError as error:
+            lines.append(CheckLine("exchange", "fail", error.message, error.hint or "check the network and the key"))
+    return lines
+
+
+def _clock(bot: "Bot") -> Iterator[CheckLine]:
+    bot.exchange.forget_time()
+    off = abs((bot.exchange.now() - datetime.now(UTC)).total_seconds())
+    detail = f"{off:.0f} s between this machine and Kraken"
+    if off > CLOCK_FAIL:
+        yield CheckLine("clock", "fail", detail, "set this machine's clock (NTP)")
+    else:
+        fix = "set this machine's clock (NTP)" if off > CLOCK_WARN else ""
+        yield CheckLine("clock", "warn" if fix else "ok", detail, fix)
+
+
+def _key(bot: "Bot") -> Iterator[CheckLine]:
+    """Kraken's GetApiKeyInfo tells the rights of the key that asks."""
+    from botctl.exchange.kraken import KrakenExchange
+
+    assert isinstance(bot.exchange, KrakenExchange)
+    info = bot.exchange.fetch_key_info()
+    rights = set(info.get("permissions") or ())
+    if lacking := [name for right, name in NEEDED_RIGHTS.items() if right not in rights]:
+        yield CheckLine("key rights", "fail", f"the key lacks: {', '.join(lacking)}", "give it these rights at Kraken")
+    if dangerous := sorted(rights & FORBIDDEN_RIGHTS):
+        fix = "make a key without any withdraw right, and delete this one"
+        yield CheckLine("key rights", "fail", f"the key may withdraw ({', '.join(dangerous)})", fix)
+    if needless := sorted(rights & NEEDLESS_RIGHTS):
+        yield CheckLine(
+            "key rights", "warn", f"the key has rights botctl never uses: {', '.join(needless)}", "drop them"
+        )
+    if not lacking and not dangerous:
+        yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
+    until = int(str(info.get("validUntil") or 0))
+    if until and (left := datetime.fromtimestamp(until, UTC) - datetime.now(UTC)) < EXPIRES_SOON:
+        yield CheckLine("key expiry", "warn", f"the key expires in {left.days} days", "renew it at Kraken")
+    if str(info.get("queryFrom") or 0) != "0" or str(info.get("queryTo") or 0) != "0":
+        yield CheckLine("key rights", "warn", "the key sees only a part of the history", "lift its query dates")
+
+
+def _symbols(bot: "Bot") -> Iterator[CheckLine]:
+    """Tradable, and a trade of the usual size can be sold at its own stop."""
+    markets = bot.exchange.load_markets()
+    quotes = bot.exchange.fetch_quotes([symbol for symbol in bot.settings.symbols if symbol in markets])
+    for symbol in bot.settings.symbols:
+        market, quote = markets.get(symbol), quotes.good.get(symbol)
+        if market is None:
+            yield CheckLine("symbols", "fail", f"{symbol} is no market here", "correct SYMBOLS")
+        elif not market.tradable:
+            yield CheckLine("symbols", "fail", f"{symbol} is in {market.status} mode", "wait, or take it from SYMBOLS")
+        elif quote is None or quote.ask is None:
+            yield CheckLine("symbols", "fail", f"{symbol} {quotes.bad.get(symbol, 'has no ask')}", "try again later")
+        else:
+            yield _minimum(bot, market, quote.ask)
+
+
+def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckLine:
+    cost = bot.settings.trade_amount_usd
+    try:
+        stop = Decimal(repr(bot.risk.stop_for(ask, bot.risk.fetch_atr(market.symbol))))
+    except BotError as error:
+        return CheckLine(
+            "minimums", "fail", f"{market.symbol}: {error.message}", error.hint or "no entry without an ATR"
+        )
+    amount = amount_for_cost(cost, ask, market)
+    if why := below_minimum(amount, stop, market):
+        return CheckLine("minimums", "fail", f"{market.symbol}: at its stop {why}", "raise TRADE_AMOUNT_USD")
+    detail = f"{market.symbol}: {plain(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
+    return CheckLine("minimums", "ok", detail)
+
+
+def _sentiment(bot: "Bot") -> Iterator[CheckLine]:
+    reading = bot.sentiment.read()
+    if reading.index is None:
+        yield CheckLine("sentiment", "warn", reading.why, "without it the Council holds; check SENTIMENT_URL")
+    else:
+        yield CheckLine("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")
+
+
+def _cron() -> CheckLine:
+    fix = "add the line of crontab.example with `crontab -e`"
+    try:
+        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return CheckLine("cron", "warn", "there is no crontab command here", "run `botctl tick` once per TIMEFRAME")
+    lines = [line for line in listed.stdout.splitlines() if not line.lstrip().startswith("#")]
+    if any("botctl" in line and "tick" in line for line in lines):
+        return CheckLine("cron", "ok", "the crontab runs botctl tick")
+    return CheckLine("cron", "warn", "the crontab does not run botctl tick", fix)

@@ -1,0 +1,151 @@
+"""What is, what was, and why. All but balance and --live read the database alone."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from
+from botctl.cli.render import show, show_list
+from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.results import BalanceView
+from botctl.wiring import build_market, now_offline, open_bot, open_store
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Show at most so many, the newest.")]
+
+
+def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """All of it at one glance, without network.
+
+    \b
+    Example:
+      botctl status --json
+    """
+    from botctl.services import books
+
+    home = home_of(ctx)
+    settings = home.settings
+    with open_store(home):
+        view = books.status(
+            settings.botctl_mode,
+            home.switch,
+            settings.initial_balance,
+            now_offline(settings),
+            settings.timeframe_seconds,
+        )
+    if view.frozen:
+        print(f"botctl: FROZEN: {view.open_trades} open positions are NOT guarded", file=sys.stderr)
+    show(ctx, view)
+
+
+def positions(
+    ctx: typer.Context,
+    live: Annotated[bool, typer.Option("--live", help="Fetch prices of now.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Open trades with their stops.
+
+    \b
+    Examples:
+      botctl positions
+      botctl positions --live
+    """
+    from botctl.services import books
+
+    home = home_of(ctx)
+    with open_store(home):
+        if live:
+            show_list(ctx, books.list_live_positions(build_market(home.settings)), "no open positions")
+        else:
+            show_list(ctx, books.list_positions(), "no open positions")
+
+
+def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
+    """Every trade there was, with its profit and why it ended.
+
+    \b
+    Example:
+      botctl trades --json --limit 1000
+    """
+    from botctl.services import books
+
+    with open_store(home_of(ctx)):
+        show_list(ctx, books.list_trades(limit=limit), "no trades yet")
+
+
+def orders(
+    ctx: typer.Context,
+    unsettled: Annotated[bool, typer.Option("--unsettled", help="Only those whose ending is not known.")] = False,
+    limit: Limit = 100,
+    as_json: JsonFlag = False,
+) -> None:
+    """The order journal.
+
+    \b
+    Example:
+      botctl orders --unsettled
+    """
+    from botctl.services import books
+
+    with open_store(home_of(ctx)):
+        show_list(ctx, books.list_orders(limit=limit, unsettled=unsettled), "no orders yet")
+
+
+def why(
+    ctx: typer.Context,
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.")],
+    limit: Limit = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """What the Council decided on SYMBOL, each agent's verdict, and what came of it.
+
+    \b
+    Example:
+      botctl why BTC/USD
+    """
+    from botctl.services import books
+
+    wanted = symbol_from(symbol)
+    with open_store(home_of(ctx)):
+        show_list(ctx, books.list_decisions(wanted, limit), f"the Council has not spoken of {wanted} yet")
+
+
+def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """What the exchange holds for us, valued in QUOTE_CURRENCY.
+
+    \b
+    Example:
+      botctl balance
+    """
+    from botctl.domain.drawdown import value_of
+
+    home = home_of(ctx)
+    quote_currency = home.settings.quote_currency
+    with open_bot(home) as bot:
+        look = bot.lookout.look([])
+    if look.balances is None:
+        raise next((error for error in look.problems if isinstance(error, BotError)), ExchangeUnreachable("no balance"))
+    prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}
+    rows = [
+        BalanceView(
+            currency,
+            look.balances.total(currency),
+            look.balances.spendable(currency),
+            value_of(currency, look.balances.total(currency), quote_currency, prices),
+        )
+        for currency in sorted(look.balances.currencies())
+    ]
+    log_errors(list(look.problems))
+    show_list(ctx, rows, "nothing is held")
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in (
+        ("status", status),
+        ("positions", positions),
+        ("trades", trades),
+        ("orders", orders),
+        ("why", why),
+        ("balance", balance),
+    ):
+        app.command(name)(command)

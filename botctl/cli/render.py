@@ -1,0 +1,355 @@
+"""A result becomes a table that fits 80 columns, or JSON."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from botctl.domain import results
+from botctl.domain.money import plain
+from botctl.domain.results import to_plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+UNKNOWN = "-"
+
+
+def show(ctx: typer.Context, result: Any) -> None:
+    """Print one result."""
+    if ctx.meta.get("json"):
+        print(json.dumps(to_plain(result)))
+    else:
+        _print(VIEWS[type(result)](result))
+
+
+def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
+    """Print several results of one kind."""
+    if ctx.meta.get("json"):
+        print(json.dumps(to_plain(rows)))
+    elif rows:
+        _print(LISTS[type(rows[0])](rows))
+    else:
+        print(when_empty)
+
+
+def _print(renderable: "RenderableType") -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=False).print(renderable)
+
+
+# Figures
+
+
+def price(value: Decimal | float | None) -> str:
+    """A price with as many digits as it needs: cents above 100, six significant ones below."""
+    if value is None:
+        return UNKNOWN
+    number = float(value)
+    return f"{number:,.2f}" if abs(number) >= 100 else f"{number:.6g}"
+
+
+def amount(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else plain(value)
+
+
+def money(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.2f}"
+
+
+def signed(value: Decimal | None) -> str:
+    """Profit in green, loss in red, where there are colours."""
+    if value is None:
+        return UNKNOWN
+    return f"[{'green' if value >= 0 else 'red'}]{value:+,.2f}[/]"
+
+
+def percent(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.2f} %"
+
+
+def moment(value: datetime | None) -> str:
+    return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
+
+
+# Tables
+
+
+def _table(*columns: str, title: str = "") -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
+    for column in columns:
+        right = column in ("id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> Any:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _group(*parts: Any) -> Any:
+    from rich.console import Group
+
+    return Group(*(part for part in parts if part is not None))
+
+
+def _positions(rows: Sequence[results.TradeView]) -> Any:
+    table = _table("id", "symbol", "status", "amount", "entry", "stop", "high")
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            row.symbol,
+            row.status,
+            amount(row.amount),
+            price(row.entry_price),
+            price(row.stop_loss_price),
+            price(row.high_price),
+        )
+    return table
+
+
+def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
+    table = _table("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
+    for row in rows:
+        trade = row.trade
+        table.add_row(
+            str(trade.id),
+            trade.symbol,
+            amount(trade.amount),
+            price(trade.entry_price),
+            price(trade.stop_loss_price),
+            price(trade.high_price),
+            price(row.price),
+            signed(row.unrealized_pnl),
+        )
+    return table
+
+
+def _trades(rows: Sequence[results.TradeView]) -> Any:
+    if all(row.status in ("OPEN", "PENDING") for row in rows):
+        return _positions(rows)
+    table = _table("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L")
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            row.symbol,
+            amount(row.amount),
+            price(row.entry_price),
+            price(row.exit_price),
+            row.exit_reason or row.status,
+            f"{row.closed_at:%m-%d %H:%M}" if row.closed_at else UNKNOWN,
+            signed(row.pnl),
+        )
+    return table
+
+
+def _orders(rows: Sequence[results.OrderView]) -> Any:
+    table = _table("id", "trade", "side", "symbol", "state", "amount", "filled", "price", "fee")
+    for row in rows:
+        table.add_row(
+            str(row.id),
+            str(row.trade_id),
+            row.side,
+            row.symbol,
+            row.state,
+            amount(row.amount),
+            amount(row.filled),
+            price(row.average_price),
+            money(row.fee),
+        )
+    lines = [f"{row.id}: {row.error}" for row in rows if row.error]
+    return _group(table, *lines)
+
+
+def _decisions(rows: Sequence[results.DecisionView]) -> Any:
+    return _group(*(part for row in rows for part in (_decision(row), "")))
+
+
+def _decision(row: results.DecisionView) -> Any:
+    from rich.markup import escape
+
+    lines = [(f"{moment(row.decided_at)}", f"[bold]{row.decision}[/] {row.symbol} at {price(row.price)}")]
+    lines += [(f"  {said['agent']}", escape(f"{said['stance']}: {said['reason']}")) for said in row.verdicts]
+    if not row.verdicts:
+        lines.append(("  reason", escape(row.reason)))
+    if row.outcome:
+        lines.append(("  outcome", escape(row.outcome)))
+    return _pairs(lines)
+
+
+def _balances(rows: Sequence[results.BalanceView]) -> Any:
+    table = _table("currency", "amount", "free", "value")
+    for row in rows:
+        table.add_row(row.currency, amount(row.total), amount(row.free), money(row.value))
+    return table
+
+
+def _checks(rows: Sequence[results.CheckLine]) -> Any:
+    from rich.markup import escape
+
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    lines = []
+    for row in rows:
+        fix = f"\n-> {row.fix}" if row.fix else ""
+        lines.append((f"[{colours[row.status]}]{row.status:4}[/] {row.name}", escape(row.detail + fix)))
+    return _pairs(lines)
+
+
+# Single results
+
+
+def _order_result(result: results.OrderResult) -> Any:
+    done = f"{amount(result.filled)} of {amount(result.amount)}"
+    rows = [
+        ("order", f"{result.side} {result.symbol} {result.state}"),
+        ("amount", done if result.state != "VALIDATED" else amount(result.amount)),
+    ]
+    if result.average_price is not None:
+        rows += [
+            ("price", price(result.average_price)),
+            ("cost" if result.side == "buy" else "proceeds", money(result.cost)),
+            ("fee", money(result.fee)),
+        ]
+    if result.trade_id:
+        rows.append(("trade", f"{result.trade_id} {result.trade_status or ''}"))
+    if result.side == "buy" and result.stop_loss_price is not None:
+        rows.append(("stop", f"{price(result.stop_loss_price)} (ATR {price(result.atr)})"))
+    if result.pnl is not None:
+        rows.append(("P&L", f"{signed(result.pnl)} ({result.reason})"))
+    if result.note:
+        rows.append(("note", result.note))
+    return _pairs(rows)
+
+
+def _story(result: results.OrderResult) -> str:
+    """One order in one line, as a tick tells it."""
+    verb = "bought" if result.side == "buy" else "sold"
+    if result.state == "VALIDATED":
+        return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"
+    if result.filled == 0:
+        return f"{result.side} {result.symbol} is {result.state}"
+    line = f"{verb} {amount(result.filled)} {result.symbol} at {price(result.average_price)}"
+    if result.side == "buy":
+        return f"{line}, stop {price(result.stop_loss_price)}"
+    return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {signed(result.pnl)}")
+
+
+def _tick(view: results.TickView) -> Any:
+    lines = [f"[bold]{view.mode}[/] tick of {moment(view.at)} UTC"]
+    lines += [f"  {_story(result)}" for result in (*view.exits, *view.entries)]
+    for row in view.decisions:
+        outcome = f" - {row.outcome}" if row.outcome else ""
+        lines.append(f"  {row.symbol} {row.decision}: {row.reason}{outcome}")
+    if view.equity is not None:
+        lines.append(f"  equity {money(view.equity)}, drawdown {percent(view.drawdown)}")
+    lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not sit")
+    return _group(*lines)
+
+
+def _check_view(view: results.CheckView) -> Any:
+    sold = [_story(result) for result in view.exits]
+    return _group(*sold, _live_positions(view.positions) if view.positions else "no open positions")
+
+
+def _drawdown(view: results.DrawdownView) -> Any:
+    return _group(
+        _pairs(
+            [
+                ("equity", money(view.equity)),
+                ("initial balance", money(view.initial_balance)),
+                ("drawdown", f"{percent(view.drawdown)} (limit {percent(view.max_drawdown)})"),
+                ("guard", "[red]TRIPPED[/]" if view.tripped else "quiet"),
+            ]
+        ),
+        *[_story(result) for result in view.exits],
+    )
+
+
+def _liquidation(view: results.LiquidationView) -> Any:
+    sold = [_story(result) for result in view.exits] or ["there was nothing to sell"]
+    buys = "enabled" if view.buy_enabled else "disabled"
+    return _group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
+
+
+def _status(view: results.StatusView) -> Any:
+    state = view.system_status + (" and FROZEN" if view.frozen else "")
+    buys = "enabled" if view.buy_enabled else "disabled"
+    if view.tripped_at:
+        buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
+    last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
+    return _pairs(
+        [
+            ("mode", view.mode),
+            ("system", state + (f" ({view.why})" if view.why else "")),
+            ("buys", buys),
+            ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
+            ("drawdown", percent(view.drawdown)),
+            ("open trades", str(view.open_trades)),
+            ("unsettled orders", str(view.unsettled_orders)),
+            ("last tick", last),
+            ("missed ticks", str(view.missed_ticks)),
+        ]
+    )
+
+
+def _ok(value: bool | None) -> str:
+    return "ok" if value else "failed"
+
+
+def _switch(view: results.SwitchView) -> Any:
+    frozen = " and FROZEN: positions are unguarded" if view.frozen else ""
+    why = f" ({view.why})" if view.why else ""
+    return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
+
+
+def _demo(view: results.DemoView) -> Any:
+    decided = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
+    return _group(
+        _trades(view.trades) if view.trades else "no trades",
+        f"{view.ticks} ticks of the synthetic tape: {len(view.trades)} trades; the Council said {decided}",
+        f"equity {money(view.equity)} of {money(view.initial_balance)}",
+    )
+
+
+def _init(view: results.InitView) -> Any:
+    rows = [
+        ("mode", view.mode),
+        ("settings", f"{view.env_file} ({'written' if view.env_written else 'kept as it is'})"),
+        ("database", f"{view.database} ({'made' if view.database_created else 'was there'})"),
+    ]
+    return _pairs([*rows, *[("next", step) for step in view.next]])
+
+
+VIEWS: dict[type, Callable[[Any], Any]] = {
+    results.OrderResult: _order_result,
+    results.TickView: _tick,
+    results.CheckView: _check_view,
+    results.DrawdownView: _drawdown,
+    results.LiquidationView: _liquidation,
+    results.StatusView: _status,
+    results.SwitchView: _switch,
+    results.DemoView: _demo,
+    results.InitView: _init,
+}
+LISTS: dict[type, Callable[[Any], Any]] = {
+    results.TradeView: _trades,
+    results.LivePosition: _live_positions,
+    results.OrderView: _orders,
+    results.DecisionView: _decisions,
+    results.BalanceView: _balances,
+    results.CheckLine: _checks,
+}

@@ -1,0 +1,116 @@
+"""What cron runs: tick, and its first steps alone."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from botctl.cli.context import (
+    JsonFlag,
+    ValidateFlag,
+    check_validate,
+    code_of,
+    exit_with,
+    home_of,
+    log_errors,
+    wants_json,
+)
+from botctl.cli.render import show
+from botctl.domain.errors import Refused
+from botctl.domain.results import CheckView, DrawdownView
+from botctl.wiring import open_bot
+
+
+def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag = False) -> None:
+    """One visit: settle orders, guard positions, then let the Council trade.
+
+    Run it from cron once per TIMEFRAME. Off a terminal it prints only news. A second one at the same time ends
+    with exit code 75.
+
+    \b
+    Examples:
+      botctl tick
+      BOTCTL_MODE=paper botctl tick --json
+    """
+    from botctl.services.tick import tick as visit
+
+    home = home_of(ctx)
+    check_validate(home, validate)
+    with open_bot(home, wait_seconds=0, validate_only=validate) as bot:
+        view, code = visit(bot)
+    for note in view.notes:
+        print(f"botctl: {note}", file=sys.stderr)
+    if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
+        show(ctx, view)
+    exit_with(code)
+
+
+def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Check every open position against its stop, now.
+
+    \b
+    Example:
+      botctl check-positions
+    """
+    from botctl.services import books
+
+    home = home_of(ctx)
+    with open_bot(home) as bot:
+        if bot.switch.read().frozen:
+            raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
+        errors = bot.recovery.settle_unfinished_orders()
+        look = bot.lookout.look([trade.symbol for trade in bot.journal.open_trades()])
+        exits = bot.positions.check_open_positions(look)
+        errors += [*look.problems, *exits.errors]
+        prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}
+        positions = [books.with_price(trade, prices.get(trade.symbol)) for trade in books.list_positions()]
+    log_errors(errors)
+    for note in exits.notes:
+        print(f"botctl: {note}", file=sys.stderr)
+    show(ctx, CheckView(positions, exits.results, [str(error) for error in errors]))
+    exit_with(code_of(errors))
+
+
+def drawdown(
+    ctx: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Only report; sell nothing.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Value the whole account; too far down, sell everything and disable buys.
+
+    Exit code 3 when the guard has tripped.
+
+    \b
+    Example:
+      botctl drawdown --check
+    """
+    home = home_of(ctx)
+    with open_bot(home) as bot:
+        errors = bot.recovery.settle_unfinished_orders()
+        frozen = bot.switch.read().frozen
+        report = bot.drawdown.check_drawdown(act=not check and not frozen)
+        errors += [*report.errors, *report.exits.errors]
+        guard = bot.drawdown
+        view = DrawdownView(
+            report.equity,
+            guard.initial_balance,
+            report.drawdown,
+            guard.max_drawdown,
+            report.tripped,
+            report.exits.results,
+            [str(error) for error in errors],
+        )
+    log_errors(errors)
+    for note in report.exits.notes:
+        print(f"botctl: {note}", file=sys.stderr)
+    if report.tripped:
+        done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
+        print(f"botctl: the drawdown guard says stop: {done}", file=sys.stderr)
+    show(ctx, view)
+    exit_with(3 if report.tripped else code_of(errors))
+
+
+def register(app: typer.Typer) -> None:
+    app.command("tick")(tick)
+    app.command("check-positions")(check_positions)
+    app.command("drawdown")(drawdown)

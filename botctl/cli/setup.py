@@ -1,0 +1,135 @@
+"""Help yourself: init, demo, doctor."""
+
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from botctl.cli.context import JsonFlag, exit_with, start_log, wants_json
+from botctl.cli.render import show, show_list
+from botctl.domain.errors import BotError, ConfigError, Refused
+from botctl.domain.results import DemoView, InitView
+from botctl.domain.settings import Mode, example_env, parse_settings
+from botctl.wiring import Home, build_bot, load_home, open_store
+
+NEXT_STEPS = {
+    Mode.DEMO: ["botctl tick", "botctl demo --ticks 500"],
+    Mode.PAPER: ["botctl doctor", "botctl tick", "see crontab.example for cron"],
+    Mode.LIVE: [
+        "put KRAKEN_API_KEY, KRAKEN_PRIVATE_KEY and INITIAL_BALANCE into the settings",
+        "botctl doctor",
+        "see crontab.example for cron",
+    ],
+}
+
+
+def init(
+    ctx: typer.Context,
+    mode: Annotated[Mode | None, typer.Option("--mode", help="demo, paper or live; default: BOTCTL_MODE.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write .env (owner-only) and make the mode's database. What is there already is kept.
+
+    The only command that makes a live database: a wrong folder must not look like an account without positions.
+
+    \b
+    Example:
+      botctl init --mode paper
+    """
+    chosen = {"BOTCTL_MODE": mode.value} if mode else {}
+    home = load_home(ctx.find_root().params.get("env_file"), chosen)
+    start_log(home, debug=False)
+    wanted = home.settings.botctl_mode
+    written = _write_env(home.env_file, wanted)
+    existed = home.database.exists()
+    with open_store(home, create=True):
+        pass
+    if not written and mode and load_home(ctx.find_root().params.get("env_file")).settings.botctl_mode is not mode:
+        raise ConfigError(
+            f"{home.env_file} was there and sets another BOTCTL_MODE", hint=f"set BOTCTL_MODE={mode} in it"
+        )
+    view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])
+    show(ctx, view)
+
+
+def _write_env(path: Path, mode: Mode) -> bool:
+    """Write the settings with their defaults; False when the file was there. Owner-only from its first byte."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(example_env(mode))
+    return True
+
+
+def demo(
+    ctx: typer.Context,
+    ticks: Annotated[int, typer.Option("--ticks", "-n", min=1, max=100_000, help="How many ticks to play.")] = 500,
+    as_json: JsonFlag = False,
+) -> None:
+    """Play the synthetic tape in a throw-away database, and show what happened.
+
+    The same tick, rules and journal as live, on invented prices. Your own settings and database are not touched.
+
+    \b
+    Example:
+      botctl demo --ticks 500
+    """
+    with tempfile.TemporaryDirectory(prefix="botctl-demo-") as folder:
+        home = Home(Path(folder), Path(folder) / ".env", parse_settings({}))
+        start_log(home, debug=bool(ctx.find_root().params.get("debug")))
+        with open_store(home, durable=False):  # nobody needs it after a power cut
+            view = _play(home, ticks, quiet=wants_json(ctx))
+    show(ctx, view)
+
+
+def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
+    from rich.console import Console
+    from rich.progress import track
+
+    from botctl.services import books
+    from botctl.services.tick import tick
+    from botctl.store.models import Decision
+
+    bot = build_bot(home.settings, home.switch)
+    played, equity = 0, None
+    console = Console(stderr=True)
+    for _ in track(range(ticks), "playing the tape", console=console, transient=True, disable=quiet):
+        try:
+            view, _code = tick(bot)
+        except Refused:  # the end of the tape
+            break
+        played += 1
+        equity = view.equity if view.equity is not None else equity
+    decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))
+    initial = home.settings.initial_balance
+    if initial is None or not played:
+        raise BotError("the demo could not play")
+    return DemoView(played, books.list_trades(), equity, initial, dict(decisions))
+
+
+def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Check all that a first live run needs, each with its fix. Exit code 1 if something fails.
+
+    \b
+    Example:
+      BOTCTL_MODE=live botctl doctor
+    """
+    from botctl.cli.doctor import examine
+
+    lines = examine(ctx.find_root().params.get("env_file"), debug=bool(ctx.find_root().params.get("debug")))
+    show_list(ctx, lines, "nothing to check")
+    exit_with(1 if any(line.status == "fail" for line in lines) else 0)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("init")(init)
+    app.command("demo")(demo)
+    app.command("doctor")(doctor)

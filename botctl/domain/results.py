@@ -1,0 +1,252 @@
+"""What the commands answer: frozen values that know nothing of tables. The fields of `--json` are these fields."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TradeView:
+    """One trade. Money and prices in quote, amount in the asset: held while OPEN, traded once CLOSED."""
+
+    id: int
+    symbol: str
+    asset: str
+    mode: str
+    status: str
+    amount: Decimal
+    entry_price: Decimal | None
+    entry_cost: Decimal | None
+    entry_fee: Decimal | None
+    opened_at: datetime | None
+    entry_order_id: str | None
+    atr: float | None
+    stop_loss_price: float | None
+    high_price: float | None
+    exit_price: Decimal | None
+    exit_fee: Decimal | None
+    closed_at: datetime | None
+    exit_order_id: str | None
+    exit_reason: str | None
+    pnl: Decimal | None
+
+
+@dataclass(frozen=True)
+class LivePosition:
+    """An open trade with the price of now."""
+
+    trade: TradeView
+    price: Decimal | None
+    unrealized_pnl: Decimal | None
+    """At the last price, before the exit's fee."""
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """One row of the order journal."""
+
+    id: int
+    client_order_id: str
+    exchange_order_id: str | None
+    trade_id: int
+    side: str
+    symbol: str
+    state: str
+    amount: Decimal
+    cost: Decimal | None
+    filled: Decimal
+    average_price: Decimal | None
+    fee: Decimal | None
+    deadline: datetime
+    created_at: datetime
+    error: str | None
+
+
+@dataclass(frozen=True)
+class OrderResult:
+    """What came of one buy or sell. `state` is the order's, or VALIDATED when the exchange only checked it."""
+
+    side: str
+    symbol: str
+    state: str
+    amount: Decimal
+    filled: Decimal
+    average_price: Decimal | None
+    cost: Decimal | None
+    fee: Decimal | None
+    client_order_id: str
+    exchange_order_id: str | None
+    trade_id: int | None = None
+    trade_status: str | None = None
+    stop_loss_price: float | None = None
+    atr: float | None = None
+    reason: str | None = None
+    pnl: Decimal | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    """What the Council said once, and what came of it."""
+
+    symbol: str
+    decided_at: datetime
+    decision: str
+    reason: str
+    verdicts: list[dict[str, str]]
+    outcome: str
+    price: Decimal | None
+
+
+@dataclass(frozen=True)
+class SwitchView:
+    """The kill switch."""
+
+    system_status: str
+    frozen: bool
+    buy_enabled: bool
+    tripped_at: datetime | None
+    why: str
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """All of it at one glance, from the database alone."""
+
+    mode: str
+    system_status: str
+    frozen: bool
+    buy_enabled: bool
+    tripped_at: datetime | None
+    initial_balance: Decimal | None
+    equity: Decimal | None
+    drawdown: Decimal | None
+    open_trades: int
+    unsettled_orders: int
+    last_tick_at: datetime | None
+    last_tick_ok: bool | None
+    missed_ticks: int
+    why: str = ""
+    """What paused it."""
+
+
+@dataclass(frozen=True)
+class BalanceView:
+    """What the exchange holds of one currency; `value` in the quote currency, None when it has no price."""
+
+    currency: str
+    total: Decimal
+    free: Decimal
+    value: Decimal | None
+
+
+@dataclass(frozen=True)
+class DrawdownView:
+    """What the account is worth. Fractions; equity and drawdown are None while they are unknown."""
+
+    equity: Decimal | None
+    initial_balance: Decimal
+    drawdown: Decimal | None
+    max_drawdown: Decimal
+    tripped: bool
+    exits: list[OrderResult] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step of a tick."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class TickView:
+    """One visit from cron."""
+
+    at: datetime
+    mode: str
+    ok: bool
+    steps: list[StepView]
+    exits: list[OrderResult]
+    entries: list[OrderResult]
+    decisions: list[DecisionView]
+    equity: Decimal | None
+    drawdown: Decimal | None
+    errors: list[str]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """What one round of stop checks did, and what is open after it."""
+
+    positions: list[LivePosition]
+    exits: list[OrderResult]
+    errors: list[str]
+
+
+@dataclass(frozen=True)
+class LiquidationView:
+    """What the eject button did."""
+
+    exits: list[OrderResult]
+    open_trades: int
+    buy_enabled: bool
+    errors: list[str]
+
+
+@dataclass(frozen=True)
+class DemoView:
+    """What a played tape brought."""
+
+    ticks: int
+    trades: list[TradeView]
+    equity: Decimal | None
+    initial_balance: Decimal
+    decisions: dict[str, int]
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """One line of doctor: ok, warn or fail, and the fix."""
+
+    name: str
+    status: str
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class InitView:
+    """What init wrote, and what to do next."""
+
+    mode: str
+    env_file: str
+    env_written: bool
+    database: str
+    database_created: bool
+    next: list[str]
+
+
+def to_plain(value: Any) -> Any:
+    """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC."""
+    from dataclasses import fields, is_dataclass
+
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+        return {**plain.pop("trade"), **plain} if isinstance(value, LivePosition) else plain
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value

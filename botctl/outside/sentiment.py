@@ -1,0 +1,64 @@
+"""The Fear & Greed index of alternative.me, read at most once an hour and never believed when it is old."""
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from botctl.ports import Clock, Reading
+from botctl.store import memory
+
+log = logging.getLogger(__name__)
+
+KEPT_FOR = timedelta(hours=1)
+TRUSTED_FOR = timedelta(hours=48)
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""How far in the future a time stamp may lie: clocks differ a little, not by a day."""
+TIMEOUT_SECONDS = 10
+MOST_BYTES = 100_000
+SENTIMENT = "sentiment"
+
+
+class FearAndGreed:
+    """Reads the index from its JSON API. An answer has `data: [{value, timestamp, ...}]`, all of it text."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.url = url
+        self.clock = clock
+        self._reading: Reading | None = None
+
+    def read(self) -> Reading:
+        """The index now. What can't be read, or is older than 48 hours by its own stamp, is None with the reason."""
+        self._reading = self._reading or self._read()  # one try a run, however many symbols ask
+        return self._reading
+
+    def _read(self) -> Reading:
+        now = self.clock.now()
+        kept = memory.load(SENTIMENT)
+        if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
+            index, measured = kept[0].split()
+            return _judge(int(index), datetime.fromisoformat(measured), now)
+        try:
+            index_now, measured_at = self._fetch()
+        except (OSError, URLError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            log.warning("the Fear & Greed index can't be read: %s", error)
+            return Reading(None, None, f"the index can't be read ({type(error).__name__})")
+        memory.save(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
+        return _judge(index_now, measured_at, now)
+
+    def _fetch(self) -> tuple[int, datetime]:
+        request = Request(self.url, headers={"User-Agent": "botctl", "Accept": "application/json"})
+        with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            body = json.loads(answer.read(MOST_BYTES))
+        newest = body["data"][0]
+        index, measured_at = int(newest["value"]), datetime.fromtimestamp(int(newest["timestamp"]), UTC)
+        if not 0 <= index <= 100:
+            raise ValueError(f"{index} is no index from 0 to 100")
+        return index, measured_at
+
+
+def _judge(index: int, measured_at: datetime, now: datetime) -> Reading:
+    if not -CLOCK_TOLERANCE <= now - measured_at <= TRUSTED_FOR:
+        return Reading(None, measured_at, f"the index was measured at {measured_at:%Y-%m-%d %H:%M}, too far from now")
+    return Reading(index, measured_at, f"index {index}, measured {measured_at:%Y-%m-%d %H:%M}")

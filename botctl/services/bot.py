@@ -1,0 +1,35 @@
+"""Everything one run works with, put together by wiring."""
+
+from dataclasses import dataclass
+
+from botctl.domain.settings import Settings
+from botctl.ports import Clock, Exchange, Sentiment
+from botctl.services.council.session import Council
+from botctl.services.drawdown import DrawdownGuard
+from botctl.services.execution import ExecutionService
+from botctl.services.lookout import Lookout
+from botctl.services.position_manager import PositionManager
+from botctl.services.recovery import Recovery
+from botctl.services.risk import RiskService
+from botctl.store.journal import Journal
+from botctl.store.switch import Switch
+
+
+@dataclass(frozen=True)
+class Bot:
+    """The services of one run."""
+
+    settings: Settings
+    clock: Clock
+    exchange: Exchange
+    switch: Switch
+    journal: Journal
+    lookout: Lookout
+    risk: RiskService
+    sentiment: Sentiment
+    recovery: Recovery
+    execution: ExecutionService
+    positions: PositionManager
+    drawdown: DrawdownGuard
+    council: Council
+    validate_only: bool = False

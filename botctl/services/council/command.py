@@ -1,0 +1,78 @@
+"""COUNCIL_COMMAND: an external program decides instead of the agents."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+from typing import Any
+
+from botctl.domain.candles import Candle
+from botctl.domain.results import to_plain
+from botctl.domain.votes import Action, CouncilDecision, Stance, Verdict
+from botctl.ports import Briefing
+from botctl.services.council.master import MasterNode
+
+SECRET_PREFIX = "KRAKEN_"
+"""The program sees the environment without names that begin so: it has no business with our keys."""
+STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
+
+
+class CommandNode:
+    """One JSON object in, one out, in time; anything else is HOLD and an error said."""
+
+    def __init__(self, master: MasterNode, command: str, timeout_seconds: float) -> None:
+        self.master = master
+        self.command = command
+        self.timeout_seconds = timeout_seconds
+
+    def decide(self, symbol: str) -> CouncilDecision:
+        """What the program says. Raises ExchangeUnreachable when the candles can't be had."""
+        question = _question(self.master.brief(symbol))
+        try:
+            decision, reason = _read_answer(self._ask(question))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            message = f"COUNCIL_COMMAND failed on {symbol}: {error}"
+            verdict = Verdict("command", Stance.UNKNOWN, str(error))
+            return CouncilDecision(symbol, Action.HOLD, "the command failed", (verdict,), message)
+        return CouncilDecision(symbol, decision, reason, (Verdict("command", STANCES[decision], reason),))
+
+    def _ask(self, question: str) -> str:
+        """Run the program in a process group of its own, so that a time-out ends its children too."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIX)}
+        with subprocess.Popen(
+            shlex.split(self.command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        ) as process:
+            try:
+                answer, _ = process.communicate(question, timeout=self.timeout_seconds)
+            except BaseException as error:
+                os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise ValueError(f"no answer within {self.timeout_seconds:g} seconds") from error
+                raise
+            if process.returncode != 0:
+                raise ValueError(f"it ended with exit code {process.returncode}")
+            return answer
+
+
+def _question(briefing: Briefing) -> str:
+    trade = None if briefing.trade is None else to_plain(briefing.trade)
+    candles = [_candle(candle) for candle in briefing.candles]
+    return json.dumps({"symbol": briefing.symbol, "candles": candles, "trade": trade})
+
+
+def _candle(candle: Candle) -> dict[str, Any]:
+    return {**candle._asdict(), "time": candle.closed_at(0).isoformat().replace("+00:00", "Z")}
+
+
+def _read_answer(text: str) -> tuple[Action, str]:
+    """The decision and its reason. Raises ValueError for anything but one JSON object with both."""
+    answer = json.loads(text)
+    if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
+        raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
+    return Action(answer["decision"]), str(answer.get("reason", ""))[:500]

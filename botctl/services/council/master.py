@@ -1,0 +1,81 @@
+"""MasterNode asks the agents and combines their verdicts."""
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import entry_points
+
+from botctl.domain.candles import base_of
+from botctl.domain.errors import ConfigError
+from botctl.domain.money import plain
+from botctl.domain.votes import CouncilDecision, Stance, Verdict, combine
+from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
+from botctl.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+AGENTS = "botctl.agents"
+
+
+class MasterNode:
+    """Prepares the briefing of a symbol and hears everybody who sits."""
+
+    def __init__(
+        self,
+        market: MarketData,
+        sentiment: Sentiment,
+        journal: Journal,
+        clock: Clock,
+        *,
+        timeframe: str,
+        names: Sequence[str],
+    ) -> None:
+        self.market = market
+        self.sentiment = sentiment
+        self.journal = journal
+        self.clock = clock
+        self.timeframe = timeframe
+        self.names = names
+
+    def decide(self, symbol: str) -> CouncilDecision:
+        """BUY, SELL or HOLD, with every verdict. A member that fails says UNKNOWN, which means HOLD.
+
+        Raises ExchangeUnreachable when the candles can't be had.
+        """
+        briefing = self.brief(symbol)
+        verdicts, errors = [], []
+        for name, agent in self.agents.items():
+            try:
+                verdicts.append(agent.judge(briefing))
+            except Exception as error:  # an agent may come from anybody: whatever it raises, the tick goes on
+                log.exception("agent %s failed on %s", name, symbol)
+                verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {error}"))
+                errors.append(f"agent {name} failed on {symbol}: {error}")
+        return combine(symbol, verdicts, "; ".join(errors))
+
+    def brief(self, symbol: str) -> Briefing:
+        """What the members are told."""
+        candles = self.market.fetch_candles(symbol, self.timeframe)
+        trade = self.journal.active_trade(base_of(symbol))
+        known = None
+        if trade is not None and trade.entry_price is not None:
+            known = OpenTrade(
+                entry_price=float(trade.entry_price),
+                amount=plain(trade.amount),
+                stop_loss_price=float(trade.stop_loss_price or 0),
+                high_price=float(trade.high_price or 0),
+                opened_at=trade.opened_at or trade.created_at,
+            )
+        return Briefing(symbol, candles, self.sentiment, known, self.clock.now())
+
+    @cached_property
+    def agents(self) -> dict[str, Agent]:
+        """The members named in COUNCIL, in that order. Raises ConfigError for one that is not installed."""
+        installed = {point.name: point for point in entry_points(group=AGENTS)}
+        missing = [name for name in self.names if name not in installed]
+        if missing:
+            raise ConfigError(
+                f"COUNCIL names {', '.join(missing)}, and there is no such agent",
+                hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
+            )
+        return {name: installed[name].load()() for name in self.names}

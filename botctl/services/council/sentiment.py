@@ -1,0 +1,14 @@
+"""The sentiment agent: where the crowd's mood stands."""
+
+from botctl.domain.votes import Stance, Verdict, sentiment_stance
+from botctl.ports import Briefing
+
+
+class SentimentAgent:
+    """The Fear & Greed index as FEAR, GREED or NEUTRAL; UNKNOWN when it can't be had or is old."""
+
+    def judge(self, briefing: Briefing) -> Verdict:
+        reading = briefing.sentiment.read()
+        if reading.index is None:
+            return Verdict("sentiment", Stance.UNKNOWN, reading.why)
+        return Verdict("sentiment", sentiment_stance(reading.index), f"Fear & Greed {reading.index} ({reading.why})")

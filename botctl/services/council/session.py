@@ -1,0 +1,126 @@
+"""A sitting of the Council: decisions for every symbol, all of them recorded, then acted on, sells first."""
+
+import logging
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from botctl.domain.candles import base_of
+from botctl.domain.errors import BotError, Refused
+from botctl.domain.orders import ExitReason
+from botctl.domain.results import OrderResult
+from botctl.domain.votes import Action, CouncilDecision
+from botctl.ports import Clock
+from botctl.services.execution import ExecutionService
+from botctl.services.lookout import Look
+from botctl.services.position_manager import PositionManager
+from botctl.store.journal import Journal
+from botctl.store.models import Decision
+
+log = logging.getLogger(__name__)
+
+
+class Decider(Protocol):
+    """MasterNode, or the external command."""
+
+    def decide(self, symbol: str) -> CouncilDecision:
+        """BUY, SELL or HOLD for one symbol."""
+
+
+class Council:
+    """Sits for each symbol, and has its decisions executed."""
+
+    def __init__(
+        self,
+        decider: Decider,
+        execution: ExecutionService,
+        positions: PositionManager,
+        journal: Journal,
+        clock: Clock,
+        *,
+        symbols: Sequence[str],
+        trade_amount: Decimal,
+    ) -> None:
+        self.decider = decider
+        self.execution = execution
+        self.positions = positions
+        self.journal = journal
+        self.clock = clock
+        self.symbols = symbols
+        self.trade_amount = trade_amount
+
+    def sit(self, look: Look) -> tuple[list[Decision], list[BotError]]:
+        """One decision for each symbol. What can't be decided is HOLD, with an error."""
+        rows: list[Decision] = []
+        errors: list[BotError] = []
+        for symbol in self.symbols:
+            try:
+                decision = self.decider.decide(symbol)
+                if decision.error:
+                    errors.append(BotError(decision.error))
+            except BotError as error:
+                errors.append(error)
+                decision = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
+            rows.append(self._record(decision, look))
+        return rows, errors
+
+    def execute(
+        self, rows: Sequence[Decision], *, buys: bool
+    ) -> tuple[list[OrderResult], list[OrderResult], list[BotError]]:
+        """Exits, entries and errors of these decisions. SELL closes the trade whatever its stop; sells go first."""
+        exits: list[OrderResult] = []
+        entries: list[OrderResult] = []
+        errors: list[BotError] = []
+        for action, results, act in ((Action.SELL, exits, self._sell), (Action.BUY, entries, self._buy)):
+            for row in rows:
+                if row.decision != action:
+                    continue
+                if action is Action.BUY and not buys:
+                    _note(row, "not bought: the drawdown is unknown")
+                    continue
+                try:
+                    result = act(row)
+                    if result is not None:
+                        results.append(result)
+                except Refused as refusal:
+                    _note(row, f"refused: {refusal}")
+                except BotError as error:
+                    _note(row, f"failed: {error}")
+                    errors.append(error)
+        return exits, entries, errors
+
+    def _sell(self, row: Decision) -> OrderResult | None:
+        trade = self.journal.active_trade(base_of(row.symbol))
+        if trade is None or trade.entry_price is None:
+            _note(row, "nothing to sell")
+            return None
+        result = self.positions.close_position(trade.id, ExitReason.COUNCIL)
+        _note(row, f"sold trade {trade.id}")
+        return result
+
+    def _buy(self, row: Decision) -> OrderResult:
+        result = self.execution.execute_buy(row.symbol, self.trade_amount)
+        _note(row, f"bought: trade {result.trade_id}" if result.trade_id else result.note)
+        return result
+
+    def _record(self, decision: CouncilDecision, look: Look) -> Decision:
+        quote = look.quotes.good.get(decision.symbol)
+        verdicts = [
+            {"agent": verdict.agent, "stance": str(verdict.stance), "reason": verdict.reason}
+            for verdict in decision.verdicts
+        ]
+        log.info("council: %s %s (%s)", decision.symbol, decision.action, decision.reason)
+        row: Decision = Decision.create(
+            symbol=decision.symbol,
+            decided_at=self.clock.now(),
+            decision=decision.action,
+            reason=decision.reason,
+            verdicts=verdicts,
+            price=None if quote is None else quote.last,
+        )
+        return row
+
+
+def _note(row: Decision, outcome: str) -> None:
+    row.outcome = outcome
+    Decision.update(outcome=outcome).where(Decision.id == row.id).execute()

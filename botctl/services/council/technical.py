@@ -1,0 +1,19 @@
+"""The technical agent: where the trend points."""
+
+from botctl.domain.votes import Stance, Verdict, technical_stance
+from botctl.market.indicators import calculate_trend
+from botctl.ports import Briefing
+
+CANDLES_NEEDED = 114
+"""So that the seeds of the averages have faded."""
+
+
+class TechnicalAgent:
+    """EMA(12) over EMA(26) with RSI(14) below 70 is BULLISH, EMA(12) under EMA(26) BEARISH, else NEUTRAL."""
+
+    def judge(self, briefing: Briefing) -> Verdict:
+        if len(briefing.candles) < CANDLES_NEEDED:
+            return Verdict("technical", Stance.UNKNOWN, f"{len(briefing.candles)} candles are too few")
+        fast, slow, rsi = calculate_trend(briefing.candles)
+        reason = f"EMA(12) {fast:.6g} {'>' if fast > slow else '<='} EMA(26) {slow:.6g}, RSI(14) {rsi:.1f}"
+        return Verdict("technical", technical_stance(fast, slow, rsi), reason)

@@ -1,0 +1,111 @@
+"""The drawdown guard, and the eject button."""
+
+import logging
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from botctl.domain.drawdown import calculate_drawdown
+from botctl.domain.errors import BotError
+from botctl.domain.orders import ExitReason
+from botctl.ports import Clock, Notifier
+from botctl.services.lookout import Look, Lookout
+from botctl.services.position_manager import Exits, PositionManager
+from botctl.store.journal import Journal
+from botctl.store.switch import Switch
+
+log = logging.getLogger(__name__)
+
+SECOND_LOOK_AFTER = 3.0
+"""Seconds until prices and balances are asked again, before anything is sold because of them."""
+
+
+@dataclass
+class GuardReport:
+    """What the guard saw and did. `drawdown` is None while it is unknown: then nobody sells and nobody buys."""
+
+    equity: Decimal | None
+    drawdown: Decimal | None
+    tripped: bool = False
+    exits: Exits = field(default_factory=Exits)
+    errors: list[BotError] = field(default_factory=list)
+
+
+class DrawdownGuard:
+    """Measures the whole account against where it started."""
+
+    def __init__(
+        self,
+        lookout: Lookout,
+        positions: PositionManager,
+        journal: Journal,
+        switch: Switch,
+        clock: Clock,
+        notifier: Notifier,
+        *,
+        initial_balance: Decimal,
+        max_drawdown: Decimal,
+    ) -> None:
+        self.lookout = lookout
+        self.positions = positions
+        self.journal = journal
+        self.switch = switch
+        self.clock = clock
+        self.notifier = notifier
+        self.initial_balance = initial_balance
+        self.max_drawdown = max_drawdown
+
+    def check_drawdown(self, look: Look | None = None, *, act: bool = True) -> GuardReport:
+        """Too far down, and a second look agrees: sell everything, and no buys until somebody says so.
+
+        Once tripped it stays tripped: every later check goes on closing what is still open. Without `act` it only
+        reports.
+        """
+        look = look or self._look()
+        report = self._measure(look)
+        already = self.switch.read().tripped_at is not None
+        if already:
+            report.tripped = True
+        elif not self._too_deep(report) or not self._confirmed():
+            return report
+        if not act:
+            report.tripped = True
+            return report
+        if not already:
+            self._trip(report)
+        report.exits = self.liquidate_all(ExitReason.DRAWDOWN, look)
+        return report
+
+    def liquidate_all(self, reason: ExitReason = ExitReason.LIQUIDATION, look: Look | None = None) -> Exits:
+        """Buys off first, then sell every open trade."""
+        if self.switch.read().buy_enabled:
+            self.switch.disable_buys(self.clock.now(), str(reason))
+        return self.positions.close_all(reason, look)
+
+    def _look(self) -> Look:
+        return self.lookout.look([trade.symbol for trade in self.journal.open_trades()])
+
+    def _measure(self, look: Look) -> GuardReport:
+        if look.equity is None:
+            return GuardReport(None, None, errors=list(look.problems))
+        return GuardReport(look.equity, calculate_drawdown(look.equity, self.initial_balance))
+
+    def _too_deep(self, report: GuardReport) -> bool:
+        return report.drawdown is not None and report.drawdown > self.max_drawdown
+
+    def _confirmed(self) -> bool:
+        """A second, fresh look: one bad price or balance must not sell everything."""
+        self.clock.sleep(SECOND_LOOK_AFTER)
+        second = self._measure(self._look())
+        if not self._too_deep(second):
+            log.warning("a drawdown beyond %s was not confirmed by a second look", self.max_drawdown)
+            return False
+        return True
+
+    def _trip(self, report: GuardReport) -> None:
+        message = (
+            f"drawdown guard tripped: equity {report.equity:.2f} is {100 * (report.drawdown or 0):.2f} % below "
+            f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"
+        )
+        self.switch.trip(self.clock.now(), message)
+        report.tripped = True
+        self.notifier.notify(message)

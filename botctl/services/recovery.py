@@ -1,0 +1,147 @@
+"""Learns the ending of every unfinished order: by the exchange's id, or by the id we gave it. Sends nothing."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from botctl.domain.errors import BotError, OutcomeUnknown
+from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState
+from botctl.ports import Clock, Exchange
+from botctl.store.journal import Journal
+from botctl.store.models import Order
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 20.0
+"""How long one run waits for answers, in all."""
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 6.0)
+"""Between two look-ups; the last one repeats. Few enough to stay under Kraken's rate counter."""
+
+
+class Patience:
+    """The seconds that one run may spend waiting for unsettled orders."""
+
+    def __init__(self, clock: Clock, seconds: float = PATIENCE_SECONDS) -> None:
+        self.clock = clock
+        self.left = seconds
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep so long, or what is left; False, at once, when nothing is."""
+        if self.left <= 0:
+            return False
+        pause = min(seconds, self.left)
+        self.left -= pause
+        self.clock.sleep(pause)
+        return True
+
+
+class Recovery:
+    """Settles orders against the exchange."""
+
+    def __init__(self, exchange: Exchange, journal: Journal, clock: Clock, patience: Patience) -> None:
+        self.exchange = exchange
+        self.journal = journal
+        self.clock = clock
+        self.patience = patience
+
+    def settle_unfinished_orders(self) -> list[BotError]:
+        """Before anything else: one look at every order that an earlier run left behind, without waiting."""
+        orders = self.journal.unsettled()
+        for order in orders:
+            if order.state == OrderState.INTENDED:
+                self.journal.absent(order, "the run ended before it was sent", self.clock.now())
+            elif order.state == OrderState.SUBMITTED:
+                self.journal.doubt(order, "the run ended while it was being sent")
+        errors = self._learn(_unsettled(orders))
+        return errors + _still_open(orders)
+
+    def settle(self, orders: Sequence[Order]) -> list[BotError]:
+        """Look until every order has ended or this run's patience has; an error for each that has not."""
+        errors: list[BotError] = []
+        pauses = iter(PAUSES)
+        while waiting := _unsettled(orders):
+            errors = self._learn(waiting)
+            if not _unsettled(waiting) or not self.patience.wait(next(pauses, PAUSES[-1])):
+                break
+        still = _still_open(orders)
+        return errors + still if still else []
+
+    def _learn(self, orders: Sequence[Order]) -> list[BotError]:
+        """One round of look-ups. Known ids are asked for together, lost ones each by its client order id."""
+        errors: list[BotError] = []
+        ended: list[tuple[Order, list[OrderReport]]] = []
+        known = [order for order in orders if order.exchange_order_id]
+        try:
+            reports = self.exchange.fetch_orders([str(order.exchange_order_id) for order in known]) if known else {}
+        except BotError as error:
+            errors.append(error)
+            reports = {}
+        ended += [(order, [reports[order.exchange_order_id]]) for order in known if order.exchange_order_id in reports]
+        for order in orders:
+            if not order.exchange_order_id:
+                try:
+                    ended.append((order, self._find(order)))
+                except BotError as error:
+                    errors.append(error)
+        try:
+            self._write_endings([(order, found) for order, found in ended if found and all(r.final for r in found)])
+        except BotError as error:
+            errors.append(error)
+        return errors
+
+    def _find(self, order: Order) -> list[OrderReport]:
+        """What carries this order's client id. Nothing, long enough after the deadline, proves that nothing is."""
+        asked_at = self.exchange.now()
+        found = self.exchange.find_orders(order.client_order_id)
+        if found:
+            if len(found) > 1:
+                log.error("the exchange shows %d orders for client id %s", len(found), order.client_order_id)
+            self.journal.accept(order, found[0].exchange_order_id)
+        elif asked_at > order.deadline + ABSENT_AFTER:
+            self.journal.absent(order, "no such order on the exchange long after its deadline", self.clock.now())
+        return found
+
+    def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]]) -> None:
+        """Fetch the exact figures of all ended orders together, and write each down."""
+        filled = [report for _, found in ended for report in found if report.filled > 0]
+        fills = self.exchange.fetch_fills(filled) if filled else []
+        for order, found in ended:
+            execution = self._execution(order, found, fills)
+            if execution is not None:
+                self.journal.settle(order, execution, self.clock.now())
+                log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
+
+    def _execution(self, order: Order, found: list[OrderReport], fills: Iterable[Fill]) -> Execution | None:
+        """The sum of an order's fills, or None while the exchange has not shown all of them yet."""
+        ids = {report.exchange_order_id for report in found}
+        own = [fill for fill in fills if fill.exchange_order_id in ids]
+        filled, main = _total(report.filled for report in found), found[0]
+        complete = all(report.complete for report in found)
+        at = max([fill.at for fill in own], default=main.closed_at or self.clock.now())
+        if _total(fill.amount for fill in own) == filled:
+            cost, fee = _total(fill.cost for fill in own), _total(fill.fee for fill in own)
+        elif self.exchange.now() > order.deadline + ABSENT_AFTER:
+            log.error("fills of %s don't add up: its order record's figures serve", main.exchange_order_id)
+            cost, fee = _total(report.cost for report in found), _total(report.fee for report in found)
+        else:
+            return None
+        return Execution(main.exchange_order_id, complete, filled, cost, fee, at)
+
+
+def _total(figures: Iterable[Decimal]) -> Decimal:
+    return sum(figures, Decimal(0))
+
+
+def _unsettled(orders: Sequence[Order]) -> list[Order]:
+    return [order for order in orders if order.state in UNSETTLED]
+
+
+def _still_open(orders: Sequence[Order]) -> list[BotError]:
+    return [
+        OutcomeUnknown(
+            f"the {order.side} of {order.amount} {order.symbol} is {order.state} (client order id "
+            f"{order.client_order_id})",
+            hint="the next run looks it up again; nothing is sent twice",
+        )
+        for order in _unsettled(orders)
+    ]

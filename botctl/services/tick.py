@@ -1,0 +1,184 @@
+"""One visit from cron, read top to bottom: settle the past, guard the present, and only then look for more."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.errors import BotError, ExchangeUnreachable, Refused
+from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
+from botctl.services import books
+from botctl.services.bot import Bot
+from botctl.services.lookout import Look
+from botctl.services.position_manager import Exits
+from botctl.store import memory
+from botctl.store.models import Decision, Tick
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Visit:
+    """What has happened so far on this visit."""
+
+    at: datetime
+    steps: list[StepView] = field(default_factory=list)
+    errors: list[BotError] = field(default_factory=list)
+    exits: list[OrderResult] = field(default_factory=list)
+    entries: list[OrderResult] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    equity: Decimal | None = None
+    drawdown: Decimal | None = None
+    tripped: bool = False
+
+    def take(self, exits: Exits) -> list[BotError]:
+        """Add a round of exits; its errors are the step's."""
+        self.exits += exits.results
+        self.notes += exits.notes
+        return exits.errors
+
+
+def tick(bot: Bot) -> tuple[TickView, int]:
+    """One visit and its exit code. A failed step never keeps the later ones from running.
+
+    Raises Refused at the end of the demo's tape.
+    """
+    if not bot.clock.start_visit():
+        raise Refused("the demo's tape is at its end", hint="delete the demo database to play it again")
+    started = time.monotonic()
+    visit = Visit(bot.clock.now())
+    _count_missed_runs(bot, visit)
+    _run(visit, "recover", lambda: _recover(bot))
+    _guard_and_trade(bot, visit)
+    code = _exit_code(visit)
+    _record(visit, code, time.monotonic() - started)
+    return _view(bot, visit), code
+
+
+def _guard_and_trade(bot: Bot, visit: Visit) -> None:
+    state = bot.switch.read()
+    if state.frozen:
+        visit.notes.append(f"frozen: {len(bot.journal.open_trades())} positions are unguarded, and nothing is traded")
+        return
+    looks: list[Look] = []
+    _run(visit, "look", lambda: _look(bot, looks))
+    look = looks[0]
+    _run(visit, "drawdown", lambda: _guard(bot, visit, look))
+    if visit.tripped:
+        return
+    _run(visit, "positions", lambda: _check_positions(bot, visit, look))
+    if bot.switch.read().paused:
+        return
+    _run(visit, "council", lambda: _hear_council(bot, visit, look))
+    if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
+        visit.notes.append("paused while the Council sat: nothing was executed")
+        return
+    _run(visit, "execute", lambda: _execute(bot, visit, look))
+
+
+def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]) -> None:
+    """Run one step, and note how it went."""
+    try:
+        detail, errors = step()
+    except BotError as error:
+        detail, errors = "", [error]
+    for failure in errors:
+        log.error("%s: %s", name, failure)
+    visit.errors += errors
+    visit.steps.append(StepView(name, not errors, detail or "; ".join(map(str, errors))))
+
+
+def _count_missed_runs(bot: Bot, visit: Visit) -> None:
+    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
+    if last is None:
+        return
+    missed = books.missed_between(last.at, visit.at, bot.settings.timeframe_seconds)
+    if missed:
+        memory.save(books.MISSED, str(books.load_missed_ticks() + missed))
+        visit.notes.append(f"{missed} runs were missed since {last.at:%Y-%m-%d %H:%M} UTC")
+
+
+def _recover(bot: Bot) -> tuple[str, list[BotError]]:
+    before = len(bot.journal.unsettled())
+    errors = bot.recovery.settle_unfinished_orders()
+    return f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled", errors
+
+
+def _look(bot: Bot, looks: list[Look]) -> tuple[str, list[BotError]]:
+    """Prices for what is open and for what the Council may trade, and all balances."""
+    held = [trade.symbol for trade in bot.journal.open_trades()]
+    symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
+    look = bot.lookout.look(symbols)
+    looks.append(look)
+    return f"{len(look.quotes.good)} prices" + ("" if look.balances is None else ", balances"), list(look.problems)
+
+
+def _guard(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
+    report = bot.drawdown.check_drawdown(look, act=not bot.validate_only)
+    visit.equity, visit.drawdown, visit.tripped = report.equity, report.drawdown, report.tripped
+    errors = visit.take(report.exits)
+    if report.tripped:
+        visit.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
+        return "tripped", errors
+    if report.drawdown is None:
+        return "unknown: no liquidation, no buys", errors  # the look has said why
+    return f"equity {report.equity:.2f}, {100 * report.drawdown:.2f} % down", errors
+
+
+def _check_positions(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
+    checked = len(bot.journal.open_trades())
+    exits = bot.positions.check_open_positions(look)
+    return f"{checked} checked, {len(exits.results)} sold", visit.take(exits)
+
+
+def _hear_council(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
+    visit.decisions, errors = bot.council.sit(look)
+    return ", ".join(f"{row.symbol} {row.decision}" for row in visit.decisions), errors
+
+
+def _execute(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
+    exits, entries, errors = bot.council.execute(visit.decisions, buys=look.equity is not None)
+    visit.exits += exits
+    visit.entries += entries
+    return f"{len(exits)} exits, {len(entries)} entries", errors
+
+
+def _exit_code(visit: Visit) -> int:
+    """3 for a tripped guard, 69 when something was unreachable or unknown, 1 for any other failed step."""
+    if visit.tripped:
+        return Refused.exit_code
+    if any(error.exit_code == ExchangeUnreachable.exit_code for error in visit.errors):
+        return ExchangeUnreachable.exit_code
+    return BotError.exit_code if visit.errors else 0
+
+
+def _record(visit: Visit, code: int, seconds: float) -> None:
+    Tick.create(
+        at=visit.at,
+        seconds=round(seconds, 3),
+        ok=not visit.errors,
+        exit_code=code,
+        steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in visit.steps],
+        equity=visit.equity,
+        drawdown=visit.drawdown,
+    )
+
+
+def _view(bot: Bot, visit: Visit) -> TickView:
+    decisions: list[DecisionView] = [books.view_decision(row) for row in visit.decisions]
+    return TickView(
+        at=visit.at,
+        mode=bot.settings.botctl_mode,
+        ok=not visit.errors,
+        steps=visit.steps,
+        exits=visit.exits,
+        entries=visit.entries,
+        decisions=decisions,
+        equity=visit.equity,
+        drawdown=visit.drawdown,
+        errors=[str(error) for error in visit.errors],
+        notes=visit.notes,
+    )
