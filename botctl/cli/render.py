@@ -79,11 +79,11 @@ def moment(value: datetime | None) -> str:
 # Tables
 
 
-def _table(*columns: str, title: str = "") -> Any:
+def _table(*columns: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         right = column in ("id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value")
         table.add_column(column, justify="right" if right else "left", overflow="fold")

@@ -33,11 +33,18 @@ def repeat_unprocessed[T](send: Callable[[], T]) -> T:
 
 def _repeat[T](call: Callable[[], T], again: Callable[[BaseException], bool], *, attempts: int, seconds: float) -> T:
     """With growing pauses, for at most so many attempts and about so many seconds."""
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_exponential_jitter
+    from tenacity import (
+        Retrying,
+        retry_if_exception,
+        stop_after_attempt,
+        stop_after_delay,
+        wait_exponential,
+        wait_random,
+    )
 
     retrying = Retrying(
         retry=retry_if_exception(again),
-        wait=wait_exponential_jitter(initial=0.3, max=4, jitter=0.3),
+        wait=wait_exponential(multiplier=0.3, max=4) + wait_random(0, 0.3),
         stop=stop_after_attempt(attempts) | stop_after_delay(seconds),
         reraise=True,
     )

@@ -1,0 +1,172 @@
+"""What every test stands on: a home of its own, a Kraken of its own, and no way out to the real ones."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botctl.cli.app import run_command
+from botctl.domain.settings import NAMES, Mode
+from botctl.store.database import close_database, open_database
+from tests.fake_kraken import FakeKraken
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_way_out() -> Iterator[None]:
+    """No test reaches any machine but this one: not the real Kraken, not the real Fear & Greed index."""
+    real = socket.getaddrinfo
+
+    def loopback_only(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in ("127.0.0.1", "localhost", "::1", None):
+            raise socket.gaierror(f"tests don't call {host}")
+        return real(host, *args, **kwargs)
+
+    socket.getaddrinfo = loopback_only
+    yield
+    socket.getaddrinfo = real
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting and no .env of the person who runs the tests plays a part."""
+    for name in os.environ:
+        if name in NAMES or name.startswith(("BOTCTL_", "KRAKEN_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SENTIMENT_URL", "http://127.0.0.1:9/")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command answered."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+class BotRunner:
+    """Runs botctl commands in one home: in this process, or as a process of its own where that matters."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.home = home
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.set(BOTCTL_HOME=str(home))
+
+    def set(self, **settings: str) -> None:
+        """Settings for all runs from here on."""
+        for name, value in settings.items():
+            self._monkeypatch.setenv(name, value)
+
+    def unset(self, *names: str) -> None:
+        for name in names:
+            self._monkeypatch.delenv(name, raising=False)
+
+    def run(self, *arguments: str) -> Run:
+        """One command, in this process."""
+        self._capsys.readouterr()
+        try:
+            code = run_command(list(arguments))
+        finally:
+            close_database()
+        out, err = self._capsys.readouterr()
+        return Run(code, out, err)
+
+    def json(self, *arguments: str) -> Any:
+        """The JSON answer of a command that must succeed."""
+        run = self.run(*arguments, "--json")
+        assert run.exit_code == 0, run.stdout + run.stderr
+        return run.json()
+
+    def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """The same command as a process."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "botctl", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=self.home,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            **options,
+        )
+
+    def process(self, *arguments: str) -> Run:
+        """A process run to its end."""
+        process = self.spawn(*arguments)
+        out, err = process.communicate(timeout=60)
+        return Run(process.returncode, out, err)
+
+    @property
+    def database(self) -> Path:
+        return self.home / "data" / f"{os.environ.get('BOTCTL_MODE', 'demo')}.db"
+
+    def open_store(self) -> None:
+        """Open the database for a look with the models."""
+        open_database(self.database, Mode(os.environ.get("BOTCTL_MODE", "demo")), create=False)
+
+    # What scenarios ask for most
+
+    def positions(self) -> list[dict[str, Any]]:
+        return self.json("positions")  # type: ignore[no-any-return]
+
+    def trades(self) -> list[dict[str, Any]]:
+        return self.json("trades")  # type: ignore[no-any-return]
+
+    def orders(self) -> list[dict[str, Any]]:
+        return self.json("orders")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def bot(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[BotRunner]:
+    """botctl in demo mode."""
+    yield BotRunner(home, monkeypatch, capsys)
+    close_database()
+
+
+@pytest.fixture
+def kraken() -> Iterator[FakeKraken]:
+    """A Kraken where BTC stands at 50000 with an ATR of exactly 500, and nobody else trades."""
+    with FakeKraken() as server:
+        server.set_price("BTC/USD", 50000)
+        server.flat_candles("BTC/USD", 50000, 500)
+        yield server
+
+
+@pytest.fixture
+def live(bot: BotRunner, kraken: FakeKraken) -> BotRunner:
+    """botctl in live mode against that Kraken, with its database made and its caches warm."""
+    bot.set(
+        BOTCTL_MODE="live",
+        KRAKEN_API_URL=kraken.url,
+        KRAKEN_API_KEY=kraken.api_key,
+        KRAKEN_PRIVATE_KEY=kraken.secret,
+        INITIAL_BALANCE="10000",
+        SYMBOLS="BTC/USD",
+    )
+    assert bot.run("init").exit_code == 0
+    assert bot.run("balance").exit_code == 0
+    kraken.clear_requests()
+    return bot
