@@ -21,6 +21,9 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a safety rule, 4 refused by the exchange, "
     "69 unreachable or outcome unknown, 75 another run holds the lock, 78 configuration.",
 )
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes of a run that Ctrl-C or SIGTERM ended."""
+
 for module in (run, trade, switch, look, setup):
     module.register(app)
 
@@ -65,7 +68,9 @@ def run_command(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name="botctl", standalone_mode=False)
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
+    except SystemExit as ended:
+        code = ended.code
     except BotError as error:
         return _tell(error, as_json=as_json, debug=debug)
     except typer.TyperException as error:
@@ -75,7 +80,7 @@ def run_command(arguments: list[str]) -> int:
         return _tell(BotError("aborted: nothing was sent"), as_json=as_json, debug=debug)
     except Exception as error:  # noqa: BLE001 - the roof: what comes here is a bug or a database that failed
         return _tell(_explain(error), as_json=as_json, debug=debug)
-    if code == 130:
+    if code in (INTERRUPTED, TERMINATED):
         print("botctl: interrupted; the next run settles what was under way", file=sys.stderr)
     return int(code or 0)
 
@@ -124,4 +129,4 @@ def _global_options_first(arguments: list[str]) -> list[str]:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     """SIGTERM ends a run as Ctrl-C does: open transactions roll back, the lock goes, the journal tells the rest."""
-    raise KeyboardInterrupt
+    raise SystemExit(128 + number)

@@ -62,6 +62,12 @@ class ExchangeUnreachable(BotError):
     retryable = True
 
 
+class LockedOut(ExchangeUnreachable):
+    """The exchange locked the key out for a while; calling again only prolongs it."""
+
+    category = "locked_out"
+
+
 class OutcomeUnknown(BotError):
     """Money may have moved: the order is looked up, never sent again."""
 

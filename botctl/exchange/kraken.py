@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
-from botctl.domain.errors import BadValue, ExchangeBusy, ExchangeUnreachable, OutcomeUnknown
+from botctl.domain.errors import BadValue, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes
 from botctl.domain.money import plain, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
@@ -23,7 +23,7 @@ from botctl.exchange.kraken_errors import (
 )
 from botctl.exchange.kraken_markets import MarketBook, load_market_book
 from botctl.exchange.kraken_wire import KrakenWire
-from botctl.exchange.retry import LockedOut, NotProcessed, repeat_read, repeat_unprocessed
+from botctl.exchange.retry import NotProcessed, repeat_read, repeat_unprocessed
 
 log = logging.getLogger(__name__)
 

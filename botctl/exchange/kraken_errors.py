@@ -10,9 +10,9 @@ from botctl.domain.errors import (
     ExchangeBusy,
     ExchangeRefused,
     ExchangeUnreachable,
+    LockedOut,
     OutcomeUnknown,
 )
-from botctl.exchange.retry import LockedOut
 
 NONCE = "EAPI:Invalid nonce"
 LOCKOUT = "EGeneral:Temporary lockout"

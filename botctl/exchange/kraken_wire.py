@@ -14,10 +14,9 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from botctl.domain.errors import ExchangeUnreachable
+from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
 from botctl.exchange.kraken_errors import LOCKOUT, NONCE, KrakenSays
-from botctl.exchange.retry import LockedOut
 from botctl.store import memory
 
 log = logging.getLogger(__name__)

@@ -2,15 +2,7 @@
 
 from collections.abc import Callable
 
-from botctl.domain.errors import BotError
-
-
-class LockedOut(BotError):
-    """Kraken locked the key out; calling again only prolongs it."""
-
-    exit_code = 69
-    category = "locked_out"
-    retryable = True
+from botctl.domain.errors import BotError, LockedOut
 
 
 class NotProcessed(BotError):

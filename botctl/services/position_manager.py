@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import TIMEFRAMES, Candle
-from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable, Refused
+from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable, OutcomeUnknown, Refused
 from botctl.domain.markets import Balances, Market
 from botctl.domain.money import floor_to, plain
 from botctl.domain.orders import ExitReason, stop_reason
@@ -74,10 +74,11 @@ class PositionManager:
         hits: list[tuple[Trade, ExitReason]] = []
         updates: list[StopUpdate] = []
         candles: dict[str, list[Candle] | BotError] = {}
+        unsettled = self.journal.unsettled_trade_ids()
         for trade in trades:
+            if trade.id in unsettled:
+                continue  # recovery has said so already
             try:
-                if self.journal.has_unsettled_order(trade):
-                    continue  # recovery has said so already; two sells at once could sell twice
                 reason = self._judge(trade, look, updates, candles)
                 if reason is not None:
                     hits.append((trade, reason))
@@ -96,6 +97,8 @@ class PositionManager:
         trade = self.journal.open_trade(trade_id)
         if trade is None:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
+        if trade.id in self.journal.unsettled_trade_ids():
+            raise OutcomeUnknown(f"trade {trade_id} has an order whose ending is unknown", hint="see `botctl orders`")
         exits = Exits()
         self._close([(trade, reason)], self.lookout.look([trade.symbol]), exits, amount)
         if exits.errors:
@@ -104,9 +107,9 @@ class PositionManager:
 
     def close_all(self, reason: ExitReason, look: Look | None = None) -> Exits:
         """Sell every open trade."""
-        trades = self.journal.open_trades()
         exits = Exits()
-        free = [trade for trade in trades if not self.journal.has_unsettled_order(trade)]
+        unsettled = self.journal.unsettled_trade_ids()
+        free = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
         if free:
             look = look or self.lookout.look([trade.symbol for trade in free])
             self._close([(trade, reason) for trade in free], look, exits)
@@ -182,8 +185,10 @@ class PositionManager:
         results, errors = self.execution.execute_sells(sells)
         exits.results += results
         exits.errors += errors
+        unsettled = self.journal.unsettled_trade_ids()
         for sell in sells:
-            self._sweep(sell, look, exits)
+            if sell.trade.id not in unsettled:
+                self._sweep(sell, look, exits)
 
     def _plan(self, trade: Trade, reason: ExitReason, look: Look, exits: Exits, wanted: Decimal | None) -> Sell | None:
         """How much can be sold: the trade's amount, bounded by what is there, in whole lots. None: it was closed."""
@@ -237,7 +242,7 @@ class PositionManager:
     def _sweep(self, sell: Sell, look: Look, exits: Exits) -> None:
         """After a sell: a rest that is below the order minimum closes as dust."""
         trade = self.journal.open_trade(sell.trade.id)
-        if trade is None or trade.sold_amount == 0 or self.journal.has_unsettled_order(trade):
+        if trade is None or trade.sold_amount == 0:
             return
         market = self.execution.market(trade.symbol)
         if _too_small(trade.amount, _price(look, trade.symbol), market):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from botctl.domain.errors import BotError, OutcomeUnknown
+from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
 from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
@@ -61,7 +61,8 @@ class Recovery:
         pauses = iter(PAUSES)
         while waiting := _unsettled(orders):
             errors = self._learn(waiting)
-            if not _unsettled(waiting) or not self.patience.wait(next(pauses, PAUSES[-1])):
+            locked_out = any(isinstance(error, LockedOut) for error in errors)
+            if locked_out or not _unsettled(waiting) or not self.patience.wait(next(pauses, PAUSES[-1])):
                 break
         still = _still_open(orders)
         return errors + still if still else []
@@ -91,6 +92,7 @@ class Recovery:
 
     def _find(self, order: Order) -> list[OrderReport]:
         """What carries this order's client id. Nothing, long enough after the deadline, proves that nothing is."""
+        self.exchange.forget_time()  # an order is only ever given up by the exchange's own, fresh time
         asked_at = self.exchange.now()
         found = self.exchange.find_orders(order.client_order_id)
         if found:

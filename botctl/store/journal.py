@@ -83,9 +83,9 @@ class Journal:
         )
         return None if row is None else row.closed_at
 
-    def has_unsettled_order(self, trade: Trade) -> bool:
-        """Whether an order of this trade may still change it."""
-        return bool(Order.select().where((Order.trade == trade) & Order.state.in_(UNSETTLED)).exists())
+    def unsettled_trade_ids(self) -> set[int]:
+        """The trades that an order may still change: a second one now could sell twice."""
+        return {order.trade_id for order in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))}
 
     # Intents
 
