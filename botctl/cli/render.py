@@ -1,6 +1,7 @@
 """A result becomes a table that fits 80 columns, or JSON."""
 
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 UNKNOWN = "-"
+WIDTH = 80
 
 
 def show(ctx: typer.Context, result: Any) -> None:
@@ -37,6 +39,9 @@ def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
 
 
 def _print(renderable: "RenderableType") -> None:
+    if isinstance(renderable, str):
+        print(renderable)
+        return
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False).print(renderable)
@@ -62,10 +67,12 @@ def money(value: Decimal | None) -> str:
 
 
 def signed(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else f"{value:+,.2f}"
+
+
+def coloured(value: Decimal | None) -> str:
     """Profit in green, loss in red, where there are colours."""
-    if value is None:
-        return UNKNOWN
-    return f"[{'green' if value >= 0 else 'red'}]{value:+,.2f}[/]"
+    return f"[{'green' if value is None or value >= 0 else 'red'}]{signed(value)}[/]"
 
 
 def percent(value: Decimal | None) -> str:
@@ -90,21 +97,23 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def _pairs(rows: Sequence[tuple[str, str]]) -> Any:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+def _pairs(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values in two columns, plain: what needs no table needn't wait for rich to load."""
+    left = max(len(name) for name, _ in rows) + 2
+    lines = []
     for name, value in rows:
-        table.add_row(name, value)
-    return table
+        first, *rest = textwrap.wrap(value, WIDTH - left, break_on_hyphens=False) or [""]
+        lines += [f"{name:{left}}{first}".rstrip(), *(" " * left + line for line in rest)]
+    return "\n".join(lines)
 
 
 def _group(*parts: Any) -> Any:
+    """Parts below each other; plain text as long as all of them are."""
+    if all(isinstance(part, str) for part in parts):
+        return "\n".join(parts)
     from rich.console import Group
 
-    return Group(*(part for part in parts if part is not None))
+    return Group(*parts)
 
 
 def _positions(rows: Sequence[results.TradeView]) -> Any:
@@ -134,7 +143,7 @@ def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
             price(trade.stop_loss_price),
             price(trade.high_price),
             price(row.price),
-            signed(row.unrealized_pnl),
+            coloured(row.unrealized_pnl),
         )
     return table
 
@@ -152,7 +161,7 @@ def _trades(rows: Sequence[results.TradeView]) -> Any:
             price(row.exit_price),
             row.exit_reason or row.status,
             f"{row.closed_at:%m-%d %H:%M}" if row.closed_at else UNKNOWN,
-            signed(row.pnl),
+            coloured(row.pnl),
         )
     return table
 
@@ -172,22 +181,20 @@ def _orders(rows: Sequence[results.OrderView]) -> Any:
             money(row.fee),
         )
     lines = [f"{row.id}: {row.error}" for row in rows if row.error]
-    return _group(table, *lines)
+    return _group(table, *lines) if lines else table
 
 
 def _decisions(rows: Sequence[results.DecisionView]) -> Any:
     return _group(*(part for row in rows for part in (_decision(row), "")))
 
 
-def _decision(row: results.DecisionView) -> Any:
-    from rich.markup import escape
-
-    lines = [(f"{moment(row.decided_at)}", f"[bold]{row.decision}[/] {row.symbol} at {price(row.price)}")]
-    lines += [(f"  {said['agent']}", escape(f"{said['stance']}: {said['reason']}")) for said in row.verdicts]
+def _decision(row: results.DecisionView) -> str:
+    lines = [(moment(row.decided_at), f"{row.decision} {row.symbol} at {price(row.price)}")]
+    lines += [(f"  {said['agent']}", f"{said['stance']}: {said['reason']}") for said in row.verdicts]
     if not row.verdicts:
-        lines.append(("  reason", escape(row.reason)))
+        lines.append(("  reason", row.reason))
     if row.outcome:
-        lines.append(("  outcome", escape(row.outcome)))
+        lines.append(("  outcome", row.outcome))
     return _pairs(lines)
 
 
@@ -202,11 +209,11 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     from rich.markup import escape
 
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-    lines = []
+    table = _table("check", "", "what")
     for row in rows:
         fix = f"\n-> {row.fix}" if row.fix else ""
-        lines.append((f"[{colours[row.status]}]{row.status:4}[/] {row.name}", escape(row.detail + fix)))
-    return _pairs(lines)
+        table.add_row(row.name, f"[{colours[row.status]}]{row.status}[/]", escape(row.detail + fix))
+    return table
 
 
 # Single results
@@ -249,7 +256,7 @@ def _story(result: results.OrderResult) -> str:
 
 
 def _tick(view: results.TickView) -> Any:
-    lines = [f"[bold]{view.mode}[/] tick of {moment(view.at)} UTC"]
+    lines = [f"{view.mode} tick of {moment(view.at)} UTC"]
     lines += [f"  {_story(result)}" for result in (*view.exits, *view.entries)]
     for row in view.decisions:
         outcome = f" - {row.outcome}" if row.outcome else ""
@@ -272,7 +279,7 @@ def _drawdown(view: results.DrawdownView) -> Any:
                 ("equity", money(view.equity)),
                 ("initial balance", money(view.initial_balance)),
                 ("drawdown", f"{percent(view.drawdown)} (limit {percent(view.max_drawdown)})"),
-                ("guard", "[red]TRIPPED[/]" if view.tripped else "quiet"),
+                ("guard", "TRIPPED" if view.tripped else "quiet"),
             ]
         ),
         *[_story(result) for result in view.exits],
