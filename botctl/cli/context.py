@@ -12,7 +12,7 @@ from botctl.domain.candles import parse_symbol
 from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
-from botctl.wiring import Home, load_home
+from botctl.home import Home, load_home
 
 
 def _remember_json(ctx: typer.Context, wanted: bool) -> bool:

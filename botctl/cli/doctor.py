@@ -15,7 +15,8 @@ from botctl.domain.money import plain
 from botctl.domain.results import CheckLine
 from botctl.domain.settings import Mode, missing_for_live
 from botctl.domain.sizing import amount_for_cost, below_minimum
-from botctl.wiring import Home, load_home, open_bot
+from botctl.home import Home, load_home
+from botctl.wiring import open_bot
 
 if TYPE_CHECKING:
     from botctl.services.bot import Bot

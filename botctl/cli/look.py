@@ -9,7 +9,8 @@ from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from
 from botctl.cli.render import show, show_list
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.results import BalanceView
-from botctl.wiring import build_market, now_offline, open_bot, open_store
+from botctl.home import open_store
+from botctl.wiring import build_market, now_offline, open_bot
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Show at most so many, the newest.")]
 

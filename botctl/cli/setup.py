@@ -13,7 +13,8 @@ from botctl.cli.render import show, show_list
 from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
-from botctl.wiring import Home, build_bot, load_home, open_store
+from botctl.home import Home, load_home, open_store
+from botctl.wiring import build_bot
 
 NEXT_STEPS = {
     Mode.DEMO: ["botctl tick", "botctl demo --ticks 500"],

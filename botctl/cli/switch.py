@@ -10,9 +10,9 @@ from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.render import show
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.results import SwitchView
+from botctl.home import Home, open_store
 from botctl.store.database import DATABASE_ERRORS
 from botctl.store.switch import PAUSED, SwitchState
-from botctl.wiring import Home, open_store
 
 
 def pause(

@@ -1,0 +1,104 @@
+"""Where this run lives: settings from the environment and .env, and the database they name."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.settings import NAMES, Mode, Settings, misspelled, parse_settings
+from botctl.store.database import close_database, database_path, open_database
+from botctl.store.switch import Switch
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where this run lives, and with which settings."""
+
+    folder: Path
+    env_file: Path
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def database(self) -> Path:
+        return database_path(self.settings.database_url, self.folder)
+
+    @property
+    def halt_file(self) -> Path:
+        return self.database.with_name("HALT")
+
+    @property
+    def switch(self) -> Switch:
+        return Switch(self.halt_file)
+
+
+def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None = None) -> Home:
+    """Settings from `overrides`, then the environment, then .env in the home or `env_file`.
+
+    Raises ConfigError that names every problem.
+    """
+    given = {name: value for name, value in os.environ.items() if name in NAMES}
+    folder = Path(given.get("BOTCTL_HOME") or Path.cwd())
+    path = env_file or folder / ".env"
+    from_file = _read_env_file(path, must_exist=env_file is not None)
+    problems = misspelled(os.environ, strict=False) + misspelled(from_file, strict=True)
+    if problems:
+        raise ConfigError("; ".join(problems), hint="correct or remove it")
+    values = {**from_file, **given, **(overrides or {})}
+    settings = parse_settings(values)
+    folder = Path(settings.botctl_home or folder).absolute()
+    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode))
+
+
+def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
+    """The names and values in a .env file. A line that is none is an error: it may be the one that mattered."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"there is no file {path}", hint="check --env-file") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read: {error}", hint="it must be a text file you may read") from error
+    if not text.strip():
+        return {}
+    from io import StringIO
+
+    from dotenv.parser import parse_stream
+
+    values: dict[str, str] = {}
+    for binding in parse_stream(StringIO(text)):
+        line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise ConfigError(f"{path} line {line} is no NAME=value", hint="mend or remove it")
+        if binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values
+
+
+def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
+    """A .env that others may read is a warning, and in live mode, where it holds the keys, an error."""
+    try:
+        loose = path.stat().st_mode & 0o077
+    except OSError:
+        return ()
+    if not loose:
+        return ()
+    message = f"{path} can be read by others"
+    if mode is Mode.LIVE:
+        raise ConfigError(message, hint=f"chmod 600 {path}")
+    return (f"{message}: chmod 600 {path}",)
+
+
+@contextmanager
+def open_store(home: Home, *, create: bool | None = None, durable: bool = True) -> Iterator[None]:
+    """The database of this home for the length of the block. Only `init` creates a live one."""
+    if create is None:
+        create = home.settings.botctl_mode is not Mode.LIVE
+    open_database(home.database, home.settings.botctl_mode, create=create, durable=durable)
+    try:
+        yield
+    finally:
+        close_database()
