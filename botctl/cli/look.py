@@ -62,7 +62,7 @@ def positions(
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
-    """Every trade there was, with its profit and why it ended.
+    """Every trade there was, its profit, and why it ended.
 
     \b
     Example:
@@ -98,7 +98,9 @@ def why(
     limit: Limit = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """What the Council decided on SYMBOL, each agent's verdict, and what came of it.
+    """What the Council decided on SYMBOL, and why.
+
+    Each agent's verdict, and what came of the decision.
 
     \b
     Example:
@@ -112,7 +114,7 @@ def why(
 
 
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """What the exchange holds for us, valued in QUOTE_CURRENCY.
+    """What the exchange holds for us, with its value.
 
     \b
     Example:

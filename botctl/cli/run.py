@@ -22,7 +22,7 @@ from botctl.wiring import open_bot
 
 
 def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag = False) -> None:
-    """One visit: settle orders, guard positions, then let the Council trade.
+    """One visit: settle, guard, then let the Council trade.
 
     Run it from cron once per TIMEFRAME. Off a terminal it prints only news. A second one at the same time ends
     with exit code 75.
@@ -76,9 +76,9 @@ def drawdown(
     check: Annotated[bool, typer.Option("--check", help="Only report; sell nothing.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Value the whole account; too far down, sell everything and disable buys.
+    """Value the account; too far down, sell everything.
 
-    Exit code 3 when the guard has tripped.
+    Then buys are disabled too. Exit code 3 when the guard has tripped.
 
     \b
     Example:

@@ -75,9 +75,9 @@ def demo(
     ticks: Annotated[int, typer.Option("--ticks", "-n", min=1, max=100_000, help="How many ticks to play.")] = 500,
     as_json: JsonFlag = False,
 ) -> None:
-    """Play the synthetic tape in a throw-away database, and show what happened.
+    """Play the synthetic tape in a throw-away database.
 
-    The same tick, rules and journal as live, on invented prices. Your own settings and database are not touched.
+    Then show what happened. The same tick, rules and journal as live, on invented prices. Your own settings and database are not touched.
 
     \b
     Example:
@@ -117,7 +117,9 @@ def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
 
 
 def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Check all that a first live run needs, each with its fix. Exit code 1 if something fails.
+    """Check all that a first live run needs, with the fixes.
+
+    Exit code 1 if something fails.
 
     \b
     Example:

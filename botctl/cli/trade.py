@@ -39,7 +39,9 @@ def buy(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Buy SYMBOL at market for AMOUNT of its quote currency, with an ATR stop.
+    """Buy SYMBOL at market for AMOUNT, with an ATR stop.
+
+    AMOUNT is in the quote currency of SYMBOL; the fee comes on top.
 
     \b
     Example:
@@ -66,7 +68,7 @@ def sell(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Sell the open trade of SYMBOL's asset at market, or AMOUNT of it.
+    """Sell the open trade of SYMBOL's asset, or AMOUNT of it.
 
     \b
     Examples:
@@ -97,7 +99,7 @@ def sell(
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
-    """The eject button: sell every open trade, and disable buys.
+    """The eject button: sell all trades, and disable buys.
 
     Works while paused and while frozen. `botctl resume --enable-buys` allows buys again.
 
