@@ -5,6 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+FOR_PEOPLE = {"json": False}
+"""Marks a field that is said in words and is no part of the JSON document."""
+
 
 @dataclass(frozen=True)
 class TradeView:
@@ -127,7 +130,7 @@ class StatusView:
     last_tick_at: datetime | None
     last_tick_ok: bool | None
     missed_ticks: int
-    why: str = ""
+    why: str = field(default="", metadata=FOR_PEOPLE)
     """What paused it."""
 
 
@@ -177,7 +180,7 @@ class TickView:
     equity: Decimal | None
     drawdown: Decimal | None
     errors: list[str]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list, metadata=FOR_PEOPLE)
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,8 @@ def to_plain(value: Any) -> Any:
     from dataclasses import fields, is_dataclass
 
     if is_dataclass(value) and not isinstance(value, type):
-        plain = {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+        shown = [f.name for f in fields(value) if f.metadata.get("json", True)]
+        plain = {name: to_plain(getattr(value, name)) for name in shown}
         return {**plain.pop("trade"), **plain} if isinstance(value, LivePosition) else plain
     if isinstance(value, float):
         return f"{Decimal(repr(value)):f}"

@@ -237,6 +237,7 @@ class ExecutionService:
 
     def _result(self, order: Order) -> OrderResult:
         trade = Trade.get_by_id(order.trade_id)
+        partly = order.state == OrderState.CANCELED and order.filled > 0
         return OrderResult(
             side=order.side,
             symbol=order.symbol,
@@ -254,4 +255,5 @@ class ExecutionService:
             atr=trade.atr,
             reason=order.reason,
             pnl=trade.pnl,
+            note="filled in part: the exchange canceled the rest" if partly else "",
         )
