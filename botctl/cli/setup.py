@@ -77,7 +77,8 @@ def demo(
 ) -> None:
     """Play the synthetic tape in a throw-away database.
 
-    Then show what happened. The same tick, rules and journal as live, on invented prices. Your own settings and database are not touched.
+    Then show what happened. The same tick, rules and journal as live, on invented
+    prices; your own settings and database are not touched.
 
     \b
     Example:
