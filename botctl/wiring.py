@@ -47,6 +47,7 @@ def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False
     from botctl.services.drawdown import DrawdownGuard
     from botctl.services.entry_gate import EntryGate
     from botctl.services.execution import ExecutionService
+    from botctl.services.exits import ExitDesk
     from botctl.services.lookout import Lookout
     from botctl.services.position_manager import PositionManager, StopRule
     from botctl.services.recovery import Patience, Recovery
@@ -63,7 +64,8 @@ def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False
     gate = EntryGate(switch, journal, max_open_trades=settings.max_open_trades, cooldown=cooldown)
     execution = ExecutionService(exchange, journal, recovery, risk, gate, switch, clock, validate_only=validate_only)
     rule = StopRule(multiple, settings.breakeven_atr, timeframe)
-    positions = PositionManager(exchange, journal, execution, lookout, clock, rule)
+    desk = ExitDesk(exchange, journal, execution, clock)
+    positions = PositionManager(exchange, journal, desk, lookout, clock, rule)
     guard = DrawdownGuard(
         lookout,
         positions,

@@ -42,7 +42,7 @@ class FearAndGreed:
         try:
             index_now, measured_at = self._fetch()
         except (OSError, URLError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            log.warning("the Fear & Greed index can't be read: %s", error)
+            log.info("the Fear & Greed index can't be read: %s", error)
             return Reading(None, None, f"the index can't be read ({type(error).__name__})")
         memory.save(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
         return _judge(index_now, measured_at, now)

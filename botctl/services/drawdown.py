@@ -8,8 +8,9 @@ from botctl.domain.drawdown import calculate_drawdown
 from botctl.domain.errors import BotError
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Notifier
+from botctl.services.exits import Exits
 from botctl.services.lookout import Look, Lookout
-from botctl.services.position_manager import Exits, PositionManager
+from botctl.services.position_manager import PositionManager
 from botctl.store.journal import Journal
 from botctl.store.switch import Switch
 

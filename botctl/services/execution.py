@@ -96,10 +96,10 @@ class ExecutionService:
 
     def execute_sells(self, sells: Sequence[Sell]) -> tuple[list[OrderResult], list[BotError]]:
         """Send every sell first, then learn all their endings together: one that hangs holds no other back."""
-        if self.validate_only:
-            return [self._validate(Side.SELL, sell.trade.symbol, sell.amount) for sell in sells], []
-        orders: list[Order] = []
         errors: list[BotError] = []
+        if self.validate_only:
+            return self._validate_sells(sells, errors), errors
+        orders: list[Order] = []
         for sell in sells:
             try:
                 orders.append(
@@ -192,6 +192,15 @@ class ExecutionService:
             side, symbol, VALIDATED, quantity, Decimal(0), None, None, None, client_order_id, None,
             note="validated only: nothing was traded",
         )  # fmt: skip
+
+    def _validate_sells(self, sells: Sequence[Sell], errors: list[BotError]) -> list[OrderResult]:
+        results: list[OrderResult] = []
+        for sell in sells:
+            try:
+                results.append(self._validate(Side.SELL, sell.trade.symbol, sell.amount))
+            except BotError as error:
+                errors.append(error)
+        return results
 
     def _quote(self, symbol: str) -> Quote:
         quotes = self.exchange.fetch_quotes([symbol])

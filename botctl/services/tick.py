@@ -11,8 +11,8 @@ from botctl.domain.errors import BotError, ExchangeUnreachable, Refused
 from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
 from botctl.services import books
 from botctl.services.bot import Bot
+from botctl.services.exits import Exits
 from botctl.services.lookout import Look
-from botctl.services.position_manager import Exits
 from botctl.store import memory
 from botctl.store.models import Decision, Tick
 

@@ -1,0 +1,144 @@
+"""The way out of a trade: how much can be sold, and what becomes of a rest that can't."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable
+from botctl.domain.markets import Balances, Market
+from botctl.domain.money import floor_to, plain
+from botctl.domain.orders import ExitReason
+from botctl.domain.results import OrderResult
+from botctl.domain.sizing import below_minimum
+from botctl.ports import Clock, Exchange
+from botctl.services.execution import ExecutionService, Sell
+from botctl.services.lookout import Look
+from botctl.store.journal import Journal
+from botctl.store.models import Trade
+
+log = logging.getLogger(__name__)
+
+MATERIAL = Decimal("0.001")
+"""A balance short by more than this fraction of the trade was touched by somebody else, and is said."""
+
+
+@dataclass
+class Exits:
+    """What a round of exits came to."""
+
+    results: list[OrderResult] = field(default_factory=list)
+    errors: list[BotError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class ExitDesk:
+    """Bounds every sell by what the trade holds and what is really there, and has it executed."""
+
+    def __init__(self, exchange: Exchange, journal: Journal, execution: ExecutionService, clock: Clock) -> None:
+        self.exchange = exchange
+        self.journal = journal
+        self.execution = execution
+        self.clock = clock
+
+    def close(
+        self, wanted: Sequence[tuple[Trade, ExitReason]], look: Look, exits: Exits, amount: Decimal | None = None
+    ) -> None:
+        """Plan each sell, send them all, learn their endings together, and sweep up what is too small to sell."""
+        sells: list[Sell] = []
+        for trade, reason in wanted:
+            try:
+                sell = self._plan(trade, reason, look, exits, amount)
+                if sell is not None:
+                    sells.append(sell)
+            except BotError as error:
+                exits.errors.append(error)
+        if not sells:
+            return
+        results, errors = self.execution.execute_sells(sells)
+        exits.results += results
+        exits.errors += errors
+        if self.execution.validate_only:
+            return
+        unsettled = self.journal.unsettled_trade_ids()
+        for sell in sells:
+            if sell.trade.id not in unsettled:
+                self._sweep(sell, look, exits)
+
+    def _plan(self, trade: Trade, reason: ExitReason, look: Look, exits: Exits, wanted: Decimal | None) -> Sell | None:
+        """How much can be sold: the trade's amount, bounded by what is there, in whole lots. None: it was closed."""
+        market = self.execution.market(trade.symbol)
+        if wanted is not None and wanted > trade.amount:
+            raise BadValue(
+                f"{plain(wanted)} {trade.asset} is more than the {plain(trade.amount)} that trade {trade.id} holds",
+                hint="botctl sells only what it bought",
+            )
+        if self.execution.validate_only:  # nothing may be written, so only what would be sent matters
+            return Sell(trade, trade.amount if wanted is None else wanted, reason, whole=wanted is None)
+        price = _price(look, trade.symbol)
+        if _too_small(trade.amount, price, market):
+            self._close_as_dust(trade, reason, market, exits)
+            return None
+        amount = trade.amount if wanted is None else wanted
+        if look.balances is not None:
+            self._bound_by_balance(trade, market, look.balances, price, exits)
+            if trade.closed_at is not None:
+                return None
+            amount = min(amount, trade.amount, look.balances.spendable(trade.asset))
+        amount = floor_to(amount, market.lot_decimals)
+        if why := _too_small(amount, price, market):
+            raise ExchangeRefused(f"{plain(amount)} {trade.asset} can't be sold: {why}", hint="sell more, or all of it")
+        return Sell(trade, amount, reason, whole=wanted is None or amount >= trade.amount)
+
+    def _bound_by_balance(
+        self, trade: Trade, market: Market, balances: Balances, price: Decimal | None, exits: Exits
+    ) -> None:
+        """Bring the trade down to what is there. Nothing there: a second look, then it closes as EXTERNAL."""
+        there, free = balances.total(trade.asset), balances.spendable(trade.asset)
+        if there < trade.amount and _too_small(there, price, market):
+            again = self.exchange.fetch_balances().total(trade.asset)
+            if not _too_small(again, price, market):
+                raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
+            why = f"{plain(there)} {trade.asset} is left on the exchange: sold or moved by somebody else"
+            self.journal.close_without_order(trade, ExitReason.EXTERNAL, why, self.clock.now())
+            exits.notes.append(f"trade {trade.id} ({trade.symbol}) closed as EXTERNAL: {why}")
+            log.info("%s", exits.notes[-1])
+            return
+        if _too_small(free, price, market):
+            raise BotError(
+                f"the {plain(there)} {trade.asset} of trade {trade.id} is on hold or earning, and can't be sold",
+                hint="cancel your own orders for it, or move it back to the spot balance",
+            )
+        if there < trade.amount:
+            why = f"{plain(there)} {trade.asset} is there, the trade says {plain(trade.amount)}"
+            if trade.amount - there > MATERIAL * trade.amount:
+                exits.notes.append(f"trade {trade.id} ({trade.symbol}): {why}; selling what is there")
+                log.info("%s", exits.notes[-1])
+            self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
+
+    def _sweep(self, sell: Sell, look: Look, exits: Exits) -> None:
+        """After a sell: a rest that is below the order minimum closes as dust."""
+        trade = self.journal.open_trade(sell.trade.id)
+        if trade is None or trade.sold_amount == 0:
+            return
+        market = self.execution.market(trade.symbol)
+        if _too_small(trade.amount, _price(look, trade.symbol), market):
+            self._close_as_dust(trade, sell.reason, market, exits)
+
+    def _close_as_dust(self, trade: Trade, reason: ExitReason, market: Market, exits: Exits) -> None:
+        why = f"{plain(trade.amount)} {trade.asset} is below the order minimum of {market.symbol}: left as dust"
+        self.journal.close_without_order(trade, reason, why, self.clock.now())
+        exits.notes.append(f"trade {trade.id} ({trade.symbol}) closed, {why}")
+        log.info("%s", exits.notes[-1])
+
+
+def _price(look: Look, symbol: str) -> Decimal | None:
+    quote = look.quotes.good.get(symbol)
+    return None if quote is None else quote.last
+
+
+def _too_small(amount: Decimal, price: Decimal | None, market: Market) -> str:
+    """Why so little can't be sold, or the empty text. Without a price the minimum in the asset alone decides."""
+    if amount <= 0:
+        return f"there is no {market.base}"
+    return below_minimum(amount, price or market.min_cost / amount, market)
