@@ -63,6 +63,7 @@ class KrakenWire:
             config |= {"apiKey": api_key.reveal(), "secret": private_key.reveal()}
         self._ccxt = ccxt.kraken(config)
         self._ccxt.session.hooks["response"].append(self._note_reply)
+        self._ccxt.session.max_redirects = 0  # a signed request goes to the host it was signed for, or nowhere
         self._status: int | None = None
         self._date: datetime | None = None
         self._date_seen = 0.0
