@@ -36,6 +36,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+class Interrupted(BotError):
+    """Somebody ended the run; its journal is as consistent as after any other end."""
+
+    category = "interrupted"
+    retryable = True
+
+
 @app.callback()
 def root(
     env_file: EnvFile = None,
@@ -83,7 +90,7 @@ def run_command(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the roof: what comes here is a bug or a database that failed
         return _tell(_explain(error), as_json=as_json, debug=debug)
     if code in (INTERRUPTED, TERMINATED):
-        print("botctl: interrupted; the next run settles what was under way", file=sys.stderr)
+        _tell(Interrupted("interrupted", hint="the next run settles what was under way"), as_json=as_json, debug=False)
     return int(code or 0)
 
 

@@ -31,11 +31,20 @@ def wants_json(ctx: typer.Context) -> bool:
     return bool(ctx.meta.get("json"))
 
 
+def env_file_of(ctx: typer.Context) -> Path | None:
+    """What --env-file names. The root's parameters are still text here."""
+    given = ctx.find_root().params.get("env_file")
+    return None if given is None else Path(given)
+
+
+def wants_debug(ctx: typer.Context) -> bool:
+    return bool(ctx.find_root().params.get("debug"))
+
+
 def home_of(ctx: typer.Context) -> Home:
     """The settings of this run; the log starts here."""
-    options = ctx.find_root().params
-    home = load_home(options.get("env_file"))
-    start_log(home, debug=bool(options.get("debug")))
+    home = load_home(env_file_of(ctx))
+    start_log(home, debug=wants_debug(ctx))
     for warning in home.warnings:
         logging.getLogger(__name__).warning("%s", warning)
     return home

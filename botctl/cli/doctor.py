@@ -1,6 +1,8 @@
 """Checks all that a first live run needs: each line says ok, warn or fail, and the fix."""
 
 import os
+import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -84,7 +86,7 @@ def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
     checks: list[Callable[[], Iterator[CheckLine]]] = []
     if home.settings.botctl_mode is Mode.LIVE:
         checks += [lambda: _clock(bot), lambda: _key(bot)]
-    checks += [lambda: _symbols(bot), lambda: _sentiment(bot)]
+    checks += [lambda: _symbols(bot), lambda: _council(bot), lambda: _sentiment(bot)]
     lines: list[CheckLine] = []
     for check in checks:
         try:
@@ -159,6 +161,28 @@ def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckLine:
         return CheckLine("minimums", "fail", f"{market.symbol}: at its stop {why}", "raise TRADE_AMOUNT_USD")
     detail = f"{market.symbol}: {plain(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
     return CheckLine("minimums", "ok", detail)
+
+
+def _council(bot: "Bot") -> Iterator[CheckLine]:
+    """Everybody who is to sit can."""
+    command = bot.settings.council_command
+    if command is None:
+        from importlib.metadata import entry_points
+
+        installed = {point.name for point in entry_points(group="botctl.agents")}
+        missing = [name for name in bot.settings.council if name not in installed]
+        detail, fix = f"no such agent: {', '.join(missing)}", f"installed: {', '.join(sorted(installed))}"
+        yield (
+            CheckLine("council", "fail", detail, fix)
+            if missing
+            else CheckLine("council", "ok", ", ".join(bot.settings.council))
+        )
+        return
+    program = shlex.split(command)[0] if command.strip() else command
+    if shutil.which(program) is None:
+        yield CheckLine("council", "fail", f"COUNCIL_COMMAND: there is no program {program!r}", "correct the setting")
+    else:
+        yield CheckLine("council", "ok", f"COUNCIL_COMMAND {command}")
 
 
 def _sentiment(bot: "Bot") -> Iterator[CheckLine]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 UNKNOWN = "-"
+KEPT_WHOLE = ("why", "symbol", "state", "status")
+"""Columns whose words somebody may look for: never broken."""
 WIDTH = 80
 
 
@@ -90,10 +92,10 @@ def _table(*columns: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
         right = column in ("id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
     return table
 
 
@@ -112,8 +114,9 @@ def _group(*parts: Any) -> Any:
     if all(isinstance(part, str) for part in parts):
         return "\n".join(parts)
     from rich.console import Group
+    from rich.text import Text
 
-    return Group(*parts)
+    return Group(*(Text(part) if isinstance(part, str) else part for part in parts))
 
 
 def _positions(rows: Sequence[results.TradeView]) -> Any:
@@ -156,7 +159,7 @@ def _trades(rows: Sequence[results.TradeView]) -> Any:
         table.add_row(
             str(row.id),
             row.symbol,
-            amount(row.amount),
+            f"{row.amount:.5g}",
             price(row.entry_price),
             price(row.exit_price),
             row.exit_reason or row.status,

@@ -3,12 +3,13 @@
 import os
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, exit_with, start_log, wants_json
+from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log, wants_debug, wants_json
 from botctl.cli.render import show, show_list
 from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.results import DemoView, InitView
@@ -41,17 +42,19 @@ def init(
       botctl init --mode paper
     """
     chosen = {"BOTCTL_MODE": mode.value} if mode else {}
-    home = load_home(ctx.find_root().params.get("env_file"), chosen)
-    start_log(home, debug=False)
+    given = env_file_of(ctx)
+    missing_file = given is not None and not given.exists()
+    home = load_home(None if missing_file else given, chosen)
+    if missing_file and given is not None:
+        home = replace(home, env_file=given)
+    start_log(home, debug=wants_debug(ctx))
     wanted = home.settings.botctl_mode
+    if mode and home.env_file.exists() and load_home(given).settings.botctl_mode is not mode:
+        raise ConfigError(f"{home.env_file} is there, for another mode", hint=f"set BOTCTL_MODE={mode} in it")
     written = _write_env(home.env_file, wanted)
     existed = home.database.exists()
     with open_store(home, create=True):
         pass
-    if not written and mode and load_home(ctx.find_root().params.get("env_file")).settings.botctl_mode is not mode:
-        raise ConfigError(
-            f"{home.env_file} was there and sets another BOTCTL_MODE", hint=f"set BOTCTL_MODE={mode} in it"
-        )
     view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])
     show(ctx, view)
 
@@ -86,7 +89,7 @@ def demo(
     """
     with tempfile.TemporaryDirectory(prefix="botctl-demo-") as folder:
         home = Home(Path(folder), Path(folder) / ".env", parse_settings({}))
-        start_log(home, debug=bool(ctx.find_root().params.get("debug")))
+        start_log(home, debug=wants_debug(ctx))
         with open_store(home, durable=False):  # nobody needs it after a power cut
             view = _play(home, ticks, quiet=wants_json(ctx))
     show(ctx, view)
@@ -128,7 +131,7 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from botctl.cli.doctor import examine
 
-    lines = examine(ctx.find_root().params.get("env_file"), debug=bool(ctx.find_root().params.get("debug")))
+    lines = examine(env_file_of(ctx), debug=wants_debug(ctx))
     show_list(ctx, lines, "nothing to check")
     exit_with(1 if any(line.status == "fail" for line in lines) else 0)
 

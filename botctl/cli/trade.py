@@ -18,7 +18,7 @@ from botctl.cli.context import (
     log_errors,
     symbol_from,
 )
-from botctl.cli.render import show, show_list
+from botctl.cli.render import show
 from botctl.domain.candles import base_of
 from botctl.domain.errors import Refused
 from botctl.domain.orders import ExitReason
@@ -91,11 +91,8 @@ def sell(
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
-        closed = books.find_trade(trade.id)
-    if result is not None:
-        show(ctx, result)
-    else:  # it was closed without an order: dust, or nothing left on the exchange
-        show_list(ctx, [closed], "")
+        result = result or books.closed_without_order(trade.id)
+    show(ctx, result)
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:

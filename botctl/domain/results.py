@@ -68,7 +68,10 @@ class OrderView:
 
 @dataclass(frozen=True)
 class OrderResult:
-    """What came of one buy or sell. `state` is the order's, or VALIDATED when the exchange only checked it."""
+    """What came of one buy or sell.
+
+    `state` is the order's; VALIDATED when the exchange only checked it, NONE when there was nothing to send.
+    """
 
     side: str
     symbol: str
@@ -78,7 +81,7 @@ class OrderResult:
     average_price: Decimal | None
     cost: Decimal | None
     fee: Decimal | None
-    client_order_id: str
+    client_order_id: str | None
     exchange_order_id: str | None
     trade_id: int | None = None
     trade_status: str | None = None

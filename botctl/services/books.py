@@ -3,14 +3,16 @@
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
-from botctl.domain.results import DecisionView, LivePosition, OrderView, StatusView, TradeView
+from botctl.domain.orders import ACTIVE, UNSETTLED, Side, TradeStatus
+from botctl.domain.results import DecisionView, LivePosition, OrderResult, OrderView, StatusView, TradeView
 from botctl.ports import MarketData
 from botctl.store import memory
-from botctl.store.models import Decision, Order, Tick, Trade
+from botctl.store.models import Decision, Event, Order, Tick, Trade
 from botctl.store.switch import Switch
 
 MISSED = "ticks.missed"
+NO_ORDER = "NONE"
+"""The state of an order that was never made."""
 
 
 def list_trades(*, symbol: str | None = None, limit: int | None = None) -> list[TradeView]:
@@ -21,9 +23,27 @@ def list_trades(*, symbol: str | None = None, limit: int | None = None) -> list[
     return [view_trade(row) for row in query.limit(limit)][::-1]
 
 
-def find_trade(trade_id: int) -> TradeView:
-    """One trade, freshly read."""
-    return view_trade(Trade.get_by_id(trade_id))
+def closed_without_order(trade_id: int) -> OrderResult:
+    """What to say of a trade that closed because nothing of it could be sold: dust, or coins that are gone."""
+    trade = Trade.get_by_id(trade_id)
+    event = Event.select().where(Event.trade_id == trade_id).order_by(Event.id.desc()).get()
+    return OrderResult(
+        side=Side.SELL,
+        symbol=trade.symbol,
+        state=NO_ORDER,
+        amount=trade.amount,
+        filled=Decimal(0),
+        average_price=None,
+        cost=None,
+        fee=None,
+        client_order_id=None,
+        exchange_order_id=None,
+        trade_id=trade.id,
+        trade_status=trade.status,
+        reason=trade.exit_reason,
+        pnl=trade.pnl,
+        note=event.why,
+    )
 
 
 def list_positions() -> list[TradeView]:

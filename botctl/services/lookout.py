@@ -53,7 +53,7 @@ class Lookout:
             chosen = valuation_symbols(held, self.quote_currency, self.exchange.load_markets())
             wanted += [symbol for symbol in chosen.values() if symbol and symbol not in wanted]
             quotes = self.exchange.fetch_quotes(wanted) if wanted else quotes
-        except ExchangeUnreachable as error:
+        except BotError as error:
             problems.append(error)
             quotes = Quotes({}, dict.fromkeys(wanted, f"has no price ({error.message})"))
         return Look(quotes, balances, self._equity(balances, quotes, problems), tuple(problems))

@@ -1,6 +1,7 @@
 """Learns the ending of every unfinished order: by the exchange's id, or by the id we gave it. Sends nothing."""
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
@@ -14,8 +15,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 20.0
 """How long one run waits for answers, in all."""
-PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 6.0)
-"""Between two look-ups; the last one repeats. Few enough to stay under Kraken's rate counter."""
+PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
+"""Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
 
 
 class Patience:
@@ -24,6 +25,10 @@ class Patience:
     def __init__(self, clock: Clock, seconds: float = PATIENCE_SECONDS) -> None:
         self.clock = clock
         self.left = seconds
+
+    def spend(self, seconds: float) -> None:
+        """So long a look-up took."""
+        self.left -= seconds
 
     def wait(self, seconds: float) -> bool:
         """Sleep so long, or what is left; False, at once, when nothing is."""
@@ -60,7 +65,9 @@ class Recovery:
         errors: list[BotError] = []
         pauses = iter(PAUSES)
         while waiting := _unsettled(orders):
+            started = time.monotonic()
             errors = self._learn(waiting)
+            self.patience.spend(time.monotonic() - started)
             locked_out = any(isinstance(error, LockedOut) for error in errors)
             if locked_out or not _unsettled(waiting) or not self.patience.wait(next(pauses, PAUSES[-1])):
                 break

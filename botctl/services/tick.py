@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.errors import BotError, ExchangeUnreachable, Refused
+from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable, Refused
 from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
 from botctl.services import books
 from botctl.services.bot import Bot
@@ -147,12 +147,14 @@ def _execute(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
 
 
 def _exit_code(visit: Visit) -> int:
-    """3 for a tripped guard, 69 when something was unreachable or unknown, 1 for any other failed step."""
+    """3 for a tripped guard, 69 when something was unreachable or unknown, 78 for settings, 1 for anything else."""
     if visit.tripped:
         return Refused.exit_code
-    if any(error.exit_code == ExchangeUnreachable.exit_code for error in visit.errors):
-        return ExchangeUnreachable.exit_code
-    return BotError.exit_code if visit.errors else 0
+    codes = {error.exit_code for error in visit.errors}
+    for code in (ExchangeUnreachable.exit_code, ConfigError.exit_code):
+        if code in codes:
+            return code
+    return BotError.exit_code if codes else 0
 
 
 def _record(visit: Visit, code: int, seconds: float) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 from botctl.domain.candles import Candle
 from botctl.domain.results import to_plain
+from botctl.domain.settings import SETTINGS
 from botctl.domain.votes import Action, CouncilDecision, Stance, Verdict
 from botctl.ports import Briefing
 from botctl.services.council.master import MasterNode
 
-SECRET_PREFIX = "KRAKEN_"
-"""The program sees the environment without names that begin so: it has no business with our keys."""
+SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
+"""The program sees the environment without these: it has no business with our keys."""
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
 
@@ -31,7 +32,7 @@ class CommandNode:
         question = _question(self.master.brief(symbol))
         try:
             decision, reason = _read_answer(self._ask(question))
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, RecursionError, subprocess.SubprocessError) as error:
             message = f"COUNCIL_COMMAND failed on {symbol}: {error}"
             verdict = Verdict("command", Stance.UNKNOWN, str(error))
             return CouncilDecision(symbol, Action.HOLD, "the command failed", (verdict,), message)
@@ -39,7 +40,7 @@ class CommandNode:
 
     def _ask(self, question: str) -> str:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIX)}
+        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         with subprocess.Popen(
             shlex.split(self.command),
             stdin=subprocess.PIPE,
@@ -75,4 +76,6 @@ def _read_answer(text: str) -> tuple[Action, str]:
     answer = json.loads(text)
     if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
         raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
-    return Action(answer["decision"]), str(answer.get("reason", ""))[:500]
+    if not isinstance(answer.get("reason"), str):
+        raise ValueError(f"an answer without a reason: {text.strip()[:100]!r}")
+    return Action(answer["decision"]), answer["reason"][:500]

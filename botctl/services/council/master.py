@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from botctl.domain.candles import base_of
 from botctl.domain.errors import ConfigError
@@ -36,6 +36,7 @@ class MasterNode:
         self.clock = clock
         self.timeframe = timeframe
         self.names = names
+        self._agents: dict[str, Agent] = {}
 
     def decide(self, symbol: str) -> CouncilDecision:
         """BUY, SELL or HOLD, with every verdict. A member that fails says UNKNOWN, which means HOLD.
@@ -44,9 +45,9 @@ class MasterNode:
         """
         briefing = self.brief(symbol)
         verdicts, errors = [], []
-        for name, agent in self.agents.items():
+        for name, point in self.members.items():
             try:
-                verdicts.append(agent.judge(briefing))
+                verdicts.append(self._hear(name, point, briefing))
             except Exception as error:  # an agent may come from anybody: whatever it raises, the tick goes on
                 log.exception("agent %s failed on %s", name, symbol)
                 verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {error}"))
@@ -68,8 +69,16 @@ class MasterNode:
             )
         return Briefing(symbol, candles, self.sentiment, known, self.clock.now())
 
+    def _hear(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
+        if name not in self._agents:
+            self._agents[name] = point.load()()
+        verdict = self._agents[name].judge(briefing)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"its answer is no Verdict: {verdict!r:.80}")
+        return verdict
+
     @cached_property
-    def agents(self) -> dict[str, Agent]:
+    def members(self) -> dict[str, EntryPoint]:
         """The members named in COUNCIL, in that order. Raises ConfigError for one that is not installed."""
         installed = {point.name: point for point in entry_points(group=AGENTS)}
         missing = [name for name in self.names if name not in installed]
@@ -78,4 +87,4 @@ class MasterNode:
                 f"COUNCIL names {', '.join(missing)}, and there is no such agent",
                 hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
             )
-        return {name: installed[name].load()() for name in self.names}
+        return {name: installed[name] for name in self.names}
