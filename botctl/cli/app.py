@@ -81,10 +81,9 @@ def run_command(arguments: list[str]) -> int:
     except BotError as error:
         return _tell(error, as_json=as_json, debug=debug)
     except typer.TyperException as error:
-        command = " ".join(["botctl", *arguments[:1]]) if arguments else "botctl"
-        return _tell(
-            BadValue(error.format_message().rstrip("."), hint=f"see `{command} --help`"), as_json=as_json, debug=debug
-        )
+        context = getattr(error, "ctx", None)
+        hint = f"see `{context.command_path if context else 'botctl'} --help`"
+        return _tell(BadValue(error.format_message().rstrip("."), hint=hint), as_json=as_json, debug=debug)
     except typer.Abort:
         return _tell(BotError("aborted: nothing was sent"), as_json=as_json, debug=debug)
     except Exception as error:  # noqa: BLE001 - the roof: what comes here is a bug or a database that failed

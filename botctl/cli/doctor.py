@@ -127,7 +127,9 @@ def _key(bot: "Bot") -> Iterator[CheckLine]:
         yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
     until = int(str(info.get("validUntil") or 0))
     if until and (left := datetime.fromtimestamp(until, UTC) - datetime.now(UTC)) < EXPIRES_SOON:
-        yield CheckLine("key expiry", "warn", f"the key expires in {left.days} days", "renew it at Kraken")
+        over = left < timedelta(0)
+        detail = "the key has expired" if over else f"the key expires in {left.days} days"
+        yield CheckLine("key expiry", "fail" if over else "warn", detail, "renew it at Kraken")
     if str(info.get("queryFrom") or 0) != "0" or str(info.get("queryTo") or 0) != "0":
         yield CheckLine("key rights", "warn", "the key sees only a part of the history", "lift its query dates")
 

@@ -64,6 +64,11 @@ def amount(value: Decimal | None) -> str:
     return UNKNOWN if value is None else plain(value)
 
 
+def short(value: Decimal) -> str:
+    """An amount to about five digits, for a table that has no room for all of them."""
+    return f"{value:.0f}" if value >= 10_000 else plain(Decimal(f"{value:.5g}"))
+
+
 def money(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{value:,.2f}"
 
@@ -78,7 +83,7 @@ def coloured(value: Decimal | None) -> str:
 
 
 def percent(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.2f} %"
+    return UNKNOWN if value is None else f"{100 * value:z.2f} %"
 
 
 def moment(value: datetime | None) -> str:
@@ -159,7 +164,7 @@ def _trades(rows: Sequence[results.TradeView]) -> Any:
         table.add_row(
             str(row.id),
             row.symbol,
-            f"{row.amount:.5g}",
+            short(row.amount),
             price(row.entry_price),
             price(row.exit_price),
             row.exit_reason or row.status,

@@ -8,7 +8,7 @@ import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.render import show
-from botctl.domain.errors import BotError, ConfigError
+from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.results import SwitchView
 from botctl.home import Home, open_store
 from botctl.store.database import DATABASE_ERRORS
@@ -43,8 +43,8 @@ def pause(
 
 
 def _pause_by_file(home: Home, error: Exception) -> SwitchState:
-    """The database could not take it: a file beside it pauses as well. A missing database stays an error."""
-    if not home.database.exists():
+    """The database could not take it: a file beside it pauses as well. A wrong database stays an error."""
+    if isinstance(error, WrongDatabase) or not home.database.exists():
         raise error
     try:
         home.halt_file.touch(mode=0o600)

@@ -107,7 +107,6 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     home = home_of(ctx)
     confirm(f"Sell every open {home.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(home) as bot:
-        bot.switch.disable_buys(bot.clock.now(), "liquidate")
         errors = bot.recovery.settle_unfinished_orders()
         exits = bot.drawdown.liquidate_all(ExitReason.LIQUIDATION)
         errors += exits.errors

@@ -89,3 +89,7 @@ class ConfigError(BotError):
 
     exit_code = 78
     category = "config"
+
+
+class WrongDatabase(ConfigError):
+    """Not the database that the settings mean: missing, of another mode, another program's, or from a newer botctl."""

@@ -1,8 +1,11 @@
 """What an exchange says about a market, and what it holds for us."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+from botctl.domain.errors import BadValue
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,14 @@ class Market:
     def tradable(self) -> bool:
         """Whether market orders are taken now."""
         return self.status == "online"
+
+
+def market_of(markets: Mapping[str, Market], symbol: str) -> Market:
+    """The market of `symbol`. Raises BadValue where there is none."""
+    try:
+        return markets[symbol]
+    except KeyError:
+        raise BadValue(f"{symbol} is no market here", hint="name one that is listed, such as BTC/USD") from None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Money that is owed: decimals from text, to text, rounded only where somebody says so."""
 
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
 MOST = Decimal("1e12")
 """No amount, cost or price that botctl handles reaches this: a larger figure is a mistake, not money."""
+
+ROOMY = Context(prec=100)
+"""Digits enough for any amount, so that cutting never rounds first."""
 
 
 def to_decimal(value: object) -> Decimal:
@@ -34,10 +37,7 @@ def to_amount(value: object) -> Decimal:
 
 def floor_to(amount: Decimal, decimals: int) -> Decimal:
     """`amount` cut (never rounded up) to `decimals` places: what an exchange accepts as a volume."""
-    if amount.is_zero():
-        return Decimal(0)
-    # quantize() refuses more digits than the context holds; a value that small in its last place is cut by hand.
-    return (amount.scaleb(decimals)).to_integral_value(rounding=ROUND_DOWN).scaleb(-decimals)
+    return amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=ROOMY)
 
 
 def plain(number: Decimal) -> str:

@@ -66,7 +66,7 @@ def _number(low: str, high: str, *, low_too: bool = True) -> Callable[[str], Dec
 
 
 def _ratio(low: str, high: str) -> Callable[[str], float]:
-    parse = _number(low, high, low_too=False)
+    parse = _number(low, high)
     return lambda text: float(parse(text))
 
 
@@ -131,6 +131,12 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _api_key(text: str) -> Secret:
+    if not re.fullmatch(r"[!-~]+", text):  # it travels in a header
+        raise ValueError("is not a Kraken API key: those are letters, digits and signs without spaces")
+    return Secret(text)
+
+
 def _private_key(text: str) -> Secret:
     try:
         base64.b64decode(text, validate=True)
@@ -160,7 +166,7 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic tape), paper (live prices, no orders) or live"),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
-    Setting("KRAKEN_API_KEY", None, Secret, "key with query and create-order rights, never withdraw (live)", True),
+    Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
     Setting("KRAKEN_API_URL", None, _api_url, "another base URL for Kraken's API; https, or http on this machine"),
     Setting("DATABASE_URL", None, _database_url, "default: sqlite:///data/<mode>.db under the home"),
@@ -171,8 +177,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("COOLDOWN_MINUTES", "60", _whole(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
     Setting("ATR_PERIOD", "14", _whole(2, 200), "candles in the average true range"),
-    Setting("ATR_MULTIPLE", "2", _ratio("0", "100"), "the stop's distance, in average true ranges"),
-    Setting("BREAKEVEN_ATR", "2", _ratio("0", "100"), "the rise, in average true ranges, that moves the stop to entry"),
+    Setting("ATR_MULTIPLE", "2", _ratio("0.01", "100"), "the stop's distance, in average true ranges"),
+    Setting("BREAKEVEN_ATR", "2", _ratio("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
     Setting("MAX_DRAWDOWN", "0.20", _number("0", "1", low_too=False), "fraction lost that sells everything"),
     Setting("COUNCIL", "technical,sentiment", _names, "the agents that sit"),

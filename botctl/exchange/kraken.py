@@ -9,8 +9,8 @@ from itertools import islice, pairwise
 from typing import Any
 
 from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
-from botctl.domain.errors import BadValue, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown
-from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes
+from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown
+from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
 from botctl.domain.money import plain, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.exchange.kraken_errors import (
@@ -93,7 +93,7 @@ class KrakenMarketData:
         params = {"pair": market.exchange_id, "interval": str(TIMEFRAMES[timeframe] // 60)}
         answer = self._read(lambda: self.wire.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.book.symbols.get(name) == symbol), None)
-        if not isinstance(rows, list):
+        if not isinstance(rows, list) or not rows:
             raise ExchangeUnreachable(f"Kraken's answer to OHLC has no candles of {symbol}")
         try:
             candles = [check_candle(_candle(row)) for row in rows[:-1]]
@@ -242,14 +242,6 @@ class KrakenExchange(KrakenMarketData):
         credit = to_decimal(row.get("credit", "0")) - to_decimal(row.get("credit_used", "0"))
         currency, form = self.book.currency(key)
         return Holding(currency, form, total, total + credit - to_decimal(row.get("hold_trade", "0")))
-
-
-def market_of(markets: Mapping[str, Market], symbol: str) -> Market:
-    """The market of `symbol`. Raises BadValue where there is none."""
-    try:
-        return markets[symbol]
-    except KeyError:
-        raise BadValue(f"{symbol} is no market here", hint="see the symbols of `botctl doctor`") from None
 
 
 def _merge(*looks: Quotes) -> Quotes:

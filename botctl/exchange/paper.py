@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
-from botctl.domain.markets import Balances, Holding, Market, Quotes
+from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
 from botctl.domain.money import floor_to, plain
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.sizing import below_minimum
@@ -58,7 +58,7 @@ class PaperBroker:
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """Check the order as an exchange would, and fill it at once, in one transaction."""
-        market = self.load_markets()[request.symbol]
+        market = market_of(self.load_markets(), request.symbol)
         price = self._fill_price(request)
         cost = floor_to(request.amount * price, COST_DECIMALS)
         fee = floor_to(cost * self._fee_rate, COST_DECIMALS)

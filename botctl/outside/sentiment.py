@@ -3,7 +3,7 @@
 import json
 import logging
 from datetime import UTC, datetime, timedelta
-from urllib.error import URLError
+from http.client import HTTPException
 from urllib.request import Request, urlopen
 
 from botctl.ports import Clock, Reading
@@ -18,6 +18,17 @@ CLOCK_TOLERANCE = timedelta(hours=1)
 TIMEOUT_SECONDS = 10
 MOST_BYTES = 100_000
 SENTIMENT = "sentiment"
+UNREADABLE = (
+    OSError,
+    HTTPException,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What an address that is down, something that speaks no HTTP, and JSON of any other shape can raise."""
 
 
 class FearAndGreed:
@@ -36,12 +47,12 @@ class FearAndGreed:
     def _read(self) -> Reading:
         now = self.clock.now()
         kept = memory.load(SENTIMENT)
-        if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
-            index, measured = kept[0].split()
-            return _judge(int(index), datetime.fromisoformat(measured), now)
         try:
+            if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
+                index, measured = kept[0].split()
+                return _judge(int(index), datetime.fromisoformat(measured), now)
             index_now, measured_at = self._fetch()
-        except (OSError, URLError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             log.info("the Fear & Greed index can't be read: %s", error)
             return Reading(None, None, f"the index can't be read ({type(error).__name__})")
         memory.save(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)

@@ -64,23 +64,29 @@ class DrawdownGuard:
         look = look or self._look()
         report = self._measure(look)
         already = self.switch.read().tripped_at is not None
-        if already:
-            report.tripped = True
-        elif not self._too_deep(report) or not self._confirmed():
-            return report
-        if not act:
-            report.tripped = True
-            return report
         if not already:
-            self._trip(report)
-        report.exits = self.liquidate_all(ExitReason.DRAWDOWN, look)
+            if not self._too_deep(report):
+                return report
+            second = self._second_look()
+            if not self._too_deep(second):
+                return second
+        report.tripped = True
+        if act:
+            if not already:
+                self._trip(report)
+            report.exits = self.positions.close_all(ExitReason.DRAWDOWN, look)
         return report
 
     def liquidate_all(self, reason: ExitReason = ExitReason.LIQUIDATION, look: Look | None = None) -> Exits:
-        """Buys off first, then sell every open trade."""
-        if self.switch.read().buy_enabled:
+        """Buys off first, then sell every open trade: also when the switch can't be written."""
+        errors: list[BotError] = []
+        try:
             self.switch.disable_buys(self.clock.now(), str(reason))
-        return self.positions.close_all(reason, look)
+        except BotError as error:
+            errors.append(error)
+        exits = self.positions.close_all(reason, look)
+        exits.errors += errors
+        return exits
 
     def _look(self) -> Look:
         return self.lookout.look([trade.symbol for trade in self.journal.open_trades()])
@@ -93,20 +99,21 @@ class DrawdownGuard:
     def _too_deep(self, report: GuardReport) -> bool:
         return report.drawdown is not None and report.drawdown > self.max_drawdown
 
-    def _confirmed(self) -> bool:
-        """A second, fresh look: one bad price or balance must not sell everything."""
+    def _second_look(self) -> GuardReport:
+        """A fresh one: a single bad price or balance must not sell everything, nor an unknown one allow buys."""
         self.clock.sleep(SECOND_LOOK_AFTER)
         second = self._measure(self._look())
         if not self._too_deep(second):
             log.warning("a drawdown beyond %s was not confirmed by a second look", self.max_drawdown)
-            return False
-        return True
+        return second
 
     def _trip(self, report: GuardReport) -> None:
         message = (
             f"drawdown guard tripped: equity {report.equity:.2f} is {100 * (report.drawdown or 0):.2f} % below "
             f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"
         )
-        self.switch.trip(self.clock.now(), message)
-        report.tripped = True
+        try:
+            self.switch.trip(self.clock.now(), message)
+        except BotError as error:
+            report.errors.append(error)  # selling goes on: an unreadable switch allows no buys anyway
         self.notifier.notify(message)

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.candles import base_of
-from botctl.domain.errors import BadValue, BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused
-from botctl.domain.markets import Market, Quote
+from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused
+from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side
 from botctl.domain.results import OrderResult
@@ -150,10 +150,7 @@ class ExecutionService:
 
     def market(self, symbol: str) -> Market:
         """The market of a symbol. Whether it takes orders now is the exchange's own word at each order."""
-        market = self.exchange.load_markets().get(symbol)
-        if market is None:
-            raise BadValue(f"{symbol} is no market here", hint="name one that the exchange lists, such as BTC/USD")
-        return market
+        return market_of(self.exchange.load_markets(), symbol)
 
     def _send(self, intend: Callable[[datetime, datetime], Order]) -> Order:
         """Intent, then request. An order that came too late by the exchange's clock is followed by one fresh one."""

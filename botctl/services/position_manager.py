@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import TIMEFRAMES, Candle
-from botctl.domain.errors import BotError, OutcomeUnknown, Refused
+from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, Refused
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
@@ -17,6 +17,9 @@ from botctl.store.journal import Journal, StopUpdate
 from botctl.store.models import Trade
 
 log = logging.getLogger(__name__)
+
+
+ANY_SYMBOL = "*"
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,13 @@ class PositionManager:
         since = trade.checked_at or trade.opened_at or now
         if now - since <= timedelta(seconds=2 * seconds):
             return []
-        if trade.symbol not in candles:
+        if ANY_SYMBOL not in candles and trade.symbol not in candles:
             try:
                 candles[trade.symbol] = self.exchange.fetch_candles(trade.symbol, self.rule.timeframe)
             except BotError as error:
-                candles[trade.symbol] = error
-        found = candles[trade.symbol]
+                # Candles that can't be had for one symbol won't be had for the next: nobody's stop waits for retries.
+                candles[ANY_SYMBOL if isinstance(error, ExchangeUnreachable) else trade.symbol] = error
+        found = candles.get(trade.symbol) or candles[ANY_SYMBOL]
         if isinstance(found, BotError):
             raise found
         if found and found[0].closed_at(seconds) - timedelta(seconds=seconds) > since:

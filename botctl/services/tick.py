@@ -76,7 +76,7 @@ def _guard_and_trade(bot: Bot, visit: Visit) -> None:
     if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
         visit.notes.append("paused while the Council sat: nothing was executed")
         return
-    _run(visit, "execute", lambda: _execute(bot, visit, look))
+    _run(visit, "execute", lambda: _execute(bot, visit))
 
 
 def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]) -> None:
@@ -120,12 +120,13 @@ def _guard(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
     report = bot.drawdown.check_drawdown(look, act=not bot.validate_only)
     visit.equity, visit.drawdown, visit.tripped = report.equity, report.drawdown, report.tripped
     errors = visit.take(report.exits)
+    errors += [error for error in report.errors if error not in look.problems]
     if report.tripped:
         visit.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
         return "tripped", errors
     if report.drawdown is None:
         return "unknown: no liquidation, no buys", errors  # the look has said why
-    return f"equity {report.equity:.2f}, {100 * report.drawdown:.2f} % down", errors
+    return f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down", errors
 
 
 def _check_positions(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
@@ -139,8 +140,8 @@ def _hear_council(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotErro
     return ", ".join(f"{row.symbol} {row.decision}" for row in visit.decisions), errors
 
 
-def _execute(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
-    exits, entries, errors = bot.council.execute(visit.decisions, buys=look.equity is not None)
+def _execute(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
+    exits, entries, errors = bot.council.execute(visit.decisions, buys=visit.drawdown is not None)
     visit.exits += exits
     visit.entries += entries
     return f"{len(exits)} exits, {len(entries)} entries", errors

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from peewee import DatabaseError, OperationalError, PeeweeException, SqliteDatabase
 
-from botctl.domain.errors import BotError, Busy, ConfigError
+from botctl.domain.errors import BotError, Busy, ConfigError, WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.migrations import bring_up_to_date, create_schema, load_stamp
 from botctl.store.models import database
@@ -31,7 +31,7 @@ def open_database(path: Path, mode: Mode, *, create: bool, durable: bool = True)
     process keeps it locked.
     """
     if not create and not path.exists():
-        raise ConfigError(
+        raise WrongDatabase(
             f"there is no {mode} database at {path}",
             hint="start botctl in its home (or set BOTCTL_HOME), or run `botctl init` to make one",
         )
@@ -42,11 +42,14 @@ def open_database(path: Path, mode: Mode, *, create: bool, durable: bool = True)
         database.connect()
         stamp = load_stamp()
         if stamp is None:
-            if not create:
-                raise ConfigError(f"{path} is no botctl database", hint="run `botctl init` to make it one")
+            if not create or database.get_tables():
+                raise WrongDatabase(
+                    f"{path} is no botctl database",
+                    hint="name another with DATABASE_URL, or run `botctl init` if it is empty",
+                )
             create_schema(mode)
         elif stamp.mode != mode:
-            raise ConfigError(
+            raise WrongDatabase(
                 f"{path} is a {stamp.mode} database, and BOTCTL_MODE is {mode}",
                 hint="set BOTCTL_MODE or DATABASE_URL so that they match",
             )

@@ -108,7 +108,7 @@ class Journal:
     ) -> Order:
         """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting."""
         with database.atomic("IMMEDIATE"):
-            if whole and trade.exiting != reason:
+            if whole and Trade.get_by_id(trade.id).exiting != reason:  # the row may have moved on since it was read
                 _change(trade, now, "exit intended", f"sell {plain(amount)} {trade.asset}", exiting=reason)
             return _new_order(trade, Side.SELL, amount, reason, whole, deadline, now)
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from botctl.domain.errors import ConfigError
+from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
 
@@ -43,16 +43,18 @@ def create_schema(mode: Mode) -> None:
 def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION) -> None:
     """Lead an older database to `version`, in one transaction and after a backup copy beside it.
 
-    Raises ConfigError when the database is newer than this botctl.
+    Raises WrongDatabase when the database is newer than this botctl.
     """
     found = Stamp.get().schema_version
     if found > version:
-        raise ConfigError(
+        raise WrongDatabase(
             f"{path} has schema {found}, newer than this botctl's {version}", hint="update botctl, then run it again"
         )
     if found == version:
         return
-    back_up(path, path.with_name(f"{path.name}.v{found}.backup"))
+    copy = path.with_name(f"{path.name}.v{found}.backup")
+    if not copy.exists():  # the first one is from before any migration; a slower process must not replace it
+        back_up(path, copy)
     with database.atomic("IMMEDIATE"):
         for step in range(Stamp.get().schema_version, version):
             steps[step]()
@@ -60,7 +62,10 @@ def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: 
 
 
 def back_up(path: Path, to: Path) -> None:
-    """A consistent copy of a database in use, through SQLite's backup API; owner-only from its first byte."""
-    to.touch(mode=0o600)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
+    """A consistent copy of a database in use, through SQLite's backup API; owner-only, and whole or not there."""
+    part = to.with_name(f"{to.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
         source.backup(target)
+    part.replace(to)

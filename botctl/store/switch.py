@@ -1,10 +1,11 @@
 """The kill switch: what may happen now. It fails closed: what can't be read means PAUSED."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from botctl.store.database import DATABASE_ERRORS
+from botctl.store.database import DATABASE_ERRORS, explain
 from botctl.store.models import Event, SystemConfig, database
 
 ACTIVE, PAUSED = "ACTIVE", "PAUSED"
@@ -35,7 +36,7 @@ class Switch:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
         try:
             values = {row.key: row.value for row in SystemConfig.select()}
-        except DATABASE_ERRORS as error:
+        except (*DATABASE_ERRORS, ValueError) as error:
             return SwitchState(PAUSED, False, False, None, f"the switch can't be read ({error})")
         tripped_at = _moment(values.get("tripped_at", ""))
         status, why = values.get("system_status", ""), values.get("pause_reason", "")
@@ -69,8 +70,22 @@ class Switch:
         self._set(now, why, {"buy_enabled": "false", "tripped_at": now.isoformat()})
 
     def _set(self, now: datetime, why: str, changes: dict[str, str]) -> None:
+        """Write switches and their event. A lost table is made anew: what it then lacks still reads as paused.
+
+        Raises BotError when the database can't take it; then the HALT file pauses instead.
+        """
+        try:
+            SystemConfig.create_table(safe=True)
+            self._write(now, why, changes)
+        except DATABASE_ERRORS as error:
+            with suppress(OSError):
+                self.halt_file.touch(mode=0o600)
+            raise explain(error) from error
+
+    def _write(self, now: datetime, why: str, changes: dict[str, str]) -> None:
         with database.atomic("IMMEDIATE"):
-            before = {row.key: row.value for row in SystemConfig.select() if row.key in changes}
+            rows = SystemConfig.select().where(SystemConfig.key.in_(list(changes)))
+            before = {row.key: str(row.value) for row in rows}
             for key, value in changes.items():
                 SystemConfig.insert(key=key, value=value, updated_at=now).on_conflict(
                     conflict_target=[SystemConfig.key],

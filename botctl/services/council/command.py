@@ -5,6 +5,8 @@ import os
 import shlex
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from botctl.domain.candles import Candle
@@ -16,6 +18,7 @@ from botctl.services.council.master import MasterNode
 
 SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
 """The program sees the environment without these: it has no business with our keys."""
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
 
@@ -41,24 +44,43 @@ class CommandNode:
     def _ask(self, question: str) -> str:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
-        with subprocess.Popen(
-            shlex.split(self.command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        ) as process:
-            try:
-                answer, _ = process.communicate(question, timeout=self.timeout_seconds)
-            except BaseException as error:
+        process = None
+        try:
+            with _signals_wait():
+                process = subprocess.Popen(
+                    shlex.split(self.command),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    env=environment,
+                    start_new_session=True,
+                )
+            answer, _ = process.communicate(question, timeout=self.timeout_seconds)
+        except BaseException as error:
+            if process is not None:
                 os.killpg(process.pid, signal.SIGKILL)
-                if isinstance(error, subprocess.TimeoutExpired):
-                    raise ValueError(f"no answer within {self.timeout_seconds:g} seconds") from error
-                raise
-            if process.returncode != 0:
-                raise ValueError(f"it ended with exit code {process.returncode}")
-            return answer
+                process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ValueError(f"no answer within {self.timeout_seconds:g} seconds") from error
+            raise
+        if process.returncode != 0:
+            raise ValueError(f"it ended with exit code {process.returncode}")
+        return answer
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: a program must be known before anything may interrupt,
+    or it would outlive us."""
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for ending in came:
+        signal.raise_signal(ending)
 
 
 def _question(briefing: Briefing) -> str:

@@ -59,7 +59,8 @@ class Council:
                 if decision.error:
                     errors.append(BotError(decision.error))
             except BotError as error:
-                errors.append(error)
+                if str(error) not in map(str, errors):  # a seat that nobody can take is the same for every symbol
+                    errors.append(error)
                 decision = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
             rows.append(self._record(decision, look))
         return rows, errors

@@ -1,0 +1,52 @@
+"""What the tests of the command line look at: error lines, and what is in a database."""
+
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Run
+from tests.fields import ERROR
+
+
+def rows_of(database: Path, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+    """Every row of every table, read from a copy so that looking changes nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            if Path(f"{database}{suffix}").exists():
+                shutil.copy(f"{database}{suffix}", f"{folder}/copy{suffix}")
+        with closing(sqlite3.connect(f"{folder}/copy")) as connection:
+            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {
+                name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables if name not in without
+            }
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its bytes."""
+    return {os.path.relpath(path, folder): path.read_bytes() for path in sorted(folder.rglob("*")) if not path.is_dir()}
+
+
+def check_error(run: Run, exit_code: int, *words: str) -> None:
+    """One line on stderr with these words in it, nothing on stdout, and this exit code."""
+    assert run.exit_code == exit_code, run.stdout + run.stderr
+    assert run.stdout == ""
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert run.stderr.startswith("botctl: ")
+    for word in words:
+        assert word in run.stderr
+
+
+def check_json_error(run: Run, exit_code: int, category: str) -> dict[str, Any]:
+    """One JSON object that tells the error, and this exit code."""
+    assert run.exit_code == exit_code, run.stdout + run.stderr
+    answer: dict[str, Any] = json.loads(run.stdout)
+    assert set(answer) == ERROR
+    assert answer["category"] == category
+    assert answer["error"]
+    assert "Traceback" not in run.stderr
+    return answer

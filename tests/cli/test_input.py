@@ -1,0 +1,242 @@
+"""Words that can't be meant: one line that says what is wrong, the right exit code, and nothing changed."""
+
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.cli.looks import check_error, check_json_error, files_in, rows_of
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken
+
+BAD_AMOUNTS = ["nan", "NaN", "sNaN", "inf", "-inf", "-5", "0", "0.0", "-0", "1e30", "1e999999", "abc", "1,5", "5 USD"]
+NOTHING = ["", " "]
+BAD_SYMBOLS = ["", " ", "BTC", "BTC/", "/USD", "BTC-USD", "BTC/USD/EUR", "B TC/USD", "₿/USD", "../../etc/passwd"]
+
+
+@pytest.fixture
+def holding(bot: BotRunner) -> BotRunner:
+    """A demo home with an open trade of BTC."""
+    assert bot.run("buy", "BTC/USD", "100").exit_code == 0
+    return bot
+
+
+@pytest.mark.parametrize("amount", [*BAD_AMOUNTS, *NOTHING])
+@pytest.mark.parametrize("command", ["buy", "sell"])
+def test_an_amount_that_cannot_be_meant_changes_nothing(veteran: BotRunner, command: str, amount: str) -> None:
+    before = files_in(veteran.home)
+
+    run = veteran.run(command, "BTC/USD", amount)
+
+    check_error(run, 2, "-i" if amount == "-inf" else amount.strip())  # looks like the option -i
+    assert files_in(veteran.home) == before
+
+
+@pytest.mark.parametrize("amount", [amount for amount in BAD_AMOUNTS if not amount.startswith("-")])
+def test_the_error_names_the_argument_and_shows_a_good_one(veteran: BotRunner, amount: str) -> None:
+    run = veteran.run("buy", "BTC/USD", amount)
+
+    check_error(run, 2, "AMOUNT", amount, "such as 100")
+
+
+@pytest.mark.parametrize("symbol", BAD_SYMBOLS)
+@pytest.mark.parametrize("command", [("buy", "100"), ("sell",), ("sell", "0.1"), ("why",)])
+def test_a_symbol_of_another_form_changes_nothing(veteran: BotRunner, command: tuple[str, ...], symbol: str) -> None:
+    before = files_in(veteran.home)
+
+    run = veteran.run(command[0], symbol, *command[1:])
+
+    check_error(run, 2, symbol, "BTC/USD")
+    assert files_in(veteran.home) == before
+
+
+def test_a_symbol_that_is_no_market_buys_nothing(bot: BotRunner) -> None:
+    bot.run("balance")
+    before = rows_of(bot.database)
+
+    run = bot.run("buy", "FOO/BAR", "100")
+
+    check_error(run, 2, "FOO/BAR", "such as BTC/USD")
+    assert rows_of(bot.database) == before
+
+
+def test_kraken_is_sent_no_order_for_a_market_it_does_not_have(live: BotRunner, kraken: FakeKraken) -> None:
+    before = rows_of(live.database, without=("memory",))
+
+    run = live.run("buy", "FOO/USD", "100", "--yes")
+
+    check_error(run, 2, "FOO/USD")
+    assert kraken.count("AddOrder") == 0
+    assert rows_of(live.database, without=("memory",)) == before
+
+
+def test_selling_what_is_not_held_is_refused(veteran: BotRunner) -> None:
+    before = rows_of(veteran.database)
+
+    run = veteran.run("sell", "FOO/BAR", "1")
+
+    check_error(run, 3, "no open trade of FOO", "botctl positions")
+    assert rows_of(veteran.database) == before
+
+
+def test_selling_more_than_the_trade_holds_changes_nothing(holding: BotRunner) -> None:
+    before = rows_of(holding.database)
+
+    run = holding.run("sell", "BTC/USD", "5")
+
+    check_error(run, 2, "5 BTC is more than the 0.0015", "trade 1")
+    assert rows_of(holding.database) == before
+
+
+def test_selling_less_than_the_market_takes_is_refused_by_the_exchange(holding: BotRunner) -> None:
+    before = rows_of(holding.database)
+
+    run = holding.run("sell", "BTC/USD", "0.00000001")
+
+    check_error(run, 4, "0.00000001 BTC", "minimum")
+    assert rows_of(holding.database) == before
+
+
+@pytest.mark.parametrize(("amount", "why"), [("0.000001", "too little"), ("99999999", "insufficient funds")])
+def test_a_buy_of_impossible_size_is_refused_and_leaves_no_active_trade(bot: BotRunner, amount: str, why: str) -> None:
+    run = bot.run("buy", "BTC/USD", amount)
+
+    check_error(run, 4, why, "the amount")
+    assert bot.positions() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["bogus"], "bogus"),
+        (["bogus", "--help"], "bogus"),
+        ([], "command"),
+        (["buy"], "SYMBOL"),
+        (["buy", "BTC/USD"], "AMOUNT"),
+        (["sell"], "SYMBOL"),
+        (["why"], "SYMBOL"),
+        (["buy", "BTC/USD", "100", "200"], "200"),
+        (["status", "--bogus"], "--bogus"),
+        (["tick", "now"], "now"),
+        (["trades", "--limit", "0"], "'--limit'"),
+        (["trades", "--limit", "many"], "many"),
+        (["trades", "--limit"], "--limit"),
+        (["demo", "--ticks", "-1"], "--ticks"),
+        (["init", "--mode", "prod"], "prod"),
+        (["pause", "--reason"], "--reason"),
+        (["--env-file"], "--env-file"),
+    ],
+)
+def test_a_command_line_that_is_none_says_what_is_wrong(bot: BotRunner, arguments: list[str], word: str) -> None:
+    run = bot.run(*arguments)
+
+    check_error(run, 2, word, "--help")
+    assert files_in(bot.home) == {}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["buy"],
+        [],
+        ["--debug", "bogus"],
+        ["--env-file", "/etc/hostname", "buy"],
+        ["--env-file=/etc/hostname", "sell"],
+    ],
+)
+def test_the_help_that_an_error_recommends_exists(bot: BotRunner, arguments: list[str]) -> None:
+    said = bot.run(*arguments).stderr
+
+    recommended = re.findall(r"`botctl ([^`]*--help)`", said)
+    assert len(recommended) == 1, said
+    assert bot.run(*recommended[0].split()).exit_code == 0, said
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["buy"], ["trades", "--limit", "0"]])
+def test_a_sentence_ends_once(bot: BotRunner, arguments: list[str]) -> None:
+    assert ".:" not in bot.run(*arguments).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "category"),
+    [
+        (["buy", "BTC/USD", "nan"], 2, "usage"),
+        (["buy", "", "100"], 2, "usage"),
+        (["buy"], 2, "usage"),
+        (["bogus"], 2, "usage"),
+        (["trades", "--limit", "0"], 2, "usage"),
+        (["sell", "ETH/EUR"], 3, "refused"),
+        (["buy", "BTC/USD", "0.0001"], 4, "exchange_refused"),
+        (["status", "--env-file", "/nowhere/.env"], 78, "config"),
+        (["liquidate"], 2, "usage"),
+    ],
+)
+def test_with_json_an_error_is_one_json_object(
+    bot: BotRunner, arguments: list[str], exit_code: int, category: str
+) -> None:
+    answer = check_json_error(bot.run(*arguments, "--json"), exit_code, category)
+
+    assert answer["retryable"] is False
+    assert answer["hint"]
+
+
+def test_what_passes_by_itself_is_called_retryable(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.stop()
+
+    answer = check_json_error(live.run("balance", "--json"), 69, "unreachable")
+
+    assert answer["retryable"] is True
+
+
+@pytest.mark.parametrize("command", [("liquidate",), ("liquidate", "--json")])
+def test_off_a_terminal_liquidate_needs_its_yes(holding: BotRunner, command: tuple[str, ...]) -> None:
+    before = rows_of(holding.database)
+
+    run = holding.run(*command)
+
+    assert run.exit_code == 2
+    assert "--yes" in run.stdout + run.stderr
+    assert rows_of(holding.database) == before
+
+
+@pytest.mark.parametrize("command", [("buy", "BTC/USD", "100"), ("sell", "BTC/USD"), ("liquidate",)])
+def test_off_a_terminal_no_live_order_goes_out_without_yes(
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
+) -> None:
+    run = live.run(*command)
+
+    check_error(run, 2, "--yes")
+    assert kraken.count("*") == 0
+
+
+@pytest.mark.parametrize("command", [("tick",), ("buy", "BTC/USD", "100"), ("sell", "BTC/USD")])
+def test_validate_means_nothing_outside_live_mode(bot: BotRunner, command: tuple[str, ...]) -> None:
+    check_error(bot.run(*command, "--validate"), 2, "--validate", "live", "demo")
+    assert files_in(bot.home) == {}
+
+
+@pytest.mark.parametrize("command", [("positions",), ("trades",), ("tick",), ("check-positions",), ("status",)])
+def test_nonsense_in_the_database_shows_no_traceback(holding: BotRunner, command: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect(holding.database)) as connection, connection:
+        connection.execute("UPDATE trade SET amount = 'much', stop_loss_price = 'low'")
+
+    run = holding.run(*command)
+
+    assert "Traceback" not in run.stdout + run.stderr
+    if command != ("status",):  # which reads no figure of a trade
+        assert run.exit_code != 0
+        assert run.stderr.startswith("botctl: ")
+
+
+@pytest.mark.parametrize("position", ["before", "behind"])
+def test_only_debug_shows_a_traceback(bot: BotRunner, position: str) -> None:
+    arguments = ["buy", "BTC/USD", "nan"]
+    quiet = bot.run(*arguments)
+
+    loud = bot.run(*(["--debug", *arguments] if position == "before" else [*arguments, "--debug"]))
+
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+    assert loud.exit_code == quiet.exit_code == 2

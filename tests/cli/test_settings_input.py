@@ -1,0 +1,264 @@
+"""Settings that can't be meant: every problem is named at once, with exit code 78, and nothing is made."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from botctl.domain.settings import NAMES
+from tests.cli.looks import check_error, check_json_error, files_in
+from tests.conftest import BotRunner
+
+WRONG: dict[str, list[str]] = {
+    "BOTCTL_MODE": ["prod", ""],
+    "KRAKEN_PRIVATE_KEY": ["not base64!", "abc"],
+    "KRAKEN_API_URL": ["http://api.kraken.com", "ftp://api.kraken.com", "api.kraken.com", "http://[::1"],
+    "DATABASE_URL": ["postgres://localhost/bot", "sqlite:///", "data/live.db"],
+    "SYMBOLS": ["BTC", "", "BTC/USD,,ETH/USD", "BTC/USD;ETH/USD"],
+    "QUOTE_CURRENCY": ["$", "", "US D"],
+    "TRADE_AMOUNT_USD": ["nan", "inf", "-100", "0", "", "1e30", "a hundred", "1,000"],
+    "MAX_OPEN_TRADES": ["0", "-1", "1.5", "", "many", "99999999999"],
+    "COOLDOWN_MINUTES": ["-1", "1.5", "", "1h"],
+    "TIMEFRAME": ["15", "2m", "", "15M"],
+    "ATR_PERIOD": ["0", "1", "14.5", "", "999999"],
+    "ATR_MULTIPLE": ["0", "-2", "nan", "inf", "", "1e9"],
+    "BREAKEVEN_ATR": ["0", "-2", "nan", "inf", "", "two"],
+    "INITIAL_BALANCE": ["0", "-1", "nan", "inf", "1e30", "all"],
+    "MAX_DRAWDOWN": ["0", "1", "20", "-0.2", "nan", "inf", "", "20%"],
+    "COUNCIL": [",", "", "two words"],
+    "COUNCIL_TIMEOUT": ["0", "-1", "inf", "nan", "", "99999"],
+    "SENTIMENT_URL": ["file:///etc/passwd", "x", ""],
+    "FEE_RATE": ["-0.1", "0.5", "nan", "", "26%"],
+    "SLIPPAGE": ["-0.1", "0.5", "nan", ""],
+    "LOG_LEVEL": ["LOUD", ""],
+    "LOG_FILE": ["/nowhere/bot.log", "/"],
+}
+ANY_TEXT = {"BOTCTL_HOME", "KRAKEN_API_KEY", "COUNCIL_COMMAND", "NOTIFY_URLS", "HEALTHCHECK_URL", "METRICS_FILE"}
+"""Settings whose text means nothing until it is used."""
+
+OFFLINE = ["status", "positions", "trades", "orders", "pause", "resume"]
+
+
+def test_no_setting_is_left_out_here() -> None:
+    assert set(WRONG) | ANY_TEXT == set(NAMES)
+    assert not set(WRONG) & ANY_TEXT
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str, value: str) -> None:
+    bot.set(**{name: value})
+
+    run = bot.run("status")
+
+    secret = name == "KRAKEN_PRIVATE_KEY"
+    check_error(run, 78, name, *([value] if value and not secret else []))
+    if secret:
+        assert value not in run.stderr
+    assert files_in(bot.home) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
+def test_a_wrong_value_in_dot_env_is_named(bot: BotRunner, home: Path, name: str) -> None:
+    write_env(home, f"{name}={WRONG[name][0]}\n")
+
+    check_error(bot.run("pause"), 78, name)
+
+    assert set(files_in(home)) == {".env"}
+
+
+def test_every_problem_is_named_at_once(bot: BotRunner) -> None:
+    bot.set(MAX_DRAWDOWN="20", ATR_PERIOD="none", SYMBOLS="BTC")
+
+    check_error(bot.run("tick"), 78, "MAX_DRAWDOWN", "ATR_PERIOD", "SYMBOLS")
+
+
+def test_the_environment_wins_over_dot_env(bot: BotRunner, home: Path) -> None:
+    write_env(home, "INITIAL_BALANCE=1\n")
+    bot.set(INITIAL_BALANCE="2")
+
+    assert bot.json("status")["initial_balance"] == "2"
+
+
+@pytest.mark.parametrize("name", ["BOTCTL_MOD", "BOTCTL_DATABASE", "KRAKEN_API_SECRET", "KRAKEN_KEY", "BOTCTL_"])
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_misspelled_name_is_named(bot: BotRunner, home: Path, name: str, where: str) -> None:
+    if where == "environment":
+        bot.set(**{name: "live"})
+    else:
+        write_env(home, f"{name}=live\n")
+
+    check_error(bot.run("status"), 78, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MAX_DRAWDWN", "MAX_DRAWDOWN"),
+        ("SYMBOL", "SYMBOLS"),
+        ("BOTCTL_MODUS", "BOTCTL_MODE"),
+        ("TIME_FRAME", "TIMEFRAME"),
+    ],
+)
+def test_a_near_miss_in_dot_env_is_told_what_was_meant(bot: BotRunner, home: Path, name: str, meant: str) -> None:
+    write_env(home, f"{name}=0.1\n")
+
+    check_error(bot.run("status"), 78, f"{name} is no setting", f"did you mean {meant}?")
+
+
+def test_names_of_others_are_left_alone(bot: BotRunner, home: Path) -> None:
+    write_env(home, "PATH_TO_SOMETHING=1\nEDITOR=vi\n")
+    bot.set(TIMEZONE="UTC", SYMBOL="x")
+
+    assert bot.run("status").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("BOTCTL_MODE=demo\nMAX_DRAWDOWN\n", "line 2"),
+        ("this is no setting\n", "line 1"),
+        ("# fine\n\n\n=0.1\n", "line 4"),
+        ("BOTCTL_MODE='demo\n", "line 1"),
+        ('SYMBOLS=BTC/USD\nCOUNCIL="technical\n', "line 2"),
+    ],
+)
+def test_a_broken_line_of_dot_env_is_named_by_its_number(bot: BotRunner, home: Path, text: str, line: str) -> None:
+    write_env(home, text)
+
+    check_error(bot.run("status"), 78, str(home / ".env"), line)
+
+
+def test_a_dot_env_that_is_a_folder_is_refused(bot: BotRunner, home: Path) -> None:
+    (home / ".env").mkdir()
+
+    check_error(bot.run("status"), 78, str(home / ".env"))
+
+
+def test_a_binary_dot_env_is_refused(bot: BotRunner, home: Path) -> None:
+    (home / ".env").write_bytes(bytes(range(256)))
+
+    check_error(bot.run("tick"), 78, str(home / ".env"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--env-file", "/nowhere/bot.env", "status"], ["status", "--env-file=/nowhere/bot.env"]]
+)
+def test_an_env_file_that_is_not_there_is_refused(bot: BotRunner, arguments: list[str]) -> None:
+    check_error(bot.run(*arguments), 78, "/nowhere/bot.env", "--env-file")
+
+
+@pytest.mark.parametrize("order", ["before", "behind"])
+def test_an_env_file_is_read_wherever_the_option_stands(bot: BotRunner, tmp_path: Path, order: str) -> None:
+    path = tmp_path / "bot.env"
+    path.write_text("INITIAL_BALANCE=4321\n")
+    path.chmod(0o600)
+    option = ["--env-file", str(path)]
+
+    run = bot.run(*(option if order == "before" else []), "status", "--json", *(option if order == "behind" else []))
+
+    assert run.exit_code == 0, run.stdout
+    assert run.json()["initial_balance"] == "4321"
+
+
+def test_demo_plays_with_its_own_settings_whatever_env_file_says(bot: BotRunner, tmp_path: Path) -> None:
+    run = bot.run("--env-file", str(tmp_path), "demo", "--ticks", "1", "--json")
+
+    assert run.exit_code == 0, run.stdout
+
+
+@pytest.mark.parametrize("mode", ["demo", "paper"])
+@pytest.mark.parametrize("bits", [0o644, 0o640, 0o604, 0o602])
+def test_a_dot_env_that_others_can_read_is_a_warning(bot: BotRunner, home: Path, mode: str, bits: int) -> None:
+    write_env(home, f"BOTCTL_MODE={mode}\n", bits)
+
+    run = bot.run("status")
+
+    assert run.exit_code == 0
+    assert run.stderr == f"botctl: warning: {home}/.env can be read by others: chmod 600 {home}/.env\n"
+
+
+def test_a_dot_env_that_others_can_read_is_an_error_in_live_mode(bot: BotRunner, home: Path) -> None:
+    write_env(home, "BOTCTL_MODE=live\n", 0o644)
+
+    check_error(bot.run("status"), 78, "can be read by others", f"chmod 600 {home}/.env")
+
+
+def test_a_private_dot_env_is_no_news(bot: BotRunner, home: Path) -> None:
+    write_env(home, "BOTCTL_MODE=demo\n", 0o600)
+
+    assert bot.run("status").stderr == ""
+
+
+@pytest.mark.parametrize("command", [*OFFLINE, "tick", "init", "balance", "check-positions", "drawdown"])
+@pytest.mark.parametrize("place", ["below a file", "a file", "/proc/nowhere"])
+def test_a_home_that_cannot_be_written_is_refused(bot: BotRunner, tmp_path: Path, command: str, place: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    homes = {"below a file": str(file / "home"), "a file": str(file), "/proc/nowhere": "/proc/nowhere"}
+    bot.set(BOTCTL_HOME=homes[place])
+
+    run = bot.run(command)
+
+    check_error(run, 78, homes[place])
+    assert file.read_text() == "not a folder"
+
+
+@pytest.mark.parametrize("command", [*OFFLINE, "tick", "balance", "check-positions"])
+def test_only_init_makes_a_live_database(bot: BotRunner, home: Path, command: str) -> None:
+    bot.set(BOTCTL_MODE="live", KRAKEN_API_KEY="key", KRAKEN_PRIVATE_KEY="c2VjcmV0", INITIAL_BALANCE="1000")
+
+    check_error(bot.run(command), 78, "live", str(home / "data" / "live.db"), "botctl init")
+
+    assert list(home.iterdir()) == []
+
+
+def test_a_live_run_without_keys_names_all_that_is_missing(bot: BotRunner) -> None:
+    bot.set(BOTCTL_MODE="live")
+
+    check_error(bot.run("tick"), 78, "KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY", "INITIAL_BALANCE")
+
+
+@pytest.mark.parametrize("command", [*OFFLINE, "tick", "init"])
+def test_a_database_of_another_mode_is_refused(bot: BotRunner, command: str) -> None:
+    bot.json("status")
+    bot.set(DATABASE_URL="sqlite:///data/demo.db", BOTCTL_MODE="paper")
+    before = files_in(bot.home)
+
+    check_error(bot.run(command), 78, "demo database", "BOTCTL_MODE is paper")
+
+    after = files_in(bot.home)
+    assert {name: after[name] for name in before} == before
+    assert not (bot.database.parent / "HALT").exists()
+
+
+def test_with_json_a_setting_is_named_in_one_json_object(bot: BotRunner) -> None:
+    bot.set(MAX_DRAWDOWN="20")
+
+    answer = check_json_error(bot.run("tick", "--json"), 78, "config")
+
+    assert "MAX_DRAWDOWN" in answer["error"]
+
+
+def test_a_key_that_no_header_can_carry_is_a_setting_to_mend(live: BotRunner) -> None:
+    live.set(KRAKEN_API_KEY="schlüssel-€")
+
+    run = live.run("balance")
+
+    check_error(run, 78, "KRAKEN_API_KEY")
+    assert "€" not in run.stderr
+
+
+def test_a_council_that_cannot_sit_is_said_once(bot: BotRunner) -> None:
+    bot.set(COUNCIL="nobody-of-that-name")
+
+    run = bot.run("tick")
+
+    assert run.exit_code != 0
+    assert run.stderr.count("nobody-of-that-name") == 1, run.stderr
+
+
+def write_env(home: Path, text: str, bits: int = 0o600) -> None:
+    path = home / ".env"
+    path.write_text(text)
+    path.chmod(bits)
+    assert os.stat(path).st_mode & 0o777 == bits

@@ -1,0 +1,87 @@
+"""Money keeps every digit, and what is no number never becomes one."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.money import MOST, floor_to, plain, price_of, to_amount, to_decimal
+
+decimals = st.decimals(allow_nan=False, allow_infinity=False)
+amounts = st.decimals(min_value="0", max_value="1e12", places=12)
+
+
+@given(decimals)
+def test_a_decimal_comes_through_text_unchanged(number: Decimal) -> None:
+    assert to_decimal(str(number)) == to_decimal(number) == number
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nan",
+        "NaN",
+        "sNaN",
+        "inf",
+        "-Infinity",
+        "",
+        " ",
+        "abc",
+        "1,5",
+        "1.2.3",
+        "0x10",
+        "--1",
+        0.1,
+        True,
+        None,
+        [],
+        b"1",
+    ],
+)
+def test_what_is_no_finite_exact_number_is_refused(value: object) -> None:
+    with pytest.raises(ValueError):
+        to_decimal(value)
+
+
+@given(decimals)
+def test_an_amount_is_above_zero_and_below_the_most(number: Decimal) -> None:
+    if 0 < number < MOST:
+        assert to_amount(str(number)) == number
+    else:
+        with pytest.raises(ValueError):
+            to_amount(str(number))
+
+
+@given(amounts, st.integers(min_value=0, max_value=10))
+def test_cutting_never_rounds_up_and_loses_less_than_one_step(amount: Decimal, places: int) -> None:
+    cut = floor_to(amount, places)
+
+    assert 0 <= cut <= amount < cut + Decimal(1).scaleb(-places)
+    assert cut == cut.quantize(Decimal(1).scaleb(-places))
+    assert floor_to(cut, places) == cut
+
+
+@pytest.mark.parametrize("text", ["0.00199999999999999999999999999999999", "1.99999999999999999999999999999999999999"])
+def test_cutting_never_rounds_up_however_many_digits_there_are(text: str) -> None:
+    """A person may type more digits than the decimal context holds."""
+    assert floor_to(Decimal(text), 8) <= Decimal(text)
+
+
+def test_more_digits_than_the_context_holds_are_cut_too() -> None:
+    assert floor_to(Decimal("123456789012.123456789"), 8) == Decimal("123456789012.12345678")
+    assert floor_to(Decimal("1e-30"), 8) == 0
+
+
+@given(decimals.filter(lambda number: abs(number.adjusted()) < 100))
+def test_plain_text_has_no_exponent_and_loses_nothing(number: Decimal) -> None:
+    text = plain(number)
+
+    assert Decimal(text) == number
+    assert "E" not in text.upper()
+    assert not ("." in text and text.endswith(("0", ".")))
+
+
+@given(st.decimals("0.00001", "1e6", places=5), st.decimals("0.00000001", "1e6", places=8))
+def test_an_average_price_gives_its_cost_back(cost: Decimal, amount: Decimal) -> None:
+    assert abs(price_of(cost, amount) * amount - cost) <= cost * Decimal("1e-26")

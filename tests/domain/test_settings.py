@@ -1,0 +1,157 @@
+"""Each bad value is named, all of them at once, and no secret is ever shown."""
+
+import dataclasses
+import pickle
+import string
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.settings import (
+    NAMES,
+    SETTINGS,
+    Mode,
+    Secret,
+    example_env,
+    is_loopback,
+    missing_for_live,
+    misspelled,
+    parse_settings,
+)
+
+AMOUNTS = ["0", "-1", "nan", "inf", "ten", "1,000", "1e12", "$5"]
+RATIOS = ["1e-400", "0", "-1", "100", "nan", "inf", "two"]
+WHOLE = ["-1", "1.5", "nan", "ten", "9999999999", "+1"]
+URLS = ["kraken", "ftp://host/", "http://", "//host", "http://[::1"]
+BAD: dict[str, list[str]] = {
+    "BOTCTL_MODE": ["", "real", "live2", "LIVE!"],
+    "KRAKEN_API_URL": [*URLS, "http://api.kraken.com", "http://127.0.0.1.evil.com", "http://127.evil.com"],
+    "DATABASE_URL": ["postgres://x", "sqlite://x", "sqlite:///", "data.db"],
+    "SYMBOLS": ["", ",", "BTC", "BTC/USD,", "BTC/USD,,ETH/USD", "BTC-USD"],
+    "QUOTE_CURRENCY": ["", "U", "US$", "TOO-LONG"],
+    "TRADE_AMOUNT_USD": ["", *AMOUNTS],
+    "MAX_OPEN_TRADES": ["", "0", "10001", *WHOLE],
+    "COOLDOWN_MINUTES": ["", *WHOLE],
+    "TIMEFRAME": ["", "15", "2m", "15M", "900"],
+    "ATR_PERIOD": ["", "0", "1", "201", *WHOLE],
+    "ATR_MULTIPLE": ["", *RATIOS],
+    "BREAKEVEN_ATR": ["", *RATIOS],
+    "INITIAL_BALANCE": AMOUNTS,
+    "MAX_DRAWDOWN": ["", "0", "1", "20", "-0.2", "nan", "20%"],
+    "COUNCIL": ["", ",", "technical,", "tech nical"],
+    "COUNCIL_TIMEOUT": ["", "0", "-1", "600", "nan", "soon"],
+    "SENTIMENT_URL": ["", *URLS],
+    "FEE_RATE": ["", "-0.1", "0.5", "40", "nan"],
+    "SLIPPAGE": ["", "-0.1", "0.5", "nan"],
+    "LOG_LEVEL": ["", "LOUD", "10"],
+    "KRAKEN_PRIVATE_KEY": ["not base64!", "abc", "ключ"],
+}
+SECRET = "c2VjcmV0IG9mIHRoZSBob3VzZQ=="
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_a_value_that_does_not_parse_is_an_error_that_names_it(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        parse_settings({name: value})
+
+    assert caught.value.exit_code == 78
+    if value and name != "KRAKEN_PRIVATE_KEY":
+        assert repr(value) in str(caught.value)
+
+
+def test_every_problem_is_named_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings({name: values[-1] for name, values in BAD.items()})
+
+    assert [name for name in BAD if name not in str(caught.value)] == []
+
+
+def test_every_setting_has_a_default_that_parses_or_is_not_set() -> None:
+    parsed = parse_settings({})
+
+    assert [field.name for field in dataclasses.fields(parsed)] == [name.lower() for name in NAMES]
+    assert parsed.botctl_mode is Mode.DEMO
+    assert (parsed.max_drawdown, parsed.atr_multiple, parsed.breakeven_atr) == (Decimal("0.20"), 2.0, 2.0)
+    assert (parsed.initial_balance, parsed.trade_amount_usd) == (10000, 100)
+    assert parsed.symbols == ("BTC/USD", "ETH/USD")
+
+
+def test_the_example_file_names_every_setting_with_its_default() -> None:
+    lines = dict(line.lstrip("#").split("=", 1) for line in example_env().splitlines() if "=" in line.split(" ")[0])
+
+    assert lines == {setting.name: setting.default or "" for setting in SETTINGS}
+
+
+@given(st.text(alphabet=string.ascii_letters + string.digits + "+/=!?", min_size=12, max_size=80))
+def test_no_private_key_is_ever_quoted_in_an_error(key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings({"KRAKEN_PRIVATE_KEY": f"{key}!"})
+
+    assert key not in str(caught.value)
+    assert "KRAKEN_PRIVATE_KEY" in str(caught.value)
+
+
+def test_no_secret_shows_in_a_repr_or_a_text() -> None:
+    values = dict.fromkeys(("KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY", "NOTIFY_URLS", "HEALTHCHECK_URL"), SECRET)
+
+    parsed = parse_settings(values)
+
+    assert parsed.kraken_private_key == Secret(SECRET)
+    assert parsed.kraken_private_key.reveal() == SECRET
+    for shown in (repr(parsed), str(parsed), f"{parsed}", f"{parsed.kraken_api_key}", f"{[parsed.notify_urls]}"):
+        assert SECRET not in shown
+        assert "***" in shown
+
+
+def test_the_initial_balance_is_required_live_and_only_there() -> None:
+    live = parse_settings({"BOTCTL_MODE": "live"})
+
+    assert live.initial_balance is None
+    assert missing_for_live(live) == ["KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY", "INITIAL_BALANCE"]
+    assert missing_for_live(parse_settings({"BOTCTL_MODE": "paper"})) == []
+
+
+def test_settings_are_frozen() -> None:
+    parsed = parse_settings({})
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        parsed.max_open_trades = 99  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(parsed)) == parsed
+
+
+@given(st.sampled_from(NAMES), st.integers(min_value=1, max_value=40))
+def test_a_misspelled_name_is_an_error_with_the_right_one_beside_it(name: str, place: int) -> None:
+    wrong = name[:place] + name[place + 1 :] if place < len(name) else name + "S"
+    if wrong in NAMES:
+        return
+
+    [sentence] = misspelled({wrong: "1"}, strict=True)
+
+    assert wrong in sentence
+    assert "did you mean" in sentence
+
+
+def test_only_our_own_prefixes_are_misspelled_in_an_environment_full_of_other_names() -> None:
+    environment = {"MAX_DRAWDOWM": "1", "PATH": "/bin", "BOTCTL_MOOD": "live", "KRAKEN_TOKEN": "x"}
+
+    named = misspelled(environment, strict=False)
+
+    assert [sentence.split()[0] for sentence in named] == ["BOTCTL_MOOD", "KRAKEN_TOKEN"]
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("127.evil.com", False),
+        ("api.kraken.com", False),
+        (None, False),
+    ],
+)
+def test_only_this_machine_may_be_spoken_to_in_the_clear(host: str | None, ours: bool) -> None:
+    assert is_loopback(host) is ours

@@ -1,0 +1,73 @@
+"""How opinions become a decision: BUY and SELL only when everybody leans that way."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.votes import Action, Stance, Verdict, combine, sentiment_stance, technical_stance
+
+stances = st.sampled_from(list(Stance))
+
+
+def decide(*said: Stance) -> Action:
+    return combine("BTC/USD", [Verdict(f"agent{place}", stance, "") for place, stance in enumerate(said)]).action
+
+
+@pytest.mark.parametrize(("technical", "mood"), list(product(Stance, repeat=2)))
+def test_two_members_buy_on_fear_and_bullish_sell_on_greed_and_bearish(technical: Stance, mood: Stance) -> None:
+    expected = Action.HOLD
+    if {technical, mood} <= {Stance.BULLISH, Stance.FEAR}:
+        expected = Action.BUY
+    if {technical, mood} <= {Stance.BEARISH, Stance.GREED}:
+        expected = Action.SELL
+
+    assert decide(technical, mood) == expected
+
+
+@given(st.lists(stances, max_size=6), st.sampled_from([Stance.UNKNOWN, Stance.NEUTRAL]), st.integers(0, 6))
+def test_one_who_does_not_know_holds_everybody(said: list[Stance], unsure: Stance, place: int) -> None:
+    said.insert(place, unsure)
+
+    assert decide(*said) is Action.HOLD
+
+
+@given(st.lists(stances, max_size=6))
+def test_the_order_of_the_members_plays_no_part(said: list[Stance]) -> None:
+    assert decide(*said) == decide(*reversed(said))
+
+
+def test_nobody_decides_nothing() -> None:
+    assert decide() is Action.HOLD
+
+
+def test_a_decision_names_who_said_what() -> None:
+    decision = combine("BTC/USD", [Verdict("technical", Stance.BULLISH, "up"), Verdict("sentiment", Stance.FEAR, "30")])
+
+    assert decision.reason == "technical BULLISH, sentiment FEAR"
+    assert [verdict.reason for verdict in decision.verdicts] == ["up", "30"]
+
+
+@given(st.integers(min_value=0, max_value=100))
+def test_the_index_has_its_own_classes(index: int) -> None:
+    expected = Stance.FEAR if index <= 46 else Stance.GREED if index >= 55 else Stance.NEUTRAL
+
+    assert sentiment_stance(index) is expected
+
+
+@given(*[st.floats(min_value=1, max_value=1e6)] * 2, st.floats(min_value=0, max_value=100))
+def test_the_trend_is_read_off_the_averages_and_the_rsi(fast: float, slow: float, rsi: float) -> None:
+    stance = technical_stance(fast, slow, rsi)
+
+    assert (stance is Stance.BULLISH) == (fast > slow and rsi < 70)
+    assert (stance is Stance.BEARISH) == (fast < slow)
+    assert (stance is Stance.NEUTRAL) == (fast == slow or (fast > slow and rsi >= 70))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_missing_figure_is_unknown(place: int) -> None:
+    figures = [2.0, 1.0, 50.0]
+    figures[place] = float("nan")
+
+    assert technical_stance(*figures) is Stance.UNKNOWN

@@ -1,0 +1,393 @@
+"""The Kraken adapter on the wire: what a bad answer means, what balances count as, and what never leaves the house."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freezegun import freeze_time
+
+from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.orders import OrderRequest, Side
+from botctl.domain.settings import Mode, Secret
+from botctl.exchange.kraken import KrakenExchange
+from botctl.exchange.kraken_wire import KrakenWire
+from botctl.store.database import close_database, open_database
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken
+
+type Read = Callable[[KrakenExchange], object]
+
+ORDER_ID = "OABCDE-FGHIJ-KLMNOP"
+READS: dict[str, Read] = {
+    "BalanceEx": lambda exchange: exchange.fetch_balances(),
+    "Ticker": lambda exchange: exchange.fetch_quotes(["BTC/USD"]),
+    "OHLC": lambda exchange: exchange.fetch_candles("BTC/USD", "15m"),
+    "QueryOrders": lambda exchange: exchange.fetch_orders([ORDER_ID]),
+    "OpenOrders": lambda exchange: exchange.find_orders("some-client-id"),
+    "ClosedOrders": lambda exchange: exchange.find_orders("some-client-id"),
+}
+BROKEN: list[tuple[str, dict[str, Any]]] = [
+    ("empty", {}),
+    ("html", {}),
+    ("truncated", {}),
+    ("short_body", {}),
+    ("drop_after", {}),
+    ("no_result", {}),
+    ("null_result", {}),
+    ("status", {"status": 502}),
+    ("status", {"status": 520}),
+    ("shape", {"body": []}),
+    ("shape", {"body": "down for maintenance"}),
+    ("shape", {"body": {"result": {}}}),
+    ("shape", {"body": {"error": "EService:Busy"}}),
+    ("shape", {"body": {"error": [], "result": []}}),
+    ("error", {"error": "EService:Unavailable"}),
+    ("error", {"error": "EGeneral:Internal error"}),
+    ("error", {"error": "WGeneral:Odd"}),
+]
+ORDER = {
+    "status": "closed",
+    "vol_exec": "0.002",
+    "cost": "100.0",
+    "fee": "0.4",
+    "opentm": 1795348571.0,
+    "closetm": 1795348571.1,
+    "cl_ord_id": "some-client-id",
+    "trades": ["T1"],
+}
+ROW = [1795348500, "50000.0", "50100.0", "49900.0", "50000.0", "50000.0", "1.0", 3]
+ODD_RESULTS: list[tuple[str, Any]] = [
+    ("BalanceEx", {}),
+    ("BalanceEx", {"ZUSD": None}),
+    ("BalanceEx", {"ZUSD": "100.0"}),
+    ("BalanceEx", {"ZUSD": {"hold_trade": "0"}}),
+    ("BalanceEx", {"ZUSD": {"balance": "many"}}),
+    ("BalanceEx", {"ZUSD": {"balance": "NaN"}}),
+    ("BalanceEx", {"ZUSD": {"balance": None}}),
+    ("BalanceEx", {"ZUSD": {"balance": "100.0", "hold_trade": "?"}}),
+    ("OHLC", {}),
+    ("OHLC", {"XETHZUSD": [ROW, ROW], "last": 1}),
+    ("OHLC", {"XXBTZUSD": None, "last": 1}),
+    ("OHLC", {"XXBTZUSD": [], "last": 1}),
+    ("OHLC", {"XXBTZUSD": [[], ROW], "last": 1}),
+    ("OHLC", {"XXBTZUSD": [[*ROW[:4], "NaN", *ROW[5:]], ROW], "last": 1}),
+    ("OHLC", {"XXBTZUSD": [[*ROW[:4], "0", *ROW[5:]], ROW], "last": 1}),
+    ("OHLC", {"XXBTZUSD": [ROW, ROW, ROW], "last": 1}),
+    ("QueryOrders", {ORDER_ID: None}),
+    ("QueryOrders", {ORDER_ID: {}}),
+    ("QueryOrders", {ORDER_ID: {**ORDER, "status": "gone"}}),
+    ("QueryOrders", {ORDER_ID: {**ORDER, "vol_exec": "NaN"}}),
+    ("QueryOrders", {ORDER_ID: {**ORDER, "vol_exec": None}}),
+    ("QueryOrders", {ORDER_ID: {**ORDER, "opentm": "?"}}),
+    ("OpenOrders", {}),
+    ("OpenOrders", {"open": None}),
+    ("OpenOrders", {"open": []}),
+    ("ClosedOrders", {}),
+    ("ClosedOrders", {"count": 0}),
+    ("ClosedOrders", {"closed": None, "count": 1}),
+    ("ClosedOrders", {"closed": {ORDER_ID: []}, "count": 1}),
+    ("ClosedOrders", {"closed": {ORDER_ID: {**ORDER, "status": None}}, "count": 1}),
+]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "live.db"
+    open_database(path, Mode.LIVE, create=True)
+    yield path
+    close_database()
+
+
+def connect(kraken: FakeKraken) -> KrakenExchange:
+    """The adapter as a new process makes it."""
+    key, secret = Secret(kraken.api_key), Secret(kraken.secret)
+    return KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
+
+
+@pytest.fixture
+def exchange(kraken: FakeKraken, database: Path) -> KrakenExchange:
+    adapter = connect(kraken)
+    adapter.load_markets()
+    return adapter
+
+
+@contextmanager
+def no_patience() -> Iterator[None]:
+    """Every look at the clock takes 16 seconds, so that reads are not repeated and no test waits."""
+    with freeze_time(datetime.now(UTC), auto_tick_seconds=16):
+        yield
+
+
+def private_nonces(kraken: FakeKraken) -> list[int]:
+    return [int(request.params["nonce"]) for request in kraken.requests if "nonce" in request.params]
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize("endpoint", READS)
+@pytest.mark.parametrize(("kind", "options"), BROKEN)
+def test_a_broken_answer_is_unreachable_and_never_empty(
+    exchange: KrakenExchange, kraken: FakeKraken, endpoint: str, kind: str, options: dict[str, Any]
+) -> None:
+    kraken.fault(endpoint, kind, times=99, **options)
+
+    with no_patience(), pytest.raises(ExchangeUnreachable):
+        READS[endpoint](exchange)
+
+
+@pytest.mark.parametrize(("endpoint", "result"), ODD_RESULTS)
+def test_a_result_of_the_wrong_shape_is_unreachable_and_never_empty(
+    exchange: KrakenExchange, kraken: FakeKraken, endpoint: str, result: Any
+) -> None:
+    kraken.fault(endpoint, "shape", times=99, body={"error": [], "result": result})
+
+    with no_patience(), pytest.raises(ExchangeUnreachable):
+        READS[endpoint](exchange)
+
+
+@pytest.mark.parametrize("endpoint", READS)
+def test_a_read_is_repeated_after_one_bad_answer(exchange: KrakenExchange, kraken: FakeKraken, endpoint: str) -> None:
+    kraken.fault(endpoint, "html")
+
+    READS[endpoint](exchange)
+
+    assert kraken.count(endpoint) >= 2
+
+
+def test_a_read_that_stays_bad_is_given_up_after_a_few_attempts(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.fault("BalanceEx", "html", times=99)
+
+    with pytest.raises(ExchangeUnreachable):
+        exchange.fetch_balances()
+
+    assert 2 <= kraken.count("BalanceEx") <= 5
+
+
+def test_a_warning_beside_a_balance_is_only_a_warning(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.fault("BalanceEx", "warning")
+
+    assert exchange.fetch_balances().total("USD") == 10000
+
+
+def test_a_stopped_kraken_is_unreachable(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.stop()
+
+    with no_patience(), pytest.raises(ExchangeUnreachable):
+        exchange.fetch_balances()
+
+
+# Prices
+
+
+def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    del kraken.markets["DOT/USD"]  # delisted since the markets were cached
+
+    quotes = exchange.fetch_quotes(["BTC/USD", "DOT/USD", "NO/SUCH", "ETH/USD"])
+
+    assert {symbol: quote.last for symbol, quote in quotes.good.items()} == {"BTC/USD": 50000, "ETH/USD": 2500}
+    assert set(quotes.bad) == {"DOT/USD", "NO/SUCH"}
+
+
+def test_prices_of_many_symbols_are_one_call(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.clear_requests()
+
+    quotes = exchange.fetch_quotes(["BTC/USD", "ETH/USD", "SOL/USD", "BTC/USD"])
+
+    assert set(quotes.good) == {"BTC/USD", "ETH/USD", "SOL/USD"}
+    assert kraken.count("*") == 1
+
+
+def test_no_symbols_ask_for_no_prices(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.clear_requests()
+
+    assert exchange.fetch_quotes([]).good == {}
+    assert kraken.count("*") == 0
+
+
+@pytest.mark.parametrize("price", ["0", "-5", "NaN", "Infinity", "?", None, ["50000"]])
+def test_a_price_that_is_none_is_bad_for_its_symbol_alone(
+    exchange: KrakenExchange, kraken: FakeKraken, price: object
+) -> None:
+    side = ["50000.0", "1", "1.0"]
+    result = {"XXBTZUSD": {"a": side, "b": side, "c": [price]}, "XETHZUSD": {"a": side, "b": side, "c": side}}
+    kraken.fault("Ticker", "shape", body={"error": [], "result": result})
+
+    quotes = exchange.fetch_quotes(["BTC/USD", "ETH/USD"])
+
+    assert (set(quotes.good), set(quotes.bad)) == ({"ETH/USD"}, {"BTC/USD"})
+
+
+@pytest.mark.parametrize("result", [{}, {"XETHZUSD": {"c": ["2500"]}}, {"XXBTZUSD": None}, {"XXBTZUSD": {"c": []}}])
+def test_a_symbol_that_the_ticker_leaves_out_is_bad(
+    exchange: KrakenExchange, kraken: FakeKraken, result: object
+) -> None:
+    kraken.fault("Ticker", "shape", times=99, body={"error": [], "result": result})
+
+    quotes = exchange.fetch_quotes(["BTC/USD"])
+
+    assert (quotes.good, set(quotes.bad)) == ({}, {"BTC/USD"})
+
+
+def test_the_running_candle_is_dropped(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.set_candles("BTC/USD", [100, 101, 102])
+    kraken.set_price("BTC/USD", 999)
+
+    candles = exchange.fetch_candles("BTC/USD", "15m")
+
+    assert [candle.close for candle in candles] == [100, 101, 102]
+    assert candles[-1].closed_at(900).timestamp() <= kraken.now()
+    assert kraken.now() - candles[-1].closed_at(900).timestamp() < 900
+
+
+# Balances
+
+
+def test_every_form_of_a_balance_counts_as_its_asset_and_only_the_bare_one_can_be_spent(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    kraken.balances = {
+        "ZUSD": Decimal(100),
+        "USD.M": Decimal(7),
+        "XXBT": Decimal("0.5"),
+        "XBT.F": Decimal("0.25"),
+        "XBT.M": Decimal("0.125"),
+        "XETH": Decimal(1),
+        "ETH.B": Decimal(2),
+        "DOT": Decimal(1),
+        "DOT.S": Decimal(2),
+        "DOT28.S": Decimal(4),
+        "DOT.P": Decimal(8),
+        "XXDG": Decimal(50),
+    }
+
+    balances = exchange.fetch_balances()
+
+    totals = {name: balances.total(name) for name in balances.currencies()}
+    assert totals == {"USD": 107, "BTC": Decimal("0.875"), "ETH": 3, "DOT": 15, "DOGE": 50}
+    spendable = {name: balances.spendable(name) for name in totals}
+    assert spendable == {"USD": 100, "BTC": Decimal("0.5"), "ETH": 1, "DOT": 1, "DOGE": 50}
+
+
+def test_free_is_what_no_order_holds_with_credit_counted(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    row = {"balance": "100.0", "hold_trade": "30.5", "credit": "20.0", "credit_used": "5.0"}
+    kraken.fault("BalanceEx", "shape", body={"error": [], "result": {"ZUSD": row}})
+
+    balances = exchange.fetch_balances()
+
+    assert (balances.spendable("USD"), balances.total("USD")) == (Decimal("84.5"), Decimal(100))
+
+
+# Orders
+
+
+def test_an_order_goes_out_with_its_id_its_deadline_and_its_fee_in_quote(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    deadline = exchange.now() + timedelta(seconds=30)
+    request = OrderRequest("0f8fad5b-d9cb-469f-a165-70867728950e", Side.BUY, "BTC/USD", Decimal("1E-3"), deadline)
+
+    txid = exchange.add_order(request)
+
+    params = kraken.requests[-1].params
+    assert txid == kraken.orders[0].txid
+    assert (params["cl_ord_id"], params["oflags"], params["volume"]) == (request.client_order_id, "fciq", "0.001")
+    assert datetime.fromisoformat(params["deadline"]) - deadline < timedelta(milliseconds=1)
+    assert "validate" not in params
+
+
+def test_an_id_that_kraken_does_not_know_leaves_the_other_orders_known(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    deadline = exchange.now() + timedelta(seconds=30)
+    request = OrderRequest("0f8fad5b-d9cb-469f-a165-70867728950e", Side.BUY, "BTC/USD", Decimal("0.001"), deadline)
+    txid = exchange.add_order(request)
+    assert txid is not None
+
+    assert set(exchange.fetch_orders([txid, ORDER_ID])) == {txid}
+
+
+def test_an_order_with_another_client_id_is_not_taken_for_ours(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    theirs = {ORDER_ID: {**ORDER, "cl_ord_id": "somebody-elses"}, "OZZZZZ-ZZZZZ-ZZZZZZ": {**ORDER, "cl_ord_id": None}}
+    kraken.fault("ClosedOrders", "shape", body={"error": [], "result": {"closed": theirs, "count": 2}})
+
+    assert exchange.find_orders("some-client-id") == []
+
+
+def test_a_record_without_fill_ids_gets_its_fills_from_the_history(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    deadline = exchange.now() + timedelta(seconds=30)
+    ours, other = "0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+    for client_order_id in (ours, other):
+        exchange.add_order(OrderRequest(client_order_id, Side.BUY, "BTC/USD", Decimal("0.001"), deadline))
+    [report] = exchange.find_orders(ours)
+
+    fills = exchange.fetch_fills([replace(report, fill_ids=())])
+
+    assert [(fill.exchange_order_id, fill.cost) for fill in fills] == [(kraken.orders[0].txid, kraken.orders[0].cost)]
+
+
+# Nonce and secrets
+
+
+def test_the_nonce_rises_across_processes_also_when_the_clock_steps_back(database: Path, kraken: FakeKraken) -> None:
+    now = datetime.now(UTC)
+    for step_back in (timedelta(0), timedelta(hours=3), timedelta(minutes=5), timedelta(0)):
+        with freeze_time(now - step_back):  # and several calls within one millisecond
+            process = connect(kraken)
+            process.fetch_balances()
+            process.fetch_balances()
+
+    nonces = private_nonces(kraken)
+    assert len(nonces) == 8
+    assert nonces == sorted(set(nonces))
+    assert all(request.error is None for request in kraken.requests)
+
+
+def test_a_nonce_that_another_client_overtook_catches_up(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    exchange.fetch_balances()
+    kraken.last_nonce = private_nonces(kraken)[-1] + 3000  # a clock three seconds ahead of ours
+
+    assert exchange.fetch_balances().total("USD") == 10000
+
+
+def test_secrets_are_in_no_log_no_error_and_no_database(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(LOG_FILE="botctl.log", LOG_LEVEL="DEBUG")
+    kraken.fault("AddOrder", "drop_after")
+    runs = [
+        live.process("--debug", "buy", "BTC/USD", "100", "--yes"),
+        live.run("--debug", "check-positions", "--json"),
+        live.run("doctor"),
+        live.run("doctor", "--json"),
+    ]
+    kraken.fault("AddOrder", "error", error="EAPI:Invalid signature")
+    runs.append(live.run("--debug", "sell", "BTC/USD", "--yes"))
+    kraken.fault("BalanceEx", "error", error="EAPI:Invalid key")
+    runs.append(live.run("--debug", "balance", "--json"))
+    live.set(KRAKEN_PRIVATE_KEY=kraken.secret + "!!!")
+    runs.append(live.run("--debug", "balance"))
+
+    written = {path.name: path.read_bytes() for path in live.home.rglob("*") if path.is_file() and path.name != ".env"}
+    assert {"live.db", "botctl.log"} <= set(written)
+    assert runs[0].exit_code == 0, runs[0].stderr
+    assert [run.exit_code != 0 for run in runs[4:]] == [True] * 3
+    for secret in (kraken.api_key, kraken.secret):
+        assert [name for name, content in written.items() if secret.encode() in content] == []
+        assert [run for run in runs if secret in run.stdout + run.stderr] == []
+
+
+def test_the_adapter_shows_no_secret_of_its_own(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    shown = [repr(exchange), repr(vars(exchange)), repr(exchange.wire), json.dumps(str(vars(exchange.wire)))]
+    kraken.fault("BalanceEx", "error", error="EAPI:Invalid key")
+    with pytest.raises(BotError) as caught:
+        exchange.fetch_balances()
+
+    shown += [repr(caught.value), repr(caught.value.__cause__), repr(caught.value.__context__)]
+    assert [text for text in shown if kraken.secret in text or kraken.api_key in text] == []

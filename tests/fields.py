@@ -1,0 +1,36 @@
+"""The fields of every JSON document, as section 8 of the design lists them."""
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+TRADE = words(
+    "id symbol asset mode status amount entry_price entry_cost entry_fee opened_at entry_order_id atr stop_loss_price "
+    "high_price exit_price exit_fee closed_at exit_order_id exit_reason pnl"
+)
+STATUS = words(
+    "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown open_trades unsettled_orders "
+    "last_tick_at last_tick_ok missed_ticks"
+)
+ORDER = words(
+    "id client_order_id exchange_order_id trade_id side symbol state amount cost filled average_price fee deadline "
+    "created_at error"
+)
+BALANCE = words("currency total free value")
+DEMO = words("ticks trades equity initial_balance decisions")
+TICK = words("at mode ok steps exits entries decisions equity drawdown errors")
+STEP = words("name ok detail")
+ERROR = words("error category retryable hint")
+
+WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks BUY SELL HOLD")
+"""The only fields that are numbers in JSON."""
+MONEY = words(
+    "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
+    "initial_balance drawdown max_drawdown cost filled average_price fee total free value unrealized_pnl"
+)
+COMMANDS = words(
+    "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance init "
+    "demo doctor"
+)
+EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -1,0 +1,104 @@
+"""What the scenarios of the order journal share: lost answers, runs killed in mid-air, and time that has passed."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from freezegun import freeze_time
+
+from tests.conftest import BotRunner, Run
+from tests.fake_kraken import FakeKraken, Order, Request
+
+DEADLINE_AFTER, ABSENT_AFTER = 30, 90
+"""Seconds from intent to deadline, and from there until an order that nobody finds counts as never placed."""
+
+
+def open_position(live: BotRunner, amount: str = "100") -> dict[str, Any]:
+    """Buy at 50000 with its stop at 49000, and return the trade."""
+    run = live.run("buy", "BTC/USD", amount, "--yes")
+    assert run.exit_code == 0, run.stderr
+    [trade] = live.positions()
+    return trade
+
+
+def sent(kraken: FakeKraken, side: str | None = None) -> list[Request]:
+    """Every AddOrder that reached Kraken, whatever became of it."""
+    arrived = [request for request in list(kraken.requests) if request.endpoint == "AddOrder"]
+    return [request for request in arrived if side in (None, request.params["type"])]
+
+
+def client_ids(requests: list[Request]) -> set[str]:
+    return {request.params["cl_ord_id"] for request in requests}
+
+
+def private_calls(kraken: FakeKraken) -> list[str]:
+    return [request.endpoint for request in kraken.requests if "nonce" in request.params]
+
+
+def only(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    [row] = rows
+    return row
+
+
+def lose_the_next_order(kraken: FakeKraken, kind: str = "drop_before", **options: Any) -> None:
+    """AddOrder is spoiled and not processed, and a lock-out ends the look-up: so the run does not wait 20 seconds."""
+    kraken.fault("AddOrder", kind, processed=False, **options)
+    kraken.fault("OpenOrders", "error", error="EGeneral:Temporary lockout")
+
+
+@contextmanager
+def later(**span: float) -> Iterator[None]:
+    """The same world, some time on: our clock and Kraken's alike."""
+    with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True):
+        yield
+
+
+def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> Run:
+    """A run that SIGKILL ends at a request: as it arrives ("before"), once it is processed ("after"), or in flight
+    so that it never arrives ("lost")."""
+    killed: list[int] = []
+
+    def kill(request: Request) -> None:
+        if request.endpoint == endpoint and not killed:
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+
+    if moment == "lost":
+        kraken.fault(endpoint, "drop_before")
+    hook: Callable[[Request], object] = kill
+    setattr(kraken, "after" if moment == "after" else "before", hook)
+    process = live.spawn(*arguments)
+    out, err = process.communicate(timeout=60)
+    kraken.before = kraken.after = None
+    assert process.returncode == -signal.SIGKILL, err
+    wait_for(lambda: moment == "lost" or any(r.endpoint == endpoint and r.processed for r in kraken.requests))
+    return Run(process.returncode, out, err)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Kraken may still be at work on a request whose sender is dead."""
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def place_by_hand(kraken: FakeKraken, side: str, amount: Decimal, price: int) -> Order:
+    """The owner's own limit order, through the same API key."""
+    import ccxt
+
+    client = ccxt.kraken(
+        {
+            "apiKey": kraken.api_key,
+            "secret": kraken.secret,
+            "urls": {"api": {"public": kraken.url, "private": kraken.url}},
+            "enableRateLimit": False,
+        }
+    )
+    client.create_order("BTC/USD", "limit", side, f"{amount:f}", price)
+    return kraken.orders[-1]

@@ -1,0 +1,70 @@
+"""What several scenarios share: a clock that stands still, a Council that says what it is told, the wire's story."""
+
+import shlex
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas_ta  # noqa: F401 - pandas crashes the interpreter when it is first loaded under a frozen clock
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
+
+from tests.conftest import BotRunner, Run
+from tests.fake_kraken import FakeKraken
+
+QUARTER = 900
+
+
+@contextmanager
+def stopped_clock() -> Iterator[FrozenDateTimeFactory]:
+    """Time stands still at ten seconds past the next quarter of an hour. The test moves it on, Kraken's too."""
+    quarter = (datetime.now(UTC).timestamp() // QUARTER + 1) * QUARTER
+    with freeze_time(datetime.fromtimestamp(quarter + 10, UTC)) as clock:
+        yield clock
+
+
+def buy(live: BotRunner, symbol: str = "BTC/USD", amount: str = "100") -> None:
+    """A position that the scenario needs."""
+    run = live.run("buy", symbol, amount, "--yes")
+    assert run.exit_code == 0, run.stderr
+
+
+def trade_of(live: BotRunner, symbol: str = "BTC/USD") -> dict[str, Any]:
+    """The newest trade of a symbol."""
+    return [trade for trade in live.trades() if trade["symbol"] == symbol][-1]
+
+
+def on_the_wire(kraken: FakeKraken) -> list[str]:
+    """What was asked of Kraken, in order."""
+    return [request.endpoint for request in list(kraken.requests)]
+
+
+def sides(kraken: FakeKraken) -> list[str]:
+    """The orders that Kraken took: buy or sell, in order."""
+    return [order.side for order in kraken.orders]
+
+
+def tampered(live: BotRunner, statement: str) -> None:
+    """Change the database from outside, as a person with the sqlite3 shell does."""
+    with closing(sqlite3.connect(live.database)) as connection, connection:
+        connection.execute(statement)
+
+
+def council_program(live: BotRunner, *lines: str) -> None:
+    """COUNCIL_COMMAND is a Python program of these lines, which finds what it was told in `asked`."""
+    script = live.home / "council.py"
+    script.write_text("\n".join(["import json, os, sys, time", "asked = sys.stdin.read()", *lines]))
+    live.set(COUNCIL_COMMAND=shlex.join([sys.executable, str(script)]))
+
+
+def council_says(live: BotRunner, decision: str, *lines: str) -> None:
+    """The Council decides so on every symbol, after these lines."""
+    council_program(live, *lines, f"print(json.dumps({{'decision': '{decision}', 'reason': 'told so'}}))")
+
+
+def explained(run: Run) -> str:
+    """A failed run's words, for an assertion that must not fail silently."""
+    return run.stdout + run.stderr

@@ -1,0 +1,198 @@
+"""COUNCIL_COMMAND: somebody else's program decides, and whatever it does, the tick goes on."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from botctl.domain.orders import ExitReason
+from botctl.store.database import close_database
+from botctl.store.journal import Journal
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.scenarios.stage import buy, council_program, council_says, explained, sides, trade_of
+
+
+def heard(live: BotRunner) -> dict[str, Any]:
+    """What the program was told last, when it was one that keeps it."""
+    told: dict[str, Any] = json.loads((live.home / "told.json").read_text())
+    return told
+
+
+def keep(live: BotRunner) -> str:
+    return f"open({str(live.home / 'told.json')!r}, 'w').write(asked)"
+
+
+def test_a_programs_buy_opens_and_its_sell_closes(live: BotRunner, kraken: FakeKraken) -> None:
+    council_says(live, "BUY")
+    bought = live.run("tick")
+    council_says(live, "HOLD")
+    held = live.run("tick")
+    between = sides(kraken)
+    council_says(live, "SELL")
+    sold = live.run("tick")
+
+    assert (bought.exit_code, held.exit_code, sold.exit_code) == (0, 0, 0), explained(sold)
+    assert between == ["buy"]
+    assert trade_of(live)["exit_reason"] == "COUNCIL"
+    why = live.json("why", "BTC/USD")
+    assert [row["decision"] for row in why] == ["SELL", "HOLD", "BUY"]
+    assert why[0]["verdicts"] == [{"agent": "command", "stance": "BEARISH", "reason": "told so"}]
+
+
+def test_the_program_is_told_of_closed_candles_only(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.flat_candles("BTC/USD", 50000, 500, count=150)
+    kraken.set_price("BTC/USD", 51234)
+    council_says(live, "HOLD", keep(live))
+
+    live.run("tick")
+
+    told = heard(live)
+    assert set(told) == {"symbol", "candles", "trade"}
+    assert (told["symbol"], told["trade"], len(told["candles"])) == ("BTC/USD", None, 150)
+    assert all(set(candle) == {"time", "open", "high", "low", "close", "volume"} for candle in told["candles"])
+    newest = told["candles"][-1]
+    assert (newest["open"], newest["high"], newest["low"], newest["close"]) == (50000, 50250, 49750, 50000)
+    times = [candle["time"] for candle in told["candles"]]
+    assert times == sorted(times)
+    assert times[-1].endswith("Z")
+
+
+def test_the_program_is_told_of_the_open_trade(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    council_says(live, "HOLD", keep(live))
+
+    live.run("tick")
+
+    trade = heard(live)["trade"]
+    assert trade["amount"] == "0.002"
+    assert (float(trade["entry_price"]), float(trade["stop_loss_price"])) == (50000, 49000)
+
+
+def test_the_program_never_sees_a_secret(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(NOTIFY_URLS="https://hooks.example/secret", HEALTHCHECK_URL="https://ping.example/secret")
+    council_says(live, "HOLD", f"open({str(live.home / 'told.json')!r}, 'w').write(json.dumps(dict(os.environ)))")
+
+    live.run("tick")
+
+    environment = heard(live)
+    assert environment["BOTCTL_MODE"] == "live"
+    assert not {"KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY"} & set(environment)
+    text = json.dumps(environment)
+    assert "example/secret" not in text
+    assert kraken.secret not in text
+    assert kraken.api_key not in text
+
+
+BAD_ANSWERS = [
+    "pass",
+    "print('BUY')",
+    "print('[]')",
+    "print('\"BUY\"')",
+    "print('{}')",
+    "print('null')",
+    """print('{"decision": "buy", "reason": ""}')""",
+    """print('{"decision": "MAYBE", "reason": ""}')""",
+    """print('{"decision": null, "reason": ""}')""",
+    """print('{"decision": ["BUY"], "reason": ""}')""",
+    """print('{"decision": "BUY", "reason": ""} {}')""",
+    """print('{"decision": "BUY", "reason": ""')""",
+    "print('[' * 100_000)",
+    "sys.stdout.buffer.write(bytes([255, 254]))",
+]
+
+
+@pytest.mark.parametrize("line", BAD_ANSWERS)
+def test_a_bad_answer_holds_and_is_an_error(live: BotRunner, kraken: FakeKraken, line: str) -> None:
+    buy(live)
+    live.set(SYMBOLS="BTC/USD,ETH/USD")
+    council_program(live, line)
+
+    run = live.run("tick")
+
+    assert run.exit_code == 1, explained(run)
+    assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
+    assert "COUNCIL_COMMAND failed on ETH/USD" in run.stderr
+    assert live.json("why", "BTC/USD")[0]["decision"] == "HOLD"
+    assert sides(kraken) == ["buy"]
+    assert live.json("status")["last_tick_ok"] is False
+
+
+@pytest.mark.parametrize("line", ["sys.exit(3)", "raise SystemExit('no')", "os.kill(os.getpid(), 9)", "1 / 0"])
+def test_a_program_that_fails_holds_whatever_it_printed(live: BotRunner, kraken: FakeKraken, line: str) -> None:
+    council_program(live, "print(json.dumps({'decision': 'BUY', 'reason': ''}), flush=True)", line)
+
+    run = live.run("tick")
+
+    assert run.exit_code == 1, explained(run)
+    assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
+    assert sides(kraken) == []
+
+
+@pytest.mark.parametrize("command", ["/no/such/program", "unbalanced 'quote", "/dev/null"])
+def test_a_program_that_cannot_be_started_holds_and_is_an_error(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    live.set(COUNCIL_COMMAND=command)
+
+    run = live.run("tick")
+
+    assert run.exit_code == 1, explained(run)
+    assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
+    assert sides(kraken) == []
+
+
+def test_a_program_out_of_time_holds_and_its_children_end_with_it(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(COUNCIL_TIMEOUT="0.5")
+    mark = live.home / "child"
+    child = f"import time; time.sleep(1); open({str(mark)!r}, 'w')"
+    council_says(live, "BUY", f"import subprocess; subprocess.run([sys.executable, '-c', {child!r}])")
+    started = time.monotonic()
+
+    run = live.run("tick")
+
+    assert time.monotonic() - started < 1.4
+    assert run.exit_code == 1, explained(run)
+    assert "no answer within 0.5 seconds" in run.stderr
+    assert sides(kraken) == []
+    time.sleep(0.9)
+    assert not mark.exists()
+
+
+def test_a_program_that_does_not_listen_may_still_decide(live: BotRunner, kraken: FakeKraken) -> None:
+    """More candles than a pipe holds, and nobody reads them."""
+    kraken.flat_candles("BTC/USD", 50000, 500, count=719)
+    answer = live.home / "answer.json"
+    answer.write_text('{"decision": "BUY", "reason": "a coin toss"}')
+    live.set(COUNCIL_COMMAND=f"cat {answer}")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 0, explained(run)
+    assert sides(kraken) == ["buy"]
+
+
+def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    """An earlier run died between intent and answer: its order may exist, and the tick must not break on it."""
+    live.set(SYMBOLS="BTC/USD,ETH/USD")
+    buy(live)
+    buy(live, "ETH/USD")
+    live.open_store()
+    journal = Journal("live", 2.0)
+    trade = journal.open_trades()[0]
+    entry = trade.orders.get()
+    order = journal.intend_exit(
+        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, deadline=entry.deadline, now=entry.created_at
+    )
+    journal.submit(order)
+    close_database()
+    council_says(live, "SELL")
+
+    run = live.run("tick")
+
+    assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["ETH/USD"], explained(run)
+    assert run.exit_code == 69, explained(run)
+    assert live.json("status")["last_tick_ok"] is False

@@ -1,0 +1,427 @@
+"""The order journal when answers are lost and runs die: never a second request for one intent."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from botctl.store.database import close_database
+from botctl.store.journal import Journal
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken, Never
+from tests.scenarios.journal_tools import (
+    ABSENT_AFTER,
+    DEADLINE_AFTER,
+    client_ids,
+    later,
+    lose_the_next_order,
+    only,
+    open_position,
+    run_until,
+    sent,
+)
+
+STATUSES = [("status", {"status": status}) for status in (500, 502, 503, 520)]
+BAD_BODIES: list[tuple[str, dict[str, Any]]] = [
+    ("empty", {}),
+    ("html", {}),
+    ("truncated", {}),
+    ("short_body", {}),
+    ("no_result", {}),
+    ("null_result", {}),
+    ("empty_result", {}),
+    ("shape", {"body": []}),
+    ("shape", {"body": {"result": {"txid": ["OABC"]}}}),
+    ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": []}}}),
+    ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": [None]}}}),
+    ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": "OABC"}}}),
+]
+UNCLEAR_TEXTS = [
+    ("error", {"error": text})
+    for text in (
+        "EService:Unavailable",
+        "EService:Busy",
+        "EService:Timeout",
+        "EService:Market in cancel_only mode",
+        "EGeneral:Internal error",
+        "EDatabase:Internal error",
+        "EOrder:A text that nobody has seen before",
+        "EGeneral:Invalid arguments:cl_ord_id not unique",
+        ["EOrder:Insufficient funds", "EService:Busy"],
+        "WGeneral:Odd",
+    )
+]
+LOST = [*STATUSES, *BAD_BODIES, *UNCLEAR_TEXTS]
+LOST_BEFORE = [("drop_before", {}), *LOST]
+LOST_AFTER = [("drop_after", {}), ("warning", {}), *LOST]
+DEFINITE = [
+    "EOrder:Insufficient funds",
+    "EOrder:Order minimum not met",
+    "EOrder:Cost minimum not met",
+    "EGeneral:Invalid arguments:volume minimum not met",
+    "EGeneral:Invalid arguments:volume",
+    "EGeneral:Invalid arguments",
+    "EGeneral:Permission denied",
+    "EAccount:Invalid permissions:BTC trading restricted",
+    "EQuery:Unknown asset pair",
+    "EAPI:Invalid key",
+    "EAPI:Invalid signature",
+]
+
+
+# Intent before request: a run that dies
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "moment"),
+    [("AddOrder", "before"), ("AddOrder", "after"), ("QueryOrders", "before"), ("QueryTrades", "after")],
+)
+def test_a_buy_whose_run_was_killed_is_adopted_with_its_stop(
+    live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str
+) -> None:
+    run_until(live, kraken, endpoint, moment, "buy", "BTC/USD", "100", "--yes")
+    assert [trade["status"] for trade in live.trades()] == ["PENDING"]
+
+    run = live.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    [bought] = kraken.orders
+    trade = only(live.positions())
+    assert (trade["status"], trade["entry_order_id"]) == ("OPEN", bought.txid)
+    assert (Decimal(trade["amount"]), Decimal(trade["entry_cost"])) == (bought.vol_exec, bought.cost)
+    assert Decimal(trade["stop_loss_price"]) == 49000
+    assert len(sent(kraken)) == 1
+
+
+@pytest.mark.parametrize(("endpoint", "moment"), [("AddOrder", "before"), ("AddOrder", "after")])
+def test_a_stop_whose_run_was_killed_sells_once(
+    live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str
+) -> None:
+    kraken.balances["XXBT"] = Decimal(1)  # enough to sell twice
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    run_until(live, kraken, endpoint, moment, "tick")
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    trade = only(live.trades())
+    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+    assert trade["exit_order_id"] == kraken.orders[1].txid
+    assert len(sent(kraken, "sell")) == 1
+    assert kraken.balances["XXBT"] == 1
+
+
+def test_a_buy_that_never_arrived_is_absent_only_when_it_can_no_longer_trade(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    run_until(live, kraken, "AddOrder", "lost", "buy", "BTC/USD", "100", "--yes")
+    kraken.clock_offset = DEADLINE_AFTER + ABSENT_AFTER - 30  # the deadline is past, the margin is not
+
+    early, second = live.run("check-positions"), live.run("buy", "BTC/USD", "100", "--yes")
+    state_then = only(live.orders())["state"]
+    kraken.clock_offset = DEADLINE_AFTER + ABSENT_AFTER + 5
+    late = live.run("check-positions")
+
+    assert (early.exit_code, state_then) == (69, "UNKNOWN")
+    assert second.exit_code == 3
+    assert "BTC already has trade 1" in second.stderr
+    assert late.exit_code == 0, late.stderr
+    assert (only(live.orders())["state"], only(live.trades())["status"]) == ("ABSENT", "FAILED")
+    assert len(sent(kraken)) == 1
+    assert open_position(live)["id"] == 2  # the asset is free again
+
+
+def test_a_stop_that_never_arrived_is_sent_again_under_a_new_id(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    run_until(live, kraken, "AddOrder", "lost", "check-positions")
+
+    unsure = live.run("check-positions")
+    sells_then = len(sent(kraken, "sell"))
+    kraken.clock_offset = DEADLINE_AFTER + ABSENT_AFTER + 5
+    kraken.set_price("BTC/USD", 50500)  # an exit that has begun goes on, whatever the price
+    done = live.run("check-positions")
+
+    assert (unsure.exit_code, sells_then) == (69, 1)
+    assert done.exit_code == 0, done.stderr
+    assert [order["state"] for order in live.orders()] == ["FILLED", "ABSENT", "FILLED"]
+    assert len(client_ids(sent(kraken, "sell"))) == 2
+    assert only(live.trades())["exit_reason"] == "STOP_LOSS"
+
+
+def test_an_order_that_was_only_intended_never_leaves(live: BotRunner, kraken: FakeKraken) -> None:
+    now = datetime.now(UTC)
+    live.open_store()
+    Journal("live", 2).intend_entry("BTC/USD", Decimal("0.002"), 500, deadline=now + timedelta(seconds=30), now=now)
+    close_database()
+
+    run = live.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert (only(live.orders())["state"], only(live.trades())["status"]) == ("ABSENT", "FAILED")
+    assert sent(kraken) == []
+
+
+# Lost answers
+
+
+@pytest.mark.parametrize(("kind", "options"), LOST_AFTER)
+def test_a_buy_whose_answer_was_lost_is_found_and_adopted(
+    live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
+) -> None:
+    kraken.fault("AddOrder", kind, processed=True, **options)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    [placed] = kraken.orders
+    order = only(live.orders())
+    assert (order["state"], order["exchange_order_id"]) == ("FILLED", placed.txid)
+    assert order["error"]  # it was in doubt, and looked up
+    assert Decimal(only(live.positions())["entry_cost"]) == placed.cost
+    assert len(sent(kraken)) == 1
+
+
+@pytest.mark.parametrize(("kind", "options"), LOST_AFTER[::3])
+def test_a_stop_whose_answer_was_lost_has_sold_once(
+    live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
+) -> None:
+    kraken.balances["XXBT"] = Decimal(1)
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.fault("AddOrder", kind, processed=True, **options)
+
+    runs = [live.run("tick"), live.run("tick")]
+
+    assert [run.exit_code for run in runs] == [0, 0], runs[0].stderr
+    assert only(live.trades())["status"] == "CLOSED"
+    assert len(sent(kraken, "sell")) == 1
+    assert kraken.balances["XXBT"] == 1
+
+
+@pytest.mark.parametrize(("kind", "options"), LOST_BEFORE)
+def test_a_buy_that_may_exist_is_unknown_and_keeps_its_asset_until_it_is_proved_absent(
+    live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
+) -> None:
+    lose_the_next_order(kraken, kind, **options)
+
+    lost = live.run("buy", "BTC/USD", "100", "--yes", "--json")
+    again = live.run("buy", "BTC/USD", "100", "--yes")
+    order, trade = only(live.orders()), only(live.trades())
+    with later(minutes=16):
+        live.run("check-positions")
+
+    assert (lost.exit_code, lost.json()["category"]) == (69, "outcome_unknown")
+    assert again.exit_code == 3
+    assert (order["state"], trade["status"]) == ("UNKNOWN", "PENDING")
+    assert order["error"]
+    assert (only(live.orders())["state"], only(live.trades())["status"]) == ("ABSENT", "FAILED")
+    assert len(sent(kraken)) == 1
+
+
+def test_a_sell_that_may_exist_is_not_sent_again_by_hand(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    lose_the_next_order(kraken)
+
+    lost = live.run("sell", "BTC/USD", "--yes")
+    again = live.run("sell", "BTC/USD", "--yes")
+
+    assert (lost.exit_code, again.exit_code) == (69, 69)
+    assert "ending is unknown" in again.stderr
+    assert len(sent(kraken, "sell")) == 1
+    assert only(live.positions())["status"] == "OPEN"
+
+
+@pytest.mark.parametrize("looks", [1, 2, 5])
+def test_an_order_that_is_slow_to_appear_is_found_all_the_same(live: BotRunner, kraken: FakeKraken, looks: int) -> None:
+    kraken.closed_orders_lag_looks = looks
+    kraken.fault("AddOrder", "drop_after")
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
+    assert len(sent(kraken)) == 1
+
+
+def test_an_order_that_surfaces_a_minute_late_is_adopted_by_the_next_run(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.closed_orders_lag = 60
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+
+    unsure = live.run("check-positions")
+    kraken.clock_offset = 61
+    sure = live.run("check-positions")
+
+    assert (unsure.exit_code, sure.exit_code) == (69, 0)
+    assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
+    assert len(sent(kraken)) == 1
+
+
+@pytest.mark.parametrize("endpoint", ["OpenOrders", "ClosedOrders"])
+@pytest.mark.parametrize("kind", ["empty", "html", "truncated", "no_result", "empty_result"])
+def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
+    live: BotRunner, kraken: FakeKraken, endpoint: str, kind: str
+) -> None:
+    kraken.fault("AddOrder", "drop_after")
+    kraken.fault("OpenOrders", "error", error="EGeneral:Temporary lockout")
+    live.run("buy", "BTC/USD", "100", "--yes")
+
+    with later(minutes=16):  # long past the deadline: one empty list would be the proof
+        kraken.fault(endpoint, kind)
+        run = live.run("check-positions")
+        if run.exit_code:  # not repeated: the next run looks again
+            run = live.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
+
+
+def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_next(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.fill_mode = Never()
+    started = time.monotonic()
+
+    lost = live.run("buy", "BTC/USD", "100", "--yes")
+    waited = time.monotonic() - started
+    state = only(live.orders())["state"]
+    kraken.fill_order(kraken.orders[0])
+    run = live.run("check-positions")
+
+    assert (lost.exit_code, state) == (69, "ACCEPTED")
+    assert 15 < waited < 23
+    assert run.exit_code == 0, run.stderr
+    assert Decimal(only(live.positions())["stop_loss_price"]) == 49000
+    assert len(sent(kraken)) == 1
+
+
+def test_a_run_waits_twenty_seconds_in_all_also_for_an_order_that_nobody_finds(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.fault("AddOrder", "drop_before")
+    started = time.monotonic()
+
+    lost = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert (lost.exit_code, only(live.orders())["state"]) == (69, "UNKNOWN")
+    assert time.monotonic() - started < 23
+
+
+# Definite refusals, and those before processing
+
+
+@pytest.mark.parametrize("text", DEFINITE)
+def test_a_definite_refusal_of_a_buy_is_rejected_and_its_trade_failed(
+    live: BotRunner, kraken: FakeKraken, text: str
+) -> None:
+    kraken.fault("AddOrder", "error", error=text)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 4
+    assert text in run.stderr
+    assert kraken.orders == []
+    assert (only(live.orders())["state"], only(live.trades())["status"]) == ("REJECTED", "FAILED")
+    assert len(sent(kraken)) == 1
+    assert open_position(live)["id"] == 2
+
+
+@pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded"])
+def test_a_refusal_before_processing_is_repeated_with_the_same_id(
+    live: BotRunner, kraken: FakeKraken, text: str
+) -> None:
+    kraken.fault("AddOrder", "error", error=text)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    assert len(sent(kraken)) == 2
+    assert client_ids(sent(kraken)) == {only(live.orders())["client_order_id"]}
+    assert len(kraken.orders) == 1
+
+
+@pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded"])
+def test_a_refusal_before_processing_that_persists_ends_after_a_few_attempts(
+    live: BotRunner, kraken: FakeKraken, text: str
+) -> None:
+    kraken.fault("AddOrder", "error", times=99, error=text)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 69
+    assert 2 <= len(sent(kraken)) <= 5
+    assert len(client_ids(sent(kraken))) == 1
+    assert (only(live.orders())["state"], only(live.trades())["status"]) == ("REJECTED", "FAILED")
+
+
+@pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EOrder:Insufficient funds"])
+def test_a_stop_that_was_refused_is_tried_again_by_the_next_tick_under_a_new_id(
+    live: BotRunner, kraken: FakeKraken, text: str
+) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.fault("AddOrder", "error", times=3, error=text)
+    refused = live.run("tick")
+    kraken.clear_faults()
+    kraken.set_price("BTC/USD", 49500)  # above the stop again: the exit has begun
+
+    done = live.run("tick")
+
+    assert refused.exit_code != 0
+    assert done.exit_code == 0, done.stderr
+    assert [order["state"] for order in live.orders()] == ["FILLED", "REJECTED", "FILLED"]
+    assert len(client_ids(sent(kraken, "sell"))) == 2
+    assert only(live.trades())["exit_reason"] == "STOP_LOSS"
+
+
+# Deadlines and clocks
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_an_order_that_came_too_late_is_followed_by_one_fresh_one(
+    live: BotRunner, kraken: FakeKraken, side: str
+) -> None:
+    if side == "sell":
+        open_position(live)
+    kraken.clear_requests()
+    kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
+
+    run = live.run(side, "BTC/USD", *(["100"] if side == "buy" else []), "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    endpoints = [request.endpoint for request in kraken.requests]
+    assert "Time" in endpoints[endpoints.index("AddOrder") :]
+    assert (len(sent(kraken)), len(client_ids(sent(kraken)))) == (2, 2)
+    assert len([order for order in kraken.orders if order.side == side]) == 1
+    assert [order["state"] for order in live.orders()[-2:]] == ["REJECTED", "FILLED"]
+
+
+def test_an_order_that_comes_too_late_twice_is_given_up(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.fault("AddOrder", "error", times=99, error="EService:Deadline elapsed")
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 69
+    assert len(sent(kraken)) == 2
+    assert {trade["status"] for trade in live.trades()} == {"FAILED"}
+
+
+@pytest.mark.parametrize("offset", [-300, 300])
+def test_a_clock_that_is_wrong_by_minutes_spoils_no_deadline(
+    bot: BotRunner, kraken: FakeKraken, offset: int, request: pytest.FixtureRequest
+) -> None:
+    kraken.clock_offset = offset
+    live: BotRunner = request.getfixturevalue("live")
+
+    bought = live.run("buy", "BTC/USD", "100", "--yes")
+    kraken.set_price("BTC/USD", 48900)
+    sold = live.run("tick")
+
+    assert (bought.exit_code, sold.exit_code) == (0, 0), bought.stderr + sold.stderr
+    assert only(live.trades())["status"] == "CLOSED"
+    for order in sent(kraken):
+        assert 20 <= datetime.fromisoformat(order.params["deadline"]).timestamp() - order.at <= 40
+    assert len(sent(kraken)) == 2

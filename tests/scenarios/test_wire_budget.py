@@ -1,0 +1,123 @@
+"""What a stop check costs on the wire, in which order it asks, and what it never loads before it sells."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken, Request
+from tests.scenarios.stage import buy, explained, on_the_wire, sides, stopped_clock
+
+ONE_LOOK = ["BalanceEx", "Ticker"]
+ONE_CONFIRMATION = ["QueryOrders", "QueryTrades"]
+SLOW = ("pandas", "pandas_ta", "numba", "numpy")
+
+
+def test_forty_positions_cost_one_look_and_every_stop_hit_one_more_call(live: BotRunner, kraken: FakeKraken) -> None:
+    symbols = kraken.add_markets(40)
+    live.set(MAX_OPEN_TRADES="50")
+    with stopped_clock() as clock:
+        clock.tick(86_400)  # so that the forty markets are read
+        for symbol in symbols:
+            buy(live, symbol, "10")
+            clock.tick(20)  # Kraken's rate counter forgives
+        assert len(live.positions()) == 40
+        kraken.clear_requests()
+
+        quiet = live.run("check-positions")
+        on_a_quiet_visit = on_the_wire(kraken)
+        for symbol in symbols[:15]:
+            kraken.set_price(symbol, "0.9")
+        kraken.clear_requests()
+        busy = live.run("check-positions")
+
+    assert (quiet.exit_code, busy.exit_code) == (0, 0), explained(busy)
+    assert sorted(on_a_quiet_visit) == ONE_LOOK
+    assert on_the_wire(kraken)[2:] == ["AddOrder"] * 15 + ONE_CONFIRMATION
+    assert sorted(on_the_wire(kraken)[:2]) == ONE_LOOK
+    assert sides(kraken).count("sell") == 15
+    assert len(live.positions()) == 25
+
+
+def test_one_position_costs_one_look_and_a_stop_hit_one_order_more(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    kraken.clear_requests()
+
+    live.run("check-positions")
+    quiet = on_the_wire(kraken)
+    kraken.set_price("BTC/USD", 48000)
+    kraken.clear_requests()
+    live.run("check-positions")
+
+    assert sorted(quiet) == ONE_LOOK
+    assert on_the_wire(kraken)[2:] == ["AddOrder", *ONE_CONFIRMATION]
+    assert sides(kraken) == ["buy", "sell"]
+
+
+@pytest.mark.parametrize("command", ["tick", "check-positions"])
+def test_a_visit_without_a_council_and_without_positions_costs_at_most_one_look(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    live.run("pause")
+
+    run = live.run(command)
+
+    assert run.exit_code == 0, explained(run)
+    assert set(on_the_wire(kraken)) <= set(ONE_LOOK)
+    assert len(on_the_wire(kraken)) <= 2
+
+
+def test_a_paused_tick_with_a_position_costs_one_look(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    live.run("pause")
+    kraken.clear_requests()
+
+    live.run("tick")
+
+    assert sorted(on_the_wire(kraken)) == ONE_LOOK
+
+
+def test_the_stops_order_leaves_before_any_candle_is_asked_for(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    kraken.set_price("BTC/USD", 48999)
+    kraken.clear_requests()
+
+    live.run("tick")
+
+    asked = on_the_wire(kraken)
+    assert asked.index("AddOrder") < asked.index("OHLC")
+
+
+def test_a_stop_check_never_loads_what_is_slow(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    kraken.set_price("BTC/USD", 48999)
+    live.set(PYTHONPROFILEIMPORTTIME="1")
+
+    run = live.process("check-positions")
+
+    loaded = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    assert sides(kraken) == ["buy", "sell"]
+    assert "ccxt" in loaded
+    assert not {name for name in loaded if name.split(".")[0] in SLOW}
+
+
+def test_a_tick_loads_what_is_slow_only_after_the_stops_order_left(live: BotRunner, kraken: FakeKraken) -> None:
+    """What a process has loaded shows in the map of its memory, which the hook reads while the process waits."""
+    buy(live)
+    live.set(SYMBOLS="BTC/USD,ETH/USD")
+    kraken.set_price("BTC/USD", 48999)
+    loaded: dict[str, bool] = {}
+
+    def look_into_memory(request: Request) -> None:
+        memory = Path(f"/proc/{process.pid}/maps").read_text()
+        loaded[request.endpoint] = any(f"/{name}" in memory for name in ("pandas", "numpy", "numba", "llvmlite"))
+
+    kraken.clear_requests()
+    process = live.spawn("tick")
+    kraken.before = look_into_memory
+    process.communicate(timeout=60)
+    kraken.before = None
+
+    assert sides(kraken) == ["buy", "sell"]
+    assert loaded["AddOrder"] is False
+    assert loaded["OHLC"] is True  # the second symbol's candles, after the technical agent judged the first

@@ -1,0 +1,268 @@
+"""The one file that all is kept in: private, durable, stamped, and never taken for what it is not."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from botctl.domain.errors import BotError, Busy, ConfigError
+from botctl.domain.settings import Mode
+from botctl.store.database import close_database, database_path, explain, open_database
+from botctl.store.models import TABLES, Stamp, SystemConfig, database
+from tests.cli.looks import check_error, files_in
+from tests.conftest import BotRunner
+
+HOLD_THE_LOCK = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_database_is_stamped_and_switched_on(store: Path) -> None:
+    [stamp] = Stamp.select()
+
+    assert (stamp.mode, stamp.schema_version) == ("demo", 1)
+    assert {row.key: row.value for row in SystemConfig.select()} == {
+        "system_status": "ACTIVE",
+        "frozen": "false",
+        "buy_enabled": "true",
+        "tripped_at": "",
+    }
+    assert set(database.get_tables()) >= {table._meta.table_name for table in TABLES}
+
+
+def test_it_is_durable_and_checks_its_references(store: Path) -> None:
+    pragmas = {name: database.execute_sql(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+    assert database.execute_sql("PRAGMA foreign_keys").fetchone()[0] == 1
+    assert database.execute_sql("PRAGMA busy_timeout").fetchone()[0] == 10_000
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_every_file_of_it_is_for_the_owner_alone(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        open_database(path, Mode.DEMO, create=True)
+        SystemConfig.update(value="PAUSED").execute()
+    finally:
+        os.umask(before)
+
+    assert {file.name: mode_of(file) for file in path.parent.iterdir()} == dict.fromkeys(
+        ("demo.db", "demo.db-wal", "demo.db-shm"), 0o600
+    )
+
+
+def test_closing_leaves_one_file(store: Path) -> None:
+    close_database()
+
+    assert [file.name for file in store.parent.iterdir()] == ["demo.db"]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_missing_one_is_made_only_where_that_is_allowed(path: Path, mode: Mode) -> None:
+    with pytest.raises(ConfigError, match=f"no {mode} database at .*demo.db"):
+        open_database(path, mode, create=False)
+
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("mode", [Mode.PAPER, Mode.LIVE])
+@pytest.mark.parametrize("create", [True, False])
+def test_another_mode_refuses_to_open_it(store: Path, mode: Mode, create: bool) -> None:
+    close_database()
+
+    with pytest.raises(ConfigError, match="is a demo database"):
+        open_database(store, mode, create=create)
+
+
+def test_a_newer_schema_is_refused_and_left_alone(bot: BotRunner) -> None:
+    bot.json("status")
+    with closing(sqlite3.connect(bot.database)) as connection, connection:
+        connection.execute("UPDATE stamp SET schema_version = 99")
+    before = files_in(bot.home)
+
+    for command in ("status", "tick", "trades", "init"):
+        check_error(bot.run(command), 78, "schema 99", "newer", "update botctl")
+
+    after = files_in(bot.home)
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_empty_file_becomes_a_database_where_one_may_be_made(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+
+    open_database(path, Mode.DEMO, create=True)
+
+    assert Stamp.select().count() == 1
+
+
+def test_an_empty_file_is_no_live_database(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+
+    with pytest.raises(ConfigError, match="no botctl database"):
+        open_database(path, Mode.LIVE, create=False)
+
+
+@pytest.mark.parametrize("content", [b"not a database, but longer than its header " * 40, bytes(range(256)) * 20])
+@pytest.mark.parametrize("command", ["status", "tick", "resume", "init"])
+def test_a_file_of_another_kind_is_refused_and_left_alone(bot: BotRunner, content: bytes, command: str) -> None:
+    bot.database.parent.mkdir()
+    bot.database.write_bytes(content)
+
+    check_error(bot.run(command), 78, str(bot.database))
+
+    assert bot.database.read_bytes() == content
+
+
+def test_a_cut_off_database_is_refused(bot: BotRunner) -> None:
+    bot.run("tick")
+    whole = bot.database.read_bytes()
+    bot.database.write_bytes(whole[: len(whole) // 3])
+
+    run = bot.run("tick")
+
+    assert run.exit_code != 0
+    assert "Traceback" not in run.stderr
+    assert str(bot.database) in run.stderr or "the database" in run.stderr
+
+
+def test_the_database_of_another_program_is_left_alone(bot: BotRunner) -> None:
+    bot.database.parent.mkdir()
+    with closing(sqlite3.connect(bot.database)) as connection, connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+
+    check_error(bot.run("status"), 78, "no botctl database")
+
+    with closing(sqlite3.connect(bot.database)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+
+
+def test_a_folder_in_its_place_is_refused(bot: BotRunner) -> None:
+    bot.database.mkdir(parents=True)
+
+    check_error(bot.run("status"), 78, str(bot.database))
+
+
+def test_a_run_waits_for_another_process_to_finish_writing(store: Path) -> None:
+    with held(store, 1.0):
+        started = time.monotonic()
+        SystemConfig.update(value="PAUSED").where(SystemConfig.key == "system_status").execute()
+
+    assert 0.5 < time.monotonic() - started < 8
+
+
+def test_a_database_that_stays_locked_is_busy_and_pause_still_pauses(bot: BotRunner) -> None:
+    bot.json("status")
+    with held(bot.database, 30):
+        resume, pause = bot.spawn("resume"), bot.spawn("pause")
+        said = resume.communicate(timeout=25)[1]
+        pause.communicate(timeout=25)
+
+    assert resume.returncode == 75
+    assert said == f"botctl: {said[8:].strip()}\n"
+    assert "locked by another process" in said
+    assert pause.returncode == 0
+    assert bot.json("status")["system_status"] == "PAUSED"
+
+
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o444, 0o755), (0o400, 0o755), (None, 0o555)])
+def test_what_may_not_be_written_is_a_matter_of_configuration(file_mode: int | None, folder_mode: int) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = Path(folder) / "demo.db"
+        if file_mode is not None:
+            open_database(path, Mode.DEMO, create=True)
+            close_database()
+            path.chmod(file_mode)
+        Path(folder).chmod(folder_mode)
+
+        ended = as_nobody(lambda: open_database(path, Mode.DEMO, create=True))
+
+        Path(folder).chmod(0o755)
+    assert ended == ConfigError.exit_code
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "exit_code"),
+    [
+        ("database is locked", Busy, 75),
+        ("attempt to write a readonly database", ConfigError, 78),
+        ("unable to open database file", ConfigError, 78),
+        ("file is not a database", ConfigError, 78),
+        ("database disk image is malformed", ConfigError, 78),
+        ("database or disk is full", BotError, 1),
+        ("disk I/O error", BotError, 1),
+        ("no such column: t1.colour", BotError, 1),
+    ],
+)
+def test_sqlites_own_errors_become_the_readers_next_move(text: str, kind: type[BotError], exit_code: int) -> None:
+    error = explain(sqlite3.OperationalError(text), "demo.db")
+
+    assert type(error) is kind
+    assert error.exit_code == exit_code
+    assert error.hint
+    assert "demo.db" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("sqlite:///data/live.db", "/home/bot/data/live.db"),
+        ("sqlite:////var/lib/bot.db", "/var/lib/bot.db"),
+        ("sqlite:///x", "/home/bot/x"),
+    ],
+)
+def test_a_url_names_a_file_under_the_home_or_an_absolute_one(url: str, expected: str) -> None:
+    assert database_path(url, Path("/home/bot")) == Path(expected)
+
+
+def as_nobody(action: Callable[[], object]) -> int:
+    """The exit code of `action` in a process that permission bits bind: they don't bind root."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 99
+    try:
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        action()
+        code = 0
+    except BotError as error:
+        code = error.exit_code
+    finally:
+        os._exit(code)
+
+
+class held:
+    """Another process that keeps the database for itself."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.arguments = [sys.executable, "-c", HOLD_THE_LOCK, str(path), str(seconds)]
+
+    def __enter__(self) -> None:
+        self.process = subprocess.Popen(self.arguments, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "held\n"
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()

@@ -1,0 +1,113 @@
+"""One run at a time: a lock that the kernel holds for its process, and for no longer."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from botctl.domain.errors import Busy, ConfigError
+from botctl.store.lock import process_lock
+
+HOLDER = """
+import subprocess, sys, time
+from pathlib import Path
+from botctl.store.lock import process_lock
+with process_lock(Path(sys.argv[1]), 0):
+    child = subprocess.Popen(["sleep", "20"], stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    time.sleep(20)
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "demo.db.lock"
+
+
+def test_a_second_holder_is_refused_at_once(lock: Path) -> None:
+    with process_lock(lock, 0):
+        started = time.monotonic()
+        with pytest.raises(Busy, match="another run"), process_lock(lock, 0):
+            pass
+
+    assert time.monotonic() - started < 0.5
+
+
+def test_a_second_holder_waits_as_long_as_it_was_told(lock: Path) -> None:
+    with process_lock(lock, 0):
+        started = time.monotonic()
+        with pytest.raises(Busy), process_lock(lock, 0.4):
+            pass
+
+    assert 0.35 < time.monotonic() - started < 2
+
+
+def test_who_waits_goes_on_when_the_other_ends(lock: Path) -> None:
+    holding, order = threading.Event(), []
+
+    def hold() -> None:
+        with process_lock(lock, 0):
+            holding.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait(5)
+    with process_lock(lock, 5):
+        order.append("second")
+    thread.join()
+
+    assert order == ["first", "second"]
+
+
+def test_the_lock_is_free_after_an_error(lock: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), process_lock(lock, 0):
+        raise KeyboardInterrupt
+
+    with process_lock(lock, 0):
+        pass
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_lock_dies_with_its_process_even_if_a_child_lives_on(lock: Path, how: int) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    child = int(holder.stdout.readline())
+    try:
+        with pytest.raises(Busy), process_lock(lock, 0):
+            pass
+        holder.send_signal(how)
+        holder.wait(timeout=10)
+
+        with process_lock(lock, 1):
+            assert Path(f"/proc/{child}").exists()
+    finally:
+        holder.kill()
+        holder.communicate()
+        os.kill(child, signal.SIGKILL)
+
+
+def test_the_lock_file_stays_and_is_private(lock: Path) -> None:
+    with process_lock(lock, 0):
+        pass
+
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+def test_a_lock_that_cannot_be_written_is_a_matter_of_configuration(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="can't write"), process_lock(tmp_path / "file" / "demo.db.lock", 0):
+        pass
+
+
+def test_locks_of_two_homes_do_not_meet(tmp_path: Path) -> None:
+    with process_lock(tmp_path / "one.lock", 0), process_lock(tmp_path / "two.lock", 0):
+        pass
