@@ -240,11 +240,12 @@ def _order_result(result: results.OrderResult) -> Any:
             ("fee", money(result.fee)),
         ]
     if result.trade_id:
-        rows.append(("trade", f"{result.trade_id} {result.trade_status or ''}"))
+        ended = result.reason if result.trade_status == "CLOSED" else None
+        rows.append(("trade", " ".join(filter(None, (str(result.trade_id), result.trade_status, ended)))))
     if result.side == "buy" and result.stop_loss_price is not None:
         rows.append(("stop", f"{price(result.stop_loss_price)} (ATR {price(result.atr)})"))
     if result.pnl is not None:
-        rows.append(("P&L", f"{signed(result.pnl)} ({result.reason})"))
+        rows.append(("P&L", signed(result.pnl)))
     if result.note:
         rows.append(("note", result.note))
     return _pairs(rows)

@@ -171,7 +171,7 @@ class KrakenWire:
         if said.mentions(NONCE):
             last = max(int(self._ccxt.options.get("lastNonce") or 0), int(time.time() * 1000))
             self._ccxt.options["lastNonce"] = last + NONCE_STEP_MS
-        if any("ate limit exceeded" in text for text in said.texts):
+        if said.mentions("EAPI:Rate limit exceeded"):
             self._session.counter = COUNTER_MAX  # Kraken counts more than we knew of
 
     def _wait_for_counter(self, cost: float) -> None:
