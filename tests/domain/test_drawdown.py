@@ -29,7 +29,7 @@ def test_the_drawdown_is_the_fraction_that_is_gone(equity: Decimal, initial: Dec
     drawdown = calculate_drawdown(equity, initial)
 
     assert (drawdown > 0, drawdown == 0, drawdown < 0) == (equity < initial, equity == initial, equity > initial)
-    assert abs((1 - drawdown) * initial - equity) <= initial * Decimal("1e-20")
+    assert abs((1 - drawdown) * initial - equity) <= max(equity, initial) * Decimal("1e-20")
 
 
 @given(money)
