@@ -59,8 +59,9 @@ class Exchange(MarketData, Protocol):
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
         """What became of orders by the exchange's ids. One that it does not name is missing from the answer."""
 
-    def find_orders(self, client_order_id: str) -> list[OrderReport]:
-        """Every order, open or ended, that carries this client order id. An empty list is a fact, not a failure."""
+    def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
+        """For each client order id every order, open or ended, that carries it and was placed after `since`
+        (exchange time). An empty list is a fact, not a failure."""
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         """The executions of these orders, with exact figures."""

@@ -39,6 +39,7 @@ def _show_version(wanted: bool) -> None:
 class Interrupted(BotError):
     """Somebody ended the run; its journal is as consistent as after any other end."""
 
+    exit_code = INTERRUPTED
     category = "interrupted"
     retryable = True
 
@@ -62,9 +63,12 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     code = run_command(sys.argv[1:])
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+        if sys.stdout is not None:  # cron may have closed it
+            sys.stdout.flush()
+    except OSError as error:  # nobody reads on, or the disk under it is full: what was done is done
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            code = code or _tell(_explain(error), as_json=False, debug=False)
     sys.exit(code)
 
 
@@ -85,7 +89,7 @@ def run_command(arguments: list[str]) -> int:
         hint = f"see `{context.command_path if context else 'botctl'} --help`"
         return _tell(BadValue(error.format_message().rstrip("."), hint=hint), as_json=as_json, debug=debug)
     except typer.Abort:
-        return _tell(BotError("aborted: nothing was sent"), as_json=as_json, debug=debug)
+        return _tell(Interrupted("interrupted before anything was sent"), as_json=as_json, debug=debug)
     except Exception as error:  # noqa: BLE001 - the roof: what comes here is a bug or a database that failed
         return _tell(_explain(error), as_json=as_json, debug=debug)
     if code in (INTERRUPTED, TERMINATED):
@@ -117,6 +121,8 @@ def _explain(error: Exception) -> BotError:
 
     if isinstance(error, DATABASE_ERRORS):
         return explain(error)
+    if isinstance(error, OSError):
+        return BotError(f"the output can't be written: {error.strerror}", hint="the work itself is done and recorded")
     return BotError(f"bug: {type(error).__name__}: {error}", hint="run it with --debug and report what it prints")
 
 

@@ -1,6 +1,7 @@
 """What every command shares: its flags, its settings, its log."""
 
 import logging
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -44,6 +45,7 @@ def wants_debug(ctx: typer.Context) -> bool:
 def home_of(ctx: typer.Context) -> Home:
     """The settings of this run; the log starts here."""
     home = load_home(env_file_of(ctx))
+    ctx.meta["mode"] = home.settings.botctl_mode
     start_log(home, debug=wants_debug(ctx))
     for warning in home.warnings:
         logging.getLogger(__name__).warning("%s", warning)
@@ -66,6 +68,7 @@ def start_log(home: Home, *, debug: bool) -> None:
     if home.settings.log_file:
         path = home.folder / home.settings.log_file
         try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
             file = logging.FileHandler(path, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"LOG_FILE {path} can't be written: {error.strerror}", hint="choose another") from error

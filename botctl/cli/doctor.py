@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botctl.cli.context import start_log
+from botctl.domain.candles import quote_of
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
@@ -18,7 +19,7 @@ from botctl.domain.results import CheckLine
 from botctl.domain.settings import Mode, missing_for_live
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
-from botctl.wiring import open_bot
+from botctl.wiring import build_market, open_bot
 
 if TYPE_CHECKING:
     from botctl.services.bot import Bot
@@ -34,6 +35,8 @@ NEEDED_RIGHTS = {
 }
 FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-address"}
 NEEDLESS_RIGHTS = {"add-funds", "earn-funds"}
+ENTRY_FEE = Decimal("0.004")
+"""What a taker pays at Kraken's lowest tier, as a fraction of the cost."""
 RESERVED = ("notify_urls", "healthcheck_url", "metrics_file")
 
 
@@ -86,7 +89,9 @@ def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
     checks: list[Callable[[], Iterator[CheckLine]]] = []
     if home.settings.botctl_mode is Mode.LIVE:
         checks += [lambda: _clock(bot), lambda: _key(bot)]
-    checks += [lambda: _symbols(bot), lambda: _council(bot), lambda: _sentiment(bot)]
+    if home.settings.botctl_mode is not Mode.DEMO:
+        checks.append(lambda: _exchange(home))
+    checks += [lambda: _funds(bot), lambda: _symbols(bot), lambda: _council(bot), lambda: _sentiment(bot)]
     lines: list[CheckLine] = []
     for check in checks:
         try:
@@ -94,6 +99,32 @@ def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
         except BotError as error:
             lines.append(CheckLine("exchange", "fail", error.message, error.hint or "check the network and the key"))
     return lines
+
+
+def _exchange(home: Home) -> Iterator[CheckLine]:
+    """Kraken's own word on whether it takes orders."""
+    from botctl.exchange.kraken import KrakenMarketData
+
+    market = build_market(home.settings)
+    assert isinstance(market, KrakenMarketData)
+    try:
+        status = market.fetch_system_status()
+    except BotError as error:
+        yield CheckLine("exchange", "warn", error.message, "Kraken's status can't be read; try again later")
+        return
+    fix = "" if status == "online" else "wait until Kraken is online again"
+    yield CheckLine("exchange", "warn" if fix else "ok", f"Kraken says it is {status}", fix)
+
+
+def _funds(bot: "Bot") -> Iterator[CheckLine]:
+    """Enough for one entry of the usual size, with a fee of the entry tier on top."""
+    free = bot.exchange.fetch_balances()
+    for quote in sorted({quote_of(symbol) for symbol in bot.settings.symbols}):
+        have, need = free.spendable(quote), bot.settings.trade_amount_usd * (1 + ENTRY_FEE)
+        short = have < need
+        detail = f"{plain(have)} {quote} free, one entry needs {plain(need)}"
+        fix = "add funds, or lower TRADE_AMOUNT_USD" if short else ""
+        yield CheckLine("funds", "warn" if short else "ok", detail, fix)
 
 
 def _clock(bot: "Bot") -> Iterator[CheckLine]:
@@ -173,12 +204,14 @@ def _council(bot: "Bot") -> Iterator[CheckLine]:
 
         installed = {point.name for point in entry_points(group="botctl.agents")}
         missing = [name for name in bot.settings.council if name not in installed]
-        detail, fix = f"no such agent: {', '.join(missing)}", f"installed: {', '.join(sorted(installed))}"
-        yield (
-            CheckLine("council", "fail", detail, fix)
-            if missing
-            else CheckLine("council", "ok", ", ".join(bot.settings.council))
-        )
+        if missing:
+            fix = f"installed: {', '.join(sorted(installed))}"
+            yield CheckLine("council", "fail", f"no such agent: {', '.join(missing)}", fix)
+        elif set(bot.settings.council) in ({"technical"}, {"sentiment"}):
+            detail = f"{bot.settings.council[0]} alone never decides: a buy takes FEAR and BULLISH"
+            yield CheckLine("council", "warn", detail, "COUNCIL=technical,sentiment")
+        else:
+            yield CheckLine("council", "ok", ", ".join(bot.settings.council))
         return
     program = shlex.split(command)[0] if command.strip() else command
     if shutil.which(program) is None:

@@ -27,6 +27,7 @@ def show(ctx: typer.Context, result: Any) -> None:
     if ctx.meta.get("json"):
         print(json.dumps(to_plain(result)))
     else:
+        _name_mode(ctx, type(result))
         _print(VIEWS[type(result)](result))
 
 
@@ -35,9 +36,16 @@ def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
     if ctx.meta.get("json"):
         print(json.dumps(to_plain(rows)))
     elif rows:
+        _name_mode(ctx, type(rows[0]))
         _print(LISTS[type(rows[0])](rows))
     else:
-        print(when_empty)
+        print(f"{ctx.meta['mode']}: {when_empty}")
+
+
+def _name_mode(ctx: typer.Context, kind: type) -> None:
+    """Say whose figures these are, where the view itself does not: paper must never pass for live."""
+    if kind not in NAMING_THE_MODE:
+        print(f"{ctx.meta['mode']} mode")
 
 
 def _print(renderable: "RenderableType") -> None:
@@ -296,7 +304,9 @@ def _drawdown(view: results.DrawdownView) -> Any:
 
 
 def _liquidation(view: results.LiquidationView) -> Any:
-    sold = [_story(result) for result in view.exits] or ["there was nothing to sell"]
+    sold = [_story(result) for result in view.exits] or [
+        "nothing was sold" if view.errors or view.open_trades else "there was nothing to sell"
+    ]
     buys = "enabled" if view.buy_enabled else "disabled"
     return _group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
 
@@ -350,6 +360,7 @@ def _init(view: results.InitView) -> Any:
     return _pairs([*rows, *[("next", step) for step in view.next]])
 
 
+NAMING_THE_MODE = (results.TickView, results.StatusView, results.InitView, results.DemoView, results.CheckLine)
 VIEWS: dict[type, Callable[[Any], Any]] = {
     results.OrderResult: _order_result,
     results.TickView: _tick,

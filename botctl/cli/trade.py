@@ -20,7 +20,7 @@ from botctl.cli.context import (
 )
 from botctl.cli.render import show
 from botctl.domain.candles import base_of
-from botctl.domain.errors import Refused
+from botctl.domain.errors import BotError, Refused
 from botctl.domain.orders import ExitReason
 from botctl.domain.results import LiquidationView
 from botctl.domain.settings import Mode
@@ -111,6 +111,8 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         exits = bot.drawdown.liquidate_all(ExitReason.LIQUIDATION)
         errors += exits.errors
         left = len(bot.journal.open_trades())
+    if left and not errors:
+        errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))
     log_errors(errors)
     for note in exits.notes:
         print(f"botctl: {note}", file=sys.stderr)

@@ -62,6 +62,12 @@ class ExchangeUnreachable(BotError):
     retryable = True
 
 
+class UnusableAnswer(ExchangeUnreachable):
+    """An answer came, and what it says of one thing can't be used; other things may be answered well."""
+
+    category = "unusable_answer"
+
+
 class LockedOut(ExchangeUnreachable):
     """The exchange locked the key out for a while; calling again only prolongs it."""
 

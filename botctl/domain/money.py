@@ -1,10 +1,15 @@
 """Money that is owed: decimals from text, to text, rounded only where somebody says so."""
 
+import re
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
 MOST = Decimal("1e12")
 """No amount, cost or price that botctl handles reaches this: a larger figure is a mistake, not money."""
 
+LEAST = Decimal("1e-18")
+"""Anything below is zero: float64, in which rules count, must not lose it."""
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
+"""Plain digits: Decimal itself also takes 1_000, other scripts' digits, nan and inf."""
 ROOMY = Context(prec=100)
 """Digits enough for any amount, so that cutting never rounds first."""
 
@@ -16,8 +21,11 @@ def to_decimal(value: object) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise ValueError(f"{value!r} is not a decimal number")
+    text = str(value).strip()
+    if not NUMBER.fullmatch(text):
+        raise ValueError(f"{value!r} is not a decimal number")
     try:
-        number = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
+        number = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{value!r} is not a decimal number") from None
     if not number.is_finite():
@@ -28,7 +36,7 @@ def to_decimal(value: object) -> Decimal:
 def to_amount(value: object) -> Decimal:
     """`value` as a positive Decimal below `MOST`. Raises ValueError with a sentence that fits behind the value."""
     number = to_decimal(value)
-    if number <= 0:
+    if number < LEAST:
         raise ValueError(f"{value} must be more than zero")
     if number >= MOST:
         raise ValueError(f"{value} is more than botctl handles (below {MOST:f})")

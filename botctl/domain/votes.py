@@ -67,12 +67,12 @@ def sentiment_stance(index: int) -> Stance:
 
 
 def combine(symbol: str, verdicts: Sequence[Verdict], error: str = "") -> CouncilDecision:
-    """BUY when every member leans to buying (fear, bullish), SELL when every one leans to selling, else HOLD."""
-    stances = [verdict.stance for verdict in verdicts]
+    """BUY = FEAR and BULLISH, SELL = GREED and BEARISH, with nobody of another stance; anything else is HOLD."""
+    stances = frozenset(verdict.stance for verdict in verdicts)
     said = ", ".join(f"{verdict.agent} {verdict.stance}" for verdict in verdicts) or "nobody sat"
     action = Action.HOLD
-    if stances and all(stance in BUYERS for stance in stances):
+    if stances == BUYERS:
         action = Action.BUY
-    elif stances and all(stance in SELLERS for stance in stances):
+    elif stances == SELLERS:
         action = Action.SELL
     return CouncilDecision(symbol, action, said, tuple(verdicts), error)

@@ -9,7 +9,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
-from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown
+from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
 from botctl.domain.money import plain, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 ORDERS_A_CALL, FILLS_A_CALL = 50, 20
 LOOK_UP_COST = 2.0
 """What OpenOrders, ClosedOrders and TradesHistory add to Kraken's counter; other private calls add one."""
+MOST_PAGES = 5
 FINAL = {"closed", "canceled", "expired"}
 STATUSES = FINAL | {"open", "pending"}
 
@@ -69,7 +70,9 @@ class KrakenMarketData:
         for symbol in known:
             try:
                 good[symbol] = _quote(symbol, found[symbol], at)
-            except (KeyError, IndexError, TypeError, ValueError) as error:
+            except (KeyError, IndexError, TypeError):
+                bad[symbol] = "has no price in Kraken's answer"
+            except ValueError as error:
                 bad[symbol] = f"has no usable price ({error})"
         return Quotes(good, bad)
 
@@ -94,13 +97,13 @@ class KrakenMarketData:
         answer = self._read(lambda: self.wire.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.book.symbols.get(name) == symbol), None)
         if not isinstance(rows, list) or not rows:
-            raise ExchangeUnreachable(f"Kraken's answer to OHLC has no candles of {symbol}")
+            raise UnusableAnswer(f"Kraken's answer to OHLC has no candles of {symbol}")
         try:
             candles = [check_candle(_candle(row)) for row in rows[:-1]]
         except (IndexError, TypeError, ValueError) as error:
-            raise ExchangeUnreachable(f"Kraken's candles of {symbol} can't be read ({error})") from error
+            raise UnusableAnswer(f"Kraken's candles of {symbol} can't be read ({error})") from error
         if any(later.time <= earlier.time for earlier, later in pairwise(candles)):
-            raise ExchangeUnreachable(f"Kraken's candles of {symbol} are out of order")
+            raise UnusableAnswer(f"Kraken's candles of {symbol} are out of order")
         return candles
 
     def _read(self, call: Callable[[], Any]) -> Any:
@@ -114,12 +117,16 @@ class KrakenMarketData:
 
         return repeat_read(attempt)
 
+    def fetch_system_status(self) -> str:
+        """online, maintenance, cancel_only or post_only."""
+        return str(self._read(lambda: self.wire.get("SystemStatus")).get("status"))
+
 
 class KrakenExchange(KrakenMarketData):
     """Kraken with our money in it. Every private call must be made under the process lock."""
 
     def now(self) -> datetime:
-        return repeat_read(self.wire.now)
+        return self._read(self.wire.now)  # type: ignore[no-any-return]
 
     def forget_time(self) -> None:
         self.wire.forget_time()
@@ -156,7 +163,7 @@ class KrakenExchange(KrakenMarketData):
             except ExchangeUnreachable as error:
                 raise OutcomeUnknown(f"{error.message}; the order may exist") from error
             except KrakenSays as said:
-                if said.all_of(*BEFORE_PROCESSING):
+                if said.all_of(*BEFORE_PROCESSING) and not said.beside_result:
                     raise NotProcessed(str(said)) from said
                 raise order_error(said) from said
             return answer
@@ -180,17 +187,46 @@ class KrakenExchange(KrakenMarketData):
             reports |= self._query_orders(ids)
         return reports
 
-    def find_orders(self, client_order_id: str) -> list[OrderReport]:
-        """Open orders first: an order moves from open to closed, never back, so it can't slip through between."""
-        params = {"cl_ord_id": client_order_id, "trades": "true"}
-        found: dict[str, OrderReport] = {}
-        for name, key in (("OpenOrders", "open"), ("ClosedOrders", "closed")):
-            answer = self._read(lambda name=name: self.wire.post(name, params, cost=LOOK_UP_COST))  # type: ignore[misc]
-            orders = answer.get(key)
-            if not isinstance(orders, dict):
-                raise ExchangeUnreachable(f"Kraken's answer to {name} has no list of orders")
-            found |= {txid: _report(txid, order) for txid, order in orders.items()}
-        return [report for report in found.values() if report.client_order_id == client_order_id]
+    def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
+        """Open orders first: an order moves from open to closed, never back, so it can't slip through between.
+
+        One id is asked for by name. Several are sought among all orders since `since`: asking for each would fill
+        Kraken's rate counter within four.
+        """
+        wanted: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
+        if len(wanted) == 1:
+            [named] = wanted
+            found = self._open_orders(cl_ord_id=named) | self._closed_page(cl_ord_id=named)[0]
+        else:
+            found = self._open_orders() | self._closed_orders_since(since)
+        for report in (_report(txid, order) for txid, order in found.items()):
+            if report.client_order_id in wanted:
+                wanted[report.client_order_id].append(report)
+        return wanted
+
+    def _open_orders(self, **params: str) -> dict[str, Any]:
+        answer = self._read(lambda: self.wire.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
+        return _orders_in(answer, "open")
+
+    def _closed_page(self, **params: str) -> tuple[dict[str, Any], int]:
+        """One page of ended orders, and how many there are in all."""
+        answer = self._read(lambda: self.wire.post("ClosedOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
+        orders = _orders_in(answer, "closed")
+        try:
+            return orders, int(str(answer.get("count", len(orders))))
+        except ValueError as error:
+            raise ExchangeUnreachable("Kraken's answer to ClosedOrders has no count") from error
+
+    def _closed_orders_since(self, since: datetime) -> dict[str, Any]:
+        """All pages of them: an order that was not seen is only absent if every page was."""
+        start = f"{since.timestamp() - 1:.0f}"
+        found: dict[str, Any] = {}
+        for page in range(MOST_PAGES):
+            orders, count = self._closed_page(start=start, ofs=str(page * ORDERS_A_CALL))
+            found |= orders
+            if len(found) >= count or not orders:
+                return found
+        raise ExchangeUnreachable(f"more than {MOST_PAGES} pages of ended orders since {since:%Y-%m-%d %H:%M}")
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         ids = [fill_id for report in reports for fill_id in report.fill_ids]
@@ -224,7 +260,16 @@ class KrakenExchange(KrakenMarketData):
             if len(ids) == 1:
                 return {}
             return {txid: report for one in ids for txid, report in self._query_orders([one]).items()}
-        return {txid: _report(txid, order) for txid, order in answer.items() if txid in ids}
+        reports, unusable = {}, None
+        for txid, order in answer.items():
+            try:
+                reports[txid] = _report(txid, order)
+            except UnusableAnswer as error:  # one bad record must not hide the others' endings
+                log.error("%s", error)
+                unusable = error
+        if unusable and not reports:
+            raise unusable
+        return {txid: report for txid, report in reports.items() if txid in ids}
 
     def _fills_from_history(self, report: OrderReport) -> list[Fill]:
         """The fills of an order whose record names none: found among the account's trades since it was placed."""
@@ -242,6 +287,13 @@ class KrakenExchange(KrakenMarketData):
         credit = to_decimal(row.get("credit", "0")) - to_decimal(row.get("credit_used", "0"))
         currency, form = self.book.currency(key)
         return Holding(currency, form, total, total + credit - to_decimal(row.get("hold_trade", "0")))
+
+
+def _orders_in(answer: Mapping[str, Any], key: str) -> dict[str, Any]:
+    orders = answer.get(key)
+    if not isinstance(orders, dict):
+        raise ExchangeUnreachable(f"Kraken's answer has no list of {key} orders")
+    return orders
 
 
 def _merge(*looks: Quotes) -> Quotes:
@@ -288,7 +340,7 @@ def _report(txid: str, order: Any) -> OrderReport:
             closed_at=_moment(ended) if ended else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ExchangeUnreachable(f"Kraken's record of order {txid} can't be read ({error})") from error
+        raise UnusableAnswer(f"Kraken's record of order {txid} can't be read ({error})") from error
 
 
 def _fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
@@ -303,7 +355,7 @@ def _fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
                 at=_moment(trade["time"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ExchangeUnreachable(f"Kraken's record of trade {trade_id} can't be read ({error})") from error
+            log.error("Kraken's record of trade %s can't be read (%s)", trade_id, error)
 
 
 def _moment(seconds: Any) -> datetime:

@@ -63,9 +63,10 @@ HINTS = {
 class KrakenSays(Exception):
     """A well-formed answer that carries error or warning texts."""
 
-    def __init__(self, texts: tuple[str, ...]) -> None:
+    def __init__(self, texts: tuple[str, ...], *, beside_result: bool = False) -> None:
         super().__init__(", ".join(texts))
         self.texts = texts
+        self.beside_result = beside_result
 
     def mentions(self, *beginnings: str) -> bool:
         return any(text.startswith(beginnings) for text in self.texts)
@@ -77,6 +78,8 @@ class KrakenSays(Exception):
 def order_error(said: KrakenSays) -> BotError:
     """What an answer to AddOrder proves: a refusal only when every text is on the closed lists."""
     message = f"Kraken refused the order: {said}"
+    if said.beside_result:
+        return OutcomeUnknown(f"Kraken refused the order and named it at once: {said}")
     if said.mentions(NOT_UNIQUE):
         return OutcomeUnknown(f"Kraken already has an order with this id: {said}")
     if said.all_of(*TOO_LATE):

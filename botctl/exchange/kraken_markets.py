@@ -13,6 +13,7 @@ from botctl.domain.candles import OLD_NAMES
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
 from botctl.domain.money import to_decimal
+from botctl.exchange.kraken_errors import KrakenSays, read_error
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.retry import repeat_read
 from botctl.store import memory
@@ -59,7 +60,8 @@ def load_market_book(wire: KrakenWire) -> MarketBook:
     if kept and datetime.now(UTC) - kept[1] < KEPT_FOR:
         return _book(json.loads(kept[0]))
     try:
-        rows = _rows(repeat_read(lambda: _fetch_pairs(wire)))
+        # With an old copy at hand one try is enough: stops wait for this.
+        rows = _rows(_try_pairs(wire) if kept else repeat_read(lambda: _try_pairs(wire)))
     except BotError:
         if not kept:
             raise
@@ -76,14 +78,21 @@ def _fetch_pairs(wire: KrakenWire) -> Mapping[str, Any]:
     return pairs
 
 
+def _try_pairs(wire: KrakenWire) -> Mapping[str, Any]:
+    try:
+        return _fetch_pairs(wire)
+    except KrakenSays as said:
+        raise read_error(said) from said
+
+
 def _rows(pairs: Mapping[str, Any]) -> list[list[Any]]:
     """AssetPairs cut to what botctl uses, as lists that json keeps small."""
     rows = []
     for market_id, pair in pairs.items():
         try:
-            wsname = pair.get("wsname") or ""
-            if "/" not in wsname:  # dark pools have none, and take no orders from us
+            if market_id.endswith(".d"):  # dark pools take no orders from us
                 continue
+            wsname = pair.get("wsname") or "/".join(OLD_IDS.get(pair[key], pair[key]) for key in ("base", "quote"))
             numbers = [str(to_decimal(pair.get(key, "0"))) for key in ("ordermin", "costmin")]
             decimals = [int(pair["lot_decimals"]), int(pair["pair_decimals"])]
             names = [str(pair["altname"]), wsname, str(pair["base"]), str(pair["quote"])]

@@ -154,7 +154,7 @@ class KrakenWire:
         if errors:
             texts = tuple(str(error)[:200] for error in errors)
             if not (body.get("result") and all(text.startswith("W") for text in texts) and name != "AddOrder"):
-                raise KrakenSays(texts)
+                raise KrakenSays(texts, beside_result=bool(body.get("result")))
             log.warning("Kraken warns: %s", ", ".join(texts))
         if not isinstance(body.get("result"), dict):
             raise ExchangeUnreachable(f"Kraken's answer to {name} has no result")

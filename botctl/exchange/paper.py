@@ -90,8 +90,11 @@ class PaperBroker:
         rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(list(exchange_order_ids)))
         return {row.exchange_order_id: _report(row) for row in rows}
 
-    def find_orders(self, client_order_id: str) -> list[OrderReport]:
-        return [_report(row) for row in PaperOrder.select().where(PaperOrder.client_order_id == client_order_id)]
+    def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
+        wanted: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
+        for row in PaperOrder.select().where(PaperOrder.client_order_id.in_(list(wanted))):
+            wanted[row.client_order_id].append(_report(row))
+        return wanted
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         ids = [report.exchange_order_id for report in reports]

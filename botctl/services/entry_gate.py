@@ -36,7 +36,9 @@ class EntryGate:
         """The kill switch alone: read again right before each entry order."""
         state = self.switch.read()
         if state.paused:
-            raise Refused(f"botctl is paused: {state.why or 'no reason given'}", hint="`botctl resume` allows entries")
+            raise Refused(
+                f"entries are paused ({state.why or 'no reason given'})", hint="`botctl resume` allows entries"
+            )
         if state.tripped_at:
             raise Refused(
                 f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC",

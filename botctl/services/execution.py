@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused
@@ -79,7 +80,6 @@ class ExecutionService:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
         atr = self.risk.fetch_atr(symbol)
         quantity = self._size(market, self._quote(symbol), amount_usd, atr)
-        self.gate.check_switch()  # the Council may have sat for long: the kill switch has the last word
         if self.validate_only:
             return self._validate(Side.BUY, symbol, quantity)
         order = self.place_market_order(Side.BUY, symbol, quantity, atr=atr)
@@ -137,10 +137,7 @@ class ExecutionService:
         if side is Side.BUY:
             if atr is None:
                 raise Refused("a buy without an ATR has no stop")
-            entry_atr = atr
-            return self._send(
-                lambda deadline, now: self.journal.intend_entry(symbol, quantity, entry_atr, deadline=deadline, now=now)
-            )
+            return self._send(partial(self._intend_entry, symbol, quantity, atr))
         from_trade = trade or self._open_trade(symbol)
         return self._send(
             lambda deadline, now: self.journal.intend_exit(
@@ -163,6 +160,10 @@ class ExecutionService:
             order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
             self._transmit(order)
         return order
+
+    def _intend_entry(self, symbol: str, quantity: Decimal, atr: float, deadline: datetime, now: datetime) -> Order:
+        self.gate.check_switch()  # somebody may have pulled it while the exchange was asked for this and that
+        return self.journal.intend_entry(symbol, quantity, atr, deadline=deadline, now=now)
 
     def _transmit(self, order: Order) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house

@@ -8,7 +8,7 @@ from decimal import Decimal
 from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable
 from botctl.domain.markets import Balances, Market
 from botctl.domain.money import floor_to, plain
-from botctl.domain.orders import ExitReason
+from botctl.domain.orders import ExitReason, OrderState
 from botctl.domain.results import OrderResult
 from botctl.domain.sizing import below_minimum
 from botctl.ports import Clock, Exchange
@@ -19,6 +19,8 @@ from botctl.store.models import Trade
 
 log = logging.getLogger(__name__)
 
+SECOND_LOOK_AFTER = 3.0
+"""Seconds until the balances are asked again, before a trade is given up as sold by somebody else."""
 MATERIAL = Decimal("0.001")
 """A balance short by more than this fraction of the trade was touched by somebody else, and is said."""
 
@@ -40,12 +42,14 @@ class ExitDesk:
         self.journal = journal
         self.execution = execution
         self.clock = clock
+        self._again: Balances | None = None
 
     def close(
         self, wanted: Sequence[tuple[Trade, ExitReason]], look: Look, exits: Exits, amount: Decimal | None = None
     ) -> None:
         """Plan each sell, send them all, learn their endings together, and sweep up what is too small to sell."""
         sells: list[Sell] = []
+        self._again = None
         for trade, reason in wanted:
             try:
                 sell = self._plan(trade, reason, look, exits, amount)
@@ -58,15 +62,24 @@ class ExitDesk:
         results, errors = self.execution.execute_sells(sells)
         exits.results += results
         exits.errors += errors
-        if self.execution.validate_only:
-            return
-        unsettled = self.journal.unsettled_trade_ids()
-        for sell in sells:
-            if sell.trade.id not in unsettled:
-                self._sweep(sell, look, exits)
+        if not self.execution.validate_only:
+            self._sweep_after(sells, look, exits)
+            exits.errors += [short for result in results if (short := self._shortfall(result)) is not None]
+
+    def sweep(self, trade: Trade, reason: ExitReason, exits: Exits) -> bool:
+        """Close what an earlier sell left if it is below the order minimum: nobody could sell it any more."""
+        market = self.execution.market(trade.symbol)
+        if trade.sold_amount == 0 or trade.amount >= market.min_amount:
+            return False
+        self._close_as_dust(trade, reason, market, exits)
+        return True
 
     def _plan(self, trade: Trade, reason: ExitReason, look: Look, exits: Exits, wanted: Decimal | None) -> Sell | None:
-        """How much can be sold: the trade's amount, bounded by what is there, in whole lots. None: it was closed."""
+        """How much can be sold: the trade's amount, bounded by what is there, in whole lots. None: it was closed.
+
+        Only the minimum in the asset decides here. Whether it is worth enough is the exchange's own word at the
+        order: a wrong price must not write a position off.
+        """
         market = self.execution.market(trade.symbol)
         if wanted is not None and wanted > trade.amount:
             raise BadValue(
@@ -75,36 +88,36 @@ class ExitDesk:
             )
         if self.execution.validate_only:  # nothing may be written, so only what would be sent matters
             return Sell(trade, trade.amount if wanted is None else wanted, reason, whole=wanted is None)
-        price = _price(look, trade.symbol)
-        if _too_small(trade.amount, price, market):
+        if trade.amount < market.min_amount:
             self._close_as_dust(trade, reason, market, exits)
             return None
         amount = trade.amount if wanted is None else wanted
         if look.balances is not None:
-            self._bound_by_balance(trade, market, look.balances, price, exits)
+            self._bound_by_balance(trade, market, look.balances, exits)
             if trade.closed_at is not None:
                 return None
             amount = min(amount, trade.amount, look.balances.spendable(trade.asset))
         amount = floor_to(amount, market.lot_decimals)
-        if why := _too_small(amount, price, market):
-            raise ExchangeRefused(f"{plain(amount)} {trade.asset} can't be sold: {why}", hint="sell more, or all of it")
+        if amount < market.min_amount:
+            raise ExchangeRefused(
+                f"{plain(amount)} {trade.asset} can't be sold: the order minimum is {plain(market.min_amount)}",
+                hint="sell more, or all of it",
+            )
         return Sell(trade, amount, reason, whole=wanted is None or amount >= trade.amount)
 
-    def _bound_by_balance(
-        self, trade: Trade, market: Market, balances: Balances, price: Decimal | None, exits: Exits
-    ) -> None:
+    def _bound_by_balance(self, trade: Trade, market: Market, balances: Balances, exits: Exits) -> None:
         """Bring the trade down to what is there. Nothing there: a second look, then it closes as EXTERNAL."""
         there, free = balances.total(trade.asset), balances.spendable(trade.asset)
-        if there < trade.amount and _too_small(there, price, market):
-            again = self.exchange.fetch_balances().total(trade.asset)
-            if not _too_small(again, price, market):
+        if there < min(trade.amount, market.min_amount):
+            again = self._second_look().total(trade.asset)
+            if again >= market.min_amount:
                 raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
             why = f"{plain(there)} {trade.asset} is left on the exchange: sold or moved by somebody else"
             self.journal.close_without_order(trade, ExitReason.EXTERNAL, why, self.clock.now())
             exits.notes.append(f"trade {trade.id} ({trade.symbol}) closed as EXTERNAL: {why}")
             log.info("%s", exits.notes[-1])
             return
-        if _too_small(free, price, market):
+        if free < market.min_amount:
             raise BotError(
                 f"the {plain(there)} {trade.asset} of trade {trade.id} is on hold or earning, and can't be sold",
                 hint="cancel your own orders for it, or move it back to the spot balance",
@@ -116,29 +129,35 @@ class ExitDesk:
                 log.info("%s", exits.notes[-1])
             self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
 
-    def _sweep(self, sell: Sell, look: Look, exits: Exits) -> None:
-        """After a sell: a rest that is below the order minimum closes as dust."""
-        trade = self.journal.open_trade(sell.trade.id)
-        if trade is None or trade.sold_amount == 0:
-            return
-        market = self.execution.market(trade.symbol)
-        if _too_small(trade.amount, _price(look, trade.symbol), market):
-            self._close_as_dust(trade, sell.reason, market, exits)
+    def _second_look(self) -> Balances:
+        """The balances some seconds later, asked once for all: a fresh buy may not show in the first ones."""
+        if self._again is None:
+            self.clock.sleep(SECOND_LOOK_AFTER)
+            self._again = self.exchange.fetch_balances()
+        return self._again
+
+    def _sweep_after(self, sells: Sequence[Sell], look: Look, exits: Exits) -> None:
+        """Rests too small to sell close as dust: by the asset's minimum, or when the exchange said so as well."""
+        unsettled = self.journal.unsettled_trade_ids()
+        for sell in sells:
+            trade = self.journal.open_trade(sell.trade.id)
+            if trade is None or trade.id in unsettled or self.sweep(trade, sell.reason, exits):
+                continue
+            market, quote = self.execution.market(trade.symbol), look.quotes.good.get(trade.symbol)
+            refusal = self.journal.last_refusal(trade)
+            if quote and "minimum" in refusal and below_minimum(trade.amount, quote.last, market):
+                self._close_as_dust(trade, sell.reason, market, exits)
+
+    def _shortfall(self, result: OrderResult) -> BotError | None:
+        """What to say of a sell that has ended without selling all it was for, when its trade lives on."""
+        ended = result.state in (OrderState.CANCELED, OrderState.ABSENT)
+        if not ended or result.filled == result.amount or self.journal.open_trade(result.trade_id or 0) is None:
+            return None
+        sold = f"{plain(result.filled)} of {plain(result.amount)} {result.symbol} was sold"
+        return BotError(f"the sell ended {result.state}: {sold}", hint="the next check goes on with the rest")
 
     def _close_as_dust(self, trade: Trade, reason: ExitReason, market: Market, exits: Exits) -> None:
         why = f"{plain(trade.amount)} {trade.asset} is below the order minimum of {market.symbol}: left as dust"
         self.journal.close_without_order(trade, reason, why, self.clock.now())
         exits.notes.append(f"trade {trade.id} ({trade.symbol}) closed, {why}")
         log.info("%s", exits.notes[-1])
-
-
-def _price(look: Look, symbol: str) -> Decimal | None:
-    quote = look.quotes.good.get(symbol)
-    return None if quote is None else quote.last
-
-
-def _too_small(amount: Decimal, price: Decimal | None, market: Market) -> str:
-    """Why so little can't be sold, or the empty text. Without a price the minimum in the asset alone decides."""
-    if amount <= 0:
-        return f"there is no {market.base}"
-    return below_minimum(amount, price or market.min_cost / amount, market)

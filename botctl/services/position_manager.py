@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import TIMEFRAMES, Candle
-from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, Refused
+from botctl.domain.errors import BotError, OutcomeUnknown, Refused, UnusableAnswer
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
@@ -66,6 +66,8 @@ class PositionManager:
             if trade.id in unsettled:
                 continue  # recovery has said so already
             try:
+                if self.desk.sweep(trade, ExitReason(trade.exiting or ExitReason.MANUAL), exits):
+                    continue
                 reason = self._judge(trade, look, updates, candles)
                 if reason is not None:
                     hits.append((trade, reason))
@@ -146,7 +148,7 @@ class PositionManager:
                 candles[trade.symbol] = self.exchange.fetch_candles(trade.symbol, self.rule.timeframe)
             except BotError as error:
                 # Candles that can't be had for one symbol won't be had for the next: nobody's stop waits for retries.
-                candles[ANY_SYMBOL if isinstance(error, ExchangeUnreachable) else trade.symbol] = error
+                candles[trade.symbol if isinstance(error, UnusableAnswer) else ANY_SYMBOL] = error
         found = candles.get(trade.symbol) or candles[ANY_SYMBOL]
         if isinstance(found, BotError):
             raise found

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
@@ -17,6 +18,10 @@ PATIENCE_SECONDS = 20.0
 """How long one run waits for answers, in all."""
 PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
 """Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
+
+
+SINCE_BEFORE_DEADLINE = timedelta(minutes=10)
+"""Lost orders are sought from so long before their deadline: more than any clock they were set by can be wrong."""
 
 
 class Patience:
@@ -85,30 +90,32 @@ class Recovery:
             errors.append(error)
             reports = {}
         ended += [(order, [reports[order.exchange_order_id]]) for order in known if order.exchange_order_id in reports]
-        for order in orders:
-            if not order.exchange_order_id:
-                try:
-                    ended.append((order, self._find(order)))
-                except BotError as error:
-                    errors.append(error)
+        lost = [order for order in orders if not order.exchange_order_id]
+        try:
+            ended += self._find(lost) if lost else []
+        except BotError as error:
+            errors.append(error)
         try:
             self._write_endings([(order, found) for order, found in ended if found and all(r.final for r in found)])
         except BotError as error:
             errors.append(error)
         return errors
 
-    def _find(self, order: Order) -> list[OrderReport]:
-        """What carries this order's client id. Nothing, long enough after the deadline, proves that nothing is."""
+    def _find(self, orders: Sequence[Order]) -> list[tuple[Order, list[OrderReport]]]:
+        """What carries these orders' client ids. Nothing, long enough after the deadline, proves that nothing is."""
         self.exchange.forget_time()  # an order is only ever given up by the exchange's own, fresh time
         asked_at = self.exchange.now()
-        found = self.exchange.find_orders(order.client_order_id)
-        if found:
-            if len(found) > 1:
-                log.error("the exchange shows %d orders for client id %s", len(found), order.client_order_id)
-            self.journal.accept(order, found[0].exchange_order_id)
-        elif asked_at > order.deadline + ABSENT_AFTER:
-            self.journal.absent(order, "no such order on the exchange long after its deadline", self.clock.now())
-        return found
+        oldest = min(order.deadline for order in orders) - SINCE_BEFORE_DEADLINE
+        found = self.exchange.find_orders([order.client_order_id for order in orders], oldest)
+        for order in orders:
+            reports = found[order.client_order_id]
+            if len(reports) > 1:
+                log.error("the exchange shows %d orders for client id %s", len(reports), order.client_order_id)
+            if reports:
+                self.journal.accept(order, reports[0].exchange_order_id)
+            elif asked_at > order.deadline + ABSENT_AFTER:
+                self.journal.absent(order, "no such order on the exchange long after its deadline", self.clock.now())
+        return [(order, found[order.client_order_id]) for order in orders]
 
     def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]]) -> None:
         """Fetch the exact figures of all ended orders together, and write each down."""

@@ -65,6 +65,8 @@ def _guard_and_trade(bot: Bot, visit: Visit) -> None:
         return
     looks: list[Look] = []
     _run(visit, "look", lambda: _look(bot, looks))
+    if not looks:
+        return
     look = looks[0]
     _run(visit, "drawdown", lambda: _guard(bot, visit, look))
     if visit.tripped:
@@ -85,6 +87,9 @@ def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]
         detail, errors = step()
     except BotError as error:
         detail, errors = "", [error]
+    except Exception as error:
+        log.debug("%s", name, exc_info=True)
+        detail, errors = "", [BotError(f"bug: {type(error).__name__}: {error}", hint="please report it")]
     for failure in errors:
         log.error("%s: %s", name, failure)
     visit.errors += errors

@@ -83,6 +83,11 @@ class Journal:
         )
         return None if row is None else row.closed_at
 
+    def last_refusal(self, trade: Trade) -> str:
+        """What the exchange said when it refused this trade's last order; empty when it did not."""
+        last: Order | None = Order.select().where(Order.trade == trade).order_by(Order.id.desc()).first()
+        return last.error or "" if last is not None and last.state == OrderState.REJECTED else ""
+
     def unsettled_trade_ids(self) -> set[int]:
         """The trades that an order may still change: a second one now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))}
@@ -108,7 +113,7 @@ class Journal:
     ) -> Order:
         """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting."""
         with database.atomic("IMMEDIATE"):
-            if whole and Trade.get_by_id(trade.id).exiting != reason:  # the row may have moved on since it was read
+            if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
                 _change(trade, now, "exit intended", f"sell {plain(amount)} {trade.asset}", exiting=reason)
             return _new_order(trade, Side.SELL, amount, reason, whole, deadline, now)
 

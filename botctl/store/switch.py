@@ -1,5 +1,6 @@
 """The kill switch: what may happen now. It fails closed: what can't be read means PAUSED."""
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,18 +39,22 @@ class Switch:
             values = {row.key: row.value for row in SystemConfig.select()}
         except (*DATABASE_ERRORS, ValueError) as error:
             return SwitchState(PAUSED, False, False, None, f"the switch can't be read ({error})")
-        tripped_at = _moment(values.get("tripped_at", ""))
+        tripped_at, garbage = _moment(values.get("tripped_at"))
         status, why = values.get("system_status", ""), values.get("pause_reason", "")
         if status not in (ACTIVE, PAUSED):
             status, why = PAUSED, f"system_status reads {status!r}"
-        if self.halt_file.exists():
+        if garbage:
+            status, why = PAUSED, garbage
+        if os.path.lexists(self.halt_file):
             status, why = PAUSED, f"the file {self.halt_file} exists"
         buys = values.get("buy_enabled") == "true" and values.get("tripped_at") == ""
         return SwitchState(status, values.get("frozen") == "true", buys, tripped_at, why)
 
     def pause(self, now: datetime, *, freeze: bool, reason: str) -> None:
         """No new entries; with `freeze` no order at all but liquidate's."""
-        changes = {"system_status": PAUSED, "pause_reason": reason}
+        changes = {"system_status": PAUSED}
+        if reason:  # an earlier one is not wiped by a pause without
+            changes["pause_reason"] = reason
         if freeze:
             changes["frozen"] = "true"
         self._set(now, reason or ("pause --freeze" if freeze else "pause"), changes)
@@ -94,12 +99,9 @@ class Switch:
             Event.create(at=now, kind="switch", before=before, after=changes, why=why)
 
 
-def _moment(text: str) -> datetime | None:
-    """A stored moment; one that can't be read (the flag alone is what counts) is shown as the beginning of time."""
-    if not text:
-        return None
+def _moment(text: str | None) -> tuple[datetime | None, str]:
+    """A stored moment, or what is wrong with it: what can't be read pauses, and sells nothing."""
     try:
-        moment = datetime.fromisoformat(text)
+        return (datetime.fromisoformat(text) if text else None), "" if text is not None else "tripped_at is lost"
     except ValueError:
-        return datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-    return moment
+        return None, f"tripped_at reads {text!r}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.money import MOST, floor_to, plain, price_of, to_amount, to_decimal
+from botctl.domain.money import LEAST, MOST, floor_to, plain, price_of, to_amount, to_decimal
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False)
 amounts = st.decimals(min_value="0", max_value="1e12", places=12)
@@ -46,7 +46,7 @@ def test_what_is_no_finite_exact_number_is_refused(value: object) -> None:
 
 @given(decimals)
 def test_an_amount_is_above_zero_and_below_the_most(number: Decimal) -> None:
-    if 0 < number < MOST:
+    if LEAST <= number < MOST:
         assert to_amount(str(number)) == number
     else:
         with pytest.raises(ValueError):

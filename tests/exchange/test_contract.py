@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from botctl.exchange.tape import Tape
 from botctl.ports import Exchange
 from botctl.store.database import close_database, open_database
 from tests.fake_kraken import FakeKraken
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 SYMBOL = "BTC/USD"
 
@@ -98,7 +100,7 @@ def test_an_order_is_found_by_the_client_id_it_was_sent_with(exchange: Exchange)
     ids = [exchange.add_order(request) for request in (first, second)]
 
     for request, exchange_order_id in zip((first, second), ids, strict=True):
-        [report] = exchange.find_orders(request.client_order_id)
+        [report] = exchange.find_orders([request.client_order_id], LONG_AGO)[request.client_order_id]
         assert report.exchange_order_id == exchange_order_id
         assert report.client_order_id == request.client_order_id
         assert (report.final, report.filled) == (True, Decimal("0.001"))
@@ -107,7 +109,7 @@ def test_an_order_is_found_by_the_client_id_it_was_sent_with(exchange: Exchange)
 def test_a_client_id_that_was_never_used_finds_nothing(exchange: Exchange) -> None:
     trade(exchange, Side.BUY, Decimal("0.001"))
 
-    assert exchange.find_orders(str(uuid.uuid4())) == []
+    assert exchange.find_orders(["never-used"], LONG_AGO) == {"never-used": []}
 
 
 def test_an_order_that_it_does_not_know_is_missing_from_the_answer(exchange: Exchange) -> None:
@@ -138,7 +140,7 @@ def test_an_order_without_the_funds_is_refused_and_nothing_is_placed(
     with pytest.raises(ExchangeRefused, match=r"(?i)insufficient funds"):
         exchange.add_order(request)
 
-    assert exchange.find_orders(request.client_order_id) == []
+    assert exchange.find_orders([request.client_order_id], LONG_AGO)[request.client_order_id] == []
     assert exchange.fetch_balances() == before
 
 
@@ -157,7 +159,7 @@ def test_an_order_below_the_minimum_is_refused(exchange: Exchange) -> None:
     with pytest.raises(ExchangeRefused, match="minimum"):
         exchange.add_order(request)
 
-    assert exchange.find_orders(request.client_order_id) == []
+    assert exchange.find_orders([request.client_order_id], LONG_AGO)[request.client_order_id] == []
 
 
 def test_an_order_that_is_only_validated_trades_nothing(exchange: Exchange) -> None:
@@ -166,7 +168,7 @@ def test_an_order_that_is_only_validated_trades_nothing(exchange: Exchange) -> N
 
     assert exchange.add_order(request, validate=True) is None
 
-    assert exchange.find_orders(request.client_order_id) == []
+    assert exchange.find_orders([request.client_order_id], LONG_AGO)[request.client_order_id] == []
     assert exchange.fetch_balances() == before
 
 

@@ -21,6 +21,8 @@ from botctl.store.database import close_database, open_database
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
 type Read = Callable[[KrakenExchange], object]
 
 ORDER_ID = "OABCDE-FGHIJ-KLMNOP"
@@ -29,8 +31,8 @@ READS: dict[str, Read] = {
     "Ticker": lambda exchange: exchange.fetch_quotes(["BTC/USD"]),
     "OHLC": lambda exchange: exchange.fetch_candles("BTC/USD", "15m"),
     "QueryOrders": lambda exchange: exchange.fetch_orders([ORDER_ID]),
-    "OpenOrders": lambda exchange: exchange.find_orders("some-client-id"),
-    "ClosedOrders": lambda exchange: exchange.find_orders("some-client-id"),
+    "OpenOrders": lambda exchange: exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"],
+    "ClosedOrders": lambda exchange: exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"],
 }
 BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("empty", {}),
@@ -317,7 +319,7 @@ def test_an_order_with_another_client_id_is_not_taken_for_ours(exchange: KrakenE
     theirs = {ORDER_ID: {**ORDER, "cl_ord_id": "somebody-elses"}, "OZZZZZ-ZZZZZ-ZZZZZZ": {**ORDER, "cl_ord_id": None}}
     kraken.fault("ClosedOrders", "shape", body={"error": [], "result": {"closed": theirs, "count": 2}})
 
-    assert exchange.find_orders("some-client-id") == []
+    assert exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"] == []
 
 
 def test_a_record_without_fill_ids_gets_its_fills_from_the_history(
@@ -327,7 +329,7 @@ def test_a_record_without_fill_ids_gets_its_fills_from_the_history(
     ours, other = "0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
     for client_order_id in (ours, other):
         exchange.add_order(OrderRequest(client_order_id, Side.BUY, "BTC/USD", Decimal("0.001"), deadline))
-    [report] = exchange.find_orders(ours)
+    [report] = exchange.find_orders([ours], LONG_AGO)[ours]
 
     fills = exchange.fetch_fills([replace(report, fill_ids=())])
 

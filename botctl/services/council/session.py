@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from botctl.domain.candles import base_of
-from botctl.domain.errors import BotError, Refused
+from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.orders import ExitReason
 from botctl.domain.results import OrderResult
 from botctl.domain.votes import Action, CouncilDecision
@@ -59,6 +59,8 @@ class Council:
                 if decision.error:
                     errors.append(BotError(decision.error))
             except BotError as error:
+                if not isinstance(error, ConfigError):
+                    error = type(error)(f"{symbol}: {error.message}", hint=error.hint)
                 if str(error) not in map(str, errors):  # a seat that nobody can take is the same for every symbol
                     errors.append(error)
                 decision = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
