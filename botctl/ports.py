@@ -40,8 +40,8 @@ class MarketData(Protocol):
 class Exchange(MarketData, Protocol):
     """An exchange that holds our money. Kraken and the paper broker answer alike."""
 
-    def now(self) -> datetime:
-        """The exchange's own time."""
+    def now(self, *, fresh: bool = False) -> datetime:
+        """The exchange's own time, as well as it is known; with `fresh` asked of the exchange right now."""
 
     def forget_time(self) -> None:
         """The exchange disagreed about a deadline: ask it for its time before the next one is set."""

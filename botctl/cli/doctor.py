@@ -118,7 +118,11 @@ def _exchange(home: Home) -> Iterator[CheckLine]:
 
 def _funds(bot: "Bot") -> Iterator[CheckLine]:
     """Enough for one entry of the usual size, with a fee of the entry tier on top."""
-    free = bot.exchange.fetch_balances()
+    try:
+        free = bot.exchange.fetch_balances()
+    except BotError as error:
+        yield CheckLine("funds", "warn", f"the balance can't be read: {error.message}", "see the key's rights")
+        return
     for quote in sorted({quote_of(symbol) for symbol in bot.settings.symbols}):
         have, need = free.spendable(quote), bot.settings.trade_amount_usd * (1 + ENTRY_FEE)
         short = have < need
@@ -128,8 +132,7 @@ def _funds(bot: "Bot") -> Iterator[CheckLine]:
 
 
 def _clock(bot: "Bot") -> Iterator[CheckLine]:
-    bot.exchange.forget_time()
-    off = abs((bot.exchange.now() - datetime.now(UTC)).total_seconds())
+    off = abs((bot.exchange.now(fresh=True) - datetime.now(UTC)).total_seconds())
     detail = f"{off:.0f} s between this machine and Kraken"
     if off > CLOCK_FAIL:
         yield CheckLine("clock", "fail", detail, "set this machine's clock (NTP)")

@@ -125,8 +125,9 @@ class KrakenMarketData:
 class KrakenExchange(KrakenMarketData):
     """Kraken with our money in it. Every private call must be made under the process lock."""
 
-    def now(self) -> datetime:
-        return self._read(self.wire.now)  # type: ignore[no-any-return]
+    def now(self, *, fresh: bool = False) -> datetime:
+        now: datetime = self._read(lambda: self.wire.now(fresh=fresh))
+        return now
 
     def forget_time(self) -> None:
         self.wire.forget_time()

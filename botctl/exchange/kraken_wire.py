@@ -85,23 +85,30 @@ class KrakenWire:
             self._session.nonce = max(self._session.nonce, int(self._ccxt.options.get("lastNonce") or 0))
             memory.save(SESSION, json.dumps(asdict(self._session)))
 
-    def now(self) -> datetime:
-        """The time at Kraken.
+    def now(self, *, fresh: bool = False) -> datetime:
+        """The time at Kraken; with `fresh` as Kraken itself says right now.
 
         Every answer carries a Date header; how far that is from Kraken's own Time is asked once a day. So no order
         waits for a Time call, and this machine's clock plays no part.
         """
         kept = memory.load(CLOCK)
-        if kept is None or datetime.now(UTC) - kept[1] > CLOCK_TRUSTED:
+        source, skew = kept[0].split() if kept else ("", "0")
+        same_source = (source == "date") == (self._date is not None)
+        if kept and same_source and not fresh and datetime.now(UTC) - kept[1] < CLOCK_TRUSTED:
+            return self._reference() + timedelta(seconds=float(skew))
+        try:
             return self._ask_time()
-        source, skew = kept[0].split()
-        if (source == "date") != (self._date is not None):
-            return self._ask_time()
-        return self._reference() + timedelta(seconds=float(skew))
+        except (KrakenSays, ExchangeUnreachable):
+            if fresh or not kept or not same_source:
+                raise
+            # A deadline by an old estimate is refused at worst; a stop that waits for Time would not be sent at all.
+            log.warning("Kraken's time can't be had: the last known difference serves")
+            return self._reference() + timedelta(seconds=float(skew))
 
     def forget_time(self) -> None:
         """Kraken disagreed about the time: ask it again before the next use."""
-        memory.forget(CLOCK)
+        if kept := memory.load(CLOCK):
+            memory.save(CLOCK, kept[0], datetime.fromtimestamp(0, UTC))
 
     def _ask_time(self) -> datetime:
         result = self.get("Time")

@@ -47,7 +47,7 @@ class PaperBroker:
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         return self._prices.fetch_candles(symbol, timeframe)
 
-    def now(self) -> datetime:
+    def now(self, *, fresh: bool = False) -> datetime:
         return self._clock.now()
 
     def forget_time(self) -> None:

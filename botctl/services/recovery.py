@@ -103,8 +103,7 @@ class Recovery:
 
     def _find(self, orders: Sequence[Order]) -> list[tuple[Order, list[OrderReport]]]:
         """What carries these orders' client ids. Nothing, long enough after the deadline, proves that nothing is."""
-        self.exchange.forget_time()  # an order is only ever given up by the exchange's own, fresh time
-        asked_at = self.exchange.now()
+        asked_at = self.exchange.now(fresh=True)  # an order is only ever given up by the exchange's own word
         oldest = min(order.deadline for order in orders) - SINCE_BEFORE_DEADLINE
         found = self.exchange.find_orders([order.client_order_id for order in orders], oldest)
         for order in orders:

@@ -17,8 +17,3 @@ def save(key: str, value: str, at: datetime | None = None) -> None:
     Memory.insert(key=key, value=value, saved_at=moment).on_conflict(
         conflict_target=[Memory.key], update={Memory.value: value, Memory.saved_at: moment}
     ).execute()
-
-
-def forget(key: str) -> None:
-    """Keep nothing under `key` any more."""
-    Memory.delete().where(Memory.key == key).execute()

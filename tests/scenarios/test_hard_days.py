@@ -43,9 +43,6 @@ def test_a_lost_order_and_a_time_that_cannot_be_had_leave_the_other_stops_guarde
     run = live.run("tick")
 
     assert run.exit_code in (1, 69)
-    assert sent(kraken, "sell") == [], "the stop's deadline needs Kraken's time too"
-    kraken.clear_faults()
-    live.run("tick")
     assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["ETH/USD"]
 
 

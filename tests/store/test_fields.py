@@ -110,17 +110,6 @@ def test_what_is_kept_again_takes_the_place_of_what_was(store: Path) -> None:
     assert Memory.select().count() == 1
 
 
-def test_what_is_forgotten_is_gone_and_the_rest_stays(store: Path) -> None:
-    memory.save("one", "1")
-    memory.save("two", "2")
-
-    memory.forget("one")
-    memory.forget("never there")
-
-    assert memory.load("one") is None
-    assert memory.load("two") is not None
-
-
 def test_without_a_moment_it_is_kept_as_of_now(store: Path) -> None:
     before = datetime.now(UTC)
 
