@@ -195,11 +195,14 @@ class KrakenExchange(KrakenMarketData):
         Kraken's rate counter within four.
         """
         wanted: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
-        if len(wanted) == 1:
-            [named] = wanted
-            found = self._open_orders(cl_ord_id=named) | self._closed_page(cl_ord_id=named)[0]
-        else:
-            found = self._open_orders() | self._closed_orders_since(since)
+        found: dict[str, Any] | None = None
+        if len(wanted) > 1:
+            still_open, ended = self._open_orders(), self._closed_orders_since(since)
+            found = None if ended is None else still_open | ended
+        if found is None:
+            found = {}
+            for name in wanted:
+                found |= self._open_orders(cl_ord_id=name) | self._closed_page(cl_ord_id=name)[0]
         for report in (_report(txid, order) for txid, order in found.items()):
             if report.client_order_id in wanted:
                 wanted[report.client_order_id].append(report)
@@ -218,8 +221,8 @@ class KrakenExchange(KrakenMarketData):
         except ValueError as error:
             raise ExchangeUnreachable("Kraken's answer to ClosedOrders has no count") from error
 
-    def _closed_orders_since(self, since: datetime) -> dict[str, Any]:
-        """All pages of them: an order that was not seen is only absent if every page was."""
+    def _closed_orders_since(self, since: datetime) -> dict[str, Any] | None:
+        """All pages of them, or None when they are too many: an order is only absent if every page was seen."""
         start = f"{since.timestamp() - 1:.0f}"
         found: dict[str, Any] = {}
         for page in range(MOST_PAGES):
@@ -227,7 +230,7 @@ class KrakenExchange(KrakenMarketData):
             found |= orders
             if len(found) >= count or not orders:
                 return found
-        raise ExchangeUnreachable(f"more than {MOST_PAGES} pages of ended orders since {since:%Y-%m-%d %H:%M}")
+        return None
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         ids = [fill_id for report in reports for fill_id in report.fill_ids]

@@ -44,6 +44,11 @@ class ExitDesk:
         self.clock = clock
         self._again: Balances | None = None
 
+    @property
+    def validate_only(self) -> bool:
+        """Whether sells are only checked by the exchange, and nothing is recorded."""
+        return self.execution.validate_only
+
     def close(
         self, wanted: Sequence[tuple[Trade, ExitReason]], look: Look, exits: Exits, amount: Decimal | None = None
     ) -> None:
@@ -62,7 +67,7 @@ class ExitDesk:
         results, errors = self.execution.execute_sells(sells)
         exits.results += results
         exits.errors += errors
-        if not self.execution.validate_only:
+        if not self.validate_only:
             self._sweep_after(sells, look, exits)
             exits.errors += [short for result in results if (short := self._shortfall(result)) is not None]
 
@@ -86,7 +91,7 @@ class ExitDesk:
                 f"{plain(wanted)} {trade.asset} is more than the {plain(trade.amount)} that trade {trade.id} holds",
                 hint="botctl sells only what it bought",
             )
-        if self.execution.validate_only:  # nothing may be written, so only what would be sent matters
+        if self.validate_only:  # nothing may be written, so only what would be sent matters
             return Sell(trade, trade.amount if wanted is None else wanted, reason, whole=wanted is None)
         if trade.amount < market.min_amount:
             self._close_as_dust(trade, reason, market, exits)

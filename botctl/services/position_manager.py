@@ -134,8 +134,10 @@ class PositionManager:
             if hit:
                 break
         after = f" and {len(missed)} missed closes" if missed else ""
-        updates.append(StopUpdate(trade, stop, high, now, f"price {price:g}{after}"))
-        return stop_reason(stop, entry) if hit else None
+        reason = stop_reason(stop, entry) if hit else None
+        kept = None if self.desk.validate_only else reason
+        updates.append(StopUpdate(trade, stop, high, now, f"price {price:g}{after}", kept))
+        return reason
 
     def _missed_closes(self, trade: Trade, now: datetime, candles: dict[str, list[Candle] | BotError]) -> list[float]:
         """The closes between the last good check and now, when that is more than two intervals ago."""

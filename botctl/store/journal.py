@@ -40,6 +40,8 @@ class StopUpdate:
     high: float
     checked_at: datetime
     why: str
+    exiting: ExitReason | None = None
+    """Set when this look hit the stop: the verdict outlives a run that ends before it has sold."""
 
 
 class Journal:
@@ -163,7 +165,7 @@ class Journal:
     # Changes of a trade that are no order
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
-        """All moved stops and highs of one look, in one transaction. A stop never falls."""
+        """All moved stops, highs and verdicts of one look, in one transaction. A stop never falls."""
         with database.atomic("IMMEDIATE"):
             for update in updates:
                 trade = update.trade
@@ -181,6 +183,8 @@ class Journal:
                 else:  # nothing moved: the look itself is no change worth an event
                     Trade.update(checked_at=update.checked_at).where(Trade.id == trade.id).execute()
                     trade.checked_at = update.checked_at
+                if update.exiting and not trade.exiting:
+                    _change(trade, update.checked_at, "stop hit", update.why, exiting=update.exiting)
 
     def close_without_order(self, trade: Trade, reason: ExitReason, why: str, now: datetime) -> None:
         """Close a trade whose rest can't be sold: dust, or coins that are no longer there."""

@@ -1,7 +1,9 @@
 """Days on which several things are wrong at once, each of which once cost a position its guard."""
 
+import dataclasses
 import sqlite3
 import time
+import uuid
 from decimal import Decimal
 
 import pytest
@@ -185,3 +187,38 @@ def test_one_record_that_cannot_be_read_hides_no_other_orders_ending(live: BotRu
 
     assert run.exit_code == 69
     assert {trade["symbol"]: trade["status"] for trade in live.trades()} == {"ETH/USD": "OPEN", "BTC/USD": "CLOSED"}
+
+
+def test_a_stop_hit_in_a_gap_is_sold_also_when_the_run_died_before_it_sold(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+
+    with later(minutes=66):
+        kraken.set_candles("BTC/USD", [50000] * 120 + [48000, 50000, 50000])
+        kraken.set_price("BTC/USD", 50000)
+        kraken.fault("Time", "error", error="EGeneral:Permission denied")
+        forget_krakens_time(live)
+        live.run("check-positions")
+        sent_at_first = len(sent(kraken, "sell"))
+        live.run("check-positions")
+
+    assert sent_at_first == 0
+    assert only(live.trades())["exit_reason"] == "STOP_LOSS"
+
+
+@pytest.mark.long
+def test_lost_orders_are_found_among_more_pages_than_anybody_reads(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.flat_candles("ETH/USD", 2500, 25)
+    open_position(live)
+    live.run("buy", "ETH/USD", "100", "--yes")
+    history = kraken.orders[0]
+    kraken.orders[:0] = [
+        dataclasses.replace(history, txid=f"O{n:05}-AAAAA-AAAAAA", cl_ord_id=str(uuid.uuid4())) for n in range(300)
+    ]
+    kraken.set_price("BTC/USD", 48000)
+    kraken.set_price("ETH/USD", 2000)
+    kraken.fault("AddOrder", "drop_after", times=2)
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert {trade["status"] for trade in live.trades()} == {"CLOSED"}
