@@ -1,8 +1,9 @@
 """The schema's version: makes a new database, brings an older one up to date, refuses a newer one."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,9 +53,7 @@ def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: 
         )
     if found == version:
         return
-    copy = path.with_name(f"{path.name}.v{found}.backup")
-    if not copy.exists():  # the first one is from before any migration; a slower process must not replace it
-        back_up(path, copy)
+    back_up(path, path.with_name(f"{path.name}.v{found}.backup"))
     with database.atomic("IMMEDIATE"):
         for step in range(Stamp.get().schema_version, version):
             steps[step]()
@@ -62,10 +61,16 @@ def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: 
 
 
 def back_up(path: Path, to: Path) -> None:
-    """A consistent copy of a database in use, through SQLite's backup API; owner-only, and whole or not there."""
-    part = to.with_name(f"{to.name}.part")
-    part.unlink(missing_ok=True)
+    """A consistent copy of a database in use, through SQLite's backup API: owner-only, and whole or not there.
+
+    A copy that is there already stays: it is from before any migration, and a slower process must not replace it.
+    """
+    part = to.with_name(f"{to.name}.{os.getpid()}.part")
     part.touch(mode=0o600)
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-        source.backup(target)
-    part.replace(to)
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+        with suppress(FileExistsError):
+            os.link(part, to)
+    finally:
+        part.unlink()
