@@ -99,11 +99,11 @@ class KrakenWire:
         try:
             return self._ask_time()
         except (KrakenSays, ExchangeUnreachable):
-            if fresh or not kept or not same_source:
+            if fresh or self._date is None:
                 raise
-            # A deadline by an old estimate is refused at worst; a stop that waits for Time would not be sent at all.
-            log.warning("Kraken's time can't be had: the last known difference serves")
-            return self._reference() + timedelta(seconds=float(skew))
+            # A deadline by an estimate is refused at worst; a stop that waits for Time would not be sent at all.
+            log.warning("Kraken's time can't be had: the date of its last answer serves")
+            return self._reference() + timedelta(seconds=float(skew) if same_source else 0)
 
     def forget_time(self) -> None:
         """Kraken disagreed about the time: ask it again before the next use."""
