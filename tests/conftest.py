@@ -158,6 +158,13 @@ def kraken() -> Iterator[FakeKraken]:
 @pytest.fixture
 def live(bot: BotRunner, kraken: FakeKraken) -> BotRunner:
     """botctl in live mode against that Kraken, with its database made and its caches warm."""
+    go_live(bot, kraken)
+    kraken.clear_requests()
+    return bot
+
+
+def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
+    """Settings for that Kraken, a database, and warm caches."""
     bot.set(
         BOTCTL_MODE="live",
         KRAKEN_API_URL=kraken.url,
@@ -168,5 +175,3 @@ def live(bot: BotRunner, kraken: FakeKraken) -> BotRunner:
     )
     assert bot.run("init").exit_code == 0
     assert bot.run("balance").exit_code == 0
-    kraken.clear_requests()
-    return bot

@@ -212,14 +212,14 @@ class KrakenExchange(KrakenMarketData):
         answer = self._read(lambda: self.wire.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
         return _orders_in(answer, "open")
 
-    def _closed_page(self, **params: str) -> tuple[dict[str, Any], int]:
-        """One page of ended orders, and how many there are in all."""
+    def _closed_page(self, **params: str) -> tuple[dict[str, Any], int | None]:
+        """One page of ended orders, and how many there are in all, where Kraken says so."""
         answer = self._read(lambda: self.wire.post("ClosedOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
         orders = _orders_in(answer, "closed")
         try:
-            return orders, int(str(answer.get("count", len(orders))))
+            return orders, int(str(answer["count"])) if "count" in answer else None
         except ValueError as error:
-            raise ExchangeUnreachable("Kraken's answer to ClosedOrders has no count") from error
+            raise ExchangeUnreachable("Kraken's answer to ClosedOrders has a count that is none") from error
 
     def _closed_orders_since(self, since: datetime) -> dict[str, Any] | None:
         """All pages of them, or None when they are too many: an order is only absent if every page was seen."""
@@ -228,7 +228,8 @@ class KrakenExchange(KrakenMarketData):
         for page in range(MOST_PAGES):
             orders, count = self._closed_page(start=start, ofs=str(page * ORDERS_A_CALL))
             found |= orders
-            if len(found) >= count or not orders:
+            # Without a count only an empty page is the end: a first page must not pass for all of them.
+            if not orders or (count is not None and len(found) >= count):
                 return found
         return None
 

@@ -80,7 +80,7 @@ class Recovery:
         return errors + still if still else []
 
     def _learn(self, orders: Sequence[Order]) -> list[BotError]:
-        """One round of look-ups. Known ids are asked for together, lost ones each by its client order id."""
+        """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""
         errors: list[BotError] = []
         ended: list[tuple[Order, list[OrderReport]]] = []
         known = [order for order in orders if order.exchange_order_id]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.invariants import INVARIANTS
-from tests.conftest import PROJECT, BotRunner, Run
+from tests.conftest import PROJECT, BotRunner, Run, go_live
 from tests.fake_kraken import FakeKraken
 
 MOST_BOUNDARIES = 60
@@ -133,17 +133,8 @@ def settle_in(bot: BotRunner, home: Path, kraken: FakeKraken) -> BotRunner:
     kraken.flat_candles("BTC/USD", 50000, 500)
     bot.home = home
     bot.unset("COUNCIL_COMMAND")
-    bot.set(
-        BOTCTL_HOME=str(home),
-        BOTCTL_MODE="live",
-        KRAKEN_API_URL=kraken.url,
-        KRAKEN_API_KEY=kraken.api_key,
-        KRAKEN_PRIVATE_KEY=kraken.secret,
-        INITIAL_BALANCE="10000",
-        SYMBOLS="BTC/USD",
-    )
-    assert bot.run("init").exit_code == 0
-    assert bot.run("balance").exit_code == 0
+    bot.set(BOTCTL_HOME=str(home))
+    go_live(bot, kraken)
     return bot
 
 

@@ -322,6 +322,19 @@ def test_an_order_with_another_client_id_is_not_taken_for_ours(exchange: KrakenE
     assert exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"] == []
 
 
+def test_a_page_of_ended_orders_without_a_count_does_not_pass_for_all_of_them(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    theirs = {ORDER_ID: {**ORDER, "cl_ord_id": "somebody-elses"}}
+    ours = {"OZZZZZ-ZZZZZ-ZZZZZZ": {**ORDER, "cl_ord_id": "ours"}}
+    for page in (theirs, ours, {}):
+        kraken.fault("ClosedOrders", "shape", body={"error": [], "result": {"closed": page}})
+
+    found = exchange.find_orders(["ours", "another"], LONG_AGO)
+
+    assert [report.exchange_order_id for report in found["ours"]] == ["OZZZZZ-ZZZZZ-ZZZZZZ"]
+
+
 def test_a_record_without_fill_ids_gets_its_fills_from_the_history(
     exchange: KrakenExchange, kraken: FakeKraken
 ) -> None:
