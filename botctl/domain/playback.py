@@ -1,0 +1,224 @@
+"""A history traded through: entries where the Council said BUY, exits by the stop rule, one account for all symbols.
+
+The same steps in the same order as a tick, on plain numbers, so that it runs as it stands and compiled by numba alike.
+A bar stands for the tick that comes when its candle closes: prices seen are the bar's close, orders are filled at the
+next price. Walking from event to event instead of from bar to bar changes nothing but the time that it takes.
+"""
+
+from collections.abc import MutableSequence, Sequence
+from typing import NamedTuple
+
+from botctl.domain.stops import advance_stop, initial_stop
+
+HOLD, BUY, SELL = 0, 1, 2
+"""Decisions of the Council, as numbers that fit into an array."""
+
+STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
+"""How a trade ended."""
+
+PLACES = 1e8
+"""Lots, costs and fees have eight decimals, as at the paper broker."""
+
+
+class History(NamedTuple):
+    """What was known at each bar: first index the symbol, second the bar."""
+
+    closes: Sequence[Sequence[float]]
+    fills: Sequence[Sequence[float]]
+    """The next price after the bar: what an order of this bar is filled at, before slippage."""
+    decisions: Sequence[Sequence[int]]
+    atrs: Sequence[Sequence[float]]
+    buys: Sequence[Sequence[int]]
+    """The bars whose decision is BUY, in order, and behind them bars beyond the last."""
+    times: Sequence[int]
+    """When each bar closed, in unix seconds."""
+    first: int
+    last: int
+    """The bars that are traded: `last` is the last one whose orders can still be filled."""
+
+
+class Terms(NamedTuple):
+    """The settings of a run. Money in quote, fractions as fractions."""
+
+    cash: float
+    trade_amount: float
+    max_open_trades: int
+    cooldown_seconds: int
+    max_drawdown: float
+    fee_rate: float
+    slippage: float
+    atr_multiple: float
+    breakeven_atr: float
+
+
+class Book(NamedTuple):
+    """What is written while playing, and what is kept meanwhile for each symbol."""
+
+    equity: MutableSequence[float]
+    """Of each bar, as the guard sees it: before the bar's own orders."""
+    symbols: MutableSequence[int]
+    entries: MutableSequence[int]
+    exits: MutableSequence[int]
+    ends: MutableSequence[int]
+    """Of each trade, in the order of entries: its symbol, its bars, and how it ended."""
+    known: Sequence[MutableSequence[int]]
+    """Exits found before, by symbol and entry bar; 0 where none was: sets of terms that differ in other things than
+    the exit's own find them here."""
+    held: MutableSequence[float]
+    due: MutableSequence[int]
+    number: MutableSequence[int]
+    ready: MutableSequence[int]
+    pointer: MutableSequence[int]
+
+
+def find_exit(
+    closes: Sequence[float],
+    decisions: Sequence[int],
+    entered: int,
+    last: int,
+    entry: float,
+    atr: float,
+    multiple: float,
+    breakeven: float,
+) -> tuple[int, int, float, float]:
+    """Where a position ends that was entered at bar `entered`: the bar, how, and its stop and high then.
+
+    It depends on the entry and on the exit's own parameters alone: neither on cash nor on other trades. Without an
+    exit up to bar `last` the answer is `last` + 1 and STILL_OPEN.
+    """
+    stop, high = initial_stop(entry, atr, multiple), entry
+    prices, verdicts = closes[entered + 1 : last + 1], decisions[entered + 1 : last + 1]
+    for after in range(len(prices)):
+        stop, high, hit = advance_stop(prices[after], stop, high, entry, atr, multiple, breakeven)
+        if hit:
+            return entered + 1 + after, STOPPED, stop, high
+        if verdicts[after] == SELL:
+            return entered + 1 + after, COUNCIL, stop, high
+    return last + 1, STILL_OPEN, stop, high
+
+
+def cut(figure: float) -> float:
+    """`figure` cut to eight decimals; a float that misses a whole lot by its last bit is that lot."""
+    return int(figure * PLACES + 1e-6) / PLACES
+
+
+def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
+    """Trade the history through; how many trades there were, and the cash at the end."""
+    closes, fills, last = history.closes, history.fills, history.last
+    held, due, pointer, ready = book.held, book.due, book.pointer, book.ready
+    count, active, cash, tripped, at = 0, 0, terms.cash, False, history.first
+    floor = terms.cash * (1.0 - terms.max_drawdown)
+    for symbol in range(len(closes)):
+        held[symbol], due[symbol], pointer[symbol], ready[symbol] = 0.0, last + 1, 0, history.times[at]
+    while at <= last:
+        entering = active < terms.max_open_trades and not tripped
+        event = next_event(history.buys, pointer, held, due, at, last, entering)
+        lowest = value(closes, held, book.equity, cash, at, min(event, last))
+        if lowest < floor and active > 0 and not tripped:
+            at = first_below(floor, book.equity, at)
+            for symbol in range(len(closes)):
+                if held[symbol] > 0.0:
+                    cash += proceeds(held[symbol], fills[symbol][at], terms.fee_rate, terms.slippage)
+                    held[symbol] = 0.0
+                    book.exits[book.number[symbol]], book.ends[book.number[symbol]] = at, DRAWDOWN
+            tripped, active, at = True, 0, at + 1
+            continue
+        if event > last:
+            break
+        now = history.times[event]
+        for symbol in range(len(closes)):
+            if held[symbol] > 0.0 and due[symbol] == event:
+                cash += proceeds(held[symbol], fills[symbol][event], terms.fee_rate, terms.slippage)
+                held[symbol], ready[symbol] = 0.0, now + terms.cooldown_seconds
+                active -= 1
+        for symbol in range(len(closes)):
+            wanted = history.decisions[symbol][event] == BUY and held[symbol] == 0.0 and ready[symbol] <= now
+            if not wanted or tripped or active >= terms.max_open_trades:
+                continue
+            atr = history.atrs[symbol][event]
+            amount, cost = order(fills[symbol][event], closes[symbol][event], atr, terms)
+            paid = cost + cut(cost * terms.fee_rate)
+            if amount <= 0.0 or paid > cash:
+                continue
+            ends = book.known[symbol][event]
+            if ends == 0:
+                entry, multiple, breakeven = cost / amount, terms.atr_multiple, terms.breakeven_atr
+                bar, end, _, _ = find_exit(
+                    closes[symbol], history.decisions[symbol], event, last, entry, atr, multiple, breakeven
+                )
+                ends = 4 * bar + end
+                book.known[symbol][event] = ends
+            held[symbol], due[symbol], book.number[symbol] = amount, ends // 4, count
+            book.symbols[count], book.entries[count] = symbol, event
+            book.exits[count], book.ends[count] = ends // 4, ends % 4
+            cash, count, active = cash - paid, count + 1, active + 1
+        at = event + 1
+    return count, cash
+
+
+def next_event(
+    buys: Sequence[Sequence[int]],
+    pointer: MutableSequence[int],
+    held: Sequence[float],
+    due: Sequence[int],
+    at: int,
+    last: int,
+    entering: bool,
+) -> int:
+    """The next bar from `at` on at which a position is due to end or one may be entered; beyond the last if none."""
+    event = last + 1
+    for symbol in range(len(held)):
+        if held[symbol] > 0.0:
+            event = min(event, due[symbol])
+        elif entering:
+            wanted, next_one = buys[symbol], pointer[symbol]
+            while wanted[next_one] < at:
+                next_one += 1
+            pointer[symbol] = next_one
+            event = min(event, wanted[next_one])
+    return event
+
+
+def value(
+    closes: Sequence[Sequence[float]],
+    held: Sequence[float],
+    equity: MutableSequence[float],
+    cash: float,
+    at: int,
+    until: int,
+) -> float:
+    """Write the equity of bars `at` to `until`: cash and what is held at its last price. The lowest of them."""
+    lowest = cash
+    span = equity[at : until + 1]
+    for bar in range(len(span)):
+        span[bar] = cash
+    for symbol in range(len(held)):
+        if held[symbol] > 0.0:
+            amount, prices = held[symbol], closes[symbol][at : until + 1]
+            for bar in range(len(span)):
+                span[bar] += amount * prices[bar]
+    for bar in range(len(span)):
+        lowest = min(lowest, span[bar]) if bar else span[bar]
+    return lowest
+
+
+def first_below(floor: float, equity: Sequence[float], at: int) -> int:
+    """The first bar from `at` on whose equity lies below `floor`; there is one."""
+    while not equity[at] < floor:
+        at += 1
+    return at
+
+
+def order(ask: float, close: float, atr: float, terms: Terms) -> tuple[float, float]:
+    """How much a buy at `ask` is for, and what it costs before its fee; zeros where its stop could never be hit."""
+    stop = initial_stop(ask, atr, terms.atr_multiple)
+    if not 0.0 < stop < ask or atr < 1e-9 * close:
+        return 0.0, 0.0
+    amount = cut(terms.trade_amount / ask)
+    return amount, cut(amount * ask * (1.0 + terms.slippage))
+
+
+def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
+    """What a sale brings, after its fee."""
+    cost = cut(held * bid * (1.0 - slippage))
+    return cost - cut(cost * fee_rate)

@@ -1,0 +1,60 @@
+"""The one door to numba: pure functions of the ground floor, compiled as they stand.
+
+Compiled code is kept between processes in a folder of the user's cache, named after the sources that went into it, so
+that a changed rule is never served by yesterday's machine code.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+from botctl.domain import indicators, playback, stops
+
+LAYERS = (
+    (stops, ("initial_stop", "advance_stop")),
+    (indicators, ("smooth", "true_range", "relative_strength", "technical_opinion", "read_market")),
+    (
+        playback,
+        ("find_exit", "cut", "proceeds", "order", "next_event", "first_below", "value", "play"),
+    ),
+)
+"""What is compiled, in an order in which each function finds those that it calls."""
+
+
+@cache
+def compiled() -> SimpleNamespace:
+    """Every function of LAYERS by its name, compiled when first called with new types."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+    from numba import njit
+
+    ready: dict[str, Callable[..., Any]] = {}
+    for module, names in LAYERS:
+        for name in names:
+            ready[name] = njit(cache=True)(_seeing(getattr(module, name), ready))
+    return SimpleNamespace(**ready)
+
+
+def plain() -> SimpleNamespace:
+    """The same functions, uncompiled: for inputs so small that loading a compiler would take longer."""
+    return SimpleNamespace(**{name: getattr(module, name) for module, names in LAYERS for name in names})
+
+
+def _seeing(function: FunctionType, compiled_ones: dict[str, Callable[..., Any]]) -> FunctionType:
+    """The very same code, with the functions that it calls replaced by their compiled selves."""
+    names = {**function.__globals__, **compiled_ones}
+    twin = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+    twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
+    return twin
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept: one folder for each state of the sources."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for module, _ in LAYERS:
+        digest.update(Path(module.__file__ or "").read_bytes())
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "botctl" / "compiled" / digest.hexdigest()[:16]
