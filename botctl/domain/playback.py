@@ -222,3 +222,24 @@ def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float
     """What a sale brings, after its fee."""
     cost = cut(held * bid * (1.0 - slippage))
     return cost - cut(cost * fee_rate)
+
+
+def decide(
+    opinions: Sequence[int],
+    moods: Sequence[int],
+    table: Sequence[Sequence[int]],
+    decisions: MutableSequence[int],
+    buys: MutableSequence[int],
+) -> int:
+    """The Council's decision at every bar, by the technical opinion and the mood; the bars that say BUY, in order.
+
+    `table` has the decision of each pair. Returns how many BUYs there are.
+    """
+    count = 0
+    for at in range(len(opinions)):
+        decision = table[opinions[at]][moods[at]]
+        decisions[at] = decision
+        if decision == BUY:
+            buys[count] = at
+            count += 1
+    return count

@@ -19,7 +19,7 @@ LAYERS = (
     (indicators, ("smooth", "true_range", "relative_strength", "technical_opinion", "read_market")),
     (
         playback,
-        ("find_exit", "cut", "proceeds", "order", "next_event", "first_below", "value", "play"),
+        ("find_exit", "cut", "proceeds", "order", "next_event", "first_below", "value", "decide", "play"),
     ),
 )
 """What is compiled, in an order in which each function finds those that it calls."""

@@ -1,0 +1,61 @@
+"""How well a run did: figures from its equity curve and its trades.
+
+Ratios are of daily returns, annualised by the square root of 365, since these markets never close; the risk-free rate
+is taken as zero. Sharpe: mean by standard deviation (W. F. Sharpe, The Sharpe Ratio, 1994). Sortino: mean by the root
+mean square of the losing days (F. A. Sortino and L. N. Price, Performance Measurement in a Downside Risk Framework,
+1994).
+"""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from math import sqrt
+
+DAYS_A_YEAR = 365
+
+
+def daily_returns(equities: Sequence[float]) -> list[float]:
+    """From one day's equity to the next, as fractions."""
+    return [later / earlier - 1.0 for earlier, later in zip(equities, equities[1:], strict=False) if earlier > 0]
+
+
+def sharpe_ratio(returns: Sequence[float]) -> float | None:
+    """Annualised; None with fewer than two days, or where nothing ever moved."""
+    if len(returns) < 2:
+        return None
+    mean = sum(returns) / len(returns)
+    spread = sqrt(sum((one - mean) ** 2 for one in returns) / (len(returns) - 1))
+    return mean / spread * sqrt(DAYS_A_YEAR) if spread > 0 else None
+
+
+def sortino_ratio(returns: Sequence[float]) -> float | None:
+    """Annualised; None with fewer than two days, or without a losing one."""
+    if len(returns) < 2:
+        return None
+    mean = sum(returns) / len(returns)
+    downside = sqrt(sum(min(one, 0.0) ** 2 for one in returns) / len(returns))
+    return mean / downside * sqrt(DAYS_A_YEAR) if downside > 0 else None
+
+
+def deepest_fall(equity: Sequence[float]) -> float:
+    """The largest fall from a high, as a fraction of that high: 0.2 is twenty percent."""
+    high, deepest = equity[0], 0.0
+    for at in range(len(equity)):
+        high = max(high, equity[at])
+        deepest = max(deepest, 1.0 - equity[at] / high)
+    return deepest
+
+
+def win_rate(pnls: Sequence[Decimal]) -> Decimal | None:
+    """The fraction of trades that earned something; None without trades."""
+    return Decimal(sum(pnl > 0 for pnl in pnls)) / len(pnls) if pnls else None
+
+
+def profit_factor(pnls: Iterable[Decimal]) -> Decimal | None:
+    """What the winners earned by what the losers lost; None without a loser."""
+    won, lost = Decimal(0), Decimal(0)
+    for pnl in pnls:
+        if pnl > 0:
+            won += pnl
+        else:
+            lost -= pnl
+    return won / lost if lost > 0 else None
