@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from botctl.domain import indicators
+
 
 class Stance(StrEnum):
     BULLISH = "BULLISH"
@@ -12,6 +14,15 @@ class Stance(StrEnum):
     GREED = "GREED"
     NEUTRAL = "NEUTRAL"
     UNKNOWN = "UNKNOWN"
+
+
+TECHNICAL_STANCES = {
+    indicators.UNKNOWN: Stance.UNKNOWN,
+    indicators.BULLISH: Stance.BULLISH,
+    indicators.BEARISH: Stance.BEARISH,
+    indicators.NEUTRAL: Stance.NEUTRAL,
+}
+"""The technical agent's opinions, which are numbers where histories are read, as stances."""
 
 
 class Action(StrEnum):
@@ -48,15 +59,6 @@ class CouncilDecision:
     reason: str
     verdicts: tuple[Verdict, ...] = ()
     error: str = ""
-
-
-def technical_stance(fast: float, slow: float, rsi: float) -> Stance:
-    """Fast EMA over slow and RSI below 70 is BULLISH, under it BEARISH, else NEUTRAL; a missing figure is UNKNOWN."""
-    if fast != fast or slow != slow or rsi != rsi:
-        return Stance.UNKNOWN
-    if fast > slow and rsi < RSI_CEILING:
-        return Stance.BULLISH
-    return Stance.BEARISH if fast < slow else Stance.NEUTRAL
 
 
 def sentiment_stance(index: int) -> Stance:

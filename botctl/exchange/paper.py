@@ -7,15 +7,13 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
+from botctl.domain.fills import cost_and_fee, fill_price
 from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
-from botctl.domain.money import floor_to, plain
+from botctl.domain.money import plain
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.sizing import below_minimum
 from botctl.ports import Clock, MarketData
 from botctl.store.models import PaperHolding, PaperOrder, database
-
-COST_DECIMALS = 8
-"""Cost and fee are cut to so many places of the quote currency."""
 
 
 class PaperBroker:
@@ -60,8 +58,7 @@ class PaperBroker:
         """Check the order as an exchange would, and fill it at once, in one transaction."""
         market = market_of(self.load_markets(), request.symbol)
         price = self._fill_price(request)
-        cost = floor_to(request.amount * price, COST_DECIMALS)
-        fee = floor_to(cost * self._fee_rate, COST_DECIMALS)
+        cost, fee = cost_and_fee(request.amount, price, self._fee_rate)
         if too_small := below_minimum(request.amount, price, market):
             raise ExchangeRefused(f"the paper broker refused the order: {too_small}", hint="raise the amount")
         if validate:
@@ -114,8 +111,7 @@ class PaperBroker:
         if base is None:
             why = quotes.bad.get(request.symbol, "has nobody on the other side")
             raise ExchangeBusy(f"{request.symbol} {why}: the paper broker can't fill it")
-        direction = 1 if request.side is Side.BUY else -1
-        return base * (1 + direction * self._slippage)
+        return fill_price(request.side, base, self._slippage)
 
 
 def _move(currency: str, change: Decimal) -> None:

@@ -1,6 +1,8 @@
-"""Candles in, indicators out: ATR, EMA and RSI from pandas-ta, over closed candles only.
+"""Candles in, indicators out: ATR, EMA and RSI over closed candles only.
 
-TA-Lib is kept out (`talib=False`): where it happens to be installed the first values differ.
+The arithmetic is that of `domain.indicators`, which also reads whole histories, so that a backtest sees what a run saw.
+It gives pandas-ta's figures with `talib=False` to the last digits, without half a second to load it; the tests compare
+the two.
 """
 
 import math
@@ -8,9 +10,11 @@ from collections.abc import Sequence
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import Refused
+from botctl.domain.indicators import SEED_FADES_AFTER, read_market, relative_strength
+from botctl.domain.votes import RSI_CEILING
 
-SEED_FADES_AFTER = 100
-"""Wilder's average still feels its first value for so many candles beyond its period."""
+EMA_FAST, EMA_SLOW, RSI_PERIOD = 12, 26, 14
+"""What the technical agent looks at, in candles."""
 
 
 def calculate_atr(candles: Sequence[Candle], period: int) -> float:
@@ -21,29 +25,24 @@ def calculate_atr(candles: Sequence[Candle], period: int) -> float:
     needed = period + SEED_FADES_AFTER
     if len(candles) < needed:
         raise Refused(f"{len(candles)} closed candles are too few for an ATR({period})", hint=f"{needed} are needed")
-    import pandas as pd
-    import pandas_ta
-
-    columns = {name: pd.Series([float(candle[at]) for candle in candles]) for name, at in COLUMNS.items()}
-    series = pandas_ta.atr(columns["high"], columns["low"], columns["close"], length=period, talib=False)
-    atr = math.nan if series is None else float(series.iloc[-1])
-    if not 0 < atr < math.inf or atr < 1e-9 * float(candles[-1][COLUMNS["close"]]):
+    atr = _read(candles, period)[1]
+    if not 0 < atr < math.inf or atr < 1e-9 * candles[-1].close:
         raise Refused(f"the ATR({period}) of these candles is {atr:g}: no stop can hang from it")
     return atr
 
 
-COLUMNS = {"high": 2, "low": 3, "close": 4}
+def calculate_trend(candles: Sequence[Candle]) -> tuple[int, float, float, float]:
+    """The technical opinion of the last candle, with the EMA(12), EMA(26) and RSI(14) that it comes from.
+
+    The figures are NaN, and the opinion UNKNOWN, where the candles don't reach.
+    """
+    opinion, _, fast, slow, gain, loss = _read(candles, RSI_PERIOD)
+    return opinion, fast, slow, relative_strength(gain, loss)
 
 
-def calculate_trend(candles: Sequence[Candle], fast: int = 12, slow: int = 26, rsi: int = 14) -> tuple[float, ...]:
-    """EMA(fast), EMA(slow) and RSI of the last close; NaN where the candles don't reach."""
-    import pandas as pd
-    import pandas_ta
-
-    closes = pd.Series([candle.close for candle in candles], dtype=float)
-    series = (
-        pandas_ta.ema(closes, length=fast, talib=False),
-        pandas_ta.ema(closes, length=slow, talib=False),
-        pandas_ta.rsi(closes, length=rsi, talib=False),
-    )
-    return tuple(math.nan if one is None else float(one.iloc[-1]) for one in series)
+def _read(candles: Sequence[Candle], atr_period: int) -> tuple[int, float, float, float, float, float]:
+    """Of the last candle: the technical opinion, the ATR, both EMAs, average gain and average loss."""
+    highs, lows, closes = ([float(candle[at]) for candle in candles] for at in (2, 3, 4))
+    opinions, atrs = [0] * len(closes), [math.nan] * len(closes)
+    figures = read_market(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, opinions, atrs)
+    return opinions[-1], atrs[-1], *figures

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.votes import Action, Stance, Verdict, combine, sentiment_stance, technical_stance
+from botctl.domain.votes import Action, Stance, Verdict, combine, sentiment_stance
 
 stances = st.sampled_from(list(Stance))
 
@@ -54,20 +54,3 @@ def test_the_index_has_its_own_classes(index: int) -> None:
     expected = Stance.FEAR if index <= 46 else Stance.GREED if index >= 55 else Stance.NEUTRAL
 
     assert sentiment_stance(index) is expected
-
-
-@given(*[st.floats(min_value=1, max_value=1e6)] * 2, st.floats(min_value=0, max_value=100))
-def test_the_trend_is_read_off_the_averages_and_the_rsi(fast: float, slow: float, rsi: float) -> None:
-    stance = technical_stance(fast, slow, rsi)
-
-    assert (stance is Stance.BULLISH) == (fast > slow and rsi < 70)
-    assert (stance is Stance.BEARISH) == (fast < slow)
-    assert (stance is Stance.NEUTRAL) == (fast == slow or (fast > slow and rsi >= 70))
-
-
-@pytest.mark.parametrize("place", range(3))
-def test_a_missing_figure_is_unknown(place: int) -> None:
-    figures = [2.0, 1.0, 50.0]
-    figures[place] = float("nan")
-
-    assert technical_stance(*figures) is Stance.UNKNOWN

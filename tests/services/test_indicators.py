@@ -1,7 +1,10 @@
-"""ATR, EMA and RSI against figures worked out by hand."""
+"""ATR, EMA and RSI against figures worked out by hand, and against pandas-ta's."""
 
 import math
+import random
 
+import pandas as pd
+import pandas_ta
 import pytest
 
 from botctl.domain.candles import Candle
@@ -56,7 +59,7 @@ def test_a_market_that_never_moves_carries_no_stop() -> None:
 
 def test_the_averages_take_their_share_of_a_new_close() -> None:
     """An EMA(n) moves by 2 / (n + 1) of the way to the new close."""
-    fast, slow, _ = calculate_trend(closes(*[100.0] * 300, 110))
+    _, fast, slow, _ = calculate_trend(closes(*[100.0] * 300, 110))
 
     assert fast == pytest.approx(100 + 10 * 2 / 13, abs=1e-9)
     assert slow == pytest.approx(100 + 10 * 2 / 27, abs=1e-9)
@@ -69,16 +72,45 @@ def test_the_rsi_of_a_steady_zigzag_is_that_of_its_two_steps() -> None:
     for _ in range(300):
         path += [path[-1] + 3, path[-1] + 2]
 
-    assert calculate_trend(closes(*path))[2] == pytest.approx(3900 / 53, abs=1e-6)
+    assert calculate_trend(closes(*path))[3] == pytest.approx(3900 / 53, abs=1e-6)
 
 
 def test_a_market_that_only_rises_is_overbought_and_one_that_only_falls_is_not() -> None:
-    assert calculate_trend(closes(*range(100, 300)))[2] == pytest.approx(100)
-    assert calculate_trend(closes(*range(300, 100, -1)))[2] == pytest.approx(0)
+    assert calculate_trend(closes(*range(100, 300)))[3] == pytest.approx(100)
+    assert calculate_trend(closes(*range(300, 100, -1)))[3] == pytest.approx(0)
 
 
 def test_too_few_candles_leave_a_figure_missing() -> None:
-    fast, slow, _ = calculate_trend(closes(*range(100, 120)))
+    _, fast, slow, _ = calculate_trend(closes(*range(100, 120)))
 
     assert not math.isnan(fast)
     assert math.isnan(slow)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [114, 300, 720])
+def test_the_figures_are_those_of_pandas_ta(seed: int, count: int) -> None:
+    """Its RSI begins with the first change instead of a mean of fourteen, which has faded after some hundred candles."""
+    candles = wander(random.Random(seed), count)
+    columns = {
+        name: pd.Series([candle[at] for candle in candles]) for name, at in {"high": 2, "low": 3, "close": 4}.items()
+    }
+
+    atr = pandas_ta.atr(columns["high"], columns["low"], columns["close"], length=14, talib=False).iloc[-1]
+    fast = pandas_ta.ema(columns["close"], length=12, talib=False).iloc[-1]
+    slow = pandas_ta.ema(columns["close"], length=26, talib=False).iloc[-1]
+    rsi = pandas_ta.rsi(columns["close"], length=14, talib=False).iloc[-1]
+
+    assert calculate_atr(candles, 14) == pytest.approx(atr, rel=1e-12)
+    _, own_fast, own_slow, own_rsi = calculate_trend(candles)
+    assert (own_fast, own_slow) == pytest.approx((fast, slow), rel=1e-12)
+    assert own_rsi == pytest.approx(rsi, abs=0.5 if count < 300 else 1e-6)
+
+
+def wander(chance: random.Random, count: int) -> list[Candle]:
+    candles, close = [], 100.0
+    for _ in range(count):
+        opened, close = close, close * (1 + chance.gauss(0, 0.01))
+        high, low = max(opened, close) * (1 + abs(chance.gauss(0, 0.003))), min(opened, close) * 0.997
+        candles.append(Candle(0, opened, high, low, close, 1.0))
+    return candles

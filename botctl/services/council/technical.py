@@ -1,6 +1,6 @@
 """The technical agent: where the trend points."""
 
-from botctl.domain.votes import Stance, Verdict, technical_stance
+from botctl.domain.votes import TECHNICAL_STANCES, Stance, Verdict
 from botctl.market.indicators import calculate_trend
 from botctl.ports import Briefing
 
@@ -14,6 +14,6 @@ class TechnicalAgent:
     def judge(self, briefing: Briefing) -> Verdict:
         if len(briefing.candles) < CANDLES_NEEDED:
             return Verdict("technical", Stance.UNKNOWN, f"{len(briefing.candles)} candles are too few")
-        fast, slow, rsi = calculate_trend(briefing.candles)
+        opinion, fast, slow, rsi = calculate_trend(briefing.candles)
         reason = f"EMA(12) {fast:.6g} {'>' if fast > slow else '<='} EMA(26) {slow:.6g}, RSI(14) {rsi:.1f}"
-        return Verdict("technical", technical_stance(fast, slow, rsi), reason)
+        return Verdict("technical", TECHNICAL_STANCES[opinion], reason)

@@ -1,0 +1,20 @@
+"""What a simulated order costs: at the paper broker, in a replay and in a backtest alike."""
+
+from decimal import Decimal
+
+from botctl.domain.money import floor_to
+from botctl.domain.orders import Side
+
+COST_DECIMALS = 8
+"""Cost and fee are cut to so many places of the quote currency."""
+
+
+def fill_price(side: Side, price: Decimal, slippage: Decimal) -> Decimal:
+    """The ask plus slippage for a buy, the bid less slippage for a sell; `slippage` is a fraction of the price."""
+    return price * (1 + slippage if side is Side.BUY else 1 - slippage)
+
+
+def cost_and_fee(amount: Decimal, price: Decimal, fee_rate: Decimal) -> tuple[Decimal, Decimal]:
+    """What `amount` at `price` costs, and the fee on it, both cut to COST_DECIMALS. In quote."""
+    cost = floor_to(amount * price, COST_DECIMALS)
+    return cost, floor_to(cost * fee_rate, COST_DECIMALS)
