@@ -1,6 +1,8 @@
 """Closed candles, timeframes and symbols: the market's words."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -25,6 +27,25 @@ class Candle(NamedTuple):
     def closed_at(self, seconds: int) -> datetime:
         """When a candle of this length closed."""
         return datetime.fromtimestamp(self.time + seconds, UTC)
+
+
+@dataclass(frozen=True)
+class CandleColumns:
+    """A history of closed candles of one symbol as columns, oldest first.
+
+    `times` are when the candles opened, in unix seconds; prices in quote per asset, volumes in the asset. A candle
+    that is absent (nothing traded, nothing recorded) is simply not there.
+    """
+
+    symbol: str
+    seconds: int
+    """The length of a candle."""
+    times: Sequence[int]
+    opens: Sequence[float]
+    highs: Sequence[float]
+    lows: Sequence[float]
+    closes: Sequence[float]
+    volumes: Sequence[float]
 
 
 def check_candle(candle: Candle) -> Candle:

@@ -217,6 +217,61 @@ class DemoView:
 
 
 @dataclass(frozen=True)
+class BacktestTrade:
+    """One trade of a backtest, told with the paper broker's arithmetic. What it lacks at the end is still open."""
+
+    symbol: str
+    entry_at: datetime
+    amount: Decimal
+    entry_price: Decimal
+    entry_cost: Decimal
+    entry_fee: Decimal
+    atr: float
+    stop_loss_price: float
+    high_price: float
+    exit_at: datetime | None = None
+    exit_price: Decimal | None = None
+    exit_proceeds: Decimal | None = None
+    exit_fee: Decimal | None = None
+    exit_reason: str | None = None
+    pnl: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class EquityPoint:
+    """What the account was worth at the end of one UTC day."""
+
+    at: datetime
+    equity: float
+
+
+@dataclass(frozen=True)
+class BacktestView:
+    """What botctl would have done with a history. Fractions are fractions; ratios are None where there is none."""
+
+    symbols: list[str]
+    seconds: int
+    since: datetime
+    until: datetime
+    bars: int
+    mood: str
+    initial_balance: Decimal
+    equity: Decimal
+    returned: Decimal
+    buy_and_hold: Decimal
+    max_drawdown: Decimal
+    sharpe: float | None
+    sortino: float | None
+    win_rate: Decimal | None
+    profit_factor: Decimal | None
+    exposure: Decimal
+    fees: Decimal
+    tripped_at: datetime | None
+    trades: list[BacktestTrade]
+    equity_curve: list[EquityPoint]
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One line of doctor: ok, warn or fail, and the fix."""
 

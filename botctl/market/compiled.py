@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
-from botctl.domain import indicators, playback, stops
+from botctl.domain import indicators, performance, playback, stops
 
 LAYERS = (
     (stops, ("initial_stop", "advance_stop")),
@@ -21,6 +21,7 @@ LAYERS = (
         playback,
         ("find_exit", "cut", "proceeds", "order", "next_event", "first_below", "value", "decide", "play"),
     ),
+    (performance, ("deepest_fall",)),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
 
@@ -35,12 +36,20 @@ def compiled() -> SimpleNamespace:
     for module, names in LAYERS:
         for name in names:
             ready[name] = njit(cache=True)(_seeing(getattr(module, name), ready))
-    return SimpleNamespace(**ready)
+    return SimpleNamespace(**ready, view=lambda array: array)
 
 
 def plain() -> SimpleNamespace:
     """The same functions, uncompiled: for inputs so small that loading a compiler would take longer."""
-    return SimpleNamespace(**{name: getattr(module, name) for module, names in LAYERS for name in names})
+    return SimpleNamespace(
+        **{name: getattr(module, name) for module, names in LAYERS for name in names}, view=_plain_view
+    )
+
+
+def _plain_view(array: Any) -> Any:
+    """An array as plain Python likes it: the same memory, whose items are Python's own numbers; of two dimensions a
+    list of rows."""
+    return memoryview(array) if array.ndim == 1 else [memoryview(row) for row in array]
 
 
 def _seeing(function: FunctionType, compiled_ones: dict[str, Callable[..., Any]]) -> FunctionType:
