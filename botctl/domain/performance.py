@@ -8,6 +8,7 @@ mean square of the losing days (F. A. Sortino and L. N. Price, Performance Measu
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from math import sqrt
 
 DAYS_A_YEAR = 365
@@ -15,7 +16,7 @@ DAYS_A_YEAR = 365
 
 def daily_returns(equities: Sequence[float]) -> list[float]:
     """From one day's equity to the next, as fractions."""
-    return [later / earlier - 1.0 for earlier, later in zip(equities, equities[1:], strict=False) if earlier > 0]
+    return [later / earlier - 1.0 for earlier, later in pairwise(equities) if earlier > 0]
 
 
 def sharpe_ratio(returns: Sequence[float]) -> float | None:

@@ -145,11 +145,21 @@ def read_histories(
         atrs[number] = own_atrs[seen]
         code.decide(*map(code.view, (opinions, moods)), table, *map(code.view, (decisions[number], buys[number])))
         buys[number][buys[number] == 0] = bars
-    views = [code.view(array) for array in (closes, fills, decisions, atrs, buys, grid.times)]
-    return History(*views, first=grid.first, last=grid.last)
+    return History(
+        closes=code.view(closes),
+        fills=code.view(fills),
+        decisions=code.view(decisions),
+        atrs=code.view(atrs),
+        buys=code.view(buys),
+        times=code.view(grid.times),
+        first=grid.first,
+        last=grid.last,
+    )
 
 
-def _judge(code: SimpleNamespace, history: CandleColumns, atr_period: int) -> "tuple[np.ndarray, np.ndarray]":
+def _judge(
+    code: SimpleNamespace, history: CandleColumns, atr_period: int
+) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
     """The technical opinion and the ATR of every candle of one history."""
     import numpy as np
 
@@ -162,7 +172,7 @@ def _judge(code: SimpleNamespace, history: CandleColumns, atr_period: int) -> "t
     return opinions, atrs
 
 
-def _decision_table() -> "np.ndarray":
+def _decision_table() -> "np.ndarray[Any, Any]":
     import numpy as np
 
     table = np.zeros((len(TECHNICAL_STANCES), len(MOODS)), np.int8)
@@ -171,7 +181,7 @@ def _decision_table() -> "np.ndarray":
     return table
 
 
-def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray":
+def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
     """The mood at each bar, as its place in MOODS. It can only change where a reading comes in or grows too old."""
     import numpy as np
 
@@ -188,18 +198,9 @@ def new_book(code: SimpleNamespace, symbols: int, bars: int) -> Book:
     import numpy as np
 
     trades = [code.view(np.zeros(symbols * bars + 1, np.int64)) for _ in range(4)]
+    kept = [code.view(np.zeros(symbols, np.int64)) for _ in range(4)]
     known = code.view(np.zeros((symbols, bars), np.int64))
-    due, number, ready, pointer = (code.view(np.zeros(symbols, np.int64)) for _ in range(4))
-    return Book(
-        code.view(np.zeros(bars)),
-        *trades,
-        known=known,
-        held=code.view(np.zeros(symbols)),
-        due=due,
-        number=number,
-        ready=ready,
-        pointer=pointer,
-    )
+    return Book(code.view(np.zeros(bars)), *trades, known, code.view(np.zeros(symbols)), *kept)
 
 
 # From bars to money

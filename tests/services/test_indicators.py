@@ -90,7 +90,7 @@ def test_too_few_candles_leave_a_figure_missing() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("count", [114, 300, 720])
 def test_the_figures_are_those_of_pandas_ta(seed: int, count: int) -> None:
-    """Its RSI begins with the first change instead of a mean of fourteen, which has faded after some hundred candles."""
+    """Its RSI begins with the first change instead of a mean, which fades."""
     candles = wander(random.Random(seed), count)
     columns = {
         name: pd.Series([candle[at] for candle in candles]) for name, at in {"high": 2, "low": 3, "close": 4}.items()
