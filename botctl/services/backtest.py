@@ -197,10 +197,23 @@ def new_book(code: SimpleNamespace, symbols: int, bars: int) -> Book:
     """Room for what a playback writes down."""
     import numpy as np
 
-    trades = [code.view(np.zeros(symbols * bars + 1, np.int64)) for _ in range(4)]
-    kept = [code.view(np.zeros(symbols, np.int64)) for _ in range(4)]
-    known = code.view(np.zeros((symbols, bars), np.int64))
-    return Book(code.view(np.zeros(bars)), *trades, known, code.view(np.zeros(symbols)), *kept)
+    def room(count: int) -> Any:
+        return code.view(np.zeros(count, np.int64))
+
+    most = symbols * bars + 1
+    return Book(
+        equity=code.view(np.zeros(bars)),
+        symbols=room(most),
+        entries=room(most),
+        exits=room(most),
+        ends=room(most),
+        known=code.view(np.zeros((symbols, bars), np.int64)),
+        held=code.view(np.zeros(symbols)),
+        due=room(symbols),
+        number=room(symbols),
+        ready=room(symbols),
+        pointer=room(symbols),
+    )
 
 
 # From bars to money
