@@ -68,7 +68,8 @@ def run_backtest(
     book = new_book(code, len(histories), len(grid.times))
     count, _ = code.play(known, terms, book)
     trades = [_trade(code, number, grid, known, terms, book, settings) for number in range(count)]
-    return _view(grid, known, settings, mood, np.asarray(book.equity), trades, code)
+    view = _view(grid, known, settings, mood, np.asarray(book.equity), trades, code)
+    return replace(view, absent_candles=sum(history.absent for history in histories))
 
 
 def terms_of(settings: Settings) -> Terms:
