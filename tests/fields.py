@@ -29,7 +29,7 @@ BACKTEST_TRADE = words(
     "symbol entry_at amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_at exit_price "
     "exit_proceeds exit_fee exit_reason pnl"
 )
-FETCH = words("symbol timeframe file fetched added candles first last gaps changed error")
+FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 ERROR = words("error category retryable hint")
 
