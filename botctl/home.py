@@ -39,6 +39,17 @@ def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None 
 
     Raises ConfigError that names every problem.
     """
+    folder, path, values = read_values(env_file)
+    settings = parse_settings({**values, **(overrides or {})})
+    folder = Path(settings.botctl_home or folder).absolute()
+    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode))
+
+
+def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str]]:
+    """The home, its .env, and what both the environment and .env set, not yet believed.
+
+    Raises ConfigError for names that look like settings and are none, and for a .env that can't be read.
+    """
     given = {name: value for name, value in os.environ.items() if name in NAMES}
     folder = Path(given.get("BOTCTL_HOME") or Path.cwd())
     path = env_file or folder / ".env"
@@ -46,10 +57,7 @@ def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None 
     problems = misspelled(os.environ, strict=False) + misspelled(from_file, strict=True)
     if problems:
         raise ConfigError("; ".join(problems), hint="correct or remove it")
-    values = {**from_file, **given, **(overrides or {})}
-    settings = parse_settings(values)
-    folder = Path(settings.botctl_home or folder).absolute()
-    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode))
+    return folder, path, {**from_file, **given}
 
 
 def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:

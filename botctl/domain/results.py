@@ -269,6 +269,35 @@ class BacktestView:
     tripped_at: datetime | None
     trades: list[BacktestTrade]
     equity_curve: list[EquityPoint]
+    absent_candles: int = 0
+    """Candles that the files lack between their first and their last."""
+
+
+@dataclass(frozen=True)
+class GapView:
+    """Absent candles: when the first and the last of them opened, and how many they are."""
+
+    since: datetime
+    until: datetime
+    candles: int
+
+
+@dataclass(frozen=True)
+class FetchView:
+    """What was fetched of one symbol, and what its file has now. Moments are when candles opened."""
+
+    symbol: str
+    timeframe: str
+    file: str
+    fetched: int
+    added: int
+    candles: int
+    first: datetime | None
+    last: datetime | None
+    oldest_told: datetime | None
+    gaps: list[GapView]
+    changed: list[datetime]
+    """Candles that Kraken now tells otherwise than the file, which keeps its own."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 if TYPE_CHECKING:
     import numpy as np
 
-COMPILE_FROM = 120_000
+COMPILE_FROM = 160_000
 """Candles from which on loading compiled code is quicker than running without."""
 DAY = 86_400
 DECISIONS = {Action.HOLD: HOLD, Action.BUY: BUY, Action.SELL: SELL}
@@ -68,7 +68,8 @@ def run_backtest(
     book = new_book(code, len(histories), len(grid.times))
     count, _ = code.play(known, terms, book)
     trades = [_trade(code, number, grid, known, terms, book, settings) for number in range(count)]
-    return _view(grid, known, settings, mood, np.asarray(book.equity), trades, code)
+    view = _view(grid, known, settings, mood, np.asarray(book.equity), trades, code)
+    return replace(view, absent_candles=sum(history.absent for history in histories))
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -349,7 +350,8 @@ def _exposure(grid: Grid, trades: Sequence[BacktestTrade]) -> Decimal:
     times = grid.times[grid.first : grid.last + 1]
     held = np.zeros(len(times), bool)
     for trade in trades:
-        begin = np.searchsorted(times, trade.entry_at.timestamp())
-        end = np.searchsorted(times, trade.exit_at.timestamp()) if trade.exit_at else len(times)
+        # Whole seconds: numpy would turn all times into floats at every look-up of a float.
+        begin = np.searchsorted(times, int(trade.entry_at.timestamp()))
+        end = np.searchsorted(times, int(trade.exit_at.timestamp())) if trade.exit_at else len(times)
         held[begin:end] = True
     return Decimal(int(held.sum())) / len(times)
