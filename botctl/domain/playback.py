@@ -114,7 +114,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
         entering = active < terms.max_open_trades and not tripped
         event = next_event(history.buys, pointer, held, due, at, last, entering)
         lowest = value(closes, held, book.equity, cash, at, min(event, last))
-        if lowest < floor and active > 0 and not tripped:
+        if lowest < floor and not tripped:  # as the guard does, also with nothing open
             at = first_below(floor, book.equity, at)
             for symbol in range(len(closes)):
                 if held[symbol] > 0.0:
