@@ -98,8 +98,11 @@ def find_exit(
 
 
 def cut(figure: float) -> float:
-    """`figure` cut to eight decimals; a float that misses a whole lot by its last bit is that lot."""
-    return int(figure * PLACES + 1e-6) / PLACES
+    """`figure` cut to eight decimals; a float that misses a whole lot by its last bit is that lot.
+
+    It stays a float all the way: a compiled integer would overflow where a coin costs next to nothing.
+    """
+    return (figure * PLACES + 1e-6) // 1.0 / PLACES
 
 
 def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
