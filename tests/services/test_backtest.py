@@ -157,7 +157,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, Mood]:
     """A few symbols, with or without absent candles, terms that bite, and a mood that turns."""
     seed, absent = draw(seeds), draw(st.sampled_from([0.0, 0.0, 0.1]))
     symbols = draw(st.sampled_from([("BTC/USD",), ("BTC/USD", "ETH/USD"), ("BTC/USD", "ETH/USD", "SOL/USD")]))
-    histories = [walk(seed, draw(st.integers(125, 220)), symbol, absent=absent) for symbol in symbols]
+    histories = [walk(seed, draw(st.integers(150, 220)), symbol, absent=absent) for symbol in symbols]
     values = {
         "ATR_PERIOD": draw(st.sampled_from(["2", "3", "5"])),
         "ATR_MULTIPLE": draw(st.sampled_from(["0.7", "2", "20"])),
