@@ -18,7 +18,7 @@ from botctl.wiring import open_market_data
 CANDLES = "data/candles"
 """Where candles are kept, under the home."""
 GAPS_SHOWN = 5
-DOWNLOADS = "older ones are in Kraken's downloadable OHLCVT files: see docs/BACKTEST.md"
+DOWNLOADS = "older ones: its downloadable OHLCVT files, https://support.kraken.com/articles/360047124832"
 
 log = logging.getLogger(__name__)
 

@@ -98,8 +98,11 @@ def find_exit(
 
 
 def cut(figure: float) -> float:
-    """`figure` cut to eight decimals; a float that misses a whole lot by its last bit is that lot."""
-    return int(figure * PLACES + 1e-6) / PLACES
+    """`figure` cut to eight decimals; a float that misses a whole lot by its last bit is that lot.
+
+    It stays a float all the way: a compiled integer would overflow where a coin costs next to nothing.
+    """
+    return (figure * PLACES + 1e-6) // 1.0 / PLACES
 
 
 def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
@@ -114,7 +117,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
         entering = active < terms.max_open_trades and not tripped
         event = next_event(history.buys, pointer, held, due, at, last, entering)
         lowest = value(closes, held, book.equity, cash, at, min(event, last))
-        if lowest < floor and active > 0 and not tripped:
+        if lowest < floor and not tripped:  # as the guard does, also with nothing open
             at = first_below(floor, book.equity, at)
             for symbol in range(len(closes)):
                 if held[symbol] > 0.0:

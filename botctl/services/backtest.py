@@ -231,7 +231,7 @@ def _trade(
     cost, fee = cost_and_fee(amount, price, settings.fee_rate)
     entry_price = price_of(cost, amount)
     end = int(book.ends[number])
-    last = left if end == DRAWDOWN else grid.last
+    last = left - 1 if end == DRAWDOWN else grid.last  # the guard comes before the stop is looked at
     _, _, stop, high = code.find_exit(
         known.closes[symbol],
         known.decisions[symbol],
@@ -294,7 +294,8 @@ def _view(
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
     initial = settings.initial_balance or DEFAULT_BALANCE
     final = _final_equity(initial, grid, known, trades)
-    tripped = next((trade.exit_at for trade in trades if trade.exit_reason == ExitReason.DRAWDOWN), None)
+    terms = terms_of(settings)
+    below = np.flatnonzero(curve < terms.cash * (1.0 - terms.max_drawdown))
     return BacktestView(
         symbols=list(grid.symbols),
         seconds=grid.seconds,
@@ -313,7 +314,7 @@ def _view(
         profit_factor=performance.profit_factor(pnls),
         exposure=_exposure(grid, trades),
         fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
-        tripped_at=tripped,
+        tripped_at=_moment(times[below[0]]) if len(below) else None,
         trades=trades,
         equity_curve=[EquityPoint(_moment(times[day]), float(curve[day])) for day in days],
     )

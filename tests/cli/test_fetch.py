@@ -122,7 +122,7 @@ def test_what_is_too_old_to_be_had_is_said_once(public: BotRunner) -> None:
 
     assert run.exit_code == 0
     assert run.stderr.count("Kraken tells no candles before") == 1
-    assert "downloadable" in run.stderr
+    assert "downloadable OHLCVT files" in run.stderr
 
 
 def test_since_leaves_out_what_is_older(public: BotRunner) -> None:
