@@ -271,6 +271,16 @@ class BacktestView:
     equity_curve: list[EquityPoint]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplayView(BacktestView):
+    """The same, by what real ticks wrote into a database."""
+
+    ticks: int
+    failed_ticks: int
+    """Ticks in which a step failed, a refused order included."""
+    errors: list[str]
+
+
 @dataclass(frozen=True)
 class CheckLine:
     """One line of doctor: ok, warn or fail, and the fix."""
