@@ -123,7 +123,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
         ),
         "free of charge": Case(alone, settings={"FEE_RATE": "0", "SLIPPAGE": "0", "BREAKEVEN_ATR": "0.5"}, trades=4),
         "a short ATR": Case(alone, settings={"ATR_PERIOD": "2", "ATR_MULTIPLE": "4"}, trades=3),
-        "moods": Case(several(seed + 10, count), moods, {"ATR_MULTIPLE": "4"}, trades=3, reasons=("COUNCIL",)),
+        "moods": Case(several(seed + 10, count), moods, {"ATR_MULTIPLE": "15"}, trades=3, reasons=("COUNCIL",)),
         "several share the cash": Case(
             several(seed + 20, count), settings={"TRADE_AMOUNT_USD": "3400", "MAX_DRAWDOWN": "0.9"}, trades=8
         ),
