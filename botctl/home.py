@@ -39,6 +39,17 @@ def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None 
 
     Raises ConfigError that names every problem.
     """
+    folder, path, values = read_values(env_file)
+    settings = parse_settings({**values, **(overrides or {})})
+    folder = Path(settings.botctl_home or folder).absolute()
+    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode))
+
+
+def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str]]:
+    """The home, its .env, and what both the environment and .env set, not yet believed.
+
+    Raises ConfigError for names that look like settings and are none, and for a .env that can't be read.
+    """
     given = {name: value for name, value in os.environ.items() if name in NAMES}
     folder = Path(given.get("BOTCTL_HOME") or Path.cwd())
     path = env_file or folder / ".env"
@@ -46,10 +57,7 @@ def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None 
     problems = misspelled(os.environ, strict=False) + misspelled(from_file, strict=True)
     if problems:
         raise ConfigError("; ".join(problems), hint="correct or remove it")
-    values = {**from_file, **given, **(overrides or {})}
-    settings = parse_settings(values)
-    folder = Path(settings.botctl_home or folder).absolute()
-    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode))
+    return folder, path, {**from_file, **given}
 
 
 def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
@@ -78,6 +86,20 @@ def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
     return values
 
 
+def write_env_file(path: Path, text: str) -> bool:
+    """Write settings, unless the file is there: then False. Owner-only from its first byte."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
 def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
     """A .env that others may read is a warning, and in live mode, where it holds the keys, an error."""
     try:
@@ -94,9 +116,10 @@ def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
 
 @contextmanager
 def open_store(home: Home, *, create: bool | None = None, durable: bool = True) -> Iterator[None]:
-    """The database of this home for the length of the block. Only `init` creates a live one."""
+    """The database of this home for the length of the block. Only `init` creates a live one,
+    and only `replay` one of its own."""
     if create is None:
-        create = home.settings.botctl_mode is not Mode.LIVE
+        create = home.settings.botctl_mode in (Mode.DEMO, Mode.PAPER)
     open_database(home.database, home.settings.botctl_mode, create=create, durable=durable)
     try:
         yield

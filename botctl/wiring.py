@@ -39,9 +39,7 @@ def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: b
         yield build_bot(home.settings, home.switch, validate_only=validate_only)
 
 
-def build_bot(
-    settings: Settings, switch: Switch, *, validate_only: bool = False, tape: "Tape | None" = None
-) -> "Bot":
+def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False, tape: "Tape | None" = None) -> "Bot":
     """Every service on its port; with a `tape` on that market instead of the mode's own."""
     from botctl.outside.notify import LogNotifier
     from botctl.services.bot import Bot

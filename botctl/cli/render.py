@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ def show(ctx: typer.Context, result: Any) -> None:
         print(json.dumps(to_plain(result)))
     else:
         _name_mode(ctx, type(result))
-        _print(VIEWS[type(result)](result))
+        show_table(VIEWS[type(result)](result))
 
 
 def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
@@ -37,7 +37,7 @@ def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
         print(json.dumps(to_plain(rows)))
     elif rows:
         _name_mode(ctx, type(rows[0]))
-        _print(LISTS[type(rows[0])](rows))
+        show_table(LISTS[type(rows[0])](rows))
     else:
         print(f"{ctx.meta['mode']}: {when_empty}")
 
@@ -48,13 +48,22 @@ def _name_mode(ctx: typer.Context, kind: type) -> None:
         print(f"{ctx.meta['mode']} mode")
 
 
-def _print(renderable: "RenderableType") -> None:
+def show_table(renderable: "RenderableType") -> None:
+    """Print a table, or a text."""
     if isinstance(renderable, str):
         print(renderable)
         return
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False).print(renderable)
+
+
+def track(steps: Sequence[int], what: str, *, quiet: bool) -> Iterable[int]:
+    """The steps one by one, with a bar on stderr that tells how far they are."""
+    from rich.console import Console
+    from rich.progress import track as track_on
+
+    return track_on(steps, what, console=Console(stderr=True), transient=True, disable=quiet)
 
 
 # Figures
@@ -101,7 +110,7 @@ def moment(value: datetime | None) -> str:
 # Tables
 
 
-def _table(*columns: str) -> Any:
+def new_table(*columns: str) -> Any:
     from rich import box
     from rich.table import Table
 
@@ -112,7 +121,7 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def _pairs(rows: Sequence[tuple[str, str]]) -> str:
+def pairs(rows: Sequence[tuple[str, str]]) -> str:
     """Names and values in two columns, plain: what needs no table needn't wait for rich to load."""
     left = max(len(name) for name, _ in rows) + 2
     lines = []
@@ -133,7 +142,7 @@ def _group(*parts: Any) -> Any:
 
 
 def _positions(rows: Sequence[results.TradeView]) -> Any:
-    table = _table("id", "symbol", "status", "amount", "entry", "stop", "high")
+    table = new_table("id", "symbol", "status", "amount", "entry", "stop", "high")
     for row in rows:
         table.add_row(
             str(row.id),
@@ -148,7 +157,7 @@ def _positions(rows: Sequence[results.TradeView]) -> Any:
 
 
 def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
-    table = _table("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
+    table = new_table("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
     for row in rows:
         trade = row.trade
         table.add_row(
@@ -167,7 +176,7 @@ def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
 def _trades(rows: Sequence[results.TradeView]) -> Any:
     if all(row.status in ("OPEN", "PENDING") for row in rows):
         return _positions(rows)
-    table = _table("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L")
+    table = new_table("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L")
     for row in rows:
         table.add_row(
             str(row.id),
@@ -183,7 +192,7 @@ def _trades(rows: Sequence[results.TradeView]) -> Any:
 
 
 def _orders(rows: Sequence[results.OrderView]) -> Any:
-    table = _table("id", "trade", "side", "symbol", "state", "amount", "filled", "price", "fee")
+    table = new_table("id", "trade", "side", "symbol", "state", "amount", "filled", "price", "fee")
     for row in rows:
         table.add_row(
             str(row.id),
@@ -211,11 +220,11 @@ def _decision(row: results.DecisionView) -> str:
         lines.append(("  reason", row.reason))
     if row.outcome:
         lines.append(("  outcome", row.outcome))
-    return _pairs(lines)
+    return pairs(lines)
 
 
 def _balances(rows: Sequence[results.BalanceView]) -> Any:
-    table = _table("currency", "amount", "free", "value")
+    table = new_table("currency", "amount", "free", "value")
     for row in rows:
         table.add_row(row.currency, amount(row.total), amount(row.free), money(row.value))
     return table
@@ -225,7 +234,7 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     from rich.markup import escape
 
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-    table = _table("check", "", "what")
+    table = new_table("check", "", "what")
     for row in rows:
         fix = f"\n-> {row.fix}" if row.fix else ""
         table.add_row(row.name, f"[{colours[row.status]}]{row.status}[/]", escape(row.detail + fix))
@@ -256,7 +265,7 @@ def _order_result(result: results.OrderResult) -> Any:
         rows.append(("P&L", signed(result.pnl)))
     if result.note:
         rows.append(("note", result.note))
-    return _pairs(rows)
+    return pairs(rows)
 
 
 def _story(result: results.OrderResult) -> str:
@@ -291,7 +300,7 @@ def _check_view(view: results.CheckView) -> Any:
 
 def _drawdown(view: results.DrawdownView) -> Any:
     return _group(
-        _pairs(
+        pairs(
             [
                 ("equity", money(view.equity)),
                 ("initial balance", money(view.initial_balance)),
@@ -317,7 +326,7 @@ def _status(view: results.StatusView) -> Any:
     if view.tripped_at:
         buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
     last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
-    return _pairs(
+    return pairs(
         [
             ("mode", view.mode),
             ("system", state + (f" ({view.why})" if view.why else "")),
@@ -357,7 +366,7 @@ def _init(view: results.InitView) -> Any:
         ("settings", f"{view.env_file} ({'written' if view.env_written else 'kept as it is'})"),
         ("database", f"{view.database} ({'made' if view.database_created else 'was there'})"),
     ]
-    return _pairs([*rows, *[("next", step) for step in view.next]])
+    return pairs([*rows, *[("next", step) for step in view.next]])
 
 
 NAMING_THE_MODE = (results.TickView, results.StatusView, results.InitView, results.DemoView, results.CheckLine)

@@ -47,6 +47,11 @@ class CandleColumns:
     closes: Sequence[float]
     volumes: Sequence[float]
 
+    @property
+    def absent(self) -> int:
+        """How many candles between the first and the last are not there."""
+        return int(self.times[-1] - self.times[0]) // self.seconds + 1 - len(self.times)
+
 
 def check_candle(candle: Candle) -> Candle:
     """`candle` itself, or ValueError when its figures can't be those of a market."""

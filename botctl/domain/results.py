@@ -269,6 +269,8 @@ class BacktestView:
     tripped_at: datetime | None
     trades: list[BacktestTrade]
     equity_curve: list[EquityPoint]
+    absent_candles: int = 0
+    """Candles that the files lack between their first and their last."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.moods import MoodHistory
 from botctl.exchange.tape import Tape
-from botctl.market.grid import line_up
+from botctl.market.timeline import line_up
 from botctl.store import memory
 
 POSITION = "tape.position"

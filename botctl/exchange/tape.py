@@ -9,7 +9,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.moods import Mood
-from botctl.market.grid import Grid, moment_of
+from botctl.market.timeline import Grid, moment_of
 from botctl.ports import Reading
 
 WINDOW = 720

@@ -1,7 +1,7 @@
 """Trades a history as the bot would have: the Council's entries, the stop rule's exits, one account for all symbols."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -18,8 +18,8 @@ from botctl.domain.results import BacktestTrade, BacktestView
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.votes import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.market.compiled import compiled, plain
-from botctl.market.grid import Grid, line_up, moment_of
 from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
+from botctl.market.timeline import Grid, line_up, moment_of
 from botctl.services.summary import Course, sum_up
 
 if TYPE_CHECKING:

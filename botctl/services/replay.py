@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
@@ -10,7 +11,7 @@ from botctl.domain.moods import Mood
 from botctl.domain.orders import TradeStatus
 from botctl.domain.performance import deepest_fall
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, TickView
-from botctl.market.grid import Grid
+from botctl.market.timeline import Grid
 from botctl.services.bot import Bot
 from botctl.services.summary import Course, sum_up
 from botctl.services.tick import tick
@@ -26,6 +27,8 @@ class Played:
     """Ticks in which a step failed."""
     errors: dict[str, tuple[str, int]] = field(default_factory=dict)
     """What went wrong: by its words without their figures the first such error, and in how many ticks it came."""
+    equity: Decimal | None = None
+    """The last one known."""
     curve: list[float] = field(default_factory=list)
     """The equity that each tick saw; where it could not be known, the one before."""
 
@@ -37,8 +40,8 @@ class Played:
             kind = re.sub(r"\d[\d.,]*", "#", error)
             first, count = self.errors.get(kind, (error, 0))
             self.errors[kind] = first, count + 1
-        before = self.curve[-1] if self.curve else float("nan")
-        self.curve.append(before if view.equity is None else float(view.equity))
+        self.equity = self.equity if view.equity is None else view.equity
+        self.curve.append(float("nan") if self.equity is None else float(self.equity))
 
     def tell_errors(self) -> list[str]:
         """Each kind of error once, the most frequent first."""
@@ -74,22 +77,17 @@ def tell(bot: Bot, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, p
 
 def _told(row: Trade) -> BacktestTrade:
     """A trade of the database as a backtest tells its own."""
-    entered = (row.opened_at, row.entry_amount, row.entry_price, row.entry_cost, row.entry_fee)
-    at, amount, price, cost, fee = entered
-    levels = (row.atr, row.stop_loss_price, row.high_price)
-    if None in entered or None in levels:
-        raise AssertionError(f"trade {row.id} was entered and lacks a figure")
     closed = row.status == TradeStatus.CLOSED
     return BacktestTrade(
         symbol=row.symbol,
-        entry_at=at,
-        amount=amount,
-        entry_price=price,
-        entry_cost=cost,
-        entry_fee=fee,
-        atr=row.atr,
-        stop_loss_price=row.stop_loss_price,
-        high_price=row.high_price,
+        entry_at=_known(row.opened_at),
+        amount=_known(row.entry_amount),
+        entry_price=_known(row.entry_price),
+        entry_cost=_known(row.entry_cost),
+        entry_fee=_known(row.entry_fee),
+        atr=_known(row.atr),
+        stop_loss_price=_known(row.stop_loss_price),
+        high_price=_known(row.high_price),
         exit_at=row.closed_at if closed else None,
         exit_price=row.exit_price,
         exit_proceeds=row.exit_proceeds if closed else None,
@@ -97,3 +95,10 @@ def _told(row: Trade) -> BacktestTrade:
         exit_reason=row.exit_reason,
         pnl=row.pnl,
     )
+
+
+def _known[Figure](figure: Figure | None) -> Figure:
+    """What every trade has once it was entered."""
+    if figure is None:
+        raise AssertionError("a trade was entered and lacks a figure")
+    return figure

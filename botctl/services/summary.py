@@ -13,7 +13,7 @@ from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.orders import Side
 from botctl.domain.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
-from botctl.market.grid import Grid, moment_of
+from botctl.market.timeline import Grid, moment_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,7 @@ def sum_up(
         tripped_at=course.tripped_at,
         trades=trades,
         equity_curve=[EquityPoint(moment_of(times[day]), float(course.curve[day])) for day in days],
+        absent_candles=sum(history.absent for history in histories),
     )
 
 
@@ -99,7 +100,8 @@ def _exposure(grid: Grid, trades: Sequence[BacktestTrade]) -> Decimal:
     times = grid.times[grid.first : grid.last + 1]
     held = np.zeros(len(times), bool)
     for trade in trades:
-        begin = np.searchsorted(times, trade.entry_at.timestamp())
-        end = np.searchsorted(times, trade.exit_at.timestamp()) if trade.exit_at else len(times)
+        # Whole seconds: numpy would turn all times into floats at every look-up of a float.
+        begin = np.searchsorted(times, int(trade.entry_at.timestamp()))
+        end = np.searchsorted(times, int(trade.exit_at.timestamp())) if trade.exit_at else len(times)
         held[begin:end] = True
     return Decimal(int(held.sum())) / len(times)

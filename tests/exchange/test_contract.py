@@ -12,10 +12,10 @@ from botctl.domain.errors import BadValue, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
+from botctl.exchange.demo_tape import load_demo_tape
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.paper import PaperBroker
-from botctl.exchange.demo_tape import load_demo_tape
 from botctl.ports import Exchange
 from botctl.store.database import close_database, open_database
 from tests.fake_kraken import FakeKraken

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.candles import TIMEFRAMES, CandleColumns, quote_of
+from botctl.domain.candles import TIMEFRAMES, CandleColumns, base_of, quote_of
 from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.votes import Stance
 from botctl.exchange.tape import Tape
-from botctl.market.grid import line_up, moment_of
+from botctl.market.timeline import line_up, moment_of
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database
@@ -24,9 +24,8 @@ from tests.services.histories import BEGIN, DAY, draw_history, draw_moods, seaso
 
 FEAR = FixedMood(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
-TO_A_BILLIONTH = (
-    "amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_price exit_proceeds exit_fee pnl"
-).split()
+TO_A_BILLIONTH = ("amount", "entry_price", "entry_cost", "entry_fee", "atr", "stop_loss_price", "high_price")
+TO_A_BILLIONTH += ("exit_price", "exit_proceeds", "exit_fee", "pnl")
 
 
 @dataclass(frozen=True)
@@ -178,16 +177,13 @@ def check(case: Case, folder: Path) -> None:
     assert set(case.reasons) <= {trade.exit_reason for trade in calculated.trades}
     assert (calculated.tripped_at is not None) == case.trips
     held = {row.currency: row.total for row in PaperHolding.select()}
-    worth = sum(
-        (held.get(history.symbol.split("/")[0], Decimal(0)) * last_price(history, replayed) for history in case.histories),
-        held["USD"],
-    )
-    assert worth == replayed.equity
+    for history in case.histories:
+        held[base_of(history.symbol)] = held.get(base_of(history.symbol), Decimal(0)) * last_price(history, replayed)
+    assert sum(held.values()) == replayed.equity
 
 
 def last_price(history: CandleColumns, view: ReplayView) -> Decimal:
     """The newest close that was known at the end of a run."""
     end = view.until.timestamp() - history.seconds
-    return next(
-        Decimal(repr(price)) for time, price in zip(history.times[::-1], history.closes[::-1], strict=True) if time <= end
-    )
+    known = [price for time, price in zip(history.times, history.closes, strict=True) if time <= end]
+    return Decimal(repr(known[-1]))

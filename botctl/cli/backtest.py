@@ -1,0 +1,57 @@
+"""backtest: a history traded as the bot would have traded it."""
+
+from typing import Annotated
+
+import typer
+
+from botctl.cli import study
+from botctl.cli.context import JsonFlag, wants_json
+from botctl.domain.errors import BadValue
+
+
+def backtest(
+    ctx: typer.Context,
+    files: study.Files,
+    since: study.Since = None,
+    until: study.Until = None,
+    sentiment: study.Sentiment = "FEAR",
+    cash: study.Cash = None,
+    trade_amount: study.TradeAmount = None,
+    fee: study.Fee = None,
+    slippage: study.Slippage = None,
+    atr_multiple: study.AtrMultiple = None,
+    breakeven_atr: study.BreakevenAtr = None,
+    atr_period: study.AtrPeriod = None,
+    max_open_trades: study.MaxOpenTrades = None,
+    cooldown: study.Cooldown = None,
+    max_drawdown: study.MaxDrawdown = None,
+    trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Show so many trades, the newest.")] = 10,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The trades as CSV on stdout.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Trade a history as botctl would have traded it.
+
+    The Council's entries, the stop rule's exits, fees and slippage, one account for
+    all files. Options win over the settings of the environment and .env.
+
+    \b
+    Examples:
+      botctl backtest XBTUSD_15.csv ETHUSD_15.csv
+      botctl backtest XBTUSD_15.csv --from 2024-01-01 --atr-multiple 3
+      botctl backtest candles.csv.gz:BTC/USD --sentiment fear_greed.csv --json
+    """
+    if as_csv and wants_json(ctx):
+        raise BadValue("--csv and --json both want stdout", hint="give one of them")
+    from botctl.cli.render_study import show_backtest, show_csv
+    from botctl.services.backtest import run_backtest
+
+    given = study.load_study(ctx, files, sentiment, since, until)
+    view = run_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)
+    if as_csv:
+        show_csv(view)
+    else:
+        show_backtest(ctx, view, trades)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("backtest")(backtest)

@@ -1,0 +1,93 @@
+"""The outcome of a study becomes a summary, a table that fits 80 columns, JSON or CSV."""
+
+import csv
+import json
+import sys
+from collections import Counter
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import typer
+
+from botctl.cli import render
+from botctl.domain.candles import TIMEFRAMES, quote_of
+from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, to_plain
+
+
+def show_backtest(ctx: typer.Context, view: BacktestView, most_trades: int) -> None:
+    """Print the figures and the newest trades; with --json all of it."""
+    if ctx.meta.get("json"):
+        print(json.dumps(to_plain(view)))
+        return
+    print(summary(view))
+    if shown := view.trades[-most_trades:] if most_trades else []:
+        print()
+        render.show_table(trades_table(shown, view.until))
+        if len(shown) < len(view.trades):
+            print(f"the newest {len(shown)} of {len(view.trades)} trades; --trades shows more, --csv all")
+
+
+def show_csv(view: BacktestView) -> None:
+    """Print every trade as a row, with a header."""
+    names = [field.name for field in fields(BacktestTrade)]
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    for trade in view.trades:
+        plain = to_plain(trade)
+        writer.writerow(plain[name] for name in names)
+
+
+def summary(view: BacktestView) -> str:
+    """The figures, in plain text."""
+    quote = quote_of(view.symbols[0])
+    timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == view.seconds)
+    still_open = sum(trade.exit_at is None for trade in view.trades)
+    reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
+    rows = [
+        ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
+        ("traded", f"{render.moment(view.since)} to {render.moment(view.until)} UTC, {view.bars:,} bars"),
+        ("mood", view.mood),
+        ("equity", f"{render.money(view.equity)} of {render.money(view.initial_balance)} {quote}"),
+        ("return", f"{render.percent(view.returned)}; buy and hold {render.percent(view.buy_and_hold)}"),
+        ("max drawdown", render.percent(view.max_drawdown)),
+        ("Sharpe, Sortino", f"{ratio(view.sharpe)}, {ratio(view.sortino)}"),
+        ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
+        ("win rate", f"{render.percent(view.win_rate)}, profit factor {ratio(view.profit_factor)}"),
+        ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
+        ("exposure", render.percent(view.exposure)),
+        ("fees", f"{render.money(view.fees)} {quote}"),
+    ]
+    if view.tripped_at:
+        rows.append(("guard", f"TRIPPED at {render.moment(view.tripped_at)}: no entry after it"))
+    if isinstance(view, ReplayView):
+        rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
+    if view.absent_candles:
+        rows.append(("absent candles", f"{view.absent_candles:,}"))
+    return render.pairs(rows)
+
+
+def trades_table(trades: list[BacktestTrade], until: datetime) -> Any:
+    table = render.new_table("symbol", "entered", "entry", "held", "exit", "why", "P&L")
+    for trade in trades:
+        table.add_row(
+            trade.symbol,
+            f"{trade.entry_at:%y-%m-%d %H:%M}",
+            render.price(trade.entry_price),
+            held(trade.entry_at, trade.exit_at or until),
+            render.price(trade.exit_price),
+            trade.exit_reason or "OPEN",
+            render.coloured(trade.pnl),
+        )
+    return table
+
+
+def held(since: datetime, until: datetime) -> str:
+    """A length of time in its two largest units."""
+    minutes = int((until - since).total_seconds()) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    return f"{days}d {hours:02}h" if days else f"{hours}h {minutes % 60:02}m"
+
+
+def ratio(value: Any) -> str:
+    return render.UNKNOWN if value is None else f"{value:.2f}"

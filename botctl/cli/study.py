@@ -1,0 +1,161 @@
+"""What the commands that study a history share: their files, their options, and the settings that these override."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botctl.cli.context import env_file_of
+from botctl.domain.candles import TIMEFRAMES, CandleColumns, parse_symbol, quote_of
+from botctl.domain.errors import BadValue
+from botctl.domain.settings import SETTINGS, Settings, parse_settings
+from botctl.domain.votes import Stance
+from botctl.home import read_values
+
+if TYPE_CHECKING:
+    from botctl.domain.moods import Mood
+
+OVERRIDES = {
+    "fee": "FEE_RATE",
+    "slippage": "SLIPPAGE",
+    "atr_multiple": "ATR_MULTIPLE",
+    "breakeven_atr": "BREAKEVEN_ATR",
+    "atr_period": "ATR_PERIOD",
+    "max_open_trades": "MAX_OPEN_TRADES",
+    "cooldown": "COOLDOWN_MINUTES",
+    "trade_amount": "TRADE_AMOUNT_USD",
+    "max_drawdown": "MAX_DRAWDOWN",
+    "cash": "INITIAL_BALANCE",
+}
+"""Options by their parameter's name, and the settings that they override."""
+STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
+SITTING = "technical,sentiment"
+"""The agents whose rules are known for all times; others can only be asked about now."""
+
+
+def _option(flag: str, metavar: str, text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(flag, metavar=metavar, help=text)
+    return option
+
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...", help="CSV, CSV.gz or Parquet of candles, one symbol each; FILE:BTC/USD names the symbol."
+    ),
+]
+Since = Annotated[str | None, _option("--from", "TIME", "Trade from here on; ISO 8601, UTC.")]
+Until = Annotated[str | None, _option("--to", "TIME", "Trade up to here; a bare date means its end.")]
+Fee = Annotated[str | None, _option("--fee", "FRACTION", "FEE_RATE.")]
+Slippage = Annotated[str | None, _option("--slippage", "FRACTION", "SLIPPAGE.")]
+AtrMultiple = Annotated[str | None, _option("--atr-multiple", "NUMBER", "ATR_MULTIPLE.")]
+BreakevenAtr = Annotated[str | None, _option("--breakeven-atr", "NUMBER", "BREAKEVEN_ATR.")]
+AtrPeriod = Annotated[str | None, _option("--atr-period", "CANDLES", "ATR_PERIOD.")]
+MaxOpenTrades = Annotated[str | None, _option("--max-open-trades", "COUNT", "MAX_OPEN_TRADES.")]
+Cooldown = Annotated[str | None, _option("--cooldown", "MINUTES", "COOLDOWN_MINUTES.")]
+TradeAmount = Annotated[str | None, _option("--trade-amount", "AMOUNT", "TRADE_AMOUNT_USD, in the files' quote.")]
+MaxDrawdown = Annotated[str | None, _option("--max-drawdown", "FRACTION", "MAX_DRAWDOWN.")]
+Cash = Annotated[str | None, _option("--cash", "AMOUNT", "INITIAL_BALANCE: the cash to begin with.")]
+Sentiment = Annotated[
+    str, _option("--sentiment", "FILE|STANCE", "Fear & Greed history, or FEAR, GREED or NEUTRAL at all times.")
+]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A history to be studied, and the terms of it."""
+
+    histories: list[CandleColumns]
+    mood: "Mood"
+    settings: Settings
+    since: datetime | None
+    until: datetime | None
+
+
+def load_study(ctx: typer.Context, files: list[str], sentiment: str, since: str | None, until: str | None) -> Study:
+    """Read the files, and the settings under this command's options. Raises BadValue, or ConfigError for settings.
+
+    The options of OVERRIDES are read from the command's own parameters.
+    """
+    from botctl.market.history import load_candles
+
+    options = {name: str(text) for name in OVERRIDES if (text := ctx.params.get(name)) is not None}
+    overrides = check_overrides(options)
+    span = moment_from("--from", since), moment_from("--to", until)
+    named = [_file_and_symbol(text) for text in files]
+    values = _strategy_values(ctx)  # before the files, which take longer to read
+    parse_settings({**values, **overrides})
+    mood = mood_from(sentiment)
+    histories = [load_candles(path, symbol) for path, symbol in named]
+    settings = parse_settings({**values, **overrides, **_told_by(histories)})
+    return Study(histories, mood, settings, *span)
+
+
+def check_overrides(options: Mapping[str, str]) -> dict[str, str]:
+    """Options as settings by their names. Raises BadValue that names the option."""
+    parsers = {setting.name: setting.parse for setting in SETTINGS}
+    for name, text in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        try:
+            parsers[OVERRIDES[name]](text.strip())
+        except ValueError as error:
+            raise BadValue(f"{flag} {text!r} {error}", hint=f"give another {flag}") from None
+    return {OVERRIDES[name]: text for name, text in options.items()}
+
+
+def moment_from(flag: str, text: str | None) -> datetime | None:
+    """A --from or --to as a moment in UTC. Raises BadValue."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadValue(f"{flag} {text!r} is no time", hint="write it like 2024-01-31 or 2024-01-31T12:00") from None
+    return moment + timedelta(days=1) if flag == "--to" and len(text.strip()) <= len("2024-01-31") else moment
+
+
+def mood_from(text: str) -> "Mood":
+    """A --sentiment: a stance for all times, or a file. Raises BadValue."""
+    from botctl.domain.moods import FixedMood
+    from botctl.market.history import load_moods
+
+    if text.upper() in STANCES:
+        return FixedMood(Stance(text.upper()))
+    if not Path(text).exists():
+        raise BadValue(f"--sentiment {text!r} is neither a file nor {', '.join(STANCES)}", hint="give one of them")
+    return load_moods(Path(text))
+
+
+def _file_and_symbol(text: str) -> tuple[Path, str | None]:
+    """FILE, or FILE:BTC/USD where the name tells no symbol or another is meant."""
+    file, colon, symbol = text.rpartition(":")
+    if colon and "/" in symbol and not Path(text).exists():
+        try:
+            return Path(file), parse_symbol(symbol)
+        except ValueError:
+            pass
+    return Path(text), None
+
+
+def _strategy_values(ctx: typer.Context) -> dict[str, str]:
+    """What the environment and .env say of the strategy. Mode, keys, addresses and database play no part here."""
+    _, _, values = read_values(env_file_of(ctx))
+    council = values.get("COUNCIL", SITTING).replace(" ", "")
+    if values.get("COUNCIL_COMMAND") or council != SITTING:
+        print(f"botctl: {SITTING} sit here, whatever COUNCIL and COUNCIL_COMMAND say", file=sys.stderr)
+    return {name: values[name] for name in OVERRIDES.values() if name in values}
+
+
+def _told_by(histories: list[CandleColumns]) -> dict[str, str]:
+    """The settings that the files themselves tell."""
+    seconds = histories[0].seconds
+    return {
+        "SYMBOLS": ",".join(history.symbol for history in histories),
+        "QUOTE_CURRENCY": quote_of(histories[0].symbol),
+        "TIMEFRAME": next(name for name, length in TIMEFRAMES.items() if length == seconds),
+    }

@@ -1,0 +1,76 @@
+"""Sets of parameters to be tried against each other: axes, their every combination, and who is whose neighbour."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import product
+
+from botctl.domain.errors import BadValue
+from botctl.domain.money import plain, to_decimal
+
+SWEPT = (
+    "atr_multiple",
+    "breakeven_atr",
+    "atr_period",
+    "cooldown_minutes",
+    "max_open_trades",
+    "trade_amount_usd",
+    "max_drawdown",
+)
+"""The settings that a sweep may vary, by their names in small letters."""
+MOST_VALUES = 10_000
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One setting and the values it takes, in order, as texts that its own parser reads."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+Point = tuple[int, ...]
+"""One set of parameters: for each axis the place of its value."""
+
+
+def parse_axis(text: str) -> Axis:
+    """`name=from:to:step` (both ends included) or `name=a,b,c`. Raises BadValue with what is wrong."""
+    name, sign, given = text.partition("=")
+    name = name.strip().lower()
+    if not sign or name not in SWEPT:
+        raise BadValue(f"--grid {text!r} names no setting that can be swept", hint=f"one of {', '.join(SWEPT)}")
+    try:
+        values = _steps(given) if ":" in given else [to_decimal(part) for part in given.split(",")]
+    except ValueError as error:
+        raise BadValue(f"--grid {text!r}: {error}", hint="write it like atr_multiple=1:4:0.25 or 1,2,3") from None
+    return Axis(name, tuple(dict.fromkeys(plain(value) for value in values)))
+
+
+def _steps(given: str) -> list[Decimal]:
+    if not re.fullmatch(r"[^:]+:[^:]+:[^:]+", given):
+        raise ValueError("a range has three numbers, from:to:step")
+    first, last, step = (to_decimal(part) for part in given.split(":"))
+    if step <= 0 or last < first:
+        raise ValueError("a range goes up, in steps above zero")
+    if (last - first) / step > MOST_VALUES:
+        raise ValueError(f"a range of more than {MOST_VALUES} values")
+    return [first + step * place for place in range(int((last - first) / step) + 1)]
+
+
+def points(axes: Sequence[Axis]) -> Iterator[Point]:
+    """Every combination."""
+    return product(*(range(len(axis.values)) for axis in axes))
+
+
+def values_at(axes: Sequence[Axis], point: Point) -> dict[str, str]:
+    """A point's settings, by their names."""
+    return {axis.name: axis.values[place] for axis, place in zip(axes, point, strict=True)}
+
+
+def neighbours(axes: Sequence[Axis], point: Point) -> Iterator[Point]:
+    """The points one step away on one axis: what a small change of one setting leads to."""
+    for number, axis in enumerate(axes):
+        for place in (point[number] - 1, point[number] + 1):
+            if 0 <= place < len(axis.values):
+                yield (*point[:number], place, *point[number + 1 :])
