@@ -21,6 +21,16 @@ BALANCE = words("currency total free value")
 DEMO = words("ticks trades equity initial_balance decisions")
 TICK = words("at mode ok steps exits entries decisions equity drawdown errors")
 STEP = words("name ok detail")
+BACKTEST = words(
+    "symbols seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown sharpe sortino "
+    "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles"
+)
+BACKTEST_TRADE = words(
+    "symbol entry_at amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_at exit_price "
+    "exit_proceeds exit_fee exit_reason pnl"
+)
+FETCH = words("symbol timeframe file fetched added candles first last gaps changed error")
+GAP = words("since until candles")
 ERROR = words("error category retryable hint")
 
 WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks BUY SELL HOLD")
@@ -31,6 +41,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance init "
-    "demo doctor"
+    "demo doctor backtest fetch"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -25,7 +25,7 @@ from botctl.services.summary import Course, sum_up
 if TYPE_CHECKING:
     import numpy as np
 
-COMPILE_FROM = 120_000
+COMPILE_FROM = 160_000
 """Candles from which on loading compiled code is quicker than running without."""
 DECISIONS = {Action.HOLD: HOLD, Action.BUY: BUY, Action.SELL: SELL}
 

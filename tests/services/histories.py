@@ -1,7 +1,7 @@
 """Invented histories for backtests and replays: random walks with all that a market may do, the same for each seed."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
 from botctl.domain.candles import CandleColumns
@@ -10,6 +10,7 @@ from botctl.domain.moods import MoodHistory
 BEGIN = 1_600_000_200 - 1_600_000_200 % 86_400
 """The midnight at which the first candle opens."""
 DAY = 86_400
+INDICES = (20, 30, 45, 46, 47, 50, 54, 55, 60, 80)
 COLUMNS = ("times", "opens", "highs", "lows", "closes", "volumes")
 
 
@@ -56,8 +57,8 @@ def seasons(*trends: float, each: int) -> Callable[[int], float]:
     return lambda at: trends[at // each % len(trends)]
 
 
-def draw_moods(seed: int, days: int, indices: Sequence[int] = (20, 30, 45, 50, 60, 80)) -> MoodHistory:
-    """One reading a day, some of them left out so long that the last one is not trusted any more."""
+def draw_moods(seed: int, seconds: int, *, every: int = DAY) -> MoodHistory:
+    """Readings for so long, some of them left out for so long that the last one is not trusted any more."""
     dice = Random(seed)
-    kept = [day for day in range(-2, days) if day % 17 not in (5, 6, 7)]
-    return MoodHistory([BEGIN + day * DAY for day in kept], [dice.choice(indices) for _ in kept])
+    kept = [number for number in range(-2, seconds // every + 1) if number % 30 not in range(11, 21)]
+    return MoodHistory([BEGIN + number * every for number in kept], [dice.choice(INDICES) for _ in kept])

@@ -112,7 +112,7 @@ def several(seed: int, count: int, **options: object) -> list[CandleColumns]:
 def cases(count: int, seed: int) -> dict[str, Case]:
     """Every kind of case on histories of `count` candles."""
     alone = [draw_history(seed, count, drift=UPS_AND_DOWNS)]
-    moods = draw_moods(seed, count // 96 + 2)
+    moods = draw_moods(seed, count * 900, every=6 * 3600)
     stops = ("STOP_LOSS", "TRAILING_STOP")
     return {
         "ups and downs": Case(alone, trades=4, reasons=stops),
@@ -135,8 +135,14 @@ def cases(count: int, seed: int) -> dict[str, Case]:
             trades=2,
         ),
         "a crash": Case(
-            [draw_history(seed + 50, count, drift=CRASH, jumps=0.05)],
-            settings={"TRADE_AMOUNT_USD": "9900", "MAX_DRAWDOWN": "0.03", "ATR_MULTIPLE": "30"},
+            [
+                draw_history(seed + 50, count, drift=CRASH),
+                draw_history(seed + 51, count, symbol="ETH/USD", price=900, decimals=2, drift=CRASH, absent=0.02),
+            ],
+            settings={
+                "TRADE_AMOUNT_USD": "4900", "MAX_DRAWDOWN": "0.1", "ATR_MULTIPLE": "40", "BREAKEVEN_ATR": "90"
+            },
+            trades=2,
             reasons=("DRAWDOWN",),
             trips=True,
         ),
@@ -145,7 +151,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
         ),
         "hourly candles": Case(
             [draw_history(seed + 60, count, seconds=3600, drift=UPS_AND_DOWNS, absent=0.01)],
-            draw_moods(seed + 60, count // 24 + 2),
+            draw_moods(seed + 60, count * 3600),
             {"COOLDOWN_MINUTES": "180"},
             trades=1,
         ),
