@@ -4,16 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.candles import TIMEFRAMES, Candle, CandleColumns, base_of, quote_of
+from botctl.domain.candles import SHOWN, TIMEFRAMES, Candle, CandleColumns, base_of, quote_of
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.moods import Mood
 from botctl.market.timeline import Grid, moment_of
 from botctl.ports import Reading
-
-WINDOW = 720
-"""As many candles as Kraken shows."""
 
 
 class Tape:
@@ -116,14 +113,14 @@ class _Window:
 
     def upto(self, place: int) -> list[Candle]:
         """The candles that end with the one at `place`."""
-        first = max(self._end, place + 1 - WINDOW)
+        first = max(self._end, place + 1 - SHOWN)
         if first <= place:
             kept, self._end = self._history, place + 1
             columns = (kept.opens, kept.highs, kept.lows, kept.closes, kept.volumes)
             figures = zip(*(map(float, column[first : self._end]) for column in columns), strict=True)
             opened = map(int, kept.times[first : self._end])
             made = [Candle(time, *figure) for time, figure in zip(opened, figures, strict=True)]
-            self._candles = [*self._candles, *made][-WINDOW:]
+            self._candles = [*self._candles, *made][-SHOWN:]
         return list(self._candles)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import SHOWN, CandleColumns
 from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 COMPILE_FROM = 160_000
 """Candles from which on loading compiled code is quicker than running without."""
+FADED = 1e-17
+"""What a float no longer feels beside one."""
 DECISIONS = {Action.HOLD: HOLD, Action.BUY: BUY, Action.SELL: SELL}
 
 
@@ -119,7 +121,35 @@ def _judge(
     code.read_market(
         *views, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, code.view(opinions), code.view(atrs)
     )
-    return opinions, atrs
+    return opinions, _as_shown(atrs, *columns, period=atr_period)
+
+
+def _as_shown(
+    atrs: "np.ndarray[Any, Any]",
+    highs: "np.ndarray[Any, Any]",
+    lows: "np.ndarray[Any, Any]",
+    closes: "np.ndarray[Any, Any]",
+    *,
+    period: int,
+) -> "np.ndarray[Any, Any]":
+    """The ATRs as a run sees them, which begins its average with the oldest candle that the exchange shows.
+
+    A long average still feels where it began: what it feels of that moment here and what it would feel there differ
+    by a known factor, so no average is worked out twice.
+    """
+    import numpy as np
+
+    faded = (1.0 - 1.0 / period) ** (SHOWN - period)
+    if faded < FADED or len(atrs) <= SHOWN:
+        return atrs
+    before = np.concatenate((closes[:1], closes[:-1]))
+    ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
+    oldest = np.arange(1, len(atrs) - SHOWN + 1)
+    begun = oldest + period - 1
+    seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
+    shown = atrs.copy()
+    shown[SHOWN:] -= faded * (atrs[begun] - seeds)
+    return shown
 
 
 def _decision_table() -> "np.ndarray[Any, Any]":

@@ -20,7 +20,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.models import PaperHolding
 from botctl.store.switch import Switch
 from botctl.wiring import build_bot
-from tests.services.histories import BEGIN, DAY, draw_history, draw_moods, seasons
+from tests.services.histories import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 
 FEAR = FixedMood(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
@@ -159,12 +159,31 @@ def cases(count: int, seed: int) -> dict[str, Case]:
     }  # fmt: skip
 
 
-SHORT, LONG = 700, 4000
+SHORT, LONG = 420, 4000
 
 
 @pytest.mark.parametrize("name", cases(150, 1))
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORT, 1)[name], tmp_path)
+
+
+def test_a_long_average_feels_no_candle_that_a_run_is_not_shown(tmp_path: Path) -> None:
+    """Kraken shows 720 candles, and an ATR of 150 would feel the older ones of a history: a calm before a storm."""
+    calm = draw_history(7, 500, volatility=0.0005)
+    storm = draw_history(8, 500, price=calm.closes[-1], later=500)
+    columns = {name: [*getattr(calm, name), *getattr(storm, name)] for name in COLUMNS}
+    history = CandleColumns(symbol="BTC/USD", seconds=900, **columns)  # type: ignore[arg-type]
+    settings = {"ATR_PERIOD": "150", "ATR_MULTIPLE": "1"}
+
+    check(Case([history], settings=settings, since=history.times[800], trades=4), tmp_path)
+
+
+def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
+    """A last sale whose price and fee go below the limit: nothing is left to sell, and nothing is bought any more."""
+    settings = {"TRADE_AMOUNT_USD": "9000", "FEE_RATE": "0.01", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.0985"}
+    case = Case([draw_history(1, SHORT, drift=UPS_AND_DOWNS)], settings=settings, trades=2, trips=True)
+
+    check(case, tmp_path)
 
 
 @pytest.mark.long
