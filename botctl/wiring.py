@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.home import Home, open_store
-from botctl.store.database import open_database
+from botctl.store.database import close_database, open_database
 from botctl.store.lock import process_lock
 from botctl.store.switch import Switch
 
@@ -145,6 +147,21 @@ def build_market(settings: Settings) -> "Tape | KrakenMarketData":
         from botctl.exchange.demo_tape import load_demo_tape
 
         return load_demo_tape()
+    return _build_market_data(settings)
+
+
+@contextmanager
+def open_market_data(settings: Settings) -> "Iterator[KrakenMarketData]":
+    """Kraken's public side in every mode, with a database that is thrown away: no key, no lock, nothing of the home."""
+    with TemporaryDirectory(prefix="botctl-fetch-") as folder:
+        open_database(Path(folder) / "markets.db", Mode.PAPER, create=True, durable=False)
+        try:
+            yield _build_market_data(settings)
+        finally:
+            close_database()
+
+
+def _build_market_data(settings: Settings) -> "KrakenMarketData":
     from botctl.exchange.kraken import KrakenMarketData
     from botctl.exchange.kraken_wire import KrakenWire
 

@@ -30,7 +30,7 @@ BACKTEST_TRADE = words(
     "exit_proceeds exit_fee exit_reason pnl"
 )
 REPLAY = BACKTEST | words("ticks failed_ticks errors")
-FETCH = words("symbol timeframe file fetched added candles first last gaps changed error")
+FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 ERROR = words("error category retryable hint")
 

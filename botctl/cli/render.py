@@ -1,6 +1,7 @@
 """A result becomes a table that fits 80 columns, or JSON."""
 
 import json
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -58,12 +59,14 @@ def show_table(renderable: "RenderableType") -> None:
     Console(highlight=False, soft_wrap=False).print(renderable)
 
 
-def track(steps: Sequence[int], what: str, *, quiet: bool) -> Iterable[int]:
-    """The steps one by one, with a bar on stderr that tells how far they are."""
+def with_progress[T](items: Sequence[T], text: str, *, quiet: bool) -> Iterable[T]:
+    """The items one by one, with a bar on stderr where that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return items
     from rich.console import Console
-    from rich.progress import track as track_on
+    from rich.progress import track
 
-    return track_on(steps, what, console=Console(stderr=True), transient=True, disable=quiet)
+    return track(items, text, console=Console(stderr=True), transient=True)
 
 
 # Figures
@@ -241,6 +244,14 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     return table
 
 
+def _fetched(rows: Sequence[results.FetchView]) -> str:
+    lines = []
+    for row in rows:
+        known = f"{row.candles:,} from {moment(row.first)} to {moment(row.last)}"
+        lines += [(f"{row.symbol} {row.timeframe}", f"{row.added:,} added, now {known}"), ("", row.file)]
+    return pairs(lines)
+
+
 # Single results
 
 
@@ -369,7 +380,14 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
-NAMING_THE_MODE = (results.TickView, results.StatusView, results.InitView, results.DemoView, results.CheckLine)
+NAMING_THE_MODE = (
+    results.TickView,
+    results.StatusView,
+    results.InitView,
+    results.DemoView,
+    results.CheckLine,
+    results.FetchView,
+)
 VIEWS: dict[type, Callable[[Any], Any]] = {
     results.OrderResult: _order_result,
     results.TickView: _tick,
@@ -388,4 +406,5 @@ LISTS: dict[type, Callable[[Any], Any]] = {
     results.DecisionView: _decisions,
     results.BalanceView: _balances,
     results.CheckLine: _checks,
+    results.FetchView: _fetched,
 }

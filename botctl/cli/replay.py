@@ -12,7 +12,7 @@ import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, exit_with, start_log, wants_debug, wants_json
-from botctl.cli.render import track
+from botctl.cli.render import with_progress
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.results import ReplayView
 from botctl.domain.settings import Mode, Settings
@@ -117,7 +117,7 @@ def _play(home: Home, given: study.Study, grid: "Grid", *, quiet: bool) -> Repla
 
     with open_store(home, create=True, durable=False):  # after a power cut it is played again
         bot = build_bot(home.settings, home.switch, tape=Tape(given.histories, grid, given.mood))
-        played = play(bot, track(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
+        played = play(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
         return tell(bot, grid, given.histories, given.mood, played)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log, wants_debug, wants_json
-from botctl.cli.render import show, show_list, track
+from botctl.cli.render import show, show_list, with_progress
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
@@ -88,7 +88,7 @@ def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
     from botctl.store.models import Decision
 
     bot = build_bot(home.settings, home.switch)
-    played = play(bot, track(range(ticks), "playing the tape", quiet=quiet))
+    played = play(bot, with_progress(range(ticks), "playing the tape", quiet=quiet))
     decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))
     initial = home.settings.initial_balance
     if initial is None or not played.ticks:

@@ -284,6 +284,33 @@ class ReplayView(BacktestView):
 
 
 @dataclass(frozen=True)
+class GapView:
+    """Absent candles: when the first and the last of them opened, and how many they are."""
+
+    since: datetime
+    until: datetime
+    candles: int
+
+
+@dataclass(frozen=True)
+class FetchView:
+    """What was fetched of one symbol, and what its file has now. Moments are when candles opened."""
+
+    symbol: str
+    timeframe: str
+    file: str
+    fetched: int
+    added: int
+    candles: int
+    first: datetime | None
+    last: datetime | None
+    oldest_told: datetime | None
+    gaps: list[GapView]
+    changed: list[datetime]
+    """Candles that Kraken now tells otherwise than the file, which keeps its own."""
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One line of doctor: ok, warn or fail, and the fix."""
 

@@ -1,0 +1,93 @@
+"""fetch: candles from Kraken into files, for studies."""
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors, symbol_from, wants_json
+from botctl.cli.render import show_list, with_progress
+from botctl.cli.study import moment_from
+from botctl.domain.candles import TIMEFRAMES
+from botctl.domain.errors import BadValue, BotError
+from botctl.domain.results import FetchView
+from botctl.wiring import open_market_data
+
+CANDLES = "data/candles"
+"""Where candles are kept, under the home."""
+GAPS_SHOWN = 5
+DOWNLOADS = "older ones are in Kraken's downloadable OHLCVT files: see docs/BACKTEST.md"
+
+log = logging.getLogger(__name__)
+
+
+def fetch(
+    ctx: typer.Context,
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="Such as BTC/USD.")],
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Keep those from here on; ISO 8601, UTC.")
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", metavar="TIMEFRAME", help="Default: the setting TIMEFRAME.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch candles from Kraken into data/candles.
+
+    Needs no key. Kraken tells the newest 720 candles and no others; fetched ones are
+    added to the file, and those in it never change. Run it weekly to keep a history.
+
+    \b
+    Examples:
+      botctl fetch BTC/USD ETH/USD
+      botctl fetch BTC/USD --timeframe 1h --since 2026-11-01
+    """
+    from botctl.services.fetch import fetch_history
+
+    wanted = list(dict.fromkeys(symbol_from(text) for text in symbols))
+    begin = moment_from("--since", since)
+    if timeframe is not None and timeframe not in TIMEFRAMES:
+        raise BadValue(f"--timeframe {timeframe!r} must be one of {', '.join(TIMEFRAMES)}", hint="give one of them")
+    home = home_of(ctx)
+    length = timeframe or home.settings.timeframe
+    views: list[FetchView] = []
+    errors: list[BotError] = []
+    with open_market_data(home.settings) as kraken:
+        for symbol in with_progress(wanted, "fetching candles", quiet=wants_json(ctx)):
+            try:
+                views.append(fetch_history(kraken, symbol, length, home.folder / CANDLES, begin))
+            except BotError as error:  # the other symbols' candles may be had all the same
+                if len(wanted) == 1:
+                    raise
+                errors.append(type(error)(f"{symbol}: {error.message}", hint=error.hint))
+    if begin and (late := [view for view in views if view.oldest_told and view.oldest_told > begin]):
+        oldest = max(view.oldest_told for view in late if view.oldest_told)
+        print(f"botctl: Kraken tells no candles before {oldest:%Y-%m-%d %H:%M}; {DOWNLOADS}", file=sys.stderr)
+    errors += [error for view in views for error in _changes(view)]
+    _warn_of_gaps(views)
+    log_errors(errors)
+    show_list(ctx, views, "nothing was fetched")
+    exit_with(code_of(errors))
+
+
+def _changes(view: FetchView) -> Iterable[BotError]:
+    for moment in view.changed:
+        yield BotError(
+            f"{view.symbol}: Kraken now tells another candle of {moment:%Y-%m-%d %H:%M} than {view.file} has",
+            hint="the one in the file stays",
+        )
+
+
+def _warn_of_gaps(views: list[FetchView]) -> None:
+    for view in views:
+        for gap in view.gaps[-GAPS_SHOWN:]:
+            span = f"{gap.since:%Y-%m-%d %H:%M} to {gap.until:%Y-%m-%d %H:%M}"
+            log.warning("%s: %s candles are absent, %s", view.symbol, gap.candles, span)
+        if (more := len(view.gaps) - GAPS_SHOWN) > 0:
+            log.warning("%s: %s older gaps; --json names all", view.symbol, more)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("fetch")(fetch)
