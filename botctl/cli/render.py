@@ -3,7 +3,8 @@
 import json
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,20 @@ def with_progress[T](items: Sequence[T], text: str, *, quiet: bool) -> Iterable[
     from rich.progress import track
 
     return track(items, text, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def progress(text: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, where that is a terminal; call what it gives with how many more are done."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _more: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda more: bar.advance(task, more)
 
 
 # Figures

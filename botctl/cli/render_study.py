@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+import textwrap
 from collections import Counter
 from dataclasses import fields
 from datetime import datetime
@@ -12,7 +13,19 @@ import typer
 
 from botctl.cli import render
 from botctl.domain.candles import TIMEFRAMES, quote_of
-from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, to_plain
+from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView, to_plain
+
+UNTRIED = "-"
+SHORT_NAMES = {
+    "atr_multiple": "ATR x",
+    "breakeven_atr": "breakeven",
+    "atr_period": "period",
+    "cooldown_minutes": "cool-down",
+    "max_open_trades": "open",
+    "trade_amount_usd": "amount",
+    "max_drawdown": "guard",
+}
+"""What swept settings are called where there is no room for their names."""
 
 
 def show_backtest(ctx: typer.Context, view: BacktestView, most_trades: int) -> None:
@@ -80,6 +93,44 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> Any:
             render.coloured(trade.pnl),
         )
     return table
+
+
+def show_sweep(ctx: typer.Context, view: SweepView) -> None:
+    """Print the best sets beside what their neighbours did, and in words what to think of them."""
+    if ctx.meta.get("json"):
+        print(json.dumps(to_plain(view)))
+        return
+    if not view.best:
+        print("no set was tried")
+        return
+    figure = {"return": "return %", "sharpe": "Sharpe", "drawdown": "drawdown %"}[view.by]
+    names = [SHORT_NAMES.get(name, name) for name in view.best[0].settings]
+    table = render.new_table(*names, figure, "neighbours", "test", "trades", "fall %")
+    for row in view.best:
+        table.add_row(
+            *row.settings.values(),
+            _judged(row.train, view.by),
+            UNTRIED
+            if row.neighbours_low is None
+            else f"{_figure(row.neighbours_low, view.by)} .. {_figure(row.neighbours_high, view.by)}",
+            UNTRIED if row.test is None else _judged(row.test, view.by),
+            str(row.train.trades),
+            f"{100 * row.train.max_drawdown:.2f}",
+        )
+    render.show_table(table)
+    for words in view.warnings:
+        print("\n".join(textwrap.wrap(words, render.WIDTH)))
+
+
+def _judged(figures: SweepFigures, by: str) -> str:
+    value = {"return": figures.returned, "sharpe": figures.sharpe, "drawdown": -figures.max_drawdown}[by]
+    return _figure(value, by)
+
+
+def _figure(value: float | None, by: str) -> str:
+    if value is None or value != value or value == float("-inf"):
+        return render.UNKNOWN
+    return f"{value:.2f}" if by == "sharpe" else f"{100 * value:+.2f}"
 
 
 def held(since: datetime, until: datetime) -> str:

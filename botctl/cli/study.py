@@ -72,6 +72,8 @@ class Study:
     histories: list[CandleColumns]
     mood: "Mood"
     settings: Settings
+    values: dict[str, str]
+    """The settings as texts, for who varies them."""
     since: datetime | None
     until: datetime | None
 
@@ -91,8 +93,8 @@ def load_study(ctx: typer.Context, files: list[str], sentiment: str, since: str 
     parse_settings({**values, **overrides})
     mood = mood_from(sentiment)
     histories = [load_candles(path, symbol) for path, symbol in named]
-    settings = parse_settings({**values, **overrides, **_told_by(histories)})
-    return Study(histories, mood, settings, *span)
+    all_values = {**values, **overrides, **_told_by(histories)}
+    return Study(histories, mood, parse_settings(all_values), all_values, *span)
 
 
 def check_overrides(options: Mapping[str, str]) -> dict[str, str]:

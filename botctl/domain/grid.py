@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
+from math import prod
 
 from botctl.domain.errors import BadValue
 from botctl.domain.money import plain, to_decimal
@@ -29,6 +30,9 @@ class Axis:
     name: str
     values: tuple[str, ...]
 
+
+OF_THE_EXIT = ("atr_period", "atr_multiple", "breakeven_atr")
+"""The settings that an exit depends on. In a grid they change last, so that exits found once serve many sets."""
 
 Point = tuple[int, ...]
 """One set of parameters: for each axis the place of its value."""
@@ -56,6 +60,18 @@ def _steps(given: str) -> list[Decimal]:
     if (last - first) / step > MOST_VALUES:
         raise ValueError(f"a range of more than {MOST_VALUES} values")
     return [first + step * place for place in range(int((last - first) / step) + 1)]
+
+
+def arrange(axes: Sequence[Axis]) -> list[Axis]:
+    """The same axes, those of the exit first. Raises BadValue when one is named twice."""
+    if len({axis.name for axis in axes}) < len(axes):
+        raise BadValue("--grid names a setting twice", hint="give all of its values in one --grid")
+    return sorted(axes, key=lambda axis: axis.name not in OF_THE_EXIT)
+
+
+def count_points(axes: Sequence[Axis]) -> int:
+    """How many combinations there are."""
+    return prod(len(axis.values) for axis in axes)
 
 
 def points(axes: Sequence[Axis]) -> Iterator[Point]:

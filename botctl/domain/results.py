@@ -311,6 +311,43 @@ class FetchView:
 
 
 @dataclass(frozen=True)
+class SweepFigures:
+    """How one set of settings did on one part of a history. Fractions are fractions."""
+
+    trades: int
+    returned: float
+    max_drawdown: float
+    sharpe: float | None
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One set of settings: on the part it is judged by, on the part that follows, and what its neighbours did.
+
+    `neighbours_low` and `neighbours_high` are the worst and the best judged figure of the sets one step away; None
+    where none were tried.
+    """
+
+    settings: dict[str, str]
+    train: SweepFigures
+    test: SweepFigures | None
+    neighbours: int
+    neighbours_low: float | None
+    neighbours_high: float | None
+
+
+@dataclass(frozen=True)
+class SweepView:
+    """The best sets of a sweep. `warnings` say in words how little that may mean."""
+
+    sets: int
+    by: str
+    train: float
+    best: list[SweepRow]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One line of doctor: ok, warn or fail, and the fix."""
 

@@ -8,6 +8,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.grid import Axis, Point
 from botctl.domain.moods import Mood
 from botctl.domain.playback import Book, History, Terms
+from botctl.domain.results import SweepFigures
 from botctl.domain.settings import parse_settings
 from botctl.market.compiled import compiled
 from botctl.market.timeline import line_up
@@ -16,22 +17,12 @@ from botctl.services.summary import DAY
 
 
 @dataclass(frozen=True)
-class Figures:
-    """How one set did on one part of the history. Fractions are fractions."""
-
-    trades: int
-    returned: float
-    max_drawdown: float
-    sharpe: float | None
-
-
-@dataclass(frozen=True)
 class Score:
     """How one set did on the part it is judged by, and on the part that follows; None without such a part."""
 
     point: Point
-    train: Figures
-    test: Figures | None
+    train: SweepFigures
+    test: SweepFigures | None
 
 
 class Trial:
@@ -58,6 +49,18 @@ class Trial:
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         self._parts_of: dict[int, list[Part]] = {}
         self._exits_of: tuple[float, ...] = ()
+
+    def terms_in_words(self) -> dict[str, Any]:
+        """What two machines must have in common to work on one study."""
+        return {
+            "grid": {axis.name: list(axis.values) for axis in self.axes},
+            "candles": [
+                [history.symbol, len(history.times), int(history.times[0]), int(history.times[-1])]
+                for history in self.histories
+            ],
+            "settings": {**self._terms._asdict(), "atr_period": self._atr_period},
+            "train": self.train,
+        }
 
     def score(self, point: Point) -> Score:
         """How the set at this point of the grid does."""
@@ -97,12 +100,12 @@ class Trial:
                 part.book.known.fill(0)  # type: ignore[attr-defined]
             self._exits_of = exits_of
 
-    def _play(self, part: "Part", terms: Terms) -> Figures:
+    def _play(self, part: "Part", terms: Terms) -> SweepFigures:
         known = part.known
         count, _, _ = self.code.play(known, terms, part.book)
         curve = part.book.equity[known.first : known.last + 1]
         ratio = self.code.steady_ratio(curve, part.days, terms.cash)
-        return Figures(
+        return SweepFigures(
             trades=int(count),
             returned=float(curve[-1]) / terms.cash - 1.0,
             max_drawdown=float(self.code.deepest_fall(curve)),

@@ -23,7 +23,12 @@ def test_it_tells_what_a_backtest_tells(bot: BotRunner) -> None:
     assert set(replayed) == REPLAY
     assert all(set(trade) == BACKTEST_TRADE for trade in replayed["trades"])
     assert replayed["trades"]
-    summed = {"equity_curve", "sharpe", "sortino", "max_drawdown"}  # floats here, decimals there: the last digits differ
+    summed = {
+        "equity_curve",
+        "sharpe",
+        "sortino",
+        "max_drawdown",
+    }  # floats here, decimals there
     assert [name for name in calculated if replayed[name] != calculated[name] and name not in summed] == []
     assert (replayed["ticks"], replayed["failed_ticks"], replayed["errors"]) == (97, 0, [])
 

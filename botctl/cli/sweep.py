@@ -1,0 +1,105 @@
+"""sweep: many sets of settings on one history, judged on its first part and shown on the rest."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botctl.cli import study
+from botctl.cli.context import JsonFlag, wants_json
+from botctl.cli.render import progress
+from botctl.domain.errors import BadValue
+
+if TYPE_CHECKING:
+    from botctl.domain.grid import Axis
+    from botctl.services.sweep import Score
+
+MOST_SETS = 1_000_000
+GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
+
+
+def sweep(
+    ctx: typer.Context,
+    files: study.Files,
+    grid: Annotated[list[str], typer.Option("--grid", metavar="NAME=VALUES", help=GRID_HELP)],
+    train: Annotated[
+        float, typer.Option("--train", min=0.05, max=1.0, help="Judge on this first part; 1 leaves no rest to show.")
+    ] = 0.7,
+    by: Annotated[str, typer.Option("--by", help="return, sharpe or drawdown.")] = "return",
+    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="Show so many of the best sets.")] = 10,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, max=1024, help="Default: all cores.")] = None,
+    storage: Annotated[str | None, typer.Option("--storage", metavar="URL", help="Join an Optuna study there.")] = None,
+    study_name: Annotated[str, typer.Option("--study", help="The study's name, the same on every machine.")] = "botctl",
+    trials: Annotated[int, typer.Option("--trials", min=1, help="How many sets this machine tries for a study.")] = 100,
+    sentiment: study.Sentiment = "FEAR",
+    since: study.Since = None,
+    until: study.Until = None,
+    cash: study.Cash = None,
+    trade_amount: study.TradeAmount = None,
+    fee: study.Fee = None,
+    slippage: study.Slippage = None,
+    atr_multiple: study.AtrMultiple = None,
+    breakeven_atr: study.BreakevenAtr = None,
+    atr_period: study.AtrPeriod = None,
+    max_open_trades: study.MaxOpenTrades = None,
+    cooldown: study.Cooldown = None,
+    max_drawdown: study.MaxDrawdown = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Try every set of a grid, and show the best with their neighbours.
+
+    Sets are judged on the first part of the history; the rest shows what they do
+    on candles that they were not chosen by.
+
+    \b
+    Examples:
+      botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25 --grid breakeven_atr=1:3:0.5
+      botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://... --study stops
+    """
+    from botctl.cli.render_study import show_sweep
+    from botctl.domain.grid import arrange, count_points, parse_axis
+    from botctl.services.ranking import MEASURES, rank, summarise
+
+    axes = arrange([parse_axis(text) for text in grid])
+    if by not in MEASURES:
+        raise BadValue(f"--by {by!r} is not one of {', '.join(MEASURES)}", hint="give one of them")
+    if (count := count_points(axes)) > MOST_SETS and storage is None:
+        raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
+    given = study.load_study(ctx, files, sentiment, since, until)
+    if storage is None:
+        scores = _play(given, axes, train, workers, quiet=wants_json(ctx))
+    else:
+        scores = _join(given, axes, train, by, storage, study_name, trials, quiet=wants_json(ctx))
+    show_sweep(ctx, summarise(axes, rank(scores, by), by, train, top))
+
+
+def _play(given: study.Study, axes: "list[Axis]", train: float, workers: int | None, *, quiet: bool) -> "list[Score]":
+    """Every set of the grid, with a bar for who waits."""
+    from botctl.domain.grid import points
+    from botctl.services.sweep_pool import play_grid
+
+    wanted = list(points(axes))
+    scores: list[Score] = []
+    with progress("sweeping", len(wanted), quiet=quiet) as advance:
+        for some in play_grid(given.histories, given.values, given.mood, axes, wanted, train, workers):
+            scores += some
+            advance(len(some))
+    return scores
+
+
+def _join(
+    given: study.Study, axes: "list[Axis]", train: float, by: str, storage: str, name: str, trials: int, *, quiet: bool
+) -> "list[Score]":
+    """So many sets of a study that other machines may be at work on as well; the scores of all of them."""
+    from botctl.outside.optuna_study import join_study
+    from botctl.services.ranking import MEASURES
+    from botctl.services.sweep import Trial
+
+    trial = Trial(given.histories, given.values, given.mood, axes, train)
+    with progress("studying", trials, quiet=quiet) as advance:
+        return join_study(
+            trial, axes, MEASURES[by], storage=storage, name=name, trials=trials, after_each=lambda: advance(1)
+        )
+
+
+def register(app: typer.Typer) -> None:
+    app.command("sweep")(sweep)

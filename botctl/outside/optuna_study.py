@@ -1,0 +1,60 @@
+"""Joins a study that several machines work on: Optuna keeps it in a database that all of them reach."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.grid import Axis
+from botctl.domain.results import SweepFigures
+
+if TYPE_CHECKING:
+    from botctl.services.sweep import Score, Trial
+
+
+def join_study(
+    trial: "Trial",
+    axes: Sequence[Axis],
+    measure: Callable[[SweepFigures], float],
+    *,
+    storage: str,
+    name: str,
+    trials: int,
+    after_each: Callable[[], None],
+) -> "list[Score]":
+    """Try `trials` more sets of the study `name`, and return the scores of all that any machine has tried.
+
+    Raises ConfigError when Optuna is not installed, or its storage can't be reached.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError("--storage needs Optuna", hint="pip install 'botctl[sweep]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def objective(one: Any) -> float:
+        point = tuple(one.suggest_int(axis.name, 0, len(axis.values) - 1) for axis in axes)
+        value = measure(trial.score(point).train)
+        after_each()
+        return value
+
+    try:
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+        _must_be_alike(study, name, trial.terms_in_words())
+        study.optimize(objective, n_trials=trials)
+        done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    except ConfigError:
+        raise
+    except Exception as error:  # any driver of any database may fail in its own way
+        raise ConfigError(f"the study {name!r} at --storage failed: {error}", hint="check the address") from error
+    tried = {tuple(int(one.params[axis.name]) for axis in axes) for one in done}
+    return [trial.score(point) for point in sorted(tried)]
+
+
+def _must_be_alike(study: Any, name: str, terms: dict[str, Any]) -> None:
+    """All machines of a study must try the same thing: the first one's terms stand, and another's are refused."""
+    begun = study.user_attrs.get("terms")
+    if begun is None:
+        study.set_user_attr("terms", terms)
+    elif begun != terms:
+        differing = ", ".join(key for key in terms if begun.get(key) != terms[key])
+        raise ConfigError(f"the study {name!r} was begun with another {differing}", hint="take another --study")

@@ -1,0 +1,63 @@
+"""What a sweep comes to: the best sets, what their neighbours did, and how little that may mean."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from botctl.domain.grid import Axis, Point, neighbours, values_at
+from botctl.domain.results import SweepFigures, SweepRow, SweepView
+from botctl.services.sweep import Score
+
+MEASURES: Mapping[str, Callable[[SweepFigures], float]] = {
+    "return": lambda figures: figures.returned,
+    "sharpe": lambda figures: float("-inf") if figures.sharpe is None else figures.sharpe,
+    "drawdown": lambda figures: -figures.max_drawdown,
+}
+"""What sets may be judged by; more is better in each."""
+FEW_TRADES = 30
+"""Fewer trades than that say next to nothing about a set."""
+
+
+def rank(scores: Sequence[Score], by: str) -> list[Score]:
+    """The best first, by what they did on the part they are judged by."""
+    return sorted(scores, key=lambda score: MEASURES[by](score.train), reverse=True)
+
+
+def summarise(axes: Sequence[Axis], scores: Sequence[Score], by: str, train: float, top: int) -> SweepView:
+    """The `top` best of ranked scores, and in plain words what to think of them."""
+    judged = {score.point: MEASURES[by](score.train) for score in scores}
+    rows = [_row(axes, score, judged) for score in scores[:top]]
+    return SweepView(len(scores), by, train, rows, _warnings(scores, rows, by))
+
+
+def _row(axes: Sequence[Axis], score: Score, judged: Mapping[Point, float]) -> SweepRow:
+    around = [judged[point] for point in neighbours(axes, score.point) if point in judged]
+    return SweepRow(
+        settings=values_at(axes, score.point),
+        train=score.train,
+        test=score.test,
+        neighbours=len(around),
+        neighbours_low=min(around, default=None),
+        neighbours_high=max(around, default=None),
+    )
+
+
+def _warnings(scores: Sequence[Score], rows: Sequence[SweepRow], by: str) -> list[str]:
+    if not rows:
+        return []
+    words = [
+        f"The best of {len(scores):,} sets is the best partly by luck: with enough sets one of them fits any past.",
+        "Trust a set whose neighbours do about as well, and which also does well where it was not chosen (test).",
+    ]
+    best = rows[0]
+    if best.test is None:
+        words.append("Nothing was kept aside to test the choice on: --train 0.7 keeps the last 30 %.")
+    else:
+        tested = sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
+        place = tested.index(MEASURES[by](best.test)) + 1
+        words.append(f"On the test part the best set is number {place:,} of {len(tested):,}.")
+        if MEASURES[by](best.test) < MEASURES[by](best.train) / 2 or place > len(tested) / 2:
+            words.append("That is far from what it promised: it was fitted to the first part.")
+    if best.neighbours_low is not None and best.neighbours_low < 0 < MEASURES[by](best.train):
+        words.append("A small step away from the best set loses: it stands on a peak, not on a plateau.")
+    if best.train.trades < FEW_TRADES:
+        words.append(f"It made {best.train.trades} trades only: too few to tell skill from chance.")
+    return words
