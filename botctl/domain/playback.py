@@ -102,27 +102,26 @@ def cut(figure: float) -> float:
     return int(figure * PLACES + 1e-6) / PLACES
 
 
-def play(history: History, terms: Terms, book: Book) -> tuple[int, float, int]:
-    """Trade the history through: how many trades there were, the cash at the end, and the bar at which the drawdown
-    guard tripped, beyond the last if it did not."""
+def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
+    """Trade the history through; how many trades there were, and the cash at the end."""
     closes, fills, last = history.closes, history.fills, history.last
     held, due, pointer, ready = book.held, book.due, book.pointer, book.ready
-    count, active, cash, tripped, at = 0, 0, terms.cash, last + 1, history.first
+    count, active, cash, tripped, at = 0, 0, terms.cash, False, history.first
     floor = terms.cash * (1.0 - terms.max_drawdown)
     for symbol in range(len(closes)):
         held[symbol], due[symbol], pointer[symbol], ready[symbol] = 0.0, last + 1, 0, history.times[at]
     while at <= last:
-        entering = active < terms.max_open_trades and tripped > last
+        entering = active < terms.max_open_trades and not tripped
         event = next_event(history.buys, pointer, held, due, at, last, entering)
         lowest = value(closes, held, book.equity, cash, at, min(event, last))
-        if lowest < floor and tripped > last:
+        if lowest < floor and not tripped:  # as the guard does, also with nothing open
             at = first_below(floor, book.equity, at)
             for symbol in range(len(closes)):
                 if held[symbol] > 0.0:
                     cash += proceeds(held[symbol], fills[symbol][at], terms.fee_rate, terms.slippage)
                     held[symbol] = 0.0
                     book.exits[book.number[symbol]], book.ends[book.number[symbol]] = at, DRAWDOWN
-            tripped, active, at = at, 0, at + 1
+            tripped, active, at = True, 0, at + 1
             continue
         if event > last:
             break
@@ -134,7 +133,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, int]:
                 active -= 1
         for symbol in range(len(closes)):
             wanted = history.decisions[symbol][event] == BUY and held[symbol] == 0.0 and ready[symbol] <= now
-            if not wanted or tripped <= last or active >= terms.max_open_trades:
+            if not wanted or tripped or active >= terms.max_open_trades:
                 continue
             atr = history.atrs[symbol][event]
             amount, cost = order(fills[symbol][event], closes[symbol][event], atr, terms)
@@ -154,7 +153,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, int]:
             book.exits[count], book.ends[count] = ends // 4, ends % 4
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
-    return count, cash, tripped
+    return count, cash
 
 
 def next_event(

@@ -51,13 +51,14 @@ def run_backtest(
     known = read_histories(code, grid, histories, mood, settings.atr_period)
     terms = terms_of(settings)
     book = new_book(code, len(histories), len(grid.times))
-    count, _, tripped = code.play(known, terms, book)
+    count, _ = code.play(known, terms, book)
     curve = np.ascontiguousarray(np.asarray(book.equity)[grid.first : grid.last + 1])
+    below = np.flatnonzero(curve < terms.cash * (1.0 - terms.max_drawdown))
     course = Course(
         curve=curve,
         deepest_fall=code.deepest_fall(code.view(curve)),
         trades=[_trade(code, number, grid, known, terms, book, settings) for number in range(count)],
-        tripped_at=moment_of(grid.times[tripped]) if tripped <= grid.last else None,
+        tripped_at=moment_of(grid.times[grid.first + below[0]]) if len(below) else None,
     )
     return sum_up(grid, histories, settings, mood, course)
 
@@ -210,7 +211,7 @@ def _trade(
     cost, fee = cost_and_fee(amount, price, settings.fee_rate)
     entry_price = price_of(cost, amount)
     end = int(book.ends[number])
-    last = left - 1 if end == DRAWDOWN else grid.last  # the guard sells before the stops are looked at
+    last = left - 1 if end == DRAWDOWN else grid.last  # the guard comes before the stop is looked at
     _, _, stop, high = code.find_exit(
         known.closes[symbol],
         known.decisions[symbol],

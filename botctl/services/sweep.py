@@ -102,7 +102,7 @@ class Trial:
 
     def _play(self, part: "Part", terms: Terms) -> SweepFigures:
         known = part.known
-        count, _, _ = self.code.play(known, terms, part.book)
+        count, _ = self.code.play(known, terms, part.book)
         curve = part.book.equity[known.first : known.last + 1]
         ratio = self.code.steady_ratio(curve, part.days, terms.cash)
         return SweepFigures(

@@ -20,7 +20,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.models import PaperHolding
 from botctl.store.switch import Switch
 from botctl.wiring import build_bot
-from tests.services.histories import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
+from tests.services.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 
 FEAR = FixedMood(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")

@@ -1,0 +1,322 @@
+"""A backtest does what the bot would have done: by hand, visit by visit, and whatever the future holds."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from botctl.domain.candles import CandleColumns
+from botctl.domain.errors import BadValue
+from botctl.domain.moods import FixedMood, Mood, MoodHistory
+from botctl.domain.results import BacktestTrade, BacktestView
+from botctl.domain.settings import Settings, parse_settings
+from botctl.domain.votes import Stance
+from botctl.market.compiled import compiled, plain
+from botctl.services.backtest import line_up, new_book, read_histories, run_backtest, terms_of
+from tests.services.histories import START, STEP, first, history_of, rising, walk
+from tests.services.visits import visit_every_bar
+
+FEAR = FixedMood(Stance.FEAR)
+FREE = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "TRADE_AMOUNT_USD": "100"}
+WARM = 102
+"""Candles that an ATR of 2 periods needs."""
+seeds = st.integers(0, 10**9)
+
+
+def given_settings(**values: str) -> Settings:
+    return parse_settings({**FREE, **values})
+
+
+def after_warm_up(*rows: tuple[float, float], **values: str) -> BacktestView:
+    """Warm up to a close of 200 with an ATR of 10, then candles of these opens and closes."""
+    candles = [(opened, max(opened, close), min(opened, close), close) for opened, close in rows]
+    return run_backtest([history_of(rising(WARM) + candles)], given_settings(**values), FEAR)
+
+
+def at(bar: int) -> datetime:
+    """When the bar so many after the warm-up's last closed."""
+    return datetime.fromtimestamp(START + STEP * (WARM + bar), UTC)
+
+
+# By hand
+
+
+def test_a_trade_that_falls_ends_at_its_stop() -> None:
+    """Bought at the open after the signal, 200: 0.5 for 100. Stop 200 - 2 x 10 = 180. A close of 181 holds, one of
+    180 hits; sold at the next open, 179: 89.5. Lost 10.5."""
+    view = after_warm_up((200, 190), (190, 181), (181, 180), (179, 170), (170, 170))
+
+    [trade] = view.trades
+    assert (trade.entry_at, trade.exit_at) == (at(0), at(3))
+    assert (trade.amount, trade.entry_cost) == (Decimal("0.5"), 100)
+    assert trade.atr == pytest.approx(10)
+    assert trade.stop_loss_price == pytest.approx(180)
+    assert (trade.exit_reason, trade.exit_proceeds, trade.pnl) == ("STOP_LOSS", Decimal("89.5"), Decimal("-10.5"))
+    assert (view.equity, view.returned) == (Decimal("9989.5"), Decimal("-0.00105"))
+
+
+def test_a_trade_that_rises_far_enough_trails_its_high() -> None:
+    """Bought at 200. Closes of 205 and 220 leave the stop at 180: 220 is not above 200 + 2 x 10. 221 moves it to
+    221 - 20 = 201; 215 holds; 201 hits. Sold at the next open, 202: 101. Won 1."""
+    view = after_warm_up((200, 205), (205, 220), (220, 221), (221, 215), (215, 201), (202, 202))
+
+    [trade] = view.trades
+    assert trade.exit_at == at(5)
+    assert trade.stop_loss_price == pytest.approx(201)
+    assert trade.high_price == 221
+    assert (trade.exit_reason, trade.pnl) == ("TRAILING_STOP", 1)
+
+
+def test_a_trade_that_rises_a_little_breaks_even() -> None:
+    """With BREAKEVEN_ATR = 1 a close of 211 moves the stop to the entry, since 211 - 20 lies below it. 200 hits it;
+    sold at the next open, 199: 99.5."""
+    view = after_warm_up((200, 211), (211, 201), (201, 200), (199, 199), BREAKEVEN_ATR="1")
+
+    [trade] = view.trades
+    assert (trade.exit_reason, trade.stop_loss_price, trade.pnl) == ("BREAKEVEN", 200, Decimal("-0.5"))
+
+
+def test_fee_and_slippage_are_those_of_the_paper_broker() -> None:
+    """Ask 200: 0.5 at 200 x 1.001 = 200.2 costs 100.1, its fee of 1 % 1.001. The stop hangs from 200.2. Bid 150:
+    0.5 at 150 x 0.999 = 149.85 brings 74.925, its fee 0.74925."""
+    view = after_warm_up((200, 190), (190, 160), (150, 150), FEE_RATE="0.01", SLIPPAGE="0.001")
+
+    [trade] = view.trades
+    assert (trade.entry_cost, trade.entry_fee) == (Decimal("100.1"), Decimal("1.001"))
+    assert trade.stop_loss_price == pytest.approx(180.2)
+    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.925"), Decimal("0.74925"))
+    assert trade.pnl == Decimal("74.925") - Decimal("0.74925") - Decimal("101.101")
+    assert view.equity == 10000 + trade.pnl
+    assert view.fees == Decimal("1.75025")
+
+
+def test_what_is_still_open_counts_at_its_last_price() -> None:
+    view = after_warm_up((200, 190), (190, 195), (191, 191))
+
+    [trade] = view.trades
+    assert (trade.exit_at, trade.exit_reason, trade.pnl) == (None, None, None)
+    assert view.equity == Decimal("9997.5")
+    assert (view.win_rate, view.profit_factor) == (None, None)
+
+
+def test_the_cool_down_keeps_out_for_its_time() -> None:
+    """Sold at bar 1. Sixty minutes are four bars: the next entry is at bar 5, although every bar says BUY."""
+    view = run_backtest(
+        [history_of(zigzag := [*rising(WARM), (200, 200, 150, 150), *rising(12, 214)])], given_settings(), FEAR
+    )
+    slow = visit_every_bar([history_of(zigzag)], given_settings(), FEAR)
+
+    assert [trade.entry_at for trade in view.trades][:2] == [at(0), at(5)]
+    assert view.trades[0].exit_at == at(1)
+    assert len(slow.positions) == len(view.trades)
+
+
+def test_the_guard_sells_everything_and_ends_all_entries() -> None:
+    """100 of 100 in the market: a close of 190 is an equity of 95, below 100 x (1 - 0.04). The stop at 180 was not hit.
+    Sold at the next open, 192: 96."""
+    rows = [(200.0, 190.0), (192.0, 192.0), *((200.0 + place, 201.0 + place) for place in range(30))]
+    view = after_warm_up(*rows, INITIAL_BALANCE="100", MAX_DRAWDOWN="0.04", COOLDOWN_MINUTES="0")
+
+    [trade] = view.trades
+    assert (trade.exit_reason, trade.exit_proceeds) == ("DRAWDOWN", 96)
+    assert (trade.exit_at, view.tripped_at) == (at(1), at(1))
+    assert trade.stop_loss_price == pytest.approx(180)
+
+
+def test_the_guard_trips_on_what_a_sale_left_behind_too() -> None:
+    """The stop sells at 150: 75 of 100 are left, so the next visit trips the guard, with nothing open to sell."""
+    rows = [(200.0, 180.0), (150.0, 200.0), *((200.0 + place, 201.0 + place) for place in range(30))]
+    view = after_warm_up(*rows, INITIAL_BALANCE="100", MAX_DRAWDOWN="0.2", COOLDOWN_MINUTES="0")
+
+    [trade] = view.trades
+    assert trade.exit_reason == "STOP_LOSS"
+    assert view.tripped_at == at(2)
+
+
+def test_cash_that_runs_out_ends_entries() -> None:
+    """Two symbols that both say BUY, and cash for one: the first one named gets it, fee included."""
+    both = [
+        history_of([*rising(WARM), (200, 200, 200, 200), (200, 200, 200, 200)], name) for name in ("A/USD", "B/USD")
+    ]
+
+    assert [t.symbol for t in run_backtest(both, given_settings(INITIAL_BALANCE="199"), FEAR).trades] == ["A/USD"]
+    assert len(run_backtest(both, given_settings(INITIAL_BALANCE="200"), FEAR).trades) == 2
+    assert len(run_backtest(both, given_settings(INITIAL_BALANCE="200", FEE_RATE="0.001"), FEAR).trades) == 1
+    assert len(run_backtest(both, given_settings(MAX_OPEN_TRADES="1"), FEAR).trades) == 1
+
+
+# Visit by visit
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, Mood]:
+    """A few symbols, with or without absent candles, terms that bite, and a mood that turns."""
+    seed, absent = draw(seeds), draw(st.sampled_from([0.0, 0.0, 0.1]))
+    symbols = draw(st.sampled_from([("BTC/USD",), ("BTC/USD", "ETH/USD"), ("BTC/USD", "ETH/USD", "SOL/USD")]))
+    histories = [walk(seed, draw(st.integers(125, 190)), symbol, absent=absent) for symbol in symbols]
+    values = {
+        "ATR_PERIOD": draw(st.sampled_from(["2", "3", "5"])),
+        "ATR_MULTIPLE": draw(st.sampled_from(["0.7", "2", "5"])),
+        "BREAKEVEN_ATR": draw(st.sampled_from(["0.5", "2"])),
+        "FEE_RATE": draw(st.sampled_from(["0", "0.004", "0.03"])),
+        "SLIPPAGE": draw(st.sampled_from(["0", "0.0005"])),
+        "COOLDOWN_MINUTES": draw(st.sampled_from(["0", "15", "60"])),
+        "MAX_OPEN_TRADES": draw(st.sampled_from(["1", "2", "5"])),
+        "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),
+        "INITIAL_BALANCE": draw(st.sampled_from(["150", "250", "10000"])),
+    }
+    indices = draw(st.lists(st.integers(0, 100), min_size=10, max_size=10))
+    measured = [START + 80 * STEP + place * 10 * STEP for place in range(10)]
+    mood = draw(st.sampled_from([FEAR, MoodHistory(measured, indices)]))
+    return histories, parse_settings(values), mood
+
+
+@settings(max_examples=60)
+@given(worlds())
+def test_it_trades_as_visit_after_visit_would(world: tuple[list[CandleColumns], Settings, Mood]) -> None:
+    histories, terms, mood = world
+
+    slow = visit_every_bar(histories, terms, mood)
+    trades, equity, times = playback(histories, terms, mood)
+    view = run_backtest(histories, terms, mood)
+
+    assert times == slow.times
+    assert [trade.symbol for trade in trades] == [position.symbol for position in slow.positions]
+    for trade, position in zip(trades, slow.positions, strict=True):
+        assert trade.entry_at.timestamp() == position.entry_at
+        assert (trade.exit_at.timestamp() if trade.exit_at else None) == position.exit_at
+        assert trade.exit_reason == position.reason
+        assert trade.amount == position.amount
+        assert trade.stop_loss_price == pytest.approx(position.stop, rel=1e-12)
+        assert trade.high_price == pytest.approx(position.high, rel=1e-12)
+    assert equity == pytest.approx([float(worth) for worth in slow.equity], abs=1e-6)
+    held = [p for p in slow.positions if p.exit_at is None]
+    last = {h.symbol: Decimal(repr(h.closes[_seen(h, slow.times[-1]) - 1])) for h in histories}
+    assert view.equity == slow.cash + sum(p.amount * last[p.symbol] for p in held)
+
+
+def _seen(history: CandleColumns, now: int) -> int:
+    return sum(time + history.seconds <= now for time in history.times)
+
+
+def playback(
+    histories: Sequence[CandleColumns], terms: Settings, mood: Mood, code: object = None
+) -> tuple[list[BacktestTrade], list[float], list[int]]:
+    """The trades, and the equity of every bar, which the view tells by the day alone."""
+    view = run_backtest(histories, terms, mood)
+    code = code or plain()
+    grid = line_up(histories, terms.atr_period, None, None)
+    book = new_book(code, len(histories), len(grid.times))  # type: ignore[arg-type]
+    code.play(read_histories(code, grid, histories, mood, terms.atr_period), terms_of(terms), book)  # type: ignore[arg-type,attr-defined]
+    bars = slice(grid.first, grid.last + 1)
+    return view.trades, np.asarray(book.equity)[bars].tolist(), grid.times[bars].tolist()
+
+
+# Whatever the future holds
+
+
+@settings(max_examples=60)
+@given(worlds(), st.integers(1, 40))
+def test_the_past_is_the_same_whatever_comes_after_it(
+    world: tuple[list[CandleColumns], Settings, Mood], cut: int
+) -> None:
+    histories, terms, mood = world
+    now = START + STEP * (max(len(history.times) for history in histories) - cut)
+    shorter = [first(h, sum(time < now for time in h.times)) for h in histories]
+    try:
+        known = run_backtest(shorter, terms, mood)
+    except BadValue:
+        return  # nothing to trade before the cut
+
+    view = run_backtest(histories, terms, mood)
+
+    before = [trade for trade in view.trades if trade.entry_at <= known.until]
+    assert [trade.entry_at for trade in before] == [trade.entry_at for trade in known.trades]
+    for trade, then in zip(before, known.trades, strict=True):
+        assert trade.entry_price == then.entry_price
+        if then.exit_at is not None:
+            assert trade == then
+        else:
+            assert trade.exit_at is None or trade.exit_at > known.until
+    assert view.equity_curve[: len(known.equity_curve) - 1] == known.equity_curve[:-1]
+
+
+@given(seeds, st.sampled_from(["0.001", "0.01", "0.1"]))
+def test_fees_only_lower_what_comes_out(seed: int, fee: str) -> None:
+    history, rich = walk(seed, 220), {"MAX_DRAWDOWN": "0.99", "INITIAL_BALANCE": "1000000", "SLIPPAGE": "0.001"}
+
+    free, free_equity, _ = playback([history], given_settings(**rich), FEAR)
+    taxed, taxed_equity, _ = playback([history], given_settings(**rich, FEE_RATE=fee), FEAR)
+
+    assert [(t.entry_at, t.exit_at) for t in free] == [(t.entry_at, t.exit_at) for t in taxed]
+    assert all(less <= more for less, more in zip(taxed_equity, free_equity, strict=True))
+
+
+@given(seeds, st.integers(2, 30))
+def test_nothing_is_traded_before_the_atr_is_warm(seed: int, period: int) -> None:
+    view = run_backtest([walk(seed, 200)], given_settings(ATR_PERIOD=str(period)), FEAR)
+
+    warm = datetime.fromtimestamp(START + STEP * (period + 100), UTC)
+    assert view.since == warm
+    assert all(trade.entry_at >= warm for trade in view.trades)
+
+
+@given(seeds)
+def test_a_symbol_that_never_trades_changes_nothing_for_another(seed: int) -> None:
+    history = walk(seed, 220)
+    flat = history_of([(50.0, 50.0, 50.0, 50.0)] * 220, "FLAT/USD")
+
+    alone = run_backtest([history], given_settings(), FEAR)
+    together = run_backtest([history, flat], given_settings(), FEAR)
+
+    assert together.trades == alone.trades
+    assert together.equity_curve == alone.equity_curve
+    assert together.max_drawdown == alone.max_drawdown
+
+
+def test_compiled_code_gives_the_very_same_figures() -> None:
+    mood = MoodHistory([START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)])
+    terms = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
+    for seed in range(4):
+        histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
+        books = []
+        for code in (plain(), compiled()):
+            grid = line_up(histories, 2, None, None)
+            book = new_book(code, 3, len(grid.times))
+            played = code.play(read_histories(code, grid, histories, mood, 2), terms_of(terms), book)
+            books.append((played, [np.asarray(column).tolist() for column in book]))
+        assert books[0] == books[1]
+        assert books[0][0][0] > 5
+
+
+# What can't be traded, and when
+
+
+def test_only_the_time_between_is_traded() -> None:
+    history = walk(7, 400)
+    since, until = at(20) + timedelta(minutes=5), at(200)
+
+    view = run_backtest([history], given_settings(), FEAR, since=since, until=until)
+
+    assert (view.since, view.until) == (at(21), at(200))
+    assert all(at(21) <= trade.entry_at <= at(200) for trade in view.trades)
+
+
+@pytest.mark.parametrize(
+    ("histories", "words"),
+    [
+        ([], "no history"),
+        ([walk(1, 102)], "nothing to trade"),
+        ([walk(1, 1)], "nothing to trade"),
+        ([walk(1, 200), walk(2, 200)], "of one asset"),
+        ([walk(1, 200), walk(1, 200, "BTC/EUR")], "different quote currencies"),
+        ([walk(1, 200), CandleColumns("ETH/USD", 3600, [0], [1.0], [1.0], [1.0], [1.0], [1.0])], "different lengths"),
+    ],
+)
+def test_histories_that_cant_be_traded_say_why(histories: list[CandleColumns], words: str) -> None:
+    with pytest.raises(BadValue, match=words):
+        run_backtest(histories, given_settings(), FEAR)

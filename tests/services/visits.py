@@ -1,0 +1,131 @@
+"""A backtest told slowly: visit after visit, each judging the candles it could see with a run's own functions.
+
+It shares the stop rule and the indicators' last values with the bot, and nothing with the playback.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from botctl.domain.candles import Candle, CandleColumns
+from botctl.domain.errors import Refused
+from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
+from botctl.domain.money import floor_to
+from botctl.domain.moods import Mood
+from botctl.domain.orders import Side, stop_reason
+from botctl.domain.settings import Settings
+from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.votes import TECHNICAL_STANCES, Action, Verdict, combine
+from botctl.market.indicators import calculate_atr, calculate_trend
+
+
+@dataclass
+class Position:
+    symbol: str
+    entry_at: int
+    amount: Decimal
+    entry: float
+    atr: float
+    stop: float
+    high: float
+    exit_at: int | None = None
+    reason: str | None = None
+
+
+@dataclass
+class Diary:
+    """What the visits brought."""
+
+    positions: list[Position] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    equity: list[Decimal] = field(default_factory=list)
+    cash: Decimal = Decimal(0)
+
+
+def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, mood: Mood) -> Diary:
+    """One visit at each candle's close, from where every symbol has its ATR to where one has no next price."""
+    closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
+    needed = settings.atr_period + 100
+    begin = max(times[needed - 1] for times in closed.values())
+    end = min(times[-2] for times in closed.values())
+    diary = Diary(cash=settings.initial_balance or Decimal(0))
+    floor = float(diary.cash) * (1 - float(settings.max_drawdown))
+    tripped = False
+    rested: dict[str, int] = {}
+    for now in sorted({time for times in closed.values() for time in times if begin <= time <= end}):
+        seen = {h.symbol: bisect_right(closed[h.symbol], now) for h in histories}
+        price = {h.symbol: float(h.closes[seen[h.symbol] - 1]) for h in histories}
+        following = {h.symbol: Decimal(repr(float(h.opens[seen[h.symbol]]))) for h in histories}
+        active = [position for position in diary.positions if position.exit_at is None]
+        worth = diary.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in active)
+        diary.times.append(now)
+        diary.equity.append(worth)
+        if float(worth) < floor and not tripped:
+            tripped = True
+            for position in active:
+                _leave(diary, position, following, now, "DRAWDOWN", settings)
+            continue
+        opinions = {h.symbol: _decide(h, seen[h.symbol], mood, now) for h in histories}
+        for position in active:
+            position.stop, position.high, hit = advance_stop(
+                price[position.symbol],
+                position.stop,
+                position.high,
+                position.entry,
+                position.atr,
+                settings.atr_multiple,
+                settings.breakeven_atr,
+            )
+            if hit:
+                reason = stop_reason(position.stop, position.entry)
+                _leave(diary, position, following, now, reason, settings)
+                rested[position.symbol] = now + 60 * settings.cooldown_minutes
+            elif opinions[position.symbol] is Action.SELL:
+                _leave(diary, position, following, now, "COUNCIL", settings)
+                rested[position.symbol] = now + 60 * settings.cooldown_minutes
+        for h in histories:
+            if opinions[h.symbol] is Action.BUY and not tripped and rested.get(h.symbol, 0) <= now:
+                _enter(diary, h, seen[h.symbol], following[h.symbol], now, settings)
+    return diary
+
+
+def candles_of(history: CandleColumns, count: int) -> list[Candle]:
+    columns = (history.opens, history.highs, history.lows, history.closes, history.volumes)
+    rows = zip(history.times[:count], *(column[:count] for column in columns), strict=True)
+    return [Candle(int(time), *figures) for time, *figures in rows]
+
+
+def _decide(history: CandleColumns, count: int, mood: Mood, now: int) -> Action:
+    opinion = TECHNICAL_STANCES[calculate_trend(candles_of(history, count))[0]]
+    verdicts = (Verdict("technical", opinion, ""), Verdict("sentiment", mood.stance_at(now), ""))
+    return combine(history.symbol, verdicts).action
+
+
+def _enter(diary: Diary, history: CandleColumns, count: int, ask: Decimal, now: int, settings: Settings) -> None:
+    active = [position for position in diary.positions if position.exit_at is None]
+    if len(active) >= settings.max_open_trades or any(p.symbol == history.symbol for p in active):
+        return
+    try:
+        atr = calculate_atr(candles_of(history, count), settings.atr_period)
+    except Refused:
+        return
+    if not 0 < initial_stop(float(ask), atr, settings.atr_multiple) < float(ask):
+        return
+    amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
+    cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
+    if not amount or cost + fee > diary.cash:
+        return
+    diary.cash -= cost + fee
+    entry = float(cost / amount)
+    stop = initial_stop(entry, atr, settings.atr_multiple)
+    diary.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry))
+
+
+def _leave(
+    diary: Diary, position: Position, following: dict[str, Decimal], now: int, reason: str, settings: Settings
+) -> None:
+    price = fill_price(Side.SELL, following[position.symbol], settings.slippage)
+    proceeds, fee = cost_and_fee(position.amount, price, settings.fee_rate)
+    diary.cash += proceeds - fee
+    position.exit_at, position.reason = now, reason
