@@ -221,8 +221,10 @@ def _moods_in_json(path: Path) -> list[tuple[int, int]]:
     readings = []
     for number, entry in enumerate(entries, 1):
         try:
-            readings.append((int(entry["timestamp"]), int(entry["value"])))
-        except (KeyError, TypeError, ValueError) as error:
+            time, value = int(entry["timestamp"]), int(entry["value"])
+            datetime.fromtimestamp(time // unit_of(time), UTC)
+            readings.append((time // unit_of(time), value))
+        except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise BadValue(
                 f"{path} reading {number} can't be read: {type(error).__name__} {error}",
                 hint="each needs a value and a timestamp in unix seconds",

@@ -16,6 +16,8 @@ BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 UNITS = ((1e14, 1_000_000), (1e11, 1_000))
 """A time stamp from so large on counts so many parts of a second; in seconds 1e11 would be the year 5138."""
+LATEST = 1e17
+"""No time stamp reaches this, in whatever unit."""
 TIME_NAMES = ("time", "timestamp", "timestamp_ms", "unix", "open_time", "date", "datetime")
 """How the column of times may be called, the best one first where there are several."""
 
@@ -161,7 +163,7 @@ def _whole(stamps: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
     unit = unit_of(float(stamps[0]))
     times = stamps // unit
-    if not (np.abs(stamps) < 1e17).all() or not (times * unit == stamps).all():
+    if not ((stamps >= 0) & (stamps < LATEST)).all() or not (times * unit == stamps).all():
         raise ValueError("no whole seconds")
     return times.astype(np.int64)
 
@@ -208,7 +210,7 @@ def _read_time(text: str, unit: int, iso: bool) -> tuple[int, int]:
         raise ValueError(text)
     stamp = float(text)
     unit = unit or unit_of(stamp)
-    if abs(stamp) >= 1e17 or stamp % unit:
+    if not 0 <= stamp < LATEST or stamp % unit:
         raise ValueError(text)
     return int(stamp) // unit, unit
 
