@@ -60,7 +60,7 @@ def replay(
     \b
     Examples:
       botctl replay XBTUSD_15.csv --from 2024-01-01 --to 2024-01-31
-      botctl replay XBTUSD_15.csv --keep january && BOTCTL_HOME=january botctl trades
+      botctl replay XBTUSD_15.csv --keep all && BOTCTL_HOME=all botctl trades
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
