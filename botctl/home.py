@@ -86,6 +86,20 @@ def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
     return values
 
 
+def write_env_file(path: Path, text: str) -> bool:
+    """Write settings, unless the file is there: then False. Owner-only from its first byte."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
 def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
     """A .env that others may read is a warning, and in live mode, where it holds the keys, an error."""
     try:
@@ -102,9 +116,10 @@ def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
 
 @contextmanager
 def open_store(home: Home, *, create: bool | None = None, durable: bool = True) -> Iterator[None]:
-    """The database of this home for the length of the block. Only `init` creates a live one."""
+    """The database of this home for the length of the block. Only `init` creates a live one,
+    and only `replay` one of its own."""
     if create is None:
-        create = home.settings.botctl_mode is not Mode.LIVE
+        create = home.settings.botctl_mode in (Mode.DEMO, Mode.PAPER)
     open_database(home.database, home.settings.botctl_mode, create=create, durable=durable)
     try:
         yield

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from botctl.domain.errors import ConfigError
+from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.home import Home, open_store
 from botctl.store.database import close_database, open_database
@@ -41,8 +41,8 @@ def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: b
         yield build_bot(home.settings, home.switch, validate_only=validate_only)
 
 
-def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False) -> "Bot":
-    """Every service on its port."""
+def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False, tape: "Tape | None" = None) -> "Bot":
+    """Every service on its port; with a `tape` on that market instead of the mode's own."""
     from botctl.outside.notify import LogNotifier
     from botctl.services.bot import Bot
     from botctl.services.council.session import Council
@@ -56,7 +56,7 @@ def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False
     from botctl.services.risk import RiskService
     from botctl.store.journal import Journal
 
-    exchange, clock, sentiment = _build_outside(settings)
+    exchange, clock, sentiment = _build_outside(settings, tape)
     timeframe, multiple = settings.timeframe, settings.atr_multiple
     journal = Journal(settings.botctl_mode, multiple)
     lookout = Lookout(exchange, clock, settings.quote_currency)
@@ -99,8 +99,8 @@ def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False
     )
 
 
-def _build_outside(settings: Settings) -> "tuple[Exchange, Clock, Sentiment]":
-    """Kraken with our money, or the paper broker on Kraken's prices or on the tape."""
+def _build_outside(settings: Settings, tape: "Tape | None") -> "tuple[Exchange, Clock, Sentiment]":
+    """Kraken with our money, or the paper broker on Kraken's prices or on a tape."""
     from botctl.exchange.clock import SystemClock
     from botctl.exchange.paper import PaperBroker
     from botctl.exchange.tape import Tape
@@ -110,7 +110,7 @@ def _build_outside(settings: Settings) -> "tuple[Exchange, Clock, Sentiment]":
     fear_and_greed = FearAndGreed(settings.sentiment_url, system_clock)
     if settings.botctl_mode is Mode.LIVE:
         return build_kraken(settings), system_clock, fear_and_greed
-    market = build_market(settings)
+    market = tape or build_market(settings)
     clock: Clock = market if isinstance(market, Tape) else system_clock
     broker = PaperBroker(
         market,
@@ -137,11 +137,16 @@ def _build_decider(
 
 
 def build_market(settings: Settings) -> "Tape | KrakenMarketData":
-    """Where prices come from: the tape, or Kraken's public side. Needs no lock."""
-    if settings.botctl_mode is Mode.DEMO:
-        from botctl.exchange.tape import Tape
+    """Where prices come from: the demo's tape, or Kraken's public side. Needs no lock.
 
-        return Tape()
+    Raises Refused in the database that a replay kept: it has no market any more.
+    """
+    if settings.botctl_mode is Mode.REPLAY:
+        raise Refused("a replay's database has no prices: it shows what was", hint="ask it for trades, why or orders")
+    if settings.botctl_mode is Mode.DEMO:
+        from botctl.exchange.demo_tape import load_demo_tape
+
+        return load_demo_tape()
     return _build_market_data(settings)
 
 
@@ -179,11 +184,9 @@ def build_kraken(settings: Settings) -> "KrakenExchange":
 
 
 def now_offline(settings: Settings) -> datetime:
-    """The time for commands that never call out: the tape's in demo mode, else this machine's."""
-    if settings.botctl_mode is Mode.DEMO:
-        from botctl.exchange.tape import Tape
-
-        return Tape().now()
+    """The time for commands that never call out: where a tape stands since its last tick, else this machine's."""
     from botctl.exchange.clock import SystemClock
+    from botctl.services import books
 
-    return SystemClock().now()
+    moment = SystemClock().now()
+    return moment if settings.botctl_mode in (Mode.PAPER, Mode.LIVE) else books.load_last_tick_at() or moment

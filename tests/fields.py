@@ -29,6 +29,7 @@ BACKTEST_TRADE = words(
     "symbol entry_at amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_at exit_price "
     "exit_proceeds exit_fee exit_reason pnl"
 )
+REPLAY = BACKTEST | words("ticks failed_ticks errors")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 ERROR = words("error category retryable hint")
@@ -41,6 +42,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance init "
-    "demo doctor backtest fetch"
+    "demo doctor backtest fetch replay"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -52,8 +52,8 @@ def home_of(ctx: typer.Context) -> Home:
     return home
 
 
-def start_log(home: Home, *, debug: bool) -> None:
-    """Warnings and errors to stderr (everything with --debug), the rest to LOG_FILE.
+def start_log(home: Home, *, debug: bool, quiet: bool = False) -> None:
+    """Warnings and errors to stderr (everything with --debug, nothing with `quiet`), the rest to LOG_FILE.
 
     Only our own logger: ccxt's writes signed requests at debug level.
     """
@@ -62,7 +62,7 @@ def start_log(home: Home, *, debug: bool) -> None:
     logger.propagate = False
     logger.setLevel(logging.DEBUG)
     stderr = logging.StreamHandler(sys.stderr)
-    stderr.setLevel(logging.DEBUG if debug else logging.WARNING)
+    stderr.setLevel(logging.DEBUG if debug else logging.CRITICAL if quiet else logging.WARNING)
     stderr.setFormatter(_LowerLevel("botctl: %(levelname)s: %(message)s"))
     logger.addHandler(stderr)
     if home.settings.log_file:

@@ -13,7 +13,7 @@ import typer
 
 from botctl.cli import render
 from botctl.domain.candles import TIMEFRAMES, quote_of
-from botctl.domain.results import BacktestTrade, BacktestView, SweepFigures, SweepView, to_plain
+from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView, to_plain
 
 UNTRIED = "-"
 SHORT_NAMES = {
@@ -58,7 +58,7 @@ def summary(view: BacktestView) -> str:
     still_open = sum(trade.exit_at is None for trade in view.trades)
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
-        ("backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
+        ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
         ("traded", f"{render.moment(view.since)} to {render.moment(view.until)} UTC, {view.bars:,} bars"),
         ("mood", view.mood),
         ("equity", f"{render.money(view.equity)} of {render.money(view.initial_balance)} {quote}"),
@@ -73,6 +73,8 @@ def summary(view: BacktestView) -> str:
     ]
     if view.tripped_at:
         rows.append(("guard", f"TRIPPED at {render.moment(view.tripped_at)}: no entry after it"))
+    if isinstance(view, ReplayView):
+        rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
     if view.absent_candles:
         rows.append(("absent candles", f"{view.absent_candles:,}"))
     return render.pairs(rows)

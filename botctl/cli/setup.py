@@ -1,6 +1,5 @@
 """Help yourself: init, demo, doctor."""
 
-import os
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -10,11 +9,11 @@ from typing import Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log, wants_debug, wants_json
-from botctl.cli.render import show, show_list
-from botctl.domain.errors import BotError, ConfigError, Refused
+from botctl.cli.render import show, show_list, with_progress
+from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
-from botctl.home import Home, load_home, open_store
+from botctl.home import Home, load_home, open_store, write_env_file
 from botctl.wiring import build_bot
 
 NEXT_STEPS = {
@@ -49,28 +48,16 @@ def init(
         home = replace(home, env_file=given)
     start_log(home, debug=wants_debug(ctx))
     wanted = home.settings.botctl_mode
+    if wanted is Mode.REPLAY:
+        raise BadValue("a replay's database is made by `botctl replay --keep` alone", hint="give --mode another mode")
     if mode and home.env_file.exists() and load_home(given).settings.botctl_mode is not mode:
         raise ConfigError(f"{home.env_file} is there, for another mode", hint=f"set BOTCTL_MODE={mode} in it")
-    written = _write_env(home.env_file, wanted)
+    written = write_env_file(home.env_file, example_env(wanted))
     existed = home.database.exists()
     with open_store(home, create=True):
         pass
     view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])
     show(ctx, view)
-
-
-def _write_env(path: Path, mode: Mode) -> bool:
-    """Write the settings with their defaults; False when the file was there. Owner-only from its first byte."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(example_env(mode))
-    return True
 
 
 def demo(
@@ -96,28 +83,17 @@ def demo(
 
 
 def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
-    from rich.console import Console
-    from rich.progress import track
-
     from botctl.services import books
-    from botctl.services.tick import tick
+    from botctl.services.replay import play
     from botctl.store.models import Decision
 
     bot = build_bot(home.settings, home.switch)
-    played, equity = 0, None
-    console = Console(stderr=True)
-    for _ in track(range(ticks), "playing the tape", console=console, transient=True, disable=quiet):
-        try:
-            view, _code = tick(bot)
-        except Refused:  # the end of the tape
-            break
-        played += 1
-        equity = view.equity if view.equity is not None else equity
+    played = play(bot, with_progress(range(ticks), "playing the tape", quiet=quiet))
     decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))
     initial = home.settings.initial_balance
-    if initial is None or not played:
+    if initial is None or not played.ticks:
         raise BotError("the demo could not play")
-    return DemoView(played, books.list_trades(), equity, initial, dict(decisions))
+    return DemoView(played.ticks, books.list_trades(), played.equity, initial, dict(decisions))
 
 
 def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:

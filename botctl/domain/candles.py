@@ -9,6 +9,9 @@ from typing import NamedTuple
 TIMEFRAMES = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400, "1d": 86400}
 """The timeframes that botctl trades on, in seconds."""
 
+SHOWN = 720
+"""As many candles as Kraken shows, so a run knows no older ones."""
+
 OLD_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 """Kraken's own names for two assets. One asset must have one name, or it could be bought twice."""
 

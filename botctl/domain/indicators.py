@@ -9,6 +9,8 @@ from collections.abc import MutableSequence, Sequence
 
 SEED_FADES_AFTER = 100
 """Wilder's average still feels its first value for so many candles beyond its period."""
+CANDLES_NEEDED = 114
+"""The technical agent wants to see so many, so that the seeds of its averages have faded."""
 
 BULLISH, BEARISH, NEUTRAL, UNKNOWN = 1, 2, 3, 0
 """What the technical agent says, as numbers that fit into an array."""

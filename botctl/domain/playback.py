@@ -18,6 +18,8 @@ STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 
 PLACES = 1e8
 """Lots, costs and fees have eight decimals, as at the paper broker."""
+LAST_BITS = 1e-15
+"""By such a part of itself a product of a few floats may miss what it is exactly."""
 
 
 class History(NamedTuple):
@@ -98,11 +100,12 @@ def find_exit(
 
 
 def cut(figure: float) -> float:
-    """`figure` cut to eight decimals; a float that misses a whole lot by its last bit is that lot.
+    """`figure` cut to eight decimals; a float that misses a whole lot by its last bits is that lot.
 
     It stays a float all the way: a compiled integer would overflow where a coin costs next to nothing.
     """
-    return (figure * PLACES + 1e-6) // 1.0 / PLACES
+    lots = figure * PLACES
+    return (lots + max(1e-6, lots * LAST_BITS)) // 1.0 / PLACES
 
 
 def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:

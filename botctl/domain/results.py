@@ -273,6 +273,16 @@ class BacktestView:
     """Candles that the files lack between their first and their last."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplayView(BacktestView):
+    """The same, by what real ticks wrote into a database."""
+
+    ticks: int
+    failed_ticks: int
+    """Ticks in which a step failed, a refused order included."""
+    errors: list[str]
+
+
 @dataclass(frozen=True)
 class GapView:
     """Absent candles: when the first and the last of them opened, and how many they are."""

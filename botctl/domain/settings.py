@@ -20,6 +20,8 @@ class Mode(StrEnum):
     DEMO = "demo"
     PAPER = "paper"
     LIVE = "live"
+    REPLAY = "replay"
+    """Of the database that a replay keeps, and nothing else: it shows what was, and trades no more."""
 
 
 @dataclass(frozen=True, repr=False)

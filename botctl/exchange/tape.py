@@ -1,87 +1,66 @@
-"""The demo's market: a bundled synthetic tape that moves one candle on with each tick."""
+"""Histories played as a market: prices, candles, mood and time, one bar further with each visit."""
 
-import csv
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
-from pathlib import Path
 
-from botctl.domain.candles import TIMEFRAMES, Candle
+from botctl.domain.candles import SHOWN, TIMEFRAMES, Candle, CandleColumns, base_of, quote_of
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
+from botctl.domain.moods import Mood
+from botctl.market.timeline import Grid, moment_of
 from botctl.ports import Reading
-from botctl.store import memory
-
-POSITION = "tape.position"
-STEP = timedelta(minutes=15)
-WINDOW = 720
-"""As many candles as Kraken shows."""
-HALF_SPREAD = Decimal("0.00005")
-"""Bid and ask lie so far, as a fraction of the last price, on either side of it."""
-
-
-def tape_folder() -> Path:
-    """Where the tape lies: inside an installed package, or in data/ of a clone."""
-    packaged = Path(__file__).parents[1] / "tape"
-    return packaged if packaged.exists() else Path(__file__).parents[2] / "data" / "tape"
 
 
 class Tape:
-    """Prices, candles, mood and time of the demo. Where it stands is kept in the database."""
+    """A market, a clock and a mood in one. It begins before the grid's first bar, and ends with its last.
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or tape_folder()
-        self._rows: dict[str, list[list[str]]] = {}
+    At each bar the newest close is the last price, and an order is filled at the next price, as in a backtest.
+    """
 
-    @cached_property
-    def _description(self) -> dict[str, object]:
-        try:
-            description: dict[str, object] = json.loads((self.folder / "markets.json").read_text())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"the demo's tape in {self.folder} can't be read", hint="reinstall botctl") from error
-        return description
-
-    @cached_property
-    def _markets(self) -> dict[str, Market]:
-        markets: dict[str, Market] = {}
-        for row in self._description["markets"]:  # type: ignore[attr-defined]
-            markets[row["symbol"]] = Market(
-                symbol=row["symbol"],
-                base=row["base"],
-                quote=row["quote"],
-                exchange_id=row["symbol"],
-                lot_decimals=int(row["lot_decimals"]),
-                price_decimals=int(row["price_decimals"]),
-                min_amount=Decimal(row["min_amount"]),
-                min_cost=Decimal(row["min_cost"]),
-            )
-        return markets
+    def __init__(
+        self,
+        histories: Sequence[CandleColumns],
+        grid: Grid,
+        mood: Mood,
+        *,
+        name: str = "the replay",
+        markets: Mapping[str, Market] | None = None,
+        half_spread: Decimal = Decimal(0),
+        start: int | None = None,
+        keep: Callable[[int], None] | None = None,
+    ) -> None:
+        """`half_spread` puts bid and ask, as a fraction, on either side of the next price. `start` is the bar that
+        was played last, and `keep` is told each one that is played."""
+        self._grid = grid
+        self._mood = mood
+        self._name = name
+        self._markets = markets if markets is not None else {symbol: _free_market(symbol) for symbol in grid.symbols}
+        self._half_spread = half_spread
+        self._bar = grid.first - 1 if start is None else start
+        self._keep = keep
+        self._histories = dict(zip(grid.symbols, histories, strict=True))
+        self._numbers = {symbol: number for number, symbol in enumerate(grid.symbols)}
+        self._windows = {history.symbol: _Window(history) for history in histories}
 
     # As a clock
 
     def now(self) -> datetime:
-        """When the newest candle on the tape closed."""
-        return self._candle(next(iter(self._markets)), self._position).closed_at(int(STEP.total_seconds()))
+        """When the newest bar closed."""
+        return moment_of(self._grid.times[self._bar])
 
     def sleep(self, seconds: float) -> None:
         """The tape stands still between two ticks."""
 
     def start_visit(self) -> bool:
-        """One candle further; False at the end of the tape."""
-        if self._position + 1 >= len(self._read(next(iter(self._markets)))):
+        """One bar further; False at the end of the tape."""
+        if self._bar >= self._grid.last:
             return False
-        self._position += 1
-        memory.save(POSITION, str(self._position))
+        self._bar += 1
+        if self._keep is not None:
+            self._keep(self._bar)
         return True
-
-    @cached_property
-    def _position(self) -> int:
-        """Index of the newest closed candle. Before the first tick: the last one of the warm-up."""
-        kept = memory.load(POSITION)
-        return int(kept[0]) if kept else int(str(self._description["warm_up"])) - 1
 
     # As a market
 
@@ -89,45 +68,71 @@ class Tape:
         return self._markets
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
-        """The newest close is the last price, with a small spread around it."""
+        """The newest close is the last price; bid and ask lie around the next one."""
         good, bad = {}, {}
         for symbol in symbols:
-            if symbol not in self._markets:
-                bad[symbol] = "is not on the demo's tape"
+            if symbol not in self._numbers:
+                bad[symbol] = f"is not on {self._name}"
                 continue
-            last = Decimal(self._read(symbol)[self._position][4])
-            good[symbol] = Quote(symbol, last, self._near(symbol, last, -1), self._near(symbol, last, 1), self.now())
+            history, number = self._histories[symbol], self._numbers[symbol]
+            last = self._grid.close(history, number, self._bar)
+            following = self._grid.next_price(history, number, self._bar)
+            bid, ask = self._beside(symbol, following, -1), self._beside(symbol, following, 1)
+            good[symbol] = Quote(symbol, last, bid, ask, self.now())
         return Quotes(good, bad)
 
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
-        """The newest 720 closed candles of the tape; it has 15-minute ones only."""
-        if symbol not in self._markets or TIMEFRAMES[timeframe] != STEP.total_seconds():
-            raise ConfigError(f"the demo's tape has no {timeframe} candles of {symbol}", hint="it has 15m ones only")
-        first = max(0, self._position + 1 - WINDOW)
-        return [self._candle(symbol, index) for index in range(first, self._position + 1)]
+        """The newest 720 closed candles, of the one timeframe that the histories have."""
+        if symbol not in self._numbers or TIMEFRAMES[timeframe] != self._grid.seconds:
+            there = next(name for name, seconds in TIMEFRAMES.items() if seconds == self._grid.seconds)
+            raise ConfigError(f"{self._name} has no {timeframe} candles of {symbol}", hint=f"it has {there} ones only")
+        return self._windows[symbol].upto(int(self._grid.places[self._numbers[symbol]][self._bar]))
 
     # As a mood
 
     def read(self) -> Reading:
-        """The tape's own Fear & Greed index."""
-        row = self._read(next(iter(self._markets)))[self._position]
-        return Reading(int(row[6]), self.now(), "on the tape")
+        """The Fear & Greed index as it was known at this bar."""
+        known = self._mood.known_at(self.now().timestamp())
+        if known is None:
+            return Reading(None, None, "no reading of the last 48 hours on the tape")
+        return Reading(known[0], moment_of(known[1]), "on the tape")
 
-    def _near(self, symbol: str, last: Decimal, direction: int) -> Decimal:
-        return floor_to(last * (1 + direction * HALF_SPREAD), self._markets[symbol].price_decimals)
+    def _beside(self, symbol: str, price: Decimal, direction: int) -> Decimal:
+        if not self._half_spread:
+            return price  # to its last digit: a history may be finer than any market's price decimals
+        return floor_to(price * (1 + direction * self._half_spread), self._markets[symbol].price_decimals)
 
-    def _candle(self, symbol: str, index: int) -> Candle:
-        opened, *figures = self._read(symbol)[index][:6]
-        open_, high, low, close, volume = map(float, figures)
-        return Candle(int(opened), open_, high, low, close, volume)
 
-    def _read(self, symbol: str) -> list[list[str]]:
-        """The rows of one symbol: time, open, high, low, close, volume, fear_greed."""
-        if symbol not in self._rows:
-            path = self.folder / f"{symbol.replace('/', '-')}.csv"
-            try:
-                with path.open(newline="") as file:
-                    self._rows[symbol] = [row for row in csv.reader(file) if row and row[0].isdigit()]
-            except OSError as error:
-                raise ConfigError(f"the demo's tape {path} can't be read", hint="reinstall botctl") from error
-        return self._rows[symbol]
+class _Window:
+    """The newest candles of one history, moved on with time: each candle is made once."""
+
+    def __init__(self, history: CandleColumns) -> None:
+        self._history = history
+        self._candles: list[Candle] = []
+        self._end = 0
+
+    def upto(self, place: int) -> list[Candle]:
+        """The candles that end with the one at `place`."""
+        first = max(self._end, place + 1 - SHOWN)
+        if first <= place:
+            kept, self._end = self._history, place + 1
+            columns = (kept.opens, kept.highs, kept.lows, kept.closes, kept.volumes)
+            figures = zip(*(map(float, column[first : self._end]) for column in columns), strict=True)
+            opened = map(int, kept.times[first : self._end])
+            made = [Candle(time, *figure) for time, figure in zip(opened, figures, strict=True)]
+            self._candles = [*self._candles, *made][-SHOWN:]
+        return list(self._candles)
+
+
+def _free_market(symbol: str) -> Market:
+    """A market of a history, which knows no order minimums: any amount of eight decimals trades."""
+    return Market(
+        symbol=symbol,
+        base=base_of(symbol),
+        quote=quote_of(symbol),
+        exchange_id=symbol,
+        lot_decimals=8,
+        price_decimals=8,
+        min_amount=Decimal("1e-8"),
+        min_cost=Decimal(0),
+    )

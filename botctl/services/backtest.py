@@ -1,50 +1,35 @@
 """Trades a history as the bot would have: the Council's entries, the stop rule's exits, one account for all symbols."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from botctl.domain import performance
-from botctl.domain.candles import CandleColumns, base_of, quote_of
-from botctl.domain.errors import BadValue
+from botctl.domain.candles import SHOWN, CandleColumns
 from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
-from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
 from botctl.domain.orders import ExitReason, Side, stop_reason
 from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, HOLD, SELL, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
-from botctl.domain.results import BacktestTrade, BacktestView, EquityPoint
+from botctl.domain.results import BacktestTrade, BacktestView
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.votes import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.market.compiled import compiled, plain
 from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
+from botctl.market.timeline import Grid, line_up, moment_of
+from botctl.services.summary import Course, sum_up
 
 if TYPE_CHECKING:
     import numpy as np
 
 COMPILE_FROM = 160_000
 """Candles from which on loading compiled code is quicker than running without."""
-DAY = 86_400
+FADED = 1e-17
+"""What a float no longer feels beside one."""
 DECISIONS = {Action.HOLD: HOLD, Action.BUY: BUY, Action.SELL: SELL}
-
-
-@dataclass(frozen=True)
-class Grid:
-    """All symbols on one line of time: per symbol and bar the newest candle that had closed."""
-
-    symbols: tuple[str, ...]
-    seconds: int
-    times: Any
-    """When each bar closed, in unix seconds."""
-    places: Any
-    """Per symbol and bar: the candle's place in its own history."""
-    first: int
-    last: int
-    """The bars to be traded."""
 
 
 def run_backtest(
@@ -67,9 +52,15 @@ def run_backtest(
     terms = terms_of(settings)
     book = new_book(code, len(histories), len(grid.times))
     count, _ = code.play(known, terms, book)
-    trades = [_trade(code, number, grid, known, terms, book, settings) for number in range(count)]
-    view = _view(grid, known, settings, mood, np.asarray(book.equity), trades, code)
-    return replace(view, absent_candles=sum(history.absent for history in histories))
+    curve = np.ascontiguousarray(np.asarray(book.equity)[grid.first : grid.last + 1])
+    below = np.flatnonzero(curve < terms.cash * (1.0 - terms.max_drawdown))
+    course = Course(
+        curve=curve,
+        deepest_fall=code.deepest_fall(code.view(curve)),
+        trades=[_trade(code, number, grid, known, terms, book, settings) for number in range(count)],
+        tripped_at=moment_of(grid.times[grid.first + below[0]]) if len(below) else None,
+    )
+    return sum_up(grid, histories, settings, mood, course)
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -85,45 +76,6 @@ def terms_of(settings: Settings) -> Terms:
         atr_multiple=settings.atr_multiple,
         breakeven_atr=settings.breakeven_atr,
     )
-
-
-def line_up(
-    histories: Sequence[CandleColumns], atr_period: int, since: datetime | None, until: datetime | None
-) -> Grid:
-    """Put histories on one line of time, and find the bars that can be traded in all of them."""
-    import numpy as np
-
-    _check_together(histories)
-    seconds = histories[0].seconds
-    closed = [np.asarray(history.times, dtype=np.int64) + seconds for history in histories]
-    times = closed[0] if len(closed) == 1 else np.unique(np.concatenate(closed))
-    places = np.stack([np.searchsorted(own, times, side="right") - 1 for own in closed])
-    warm = atr_period + SEED_FADES_AFTER - 1
-    begin = max(int(own[warm]) if len(own) > warm else int(own[-1]) + 1 for own in closed)
-    end = min(int(own[-2]) if len(own) > 1 else 0 for own in closed)
-    if since:
-        begin = max(begin, int(since.timestamp()))
-    if until:
-        end = min(end, int(until.timestamp()))
-    first, last = int(np.searchsorted(times, begin)), int(np.searchsorted(times, end, side="right")) - 1
-    if first > last:
-        raise BadValue(
-            f"there is nothing to trade in these histories: {warm + 1} candles of each warm up the ATR",
-            hint="give longer ones, or other --from and --to",
-        )
-    return Grid(tuple(history.symbol for history in histories), seconds, times, places, first, last)
-
-
-def _check_together(histories: Sequence[CandleColumns]) -> None:
-    if not histories:
-        raise BadValue("there is no history to trade", hint="name a file of candles")
-    if len({history.seconds for history in histories}) > 1:
-        raise BadValue("these histories have candles of different lengths", hint="give files of one timeframe")
-    if len({quote_of(history.symbol) for history in histories}) > 1:
-        raise BadValue("these histories are in different quote currencies", hint="give files of one")
-    assets = [base_of(history.symbol) for history in histories]
-    if len(set(assets)) < len(assets):
-        raise BadValue("two of these histories are of one asset", hint="give each asset once")
 
 
 def read_histories(
@@ -170,7 +122,35 @@ def _judge(
     code.read_market(
         *views, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, code.view(opinions), code.view(atrs)
     )
-    return opinions, atrs
+    return opinions, _as_shown(atrs, *columns, period=atr_period)
+
+
+def _as_shown(
+    atrs: "np.ndarray[Any, Any]",
+    highs: "np.ndarray[Any, Any]",
+    lows: "np.ndarray[Any, Any]",
+    closes: "np.ndarray[Any, Any]",
+    *,
+    period: int,
+) -> "np.ndarray[Any, Any]":
+    """The ATRs as a run sees them, which begins its average with the oldest candle that the exchange shows.
+
+    A long average still feels where it began: what it feels of that moment here and what it would feel there differ
+    by a known factor, so no average is worked out twice.
+    """
+    import numpy as np
+
+    faded = (1.0 - 1.0 / period) ** (SHOWN - period)
+    if faded < FADED or len(atrs) <= SHOWN:
+        return atrs
+    before = np.concatenate((closes[:1], closes[:-1]))
+    ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
+    oldest = np.arange(1, len(atrs) - SHOWN + 1)
+    begun = oldest + period - 1
+    seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
+    shown = atrs.copy()
+    shown[SHOWN:] -= faded * (atrs[begun] - seeds)
+    return shown
 
 
 def _decision_table() -> "np.ndarray[Any, Any]":
@@ -244,7 +224,7 @@ def _trade(
     )
     trade = BacktestTrade(
         symbol=grid.symbols[symbol],
-        entry_at=_moment(grid.times[entered]),
+        entry_at=moment_of(grid.times[entered]),
         amount=amount,
         entry_price=entry_price,
         entry_cost=cost,
@@ -265,94 +245,10 @@ def _closed(
     reasons = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
     return replace(
         trade,
-        exit_at=_moment(grid.times[left]),
+        exit_at=moment_of(grid.times[left]),
         exit_price=price_of(proceeds, trade.amount),
         exit_proceeds=proceeds,
         exit_fee=fee,
         exit_reason=reasons.get(end) or stop_reason(trade.stop_loss_price, float(trade.entry_price)),
         pnl=calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee),
     )
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)
-
-
-# The figures
-
-
-def _view(
-    grid: Grid, known: History, settings: Settings, mood: Mood, equity: Any, trades: list[BacktestTrade], code: Any
-) -> BacktestView:
-    import numpy as np
-
-    traded = slice(grid.first, grid.last + 1)
-    times, curve = grid.times[traded], np.ascontiguousarray(equity[traded])
-    days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-    daily = [float(settings.initial_balance or DEFAULT_BALANCE), *map(float, curve[days])]
-    returns = performance.daily_returns(daily)
-    pnls = [trade.pnl for trade in trades if trade.pnl is not None]
-    initial = settings.initial_balance or DEFAULT_BALANCE
-    final = _final_equity(initial, grid, known, trades)
-    terms = terms_of(settings)
-    below = np.flatnonzero(curve < terms.cash * (1.0 - terms.max_drawdown))
-    return BacktestView(
-        symbols=list(grid.symbols),
-        seconds=grid.seconds,
-        since=_moment(times[0]),
-        until=_moment(times[-1]),
-        bars=len(times),
-        mood=f"{mood.stance} at all times" if isinstance(mood, FixedMood) else "Fear & Greed history",
-        initial_balance=initial,
-        equity=final,
-        returned=final / initial - 1,
-        buy_and_hold=_buy_and_hold(grid, known, settings),
-        max_drawdown=Decimal(repr(float(code.deepest_fall(code.view(curve))))),
-        sharpe=performance.sharpe_ratio(returns),
-        sortino=performance.sortino_ratio(returns),
-        win_rate=performance.win_rate(pnls),
-        profit_factor=performance.profit_factor(pnls),
-        exposure=_exposure(grid, trades),
-        fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
-        tripped_at=_moment(times[below[0]]) if len(below) else None,
-        trades=trades,
-        equity_curve=[EquityPoint(_moment(times[day]), float(curve[day])) for day in days],
-    )
-
-
-def _final_equity(initial: Decimal, grid: Grid, known: History, trades: Sequence[BacktestTrade]) -> Decimal:
-    """Cash and what is still held, at the last price seen; exact."""
-    equity = initial
-    for trade in trades:
-        equity -= trade.entry_cost + trade.entry_fee
-        if trade.exit_proceeds is not None and trade.exit_fee is not None:
-            equity += trade.exit_proceeds - trade.exit_fee
-        else:
-            last = known.closes[grid.symbols.index(trade.symbol)][grid.last]
-            equity += trade.amount * Decimal(repr(float(last)))
-    return equity
-
-
-def _buy_and_hold(grid: Grid, known: History, settings: Settings) -> Decimal:
-    """What equal parts of the cash in each symbol would have returned, bought at the first bar and never sold."""
-    share = 1 / Decimal(len(grid.symbols))
-    kept = Decimal(0)
-    for symbol in range(len(grid.symbols)):
-        paid = fill_price(Side.BUY, Decimal(repr(float(known.fills[symbol][grid.first]))), settings.slippage)
-        worth = Decimal(repr(float(known.closes[symbol][grid.last])))
-        kept += share * worth / (paid * (1 + settings.fee_rate))
-    return kept - 1
-
-
-def _exposure(grid: Grid, trades: Sequence[BacktestTrade]) -> Decimal:
-    """The fraction of bars at which something was held."""
-    import numpy as np
-
-    times = grid.times[grid.first : grid.last + 1]
-    held = np.zeros(len(times), bool)
-    for trade in trades:
-        # Whole seconds: numpy would turn all times into floats at every look-up of a float.
-        begin = np.searchsorted(times, int(trade.entry_at.timestamp()))
-        end = np.searchsorted(times, int(trade.exit_at.timestamp())) if trade.exit_at else len(times)
-        held[begin:end] = True
-    return Decimal(int(held.sum())) / len(times)

@@ -102,6 +102,12 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
     )
 
 
+def load_last_tick_at() -> datetime | None:
+    """When the last tick began; None before the first."""
+    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
+    return None if last is None else last.at
+
+
 def load_missed_ticks() -> int:
     """How many runs cron has left out so far."""
     kept = memory.load(MISSED)

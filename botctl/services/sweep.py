@@ -11,7 +11,9 @@ from botctl.domain.playback import Book, History, Terms
 from botctl.domain.results import SweepFigures
 from botctl.domain.settings import parse_settings
 from botctl.market.compiled import compiled
-from botctl.services.backtest import DAY, line_up, new_book, read_histories, terms_of
+from botctl.market.timeline import line_up
+from botctl.services.backtest import new_book, read_histories, terms_of
+from botctl.services.summary import DAY
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from botctl.exchange.tape import POSITION, tape_folder
+from botctl.exchange.demo_tape import POSITION, tape_folder
 from botctl.store import memory
 from botctl.store.database import close_database
 from tests.cli.looks import files_in

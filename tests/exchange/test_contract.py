@@ -12,10 +12,10 @@ from botctl.domain.errors import BadValue, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
+from botctl.exchange.demo_tape import load_demo_tape
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.paper import PaperBroker
-from botctl.exchange.tape import Tape
 from botctl.ports import Exchange
 from botctl.store.database import close_database, open_database
 from tests.fake_kraken import FakeKraken
@@ -35,7 +35,7 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchang
         key, secret = Secret(server.api_key), Secret(server.secret)
         yield KrakenExchange(lambda: KrakenWire(base_url=server.url, api_key=key, private_key=secret))
     else:
-        tape = Tape()
+        tape = load_demo_tape()
         cash, fee_rate, slippage = Decimal(10000), Decimal("0.004"), Decimal("0.0005")
         yield PaperBroker(
             tape, tape, quote_currency="USD", opening_cash=cash, fee_rate=fee_rate, slippage=slippage

@@ -22,7 +22,7 @@ from tests.services.visits import visit_every_bar
 
 FEAR = FixedMood(Stance.FEAR)
 FREE = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "TRADE_AMOUNT_USD": "100"}
-WARM = 102
+WARM = 114
 """Candles that an ATR of 2 periods needs."""
 seeds = st.integers(0, 10**9)
 
@@ -260,7 +260,7 @@ def test_fees_only_lower_what_comes_out(seed: int, fee: str) -> None:
 def test_nothing_is_traded_before_the_atr_is_warm(seed: int, period: int) -> None:
     view = run_backtest([walk(seed, 200)], given_settings(ATR_PERIOD=str(period)), FEAR)
 
-    warm = datetime.fromtimestamp(START + STEP * (period + 100), UTC)
+    warm = datetime.fromtimestamp(START + STEP * max(period + 100, 114), UTC)
     assert view.since == warm
     assert all(trade.entry_at >= warm for trade in view.trades)
 
@@ -312,7 +312,7 @@ def test_only_the_time_between_is_traded() -> None:
     ("histories", "words"),
     [
         ([], "no history"),
-        ([walk(1, 102)], "nothing to trade"),
+        ([walk(1, 114)], "nothing to trade"),
         ([walk(1, 1)], "nothing to trade"),
         ([walk(1, 200), walk(2, 200)], "of one asset"),
         ([walk(1, 200), walk(1, 200, "BTC/EUR")], "different quote currencies"),

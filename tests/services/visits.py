@@ -46,7 +46,7 @@ class Diary:
 def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, mood: Mood) -> Diary:
     """One visit at each candle's close, from where every symbol has its ATR to where one has no next price."""
     closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
-    needed = settings.atr_period + 100
+    needed = max(settings.atr_period + 100, 114)
     begin = max(times[needed - 1] for times in closed.values())
     end = min(times[-2] for times in closed.values())
     diary = Diary(cash=settings.initial_balance or Decimal(0))

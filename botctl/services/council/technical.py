@@ -1,11 +1,9 @@
 """The technical agent: where the trend points."""
 
+from botctl.domain.indicators import CANDLES_NEEDED
 from botctl.domain.votes import TECHNICAL_STANCES, Stance, Verdict
 from botctl.market.indicators import calculate_trend
 from botctl.ports import Briefing
-
-CANDLES_NEEDED = 114
-"""So that the seeds of the averages have faded."""
 
 
 class TechnicalAgent:

@@ -1,0 +1,125 @@
+"""replay: a history played through the real tick, order by order, in a database of its own."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botctl.cli import study
+from botctl.cli.context import JsonFlag, exit_with, start_log, wants_debug, wants_json
+from botctl.cli.render import with_progress
+from botctl.domain.errors import BadValue, ConfigError
+from botctl.domain.results import ReplayView
+from botctl.domain.settings import Mode, Settings
+from botctl.home import Home, open_store, write_env_file
+from botctl.wiring import build_bot
+
+if TYPE_CHECKING:
+    from botctl.market.timeline import Grid
+
+DATABASE = "sqlite:///data/replay.db"
+TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *study.OVERRIDES.values())
+"""The settings that a kept home remembers."""
+
+
+def replay(
+    ctx: typer.Context,
+    files: study.Files,
+    since: study.Since = None,
+    until: study.Until = None,
+    sentiment: study.Sentiment = "FEAR",
+    cash: study.Cash = None,
+    trade_amount: study.TradeAmount = None,
+    fee: study.Fee = None,
+    slippage: study.Slippage = None,
+    atr_multiple: study.AtrMultiple = None,
+    breakeven_atr: study.BreakevenAtr = None,
+    atr_period: study.AtrPeriod = None,
+    max_open_trades: study.MaxOpenTrades = None,
+    cooldown: study.Cooldown = None,
+    max_drawdown: study.MaxDrawdown = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="DIR", help="Keep the database in this new or empty folder.")
+    ] = None,
+    trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Show so many trades, the newest.")] = 10,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The trades as CSV on stdout.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Play a history through the real tick.
+
+    Journal, database and paper broker as ever, with time moved forward: some hundred
+    times slower than backtest, and the same trades. Options win over the settings of
+    the environment and .env; your own database is not touched. Exit code 1 if a tick
+    failed.
+
+    \b
+    Examples:
+      botctl replay XBTUSD_15.csv --from 2024-01-01 --to 2024-01-31
+      botctl replay XBTUSD_15.csv --keep all && BOTCTL_HOME=all botctl trades
+    """
+    if as_csv and wants_json(ctx):
+        raise BadValue("--csv and --json both want stdout", hint="give one of them")
+    from botctl.cli.render_study import show_backtest, show_csv
+    from botctl.market.timeline import line_up
+
+    given = study.load_study(ctx, files, sentiment, since, until)
+    grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
+    settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
+    with _place(settings, keep) as home:
+        start_log(home, debug=wants_debug(ctx), quiet=True)  # failed ticks are told once, at the end
+        view = _play(home, given, grid, quiet=wants_json(ctx))
+    if as_csv:
+        show_csv(view)
+    else:
+        show_backtest(ctx, view, trades)
+    if view.failed_ticks:
+        print(f"botctl: {view.failed_ticks} of {view.ticks} ticks failed", file=sys.stderr)
+    for error in view.errors:
+        print(f"botctl: error: {error}", file=sys.stderr)
+    if keep is not None:
+        print(f"botctl: kept in {keep}; look with `BOTCTL_HOME={keep} botctl trades`", file=sys.stderr)
+    exit_with(1 if view.failed_ticks else 0)
+
+
+@contextmanager
+def _place(settings: Settings, keep: Path | None) -> Iterator[Home]:
+    """A home for one replay: thrown away behind it, or kept, with the settings that tell other commands about it."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="botctl-replay-") as folder:
+            yield Home(Path(folder), Path(folder) / ".env", settings)
+        return
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        taken = any(keep.iterdir())
+    except OSError as error:
+        raise ConfigError(f"can't write {keep}: {error.strerror}", hint="give --keep another folder") from error
+    if taken:
+        raise BadValue(f"--keep {keep} holds something already", hint="name a new or an empty folder")
+    home = Home(keep.absolute(), keep.absolute() / ".env", settings)
+    told = {"BOTCTL_MODE": settings.botctl_mode.value, **{name: _text(settings, name) for name in TOLD}}
+    write_env_file(home.env_file, "".join(f"{name}={text}\n" for name, text in told.items()))
+    yield home
+
+
+def _text(settings: Settings, name: str) -> str:
+    value = getattr(settings, name.lower())
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _play(home: Home, given: study.Study, grid: "Grid", *, quiet: bool) -> ReplayView:
+    from botctl.exchange.tape import Tape
+    from botctl.services.replay import play, tell
+
+    with open_store(home, create=True, durable=False):  # after a power cut it is played again
+        bot = build_bot(home.settings, home.switch, tape=Tape(given.histories, grid, given.mood))
+        played = play(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
+        return tell(bot, grid, given.histories, given.mood, played)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("replay")(replay)

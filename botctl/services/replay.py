@@ -1,0 +1,104 @@
+"""Plays ticks one after another on a tape, and tells what they brought."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+
+from botctl.domain.candles import CandleColumns
+from botctl.domain.errors import BotError, Refused
+from botctl.domain.moods import Mood
+from botctl.domain.orders import TradeStatus
+from botctl.domain.performance import deepest_fall
+from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, TickView
+from botctl.market.timeline import Grid
+from botctl.services.bot import Bot
+from botctl.services.summary import Course, sum_up
+from botctl.services.tick import tick
+from botctl.store.models import Trade
+
+
+@dataclass
+class Played:
+    """What a stretch of ticks brought."""
+
+    ticks: int = 0
+    failed: int = 0
+    """Ticks in which a step failed."""
+    errors: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """What went wrong: by its words without their figures the first such error, and in how many ticks it came."""
+    equity: Decimal | None = None
+    """The last one known."""
+    curve: list[float] = field(default_factory=list)
+    """The equity that each tick saw; where it could not be known, the one before."""
+
+    def add(self, view: TickView) -> None:
+        """One more tick."""
+        self.ticks += 1
+        self.failed += not view.ok
+        for error in view.errors:
+            kind = re.sub(r"\d[\d.,]*", "#", error)
+            first, count = self.errors.get(kind, (error, 0))
+            self.errors[kind] = first, count + 1
+        self.equity = self.equity if view.equity is None else view.equity
+        self.curve.append(float("nan") if self.equity is None else float(self.equity))
+
+    def tell_errors(self) -> list[str]:
+        """Each kind of error once, the most frequent first."""
+        kinds = sorted(self.errors.values(), key=lambda kind: -kind[1])
+        return [f"{error} (in {count} ticks)" if count > 1 else error for error, count in kinds]
+
+
+def play(bot: Bot, steps: Iterable[object]) -> Played:
+    """One tick for each of `steps`, as long as the tape lasts."""
+    played = Played()
+    for _ in steps:
+        try:
+            view, _code = tick(bot)
+        except Refused:  # the end of the tape
+            break
+        played.add(view)
+    return played
+
+
+def tell(bot: Bot, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, played: Played) -> ReplayView:
+    """What a played history came to, by the books that the ticks have written. Raises BotError when none played."""
+    import numpy as np
+
+    if not played.ticks:
+        raise BotError("the replay could not play a single tick")
+    curve = np.array(played.curve)
+    trades = [_told(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
+    course = Course(curve, deepest_fall(played.curve), trades, bot.switch.read().tripped_at)
+    view = sum_up(grid, histories, bot.settings, mood, course)
+    figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
+    return ReplayView(**figures, ticks=played.ticks, failed_ticks=played.failed, errors=played.tell_errors())
+
+
+def _told(row: Trade) -> BacktestTrade:
+    """A trade of the database as a backtest tells its own."""
+    closed = row.status == TradeStatus.CLOSED
+    return BacktestTrade(
+        symbol=row.symbol,
+        entry_at=_known(row.opened_at),
+        amount=_known(row.entry_amount),
+        entry_price=_known(row.entry_price),
+        entry_cost=_known(row.entry_cost),
+        entry_fee=_known(row.entry_fee),
+        atr=_known(row.atr),
+        stop_loss_price=_known(row.stop_loss_price),
+        high_price=_known(row.high_price),
+        exit_at=row.closed_at if closed else None,
+        exit_price=row.exit_price,
+        exit_proceeds=row.exit_proceeds if closed else None,
+        exit_fee=row.exit_fee if closed else None,
+        exit_reason=row.exit_reason,
+        pnl=row.pnl,
+    )
+
+
+def _known[Figure](figure: Figure | None) -> Figure:
+    """What every trade has once it was entered."""
+    if figure is None:
+        raise AssertionError("a trade was entered and lacks a figure")
+    return figure

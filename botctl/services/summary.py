@@ -1,0 +1,107 @@
+"""The figures of a run over a history: what came of it, beside what merely holding would have brought."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from botctl.domain import performance
+from botctl.domain.candles import CandleColumns
+from botctl.domain.fills import fill_price
+from botctl.domain.moods import FixedMood, Mood
+from botctl.domain.orders import Side
+from botctl.domain.results import BacktestTrade, BacktestView, EquityPoint
+from botctl.domain.settings import DEFAULT_BALANCE, Settings
+from botctl.market.timeline import Grid, moment_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a run over a history went."""
+
+    curve: "np.ndarray[Any, Any]"
+    """The equity at each traded bar, before the bar's own orders."""
+    deepest_fall: float
+    trades: list[BacktestTrade]
+    tripped_at: datetime | None
+
+
+def sum_up(
+    grid: Grid, histories: Sequence[CandleColumns], settings: Settings, mood: Mood, course: Course
+) -> BacktestView:
+    """All figures of one run."""
+    import numpy as np
+
+    times, trades = grid.times[grid.first : grid.last + 1], course.trades
+    days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
+    initial = settings.initial_balance or DEFAULT_BALANCE
+    returns = performance.daily_returns([float(initial), *map(float, course.curve[days])])
+    pnls = [trade.pnl for trade in trades if trade.pnl is not None]
+    final = final_equity(initial, grid, histories, trades)
+    return BacktestView(
+        symbols=list(grid.symbols),
+        seconds=grid.seconds,
+        since=moment_of(times[0]),
+        until=moment_of(times[-1]),
+        bars=len(times),
+        mood=f"{mood.stance} at all times" if isinstance(mood, FixedMood) else "Fear & Greed history",
+        initial_balance=initial,
+        equity=final,
+        returned=final / initial - 1,
+        buy_and_hold=_buy_and_hold(grid, histories, settings),
+        max_drawdown=Decimal(repr(float(course.deepest_fall))),
+        sharpe=performance.sharpe_ratio(returns),
+        sortino=performance.sortino_ratio(returns),
+        win_rate=performance.win_rate(pnls),
+        profit_factor=performance.profit_factor(pnls),
+        exposure=_exposure(grid, trades),
+        fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
+        tripped_at=course.tripped_at,
+        trades=trades,
+        equity_curve=[EquityPoint(moment_of(times[day]), float(course.curve[day])) for day in days],
+        absent_candles=sum(history.absent for history in histories),
+    )
+
+
+def final_equity(
+    initial: Decimal, grid: Grid, histories: Sequence[CandleColumns], trades: Sequence[BacktestTrade]
+) -> Decimal:
+    """Cash and what is still held, at the last price seen; exact."""
+    equity = initial
+    for trade in trades:
+        equity -= trade.entry_cost + trade.entry_fee
+        if trade.exit_proceeds is not None and trade.exit_fee is not None:
+            equity += trade.exit_proceeds - trade.exit_fee
+        else:
+            number = grid.symbols.index(trade.symbol)
+            equity += trade.amount * grid.close(histories[number], number, grid.last)
+    return equity
+
+
+def _buy_and_hold(grid: Grid, histories: Sequence[CandleColumns], settings: Settings) -> Decimal:
+    """What equal parts of the cash in each symbol would have returned, bought at the first bar and never sold."""
+    kept = Decimal(0)
+    for number, history in enumerate(histories):
+        paid = fill_price(Side.BUY, grid.next_price(history, number, grid.first), settings.slippage)
+        kept += grid.close(history, number, grid.last) / (paid * (1 + settings.fee_rate)) / len(histories)
+    return kept - 1
+
+
+def _exposure(grid: Grid, trades: Sequence[BacktestTrade]) -> Decimal:
+    """The fraction of bars at which something was held."""
+    import numpy as np
+
+    times = grid.times[grid.first : grid.last + 1]
+    held = np.zeros(len(times), bool)
+    for trade in trades:
+        # Whole seconds: numpy would turn all times into floats at every look-up of a float.
+        begin = np.searchsorted(times, int(trade.entry_at.timestamp()))
+        end = np.searchsorted(times, int(trade.exit_at.timestamp())) if trade.exit_at else len(times)
+        held[begin:end] = True
+    return Decimal(int(held.sum())) / len(times)

@@ -1,0 +1,214 @@
+"""A backtest and a replay are one bot: the playback on plain numbers trades as the real ticks do, to the last digit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from botctl.domain.candles import TIMEFRAMES, CandleColumns, base_of, quote_of
+from botctl.domain.moods import FixedMood, Mood
+from botctl.domain.results import BacktestTrade, BacktestView, ReplayView
+from botctl.domain.settings import Mode, parse_settings
+from botctl.domain.votes import Stance
+from botctl.exchange.tape import Tape
+from botctl.market.timeline import line_up, moment_of
+from botctl.services.backtest import run_backtest
+from botctl.services.replay import play, tell
+from botctl.store.database import close_database, open_database
+from botctl.store.models import PaperHolding
+from botctl.store.switch import Switch
+from botctl.wiring import build_bot
+from tests.services.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
+
+FEAR = FixedMood(Stance.FEAR)
+TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
+TO_A_BILLIONTH = ("amount", "entry_price", "entry_cost", "entry_fee", "atr", "stop_loss_price", "high_price")
+TO_A_BILLIONTH += ("exit_price", "exit_proceeds", "exit_fee", "pnl")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is played, and what must come of it so that the case tells something."""
+
+    histories: list[CandleColumns]
+    mood: Mood = FEAR
+    settings: dict[str, str] = field(default_factory=dict)
+    since: int | None = None
+    until: int | None = None
+    trades: int = 1
+    reasons: tuple[str, ...] = ()
+    trips: bool = False
+
+
+def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
+    """One case backtested and replayed."""
+    timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == case.histories[0].seconds)
+    symbols = [history.symbol for history in case.histories]
+    base = {"SYMBOLS": ",".join(symbols), "QUOTE_CURRENCY": quote_of(symbols[0]), "TIMEFRAME": timeframe}
+    settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
+    since, until = (None if at is None else moment_of(at) for at in (case.since, case.until))
+    calculated = run_backtest(case.histories, settings, case.mood, since=since, until=until)
+    grid = line_up(case.histories, settings.atr_period, since, until)
+    open_database(folder / "replay.db", Mode.REPLAY, create=True, durable=False)
+    bot = build_bot(settings, Switch(folder / "HALT"), tape=Tape(case.histories, grid, case.mood))
+    played = play(bot, range(grid.last - grid.first + 1))
+    return calculated, tell(bot, grid, case.histories, case.mood, played)
+
+
+@pytest.fixture(autouse=True)
+def closed_afterwards() -> Iterator[None]:
+    yield
+    close_database()
+
+
+def assert_alike(calculated: BacktestView, replayed: ReplayView) -> None:
+    """Symbols, times and reasons exactly, prices and money to a billionth."""
+    assert [letters(trade) for trade in calculated.trades] == [letters(trade) for trade in replayed.trades]
+    for one, other in zip(calculated.trades, replayed.trades, strict=True):
+        for name in TO_A_BILLIONTH:
+            assert close(getattr(one, name), getattr(other, name)), (name, one, other)
+    assert calculated.tripped_at == replayed.tripped_at
+    assert close(calculated.equity, replayed.equity)
+    for point, other_point in zip(calculated.equity_curve, replayed.equity_curve, strict=True):
+        assert point.at == other_point.at
+        assert point.equity == pytest.approx(other_point.equity, rel=1e-12)
+    assert close(calculated.max_drawdown, replayed.max_drawdown)
+    for name in ("symbols", "seconds", "since", "until", "bars", "buy_and_hold", "exposure", "fees", "win_rate"):
+        assert getattr(calculated, name) == getattr(replayed, name), name
+
+
+def letters(trade: BacktestTrade) -> tuple[object, ...]:
+    return tuple(getattr(trade, name) for name in TO_THE_LETTER)
+
+
+def close(one: Decimal | float | None, other: Decimal | float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(Decimal(one) - Decimal(other)) <= Decimal("1e-9")
+
+
+UPS_AND_DOWNS = seasons(0.0012, -0.0008, 0.0004, -0.0015, 0.002, each=90)
+CRASH = seasons(0.001, 0.0005, -0.02, -0.002, 0.001, each=130)
+BETWEEN = BEGIN + 4 * DAY, BEGIN + 7 * DAY
+
+
+def several(seed: int, count: int, **options: object) -> list[CandleColumns]:
+    """Three symbols that begin at different times, each with candles of its own absent."""
+    return [
+        draw_history(seed, count, drift=UPS_AND_DOWNS, absent=0.02, **options),  # type: ignore[arg-type]
+        draw_history(
+            seed + 1, count, symbol="ETH/USD", price=900, decimals=2, drift=UPS_AND_DOWNS, absent=0.05, later=7,
+            **options,  # type: ignore[arg-type]
+        ),
+        draw_history(
+            seed + 2, count, symbol="SOL/USD", price=3.5, decimals=4, drift=UPS_AND_DOWNS, later=31,
+            **options,  # type: ignore[arg-type]
+        ),
+    ]  # fmt: skip
+
+
+def cases(count: int, seed: int) -> dict[str, Case]:
+    """Every kind of case on histories of `count` candles."""
+    alone = [draw_history(seed, count, drift=UPS_AND_DOWNS)]
+    moods = draw_moods(seed, count * 900, every=6 * 3600)
+    stops = ("STOP_LOSS", "TRAILING_STOP")
+    return {
+        "ups and downs": Case(alone, trades=4, reasons=stops),
+        "no cool-down": Case(alone, settings={"COOLDOWN_MINUTES": "0"}, trades=5, reasons=stops),
+        "wide stop, early trail": Case(
+            alone, settings={"ATR_MULTIPLE": "3.5", "BREAKEVEN_ATR": "0.7", "ATR_PERIOD": "21"}, trades=2
+        ),
+        "free of charge": Case(alone, settings={"FEE_RATE": "0", "SLIPPAGE": "0", "BREAKEVEN_ATR": "0.5"}, trades=4),
+        "a short ATR": Case(alone, settings={"ATR_PERIOD": "2", "ATR_MULTIPLE": "4"}, trades=3),
+        "moods": Case(several(seed + 10, count), moods, {"ATR_MULTIPLE": "15"}, trades=3, reasons=("COUNCIL",)),
+        "several share the cash": Case(
+            several(seed + 20, count), settings={"TRADE_AMOUNT_USD": "3400", "MAX_DRAWDOWN": "0.9"}, trades=8
+        ),
+        "one at a time": Case(
+            several(seed + 30, count), settings={"MAX_OPEN_TRADES": "1", "COOLDOWN_MINUTES": "0"}, trades=5
+        ),
+        "the cash runs out": Case(
+            several(seed + 40, count),
+            settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.95", "COOLDOWN_MINUTES": "15"},
+            trades=2,
+        ),
+        "a crash": Case(
+            [
+                draw_history(seed + 50, count, drift=CRASH),
+                draw_history(seed + 51, count, symbol="ETH/USD", price=900, decimals=2, drift=CRASH, absent=0.02),
+            ],
+            settings={
+                "TRADE_AMOUNT_USD": "4900", "MAX_DRAWDOWN": "0.1", "ATR_MULTIPLE": "40", "BREAKEVEN_ATR": "90"
+            },
+            trades=2,
+            reasons=("DRAWDOWN",),
+            trips=True,
+        ),
+        "a drawdown of fees": Case(
+            alone, settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.01"}, trips=True
+        ),
+        "hourly candles": Case(
+            [draw_history(seed + 60, count, seconds=3600, drift=UPS_AND_DOWNS, absent=0.01)],
+            draw_moods(seed + 60, count * 3600),
+            {"COOLDOWN_MINUTES": "180"},
+            trades=1,
+        ),
+        "from here to there": Case(several(seed + 70, count), since=BETWEEN[0], until=BETWEEN[1], trades=1),
+    }  # fmt: skip
+
+
+SHORT, LONG = 420, 4000
+
+
+@pytest.mark.parametrize("name", cases(150, 1))
+def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
+    check(cases(SHORT, 1)[name], tmp_path)
+
+
+def test_a_long_average_feels_no_candle_that_a_run_is_not_shown(tmp_path: Path) -> None:
+    """Kraken shows 720 candles, and an ATR of 150 would feel the older ones of a history: a calm before a storm."""
+    calm = draw_history(7, 500, volatility=0.0005)
+    storm = draw_history(8, 500, price=calm.closes[-1], later=500)
+    columns = {name: [*getattr(calm, name), *getattr(storm, name)] for name in COLUMNS}
+    history = CandleColumns(symbol="BTC/USD", seconds=900, **columns)  # type: ignore[arg-type]
+    settings = {"ATR_PERIOD": "150", "ATR_MULTIPLE": "1"}
+
+    check(Case([history], settings=settings, since=history.times[800], trades=4), tmp_path)
+
+
+def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
+    """A last sale whose price and fee go below the limit: nothing is left to sell, and nothing is bought any more."""
+    settings = {"TRADE_AMOUNT_USD": "9000", "FEE_RATE": "0.01", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.0985"}
+    case = Case([draw_history(1, SHORT, drift=UPS_AND_DOWNS)], settings=settings, trades=2, trips=True)
+
+    check(case, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [100, 200])
+@pytest.mark.parametrize("name", cases(150, 1))
+def test_a_replay_of_long_histories_makes_the_trades_of_a_backtest(name: str, seed: int, tmp_path: Path) -> None:
+    check(cases(LONG, seed)[name], tmp_path)
+
+
+def check(case: Case, folder: Path) -> None:
+    calculated, replayed = both(case, folder)
+
+    assert_alike(calculated, replayed)
+    assert replayed.ticks == replayed.bars
+    assert len(calculated.trades) >= case.trades
+    assert set(case.reasons) <= {trade.exit_reason for trade in calculated.trades}
+    assert (calculated.tripped_at is not None) == case.trips
+    held = {row.currency: row.total for row in PaperHolding.select()}
+    for history in case.histories:
+        held[base_of(history.symbol)] = held.get(base_of(history.symbol), Decimal(0)) * last_price(history, replayed)
+    assert sum(held.values()) == replayed.equity
+
+
+def last_price(history: CandleColumns, view: ReplayView) -> Decimal:
+    """The newest close that was known at the end of a run."""
+    end = view.until.timestamp() - history.seconds
+    known = [price for time, price in zip(history.times, history.closes, strict=True) if time <= end]
+    return Decimal(repr(known[-1]))
