@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.chaos.campaign import Figures, Outcome, attempt, default_workers, heading, play_all
 from tests.chaos.chapters import CHAPTERS
+from tests.chaos.figures import table
 from tests.chaos.scenes import Stage
 from tests.chaos.victims import Victims
 
@@ -34,6 +35,8 @@ def main() -> int:
     started = time.monotonic()
     figures = play(wanted, console)
     show(figures, time.monotonic() - started, console)
+    if wanted.table:
+        wanted.table.write_text(table(figures, CHAPTERS))
     if wanted.report:
         wanted.report.write_text(json.dumps(as_report(figures, wanted), indent=1) + "\n")
     return 1 if any(found.failures for found in figures.values()) else 0
@@ -49,6 +52,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", help="play this one trial again")
     parser.add_argument("--match", default="", help="only trials whose text has this in it")
     parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--table", type=Path, help="a file for the figures, as a table in Markdown")
     parser.add_argument("--report", type=Path, help="a file for the figures, as JSON")
     return parser.parse_args()
 
@@ -75,10 +79,10 @@ def play(wanted: argparse.Namespace, console: Console) -> dict[str, Figures]:
 
 
 def show(figures: dict[str, Figures], seconds: float, console: Console) -> None:
-    table = Table("trials", "cases", "failed")
+    shown = Table("trials", "cases", "failed")
     for name in sorted(figures):
-        table.add_row(name, str(figures[name].cases), str(len(figures[name].failures)))
-    console.print(table)
+        shown.add_row(name, str(figures[name].cases), str(len(figures[name].failures)))
+    console.print(shown)
     cases, failed = totals(figures)
     print(f"{cases} cases, {failed} failed, {seconds:.0f} s")
 
