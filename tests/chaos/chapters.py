@@ -2,5 +2,6 @@
 
 from tests.chaos.campaign import Chapter
 from tests.chaos.kills import DoubleKills, Kills
+from tests.chaos.pulls import Pulls
 
-CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills())
+CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls())
