@@ -3,5 +3,6 @@
 from tests.chaos.campaign import Chapter
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.pulls import Pulls
+from tests.chaos.races import Races
 
-CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls())
+CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls(), Races())

@@ -204,6 +204,10 @@ class World:
         return self.home / "data" / f"{self.settings['BOTCTL_MODE']}.db"
 
     @property
+    def lock_file(self) -> Path:
+        return self.database.with_name(f"{self.database.name}.lock")
+
+    @property
     def halt_file(self) -> Path:
         return self.database.with_name("HALT")
 
