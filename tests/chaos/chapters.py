@@ -4,5 +4,6 @@ from tests.chaos.campaign import Chapter
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.pulls import Pulls
 from tests.chaos.races import Races
+from tests.chaos.waits import Waits
 
-CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls(), Races())
+CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls(), Races(), Waits())

@@ -1,5 +1,5 @@
 """The switch is pulled at every position of a run: in each of its requests, before each of its statements, and while
-the Council sits. Whatever is pulled, nothing is intended against it from then on; what was intended before ends well."""
+the Council sits. Nothing is intended against it from then on; what was intended before ends well."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A run may die at any boundary: every one of two scenes here, a part of the others; `python -m tests.chaos` has all."""
+"""A run may die at any boundary: every one of two scenes here, a part of others; `python -m tests.chaos` has all."""
 
 from collections.abc import Iterator
 
