@@ -414,10 +414,12 @@ def test_a_second_unsettled_order_of_one_trade_is_impossible_in_the_database(liv
     live.open_store()
     journal, now = Journal("live", 2), datetime.now(UTC)
     trade = Trade.get()
-    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, deadline=now, now=now)
+    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now)
 
     with pytest.raises(IntegrityError):
-        journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, deadline=now, now=now)
+        journal.intend_exit(
+            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+        )
 
     assert Order.select().where(Order.state == OrderState.INTENDED).count() == 1
 
