@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 
 from botctl.domain.candles import base_of
-from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused
+from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused, weightiest
 from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side
@@ -92,7 +92,7 @@ class ExecutionService:
         sell = Sell(trade, amount_token, reason, whole=amount_token >= trade.amount)
         results, errors = self.execute_sells([sell])
         if errors:
-            raise errors[0]
+            raise weightiest(errors)
         return results[0]
 
     def execute_sells(self, sells: Sequence[Sell]) -> tuple[list[OrderResult], list[BotError]]:
@@ -146,7 +146,7 @@ class ExecutionService:
             self.gate.check_database()
             return self._send(partial(self._intend_entry, symbol, quantity, atr))
         from_trade = trade or self._open_trade(symbol)
-        permit = partial(self._refuse_while_frozen, reason)
+        permit = partial(self._permit_exit, from_trade, reason)
         return self._send(
             lambda deadline, now: self.journal.intend_exit(
                 from_trade, quantity, reason, whole=whole, permit=permit, deadline=deadline, now=now
@@ -237,15 +237,17 @@ class ExecutionService:
             raise Refused(f"there is no open trade of {base_of(symbol)}", hint="see `botctl positions`")
         return trade
 
-    def _refuse_while_frozen(self, exit_reason: ExitReason) -> None:
-        if self.switch.read().frozen and exit_reason is not ExitReason.LIQUIDATION:
+    def _permit_exit(self, trade: Trade, reason: ExitReason) -> None:
+        if self.switch.read().frozen and reason is not ExitReason.LIQUIDATION:
             raise Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
+        if trade.id in self.journal.unsettled_trade_ids():
+            raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
 
     def _outcome(self, order: Order) -> OrderResult:
         """Follow one order to its end; raises what its caller must know."""
         errors = self.recovery.settle([order])
         if errors:
-            raise next((error for error in errors if isinstance(error, OutcomeUnknown)), errors[0])
+            raise weightiest(errors)
         if order.state == OrderState.ABSENT:
             raise BotError(f"the {order.side} of {order.symbol} never reached the exchange", hint="try again")
         if order.filled == 0:

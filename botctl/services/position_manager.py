@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import TIMEFRAMES, Candle
-from botctl.domain.errors import BotError, Busy, OutcomeUnknown, Refused, UnusableAnswer
+from botctl.domain.errors import BotError, Busy, OutcomeUnknown, Refused, UnusableAnswer, weightiest
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
@@ -91,7 +91,7 @@ class PositionManager:
         exits = Exits()
         self.desk.close([(trade, reason)], self.lookout.look([trade.symbol]), exits, amount)
         if exits.errors:
-            raise exits.errors[0]
+            raise weightiest(exits.errors)
         return exits.results[0] if exits.results else None
 
     def close_all(self, reason: ExitReason, look: Look | None = None) -> Exits:
