@@ -1,9 +1,10 @@
 """Every chapter of the campaign."""
 
 from tests.chaos.campaign import Chapter
+from tests.chaos.disasters import Disasters
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.pulls import Pulls
 from tests.chaos.races import Races
 from tests.chaos.waits import Waits
 
-CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls(), Races(), Waits())
+CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Pulls(), Races(), Waits(), Disasters())
