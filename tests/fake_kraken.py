@@ -409,7 +409,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Close at once and for both sides: with a linger of zero seconds the kernel sends RST instead of FIN."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
-        self.wfile.close()
         self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:

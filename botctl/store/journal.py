@@ -350,8 +350,12 @@ def _move(order: Order, to: OrderState, **changes: Any) -> None:
 
 
 def _change(trade: Trade, at: datetime, kind: str, why: str, order: Order | None = None, **changes: Any) -> None:
-    """Change a trade and write the event that tells of it. The caller holds the transaction."""
-    before = {name: getattr(trade, name) for name in changes}
+    """Change a trade and write the event that tells of it. The caller holds the transaction.
+
+    What was there before is read from the row: `trade` may have been in somebody's hands for a while.
+    """
+    row = Trade.get_by_id(trade.id)
+    before = {name: getattr(row, name) for name in changes}
     Trade.update(**changes).where(Trade.id == trade.id).execute()
     for name, value in changes.items():
         setattr(trade, name, value)

@@ -80,10 +80,11 @@ class Kills:
         for signal_name in SIGNALS:
             for boundary in (*REQUEST_BOUNDARIES, *COMMIT_BOUNDARIES):
                 for number in range(1, boundaries[boundary.split()[0]] + 1):
-                    yield SEPARATOR.join((self.name, signal_name, boundary, scene, str(number)))
+                    yield SEPARATOR.join((self.name, f"{signal_name}, {boundary}", f"{scene}, {number}"))
 
     def play(self, stage: Stage, trial: str) -> int:
-        _, signal_name, boundary, scene, number = trial.split(SEPARATOR)
+        _, how, where = trial.split(SEPARATOR)
+        (signal_name, boundary), (scene, number) = how.split(", "), where.split(", ")
         world = stage.set(scene)
         try:
             run = act_until(world, scene, boundary, int(number), SIGNALS[signal_name])
