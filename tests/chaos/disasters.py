@@ -35,25 +35,25 @@ class Disasters:
             yield from self.full_disks(stage, scene)
             yield from self.locks(stage, scene)
             for what in READ_ONLY:
-                yield SEPARATOR.join((self.name, "read-only", scene, what))
-        yield SEPARATOR.join((self.name, "locked for really long", "a buy by hand", "0"))
-        yield SEPARATOR.join((self.name, "locked for really long", "a tick that buys", "0"))
+                yield SEPARATOR.join((self.name, "read-only", f"{scene}, {what}"))
+            yield SEPARATOR.join((self.name, "locked for really long", f"{scene}, 0"))
 
     def full_disks(self, stage: Stage, scene: str) -> Iterator[str]:
         for number in range(1, count_frames(stage, scene) + 1):
-            yield SEPARATOR.join((self.name, "full disk", scene, str(number)))
+            yield SEPARATOR.join((self.name, "full disk", f"{scene}, {number}"))
         for size in SMALL_DISKS:
-            yield SEPARATOR.join((self.name, "small disk", scene, str(size)))
-        yield SEPARATOR.join((self.name, "full log file", scene, str(LOG_BYTES)))
+            yield SEPARATOR.join((self.name, "small disk", f"{scene}, {size}"))
+        yield SEPARATOR.join((self.name, "full log file", f"{scene}, {LOG_BYTES}"))
 
     def locks(self, stage: Stage, scene: str) -> Iterator[str]:
         """0 is the start of the run; later ones are its requests."""
         for number in range(count_requests(stage, scene) + 1):
-            yield SEPARATOR.join((self.name, "locked", scene, str(number)))
-            yield SEPARATOR.join((self.name, "locked until the next request", scene, str(number)))
+            yield SEPARATOR.join((self.name, "locked", f"{scene}, {number}"))
+            yield SEPARATOR.join((self.name, "locked until the next request", f"{scene}, {number}"))
 
     def play(self, stage: Stage, trial: str) -> int:
-        _, kind, scene, what = trial.split(SEPARATOR)
+        _, kind, where = trial.split(SEPARATOR)
+        scene, what = where.split(", ")
         world = stage.set(scene)
         try:
             match kind:

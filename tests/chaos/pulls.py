@@ -18,6 +18,7 @@ PULLS = {"pause": ("pause",), "freeze": ("pause", "--freeze"), "HALT": ()}
 ENTRIES = ("a buy by hand", "a tick that buys")
 EXITS = ("a sell by hand", "a stop that is hit", "a tick that sells", "a tick that stops out two", "a drawdown")
 FORBIDS = {"pause": ("buy",), "HALT": ("buy",), "freeze": ("buy", "sell")}
+SITTING = "while the Council sits"
 PULL_SECONDS = 0.4
 """How long a pull may take while the run is stopped. One that takes longer waits for the run to end its transaction."""
 
@@ -123,20 +124,21 @@ class Pulls:
     def trials_of(self, stage: Stage, scene: str, what: str) -> Iterator[str]:
         for position, count in count_positions(stage, scene).items():
             for number in range(1, count + 1):
-                yield SEPARATOR.join((self.name, what, position, scene, str(number)))
+                yield SEPARATOR.join((self.name, f"{what}, {position}", f"{scene}, {number}"))
 
     def sittings(self) -> Iterator[str]:
         for what in PULLS:
             for decision in ("BUY", "SELL"):
-                yield SEPARATOR.join((self.name, what, "while the Council sits", decision))
-        yield SEPARATOR.join((self.name, "pause", "while the Council sits", "BUY, and resumed"))
+                yield SEPARATOR.join((self.name, f"{what}, {SITTING}", decision))
+        yield SEPARATOR.join((self.name, f"pause, {SITTING}", "BUY, and resumed"))
 
     def play(self, stage: Stage, trial: str) -> int:
-        _, what, position, *rest = trial.split(SEPARATOR)
-        if position == "while the Council sits":
-            play_sitting(stage, what, rest[0])
+        _, where, which = trial.split(SEPARATOR)
+        what, position = where.split(", ")
+        if position == SITTING:
+            play_sitting(stage, what, which)
             return 1
-        scene, number = rest
+        scene, number = which.split(", ")
         world = stage.set(scene)
         try:
             play_at = pull_at_request if position == "request" else pull_at_statement

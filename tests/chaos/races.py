@@ -50,18 +50,17 @@ class Races:
         for draw in range(runs):
             names = [chance.choice(list(COMMANDS)) for _ in range(chance.randint(FEWEST, MOST))]
             runners = " + ".join(names)
-            yield SEPARATOR.join((self.name, "mixed", chance.choice(SITUATIONS), f"{runners} ({seed}.{draw})"))
+            yield SEPARATOR.join((self.name, "mixed", f"{chance.choice(SITUATIONS)}, {runners} ({seed}.{draw})"))
 
     def play(self, stage: Stage, trial: str) -> int:
-        _, kind, *rest = trial.split(SEPARATOR)
+        _, kind, what = trial.split(SEPARATOR)
         match kind:
             case "ticks":
-                race_of_ticks(stage, int(rest[0]))
+                race_of_ticks(stage, int(what))
             case "buys":
-                race_of_buys(stage, int(rest[0]))
+                race_of_buys(stage, int(what))
             case _:
-                scene, runners = rest
-                mixed_race(stage, scene, runners)
+                mixed_race(stage, *what.split(", "))
         return 1
 
 
