@@ -1,0 +1,42 @@
+"""The ground gives way under a run. A part of all that may happen; `python -m tests.chaos` has the rest."""
+
+import pytest
+
+from tests.chaos.disasters import READ_ONLY, Disasters
+from tests.chaos.scenes import SCENES, Stage
+
+IN_SHORT = ("a buy by hand", "a tick that stops out two")
+ONE_IN = 11
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scene", IN_SHORT)
+def test_a_full_disk_at_any_write_loses_nothing_and_is_named(scene: str, stage: Stage) -> None:
+    disasters = Disasters()
+
+    for trial in list(disasters.full_disks(stage, scene))[::ONE_IN]:
+        disasters.play(stage, trial)
+
+
+def test_a_log_file_on_a_full_disk_fails_nothing(stage: Stage) -> None:
+    Disasters().play(stage, "disasters: full log file: a buy by hand, 1000000")
+
+
+@pytest.mark.parametrize("what", READ_ONLY)
+def test_what_cannot_be_written_is_named(what: str, stage: Stage) -> None:
+    Disasters().play(stage, f"disasters: read-only: a stop that is hit, {what}")
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_a_database_locked_at_the_start_or_at_the_order_loses_nothing(number: int, stage: Stage) -> None:
+    Disasters().play(stage, f"disasters: locked: a buy by hand, {number}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_database_locked_at_any_request_loses_nothing(scene: str, stage: Stage) -> None:
+    disasters = Disasters()
+    offset = list(SCENES).index(scene) % ONE_IN
+
+    for trial in list(disasters.locks(stage, scene))[offset::ONE_IN]:
+        disasters.play(stage, trial)
