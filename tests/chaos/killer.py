@@ -8,10 +8,16 @@ transaction commits, and so does every COMMIT.
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "CREATE", "REPLACE", "ALTER", "DROP")
 real_connect = sqlite3.connect
+
+
+class Plain(sqlite3.Cursor):
+    """SQLite's own kind, as a class that Python lets us add to."""
 
 
 class Countdown:
@@ -51,23 +57,31 @@ def arm(
     """
     countdown = Countdown(when, number, signal_number)
 
-    class Cursor(sqlite3.Cursor):
-        def execute(self, sql: str, *args: Any) -> "Cursor":
+    class Counting:
+        """What is added to a cursor of whatever kind the product asks for."""
+
+        def execute(self: Any, sql: str, *args: Any) -> Any:
             countdown.statement()
             word = sql.lstrip().split(" ", 1)[0].upper().rstrip(";")
             commits = word == "COMMIT" or (word in CHANGES and not self.connection.in_transaction)
             if commits:
                 countdown.before()
-            super().execute(sql, *args)
+            super().execute(sql, *args)  # type: ignore[misc]
             if commits:
                 countdown.after()
             return self
 
-    class Connection(sqlite3.Connection):
-        def cursor(self, *args: Any) -> Cursor:  # type: ignore[override]
-            return super().cursor(Cursor)
+    @cache
+    def counting(kind: type) -> type:
+        return type("Counted", (Counting, kind), {})
 
-        def execute(self, sql: str, *args: Any) -> Cursor:
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Callable[[sqlite3.Connection], sqlite3.Cursor] = Plain) -> Any:
+            cursor = super().cursor(factory)
+            cursor.__class__ = counting(type(cursor))
+            return cursor
+
+        def execute(self, sql: str, *args: Any) -> Any:
             return self.cursor().execute(sql, *args)
 
     def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
