@@ -121,9 +121,26 @@ def test_an_ending_that_cannot_be_written_does_not_look_written(
     after = live.run("check-positions")
 
     assert run.exit_code == 69, explained(run)
+    assert "is ACCEPTED" in run.stderr
     assert after.exit_code == 0, explained(after)
     assert trade_of(live)["status"] == "CLOSED"
     assert sides(kraken) == ["buy", "sell"]
+
+
+def test_a_note_that_cannot_be_made_does_not_cost_the_answer_it_is_about(
+    live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate counter can't be kept after the balance call, and the balances are used all the same."""
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+    buy(live)
+    kraken.set_price("BTC/USD", 48999)
+    take_at(kraken, other, "BalanceEx", moment="after", commit_after=1.5)
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, explained(run)
+    assert "can't be remembered" in run.stderr
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 
 def test_a_tick_that_cannot_be_recorded_still_tells_what_it_sold(
