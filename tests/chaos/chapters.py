@@ -4,6 +4,7 @@ from tests.chaos.campaign import Chapter
 from tests.chaos.disasters import Disasters
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.kills import DoubleKills, Kills
+from tests.chaos.migrations import Migrations
 from tests.chaos.moods import Moods
 from tests.chaos.pulls import Pulls
 from tests.chaos.races import Races
@@ -20,4 +21,5 @@ CHAPTERS: tuple[Chapter, ...] = (
     Races(),
     Waits(),
     Disasters(),
+    Migrations(),
 )

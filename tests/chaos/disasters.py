@@ -85,14 +85,13 @@ def swollen(world: World) -> Iterator[int]:
 
     So a limit on the size of files lets everything be written but the log, and that up to a chosen frame.
     """
-    log = world.database.with_name(f"{world.database.name}-wal")
     with world.look() as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         number = 0
-        while not log.exists() or log.stat().st_size <= max(INDEX, world.database.stat().st_size):
+        while not world.log.exists() or world.log.stat().st_size <= max(INDEX, world.database.stat().st_size):
             number += 1
             connection.execute(f"PRAGMA user_version = {number}")  # botctl has no use for it
-        yield log.stat().st_size
+        yield world.log.stat().st_size
 
 
 def count_frames(stage: Stage, scene: str) -> int:
@@ -101,7 +100,7 @@ def count_frames(stage: Stage, scene: str) -> int:
     try:
         with swollen(world) as size:
             act(world, scene)
-            grown = world.database.with_name(f"{world.database.name}-wal").stat().st_size - size
+            grown = world.log.stat().st_size - size
         return grown // FRAME
     finally:
         world.close()

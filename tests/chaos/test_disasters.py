@@ -3,6 +3,7 @@
 import pytest
 
 from tests.chaos.disasters import READ_ONLY, Disasters
+from tests.chaos.migrations import AGEING, NEWEST, Migrations
 from tests.chaos.scenes import SCENES, Stage
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
@@ -40,3 +41,20 @@ def test_a_database_locked_at_any_request_loses_nothing(scene: str, stage: Stage
 
     for trial in list(disasters.locks(stage, scene))[offset::ONE_IN]:
         disasters.play(stage, trial)
+
+
+def test_every_step_of_the_schema_can_be_taken_back_here() -> None:
+    assert set(range(2, NEWEST)) <= set(AGEING)
+
+
+@pytest.mark.parametrize("trial", ["after: 1", "before: 1", "full disk: 2"])
+def test_a_migration_that_ends_at_its_commit_or_on_a_full_disk_is_whole(trial: str, stage: Stage) -> None:
+    Migrations().play(stage, f"migrations: {trial}")
+
+
+@pytest.mark.long
+def test_a_migration_that_ends_anywhere_is_whole(stage: Stage) -> None:
+    migrations = Migrations()
+
+    for trial in list(migrations.trials(stage, 0, 0))[::5]:
+        migrations.play(stage, trial)

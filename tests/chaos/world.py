@@ -204,6 +204,11 @@ class World:
         return self.home / "data" / f"{self.settings['BOTCTL_MODE']}.db"
 
     @property
+    def log(self) -> Path:
+        """SQLite's write-ahead log."""
+        return self.database.with_name(f"{self.database.name}-wal")
+
+    @property
     def lock_file(self) -> Path:
         return self.database.with_name(f"{self.database.name}.lock")
 
