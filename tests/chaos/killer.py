@@ -29,9 +29,13 @@ class Countdown:
         self.signal_number = signal_number
         self.commits = 0
         self.statements = 0
+        self.begins: list[int] = []
+        """The numbers of the statements that begin a transaction."""
 
-    def statement(self) -> None:
+    def statement(self, word: str) -> None:
         self.statements += 1
+        if word == "BEGIN":
+            self.begins.append(self.statements)
         if self.when == "statement" and self.statements == self.number:
             os.kill(os.getpid(), self.signal_number)
 
@@ -61,8 +65,8 @@ def arm(
         """What is added to a cursor of whatever kind the product asks for."""
 
         def execute(self: Any, sql: str, *args: Any) -> Any:
-            countdown.statement()
             word = sql.lstrip().split(" ", 1)[0].upper().rstrip(";")
+            countdown.statement(word)
             commits = word == "COMMIT" or (word in CHANGES and not self.connection.in_transaction)
             if commits:
                 countdown.before()

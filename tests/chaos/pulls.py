@@ -2,6 +2,7 @@
 the Council sits. Nothing is intended against it from then on; what was intended before ends well."""
 
 import signal
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -86,14 +87,17 @@ def pull_at_request(world: World, arguments: tuple[str, ...], what: str, number:
 def pull_at_statement(world: World, arguments: tuple[str, ...], what: str, number: int) -> tuple[Run, Pulled]:
     """The run stands still before its `number`-th statement while the switch is pulled.
 
-    Where it holds the database then, the pull has to wait for the end of its transaction.
+    Where it holds the database then, the pull has to wait for the end of its transaction. A file waits for nobody:
+    what such a transaction writes was begun before the file was there, and counts as before.
     """
     victim = world.start(*arguments, end=End("statement", number, signal.SIGSTOP), hasty=False)
     assert victim.wait_until_stopped(), f"there is no statement {number}: {victim.wait().words}"
     if not PULLS[what]:
+        begun_before = is_held(world)
         pulled = pull(world, what)
         victim.go_on()
-        return victim.wait(), pulled
+        run = victim.wait()
+        return run, note(world, what) if begun_before else pulled
     switch = world.start(*PULLS[what], hasty=False)
     came_first = switch.ends_within(PULL_SECONDS)
     if came_first:
@@ -106,6 +110,17 @@ def pull_at_statement(world: World, arguments: tuple[str, ...], what: str, numbe
         world.note_pause()
         pulled = note(world, what)
     return victim.wait(), pulled
+
+
+def is_held(world: World) -> bool:
+    """Whether a run is in the middle of a transaction."""
+    with world.look() as connection:
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
 
 
 class Pulls:
@@ -156,8 +171,17 @@ def count_positions(stage: Stage, scene: str) -> dict[str, int]:
     world = stage.set(scene)
     try:
         world.kraken.clear_requests()
-        statements = world.count_statements(*SCENES[scene].arguments)
-        return {"request": len(world.kraken.requests), "statement": statements}
+        counts = world.counts_of(*SCENES[scene].arguments)
+        return {"request": len(world.kraken.requests), "statement": counts["statements"]}
+    finally:
+        world.close()
+
+
+def beginnings(stage: Stage, scene: str) -> list[int]:
+    """The statements of the scene's command that begin a transaction: what was read before one may be old in it."""
+    world = stage.set(scene)
+    try:
+        return list(world.counts_of(*SCENES[scene].arguments)["begins"])
     finally:
         world.close()
 

@@ -84,7 +84,11 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         if command["counts"]:
-            counts = {"commits": countdown.commits, "statements": countdown.statements}
+            counts = {
+                "commits": countdown.commits,
+                "statements": countdown.statements,
+                "begins": countdown.begins,
+            }
             Path(command["counts"]).write_text(json.dumps(counts))
         os._exit(code)
 

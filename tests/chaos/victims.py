@@ -44,7 +44,7 @@ class Command:
     busy_seconds: float | None = None
     """How long the database waits for another process, where the product's ten real seconds would take too long."""
     counts: str | None = None
-    """A file that receives the numbers of commits and statements when the run ends by itself."""
+    """A file that receives what was counted of commits and statements when the run ends by itself."""
 
 
 @dataclass(frozen=True)

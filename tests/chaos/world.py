@@ -185,16 +185,13 @@ class World:
 
     def count_commits(self, *arguments: str) -> int:
         """How many commits a run makes that nobody disturbs."""
-        return self._count(*arguments)["commits"]
+        return int(self.counts_of(*arguments)["commits"])
 
-    def count_statements(self, *arguments: str) -> int:
-        """How many statements it gives the database."""
-        return self._count(*arguments)["statements"]
-
-    def _count(self, *arguments: str) -> dict[str, int]:
+    def counts_of(self, *arguments: str) -> dict[str, Any]:
+        """Its `commits` and `statements`, and in `begins` which of these begin a transaction."""
         file = self.folder / "counts"
         self.run(*arguments, counts=str(file))
-        counts: dict[str, int] = json.loads(file.read_text())
+        counts: dict[str, Any] = json.loads(file.read_text())
         return counts
 
     # The database
