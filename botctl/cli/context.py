@@ -69,12 +69,23 @@ def start_log(home: Home, *, debug: bool) -> None:
         path = home.folder / home.settings.log_file
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-            file = logging.FileHandler(path, encoding="utf-8")
+            file = _LogFile(path, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"LOG_FILE {path} can't be written: {error.strerror}", hint="choose another") from error
         file.setLevel(home.settings.log_level)
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(file)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that can't be written any more, as on a full disk, is said once: the run itself goes on."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            self.failed = True
+            print(f"botctl: warning: LOG_FILE can't be written: {sys.exception()}", file=sys.stderr)
 
 
 class _LowerLevel(logging.Formatter):

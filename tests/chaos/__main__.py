@@ -27,10 +27,7 @@ def main() -> int:
     wanted = read_arguments()
     console = Console(stderr=True)
     if wanted.only:
-        with Victims() as victims:
-            outcome = attempt(CHAPTERS, Stage(victims), wanted.only)
-        print(outcome.failure or f"{outcome.cases} cases, all promises kept")
-        return 1 if outcome.failure else 0
+        return play_again(wanted.only)
     console.print(f"seed {wanted.seed}, {wanted.runs} drawn trials a chapter, {wanted.workers} workers")
     started = time.monotonic()
     figures = play(wanted, console)
@@ -49,12 +46,22 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="draws the same again")
     parser.add_argument("--chapter", action="append", choices=[c.name for c in CHAPTERS], help="this one only")
-    parser.add_argument("--only", help="play this one trial again")
+    parser.add_argument("--only", action="append", help="play this one trial again; may be given several times")
     parser.add_argument("--match", default="", help="only trials whose text has this in it")
     parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--table", type=Path, help="a file for the figures, as a table in Markdown")
     parser.add_argument("--report", type=Path, help="a file for the figures, as JSON")
     return parser.parse_args()
+
+
+def play_again(trials: list[str]) -> int:
+    """Single trials, one after the other."""
+    with Victims() as victims:
+        stage = Stage(victims)
+        outcomes = [attempt(CHAPTERS, stage, trial) for trial in trials]
+    for outcome in outcomes:
+        print(outcome.failure or f"{outcome.cases} cases, all promises kept")
+    return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
 def play(wanted: argparse.Namespace, console: Console) -> dict[str, Figures]:

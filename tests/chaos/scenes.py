@@ -44,6 +44,13 @@ def prepare_a_rise(world: World) -> None:
     world.kraken.set_price("BTC/USD", 52000)
 
 
+def prepare_a_fall_back(world: World) -> None:
+    """The stop has moved up after a rise, and half of that rise is gone again."""
+    prepare_a_rise(world)
+    world.must("check-positions")
+    world.kraken.set_price("BTC/USD", 51500)
+
+
 def prepare_two_hit_stops(world: World) -> None:
     prepare_a_hit_stop(world)
     world.settings["SYMBOLS"] = "BTC/USD,ETH/USD"
@@ -82,6 +89,7 @@ SCENES: dict[str, Scene] = {
     "a sell of a part": Scene(prepare_a_position, ("sell", "BTC/USD", "0.001", "--yes")),
     "a stop that is hit": Scene(prepare_a_hit_stop, ("check-positions",)),
     "a stop that moves": Scene(prepare_a_rise, ("check-positions",)),
+    "a price that falls back": Scene(prepare_a_fall_back, ("check-positions",)),
     "a tick that buys": Scene(prepare_a_decision_to_buy, ("tick",)),
     "a tick that sells": Scene(prepare_a_decision_to_sell, ("tick",)),
     "a tick that stops out": Scene(prepare_a_hit_stop, ("tick",)),

@@ -71,7 +71,7 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     os.chdir(command["environment"]["BOTCTL_HOME"])
     sys.argv = ["botctl", *command["arguments"]]
     live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"])
-    countdown = killer.arm(**command["end"])
+    countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"])
     limit(command)
     code = 99
     try:
@@ -83,8 +83,13 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        if command["commits"]:
-            Path(command["commits"]).write_text(str(countdown.commits))
+        if command["counts"]:
+            counts = {
+                "commits": countdown.commits,
+                "statements": countdown.statements,
+                "begins": countdown.begins,
+            }
+            Path(command["counts"]).write_text(json.dumps(counts))
         os._exit(code)
 
 

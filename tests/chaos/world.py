@@ -1,11 +1,13 @@
 """A world for one trial: a home, a Kraken, a time of its own, and everybody who acts in it."""
 
 import copy
+import json
 import shutil
+import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -44,6 +46,14 @@ def shelf() -> Path:
     """Where worlds are kept: in memory where there is such a place, for their many small files are soon gone."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() else Path(tempfile.gettempdir())
+
+
+def wait_until(come: Callable[[], object], seconds: float = 20) -> None:
+    """Until `come()` says yes; a trial that waits for longer is wrong."""
+    end = time.monotonic() + seconds
+    while not come():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
 
 
 class BentKraken(FakeKraken):
@@ -98,6 +108,7 @@ class World:
         self.clock = WorldClock(self.folder / "clock")
         self.kraken = BentKraken(self.clock)
         self.runs = 0
+        self.started: list[Victim] = []
         if snapshot:
             shutil.copytree(snapshot.folder, self.home)
             for name, value in copy.deepcopy(snapshot.kraken).items():
@@ -128,6 +139,8 @@ class World:
         }
 
     def close(self) -> None:
+        for victim in self.started:
+            victim.end()
         self.kraken.stop()
         close_database()
         self.clock.close()
@@ -147,16 +160,22 @@ class World:
             end=end or End(),
             **options,
         )
-        return self.victims.start(command)
+        self.started.append(self.victims.start(command))
+        return self.started[-1]
 
     def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
         """A run to its end."""
-        if arguments[0] == "resume" and self.deeds.pauses:
-            self.deeds.pauses[-1][1] = min(self.deeds.pauses[-1][1], self.clock.now())
+        if arguments[0] == "resume":
+            for pause in self.deeds.pauses:
+                pause[1] = min(pause[1], self.clock.now())
         run = self.start(*arguments, end=end, **options).wait()
         if arguments[0] == "pause" and run.exit_code == 0:
-            self.deeds.pauses.append([self.clock.now(), float("inf")])
+            self.note_pause()
         return run
+
+    def note_pause(self) -> None:
+        """From here on entries are paused."""
+        self.deeds.pauses.append([self.clock.now(), float("inf")])
 
     def must(self, *arguments: str) -> Run:
         """A run that the trial needs: it ends with 0, or the trial itself is wrong."""
@@ -166,15 +185,39 @@ class World:
 
     def count_commits(self, *arguments: str) -> int:
         """How many commits a run makes that nobody disturbs."""
-        file = self.folder / "commits"
-        self.run(*arguments, commits=str(file))
-        return int(file.read_text())
+        return int(self.counts_of(*arguments)["commits"])
+
+    def counts_of(self, *arguments: str) -> dict[str, Any]:
+        """Its `commits` and `statements`, and in `begins` which of these begin a transaction."""
+        file = self.folder / "counts"
+        self.run(*arguments, counts=str(file))
+        counts: dict[str, Any] = json.loads(file.read_text())
+        return counts
 
     # The database
 
     @property
     def database(self) -> Path:
         return self.home / "data" / f"{self.settings['BOTCTL_MODE']}.db"
+
+    @property
+    def log(self) -> Path:
+        """SQLite's write-ahead log."""
+        return self.database.with_name(f"{self.database.name}-wal")
+
+    @property
+    def lock_file(self) -> Path:
+        return self.database.with_name(f"{self.database.name}.lock")
+
+    @property
+    def halt_file(self) -> Path:
+        return self.database.with_name("HALT")
+
+    @contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """A connection of our own to the database: for a look while runs are under way, or to stand in their way."""
+        with closing(sqlite3.connect(self.database, isolation_level=None, check_same_thread=False)) as connection:
+            yield connection
 
     @contextmanager
     def books(self) -> Iterator[None]:
@@ -199,6 +242,31 @@ class World:
         answer = self.home / "answer.json"
         answer.write_text(f'{{"decision": "{decision}", "reason": "the trial says so"}}')
         self.settings["COUNCIL_COMMAND"] = "/bin/cat answer.json"
+
+    def council_sits(self, decision: str) -> None:
+        """A Council that decides so, but only once it is told to: see `hear_council`."""
+        self.council_says(decision)
+        waits = f"while [ -e {self._sitting} ] && [ ! -e {self._heard} ]; do sleep 0.02; done"
+        script = self.home / "council"
+        script.write_text(f"#!/bin/sh\ntouch {self._sitting}\n{waits}\ncat answer.json\n")
+        script.chmod(0o755)
+        self.settings["COUNCIL_COMMAND"] = str(script)
+
+    @property
+    def _sitting(self) -> Path:
+        return self.home / "the-council-sits"
+
+    @property
+    def _heard(self) -> Path:
+        return self.home / "the-council-is-heard"
+
+    def wait_for_council(self) -> None:
+        """Until it sits."""
+        wait_until(self._sitting.exists)
+
+    def hear_council(self) -> None:
+        """Let it answer."""
+        self._heard.touch()
 
     def council_is_silent(self) -> None:
         self.settings.pop("COUNCIL_COMMAND", None)
