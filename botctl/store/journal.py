@@ -3,7 +3,7 @@
 This is the only room that changes a trade or an order.
 """
 
-import uuid
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from botctl.domain.candles import base_of
+from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
 from botctl.domain.orders import (
@@ -289,8 +290,9 @@ def _new_order(
     now: datetime,
 ) -> Order:
     """A fresh client order id for every attempt: Kraken keeps one unique among open orders only."""
+    client_id = ClientId(trade.mark, trade.id, reason, whole, secrets.randbits(ATTEMPT_BITS))
     order: Order = Order.create(
-        client_order_id=str(uuid.uuid4()),
+        client_order_id=str(client_id),
         trade=trade,
         side=side,
         symbol=trade.symbol,
