@@ -50,10 +50,11 @@ class ClientId:
     """Random bits: every attempt has an id of its own."""
 
     def __str__(self) -> str:
-        mark, attempt = self.mark, f"{self.attempt:07x}"
         role = ENTRY if self.reason is None else next(role for role, why in EXITS.items() if why is self.reason)
         role |= 0 if self.whole else PART
-        return f"b07c71{role:02x}-{mark[:4]}-4{mark[4:7]}-8{mark[7:]}{attempt[0]}-{self.trade_id % TRADES:06x}{attempt[1:]}"
+        mark, number, attempt = self.mark, self.trade_id % TRADES, f"{self.attempt:07x}"
+        front = f"b07c71{role:02x}-{mark[:4]}-4{mark[4:7]}-8{mark[7:]}{attempt[0]}"
+        return f"{front}-{number:06x}{attempt[1:]}"
 
 
 def trade_mark(random_bits: int) -> str:
