@@ -24,6 +24,10 @@ ENTRY = "entry"
 class Pair:
     """One order: the journal's row, and what the exchange has of it. One of the two may be missing."""
 
+    client_order_id: str
+    symbol: str
+    role: str
+    at: datetime
     trade: Trade | None
     row: Order | None
     order: LedgerOrder | None
@@ -37,7 +41,7 @@ def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> Reconcile
     statement = fetch_statement(bot.exchange, bot.journal, since, progress)
     orders = [_compare(pair) for pair in _pairs(bot, statement, trades, since)]
     positions = list(_positions(bot, statement, trades))
-    same = all(row.same for row in (*orders, *positions))
+    same = all(row.same for row in orders) and all(row.same for row in positions)
     return ReconcileView(since, same, orders, positions, statement.foreign_orders)
 
 
@@ -54,34 +58,33 @@ def figures_at(order: LedgerOrder) -> Figures:
 def _pairs(bot: Bot, statement: Statement, trades: dict[str, Trade], since: datetime) -> list[Pair]:
     """Every order that the exchange shows, and every other one that the journal has since `since`; oldest first."""
     rows = {row.client_order_id: row for row in bot.journal.orders_with_trades()}
-    shown = [
-        Pair(trades.get(trade.mark), rows.get(order.client_order_id), order)
+    pairs = [
+        _shown(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
         for trade in statement.trades
         for order in trade.orders
     ]
-    names = {pair.order.client_order_id for pair in shown if pair.order}
-    others = [Pair(row.trade, row, None) for name, row in rows.items() if name not in names and row.created_at >= since]
-    return sorted([*shown, *others], key=_moment)
+    pairs += [_not_shown(row) for row in rows.values() if row.created_at >= since]
+    return sorted(pairs, key=lambda pair: pair.at)
 
 
-def _moment(pair: Pair) -> datetime:
-    if pair.order is not None:
-        return pair.order.opened_at
-    if pair.row is None:
-        raise AssertionError("an order that neither side has")
-    return pair.row.created_at
+def _shown(order: LedgerOrder, trade: Trade | None, row: Order | None) -> Pair:
+    role = str(order.said.reason or ENTRY)
+    return Pair(order.client_order_id, order.symbol, role, order.opened_at, trade, row, order)
+
+
+def _not_shown(row: Order) -> Pair:
+    return Pair(row.client_order_id, row.symbol, row.reason or ENTRY, row.created_at, row.trade, row, None)
 
 
 def _compare(pair: Pair) -> ReconciledOrder:
     row, order = pair.row, pair.order
-    difference = order_difference(row and figures_of(row), order and figures_at(order))
-    reason = row.reason if row else (order.said.reason if order else None)
+    difference = order_difference(figures_of(row) if row else None, figures_at(order) if order else None)
     return ReconciledOrder(
         trade_id=pair.trade.id if pair.trade else None,
-        symbol=row.symbol if row else (order.symbol if order else ""),
-        role=str(reason or ENTRY),
-        client_order_id=row.client_order_id if row else (order.client_order_id if order else ""),
-        exchange_order_id=order.exchange_order_id if order else (row.exchange_order_id if row else None),
+        symbol=pair.symbol,
+        role=pair.role,
+        client_order_id=pair.client_order_id,
+        exchange_order_id=order.exchange_order_id if order else None,
         journal_state=row.state if row else None,
         exchange_state=str(order.state) if order else None,
         journal_filled=row.filled if row else None,
