@@ -2,7 +2,6 @@
 
 import dataclasses
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -471,7 +470,7 @@ def test_a_sell_whose_entry_is_not_in_sight_is_a_problem(live: BotRunner, kraken
 
 
 @pytest.fixture
-def disasters(two_markets: BotRunner, kraken: FakeKraken) -> Iterator[BotRunner]:
+def disasters(two_markets: BotRunner, kraken: FakeKraken) -> BotRunner:
     """A backup that knows one of two trades, and takes that one for whole."""
     live = two_markets
     buy(live, "BTC/USD")
@@ -479,7 +478,7 @@ def disasters(two_markets: BotRunner, kraken: FakeKraken) -> Iterator[BotRunner]
     sell_part(live)
     buy(live, "ETH/USD")
     restore(live, backup)
-    yield live
+    return live
 
 
 def test_without_apply_nothing_changes(disasters: BotRunner, kraken: FakeKraken) -> None:
