@@ -150,7 +150,7 @@ def code_of(errors: list[BotError]) -> int:
 
 
 Since = Annotated[
-    str | None, typer.Option("--since", metavar="DATE", help="Look back so far, such as 2026-11-01 (UTC).")
+    str | None, typer.Option("--since", metavar="DATE", help="How far back to look, such as 2026-11-01 (UTC).")
 ]
 EnvFile = Annotated[
     Path | None, typer.Option("--env-file", help="Read settings from this file instead of .env in the home.")

@@ -25,7 +25,8 @@ def order_difference(journal: Figures | None, exchange: Figures | None) -> str:
     if journal is None:
         return "not in the journal"
     if exchange is None:
-        if journal.state in NOTHING_THERE:
+        # Nothing was traded: an exchange may forget an order that was canceled unfilled.
+        if journal.state in NOTHING_THERE or (journal.state is OrderState.CANCELED and not journal.filled):
             return ""
         return "no ending yet" if journal.state in UNSETTLED else "not on the exchange"
     if journal.state in UNSETTLED:

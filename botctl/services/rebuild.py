@@ -99,6 +99,7 @@ class Rebuild:
         self.statement = statement
         self.trades = bot.journal.trades_by_mark()
         self.orders = {order.client_order_id: order for order in bot.journal.orders_with_trades()}
+        self._numbers = {row.id for row in self.trades.values()}
         self._candles: dict[str, list[Candle]] = {}
 
     def plan(self) -> Plan:
@@ -126,7 +127,10 @@ class Rebuild:
         if len(trade.working) > 1:
             return _problem(trade, "several of its orders still work: cancel them at the exchange, then run it again")
         if not trade.entries:
-            return _problem(trade, "it sold, and its entry is not in sight: look further back with --since")
+            return _problem(
+                trade,
+                "it sold, and its entry is not in sight: look further back with --since (botctl 0.1.0 marked none)",
+            )
         if not trade.working and trade.held <= 0:
             return None
         if not trade.working and trade.held < self._least(trade):
@@ -149,9 +153,10 @@ class Rebuild:
             columns = {**new, **rows.open_columns(trade, atr, replay)}
             detail += [*_story(trade), *replay.notes]
         orders = [self._row_of(order) for order in trade.orders]
+        number = row.id if row else self._free_number(trade)
         why = "; ".join(["from the exchange's records", *detail])
         view = RecoverAction(
-            trade_id=row.id if row else trade.number,
+            trade_id=number,
             symbol=trade.symbol,
             action=ADOPT if row else ADD,
             amount=columns["amount"],
@@ -159,7 +164,14 @@ class Rebuild:
             stop_loss_price=columns.get("stop_loss_price"),
             detail="; ".join(detail) or "it is missing here",
         )
-        return Step(view, Correction(row, trade.number, columns, orders, why), opens=True)
+        return Step(view, Correction(row, number, columns, orders, why), opens=True)
+
+    def _free_number(self, trade: LedgerTrade) -> int:
+        """The number that the trade had, or the next one where another trade has that."""
+        free = trade.number > 0 and trade.number not in self._numbers
+        number = trade.number if free else max(self._numbers, default=0) + 1
+        self._numbers.add(number)
+        return number
 
     # A trade that has one
 

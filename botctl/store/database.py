@@ -75,7 +75,7 @@ def explain(error: BaseException, path: Path | str = "the database") -> BotError
     if "readonly" in text or "unable to open" in text:
         return ConfigError(f"can't write {path}", hint="check the folder's owner, mode and disk")
     if "not a database" in text or "malformed" in text:
-        return ConfigError(f"{path} is damaged ({text})", hint="restore a backup before anything else")
+        return ConfigError(f"{path} is damaged ({text})", hint="rebuild it with `botctl recover`, or restore a backup")
     if "disk is full" in text or "disk I/O" in text:
         return BotError(f"{path} can't be written: {text}", hint="free some disk space; the next run goes on")
     if isinstance(error, OperationalError | DatabaseError | sqlite3.Error):

@@ -56,7 +56,7 @@ class Correction:
     trade: Trade | None
     """None for one that is missing here."""
     number: int
-    """The id that a missing trade had, and has again where that is free."""
+    """The trade's id, also of a missing one."""
     columns: Mapping[str, Any]
     orders: Sequence[tuple[Order | None, Mapping[str, Any]]]
     why: str
@@ -345,8 +345,7 @@ def _correct(correction: Correction, now: datetime) -> None:
     """One trade and its orders, each change with its event. The caller holds the transaction."""
     trade, columns = correction.trade, correction.columns
     if trade is None:
-        free = correction.number > 0 and Trade.get_or_none(Trade.id == correction.number) is None
-        trade = Trade.create(**columns, **({"id": correction.number} if free else {}))
+        trade = Trade.create(id=correction.number, **columns)
         _record(now, RECOVERED, trade, {}, dict(columns), correction.why)
     elif columns:
         _change(trade, now, RECOVERED, correction.why, **columns)

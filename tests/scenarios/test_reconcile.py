@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_output import on_terminal
+from tests.cli.test_output import check_values, on_terminal
 from tests.conftest import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
@@ -57,6 +57,7 @@ def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken)
 
     answer = reconciled(live).json()
 
+    check_values(answer)
     assert set(answer) == RECONCILE
     assert {frozenset(row) for row in answer["orders"]} == {RECONCILED_ORDER}
     assert {frozenset(row) for row in answer["positions"]} == {RECONCILED_POSITION}

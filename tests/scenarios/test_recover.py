@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from botctl.domain.client_ids import parse_client_id
+from tests.chaos.invariants import INVARIANTS
+from tests.cli.test_output import check_values
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
+from tests.fields import RECOVER, RECOVER_ACTION
 from tests.scenarios.disasters import (
     all_orders,
     all_trades,
@@ -370,8 +373,9 @@ def test_two_trades_of_one_number_do_not_mix(two_markets: BotRunner, kraken: Fak
     restore(live, backup)
     buy(live, "ETH/USD")
 
-    recover(live)
+    answer = recover(live)
 
+    assert [row["trade_id"] for row in answer["actions"]] == [2]
     assert [parse_client_id(order.cl_ord_id).trade_id for order in kraken.orders] == [1, 1]  # type: ignore[union-attr]
     trades = {trade["id"]: trade["symbol"] for trade in live.positions()}
     assert trades == {1: "ETH/USD", 2: "BTC/USD"}
@@ -467,6 +471,32 @@ def test_a_sell_whose_entry_is_not_in_sight_is_a_problem(live: BotRunner, kraken
 
 
 # Writing, or not
+
+
+def test_all_that_always_holds_holds_in_a_rebuilt_database(two_markets: BotRunner, kraken: FakeKraken) -> None:
+    live = two_markets
+    buy(live, "BTC/USD")
+    sell_part(live)
+    buy(live, "ETH/USD")
+    lose(live)
+    recover(live)
+    kraken.set_price("ETH/USD", 2600)
+    assert live.run("check-positions").exit_code == 0
+
+    live.open_store()
+    for invariant in INVARIANTS:
+        invariant(kraken)
+
+
+def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    lose(live)
+
+    answer = recover(live)
+
+    assert set(answer) == RECOVER
+    assert {frozenset(row) for row in answer["actions"]} == {RECOVER_ACTION}
+    check_values(answer)
 
 
 @pytest.fixture
@@ -588,3 +618,15 @@ def test_a_date_that_is_none_or_still_to_come_is_refused(live: BotRunner, text: 
 def rows(count: int, true_range: int = 500) -> list[list[float]]:
     """Candles that stand at 50000 with such an ATR."""
     return [[50000, 50000 + true_range / 2, 50000 - true_range / 2, 50000]] * count
+
+
+def test_the_paper_brokers_sound_database_has_nothing_to_recover(bot: BotRunner) -> None:
+    for _ in range(40):
+        bot.run("tick")
+    before = kept(bot)
+
+    answer = recover(bot, "--since", "2024-01-01")
+
+    assert answer["actions"] == []
+    assert answer["same_trades"] >= 1
+    assert kept(bot) == before
