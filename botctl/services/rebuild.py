@@ -10,9 +10,9 @@ from typing import Any
 from botctl.domain.candles import Candle, base_of
 from botctl.domain.differences import order_difference
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.ledger import LedgerOrder, LedgerTrade, total
+from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import plain
-from botctl.domain.orders import ACTIVE, UNSETTLED, ExitReason, TradeStatus
+from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.results import RecoverAction
 from botctl.ports import Progress
 from botctl.services import rebuilt_rows as rows
@@ -26,6 +26,11 @@ from botctl.store.models import Order, Trade
 log = logging.getLogger(__name__)
 
 PAUSE_REASON = "recovered: check with `botctl reconcile`, then `botctl resume`"
+
+SEVERAL_WORK = "several of its orders still work: cancel them at the exchange, then run it again"
+ENTRY_NOT_IN_SIGHT = (
+    "it sold, and its entry is not in sight: look further back with --since (entries of botctl 0.1.0 carry no mark)"
+)
 
 ADD, REDUCE, CLOSE, ADOPT = "add", "reduce", "close", "adopt"
 SETTLE, LEAVE, PROBLEM = "settle", "leave", "problem"
@@ -125,12 +130,9 @@ class Rebuild:
     def _missing(self, trade: LedgerTrade, plan: Plan) -> Step | None:
         """Add it if it holds something or an order of it still works; else it has ended, and is none of ours."""
         if len(trade.working) > 1:
-            return _problem(trade, "several of its orders still work: cancel them at the exchange, then run it again")
+            return _problem(trade, SEVERAL_WORK)
         if not trade.entries:
-            return _problem(
-                trade,
-                "it sold, and its entry is not in sight: look further back with --since (botctl 0.1.0 marked none)",
-            )
+            return _problem(trade, ENTRY_NOT_IN_SIGHT)
         if not trade.working and trade.held <= 0:
             return None
         if not trade.working and trade.held < self._least(trade):
@@ -186,7 +188,7 @@ class Rebuild:
         if row.status == TradeStatus.CLOSED:
             return _told(row, PROBLEM, "it is closed here, and the exchange has other figures: see `botctl reconcile`")
         if len(trade.working) > 1:
-            return _problem(trade, "several of its orders still work: cancel them at the exchange, then run it again")
+            return _problem(trade, SEVERAL_WORK)
         if row.status != TradeStatus.OPEN:
             return self._open(trade, row) if trade.working or trade.held >= self._least(trade) else None
         if trade.entries and trade.bought == 0:
@@ -196,38 +198,38 @@ class Rebuild:
     def _correct(self, trade: LedgerTrade, row: Trade, changed: Sequence[LedgerOrder]) -> Step:
         """An open trade with the sells that its row does not know of: reduced, or closed."""
         ended = [order for order in changed if not order.working]
-        exits = [self._missing_figures(order) for order in ended if order in trade.exits]
-        sold, proceeds, fee = (total(figures) for figures in zip(*exits, strict=True)) if exits else (Decimal(0),) * 3
-        columns = rows.reduced_columns(trade, row, sold, proceeds, fee)
-        entries = [order for order in ended if order in trade.entries]
-        if entries:
-            bought = total(self._missing_figures(order)[0] for order in entries)
-            columns |= {**rows.entry_columns(trade), "amount": columns["amount"] + bought}
-        action, last = REDUCE if sold else ADOPT, trade.last_sale
-        left = columns["amount"]
-        if last is not None and sold and (left <= 0 or (left < self._least(trade) and not trade.working)):
-            action = CLOSE
-            columns = rows.closed_columns(row, columns, last.said.reason or ExitReason.MANUAL, last.at)
+        sold = rows.Untold.of((order, self._row_here(order)) for order in ended if order in trade.exits)
+        columns = rows.reduced_columns(trade, row, sold)
+        if any(order in trade.entries for order in ended):
+            bought = rows.Untold.of((order, self._row_here(order)) for order in ended if order in trade.entries)
+            columns |= {**rows.entry_columns(trade), "amount": columns["amount"] + bought.amount}
+        action, left = REDUCE if sold.amount else ADOPT, columns["amount"]
+        if sold.amount and self._is_over(trade, left):
+            action, columns = CLOSE, rows.closed_columns(trade, row, columns)
         detail = f"{len(changed)} of its orders are not here as the exchange has them"
-        if sold:
-            detail = f"sold {plain(sold)} {row.asset} for {plain(proceeds)}, fee {plain(fee)}"
+        if sold.amount:
+            detail = f"sold {plain(sold.amount)} {row.asset} for {plain(sold.cost)}, fee {plain(sold.fee)}"
         orders = [self._row_of(order) for order in changed]
         correction = Correction(row, row.id, columns, orders, f"from the exchange's records: {detail}")
         view = RecoverAction(row.id, row.symbol, action, left, row.entry_price, row.stop_loss_price, detail)
         return Step(view, correction)
 
+    def _is_over(self, trade: LedgerTrade, left: Decimal) -> bool:
+        """Whether what is left of it can't be sold any more."""
+        return left <= 0 or (not trade.working and left < self._least(trade))
+
+    def _row_here(self, order: LedgerOrder) -> Order | None:
+        return self.orders.get(order.client_order_id)
+
     def _row_of(self, order: LedgerOrder) -> tuple[Order | None, dict[str, Any]]:
         """An order's row here, if it has one, and what it must say."""
-        row = self.orders.get(order.client_order_id)
+        row = self._row_here(order)
         whole = row is None or order.working
         return row, rows.order_columns(order) if whole else rows.ending_columns(order)
 
     def _differs(self, order: LedgerOrder) -> bool:
-        row = self.orders.get(order.client_order_id)
+        row = self._row_here(order)
         return bool(order_difference(figures_of(row) if row else None, figures_at(order)))
-
-    def _missing_figures(self, order: LedgerOrder) -> tuple[Decimal, Decimal, Decimal]:
-        return rows.missing_figures(order, self.orders.get(order.client_order_id))
 
     # All of them together
 

@@ -1,6 +1,7 @@
 """The columns that a trade and its orders must have, by the exchange's records."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -95,39 +96,50 @@ def entry_columns(trade: LedgerTrade) -> Columns:
     }
 
 
-def reduced_columns(trade: LedgerTrade, row: Trade, sold: Decimal, proceeds: Decimal, fee: Decimal) -> Columns:
-    """An open trade after sells that its row does not know of: so much more sold, for so much."""
+@dataclass(frozen=True)
+class Untold:
+    """What ended orders did that their rows don't tell. Amount in the asset, cost and fee in quote."""
+
+    amount: Decimal
+    cost: Decimal
+    fee: Decimal
+
+    @classmethod
+    def of(cls, orders: Iterable[tuple[LedgerOrder, Order | None]]) -> "Untold":
+        """The sum over these orders, each with its row if it has one."""
+        amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
+        for order, row in orders:
+            amount += order.filled - (row.filled if row else 0)
+            cost += order.cost - (row.cost or 0 if row else 0)
+            fee += order.fee - (row.fee or 0 if row else 0)
+        return cls(amount, cost, fee)
+
+
+def reduced_columns(trade: LedgerTrade, row: Trade, sold: Untold) -> Columns:
+    """An open trade after sells that its row does not know of."""
     last_sale = trade.last_sale
     return {
-        "amount": row.amount - sold,
-        "sold_amount": row.sold_amount + sold,
-        "exit_proceeds": row.exit_proceeds + proceeds,
-        "exit_fee": row.exit_fee + fee,
+        "amount": row.amount - sold.amount,
+        "sold_amount": row.sold_amount + sold.amount,
+        "exit_proceeds": row.exit_proceeds + sold.cost,
+        "exit_fee": row.exit_fee + sold.fee,
         "exit_order_id": last_sale.exchange_order_id if last_sale else row.exit_order_id,
         "exiting": row.exiting or trade.exiting,
     }
 
 
-def closed_columns(row: Trade, reduced: Columns, reason: ExitReason, at: datetime) -> Columns:
-    """The same trade when what is left of it can't be sold any more."""
-    sold, proceeds, fee = reduced["sold_amount"], reduced["exit_proceeds"], reduced["exit_fee"]
-    pnl = None
-    if row.entry_cost is not None and row.entry_fee is not None:
-        pnl = calculate_pnl(row.entry_cost, row.entry_fee, proceeds, fee)
+def closed_columns(trade: LedgerTrade, row: Trade, reduced: Columns) -> Columns:
+    """The same trade when what is left of it can't be sold any more: its last sale closed it."""
+    sold, proceeds, fee, last = reduced["sold_amount"], reduced["exit_proceeds"], reduced["exit_fee"], trade.last_sale
+    entry: Columns = {"entry_cost": row.entry_cost, "entry_fee": row.entry_fee, **reduced}
+    known = None not in (entry["entry_cost"], entry["entry_fee"])
     return {
         **reduced,
         "status": TradeStatus.CLOSED,
         "amount": sold,
         "exit_price": price_of(proceeds, sold),
-        "exit_reason": reason,
-        "closed_at": at,
+        "exit_reason": (last and last.said.reason) or ExitReason.MANUAL,
+        "closed_at": last.at if last else trade.orders[-1].at,
         "exiting": None,
-        "pnl": pnl,
+        "pnl": calculate_pnl(entry["entry_cost"], entry["entry_fee"], proceeds, fee) if known else None,
     }
-
-
-def missing_figures(order: LedgerOrder, row: Order | None) -> tuple[Decimal, Decimal, Decimal]:
-    """How much more an ended order filled, cost and took as fee than its row says."""
-    if row is None:
-        return order.filled, order.cost, order.fee
-    return order.filled - row.filled, order.cost - (row.cost or 0), order.fee - (row.fee or 0)
