@@ -38,7 +38,7 @@ def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: b
     if home.settings.botctl_mode is Mode.LIVE and not home.database.exists():
         open_database(home.database, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
     with process_lock(home.database.with_name(f"{home.database.name}.lock"), wait_seconds), open_store(home):
-        yield build_bot(home.settings, home.switch, validate_only=validate_only)
+        yield build_bot(home.settings, home.switch, validate_only=validate_only, backed_up=home.database)
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,10 @@ def _check_keys(home: Home) -> None:
         raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {home.env_file}")
 
 
-def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False) -> "Bot":
-    """Every service on its port."""
+def build_bot(
+    settings: Settings, switch: Switch, *, validate_only: bool = False, backed_up: Path | None = None
+) -> "Bot":
+    """Every service on its port. `backed_up` is the database whose daily copies are kept, if it is to have any."""
     from botctl.outside.notify import LogNotifier
     from botctl.services.bot import Bot
     from botctl.services.council.session import Council
@@ -169,6 +171,7 @@ def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False
         drawdown=guard,
         council=council,
         validate_only=validate_only,
+        backed_up=backed_up,
     )
 
 

@@ -18,6 +18,7 @@ import hashlib
 import hmac
 import socket
 import socketserver
+import struct
 import sys
 import threading
 import traceback
@@ -85,6 +86,7 @@ class FakeKraken(FakeBook):
         self._counter, self._counted_at = 0.0, self.now()
         self._wake = threading.Event()
         self._running = False
+        self.hanging_up = False
         self._port = port
         self._server: _Server | None = None
 
@@ -100,6 +102,7 @@ class FakeKraken(FakeBook):
         self._port = self._server.server_address[1]
         self._wake = threading.Event()
         self._running = True
+        self.hanging_up = False
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:
@@ -112,6 +115,14 @@ class FakeKraken(FakeBook):
         self._server.server_close()
         self._server.drop_connections()
         self._server = None
+
+    def hang_up(self) -> None:
+        """Finish the answers under way, then refuse connections until the next `start`."""
+        if self._server is None:
+            return
+        self.hanging_up = True
+        self._server.shutdown()
+        self._server.server_close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -180,8 +191,8 @@ class FakeKraken(FakeBook):
         fault = self._note(request)
         if self.before:
             self.before(request)
-        if fault and fault.kind == "drop_before":
-            return None
+        if fault and fault.kind in ("drop_before", "reset_before"):
+            return bend(fault, {})
         # The gate comes before any delay: a request that hangs behind it has used its nonce already,
         # and may be processed long after a later one.
         answer = self._refusal_at_the_gate(request, path, headers, sent)
@@ -381,8 +392,10 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(b"the fake Kraken itself failed", status=500, content_type="text/plain")
 
     def _send(self, reply: Reply | None) -> None:
-        if reply is None:
+        if reply is None or reply.reset:
             self.close_connection = True
+            if reply:
+                self._reset()
             return
         self.send_response_only(reply.status)
         self.send_header("Date", formatdate(self.server.kraken.now(), usegmt=True))
@@ -390,7 +403,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(reply.length))
         self.end_headers()
         self.wfile.write(reply.body)
-        self.close_connection |= reply.length > len(reply.body)
+        self.close_connection |= reply.length > len(reply.body) or self.server.kraken.hanging_up
+
+    def _reset(self) -> None:
+        """Close at once and for both sides: with a linger of zero seconds the kernel sends RST instead of FIN."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rfile.close()
+        self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: `kraken.requests` tells more."""

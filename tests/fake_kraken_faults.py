@@ -11,6 +11,8 @@ from tests.fake_kraken_wire import JsonObject
 KINDS = {
     "drop_before": False,  # the connection closes before anything happened
     "drop_after": True,  # processed, then the connection closes without a word
+    "reset_before": False,  # the same two with a TCP reset, as a gateway that falls over sends it
+    "reset_after": True,
     "hang_before": True,  # nothing for some seconds, then processed: it may be long after the client left
     "hang_after": True,  # processed at once, answered after some seconds
     "status": False,  # an HTTP status with an HTML page
@@ -44,16 +46,21 @@ class Fault:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes onto the wire. A `promised` length above the body's own makes the client wait for the rest."""
+    """What goes onto the wire. A `promised` length above the body's own makes the client wait for the rest; with
+    `reset` nothing goes out, and the connection is reset instead of closed."""
 
     body: bytes
     status: int = 200
     content_type: str = "application/json"
     promised: int | None = None
+    reset: bool = False
 
     @property
     def length(self) -> int:
         return len(self.body) if self.promised is None else self.promised
+
+
+RESET = Reply(b"", reset=True)
 
 
 class FaultQueue:
@@ -110,6 +117,8 @@ def bend(fault: Fault | None, answer: JsonObject) -> Reply | None:
     match fault.kind if fault else None:
         case "drop_before" | "drop_after":
             return None
+        case "reset_before" | "reset_after":
+            return RESET
         case None | "hang_before" | "hang_after":
             return as_json(answer)
         case _:

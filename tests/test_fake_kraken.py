@@ -51,6 +51,19 @@ def connect(kraken: FakeKraken, **config: Any) -> Client:
     return client
 
 
+def test_it_can_hang_up_in_the_middle_of_a_conversation(kraken: FakeKraken, client: Client) -> None:
+    kraken.after = lambda _request: kraken.hang_up()
+
+    answered = client.fetch_time()
+    with pytest.raises(ccxt.NetworkError):
+        client.fetch_time()
+    kraken.after = None
+    kraken.start()
+
+    assert answered
+    assert client.fetch_time()
+
+
 def deadline(kraken: FakeKraken, seconds: float) -> str:
     return datetime.fromtimestamp(kraken.now() + seconds, UTC).isoformat()
 
@@ -462,6 +475,8 @@ def test_a_fresh_order_may_be_invisible_for_a_while(kraken: FakeKraken, client: 
     [
         ("drop_before", {}, ccxt.NetworkError, 0),
         ("drop_after", {}, ccxt.NetworkError, 1),
+        ("reset_before", {}, ccxt.NetworkError, 0),
+        ("reset_after", {}, ccxt.NetworkError, 1),
         ("hang_after", {}, ccxt.RequestTimeout, 1),
         ("status", {"status": 503}, ccxt.ExchangeNotAvailable, 0),
         ("status", {"status": 504, "processed": True}, ccxt.RequestTimeout, 1),

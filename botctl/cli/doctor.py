@@ -19,6 +19,8 @@ from botctl.domain.results import CheckLine
 from botctl.domain.settings import Mode, missing_for_live
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
+from botctl.store.door import damaged
+from botctl.store.integrity import check_integrity
 from botctl.wiring import build_market, open_bot
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def examine(env_file: Path | None, *, debug: bool) -> list[CheckLine]:
     lines = [*_settings(home), *_files(home), _cron()]
     try:
         with open_bot(home) as bot:
-            lines.insert(-1, CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}"))
+            lines.insert(-1, _database(home))
             lines[-1:-1] = _market_checks(home, bot)
     except BotError as error:
         lines.insert(-1, CheckLine("database", "fail", error.message, error.hint))
@@ -83,6 +85,13 @@ def _files(home: Home) -> Iterator[CheckLine]:
         yield CheckLine("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
     if home.halt_file.exists():
         yield CheckLine("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
+
+
+def _database(home: Home) -> CheckLine:
+    if complaint := check_integrity(home.database):
+        error = damaged(home.database, complaint)
+        return CheckLine("database", "fail", error.message, error.hint)
+    return CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
 
 
 def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:

@@ -56,7 +56,7 @@ class MarketBook:
 
 def load_market_book(wire: KrakenWire) -> MarketBook:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
-    kept = memory.load(MARKETS)
+    kept = memory.recall(MARKETS)
     if kept and datetime.now(UTC) - kept[1] < KEPT_FOR:
         return _book(json.loads(kept[0]))
     try:
@@ -67,7 +67,7 @@ def load_market_book(wire: KrakenWire) -> MarketBook:
             raise
         log.warning("Kraken's markets can't be had now; those of %s serve", kept[1].date())
         return _book(json.loads(kept[0]))
-    memory.save(MARKETS, json.dumps(rows))
+    memory.remember(MARKETS, json.dumps(rows))
     return _book(rows)
 
 

@@ -49,7 +49,7 @@ class KrakenWire:
     def __init__(self, *, base_url: str | None, api_key: Secret | None, private_key: Secret | None) -> None:
         import ccxt
 
-        kept = memory.load(SESSION)
+        kept = memory.recall(SESSION)
         self._session = Session(**json.loads(kept[0])) if kept else Session()
         config: dict[str, Any] = {
             "enableRateLimit": False,  # its throttle sleeps three seconds a private call; the counter below paces
@@ -83,7 +83,7 @@ class KrakenWire:
             raise
         finally:
             self._session.nonce = max(self._session.nonce, int(self._ccxt.options.get("lastNonce") or 0))
-            memory.save(SESSION, json.dumps(asdict(self._session)))
+            memory.remember(SESSION, json.dumps(asdict(self._session)))
 
     def now(self, *, fresh: bool = False) -> datetime:
         """The time at Kraken; with `fresh` as Kraken itself says right now.
@@ -91,7 +91,7 @@ class KrakenWire:
         Every answer carries a Date header; how far that is from Kraken's own Time is asked once a day. So no order
         waits for a Time call, and this machine's clock plays no part.
         """
-        kept = memory.load(CLOCK)
+        kept = memory.recall(CLOCK)
         source, skew = kept[0].split() if kept else ("", "0")
         same_source = (source == "date") == (self._date is not None)
         if kept and same_source and not fresh and datetime.now(UTC) - kept[1] < CLOCK_TRUSTED:
@@ -107,8 +107,8 @@ class KrakenWire:
 
     def forget_time(self) -> None:
         """Kraken disagreed about the time: ask it again before the next use."""
-        if kept := memory.load(CLOCK):
-            memory.save(CLOCK, kept[0], datetime.fromtimestamp(0, UTC))
+        if kept := memory.recall(CLOCK):
+            memory.remember(CLOCK, kept[0], datetime.fromtimestamp(0, UTC))
 
     def _ask_time(self) -> datetime:
         result = self.get("Time")
@@ -117,7 +117,7 @@ class KrakenWire:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ExchangeUnreachable("Kraken's Time answer has no time in it") from error
         skew = (at - self._reference()).total_seconds()
-        memory.save(CLOCK, f"{'local' if self._date is None else 'date'} {skew}")
+        memory.remember(CLOCK, f"{'local' if self._date is None else 'date'} {skew}")
         return at
 
     def _reference(self) -> datetime:

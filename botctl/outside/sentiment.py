@@ -46,7 +46,7 @@ class FearAndGreed:
 
     def _read(self) -> Reading:
         now = self.clock.now()
-        kept = memory.load(SENTIMENT)
+        kept = memory.recall(SENTIMENT)
         try:
             if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
                 index, measured = kept[0].split()
@@ -55,7 +55,7 @@ class FearAndGreed:
         except UNREADABLE as error:
             log.info("the Fear & Greed index can't be read: %s", error)
             return Reading(None, None, f"the index can't be read ({type(error).__name__})")
-        memory.save(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
+        memory.remember(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
         return _judge(index_now, measured_at, now)
 
     def _fetch(self) -> tuple[int, datetime]:

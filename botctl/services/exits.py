@@ -67,9 +67,13 @@ class ExitDesk:
         results, errors = self.execution.execute_sells(sells)
         exits.results += results
         exits.errors += errors
-        if not self.validate_only:
+        if self.validate_only:
+            return
+        try:
             self._sweep_after(sells, look, exits)
             exits.errors += [short for result in results if (short := self._shortfall(result)) is not None]
+        except BotError as error:  # what was sold is told all the same
+            exits.errors.append(error)
 
     def sweep(self, trade: Trade, reason: ExitReason, exits: Exits) -> bool:
         """Close what an earlier sell left if it is below the order minimum: nobody could sell it any more."""

@@ -20,6 +20,8 @@ PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
 """Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
 
 
+LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
+"""Orders that the exchange may know."""
 SINCE_BEFORE_DEADLINE = timedelta(minutes=10)
 """Lost orders are sought from so long before their deadline: more than any clock they were set by can be wrong."""
 
@@ -56,13 +58,13 @@ class Recovery:
 
     def settle_unfinished_orders(self) -> list[BotError]:
         """Before anything else: one look at every order that an earlier run left behind, without waiting."""
-        orders = self.journal.unsettled()
+        orders, errors = self.journal.unsettled(), []
         for order in orders:
-            if order.state == OrderState.INTENDED:
-                self.journal.absent(order, "the run ended before it was sent", self.clock.now())
-            elif order.state == OrderState.SUBMITTED:
-                self.journal.doubt(order, "the run ended while it was being sent")
-        errors = self._learn(_unsettled(orders))
+            try:
+                self._admit(order)
+            except BotError as error:
+                errors.append(error)
+        errors += self._learn([order for order in orders if order.state in LOOKED_UP])
         return errors + _still_open(orders)
 
     def settle(self, orders: Sequence[Order]) -> list[BotError]:
@@ -79,6 +81,13 @@ class Recovery:
         still = _still_open(orders)
         return errors + still if still else []
 
+    def _admit(self, order: Order) -> None:
+        """What another run left in mid-air: not sent, or perhaps sent."""
+        if order.state == OrderState.INTENDED:
+            self.journal.absent(order, "the run ended before it was sent", self.clock.now())
+        elif order.state == OrderState.SUBMITTED:
+            self.journal.doubt(order, "the run ended while it was being sent")
+
     def _learn(self, orders: Sequence[Order]) -> list[BotError]:
         """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""
         errors: list[BotError] = []
@@ -92,16 +101,17 @@ class Recovery:
         ended += [(order, [reports[order.exchange_order_id]]) for order in known if order.exchange_order_id in reports]
         lost = [order for order in orders if not order.exchange_order_id]
         try:
-            ended += self._find(lost) if lost else []
+            ended += self._find(lost, errors) if lost else []
         except BotError as error:
             errors.append(error)
         try:
-            self._write_endings([(order, found) for order, found in ended if found and all(r.final for r in found)])
+            final = [(order, found) for order, found in ended if found and all(report.final for report in found)]
+            self._write_endings(final, errors)
         except BotError as error:
             errors.append(error)
         return errors
 
-    def _find(self, orders: Sequence[Order]) -> list[tuple[Order, list[OrderReport]]]:
+    def _find(self, orders: Sequence[Order], errors: list[BotError]) -> list[tuple[Order, list[OrderReport]]]:
         """What carries these orders' client ids. Nothing, long enough after the deadline, proves that nothing is."""
         asked_at = self.exchange.now(fresh=True)  # an order is only ever given up by the exchange's own word
         oldest = min(order.deadline for order in orders) - SINCE_BEFORE_DEADLINE
@@ -110,21 +120,28 @@ class Recovery:
             reports = found[order.client_order_id]
             if len(reports) > 1:
                 log.error("the exchange shows %d orders for client id %s", len(reports), order.client_order_id)
-            if reports:
-                self.journal.accept(order, reports[0].exchange_order_id)
-            elif asked_at > order.deadline + ABSENT_AFTER:
-                self.journal.absent(order, "no such order on the exchange long after its deadline", self.clock.now())
-        return [(order, found[order.client_order_id]) for order in orders]
+            try:
+                if reports:
+                    self.journal.accept(order, reports[0].exchange_order_id)
+                elif asked_at > order.deadline + ABSENT_AFTER:
+                    why = "no such order on the exchange long after its deadline"
+                    self.journal.absent(order, why, self.clock.now())
+            except BotError as error:
+                errors.append(error)
+        return [(order, found[order.client_order_id]) for order in orders if order.exchange_order_id]
 
-    def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]]) -> None:
-        """Fetch the exact figures of all ended orders together, and write each down."""
+    def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]], errors: list[BotError]) -> None:
+        """Fetch the exact figures of all ended orders together, and write each down: one that fails stops no other."""
         filled = [report for _, found in ended for report in found if report.filled > 0]
         fills = self.exchange.fetch_fills(filled) if filled else []
         for order, found in ended:
-            execution = self._execution(order, found, fills)
-            if execution is not None:
-                self.journal.settle(order, execution, self.clock.now())
-                log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
+            try:
+                execution = self._execution(order, found, fills)
+                if execution is not None:
+                    self.journal.settle(order, execution, self.clock.now())
+                    log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
+            except BotError as error:
+                errors.append(error)
 
     def _execution(self, order: Order, found: list[OrderReport], fills: Iterable[Fill]) -> Execution | None:
         """The sum of an order's fills, or None while the exchange has not shown all of them yet."""

@@ -1,34 +1,45 @@
-"""Whether a database file is sound, and out of whose way it goes when it is not."""
+"""Whether a database file is sound, by SQLite's own check, and out of whose way it goes when it is not."""
 
 import os
 import sqlite3
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
+from botctl.domain.errors import Busy
+from botctl.store.door import explain
+
+BUSY_SECONDS = 10
+"""How long the check waits for another process that keeps the whole file for itself."""
 COMPANIONS = ("-wal", "-shm")
 """What SQLite keeps beside a database in use."""
 
 
 def check_integrity(path: Path) -> str:
-    """What SQLite's own check first complains of; the empty text when the file is sound. Writes nothing.
+    """SQLite's first complaint about the database at `path`; empty when it is sound.
 
-    A complaint must be repeated: a file that another process is just writing may read oddly once.
+    On a read-only connection of its own, so that it sees the file and changes nothing. A file that is no database is
+    a complaint too. A complaint must be repeated: a file that another process is just writing may read oddly once.
+    Raises Busy while another process keeps it locked.
     """
     return _complaint(path) and _complaint(path)
 
 
 def _complaint(path: Path) -> str:
-    # Read-only SQLite would still leave a -wal and a -shm beside the file; "immutable" keeps it from that, and is true
+    # Read-only SQLite still leaves a -wal and a -shm beside the file; "immutable" keeps it from that, and is true
     # while no -wal says that somebody writes.
-    options = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    options = "mode=ro" if os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True)) as connection:
-            [said] = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS)
+        ) as database:
+            [complaint] = database.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        explained = explain(error, path)
+        if isinstance(explained, Busy):
+            raise explained from error
         return str(error)
-    return "" if said == "ok" else str(said)
+    return "" if complaint == "ok" else " ".join(str(complaint).split())
 
 
 def name_aside(path: Path, now: datetime) -> Path:

@@ -4,8 +4,8 @@ This is the only room that changes a trade or an order.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -122,14 +122,25 @@ class Journal:
 
     # Intents
 
-    def intend_entry(self, symbol: str, amount: Decimal, atr: float, *, deadline: datetime, now: datetime) -> Order:
+    def intend_entry(
+        self,
+        symbol: str,
+        amount: Decimal,
+        atr: float,
+        *,
+        permit: Callable[[], None],
+        deadline: datetime,
+        now: datetime,
+    ) -> Order:
         """Reserve the asset and write down a buy, in one transaction.
 
-        Raises Refused when the asset has an active trade: the database's own index says so.
+        `permit` is asked inside it: whoever committed a pause before this buy is written has the last word. Raises
+        what it raises, and Refused when the asset has an active trade: the database's own index says so.
         """
         asset = base_of(symbol)
         try:
             with database.atomic("IMMEDIATE"):
+                permit()
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
                 _record(now, "entry intended", trade, {}, {"status": trade.status, "amount": amount, "atr": atr})
                 return _new_order(trade, Side.BUY, amount, None, True, deadline, now)
@@ -137,10 +148,22 @@ class Journal:
             raise already_open(asset, self.active_trade(asset)) from error
 
     def intend_exit(
-        self, trade: Trade, amount: Decimal, reason: ExitReason, *, whole: bool, deadline: datetime, now: datetime
+        self,
+        trade: Trade,
+        amount: Decimal,
+        reason: ExitReason,
+        *,
+        whole: bool,
+        permit: Callable[[], None],
+        deadline: datetime,
+        now: datetime,
     ) -> Order:
-        """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting."""
-        with database.atomic("IMMEDIATE"):
+        """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting.
+
+        `permit` is asked in the same transaction, as for an entry.
+        """
+        with _transaction(trade):
+            permit()
             if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
                 _change(trade, now, "exit intended", f"sell {plain(amount)} {trade.asset}", exiting=reason)
             return _new_order(trade, Side.SELL, amount, reason, whole, deadline, now)
@@ -171,7 +194,7 @@ class Journal:
     def settle(self, order: Order, execution: Execution, now: datetime) -> None:
         """The order has ended: write what it did on the order and on its trade, together."""
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
-        with database.atomic("IMMEDIATE"):
+        with _transaction(order):
             _move(
                 order,
                 ended,
@@ -192,7 +215,7 @@ class Journal:
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """All moved stops, highs and verdicts of one look, in one transaction. A stop never falls."""
-        with database.atomic("IMMEDIATE"):
+        with _transaction(*(update.trade for update in updates)):
             for update in updates:
                 trade = update.trade
                 stop = max(update.stop, trade.stop_loss_price or update.stop)
@@ -214,12 +237,12 @@ class Journal:
 
     def close_without_order(self, trade: Trade, reason: ExitReason, why: str, now: datetime) -> None:
         """Close a trade whose rest can't be sold: dust, or coins that are no longer there."""
-        with database.atomic("IMMEDIATE"):
+        with _transaction(trade):
             self._close(trade, reason, why, now)
 
     def shrink(self, trade: Trade, amount: Decimal, why: str, now: datetime) -> None:
         """Less is there than the trade says."""
-        with database.atomic("IMMEDIATE"):
+        with _transaction(trade):
             _change(trade, now, "shrunk", why, amount=amount)
 
     def correct(self, corrections: Sequence[Correction], now: datetime) -> None:
@@ -236,7 +259,7 @@ class Journal:
     # How orders end on their trade
 
     def _came_to_nothing(self, order: Order, state: OrderState, why: str, now: datetime) -> None:
-        with database.atomic("IMMEDIATE"):
+        with _transaction(order):
             _move(order, state, error=why, settled_at=now)
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
@@ -316,6 +339,20 @@ def already_open(asset: str, trade: Trade | None) -> Refused:
     return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
 
 
+@contextmanager
+def _transaction(*rows: Order | Trade) -> Iterator[None]:
+    """One short transaction. When it fails, `rows` say again what the database says: an ending that was not written
+    must not look like one."""
+    before = [dict(row.__data__) for row in rows]
+    try:
+        with database.atomic("IMMEDIATE"):
+            yield
+    except BaseException:
+        for row, data in zip(rows, before, strict=True):
+            row.__data__.update(data)
+        raise
+
+
 def _new_order(
     trade: Trade,
     side: Side,
@@ -368,8 +405,12 @@ def _move(order: Order, to: OrderState, **changes: Any) -> None:
 
 
 def _change(trade: Trade, at: datetime, kind: str, why: str, order: Order | None = None, **changes: Any) -> None:
-    """Change a trade and write the event that tells of it. The caller holds the transaction."""
-    before = {name: getattr(trade, name) for name in changes}
+    """Change a trade and write the event that tells of it. The caller holds the transaction.
+
+    What was there before is read from the row: `trade` may have been in somebody's hands for a while.
+    """
+    row = Trade.get_by_id(trade.id)
+    before = {name: getattr(row, name) for name in changes}
     Trade.update(**changes).where(Trade.id == trade.id).execute()
     for name, value in changes.items():
         setattr(trade, name, value)

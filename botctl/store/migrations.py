@@ -1,14 +1,12 @@
 """The schema's version: makes a new database, brings an older one up to date, refuses a newer one."""
 
-import os
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
+from botctl.store.backups import back_up_before_migration
 from botctl.store.models import TABLES, Stamp, SystemConfig, database, fresh_mark
 
 SCHEMA_VERSION = 2
@@ -62,24 +60,8 @@ def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: 
         )
     if found == version:
         return
-    back_up(path, path.with_name(f"{path.name}.v{found}.backup"))
+    back_up_before_migration(path, found)
     with database.atomic("IMMEDIATE"):
         for step in range(Stamp.get().schema_version, version):
             steps[step]()
         Stamp.update(schema_version=version).execute()
-
-
-def back_up(path: Path, to: Path) -> None:
-    """A consistent copy of a database in use, through SQLite's backup API: owner-only, and whole or not there.
-
-    A copy that is there already stays: it is from before any migration, and a slower process must not replace it.
-    """
-    part = to.with_name(f"{to.name}.{os.getpid()}.part")
-    part.touch(mode=0o600)
-    try:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-            source.backup(target)
-        with suppress(FileExistsError):
-            os.link(part, to)
-    finally:
-        part.unlink()

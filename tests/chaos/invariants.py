@@ -1,96 +1,236 @@
-"""What must hold whatever happened: each invariant a named function of the exchange and the database.
+"""What must hold whatever happened: each invariant a named function of a world, with its database open.
 
-They are asserted when the journal is settled: after a crash and the ticks that follow it.
+Those of `ALWAYS` hold at any moment, also while an order's ending is still unknown. Those of `SETTLED` hold once the
+journal is settled: after a crash and the ticks that follow it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from decimal import Decimal
 
 from botctl.domain.orders import UNSETTLED, TradeStatus
-from botctl.store.models import Event, Order, Trade
-from tests.fake_kraken import FakeKraken
+from botctl.store.models import Event, Order, SystemConfig, Trade
+from tests.chaos.world import World
 
-Invariant = Callable[[FakeKraken], None]
-
-
-def every_order_has_ended(_kraken: FakeKraken) -> None:
-    assert [order.state for order in Order.select() if order.state in UNSETTLED] == []
+Invariant = Callable[[World], None]
 
 
-def at_most_one_exchange_order_per_intent(kraken: FakeKraken) -> None:
-    twice = [client_id for client_id, count in Counter(order.cl_ord_id for order in kraken.orders).items() if count > 1]
-    assert twice == []
+class Broken(AssertionError):
+    """An invariant that does not hold, by its name."""
 
 
-def the_journal_and_the_exchange_tell_the_same(kraken: FakeKraken) -> None:
-    journal = {order.client_order_id: order.filled for order in Order.select() if order.exchange_order_id}
-    exchange = {order.cl_ord_id: order.vol_exec for order in kraken.orders}
-    assert journal == exchange
+@dataclass
+class Sum:
+    """What the exchange's own ledger says of one client order id, or of one trade's side."""
+
+    amount: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+    fee: Decimal = Decimal(0)
+
+    def add(self, amount: Decimal, cost: Decimal, fee: Decimal) -> None:
+        self.amount, self.cost, self.fee = self.amount + amount, self.cost + cost, self.fee + fee
 
 
-def no_more_is_sold_than_was_bought(kraken: FakeKraken) -> None:
+def ledger_by_client_id(world: World) -> dict[str, Sum]:
+    """Every fill of an order that has a client order id and is not the owner's own, summed from the ledger."""
+    ids = {
+        order.txid: order.cl_ord_id or order.txid
+        for order in world.kraken.orders
+        if order.txid not in world.deeds.owner_orders
+    }
+    sums: defaultdict[str, Sum] = defaultdict(Sum)
+    for fill in world.kraken.trades:
+        if fill.order_txid in ids:
+            sums[ids[fill.order_txid]].add(fill.volume, fill.cost, fill.fee)
+    return dict(sums)
+
+
+# At any moment
+
+
+def at_most_one_exchange_order_per_intent(world: World) -> None:
+    ours = [order.cl_ord_id for order in world.kraken.orders if order.txid not in world.deeds.owner_orders]
+    assert [client_id for client_id, count in Counter(ours).items() if count > 1] == []
+
+
+def every_order_on_the_exchange_was_written_down_first(world: World) -> None:
+    known = {order.client_order_id for order in Order.select(Order.client_order_id)}
+    ours = [order for order in world.kraken.orders if order.txid not in world.deeds.owner_orders]
+    assert [order.cl_ord_id for order in ours if order.cl_ord_id not in known] == []
+
+
+def no_more_is_sold_than_was_bought(world: World) -> None:
+    """Of each asset, and of each trade: botctl sells only what it bought itself."""
+    ledger = ledger_by_client_id(world)
     left: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for order in kraken.orders:
-        left[order.symbol] += order.vol_exec if order.side == "buy" else -order.vol_exec
-    assert {symbol: amount for symbol, amount in left.items() if amount < 0} == {}
+    for order in Order.select(Order, Trade).join(Trade):
+        filled = ledger[order.client_order_id].amount if order.client_order_id in ledger else Decimal(0)
+        left[f"trade {order.trade_id} of {order.trade.asset}"] += filled if order.side == "buy" else -filled
+    assert {name: amount for name, amount in left.items() if amount < 0} == {}
 
 
-def one_active_trade_per_asset(_kraken: FakeKraken) -> None:
+def one_active_trade_per_asset(_world: World) -> None:
     active = Counter(trade.asset for trade in Trade.select() if trade.status in ("PENDING", "OPEN"))
     assert [asset for asset, count in active.items() if count > 1] == []
 
 
-def every_open_trade_has_a_stop_that_never_fell(_kraken: FakeKraken) -> None:
-    for trade in Trade.select().where(Trade.status == TradeStatus.OPEN):
-        assert trade.stop_loss_price is not None
+def every_open_trade_has_a_stop(_world: World) -> None:
+    naked = [
+        trade.id
+        for trade in Trade.select().where(Trade.status == TradeStatus.OPEN)
+        if None in (trade.stop_loss_price, trade.high_price, trade.atr, trade.entry_price) or trade.stop_loss_price <= 0
+    ]
+    assert naked == []
+
+
+def no_stop_ever_fell(_world: World) -> None:
+    for trade in Trade.select():
         moves = Event.select().where(Event.trade_id == trade.id).order_by(Event.id)
         stops = [event.after["stop_loss_price"] for event in moves if "stop_loss_price" in event.after]
-        assert stops == sorted(stops)
-        assert stops[-1] == trade.stop_loss_price
+        assert stops == sorted(stops), f"trade {trade.id}: {stops}"
 
 
-def what_is_held_is_what_the_trades_say(kraken: FakeKraken) -> None:
-    held = sum((trade.amount for trade in Trade.select().where(Trade.status == TradeStatus.OPEN)), Decimal(0))
-    assert sum((amount for name, amount in kraken.balances.items() if name != "ZUSD"), Decimal(0)) == held
+def paused_enters_nothing(world: World) -> None:
+    """No entry is written down between the end of `pause` and the start of `resume`."""
+    for order in Order.select().where(Order.side == "buy"):
+        moment = order.created_at.timestamp()
+        during = [pause for pause in world.deeds.pauses if pause[0] < moment < pause[1]]
+        assert during == [], f"order {order.client_order_id} was intended while paused"
 
 
-def money_agrees_to_the_last_digit(kraken: FakeKraken) -> None:
-    """What left the account in cash is what the trades say: cost and fees in, proceeds less fees out."""
-    cash = Decimal(10000)
-    for trade in Trade.select():
-        cash += trade.exit_proceeds - trade.exit_fee - (trade.entry_cost or 0) - (trade.entry_fee or 0)
-        if trade.status == TradeStatus.CLOSED and trade.exit_reason != "EXTERNAL":
-            assert trade.pnl == trade.exit_proceeds - trade.exit_fee - trade.entry_cost - trade.entry_fee
-    assert kraken.balances["ZUSD"] == cash
-
-
-def every_change_of_a_trade_has_its_event(_kraken: FakeKraken) -> None:
-    """The last event that names a column has the value that the row has."""
+def every_change_of_a_trade_has_its_event(_world: World) -> None:
+    """The events of a trade, told one after the other, lead from nothing to exactly the row that is there."""
     for trade in Trade.select():
         told: dict[str, object] = {}
         for event in Event.select().where(Event.trade_id == trade.id).order_by(Event.id):
+            silent = {
+                name: (told[name], value)
+                for name, value in event.before.items()
+                if name in told and name != "checked_at" and not _same(value, told[name])
+            }
+            assert silent == {}, f"trade {trade.id} changed without an event before {event.kind}"
             told |= event.after
         told.pop("checked_at", None)  # a look that changes nothing else is no change
-        wrong = {name: (value, getattr(trade, name)) for name, value in told.items() if not _same(value, trade, name)}
-        assert wrong == {}
+        wrong = {
+            name: (value, getattr(trade, name)) for name, value in told.items() if not _same_as(trade, name, value)
+        }
+        assert wrong == {}, f"trade {trade.id}"
+        assert told.get("status") == trade.status
 
 
-def _same(value: object, trade: Trade, name: str) -> bool:
+# Once the journal is settled
+
+
+def every_order_has_ended(_world: World) -> None:
+    assert [(order.client_order_id, order.state) for order in Order.select() if order.state in UNSETTLED] == []
+
+
+def every_fill_is_in_the_journal_and_the_other_way_round(world: World) -> None:
+    """Amount, cost and fee of each order, to the last digit."""
+    journal = {
+        order.client_order_id: (order.filled, order.cost, order.fee) for order in Order.select() if order.filled > 0
+    }
+    exchange = {
+        client_id: (total.amount, total.cost, total.fee)
+        for client_id, total in ledger_by_client_id(world).items()
+        if total.amount > 0
+    }
+    assert journal == exchange
+
+
+def every_trade_is_the_sum_of_its_fills(world: World) -> None:
+    """What a trade holds, what it cost, what it brought and what it earned, against the exchange's ledger."""
+    ledger = ledger_by_client_id(world)
+    for trade in Trade.select():
+        bought, sold = Sum(), Sum()
+        for order in Order.select().where(Order.trade == trade):
+            if total := ledger.get(order.client_order_id):
+                (bought if order.side == "buy" else sold).add(total.amount, total.cost, total.fee)
+        facts = {
+            "entry amount": (trade.entry_amount or 0, bought.amount),
+            "entry cost": (trade.entry_cost or 0, bought.cost),
+            "entry fee": (trade.entry_fee or 0, bought.fee),
+            "sold": (trade.sold_amount, sold.amount),
+            "proceeds": (trade.exit_proceeds, sold.cost),
+            "exit fee": (trade.exit_fee, sold.fee),
+        }
+        if trade.status == TradeStatus.OPEN and trade.asset not in world.deeds.touched:
+            facts["held"] = (trade.amount, bought.amount - sold.amount)
+        if trade.pnl is not None:
+            facts["P&L"] = (trade.pnl, sold.cost - sold.fee - bought.cost - bought.fee)
+        assert {name: pair for name, pair in facts.items() if pair[0] != pair[1]} == {}, f"trade {trade.id}"
+
+
+def nothing_is_held_that_no_trade_guards(world: World) -> None:
+    """What botctl's own orders left of an asset is in an open trade, or is too little to be sold."""
+    ledger = ledger_by_client_id(world)
+    for trade in Trade.select().where(Trade.status.not_in([TradeStatus.OPEN])):
+        if trade.asset in world.deeds.touched:
+            continue
+        left = Decimal(0)
+        for order in Order.select().where(Order.trade == trade):
+            if total := ledger.get(order.client_order_id):
+                left += total.amount if order.side == "buy" else -total.amount
+        market = world.kraken.markets[trade.symbol]
+        too_little = left < market.ordermin or left * market.last < market.costmin
+        assert left == 0 or too_little, f"trade {trade.id} is {trade.status}, and {left} {trade.asset} are left"
+
+
+def cash_agrees_to_the_last_digit(world: World) -> None:
+    """What the account holds in dollars is what the trades and the owner's own doings say."""
+    cash = world.deeds.cash
+    for fill in world.kraken.trades:
+        if fill.order_txid in world.deeds.owner_orders:
+            cash += -fill.cost - fill.fee if fill.side == "buy" else fill.cost - fill.fee
+    for trade in Trade.select():
+        cash += trade.exit_proceeds - trade.exit_fee - (trade.entry_cost or 0) - (trade.entry_fee or 0)
+    assert world.kraken.balances["ZUSD"] == cash
+
+
+def a_tripped_drawdown_ends_flat(_world: World) -> None:
+    row = SystemConfig.get_or_none(SystemConfig.key == "tripped_at")
+    if row is not None and row.value:
+        assert [trade.symbol for trade in Trade.select().where(Trade.status == TradeStatus.OPEN)] == []
+
+
+def _same(left: object, right: object) -> bool:
+    return left == right or str(left) == str(right)
+
+
+def _same_as(trade: Trade, name: str, value: object) -> bool:
     actual = getattr(trade, name)
     if isinstance(actual, Decimal):
         return value is not None and Decimal(str(value)) == actual
-    return value == actual or str(value) == str(actual)
+    return _same(value, actual)
 
 
-INVARIANTS: tuple[Invariant, ...] = (
-    every_order_has_ended,
+ALWAYS: tuple[Invariant, ...] = (
     at_most_one_exchange_order_per_intent,
-    the_journal_and_the_exchange_tell_the_same,
+    every_order_on_the_exchange_was_written_down_first,
     no_more_is_sold_than_was_bought,
     one_active_trade_per_asset,
-    every_open_trade_has_a_stop_that_never_fell,
-    what_is_held_is_what_the_trades_say,
-    money_agrees_to_the_last_digit,
+    every_open_trade_has_a_stop,
+    no_stop_ever_fell,
+    paused_enters_nothing,
     every_change_of_a_trade_has_its_event,
 )
+SETTLED: tuple[Invariant, ...] = (
+    *ALWAYS,
+    every_order_has_ended,
+    every_fill_is_in_the_journal_and_the_other_way_round,
+    every_trade_is_the_sum_of_its_fills,
+    nothing_is_held_that_no_trade_guards,
+    cash_agrees_to_the_last_digit,
+    a_tripped_drawdown_ends_flat,
+)
+
+
+def check(world: World, invariants: Iterable[Invariant]) -> None:
+    """Assert each of them on this world; raises Broken with the name of the first that does not hold."""
+    with world.books():
+        for invariant in invariants:
+            try:
+                invariant(world)
+            except AssertionError as error:
+                raise Broken(f"{invariant.__name__}: {error}") from error

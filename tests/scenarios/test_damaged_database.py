@@ -1,5 +1,6 @@
 """A database that is damaged or gone: it is told from a sound one, moved aside whole, and rebuilt all or not at all."""
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -12,20 +13,34 @@ from pathlib import Path
 import pytest
 
 from botctl.store.integrity import check_integrity
-from tests.chaos.test_kill_everywhere import MOST_BOUNDARIES, Victims
+from tests.chaos.invariants import SETTLED, check
+from tests.chaos.victims import End, Victims
+from tests.chaos.world import World
 from tests.cli.looks import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.disasters import all_trades, damage, kept, lose, planned, reconciled, recover
+from tests.scenarios.disasters import all_trades, damage, reconciled, recover
 from tests.scenarios.journal_tools import only
 from tests.scenarios.stage import buy, explained
 
 
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    server = Victims()
-    yield server
-    server.stop()
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A live home with two open trades, whose runs can be killed at any commit."""
+    with Victims() as victims:
+        world = World(victims)
+        world.must("init")
+        for symbol in ("BTC/USD", "ETH/USD"):
+            world.must("buy", symbol, "100", "--yes")
+        yield world
+        world.close()
+
+
+def lose_database(world: World) -> None:
+    """The disk is gone, and botctl set up anew."""
+    world.database.unlink()
+    world.must("init")
+    world.must("balance")  # caches are warm: fewer commits to be killed at
 
 
 def asides(live: BotRunner) -> list[Path]:
@@ -169,35 +184,39 @@ def test_a_missing_database_of_the_paper_broker_cannot_be_rebuilt(bot: BotRunner
 # Killed
 
 
-def test_a_run_killed_at_any_commit_rebuilds_all_or_nothing(
-    live: BotRunner, kraken: FakeKraken, victims: Victims
-) -> None:
-    kraken.set_price("ETH/USD", 2500)
-    kraken.flat_candles("ETH/USD", 2500, 25)
-    buy(live)
-    buy(live, "ETH/USD")
-    lose(live)
-    live.run("balance")
-    nothing, kills, states = kept(live), 0, []
-    for number in range(1, MOST_BOUNDARIES):
-        for when in ("before", "after"):
-            lose(live)
-            live.run("balance")
-            victim = victims.run("recover", "--apply", "--yes", kill={"when": when, "number": number})
-            kills += victim.exit_code == -signal.SIGKILL
-            states.append(state_of(live))
-            assert planned(live) == [] or states[-1] == (0, 0, "ACTIVE")
-        if victim.exit_code == 0:
-            break
+def test_a_run_killed_at_any_commit_rebuilds_all_or_nothing(world: World) -> None:
+    lose_database(world)
+    commits = world.count_commits("recover", "--apply", "--yes")
+    states = []
+    for when, number in itertools.product(("before", "after"), range(1, commits + 1)):
+        lose_database(world)
+        run = world.run("recover", "--apply", "--yes", end=End(when, number))
+        assert run.exit_code == -signal.SIGKILL, run.words
+        states.append(state_of(world))
+        left = world.must("recover", "--json").json()["actions"]
+        assert len(left) == (2 if states[-1] == NOTHING else 0)
 
-    assert nothing["trade"] == []
-    assert kills > 2
-    assert set(states) == {(0, 0, "ACTIVE"), (2, 2, "PAUSED")}
+    assert commits > 2
+    assert set(states) == {NOTHING, ALL}
 
 
-def state_of(live: BotRunner) -> tuple[int, int, str]:
-    status = live.json("status")
-    return len(live.positions()), len(live.orders()), status["system_status"]
+NOTHING, ALL = (0, 0, "ACTIVE"), (2, 2, "PAUSED")
+"""Trades, orders and switch."""
+
+
+def state_of(world: World) -> tuple[int, int, str]:
+    rows = [len(world.must(command, "--json").json()) for command in ("positions", "orders")]
+    return rows[0], rows[1], world.must("status", "--json").json()["system_status"]
+
+
+def test_all_that_always_holds_holds_in_a_rebuilt_database(world: World) -> None:
+    world.must("sell", "BTC/USD", "0.0005", "--yes")
+    lose_database(world)
+    world.must("recover", "--apply", "--yes")
+    world.kraken.set_price("ETH/USD", 2600)
+    world.must("check-positions")
+
+    check(world, SETTLED)
 
 
 @pytest.mark.parametrize("call", ["rename", "replace"])

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from botctl.domain.client_ids import parse_client_id
-from tests.chaos.invariants import INVARIANTS
 from tests.cli.test_output import check_values
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
@@ -471,21 +470,6 @@ def test_a_sell_whose_entry_is_not_in_sight_is_a_problem(live: BotRunner, kraken
 
 
 # Writing, or not
-
-
-def test_all_that_always_holds_holds_in_a_rebuilt_database(two_markets: BotRunner, kraken: FakeKraken) -> None:
-    live = two_markets
-    buy(live, "BTC/USD")
-    sell_part(live)
-    buy(live, "ETH/USD")
-    lose(live)
-    recover(live)
-    kraken.set_price("ETH/USD", 2600)
-    assert live.run("check-positions").exit_code == 0
-
-    live.open_store()
-    for invariant in INVARIANTS:
-        invariant(kraken)
 
 
 def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken) -> None:

@@ -1,0 +1,100 @@
+"""Everything: `python -m tests.chaos --runs N --seed S`. One trial again: `--only 'kills: SIGKILL: ...'`."""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tests.chaos.campaign import Figures, Outcome, attempt, default_workers, heading, play_all
+from tests.chaos.chapters import CHAPTERS
+from tests.chaos.scenes import Stage
+from tests.chaos.victims import Victims
+
+MOST_SHOWN = 20
+"""Failures that are told in full."""
+
+
+def main() -> int:
+    """Play what was asked for; 1 when anything failed."""
+    wanted = read_arguments()
+    console = Console(stderr=True)
+    if wanted.only:
+        with Victims() as victims:
+            outcome = attempt(CHAPTERS, Stage(victims), wanted.only)
+        print(outcome.failure or f"{outcome.cases} cases, all promises kept")
+        return 1 if outcome.failure else 0
+    console.print(f"seed {wanted.seed}, {wanted.runs} drawn trials a chapter, {wanted.workers} workers")
+    started = time.monotonic()
+    figures = play(wanted, console)
+    show(figures, time.monotonic() - started, console)
+    if wanted.report:
+        wanted.report.write_text(json.dumps(as_report(figures, wanted), indent=1) + "\n")
+    return 1 if any(found.failures for found in figures.values()) else 0
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument(
+        "--runs", type=int, default=200, help="how many trials are drawn where they can't all be played"
+    )
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="draws the same again")
+    parser.add_argument("--chapter", action="append", choices=[c.name for c in CHAPTERS], help="this one only")
+    parser.add_argument("--only", help="play this one trial again")
+    parser.add_argument("--match", default="", help="only trials whose text has this in it")
+    parser.add_argument("--workers", type=int, default=default_workers())
+    parser.add_argument("--report", type=Path, help="a file for the figures, as JSON")
+    return parser.parse_args()
+
+
+def play(wanted: argparse.Namespace, console: Console) -> dict[str, Figures]:
+    """All trials, with a bar for who waits. A failure is told at once."""
+    chapters = [chapter for chapter in CHAPTERS if not wanted.chapter or chapter.name in wanted.chapter]
+    with Victims() as victims:
+        stage = Stage(victims)
+        trials = [
+            trial
+            for chapter in chapters
+            for trial in chapter.trials(stage, wanted.runs, wanted.seed)
+            if wanted.match in trial
+        ]
+    figures: defaultdict[str, Figures] = defaultdict(Figures)
+    told = 0
+    with Progress(console=console, transient=True) as progress:
+        for outcome in progress.track(play_all(chapters, trials, wanted.workers), total=len(trials)):
+            figures[heading(outcome.trial)].count(outcome)
+            if outcome.failure and (told := told + 1) <= MOST_SHOWN:
+                console.print(f"[red]FAILED[/] {outcome.trial}\n  {outcome.failure[:2000]}", highlight=False)
+    return dict(figures)
+
+
+def show(figures: dict[str, Figures], seconds: float, console: Console) -> None:
+    table = Table("trials", "cases", "failed")
+    for name in sorted(figures):
+        table.add_row(name, str(figures[name].cases), str(len(figures[name].failures)))
+    console.print(table)
+    cases, failed = totals(figures)
+    print(f"{cases} cases, {failed} failed, {seconds:.0f} s")
+
+
+def totals(figures: dict[str, Figures]) -> tuple[int, int]:
+    found = figures.values()
+    return sum(row.cases for row in found), sum(len(row.failures) for row in found)
+
+
+def as_report(figures: dict[str, Figures], wanted: argparse.Namespace) -> dict[str, object]:
+    def failed(outcomes: list[Outcome]) -> list[dict[str, str]]:
+        return [{"trial": outcome.trial, "failure": outcome.failure} for outcome in outcomes]
+
+    rows = {name: {"cases": row.cases, "failed": failed(row.failures)} for name, row in sorted(figures.items())}
+    return {"seed": wanted.seed, "runs": wanted.runs, "figures": rows}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""One fork server and one stage for all trials of a test file."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.scenes import Stage
+from tests.chaos.victims import Victims
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Victims() as victims:
+        yield Stage(victims)

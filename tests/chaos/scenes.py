@@ -1,0 +1,164 @@
+"""The situations that trials begin from, and the command that is disturbed in each; then the way back to order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tests.chaos.invariants import ALWAYS, SETTLED, check
+from tests.chaos.victims import Run, Victims
+from tests.chaos.world import QUARTER, Snapshot, World
+
+ENTRY = Decimal(100)
+OUTCOMES = frozenset({0, 1, 3, 4, 69, 75, 78})
+"""The exit codes that a run may end with, whatever is done to the exchange. 2 would blame the user."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A situation, and what botctl is asked to do in it."""
+
+    prepare: Callable[[World], None]
+    arguments: tuple[str, ...]
+
+
+def prepare_nothing(world: World) -> None:
+    """An account that only has money."""
+    world.kraken.set_price("BTC/USD", 50000)
+    world.kraken.flat_candles("BTC/USD", 50000, 500, 500)
+    world.must("init")
+    world.must("balance")
+
+
+def prepare_a_position(world: World) -> None:
+    prepare_nothing(world)
+    world.must("buy", "BTC/USD", f"{ENTRY}", "--yes")
+
+
+def prepare_a_hit_stop(world: World) -> None:
+    prepare_a_position(world)
+    world.kraken.set_price("BTC/USD", 48000)
+
+
+def prepare_a_rise(world: World) -> None:
+    prepare_a_position(world)
+    world.kraken.set_price("BTC/USD", 52000)
+
+
+def prepare_two_hit_stops(world: World) -> None:
+    prepare_a_hit_stop(world)
+    world.settings["SYMBOLS"] = "BTC/USD,ETH/USD"
+    world.must("buy", "ETH/USD", f"{ENTRY}", "--yes")
+    world.kraken.set_price("ETH/USD", 2000)
+
+
+def prepare_a_decision_to_buy(world: World) -> None:
+    prepare_nothing(world)
+    world.council_says("BUY")
+
+
+def prepare_a_decision_to_sell(world: World) -> None:
+    prepare_a_position(world)
+    world.council_says("SELL")
+
+
+def prepare_a_deep_fall(world: World) -> None:
+    """The account has lost more than its limit: the owner's own coins fell."""
+    prepare_a_position(world)
+    world.settings["INITIAL_BALANCE"] = "20000"
+
+
+def prepare_a_late_tick(world: World) -> None:
+    """Two hours without a run, in which the price rose and came back."""
+    prepare_a_position(world)
+    closes = [50000] * 492 + [50500, 51500, 52500, 52000, 51800, 51700, 51600, 51550]
+    world.kraken.set_candles("BTC/USD", closes)
+    world.kraken.set_price("BTC/USD", 51500)
+    world.clock.skip(8 * QUARTER)
+
+
+SCENES: dict[str, Scene] = {
+    "a buy by hand": Scene(prepare_nothing, ("buy", "BTC/USD", f"{ENTRY}", "--yes")),
+    "a sell by hand": Scene(prepare_a_position, ("sell", "BTC/USD", "--yes")),
+    "a sell of a part": Scene(prepare_a_position, ("sell", "BTC/USD", "0.001", "--yes")),
+    "a stop that is hit": Scene(prepare_a_hit_stop, ("check-positions",)),
+    "a stop that moves": Scene(prepare_a_rise, ("check-positions",)),
+    "a tick that buys": Scene(prepare_a_decision_to_buy, ("tick",)),
+    "a tick that sells": Scene(prepare_a_decision_to_sell, ("tick",)),
+    "a tick that stops out": Scene(prepare_a_hit_stop, ("tick",)),
+    "a tick that stops out two": Scene(prepare_two_hit_stops, ("tick",)),
+    "a tick that comes late": Scene(prepare_a_late_tick, ("tick",)),
+    "a drawdown": Scene(prepare_a_deep_fall, ("tick",)),
+    "a liquidation": Scene(prepare_a_position, ("liquidate", "--yes")),
+}
+
+
+@dataclass
+class Stage:
+    """Builds each scene once, and hands out fresh copies of it."""
+
+    victims: Victims
+    _kept: dict[str, Snapshot] = field(default_factory=dict)
+
+    def set(self, scene: str) -> World:
+        """A world in which this scene is about to begin."""
+        if scene not in self._kept:
+            world = World(self.victims)
+            try:
+                SCENES[scene].prepare(world)
+                self._kept[scene] = world.snapshot()
+            finally:
+                world.close()
+        return World(self.victims, self._kept[scene])
+
+
+def act(world: World, scene: str, **options: object) -> Run:
+    """Let the scene's command run."""
+    return world.run(*SCENES[scene].arguments, **options)  # type: ignore[arg-type]
+
+
+def check_words(run: Run) -> None:
+    """A run ends with an exit code of the list and one clear line, whatever happened: never with a traceback."""
+    assert run.exit_code in OUTCOMES, run.words
+    assert "Traceback" not in run.stderr, run.words
+    assert "bug:" not in run.stdout + run.stderr, run.words
+
+
+MOST_TICKS = 8
+
+
+def recover(world: World) -> None:
+    """The runs that cron brings, until the journal is settled and a tick had nothing to complain of."""
+    world.council_is_silent()
+    for _ in range(MOST_TICKS):
+        run = world.run("tick")
+        check_words(run)
+        check(world, ALWAYS)
+        if run.exit_code in (0, 3) and not _unsettled(world):
+            break
+        world.clock.skip(QUARTER)
+    else:
+        raise AssertionError(f"not settled after {MOST_TICKS} ticks: {run.words}")
+    check(world, SETTLED)
+
+
+def _unsettled(world: World) -> int:
+    from botctl.domain.orders import UNSETTLED
+    from botctl.store.models import Order
+
+    with world.books():
+        return int(Order.select().where(Order.state.in_(UNSETTLED)).count())
+
+
+def guard_is_awake(world: World) -> None:
+    """The proof that nothing is left unguarded: the price falls by half, and one tick later nothing is held."""
+    from botctl.store.models import Trade
+
+    for symbol, market in world.kraken.markets.items():
+        if not symbol.startswith("EUR"):
+            world.kraken.set_price(symbol, market.last / 2)
+    run = world.run("tick")
+    check_words(run)
+    with world.books():
+        left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]
+    assert left == [], run.words
+    check(world, SETTLED)

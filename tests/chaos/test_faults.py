@@ -1,0 +1,86 @@
+"""Kraken may fail in any way at any request. A part of all that may happen; `python -m tests.chaos` has the rest."""
+
+from itertools import islice
+
+import pytest
+
+from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, requests_of, run_in_trouble
+from tests.chaos.moods import MOODS, Moods
+from tests.chaos.scenes import SCENES, Stage
+
+ONE_IN = 37
+"""Of all single faults so many are left out between two: a prime, so that every kind and position has its turn."""
+
+
+def test_a_fault_reaches_the_request_it_is_meant_for(stage: Stage) -> None:
+    world = stage.set("a buy by hand")
+    world.kraken.clear_requests()
+
+    run_in_trouble(world, "a buy by hand", {4: "reset after", 5: "HTTP 502"})
+
+    spoiled = [(request.endpoint, request.fault) for request in world.kraken.requests if request.fault]
+    assert spoiled == [("AddOrder", "reset_after"), ("Time", "status")]
+    world.close()
+
+
+def test_a_refused_connection_is_refused_where_it_is_meant_to_be(stage: Stage) -> None:
+    world = stage.set("a buy by hand")
+    world.kraken.clear_requests()
+
+    run = run_in_trouble(world, "a buy by hand", {4: "refused"})
+
+    assert [request.endpoint for request in world.kraken.requests] == requests_of(stage, "a buy by hand")[:3]
+    assert run.exit_code == 69
+    world.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scene", SCENES)
+def test_no_fault_of_one_request_breaks_a_promise(scene: str, stage: Stage) -> None:
+    faults = Faults()
+    offset = list(SCENES).index(scene)
+
+    for trial in islice(faults.trials_of(stage, scene), offset, None, ONE_IN):
+        faults.play(stage, trial)
+
+
+@pytest.mark.parametrize("scene", ["a buy by hand", "a stop that is hit"])
+def test_no_fault_of_an_order_breaks_a_promise(scene: str, stage: Stage) -> None:
+    faults = Faults()
+    trials = [trial for trial in faults.trials_of(stage, scene) if "AddOrder" in trial]
+
+    assert len(trials) > 100
+    for trial in trials[::12]:
+        faults.play(stage, trial)
+
+
+def test_a_sell_that_came_too_late_leaves_a_true_audit_trail(stage: Stage) -> None:
+    """Its second attempt once told a state that the first one's refusal had already changed."""
+    Faults().play(stage, "faults: EService:Deadline elapsed: a sell by hand, AddOrder at 3")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
+def test_no_two_faults_of_a_run_break_a_promise(seed: int, stage: Stage) -> None:
+    pairs = FaultPairs()
+
+    for trial in pairs.trials(stage, 12, seed):
+        pairs.play(stage, trial)
+
+
+@pytest.mark.long
+def test_no_fault_of_the_recovering_run_makes_an_order_disappear(stage: Stage) -> None:
+    faults = FaultsInRecovery()
+    trials = list(faults.trials(stage, 0, 0))
+
+    for trial in trials[::149]:
+        faults.play(stage, trial)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mood", MOODS)
+def test_no_mood_of_kraken_breaks_a_promise(mood: str, stage: Stage) -> None:
+    moods = Moods()
+
+    for scene in ("a buy by hand", "a tick that stops out two"):
+        moods.play(stage, f"moods: {mood}: {scene}")

@@ -1,0 +1,137 @@
+"""Runs botctl commands in forked children: everything heavy is loaded once, so that a thousand kills take minutes.
+
+Reads one JSON object a line from stdin. `{"run": {...}}` starts a command (its fields are those of `Command`) and
+answers with its pid; `{"wait": pid}` answers with its exit status when it has ended.
+
+A child lives in the time of its world: its sleeps take no time but move the world's clock, and a time-out of the
+network comes after a quarter of a second that counts as the whole of it. Only Python's own clock and sockets are
+bent for this; botctl and the libraries that it stands on run as they are.
+"""
+
+import importlib
+import json
+import os
+import pkgutil
+import resource
+import signal
+import socket
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import ccxt  # noqa: F401 - loaded before the fork, so that no child waits for it
+import dotenv.parser  # noqa: F401
+import pandas_ta  # noqa: F401 - and before time is bent: pandas crashes when it is first loaded under a frozen clock
+import requests  # noqa: F401
+import rich.console
+import rich.progress
+import rich.table  # noqa: F401
+import tenacity  # noqa: F401
+from freezegun import freeze_time
+from freezegun.api import TickingDateTimeFactory
+
+import botctl
+from tests.chaos import killer
+from tests.chaos.clock import WorldClock
+
+REAL_PATIENCE = 0.25
+"""Seconds that a socket really waits in a world whose time is bent."""
+
+
+def serve() -> None:
+    """Take orders until stdin ends."""
+    for module in pkgutil.walk_packages(botctl.__path__, "botctl."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    time_of_world = freeze_time(datetime.now(UTC), tick=True)
+    factory = time_of_world.start()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
+            answer({"status": os.waitstatus_to_exitcode(status)})
+            continue
+        pid = os.fork()
+        if pid == 0:
+            become(order["run"], factory)
+        answer({"pid": pid})
+
+
+def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
+    """Turn this child into one run of botctl; never returns."""
+    from botctl.cli.app import main
+
+    for target, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(command[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), target)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.clear()
+    os.environ.update(command["environment"])
+    os.chdir(command["environment"]["BOTCTL_HOME"])
+    sys.argv = ["botctl", *command["arguments"]]
+    live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"])
+    countdown = killer.arm(**command["end"])
+    limit(command)
+    code = 99
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if command["commits"]:
+            Path(command["commits"]).write_text(str(countdown.commits))
+        os._exit(code)
+
+
+def limit(command: dict[str, Any]) -> None:
+    """Take away what a full disk or a foreign owner takes away."""
+    if command["most_bytes"] is not None:  # a file that would grow beyond it can't be written, as on a full disk
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (command["most_bytes"], hard))
+    if command["uid"] is not None:
+        os.setgroups([])
+        os.setgid(command["uid"])
+        os.setuid(command["uid"])
+
+
+def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool) -> None:
+    """From here on it is that world's time. A hasty one does not really wait, neither asleep nor for an answer."""
+    moment = clock.now()
+    factory.move_to(datetime.fromtimestamp(moment, UTC))
+    if not hasty:
+        return
+
+    def pass_by(seconds: float) -> None:
+        clock.skip(seconds)
+        factory.tick(timedelta(seconds=seconds))
+
+    class HastySocket(socket.socket):
+        patience: float | None = None
+
+        def settimeout(self, seconds: float | None) -> None:
+            self.patience = seconds
+            super().settimeout(None if seconds is None else min(seconds, REAL_PATIENCE))
+
+        def recv_into(self, *args: Any) -> int:
+            try:
+                return super().recv_into(*args)
+            except TimeoutError:
+                pass_by(max(0.0, (self.patience or 0) - REAL_PATIENCE))
+                raise
+
+    time.sleep = pass_by
+    socket.socket = HastySocket  # type: ignore[misc]
+
+
+def answer(message: dict[str, Any]) -> None:
+    sys.__stdout__.write(json.dumps(message) + "\n")  # type: ignore[union-attr]
+    sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,222 @@
+"""A world for one trial: a home, a Kraken, a time of its own, and everybody who acts in it."""
+
+import copy
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from botctl.domain.settings import Mode
+from botctl.store.database import close_database, open_database
+from tests.chaos.clock import WorldClock
+from tests.chaos.victims import Command, End, Run, Victim, Victims
+from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
+
+EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
+"""When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
+QUARTER = 900.0
+OPENING_CASH = Decimal(10000)
+KRAKEN_STATE = (
+    "balances",
+    "orders",
+    "trades",
+    "markets",
+    "fee_rate",
+    "fill_mode",
+    "closed_orders_lag",
+    "closed_orders_lag_looks",
+    "clock_offset",
+    "system_status",
+    "rate_limit",
+    "_nonces",
+    "_counter",
+    "_counted_at",
+)
+
+
+def shelf() -> Path:
+    """Where worlds are kept: in memory where there is such a place, for their many small files are soon gone."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() else Path(tempfile.gettempdir())
+
+
+class BentKraken(FakeKraken):
+    """A Kraken in the time of its world."""
+
+    def __init__(self, clock: WorldClock) -> None:
+        self._clock = clock
+        super().__init__()
+
+    def now(self) -> float:
+        return self._clock.now() + self.clock_offset
+
+    def _wait(self, seconds: float) -> None:
+        """Hang for so long in this world, for a few real seconds at most: nobody may be left who moves its clock."""
+        end, real_end = self._clock.now() + seconds, time.monotonic() + min(seconds, 3)
+        while self._running and self._clock.now() < end and time.monotonic() < real_end:
+            time.sleep(0.005)
+
+
+@dataclass
+class Deeds:
+    """What was done in a world by others than botctl: the invariants must tell it from botctl's own doings."""
+
+    cash: Decimal = OPENING_CASH
+    """Paid in less paid out."""
+    owner_orders: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+    """Assets of which the owner sold or moved coins: there botctl may find less than its trades say."""
+    pauses: list[list[float]] = field(default_factory=list)
+    """Moments between which entries were paused: from the end of `pause` to the start of `resume`."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A world to begin from again and again."""
+
+    folder: Path
+    kraken: dict[str, Any]
+    settings: dict[str, str]
+    deeds: Deeds
+    moment: float
+
+
+class World:
+    """One home, one Kraken, one clock. Runs are children of a fork server that lives longer than the world."""
+
+    def __init__(self, victims: Victims, snapshot: Snapshot | None = None) -> None:
+        self.victims = victims
+        self.folder = Path(tempfile.mkdtemp(prefix="botctl-chaos-", dir=shelf()))
+        self.folder.chmod(0o755)  # a run as another user must get in
+        self.home = self.folder / "home"
+        self.clock = WorldClock(self.folder / "clock")
+        self.kraken = BentKraken(self.clock)
+        self.runs = 0
+        if snapshot:
+            shutil.copytree(snapshot.folder, self.home)
+            for name, value in copy.deepcopy(snapshot.kraken).items():
+                setattr(self.kraken, name, value)
+            self.deeds = copy.deepcopy(snapshot.deeds)
+            self.settings = dict(snapshot.settings)
+            self.clock.set(snapshot.moment)
+        else:
+            self.home.mkdir()
+            self.deeds = Deeds()
+            self.settings = self._default_settings()
+            self.clock.set(EPOCH)
+        self.kraken.start()
+        self.settings["KRAKEN_API_URL"] = self.kraken.url
+        self.settings["BOTCTL_HOME"] = self.settings["HOME"] = str(self.home)
+
+    def _default_settings(self) -> dict[str, str]:
+        return {
+            "BOTCTL_MODE": "live",
+            "KRAKEN_API_KEY": self.kraken.api_key,
+            "KRAKEN_PRIVATE_KEY": self.kraken.secret,
+            "INITIAL_BALANCE": f"{OPENING_CASH:f}",
+            "SYMBOLS": "BTC/USD",
+            "SENTIMENT_URL": "http://127.0.0.1:9/",
+            "COOLDOWN_MINUTES": "0",
+            "COLUMNS": "80",
+            "PATH": "/usr/bin:/bin",
+        }
+
+    def close(self) -> None:
+        self.kraken.stop()
+        close_database()
+        self.clock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Runs
+
+    def start(self, *arguments: str, end: End | None = None, **options: Any) -> Victim:
+        """Let a run begin. Its own environment is this world's settings and nothing else."""
+        self.runs += 1
+        command = Command(
+            arguments=arguments,
+            environment=self.settings,
+            clock=str(self.clock.path),
+            out=str(self.folder / f"out{self.runs}"),
+            err=str(self.folder / f"err{self.runs}"),
+            end=end or End(),
+            **options,
+        )
+        return self.victims.start(command)
+
+    def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
+        """A run to its end."""
+        if arguments[0] == "resume" and self.deeds.pauses:
+            self.deeds.pauses[-1][1] = min(self.deeds.pauses[-1][1], self.clock.now())
+        run = self.start(*arguments, end=end, **options).wait()
+        if arguments[0] == "pause" and run.exit_code == 0:
+            self.deeds.pauses.append([self.clock.now(), float("inf")])
+        return run
+
+    def must(self, *arguments: str) -> Run:
+        """A run that the trial needs: it ends with 0, or the trial itself is wrong."""
+        run = self.run(*arguments)
+        assert run.exit_code == 0, f"{' '.join(arguments)}: {run.words}"
+        return run
+
+    def count_commits(self, *arguments: str) -> int:
+        """How many commits a run makes that nobody disturbs."""
+        file = self.folder / "commits"
+        self.run(*arguments, commits=str(file))
+        return int(file.read_text())
+
+    # The database
+
+    @property
+    def database(self) -> Path:
+        return self.home / "data" / f"{self.settings['BOTCTL_MODE']}.db"
+
+    @contextmanager
+    def books(self) -> Iterator[None]:
+        """The database open for a look with the models."""
+        open_database(self.database, Mode(self.settings["BOTCTL_MODE"]), create=False)
+        try:
+            yield
+        finally:
+            close_database()
+
+    def snapshot(self) -> Snapshot:
+        """This world as it is now; it is over then."""
+        kept = Path(tempfile.mkdtemp(prefix="botctl-chaos-kept-", dir=shelf()))
+        shutil.copytree(self.home, kept, dirs_exist_ok=True)
+        state = copy.deepcopy({name: getattr(self.kraken, name) for name in KRAKEN_STATE})
+        return Snapshot(kept, state, dict(self.settings), copy.deepcopy(self.deeds), self.clock.now())
+
+    # What others do
+
+    def council_says(self, decision: str) -> None:
+        """A Council of one program, which always answers so."""
+        answer = self.home / "answer.json"
+        answer.write_text(f'{{"decision": "{decision}", "reason": "the trial says so"}}')
+        self.settings["COUNCIL_COMMAND"] = "/bin/cat answer.json"
+
+    def council_is_silent(self) -> None:
+        self.settings.pop("COUNCIL_COMMAND", None)
+
+    def owner_trades(self, side: str, symbol: str, amount: Decimal) -> Order | None:
+        """The owner's own market order, by hand in the web interface; None when Kraken refuses it."""
+        market = self.kraken.markets[symbol]
+        params = {"pair": market.id, "type": side, "ordertype": "market", "volume": f"{amount:f}", "oflags": "fciq"}
+        mode, self.kraken.fill_mode = self.kraken.fill_mode, Instant()
+        try:
+            with self.kraken.lock:
+                self.kraken.private_endpoints()["AddOrder"](Request("AddOrder", params, self.kraken.now()))
+                order = self.kraken.orders[-1]
+        except Refusal:
+            return None
+        finally:
+            self.kraken.fill_mode = mode
+        self.deeds.owner_orders.add(order.txid)
+        if side == "sell":
+            self.deeds.touched.add(symbol.split("/")[0])
+        return order
