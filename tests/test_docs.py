@@ -10,7 +10,25 @@ import pytest
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from tests.conftest import PROJECT, BotRunner
-from tests.fields import BALANCE, COMMANDS, DEMO, ERROR, EXIT_CODES, ORDER, STATUS, TICK, TRADE
+from tests.fields import (
+    BALANCE,
+    COMMANDS,
+    DEMO,
+    ERROR,
+    EXIT_CODES,
+    ORDER,
+    RECONCILE,
+    RECONCILED_ORDER,
+    RECONCILED_POSITION,
+    RECOVER,
+    RECOVER_ACTION,
+    STATUS,
+    TICK,
+    TRADE,
+)
+
+RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
+FIELDS = TRADE | STATUS | ORDER | BALANCE | DEMO | TICK | RECONCILED | RECOVER | RECOVER_ACTION
 
 
 def read(name: str) -> str:
@@ -75,7 +93,7 @@ def test_every_exit_code_is_in_the_docs(code: int) -> None:
     assert re.search(rf"^\W*`?{code}`?\W", read("docs/exit-codes.md"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("field", sorted(TRADE | STATUS | ORDER | BALANCE | DEMO | TICK))
+@pytest.mark.parametrize("field", sorted(FIELDS))
 def test_every_field_of_a_json_answer_is_in_the_docs(field: str) -> None:
     assert re.search(rf"(?<![\w]){field}(?![\w])", read("docs/json.md"))
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -117,6 +118,20 @@ def amount_from(text: str) -> Decimal:
         raise BadValue(f"AMOUNT {error}", hint="give a plain number above zero, such as 100") from None
 
 
+def since_from(text: str | None) -> datetime | None:
+    """A --since DATE, as a moment in UTC. Raises BadValue."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadValue(f"--since {text!r} is no date", hint="write it like 2026-11-01") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment > datetime.now(UTC):
+        raise BadValue(f"--since {text} lies in the future", hint="name a day in the past")
+    return moment
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal; off one only --yes goes on. Raises BadValue or Refused."""
     if yes:
@@ -145,6 +160,9 @@ def code_of(errors: list[BotError]) -> int:
     return 69 if 69 in codes else (codes[0] if codes else 0)
 
 
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="How far back to look, such as 2026-11-01 (UTC).")
+]
 EnvFile = Annotated[
     Path | None, typer.Option("--env-file", help="Read settings from this file instead of .env in the home.")
 ]

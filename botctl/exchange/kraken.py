@@ -12,7 +12,7 @@ from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
 from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
 from botctl.domain.money import plain, to_amount, to_decimal
-from botctl.domain.orders import Fill, OrderReport, OrderRequest
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.exchange.kraken_errors import (
     BEFORE_PROCESSING,
     UNKNOWN_ORDER,
@@ -24,6 +24,7 @@ from botctl.exchange.kraken_errors import (
 from botctl.exchange.kraken_markets import MarketBook, load_market_book
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.retry import NotProcessed, repeat_read, repeat_unprocessed
+from botctl.ports import Progress
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +208,39 @@ class KrakenExchange(KrakenMarketData):
             if report.client_order_id in wanted:
                 wanted[report.client_order_id].append(report)
         return wanted
+
+    def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
+        """Open orders first, as in `find_orders`, then every page of ended ones."""
+        still_open = self._open_orders()
+        ended = self._all_closed_orders_since(since, progress)
+        records = [self._record(txid, order) for txid, order in {**still_open, **ended}.items()]
+        return sorted(records, key=lambda record: record.report.opened_at)
+
+    def _all_closed_orders_since(self, since: datetime, progress: Progress) -> dict[str, Any]:
+        """All pages, however many. What ends meanwhile moves every order on by one: then the pages don't add up."""
+        start, offset = f"{since.timestamp() - 1:.0f}", 0
+        found: dict[str, Any] = {}
+        while True:
+            orders, whole = self._closed_page(start=start, ofs=str(offset))
+            new = orders.keys() - found.keys()
+            found |= orders
+            progress(len(found), whole)
+            if len(found) == whole or (not orders and len(found) >= (whole or 0)):
+                return found
+            if not new:
+                raise ExchangeUnreachable(
+                    f"Kraken's pages of ended orders don't add up: {len(found)} seen, and there are {whole or 'more'}",
+                    hint="an order may have ended meanwhile: try again",
+                )
+            offset += ORDERS_A_CALL
+
+    def _record(self, txid: str, order: Any) -> OrderRecord:
+        report = _report(txid, order)
+        try:
+            pair, side = str(order["descr"]["pair"]), Side(order["descr"]["type"])
+            return OrderRecord(self.book.symbols.get(pair, pair), side, to_decimal(order["vol"]), report)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnusableAnswer(f"Kraken's record of order {txid} can't be read ({error})") from error
 
     def _open_orders(self, **params: str) -> dict[str, Any]:
         answer = self._read(lambda: self.wire.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))

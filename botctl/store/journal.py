@@ -3,9 +3,9 @@
 This is the only room that changes a trade or an order.
 """
 
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from botctl.domain.candles import base_of
+from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
 from botctl.domain.orders import (
@@ -31,6 +32,9 @@ from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
 from botctl.store.models import Event, Order, Trade, database
 
+RECOVERED = "recovered"
+"""The kind of an event that tells what came from the exchange's records."""
+
 
 @dataclass(frozen=True)
 class StopUpdate:
@@ -43,6 +47,19 @@ class StopUpdate:
     why: str
     exiting: ExitReason | None = None
     """Set when this look hit the stop: the verdict outlives a run that ends before it has sold."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the exchange's records change on one trade and its orders: columns by name."""
+
+    trade: Trade | None
+    """None for one that is missing here."""
+    number: int
+    """The trade's id, also of a missing one."""
+    columns: Mapping[str, Any]
+    orders: Sequence[tuple[Order | None, Mapping[str, Any]]]
+    why: str
 
 
 class Journal:
@@ -94,6 +111,14 @@ class Journal:
     def unsettled_trade_ids(self) -> set[int]:
         """The trades that an order may still change: a second one now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))}
+
+    def orders_with_trades(self) -> list[Order]:
+        """Every order there is, oldest first, each with its trade."""
+        return list(Order.select(Order, Trade).join(Trade).order_by(Order.id))
+
+    def trades_by_mark(self) -> dict[str, Trade]:
+        """Every trade there is, by what its client order ids carry."""
+        return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
 
     # Intents
 
@@ -220,6 +245,17 @@ class Journal:
         with _transaction(trade):
             _change(trade, now, "shrunk", why, amount=amount)
 
+    def correct(self, corrections: Sequence[Correction], now: datetime) -> None:
+        """What the exchange's own records say, in place of what stands here or is missing: all of it, or nothing."""
+        with database.atomic("IMMEDIATE"):
+            for correction in corrections:
+                _correct(correction, now)
+
+    def one_transaction(self) -> AbstractContextManager[object]:
+        """For steps that must all be kept or none."""
+        transaction: AbstractContextManager[object] = database.atomic("IMMEDIATE")
+        return transaction
+
     # How orders end on their trade
 
     def _came_to_nothing(self, order: Order, state: OrderState, why: str, now: datetime) -> None:
@@ -327,8 +363,9 @@ def _new_order(
     now: datetime,
 ) -> Order:
     """A fresh client order id for every attempt: Kraken keeps one unique among open orders only."""
+    client_id = ClientId(trade.mark, trade.id, reason, whole, secrets.randbits(ATTEMPT_BITS))
     order: Order = Order.create(
-        client_order_id=str(uuid.uuid4()),
+        client_order_id=str(client_id),
         trade=trade,
         side=side,
         symbol=trade.symbol,
@@ -339,6 +376,24 @@ def _new_order(
         created_at=now,
     )
     return order
+
+
+def _correct(correction: Correction, now: datetime) -> None:
+    """One trade and its orders, each change with its event. The caller holds the transaction."""
+    trade, columns = correction.trade, correction.columns
+    if trade is None:
+        trade = Trade.create(id=correction.number, **columns)
+        _record(now, RECOVERED, trade, {}, dict(columns), correction.why)
+    elif columns:
+        _change(trade, now, RECOVERED, correction.why, **columns)
+    for order, figures in correction.orders:
+        before = {} if order is None else {name: getattr(order, name) for name in figures}
+        if order is None:
+            order = Order.create(trade=trade, **figures)
+        else:
+            Order.update(**figures).where(Order.id == order.id).execute()
+        # Not under the trade's id: there an event tells columns of the trade.
+        Event.create(at=now, kind=RECOVERED, order_id=order.id, before=before, after=dict(figures), why=correction.why)
 
 
 def _move(order: Order, to: OrderState, **changes: Any) -> None:

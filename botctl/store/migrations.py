@@ -7,14 +7,23 @@ from pathlib import Path
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.backups import back_up_before_migration
-from botctl.store.models import TABLES, Stamp, SystemConfig, database
+from botctl.store.models import TABLES, Stamp, SystemConfig, database, fresh_mark
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Step = Callable[[], None]
 
-STEPS: Mapping[int, Step] = {}
-"""From each older version the step that leads to the next one. There is no older version yet."""
+
+def mark_trades() -> None:
+    """1 -> 2: every trade gets its mark. Orders of before keep the ids they were sent with."""
+    database.execute_sql("ALTER TABLE trade ADD COLUMN mark TEXT NOT NULL DEFAULT ''")
+    for (trade_id,) in database.execute_sql("SELECT id FROM trade").fetchall():
+        database.execute_sql("UPDATE trade SET mark = ? WHERE id = ?", (fresh_mark(), trade_id))
+    database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
+
+
+STEPS: Mapping[int, Step] = {1: mark_trades}
+"""From each older version the step that leads to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}
 

@@ -16,6 +16,7 @@ import pytest
 from botctl.domain.errors import BotError, Busy, ConfigError
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, database_path, explain, open_database
+from botctl.store.migrations import SCHEMA_VERSION
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
 from tests.cli.looks import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
@@ -55,7 +56,7 @@ def mode_of(path: Path) -> int:
 def test_a_new_database_is_stamped_and_switched_on(store: Path) -> None:
     [stamp] = Stamp.select()
 
-    assert (stamp.mode, stamp.schema_version) == ("demo", 1)
+    assert (stamp.mode, stamp.schema_version) == ("demo", SCHEMA_VERSION)
     assert {row.key: row.value for row in SystemConfig.select()} == {
         "system_status": "ACTIVE",
         "frozen": "false",
