@@ -411,6 +411,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.close()
         self.wfile.close()
         self.connection.close()
+        raise ConnectionResetError  # there is nothing left that the server could flush
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: `kraken.requests` tells more."""

@@ -2,5 +2,6 @@
 
 from tests.chaos.campaign import Chapter
 from tests.chaos.kills import DoubleKills, Kills
+from tests.chaos.model import Model
 
-CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills())
+CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Model())

@@ -38,6 +38,9 @@ from tests.chaos.clock import WorldClock
 
 REAL_PATIENCE = 0.25
 """Seconds that a socket really waits in a world whose time is bent."""
+LEAST_SLEEP = 0.002
+"""Seconds that any sleep really lasts: who waits for another process by sleeping must let it come to its end."""
+real_sleep = time.sleep
 
 
 def serve() -> None:
@@ -107,6 +110,7 @@ def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool) 
         return
 
     def pass_by(seconds: float) -> None:
+        real_sleep(min(seconds, LEAST_SLEEP))
         clock.skip(seconds)
         factory.tick(timedelta(seconds=seconds))
 
