@@ -42,6 +42,8 @@ SLOWEST = 15.0
 """Seconds that an undisturbed run may take, the guard's second look included."""
 QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
 """What holds whenever the journal is settled, also when a run was ended before it could sell everything."""
+LOCKOUT, LOCKED_SECONDS = "EGeneral:Temporary lockout", 900.0
+"""After it no private call is made for so long."""
 ERRORS = (
     "EService:Unavailable",
     "EService:Busy",
@@ -49,7 +51,7 @@ ERRORS = (
     "EAPI:Rate limit exceeded",
     "EAPI:Invalid nonce",
     "EOrder:Insufficient funds",
-    "EGeneral:Temporary lockout",
+    LOCKOUT,
 )
 ENDPOINTS = ("*", "AddOrder", "BalanceEx", "Ticker", "OHLC", "OpenOrders", "ClosedOrders", "QueryOrders", "QueryTrades")
 BODIES = (None, [], {}, {"error": []}, {"error": [], "result": []}, {"error": [], "result": {"a": {}}}, "down")
@@ -70,6 +72,7 @@ class Tally:
     steps: int = 0
     runs: int = 0
     undisturbed: int = 0
+    played: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """The story of each failure that was met, also of those on the way to the shortest."""
 
@@ -80,7 +83,8 @@ def step[**P](play: Callable[Concatenate["Game", P], None]) -> Callable[Concaten
     @wraps(play)
     def played(game: "Game", *args: P.args, **kwargs: P.kwargs) -> None:
         words = ", ".join(f"{name}={value}" for name, value in kwargs.items())
-        game.tell(f"{game.tally.steps + 1}. {play.__name__}({words})")
+        game.tally.played.append(f"{play.__name__}({words})")
+        game.tell(f"{game.tally.steps + 1}. {game.tally.played[-1]}")
         try:
             play(game, *args, **kwargs)
             game.check_invariants_of_world()
@@ -134,7 +138,8 @@ class Game(RuleBasedStateMachine):
         self.model = SimpleModel(rules, self.history, OPENING_CASH, dict.fromkeys(PRICES, Decimal(0)))
         self.comparison = Comparison(world, self.model, read_facts(world))
         self.ending: tuple[str, int, int] | None = None
-        self.spoiled = False
+        self.spoiled = self.locks_out = False
+        self.locked_until = 0.0
         for symbol, price in PRICES.items():
             self.set_price(symbol, price)
         self.hear_council("HOLD")
@@ -325,6 +330,7 @@ class Game(RuleBasedStateMachine):
     @step
     def arm_a_fault(self, kind: str, endpoint: str, times: int, skip: int, seconds: int, error: str, body: Any) -> None:
         text = {"error": error, "warning": "WGeneral:Odd"}.get(kind)
+        self.locks_out |= text == LOCKOUT
         self.world.kraken.fault(endpoint, kind, times, skip, seconds=seconds, error=text, body=body)
         self.spoiled = True
 
@@ -405,7 +411,8 @@ class Game(RuleBasedStateMachine):
     def is_spoiled(self) -> bool:
         """Whether the next run is disturbed by anything."""
         unsettled = self.comparison.facts.unsettled > 0
-        return self.spoiled or self.ending is not None or unsettled or self.is_skewed
+        is_locked_out = self.world.clock.now() < self.locked_until
+        return self.spoiled or self.ending is not None or unsettled or self.is_skewed or is_locked_out
 
     @property
     def is_skewed(self) -> bool:
@@ -423,7 +430,9 @@ class Game(RuleBasedStateMachine):
         kraken.come_to_rest()
         kraken.clear_faults()
         kraken.fill_mode, kraken.closed_orders_lag = Instant(), 0.0
-        self.spoiled, self.ending = False, None
+        if self.locks_out:
+            self.locked_until = self.world.clock.now() + LOCKED_SECONDS
+        self.spoiled, self.locks_out, self.ending = False, False, None
 
     def wait_until_seconds_play_no_part(self) -> None:
         """On to the next moment of the grid at which no quarter ends, nothing becomes late and nothing cools down

@@ -32,4 +32,4 @@ def test_a_trial_plays_exactly_the_game_that_its_text_names(stage: Stage) -> Non
 
     assert trial == "model: 50 steps: seed 7"
     assert chapter.play(stage, trial) == STEPS
-    assert play_game(stage, STEPS, 7).story == play_game(stage, STEPS, 7).story
+    assert play_game(stage, STEPS, 7).played == play_game(stage, STEPS, 7).played

@@ -182,8 +182,9 @@ class World:
 
     def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
         """A run to its end."""
-        if arguments[0] == "resume" and self.deeds.pauses:
-            self.deeds.pauses[-1][1] = min(self.deeds.pauses[-1][1], self.clock.now())
+        if arguments[0] == "resume":
+            for pause in self.deeds.pauses:
+                pause[1] = min(pause[1], self.clock.now())
         run = self.start(*arguments, end=end, **options).wait()
         if arguments[0] == "pause" and run.exit_code == 0:
             self.deeds.pauses.append([self.clock.now(), float("inf")])
