@@ -6,6 +6,7 @@ example is drawn from its seed alone, so that its trial's text plays it again.
 
 import math
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
@@ -72,6 +73,8 @@ class Tally:
     steps: int = 0
     runs: int = 0
     undisturbed: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    """How undisturbed runs and the trades that they closed ended."""
     played: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """The story of each failure that was met, also of those on the way to the shortest."""
@@ -404,7 +407,9 @@ class Game(RuleBasedStateMachine):
             self.comparison.check_exactly(expected, span)
         self.model = self.comparison.model
         self.tally.runs += 1
-        self.tally.undisturbed += not spoiled
+        if not spoiled:
+            self.tally.undisturbed += 1
+            self.tally.seen.update([f"exit code {run.exit_code}", *(reason for _, reason in expected.closed)])
         return run
 
     @property
