@@ -129,7 +129,7 @@ class Comparison:
         self.model = before
         new = self.new_orders(span)
         self._check_exit_code(expected, span, calm=calm)
-        reasons = self._reasons(facts, span)
+        reasons = self._reasons(span)
         self._check_permission(new, facts, reasons, span)
         self._check_switch(facts, would_be, span)
         for closed in self.newly_closed(facts):
@@ -197,7 +197,7 @@ class Comparison:
 
     # Why a trade may be left
 
-    def _reasons(self, facts: Facts, span: Span) -> dict[str, set[str]]:
+    def _reasons(self, span: Span) -> dict[str, set[str]]:
         """For each symbol every reason for which this run may sell it or close it."""
         reasons: dict[str, set[str]] = {}
         for symbol in self.model.quotes:

@@ -251,14 +251,17 @@ class Game(RuleBasedStateMachine):
     def drift(self, symbol: str, hundredths_of_a_percent: int) -> None:
         self.multiply_price(symbol, hundredths_of_a_percent / Decimal(10000))
 
-    @rule(level=st.sampled_from(("stop", "entry", "breakeven")), ticks=st.integers(-1, 1))
+    @rule(level=st.sampled_from(("stop", "entry", "breakeven")), ticks=st.integers(-1, 1), looks=st.booleans())
     @step
-    def go_close_to_a_level(self, level: str, ticks: int) -> None:
+    def go_close_to_a_level(self, level: str, ticks: int, looks: bool) -> None:
+        """Where one tick of the price decides; often botctl looks at once."""
         for symbol, position in self.model.positions.items():
             breakeven = position.entry + self.model.rules.breakeven_atr * position.atr
             price = {"stop": position.stop, "entry": position.entry, "breakeven": breakeven}[level]
             at = (Decimal(price) / TICKS[symbol]).to_integral_value(ROUND_FLOOR) * TICKS[symbol]
             self.set_price(symbol, at + ticks * TICKS[symbol])
+        if looks:
+            self.run("check-positions")
 
     @rule(
         chosen=st.sampled_from((*[(symbol,) for symbol in PRICES], tuple(PRICES))),
@@ -292,7 +295,7 @@ class Game(RuleBasedStateMachine):
 
     # The owner
 
-    @rule(side=st.sampled_from(("buy", "buy", "sell")), symbol=symbols, share=st.sampled_from((1, 10, 50, 100)))
+    @rule(side=st.sampled_from(("buy", "sell")), symbol=symbols, share=st.sampled_from((100, 50, 10)))
     @step
     def owner_trades(self, side: str, symbol: str, share: int) -> None:
         """By hand, in the web interface; what is sold may be the bot's."""
@@ -301,7 +304,7 @@ class Game(RuleBasedStateMachine):
         self.world.owner_trades(side, symbol, (most * part).quantize(Decimal("1e-8"), ROUND_FLOOR))
         self.comparison.take_funds()
 
-    @rule(dollars=st.integers(-3000, 6000))
+    @rule(dollars=st.sampled_from((3000, 500, -50, -1000, -3000)))
     @step
     def owner_pays(self, dollars: int) -> None:
         """Into the account or out of it."""
