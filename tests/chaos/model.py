@@ -347,6 +347,8 @@ class Game(RuleBasedStateMachine):
     def arm_a_fault(self, kind: str, endpoint: str, times: int, skip: int, seconds: int, error: str, body: Any) -> None:
         text = {"error": error, "warning": "WGeneral:Odd"}.get(kind)
         self.locks_out |= text == LOCKOUT
+        if kind == "empty_result":
+            times = 1  # fills that don't show twice cost their exact figures, long after an order's end: by design
         self.world.kraken.fault(endpoint, kind, times, skip, seconds=seconds, error=text, body=body)
         self.spoiled = True
 
