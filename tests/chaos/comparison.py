@@ -65,6 +65,8 @@ class Comparison:
     """During which run each order came to the exchange."""
     skewed_at: float = 0.0
     """When the exchange's clock was last found wrong."""
+    under_way: dict[str, set[str]] = field(default_factory=dict)
+    """Why orders that have not ended yet may have been sent, by symbol."""
 
     def new_orders(self, span: Span) -> list[KrakenOrder]:
         """What came to the exchange since the last comparison."""
@@ -146,6 +148,7 @@ class Comparison:
         self.model.paused, self.model.frozen = facts.switch["paused"], facts.switch["frozen"]
         self.model.buys, self.model.tripped = facts.switch["buys"], facts.switch["tripped"]
         self.facts = facts
+        self.under_way = reasons if facts.unsettled else {}
         self.take_funds()
 
     def take_funds(self) -> None:
@@ -208,7 +211,7 @@ class Comparison:
 
     def _reasons_of(self, symbol: str, position: Position, span: Span) -> set[str]:
         command, model = span.arguments[0], self.model
-        found: set[str] = set(filter(None, [position.exiting]))
+        found = {*filter(None, [position.exiting]), *self.under_way.get(symbol, ())}
         if command == "sell" and span.arguments[1] == symbol and not model.frozen:
             found.add("MANUAL")
         if command in ("tick", "check-positions") and not model.frozen:
