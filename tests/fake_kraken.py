@@ -410,6 +410,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
         self.connection.close()
+        raise ConnectionResetError  # there is nothing left that the server could flush
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: `kraken.requests` tells more."""

@@ -18,7 +18,8 @@ PATIENCE_SECONDS = 20.0
 """How long one run waits for answers, in all."""
 PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
 """Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
-
+FILLS_AGAIN_AFTER = 2.0
+"""Seconds until fills that don't add up are asked for again."""
 
 LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
 """Orders that the exchange may know."""
@@ -133,7 +134,7 @@ class Recovery:
     def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]], errors: list[BotError]) -> None:
         """Fetch the exact figures of all ended orders together, and write each down: one that fails stops no other."""
         filled = [report for _, found in ended for report in found if report.filled > 0]
-        fills = self.exchange.fetch_fills(filled) if filled else []
+        fills = self._fetch_fills(filled) if filled else []
         for order, found in ended:
             try:
                 execution = self._execution(order, found, fills)
@@ -142,6 +143,16 @@ class Recovery:
                     log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
             except BotError as error:
                 errors.append(error)
+
+    def _fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+        """The fills of ended orders; asked once more when some are missing. Long after an order's end its own rough
+        figures serve instead, and one poor answer must not bring that about."""
+        fills = self.exchange.fetch_fills(reports)
+        ids = {report.exchange_order_id for report in reports}
+        shown = _total(fill.amount for fill in fills if fill.exchange_order_id in ids)
+        if shown != _total(report.filled for report in reports) and self.patience.wait(FILLS_AGAIN_AFTER):
+            fills = self.exchange.fetch_fills(reports)
+        return fills
 
     def _execution(self, order: Order, found: list[OrderReport], fills: Iterable[Fill]) -> Execution | None:
         """The sum of an order's fills, or None while the exchange has not shown all of them yet."""

@@ -5,6 +5,7 @@ from tests.chaos.disasters import Disasters
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.migrations import Migrations
+from tests.chaos.model import Model
 from tests.chaos.moods import Moods
 from tests.chaos.pulls import Pulls
 from tests.chaos.races import Races
@@ -22,4 +23,5 @@ CHAPTERS: tuple[Chapter, ...] = (
     Waits(),
     Disasters(),
     Migrations(),
+    Model(),
 )

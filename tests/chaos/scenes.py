@@ -105,18 +105,22 @@ class Stage:
     """Builds each scene once, and hands out fresh copies of it."""
 
     victims: Victims
-    _kept: dict[str, Snapshot] = field(default_factory=dict)
+    _kept: dict[Callable[[World], None], Snapshot] = field(default_factory=dict)
 
     def set(self, scene: str) -> World:
         """A world in which this scene is about to begin."""
-        if scene not in self._kept:
+        return self.after(SCENES[scene].prepare)
+
+    def after(self, prepare: Callable[[World], None]) -> World:
+        """A world that was prepared so."""
+        if prepare not in self._kept:
             world = World(self.victims)
             try:
-                SCENES[scene].prepare(world)
-                self._kept[scene] = world.snapshot()
+                prepare(world)
+                self._kept[prepare] = world.snapshot()
             finally:
                 world.close()
-        return World(self.victims, self._kept[scene])
+        return World(self.victims, self._kept[prepare])
 
 
 def act(world: World, scene: str, **options: object) -> Run:
@@ -141,7 +145,7 @@ def recover(world: World) -> None:
         run = world.run("tick")
         check_words(run)
         check(world, ALWAYS)
-        if run.exit_code in (0, 3) and not _unsettled(world):
+        if run.exit_code in (0, 3) and not count_unsettled(world):
             break
         world.clock.skip(QUARTER)
     else:
@@ -149,7 +153,8 @@ def recover(world: World) -> None:
     check(world, SETTLED)
 
 
-def _unsettled(world: World) -> int:
+def count_unsettled(world: World) -> int:
+    """How many orders have no known ending yet."""
     from botctl.domain.orders import UNSETTLED
     from botctl.store.models import Order
 

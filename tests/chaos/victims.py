@@ -38,6 +38,8 @@ class Command:
     err: str
     end: End = field(default_factory=End)
     hasty: bool = True
+    patience: float = 0.25
+    """Seconds that a hasty run really waits for an answer: enough where every answer comes at once or never."""
     most_bytes: int | None = None
     """No file may grow beyond it."""
     uid: int | None = None

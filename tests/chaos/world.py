@@ -11,14 +11,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from tests.chaos.clock import WorldClock
+from tests.chaos.history import History
 from tests.chaos.victims import Command, End, Run, Victim, Victims
 from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
+from tests.fake_kraken_faults import Reply
+from tests.fake_kraken_wire import JsonObject
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
@@ -62,9 +66,36 @@ class BentKraken(FakeKraken):
     def __init__(self, clock: WorldClock) -> None:
         self._clock = clock
         super().__init__()
+        self.history: History | None = None
+        """Where its candles come from, when they are to follow the price."""
+        self._under_way = 0
 
     def now(self) -> float:
         return self._clock.now() + self.clock_offset
+
+    def come_to_rest(self) -> None:
+        """Let the seconds pass that requests still hang for, though their senders have left."""
+        while self._under_way:
+            self._clock.skip(5)
+            time.sleep(0.01)
+
+    @override
+    def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
+        with self.lock:
+            self._under_way += 1
+        try:
+            return super().answer(path, headers, sent)
+        finally:
+            with self.lock:
+                self._under_way -= 1
+
+    @override
+    def _ohlc(self, request: Request) -> JsonObject:
+        if self.history:
+            market = self.market_named(request.params.get("pair", ""))
+            candles = self.history.candles(market.symbol, self._clock.now(), self.clock_offset)
+            self.set_candles(market.symbol, candles)
+        return super()._ohlc(request)
 
     def _wait(self, seconds: float) -> None:
         """Hang for so long in this world, for a few real seconds at most: nobody may be left who moves its clock."""

@@ -113,6 +113,21 @@ def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     assert Decimal(only(live.positions())["amount"]) == kraken.orders[0].vol_exec
 
 
+def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figures(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.set_price("BTC/USD", "50123.4")
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+    kraken.fault("QueryTrades", "empty_result")
+
+    with later(minutes=15):
+        run = live.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    [order], trade = kraken.orders, only(live.positions())
+    assert (Decimal(trade["entry_cost"]), Decimal(trade["entry_fee"])) == (order.cost, order.fee)
+
+
 # Exits that are not filled whole
 
 
