@@ -101,14 +101,18 @@ class Stage:
 
     def set(self, scene: str) -> World:
         """A world in which this scene is about to begin."""
-        if scene not in self._kept:
+        return self.set_up(scene, SCENES[scene].prepare)
+
+    def set_up(self, name: str, prepare: Callable[[World], None]) -> World:
+        """A world after `prepare`, which happens once for each name."""
+        if name not in self._kept:
             world = World(self.victims)
             try:
-                SCENES[scene].prepare(world)
-                self._kept[scene] = world.snapshot()
+                prepare(world)
+                self._kept[name] = world.snapshot()
             finally:
                 world.close()
-        return World(self.victims, self._kept[scene])
+        return World(self.victims, self._kept[name])
 
 
 def act(world: World, scene: str, **options: object) -> Run:

@@ -4,11 +4,12 @@ import copy
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from botctl.store.database import close_database, open_database
 from tests.chaos.clock import WorldClock
 from tests.chaos.victims import Command, End, Run, Victim, Victims
 from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
+from tests.fake_kraken_faults import Reply
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
@@ -51,7 +53,22 @@ class BentKraken(FakeKraken):
 
     def __init__(self, clock: WorldClock) -> None:
         self._clock = clock
+        self.garble: Callable[[str, Reply], Reply] | None = None
+        """What becomes of an answer to an endpoint on its way out."""
+        self.signature = ""
+        """The API-Sign of the newest request, where it has one."""
+        self.signatures: list[str] = []
+        """Every API-Sign that came in."""
         super().__init__()
+
+    def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
+        self.signature = headers.get("API-Sign", "")
+        if self.signature:
+            self.signatures.append(self.signature)
+        reply = super().answer(path, headers, sent)
+        if self.garble is None or reply is None or reply.reset:
+            return reply
+        return self.garble(path.rsplit("/", 1)[-1], reply)
 
     def now(self) -> float:
         return self._clock.now() + self.clock_offset
