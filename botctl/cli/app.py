@@ -1,5 +1,6 @@
 """The Typer app, and the one place where an error becomes a sentence and an exit code."""
 
+import io
 import json
 import os
 import signal
@@ -10,8 +11,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from botctl.cli import look, mend, run, setup, switch, trade
-from botctl.cli.context import EnvFile
+from botctl.cli.context import MOST_OF_A_LINE, EnvFile
 from botctl.domain.errors import BadValue, BotError
+from botctl.domain.words import printable
 
 app = typer.Typer(
     name="botctl",
@@ -61,6 +63,8 @@ def root(
 def main() -> NoReturn:
     """The `botctl` command."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need not be text, and must not break what is said of it
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = run_command(sys.argv[1:])
     try:
         if sys.stdout is not None:  # cron may have closed it
@@ -112,7 +116,7 @@ def _tell(error: BotError, *, as_json: bool, debug: bool) -> int:
         print(json.dumps(answer))
     else:
         line = " ".join(str(error).split())
-        print(f"botctl: {line}", file=sys.stderr)
+        print(f"botctl: {printable(line, MOST_OF_A_LINE)}", file=sys.stderr)
     return error.exit_code
 
 

@@ -14,7 +14,11 @@ from botctl.domain.candles import parse_symbol
 from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
+from botctl.domain.words import printable
 from botctl.home import Home, load_home
+
+MOST_OF_A_LINE = 4000
+"""Characters of one line on stderr."""
 
 
 def _remember_json(ctx: typer.Context, wanted: bool) -> bool:
@@ -70,7 +74,7 @@ def start_log(home: Home, *, debug: bool) -> None:
         path = home.folder / home.settings.log_file
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-            file = _LogFile(path, encoding="utf-8")
+            file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError(f"LOG_FILE {path} can't be written: {error.strerror}", hint="choose another") from error
         file.setLevel(home.settings.log_level)
@@ -93,7 +97,7 @@ class _LowerLevel(logging.Formatter):
     """Tells the level in small letters, and never prints a traceback to a person."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"botctl: {record.levelname.lower()}: {record.getMessage()}"
+        return f"botctl: {record.levelname.lower()}: {printable(record.getMessage(), MOST_OF_A_LINE)}"
 
 
 def log_errors(errors: list[BotError]) -> None:

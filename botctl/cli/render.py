@@ -233,9 +233,11 @@ def _decision(row: results.DecisionView) -> str:
 
 
 def _balances(rows: Sequence[results.BalanceView]) -> Any:
+    from rich.markup import escape
+
     table = _table("currency", "amount", "free", "value")
     for row in rows:
-        table.add_row(row.currency, amount(row.total), amount(row.free), money(row.value))
+        table.add_row(escape(row.currency), amount(row.total), amount(row.free), money(row.value))
     return table
 
 

@@ -26,6 +26,8 @@ from botctl.store.switch import Switch
 
 log = logging.getLogger(__name__)
 
+FAR = 2
+"""How many times the last price an ask may be, or the other way round. Beyond it one of them is no price."""
 VALIDATED = "VALIDATED"
 """What an order that the exchange only checked is called in results."""
 
@@ -222,6 +224,11 @@ class ExecutionService:
         """How much of the asset the amount buys at the ask, if that could also be sold at its own stop."""
         if quote.ask is None:
             raise BotError(f"{market.symbol} has no ask price", hint="nothing was bought")
+        if not quote.last / FAR <= quote.ask <= quote.last * FAR:
+            raise BotError(
+                f"the ask of {market.symbol}, {plain(quote.ask)}, is far from its last price, {plain(quote.last)}",
+                hint="nothing was bought",
+            )
         quantity = amount_for_cost(amount_usd, quote.ask, market)
         stop = Decimal(repr(self.risk.stop_for(quote.ask, atr)))
         for price, where in ((quote.ask, ""), (stop, " at its stop")):

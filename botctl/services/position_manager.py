@@ -7,11 +7,20 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import TIMEFRAMES, Candle
-from botctl.domain.errors import BotError, Busy, OutcomeUnknown, Refused, UnusableAnswer, weightiest
+from botctl.domain.errors import (
+    BotError,
+    Busy,
+    ExchangeUnreachable,
+    OutcomeUnknown,
+    Refused,
+    UnusableAnswer,
+    weightiest,
+)
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
 from botctl.ports import Clock, Exchange
+from botctl.services.execution import FAR
 from botctl.services.exits import ExitDesk, Exits
 from botctl.services.lookout import Look, Lookout
 from botctl.store.journal import Journal, StopUpdate
@@ -131,8 +140,12 @@ class PositionManager:
         if trade.exiting:
             return ExitReason(trade.exiting)  # an exit has begun: it goes on at once, whatever the price
         now = self.clock.now()
-        last = float(look.quote(trade.symbol, now).last)
+        quote = look.quote(trade.symbol, now)
+        last = float(quote.last)
         stop, high, entry, atr = _levels(trade)
+        if last > stop and quote.ask is not None and last > FAR * float(quote.ask):
+            # A stop that followed such a price would be above the market, and the next look would sell.
+            raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
         try:
             missed = self._missed_closes(trade, now, candles)
         except BotError:

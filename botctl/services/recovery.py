@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
@@ -99,8 +99,11 @@ class Recovery:
         except BotError as error:
             errors.append(error)
             reports = {}
-        ended += [(order, [reports[order.exchange_order_id]]) for order in known if order.exchange_order_id in reports]
+        own = {order.id: report for order in known if (report := _own_report(order, reports)) is not None}
+        ended += [(order, [own[order.id]]) for order in known if order.id in own]
         lost = [order for order in orders if not order.exchange_order_id]
+        if not errors:  # an id under which nothing of ours is shown for so long may be a wrong one
+            lost += [order for order in known if order.id not in own and self.clock.now() > order.deadline]
         try:
             ended += self._find(lost, errors) if lost else []
         except BotError as error:
@@ -121,6 +124,8 @@ class Recovery:
             reports = found[order.client_order_id]
             if len(reports) > 1:
                 log.error("the exchange shows %d orders for client id %s", len(reports), order.client_order_id)
+            if order.exchange_order_id:
+                continue  # it was accepted, so it can't be absent; its true id comes with its ending
             try:
                 if reports:
                     self.journal.accept(order, reports[0].exchange_order_id)
@@ -160,15 +165,33 @@ class Recovery:
         own = [fill for fill in fills if fill.exchange_order_id in ids]
         filled, main = _total(report.filled for report in found), found[0]
         complete = all(report.complete for report in found)
-        at = max([fill.at for fill in own], default=main.closed_at or self.clock.now())
-        if _total(fill.amount for fill in own) == filled:
+        if filled > order.amount:
+            log.error("%s shows %s filled of %s: not believed", main.exchange_order_id, filled, order.amount)
+            return None
+        shown = _total(fill.amount for fill in own)
+        if shown == filled:
             cost, fee = _total(fill.cost for fill in own), _total(fill.fee for fill in own)
-        elif self.exchange.now() > order.deadline + ABSENT_AFTER:
+        elif shown < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
             log.error("fills of %s don't add up: its order record's figures serve", main.exchange_order_id)
             cost, fee = _total(report.cost for report in found), _total(report.fee for report in found)
+            if not 0 <= fee < cost:
+                return None
         else:
             return None
-        return Execution(main.exchange_order_id, complete, filled, cost, fee, at)
+        return Execution(main.exchange_order_id, complete, filled, cost, fee, self._ended_at(order, main, own))
+
+    def _ended_at(self, order: Order, report: OrderReport, own: Sequence[Fill]) -> datetime:
+        """When it was done, by the exchange's word where that can be: cool-downs and missed closes count from it."""
+        now = self.clock.now()
+        at = max([fill.at for fill in own], default=report.closed_at or now)
+        latest = max(order.deadline, now) + SINCE_BEFORE_DEADLINE
+        return at if order.deadline - SINCE_BEFORE_DEADLINE <= at <= latest else now
+
+
+def _own_report(order: Order, reports: Mapping[str, OrderReport]) -> OrderReport | None:
+    """What is shown under an order's id, unless it carries the client order id of another one."""
+    report = reports.get(str(order.exchange_order_id))
+    return report if report is None or report.client_order_id in (None, order.client_order_id) else None
 
 
 def _total(figures: Iterable[Decimal]) -> Decimal:

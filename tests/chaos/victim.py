@@ -69,8 +69,9 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(command["environment"])
-    os.chdir(command["environment"]["BOTCTL_HOME"])
+    os.chdir(command["environment"]["HOME"])
     sys.argv = ["botctl", *command["arguments"]]
+    sys.path[:0] = [folder for folder in command["environment"].get("PYTHONPATH", "").split(":") if folder]
     live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"], real_patience=command["patience"])
     countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"])
     limit(command)

@@ -65,6 +65,12 @@ class BentKraken(FakeKraken):
 
     def __init__(self, clock: WorldClock) -> None:
         self._clock = clock
+        self.garble: Callable[[str, Reply], Reply] | None = None
+        """What becomes of an answer to an endpoint on its way out."""
+        self.signature = ""
+        """The API-Sign of the newest request, where it has one."""
+        self.signatures: list[str] = []
+        """Every API-Sign that came in."""
         super().__init__()
         self.history: History | None = None
         """Where its candles come from, when they are to follow the price."""
@@ -81,13 +87,19 @@ class BentKraken(FakeKraken):
 
     @override
     def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
+        self.signature = headers.get("API-Sign", "")
+        if self.signature:
+            self.signatures.append(self.signature)
         with self.lock:
             self._under_way += 1
         try:
-            return super().answer(path, headers, sent)
+            reply = super().answer(path, headers, sent)
         finally:
             with self.lock:
                 self._under_way -= 1
+        if self.garble is None or reply is None or reply.reset:
+            return reply
+        return self.garble(path.rsplit("/", 1)[-1], reply)
 
     @override
     def _ohlc(self, request: Request) -> JsonObject:
