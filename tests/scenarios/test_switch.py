@@ -269,8 +269,8 @@ def test_a_trade_that_another_process_opens_before_the_buy_is_written_down_count
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     live.set(MAX_OPEN_TRADES="1")
-    trade = "'ETH/USD', 'ETH', 'live', 'PENDING', '2026-11-24T12:00:00+00:00', '1', '0', '0', '0'"
-    columns = "symbol, asset, mode, status, created_at, amount, sold_amount, exit_proceeds, exit_fee"
+    trade = "'ETH/USD', 'ETH', 'live', 'PENDING', '2026-11-24T12:00:00+00:00', '1', '0', '0', '0', '00000000a'"
+    columns = "symbol, asset, mode, status, created_at, amount, sold_amount, exit_proceeds, exit_fee, mark"
     while_it_waits_to_write(live, kraken, f"INSERT INTO trade ({columns}) VALUES ({trade})")
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
