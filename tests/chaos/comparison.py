@@ -27,6 +27,7 @@ from tests.chaos.world import World
 from tests.fake_kraken import Order as KrakenOrder
 
 KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGINT})
+STOPS = ("STOP_LOSS", "BREAKEVEN", "TRAILING_STOP")
 BAD_VALUE = 2
 NEARLY = Decimal("0.01")
 """So near to its limit a drawdown may go either way when fills come at odd prices."""
@@ -232,9 +233,19 @@ class Comparison:
         """By the last price alone, and with the closes that a late look catches up."""
         last = float(self.model.quotes[symbol].last)
         missed = [float(price) for price in self._closes(symbol, position.checked_at, span.end)]
+        if self._is_skewed(position.checked_at):  # by a wrong clock it may have caught up any of these prices
+            most = self._highest(position, [*missed, last])
+            return set(STOPS) if min(*missed, last) <= most.stop else set()
         paths = ([last], [*missed, last])
         twins = [(self._twin(position), path) for path in paths]
         return {reason for twin, path in twins if (reason := self.model.look_at(twin, path, span.end))}
+
+    def _highest(self, position: Position, prices: list[float]) -> Position:
+        """The position as a look at all of these prices would leave it, were none of them a hit."""
+        most = self._twin(position)
+        most.high = max(most.high, *prices)
+        most.stop = self.model.stop_after(most)
+        return most
 
     @staticmethod
     def _twin(position: Position) -> Position:
@@ -300,9 +311,7 @@ class Comparison:
     def _check_stop(self, symbol: str, position: Position, row: Any, span: Span) -> None:
         """Never below what it was, and never above what a look at every price would have made of it."""
         seen = [*self._closes(symbol, position.checked_at, span.end), self.model.quotes[symbol].last]
-        most = self._twin(position)
-        most.high = max(most.high, *map(float, seen))
-        most.stop = self.model.stop_after(most)
+        most = self._highest(position, [float(price) for price in seen])
         for name, low, actual, high in (
             ("stop", position.stop, row.stop_loss_price, most.stop),
             ("high", position.high, row.high_price, most.high),

@@ -345,6 +345,17 @@ class Game(RuleBasedStateMachine):
     )
     @step
     def arm_a_fault(self, kind: str, endpoint: str, times: int, skip: int, seconds: int, error: str, body: Any) -> None:
+        self.arm(kind, endpoint, times, skip, seconds, error, body)
+
+    @rule(symbol=symbols, kind=st.sampled_from(sorted(KINDS)), seconds=st.sampled_from((5, 15, 60)))
+    @step
+    def spoil_an_order(self, symbol: str, kind: str, seconds: int) -> None:
+        """The one request that must never be repeated."""
+        self.arm(kind, "AddOrder", 1, 0, seconds, ERRORS[0], BODIES[0])
+        held = symbol in self.model.positions
+        self.run(*(("sell", symbol) if held else ("buy", symbol, f"{TRADE_AMOUNT:f}")), "--yes")
+
+    def arm(self, kind: str, endpoint: str, times: int, skip: int, seconds: int, error: str, body: Any) -> None:
         text = {"error": error, "warning": "WGeneral:Odd"}.get(kind)
         self.locks_out |= text == LOCKOUT
         if kind == "empty_result":
