@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tests.chaos.campaign import Figures, Outcome, attempt, default_workers, heading, play_all
+from tests.chaos.campaign import Chapter, Figures, Outcome, attempt, default_workers, heading, play_all
 from tests.chaos.chapters import CHAPTERS
 from tests.chaos.figures import table
 from tests.chaos.scenes import Stage
@@ -48,6 +48,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--chapter", action="append", choices=[c.name for c in CHAPTERS], help="this one only")
     parser.add_argument("--only", action="append", help="play this one trial again; may be given several times")
     parser.add_argument("--match", default="", help="only trials whose text has this in it")
+    parser.add_argument("--most", type=int, help="at most so many trials of a chapter, drawn; default: all")
     parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--table", type=Path, help="a file for the figures, as a table in Markdown")
     parser.add_argument("--report", type=Path, help="a file for the figures, as JSON")
@@ -69,12 +70,7 @@ def play(wanted: argparse.Namespace, console: Console) -> dict[str, Figures]:
     chapters = [chapter for chapter in CHAPTERS if not wanted.chapter or chapter.name in wanted.chapter]
     with Victims() as victims:
         stage = Stage(victims)
-        trials = [
-            trial
-            for chapter in chapters
-            for trial in chapter.trials(stage, wanted.runs, wanted.seed)
-            if wanted.match in trial
-        ]
+        trials = [trial for chapter in chapters for trial in some_of(chapter, stage, wanted)]
     figures: defaultdict[str, Figures] = defaultdict(Figures)
     told = 0
     with Progress(console=console, transient=True) as progress:
@@ -83,6 +79,14 @@ def play(wanted: argparse.Namespace, console: Console) -> dict[str, Figures]:
             if outcome.failure and (told := told + 1) <= MOST_SHOWN:
                 console.print(f"[red]FAILED[/] {outcome.trial}\n  {outcome.failure[:2000]}", highlight=False)
     return dict(figures)
+
+
+def some_of(chapter: Chapter, stage: Stage, wanted: argparse.Namespace) -> list[str]:
+    """The chapter's trials that match, or so many of them, drawn by the seed."""
+    trials = [trial for trial in chapter.trials(stage, wanted.runs, wanted.seed) if wanted.match in trial]
+    if wanted.most is None or len(trials) <= wanted.most:
+        return trials
+    return random.Random(wanted.seed).sample(trials, wanted.most)
 
 
 def show(figures: dict[str, Figures], seconds: float, console: Console) -> None:
