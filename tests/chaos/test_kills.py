@@ -1,4 +1,4 @@
-"""A run may die at any boundary: every one of two scenes here, a part of the others; `python -m tests.chaos` has all."""
+"""A run may die at any boundary: all of two scenes here, a part of the others; `python -m tests.chaos` plays all."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def test_every_scene_ends_well_when_nobody_disturbs_it(scene: str, stage: Stage)
     play_clean(stage, scene)
 
 
-@pytest.mark.parametrize("boundary", (*REQUEST_BOUNDARIES, *COMMIT_BOUNDARIES))
+@pytest.mark.parametrize("boundary", [*REQUEST_BOUNDARIES, *COMMIT_BOUNDARIES])
 @pytest.mark.parametrize("scene", ["a buy by hand", "a stop that is hit"])
 def test_a_run_killed_at_any_boundary_loses_and_doubles_nothing(scene: str, boundary: str, stage: Stage) -> None:
     kills = Kills()
