@@ -169,7 +169,7 @@ class Victims:
     def close(self) -> None:
         assert self._server.stdin is not None
         self._server.stdin.close()
-        self._server.wait(10)
+        self._server.wait(60)  # it may not have loaded its libraries yet
 
     def __enter__(self) -> Self:
         return self
