@@ -10,7 +10,7 @@ from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import price_of
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.pnl import calculate_pnl
-from botctl.services.replay import Replay
+from botctl.services.lost_stops import Replay
 from botctl.store.models import Order, Trade
 
 type Columns = dict[str, Any]
