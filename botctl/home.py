@@ -63,12 +63,14 @@ def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str
 def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
     """The names and values in a .env file. A line that is none is an error: it may be the one that mattered."""
     try:
-        text = path.read_text(encoding="utf-8")
+        if not path.is_file() and path.exists() and str(path) != os.devnull:  # a pipe would keep us waiting
+            raise ConfigError(f"{path} can't be read: it is no file", hint="it must be a text file you may read")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         if must_exist:
             raise ConfigError(f"there is no file {path}", hint="check --env-file") from None
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be read: {error}", hint="it must be a text file you may read") from error
     if not text.strip():
         return {}

@@ -1,14 +1,17 @@
 """What the services need of the outside world: Protocols and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.markets import Balances, Market, Quotes
-from botctl.domain.orders import Fill, OrderReport, OrderRequest
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.votes import Verdict
+
+Progress = Callable[[int, int | None], object]
+"""Told how much of a long answer has come so far, and of how much, where that is known."""
 
 
 class Clock(Protocol):
@@ -62,6 +65,11 @@ class Exchange(MarketData, Protocol):
     def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
         """For each client order id every order, open or ended, that carries it and was placed after `since`
         (exchange time). An empty list is a fact, not a failure."""
+
+    def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
+        """Every order of the account that is open, or ended after `since` (exchange time), oldest first; whoever
+        placed it. All of them or none: raises ExchangeUnreachable when any part of the list is not a usable answer.
+        """
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         """The executions of these orders, with exact figures."""

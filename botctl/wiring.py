@@ -1,8 +1,10 @@
 """Settings become a running bot here: the only file that knows which adapter stands behind which port."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.home import Home, open_store
 from botctl.store.database import close_database, open_database
+from botctl.store.integrity import check_integrity, move_aside, name_aside
 from botctl.store.lock import process_lock
 from botctl.store.switch import Switch
 
@@ -32,17 +35,96 @@ def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: b
 
     Raises ConfigError when a live run lacks its keys or its initial balance, Busy when another run holds the lock.
     """
-    missing = missing_for_live(home.settings)
-    if missing:
-        raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {home.env_file}")
+    _check_keys(home)
     if home.settings.botctl_mode is Mode.LIVE and not home.database.exists():
         open_database(home.database, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
     with process_lock(home.database.with_name(f"{home.database.name}.lock"), wait_seconds), open_store(home):
-        yield build_bot(home.settings, home.switch, validate_only=validate_only)
+        yield build_bot(home.settings, home.switch, validate_only=validate_only, backed_up=home.database)
 
 
-def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False, tape: "Tape | None" = None) -> "Bot":
-    """Every service on its port; with a `tape` on that market instead of the mode's own."""
+@dataclass(frozen=True)
+class Patient:
+    """A bot for recover, and what is wrong with its database."""
+
+    bot: "Bot"
+    damage: str
+    """SQLite's complaint; empty when the database is sound. Else the bot works on a fresh one."""
+    aside: Path
+    """Where the damaged one goes."""
+
+
+@contextmanager
+def open_patient(home: Home, *, apply: bool) -> Iterator[Patient]:
+    """A bot that may find its database damaged: then it works on a fresh one, which with `apply` takes its place once
+    the block has ended well.
+
+    Raises ConfigError where there is no database, or where one is damaged that can't be rebuilt.
+    """
+    _check_keys(home)
+    path, mode = home.database, home.settings.botctl_mode
+    if not path.exists():
+        rebuild = "run `botctl init`, then `botctl recover --apply`"
+        hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
+        raise ConfigError(f"there is no {mode} database at {path}", hint=hint)
+    aside = name_aside(path, datetime.now(UTC))
+    with process_lock(path.with_name(f"{path.name}.lock"), WAIT_SECONDS):
+        damage = check_integrity(path)
+        if not damage:
+            with open_store(home):
+                yield Patient(build_bot(home.settings, home.switch), "", aside)
+            return
+        if mode is not Mode.LIVE:
+            raise ConfigError(
+                f"{path} is damaged ({damage}), and the paper broker's own records were in it",
+                hint="restore a backup, or move it away and run `botctl init` to begin anew",
+            )
+        with _spare_folder(path if apply else None) as folder:
+            fresh = folder / path.name
+            open_database(fresh, mode, create=True)
+            try:
+                yield Patient(build_bot(home.settings, home.switch), damage, aside)
+            finally:
+                close_database()
+            if apply:
+                move_aside(path, aside)
+                os.replace(fresh, path)
+
+
+@contextmanager
+def _spare_folder(beside: Path | None) -> Iterator[Path]:
+    """A folder for a database that is being made: on the same disk as `beside`, or anywhere."""
+    import shutil
+    from tempfile import TemporaryDirectory
+
+    if beside is None:
+        with TemporaryDirectory(prefix="botctl-recover-") as name:
+            yield Path(name)
+        return
+    folder = beside.with_name(f"{beside.name}.rebuild")
+    shutil.rmtree(folder, ignore_errors=True)  # a run that died may have left it
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_keys(home: Home) -> None:
+    missing = missing_for_live(home.settings)
+    if missing:
+        raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {home.env_file}")
+
+
+def build_bot(
+    settings: Settings,
+    switch: Switch,
+    *,
+    validate_only: bool = False,
+    backed_up: Path | None = None,
+    tape: "Tape | None" = None,
+) -> "Bot":
+    """Every service on its port; with a `tape` on that market instead of the mode's own. `backed_up` is the database
+    whose daily copies are kept, if it is to have any."""
     from botctl.outside.notify import LogNotifier
     from botctl.services.bot import Bot
     from botctl.services.council.session import Council
@@ -96,6 +178,7 @@ def build_bot(settings: Settings, switch: Switch, *, validate_only: bool = False
         drawdown=guard,
         council=council,
         validate_only=validate_only,
+        backed_up=backed_up,
     )
 
 

@@ -398,7 +398,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
             return
         self.send_response_only(reply.status)
-        self.send_header("Date", formatdate(self.server.kraken.now(), usegmt=True))
+        date = formatdate(self.server.kraken.now(), usegmt=True) if reply.date is None else reply.date
+        self.send_header("Date", date)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(reply.length))
         self.end_headers()
@@ -410,6 +411,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.rfile.close()
         self.connection.close()
+        raise ConnectionResetError  # there is nothing left that the server could flush
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: `kraken.requests` tells more."""

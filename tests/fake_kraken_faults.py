@@ -47,13 +47,14 @@ class Fault:
 @dataclass(frozen=True)
 class Reply:
     """What goes onto the wire. A `promised` length above the body's own makes the client wait for the rest; with
-    `reset` nothing goes out, and the connection is reset instead of closed."""
+    `reset` nothing goes out, and the connection is reset instead of closed; `date` stands in the Date header."""
 
     body: bytes
     status: int = 200
     content_type: str = "application/json"
     promised: int | None = None
     reset: bool = False
+    date: str | None = None
 
     @property
     def length(self) -> int:

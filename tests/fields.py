@@ -34,14 +34,24 @@ FETCH = words("symbol timeframe file fetched added candles first last oldest_tol
 GAP = words("since until candles")
 ERROR = words("error category retryable hint")
 
-WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks BUY SELL HOLD")
+RECONCILE = words("since same orders positions foreign_orders")
+RECONCILED_ORDER = words(
+    "trade_id symbol role client_order_id exchange_order_id journal_state exchange_state journal_filled "
+    "exchange_filled journal_cost exchange_cost journal_fee exchange_fee same verdict"
+)
+RECONCILED_POSITION = words("trade_id symbol asset held exchange_held balance same verdict")
+RECOVER = words("since applied actions same_trades foreign_orders damaged_file notes errors")
+RECOVER_ACTION = words("trade_id symbol action amount entry_price stop_loss_price detail")
+
+WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD")
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
-    "initial_balance drawdown max_drawdown cost filled average_price fee total free value unrealized_pnl"
+    "initial_balance drawdown max_drawdown cost filled average_price fee total free value unrealized_pnl "
+    "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"
 )
 COMMANDS = words(
-    "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance init "
-    "demo doctor backtest fetch replay"
+    "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
+    "reconcile recover init demo doctor fetch backtest replay sweep"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -21,10 +21,21 @@ from tests.fields import (
     FETCH,
     GAP,
     ORDER,
+    RECONCILE,
+    RECONCILED_ORDER,
+    RECONCILED_POSITION,
+    RECOVER,
+    RECOVER_ACTION,
     STATUS,
     TICK,
     TRADE,
 )
+
+RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
+FIELDS = (
+    TRADE | STATUS | ORDER | BALANCE | DEMO | TICK | RECONCILED | RECOVER | RECOVER_ACTION | BACKTEST | BACKTEST_TRADE
+)
+FIELDS |= FETCH | GAP
 
 
 def read(name: str) -> str:
@@ -89,9 +100,7 @@ def test_every_exit_code_is_in_the_docs(code: int) -> None:
     assert re.search(rf"^\W*`?{code}`?\W", read("docs/exit-codes.md"), re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "field", sorted(TRADE | STATUS | ORDER | BALANCE | DEMO | TICK | BACKTEST | BACKTEST_TRADE | FETCH | GAP)
-)
+@pytest.mark.parametrize("field", sorted(FIELDS))
 def test_every_field_of_a_json_answer_is_in_the_docs(field: str) -> None:
     assert re.search(rf"(?<![\w]){field}(?![\w])", read("docs/json.md"))
 

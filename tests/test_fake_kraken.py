@@ -291,6 +291,15 @@ def test_closed_orders_come_fifty_a_page_and_the_newest_first(kraken: FakeKraken
     assert (len(trades["trades"]), trades["count"]) == (2, 52)
 
 
+def test_pages_of_closed_orders_may_come_without_a_count(kraken: FakeKraken, client: Client) -> None:
+    buy(client)
+    kraken.counts_closed_orders = False
+
+    answer = client.privatePostClosedOrders({})["result"]
+
+    assert set(answer) == {"closed"}
+
+
 def test_an_unknown_txid_is_an_error(client: Client) -> None:
     with pytest.raises(ccxt.InvalidOrder, match="EOrder:Invalid order"):
         client.fetch_order("OAAAAA-AAAAA-AAAAAA")

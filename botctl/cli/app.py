@@ -1,5 +1,6 @@
 """The Typer app, and the one place where an error becomes a sentence and an exit code."""
 
+import io
 import json
 import os
 import signal
@@ -9,9 +10,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from botctl.cli import backtest, fetch, look, replay, run, setup, sweep, switch, trade
-from botctl.cli.context import EnvFile
+from botctl.cli import backtest, fetch, look, mend, replay, run, setup, sweep, switch, trade
+from botctl.cli.context import MOST_OF_A_LINE, EnvFile
 from botctl.domain.errors import BadValue, BotError
+from botctl.domain.words import printable
 
 app = typer.Typer(
     name="botctl",
@@ -24,7 +26,7 @@ app = typer.Typer(
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a run that Ctrl-C or SIGTERM ended."""
 
-for module in (run, trade, switch, look, fetch, backtest, replay, sweep, setup):
+for module in (run, trade, switch, look, mend, fetch, backtest, replay, sweep, setup):
     module.register(app)
 
 
@@ -61,6 +63,8 @@ def root(
 def main() -> NoReturn:
     """The `botctl` command."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need not be text, and must not break what is said of it
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = run_command(sys.argv[1:])
     try:
         if sys.stdout is not None:  # cron may have closed it
@@ -112,7 +116,7 @@ def _tell(error: BotError, *, as_json: bool, debug: bool) -> int:
         print(json.dumps(answer))
     else:
         line = " ".join(str(error).split())
-        print(f"botctl: {line}", file=sys.stderr)
+        print(f"botctl: {printable(line, MOST_OF_A_LINE)}", file=sys.stderr)
     return error.exit_code
 
 

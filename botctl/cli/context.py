@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,11 @@ from botctl.domain.candles import parse_symbol
 from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
+from botctl.domain.words import printable
 from botctl.home import Home, load_home
+
+MOST_OF_A_LINE = 4000
+"""Characters of one line on stderr."""
 
 
 def _remember_json(ctx: typer.Context, wanted: bool) -> bool:
@@ -69,7 +74,7 @@ def start_log(home: Home, *, debug: bool, quiet: bool = False) -> None:
         path = home.folder / home.settings.log_file
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-            file = logging.FileHandler(path, encoding="utf-8")
+            file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigError(f"LOG_FILE {path} can't be written: {error.strerror}", hint="choose another") from error
         file.setLevel(home.settings.log_level)
@@ -77,11 +82,22 @@ def start_log(home: Home, *, debug: bool, quiet: bool = False) -> None:
         logger.addHandler(file)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that can't be written any more, as on a full disk, is said once: the run itself goes on."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            self.failed = True
+            print(f"botctl: warning: LOG_FILE can't be written: {sys.exception()}", file=sys.stderr)
+
+
 class _LowerLevel(logging.Formatter):
     """Tells the level in small letters, and never prints a traceback to a person."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"botctl: {record.levelname.lower()}: {record.getMessage()}"
+        return f"botctl: {record.levelname.lower()}: {printable(record.getMessage(), MOST_OF_A_LINE)}"
 
 
 def log_errors(errors: list[BotError]) -> None:
@@ -104,6 +120,20 @@ def amount_from(text: str) -> Decimal:
         return to_amount(text)
     except ValueError as error:
         raise BadValue(f"AMOUNT {error}", hint="give a plain number above zero, such as 100") from None
+
+
+def since_from(text: str | None) -> datetime | None:
+    """A --since DATE, as a moment in UTC. Raises BadValue."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadValue(f"--since {text!r} is no date", hint="write it like 2026-11-01") from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment > datetime.now(UTC):
+        raise BadValue(f"--since {text} lies in the future", hint="name a day in the past")
+    return moment
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -134,6 +164,9 @@ def code_of(errors: list[BotError]) -> int:
     return 69 if 69 in codes else (codes[0] if codes else 0)
 
 
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="How far back to look, such as 2026-11-01 (UTC).")
+]
 EnvFile = Annotated[
     Path | None, typer.Option("--env-file", help="Read settings from this file instead of .env in the home.")
 ]

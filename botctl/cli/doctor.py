@@ -1,14 +1,15 @@
 """Checks all that a first live run needs: each line says ok, warn or fail, and the fix."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botctl.cli.context import start_log
 from botctl.domain.candles import quote_of
@@ -19,6 +20,8 @@ from botctl.domain.results import CheckLine
 from botctl.domain.settings import Mode, missing_for_live
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
+from botctl.store.door import damaged
+from botctl.store.integrity import check_integrity
 from botctl.wiring import build_market, open_bot
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ def examine(env_file: Path | None, *, debug: bool) -> list[CheckLine]:
     lines = [*_settings(home), *_files(home), _cron()]
     try:
         with open_bot(home) as bot:
-            lines.insert(-1, CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}"))
+            lines.insert(-1, _database(home))
             lines[-1:-1] = _market_checks(home, bot)
     except BotError as error:
         lines.insert(-1, CheckLine("database", "fail", error.message, error.hint))
@@ -83,6 +86,13 @@ def _files(home: Home) -> Iterator[CheckLine]:
         yield CheckLine("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
     if home.halt_file.exists():
         yield CheckLine("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
+
+
+def _database(home: Home) -> CheckLine:
+    if complaint := check_integrity(home.database):
+        error = damaged(home.database, complaint)
+        return CheckLine("database", "fail", error.message, error.hint)
+    return CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
 
 
 def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
@@ -147,7 +157,7 @@ def _key(bot: "Bot") -> Iterator[CheckLine]:
 
     assert isinstance(bot.exchange, KrakenExchange)
     info = bot.exchange.fetch_key_info()
-    rights = set(info.get("permissions") or ())
+    rights = {str(right) for right in _listed(info, "permissions")}
     if lacking := [name for right, name in NEEDED_RIGHTS.items() if right not in rights]:
         yield CheckLine("key rights", "fail", f"the key lacks: {', '.join(lacking)}", "give it these rights at Kraken")
     if dangerous := sorted(rights & FORBIDDEN_RIGHTS):
@@ -159,13 +169,20 @@ def _key(bot: "Bot") -> Iterator[CheckLine]:
         )
     if not lacking and not dangerous:
         yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
-    until = int(str(info.get("validUntil") or 0))
-    if until and (left := datetime.fromtimestamp(until, UTC) - datetime.now(UTC)) < EXPIRES_SOON:
+    until = str(info.get("validUntil") or 0)
+    if not re.fullmatch(r"[0-9]{1,11}", until):
+        yield CheckLine("key expiry", "warn", "Kraken's word on when the key expires can't be read", "try again later")
+    elif int(until) and (left := datetime.fromtimestamp(int(until), UTC) - datetime.now(UTC)) < EXPIRES_SOON:
         over = left < timedelta(0)
         detail = "the key has expired" if over else f"the key expires in {left.days} days"
         yield CheckLine("key expiry", "fail" if over else "warn", detail, "renew it at Kraken")
     if str(info.get("queryFrom") or 0) != "0" or str(info.get("queryTo") or 0) != "0":
         yield CheckLine("key rights", "warn", "the key sees only a part of the history", "lift its query dates")
+
+
+def _listed(info: Mapping[str, Any], name: str) -> list[Any]:
+    found = info.get(name)
+    return found if isinstance(found, list) else []
 
 
 def _symbols(bot: "Bot") -> Iterator[CheckLine]:
@@ -216,11 +233,15 @@ def _council(bot: "Bot") -> Iterator[CheckLine]:
         else:
             yield CheckLine("council", "ok", ", ".join(bot.settings.council))
         return
-    program = shlex.split(command)[0] if command.strip() else command
+    try:
+        program = shlex.split(command)[0]
+    except (ValueError, IndexError) as error:
+        yield CheckLine("council", "fail", f"COUNCIL_COMMAND is no command line: {error}", "correct the setting")
+        return
     if shutil.which(program) is None:
         yield CheckLine("council", "fail", f"COUNCIL_COMMAND: there is no program {program!r}", "correct the setting")
     else:
-        yield CheckLine("council", "ok", f"COUNCIL_COMMAND {command}")
+        yield CheckLine("council", "ok", f"COUNCIL_COMMAND runs {program}")
 
 
 def _sentiment(bot: "Bot") -> Iterator[CheckLine]:

@@ -18,6 +18,8 @@ from botctl.domain.results import to_plain
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from botctl.ports import Progress
+
 UNKNOWN = "-"
 KEPT_WHOLE = ("why", "symbol", "state", "status")
 """Columns whose words somebody may look for: never broken."""
@@ -82,6 +84,20 @@ def progress(text: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=total)
         yield lambda more: bar.advance(task, more)
+
+
+@contextmanager
+def progress_bar(ctx: typer.Context, words: str) -> "Iterator[Progress]":
+    """A bar on stderr for the one who waits on a terminal; nothing for scripts."""
+    if ctx.meta.get("json") or not sys.stderr.isatty():
+        yield lambda done, whole: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, whole: bar.update(task, completed=done, total=whole)
 
 
 # Figures
@@ -242,9 +258,11 @@ def _decision(row: results.DecisionView) -> str:
 
 
 def _balances(rows: Sequence[results.BalanceView]) -> Any:
+    from rich.markup import escape
+
     table = new_table("currency", "amount", "free", "value")
     for row in rows:
-        table.add_row(row.currency, amount(row.total), amount(row.free), money(row.value))
+        table.add_row(escape(row.currency), amount(row.total), amount(row.free), money(row.value))
     return table
 
 
@@ -377,6 +395,63 @@ def _switch(view: results.SwitchView) -> Any:
     return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
 
 
+def _reconcile(view: results.ReconcileView) -> Any:
+    parts: list[Any] = []
+    if view.orders:
+        table = new_table("trade", "order", "journal", "exchange", "verdict")
+        for order in view.orders:
+            mine = (order.journal_state, order.journal_filled, order.journal_cost, order.journal_fee)
+            theirs = (order.exchange_state, order.exchange_filled, order.exchange_cost, order.exchange_fee)
+            table.add_row(
+                _id(order.trade_id), f"{order.role}\n{order.symbol}", _side(*mine), _side(*theirs), order.verdict
+            )
+        parts += [table, ""]
+    if view.positions:
+        table = new_table("trade", "symbol", "held", "by its orders", "balance", "verdict")
+        for row in view.positions:
+            figures = (amount(row.held), amount(row.exchange_held), amount(row.balance))
+            table.add_row(_id(row.trade_id), row.symbol, *figures, row.verdict)
+        parts += [table, ""]
+    differing = sum(not row.same for row in view.orders) + sum(not row.same for row in view.positions)
+    compared = f"{len(view.orders)} orders and {len(view.positions)} positions since {moment(view.since)} UTC"
+    parts.append(f"{compared}: {'all the same' if view.same else f'{differing} differ'}")
+    if view.foreign_orders:
+        parts.append(f"{view.foreign_orders} orders of the account are not botctl's")
+    return _group(*parts)
+
+
+def _id(value: int | None) -> str:
+    return UNKNOWN if value is None else str(value)
+
+
+def _side(state: str | None, filled: Decimal | None, cost: Decimal | None, fee: Decimal | None) -> str:
+    """One side of an order, in two lines."""
+    if state is None:
+        return UNKNOWN
+    return f"{state} {amount(filled)}\n{money(cost)}, fee {money(fee)}" if filled else state
+
+
+def _recover(view: results.RecoverView) -> Any:
+    lines = []
+    for row in view.actions:
+        figures = [amount(row.amount)]
+        if row.stop_loss_price is not None:
+            figures += [f"entry {price(row.entry_price)}", f"stop {price(row.stop_loss_price)}"]
+        lines += [
+            (f"{row.action} trade {_id(row.trade_id)}", f"{row.symbol} {', '.join(figures)}"),
+            ("", row.detail),
+        ]
+    lines += [("note", note) for note in view.notes]
+    rest = f"{view.same_trades} trades are the same or have ended, {view.foreign_orders} orders are not botctl's"
+    lines.append((f"since {view.since:%Y-%m-%d}", rest))
+    if any(row.action in ("add", "reduce", "close", "adopt") for row in view.actions):
+        applied = "written, and paused: check with `botctl reconcile`, then `botctl resume`"
+        lines.append(("", applied if view.applied else "nothing was changed: `botctl recover --apply` writes it"))
+    elif not view.actions:
+        lines.append(("", "there is nothing to recover"))
+    return pairs(lines)
+
+
 def _demo(view: results.DemoView) -> Any:
     decided = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
     return _group(
@@ -411,6 +486,8 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.LiquidationView: _liquidation,
     results.StatusView: _status,
     results.SwitchView: _switch,
+    results.ReconcileView: _reconcile,
+    results.RecoverView: _recover,
     results.DemoView: _demo,
     results.InitView: _init,
 }

@@ -96,9 +96,16 @@ def _join(
 
     trial = Trial(given.histories, given.values, given.mood, axes, train)
     with progress("studying", trials, quiet=quiet) as advance:
-        return join_study(
-            trial, axes, MEASURES[by], storage=storage, name=name, trials=trials, after_each=lambda: advance(1)
+        tried = join_study(
+            axes,
+            lambda point: MEASURES[by](trial.score(point).train),
+            storage=storage,
+            name=name,
+            terms=trial.terms_in_words(),
+            trials=trials,
+            after_each=lambda: advance(1),
         )
+    return [trial.score(point) for point in tried]
 
 
 def register(app: typer.Typer) -> None:

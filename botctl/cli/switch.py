@@ -10,9 +10,13 @@ from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.render import show
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.results import SwitchView
+from botctl.domain.words import printable
 from botctl.home import Home, open_store
 from botctl.store.database import DATABASE_ERRORS
 from botctl.store.switch import PAUSED, SwitchState
+
+MOST_REASON = 500
+"""Characters of a reason that are kept."""
 
 
 def pause(
@@ -33,7 +37,7 @@ def pause(
     home = home_of(ctx)
     try:
         with open_store(home):
-            home.switch.pause(datetime.now(UTC), freeze=freeze, reason=reason)
+            home.switch.pause(datetime.now(UTC), freeze=freeze, reason=printable(reason, MOST_REASON))
             state = home.switch.read()
     except (*DATABASE_ERRORS, BotError) as error:
         state = _pause_by_file(home, error)

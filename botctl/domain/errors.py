@@ -4,6 +4,8 @@ Each carries the exit code that scripts rely on, a category for `--json`, and, w
 Anything outside this family is a bug.
 """
 
+from collections.abc import Sequence
+
 
 class BotError(Exception):
     """Something failed after what could be done was done."""
@@ -99,3 +101,8 @@ class ConfigError(BotError):
 
 class WrongDatabase(ConfigError):
     """Not the database that the settings mean: missing, of another mode, another program's, or from a newer botctl."""
+
+
+def weightiest(errors: Sequence[BotError]) -> BotError:
+    """The one to tell when only one can be told: an order of unknown outcome before all else, then the first."""
+    return next((error for error in errors if isinstance(error, OutcomeUnknown)), errors[0])

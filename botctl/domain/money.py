@@ -12,6 +12,8 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 """Plain digits: Decimal itself also takes 1_000, other scripts' digits, nan and inf."""
 ROOMY = Context(prec=100)
 """Digits enough for any amount, so that cutting never rounds first."""
+FARTHEST = 30
+"""Places before or behind the point. What has more is no figure of anybody's account, and a page of zeros in print."""
 
 
 def to_decimal(value: object) -> Decimal:
@@ -20,16 +22,16 @@ def to_decimal(value: object) -> Decimal:
     Raises ValueError for anything else: `nan` and `inf` parse as decimals, and floats have already lost digits.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise ValueError(f"{value!r} is not a decimal number")
+        raise ValueError(f"{value!r:.60} is not a decimal number")
     text = str(value).strip()
     if not NUMBER.fullmatch(text):
-        raise ValueError(f"{value!r} is not a decimal number")
+        raise ValueError(f"{value!r:.60} is not a decimal number")
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{value!r} is not a decimal number") from None
-    if not number.is_finite():
-        raise ValueError(f"{value!r} is not a finite number")
+        raise ValueError(f"{value!r:.60} is not a decimal number") from None
+    if not number.is_finite() or abs(number.adjusted()) > FARTHEST:
+        raise ValueError(f"{value!r:.60} is not a number that anybody counts in")
     return number
 
 
@@ -37,9 +39,9 @@ def to_amount(value: object) -> Decimal:
     """`value` as a positive Decimal below `MOST`. Raises ValueError with a sentence that fits behind the value."""
     number = to_decimal(value)
     if number < LEAST:
-        raise ValueError(f"{value} must be more than zero")
+        raise ValueError(f"{value!s:.60} must be more than zero")
     if number >= MOST:
-        raise ValueError(f"{value} is more than botctl handles (below {MOST:f})")
+        raise ValueError(f"{value!s:.60} is more than botctl handles (below {MOST:f})")
     return number
 
 

@@ -121,6 +121,17 @@ class OrderReport:
 
 
 @dataclass(frozen=True)
+class OrderRecord:
+    """An order as an exchange lists it: what was asked for, beside what became of it."""
+
+    symbol: str
+    """The exchange's own name where it is none of its markets any more."""
+    side: Side
+    amount: Decimal
+    report: OrderReport
+
+
+@dataclass(frozen=True)
 class Fill:
     """One execution: amount in the asset, cost and fee in quote, exact."""
 

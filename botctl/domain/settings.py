@@ -74,7 +74,7 @@ def _ratio(low: str, high: str) -> Callable[[str], float]:
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(text)
 
@@ -117,7 +117,7 @@ def _url(text: str) -> str:
 
 def is_loopback(host: str | None) -> bool:
     """Whether a host name means this very machine."""
-    return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host or ""))
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host or ""))
 
 
 def _api_url(text: str) -> str:
@@ -196,6 +196,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
 )
 
+SHORTEST_SECRET = 8
+"""Characters. A shorter text would be found in any sentence."""
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
+"""What may be one of Kraken's keys: 56 and 88 characters of base64."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
 
@@ -253,10 +258,13 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         if text is None or (not text and setting.default is None):
             continue
         try:
+            if CONTROL.search(text):
+                raise ValueError("must be on one line, without control characters")
             parsed[setting.name.lower()] = setting.parse(text)
         except ValueError as error:
-            shown = "" if setting.secret else f"={text!r}"
-            problems.append(f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}")
+            shown = "" if setting.secret else f"={text!r:.100}"
+            problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
+            problems.append(_without_keys(problem, values))
     if problems:
         raise ConfigError("; ".join(problems), hint="mend the settings in the environment or in .env")
     mode: Mode = parsed["botctl_mode"]
@@ -264,6 +272,15 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
     if parsed["initial_balance"] is None and mode is not Mode.LIVE:
         parsed["initial_balance"] = DEFAULT_BALANCE
     return Settings(**parsed)
+
+
+def _without_keys(problem: str, values: Mapping[str, str]) -> str:
+    """A key may stand in the place of another setting, and a problem is told to whoever reads the mail of cron."""
+    for setting in SETTINGS:
+        secret = values.get(setting.name, "").strip()
+        if setting.secret and len(secret) >= SHORTEST_SECRET:
+            problem = problem.replace(secret, "***")
+    return KEY_LIKE.sub("***", problem)
 
 
 def missing_for_live(settings: Settings) -> list[str]:

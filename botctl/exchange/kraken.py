@@ -1,6 +1,7 @@
 """Kraken as the Exchange port: its answers become our own types here, from the raw figures."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,8 +12,9 @@ from typing import Any
 from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
 from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
-from botctl.domain.money import plain, to_amount, to_decimal
-from botctl.domain.orders import Fill, OrderReport, OrderRequest
+from botctl.domain.money import MOST, plain, to_amount, to_decimal
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
+from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import (
     BEFORE_PROCESSING,
     UNKNOWN_ORDER,
@@ -24,6 +26,7 @@ from botctl.exchange.kraken_errors import (
 from botctl.exchange.kraken_markets import MarketBook, load_market_book
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.retry import NotProcessed, repeat_read, repeat_unprocessed
+from botctl.ports import Progress
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,10 @@ LOOK_UP_COST = 2.0
 MOST_PAGES = 5
 FINAL = {"closed", "canceled", "expired"}
 STATUSES = FINAL | {"open", "pending"}
+ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
+"""The form of Kraken's order ids, such as OXZOZH-UV45N-IM6I7O."""
+A_FRACTION = Decimal("0.0001")
+"""In quote. Costs are rounded, so those of the smallest fills may be off by more than their half."""
 
 
 class KrakenMarketData:
@@ -100,7 +107,7 @@ class KrakenMarketData:
             raise UnusableAnswer(f"Kraken's answer to OHLC has no candles of {symbol}")
         try:
             candles = [check_candle(_candle(row)) for row in rows[:-1]]
-        except (IndexError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             raise UnusableAnswer(f"Kraken's candles of {symbol} can't be read ({error})") from error
         if any(later.time <= earlier.time for earlier, later in pairwise(candles)):
             raise UnusableAnswer(f"Kraken's candles of {symbol} are out of order")
@@ -119,7 +126,7 @@ class KrakenMarketData:
 
     def fetch_system_status(self) -> str:
         """online, maintenance, cancel_only or post_only."""
-        return str(self._read(lambda: self.wire.get("SystemStatus")).get("status"))
+        return printable(str(self._read(lambda: self.wire.get("SystemStatus")).get("status")))
 
 
 class KrakenExchange(KrakenMarketData):
@@ -178,8 +185,10 @@ class KrakenExchange(KrakenMarketData):
         if validate:
             return None
         txid = answer.get("txid")
-        if not (isinstance(txid, list) and len(txid) == 1 and isinstance(txid[0], str) and txid[0]):
+        if not (isinstance(txid, list) and len(txid) == 1 and isinstance(txid[0], str)):
             raise OutcomeUnknown("Kraken's answer to AddOrder names no order; it may exist")
+        if not ORDER_ID.fullmatch(txid[0]):
+            raise OutcomeUnknown("Kraken's answer to AddOrder has an order id that is none; the order may exist")
         return txid[0]
 
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
@@ -202,11 +211,54 @@ class KrakenExchange(KrakenMarketData):
         if found is None:
             found = {}
             for name in wanted:
-                found |= self._open_orders(cl_ord_id=name) | self._closed_page(cl_ord_id=name)[0]
+                found |= self._orders_named(name)
         for report in (_report(txid, order) for txid, order in found.items()):
             if report.client_order_id in wanted:
                 wanted[report.client_order_id].append(report)
         return wanted
+
+    def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
+        """Open orders first, as in `find_orders`, then every page of ended ones."""
+        still_open = self._open_orders()
+        ended = self._all_closed_orders_since(since, progress)
+        records = [self._record(txid, order) for txid, order in {**still_open, **ended}.items()]
+        return sorted(records, key=lambda record: record.report.opened_at)
+
+    def _all_closed_orders_since(self, since: datetime, progress: Progress) -> dict[str, Any]:
+        """All pages, however many. What ends meanwhile moves every order on by one: then the pages don't add up."""
+        start, offset = f"{since.timestamp() - 1:.0f}", 0
+        found: dict[str, Any] = {}
+        while True:
+            orders, whole = self._closed_page(start=start, ofs=str(offset))
+            new = orders.keys() - found.keys()
+            found |= orders
+            progress(len(found), whole)
+            if len(found) == whole or (not orders and len(found) >= (whole or 0)):
+                return found
+            if not new:
+                raise ExchangeUnreachable(
+                    f"Kraken's pages of ended orders don't add up: {len(found)} seen, and there are {whole or 'more'}",
+                    hint="an order may have ended meanwhile: try again",
+                )
+            offset += ORDERS_A_CALL
+
+    def _record(self, txid: str, order: Any) -> OrderRecord:
+        report = _report(txid, order)
+        try:
+            pair, side = str(order["descr"]["pair"]), Side(order["descr"]["type"])
+            return OrderRecord(self.book.symbols.get(pair, pair), side, to_decimal(order["vol"]), report)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UnusableAnswer(f"Kraken's record of order {txid} can't be read ({error})") from error
+
+    def _orders_named(self, name: str) -> dict[str, Any]:
+        """What carries this client order id. What is not found counts as never placed, so the answer must be whole."""
+        found = self._open_orders(cl_ord_id=name)
+        ended, count = self._closed_page(cl_ord_id=name)
+        found |= ended
+        nameless = [txid for txid, order in found.items() if not _client_id_in(order)]
+        if nameless or len(ended) < (count or 0):
+            raise UnusableAnswer(f"Kraken's answer about the order {name} is not whole")
+        return found
 
     def _open_orders(self, **params: str) -> dict[str, Any]:
         answer = self._read(lambda: self.wire.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
@@ -321,8 +373,8 @@ def _side(ticker: Mapping[str, Any], key: str) -> Decimal | None:
 
 def _candle(row: Sequence[Any]) -> Candle:
     """Kraken's row: time, open, high, low, close, vwap, volume, count."""
-    opened, high, low, close = (float(to_decimal(text)) for text in row[1:5])
-    return Candle(int(row[0]), opened, high, low, close, float(to_decimal(row[6])))
+    opened, high, low, close = (float(to_amount(text)) for text in row[1:5])
+    return Candle(int(_moment(row[0]).timestamp()), opened, high, low, close, float(_figure(row[6])))
 
 
 def _report(txid: str, order: Any) -> OrderReport:
@@ -332,39 +384,57 @@ def _report(txid: str, order: Any) -> OrderReport:
             raise ValueError(f"status {status!r}")
         fill_ids = order.get("trades") or ()
         ended = order.get("closetm")
+        client_id = order.get("cl_ord_id")
+        if not isinstance(client_id, str | None) or not isinstance(fill_ids, list | tuple):
+            raise TypeError("its names are no texts")
+        filled, cost, fee = (_figure(order[key]) for key in ("vol_exec", "cost", "fee"))
+        if not filled and (cost or fee or fill_ids):
+            raise ValueError("nothing is filled, and yet it cost something")
         return OrderReport(
             exchange_order_id=txid,
-            client_order_id=order.get("cl_ord_id"),
+            client_order_id=client_id,
             final=status in FINAL,
             complete=status == "closed",
-            filled=to_decimal(order["vol_exec"]),
-            fill_ids=tuple(str(fill_id) for fill_id in fill_ids),
-            cost=to_decimal(order["cost"]),
-            fee=to_decimal(order["fee"]),
+            filled=filled,
+            fill_ids=tuple(dict.fromkeys(str(fill_id) for fill_id in fill_ids)),
+            cost=cost,
+            fee=fee,
             opened_at=_moment(order["opentm"]),
             closed_at=_moment(ended) if ended else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnusableAnswer(f"Kraken's record of order {txid} can't be read ({error})") from error
+        raise UnusableAnswer(f"Kraken's record of order {printable(txid, 40)} can't be read ({error})") from error
+
+
+def _client_id_in(order: Any) -> Any:
+    return order.get("cl_ord_id") if isinstance(order, dict) else None
 
 
 def _fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
     for trade_id, trade in trades.items():
         try:
-            yield Fill(
-                fill_id=trade_id,
-                exchange_order_id=str(trade["ordertxid"]),
-                amount=to_decimal(trade["vol"]),
-                cost=to_decimal(trade["cost"]),
-                fee=to_decimal(trade["fee"]),
-                at=_moment(trade["time"]),
-            )
+            amount, cost, fee = (_figure(trade[key]) for key in ("vol", "cost", "fee"))
+            worth = amount * to_amount(trade["price"])
+            if not worth <= 2 * cost + A_FRACTION or not cost <= 2 * worth + A_FRACTION or fee > cost:
+                raise ValueError(f"{plain(amount)} for {plain(cost)} and a fee of {plain(fee)} is no trade")
+            yield Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _moment(trade["time"]))
         except (KeyError, TypeError, ValueError) as error:
-            log.error("Kraken's record of trade %s can't be read (%s)", trade_id, error)
+            log.error("Kraken's record of trade %s can't be read (%s)", printable(trade_id, 40), error)
+
+
+def _figure(value: Any) -> Decimal:
+    """An amount, a cost or a fee: zero or more, and not absurd."""
+    number = to_decimal(value)
+    if not 0 <= number < MOST:
+        raise ValueError(f"{number} is no figure of an order")
+    return number
 
 
 def _moment(seconds: Any) -> datetime:
-    return datetime.fromtimestamp(float(to_decimal(seconds)), UTC)
+    try:
+        return datetime.fromtimestamp(float(to_decimal(seconds)), UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{seconds!r:.60} is no moment") from error
 
 
 def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:

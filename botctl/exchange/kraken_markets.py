@@ -12,7 +12,8 @@ from typing import Any
 from botctl.domain.candles import OLD_NAMES
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
-from botctl.domain.money import to_decimal
+from botctl.domain.money import MOST, to_decimal
+from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import KrakenSays, read_error
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.retry import repeat_read
@@ -21,7 +22,12 @@ from botctl.store import memory
 log = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(days=1)
+DOUBTED_FOR = timedelta(minutes=10)
+"""How long an answer is kept that lacks a market: it may be one with an open position."""
+LOT_DECIMALS = range(31)
 MARKETS = "kraken.markets"
+NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
+WSNAME = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
 FORM = re.compile(r"^(?P<name>[A-Z0-9]+)\.(?P<form>[FBMSP])$")
 """Balance keys of coins that earn or are staked: XBT.F, DOT.S, and with a term in days DOT28.S."""
 
@@ -51,23 +57,24 @@ class MarketBook:
         if form and name not in self.currencies and without_term in self.currencies:
             name = without_term
         name = self.currencies.get(name, OLD_IDS.get(name, name))
-        return OLD_NAMES.get(name, name), form
+        return printable(OLD_NAMES.get(name, name), 40), form
 
 
 def load_market_book(wire: KrakenWire) -> MarketBook:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
-    kept = memory.load(MARKETS)
+    kept = memory.recall(MARKETS)
     if kept and datetime.now(UTC) - kept[1] < KEPT_FOR:
         return _book(json.loads(kept[0]))
     try:
         # With an old copy at hand one try is enough: stops wait for this.
-        rows = _rows(_try_pairs(wire) if kept else repeat_read(lambda: _try_pairs(wire)))
+        rows, unread = _rows(_try_pairs(wire) if kept else repeat_read(lambda: _try_pairs(wire)))
     except BotError:
         if not kept:
             raise
         log.warning("Kraken's markets can't be had now; those of %s serve", kept[1].date())
         return _book(json.loads(kept[0]))
-    memory.save(MARKETS, json.dumps(rows))
+    lost = {row[0] for row in json.loads(kept[0])} - {row[0] for row in rows} if kept else unread
+    memory.remember(MARKETS, json.dumps(rows), datetime.now(UTC) - KEPT_FOR + DOUBTED_FOR if lost else None)
     return _book(rows)
 
 
@@ -85,23 +92,46 @@ def _try_pairs(wire: KrakenWire) -> Mapping[str, Any]:
         raise read_error(said) from said
 
 
-def _rows(pairs: Mapping[str, Any]) -> list[list[Any]]:
-    """AssetPairs cut to what botctl uses, as lists that json keeps small."""
-    rows = []
+def _rows(pairs: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
+    """AssetPairs cut to what botctl uses, as lists that json keeps small; and how many could not be read."""
+    rows: dict[str, list[Any]] = {}
+    unread = 0
     for market_id, pair in pairs.items():
         try:
             if market_id.endswith(".d"):  # dark pools take no orders from us
                 continue
-            wsname = pair.get("wsname") or "/".join(OLD_IDS.get(pair[key], pair[key]) for key in ("base", "quote"))
-            numbers = [str(to_decimal(pair.get(key, "0"))) for key in ("ordermin", "costmin")]
-            decimals = [int(pair["lot_decimals"]), int(pair["pair_decimals"])]
-            names = [str(pair["altname"]), wsname, str(pair["base"]), str(pair["quote"])]
-            rows.append([str(market_id), *names, *decimals, *numbers, str(pair.get("status", "online"))])
+            row = _row(market_id, pair)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            log.warning("market %s is not understood: %s", market_id, error)
+            log.warning("market %s is not understood: %s", printable(market_id, 40), error)
+            unread += 1
+            continue
+        wsname = row[2]
+        if wsname in rows:  # an order for the one must never go to the other
+            raise ExchangeUnreachable(f"Kraken's answer to AssetPairs has two markets {wsname}")
+        rows[wsname] = row
     if not rows:
         raise ExchangeUnreachable("Kraken's answer to AssetPairs names no market that can be read")
-    return rows
+    return list(rows.values()), unread
+
+
+def _row(market_id: str, pair: Mapping[str, Any]) -> list[Any]:
+    """One market. Raises what odd JSON raises, or ValueError for figures that can't be."""
+    base, quote, altname = (_name(pair[key]) for key in ("base", "quote", "altname"))
+    wsname = pair.get("wsname") or "/".join(OLD_IDS.get(name, name) for name in (base, quote))
+    if not isinstance(wsname, str) or not WSNAME.fullmatch(wsname):
+        raise ValueError(f"{wsname!r:.40} is no name of a market")
+    least = [to_decimal(pair.get(key, "0")) for key in ("ordermin", "costmin")]
+    lot, price = int(pair["lot_decimals"]), int(pair["pair_decimals"])
+    if min(least) < 0 or max(least) >= MOST or lot not in LOT_DECIMALS:
+        raise ValueError(f"lots of {lot} decimals, at least {least[0]}, worth {least[1]}")
+    minima = [str(minimum) for minimum in least]
+    return [_name(market_id), altname, wsname, base, quote, lot, price, *minima, str(pair.get("status", "online"))]
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not NAME.fullmatch(value):
+        raise ValueError(f"{value!r:.40} is no name")
+    return value
 
 
 def _book(rows: list[list[Any]]) -> MarketBook:

@@ -10,9 +10,9 @@ from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreacha
 from botctl.domain.fills import cost_and_fee, fill_price
 from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
 from botctl.domain.money import plain
-from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.sizing import below_minimum
-from botctl.ports import Clock, MarketData
+from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
 
@@ -92,6 +92,10 @@ class PaperBroker:
         for row in PaperOrder.select().where(PaperOrder.client_order_id.in_(list(wanted))):
             wanted[row.client_order_id].append(_report(row))
         return wanted
+
+    def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
+        rows = PaperOrder.select().where(PaperOrder.at > since).order_by(PaperOrder.id)
+        return [OrderRecord(row.symbol, Side(row.side), row.amount, _report(row)) for row in rows]
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         ids = [report.exchange_order_id for report in reports]

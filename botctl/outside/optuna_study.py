@@ -1,29 +1,25 @@
 """Joins a study that several machines work on: Optuna keeps it in a database that all of them reach."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.grid import Axis
-from botctl.domain.results import SweepFigures
-
-if TYPE_CHECKING:
-    from botctl.services.sweep import Score, Trial
+from botctl.domain.grid import Axis, Point
 
 
 def join_study(
-    trial: "Trial",
     axes: Sequence[Axis],
-    measure: Callable[[SweepFigures], float],
+    measure: Callable[[Point], float],
     *,
     storage: str,
     name: str,
+    terms: dict[str, Any],
     trials: int,
     after_each: Callable[[], None],
-) -> "list[Score]":
-    """Try `trials` more sets of the study `name`, and return the scores of all that any machine has tried.
+) -> list[Point]:
+    """Try `trials` more points of the study `name`, and return all that any machine has tried.
 
-    Raises ConfigError when Optuna is not installed, or its storage can't be reached.
+    `measure` tells how good a point is, more being better. `terms` are what the machines must have in common. Raises ConfigError when Optuna is not installed, or its storage can't be reached.
     """
     try:
         import optuna
@@ -33,21 +29,20 @@ def join_study(
 
     def objective(one: Any) -> float:
         point = tuple(one.suggest_int(axis.name, 0, len(axis.values) - 1) for axis in axes)
-        value = measure(trial.score(point).train)
+        value = measure(point)
         after_each()
         return value
 
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-        _must_be_alike(study, name, trial.terms_in_words())
+        _must_be_alike(study, name, terms)
         study.optimize(objective, n_trials=trials)
         done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     except ConfigError:
         raise
     except Exception as error:  # any driver of any database may fail in its own way
         raise ConfigError(f"the study {name!r} at --storage failed: {error}", hint="check the address") from error
-    tried = {tuple(int(one.params[axis.name]) for axis in axes) for one in done}
-    return [trial.score(point) for point in sorted(tried)]
+    return sorted({tuple(int(one.params[axis.name]) for axis in axes) for one in done})
 
 
 def _must_be_alike(study: Any, name: str, terms: dict[str, Any]) -> None:

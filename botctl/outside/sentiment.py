@@ -2,10 +2,12 @@
 
 import json
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from urllib.request import Request, urlopen
 
+from botctl.limits import time_limit
 from botctl.ports import Clock, Reading
 from botctl.store import memory
 
@@ -16,8 +18,10 @@ TRUSTED_FOR = timedelta(hours=48)
 CLOCK_TOLERANCE = timedelta(hours=1)
 """How far in the future a time stamp may lie: clocks differ a little, not by a day."""
 TIMEOUT_SECONDS = 10
+"""For all of it, however slowly the answer drips in."""
 MOST_BYTES = 100_000
 SENTIMENT = "sentiment"
+WHOLE = re.compile(r"-?[0-9]{1,12}")
 UNREADABLE = (
     OSError,
     HTTPException,
@@ -46,7 +50,7 @@ class FearAndGreed:
 
     def _read(self) -> Reading:
         now = self.clock.now()
-        kept = memory.load(SENTIMENT)
+        kept = memory.recall(SENTIMENT)
         try:
             if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
                 index, measured = kept[0].split()
@@ -55,18 +59,25 @@ class FearAndGreed:
         except UNREADABLE as error:
             log.info("the Fear & Greed index can't be read: %s", error)
             return Reading(None, None, f"the index can't be read ({type(error).__name__})")
-        memory.save(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
+        memory.remember(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
         return _judge(index_now, measured_at, now)
 
     def _fetch(self) -> tuple[int, datetime]:
         request = Request(self.url, headers={"User-Agent": "botctl", "Accept": "application/json"})
-        with urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+        with time_limit(TIMEOUT_SECONDS), urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             body = json.loads(answer.read(MOST_BYTES))
         newest = body["data"][0]
-        index, measured_at = int(newest["value"]), datetime.fromtimestamp(int(newest["timestamp"]), UTC)
+        index, measured_at = _whole(newest["value"]), datetime.fromtimestamp(_whole(newest["timestamp"]), UTC)
         if not 0 <= index <= 100:
             raise ValueError(f"{index} is no index from 0 to 100")
         return index, measured_at
+
+
+def _whole(value: object) -> int:
+    """A whole number, which the API writes as text. True is none, and 30.9 is not 30."""
+    if not isinstance(value, str | int) or isinstance(value, bool) or not WHOLE.fullmatch(str(value)):
+        raise ValueError(f"{value!r:.40} is no whole number")
+    return int(value)
 
 
 def _judge(index: int, measured_at: datetime, now: datetime) -> Reading:

@@ -1,6 +1,7 @@
 """Everything one run works with, put together by wiring."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from botctl.domain.settings import Settings
 from botctl.ports import Clock, Exchange, Sentiment
@@ -33,3 +34,5 @@ class Bot:
     drawdown: DrawdownGuard
     council: Council
     validate_only: bool = False
+    backed_up: Path | None = None
+    """The database that a tick leaves a daily copy of; none of one that is thrown away."""

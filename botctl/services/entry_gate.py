@@ -1,9 +1,13 @@
 """Whether an entry is allowed now: the safety rules that stand before every buy."""
 
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from botctl.domain.candles import base_of
 from botctl.domain.errors import Refused
+from botctl.store.database import open_path
+from botctl.store.door import damaged
+from botctl.store.integrity import check_integrity
 from botctl.store.journal import Journal, already_open
 from botctl.store.switch import Switch
 
@@ -18,7 +22,7 @@ class EntryGate:
         self.cooldown = cooldown
 
     def check(self, symbol: str, now: datetime) -> None:
-        """Every rule, the switch first."""
+        """Every rule, the switch first. Asked early, to save the calls, and again as the buy is written down."""
         self.check_switch()
         asset = base_of(symbol)
         if (trade := self.journal.active_trade(asset)) is not None:
@@ -32,13 +36,25 @@ class EntryGate:
         if (active := self.journal.active_count()) >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
+    def check_database(self) -> None:
+        """Raises ConfigError when the database is damaged: a buy that it may lose is not made. Sells never ask."""
+        if self._complaint:
+            raise damaged(open_path(), self._complaint)
+
+    @cached_property
+    def _complaint(self) -> str:
+        """Once a run: it reads the whole file."""
+        return check_integrity(open_path())
+
     def check_switch(self) -> None:
-        """The kill switch alone: read again right before each entry order."""
+        """The kill switch alone."""
         state = self.switch.read()
         if state.paused:
             raise Refused(
                 f"entries are paused ({state.why or 'no reason given'})", hint="`botctl resume` allows entries"
             )
+        if state.frozen:
+            raise Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
         if state.tripped_at:
             raise Refused(
                 f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC",

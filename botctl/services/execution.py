@@ -2,14 +2,15 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from botctl.domain.candles import base_of
-from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused
+from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused, weightiest
 from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side
@@ -25,6 +26,8 @@ from botctl.store.switch import Switch
 
 log = logging.getLogger(__name__)
 
+FAR = 2
+"""How many times the last price an ask may be, or the other way round. Beyond it one of them is no price."""
 VALIDATED = "VALIDATED"
 """What an order that the exchange only checked is called in results."""
 
@@ -91,7 +94,7 @@ class ExecutionService:
         sell = Sell(trade, amount_token, reason, whole=amount_token >= trade.amount)
         results, errors = self.execute_sells([sell])
         if errors:
-            raise errors[0]
+            raise weightiest(errors)
         return results[0]
 
     def execute_sells(self, sells: Sequence[Sell]) -> tuple[list[OrderResult], list[BotError]]:
@@ -115,7 +118,13 @@ class ExecutionService:
             except BotError as error:
                 errors.append(error)
         errors += self.recovery.settle(orders)
-        return [self._result(order) for order in orders], errors
+        results: list[OrderResult] = []
+        for order in orders:
+            try:
+                results.append(self._result(order))
+            except BotError as error:
+                errors.append(error)
+        return results, errors
 
     def place_market_order(
         self,
@@ -133,15 +142,16 @@ class ExecutionService:
         A buy needs the `atr` that its stop will hang from, a sell the `trade` it sells from. Raises ExchangeRefused
         when it is certain that nothing was placed; a lost answer leaves the order UNKNOWN and raises nothing.
         """
-        self._refuse_while_frozen(reason if side is Side.SELL else None)
         if side is Side.BUY:
             if atr is None:
                 raise Refused("a buy without an ATR has no stop")
+            self.gate.check_database()
             return self._send(partial(self._intend_entry, symbol, quantity, atr))
         from_trade = trade or self._open_trade(symbol)
+        permit = partial(self._permit_exit, from_trade, reason)
         return self._send(
             lambda deadline, now: self.journal.intend_exit(
-                from_trade, quantity, reason, whole=whole, deadline=deadline, now=now
+                from_trade, quantity, reason, whole=whole, permit=permit, deadline=deadline, now=now
             )
         )
 
@@ -162,8 +172,9 @@ class ExecutionService:
         return order
 
     def _intend_entry(self, symbol: str, quantity: Decimal, atr: float, deadline: datetime, now: datetime) -> Order:
-        self.gate.check_switch()  # somebody may have pulled it while the exchange was asked for this and that
-        return self.journal.intend_entry(symbol, quantity, atr, deadline=deadline, now=now)
+        """Every rule is asked again: much may have happened while the exchange was asked for this and that."""
+        permit = partial(self.gate.check, symbol, now)
+        return self.journal.intend_entry(symbol, quantity, atr, permit=permit, deadline=deadline, now=now)
 
     def _transmit(self, order: Order) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house
@@ -171,15 +182,18 @@ class ExecutionService:
         try:
             exchange_order_id = self.exchange.add_order(request)
         except ExchangeRefused as refusal:
-            self.journal.reject(order, str(refusal), self.clock.now())
+            with _answer_of(order):
+                self.journal.reject(order, str(refusal), self.clock.now())
             raise
-        except OutcomeUnknown as silence:
+        except BotError as silence:  # whatever it was: the order has left, and may exist
             log.warning("%s: looking it up", silence)
-            self.journal.doubt(order, str(silence))
+            with _answer_of(order):
+                self.journal.doubt(order, str(silence))
             return
         if exchange_order_id is None:
             raise AssertionError("an order that was not validated only must have an id")
-        self.journal.accept(order, exchange_order_id)
+        with _answer_of(order):
+            self.journal.accept(order, exchange_order_id)
 
     def _validate(self, side: Side, symbol: str, quantity: Decimal) -> OrderResult:
         """Let the exchange check an order: nothing trades, nothing is written."""
@@ -210,6 +224,11 @@ class ExecutionService:
         """How much of the asset the amount buys at the ask, if that could also be sold at its own stop."""
         if quote.ask is None:
             raise BotError(f"{market.symbol} has no ask price", hint="nothing was bought")
+        if not quote.last / FAR <= quote.ask <= quote.last * FAR:
+            raise BotError(
+                f"the ask of {market.symbol}, {plain(quote.ask)}, is far from its last price, {plain(quote.last)}",
+                hint="nothing was bought",
+            )
         quantity = amount_for_cost(amount_usd, quote.ask, market)
         stop = Decimal(repr(self.risk.stop_for(quote.ask, atr)))
         for price, where in ((quote.ask, ""), (stop, " at its stop")):
@@ -225,15 +244,17 @@ class ExecutionService:
             raise Refused(f"there is no open trade of {base_of(symbol)}", hint="see `botctl positions`")
         return trade
 
-    def _refuse_while_frozen(self, exit_reason: ExitReason | None) -> None:
-        if self.switch.read().frozen and exit_reason is not ExitReason.LIQUIDATION:
+    def _permit_exit(self, trade: Trade, reason: ExitReason) -> None:
+        if self.switch.read().frozen and reason is not ExitReason.LIQUIDATION:
             raise Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
+        if trade.id in self.journal.unsettled_trade_ids():
+            raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
 
     def _outcome(self, order: Order) -> OrderResult:
         """Follow one order to its end; raises what its caller must know."""
         errors = self.recovery.settle([order])
         if errors:
-            raise next((error for error in errors if isinstance(error, OutcomeUnknown)), errors[0])
+            raise weightiest(errors)
         if order.state == OrderState.ABSENT:
             raise BotError(f"the {order.side} of {order.symbol} never reached the exchange", hint="try again")
         if order.filled == 0:
@@ -264,3 +285,17 @@ class ExecutionService:
             pnl=trade.pnl,
             note="filled in part: the exchange canceled the rest" if partly else "",
         )
+
+
+@contextmanager
+def _answer_of(order: Order) -> Iterator[None]:
+    """Writing down what came of an order that has left. Where that fails it stays SUBMITTED: one of unknown outcome,
+    which keeps its trade from any other order and which the next run looks up."""
+    try:
+        yield
+    except BotError as error:
+        raise OutcomeUnknown(
+            f"the {order.side} of {order.symbol} was sent, and the answer could not be written down: {error.message} "
+            f"(client order id {order.client_order_id})",
+            hint="the next run looks it up; don't repeat it",
+        ) from error

@@ -67,9 +67,13 @@ class ExitDesk:
         results, errors = self.execution.execute_sells(sells)
         exits.results += results
         exits.errors += errors
-        if not self.validate_only:
+        if self.validate_only:
+            return
+        try:
             self._sweep_after(sells, look, exits)
             exits.errors += [short for result in results if (short := self._shortfall(result)) is not None]
+        except BotError as error:  # what was sold is told all the same
+            exits.errors.append(error)
 
     def sweep(self, trade: Trade, reason: ExitReason, exits: Exits) -> bool:
         """Close what an earlier sell left if it is below the order minimum: nobody could sell it any more."""
@@ -111,7 +115,7 @@ class ExitDesk:
         return Sell(trade, amount, reason, whole=wanted is None or amount >= trade.amount)
 
     def _bound_by_balance(self, trade: Trade, market: Market, balances: Balances, exits: Exits) -> None:
-        """Bring the trade down to what is there. Nothing there: a second look, then it closes as EXTERNAL."""
+        """Bring the trade down to what is there, or close it as EXTERNAL: when a second look says so too."""
         there, free = balances.total(trade.asset), balances.spendable(trade.asset)
         if there < min(trade.amount, market.min_amount):
             again = self._second_look().total(trade.asset)
@@ -127,9 +131,12 @@ class ExitDesk:
                 f"the {plain(there)} {trade.asset} of trade {trade.id} is on hold or earning, and can't be sold",
                 hint="cancel your own orders for it, or move it back to the spot balance",
             )
+        material = trade.amount - there > MATERIAL * trade.amount
+        if material and (again := self._second_look().total(trade.asset)) != there:
+            raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
         if there < trade.amount:
             why = f"{plain(there)} {trade.asset} is there, the trade says {plain(trade.amount)}"
-            if trade.amount - there > MATERIAL * trade.amount:
+            if material:
                 exits.notes.append(f"trade {trade.id} ({trade.symbol}): {why}; selling what is there")
                 log.info("%s", exits.notes[-1])
             self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())

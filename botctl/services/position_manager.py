@@ -1,16 +1,26 @@
 """Guards what is open: a stop check at every tick."""
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import TIMEFRAMES, Candle
-from botctl.domain.errors import BotError, OutcomeUnknown, Refused, UnusableAnswer
+from botctl.domain.errors import (
+    BotError,
+    Busy,
+    ExchangeUnreachable,
+    OutcomeUnknown,
+    Refused,
+    UnusableAnswer,
+    weightiest,
+)
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
 from botctl.ports import Clock, Exchange
+from botctl.services.execution import FAR
 from botctl.services.exits import ExitDesk, Exits
 from botctl.services.lookout import Look, Lookout
 from botctl.store.journal import Journal, StopUpdate
@@ -73,8 +83,7 @@ class PositionManager:
                     hits.append((trade, reason))
             except BotError as error:
                 exits.errors.append(error)
-        if updates:
-            self.journal.save_stops(updates)
+        self._save(updates, exits)
         self.desk.close(hits, look, exits)
         return exits
 
@@ -91,7 +100,7 @@ class PositionManager:
         exits = Exits()
         self.desk.close([(trade, reason)], self.lookout.look([trade.symbol]), exits, amount)
         if exits.errors:
-            raise exits.errors[0]
+            raise weightiest(exits.errors)
         return exits.results[0] if exits.results else None
 
     def close_all(self, reason: ExitReason, look: Look | None = None) -> Exits:
@@ -106,6 +115,20 @@ class PositionManager:
 
     # The stop rule at work
 
+    def _save(self, updates: list[StopUpdate], exits: Exits) -> None:
+        """All at once; where that fails each alone, and what can't be saved keeps no hit stop from being sold."""
+        if not updates:
+            return
+        try:
+            self.journal.save_stops(updates)
+        except Busy as error:  # would be as busy for each of them
+            exits.errors.append(error)
+        except BotError as error:
+            exits.errors.append(error)
+            for update in updates:
+                with suppress(BotError):
+                    self.journal.save_stops([update])
+
     def _judge(
         self,
         trade: Trade,
@@ -117,8 +140,12 @@ class PositionManager:
         if trade.exiting:
             return ExitReason(trade.exiting)  # an exit has begun: it goes on at once, whatever the price
         now = self.clock.now()
-        last = float(look.quote(trade.symbol, now).last)
+        quote = look.quote(trade.symbol, now)
+        last = float(quote.last)
         stop, high, entry, atr = _levels(trade)
+        if last > stop and quote.ask is not None and last > FAR * float(quote.ask):
+            # A stop that followed such a price would be above the market, and the next look would sell.
+            raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
         try:
             missed = self._missed_closes(trade, now, candles)
         except BotError:

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
@@ -18,8 +18,11 @@ PATIENCE_SECONDS = 20.0
 """How long one run waits for answers, in all."""
 PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
 """Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
+FILLS_AGAIN_AFTER = 2.0
+"""Seconds until fills that don't add up are asked for again."""
 
-
+LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
+"""Orders that the exchange may know."""
 SINCE_BEFORE_DEADLINE = timedelta(minutes=10)
 """Lost orders are sought from so long before their deadline: more than any clock they were set by can be wrong."""
 
@@ -56,13 +59,13 @@ class Recovery:
 
     def settle_unfinished_orders(self) -> list[BotError]:
         """Before anything else: one look at every order that an earlier run left behind, without waiting."""
-        orders = self.journal.unsettled()
+        orders, errors = self.journal.unsettled(), []
         for order in orders:
-            if order.state == OrderState.INTENDED:
-                self.journal.absent(order, "the run ended before it was sent", self.clock.now())
-            elif order.state == OrderState.SUBMITTED:
-                self.journal.doubt(order, "the run ended while it was being sent")
-        errors = self._learn(_unsettled(orders))
+            try:
+                self._admit(order)
+            except BotError as error:
+                errors.append(error)
+        errors += self._learn([order for order in orders if order.state in LOOKED_UP])
         return errors + _still_open(orders)
 
     def settle(self, orders: Sequence[Order]) -> list[BotError]:
@@ -79,6 +82,13 @@ class Recovery:
         still = _still_open(orders)
         return errors + still if still else []
 
+    def _admit(self, order: Order) -> None:
+        """What another run left in mid-air: not sent, or perhaps sent."""
+        if order.state == OrderState.INTENDED:
+            self.journal.absent(order, "the run ended before it was sent", self.clock.now())
+        elif order.state == OrderState.SUBMITTED:
+            self.journal.doubt(order, "the run ended while it was being sent")
+
     def _learn(self, orders: Sequence[Order]) -> list[BotError]:
         """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""
         errors: list[BotError] = []
@@ -89,19 +99,23 @@ class Recovery:
         except BotError as error:
             errors.append(error)
             reports = {}
-        ended += [(order, [reports[order.exchange_order_id]]) for order in known if order.exchange_order_id in reports]
+        own = {order.id: report for order in known if (report := _own_report(order, reports)) is not None}
+        ended += [(order, [own[order.id]]) for order in known if order.id in own]
         lost = [order for order in orders if not order.exchange_order_id]
+        if not errors:  # an id under which nothing of ours is shown for so long may be a wrong one
+            lost += [order for order in known if order.id not in own and self.clock.now() > order.deadline]
         try:
-            ended += self._find(lost) if lost else []
+            ended += self._find(lost, errors) if lost else []
         except BotError as error:
             errors.append(error)
         try:
-            self._write_endings([(order, found) for order, found in ended if found and all(r.final for r in found)])
+            final = [(order, found) for order, found in ended if found and all(report.final for report in found)]
+            self._write_endings(final, errors)
         except BotError as error:
             errors.append(error)
         return errors
 
-    def _find(self, orders: Sequence[Order]) -> list[tuple[Order, list[OrderReport]]]:
+    def _find(self, orders: Sequence[Order], errors: list[BotError]) -> list[tuple[Order, list[OrderReport]]]:
         """What carries these orders' client ids. Nothing, long enough after the deadline, proves that nothing is."""
         asked_at = self.exchange.now(fresh=True)  # an order is only ever given up by the exchange's own word
         oldest = min(order.deadline for order in orders) - SINCE_BEFORE_DEADLINE
@@ -110,21 +124,40 @@ class Recovery:
             reports = found[order.client_order_id]
             if len(reports) > 1:
                 log.error("the exchange shows %d orders for client id %s", len(reports), order.client_order_id)
-            if reports:
-                self.journal.accept(order, reports[0].exchange_order_id)
-            elif asked_at > order.deadline + ABSENT_AFTER:
-                self.journal.absent(order, "no such order on the exchange long after its deadline", self.clock.now())
-        return [(order, found[order.client_order_id]) for order in orders]
+            if order.exchange_order_id:
+                continue  # it was accepted, so it can't be absent; its true id comes with its ending
+            try:
+                if reports:
+                    self.journal.accept(order, reports[0].exchange_order_id)
+                elif asked_at > order.deadline + ABSENT_AFTER:
+                    why = "no such order on the exchange long after its deadline"
+                    self.journal.absent(order, why, self.clock.now())
+            except BotError as error:
+                errors.append(error)
+        return [(order, found[order.client_order_id]) for order in orders if order.exchange_order_id]
 
-    def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]]) -> None:
-        """Fetch the exact figures of all ended orders together, and write each down."""
+    def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]], errors: list[BotError]) -> None:
+        """Fetch the exact figures of all ended orders together, and write each down: one that fails stops no other."""
         filled = [report for _, found in ended for report in found if report.filled > 0]
-        fills = self.exchange.fetch_fills(filled) if filled else []
+        fills = self._fetch_fills(filled) if filled else []
         for order, found in ended:
-            execution = self._execution(order, found, fills)
-            if execution is not None:
-                self.journal.settle(order, execution, self.clock.now())
-                log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
+            try:
+                execution = self._execution(order, found, fills)
+                if execution is not None:
+                    self.journal.settle(order, execution, self.clock.now())
+                    log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
+            except BotError as error:
+                errors.append(error)
+
+    def _fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+        """The fills of ended orders; asked once more when some are missing. Long after an order's end its own rough
+        figures serve instead, and one poor answer must not bring that about."""
+        fills = self.exchange.fetch_fills(reports)
+        ids = {report.exchange_order_id for report in reports}
+        shown = _total(fill.amount for fill in fills if fill.exchange_order_id in ids)
+        if shown != _total(report.filled for report in reports) and self.patience.wait(FILLS_AGAIN_AFTER):
+            fills = self.exchange.fetch_fills(reports)
+        return fills
 
     def _execution(self, order: Order, found: list[OrderReport], fills: Iterable[Fill]) -> Execution | None:
         """The sum of an order's fills, or None while the exchange has not shown all of them yet."""
@@ -132,15 +165,33 @@ class Recovery:
         own = [fill for fill in fills if fill.exchange_order_id in ids]
         filled, main = _total(report.filled for report in found), found[0]
         complete = all(report.complete for report in found)
-        at = max([fill.at for fill in own], default=main.closed_at or self.clock.now())
-        if _total(fill.amount for fill in own) == filled:
+        if filled > order.amount:
+            log.error("%s shows %s filled of %s: not believed", main.exchange_order_id, filled, order.amount)
+            return None
+        shown = _total(fill.amount for fill in own)
+        if shown == filled:
             cost, fee = _total(fill.cost for fill in own), _total(fill.fee for fill in own)
-        elif self.exchange.now() > order.deadline + ABSENT_AFTER:
+        elif shown < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
             log.error("fills of %s don't add up: its order record's figures serve", main.exchange_order_id)
             cost, fee = _total(report.cost for report in found), _total(report.fee for report in found)
+            if not 0 <= fee < cost:
+                return None
         else:
             return None
-        return Execution(main.exchange_order_id, complete, filled, cost, fee, at)
+        return Execution(main.exchange_order_id, complete, filled, cost, fee, self._ended_at(order, main, own))
+
+    def _ended_at(self, order: Order, report: OrderReport, own: Sequence[Fill]) -> datetime:
+        """When it was done, by the exchange's word where that can be: cool-downs and missed closes count from it."""
+        now = self.clock.now()
+        at = max([fill.at for fill in own], default=report.closed_at or now)
+        latest = max(order.deadline, now) + SINCE_BEFORE_DEADLINE
+        return at if order.deadline - SINCE_BEFORE_DEADLINE <= at <= latest else now
+
+
+def _own_report(order: Order, reports: Mapping[str, OrderReport]) -> OrderReport | None:
+    """What is shown under an order's id, unless it carries the client order id of another one."""
+    report = reports.get(str(order.exchange_order_id))
+    return report if report is None or report.client_order_id in (None, order.client_order_id) else None
 
 
 def _total(figures: Iterable[Decimal]) -> Decimal:

@@ -4,16 +4,17 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
-from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable, Refused
+from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
 from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
 from botctl.services import books
 from botctl.services.bot import Bot
 from botctl.services.exits import Exits
 from botctl.services.lookout import Look
 from botctl.store import memory
+from botctl.store.backups import back_up_daily
 from botctl.store.models import Decision, Tick
 
 log = logging.getLogger(__name__)
@@ -50,18 +51,18 @@ def tick(bot: Bot) -> tuple[TickView, int]:
         raise Refused("the demo's tape is at its end", hint="delete the demo database to play it again")
     started = time.monotonic()
     visit = Visit(bot.clock.now())
-    _count_missed_runs(bot, visit)
+    _run(visit, "missed runs", lambda: _count_missed_runs(bot, visit))
     _run(visit, "recover", lambda: _recover(bot))
     _guard_and_trade(bot, visit)
-    code = _exit_code(visit)
-    _record(visit, code, time.monotonic() - started)
-    return _view(bot, visit), code
+    _run(visit, "backup", lambda: _back_up(bot))
+    _run(visit, "record", lambda: _record(visit, time.monotonic() - started))
+    return _view(bot, visit), _exit_code(visit)
 
 
 def _guard_and_trade(bot: Bot, visit: Visit) -> None:
     state = bot.switch.read()
     if state.frozen:
-        visit.notes.append(f"frozen: {len(bot.journal.open_trades())} positions are unguarded, and nothing is traded")
+        _run(visit, "frozen", lambda: _say_unguarded(bot, visit))
         return
     looks: list[Look] = []
     _run(visit, "look", lambda: _look(bot, looks))
@@ -82,7 +83,7 @@ def _guard_and_trade(bot: Bot, visit: Visit) -> None:
 
 
 def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]) -> None:
-    """Run one step, and note how it went."""
+    """Run one step, and note how it went; one that had nothing to say and no error leaves no trace."""
     try:
         detail, errors = step()
     except BotError as error:
@@ -93,23 +94,28 @@ def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]
     for failure in errors:
         log.error("%s: %s", name, failure)
     visit.errors += errors
-    visit.steps.append(StepView(name, not errors, detail or "; ".join(map(str, errors))))
+    if detail or errors:
+        visit.steps.append(StepView(name, not errors, detail or "; ".join(map(str, errors))))
 
 
-def _count_missed_runs(bot: Bot, visit: Visit) -> None:
+def _count_missed_runs(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
     last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    if last is None:
-        return
-    missed = books.missed_between(last.at, visit.at, bot.settings.timeframe_seconds)
-    if missed:
+    missed = 0 if last is None else books.missed_between(last.at, visit.at, bot.settings.timeframe_seconds)
+    if last is not None and missed:
         memory.save(books.MISSED, str(books.load_missed_ticks() + missed))
         visit.notes.append(f"{missed} runs were missed since {last.at:%Y-%m-%d %H:%M} UTC")
+    return "", []
 
 
 def _recover(bot: Bot) -> tuple[str, list[BotError]]:
     before = len(bot.journal.unsettled())
     errors = bot.recovery.settle_unfinished_orders()
     return f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled", errors
+
+
+def _say_unguarded(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
+    visit.notes.append(f"frozen: {len(bot.journal.open_trades())} positions are unguarded, and nothing is traded")
+    return "", []
 
 
 def _look(bot: Bot, looks: list[Look]) -> tuple[str, list[BotError]]:
@@ -153,26 +159,34 @@ def _execute(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
 
 
 def _exit_code(visit: Visit) -> int:
-    """3 for a tripped guard, 69 when something was unreachable or unknown, 78 for settings, 1 for anything else."""
+    """3 for a tripped guard, 69 when something was unreachable or unknown, 78 for settings or a damaged database, 75
+    for a locked one, 1 for anything else."""
     if visit.tripped:
         return Refused.exit_code
     codes = {error.exit_code for error in visit.errors}
-    for code in (ExchangeUnreachable.exit_code, ConfigError.exit_code):
+    for code in (ExchangeUnreachable.exit_code, ConfigError.exit_code, Busy.exit_code):
         if code in codes:
             return code
     return BotError.exit_code if codes else 0
 
 
-def _record(visit: Visit, code: int, seconds: float) -> None:
+def _back_up(bot: Bot) -> tuple[str, list[BotError]]:
+    """The day's first tick by this machine's clock, whatever day it is on the demo's tape."""
+    copy = None if bot.backed_up is None else back_up_daily(bot.backed_up, datetime.now(UTC))
+    return "" if copy is None else f"copied to {copy}", []
+
+
+def _record(visit: Visit, seconds: float) -> tuple[str, list[BotError]]:
     Tick.create(
         at=visit.at,
         seconds=round(seconds, 3),
         ok=not visit.errors,
-        exit_code=code,
+        exit_code=_exit_code(visit),
         steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in visit.steps],
         equity=visit.equity,
         drawdown=visit.drawdown,
     )
+    return "", []
 
 
 def _view(bot: Bot, visit: Visit) -> TickView:

@@ -1,21 +1,19 @@
 """Opens the one database of a run, stamped with its mode, durable, and readable by its owner alone."""
 
 import os
-import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from peewee import DatabaseError, OperationalError, PeeweeException, SqliteDatabase
-
-from botctl.domain.errors import BotError, Busy, ConfigError, WrongDatabase
+from botctl.domain.errors import ConfigError, WrongDatabase
 from botctl.domain.settings import Mode
+from botctl.store.door import DATABASE_ERRORS as DATABASE_ERRORS
+from botctl.store.door import Database
+from botctl.store.door import explain as explain
 from botctl.store.migrations import bring_up_to_date, create_schema, load_stamp
 from botctl.store.models import database
 
 BUSY_SECONDS = 10
 """How long a statement waits for another process to finish writing."""
-
-DATABASE_ERRORS = (PeeweeException, sqlite3.Error)
 
 
 def database_path(url: str, home: Path) -> Path:
@@ -38,7 +36,7 @@ def open_database(path: Path, mode: Mode, *, create: bool, durable: bool = True)
     try:
         _make_private_file(path)
         pragmas = {"journal_mode": "wal", "synchronous": "full" if durable else "off", "foreign_keys": 1}
-        database.initialize(SqliteDatabase(str(path), pragmas=pragmas, timeout=BUSY_SECONDS))
+        database.initialize(Database(str(path), pragmas=pragmas, timeout=BUSY_SECONDS))
         database.connect()
         stamp = load_stamp()
         if stamp is None:
@@ -61,26 +59,15 @@ def open_database(path: Path, mode: Mode, *, create: bool, durable: bool = True)
         raise explain(error, path) from error
 
 
+def open_path() -> Path:
+    """The file of the database that is open."""
+    return Path(database.obj.database)
+
+
 def close_database() -> None:
     """Let go of the file; nothing is lost without it."""
     if database.obj is not None and not database.is_closed():
         database.close()
-
-
-def explain(error: BaseException, path: Path | str = "the database") -> BotError:
-    """A database error as a sentence with the fix."""
-    text = str(error)
-    if "locked" in text:
-        return Busy(f"{path} is locked by another process", hint="try again in a moment")
-    if "readonly" in text or "unable to open" in text:
-        return ConfigError(f"can't write {path}", hint="check the folder's owner, mode and disk")
-    if "not a database" in text or "malformed" in text:
-        return ConfigError(f"{path} is damaged ({text})", hint="restore a backup before anything else")
-    if "disk is full" in text or "disk I/O" in text:
-        return BotError(f"{path} can't be written: {text}", hint="free some disk space; the next run goes on")
-    if isinstance(error, OperationalError | DatabaseError | sqlite3.Error):
-        return BotError(f"{path} failed: {text}", hint="see `botctl doctor`")
-    return BotError(f"{path}: {text}")
 
 
 def _make_private_file(path: Path) -> None:

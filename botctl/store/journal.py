@@ -3,8 +3,9 @@
 This is the only room that changes a trade or an order.
 """
 
-import uuid
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from botctl.domain.candles import base_of
+from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
 from botctl.domain.orders import (
@@ -30,6 +32,9 @@ from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
 from botctl.store.models import Event, Order, Trade, database
 
+RECOVERED = "recovered"
+"""The kind of an event that tells what came from the exchange's records."""
+
 
 @dataclass(frozen=True)
 class StopUpdate:
@@ -42,6 +47,19 @@ class StopUpdate:
     why: str
     exiting: ExitReason | None = None
     """Set when this look hit the stop: the verdict outlives a run that ends before it has sold."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the exchange's records change on one trade and its orders: columns by name."""
+
+    trade: Trade | None
+    """None for one that is missing here."""
+    number: int
+    """The trade's id, also of a missing one."""
+    columns: Mapping[str, Any]
+    orders: Sequence[tuple[Order | None, Mapping[str, Any]]]
+    why: str
 
 
 class Journal:
@@ -94,16 +112,35 @@ class Journal:
         """The trades that an order may still change: a second one now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))}
 
+    def orders_with_trades(self) -> list[Order]:
+        """Every order there is, oldest first, each with its trade."""
+        return list(Order.select(Order, Trade).join(Trade).order_by(Order.id))
+
+    def trades_by_mark(self) -> dict[str, Trade]:
+        """Every trade there is, by what its client order ids carry."""
+        return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
+
     # Intents
 
-    def intend_entry(self, symbol: str, amount: Decimal, atr: float, *, deadline: datetime, now: datetime) -> Order:
+    def intend_entry(
+        self,
+        symbol: str,
+        amount: Decimal,
+        atr: float,
+        *,
+        permit: Callable[[], None],
+        deadline: datetime,
+        now: datetime,
+    ) -> Order:
         """Reserve the asset and write down a buy, in one transaction.
 
-        Raises Refused when the asset has an active trade: the database's own index says so.
+        `permit` is asked inside it: whoever committed a pause before this buy is written has the last word. Raises
+        what it raises, and Refused when the asset has an active trade: the database's own index says so.
         """
         asset = base_of(symbol)
         try:
             with database.atomic("IMMEDIATE"):
+                permit()
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
                 _record(now, "entry intended", trade, {}, {"status": trade.status, "amount": amount, "atr": atr})
                 return _new_order(trade, Side.BUY, amount, None, True, deadline, now)
@@ -111,10 +148,22 @@ class Journal:
             raise already_open(asset, self.active_trade(asset)) from error
 
     def intend_exit(
-        self, trade: Trade, amount: Decimal, reason: ExitReason, *, whole: bool, deadline: datetime, now: datetime
+        self,
+        trade: Trade,
+        amount: Decimal,
+        reason: ExitReason,
+        *,
+        whole: bool,
+        permit: Callable[[], None],
+        deadline: datetime,
+        now: datetime,
     ) -> Order:
-        """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting."""
-        with database.atomic("IMMEDIATE"):
+        """Write down a sell of `amount`; with `whole` it is for all that is left, which sets the trade exiting.
+
+        `permit` is asked in the same transaction, as for an entry.
+        """
+        with _transaction(trade):
+            permit()
             if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
                 _change(trade, now, "exit intended", f"sell {plain(amount)} {trade.asset}", exiting=reason)
             return _new_order(trade, Side.SELL, amount, reason, whole, deadline, now)
@@ -145,7 +194,7 @@ class Journal:
     def settle(self, order: Order, execution: Execution, now: datetime) -> None:
         """The order has ended: write what it did on the order and on its trade, together."""
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
-        with database.atomic("IMMEDIATE"):
+        with _transaction(order):
             _move(
                 order,
                 ended,
@@ -166,7 +215,7 @@ class Journal:
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """All moved stops, highs and verdicts of one look, in one transaction. A stop never falls."""
-        with database.atomic("IMMEDIATE"):
+        with _transaction(*(update.trade for update in updates)):
             for update in updates:
                 trade = update.trade
                 stop = max(update.stop, trade.stop_loss_price or update.stop)
@@ -188,18 +237,29 @@ class Journal:
 
     def close_without_order(self, trade: Trade, reason: ExitReason, why: str, now: datetime) -> None:
         """Close a trade whose rest can't be sold: dust, or coins that are no longer there."""
-        with database.atomic("IMMEDIATE"):
+        with _transaction(trade):
             self._close(trade, reason, why, now)
 
     def shrink(self, trade: Trade, amount: Decimal, why: str, now: datetime) -> None:
         """Less is there than the trade says."""
-        with database.atomic("IMMEDIATE"):
+        with _transaction(trade):
             _change(trade, now, "shrunk", why, amount=amount)
+
+    def correct(self, corrections: Sequence[Correction], now: datetime) -> None:
+        """What the exchange's own records say, in place of what stands here or is missing: all of it, or nothing."""
+        with database.atomic("IMMEDIATE"):
+            for correction in corrections:
+                _correct(correction, now)
+
+    def one_transaction(self) -> AbstractContextManager[object]:
+        """For steps that must all be kept or none."""
+        transaction: AbstractContextManager[object] = database.atomic("IMMEDIATE")
+        return transaction
 
     # How orders end on their trade
 
     def _came_to_nothing(self, order: Order, state: OrderState, why: str, now: datetime) -> None:
-        with database.atomic("IMMEDIATE"):
+        with _transaction(order):
             _move(order, state, error=why, settled_at=now)
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
@@ -279,6 +339,20 @@ def already_open(asset: str, trade: Trade | None) -> Refused:
     return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
 
 
+@contextmanager
+def _transaction(*rows: Order | Trade) -> Iterator[None]:
+    """One short transaction. When it fails, `rows` say again what the database says: an ending that was not written
+    must not look like one."""
+    before = [dict(row.__data__) for row in rows]
+    try:
+        with database.atomic("IMMEDIATE"):
+            yield
+    except BaseException:
+        for row, data in zip(rows, before, strict=True):
+            row.__data__.update(data)
+        raise
+
+
 def _new_order(
     trade: Trade,
     side: Side,
@@ -289,8 +363,9 @@ def _new_order(
     now: datetime,
 ) -> Order:
     """A fresh client order id for every attempt: Kraken keeps one unique among open orders only."""
+    client_id = ClientId(trade.mark, trade.id, reason, whole, secrets.randbits(ATTEMPT_BITS))
     order: Order = Order.create(
-        client_order_id=str(uuid.uuid4()),
+        client_order_id=str(client_id),
         trade=trade,
         side=side,
         symbol=trade.symbol,
@@ -301,6 +376,24 @@ def _new_order(
         created_at=now,
     )
     return order
+
+
+def _correct(correction: Correction, now: datetime) -> None:
+    """One trade and its orders, each change with its event. The caller holds the transaction."""
+    trade, columns = correction.trade, correction.columns
+    if trade is None:
+        trade = Trade.create(id=correction.number, **columns)
+        _record(now, RECOVERED, trade, {}, dict(columns), correction.why)
+    elif columns:
+        _change(trade, now, RECOVERED, correction.why, **columns)
+    for order, figures in correction.orders:
+        before = {} if order is None else {name: getattr(order, name) for name in figures}
+        if order is None:
+            order = Order.create(trade=trade, **figures)
+        else:
+            Order.update(**figures).where(Order.id == order.id).execute()
+        # Not under the trade's id: there an event tells columns of the trade.
+        Event.create(at=now, kind=RECOVERED, order_id=order.id, before=before, after=dict(figures), why=correction.why)
 
 
 def _move(order: Order, to: OrderState, **changes: Any) -> None:

@@ -1,8 +1,12 @@
-"""Small things kept between runs, by name."""
+"""Small things kept between runs, by name: `load`, `save` what must hold, `recall`, `remember` what may be lost."""
 
+import logging
 from datetime import UTC, datetime
 
+from botctl.domain.errors import BotError
 from botctl.store.models import Memory
+
+log = logging.getLogger(__name__)
 
 
 def load(key: str) -> tuple[str, datetime] | None:
@@ -17,3 +21,20 @@ def save(key: str, value: str, at: datetime | None = None) -> None:
     Memory.insert(key=key, value=value, saved_at=moment).on_conflict(
         conflict_target=[Memory.key], update={Memory.value: value, Memory.saved_at: moment}
     ).execute()
+
+
+def recall(key: str) -> tuple[str, datetime] | None:
+    """As `load`, for what can be had again: a table that can't be read keeps no stop from being sold."""
+    try:
+        return load(key)
+    except BotError as error:
+        log.warning("%s can't be recalled: %s", key, error)
+        return None
+
+
+def remember(key: str, value: str, at: datetime | None = None) -> None:
+    """As `save`, for what can be had again: an answer of the exchange is not lost with the note of it."""
+    try:
+        save(key, value, at)
+    except BotError as error:
+        log.warning("%s can't be remembered: %s", key, error)

@@ -1,22 +1,29 @@
 """The schema's version: makes a new database, brings an older one up to date, refuses a newer one."""
 
-import os
-import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
-from botctl.store.models import TABLES, Stamp, SystemConfig, database
+from botctl.store.backups import back_up_before_migration
+from botctl.store.models import TABLES, Stamp, SystemConfig, database, fresh_mark
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Step = Callable[[], None]
 
-STEPS: Mapping[int, Step] = {}
-"""From each older version the step that leads to the next one. There is no older version yet."""
+
+def mark_trades() -> None:
+    """1 -> 2: every trade gets its mark. Orders of before keep the ids they were sent with."""
+    database.execute_sql("ALTER TABLE trade ADD COLUMN mark TEXT NOT NULL DEFAULT ''")
+    for (trade_id,) in database.execute_sql("SELECT id FROM trade").fetchall():
+        database.execute_sql("UPDATE trade SET mark = ? WHERE id = ?", (fresh_mark(), trade_id))
+    database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
+
+
+STEPS: Mapping[int, Step] = {1: mark_trades}
+"""From each older version the step that leads to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}
 
@@ -53,24 +60,8 @@ def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: 
         )
     if found == version:
         return
-    back_up(path, path.with_name(f"{path.name}.v{found}.backup"))
+    back_up_before_migration(path, found)
     with database.atomic("IMMEDIATE"):
         for step in range(Stamp.get().schema_version, version):
             steps[step]()
         Stamp.update(schema_version=version).execute()
-
-
-def back_up(path: Path, to: Path) -> None:
-    """A consistent copy of a database in use, through SQLite's backup API: owner-only, and whole or not there.
-
-    A copy that is there already stays: it is from before any migration, and a slower process must not replace it.
-    """
-    part = to.with_name(f"{to.name}.{os.getpid()}.part")
-    part.touch(mode=0o600)
-    try:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-            source.backup(target)
-        with suppress(FileExistsError):
-            os.link(part, to)
-    finally:
-        part.unlink()

@@ -1,6 +1,7 @@
 """The tables. What the database itself forbids stands at the bottom: a second active trade of one asset, and a
 second unsettled order of one trade."""
 
+import secrets
 from decimal import Decimal
 
 from peewee import (
@@ -15,11 +16,17 @@ from peewee import (
     TextField,
 )
 
+from botctl.domain.client_ids import MARK_BITS, trade_mark
 from botctl.domain.orders import UNSETTLED, OrderState, TradeStatus
 from botctl.store.fields import decimal_field, json_field, optional_decimal_field, optional_utc_field, utc_field
 
 database = DatabaseProxy()
 """Stands for the one database of this process once `store.database.open_database` has run."""
+
+
+def fresh_mark() -> str:
+    """A mark that no trade of any database has."""
+    return trade_mark(secrets.randbits(MARK_BITS))
 
 
 class Table(Model):
@@ -76,6 +83,8 @@ class Trade(Table):
     exit_order_id = TextField(null=True)
     exit_reason = TextField(null=True)
     pnl = optional_decimal_field()
+    mark = TextField(unique=True, default=fresh_mark)
+    """Stands in the client order ids of all its orders, so that the exchange's records tell which are its own."""
 
 
 class Order(Table):

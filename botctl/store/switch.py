@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from botctl.store.database import DATABASE_ERRORS, explain
+from botctl.domain.errors import BotError
+from botctl.store.door import DATABASE_ERRORS, explain
 from botctl.store.models import Event, SystemConfig, database
 
 ACTIVE, PAUSED = "ACTIVE", "PAUSED"
@@ -37,7 +38,7 @@ class Switch:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
         try:
             values = {row.key: row.value for row in SystemConfig.select()}
-        except (*DATABASE_ERRORS, ValueError) as error:
+        except (BotError, *DATABASE_ERRORS, ValueError) as error:
             return SwitchState(PAUSED, False, False, None, f"the switch can't be read ({error})")
         tripped_at, garbage = _moment(values.get("tripped_at"))
         status, why = values.get("system_status", ""), values.get("pause_reason", "")
@@ -82,9 +83,11 @@ class Switch:
         try:
             SystemConfig.create_table(safe=True)
             self._write(now, why, changes)
-        except DATABASE_ERRORS as error:
+        except (BotError, *DATABASE_ERRORS) as error:
             with suppress(OSError):
                 self.halt_file.touch(mode=0o600)
+            if isinstance(error, BotError):
+                raise
             raise explain(error) from error
 
     def _write(self, now: datetime, why: str, changes: dict[str, str]) -> None:

@@ -1,8 +1,40 @@
 """Every chapter of the campaign."""
 
 from tests.chaos.campaign import Chapter
+from tests.chaos.disasters import Disasters
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
+from tests.chaos.fuzz_answers import ANSWERS
+from tests.chaos.fuzz_council import COUNCIL
+from tests.chaos.fuzz_input import INPUT
 from tests.chaos.kills import DoubleKills, Kills
+from tests.chaos.migrations import Migrations
+from tests.chaos.model import Model
 from tests.chaos.moods import Moods
+from tests.chaos.properties import Fuzz, Property
+from tests.chaos.pulls import Pulls
+from tests.chaos.races import Races
+from tests.chaos.secrets import SecretsKept
+from tests.chaos.waits import Waits
 
-CHAPTERS: tuple[Chapter, ...] = (Kills(), DoubleKills(), Faults(), FaultPairs(), FaultsInRecovery(), Moods())
+
+def all_properties() -> tuple[Property, ...]:
+    """What is tried on drawn cases."""
+    return (*INPUT, *ANSWERS, *COUNCIL)
+
+
+CHAPTERS: tuple[Chapter, ...] = (
+    Kills(),
+    DoubleKills(),
+    Faults(),
+    FaultPairs(),
+    FaultsInRecovery(),
+    Moods(),
+    Pulls(),
+    Races(),
+    Waits(),
+    Disasters(),
+    Migrations(),
+    Model(),
+    Fuzz("fuzz", "drawn settings, arguments and answers", all_properties),
+    SecretsKept(),
+)

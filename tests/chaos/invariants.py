@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.orders import UNSETTLED, TradeStatus
+from botctl.domain.orders import UNSETTLED, ExitReason, TradeStatus
 from botctl.store.models import Event, Order, SystemConfig, Trade
 from tests.chaos.world import World
 
@@ -97,6 +97,20 @@ def paused_enters_nothing(world: World) -> None:
         moment = order.created_at.timestamp()
         during = [pause for pause in world.deeds.pauses if pause[0] < moment < pause[1]]
         assert during == [], f"order {order.client_order_id} was intended while paused"
+
+
+def nothing_is_intended_against_the_switch(_world: World) -> None:
+    """Events are numbered in the order of their commits: no entry comes after a pause, none while buys are disabled,
+    and no exit but a liquidation's after a freeze."""
+    switch = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}
+    may_enter = dict(switch)
+    for event in Event.select().order_by(Event.id):
+        if event.kind == "switch":
+            switch |= {name: value for name, value in event.after.items() if name in switch}
+        elif event.kind == "entry intended":
+            assert switch == may_enter, f"event {event.id}: trade {event.trade_id} was entered against {switch}"
+        elif event.kind == "exit intended" and event.after["exiting"] != ExitReason.LIQUIDATION:
+            assert switch["frozen"] == "false", f"event {event.id}: trade {event.trade_id} was sold while frozen"
 
 
 def every_change_of_a_trade_has_its_event(_world: World) -> None:
@@ -213,6 +227,7 @@ ALWAYS: tuple[Invariant, ...] = (
     every_open_trade_has_a_stop,
     no_stop_ever_fell,
     paused_enters_nothing,
+    nothing_is_intended_against_the_switch,
     every_change_of_a_trade_has_its_event,
 )
 SETTLED: tuple[Invariant, ...] = (

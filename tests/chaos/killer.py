@@ -1,26 +1,43 @@
-"""Ends this very process with a signal at the n-th database commit, before it or right after it.
+"""Sends this very process a signal at the n-th database commit, before it or right after it, or at the n-th
+statement of any kind.
 
-Commits are found by watching SQLite itself, not from a list: every statement that changes something outside a
+Both are found by watching SQLite itself, not from a list: every statement that changes something outside a
 transaction commits, and so does every COMMIT.
 """
 
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 CHANGES = ("INSERT", "UPDATE", "DELETE", "CREATE", "REPLACE", "ALTER", "DROP")
 real_connect = sqlite3.connect
 
 
+class Plain(sqlite3.Cursor):
+    """SQLite's own kind, as a class that Python lets us add to."""
+
+
 class Countdown:
-    """Counts commits, and ends the process at the chosen one."""
+    """Counts commits and statements, and ends the process (or stops it, as the signal is) at the chosen one."""
 
     def __init__(self, when: str, number: int, signal_number: int) -> None:
         self.when = when
         self.number = number
         self.signal_number = signal_number
         self.commits = 0
+        self.statements = 0
+        self.begins: list[int] = []
+        """The numbers of the statements that begin a transaction."""
+
+    def statement(self, word: str) -> None:
+        self.statements += 1
+        if word == "BEGIN":
+            self.begins.append(self.statements)
+        if self.when == "statement" and self.statements == self.number:
+            os.kill(os.getpid(), self.signal_number)
 
     def before(self) -> None:
         self.commits += 1
@@ -34,29 +51,46 @@ class Countdown:
             os.kill(os.getpid(), self.signal_number)
 
 
-def arm(when: str = "", number: int = 0, signal_number: int = signal.SIGKILL) -> Countdown:
-    """Count this process's commits, and end it `before` or `after` its `number`-th one (from 1; 0 only counts)."""
+def arm(
+    when: str = "", number: int = 0, signal_number: int = signal.SIGKILL, *, busy_seconds: float | None = None
+) -> Countdown:
+    """Count this process's commits, and end it `before` or `after` its `number`-th one (from 1; 0 only counts).
+
+    With `statement` it ends before its `number`-th statement of any kind. With `busy_seconds` the database waits
+    no longer than that for another process.
+    """
     countdown = Countdown(when, number, signal_number)
 
-    class Cursor(sqlite3.Cursor):
-        def execute(self, sql: str, *args: Any) -> "Cursor":
+    class Counting:
+        """What is added to a cursor of whatever kind the product asks for."""
+
+        def execute(self: Any, sql: str, *args: Any) -> Any:
             word = sql.lstrip().split(" ", 1)[0].upper().rstrip(";")
+            countdown.statement(word)
             commits = word == "COMMIT" or (word in CHANGES and not self.connection.in_transaction)
             if commits:
                 countdown.before()
-            super().execute(sql, *args)
+            super().execute(sql, *args)  # type: ignore[misc]
             if commits:
                 countdown.after()
             return self
 
-    class Connection(sqlite3.Connection):
-        def cursor(self, *args: Any) -> Cursor:  # type: ignore[override]
-            return super().cursor(Cursor)
+    @cache
+    def counting(kind: type) -> type:
+        return type("Counted", (Counting, kind), {})
 
-        def execute(self, sql: str, *args: Any) -> Cursor:
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Callable[[sqlite3.Connection], sqlite3.Cursor] = Plain) -> Any:
+            cursor = super().cursor(factory)
+            cursor.__class__ = counting(type(cursor))
+            return cursor
+
+        def execute(self, sql: str, *args: Any) -> Any:
             return self.cursor().execute(sql, *args)
 
     def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        if busy_seconds is not None:
+            kwargs["timeout"] = busy_seconds
         return real_connect(*args, **{**kwargs, "factory": Connection})
 
     sqlite3.connect = connect

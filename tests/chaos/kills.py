@@ -39,10 +39,11 @@ def end_at_request(world: World, boundary: str, number: int, signal_number: int)
 
 def act_until(world: World, scene: str, boundary: str, number: int, signal_number: int = signal.SIGKILL) -> Run:
     """The scene's command, ended at one boundary."""
-    return _until(world, SCENES[scene].arguments, boundary, number, signal_number)
+    return run_until(world, SCENES[scene].arguments, boundary, number, signal_number)
 
 
-def _until(world: World, arguments: tuple[str, ...], boundary: str, number: int, signal_number: int) -> Run:
+def run_until(world: World, arguments: tuple[str, ...], boundary: str, number: int, signal_number: int) -> Run:
+    """Any command, ended at one boundary. Faults that are left over are gone then."""
     kind, when = boundary.split()
     if kind == "commit":
         return world.run(*arguments, end=End(when, number, signal_number))
@@ -127,7 +128,7 @@ class DoubleKills:
         try:
             act_until(world, scene, first, int(number))
             world.council_is_silent()
-            _until(world, ("tick",), second, int(later), signal.SIGKILL)
+            run_until(world, ("tick",), second, int(later), signal.SIGKILL)
             recover(world)
             guard_is_awake(world)
         finally:

@@ -44,6 +44,13 @@ def prepare_a_rise(world: World) -> None:
     world.kraken.set_price("BTC/USD", 52000)
 
 
+def prepare_a_fall_back(world: World) -> None:
+    """The stop has moved up after a rise, and half of that rise is gone again."""
+    prepare_a_rise(world)
+    world.must("check-positions")
+    world.kraken.set_price("BTC/USD", 51500)
+
+
 def prepare_two_hit_stops(world: World) -> None:
     prepare_a_hit_stop(world)
     world.settings["SYMBOLS"] = "BTC/USD,ETH/USD"
@@ -82,6 +89,7 @@ SCENES: dict[str, Scene] = {
     "a sell of a part": Scene(prepare_a_position, ("sell", "BTC/USD", "0.001", "--yes")),
     "a stop that is hit": Scene(prepare_a_hit_stop, ("check-positions",)),
     "a stop that moves": Scene(prepare_a_rise, ("check-positions",)),
+    "a price that falls back": Scene(prepare_a_fall_back, ("check-positions",)),
     "a tick that buys": Scene(prepare_a_decision_to_buy, ("tick",)),
     "a tick that sells": Scene(prepare_a_decision_to_sell, ("tick",)),
     "a tick that stops out": Scene(prepare_a_hit_stop, ("tick",)),
@@ -97,18 +105,22 @@ class Stage:
     """Builds each scene once, and hands out fresh copies of it."""
 
     victims: Victims
-    _kept: dict[str, Snapshot] = field(default_factory=dict)
+    _kept: dict[Callable[[World], None], Snapshot] = field(default_factory=dict)
 
     def set(self, scene: str) -> World:
         """A world in which this scene is about to begin."""
-        if scene not in self._kept:
+        return self.after(SCENES[scene].prepare)
+
+    def after(self, prepare: Callable[[World], None]) -> World:
+        """A world that was prepared so."""
+        if prepare not in self._kept:
             world = World(self.victims)
             try:
-                SCENES[scene].prepare(world)
-                self._kept[scene] = world.snapshot()
+                prepare(world)
+                self._kept[prepare] = world.snapshot()
             finally:
                 world.close()
-        return World(self.victims, self._kept[scene])
+        return World(self.victims, self._kept[prepare])
 
 
 def act(world: World, scene: str, **options: object) -> Run:
@@ -133,7 +145,7 @@ def recover(world: World) -> None:
         run = world.run("tick")
         check_words(run)
         check(world, ALWAYS)
-        if run.exit_code in (0, 3) and not _unsettled(world):
+        if run.exit_code in (0, 3) and not count_unsettled(world):
             break
         world.clock.skip(QUARTER)
     else:
@@ -141,7 +153,8 @@ def recover(world: World) -> None:
     check(world, SETTLED)
 
 
-def _unsettled(world: World) -> int:
+def count_unsettled(world: World) -> int:
+    """How many orders have no known ending yet."""
     from botctl.domain.orders import UNSETTLED
     from botctl.store.models import Order
 

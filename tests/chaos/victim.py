@@ -4,7 +4,7 @@ Reads one JSON object a line from stdin. `{"run": {...}}` starts a command (its 
 answers with its pid; `{"wait": pid}` answers with its exit status when it has ended.
 
 A child lives in the time of its world: its sleeps take no time but move the world's clock, and a time-out of the
-network comes after a quarter of a second that counts as the whole of it. Only Python's own clock and sockets are
+network comes after a moment that counts as the whole of it. Only Python's own clock and sockets are
 bent for this; botctl and the libraries that it stands on run as they are.
 """
 
@@ -36,8 +36,9 @@ import botctl
 from tests.chaos import killer
 from tests.chaos.clock import WorldClock
 
-REAL_PATIENCE = 0.25
-"""Seconds that a socket really waits in a world whose time is bent."""
+LEAST_SLEEP = 0.002
+"""Seconds that any sleep really lasts: who waits for another process by sleeping must let it come to its end."""
+real_sleep = time.sleep
 
 
 def serve() -> None:
@@ -68,10 +69,11 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(command["environment"])
-    os.chdir(command["environment"]["BOTCTL_HOME"])
+    os.chdir(command["environment"]["HOME"])
     sys.argv = ["botctl", *command["arguments"]]
-    live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"])
-    countdown = killer.arm(**command["end"])
+    sys.path[:0] = [folder for folder in command["environment"].get("PYTHONPATH", "").split(":") if folder]
+    live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"], real_patience=command["patience"])
+    countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"])
     limit(command)
     code = 99
     try:
@@ -83,8 +85,13 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        if command["commits"]:
-            Path(command["commits"]).write_text(str(countdown.commits))
+        if command["counts"]:
+            counts = {
+                "commits": countdown.commits,
+                "statements": countdown.statements,
+                "begins": countdown.begins,
+            }
+            Path(command["counts"]).write_text(json.dumps(counts))
         os._exit(code)
 
 
@@ -99,14 +106,16 @@ def limit(command: dict[str, Any]) -> None:
         os.setuid(command["uid"])
 
 
-def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool) -> None:
-    """From here on it is that world's time. A hasty one does not really wait, neither asleep nor for an answer."""
+def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool, real_patience: float) -> None:
+    """From here on it is that world's time. A hasty run does not really sleep, and waits for an answer for
+    `real_patience` seconds only."""
     moment = clock.now()
     factory.move_to(datetime.fromtimestamp(moment, UTC))
     if not hasty:
         return
 
     def pass_by(seconds: float) -> None:
+        real_sleep(min(seconds, LEAST_SLEEP))
         clock.skip(seconds)
         factory.tick(timedelta(seconds=seconds))
 
@@ -115,13 +124,13 @@ def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool) 
 
         def settimeout(self, seconds: float | None) -> None:
             self.patience = seconds
-            super().settimeout(None if seconds is None else min(seconds, REAL_PATIENCE))
+            super().settimeout(None if seconds is None else min(seconds, real_patience))
 
         def recv_into(self, *args: Any) -> int:
             try:
                 return super().recv_into(*args)
             except TimeoutError:
-                pass_by(max(0.0, (self.patience or 0) - REAL_PATIENCE))
+                pass_by(max(0.0, (self.patience or 0) - real_patience))
                 raise
 
     time.sleep = pass_by

@@ -2,10 +2,12 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +17,10 @@ from tests.conftest import PROJECT
 
 @dataclass(frozen=True)
 class End:
-    """The commit at which a run ends itself: `before` or `after` its `number`-th one; 0 lets it live."""
+    """The commit at which a run ends itself: `before` or `after` its `number`-th one; 0 lets it live.
+
+    `statement` is before its `number`-th statement of any kind. SIGSTOP only stops it there, for `Victim.go_on`.
+    """
 
     when: str = ""
     number: int = 0
@@ -33,11 +38,15 @@ class Command:
     err: str
     end: End = field(default_factory=End)
     hasty: bool = True
+    patience: float = 0.25
+    """Seconds that a hasty run really waits for an answer: enough where every answer comes at once or never."""
     most_bytes: int | None = None
     """No file may grow beyond it."""
     uid: int | None = None
-    commits: str | None = None
-    """A file that receives the number of commits when the run ends by itself."""
+    busy_seconds: float | None = None
+    """How long the database waits for another process, where the product's ten real seconds would take too long."""
+    counts: str | None = None
+    """A file that receives what was counted of commits and statements when the run ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,62 @@ class Victim:
         self._victims = victims
         self._command = command
         self.pid = pid
+        self._end: Run | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return self._command.arguments
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, for so long at most."""
+        if self._end is not None:
+            return True
+        handle = os.pidfd_open(self.pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            return bool(poll.poll(1000 * seconds))
+        finally:
+            os.close(handle)
 
     def wait(self) -> Run:
-        """Its end, whatever that is."""
-        status = self._victims.ask({"wait": self.pid})["status"]
-        out, err = (Path(name).read_text() for name in (self._command.out, self._command.err))
-        return Run(status, out, err)
+        """Its end, whatever that is. Others may start and wait for runs meanwhile."""
+        if self._end is None:
+            while not self.ends_within(60):
+                pass
+            status = self._victims.ask({"wait": self.pid})["status"]
+            out, err = (Path(name).read_text() for name in (self._command.out, self._command.err))
+            self._end = Run(status, out, err)
+        return self._end
+
+    def send(self, signal_number: int) -> None:
+        os.kill(self.pid, signal_number)
+
+    def wait_until_stopped(self) -> bool:
+        """Whether it stopped where it was to; False when it ended without coming there."""
+        while not self.ends_within(0.005):
+            if Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T":
+                return True
+        return False
+
+    def go_on(self) -> None:
+        """Let it go on after a stop."""
+        self.send(signal.SIGCONT)
+
+    def has_open(self, path: Path) -> bool:
+        """Whether it holds this file open now."""
+        folder = Path(f"/proc/{self.pid}/fd")
+        for entry in os.listdir(folder):
+            with suppress(OSError):  # it may be closed by now
+                if os.readlink(folder / entry) == str(path):
+                    return True
+        return False
+
+    def end(self) -> None:
+        """Kill it, if it lives."""
+        if self._end is None:
+            self.send(signal.SIGKILL)
+            self.wait()
 
 
 class Victims:
@@ -84,6 +143,7 @@ class Victims:
         )
         self._known = threading.Event()
         self._pid = 0
+        self._one_at_a_time = threading.Lock()
 
     def start(self, command: Command) -> Victim:
         """Let a run begin."""
@@ -100,15 +160,16 @@ class Victims:
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._server.stdout.readline())
+        with self._one_at_a_time:  # a hook in the middle of a request may start a run of its own
+            self._server.stdin.write(json.dumps(order) + "\n")
+            self._server.stdin.flush()
+            answer: dict[str, Any] = json.loads(self._server.stdout.readline())
         return answer
 
     def close(self) -> None:
         assert self._server.stdin is not None
         self._server.stdin.close()
-        self._server.wait(10)
+        self._server.wait(60)  # it may not have loaded its libraries yet
 
     def __enter__(self) -> Self:
         return self

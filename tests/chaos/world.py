@@ -1,22 +1,28 @@
 """A world for one trial: a home, a Kraken, a time of its own, and everybody who acts in it."""
 
 import copy
+import json
 import shutil
+import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from tests.chaos.clock import WorldClock
+from tests.chaos.history import History
 from tests.chaos.victims import Command, End, Run, Victim, Victims
 from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
+from tests.fake_kraken_faults import Reply
+from tests.fake_kraken_wire import JsonObject
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
@@ -46,15 +52,62 @@ def shelf() -> Path:
     return memory if memory.is_dir() else Path(tempfile.gettempdir())
 
 
+def wait_until(come: Callable[[], object], seconds: float = 20) -> None:
+    """Until `come()` says yes; a trial that waits for longer is wrong."""
+    end = time.monotonic() + seconds
+    while not come():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
+
+
 class BentKraken(FakeKraken):
     """A Kraken in the time of its world."""
 
     def __init__(self, clock: WorldClock) -> None:
         self._clock = clock
+        self.garble: Callable[[str, Reply], Reply] | None = None
+        """What becomes of an answer to an endpoint on its way out."""
+        self.signature = ""
+        """The API-Sign of the newest request, where it has one."""
+        self.signatures: list[str] = []
+        """Every API-Sign that came in."""
         super().__init__()
+        self.history: History | None = None
+        """Where its candles come from, when they are to follow the price."""
+        self._under_way = 0
 
     def now(self) -> float:
         return self._clock.now() + self.clock_offset
+
+    def come_to_rest(self) -> None:
+        """Let the seconds pass that requests still hang for, though their senders have left."""
+        while self._under_way:
+            self._clock.skip(5)
+            time.sleep(0.01)
+
+    @override
+    def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
+        self.signature = headers.get("API-Sign", "")
+        if self.signature:
+            self.signatures.append(self.signature)
+        with self.lock:
+            self._under_way += 1
+        try:
+            reply = super().answer(path, headers, sent)
+        finally:
+            with self.lock:
+                self._under_way -= 1
+        if self.garble is None or reply is None or reply.reset:
+            return reply
+        return self.garble(path.rsplit("/", 1)[-1], reply)
+
+    @override
+    def _ohlc(self, request: Request) -> JsonObject:
+        if self.history:
+            market = self.market_named(request.params.get("pair", ""))
+            candles = self.history.candles(market.symbol, self._clock.now(), self.clock_offset)
+            self.set_candles(market.symbol, candles)
+        return super()._ohlc(request)
 
     def _wait(self, seconds: float) -> None:
         """Hang for so long in this world, for a few real seconds at most: nobody may be left who moves its clock."""
@@ -98,6 +151,7 @@ class World:
         self.clock = WorldClock(self.folder / "clock")
         self.kraken = BentKraken(self.clock)
         self.runs = 0
+        self.started: list[Victim] = []
         if snapshot:
             shutil.copytree(snapshot.folder, self.home)
             for name, value in copy.deepcopy(snapshot.kraken).items():
@@ -128,6 +182,8 @@ class World:
         }
 
     def close(self) -> None:
+        for victim in self.started:
+            victim.end()
         self.kraken.stop()
         close_database()
         self.clock.close()
@@ -147,16 +203,22 @@ class World:
             end=end or End(),
             **options,
         )
-        return self.victims.start(command)
+        self.started.append(self.victims.start(command))
+        return self.started[-1]
 
     def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
         """A run to its end."""
-        if arguments[0] == "resume" and self.deeds.pauses:
-            self.deeds.pauses[-1][1] = min(self.deeds.pauses[-1][1], self.clock.now())
+        if arguments[0] == "resume":
+            for pause in self.deeds.pauses:
+                pause[1] = min(pause[1], self.clock.now())
         run = self.start(*arguments, end=end, **options).wait()
         if arguments[0] == "pause" and run.exit_code == 0:
-            self.deeds.pauses.append([self.clock.now(), float("inf")])
+            self.note_pause()
         return run
+
+    def note_pause(self) -> None:
+        """From here on entries are paused."""
+        self.deeds.pauses.append([self.clock.now(), float("inf")])
 
     def must(self, *arguments: str) -> Run:
         """A run that the trial needs: it ends with 0, or the trial itself is wrong."""
@@ -166,15 +228,39 @@ class World:
 
     def count_commits(self, *arguments: str) -> int:
         """How many commits a run makes that nobody disturbs."""
-        file = self.folder / "commits"
-        self.run(*arguments, commits=str(file))
-        return int(file.read_text())
+        return int(self.counts_of(*arguments)["commits"])
+
+    def counts_of(self, *arguments: str) -> dict[str, Any]:
+        """Its `commits` and `statements`, and in `begins` which of these begin a transaction."""
+        file = self.folder / "counts"
+        self.run(*arguments, counts=str(file))
+        counts: dict[str, Any] = json.loads(file.read_text())
+        return counts
 
     # The database
 
     @property
     def database(self) -> Path:
         return self.home / "data" / f"{self.settings['BOTCTL_MODE']}.db"
+
+    @property
+    def log(self) -> Path:
+        """SQLite's write-ahead log."""
+        return self.database.with_name(f"{self.database.name}-wal")
+
+    @property
+    def lock_file(self) -> Path:
+        return self.database.with_name(f"{self.database.name}.lock")
+
+    @property
+    def halt_file(self) -> Path:
+        return self.database.with_name("HALT")
+
+    @contextmanager
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """A connection of our own to the database: for a look while runs are under way, or to stand in their way."""
+        with closing(sqlite3.connect(self.database, isolation_level=None, check_same_thread=False)) as connection:
+            yield connection
 
     @contextmanager
     def books(self) -> Iterator[None]:
@@ -199,6 +285,31 @@ class World:
         answer = self.home / "answer.json"
         answer.write_text(f'{{"decision": "{decision}", "reason": "the trial says so"}}')
         self.settings["COUNCIL_COMMAND"] = "/bin/cat answer.json"
+
+    def council_sits(self, decision: str) -> None:
+        """A Council that decides so, but only once it is told to: see `hear_council`."""
+        self.council_says(decision)
+        waits = f"while [ -e {self._sitting} ] && [ ! -e {self._heard} ]; do sleep 0.02; done"
+        script = self.home / "council"
+        script.write_text(f"#!/bin/sh\ntouch {self._sitting}\n{waits}\ncat answer.json\n")
+        script.chmod(0o755)
+        self.settings["COUNCIL_COMMAND"] = str(script)
+
+    @property
+    def _sitting(self) -> Path:
+        return self.home / "the-council-sits"
+
+    @property
+    def _heard(self) -> Path:
+        return self.home / "the-council-is-heard"
+
+    def wait_for_council(self) -> None:
+        """Until it sits."""
+        wait_until(self._sitting.exists)
+
+    def hear_council(self) -> None:
+        """Let it answer."""
+        self._heard.touch()
 
     def council_is_silent(self) -> None:
         self.settings.pop("COUNCIL_COMMAND", None)

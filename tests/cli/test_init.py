@@ -43,7 +43,7 @@ def test_the_files_beside_an_open_database_are_for_the_owner_alone(bot: BotRunne
     try:
         bot.run("tick")
         bot.open_store()
-        modes = {path.name: mode_of(path) for path in bot.database.parent.iterdir()}
+        modes = {path.name: mode_of(path) for path in bot.database.parent.iterdir() if path.is_file()}
     finally:
         os.umask(before)
         close_database()

@@ -1,8 +1,10 @@
 """Words that can't be meant: one line that says what is wrong, the right exit code, and nothing changed."""
 
+import os
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -240,3 +242,24 @@ def test_only_debug_shows_a_traceback(bot: BotRunner, position: str) -> None:
     assert "Traceback" not in quiet.stderr
     assert "Traceback" in loud.stderr
     assert loud.exit_code == quiet.exit_code == 2
+
+
+@pytest.mark.parametrize("reason", ["\udcff", "a\x00b", "\x1b[2J", "r" * 100_000, "[/b]", "two\nlines"])
+def test_a_pause_for_any_reason_is_a_pause(bot: BotRunner, reason: str) -> None:
+    run = bot.run("pause", "--reason", reason)
+
+    assert run.exit_code == 0, run.stderr
+    assert bot.json("status")["system_status"] == "PAUSED"
+    shown = bot.run("status").stdout
+    assert shown.encode()
+    assert shown.replace("\n", "").isprintable()
+
+
+def test_a_home_whose_name_is_no_text_is_one_all_the_same(bot: BotRunner, tmp_path: Path) -> None:
+    home = os.fsdecode(os.fsencode(str(tmp_path)) + b"/h\xff")
+    bot.set(BOTCTL_HOME=home)
+
+    run = bot.process("init")
+
+    assert run.exit_code == 0, run.stderr
+    assert "h\\udcff" in run.stdout

@@ -151,6 +151,19 @@ def test_the_same_home_shows_the_same_figures_in_json_and_database(veteran: BotR
     assert float(first["stop_loss_price"]) == row.stop_loss_price
 
 
+def test_a_log_file_that_cannot_be_written_any_more_is_said_once_and_fails_nothing(bot: BotRunner) -> None:
+    bot.set(LOG_FILE="/dev/full", LOG_LEVEL="DEBUG")
+
+    run = bot.process("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert [line for line in run.stderr.splitlines() if "LOG_FILE" in line] == [
+        "botctl: warning: LOG_FILE can't be written: [Errno 28] No space left on device"
+    ]
+    assert "Traceback" not in run.stderr
+    assert "Logging error" not in run.stderr
+
+
 def test_the_first_tick_tells_its_entry_and_the_second_is_silent(bot: BotRunner) -> None:
     first = bot.run("tick")
     second = bot.run("tick")

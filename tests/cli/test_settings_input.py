@@ -262,3 +262,73 @@ def write_env(home: Path, text: str, bits: int = 0o600) -> None:
     path.write_text(text)
     path.chmod(bits)
     assert os.stat(path).st_mode & 0o777 == bits
+
+
+# Nonsense
+
+
+def test_a_pipe_in_the_place_of_dot_env_makes_nobody_wait(bot: BotRunner, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+
+    check_error(bot.run("--env-file", str(tmp_path / "pipe"), "status"), 78, str(tmp_path / "pipe"), "no file")
+
+
+def test_dev_null_means_no_settings(bot: BotRunner) -> None:
+    assert bot.run("--env-file", "/dev/null", "status").exit_code == 0
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(bot: BotRunner, home: Path) -> None:
+    write_env(home, "\ufeffINITIAL_BALANCE=4321\n")
+
+    assert bot.json("status")["initial_balance"] == "4321"
+
+
+@pytest.mark.parametrize("name", ["LOG_FILE", "DATABASE_URL", "COUNCIL_COMMAND", "KRAKEN_API_KEY", "NOTIFY_URLS"])
+def test_a_control_character_in_a_setting_is_named(bot: BotRunner, home: Path, name: str) -> None:
+    write_env(home, f"{name}=sqlite:///a\x00b\n")
+
+    run = bot.run("status")
+
+    check_error(run, 78, name, "control characters")
+    assert run.stderr.strip().isprintable()
+
+
+@pytest.mark.parametrize("name", ["MAX_OPEN_TRADES", "ATR_PERIOD", "COOLDOWN_MINUTES"])
+def test_digits_of_another_script_are_no_number(bot: BotRunner, name: str) -> None:
+    bot.set(**{name: "٣"})
+
+    check_error(bot.run("status"), 78, name)
+
+
+def test_a_value_of_any_length_is_shown_in_short(bot: BotRunner) -> None:
+    bot.set(MAX_DRAWDOWN="9" * 5000)
+
+    run = bot.run("status")
+
+    check_error(run, 78, "MAX_DRAWDOWN")
+    assert len(run.stderr) < 500
+
+
+@pytest.mark.parametrize("name", ["SYMBOLS", "MAX_DRAWDOWN", "KRAKEN_API_URL", "COUNCIL", "BOTCTL_MODE", "TIMEFRAME"])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_key_in_the_place_of_another_setting_is_not_shown(bot: BotRunner, name: str, known: bool) -> None:
+    key = "x7QdRk4+" * 11
+    bot.set(**{name: key})
+    if known:
+        bot.set(KRAKEN_PRIVATE_KEY=key)
+
+    run = bot.run("status")
+
+    check_error(run, 78, name, "***")
+    assert key[:12] not in run.stderr
+
+
+@pytest.mark.parametrize("command", ["unbalanced 'quote", "''", "#"])
+def test_a_command_line_that_is_none_is_a_failed_check(bot: BotRunner, command: str) -> None:
+    bot.set(COUNCIL_COMMAND=command)
+
+    run = bot.run("doctor")
+
+    assert run.exit_code == 1
+    assert "COUNCIL_COMMAND" in run.stdout
+    assert "bug" not in run.stderr

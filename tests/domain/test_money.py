@@ -6,15 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.money import LEAST, MOST, floor_to, plain, price_of, to_amount, to_decimal
+from botctl.domain.money import FARTHEST, LEAST, MOST, floor_to, plain, price_of, to_amount, to_decimal
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False)
 amounts = st.decimals(min_value="0", max_value="1e12", places=12)
 
 
-@given(decimals)
+@given(decimals.filter(lambda number: abs(number.adjusted()) <= FARTHEST))
 def test_a_decimal_comes_through_text_unchanged(number: Decimal) -> None:
     assert to_decimal(str(number)) == to_decimal(number) == number
+
+
+@pytest.mark.parametrize("text", ["1e31", "-1e400", "9" * 400, "1e-31", "0e-400", f"0.{'0' * 60}1"])
+def test_a_figure_with_a_page_of_zeros_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        to_decimal(text)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,25 @@ def test_an_order_that_it_does_not_know_is_missing_from_the_answer(exchange: Exc
     assert set(found) == {report.exchange_order_id}
 
 
+def test_every_order_is_listed_with_what_was_asked_for(exchange: Exchange) -> None:
+    first, second = order(exchange, Side.BUY, Decimal("0.002")), order(exchange, Side.SELL, Decimal("0.001"))
+    ids = [exchange.add_order(request) for request in (first, second)]
+
+    records = exchange.list_orders(LONG_AGO, lambda seen, whole: None)
+
+    assert [(record.symbol, record.side, record.amount) for record in records] == [
+        (SYMBOL, Side.BUY, Decimal("0.002")),
+        (SYMBOL, Side.SELL, Decimal("0.001")),
+    ]
+    assert [record.report for record in records] == [exchange.fetch_orders([str(id)])[str(id)] for id in ids]
+
+
+def test_orders_that_ended_before_are_not_listed(exchange: Exchange) -> None:
+    trade(exchange, Side.BUY, Decimal("0.001"))
+
+    assert exchange.list_orders(exchange.now() + timedelta(minutes=1), lambda seen, whole: None) == []
+
+
 def test_fills_of_several_orders_keep_to_their_order(exchange: Exchange) -> None:
     reports = [trade(exchange, Side.BUY, amount)[0] for amount in (Decimal("0.001"), Decimal("0.002"))]
 

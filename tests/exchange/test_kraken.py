@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 from freezegun import freeze_time
 
-from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.orders import OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
 from botctl.exchange.kraken import KrakenExchange
+from botctl.exchange.kraken_markets import MARKETS
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
+from botctl.store.models import Memory
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.fake_kraken_market import market_json
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -316,10 +319,27 @@ def test_an_id_that_kraken_does_not_know_leaves_the_other_orders_known(
 
 
 def test_an_order_with_another_client_id_is_not_taken_for_ours(exchange: KrakenExchange, kraken: FakeKraken) -> None:
-    theirs = {ORDER_ID: {**ORDER, "cl_ord_id": "somebody-elses"}, "OZZZZZ-ZZZZZ-ZZZZZZ": {**ORDER, "cl_ord_id": None}}
-    kraken.fault("ClosedOrders", "shape", body={"error": [], "result": {"closed": theirs, "count": 2}})
+    theirs = {ORDER_ID: {**ORDER, "cl_ord_id": "somebody-elses"}}
+    kraken.fault("ClosedOrders", "shape", body={"error": [], "result": {"closed": theirs, "count": 1}})
 
     assert exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"] == []
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"closed": {ORDER_ID: {**ORDER, "cl_ord_id": None}}, "count": 1},
+        {"closed": {ORDER_ID: {"status": "closed"}}, "count": 1},
+        {"closed": {}, "count": 1},
+    ],
+)
+def test_an_order_that_was_asked_for_by_name_and_is_shown_without_one_is_not_absent(
+    exchange: KrakenExchange, kraken: FakeKraken, result: dict[str, Any]
+) -> None:
+    kraken.fault("ClosedOrders", "shape", body={"error": [], "result": result}, times=4)
+
+    with pytest.raises(UnusableAnswer):
+        exchange.find_orders(["some-client-id"], LONG_AGO)
 
 
 def test_a_page_of_ended_orders_without_a_count_does_not_pass_for_all_of_them(
@@ -406,3 +426,154 @@ def test_the_adapter_shows_no_secret_of_its_own(exchange: KrakenExchange, kraken
 
     shown += [repr(caught.value), repr(caught.value.__cause__), repr(caught.value.__context__)]
     assert [text for text in shown if kraken.secret in text or kraken.api_key in text] == []
+
+
+# Nonsense
+
+
+@pytest.mark.parametrize("endpoint", ["OHLC", "BalanceEx", "QueryOrders", "OpenOrders", "ClosedOrders"])
+def test_json_that_is_nested_without_end_is_unusable(
+    endpoint: str, exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    kraken.fault(endpoint, "html", body='{"error":[],"result":' + "[" * 100_000, times=4)
+
+    with pytest.raises(ExchangeUnreachable, match="unusable"):
+        READS[endpoint](exchange)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vol_exec": "-0.002"},
+        {"vol_exec": "0"},
+        {"vol_exec": "1e12"},
+        {"cost": "-100"},
+        {"fee": "-0.4"},
+        {"cl_ord_id": ["some-client-id"]},
+        {"trades": "T1"},
+        {"trades": {"T1": 1}},
+        {"opentm": 1e300},
+        {"closetm": 10**18},
+    ],
+)
+def test_a_record_that_no_order_can_have_is_unusable(
+    change: dict[str, Any], exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    kraken.fault("QueryOrders", "shape", body={"error": [], "result": {ORDER_ID: {**ORDER, **change}}}, times=4)
+
+    with pytest.raises(UnusableAnswer):
+        exchange.fetch_orders([ORDER_ID])
+
+
+FILL = {"ordertxid": ORDER_ID, "vol": "0.002", "cost": "100", "fee": "0.4", "price": "50000", "time": 1795348571.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vol": "-0.002"},
+        {"cost": "1"},
+        {"cost": "1000"},
+        {"price": "0"},
+        {"fee": "-0.4"},
+        {"fee": "100.1"},
+        {"time": 1e300},
+        {"vol": None},
+    ],
+)
+def test_a_fill_that_cannot_have_been_is_left_out(
+    change: dict[str, Any], exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    result = {ORDER_ID: {**ORDER, "trades": ["T1", "T2"]}}
+    kraken.fault("QueryOrders", "shape", body={"error": [], "result": result})
+    report = exchange.fetch_orders([ORDER_ID])[ORDER_ID]
+    kraken.fault("QueryTrades", "shape", body={"error": [], "result": {"T1": FILL, "T2": {**FILL, **change}}})
+
+    assert [fill.fill_id for fill in exchange.fetch_fills([report])] == ["T1"]
+
+
+@pytest.mark.parametrize("txid", ["", "ZZZ", "a,b", "OXZOZH UV45N", "x" * 5000, "\ud800"])
+def test_an_order_id_that_is_none_leaves_the_outcome_unknown(
+    txid: str, exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    kraken.fault("AddOrder", "shape", body={"error": [], "result": {"txid": [txid]}})
+    deadline = datetime.now(UTC) + timedelta(seconds=30)
+
+    with pytest.raises(OutcomeUnknown):
+        exchange.add_order(OrderRequest("some-client-id", Side.BUY, "BTC/USD", Decimal("0.002"), deadline))
+
+
+@pytest.mark.parametrize("row", [{"0": 1}, "text", [1e300, *ROW[1:]], [*ROW[:6], "-1", 3], [*ROW[:6], "1e400", 3]])
+def test_a_row_that_is_no_candle_is_unusable(row: object, exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    kraken.fault("OHLC", "shape", body={"error": [], "result": {"XXBTZUSD": [row, ROW], "last": 1}}, times=4)
+
+    with pytest.raises(UnusableAnswer):
+        exchange.fetch_candles("BTC/USD", "15m")
+
+
+def age_markets() -> None:
+    Memory.update(saved_at=datetime.now(UTC) - timedelta(days=2)).where(Memory.key == MARKETS).execute()
+
+
+def market_answer(kraken: FakeKraken, **changes: Any) -> dict[str, Any]:
+    """AssetPairs with one market changed, or without it."""
+    pairs = {market.id: market_json(market) for market in kraken.markets.values()}
+    return pairs | {name: {**pairs[name], **change} for name, change in changes.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wsname": "XBT"},
+        {"wsname": 5},
+        {"wsname": "a/b/c"},
+        {"altname": None},
+        {"base": ["XXBT"]},
+        {"lot_decimals": -8},
+        {"lot_decimals": 10**9},
+        {"ordermin": "-1"},
+        {"costmin": "1e13"},
+    ],
+)
+def test_a_market_that_cannot_be_read_is_asked_for_again_soon(
+    change: dict[str, Any], exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    age_markets()
+    body = {"error": [], "result": market_answer(kraken, XXBTZUSD=change)}
+    kraken.fault("AssetPairs", "shape", body=body)
+    garbled = connect(kraken).load_markets()
+    with freeze_time(datetime.now(UTC) + timedelta(minutes=11)):
+        later = connect(kraken).load_markets()
+
+    assert "BTC/USD" not in garbled
+    assert "ETH/USD" in garbled
+    assert "BTC/USD" in later
+
+
+def test_two_markets_of_one_name_are_no_answer_and_the_old_ones_serve(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    age_markets()
+    body = {"error": [], "result": market_answer(kraken, XETHZUSD={"wsname": "XBT/USD"})}
+    kraken.fault("AssetPairs", "shape", body=body)
+
+    assert connect(kraken).load_markets()["BTC/USD"].exchange_id == "XXBTZUSD"
+
+
+def test_a_time_that_its_own_answer_belies_is_not_believed(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    late = int(kraken.now()) + 3600
+    kraken.fault("Time", "shape", body={"error": [], "result": {"unixtime": late}}, times=4)
+
+    with pytest.raises(ExchangeUnreachable, match="disagree"):
+        exchange.now(fresh=True)
+
+
+@pytest.mark.parametrize("which", ["api_key", "secret"])
+def test_a_key_that_kraken_says_aloud_is_not_repeated(which: str, exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    spoken = getattr(kraken, which)
+    kraken.fault("BalanceEx", "error", error=[f"EAPI:Invalid key:{spoken}"])
+
+    with pytest.raises(BotError) as caught:
+        exchange.fetch_balances()
+
+    assert "EAPI:Invalid key:***" in str(caught.value)

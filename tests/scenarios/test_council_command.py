@@ -185,7 +185,13 @@ def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
     trade = journal.open_trades()[0]
     entry = trade.orders.get()
     order = journal.intend_exit(
-        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, deadline=entry.deadline, now=entry.created_at
+        trade,
+        trade.amount,
+        ExitReason.STOP_LOSS,
+        whole=True,
+        permit=lambda: None,
+        deadline=entry.deadline,
+        now=entry.created_at,
     )
     journal.submit(order)
     close_database()

@@ -6,9 +6,12 @@ from decimal import Decimal
 import pytest
 from peewee import IntegrityError
 
+from botctl.domain.errors import OutcomeUnknown
 from botctl.domain.orders import ExitReason, OrderState
+from botctl.home import load_home
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
+from botctl.wiring import open_bot
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Slow
 from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, private_calls, run_until, sent
@@ -108,6 +111,21 @@ def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     assert run.exit_code == 0, run.stderr
     assert Decimal(only(live.positions())["entry_cost"]) == kraken.orders[0].cost
     assert Decimal(only(live.positions())["amount"]) == kraken.orders[0].vol_exec
+
+
+def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figures(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.set_price("BTC/USD", "50123.4")
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+    kraken.fault("QueryTrades", "empty_result")
+
+    with later(minutes=15):
+        run = live.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    [order], trade = kraken.orders, only(live.positions())
+    assert (Decimal(trade["entry_cost"]), Decimal(trade["entry_fee"])) == (order.cost, order.fee)
 
 
 # Exits that are not filled whole
@@ -414,12 +432,28 @@ def test_a_second_unsettled_order_of_one_trade_is_impossible_in_the_database(liv
     live.open_store()
     journal, now = Journal("live", 2), datetime.now(UTC)
     trade = Trade.get()
-    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, deadline=now, now=now)
+    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now)
 
     with pytest.raises(IntegrityError):
-        journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, deadline=now, now=now)
+        journal.intend_exit(
+            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+        )
 
     assert Order.select().where(Order.state == OrderState.INTENDED).count() == 1
+
+
+def test_a_second_sell_is_refused_before_the_database_has_to(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    with open_bot(load_home()) as bot:
+        trade, now = Trade.get(), datetime.now(UTC)
+        bot.journal.intend_exit(
+            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+        )
+
+        with pytest.raises(OutcomeUnknown, match="trade 1 has an order whose ending is unknown"):
+            bot.execution.execute_sell("BTC/USD", trade.amount)
+
+    assert len(sent(kraken, "sell")) == 0
 
 
 def test_a_second_active_trade_of_one_asset_is_impossible_in_the_database(live: BotRunner) -> None:

@@ -20,6 +20,7 @@ from tests.scenarios.stage import (
     tampered,
     trade_of,
 )
+from tests.trouble import Writer
 
 
 def lock_file(live: BotRunner) -> Path:
@@ -224,6 +225,89 @@ def test_a_freeze_while_the_council_sits_stops_its_sell_too(live: BotRunner, kra
     live.run("tick")
 
     assert sides(kraken) == ["buy"]
+
+
+# The switch while an order is about to be written down
+
+PULLS = {
+    "paused": "UPDATE systemconfig SET value = 'PAUSED' WHERE key = 'system_status'",
+    "frozen": "UPDATE systemconfig SET value = 'true' WHERE key = 'frozen'",
+    "disabled": "UPDATE systemconfig SET value = 'false' WHERE key = 'buy_enabled'",
+    "tripped": "UPDATE systemconfig SET value = '2026-11-24T12:00:00+00:00' WHERE key = 'tripped_at'",
+}
+
+
+def while_it_waits_to_write(live: BotRunner, kraken: FakeKraken, *statements: str, halt: bool = False) -> None:
+    """After its last look at prices the run must wait for another process, whose changes are committed first."""
+    other = Writer(live.database)
+
+    def pull(request: Request) -> None:
+        if request.endpoint == "Ticker":
+            other.take(*statements, commit_after=1)
+            if halt:
+                halt_file(live).touch()
+
+    kraken.after = pull
+
+
+@pytest.mark.parametrize("pull", [*PULLS, "HALT"])
+def test_a_switch_pulled_before_the_buy_is_written_down_stops_it(
+    live: BotRunner, kraken: FakeKraken, pull: str
+) -> None:
+    statements = [PULLS[pull]] if pull in PULLS else []
+    while_it_waits_to_write(live, kraken, *statements, halt=pull == "HALT")
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 3, explained(run)
+    assert pull in run.stderr
+    assert kraken.count("AddOrder") == 0
+    assert live.trades() == []
+
+
+def test_a_trade_that_another_process_opens_before_the_buy_is_written_down_counts(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    live.set(MAX_OPEN_TRADES="1")
+    trade = "'ETH/USD', 'ETH', 'live', 'PENDING', '2026-11-24T12:00:00+00:00', '1', '0', '0', '0', '00000000a'"
+    columns = "symbol, asset, mode, status, created_at, amount, sold_amount, exit_proceeds, exit_fee, mark"
+    while_it_waits_to_write(live, kraken, f"INSERT INTO trade ({columns}) VALUES ({trade})")
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 3, explained(run)
+    assert "MAX_OPEN_TRADES is 1" in run.stderr
+    assert kraken.count("AddOrder") == 0
+
+
+def test_a_pause_between_two_attempts_stops_the_second(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
+
+    def pull(request: Request) -> None:
+        if request.endpoint == "AddOrder":
+            tampered(live, PULLS["paused"])
+
+    kraken.before = pull
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 3, explained(run)
+    assert kraken.count("AddOrder") == 1
+    assert sides(kraken) == []
+
+
+def test_a_freeze_before_the_sell_is_written_down_stops_it_and_no_liquidation(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    buy(live)
+    while_it_waits_to_write(live, kraken, PULLS["frozen"])
+
+    sold = live.run("sell", "BTC/USD", "--yes")
+    before = sides(kraken)
+    liquidated = live.run("liquidate", "--yes")
+
+    assert (sold.exit_code, liquidated.exit_code) == (3, 0), explained(sold) + explained(liquidated)
+    assert "frozen" in sold.stderr
+    assert (before, sides(kraken)) == (["buy"], ["buy", "sell"])
 
 
 # One run at a time

@@ -16,9 +16,10 @@ import pytest
 from botctl.domain.errors import BotError, Busy, ConfigError
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, database_path, explain, open_database
+from botctl.store.migrations import SCHEMA_VERSION
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
 from tests.cli.looks import check_error, files_in
-from tests.conftest import BotRunner
+from tests.conftest import PROJECT, BotRunner
 
 HOLD_THE_LOCK = """
 import sqlite3, sys, time
@@ -26,6 +27,25 @@ connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
+"""
+
+FILL_THE_DISK = """
+import resource, sys
+from pathlib import Path
+from botctl.domain.errors import BotError
+from botctl.domain.settings import Mode
+from botctl.store import memory
+from botctl.store.database import open_database
+from botctl.store.models import database
+open_database(Path(sys.argv[1]), Mode.DEMO, create=False)
+database.execute_sql("PRAGMA cache_size = 5")
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    with database.atomic("IMMEDIATE"):
+        for number in range(200):
+            memory.save(str(number), 4000 * "x")
+except BotError as error:
+    sys.exit(f"{error.exit_code} {error}")
 """
 
 
@@ -36,7 +56,7 @@ def mode_of(path: Path) -> int:
 def test_a_new_database_is_stamped_and_switched_on(store: Path) -> None:
     [stamp] = Stamp.select()
 
-    assert (stamp.mode, stamp.schema_version) == ("demo", 1)
+    assert (stamp.mode, stamp.schema_version) == ("demo", SCHEMA_VERSION)
     assert {row.key: row.value for row in SystemConfig.select()} == {
         "system_status": "ACTIVE",
         "frozen": "false",
@@ -181,6 +201,21 @@ def test_a_database_that_stays_locked_is_busy_and_pause_still_pauses(bot: BotRun
     assert "locked by another process" in said
     assert pause.returncode == 0
     assert bot.json("status")["system_status"] == "PAUSED"
+
+
+def test_a_disk_that_fills_in_the_middle_of_a_transaction_is_named(store: Path) -> None:
+    """SQLite has rolled back by itself then; a second rollback would be an error that hides the first."""
+    close_database()
+
+    said = subprocess.run(
+        [sys.executable, "-c", FILL_THE_DISK, str(store)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    ).stderr
+
+    assert said.startswith(f"1 {store} can't be written: ")
+    assert "free some disk space" in said
 
 
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o444, 0o755), (0o400, 0o755), (None, 0o555)])

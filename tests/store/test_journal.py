@@ -31,7 +31,7 @@ def journal(store: Path) -> Journal:
 
 
 def intend(journal: Journal, symbol: str = "BTC/USD") -> Order:
-    return journal.intend_entry(symbol, Decimal("0.002"), 500.0, deadline=LATER, now=NOON)
+    return journal.intend_entry(symbol, Decimal("0.002"), 500.0, permit=lambda: None, deadline=LATER, now=NOON)
 
 
 def sent(journal: Journal, order: Order) -> Order:
@@ -48,7 +48,7 @@ def opened(journal: Journal, symbol: str = "BTC/USD") -> Trade:
 
 
 def exiting(journal: Journal, trade: Trade, reason: ExitReason = ExitReason.MANUAL) -> Order:
-    order = journal.intend_exit(trade, trade.amount, reason, whole=True, deadline=LATER, now=LATER)
+    order = journal.intend_exit(trade, trade.amount, reason, whole=True, permit=lambda: None, deadline=LATER, now=LATER)
     return sent(journal, order)
 
 
@@ -177,7 +177,7 @@ def test_an_exit_that_came_to_nothing_is_told_and_a_stop_goes_on(
     journal: Journal, state: OrderState, reason: ExitReason
 ) -> None:
     trade = opened(journal)
-    order = journal.intend_exit(trade, trade.amount, reason, whole=True, deadline=LATER, now=LATER)
+    order = journal.intend_exit(trade, trade.amount, reason, whole=True, permit=lambda: None, deadline=LATER, now=LATER)
 
     def end() -> None:
         if state is OrderState.ABSENT:

@@ -13,15 +13,18 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Mode
 from botctl.store import memory
 from botctl.store.database import close_database, open_database
-from botctl.store.migrations import STEPS, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
 from botctl.store.models import Stamp, database
+
+NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
+"""Versions that are not there yet: the steps to them are invented here."""
 
 DIES_IN_THE_MIDDLE = """
 import os, signal, sys
 from pathlib import Path
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
-from botctl.store.migrations import bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
 from botctl.store.models import database
 
 def step():
@@ -31,7 +34,7 @@ def step():
 
 path = Path(sys.argv[1])
 open_database(path, Mode.DEMO, create=False)
-bring_up_to_date(path, steps={1: step}, version=2)
+bring_up_to_date(path, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
 """
 
 TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(0.5)").replace(
@@ -41,8 +44,8 @@ TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL
 
 @pytest.fixture
 def kept(store: Path) -> Path:
-    """A database of version 1 with something in it."""
-    memory.save("kept", "since version 1")
+    """A database of this version with something in it."""
+    memory.save("kept", "since long ago")
     return store
 
 
@@ -63,55 +66,55 @@ def columns() -> set[str]:
     return {column.name for column in database.get_columns("trade")}
 
 
-def backup_of(path: Path, version: int = 1) -> Path:
+def backup_of(path: Path, version: int = SCHEMA_VERSION) -> Path:
     return path.with_name(f"{path.name}.v{version}.backup")
 
 
 def test_an_older_database_is_led_to_the_new_version(kept: Path) -> None:
-    bring_up_to_date(kept, steps={1: add_colour}, version=2)
+    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
-    assert Stamp.get().schema_version == 2
+    assert Stamp.get().schema_version == NEXT
     assert "colour" in columns()
     assert memory.load("kept") is not None
 
 
 def test_several_versions_are_one_journey(kept: Path) -> None:
-    bring_up_to_date(kept, steps={1: add_colour, 2: add_weight}, version=3)
+    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: add_weight}, version=AFTER_NEXT)
 
-    assert Stamp.get().schema_version == 3
+    assert Stamp.get().schema_version == AFTER_NEXT
     assert {"colour", "weight"} <= columns()
 
 
 def test_the_backup_is_the_old_database_and_private(kept: Path) -> None:
-    bring_up_to_date(kept, steps={1: add_colour}, version=2)
+    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
     backup = backup_of(kept)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with closing(sqlite3.connect(backup)) as connection:
-        assert connection.execute("SELECT schema_version FROM stamp").fetchall() == [(1,)]
-        assert connection.execute("SELECT value FROM memory WHERE key = 'kept'").fetchall() == [("since version 1",)]
+        assert connection.execute("SELECT schema_version FROM stamp").fetchall() == [(SCHEMA_VERSION,)]
+        assert connection.execute("SELECT value FROM memory WHERE key = 'kept'").fetchall() == [("since long ago",)]
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: Path) -> None:
-    bring_up_to_date(kept, steps={1: fail}, version=1)
+    bring_up_to_date(kept, steps={SCHEMA_VERSION: fail}, version=SCHEMA_VERSION)
 
-    assert Stamp.get().schema_version == 1
+    assert Stamp.get().schema_version == SCHEMA_VERSION
     assert not backup_of(kept).exists()
 
 
 def test_a_newer_database_is_refused(kept: Path) -> None:
-    with pytest.raises(ConfigError, match="schema 1, newer than this botctl's 0"):
-        bring_up_to_date(kept, steps={}, version=0)
+    with pytest.raises(ConfigError, match=f"schema {SCHEMA_VERSION}, newer than this botctl's {SCHEMA_VERSION - 1}"):
+        bring_up_to_date(kept, steps={}, version=SCHEMA_VERSION - 1)
 
     assert not backup_of(kept).exists()
 
 
 def test_a_step_that_fails_leaves_the_old_version_whole(kept: Path) -> None:
     with pytest.raises(RuntimeError, match="the step failed"):
-        bring_up_to_date(kept, steps={1: add_colour, 2: fail}, version=3)
+        bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: fail}, version=AFTER_NEXT)
 
-    assert Stamp.get().schema_version == 1
+    assert Stamp.get().schema_version == SCHEMA_VERSION
     assert not {"colour", "weight"} & columns()
     assert memory.load("kept") is not None
 
@@ -123,7 +126,7 @@ def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: Path) -> 
 
     assert died.returncode == -9, died.stderr
     open_database(kept, Mode.DEMO, create=False)
-    assert Stamp.get().schema_version == 1
+    assert Stamp.get().schema_version == SCHEMA_VERSION
     assert "colour" not in columns()
     assert memory.load("kept") is not None
     assert backup_of(kept).exists()
@@ -134,9 +137,9 @@ def test_after_a_crash_the_next_run_completes_the_journey(kept: Path) -> None:
     subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, str(kept)], capture_output=True)
     open_database(kept, Mode.DEMO, create=False)
 
-    bring_up_to_date(kept, steps={1: add_colour}, version=2)
+    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
-    assert Stamp.get().schema_version == 2
+    assert Stamp.get().schema_version == NEXT
     assert "colour" in columns()
 
 
@@ -152,11 +155,9 @@ def test_runs_that_start_at_once_migrate_once(kept: Path) -> None:
 
     assert [run.returncode for run in runs] == [0, 0, 0], said
     with closing(sqlite3.connect(kept)) as connection:
-        assert connection.execute("SELECT schema_version FROM stamp").fetchall() == [(2,)]
+        assert connection.execute("SELECT schema_version FROM stamp").fetchall() == [(NEXT,)]
         assert "colour" in [row[1] for row in connection.execute("PRAGMA table_info(trade)")]
 
 
 def test_every_version_up_to_this_one_has_its_step() -> None:
-    from botctl.store.migrations import SCHEMA_VERSION
-
     assert sorted(STEPS) == list(range(1, SCHEMA_VERSION))

@@ -2,9 +2,12 @@
 
 import json
 import os
+import selectors
 import shlex
 import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,12 +16,16 @@ from botctl.domain.candles import Candle
 from botctl.domain.results import to_plain
 from botctl.domain.settings import SETTINGS
 from botctl.domain.votes import Action, CouncilDecision, Stance, Verdict
+from botctl.domain.words import printable
 from botctl.ports import Briefing
 from botctl.services.council.master import MasterNode
 
 SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
 """The program sees the environment without these: it has no business with our keys."""
+MOST_BYTES = 65_536
+"""Of an answer. A program that goes on and on must not fill the memory until its time is over."""
 ENDINGS = (signal.SIGINT, signal.SIGTERM)
+ACTIONS = [str(action) for action in Action]
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
 
@@ -36,8 +43,9 @@ class CommandNode:
         try:
             decision, reason = _read_answer(self._ask(question))
         except (OSError, ValueError, RecursionError, subprocess.SubprocessError) as error:
-            message = f"COUNCIL_COMMAND failed on {symbol}: {error}"
-            verdict = Verdict("command", Stance.UNKNOWN, str(error))
+            why = printable(str(error))
+            message = f"COUNCIL_COMMAND failed on {symbol}: {why}"
+            verdict = Verdict("command", Stance.UNKNOWN, why)
             return CouncilDecision(symbol, Action.HOLD, "the command failed", (verdict,), message)
         return CouncilDecision(symbol, decision, reason, (Verdict("command", STANCES[decision], reason),))
 
@@ -45,27 +53,49 @@ class CommandNode:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         process = None
-        try:
-            with _signals_wait():
-                process = subprocess.Popen(
-                    shlex.split(self.command),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    env=environment,
-                    start_new_session=True,
-                )
-            answer, _ = process.communicate(question, timeout=self.timeout_seconds)
-        except BaseException as error:
-            if process is not None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ValueError(f"no answer within {self.timeout_seconds:g} seconds") from error
-            raise
+        with tempfile.TemporaryFile() as asked:  # a program that does not listen can't make a file wait
+            asked.write(question.encode())
+            asked.seek(0)
+            try:
+                with _signals_wait():
+                    process = subprocess.Popen(
+                        shlex.split(self.command),
+                        stdin=asked,
+                        stdout=subprocess.PIPE,
+                        env=environment,
+                        start_new_session=True,
+                    )
+                answer = _hear(process, self.timeout_seconds)
+            except BaseException as error:
+                if process is not None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise ValueError(f"no answer within {self.timeout_seconds:g} seconds") from error
+                raise
         if process.returncode != 0:
             raise ValueError(f"it ended with exit code {process.returncode}")
-        return answer
+        return answer.decode()
+
+
+def _hear(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """All that the program says until it has ended. Raises TimeoutExpired, or ValueError when it says too much."""
+    assert process.stdout is not None
+    end = time.monotonic() + seconds
+    said = b""
+    with process.stdout, selectors.DefaultSelector() as readable:
+        readable.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not readable.select(max(0.0, end - time.monotonic())):
+                raise subprocess.TimeoutExpired(process.args, seconds)
+            piece = os.read(process.stdout.fileno(), MOST_BYTES)
+            if not piece:
+                break
+            said += piece
+            if len(said) > MOST_BYTES:
+                raise ValueError(f"an answer of more than {MOST_BYTES} bytes")
+    process.wait(max(0.0, end - time.monotonic()))
+    return said
 
 
 @contextmanager
@@ -96,8 +126,8 @@ def _candle(candle: Candle) -> dict[str, Any]:
 def _read_answer(text: str) -> tuple[Action, str]:
     """The decision and its reason. Raises ValueError for anything but one JSON object with both."""
     answer = json.loads(text)
-    if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
+    if not isinstance(answer, dict) or answer.get("decision") not in ACTIONS:
         raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
     if not isinstance(answer.get("reason"), str):
         raise ValueError(f"an answer without a reason: {text.strip()[:100]!r}")
-    return Action(answer["decision"]), answer["reason"][:500]
+    return Action(answer["decision"]), printable(answer["reason"], 500)

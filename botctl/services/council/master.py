@@ -1,7 +1,10 @@
 """MasterNode asks the agents and combines their verdicts."""
 
 import logging
+import signal
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
@@ -9,12 +12,15 @@ from botctl.domain.candles import base_of
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.domain.votes import CouncilDecision, Stance, Verdict, combine
+from botctl.domain.words import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
 AGENTS = "botctl.agents"
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code that SIGTERM ends a run with."""
 
 
 class MasterNode:
@@ -48,10 +54,13 @@ class MasterNode:
         for name, point in self.members.items():
             try:
                 verdicts.append(self._hear(name, point, briefing))
-            except Exception as error:  # an agent may come from anybody: whatever it raises, the tick goes on
+            except BaseException as error:  # an agent may come from anybody: whatever it raises, the tick goes on
+                if _ends_the_run(error):
+                    raise
                 log.exception("agent %s failed on %s", name, symbol)
-                verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {error}"))
-                errors.append(f"agent {name} failed on {symbol}: {error}")
+                why = _words_of(error)
+                verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {why}"))
+                errors.append(f"agent {name} failed on {symbol}: {why}")
         return combine(symbol, verdicts, "; ".join(errors))
 
     def brief(self, symbol: str) -> Briefing:
@@ -70,12 +79,15 @@ class MasterNode:
         return Briefing(symbol, candles, self.sentiment, known, self.clock.now())
 
     def _hear(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
-        if name not in self._agents:
-            self._agents[name] = point.load()()
-        verdict = self._agents[name].judge(briefing)
+        with redirect_stdout(sys.stderr):  # stdout is for the result: an agent that prints must not break its JSON
+            if name not in self._agents:
+                self._agents[name] = point.load()()
+            verdict = self._agents[name].judge(briefing)
         if not isinstance(verdict, Verdict):
             raise TypeError(f"its answer is no Verdict: {verdict!r:.80}")
-        return verdict
+        if not isinstance(verdict.stance, str) or verdict.stance not in list(Stance):
+            raise TypeError(f"its answer has no stance: {verdict.stance!r:.80}")
+        return Verdict(printable(str(verdict.agent), 40), Stance(verdict.stance), printable(str(verdict.reason), 500))
 
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
@@ -88,3 +100,16 @@ class MasterNode:
                 hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
             )
         return {name: installed[name] for name in self.names}
+
+
+def _ends_the_run(error: BaseException) -> bool:
+    """Whether this is Ctrl-C or SIGTERM, and no doing of the agent's."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED)
+
+
+def _words_of(error: BaseException) -> str:
+    """What an exception says of itself; not even that is certain to work."""
+    try:
+        return printable(str(error) or type(error).__name__)
+    except Exception:  # noqa: BLE001 - a stranger's __str__
+        return type(error).__name__

@@ -64,7 +64,10 @@ class Council:
                 if str(error) not in map(str, errors):  # a seat that nobody can take is the same for every symbol
                     errors.append(error)
                 decision = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
-            rows.append(self._record(decision, look))
+            try:
+                rows.append(self._record(decision, look))
+            except BotError as error:  # what is not written down is not acted on
+                errors.append(error)
         return rows, errors
 
     def execute(
@@ -79,32 +82,29 @@ class Council:
                 if row.decision != action:
                     continue
                 if action is Action.BUY and not buys:
-                    _note(row, "not bought: the drawdown is unknown")
+                    _note(row, "not bought: the drawdown is unknown", errors)
                     continue
                 try:
-                    result = act(row)
+                    result, outcome = act(row)
                     if result is not None:
                         results.append(result)
                 except Refused as refusal:
-                    _note(row, f"refused: {refusal}")
+                    outcome = f"refused: {refusal}"
                 except BotError as error:
-                    _note(row, f"failed: {error}")
+                    outcome = f"failed: {error}"
                     errors.append(error)
+                _note(row, outcome, errors)
         return exits, entries, errors
 
-    def _sell(self, row: Decision) -> OrderResult | None:
+    def _sell(self, row: Decision) -> tuple[OrderResult | None, str]:
         trade = self.journal.active_trade(base_of(row.symbol))
         if trade is None or trade.entry_price is None:
-            _note(row, "nothing to sell")
-            return None
-        result = self.positions.close_position(trade.id, ExitReason.COUNCIL)
-        _note(row, f"sold trade {trade.id}")
-        return result
+            return None, "nothing to sell"
+        return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}"
 
-    def _buy(self, row: Decision) -> OrderResult:
+    def _buy(self, row: Decision) -> tuple[OrderResult | None, str]:
         result = self.execution.execute_buy(row.symbol, self.trade_amount)
-        _note(row, f"bought: trade {result.trade_id}" if result.trade_id else result.note)
-        return result
+        return result, f"bought: trade {result.trade_id}" if result.trade_id else result.note
 
     def _record(self, decision: CouncilDecision, look: Look) -> Decision:
         quote = look.quotes.good.get(decision.symbol)
@@ -124,6 +124,10 @@ class Council:
         return row
 
 
-def _note(row: Decision, outcome: str) -> None:
+def _note(row: Decision, outcome: str, errors: list[BotError]) -> None:
+    """What came of a decision. Where it can't be written, what was done is done, and is told all the same."""
     row.outcome = outcome
-    Decision.update(outcome=outcome).where(Decision.id == row.id).execute()
+    try:
+        Decision.update(outcome=outcome).where(Decision.id == row.id).execute()
+    except BotError as error:
+        errors.append(error)

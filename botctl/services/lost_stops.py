@@ -1,0 +1,62 @@
+"""The stop that a lost trade must have had: from the candles at its entry, and the closes since."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.candles import TIMEFRAMES, Candle
+from botctl.domain.indicators import SEED_FADES_AFTER
+from botctl.domain.orders import ExitReason, stop_reason
+from botctl.domain.settings import Settings
+from botctl.domain.stops import advance_stop, initial_stop
+from botctl.market.indicators import calculate_atr
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Where the stop rule stands. Prices in quote per asset."""
+
+    stop: float
+    high: float
+    checked_at: datetime
+    """Up to where closes were looked at."""
+    hit: ExitReason | None
+    """Set when a close hit the stop: it must be sold, as after any missed run."""
+    notes: tuple[str, ...]
+
+
+def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> tuple[float, str]:
+    """The ATR of the candles that had closed at `moment`, and what to say of it if they no longer reach back so far.
+
+    Raises Refused when there are too few of them at all.
+    """
+    needed = settings.atr_period + SEED_FADES_AFTER
+    closed = [candle for candle in candles if candle.closed_at(TIMEFRAMES[settings.timeframe]) <= moment]
+    if len(closed) >= needed:
+        return calculate_atr(closed, settings.atr_period), ""
+    note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} there are"
+    return calculate_atr(candles[:needed], settings.atr_period), note
+
+
+def replay_stop(
+    candles: Sequence[Candle], entry_price: Decimal, opened_at: datetime, atr: float, settings: Settings
+) -> Replay:
+    """The stop rule over every close since the entry, as ticks would have applied it."""
+    seconds = TIMEFRAMES[settings.timeframe]
+    entry = float(entry_price)
+    stop, high, checked_at = initial_stop(entry, atr, settings.atr_multiple), entry, opened_at
+    notes: list[str] = []
+    if candles and (reach := datetime.fromtimestamp(candles[0].time, opened_at.tzinfo)) > opened_at:
+        notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: what was before moved no stop")
+    for candle in candles:
+        if (closed_at := candle.closed_at(seconds)) <= opened_at:
+            continue
+        stop, high, hit = advance_stop(
+            candle.close, stop, high, entry, atr, settings.atr_multiple, settings.breakeven_atr
+        )
+        checked_at = closed_at
+        if hit:
+            notes.append(f"the close of {closed_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells it")
+            return Replay(stop, high, checked_at, stop_reason(stop, entry), tuple(notes))
+    return Replay(stop, high, checked_at, None, tuple(notes))

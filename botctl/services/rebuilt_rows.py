@@ -1,0 +1,145 @@
+"""The columns that a trade and its orders must have, by the exchange's records."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from botctl.domain.candles import base_of
+from botctl.domain.ledger import LedgerOrder, LedgerTrade
+from botctl.domain.money import price_of
+from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
+from botctl.domain.pnl import calculate_pnl
+from botctl.services.lost_stops import Replay
+from botctl.store.models import Order, Trade
+
+type Columns = dict[str, Any]
+
+
+def order_columns(order: LedgerOrder) -> Columns:
+    """A row of the journal as it would stand there now: one that still works gets its figures with its end."""
+    figures: Columns = {
+        "client_order_id": order.client_order_id,
+        "exchange_order_id": order.exchange_order_id,
+        "side": order.side,
+        "symbol": order.symbol,
+        "state": order.state,
+        "reason": order.said.reason,
+        "whole": order.said.whole,
+        "amount": order.amount,
+        "deadline": order.opened_at + DEADLINE_AFTER,
+        "created_at": order.opened_at,
+    }
+    return figures if order.working else {**figures, **ending_columns(order)}
+
+
+def ending_columns(order: LedgerOrder) -> Columns:
+    """What an order's end adds to its row."""
+    return {
+        "exchange_order_id": order.exchange_order_id,
+        "state": order.state,
+        "filled": order.filled,
+        "cost": order.cost,
+        "fee": order.fee,
+        "average_price": order.average_price,
+        "settled_at": order.at,
+        "error": None,
+    }
+
+
+def new_columns(trade: LedgerTrade, mode: str) -> Columns:
+    """What a trade that is missing here has whatever its state."""
+    symbol = trade.symbol
+    return {
+        "symbol": symbol,
+        "asset": base_of(symbol),
+        "mode": mode,
+        "created_at": trade.orders[0].opened_at,
+        "mark": trade.mark,
+    }
+
+
+def pending_columns(trade: LedgerTrade, atr: float) -> Columns:
+    """A trade whose entry still works: the asset is reserved."""
+    return {"status": TradeStatus.PENDING, "amount": trade.orders[0].amount, "atr": atr, "closed_at": None}
+
+
+def open_columns(trade: LedgerTrade, atr: float, replay: Replay) -> Columns:
+    """A trade that holds something, with its stop."""
+    last_sale = trade.last_sale
+    return {
+        "status": TradeStatus.OPEN,
+        "amount": trade.held,
+        **entry_columns(trade),
+        "opened_at": trade.opened_at,
+        "atr": atr,
+        "stop_loss_price": replay.stop,
+        "high_price": replay.high,
+        "checked_at": replay.checked_at,
+        "exiting": trade.exiting or replay.hit,
+        "sold_amount": trade.sold,
+        "exit_proceeds": trade.proceeds,
+        "exit_fee": trade.exit_fee,
+        "exit_order_id": last_sale.exchange_order_id if last_sale else None,
+        "closed_at": None,
+    }
+
+
+def entry_columns(trade: LedgerTrade) -> Columns:
+    """What its entry did."""
+    return {
+        "entry_amount": trade.bought,
+        "entry_price": price_of(trade.entry_cost, trade.bought),
+        "entry_cost": trade.entry_cost,
+        "entry_fee": trade.entry_fee,
+        "entry_order_id": next(order.exchange_order_id for order in trade.entries if order.filled > 0),
+    }
+
+
+@dataclass(frozen=True)
+class Untold:
+    """What ended orders did that their rows don't tell. Amount in the asset, cost and fee in quote."""
+
+    amount: Decimal
+    cost: Decimal
+    fee: Decimal
+
+    @classmethod
+    def of(cls, orders: Iterable[tuple[LedgerOrder, Order | None]]) -> "Untold":
+        """The sum over these orders, each with its row if it has one."""
+        amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
+        for order, row in orders:
+            amount += order.filled - (row.filled if row else 0)
+            cost += order.cost - (row.cost or 0 if row else 0)
+            fee += order.fee - (row.fee or 0 if row else 0)
+        return cls(amount, cost, fee)
+
+
+def reduced_columns(trade: LedgerTrade, row: Trade, sold: Untold) -> Columns:
+    """An open trade after sells that its row does not know of."""
+    last_sale = trade.last_sale
+    return {
+        "amount": row.amount - sold.amount,
+        "sold_amount": row.sold_amount + sold.amount,
+        "exit_proceeds": row.exit_proceeds + sold.cost,
+        "exit_fee": row.exit_fee + sold.fee,
+        "exit_order_id": last_sale.exchange_order_id if last_sale else row.exit_order_id,
+        "exiting": row.exiting or trade.exiting,
+    }
+
+
+def closed_columns(trade: LedgerTrade, row: Trade, reduced: Columns) -> Columns:
+    """The same trade when what is left of it can't be sold any more: its last sale closed it."""
+    sold, proceeds, fee, last = reduced["sold_amount"], reduced["exit_proceeds"], reduced["exit_fee"], trade.last_sale
+    entry: Columns = {"entry_cost": row.entry_cost, "entry_fee": row.entry_fee, **reduced}
+    known = None not in (entry["entry_cost"], entry["entry_fee"])
+    return {
+        **reduced,
+        "status": TradeStatus.CLOSED,
+        "amount": sold,
+        "exit_price": price_of(proceeds, sold),
+        "exit_reason": (last and last.said.reason) or ExitReason.MANUAL,
+        "closed_at": last.at if last else trade.orders[-1].at,
+        "exiting": None,
+        "pnl": calculate_pnl(entry["entry_cost"], entry["entry_fee"], proceeds, fee) if known else None,
+    }

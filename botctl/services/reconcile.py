@@ -1,0 +1,136 @@
+"""Journal, trades and exchange side by side: one row for each order, one for each trade. Changes nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from botctl.domain.candles import base_of
+from botctl.domain.differences import Figures, holding_difference, order_difference
+from botctl.domain.ledger import LedgerOrder, LedgerTrade
+from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
+from botctl.domain.results import ReconciledOrder, ReconciledPosition, ReconcileView
+from botctl.ports import Progress
+from botctl.services.bot import Bot
+from botctl.services.statement import Statement, fetch_statement
+from botctl.store.models import Order, Trade
+
+USUAL_SPAN = timedelta(days=30)
+"""So far back, or to the entry of the oldest trade that is active, whichever is earlier."""
+ENTRY = "entry"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One order: the journal's row, and what the exchange has of it. One of the two may be missing."""
+
+    client_order_id: str
+    symbol: str
+    role: str
+    at: datetime
+    trade: Trade | None
+    row: Order | None
+    order: LedgerOrder | None
+
+
+def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> ReconcileView:
+    """What both sides say since `since`. Raises ExchangeUnreachable when the exchange's side can't be had whole."""
+    trades = bot.journal.trades_by_mark()
+    active = [trade for trade in trades.values() if trade.status in ACTIVE]
+    since = since or min([bot.clock.now() - USUAL_SPAN, *(trade.created_at for trade in active)])
+    statement = fetch_statement(bot.exchange, bot.journal, since, progress)
+    orders = [_compare(pair) for pair in _pairs(bot, statement, trades, since)]
+    positions = list(_positions(bot, statement, trades))
+    same = all(row.same for row in orders) and all(row.same for row in positions)
+    return ReconcileView(since, same, orders, positions, statement.foreign_orders)
+
+
+def figures_of(row: Order) -> Figures:
+    """An order as the journal has it."""
+    return Figures(OrderState(row.state), row.filled, row.cost, row.fee)
+
+
+def figures_at(order: LedgerOrder) -> Figures:
+    """An order as the exchange has it."""
+    return Figures(order.state, order.filled, order.cost, order.fee)
+
+
+def _pairs(bot: Bot, statement: Statement, trades: dict[str, Trade], since: datetime) -> list[Pair]:
+    """Every order that the exchange shows, and every other one that the journal has since `since`; oldest first."""
+    rows = {row.client_order_id: row for row in bot.journal.orders_with_trades()}
+    pairs = [
+        _shown(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
+        for trade in statement.trades
+        for order in trade.orders
+    ]
+    pairs += [_not_shown(row) for row in rows.values() if row.created_at >= since]
+    return sorted(pairs, key=lambda pair: pair.at)
+
+
+def _shown(order: LedgerOrder, trade: Trade | None, row: Order | None) -> Pair:
+    role = str(order.said.reason or ENTRY)
+    return Pair(order.client_order_id, order.symbol, role, order.opened_at, trade, row, order)
+
+
+def _not_shown(row: Order) -> Pair:
+    return Pair(row.client_order_id, row.symbol, row.reason or ENTRY, row.created_at, row.trade, row, None)
+
+
+def _compare(pair: Pair) -> ReconciledOrder:
+    row, order = pair.row, pair.order
+    difference = order_difference(figures_of(row) if row else None, figures_at(order) if order else None)
+    return ReconciledOrder(
+        trade_id=pair.trade.id if pair.trade else None,
+        symbol=pair.symbol,
+        role=pair.role,
+        client_order_id=pair.client_order_id,
+        exchange_order_id=order.exchange_order_id if order else None,
+        journal_state=row.state if row else None,
+        exchange_state=str(order.state) if order else None,
+        journal_filled=row.filled if row else None,
+        exchange_filled=order.filled if order else None,
+        journal_cost=row.cost if row else None,
+        exchange_cost=order.cost if order else None,
+        journal_fee=row.fee if row else None,
+        exchange_fee=order.fee if order else None,
+        same=not difference,
+        verdict=difference or "same",
+    )
+
+
+def _positions(bot: Bot, statement: Statement, trades: dict[str, Trade]) -> Iterator[ReconciledPosition]:
+    """Every active trade, and every one that holds something by the exchange's records and is missing here."""
+    shown = {trade.mark: trade for trade in statement.trades}
+    for mark, trade in trades.items():
+        if trade.status in ACTIVE:
+            yield _position(statement, trade, shown.get(mark))
+    for mark, lost in shown.items():
+        if mark not in trades and _is_held(bot, lost):
+            yield _position(statement, None, lost)
+
+
+def _is_held(bot: Bot, trade: LedgerTrade) -> bool:
+    """Whether more is left of it than dust."""
+    market = bot.exchange.load_markets().get(trade.symbol)
+    return trade.held > 0 and (market is None or trade.held >= market.min_amount)
+
+
+def _position(statement: Statement, trade: Trade | None, shown: LedgerTrade | None) -> ReconciledPosition:
+    symbol = trade.symbol if trade else (shown.symbol if shown else "")
+    asset = base_of(symbol)
+    held = trade.amount if trade and trade.status == TradeStatus.OPEN else Decimal(0)
+    left = shown.held if shown and shown.entries else None
+    balance = statement.balances.total(asset)
+    difference = holding_difference(held, left, balance, asset)
+    if trade is None:
+        difference = "no trade here: see `botctl recover`"
+    return ReconciledPosition(
+        trade_id=trade.id if trade else None,
+        symbol=symbol,
+        asset=asset,
+        held=held,
+        exchange_held=left,
+        balance=balance,
+        same=not difference,
+        verdict=difference or ("same" if left is not None else "its entry was not looked at"),
+    )

@@ -1,0 +1,57 @@
+"""Asks the exchange for all it remembers: every order of the account, the exact figures of ours, and the balances."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from botctl.domain.client_ids import ClientId, parse_client_id
+from botctl.domain.errors import UnusableAnswer
+from botctl.domain.ledger import LedgerTrade, make_ledger, owner_of
+from botctl.domain.markets import Balances
+from botctl.domain.orders import ExitReason, Fill, OrderReport
+from botctl.ports import Exchange, Progress
+from botctl.store.journal import Journal
+
+MARGIN = timedelta(minutes=10)
+"""Orders are asked for from so long before: more than any clock they were written down by can be wrong."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the exchange says."""
+
+    trades: tuple[LedgerTrade, ...]
+    foreign_orders: int
+    """Orders that are not ours: the owner's, which are left alone."""
+    balances: Balances
+
+
+def fetch_statement(exchange: Exchange, journal: Journal, since: datetime, progress: Progress) -> Statement:
+    """All of it since `since`, or none. Raises ExchangeUnreachable rather than taking a bad answer for no orders."""
+    known = _orders_without_mark(journal)
+    records = exchange.list_orders(since - MARGIN, progress)
+    ours = [record for record in records if owner_of(record.report.client_order_id, known)]
+    filled = [record.report for record in ours if record.report.filled > 0]
+    fills = _all_fills(exchange, filled)
+    trades = make_ledger(ours, fills, known)
+    return Statement(tuple(trades), len(records) - len(ours), exchange.fetch_balances())
+
+
+def _all_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fill]:
+    """The fills of these orders: every one that their records name, or none."""
+    fills = exchange.fetch_fills(reports) if reports else []
+    missing = {name for report in reports for name in report.fill_ids} - {fill.fill_id for fill in fills}
+    if missing:
+        raise UnusableAnswer(f"the exchange does not show {len(missing)} fills of our orders", hint="try again")
+    return fills
+
+
+def _orders_without_mark(journal: Journal) -> Mapping[str, ClientId]:
+    """Orders of the journal whose ids don't say whose they are: an older botctl sent them."""
+    return {
+        order.client_order_id: ClientId(
+            order.trade.mark, order.trade_id, ExitReason(order.reason) if order.reason else None, order.whole, 0
+        )
+        for order in journal.orders_with_trades()
+        if parse_client_id(order.client_order_id) is None
+    }

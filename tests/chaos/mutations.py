@@ -1,0 +1,170 @@
+"""Faults put into the product on purpose, each with the trials that must catch it: proof that the machinery bites."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import PROJECT
+
+COPIED = ("botctl", "tests", "data/tape", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Another text in one file of the product. The old one must be there exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+    def apply(self, folder: Path) -> None:
+        """Raises AssertionError when it no longer fits."""
+        path = folder / self.file
+        text = path.read_text()
+        found = text.count(self.old)
+        assert found == 1, f"the mutation no longer fits: {self.file} has {found} times {self.old!r}"
+        path.write_text(text.replace(self.old, self.new))
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One fault, the trials that meet it, and the invariant that at least one of them must find broken."""
+
+    replacements: tuple[Replacement, ...]
+    trials: tuple[str, ...]
+    broken: str
+
+
+EXECUTION, JOURNAL = "botctl/services/execution.py", "botctl/store/journal.py"
+NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 4"
+"""As good as undisturbed."""
+
+MUTATIONS = {
+    "an order without an answer is sent again": Mutation(
+        (
+            Replacement(
+                "botctl/exchange/kraken.py",
+                'raise OutcomeUnknown(f"{error.message}; the order may exist") from error',
+                "raise NotProcessed(error.message) from error",
+            ),
+        ),
+        tuple(
+            f"faults: {fault}: a buy by hand, AddOrder at 4"
+            for fault in ("closed after", "reset after", "time-out after")
+        ),
+        "at_most_one_exchange_order_per_intent",
+    ),
+    "an order is submitted only once it was sent": Mutation(
+        (
+            Replacement(
+                EXECUTION,
+                "request = self.journal.submit(order)  # committed before a byte leaves the house",
+                "request = OrderRequest(\n"
+                "            order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline\n"
+                "        )",
+            ),
+            Replacement(
+                EXECUTION,
+                "            exchange_order_id = self.exchange.add_order(request)\n",
+                "            exchange_order_id = self.exchange.add_order(request)\n"
+                "            self.journal.submit(order)\n",
+            ),
+        ),
+        ("kills: SIGKILL, request after: a buy by hand, 4",),
+        "every_fill_is_in_the_journal_and_the_other_way_round",
+    ),
+    "an intent is committed only once its order was sent": Mutation(
+        (
+            Replacement(
+                EXECUTION,
+                "        order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())\n        try:\n",
+                "        from botctl.store.models import database\n\n"
+                '        with database.atomic("IMMEDIATE"):\n'
+                "            return self._send_at_last(intend)\n\n"
+                "    def _send_at_last(self, intend: Callable[[datetime, datetime], Order]) -> Order:\n"
+                "        order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())\n        try:\n",
+            ),
+        ),
+        ("kills: SIGKILL, request after: a buy by hand, 4",),
+        "every_order_on_the_exchange_was_written_down_first",
+    ),
+    "a stop follows the price down": Mutation(
+        (
+            Replacement("botctl/domain/stops.py", "new_high = max(high, price)", "new_high = price"),
+            Replacement(
+                "botctl/domain/stops.py",
+                "new_stop = max(stop, max(entry, new_high - multiple * atr))",
+                "new_stop = max(entry, new_high - multiple * atr)",
+            ),
+            Replacement(JOURNAL, "stop = max(update.stop, trade.stop_loss_price or update.stop)", "stop = update.stop"),
+        ),
+        ("faults: slow answer: a price that falls back, BalanceEx at 1",),
+        "no_stop_ever_fell",
+    ),
+    "an order that is not found at once is given up": Mutation(
+        (
+            Replacement(
+                "botctl/services/recovery.py", "elif asked_at > order.deadline + ABSENT_AFTER:", "elif asked_at:"
+            ),
+        ),
+        ("moods: in no list for a minute: a buy by hand; reset after at 4",),
+        "every_fill_is_in_the_journal_and_the_other_way_round",
+    ),
+    "the switch is not read again before an entry": Mutation(
+        (Replacement(JOURNAL, "                permit()\n                trade = ", "                trade = "),),
+        ("pulls: pause, request: a buy by hand, 3", "pulls: HALT, request: a buy by hand, 3"),
+        "nothing_is_intended_against_the_switch",
+    ),
+    "a trade is changed without its event": Mutation(
+        (
+            Replacement(
+                JOURNAL,
+                "        setattr(trade, name, value)\n    _record(at, kind, trade, before, changes, why, order)\n",
+                "        setattr(trade, name, value)\n",
+            ),
+        ),
+        (NO_PRICE_MOVES,),
+        "every_change_of_a_trade_has_its_event",
+    ),
+    "an order and its trade are settled one after the other": Mutation(
+        (
+            Replacement(
+                JOURNAL,
+                "        with _transaction(order):\n            _move(\n                order,\n                ended,",
+                "        if order:\n            _move(\n                order,\n                ended,",
+            ),
+        ),
+        tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(6, 9)),
+        "every_trade_is_the_sum_of_its_fills",
+    ),
+}
+
+
+def copy_product(folder: Path) -> None:
+    """A copy to put faults into. Its compiled files are good for what stays as it is: they go by the files' times."""
+    for name in COPIED:
+        source, target = PROJECT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+
+
+def play_mutated(mutation: Mutation, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The trials against a copy with the fault in it, in `folder`."""
+    copy_product(folder)
+    for replacement in mutation.replacements:
+        replacement.apply(folder)
+    wanted = [word for trial in mutation.trials for word in ("--only", trial)]
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.chaos", *wanted],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )

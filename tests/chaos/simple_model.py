@@ -1,0 +1,311 @@
+"""What botctl should do when nothing goes wrong: written from its rules, and from none of its code."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from typing import Self
+
+from tests.chaos.history import Candle, History
+
+LOT, MONEY = Decimal("1e-8"), Decimal("1e-5")
+FEE_RATE = Decimal("0.0040")
+ATR_PERIOD = 14
+ATR_MULTIPLE = 2.0
+MAX_DRAWDOWN = Decimal("0.20")
+LATE_AFTER = 1800.0
+"""Two intervals without a good check: the closes in between are caught up."""
+ORDER_MINIMUMS = {"BTC/USD": Decimal("0.00005"), "ETH/USD": Decimal("0.001")}
+COST_MINIMUM = Decimal("0.5")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that a world is played with."""
+
+    initial_balance: Decimal
+    trade_amount: Decimal
+    max_open_trades: int
+    cooldown_seconds: float
+    breakeven_atr: float
+
+
+@dataclass(frozen=True)
+class Quote:
+    last: Decimal
+    bid: Decimal
+    ask: Decimal
+
+
+@dataclass
+class Position:
+    """One open trade."""
+
+    held: Decimal
+    entry: float
+    atr: float
+    stop: float
+    high: float
+    checked_at: float
+    sold: bool = False
+    """Whether a part of it is gone already."""
+    exiting: str = ""
+    """Why its exit has begun, if it has: it goes on at every check."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An order that the exchange takes."""
+
+    side: str
+    symbol: str
+    amount: Decimal
+
+
+@dataclass
+class Expected:
+    """What one run does."""
+
+    exit_code: int = 0
+    sent: list[Sent] = field(default_factory=list)
+    closed: list[tuple[str, str]] = field(default_factory=list)
+    """Symbol and reason of each trade that ends."""
+
+
+@dataclass
+class SimpleModel:
+    """Cash, coins, open trades and the switch; all that decides what a run may do."""
+
+    rules: Rules
+    history: History
+    cash: Decimal
+    coins: dict[str, Decimal]
+    """Everything on the account, the owner's own too; by symbol."""
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    closed_at: dict[str, float] = field(default_factory=dict)
+    paused: bool = False
+    frozen: bool = False
+    halted: bool = False
+    """The file HALT lies beside the database."""
+    buys: bool = True
+    tripped: bool = False
+    council: str = "HOLD"
+    expected: Expected = field(default_factory=Expected)
+
+    def twin(self) -> Self:
+        """One to try things on."""
+        return replace(
+            self,
+            coins=dict(self.coins),
+            quotes=dict(self.quotes),
+            positions={symbol: copy.copy(position) for symbol, position in self.positions.items()},
+            closed_at=dict(self.closed_at),
+        )
+
+    def run(self, arguments: tuple[str, ...], now: float) -> Expected:
+        """What this command line does, when nothing goes wrong. From here on the model is as after it."""
+        self.expected = Expected()
+        command, *rest = [word for word in arguments if word != "--yes"]
+        match command, rest:
+            case "buy", [symbol, amount]:
+                code = self.buy(symbol, Decimal(amount), now)
+            case "sell", [symbol]:
+                code = self.sell(symbol, None, now)
+            case "sell", [symbol, amount]:
+                code = self.sell(symbol, Decimal(amount), now)
+            case "tick", []:
+                code = self.tick(now)
+            case "check-positions", []:
+                code = 3 if self.frozen else self.check_positions(now)
+            case "drawdown", []:
+                code = self.drawdown(now)
+            case "liquidate", []:
+                code = self.liquidate(now)
+            case "pause", _:
+                self.paused, self.frozen = True, self.frozen or "--freeze" in rest
+                code = 0
+            case "resume", _:
+                code = self.resume(enable_buys="--enable-buys" in rest)
+            case _:
+                raise ValueError(f"the model knows no {arguments}")
+        self.expected.exit_code = code
+        return self.expected
+
+    # Entries
+
+    def buy(self, symbol: str, amount: Decimal, now: float) -> int:
+        if amount <= 0:
+            return 2
+        if not self.allows_entry(symbol, now):
+            return 3
+        ask, atr = self.quotes[symbol].ask, self.atr(symbol, now)
+        stop = float(ask) - ATR_MULTIPLE * atr
+        if stop <= 0:
+            return 3
+        size = (amount / ask).quantize(LOT, ROUND_DOWN)
+        if size < ORDER_MINIMUMS[symbol] or size * Decimal(stop) < COST_MINIMUM:
+            return 4
+        cost = money(size * ask)
+        if self.cash < cost + money(cost * FEE_RATE):
+            return 4
+        self._trade("buy", symbol, size, ask)
+        entry = float(cost / size)
+        self.positions[symbol] = Position(size, entry, atr, entry - ATR_MULTIPLE * atr, entry, now)
+        return 0
+
+    def allows_entry(self, symbol: str, now: float) -> bool:
+        cooled_down = self.closed_at.get(symbol, 0.0) + self.rules.cooldown_seconds <= now
+        is_free = symbol not in self.positions and len(self.positions) < self.rules.max_open_trades
+        return self.switch_allows_entries and cooled_down and is_free
+
+    @property
+    def switch_allows_entries(self) -> bool:
+        return self.buys and not (self.paused or self.halted or self.tripped)
+
+    def atr(self, symbol: str, now: float, ahead: float = 0.0) -> float:
+        return average_true_range(self.history.candles(symbol, now, ahead))
+
+    # Exits
+
+    def sell(self, symbol: str, amount: Decimal | None, now: float) -> int:
+        if amount is not None and amount <= 0:
+            return 2
+        if self.frozen or symbol not in self.positions:
+            return 3
+        if amount is not None and amount > self.positions[symbol].held:
+            return 2
+        return self.leave(symbol, "MANUAL", now, amount)
+
+    def leave(self, symbol: str, reason: str, now: float, amount: Decimal | None = None) -> int:
+        """Sell a trade or a part of it: never more than is there, and not what is too little to be sold."""
+        position, least = self.positions[symbol], ORDER_MINIMUMS[symbol]
+        if position.held < least:
+            return self._close(symbol, reason, now)
+        if self.coins[symbol] < least:
+            return self._close(symbol, "EXTERNAL", now)
+        position.held = min(position.held, self.coins[symbol].quantize(LOT, ROUND_DOWN))
+        size = min(position.held, position.held if amount is None else amount.quantize(LOT, ROUND_DOWN))
+        if size < least:
+            return 4
+        self._trade("sell", symbol, size, self.quotes[symbol].bid)
+        position.held, position.sold = position.held - size, True
+        return self._close(symbol, reason, now) if position.held < least else 0
+
+    def liquidate(self, now: float) -> int:
+        self.buys = False
+        return self._leave_all("LIQUIDATION", now)
+
+    def _leave_all(self, reason: str, now: float) -> int:
+        return max([self.leave(symbol, reason, now) for symbol in list(self.positions)], default=0)
+
+    def _close(self, symbol: str, reason: str, now: float) -> int:
+        del self.positions[symbol]
+        self.closed_at[symbol] = now
+        self.expected.closed.append((symbol, reason))
+        return 0
+
+    def _trade(self, side: str, symbol: str, size: Decimal, price: Decimal) -> None:
+        self.expected.sent.append(Sent(side, symbol, size))
+        cost = money(size * price)
+        sign = 1 if side == "buy" else -1
+        self.cash -= sign * cost + money(cost * FEE_RATE)
+        self.coins[symbol] += sign * size
+
+    # Guards
+
+    def tick(self, now: float) -> int:
+        if self.frozen:
+            return 0
+        if self.guard(now):
+            return 3
+        self.check_positions(now)
+        return 0 if self.paused or self.halted else self.obey_council(now)
+
+    def obey_council(self, now: float) -> int:
+        if self.council == "SELL":
+            return self._leave_all("COUNCIL", now)
+        codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if self.council == "BUY"]
+        return 1 if 4 in codes else 0
+
+    def drawdown(self, now: float) -> int:
+        if self.frozen:
+            return 3 if self.tripped or self.is_too_deep() else 0
+        return 3 if self.guard(now) else 0
+
+    def guard(self, now: float) -> bool:
+        """Whether the guard has tripped, now or before: then everything is sold."""
+        if self.is_too_deep():
+            self.buys, self.tripped = False, True
+        if self.tripped:
+            self._leave_all("DRAWDOWN", now)
+        return self.tripped
+
+    def is_too_deep(self, limit: Decimal = MAX_DRAWDOWN) -> bool:
+        equity = self.cash + sum(self.coins[symbol] * quote.last for symbol, quote in self.quotes.items())
+        return 1 - equity / self.rules.initial_balance > limit
+
+    def check_positions(self, now: float) -> int:
+        for symbol, position in list(self.positions.items()):
+            if position.sold and position.held < ORDER_MINIMUMS[symbol]:
+                self._close(symbol, position.exiting or "MANUAL", now)
+            elif position.exiting:
+                self.leave(symbol, position.exiting, now)
+            elif reason := self.look_at(position, self.prices_to_look_at(symbol, position, now), now):
+                self.leave(symbol, reason, now)
+        return 0
+
+    def prices_to_look_at(self, symbol: str, position: Position, now: float) -> list[float]:
+        """The last price; after a gap each close that nobody looked at before it."""
+        is_late = now - position.checked_at > LATE_AFTER
+        missed = self.history.closes(symbol, position.checked_at, now) if is_late else []
+        return [float(price) for price in (*missed, self.quotes[symbol].last)]
+
+    def look_at(self, position: Position, prices: list[float], now: float) -> str:
+        """Each price in turn; why it must be sold, or nothing."""
+        position.checked_at = now
+        for price in prices:
+            position.high = max(position.high, price)
+            position.stop = self.stop_after(position)
+            if price <= position.stop:
+                return name_of_exit(position)
+        return ""
+
+    def stop_after(self, position: Position) -> float:
+        """Where the stop belongs once the price has been as high as `position.high`."""
+        if position.high > position.entry + self.rules.breakeven_atr * position.atr:
+            return max(position.stop, position.entry, position.high - ATR_MULTIPLE * position.atr)
+        return position.stop
+
+    # The switch
+
+    def resume(self, *, enable_buys: bool) -> int:
+        self.paused = self.frozen = False
+        if enable_buys:
+            self.buys, self.tripped = True, False
+        return 3 if self.halted else 0
+
+    @property
+    def switch(self) -> Mapping[str, bool]:
+        return {name: getattr(self, name) for name in ("paused", "frozen", "buys", "tripped")}
+
+
+def name_of_exit(position: Position) -> str:
+    if position.stop < position.entry:
+        return "STOP_LOSS"
+    return "BREAKEVEN" if position.stop == position.entry else "TRAILING_STOP"
+
+
+def money(value: Decimal) -> Decimal:
+    """Kraken's costs and fees have five decimals."""
+    return value.quantize(MONEY, ROUND_HALF_UP)
+
+
+def average_true_range(candles: list[Candle]) -> float:
+    """Wilder's average: each true range counts for one part in fourteen."""
+    average, before = 0.0, None
+    for number, (_, high, low, close) in enumerate(candles):
+        reach = [float(high - low)] + ([] if before is None else [abs(float(high - before)), abs(float(low - before))])
+        average += (max(reach) - average) / min(number + 1, ATR_PERIOD)
+        before = close
+    return average

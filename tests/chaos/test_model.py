@@ -1,0 +1,35 @@
+"""botctl against a simple model of it: 2,000 steps of anything; `python -m tests.chaos --chapter model` plays more."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.model import STEPS, Model, play_game
+from tests.chaos.scenes import Stage
+from tests.chaos.victims import Victims
+
+CHUNKS, GAMES = 10, 4
+"""So many tests of so many games each: a test is as much as one worker takes at a time."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Victims() as victims:
+        yield Stage(victims)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> None:
+    games = [play_game(stage, STEPS, chunk * GAMES + number) for number in range(GAMES)]
+
+    assert sum(game.steps for game in games) >= 2000 / CHUNKS
+    assert sum(game.undisturbed for game in games) >= 2 * STEPS / CHUNKS
+
+
+def test_a_trial_plays_exactly_the_game_that_its_text_names(stage: Stage) -> None:
+    (trial,) = Model().trials(stage, 1, seed=7)
+    first, again = (play_game(stage, 12, 7) for _ in range(2))
+
+    assert trial == "model: 50 steps: seed 7"
+    assert Model().play(stage, trial.replace("50", "12")) == 12
+    assert first.played == again.played

@@ -1,0 +1,62 @@
+"""Several runs at once, runs that wait, and a switch that is pulled; `python -m tests.chaos` has the rest."""
+
+import pytest
+
+from tests.chaos.pulls import ENTRIES, PULLS, Pulls, beginnings
+from tests.chaos.races import Races
+from tests.chaos.scenes import Stage
+from tests.chaos.waits import Waits
+
+ONE_IN = 83
+"""Of all positions of a pull so many are left out between two: a prime, so that each kind has its turn."""
+
+
+@pytest.mark.parametrize("trial", ["ticks: 2", "buys: 2", "mixed: a tick that buys, tick + buy + pause (1.0)"])
+def test_of_two_runs_at_once_one_wins(trial: str, stage: Stage) -> None:
+    Races().play(stage, f"races: {trial}")
+
+
+@pytest.mark.long
+def test_of_eight_runs_at_once_one_wins(stage: Stage) -> None:
+    races = Races()
+
+    for trial in ("races: ticks: 8", "races: buys: 8", *list(races.trials(stage, 2, seed=1))[-2:]):
+        races.play(stage, trial)
+
+
+@pytest.mark.parametrize("trial", ["SIGTERM: for the lock", "SIGINT: for the Council", "the next one: sell"])
+def test_a_run_that_waits_may_be_ended(trial: str, stage: Stage) -> None:
+    Waits().play(stage, f"waits: {trial}")
+
+
+@pytest.mark.long
+def test_any_run_that_waits_may_be_ended(stage: Stage) -> None:
+    waits = Waits()
+
+    for trial in list(waits.trials(stage, 0, 0))[::8]:
+        waits.play(stage, trial)
+
+
+def test_a_switch_that_is_pulled_while_the_council_sits_stops_it(stage: Stage) -> None:
+    pulls = Pulls()
+
+    for trial in list(pulls.sittings())[::3]:
+        pulls.play(stage, trial)
+
+
+def test_a_pause_between_the_last_look_at_the_switch_and_the_intent_stops_the_entry(stage: Stage) -> None:
+    """The switch was once read before the transaction that writes the buy down."""
+    pulls = Pulls()
+
+    for number in beginnings(stage, "a buy by hand"):
+        pulls.play(stage, f"pulls: pause, statement: a buy by hand, {number}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", PULLS)
+def test_nothing_is_intended_after_a_pull_at_any_position(what: str, stage: Stage) -> None:
+    pulls = Pulls()
+    trials = [trial for scene in ENTRIES for trial in pulls.trials_of(stage, scene, what)]
+
+    for trial in trials[list(PULLS).index(what) :: ONE_IN]:
+        pulls.play(stage, trial)

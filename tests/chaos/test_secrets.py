@@ -1,0 +1,50 @@
+"""No secret is found in anything that runs leave; `python -m tests.chaos --chapter secrets` tries more of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.scenes import Stage, prepare_nothing
+from tests.chaos.secrets import SECRETS, SecretsKept, forms_of, keep_secrets, nothing_is_found, shown_of
+from tests.chaos.victims import Victims
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Victims() as victims:
+        yield Stage(victims)
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        "secrets: every command: environment",
+        "secrets: two errors that echo: env file",
+        "secrets: every wrong place: env file",
+    ],
+)
+def test_no_secret_is_left_anywhere(trial: str, stage: Stage) -> None:
+    assert SecretsKept().play(stage, trial) > 20
+
+
+def test_no_object_of_ours_prints_a_secret(tmp_path: Path) -> None:
+    shown = "\n".join(shown_of(tmp_path)).encode()
+
+    assert b"ExchangeUnreachable" in shown
+    assert [name for name, secret in SECRETS.items() if any(form in shown for form in forms_of(secret))] == []
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_the_search_finds_what_is_there(name: str, stage: Stage) -> None:
+    world = stage.after(prepare_nothing)
+    try:
+        keep_secrets(world, "env file")
+        nothing_is_found(world)
+        for form in forms_of(SECRETS[name]):
+            (world.home / "leak").write_bytes(b"some " + form + b" text")
+
+            with pytest.raises(AssertionError, match=f"{name} in leak"):
+                nothing_is_found(world)
+    finally:
+        world.close()

@@ -1,0 +1,72 @@
+"""An order's id says whose it is and of which trade, and Kraken takes it for a UUID."""
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.client_ids import (
+    ATTEMPT_BITS,
+    EXITS,
+    MARK_BITS,
+    TRADES,
+    ClientId,
+    parse_client_id,
+    trade_mark,
+)
+from botctl.domain.orders import ExitReason
+from tests.fake_kraken_book import CLIENT_ID
+
+marks = st.integers(0, 2**MARK_BITS - 1).map(trade_mark)
+attempts = st.integers(0, 2**ATTEMPT_BITS - 1)
+trade_ids = st.integers(1, TRADES - 1)
+entries = st.builds(ClientId, marks, trade_ids, st.none(), st.just(True), attempts)
+exits = st.builds(ClientId, marks, trade_ids, st.sampled_from(list(EXITS.values())), st.booleans(), attempts)
+ids = entries | exits
+
+
+@given(ids)
+def test_what_an_id_says_can_be_read_again(client_id: ClientId) -> None:
+    assert parse_client_id(str(client_id)) == client_id
+
+
+@given(ids)
+def test_kraken_takes_it_for_a_uuid_of_version_4(client_id: ClientId) -> None:
+    text = str(client_id)
+
+    assert CLIENT_ID.fullmatch(text)
+    assert len(text) == 36
+    assert text == text.lower() == str(uuid.UUID(text))
+    assert (uuid.UUID(text).version, uuid.UUID(text).variant) == (4, uuid.RFC_4122)
+
+
+@given(ids, ids)
+def test_two_that_differ_in_anything_have_two_ids(one: ClientId, other: ClientId) -> None:
+    assert (str(one) == str(other)) == (one == other)
+
+
+@given(st.uuids(version=4) | st.text(max_size=40) | st.just("B07C7100-0000-4000-8000-000000000000"))
+def test_what_others_give_their_orders_is_not_ours(foreign: object) -> None:
+    assert parse_client_id(str(foreign)) is None
+
+
+@given(ids, st.integers(9, 0x7F) | st.just(0x80))
+def test_a_role_that_nobody_gave_is_not_ours(client_id: ClientId, role: int) -> None:
+    text = str(client_id)
+
+    assert parse_client_id(f"{text[:6]}{role:02x}{text[8:]}") is None
+
+
+def test_no_id_at_all_is_not_ours() -> None:
+    assert parse_client_id(None) is None
+
+
+@pytest.mark.parametrize("reason", list(ExitReason))
+def test_every_reason_to_sell_has_a_role(reason: ExitReason) -> None:
+    assert list(EXITS.values()).count(reason) == 1
+
+
+@given(marks, attempts)
+def test_the_number_of_a_trade_stands_in_it_for_people(mark: str, attempt: int) -> None:
+    assert str(ClientId(mark, TRADES + 0xABC, None, True, attempt))[24:30] == "000abc"

@@ -1,0 +1,26 @@
+"""Words of strangers: whatever they hold, one line that a terminal and a database can take."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.words import printable
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+
+
+@given(text=ANY_TEXT, most=st.integers(10, 300))
+def test_any_text_becomes_one_short_line_that_can_be_kept(text: str, most: int) -> None:
+    shown = printable(text, most)
+
+    assert shown.isprintable()
+    assert len(shown) <= most
+    assert shown.encode().decode() == shown
+
+
+@given(text=ANY_TEXT.filter(str.isprintable), most=st.integers(10, 300))
+def test_plain_words_stay_as_they_are(text: str, most: int) -> None:
+    assert printable(text, most) == text or len(text) > most
+
+
+def test_what_a_terminal_obeys_is_shown_instead() -> None:
+    assert printable("a\x1b[2Jb\nc\ud800") == "a\\x1b[2Jb\\nc\\ud800"

@@ -1,0 +1,89 @@
+"""What the scenarios of a lost database share: ways to lose it, and what recover makes of what the exchange knows."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.cli.looks import rows_of
+from tests.conftest import BotRunner, Run
+from tests.scenarios.stage import explained
+
+BOOKKEEPING = ("memory",)
+"""What the wire to Kraken keeps: the nonce and the rate counter, which every private call moves."""
+
+
+def lose(live: BotRunner) -> None:
+    """The disk is gone, and botctl set up anew."""
+    for suffix in ("", "-wal", "-shm"):
+        live.database.with_name(live.database.name + suffix).unlink(missing_ok=True)
+    assert live.run("init").exit_code == 0
+
+
+def save(live: BotRunner) -> Path:
+    """A backup, as SQLite itself makes one."""
+    backup = live.home / f"backup-{len(list(live.home.glob('backup-*')))}.db"
+    with closing(sqlite3.connect(live.database)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+    return backup
+
+
+def restore(live: BotRunner, backup: Path) -> None:
+    lose(live)
+    shutil.copy(backup, live.database)
+
+
+def damage(live: BotRunner, *, header: bool = False) -> bytes:
+    """Garbage over some pages of the file, or over its first ones; what it is then."""
+    content = bytearray(live.database.read_bytes())
+    start = 0 if header else 4096 * 2
+    assert len(content) > start + 8192
+    content[start : start + 8192] = os.urandom(8192)
+    live.database.write_bytes(content)
+    return bytes(content)
+
+
+def kept(live: BotRunner) -> dict[str, list[Any]]:
+    """Every row that recover may not touch on its own."""
+    return rows_of(live.database, without=BOOKKEEPING)
+
+
+def recover(live: BotRunner, *options: str) -> dict[str, Any]:
+    """`recover --apply`, which must do well."""
+    run = live.run("recover", "--apply", "--yes", "--json", *options)
+    assert run.exit_code == 0, explained(run)
+    answer: dict[str, Any] = run.json()
+    return answer
+
+
+def planned(live: BotRunner) -> list[tuple[str, int]]:
+    """What recover would do, and with which trade."""
+    return [(row["action"], row["trade_id"]) for row in live.json("recover")["actions"]]
+
+
+def reconciled(live: BotRunner) -> Run:
+    return live.run("reconcile", "--json")
+
+
+def all_trades(live: BotRunner) -> list[dict[str, Any]]:
+    """Every column of every trade."""
+    from botctl.store.database import close_database
+    from botctl.store.models import Trade
+
+    live.open_store()
+    rows = [dict(trade.__data__) for trade in Trade.select().order_by(Trade.id)]
+    close_database()
+    return rows
+
+
+def all_orders(live: BotRunner) -> list[dict[str, Any]]:
+    """Every column of every order."""
+    from botctl.store.database import close_database
+    from botctl.store.models import Order
+
+    live.open_store()
+    rows = [dict(order.__data__) for order in Order.select().order_by(Order.created_at)]
+    close_database()
+    return rows

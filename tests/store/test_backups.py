@@ -1,0 +1,320 @@
+"""Copies of the database: whole or not there, one a day, kept for seven days, and good for coming back to."""
+
+import os
+import resource
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas_ta  # noqa: F401 - pandas crashes the interpreter when it is first loaded under a frozen clock
+import pytest
+from freezegun import freeze_time
+
+from botctl.domain.errors import BotError, ConfigError
+from botctl.domain.settings import Mode, parse_settings
+from botctl.home import Home, open_store
+from botctl.services.tick import tick
+from botctl.store import memory
+from botctl.store.backups import back_up_before_migration, back_up_daily
+from botctl.store.database import close_database, open_database
+from botctl.store.integrity import check_integrity
+from botctl.store.models import database
+from botctl.wiring import build_bot
+from tests.conftest import PROJECT, BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.scenarios.stage import buy, explained, trade_of
+from tests.trouble import damage
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+BACKS_UP = """
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from botctl.domain.errors import BotError
+from botctl.store.backups import back_up_daily
+{first}
+try:
+    back_up_daily(Path(sys.argv[1]), datetime.fromisoformat("2026-11-24T12:00:00+00:00"))
+except BotError as error:
+    sys.exit(f"{{error.exit_code}} {{error}}")
+"""
+DIES = BACKS_UP.format(first="os.fsync = lambda _handle: os.kill(os.getpid(), signal.SIGKILL)")
+"""All is copied, and nothing is named yet."""
+
+
+def names(store: Path) -> list[str]:
+    folder = store.with_name("backups")
+    return sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+
+
+def older_copy(store: Path, day: str, content: bytes = b"a copy") -> Path:
+    store.with_name("backups").mkdir(exist_ok=True)
+    copy = store.with_name("backups") / f"{store.stem}-{day}.db"
+    copy.write_bytes(content)
+    return copy
+
+
+def child(program: str, store: Path, **options: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(store)], stderr=subprocess.PIPE, text=True, env=environment, **options
+    )  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def kept(store: Path) -> Path:
+    """A database with something in it."""
+    memory.save("kept", "x" * 100_000)
+    return store
+
+
+def test_a_copy_is_whole_private_and_one_file(kept: Path) -> None:
+    before = os.umask(0)
+    try:
+        copy = back_up_daily(kept, NOON)
+    finally:
+        os.umask(before)
+
+    assert copy is not None
+    assert names(kept) == ["demo-2026-11-24.db"]
+    assert (stat.S_IMODE(copy.stat().st_mode), stat.S_IMODE(copy.parent.stat().st_mode)) == (0o600, 0o700)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT length(value) FROM memory").fetchall() == [(100_000,)]
+
+
+def test_there_is_one_a_day_by_utc(kept: Path) -> None:
+    assert back_up_daily(kept, NOON) is not None
+    memory.save("kept", "later that day")
+
+    assert back_up_daily(kept, datetime.fromisoformat("2026-11-25T00:59:59+01:00")) is None
+    assert back_up_daily(kept, datetime.fromisoformat("2026-11-25T01:00:00+01:00")) is not None
+    assert names(kept) == ["demo-2026-11-24.db", "demo-2026-11-25.db"]
+
+
+def test_what_was_committed_last_is_in_it_while_another_process_writes(kept: Path) -> None:
+    memory.save("kept", "committed")
+    with database.atomic("IMMEDIATE"):
+        memory.save("kept", "not committed")
+
+        copy = back_up_daily(kept, NOON)
+
+    assert copy is not None
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT value FROM memory").fetchall() == [("committed",)]
+
+
+def test_copies_go_after_seven_days_and_nobody_elses_files_do(kept: Path) -> None:
+    older_copy(kept, "2026-11-17")
+    for day in ("2026-11-16", "2026-10-01"):
+        older_copy(kept, day)
+    others = ["mine-2026-01-01.db", "demo-2026-01-01.db.gz", "demo-2026-99-99.db", "demo-yesterday.db", "notes.txt"]
+    for name in others:
+        (kept.with_name("backups") / name).touch()
+    (kept.parent / "demo-2026-01-01.db").touch()
+
+    back_up_daily(kept, NOON)
+
+    assert names(kept) == sorted([*others, "demo-2026-11-17.db", "demo-2026-11-24.db"])
+    assert (kept.parent / "demo-2026-01-01.db").exists()
+
+
+def test_copies_from_before_a_migration_go_after_seven_days_too(kept: Path) -> None:
+    old, new = kept.with_name("demo.db.v1.backup"), kept.with_name("demo.db.v2.backup")
+    for version, days in ((1, 8), (2, 7)):
+        back_up_before_migration(kept, version)
+        at = (NOON - timedelta(days=days)).timestamp()
+        os.utime(kept.with_name(f"demo.db.v{version}.backup"), (at, at))
+
+    back_up_daily(kept, NOON)
+
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_damaged_database_pushes_no_good_copy_out(kept: Path) -> None:
+    older_copy(kept, "2026-11-01")
+    close_database()
+    damage(kept, "event")
+
+    with pytest.raises(ConfigError, match=r"demo.db is damaged .*recover"):
+        back_up_daily(kept, NOON)
+
+    assert names(kept) == ["demo-2026-11-01.db"]
+
+
+def test_a_file_that_is_no_database_any_more_pushes_no_good_copy_out(kept: Path) -> None:
+    older_copy(kept, "2026-11-01")
+    close_database()
+    kept.write_bytes(bytes(range(256)) * 64)
+
+    with pytest.raises(ConfigError, match=r"demo.db is damaged .*recover"):
+        back_up_daily(kept, NOON)
+
+    assert names(kept) == ["demo-2026-11-01.db"]
+
+
+def test_a_damaged_database_is_migrated_all_the_same(kept: Path) -> None:
+    """Its stops need the new schema; what could be copied is a copy."""
+    close_database()
+    damage(kept, "event")
+
+    back_up_before_migration(kept, 1)
+
+    assert kept.with_name("demo.db.v1.backup").stat().st_size == kept.stat().st_size
+
+
+def test_a_run_killed_in_the_middle_leaves_no_copy_and_the_next_one_cleans_up(kept: Path) -> None:
+    close_database()
+    died = child(DIES, kept)
+    died.communicate(timeout=30)
+    left = names(kept)
+
+    copy = back_up_daily(kept, NOON)
+
+    assert died.returncode == -9
+    assert left == [f"demo-2026-11-24.db.{died.pid}.part"]
+    assert names(kept) == ["demo-2026-11-24.db"]
+    assert copy is not None
+    assert check_integrity(copy) == ""
+
+
+def test_a_part_of_a_run_that_lives_is_left_to_it(kept: Path) -> None:
+    close_database()
+    waiting = child(BACKS_UP.format(first="os.fsync = lambda _handle: signal.pause()"), kept)
+    part = kept.with_name("backups") / f"demo-2026-11-24.db.{waiting.pid}.part"
+    while not part.exists():
+        assert waiting.poll() is None
+
+    back_up_daily(kept, NOON)
+
+    still_there = part.exists()
+    waiting.kill()
+    waiting.communicate()
+    assert still_there
+
+
+def test_two_at_once_leave_one_whole_copy(kept: Path) -> None:
+    close_database()
+    runs = [child(BACKS_UP.format(first=""), kept) for _ in range(2)]
+
+    said = [run.communicate(timeout=30)[1] for run in runs]
+
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert names(kept) == ["demo-2026-11-24.db"]
+    assert check_integrity(kept.with_name("backups") / "demo-2026-11-24.db") == ""
+
+
+def test_a_disk_that_takes_no_more_is_an_error_and_leaves_nothing_half_made(kept: Path) -> None:
+    older_copy(kept, "2026-11-01")
+    close_database()
+    limit = (50_000, 50_000)
+
+    refused = child(
+        BACKS_UP.format(first=""), kept, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    )
+    said = refused.communicate(timeout=30)[1]
+
+    assert refused.returncode == 1
+    assert said.startswith("1 no copy was made: ")
+    assert "Traceback" not in said
+    assert names(kept) == ["demo-2026-11-01.db"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(kept: Path) -> None:
+    kept.with_name("backups").write_text("a file")
+
+    with pytest.raises(BotError, match=r"no copy of .*demo.db was made: .*backups"):
+        back_up_daily(kept, NOON)
+
+
+# At the end of a tick
+
+
+def test_a_tick_leaves_one_copy_a_day_and_keeps_seven_days(bot: BotRunner) -> None:
+    for day in range(1, 11):
+        with freeze_time(f"2026-11-{day:02} 12:00"):
+            assert bot.run("tick").exit_code == 0
+            assert bot.run("tick").exit_code == 0
+
+    assert names(bot.database) == [f"demo-2026-11-{day:02}.db" for day in range(3, 11)]
+
+
+def test_a_paused_and_a_frozen_tick_leave_one_too(live: BotRunner) -> None:
+    for day, command in ((1, ["pause"]), (2, ["pause", "--freeze"])):
+        live.run(*command)
+        with freeze_time(f"2026-11-{day:02} 12:00"):
+            live.run("tick")
+
+    assert names(live.database) == ["live-2026-11-01.db", "live-2026-11-02.db"]
+
+
+def test_a_backup_that_fails_is_an_error_of_the_tick_after_all_else_is_done(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    buy(live)
+    kraken.set_price("BTC/USD", 48999)
+    live.database.with_name("backups").write_text("a file")
+
+    run = live.run("tick", "--json")
+
+    assert run.exit_code == 1, explained(run)
+    steps = run.json()["steps"]
+    assert [step["name"] for step in steps if not step["ok"]] == ["backup"] == [steps[-1]["name"]]
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+    assert live.json("status")["last_tick_ok"] is False
+
+
+def test_a_tick_on_a_damaged_database_says_so_and_keeps_every_copy(live: BotRunner) -> None:
+    live.run("pause")
+    old = older_copy(live.database, "2026-01-01")
+    damage(live.database, "decision")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 78, explained(run)
+    assert "backup: " in run.stderr
+    assert "live.db is damaged" in run.stderr
+    assert names(live.database) == [old.name]
+
+
+def test_a_database_that_is_thrown_away_has_no_copies(tmp_path: Path) -> None:
+    """Put together as `botctl demo` does it."""
+    home = Home(tmp_path, tmp_path / ".env", parse_settings({}))
+    with open_store(home):
+        tick(build_bot(home.settings, home.switch))
+
+    assert names(home.database) == []
+
+
+def test_a_copy_put_in_the_databases_place_works(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    live.run("pause")
+    live.run("tick")
+    [copy] = live.database.with_name("backups").iterdir()
+    for file in live.database.parent.glob("live.db*"):
+        file.unlink()
+
+    shutil.copy(copy, live.database)
+    live.run("resume")
+    kraken.set_price("BTC/USD", 48999)
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, explained(run)
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+
+
+def test_a_migrated_database_keeps_the_copy_of_its_older_self(path: Path) -> None:
+    open_database(path, Mode.DEMO, create=True)
+
+    back_up_before_migration(path, 1)
+    memory.save("kept", "since then")
+    back_up_before_migration(path, 1)
+
+    with closing(sqlite3.connect(path.with_name("demo.db.v1.backup"))) as connection:
+        assert connection.execute("SELECT * FROM memory WHERE key = 'kept'").fetchall() == []
