@@ -19,7 +19,8 @@ def join_study(
 ) -> list[Point]:
     """Try `trials` more points of the study `name`, and return all that any machine has tried.
 
-    `measure` tells how good a point is, more being better. `terms` are what the machines must have in common. Raises ConfigError when Optuna is not installed, or its storage can't be reached.
+    `measure` tells how good a point is, more being better; `terms` are what the machines must have in common. Raises
+    ConfigError when Optuna is not installed, or its storage can't be reached.
     """
     try:
         import optuna
