@@ -9,7 +9,7 @@ mean square of the losing days (F. A. Sortino and L. N. Price, Performance Measu
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
-from math import sqrt
+from math import nan, sqrt
 
 DAYS_A_YEAR = 365
 
@@ -41,9 +41,29 @@ def deepest_fall(equity: Sequence[float]) -> float:
     """The largest fall from a high, as a fraction of that high: 0.2 is twenty percent."""
     high, deepest = equity[0], 0.0
     for at in range(len(equity)):
-        high = max(high, equity[at])
-        deepest = max(deepest, 1.0 - equity[at] / high)
+        worth = equity[at]
+        high = max(high, worth)
+        if worth < high * (1.0 - deepest):
+            deepest = 1.0 - worth / high
     return deepest
+
+
+def steady_ratio(equity: Sequence[float], days: Sequence[int], opening: float) -> float:
+    """The Sharpe ratio of an equity curve whose days end at the bars `days`; NaN where there is none.
+
+    The same figure as `sharpe_ratio`'s, in one pass without lists, for those who need thousands of them.
+    """
+    total, squares, before = 0.0, 0.0, opening
+    for number in range(len(days)):
+        change = equity[days[number]] / before - 1.0
+        before = equity[days[number]]
+        total += change
+        squares += change * change
+    if len(days) < 2:
+        return nan
+    mean = total / len(days)
+    spread = (squares - len(days) * mean * mean) / (len(days) - 1)
+    return mean / sqrt(spread) * sqrt(DAYS_A_YEAR) if spread > 1e-18 else nan
 
 
 def win_rate(pnls: Sequence[Decimal]) -> Decimal | None:

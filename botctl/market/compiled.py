@@ -21,7 +21,7 @@ LAYERS = (
         playback,
         ("find_exit", "cut", "proceeds", "order", "next_event", "first_below", "value", "decide", "play"),
     ),
-    (performance, ("deepest_fall",)),
+    (performance, ("deepest_fall", "steady_ratio")),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from botctl.domain.candles import CandleColumns
-from botctl.domain.grid import Axis, Point, values_at
+from botctl.domain.grid import Axis, Point
 from botctl.domain.moods import Mood
-from botctl.domain.performance import daily_returns, sharpe_ratio
-from botctl.domain.playback import History
-from botctl.domain.settings import Settings, parse_settings
+from botctl.domain.playback import Book, History, Terms
+from botctl.domain.settings import parse_settings
 from botctl.market.compiled import compiled
-from botctl.services.backtest import DAY, Grid, line_up, new_book, read_histories, terms_of
+from botctl.services.backtest import DAY, line_up, new_book, read_histories, terms_of
 
 
 @dataclass(frozen=True)
@@ -38,61 +37,91 @@ class Trial:
     decisions for all of them, the ATR for each of its periods, the exits for all that have the exit's settings in
     common. Memory does not grow with the number of sets."""
 
-    def __init__(self, histories: Sequence[CandleColumns], base: Mapping[str, str], mood: Mood, train: float) -> None:
+    def __init__(
+        self,
+        histories: Sequence[CandleColumns],
+        base: Mapping[str, str],
+        mood: Mood,
+        axes: Sequence[Axis],
+        train: float,
+    ) -> None:
+        """Raises ConfigError for values that are none of their settings'."""
         self.histories = histories
-        self.base = base
         self.mood = mood
+        self.axes = axes
         self.train = train
         self.code = compiled()
-        self._known: dict[int, tuple[Grid, History]] = {}
-        self._books: list[Any] = []
-        self._exits_of: tuple[Any, ...] = ()
+        settings = parse_settings(base)
+        self._atr_period, self._terms = settings.atr_period, terms_of(settings)
+        self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
+        self._parts_of: dict[int, list[Part]] = {}
+        self._exits_of: tuple[float, ...] = ()
 
-    def score(self, axes: Sequence[Axis], point: Point) -> Score:
-        """Raises ConfigError for values that are none of their settings'."""
-        changes = {name.upper(): value for name, value in values_at(axes, point).items()}
-        settings = parse_settings({**self.base, **changes})
-        known = self._history(settings.atr_period)
-        parts = self._parts(known)
-        self._forget_exits(settings, len(parts))
-        figures = [self._play(number, part, settings) for number, part in enumerate(parts)]
+    def score(self, point: Point) -> Score:
+        """How the set at this point of the grid does."""
+        changes: dict[str, float] = {}
+        for values, place in zip(self._changes, point, strict=True):
+            changes |= values[place]
+        period = int(changes.pop("atr_period", self._atr_period))
+        terms = self._terms._replace(**changes)  # type: ignore[arg-type]
+        parts = self._parts(period)
+        self._forget_exits(parts, (period, terms.atr_multiple, terms.breakeven_atr))
+        figures = [self._play(part, terms) for part in parts]
         return Score(point, figures[0], figures[1] if len(figures) > 1 else None)
 
-    def _history(self, atr_period: int) -> History:
-        if atr_period not in self._known:
+    def _parts(self, atr_period: int) -> list["Part"]:
+        """The part to judge by and the part to show, which begins where the first ends."""
+        if atr_period not in self._parts_of:
             grid = line_up(self.histories, atr_period, None, None)
-            self._known[atr_period] = (grid, read_histories(self.code, grid, self.histories, self.mood, atr_period))
-        return self._known[atr_period][1]
+            known = read_histories(self.code, grid, self.histories, self.mood, atr_period)
+            split = known.first + int((known.last - known.first + 1) * self.train)
+            spans = [(known.first, known.last)]
+            if known.first < split < known.last:
+                spans = [(known.first, split - 1), (split, known.last)]
+            self._parts_of[atr_period] = [self._part(known._replace(first=a, last=z)) for a, z in spans]
+        return self._parts_of[atr_period]
 
-    def _parts(self, known: History) -> list[History]:
-        """The part to judge by and the part to show, of which the second begins where the first ends."""
-        split = known.first + int((known.last - known.first + 1) * self.train)
-        if split >= known.last:
-            return [known]
-        return [known._replace(last=split - 1), known._replace(first=split)]
-
-    def _forget_exits(self, settings: Settings, parts: int) -> None:
-        """Exits found before stay good as long as nothing changes that an exit depends on."""
-        exits_of = (settings.atr_period, settings.atr_multiple, settings.breakeven_atr, settings.slippage)
-        bars = len(self._known[settings.atr_period][1].times)
-        while len(self._books) < parts:
-            self._books.append(new_book(self.code, len(self.histories), bars))
-        if exits_of != self._exits_of:
-            for book in self._books:
-                book.known.fill(0)
-            self._exits_of = exits_of
-
-    def _play(self, number: int, part: History, settings: Settings) -> Figures:
+    def _part(self, known: History) -> "Part":
         import numpy as np
 
-        book, terms = self._books[number], terms_of(settings)
-        count, _ = self.code.play(part, terms, book)
-        curve = book.equity[part.first : part.last + 1]
-        days = np.flatnonzero(np.diff(part.times[part.first : part.last + 1] // DAY))
-        daily = [terms.cash, *curve[days].tolist(), float(curve[-1])]
+        times = np.asarray(known.times)[known.first : known.last + 1]
+        days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
+        return Part(known, new_book(self.code, len(self.histories), len(known.times)), days)
+
+    def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
+        """Exits found before stay good as long as nothing changes that an exit depends on."""
+        if exits_of != self._exits_of:
+            for part in parts:
+                part.book.known.fill(0)  # type: ignore[attr-defined]
+            self._exits_of = exits_of
+
+    def _play(self, part: "Part", terms: Terms) -> Figures:
+        known = part.known
+        count, _ = self.code.play(known, terms, part.book)
+        curve = part.book.equity[known.first : known.last + 1]
+        ratio = self.code.steady_ratio(curve, part.days, terms.cash)
         return Figures(
             trades=int(count),
             returned=float(curve[-1]) / terms.cash - 1.0,
             max_drawdown=float(self.code.deepest_fall(curve)),
-            sharpe=sharpe_ratio(daily_returns(daily)),
+            sharpe=None if ratio != ratio else float(ratio),
         )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of history, with what was found out about it."""
+
+    known: History
+    book: Book
+    days: Any
+    """The bars at which its days end, counted from its first bar."""
+
+
+def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
+    """What one value of one setting changes in the terms of a run."""
+    settings = parse_settings({**base, name.upper(): value})
+    if name == "atr_period":
+        return {"atr_period": settings.atr_period}
+    before, after = terms_of(parse_settings(base)), terms_of(settings)
+    return {key: new for key, old, new in zip(Terms._fields, before, after, strict=True) if new != old}

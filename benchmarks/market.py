@@ -1,0 +1,53 @@
+"""The market that everybody in a comparison trades: a seeded random walk, and what the Council would say of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from botctl.domain.candles import CandleColumns
+
+SECONDS = 900
+YEAR = 35_040
+"""Candles of a quarter of an hour in a year."""
+START = 1_400_000_400
+
+
+@dataclass(frozen=True)
+class Market:
+    """Candles, and the mood at each of them as its place in `botctl.domain.moods.MOODS`."""
+
+    columns: CandleColumns
+    moods: Any
+
+
+def wander(count: int, seed: int = 7) -> Market:
+    """`count` candles that wander like a lively coin, under a mood that changes once a day."""
+    chance = np.random.default_rng(seed)
+    closes = np.round(20_000 * np.exp(np.cumsum(chance.normal(0, 0.003, count))), 1)
+    opens = np.concatenate((closes[:1], closes[:-1]))
+    highs = np.round(np.maximum(opens, closes) * (1 + np.abs(chance.normal(0, 0.001, count))), 1)
+    lows = np.round(np.minimum(opens, closes) * (1 - np.abs(chance.normal(0, 0.001, count))), 1)
+    volumes = np.round(chance.uniform(1, 50, count), 4)
+    times = START + SECONDS * np.arange(count, dtype=np.int64)
+    days = chance.choice(np.array([1, 1, 2, 3], np.int8), count // 96 + 1)
+    moods = np.repeat(days, 96)[:count].copy()
+    return Market(CandleColumns("BTC/USD", SECONDS, times, opens, highs, lows, closes, volumes), moods)
+
+
+def write_csv(market: Market, path: Path) -> None:
+    """The same candles as a file with a header."""
+    columns = market.columns
+    rows = zip(columns.times, columns.opens, columns.highs, columns.lows, columns.closes, columns.volumes, strict=True)
+    with path.open("w") as file:
+        file.write("time,open,high,low,close,volume\n")
+        file.writelines(f"{t},{o:.1f},{h:.1f},{low:.1f},{c:.1f},{v:.4f}\n" for t, o, h, low, c, v in rows)
+
+
+def write_arrays(market: Market, path: Path) -> None:
+    """The same as arrays, for peers that get them handed over."""
+    columns = market.columns
+    np.savez(
+        path, opens=columns.opens, highs=columns.highs, lows=columns.lows, closes=columns.closes, moods=market.moods
+    )
