@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from botctl.cli import backtest, fetch, look, run, setup, switch, trade
+from botctl.cli import backtest, fetch, look, report, run, setup, switch, trade
 from botctl.cli.context import EnvFile
 from botctl.domain.errors import BadValue, BotError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a run that Ctrl-C or SIGTERM ended."""
 
-for module in (run, trade, switch, look, fetch, backtest, setup):
+for module in (run, trade, switch, look, fetch, backtest, report, setup):
     module.register(app)
 
 

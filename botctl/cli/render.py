@@ -4,20 +4,19 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from botctl.domain import results
+from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
 from botctl.domain.results import to_plain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-UNKNOWN = "-"
 KEPT_WHOLE = ("why", "symbol", "state", "status")
 """Columns whose words somebody may look for: never broken."""
 WIDTH = 80
@@ -72,14 +71,6 @@ def with_progress[T](items: Sequence[T], text: str, *, quiet: bool) -> Iterable[
 # Figures
 
 
-def price(value: Decimal | float | None) -> str:
-    """A price with as many digits as it needs: cents above 100, six significant ones below."""
-    if value is None:
-        return UNKNOWN
-    number = float(value)
-    return f"{number:,.2f}" if abs(number) >= 100 else f"{number:.6g}"
-
-
 def amount(value: Decimal | None) -> str:
     return UNKNOWN if value is None else plain(value)
 
@@ -89,25 +80,9 @@ def short(value: Decimal) -> str:
     return f"{value:.0f}" if value >= 10_000 else plain(Decimal(f"{value:.5g}"))
 
 
-def money(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.2f}"
-
-
-def signed(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{value:+,.2f}"
-
-
 def coloured(value: Decimal | None) -> str:
     """Profit in green, loss in red, where there are colours."""
     return f"[{'green' if value is None or value >= 0 else 'red'}]{signed(value)}[/]"
-
-
-def percent(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:z.2f} %"
-
-
-def moment(value: datetime | None) -> str:
-    return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
 # Tables
@@ -380,6 +355,10 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
+def _report(view: results.ReportView) -> str:
+    return "\n".join(path for path in (view.file, view.png) if path)
+
+
 NAMING_THE_MODE = (
     results.TickView,
     results.StatusView,
@@ -387,6 +366,7 @@ NAMING_THE_MODE = (
     results.DemoView,
     results.CheckLine,
     results.FetchView,
+    results.ReportView,
 )
 VIEWS: dict[type, Callable[[Any], Any]] = {
     results.OrderResult: _order_result,
@@ -398,6 +378,7 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.SwitchView: _switch,
     results.DemoView: _demo,
     results.InitView: _init,
+    results.ReportView: _report,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
     results.TradeView: _trades,

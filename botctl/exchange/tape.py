@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from botctl.domain.candles import TIMEFRAMES, Candle
+from botctl.domain.candles import TIMEFRAMES, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
@@ -105,6 +105,13 @@ class Tape:
             raise ConfigError(f"the demo's tape has no {timeframe} candles of {symbol}", hint="it has 15m ones only")
         first = max(0, self._position + 1 - WINDOW)
         return [self._candle(symbol, index) for index in range(first, self._position + 1)]
+
+    def history(self, symbol: str) -> CandleColumns | None:
+        """Every candle that has closed so far."""
+        if symbol not in self._markets:
+            return None
+        candles = [self._candle(symbol, index) for index in range(self._position + 1)]
+        return CandleColumns(symbol, int(STEP.total_seconds()), *zip(*candles, strict=True))
 
     # As a mood
 

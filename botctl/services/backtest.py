@@ -47,6 +47,17 @@ class Grid:
     """The bars to be traded."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """A backtest with all that it went through, for those who draw it."""
+
+    view: BacktestView
+    grid: Grid
+    known: History
+    equity: Any
+    """Of each bar of the grid, as the drawdown guard saw it."""
+
+
 def run_backtest(
     histories: Sequence[CandleColumns],
     settings: Settings,
@@ -59,6 +70,18 @@ def run_backtest(
 
     Raises BadValue for histories that can't be traded together or are too short.
     """
+    return play_backtest(histories, settings, mood, since=since, until=until).view
+
+
+def play_backtest(
+    histories: Sequence[CandleColumns],
+    settings: Settings,
+    mood: Mood,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Run:
+    """The same with every bar of it."""
     import numpy as np
 
     grid = line_up(histories, settings.atr_period, since, until)
@@ -68,8 +91,10 @@ def run_backtest(
     book = new_book(code, len(histories), len(grid.times))
     count, _ = code.play(known, terms, book)
     trades = [_trade(code, number, grid, known, terms, book, settings) for number in range(count)]
-    view = _view(grid, known, settings, mood, np.asarray(book.equity), trades, code)
-    return replace(view, absent_candles=sum(history.absent for history in histories))
+    equity = np.asarray(book.equity)
+    view = _view(grid, known, settings, mood, equity, trades, code)
+    view = replace(view, absent_candles=sum(history.absent for history in histories))
+    return Run(view, grid, known, equity)
 
 
 def terms_of(settings: Settings) -> Terms:
