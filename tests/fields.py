@@ -31,6 +31,7 @@ BACKTEST_TRADE = words(
 )
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
+REPORT = words("file png trades trades_drawn")
 ERROR = words("error category retryable hint")
 
 WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks BUY SELL HOLD")
@@ -41,6 +42,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance init "
-    "demo doctor backtest fetch"
+    "demo doctor backtest fetch report"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

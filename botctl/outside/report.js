@@ -3,7 +3,8 @@
 "use strict";
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  const buttons = [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]]; // these and no others: none that uploads
+  const touched = matchMedia("(pointer: coarse)");
   const drawn = new Set();
 
   const painted = (value, style) => {
@@ -15,7 +16,12 @@
 
   const draw = (element) => {
     const figure = painted(figures[element.dataset.chart], getComputedStyle(document.documentElement));
-    if (element.clientWidth < 480) Object.assign(figure.layout.margin, { l: 52, r: 8 });
+    const small = touched.matches || element.clientWidth < 480;
+    if (small) {
+      figure.layout.dragmode = false; // a finger on a chart scrolls the page
+      figure.layout.xaxis.nticks = 4;
+    }
+    const config = { responsive: true, displaylogo: false, displayModeBar: !small, modeBarButtons: buttons };
     Plotly.react(element, figure.data, figure.layout, config);
     drawn.add(element);
   };

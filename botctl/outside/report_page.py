@@ -100,8 +100,8 @@ def _trades(report: Report) -> Iterable[str]:
     if not report.drawn:
         return
     drawn = f"the newest {len(report.drawn):,}" if len(report.drawn) < len(report.trades) else f"{len(report.drawn):,}"
-    yield f'<h2 id="charts">Trades on their candles <span class="quiet">{drawn}; drag to zoom, double-click for all'
-    yield '</span></h2><div class="trades">'
+    yield f'<h2 id="charts">Trades on their candles <span class="quiet">{drawn}</span></h2>'
+    yield '<p class="quiet mouse">Drag to zoom in, double-click for all of it.</p><div class="trades">'
     for number, chart in report.drawn.items():
         note = f" <span>({escape(chart.note)})</span>" if chart.note else ""
         yield f'<figure id="trade-{number}"><figcaption>{escape(chart.title)}{note}</figcaption>'
@@ -220,15 +220,15 @@ def _figure(value: Decimal | float | None, shown: str | None = None, *, coloured
     if value is None:
         return f'<td class="figure">{figures.UNKNOWN}</td>'
     exact = Decimal(repr(value)) if isinstance(value, float) else value
-    colour = (" gain" if exact > 0 else " loss") if coloured and exact else ""
+    colour = (' class="gain"' if exact > 0 else ' class="loss"') if coloured and exact else ""
     words = shown if shown is not None else figures.money(exact)
-    return f'<td class="figure{colour}"><data value="{exact:f}">{escape(words)}</data></td>'
+    return f'<td{colour}><data value="{exact:f}">{escape(words)}</data></td>'
 
 
 def _percent(fraction: Decimal | None, decimals: int = 2) -> str:
     if fraction is None:
         return _figure(None)
-    return _figure(fraction, f"{100 * fraction:z.{decimals}f} %")
+    return _figure(round(fraction, 8), f"{100 * fraction:z.{decimals}f} %")
 
 
 # Charts, in plotly's words
@@ -311,9 +311,10 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "showlegend": len(chart.lines) + len(chart.marks) > 1,
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
         "hovermode": "x" if chart.bars else "x unified",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "--rule", "activecolor": "--quiet"},
         "hoverlabel": {"bgcolor": "--raised", "bordercolor": "--rule", "font": {"color": "--ink"}},
         "dragmode": "zoom",
-        "xaxis": {**axis, "type": "date", "rangeslider": {"visible": False}, "nticks": 8},
+        "xaxis": {**axis, "type": "date", "rangeslider": {"visible": False}, "nticks": 7, "tickangle": 0},
         "yaxis": {**axis, "title": {"text": chart.unit}, "tickformat": MONEY_FORMAT, "hoverformat": MONEY_FORMAT},
     }
 

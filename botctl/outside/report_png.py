@@ -57,7 +57,7 @@ def draw_png(chart: Chart) -> bytes:
         if line.role is Role.DRAWDOWN:
             axes.fill_between([_days(time) for time in line.times], line.values, color=COLOURS[line.role], alpha=0.2)
     for mark in chart.marks:
-        shape = {"marker": SHAPES[mark.role], "color": COLOURS[mark.role], "edgecolors": "white"}
+        shape: dict[str, Any] = {"marker": SHAPES[mark.role], "color": COLOURS[mark.role], "edgecolors": "white"}
         axes.scatter(_days(mark.time), mark.value, s=90, zorder=5, label=mark.name, **shape)
     locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
@@ -67,10 +67,11 @@ def draw_png(chart: Chart) -> bytes:
     axes.set_xlabel("UTC")
     axes.set_title(f"{chart.title}, {chart.note}" if chart.note else chart.title, loc="left", parse_math=False)
     axes.grid(color="#d9dde2", linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if chart.lines:
-        axes.legend(frameon=False, loc="best")
-    else:
+    if len(chart.lines) + len(chart.marks) > 1:
+        figure.legend(frameon=False, loc="outside lower left", ncols=4)
+    if not chart.lines:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center")
     picture = BytesIO()
     FigureCanvasAgg(figure).print_png(picture)

@@ -121,12 +121,13 @@ def draw_chart(source: Source, key: str) -> Chart:
 
 
 def draw_equity(account: Account, times: Sequence[int], values: Sequence[float]) -> Chart:
-    """What the account was worth, and below which worth the guard sells everything."""
+    """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
     lines = []
     if times:
         floor = float(account.initial_balance * (1 - account.max_drawdown))
         lines.append(Line("equity", Role.EQUITY, *thin(times, values, CURVE_POINTS)))
-        lines.append(Line("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
+        if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
+            lines.append(Line("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
     return Chart(EQUITY, "Equity", account.quote, lines)
 
 
@@ -164,14 +165,14 @@ def draw_trade(source: Source, account: Account, trade: ReportTrade) -> Chart:
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:
-    """The candles of a trade and some around it; None where none of its own are there."""
+    """The candles of a trade and some around it; None where there are none."""
     if candles is None:
         return None
     seconds, times = candles.seconds, candles.times
-    if bisect_left(times, begin - seconds) >= bisect_right(times, end):
-        return None
     around = seconds * max(CONTEXT_BARS, int((end - begin) / seconds) // 4)
     part = slice(bisect_left(times, begin - around), bisect_right(times, end + around))
+    if part.start >= part.stop:
+        return None
     columns = (candles.opens, candles.highs, candles.lows, candles.closes)
     return Bars(seconds, [int(time) for time in times[part]], *(list(map(float, column[part])) for column in columns))
 

@@ -56,7 +56,8 @@ class BookSource:
 
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
         """As each tick that could value the account saw it."""
-        rows = list(Tick.select(Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id).tuples())
+        query = Tick.select(Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id)
+        rows: list[tuple[datetime, Decimal]] = list(query.tuples())  # type: ignore[arg-type]
         return [int(at.timestamp()) for at, _ in rows], [float(equity) for _, equity in rows]
 
     def trades(self) -> list[ReportTrade]:
@@ -78,7 +79,7 @@ class BookSource:
 
     def rulings(self) -> list[Ruling]:
         return [
-            Ruling(row.decided_at, row.decided_at, 1, row.symbol, row.decision, _reason(row), row.outcome, row.price)
+            Ruling(row.decided_at, row.decided_at, 1, row.symbol, row.decision, row.reason, row.outcome, row.price)
             for row in Decision.select().order_by(Decision.id)
         ]
 
@@ -86,7 +87,7 @@ class BookSource:
         """What an order was sized at is not kept, so each is measured by the best price that is."""
         bought, sold = _decided_prices("bought: trade "), _decided_prices("sold trade ")
         rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
-        return [_slippage(row, bought, sold) for row in rows]
+        return [_slippage(row, row.average_price, bought, sold) for row in rows if row.average_price is not None]
 
 
 def _report_trade(trade: TradeView) -> ReportTrade:
@@ -110,12 +111,6 @@ def _report_trade(trade: TradeView) -> ReportTrade:
     )
 
 
-def _reason(row: Decision) -> str:
-    """What each agent said; the external command's own words where it decided."""
-    said = [f"{verdict['agent']} {verdict['stance']}" for verdict in row.verdicts]
-    return ", ".join(said) or str(row.reason)
-
-
 def _decided_prices(outcome: str) -> dict[int, Decimal]:
     """By trade, the last price when the Council decided on what came to this outcome."""
     rows = Decision.select(Decision.outcome, Decision.price).where(Decision.outcome.startswith(outcome))
@@ -123,7 +118,7 @@ def _decided_prices(outcome: str) -> dict[int, Decimal]:
     return {int(number): price for number, price in numbers if number.isdecimal()}
 
 
-def _slippage(order: Order, bought: dict[int, Decimal], sold: dict[int, Decimal]) -> Slippage:
+def _slippage(order: Order, average: Decimal, bought: dict[int, Decimal], sold: dict[int, Decimal]) -> Slippage:
     expected, basis = None, "not recorded"
     if order.side == Side.BUY:
         expected = bought.get(order.trade_id)
@@ -142,5 +137,5 @@ def _slippage(order: Order, bought: dict[int, Decimal], sold: dict[int, Decimal]
         amount=order.filled,
         expected_price=expected,
         basis=basis,
-        average_price=order.average_price,
+        average_price=average,
     )
