@@ -33,7 +33,9 @@ def report(
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     png: Annotated[Path | None, typer.Option("--png", help="Write one chart as a PNG instead of the page.")] = None,
-    chart: Annotated[str, typer.Option("--chart", help="Which: equity, drawdown or trade:ID.")] = "equity",
+    chart: Annotated[
+        str | None, typer.Option("--chart", help="Which, with --png: equity (default), drawdown or trade:ID.")
+    ] = None,
     trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Draw so many trades, the newest.")] = 100,
     since: study.Since = None,
     until: study.Until = None,
@@ -68,6 +70,8 @@ def report(
 
     _check_ending("--output", output, ".html")
     _check_ending("--png", png, ".png")
+    if chart is not None and png is None:
+        raise BadValue("--chart chooses what --png writes, and there is no --png", hint="add --png CHART.png")
     wants_page = png is None or output is not None or open_it
     plotly = load_plotly() if wants_page else ""
     if png:
@@ -76,7 +80,7 @@ def report(
         folder, _, _ = read_values(env_file_of(ctx))
         given = study.load_study(ctx, files, sentiment or "FEAR", since, until)
         page = output or folder / "backtest.html"
-        view = _write(_backtest(given), page if wants_page else None, png, chart, trades, plotly)
+        view = _write(_backtest(given), page if wants_page else None, png, chart or "equity", trades, plotly)
     else:
         _refuse_study_options(ctx)
         home = home_of(ctx)
@@ -86,7 +90,7 @@ def report(
 
             now = now_offline(home.settings)
             source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
-            view = _write(source, page if wants_page else None, png, chart, trades, plotly)
+            view = _write(source, page if wants_page else None, png, chart or "equity", trades, plotly)
     show(ctx, view)
     if open_it and view.file:
         _open(Path(view.file))

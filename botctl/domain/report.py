@@ -164,6 +164,8 @@ class Report:
     """The charts of the newest trades, by the trade's id."""
     rulings: Sequence[Ruling]
     """Newest first."""
+    all_rulings: int
+    """How many there are, shown or not."""
     decided: Mapping[str, int]
     """How often each decision was made."""
     slippages: Sequence[Slippage] = field(default_factory=list)

@@ -20,6 +20,7 @@
     if (small) {
       figure.layout.dragmode = false; // a finger on a chart scrolls the page
       figure.layout.xaxis.nticks = 4;
+      figure.layout.xaxis.tickformatstops = [{ dtickrange: [null, 86399999], value: "%H:%M\n%b %-d" }];
     }
     const config = { responsive: true, displaylogo: false, displayModeBar: !small, modeBarButtons: buttons };
     Plotly.react(element, figure.data, figure.layout, config);

@@ -113,7 +113,9 @@ def _rulings(report: Report) -> Iterable[str]:
     counts = ", ".join(f"{count:,} {decision}" for decision, count in report.decided.items()) or "none"
     yield f'<h2 id="council">The Council\'s decisions <span class="quiet">{escape(counts)}</span></h2>'
     if report.rulings:
-        yield '<p class="quiet">Newest first; the same said several times on end is one row.</p>'
+        cut = len(report.rulings) < report.all_rulings
+        rows = f"The newest {len(report.rulings):,} of {report.all_rulings:,} rows" if cut else "Newest first"
+        yield f'<p class="quiet">{rows}; the same said several times on end is one row.</p>'
     yield from _table(
         "from, to, times*, symbol, decision, price*, reason~, what came of it~",
         map(_ruling_cells, report.rulings),

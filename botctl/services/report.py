@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from botctl.domain import figures, performance
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, quote_of
 from botctl.domain.errors import BadValue
 from botctl.domain.report import (
     Bars,
@@ -44,7 +44,7 @@ class Account:
     title: str
     about: str
     quote: str
-    initial_balance: Decimal
+    initial_balance: Decimal | None
     max_drawdown: Decimal
     until: datetime
     """Up to when something is known: where open trades are drawn to."""
@@ -81,7 +81,8 @@ class Source(Protocol):
 def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Report:
     """All of a page; the newest `most_drawn` trades with a chart."""
     account, trades, curve = source.account(), source.trades(), source.curve()
-    rulings, slippages = source.rulings(), source.slippages()
+    said, slippages = source.rulings(), source.slippages()
+    rulings = merge_rulings(said)
     entered = [trade for trade in trades if trade.entry_at is not None]
     shown = entered[-most_drawn:] if most_drawn else []
     drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
@@ -96,8 +97,9 @@ def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Repor
         drawdown=draw_drawdown(*curve),
         trades=trades[::-1],
         drawn=drawn,
-        rulings=merge_rulings(rulings)[-RULINGS_SHOWN:][::-1],
-        decided=_count(rulings),
+        rulings=rulings[-RULINGS_SHOWN:][::-1],
+        all_rulings=len(rulings),
+        decided=_count(said),
         slippages=slippages[::-1],
     )
 
@@ -124,8 +126,9 @@ def draw_equity(account: Account, times: Sequence[int], values: Sequence[float])
     """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
     lines = []
     if times:
-        floor = float(account.initial_balance * (1 - account.max_drawdown))
         lines.append(Line("equity", Role.EQUITY, *thin(times, values, CURVE_POINTS)))
+    if times and account.initial_balance is not None:
+        floor = float(account.initial_balance * (1 - account.max_drawdown))
         if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
             lines.append(Line("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
     return Chart(EQUITY, "Equity", account.quote, lines)
@@ -158,10 +161,10 @@ def draw_trade(source: Source, account: Account, trade: ReportTrade) -> Chart:
     bars = _bars_around(source.candles(trade.symbol), begin, end)
     if bars is None:
         lines.append(Line("no candles", Role.PRICE, [m.time for m in marks], [m.value for m in marks]))
-        return Chart(f"{TRADE}{trade.id}", _title(trade, account), account.quote, lines, marks, note="no candles")
+        return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, note="no candles")
     merged = merge_bars(bars, TRADE_BARS)
     note = f"each bar is {merged.seconds // bars.seconds} candles" if merged is not bars else ""
-    return Chart(f"{TRADE}{trade.id}", _title(trade, account), account.quote, lines, marks, merged, note)
+    return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, merged, note)
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:
@@ -177,9 +180,9 @@ def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bar
     return Bars(seconds, [int(time) for time in times[part]], *(list(map(float, column[part])) for column in columns))
 
 
-def _title(trade: ReportTrade, account: Account) -> str:
+def _title(trade: ReportTrade) -> str:
     ended = trade.exit_reason or trade.status
-    profit = f", P&L {figures.signed(trade.pnl)} {account.quote}" if trade.pnl is not None else ""
+    profit = f", P&L {figures.signed(trade.pnl)} {quote_of(trade.symbol)}" if trade.pnl is not None else ""
     return f"Trade {trade.id}: {trade.symbol}, {ended}{profit}"
 
 
@@ -208,14 +211,14 @@ def _figures(
     fees = sum((fee for trade in trades for fee in (trade.entry_fee, trade.exit_fee) if fee is not None), Decimal(0))
     rows = []
     if times:
-        daily = [float(account.initial_balance), *performance.day_ends(times, values)]
-        returns = performance.daily_returns(daily)
-        sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
         equity, initial = Decimal(repr(float(values[-1]))), account.initial_balance
+        opening = [] if initial is None else [float(initial)]
+        returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
+        sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
         rows = [
             ("from, to", f"{_moment(times[0])} to {_moment(times[-1])} UTC"),
             ("equity", f"{figures.money(equity)} of {figures.money(initial)} {account.quote}"),
-            ("return", figures.percent(equity / initial - 1)),
+            ("return", figures.percent(None if initial is None else equity / initial - 1)),
             ("max drawdown", figures.percent(Decimal(repr(-min(falls(values)))))),
             ("Sharpe, Sortino", f"{figures.ratio(sharpe)}, {figures.ratio(sortino)}"),
         ]

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
 from botctl.domain.orders import ExitReason, Side
 from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove
 from botctl.domain.results import TradeView
-from botctl.domain.settings import DEFAULT_BALANCE, Settings
+from botctl.domain.settings import Settings
 from botctl.services import books
 from botctl.services.report import Account
 from botctl.store.models import Decision, Event, Order, Tick, Trade
@@ -33,7 +34,7 @@ class BookSource:
     def account(self) -> Account:
         settings = self.settings
         mode = settings.botctl_mode
-        initial = settings.initial_balance or DEFAULT_BALANCE
+        initial = settings.initial_balance
         status = books.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
         state = status.system_status + (" and FROZEN: positions are unguarded" if status.frozen else "")
         buys = "enabled" if status.buy_enabled else "disabled"
@@ -57,7 +58,7 @@ class BookSource:
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
         """As each tick that could value the account saw it."""
         query = Tick.select(Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id)
-        rows: list[tuple[datetime, Decimal]] = list(query.tuples())  # type: ignore[arg-type]
+        rows: Any = list(query.tuples())
         return [int(at.timestamp()) for at, _ in rows], [float(equity) for _, equity in rows]
 
     def trades(self) -> list[ReportTrade]:
@@ -78,10 +79,9 @@ class BookSource:
         return self._found[symbol]
 
     def rulings(self) -> list[Ruling]:
-        return [
-            Ruling(row.decided_at, row.decided_at, 1, row.symbol, row.decision, row.reason, row.outcome, row.price)
-            for row in Decision.select().order_by(Decision.id)
-        ]
+        wanted = (Decision.symbol, Decision.decision, Decision.reason, Decision.outcome, Decision.price)
+        rows: Any = Decision.select(Decision.decided_at, *wanted).order_by(Decision.id).tuples()
+        return [Ruling(at, at, 1, *words) for at, *words in rows]
 
     def slippages(self) -> list[Slippage]:
         """What an order was sized at is not kept, so each is measured by the best price that is."""

@@ -13,7 +13,7 @@ def write_private(path: Path, content: bytes) -> None:
 
     Raises ConfigError.
     """
-    beside = None
+    beside: str | None = None
     try:
         handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 from its first byte
         with os.fdopen(handle, "wb") as file:
@@ -21,8 +21,10 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+        beside = None
     except OSError as error:
-        if beside is not None:
+        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the disk and the folder") from error
+    finally:
+        if beside is not None:  # also after Ctrl-C
             with suppress(OSError):
                 os.unlink(beside)
-        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the disk and the folder") from error
