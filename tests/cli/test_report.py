@@ -180,6 +180,17 @@ def test_without_candles_a_trade_is_drawn_from_its_own_prices_and_fetch_mends_it
     assert (by_stop["expected"], by_stop["expected is"]) == ("51000.0", "the stop")
 
 
+def test_where_no_initial_balance_is_set_nothing_is_measured_from_one(live: BotRunner) -> None:
+    live.run("tick")
+    live.unset("INITIAL_BALANCE", "KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY")
+
+    page = read_page(live.json("report")["file"])
+
+    assert "<dd>10,000.00 of - USD</dd>" in page.text
+    assert "<dt>return</dt><dd>-</dd>" in page.text
+    assert [line["name"] for line in page.charts["equity"]["data"]] == ["equity"]
+
+
 def test_only_the_newest_trades_are_drawn_and_the_table_has_all(bot: BotRunner) -> None:
     answer = bot.json("report", BTC, "--trades", "3")
 
