@@ -26,6 +26,11 @@ class Home:
         return database_path(self.settings.database_url, self.folder)
 
     @property
+    def candles(self) -> Path:
+        """Where candles are kept."""
+        return self.folder / "data" / "candles"
+
+    @property
     def halt_file(self) -> Path:
         return self.database.with_name("HALT")
 

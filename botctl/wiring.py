@@ -18,6 +18,7 @@ from botctl.store.lock import process_lock
 from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
+    from botctl.domain.candles import CandleColumns
     from botctl.exchange.kraken import KrakenExchange, KrakenMarketData
     from botctl.exchange.tape import Tape
     from botctl.ports import Clock, Exchange, Sentiment
@@ -264,6 +265,25 @@ def build_kraken(settings: Settings) -> "KrakenExchange":
             private_key=settings.kraken_private_key,
         )
     )
+
+
+def find_candles(home: Home, symbol: str) -> "CandleColumns | None":
+    """The candles of a symbol that are at hand: the tape's in demo mode, else those that `fetch` has kept.
+
+    Raises BadValue for a file that can't be believed.
+    """
+    if home.settings.botctl_mode is Mode.DEMO:
+        from botctl.exchange.demo_tape import load_demo_tape
+
+        return load_demo_tape().history(symbol)
+    from botctl.store.candle_files import candle_file
+
+    path = candle_file(home.candles, symbol, home.settings.timeframe)
+    if not path.exists():
+        return None
+    from botctl.market.history import load_candles
+
+    return load_candles(path, symbol)
 
 
 def now_offline(settings: Settings) -> datetime:

@@ -32,6 +32,7 @@ BACKTEST_TRADE = words(
 REPLAY = BACKTEST | words("ticks failed_ticks errors")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
+REPORT = words("file png trades trades_drawn")
 ERROR = words("error category retryable hint")
 
 RECONCILE = words("since same orders positions foreign_orders")
@@ -52,6 +53,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "reconcile recover init demo doctor fetch backtest replay sweep"
+    "reconcile recover init demo doctor fetch backtest replay sweep report"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

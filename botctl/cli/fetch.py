@@ -15,8 +15,6 @@ from botctl.domain.errors import BadValue, BotError
 from botctl.domain.results import FetchView
 from botctl.wiring import open_market_data
 
-CANDLES = "data/candles"
-"""Where candles are kept, under the home."""
 GAPS_SHOWN = 5
 DOWNLOADS = "older ones: its downloadable OHLCVT files, https://support.kraken.com/articles/360047124832"
 
@@ -57,7 +55,7 @@ def fetch(
     with open_market_data(home.settings) as kraken:
         for symbol in with_progress(wanted, "fetching candles", quiet=wants_json(ctx)):
             try:
-                views.append(fetch_history(kraken, symbol, length, home.folder / CANDLES, begin))
+                views.append(fetch_history(kraken, symbol, length, home.candles, begin))
             except BotError as error:  # the other symbols' candles may be had all the same
                 if len(wanted) == 1:
                     raise

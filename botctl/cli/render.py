@@ -5,13 +5,13 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from botctl.domain import results
+from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
 from botctl.domain.results import to_plain
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from botctl.ports import Progress
 
-UNKNOWN = "-"
 KEPT_WHOLE = ("why", "symbol", "state", "status")
 """Columns whose words somebody may look for: never broken."""
 WIDTH = 80
@@ -103,14 +102,6 @@ def progress_bar(ctx: typer.Context, words: str) -> "Iterator[Progress]":
 # Figures
 
 
-def price(value: Decimal | float | None) -> str:
-    """A price with as many digits as it needs: cents above 100, six significant ones below."""
-    if value is None:
-        return UNKNOWN
-    number = float(value)
-    return f"{number:,.2f}" if abs(number) >= 100 else f"{number:.6g}"
-
-
 def amount(value: Decimal | None) -> str:
     return UNKNOWN if value is None else plain(value)
 
@@ -120,25 +111,9 @@ def short(value: Decimal) -> str:
     return f"{value:.0f}" if value >= 10_000 else plain(Decimal(f"{value:.5g}"))
 
 
-def money(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.2f}"
-
-
-def signed(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{value:+,.2f}"
-
-
 def coloured(value: Decimal | None) -> str:
     """Profit in green, loss in red, where there are colours."""
     return f"[{'green' if value is None or value >= 0 else 'red'}]{signed(value)}[/]"
-
-
-def percent(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:z.2f} %"
-
-
-def moment(value: datetime | None) -> str:
-    return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
 # Tables
@@ -470,6 +445,10 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
+def _report(view: results.ReportView) -> str:
+    return "\n".join(path for path in (view.file, view.png) if path)
+
+
 NAMING_THE_MODE = (
     results.TickView,
     results.StatusView,
@@ -477,6 +456,7 @@ NAMING_THE_MODE = (
     results.DemoView,
     results.CheckLine,
     results.FetchView,
+    results.ReportView,
 )
 VIEWS: dict[type, Callable[[Any], Any]] = {
     results.OrderResult: _order_result,
@@ -490,6 +470,7 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.RecoverView: _recover,
     results.DemoView: _demo,
     results.InitView: _init,
+    results.ReportView: _report,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
     results.TradeView: _trades,

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from botctl.cli import render
+from botctl.domain import figures
 from botctl.domain.candles import TIMEFRAMES, quote_of
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView, to_plain
 
@@ -59,20 +60,20 @@ def summary(view: BacktestView) -> str:
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
-        ("traded", f"{render.moment(view.since)} to {render.moment(view.until)} UTC, {view.bars:,} bars"),
+        ("traded", f"{figures.moment(view.since)} to {figures.moment(view.until)} UTC, {view.bars:,} bars"),
         ("mood", view.mood),
-        ("equity", f"{render.money(view.equity)} of {render.money(view.initial_balance)} {quote}"),
-        ("return", f"{render.percent(view.returned)}; buy and hold {render.percent(view.buy_and_hold)}"),
-        ("max drawdown", render.percent(view.max_drawdown)),
-        ("Sharpe, Sortino", f"{ratio(view.sharpe)}, {ratio(view.sortino)}"),
+        ("equity", f"{figures.money(view.equity)} of {figures.money(view.initial_balance)} {quote}"),
+        ("return", f"{figures.percent(view.returned)}; buy and hold {figures.percent(view.buy_and_hold)}"),
+        ("max drawdown", figures.percent(view.max_drawdown)),
+        ("Sharpe, Sortino", f"{figures.ratio(view.sharpe)}, {figures.ratio(view.sortino)}"),
         ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
-        ("win rate", f"{render.percent(view.win_rate)}, profit factor {ratio(view.profit_factor)}"),
+        ("win rate", f"{figures.percent(view.win_rate)}, profit factor {figures.ratio(view.profit_factor)}"),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
-        ("exposure", render.percent(view.exposure)),
-        ("fees", f"{render.money(view.fees)} {quote}"),
+        ("exposure", figures.percent(view.exposure)),
+        ("fees", f"{figures.money(view.fees)} {quote}"),
     ]
     if view.tripped_at:
-        rows.append(("guard", f"TRIPPED at {render.moment(view.tripped_at)}: no entry after it"))
+        rows.append(("guard", f"TRIPPED at {figures.moment(view.tripped_at)}: no entry after it"))
     if isinstance(view, ReplayView):
         rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
     if view.absent_candles:
@@ -86,9 +87,9 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> Any:
         table.add_row(
             trade.symbol,
             f"{trade.entry_at:%y-%m-%d %H:%M}",
-            render.price(trade.entry_price),
+            figures.price(trade.entry_price),
             held(trade.entry_at, trade.exit_at or until),
-            render.price(trade.exit_price),
+            figures.price(trade.exit_price),
             trade.exit_reason or "OPEN",
             render.coloured(trade.pnl),
         )
@@ -129,7 +130,7 @@ def _judged(figures: SweepFigures, by: str) -> str:
 
 def _figure(value: float | None, by: str) -> str:
     if value is None or value != value or value == float("-inf"):
-        return render.UNKNOWN
+        return figures.UNKNOWN
     return f"{value:.2f}" if by == "sharpe" else f"{100 * value:+.2f}"
 
 
@@ -138,7 +139,3 @@ def held(since: datetime, until: datetime) -> str:
     minutes = int((until - since).total_seconds()) // 60
     days, hours = minutes // 1440, minutes // 60 % 24
     return f"{days}d {hours:02}h" if days else f"{hours}h {minutes % 60:02}m"
-
-
-def ratio(value: Any) -> str:
-    return render.UNKNOWN if value is None else f"{value:.2f}"

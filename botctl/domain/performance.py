@@ -19,6 +19,12 @@ def daily_returns(equities: Sequence[float]) -> list[float]:
     return [later / earlier - 1.0 for earlier, later in pairwise(equities) if earlier > 0]
 
 
+def day_ends(times: Sequence[int], values: Sequence[float]) -> list[float]:
+    """The last value of each UTC day; `times` in unix seconds, rising."""
+    ends = {time // 86_400: value for time, value in zip(times, values, strict=True)}
+    return list(ends.values())
+
+
 def sharpe_ratio(returns: Sequence[float]) -> float | None:
     """Annualised; None with fewer than two days, or where nothing ever moved."""
     if len(returns) < 2:

@@ -429,6 +429,16 @@ class SweepView:
 
 
 @dataclass(frozen=True)
+class ReportView:
+    """The files that a report wrote, each None where it was not asked for, and how many trades it tells of."""
+
+    file: str | None
+    png: str | None
+    trades: int
+    trades_drawn: int
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One line of doctor: ok, warn or fail, and the fix."""
 

@@ -88,6 +88,15 @@ class Tape:
             raise ConfigError(f"{self._name} has no {timeframe} candles of {symbol}", hint=f"it has {there} ones only")
         return self._windows[symbol].upto(int(self._grid.places[self._numbers[symbol]][self._bar]))
 
+    def history(self, symbol: str) -> CandleColumns | None:
+        """Every candle that has closed so far; None for a symbol that is not on the tape."""
+        if symbol not in self._numbers:
+            return None
+        history = self._histories[symbol]
+        until = int(self._grid.places[self._numbers[symbol]][self._bar]) + 1
+        columns = (history.times, history.opens, history.highs, history.lows, history.closes, history.volumes)
+        return CandleColumns(symbol, history.seconds, *(column[:until] for column in columns))
+
     # As a mood
 
     def read(self) -> Reading:

@@ -1,7 +1,7 @@
 """Trades a history as the bot would have: the Council's entries, the stop rule's exits, one account for all symbols."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
@@ -32,6 +32,17 @@ FADED = 1e-17
 DECISIONS = {Action.HOLD: HOLD, Action.BUY: BUY, Action.SELL: SELL}
 
 
+@dataclass(frozen=True)
+class Run:
+    """A backtest with all that it went through, for those who draw it."""
+
+    view: BacktestView
+    grid: Grid
+    known: History
+    equity: Any
+    """Of each bar of the grid, as the drawdown guard saw it."""
+
+
 def run_backtest(
     histories: Sequence[CandleColumns],
     settings: Settings,
@@ -44,6 +55,18 @@ def run_backtest(
 
     Raises BadValue for histories that can't be traded together or are too short.
     """
+    return play_backtest(histories, settings, mood, since=since, until=until).view
+
+
+def play_backtest(
+    histories: Sequence[CandleColumns],
+    settings: Settings,
+    mood: Mood,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Run:
+    """The same with every bar of it."""
     import numpy as np
 
     grid = line_up(histories, settings.atr_period, since, until)
@@ -60,7 +83,7 @@ def run_backtest(
         trades=[_trade(code, number, grid, known, terms, book, settings) for number in range(count)],
         tripped_at=moment_of(grid.times[grid.first + below[0]]) if len(below) else None,
     )
-    return sum_up(grid, histories, settings, mood, course)
+    return Run(sum_up(grid, histories, settings, mood, course), grid, known, np.asarray(book.equity))
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -1,0 +1,150 @@
+"""report: what happened, as one page to look at, or one picture."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botctl.cli import study
+from botctl.cli.context import JsonFlag, env_file_of, home_of
+from botctl.cli.render import show
+from botctl.domain.errors import BadValue
+from botctl.domain.results import ReportView
+from botctl.home import open_store, read_values
+from botctl.wiring import find_candles, now_offline
+
+if TYPE_CHECKING:
+    from botctl.services.report import Source
+
+STUDY_ONLY = (*study.OVERRIDES, "since", "until", "sentiment")
+"""Options that mean nothing to a database: what is in there has happened."""
+FLAGS = {"since": "--from", "until": "--to"}
+
+
+def report(
+    ctx: typer.Context,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE...]", help="Candles to backtest, as for `backtest`; none: this home's database."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: report.html in the home, backtest.html with FILE.")
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    png: Annotated[Path | None, typer.Option("--png", help="Write one chart as a PNG instead of the page.")] = None,
+    chart: Annotated[
+        str | None, typer.Option("--chart", help="Which, with --png: equity (default), drawdown or trade:ID.")
+    ] = None,
+    trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Draw so many trades, the newest.")] = 100,
+    since: study.Since = None,
+    until: study.Until = None,
+    sentiment: Annotated[
+        str | None, typer.Option("--sentiment", metavar="FILE|STANCE", help="As for `backtest`; default: FEAR.")
+    ] = None,
+    cash: study.Cash = None,
+    trade_amount: study.TradeAmount = None,
+    fee: study.Fee = None,
+    slippage: study.Slippage = None,
+    atr_multiple: study.AtrMultiple = None,
+    breakeven_atr: study.BreakevenAtr = None,
+    atr_period: study.AtrPeriod = None,
+    max_open_trades: study.MaxOpenTrades = None,
+    cooldown: study.Cooldown = None,
+    max_drawdown: study.MaxDrawdown = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a page with curves, trades on their candles, decisions and slippage.
+
+    One HTML file that loads nothing from anywhere: of this home's database, without
+    network, or with FILE of a backtest. Needs the extra `report`.
+
+    \b
+    Examples:
+      botctl report --open
+      botctl report BTC-USD_15m.csv --from 2024-01-01 --output btc.html
+      botctl report --png trade.png --chart trade:7
+    """
+    from botctl.outside.report_page import load_plotly
+    from botctl.outside.report_png import check_installed
+
+    _check_ending("--output", output, ".html")
+    _check_ending("--png", png, ".png")
+    if chart is not None and png is None:
+        raise BadValue("--chart chooses what --png writes, and there is no --png", hint="add --png CHART.png")
+    wants_page = png is None or output is not None or open_it
+    plotly = load_plotly() if wants_page else ""
+    if png:
+        check_installed()
+    if files:
+        folder, _, _ = read_values(env_file_of(ctx))
+        given = study.load_study(ctx, files, sentiment or "FEAR", since, until)
+        page = output or folder / "backtest.html"
+        view = _write(_backtest(given), page if wants_page else None, png, chart or "equity", trades, plotly)
+    else:
+        _refuse_study_options(ctx)
+        home = home_of(ctx)
+        page = output or home.folder / "report.html"
+        with open_store(home):
+            from botctl.services.report_books import BookSource
+
+            now = now_offline(home.settings)
+            source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
+            view = _write(source, page if wants_page else None, png, chart or "equity", trades, plotly)
+    show(ctx, view)
+    if open_it and view.file:
+        _open(Path(view.file))
+
+
+def _backtest(given: study.Study) -> "Source":
+    from botctl.services.backtest import play_backtest
+    from botctl.services.report_backtest import BacktestSource
+
+    run = play_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)
+    return BacktestSource(run, given.histories, given.settings)
+
+
+def _write(source: "Source", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str) -> ReportView:
+    """Draw everything before anything is written."""
+    from botctl.exchange.clock import SystemClock
+    from botctl.outside.report_page import render_page
+    from botctl.outside.report_png import draw_png
+    from botctl.services.report import build_report, draw_chart
+    from botctl.store.private_files import write_private
+
+    picture = draw_png(draw_chart(source, chart)) if png else b""
+    drawn, every = 0, len(source.trades())
+    if page:
+        built = build_report(source, most_drawn=trades, made_at=SystemClock().now())
+        write_private(page, render_page(built, plotly).encode())
+        drawn = len(built.drawn)
+    if png:
+        write_private(png, picture)
+    file, picture_file = (str(path.absolute()) if path else None for path in (page, png))
+    return ReportView(file=file, png=picture_file, trades=every, trades_drawn=drawn)
+
+
+def _check_ending(flag: str, path: Path | None, ending: str) -> None:
+    """Whatever lies under that name is replaced: it must not be a database, nor candles."""
+    if path and path.suffix.lower() != ending:
+        raise BadValue(f"{flag} {path} must end in {ending}", hint=f"name it {path.stem or 'report'}{ending}")
+
+
+def _refuse_study_options(ctx: typer.Context) -> None:
+    given = [name for name in STUDY_ONLY if ctx.params.get(name) is not None]
+    if given:
+        flag = FLAGS.get(given[0], f"--{given[0].replace('_', '-')}")
+        raise BadValue(
+            f"{flag} is for a backtest, and there is no FILE", hint="name a file of candles, or leave it out"
+        )
+
+
+def _open(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.as_uri()):
+        print(f"botctl: no browser was found: open {page} yourself", file=sys.stderr)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("report")(report)

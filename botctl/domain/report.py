@@ -1,0 +1,260 @@
+"""What a report shows, before anybody draws it: figures, charts and tables, the same for a database and a backtest."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from math import ceil
+
+from botctl.domain.orders import Side
+from botctl.domain.stops import advance_stop, initial_stop
+
+
+class Role(StrEnum):
+    """What a line or a mark stands for: its colour follows from it."""
+
+    EQUITY = "equity"
+    DRAWDOWN = "drawdown"
+    GUARD = "guard"
+    PRICE = "price"
+    STOP = "stop"
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve over time, in unix seconds. A stepped one keeps each value until the next."""
+
+    name: str
+    role: Role
+    times: Sequence[float]
+    values: Sequence[float]
+    stepped: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One moment on a chart."""
+
+    name: str
+    role: Role
+    time: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Candles to be drawn, oldest first; `seconds` is the length of one."""
+
+    seconds: int
+    times: Sequence[int]
+    opens: Sequence[float]
+    highs: Sequence[float]
+    lows: Sequence[float]
+    closes: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One picture over time. `key` is what asks for it: equity, drawdown, or trade:7."""
+
+    key: str
+    title: str
+    unit: str
+    lines: Sequence[Line] = ()
+    marks: Sequence[Mark] = ()
+    bars: Bars | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StopMove:
+    """From this moment on, in unix seconds, the stop stood there."""
+
+    time: float
+    stop: float
+
+
+@dataclass(frozen=True)
+class ReportTrade:
+    """One trade, as a row. Money and prices in quote, amount in the asset; what is unknown is None."""
+
+    id: int
+    symbol: str
+    status: str
+    amount: Decimal
+    entry_at: datetime | None
+    entry_price: Decimal | None
+    entry_cost: Decimal | None
+    entry_fee: Decimal | None
+    exit_at: datetime | None
+    exit_price: Decimal | None
+    exit_fee: Decimal | None
+    exit_reason: str | None
+    pnl: Decimal | None
+    atr: float | None
+    stop_loss_price: float | None
+    high_price: float | None
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the Council said of a symbol, once or several times on end."""
+
+    since: datetime
+    until: datetime
+    count: int
+    symbol: str
+    decision: str
+    reason: str
+    outcome: str
+    price: Decimal | None
+    """When it was first said."""
+
+
+@dataclass(frozen=True)
+class Slippage:
+    """What a filled order was expected to fetch, by which price, and what it did."""
+
+    at: datetime
+    trade_id: int
+    side: str
+    symbol: str
+    reason: str
+    amount: Decimal
+    expected_price: Decimal | None
+    basis: str
+    """Which price was expected."""
+    average_price: Decimal
+
+    @property
+    def fraction(self) -> Decimal | None:
+        """(average - expected) / expected, positive when it hurts; None where nothing is known to be expected."""
+        if self.expected_price is None:
+            return None
+        change = self.average_price / self.expected_price - 1
+        return change if self.side == Side.BUY else -change
+
+    @property
+    def cost(self) -> Decimal | None:
+        """The same for the whole amount, in quote."""
+        if self.expected_price is None:
+            return None
+        change = (self.average_price - self.expected_price) * self.amount
+        return change if self.side == Side.BUY else -change
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of one page."""
+
+    title: str
+    about: str
+    made_at: datetime
+    quote: str
+    figures: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    equity: Chart
+    drawdown: Chart
+    trades: Sequence[ReportTrade]
+    """All of them, newest first."""
+    drawn: Mapping[int, Chart]
+    """The charts of the newest trades, by the trade's id."""
+    rulings: Sequence[Ruling]
+    """Newest first."""
+    all_rulings: int
+    """How many there are, shown or not."""
+    decided: Mapping[str, int]
+    """How often each decision was made."""
+    slippages: Sequence[Slippage] = field(default_factory=list)
+    """Newest first."""
+
+
+# Fewer points, the same picture
+
+
+def thin(times: Sequence[float], values: Sequence[float], most: int) -> tuple[list[float], list[float]]:
+    """At most about `most` points of a curve: of each stretch its lowest and its highest, and both ends of the curve.
+
+    No extreme is lost.
+    """
+    count = len(values)
+    if count <= most:
+        return list(times), list(values)
+    width = ceil(2 * count / most)
+    kept = {0, count - 1}
+    for begin in range(0, count, width):
+        stretch = range(begin, min(begin + width, count))
+        kept.add(min(stretch, key=values.__getitem__))
+        kept.add(max(stretch, key=values.__getitem__))
+    places = sorted(kept)
+    return [times[place] for place in places], [values[place] for place in places]
+
+
+def merge_bars(bars: Bars, most: int) -> Bars:
+    """At most `most` bars: several candles on end become a longer one, with the highest high and the lowest low."""
+    width = ceil(len(bars.times) / most)
+    if width <= 1:
+        return bars
+    starts = range(0, len(bars.times), width)
+    return Bars(
+        bars.seconds * width,
+        [bars.times[at] for at in starts],
+        [bars.opens[at] for at in starts],
+        [max(bars.highs[at : at + width]) for at in starts],
+        [min(bars.lows[at : at + width]) for at in starts],
+        [bars.closes[min(at + width, len(bars.times)) - 1] for at in starts],
+    )
+
+
+def falls(values: Iterable[float]) -> list[float]:
+    """How far each value lies below the highest before it, as a fraction, never positive: -0.2 is twenty percent."""
+    high, fallen = 0.0, []
+    for value in values:
+        high = max(high, value)
+        fallen.append(value / high - 1.0 if high > 0 else 0.0)
+    return fallen
+
+
+def merge_rulings(rulings: Iterable[Ruling]) -> list[Ruling]:
+    """The same said of a symbol several times on end becomes one ruling. Oldest first, in and out."""
+    merged: list[Ruling] = []
+    newest: dict[str, int] = {}
+    for ruling in rulings:
+        place = newest.get(ruling.symbol)
+        before = merged[place] if place is not None else None
+        if before and place is not None and _words(before) == _words(ruling):
+            merged[place] = replace(before, until=ruling.until, count=before.count + ruling.count)
+        else:
+            newest[ruling.symbol] = len(merged)
+            merged.append(ruling)
+    return merged
+
+
+def _words(ruling: Ruling) -> tuple[str, str, str]:
+    return ruling.decision, ruling.reason, ruling.outcome
+
+
+# The stop
+
+
+def stop_path(
+    times: Sequence[float],
+    closes: Sequence[float],
+    entered: float,
+    entry: float,
+    atr: float,
+    multiple: float,
+    breakeven: float,
+) -> list[StopMove]:
+    """Where the stop stood from the moment `entered` on, as the closes after it moved it: the rule's own steps."""
+    stop, high = initial_stop(entry, atr, multiple), entry
+    path = [StopMove(entered, stop)]
+    for time, close in zip(times, closes, strict=True):
+        moved, high, _ = advance_stop(close, stop, high, entry, atr, multiple, breakeven)
+        if moved != stop:
+            path.append(StopMove(time, moved))
+        stop = moved
+    return path

@@ -1,0 +1,95 @@
+"""The one door to matplotlib: a chart of a report as a PNG, which takes neither a browser nor a screen."""
+
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.report import Bars, Chart, Role
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = {
+    Role.EQUITY: "#1f5fbf",
+    Role.DRAWDOWN: "#b3403a",
+    Role.GUARD: "#b3403a",
+    Role.PRICE: "#5b6470",
+    Role.STOP: "#c07a00",
+    Role.ENTRY: "#1f5fbf",
+    Role.EXIT: "#7a3fb0",
+}
+RISING, FALLING = "#2a8a5f", "#b3403a"
+SHAPES = {Role.ENTRY: "^", Role.EXIT: "v"}
+DASHED = (Role.GUARD, Role.ENTRY, Role.PRICE)
+SECONDS_A_DAY = 86_400.0
+"""matplotlib counts time in days."""
+
+
+def check_installed() -> None:
+    """Raises ConfigError where matplotlib is not there."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise ConfigError("a PNG needs matplotlib", hint="pip install 'botctl[report]'") from None
+
+
+def draw_png(chart: Chart) -> bytes:
+    """The chart as a picture of 1500 by 750 points."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    if chart.bars:
+        _draw_bars(axes, chart.bars)
+    for line in chart.lines:
+        axes.plot(
+            [_days(time) for time in line.times],
+            line.values,
+            label=line.name,
+            color=COLOURS[line.role],
+            linewidth=1.3,
+            linestyle="--" if line.role in DASHED else "-",
+            drawstyle="steps-post" if line.stepped else "default",
+        )
+        if line.role is Role.DRAWDOWN:
+            axes.fill_between([_days(time) for time in line.times], line.values, color=COLOURS[line.role], alpha=0.2)
+    for mark in chart.marks:
+        shape: dict[str, Any] = {"marker": SHAPES[mark.role], "color": COLOURS[mark.role], "edgecolors": "white"}
+        axes.scatter(_days(mark.time), mark.value, s=90, zorder=5, label=mark.name, **shape)
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.set_ylabel(chart.unit)
+    axes.set_xlabel("UTC")
+    axes.set_title(f"{chart.title}, {chart.note}" if chart.note else chart.title, loc="left", parse_math=False)
+    axes.grid(color="#d9dde2", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(chart.lines) + len(chart.marks) > 1:
+        figure.legend(frameon=False, loc="outside lower left", ncols=4)
+    if not chart.lines:
+        axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center")
+    picture = BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    return picture.getvalue()
+
+
+def _draw_bars(axes: "Axes", bars: Bars) -> None:
+    """Candles: a thin line from low to high, a thick one from open to close."""
+    middles = [_days(time + bars.seconds / 2) for time in bars.times]
+    colours = [RISING if close >= open_ else FALLING for open_, close in zip(bars.opens, bars.closes, strict=True)]
+    axes.vlines(middles, bars.lows, bars.highs, colors=colours, linewidth=0.7)
+    heights = [close - open_ for open_, close in zip(bars.opens, bars.closes, strict=True)]
+    width = 0.7 * bars.seconds / SECONDS_A_DAY
+    body: dict[str, Any] = {"bottom": bars.opens, "color": colours, "edgecolor": colours, "linewidth": 0.7}
+    axes.bar(middles, heights, width, **body)
+
+
+def _days(seconds: float) -> float:
+    from matplotlib.dates import date2num
+
+    return float(date2num(datetime.fromtimestamp(seconds, UTC)))

@@ -1,0 +1,255 @@
+"""Puts a report together, from whatever source: its figures, its charts, its tables."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from botctl.domain import figures, performance
+from botctl.domain.candles import CandleColumns, quote_of
+from botctl.domain.errors import BadValue
+from botctl.domain.report import (
+    Bars,
+    Chart,
+    Line,
+    Mark,
+    Report,
+    ReportTrade,
+    Role,
+    Ruling,
+    Slippage,
+    StopMove,
+    falls,
+    merge_bars,
+    merge_rulings,
+    thin,
+)
+
+CURVE_POINTS = 3_000
+"""More points than a screen has columns tell nobody more."""
+TRADE_BARS = 400
+CONTEXT_BARS = 24
+"""Candles before a trade's entry and after its exit."""
+RULINGS_SHOWN = 500
+EQUITY, DRAWDOWN, TRADE = "equity", "drawdown", "trade:"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose report it is."""
+
+    title: str
+    about: str
+    quote: str
+    initial_balance: Decimal | None
+    max_drawdown: Decimal
+    until: datetime
+    """Up to when something is known: where open trades are drawn to."""
+    figures: Sequence[tuple[str, str]]
+    """What this source alone knows."""
+    candles_hint: str
+    """How to get candles of a symbol that has none; `{symbol}` stands for it."""
+
+
+class Source(Protocol):
+    """What a report is made of: a database, or a backtest."""
+
+    def account(self) -> Account: ...
+
+    def curve(self) -> tuple[Sequence[int], Sequence[float]]:
+        """The equity over time, in unix seconds; may be empty."""
+
+    def trades(self) -> list[ReportTrade]:
+        """All of them, oldest first."""
+
+    def stops(self, trade: ReportTrade) -> list[StopMove]:
+        """Where the trade's stop stood, from its entry on."""
+
+    def candles(self, symbol: str) -> CandleColumns | None:
+        """The candles of a symbol, if any are at hand."""
+
+    def rulings(self) -> list[Ruling]:
+        """What the Council said, oldest first."""
+
+    def slippages(self) -> list[Slippage]:
+        """Every filled order, oldest first."""
+
+
+def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Report:
+    """All of a page; the newest `most_drawn` trades with a chart."""
+    account, trades, curve = source.account(), source.trades(), source.curve()
+    said, slippages = source.rulings(), source.slippages()
+    rulings = merge_rulings(said)
+    entered = [trade for trade in trades if trade.entry_at is not None]
+    shown = entered[-most_drawn:] if most_drawn else []
+    drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
+    return Report(
+        title=account.title,
+        about=account.about,
+        made_at=made_at,
+        quote=account.quote,
+        figures=[*_figures(account, trades, curve, slippages), *account.figures],
+        notes=[*_missing_candles(account, shown, drawn)],
+        equity=draw_equity(account, *curve),
+        drawdown=draw_drawdown(*curve),
+        trades=trades[::-1],
+        drawn=drawn,
+        rulings=rulings[-RULINGS_SHOWN:][::-1],
+        all_rulings=len(rulings),
+        decided=_count(said),
+        slippages=slippages[::-1],
+    )
+
+
+def draw_chart(source: Source, key: str) -> Chart:
+    """One chart by its key: equity, drawdown, or trade:7. Raises BadValue."""
+    if key == EQUITY:
+        return draw_equity(source.account(), *source.curve())
+    if key == DRAWDOWN:
+        return draw_drawdown(*source.curve())
+    wanted = key.removeprefix(TRADE)
+    if not key.startswith(TRADE) or not wanted.isdecimal():
+        raise BadValue(f"--chart {key!r} is no chart", hint="give equity, drawdown or trade:ID")
+    trade = next((trade for trade in source.trades() if trade.id == int(wanted)), None)
+    if trade is None or trade.entry_at is None:
+        raise BadValue(f"--chart {key}: there is no such trade", hint="the report's table has their ids")
+    return draw_trade(source, source.account(), trade)
+
+
+# Charts
+
+
+def draw_equity(account: Account, times: Sequence[int], values: Sequence[float]) -> Chart:
+    """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
+    lines = []
+    if times:
+        lines.append(Line("equity", Role.EQUITY, *thin(times, values, CURVE_POINTS)))
+    if times and account.initial_balance is not None:
+        floor = float(account.initial_balance * (1 - account.max_drawdown))
+        if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
+            lines.append(Line("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
+    return Chart(EQUITY, "Equity", account.quote, lines)
+
+
+def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
+    """How far the account lay below the highest it had been worth."""
+    lines = []
+    if times:
+        percents = [100.0 * fall for fall in falls(values)]
+        lines.append(Line("drawdown", Role.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
+    return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", lines)
+
+
+def draw_trade(source: Source, account: Account, trade: ReportTrade) -> Chart:
+    """A trade on its candles: entry, the path of its stop, exit."""
+    if trade.entry_at is None or trade.entry_price is None:
+        raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
+    begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
+    end = max(begin, (trade.exit_at or account.until).timestamp())
+    moves = source.stops(trade)
+    lines = [Line("entry price", Role.ENTRY, [begin, end], [entry, entry])]
+    if moves:
+        times = [*(move.time for move in moves), max(end, moves[-1].time)]
+        stops = [*(move.stop for move in moves), moves[-1].stop]
+        lines.append(Line("stop", Role.STOP, times, stops, stepped=True))
+    marks = [Mark("entry", Role.ENTRY, begin, entry)]
+    if trade.exit_at and trade.exit_price is not None:
+        marks.append(Mark("exit", Role.EXIT, end, float(trade.exit_price)))
+    bars = _bars_around(source.candles(trade.symbol), begin, end)
+    if bars is None:
+        lines.append(Line("no candles", Role.PRICE, [m.time for m in marks], [m.value for m in marks]))
+        return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, note="no candles")
+    merged = merge_bars(bars, TRADE_BARS)
+    note = f"each bar is {merged.seconds // bars.seconds} candles" if merged is not bars else ""
+    return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, merged, note)
+
+
+def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:
+    """The candles of a trade and some around it; None where there are none."""
+    if candles is None:
+        return None
+    seconds, times = candles.seconds, candles.times
+    around = seconds * max(CONTEXT_BARS, int((end - begin) / seconds) // 4)
+    part = slice(bisect_left(times, begin - around), bisect_right(times, end + around))
+    if part.start >= part.stop:
+        return None
+    columns = (candles.opens, candles.highs, candles.lows, candles.closes)
+    return Bars(seconds, [int(time) for time in times[part]], *(list(map(float, column[part])) for column in columns))
+
+
+def _title(trade: ReportTrade) -> str:
+    ended = trade.exit_reason or trade.status
+    profit = f", P&L {figures.signed(trade.pnl)} {quote_of(trade.symbol)}" if trade.pnl is not None else ""
+    return f"Trade {trade.id}: {trade.symbol}, {ended}{profit}"
+
+
+def _missing_candles(account: Account, shown: Sequence[ReportTrade], drawn: dict[int, Chart]) -> list[str]:
+    bare = Counter(trade.symbol for trade in shown if drawn[trade.id].bars is None)
+    return [
+        f"No candles are at hand for {count} of the drawn trades of {symbol}: these show entry, stop and exit alone. "
+        + account.candles_hint.format(symbol=symbol)
+        for symbol, count in bare.items()
+    ]
+
+
+# Figures
+
+
+def _figures(
+    account: Account,
+    trades: Sequence[ReportTrade],
+    curve: tuple[Sequence[int], Sequence[float]],
+    slippages: Sequence[Slippage],
+) -> list[tuple[str, str]]:
+    times, values = curve
+    pnls = [trade.pnl for trade in trades if trade.pnl is not None]
+    still_open = sum(trade.status == "OPEN" for trade in trades)
+    reasons = Counter(trade.exit_reason for trade in trades if trade.exit_reason)
+    fees = sum((fee for trade in trades for fee in (trade.entry_fee, trade.exit_fee) if fee is not None), Decimal(0))
+    rows = []
+    if times:
+        equity, initial = Decimal(repr(float(values[-1]))), account.initial_balance
+        opening = [] if initial is None else [float(initial)]
+        returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
+        sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
+        rows = [
+            ("from, to", f"{_moment(times[0])} to {_moment(times[-1])} UTC"),
+            ("equity", f"{figures.money(equity)} of {figures.money(initial)} {account.quote}"),
+            ("return", figures.percent(None if initial is None else equity / initial - 1)),
+            ("max drawdown", figures.percent(Decimal(repr(-min(falls(values)))))),
+            ("Sharpe, Sortino", f"{figures.ratio(sharpe)}, {figures.ratio(sortino)}"),
+        ]
+    return [
+        *rows,
+        ("trades", f"{len(trades):,}" + (f", {still_open} still open" if still_open else "")),
+        ("P&L of closed trades", f"{figures.signed(sum(pnls, Decimal(0)))} {account.quote}"),
+        ("win rate", figures.percent(performance.win_rate(pnls))),
+        ("profit factor", figures.ratio(performance.profit_factor(pnls))),
+        ("fees", f"{figures.money(fees)} {account.quote}"),
+        ("slippage", _slippage_in_words(slippages, account.quote)),
+        ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
+    ]
+
+
+def _slippage_in_words(slippages: Sequence[Slippage], quote: str) -> str:
+    known = [(row.fraction, row.cost) for row in slippages if row.fraction is not None and row.cost is not None]
+    if not known:
+        return "unknown"
+    mean = sum((fraction for fraction, _ in known), Decimal(0)) / len(known)
+    total = sum((cost for _, cost in known), Decimal(0))
+    of = f"{len(known):,} of {len(slippages):,} orders"
+    return f"{100 * mean:z.3f} % on average, {figures.money(total)} {quote} in {of}"
+
+
+def _count(rulings: Sequence[Ruling]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for ruling in rulings:
+        counts[ruling.decision] += ruling.count
+    return dict(sorted(counts.items()))
+
+
+def _moment(seconds: int) -> str:
+    return figures.moment(datetime.fromtimestamp(seconds, UTC))

@@ -1,0 +1,180 @@
+"""A report's source: a backtest, bar by bar."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from botctl.domain import figures
+from botctl.domain.candles import TIMEFRAMES, CandleColumns, quote_of
+from botctl.domain.orders import ExitReason, Side, TradeStatus
+from botctl.domain.playback import BUY, HOLD, SELL
+from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove, stop_path
+from botctl.domain.results import BacktestTrade
+from botctl.domain.settings import Settings
+from botctl.domain.votes import Action, Stance
+from botctl.services.backtest import Run
+from botctl.services.report import Account
+
+NAMES = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
+REASONS = {
+    BUY: f"technical {Stance.BULLISH}, sentiment {Stance.FEAR}",
+    SELL: f"technical {Stance.BEARISH}, sentiment {Stance.GREED}",
+    HOLD: "anything else",
+}
+"""There is one way to each decision but HOLD."""
+BASIS = "the next candle's open"
+
+
+class BacktestSource:
+    """Reads a run, the histories it was played on, and its settings."""
+
+    def __init__(self, run: Run, histories: Sequence[CandleColumns], settings: Settings) -> None:
+        self.run = run
+        self.view = run.view
+        self.histories = {history.symbol: history for history in histories}
+        self.settings = settings
+
+    def account(self) -> Account:
+        view, settings = self.view, self.settings
+        timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == view.seconds)
+        guard = f"tripped at {figures.moment(view.tripped_at)} UTC" if view.tripped_at else "quiet"
+        return Account(
+            title="botctl backtest",
+            about=f"{', '.join(view.symbols)} on {timeframe} candles, {view.bars:,} bars",
+            quote=quote_of(view.symbols[0]),
+            initial_balance=view.initial_balance,
+            max_drawdown=settings.max_drawdown,
+            until=view.until,
+            figures=[
+                ("buy and hold", figures.percent(view.buy_and_hold)),
+                ("exposure", figures.percent(view.exposure)),
+                ("mood", view.mood),
+                ("drawdown guard", guard),
+                ("fee, slippage", f"{figures.percent(settings.fee_rate)}, {figures.percent(settings.slippage)}"),
+                ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
+                ("breakeven", f"from {settings.breakeven_atr:g} ATR on"),
+                ("absent candles", f"{view.absent_candles:,}"),
+            ],
+            candles_hint="",
+        )
+
+    def curve(self) -> tuple[Sequence[int], Sequence[float]]:
+        """At every bar, as the drawdown guard saw it."""
+        grid = self.run.grid
+        traded = slice(grid.first, grid.last + 1)
+        return grid.times[traded].tolist(), self.run.equity[traded].tolist()
+
+    def trades(self) -> list[ReportTrade]:
+        return [_report_trade(number, trade) for number, trade in enumerate(self.view.trades, 1)]
+
+    def stops(self, trade: ReportTrade) -> list[StopMove]:
+        """The rule's own steps, from close to close."""
+        if trade.entry_at is None or trade.entry_price is None or trade.atr is None:
+            return []
+        times, settings = self.run.grid.times, self.settings
+        entered, last = self._bar(trade.entry_at), self._bar(trade.exit_at or self.view.until)
+        closes = self.run.known.closes[self.view.symbols.index(trade.symbol)][entered + 1 : last + 1]
+        return stop_path(
+            times[entered + 1 : last + 1].tolist(),
+            list(map(float, closes)),
+            float(times[entered]),
+            float(trade.entry_price),
+            trade.atr,
+            settings.atr_multiple,
+            settings.breakeven_atr,
+        )
+
+    def candles(self, symbol: str) -> CandleColumns | None:
+        return self.histories[symbol]
+
+    def rulings(self) -> list[Ruling]:
+        """Decisions that were the same from bar to bar are one ruling."""
+        rulings = [ruling for number in range(len(self.view.symbols)) for ruling in self._rulings_on(number)]
+        return sorted(rulings, key=lambda ruling: ruling.since)
+
+    def slippages(self) -> list[Slippage]:
+        rows: list[Slippage] = []
+        for number, trade in enumerate(self.view.trades, 1):
+            rows.append(self._slippage(number, trade, Side.BUY, trade.entry_at, trade.entry_price, ""))
+            if trade.exit_at and trade.exit_price is not None:
+                reason = trade.exit_reason or ""
+                rows.append(self._slippage(number, trade, Side.SELL, trade.exit_at, trade.exit_price, reason))
+        return sorted(rows, key=lambda row: row.at)
+
+    def _slippage(
+        self, number: int, trade: BacktestTrade, side: Side, at: datetime, average: Decimal, reason: str
+    ) -> Slippage:
+        fills = self.run.known.fills[self.view.symbols.index(trade.symbol)]
+        expected = Decimal(repr(float(fills[self._bar(at)])))
+        return Slippage(at, number, side, trade.symbol, reason, trade.amount, expected, BASIS, average)
+
+    def _rulings_on(self, number: int) -> list[Ruling]:
+        import numpy as np
+
+        grid, symbol = self.run.grid, self.view.symbols[number]
+        decisions = np.asarray(self.run.known.decisions[number])[grid.first : grid.last + 1]
+        starts = np.append(0, np.flatnonzero(np.diff(decisions)) + 1)
+        ends = np.append(starts[1:], len(decisions)) - 1
+        outcomes = self._outcomes(symbol, starts)
+        closes = self.run.known.closes[number]
+        return [
+            Ruling(
+                since=_moment(grid.times[grid.first + start]),
+                until=_moment(grid.times[grid.first + end]),
+                count=int(end - start) + 1,
+                symbol=symbol,
+                decision=NAMES[int(decisions[start])],
+                reason=REASONS[int(decisions[start])],
+                outcome=", ".join(outcomes.get(place, ())),
+                price=Decimal(repr(float(closes[grid.first + start]))),
+            )
+            for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
+        ]
+
+    def _outcomes(self, symbol: str, starts: Any) -> dict[int, list[str]]:
+        """What came of each stretch of equal decisions, by its place among `starts`."""
+        import numpy as np
+
+        outcomes: dict[int, list[str]] = {}
+
+        def note(at: datetime, words: str) -> None:
+            place = int(np.searchsorted(starts, self._bar(at) - self.run.grid.first, side="right")) - 1
+            outcomes.setdefault(place, []).append(words)
+
+        for number, trade in enumerate(self.view.trades, 1):
+            if trade.symbol == symbol:
+                note(trade.entry_at, f"bought: trade {number}")
+                if trade.exit_at and trade.exit_reason == ExitReason.COUNCIL:
+                    note(trade.exit_at, f"sold trade {number}")
+        return outcomes
+
+    def _bar(self, at: datetime) -> int:
+        import numpy as np
+
+        return int(np.searchsorted(self.run.grid.times, int(at.timestamp())))
+
+
+def _report_trade(number: int, trade: BacktestTrade) -> ReportTrade:
+    return ReportTrade(
+        id=number,
+        symbol=trade.symbol,
+        status=TradeStatus.CLOSED if trade.exit_at else TradeStatus.OPEN,
+        amount=trade.amount,
+        entry_at=trade.entry_at,
+        entry_price=trade.entry_price,
+        entry_cost=trade.entry_cost,
+        entry_fee=trade.entry_fee,
+        exit_at=trade.exit_at,
+        exit_price=trade.exit_price,
+        exit_fee=trade.exit_fee,
+        exit_reason=trade.exit_reason,
+        pnl=trade.pnl,
+        atr=trade.atr,
+        stop_loss_price=trade.stop_loss_price,
+        high_price=trade.high_price,
+    )
+
+
+def _moment(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)

@@ -1,0 +1,87 @@
+"""What a report draws is thinner than what happened, and loses nothing that matters."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.report import Bars, Ruling, Slippage, falls, merge_bars, merge_rulings, stop_path, thin
+from botctl.domain.stops import advance_stop, initial_stop
+
+prices = st.floats(1, 1e6)
+NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+@given(values=st.lists(prices, min_size=1, max_size=500), most=st.integers(4, 100))
+def test_a_thinned_curve_keeps_its_extremes_its_ends_and_its_order(values: list[float], most: int) -> None:
+    times, kept = thin(list(range(len(values))), values, most)
+
+    assert (min(kept), max(kept)) == (min(values), max(values))
+    assert (times[0], times[-1]) == (0, len(values) - 1)
+    assert times == sorted(set(times))
+    assert kept == [values[int(time)] for time in times]
+    assert len(kept) <= most + 4
+
+
+@given(rows=st.lists(st.tuples(prices, prices, prices, prices), min_size=1, max_size=300), most=st.integers(1, 50))
+def test_merged_bars_keep_first_last_highest_and_lowest(rows: list[tuple[float, ...]], most: int) -> None:
+    opens, highs, lows, closes = (list(column) for column in zip(*rows, strict=True))
+    times = [900 * place for place in range(len(rows))]
+
+    merged = merge_bars(Bars(900, times, opens, highs, lows, closes), most)
+
+    assert len(merged.times) <= most
+    assert (merged.opens[0], merged.closes[-1]) == (opens[0], closes[-1])
+    assert (max(merged.highs), min(merged.lows)) == (max(highs), min(lows))
+    assert merged.seconds % 900 == 0
+
+
+@given(values=st.lists(prices, min_size=1))
+def test_a_fall_is_measured_from_the_highest_so_far(values: list[float]) -> None:
+    expected = [value / max(values[: place + 1]) - 1 for place, value in enumerate(values)]
+
+    assert falls(values) == expected
+    assert max(expected) <= 0
+
+
+@given(closes=st.lists(prices, max_size=60), entry=prices, atr=st.floats(0.1, 1e4))
+def test_the_path_of_a_stop_is_the_rules_own_and_never_falls(closes: list[float], entry: float, atr: float) -> None:
+    path = stop_path(list(range(len(closes))), closes, -1, entry, atr, 2.0, 2.0)
+
+    stop, high = initial_stop(entry, atr, 2.0), entry
+    for close in closes:
+        stop, high, _ = advance_stop(close, stop, high, entry, atr, 2.0, 2.0)
+    stops = [move.stop for move in path]
+    assert stops == sorted(set(stops))
+    assert stops[-1] == stop
+
+
+def test_the_same_said_on_end_is_one_ruling_for_each_symbol() -> None:
+    said = [("BTC/USD", "HOLD"), ("ETH/USD", "BUY"), ("BTC/USD", "HOLD"), ("BTC/USD", "SELL"), ("BTC/USD", "HOLD")]
+    rulings = [
+        Ruling(moment, moment, 1, symbol, decision, "so", "", None)
+        for number, (symbol, decision) in enumerate(said)
+        for moment in [NOON + timedelta(minutes=number)]
+    ]
+
+    merged = merge_rulings(rulings)
+
+    assert [(row.symbol, row.decision, row.count) for row in merged] == [
+        ("BTC/USD", "HOLD", 2),
+        ("ETH/USD", "BUY", 1),
+        ("BTC/USD", "SELL", 1),
+        ("BTC/USD", "HOLD", 1),
+    ]
+    assert (merged[0].since, merged[0].until) == (NOON, NOON + timedelta(minutes=2))
+
+
+def test_slippage_is_positive_when_it_hurts_whatever_the_side() -> None:
+    bought = Slippage(NOON, 1, "buy", "BTC/USD", "", Decimal(2), Decimal(100), "", Decimal(101))
+    sold = replace(bought, side="sell")
+    unknown = replace(bought, expected_price=None)
+
+    assert (bought.fraction, bought.cost) == (Decimal("0.01"), Decimal(2))
+    assert (sold.fraction, sold.cost) == (Decimal("-0.01"), Decimal(-2))
+    assert (unknown.fraction, unknown.cost) == (None, None)
