@@ -105,7 +105,7 @@ def cut(figure: float) -> float:
     It stays a float all the way: a compiled integer would overflow where a coin costs next to nothing.
     """
     lots = figure * PLACES
-    return (lots + max(1e-6, lots * LAST_BITS)) // 1.0 / PLACES
+    return (lots + min(max(1e-6, lots * LAST_BITS), 0.05)) // 1.0 / PLACES
 
 
 def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:

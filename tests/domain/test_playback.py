@@ -1,0 +1,21 @@
+"""The playback's floats stay with the paper broker's decimals."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.fills import COST_DECIMALS
+from botctl.domain.money import floor_to
+from botctl.domain.playback import cut
+
+
+@given(st.integers(1, 10**12), st.integers(1, 10**6))
+def test_a_cost_of_whole_lots_is_cut_to_itself(lots: int, tenths: int) -> None:
+    """Without slippage a cost is amount by price, often a whole number of lots, which its float may miss from below."""
+    amount, price = Decimal(lots) / 10**8, Decimal(tenths) / 10
+
+    cost = cut(float(amount) * float(price))
+
+    exact = floor_to(amount * price, COST_DECIMALS)
+    assert cost == float(exact) or abs(cost - float(exact)) < float(exact) * 1e-15
