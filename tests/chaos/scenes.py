@@ -136,13 +136,15 @@ def check_words(run: Run) -> None:
 
 
 MOST_TICKS = 8
+CALM_PATIENCE = 10.0
+"""Real seconds that a run waits for an answer where nothing hangs on purpose: a busy machine is no fault."""
 
 
 def recover(world: World) -> None:
     """The runs that cron brings, until the journal is settled and a tick had nothing to complain of."""
     world.council_is_silent()
     for _ in range(MOST_TICKS):
-        run = world.run("tick")
+        run = world.run("tick", patience=CALM_PATIENCE)
         check_words(run)
         check(world, ALWAYS)
         if run.exit_code in (0, 3) and not count_unsettled(world):
@@ -169,7 +171,7 @@ def guard_is_awake(world: World) -> None:
     for symbol, market in world.kraken.markets.items():
         if not symbol.startswith("EUR"):
             world.kraken.set_price(symbol, market.last / 2)
-    run = world.run("tick")
+    run = world.run("tick", patience=CALM_PATIENCE)
     check_words(run)
     with world.books():
         left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]
