@@ -1,6 +1,7 @@
 """Histories played as a market: prices, candles, mood and time, one bar further with each visit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -94,8 +95,15 @@ class Tape:
             return None
         history = self._histories[symbol]
         until = int(self._grid.places[self._numbers[symbol]][self._bar]) + 1
-        columns = (history.times, history.opens, history.highs, history.lows, history.closes, history.volumes)
-        return CandleColumns(symbol, history.seconds, *(column[:until] for column in columns))
+        return replace(
+            history,
+            times=history.times[:until],
+            opens=history.opens[:until],
+            highs=history.highs[:until],
+            lows=history.lows[:until],
+            closes=history.closes[:until],
+            volumes=history.volumes[:until],
+        )
 
     # As a mood
 
