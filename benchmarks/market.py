@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from botctl.domain.candles import CandleColumns
+from botctl.domain.moods import MoodHistory
 
 SECONDS = 900
 YEAR = 35_040
 """Candles of a quarter of an hour in a year."""
+DAY = 96
+INDICES = {1: 25, 2: 75, 3: 50}
+"""A Fear & Greed index for each mood: fear, greed, neither."""
 START = 1_400_000_400
 
 
@@ -20,6 +24,13 @@ class Market:
 
     columns: CandleColumns
     moods: Any
+
+    @property
+    def history(self) -> MoodHistory:
+        """The same moods as readings of an index, one at the close of each day's first candle."""
+        days = range(0, len(self.moods), DAY)
+        measured = [int(self.columns.times[at]) + SECONDS for at in days]
+        return MoodHistory(measured, [INDICES[int(self.moods[at])] for at in days])
 
 
 def wander(count: int, seed: int = 7) -> Market:
@@ -31,8 +42,8 @@ def wander(count: int, seed: int = 7) -> Market:
     lows = np.round(np.minimum(opens, closes) * (1 - np.abs(chance.normal(0, 0.001, count))), 1)
     volumes = np.round(chance.uniform(1, 50, count), 4)
     times = START + SECONDS * np.arange(count, dtype=np.int64)
-    days = chance.choice(np.array([1, 1, 2, 3], np.int8), count // 96 + 1)
-    moods = np.repeat(days, 96)[:count].copy()
+    days = chance.choice(np.array([1, 1, 2, 3], np.int8), count // DAY + 1)
+    moods = np.repeat(days, DAY)[:count].copy()
     return Market(CandleColumns("BTC/USD", SECONDS, times, opens, highs, lows, closes, volumes), moods)
 
 

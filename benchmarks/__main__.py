@@ -1,0 +1,213 @@
+"""Every benchmark of the study of histories: `python -m benchmarks`. Prints ratios within this one run.
+
+The peers are installed into an environment of their own, `benchmarks/.venv`, at the first run. A ratio of two compares
+medians of runs that took turns, so that a machine that slows down slows both.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.fused import fused
+from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
+from botctl.domain.grid import Axis, points
+from botctl.domain.settings import parse_settings
+from botctl.domain.votes import RSI_CEILING
+from botctl.market.compiled import compiled
+from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
+from botctl.market.timeline import line_up
+from botctl.services.backtest import new_book, read_histories, terms_of
+from botctl.services.sweep import Trial
+
+HERE = Path(__file__).parent
+LONG, SHORT = 350_000, 35_000
+TURNS = 15
+TERMS = {"COOLDOWN_MINUTES": "15", "MAX_DRAWDOWN": "0.99", "QUOTE_CURRENCY": "USD"}
+"""Terms that the peers can be given as well: they have no drawdown guard, and wait one candle at least."""
+
+
+Line = str
+
+
+class Loop:
+    """The compiled playback of one market, indicators included, on arrays that are there already."""
+
+    def __init__(self, market: Market) -> None:
+        self.code = compiled()
+        self.columns = market.columns
+        self.moods = market.moods
+        grid = line_up([market.columns], 14, None, None)
+        self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
+        self.terms = terms_of(parse_settings(TERMS))
+        self.book = new_book(self.code, 1, len(grid.times))
+        self.opinions = np.empty(len(grid.times), np.int8)
+        self.table = np.zeros((4, 4), np.int8)
+        self.table[1, 1], self.table[2, 2] = 1, 2
+
+    def run(self) -> tuple[int, float]:
+        """Every opinion, ATR, decision and trade worked out anew."""
+        columns, known = self.columns, self.known
+        self.code.read_market(
+            columns.highs, columns.lows, columns.closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, 14,
+            self.opinions, known.atrs[0],
+        )  # fmt: skip
+        count = self.code.decide(self.opinions, self.moods, self.table, known.decisions[0], known.buys[0])
+        known.buys[0][count:] = len(self.opinions)
+        self.book.known.fill(0)
+        trades, cash = self.code.play(known, self.terms, self.book)
+        return int(trades), float(cash)
+
+    def trades(self, count: int) -> list[tuple[int, int]]:
+        """Entry and exit bar of each."""
+        return list(zip(self.book.entries[:count].tolist(), self.book.exits[:count].tolist(), strict=True))
+
+
+class Limit:
+    """The same by hand."""
+
+    def __init__(self, market: Market) -> None:
+        count = len(market.columns.closes)
+        self.market, self.equity, self.book = market, np.zeros(count), np.zeros((count // 2, 2), np.int64)
+
+    def run(self) -> tuple[int, float]:
+        columns = self.market.columns
+        found: tuple[int, float] = fused(
+            columns.opens, columns.highs, columns.lows, columns.closes, self.market.moods,
+            10_000.0, 100.0, 0.004, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.book,
+        )  # fmt: skip
+        return found
+
+
+def take_turns(*runs: Callable[[], object], turns: int = TURNS) -> list[float]:
+    """The median seconds of each, after one run that does not count."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for turn in range(turns + 1):
+        for run, own in zip(runs, seconds, strict=True):
+            began = time.perf_counter()
+            run()
+            if turn:
+                own.append(time.perf_counter() - began)
+    return [statistics.median(own) for own in seconds]
+
+
+def the_limit(_folder: Path) -> Iterator[Line]:
+    """The compiled loop against one written by hand."""
+    market = wander(LONG)
+    loop, limit = Loop(market), Limit(market)
+    assert loop.run() == limit.run(), "the two do not trade alike"
+    ours, hand = take_turns(loop.run, limit.run, turns=101)
+    yield f"compiled loop, {LONG:,} candles: {1e3 * ours:.2f} ms, {LONG / ours / 1e6:.0f} million candles a second"
+    yield f"written by hand as one loop: {1e3 * hand:.2f} ms, {LONG / hand / 1e6:.0f} million candles a second"
+    yield f"ratio: {hand / ours:.2f} of the limit"
+
+
+def against_vectorbt(folder: Path) -> Iterator[Line]:
+    """The same trades, how much sooner."""
+    market = wander(LONG)
+    loop = Loop(market)
+    count, _ = loop.run()
+    (ours,) = take_turns(loop.run, turns=51)
+    theirs = ask_vectorbt(folder, market, "once")
+    alike = [tuple(trade[:2]) for trade in theirs["trades"]] == loop.trades(count)
+    yield f"vectorbt, {LONG:,} candles: {1e3 * theirs['seconds']:.1f} ms; botctl {1e3 * ours:.2f} ms"
+    yield f"ratio: {theirs['seconds'] / ours:.0f} times; {count:,} trades, {'all alike' if alike else 'NOT ALIKE'}"
+
+
+def a_sweep(folder: Path) -> Iterator[Line]:
+    """A thousand sets of the exit's settings."""
+    market = wander(SHORT)
+    multiples, breakevens = (tuple(map(str, np.linspace(*span))) for span in ((1, 5, 40), (1, 4, 25)))
+    axes = [Axis("atr_multiple", multiples), Axis("breakeven_atr", breakevens)]
+    trial = Trial([market.columns], TERMS, market.history, axes, 1.0)
+    grid = list(points(axes))
+    trial.score(grid[0])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scores = [trial.score(point) for point in grid]
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    (ours,) = take_turns(lambda: [trial.score(point) for point in grid], turns=5)
+    theirs = ask_vectorbt(folder, market, "sweep")
+    pairs = zip(scores, theirs["returns"], strict=True)
+    apart = max(abs(score.train.returned - other) for score, other in pairs)
+    yield f"{len(grid):,} sets over {SHORT:,} candles, one core: {ours:.3f} s; vectorbt {theirs['seconds']:.1f} s"
+    yield f"ratio: {theirs['seconds'] / ours:.0f} times; returns differ by at most {apart:.0e}"
+    yield f"memory grown by the sweep: {grown} KiB; vectorbt's peak {theirs['peak_bytes'] / 2**20:.0f} MiB"
+
+
+def cold_processes(folder: Path) -> Iterator[Line]:
+    """Whole processes from the shell to the printed result."""
+    python = peers_python()
+    for words, years in (("one year", 1), ("ten years", 10)):
+        path = folder / f"BTC-USD_15m_{years}.csv"
+        write_csv(wander(years * YEAR), path)
+        ours = [sys.executable, "-m", "botctl", "backtest", f"{path}:BTC/USD"]
+        peer = [python, "-W", "ignore", str(HERE / "peers" / "backtesting_peer.py"), str(path)]
+        own, other = take_turns(lambda c=ours: run(c), lambda c=peer: run(c), turns=5)  # type: ignore[misc]
+        yield f"{words}: botctl {own:.2f} s, backtesting.py {other:.2f} s; ratio {own / other:.2f}"
+        if years == 1:
+            slow = [python, "-W", "ignore", str(HERE / "peers" / "backtrader_peer.py"), str(path)]
+            (third,) = take_turns(lambda c=slow: run(c), turns=1)  # type: ignore[misc]
+            yield f"{words}: backtrader {third:.1f} s"
+
+
+def run(command: Sequence[str]) -> str:
+    """A process that must succeed; what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def ask_vectorbt(folder: Path, market: Market, what: str) -> Any:
+    """What vectorbt found, and how long it took without compiling."""
+    arrays = folder / f"{len(market.moods)}.npz"
+    write_arrays(market, arrays)
+    peer = [peers_python(), "-W", "ignore", str(HERE / "peers" / "vectorbt_peer.py"), str(arrays), what]
+    return json.loads(run(peer))
+
+
+def peers_python() -> str:
+    """The Python of the peers' own environment, made at the first call."""
+    home = HERE / ".venv"
+    python = home / "bin" / "python"
+    if not python.exists():
+        print("installing the peers ...", file=sys.stderr)
+        venv.create(home, with_pip=True)
+        run([str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers.txt")])
+    return str(python)
+
+
+BENCHMARKS: tuple[tuple[str, Callable[[Path], Iterator[Line]]], ...] = (
+    ("limit", the_limit),
+    ("vectorbt", against_vectorbt),
+    ("sweep", a_sweep),
+    ("cold", cold_processes),
+)
+
+
+def main() -> None:
+    """Run what was asked for, and print a table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=[name for name, _ in BENCHMARKS], action="append")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, benchmark in BENCHMARKS:
+            if wanted.only is None or name in wanted.only:
+                for line in benchmark(Path(folder)):
+                    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
