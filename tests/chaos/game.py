@@ -278,6 +278,16 @@ class Game(RuleBasedStateMachine):
             self.world.clock.skip(QUARTER)
         self.world.clock.skip(seconds)
 
+    @rule(moves=st.lists(st.integers(-300, 400), min_size=3, max_size=8))
+    @step
+    def come_late(self, moves: list[int]) -> None:
+        """Nobody looks while all prices move, then botctl does: it catches up each close that it missed."""
+        for hundredths_of_a_percent in moves:
+            for symbol in PRICES:
+                self.multiply_price(symbol, hundredths_of_a_percent / Decimal(10000))
+            self.world.clock.skip(QUARTER)
+        self.run("check-positions")
+
     def multiply_price(self, symbol: str, change: Decimal) -> None:
         price = self.model.quotes[symbol].last * (1 + change)
         self.set_price(symbol, min(max(price, PRICES[symbol] * LOWEST), PRICES[symbol] * HIGHEST))
