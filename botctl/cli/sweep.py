@@ -10,8 +10,7 @@ from botctl.cli.render import progress
 from botctl.domain.errors import BadValue
 
 if TYPE_CHECKING:
-    from botctl.domain.grid import Axis
-    from botctl.services.sweep import Score
+    from botctl.services.sweep import Score, Trial
 
 MOST_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
@@ -58,50 +57,50 @@ def sweep(
     from botctl.cli.render_study import show_sweep
     from botctl.domain.grid import arrange, count_points, parse_axis
     from botctl.services.ranking import MEASURES, rank, summarise
+    from botctl.services.sweep import Trial
 
     axes = arrange([parse_axis(text) for text in grid])
     if by not in MEASURES:
         raise BadValue(f"--by {by!r} is not one of {', '.join(MEASURES)}", hint="give one of them")
+    if train != train:
+        raise BadValue("--train 'nan' is no part of a history", hint="give one from 0.05 to 1")
     if (count := count_points(axes)) > MOST_SETS and storage is None:
         raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
     given = study.load_study(ctx, files, sentiment, since, until)
+    trial = Trial(given.histories, given.values, given.mood, axes, train, given.since, given.until)
     if storage is None:
-        scores = _play(given, axes, train, workers, quiet=wants_json(ctx))
+        scores = _play(trial, workers, quiet=wants_json(ctx))
     else:
-        scores = _join(given, axes, train, by, storage, study_name, trials, quiet=wants_json(ctx))
+        scores = _join(trial, by, storage, study_name, trials, quiet=wants_json(ctx))
     show_sweep(ctx, summarise(axes, rank(scores, by), by, train, top))
 
 
-def _play(given: study.Study, axes: "list[Axis]", train: float, workers: int | None, *, quiet: bool) -> "list[Score]":
+def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":
     """Every set of the grid, with a bar for who waits."""
     from botctl.domain.grid import points
     from botctl.services.sweep_pool import play_grid
 
-    wanted = list(points(axes))
+    wanted = list(points(trial.axes))
     scores: list[Score] = []
     with progress("sweeping", len(wanted), quiet=quiet) as advance:
-        for some in play_grid(given.histories, given.values, given.mood, axes, wanted, train, workers):
+        for some in play_grid(trial, wanted, workers):
             scores += some
             advance(len(some))
     return scores
 
 
-def _join(
-    given: study.Study, axes: "list[Axis]", train: float, by: str, storage: str, name: str, trials: int, *, quiet: bool
-) -> "list[Score]":
+def _join(trial: "Trial", by: str, storage: str, name: str, trials: int, *, quiet: bool) -> "list[Score]":
     """So many sets of a study that other machines may be at work on as well; the scores of all of them."""
     from botctl.outside.optuna_study import join_study
     from botctl.services.ranking import MEASURES
-    from botctl.services.sweep import Trial
 
-    trial = Trial(given.histories, given.values, given.mood, axes, train)
     with progress("studying", trials, quiet=quiet) as advance:
         tried = join_study(
-            axes,
+            trial.axes,
             lambda point: MEASURES[by](trial.score(point).train),
             storage=storage,
             name=name,
-            terms=trial.terms_in_words(),
+            terms={**trial.terms_in_words(), "by": by},
             trials=trials,
             after_each=lambda: advance(1),
         )

@@ -9,6 +9,7 @@ from math import prod
 
 from botctl.domain.errors import BadValue
 from botctl.domain.money import plain, to_decimal
+from botctl.domain.settings import SETTINGS
 
 SWEPT = (
     "atr_multiple",
@@ -31,8 +32,10 @@ class Axis:
     values: tuple[str, ...]
 
 
-OF_THE_EXIT = ("atr_period", "atr_multiple", "breakeven_atr")
-"""The settings that an exit depends on. In a grid they change last, so that exits found once serve many sets."""
+OF_THE_EXIT = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_atr")
+"""The settings that an exit depends on, from the costliest change to the cheapest: the ATR is worked out anew for each
+period. In a grid they change last, so that exits found once serve many sets. The amount is among them since lots are
+cut to eight decimals, and the entry price with them."""
 
 Point = tuple[int, ...]
 """One set of parameters: for each axis the place of its value."""
@@ -48,7 +51,19 @@ def parse_axis(text: str) -> Axis:
         values = _steps(given) if ":" in given else [to_decimal(part) for part in given.split(",")]
     except ValueError as error:
         raise BadValue(f"--grid {text!r}: {error}", hint="write it like atr_multiple=1:4:0.25 or 1,2,3") from None
-    return Axis(name, tuple(dict.fromkeys(plain(value) for value in values)))
+    axis = Axis(name, tuple(dict.fromkeys(plain(value) for value in values)))
+    _must_be_read(axis, text)
+    return axis
+
+
+def _must_be_read(axis: Axis, text: str) -> None:
+    """Each value must be one that the setting itself takes: a period of 14.5 candles is none."""
+    [parse] = [setting.parse for setting in SETTINGS if setting.name == axis.name.upper()]
+    for value in axis.values:
+        try:
+            parse(value)
+        except ValueError as error:
+            raise BadValue(f"--grid {text!r}: {value} {error}", hint=f"leave it out of {axis.name}") from None
 
 
 def _steps(given: str) -> list[Decimal]:
@@ -66,7 +81,8 @@ def arrange(axes: Sequence[Axis]) -> list[Axis]:
     """The same axes, those of the exit first. Raises BadValue when one is named twice."""
     if len({axis.name for axis in axes}) < len(axes):
         raise BadValue("--grid names a setting twice", hint="give all of its values in one --grid")
-    return sorted(axes, key=lambda axis: axis.name not in OF_THE_EXIT)
+    order = {name: place for place, name in enumerate(OF_THE_EXIT)}
+    return sorted(axes, key=lambda axis: order.get(axis.name, len(order)))
 
 
 def count_points(axes: Sequence[Axis]) -> int:

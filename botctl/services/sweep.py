@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zlib import crc32
 
 from botctl.domain.candles import CandleColumns
 from botctl.domain.grid import Axis, Point
-from botctl.domain.moods import Mood
+from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.playback import Book, History, Terms
 from botctl.domain.results import SweepFigures
 from botctl.domain.settings import parse_settings
@@ -14,6 +16,16 @@ from botctl.market.compiled import compiled
 from botctl.market.timeline import line_up
 from botctl.services.backtest import new_book, read_histories, terms_of
 from botctl.services.summary import DAY
+
+TERMS_OF = {
+    "atr_multiple": "atr_multiple",
+    "breakeven_atr": "breakeven_atr",
+    "cooldown_minutes": "cooldown_seconds",
+    "max_open_trades": "max_open_trades",
+    "trade_amount_usd": "trade_amount",
+    "max_drawdown": "max_drawdown",
+}
+"""What swept settings are called among the terms of a run."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +39,8 @@ class Score:
 
 class Trial:
     """Plays one set after the other over the same candles. What sets share is worked out once: the Council's
-    decisions for all of them, the ATR for each of its periods, the exits for all that have the exit's settings in
-    common. Memory does not grow with the number of sets."""
+    decisions and the ATR for all of one ATR period, the exits for all that have the exit's settings in common. Only the
+    newest of each are kept, so memory does not grow with the number of sets."""
 
     def __init__(
         self,
@@ -37,28 +49,32 @@ class Trial:
         mood: Mood,
         axes: Sequence[Axis],
         train: float,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> None:
         """Raises ConfigError for values that are none of their settings'."""
         self.histories = histories
         self.mood = mood
         self.axes = axes
         self.train = train
+        self.span = since, until
         self.code = compiled()
         settings = parse_settings(base)
         self._atr_period, self._terms = settings.atr_period, terms_of(settings)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
-        self._parts_of: dict[int, list[Part]] = {}
+        self._parts_of: tuple[int, list[Part]] = (0, [])
         self._exits_of: tuple[float, ...] = ()
 
     def terms_in_words(self) -> dict[str, Any]:
-        """What two machines must have in common to work on one study."""
+        """What machines must have in common to work on one study; what swept settings are elsewhere plays no part."""
+        settings = {**self._terms._asdict(), "atr_period": self._atr_period}
+        swept = {name for values in self._changes for change in values for name in change}
         return {
             "grid": {axis.name: list(axis.values) for axis in self.axes},
-            "candles": [
-                [history.symbol, len(history.times), int(history.times[0]), int(history.times[-1])]
-                for history in self.histories
-            ],
-            "settings": {**self._terms._asdict(), "atr_period": self._atr_period},
+            "candles": [_mark_of(history) for history in self.histories],
+            "span": [moment and moment.isoformat() for moment in self.span],
+            "mood": _mood_in_words(self.mood),
+            "settings": {name: value for name, value in settings.items() if name not in swept},
             "train": self.train,
         }
 
@@ -70,21 +86,21 @@ class Trial:
         period = int(changes.pop("atr_period", self._atr_period))
         terms = self._terms._replace(**changes)  # type: ignore[arg-type]
         parts = self._parts(period)
-        self._forget_exits(parts, (period, terms.atr_multiple, terms.breakeven_atr))
+        self._forget_exits(parts, (period, terms.trade_amount, terms.atr_multiple, terms.breakeven_atr))
         figures = [self._play(part, terms) for part in parts]
         return Score(point, figures[0], figures[1] if len(figures) > 1 else None)
 
     def _parts(self, atr_period: int) -> list["Part"]:
         """The part to judge by and the part to show, which begins where the first ends."""
-        if atr_period not in self._parts_of:
-            grid = line_up(self.histories, atr_period, None, None)
+        if self._parts_of[0] != atr_period:
+            grid = line_up(self.histories, atr_period, *self.span)
             known = read_histories(self.code, grid, self.histories, self.mood, atr_period)
             split = known.first + int((known.last - known.first + 1) * self.train)
             spans = [(known.first, known.last)]
             if known.first < split < known.last:
                 spans = [(known.first, split - 1), (split, known.last)]
-            self._parts_of[atr_period] = [self._part(known._replace(first=a, last=z)) for a, z in spans]
-        return self._parts_of[atr_period]
+            self._parts_of = atr_period, [self._part(known._replace(first=a, last=z)) for a, z in spans]
+        return self._parts_of[1]
 
     def _part(self, known: History) -> "Part":
         import numpy as np
@@ -128,5 +144,18 @@ def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
     settings = parse_settings({**base, name.upper(): value})
     if name == "atr_period":
         return {"atr_period": settings.atr_period}
-    before, after = terms_of(parse_settings(base)), terms_of(settings)
-    return {key: new for key, old, new in zip(Terms._fields, before, after, strict=True) if new != old}
+    return {TERMS_OF[name]: getattr(terms_of(settings), TERMS_OF[name])}
+
+
+def _mark_of(history: CandleColumns) -> list[Any]:
+    """What tells one history from another, in a few words."""
+    import numpy as np
+
+    closes = np.ascontiguousarray(history.closes, dtype=float)
+    return [history.symbol, len(closes), int(history.times[0]), int(history.times[-1]), crc32(closes.tobytes())]
+
+
+def _mood_in_words(mood: Mood) -> list[Any]:
+    if isinstance(mood, FixedMood):
+        return [str(mood.stance)]
+    return [len(mood.measured), int(mood.measured[0]), int(mood.measured[-1])]

@@ -1,0 +1,282 @@
+"""A sweep's figures are a backtest's, whatever was played before, by however many workers, and whatever follows."""
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from botctl.domain.candles import CandleColumns
+from botctl.domain.grid import Axis, Point, arrange, parse_axis, points, values_at
+from botctl.domain.moods import FixedMood, MoodHistory
+from botctl.domain.results import SweepFigures
+from botctl.domain.settings import parse_settings
+from botctl.domain.votes import Stance
+from botctl.services.backtest import run_backtest
+from botctl.services.ranking import rank, summarise
+from botctl.services.sweep import Score, Trial
+from botctl.services.sweep_pool import SMALL, play_grid
+from tests.services.histories import START, STEP, first, history_of, walk
+
+FEAR = FixedMood(Stance.FEAR)
+BASE = {
+    "FEE_RATE": "0.001",
+    "SLIPPAGE": "0.0005",
+    "ATR_PERIOD": "3",
+    "TRADE_AMOUNT_USD": "100",
+    "INITIAL_BALANCE": "350",
+}
+TEXTS = (
+    "atr_multiple=0.7,2,5",
+    "breakeven_atr=0.5,2",
+    "atr_period=2,5",
+    "cooldown_minutes=0,60",
+    "max_open_trades=1,2",
+    "trade_amount_usd=1,150",
+    "max_drawdown=0.02,0.5",
+)
+
+
+def grid_of(*texts: str) -> list[Axis]:
+    return arrange([parse_axis(text) for text in texts])
+
+
+def markets(seed: int = 5, count: int = 700) -> list[CandleColumns]:
+    return [walk(seed, count, symbol, absent=0.03) for symbol in ("BTC/USD", "ETH/USD")]
+
+
+def trial_of(axes: list[Axis], train: float = 1.0, histories: list[CandleColumns] | None = None) -> Trial:
+    return Trial(histories or markets(), BASE, FEAR, axes, train)
+
+
+def figures(returned: float, trades: int = 100, fall: float = 0.1, sharpe: float | None = 1.0) -> SweepFigures:
+    return SweepFigures(trades, returned, fall, sharpe)
+
+
+def warnings_of(scores: list[Score], by: str = "return", train: float = 0.5) -> str:
+    axes = [Axis("atr_multiple", tuple(str(score.point[0]) for score in scores))]
+    return " ".join(summarise(axes, rank(scores, by), by, train, 10).warnings)
+
+
+# Against the backtest
+
+
+def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
+    histories, axes = markets(), grid_of(*TEXTS)
+    trial = trial_of(axes, histories=histories)
+    some = random.Random(1).sample(list(points(axes)), 40)
+
+    for point in some:
+        values = {name.upper(): value for name, value in values_at(axes, point).items()}
+        view = run_backtest(histories, parse_settings({**BASE, **values}), FEAR)
+        score = trial.score(point)
+
+        assert score.test is None
+        assert score.train.trades == len(view.trades)
+        assert score.train.returned == pytest.approx(float(view.equity_curve[-1].equity) / 350 - 1, abs=1e-9)
+        assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
+        assert score.train.sharpe == (None if view.sharpe is None else pytest.approx(view.sharpe, rel=1e-6))
+
+
+def test_it_plays_between_two_moments_alone() -> None:
+    histories, axes = markets(), grid_of("atr_multiple=2")
+    span = [datetime.fromtimestamp(START + STEP * bar, UTC) for bar in (200, 500)]
+
+    [score] = play_all(Trial(histories, BASE, FEAR, axes, 1.0, *span))
+
+    view = run_backtest(histories, parse_settings({**BASE, "ATR_MULTIPLE": "2"}), FEAR, since=span[0], until=span[1])
+    assert score.train.trades == len(view.trades)
+    assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
+
+
+def play_all(trial: Trial) -> list[Score]:
+    return [trial.score(point) for point in points(trial.axes)]
+
+
+# What must not matter
+
+
+def test_the_order_of_sets_and_the_exits_remembered_change_nothing() -> None:
+    axes = grid_of("atr_multiple=0.7,2,5", "atr_period=2,5", "trade_amount_usd=0.01,150", "max_open_trades=1,2")
+    in_order = {score.point: score for score in play_all(trial_of(axes, 0.7))}
+    shuffled = random.Random(3).sample(list(points(axes)), len(in_order))
+
+    trial = trial_of(axes, 0.7)
+    again = [trial.score(point) for point in shuffled]
+    afresh = [trial_of(axes, 0.7).score(point) for point in shuffled]
+
+    assert again == afresh == [in_order[point] for point in shuffled]
+    assert len({score.train for score in again}) > len(again) / 2
+
+
+def test_an_exit_at_the_entry_is_not_one_of_another_amount() -> None:
+    """Lots of eight decimals: an entry for 0.00001 comes out a little below its price, so a break-even stop at it
+    is not hit by a close at that price."""
+    rows = [
+        (close, close + 5, close - 5, close) for close in (round(200 + (at * 37 % 23) * 1.5, 1) for at in range(600))
+    ]
+    histories = [history_of(rows)]
+    axes = grid_of("trade_amount_usd=0.00001,100,0.001", "breakeven_atr=0.1,0.5")
+
+    together = play_all(trial_of(axes, histories=histories))
+
+    assert together == [trial_of(axes, histories=histories).score(point) for point in points(axes)]
+
+
+def test_one_worker_and_two_give_the_same_scores() -> None:
+    axes = grid_of("atr_multiple=1:4:0.1", "breakeven_atr=0.5,1,2,3", "max_open_trades=1,2")
+    wanted = list(points(axes))
+    assert len(wanted) > SMALL
+
+    alone = [score for some in play_grid(trial_of(axes, 0.6), wanted, 1) for score in some]
+    together = [score for some in play_grid(trial_of(axes, 0.6), wanted, 2) for score in some]
+
+    assert [score.point for score in alone] == wanted
+    assert rank(together, "return") == rank(alone, "return")
+
+
+def test_what_follows_the_first_part_plays_no_part_in_judging() -> None:
+    axes = grid_of("atr_multiple=0.7,2,5", "atr_period=3")
+    histories = [walk(5, 700)]
+    bars = 700 - 114  # the last candle has no next price
+    split = 113 + int(bars * 0.7)
+    other = [spliced(histories[0], walk(9, 700), split + 1)]
+
+    before = play_all(trial_of(axes, 0.7, histories))
+    after = play_all(trial_of(axes, 0.7, other))
+
+    assert [score.train for score in before] == [score.train for score in after]
+    assert [score.test for score in before] != [score.test for score in after]
+
+
+def spliced(one: CandleColumns, other: CandleColumns, at: int) -> CandleColumns:
+    """The one up to a candle, the other from it on."""
+    head, tail = first(one, at), other
+    names = ("times", "opens", "highs", "lows", "closes", "volumes")
+    columns = ([*getattr(head, name), *list(getattr(tail, name))[at:]] for name in names)
+    return CandleColumns(one.symbol, one.seconds, *columns)
+
+
+def test_the_test_part_is_a_run_of_its_own_from_the_split_on() -> None:
+    """Fresh cash and nothing held: the same as a backtest that begins there."""
+    axes, histories = grid_of("atr_multiple=2", "atr_period=3"), [walk(5, 700)]
+    whole = run_backtest(histories, parse_settings(BASE), FEAR)
+    split = 113 + int(whole.bars * 0.7)
+
+    [score] = play_all(trial_of(axes, 0.7, histories))
+
+    since = datetime.fromtimestamp(START + STEP * (split + 1), UTC)
+    view = run_backtest(histories, parse_settings({**BASE, "ATR_MULTIPLE": "2"}), FEAR, since=since)
+    assert score.test is not None
+    assert score.test.trades == len(view.trades)
+    assert score.test.returned == pytest.approx(float(view.equity_curve[-1].equity) / 350 - 1, abs=1e-9)
+
+
+# What it comes to
+
+
+def test_the_best_comes_first_and_equals_in_the_order_of_the_grid() -> None:
+    scores = [Score((place,), figures(returned), None) for place, returned in ((3, 0.1), (1, 0.3), (2, 0.1), (0, 0.1))]
+
+    assert [score.point for score in rank(scores, "return")] == [(1,), (0,), (2,), (3,)]
+
+
+@pytest.mark.parametrize(("by", "best"), [("return", 0), ("sharpe", 1), ("drawdown", 2)])
+def test_sets_are_judged_by_what_was_asked(by: str, best: int) -> None:
+    scores = [
+        Score((0,), figures(0.5, sharpe=None, fall=0.3), None),
+        Score((1,), figures(0.2, sharpe=2.0, fall=0.2), None),
+        Score((2,), figures(0.1, sharpe=1.0, fall=0.1), None),
+    ]
+
+    assert rank(scores, by)[0].point == (best,)
+
+
+def test_each_row_tells_the_spread_of_its_neighbours() -> None:
+    axes = grid_of("atr_multiple=1,2,3", "breakeven_atr=1,2")
+    scores = [Score(point, figures(point[0] + point[1] / 10), None) for point in points(axes)]
+
+    view = summarise(axes, rank(scores, "return"), "return", 1.0, 2)
+
+    assert [row.settings for row in view.best] == [
+        {"atr_multiple": "3", "breakeven_atr": "2"},
+        {"atr_multiple": "3", "breakeven_atr": "1"},
+    ]
+    assert [(row.neighbours, row.neighbours_low, row.neighbours_high) for row in view.best] == [
+        (2, 1.1, 2.0),
+        (2, 1.0, 2.1),
+    ]
+    assert view.sets == 6
+
+
+def test_a_set_without_a_sharpe_ratio_is_no_endless_figure() -> None:
+    axes = grid_of("atr_multiple=1,2")
+    scores = [Score((0,), figures(0.1), figures(0.1, sharpe=None)), Score((1,), figures(0.0, sharpe=None), figures(0))]
+
+    view = summarise(axes, rank(scores, "sharpe"), "sharpe", 0.5, 2)
+
+    assert (view.best[0].neighbours, view.best[0].neighbours_low) == (1, None)
+
+
+def test_a_choice_that_failed_its_test_is_called_fitted() -> None:
+    good = [Score((0,), figures(0.2), figures(0.15)), Score((1,), figures(0.1), figures(0.05))]
+    bad = [Score((0,), figures(0.2), figures(-0.1)), Score((1,), figures(0.1), figures(0.05))]
+
+    assert "number 1 of 2" in warnings_of(good)
+    assert "fitted" not in warnings_of(good)
+    assert "number 2 of 2" in warnings_of(bad)
+    assert "fitted to the first part" in warnings_of(bad)
+
+
+def test_a_shorter_test_part_promises_less() -> None:
+    """0.9 of the history returned 18 %: 2 % are what the rest should bring."""
+    assert "fitted" not in warnings_of([Score((0,), figures(0.18), figures(0.019))], train=0.9)
+    assert "fitted" in warnings_of([Score((0,), figures(0.18), figures(0.009))], train=0.9)
+
+
+def test_a_loss_that_grew_no_larger_is_not_called_fitted() -> None:
+    less = figures(-0.1, fall=0.1), figures(-0.08, fall=0.06)
+
+    assert "fitted" not in warnings_of([Score((0,), *less)])
+    assert "fitted" not in warnings_of([Score((0,), *less)], by="drawdown")
+    assert "fitted" in warnings_of([Score((0,), less[0], figures(0, fall=0.2))], by="drawdown")
+
+
+def test_a_peak_few_trades_and_no_test_are_said() -> None:
+    scores = [Score((0,), figures(-0.1), None), Score((1,), figures(0.2, trades=7), None)]
+
+    words = warnings_of(scores, train=1.0)
+
+    assert "peak, not on a plateau" in words
+    assert "7 trades only" in words
+    assert "Nothing was kept aside" in words
+    assert "fits any past" in words
+
+
+# What machines have in common
+
+
+def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
+    axes = grid_of("atr_multiple=1,2")
+    terms = trial_of(axes).terms_in_words()
+
+    assert Trial(markets(), {**BASE, "ATR_MULTIPLE": "7"}, FEAR, axes, 1.0).terms_in_words() == terms
+    mood = MoodHistory([START], [20])
+    until = datetime.fromtimestamp(START + 500 * STEP, UTC)
+    for others, key in (
+        (Trial(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
+        (Trial(markets(6), BASE, FEAR, axes, 1.0), "candles"),
+        (Trial(markets(), BASE, mood, axes, 1.0), "mood"),
+        (Trial(markets(), BASE, FEAR, axes, 1.0, None, until), "span"),
+        (Trial(markets(), BASE, FEAR, axes, 0.7), "train"),
+        (Trial(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
+    ):
+        assert [name for name, value in others.terms_in_words().items() if value != terms[name]] == [key]
+
+
+def test_points_are_tuples_of_places() -> None:
+    point: Point = (1, 0)
+
+    assert values_at(grid_of("atr_multiple=1,2", "breakeven_atr=3"), point) == {
+        "atr_multiple": "2",
+        "breakeven_atr": "3",
+    }
