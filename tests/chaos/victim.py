@@ -8,6 +8,7 @@ network comes after a moment that counts as the whole of it. Only Python's own c
 bent for this; botctl and the libraries that it stands on run as they are.
 """
 
+import encodings.utf_8_sig  # noqa: F401 - for a run as another user, who may not read where Python lies
 import importlib
 import json
 import os
@@ -74,6 +75,7 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     sys.path[:0] = [folder for folder in command["environment"].get("PYTHONPATH", "").split(":") if folder]
     live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"], real_patience=command["patience"])
     countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us in the background ignored it
     limit(command)
     code = 99
     try:
