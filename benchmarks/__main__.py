@@ -53,8 +53,8 @@ class Loop:
         self.terms = terms_of(parse_settings(TERMS))
         self.book = new_book(self.code, 1, len(grid.times))
         self.opinions = np.empty(len(grid.times), np.int8)
-        self.table = np.zeros((4, 4), np.int8)
-        self.table[1, 1], self.table[2, 2] = 1, 2
+        self.table = np.zeros(16, np.int8)
+        self.table[5], self.table[10] = 1, 2  # bullish in fear, bearish in greed
 
     def run(self) -> tuple[int, float]:
         """Every opinion, ATR, decision and trade worked out anew."""

@@ -13,6 +13,9 @@ from botctl.domain.stops import advance_stop, initial_stop
 HOLD, BUY, SELL = 0, 1, 2
 """Decisions of the Council, as numbers that fit into an array."""
 
+MOODS_TOLD = 4
+"""How many moods there are."""
+
 STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 """How a trade ended."""
 
@@ -20,6 +23,10 @@ PLACES = 1e8
 """Lots, costs and fees have eight decimals, as at the paper broker."""
 LAST_BITS = 1e-15
 """By such a part of itself a product of a few floats may miss what it is exactly."""
+
+
+WHOLE = 2.0**53
+"""From here on every float is a whole number."""
 
 
 class History(NamedTuple):
@@ -102,61 +109,67 @@ def find_exit(
 def cut(figure: float) -> float:
     """`figure` cut to eight decimals; a float that misses a whole lot by its last bits is that lot.
 
-    It stays a float all the way: a compiled integer would overflow where a coin costs next to nothing.
+    Beyond 2 ** 53 a float has no fraction left to cut, and a compiled integer would soon overflow.
     """
     lots = figure * PLACES
-    return (lots + min(max(1e-6, lots * LAST_BITS), 0.05)) // 1.0 / PLACES
+    lots += min(max(1e-6, lots * LAST_BITS), 0.05)
+    return (float(int(lots)) if lots < WHOLE else lots) / PLACES
 
 
 def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
     """Trade the history through; how many trades there were, and the cash at the end."""
-    closes, fills, last = history.closes, history.fills, history.last
-    held, due, pointer, ready = book.held, book.due, book.pointer, book.ready
+    # Names of its own for everything: compiled code counts who holds an array each time that it is reached through a
+    # tuple, which costs more than all that is done with it.
+    closes, fills, decisions, atrs, buys = history.closes, history.fills, history.decisions, history.atrs, history.buys
+    times, last, equity, known = history.times, history.last, book.equity, book.known
+    held, due, number, pointer, ready = book.held, book.due, book.number, book.pointer, book.ready
+    symbols, entries, exits, ends = book.symbols, book.entries, book.exits, book.ends
+    fee_rate, slippage = terms.fee_rate, terms.slippage
     count, active, cash, tripped, at = 0, 0, terms.cash, False, history.first
     floor = terms.cash * (1.0 - terms.max_drawdown)
     for symbol in range(len(closes)):
-        held[symbol], due[symbol], pointer[symbol], ready[symbol] = 0.0, last + 1, 0, history.times[at]
+        held[symbol], due[symbol], pointer[symbol], ready[symbol] = 0.0, last + 1, 0, times[at]
     while at <= last:
         entering = active < terms.max_open_trades and not tripped
-        event = next_event(history.buys, pointer, held, due, at, last, entering)
-        lowest = value(closes, held, book.equity, cash, at, min(event, last))
+        event = next_event(buys, pointer, held, due, at, last, entering)
+        lowest = value(closes, held, equity, cash, at, min(event, last))
         if lowest < floor and not tripped:  # as the guard does, also with nothing open
-            at = first_below(floor, book.equity, at)
+            at = first_below(floor, equity, at)
             for symbol in range(len(closes)):
                 if held[symbol] > 0.0:
-                    cash += proceeds(held[symbol], fills[symbol][at], terms.fee_rate, terms.slippage)
+                    cash += proceeds(held[symbol], fills[symbol][at], fee_rate, slippage)
                     held[symbol] = 0.0
-                    book.exits[book.number[symbol]], book.ends[book.number[symbol]] = at, DRAWDOWN
+                    exits[number[symbol]], ends[number[symbol]] = at, DRAWDOWN
             tripped, active, at = True, 0, at + 1
             continue
         if event > last:
             break
-        now = history.times[event]
+        now = times[event]
         for symbol in range(len(closes)):
             if held[symbol] > 0.0 and due[symbol] == event:
-                cash += proceeds(held[symbol], fills[symbol][event], terms.fee_rate, terms.slippage)
+                cash += proceeds(held[symbol], fills[symbol][event], fee_rate, slippage)
                 held[symbol], ready[symbol] = 0.0, now + terms.cooldown_seconds
                 active -= 1
         for symbol in range(len(closes)):
-            wanted = history.decisions[symbol][event] == BUY and held[symbol] == 0.0 and ready[symbol] <= now
+            wanted = decisions[symbol][event] == BUY and held[symbol] == 0.0 and ready[symbol] <= now
             if not wanted or tripped or active >= terms.max_open_trades:
                 continue
-            atr = history.atrs[symbol][event]
+            atr = atrs[symbol][event]
             amount, cost = order(fills[symbol][event], closes[symbol][event], atr, terms)
-            paid = cost + cut(cost * terms.fee_rate)
+            paid = cost + cut(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            ends = book.known[symbol][event]
-            if ends == 0:
+            left = known[symbol][event]
+            if left == 0:
                 entry, multiple, breakeven = cost / amount, terms.atr_multiple, terms.breakeven_atr
                 bar, end, _, _ = find_exit(
-                    closes[symbol], history.decisions[symbol], event, last, entry, atr, multiple, breakeven
+                    closes[symbol], decisions[symbol], event, last, entry, atr, multiple, breakeven
                 )
-                ends = 4 * bar + end
-                book.known[symbol][event] = ends
-            held[symbol], due[symbol], book.number[symbol] = amount, ends // 4, count
-            book.symbols[count], book.entries[count] = symbol, event
-            book.exits[count], book.ends[count] = ends // 4, ends % 4
+                left = 4 * bar + end
+                known[symbol][event] = left
+            held[symbol], due[symbol], number[symbol] = amount, left // 4, count
+            symbols[count], entries[count] = symbol, event
+            exits[count], ends[count] = left // 4, left % 4
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
     return count, cash
@@ -194,17 +207,23 @@ def value(
     until: int,
 ) -> float:
     """Write the equity of bars `at` to `until`: cash and what is held at its last price. The lowest of them."""
-    lowest = cash
-    span = equity[at : until + 1]
-    for bar in range(len(span)):
-        span[bar] = cash
+    span, filled = equity[at : until + 1], False
     for symbol in range(len(held)):
-        if held[symbol] > 0.0:
-            amount, prices = held[symbol], closes[symbol][at : until + 1]
+        amount, prices = held[symbol], closes[symbol][at : until + 1]
+        if amount > 0.0 and filled:
             for bar in range(len(span)):
                 span[bar] += amount * prices[bar]
+        elif amount > 0.0:
+            for bar in range(len(span)):
+                span[bar] = cash + amount * prices[bar]
+            filled = True
+    if not filled:
+        for bar in range(len(span)):
+            span[bar] = cash
+        return cash
+    lowest = span[0]
     for bar in range(len(span)):
-        lowest = min(lowest, span[bar]) if bar else span[bar]
+        lowest = min(lowest, span[bar])
     return lowest
 
 
@@ -233,19 +252,19 @@ def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float
 def decide(
     opinions: Sequence[int],
     moods: Sequence[int],
-    table: Sequence[Sequence[int]],
+    table: Sequence[int],
     decisions: MutableSequence[int],
     buys: MutableSequence[int],
 ) -> int:
     """The Council's decision at every bar, by the technical opinion and the mood; the bars that say BUY, in order.
 
-    `table` has the decision of each pair. Returns how many BUYs there are.
+    `table` has the decision of each pair, the moods of one opinion beside each other. `buys` needs room for one more
+    than there are bars: each is written down, and stays only if it is a BUY. Returns how many there are.
     """
     count = 0
     for at in range(len(opinions)):
-        decision = table[opinions[at]][moods[at]]
+        decision = table[MOODS_TOLD * opinions[at] + moods[at]]
         decisions[at] = decision
-        if decision == BUY:
-            buys[count] = at
-            count += 1
+        buys[count] = at
+        count += decision == BUY
     return count

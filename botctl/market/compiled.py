@@ -26,6 +26,11 @@ LAYERS = (
 """What is compiled, in an order in which each function finds those that it calls."""
 
 
+WITHOUT_NAN = frozenset({"value", "deepest_fall"})
+"""Functions whose figures are never NaN: told so, the compiler finds the least and the greatest of many at once, which
+is the same figure in whatever order they are looked at."""
+
+
 @cache
 def compiled() -> SimpleNamespace:
     """Every function of LAYERS by its name, compiled when first called with new types."""
@@ -35,7 +40,8 @@ def compiled() -> SimpleNamespace:
     ready: dict[str, Callable[..., Any]] = {}
     for module, names in LAYERS:
         for name in names:
-            ready[name] = njit(cache=True)(_seeing(getattr(module, name), ready))
+            liberties = {"nnan", "nsz"} if name in WITHOUT_NAN else False
+            ready[name] = njit(cache=True, fastmath=liberties)(_seeing(getattr(module, name), ready))
     return SimpleNamespace(**ready, view=lambda array: array)
 
 

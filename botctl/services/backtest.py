@@ -12,7 +12,7 @@ from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
 from botctl.domain.orders import ExitReason, Side, stop_reason
-from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, HOLD, SELL, STILL_OPEN, Book, History, Terms
+from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, HOLD, MOODS_TOLD, SELL, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.results import BacktestTrade, BacktestView
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
@@ -111,7 +111,7 @@ def read_histories(
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty(shape), np.empty(shape), np.empty(shape)
     decisions, buys = np.empty(shape, np.int8), np.full((len(histories), bars + 1), bars, np.int64)
-    moods, table = _moods_on(grid, mood), code.view(_decision_table())
+    moods, table = code.view(_moods_on(grid, mood)), code.view(_decision_table())
     for number, (history, places) in enumerate(zip(histories, grid.places, strict=True)):
         opinions, own_atrs = _judge(code, history, atr_period)
         seen = np.maximum(places, 0)
@@ -119,8 +119,8 @@ def read_histories(
         closes[number] = np.asarray(history.closes, dtype=float)[seen]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[seen + 1]
         atrs[number] = own_atrs[seen]
-        code.decide(*map(code.view, (opinions, moods)), table, *map(code.view, (decisions[number], buys[number])))
-        buys[number][buys[number] == 0] = bars
+        told = code.decide(code.view(opinions), moods, table, code.view(decisions[number]), code.view(buys[number]))
+        buys[number][told:] = bars
     return History(
         closes=code.view(closes),
         fills=code.view(fills),
@@ -179,10 +179,10 @@ def _as_shown(
 def _decision_table() -> "np.ndarray[Any, Any]":
     import numpy as np
 
-    table = np.zeros((len(TECHNICAL_STANCES), len(MOODS)), np.int8)
+    table = np.zeros((len(TECHNICAL_STANCES), MOODS_TOLD), np.int8)
     for opinion, row in zip(TECHNICAL_STANCES, decision_table(list(TECHNICAL_STANCES.values())), strict=True):
         table[opinion] = [DECISIONS[action] for action in row]
-    return table
+    return table.ravel()
 
 
 def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
