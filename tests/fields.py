@@ -30,6 +30,9 @@ BACKTEST_TRADE = words(
     "exit_proceeds exit_fee exit_reason pnl"
 )
 REPLAY = BACKTEST | words("ticks failed_ticks errors")
+SWEEP = words("sets by train best warnings")
+SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high")
+SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 REPORT = words("file png trades trades_drawn")

@@ -27,6 +27,9 @@ from tests.fields import (
     RECOVER,
     RECOVER_ACTION,
     STATUS,
+    SWEEP,
+    SWEEP_FIGURES,
+    SWEEP_ROW,
     TICK,
     TRADE,
 )
@@ -35,7 +38,7 @@ RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
 FIELDS = (
     TRADE | STATUS | ORDER | BALANCE | DEMO | TICK | RECONCILED | RECOVER | RECOVER_ACTION | BACKTEST | BACKTEST_TRADE
 )
-FIELDS |= FETCH | GAP
+FIELDS |= FETCH | GAP | SWEEP | SWEEP_ROW | SWEEP_FIGURES
 
 
 def read(name: str) -> str:
@@ -170,6 +173,7 @@ def test_only_one_door_knows_each_library() -> None:
         "rich": {"cli/render.py", "cli/setup.py"},
         "plotly": {"outside/report_page.py"},
         "matplotlib": {"outside/report_png.py"},
+        "optuna": {"outside/optuna_study.py"},
         "peewee": {f"store/{path.name}" for path in (PROJECT / "botctl" / "store").glob("*.py")},
         "dotenv": {"home.py", "wiring.py"},
         "typer": {f"cli/{path.name}" for path in (PROJECT / "botctl" / "cli").glob("*.py")},

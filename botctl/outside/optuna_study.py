@@ -1,10 +1,14 @@
 """Joins a study that several machines work on: Optuna keeps it in a database that all of them reach."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.grid import Axis, Point
+
+OPENINGS = 4
+"""Machines that begin a study at the same moment all make its tables; who comes second finds them the next time."""
 
 
 def join_study(
@@ -35,15 +39,30 @@ def join_study(
         return value
 
     try:
-        study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+        study = _open(storage, name)
         _must_be_alike(study, name, terms)
         study.optimize(objective, n_trials=trials)
         done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     except ConfigError:
         raise
     except Exception as error:  # any driver of any database may fail in its own way
-        raise ConfigError(f"the study {name!r} at --storage failed: {error}", hint="check the address") from error
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ConfigError(f"the study {name!r} at --storage failed: {reason}", hint="check the address") from error
     return sorted({tuple(int(one.params[axis.name]) for axis in axes) for one in done})
+
+
+def _open(storage: str, name: str) -> Any:
+    """The study, made where there is none yet."""
+    import optuna
+
+    for opening in range(1, OPENINGS + 1):
+        try:
+            return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+        except Exception:  # another machine may have made the tables meanwhile
+            if opening == OPENINGS:
+                raise
+            time.sleep(0.25 * opening)
+    raise AssertionError("the last opening returns or raises")
 
 
 def _must_be_alike(study: Any, name: str, terms: dict[str, Any]) -> None:

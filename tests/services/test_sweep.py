@@ -15,7 +15,7 @@ from botctl.services.backtest import run_backtest
 from botctl.services.ranking import rank, summarise
 from botctl.services.sweep import Score, Trial
 from botctl.services.sweep_pool import SMALL, play_grid
-from tests.services.histories import START, STEP, first, history_of, walk
+from tests.services.histories import START, STEP, first, history_of, rising, walk
 
 FEAR = FixedMood(Stance.FEAR)
 BASE = {
@@ -108,18 +108,19 @@ def test_the_order_of_sets_and_the_exits_remembered_change_nothing() -> None:
     assert len({score.train for score in again}) > len(again) / 2
 
 
-def test_an_exit_at_the_entry_is_not_one_of_another_amount() -> None:
-    """Lots of eight decimals: an entry for 0.00001 comes out a little below its price, so a break-even stop at it
-    is not hit by a close at that price."""
-    rows = [
-        (close, close + 5, close - 5, close) for close in (round(200 + (at * 37 % 23) * 1.5, 1) for at in range(600))
-    ]
-    histories = [history_of(rows)]
-    axes = grid_of("trade_amount_usd=0.00001,100,0.001", "breakeven_atr=0.1,0.5")
+def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
+    """Bought at 200.5, break-even above 210.5. 401 buy two lots for 401: a close of 200.5 hits the stop at the entry.
+    0.000007 buy 3e-8 for 0.00000601, cut to eight decimals: an entry of 200.33, which that close does not hit."""
+    rows = [(200.5, 211.0), (211.0, 200.5), (200.5, 195.0), (195.0, 195.0), (195.0, 195.0)]
+    candles = [(opened, max(opened, close), min(opened, close), close) for opened, close in rows]
+    base = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "BREAKEVEN_ATR": "1", "INITIAL_BALANCE": "1000"}
+    axes, histories = grid_of("trade_amount_usd=401,0.000007"), [history_of([*rising(114), *candles])]
 
-    together = play_all(trial_of(axes, histories=histories))
+    trial = Trial(histories, base, FEAR, axes, 1.0)
+    large, small = play_all(trial)
 
-    assert together == [trial_of(axes, histories=histories).score(point) for point in points(axes)]
+    assert (large.train.trades, small.train.trades) == (1, 1)
+    assert small == Trial(histories, base, FEAR, axes, 1.0).score(small.point)
 
 
 def test_one_worker_and_two_give_the_same_scores() -> None:
