@@ -187,6 +187,12 @@ def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(("name", "seed"), [("moods", 100), ("several share the cash", 200), ("hourly candles", 100)])
+def test_a_replay_of_some_thousand_candles_makes_the_trades_of_a_backtest(name: str, seed: int, tmp_path: Path) -> None:
+    check(cases(LONG, seed)[name], tmp_path)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [100, 200])
 @pytest.mark.parametrize("name", cases(150, 1))
 def test_a_replay_of_long_histories_makes_the_trades_of_a_backtest(name: str, seed: int, tmp_path: Path) -> None:
