@@ -30,6 +30,7 @@ import rich.console
 import rich.progress
 import rich.table  # noqa: F401
 import tenacity  # noqa: F401
+import typer
 from freezegun import freeze_time
 from freezegun.api import TickingDateTimeFactory
 
@@ -44,9 +45,10 @@ real_sleep = time.sleep
 
 def serve() -> None:
     """Take orders until stdin ends."""
-    for module in pkgutil.walk_packages(botctl.__path__, "botctl."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for package in (botctl, typer):  # whole: a run as another user may not read where they lie
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith(("__main__", "_winconsole")):
+                importlib.import_module(module.name)
     time_of_world = freeze_time(datetime.now(UTC), tick=True)
     factory = time_of_world.start()
     for line in sys.stdin:
