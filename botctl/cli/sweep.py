@@ -51,8 +51,8 @@ def sweep(
 
     \b
     Examples:
-      botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25 --grid breakeven_atr=1:3:0.5
-      botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://... --study stops
+      botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25
+      botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://...
     """
     from botctl.cli.render_study import show_sweep
     from botctl.domain.grid import arrange, count_points, parse_axis
