@@ -6,6 +6,7 @@ the RSI and their smoothing; each average begins with the plain mean of its firs
 """
 
 from collections.abc import MutableSequence, Sequence
+from typing import NamedTuple
 
 SEED_FADES_AFTER = 100
 """Wilder's average still feels its first value for so many candles beyond its period."""
@@ -14,6 +15,16 @@ CANDLES_NEEDED = 114
 
 BULLISH, BEARISH, NEUTRAL, UNKNOWN = 1, 2, 3, 0
 """What the technical agent says, as numbers that fit into an array."""
+
+
+class Averages(NamedTuple):
+    """One figure for each average that the technical agent and the stop live by: its value, or its weight."""
+
+    fast: float
+    slow: float
+    gain: float
+    loss: float
+    atr: float
 
 
 def smooth(average: float, value: float, weight: float) -> float:
@@ -33,12 +44,17 @@ def relative_strength(gain: float, loss: float) -> float:
 
 
 def technical_opinion(fast: float, slow: float, gain: float, loss: float, ceiling: float) -> int:
-    """Fast EMA over slow and RSI below `ceiling` is BULLISH, under it BEARISH, else NEUTRAL; UNKNOWN without figures.
+    """Fast EMA over slow and RSI below `ceiling`: BULLISH; under it: BEARISH; else NEUTRAL, without figures UNKNOWN."""
+    return UNKNOWN if fast != fast or slow != slow else opinion_of_figures(fast, slow, gain, loss, ceiling)
+
+
+def opinion_of_figures(fast: float, slow: float, gain: float, loss: float, ceiling: float) -> int:
+    """The same where no average is NaN.
 
     The RSI is asked for without its division, which costs more than all the rest: it lies below the ceiling when
     100 * gain < ceiling * (gain + loss). Without any move there is no RSI.
     """
-    if fast != fast or slow != slow or not gain + loss > 0.0:
+    if not gain + loss > 0.0:
         return UNKNOWN
     if fast > slow:
         return BULLISH if 100.0 * gain < ceiling * (gain + loss) else NEUTRAL
@@ -99,13 +115,37 @@ def read_market(
             atr = smooth(atr, spread, atr_weight)
         opinions[at] = technical_opinion(fast, slow, gain, loss, ceiling)
         atrs[at] = atr
-    for at in range(seeded, count):  # the same without seeds: nearly all candles of a history come this way
+    if seeded >= count:
+        return fast, slow, gain, loss
+    averages = Averages(fast, slow, gain, loss, atr)
+    weights = Averages(fast_weight, slow_weight, rsi_weight, rsi_weight, atr_weight)
+    return read_on(highs, lows, closes, seeded, averages, weights, ceiling, opinions, atrs)
+
+
+def read_on(
+    highs: Sequence[float],
+    lows: Sequence[float],
+    closes: Sequence[float],
+    begin: int,
+    averages: Averages,
+    weights: Averages,
+    ceiling: float,
+    opinions: MutableSequence[int],
+    atrs: MutableSequence[float],
+) -> tuple[float, float, float, float]:
+    """The same from candle `begin` on, which is not the first, once every average has its seed: nearly all candles of
+    a history come this way."""
+    fast, slow, gain, loss, atr = averages
+    begin = max(begin, 1)  # so that the compiler knows: no index is counted from the end
+    previous = closes[begin - 1]
+    for after in range(len(closes) - begin):
+        at = begin + after
         close = closes[at]
-        fast, slow = smooth(fast, close, fast_weight), smooth(slow, close, slow_weight)
-        gain = smooth(gain, max(close - previous, 0.0), rsi_weight)
-        loss = smooth(loss, max(previous - close, 0.0), rsi_weight)
-        atr = smooth(atr, true_range(highs[at], lows[at], previous), atr_weight)
+        fast, slow = smooth(fast, close, weights.fast), smooth(slow, close, weights.slow)
+        gain = smooth(gain, max(close - previous, 0.0), weights.gain)
+        loss = smooth(loss, max(previous - close, 0.0), weights.loss)
+        atr = smooth(atr, true_range(highs[at], lows[at], previous), weights.atr)
         previous = close
-        opinions[at] = technical_opinion(fast, slow, gain, loss, ceiling)
+        opinions[at] = opinion_of_figures(fast, slow, gain, loss, ceiling)
         atrs[at] = atr
     return fast, slow, gain, loss

@@ -21,6 +21,10 @@ STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 
 PLACES = 1e8
 """Lots, costs and fees have eight decimals, as at the paper broker."""
+NEAR = 8192
+"""So many bars ahead are brought near at once: few enough for the processor's cache, many enough to be quick."""
+LINE = 8
+"""Floats that come at once, as one line of the cache."""
 LAST_BITS = 1e-15
 """By such a part of itself a product of a few floats may miss what it is exactly."""
 
@@ -36,11 +40,12 @@ class History(NamedTuple):
     fills: Sequence[Sequence[float]]
     """The next price after the bar: what an order of this bar is filled at, before slippage."""
     decisions: Sequence[Sequence[int]]
+    """Of one bar more than there are: whoever looks for the next BUY finds one there at the latest."""
     atrs: Sequence[Sequence[float]]
-    buys: Sequence[Sequence[int]]
-    """The bars whose decision is BUY, in order, and behind them bars beyond the last."""
     times: Sequence[int]
     """When each bar closed, in unix seconds."""
+    spacing: int
+    """The least time from one bar to the next, in seconds."""
     first: int
     last: int
     """The bars that are traded: `last` is the last one whose orders can still be filled."""
@@ -72,11 +77,14 @@ class Book(NamedTuple):
     """Of each trade, in the order of entries: its symbol, its bars, and how it ended."""
     known: Sequence[MutableSequence[int]]
     """Exits found before, by symbol and entry bar; 0 where none was: sets of terms that differ in other things than
-    the exit's own find them here."""
+    the exit's own find them here. Without any bars nothing is kept, for whoever plays only once."""
     held: MutableSequence[float]
     due: MutableSequence[int]
+    felt: MutableSequence[float]
+    """Nothing that is of use: what `feel` came upon, so that the compiler can't leave it out."""
     number: MutableSequence[int]
-    ready: MutableSequence[int]
+    left: MutableSequence[int]
+    """The bar of the last exit."""
     pointer: MutableSequence[int]
 
 
@@ -112,71 +120,81 @@ def cut(figure: float) -> float:
     Beyond 2 ** 53 a float has no fraction left to cut, and a compiled integer would soon overflow.
     """
     lots = figure * PLACES
-    lots += min(max(1e-6, lots * LAST_BITS), 0.05)
+    lots += min(max(1e-6, figure * (PLACES * LAST_BITS)), 0.05)
     return (float(int(lots)) if lots < WHOLE else lots) / PLACES
 
 
-def play(history: History, terms: Terms, book: Book) -> tuple[int, float]:
-    """Trade the history through; how many trades there were, and the cash at the end."""
+def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]:
+    """Trade the history through; how many trades there were, the cash at the end, and the deepest fall of the equity
+    from a high, as a fraction of that high."""
     # Names of its own for everything: compiled code counts who holds an array each time that it is reached through a
     # tuple, which costs more than all that is done with it.
-    closes, fills, decisions, atrs, buys = history.closes, history.fills, history.decisions, history.atrs, history.buys
+    closes, fills, decisions, atrs = history.closes, history.fills, history.decisions, history.atrs
     times, last, equity, known = history.times, history.last, book.equity, book.known
-    held, due, number, pointer, ready = book.held, book.due, book.number, book.pointer, book.ready
+    held, due, number, pointer, left = book.held, book.due, book.number, book.pointer, book.left
     symbols, entries, exits, ends = book.symbols, book.entries, book.exits, book.ends
     fee_rate, slippage = terms.fee_rate, terms.slippage
-    count, active, cash, tripped, at = 0, 0, terms.cash, False, history.first
-    floor = terms.cash * (1.0 - terms.max_drawdown)
+    count, active, cash, tripped, at, near = 0, 0, terms.cash, False, history.first, 0
+    high, deepest, floor = cash, 0.0, terms.cash * (1.0 - terms.max_drawdown)
+    rest = -(-terms.cooldown_seconds // history.spacing)  # bars after which no clock needs asking
     for symbol in range(len(closes)):
-        held[symbol], due[symbol], pointer[symbol], ready[symbol] = 0.0, last + 1, 0, times[at]
+        held[symbol], due[symbol], pointer[symbol], left[symbol] = 0.0, last + 1, 0, at - rest
     while at <= last:
         entering = active < terms.max_open_trades and not tripped
-        event = next_event(buys, pointer, held, due, at, last, entering)
-        lowest = value(closes, held, equity, cash, at, min(event, last))
-        if lowest < floor and not tripped:  # as the guard does, also with nothing open
-            at = first_below(floor, equity, at)
+        event = next_event(decisions, pointer, held, due, at, last, entering)
+        until = min(event, last)
+        below, high, deepest = value(closes, held, equity, cash, active, high, deepest, floor, at, until)
+        if below <= until:  # as the guard does, also with nothing open
+            at = below
             for symbol in range(len(closes)):
                 if held[symbol] > 0.0:
                     cash += proceeds(held[symbol], fills[symbol][at], fee_rate, slippage)
                     held[symbol] = 0.0
                     exits[number[symbol]], ends[number[symbol]] = at, DRAWDOWN
-            tripped, active, at = True, 0, at + 1
+            tripped, floor, active, at = True, 0.0, 0, at + 1
             continue
         if event > last:
             break
-        now = times[event]
+        if event >= near:
+            near = event + NEAR
+            for symbol in range(len(closes)):
+                book.felt[symbol] = feel(atrs[symbol], fills[symbol], event, min(near, last + 1))
         for symbol in range(len(closes)):
             if held[symbol] > 0.0 and due[symbol] == event:
                 cash += proceeds(held[symbol], fills[symbol][event], fee_rate, slippage)
-                held[symbol], ready[symbol] = 0.0, now + terms.cooldown_seconds
+                held[symbol], left[symbol] = 0.0, event
                 active -= 1
         for symbol in range(len(closes)):
-            wanted = decisions[symbol][event] == BUY and held[symbol] == 0.0 and ready[symbol] <= now
+            wanted = decisions[symbol][event] == BUY and held[symbol] == 0.0
             if not wanted or tripped or active >= terms.max_open_trades:
+                continue
+            waited = event - left[symbol]
+            if waited < rest and (waited == 0 or times[event] - times[left[symbol]] < terms.cooldown_seconds):
                 continue
             atr = atrs[symbol][event]
             amount, cost = order(fills[symbol][event], closes[symbol][event], atr, terms)
             paid = cost + cut(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            left = known[symbol][event]
-            if left == 0:
+            found = known[symbol][event] if len(known[symbol]) else 0
+            if found == 0:
                 entry, multiple, breakeven = cost / amount, terms.atr_multiple, terms.breakeven_atr
                 bar, end, _, _ = find_exit(
                     closes[symbol], decisions[symbol], event, last, entry, atr, multiple, breakeven
                 )
-                left = 4 * bar + end
-                known[symbol][event] = left
-            held[symbol], due[symbol], number[symbol] = amount, left // 4, count
+                found = 4 * bar + end
+                if len(known[symbol]):
+                    known[symbol][event] = found
+            held[symbol], due[symbol], number[symbol] = amount, found // 4, count
             symbols[count], entries[count] = symbol, event
-            exits[count], ends[count] = left // 4, left % 4
+            exits[count], ends[count] = found // 4, found % 4
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
-    return count, cash
+    return count, cash, deepest
 
 
 def next_event(
-    buys: Sequence[Sequence[int]],
+    decisions: Sequence[Sequence[int]],
     pointer: MutableSequence[int],
     held: Sequence[float],
     due: Sequence[int],
@@ -184,18 +202,33 @@ def next_event(
     last: int,
     entering: bool,
 ) -> int:
-    """The next bar from `at` on at which a position is due to end or one may be entered; beyond the last if none."""
+    """The next bar from `at` on at which a position is due to end or one may be entered; beyond the last if none.
+
+    `pointer` remembers how far each symbol's next BUY is known.
+    """
     event = last + 1
     for symbol in range(len(held)):
         if held[symbol] > 0.0:
             event = min(event, due[symbol])
         elif entering:
-            wanted, next_one = buys[symbol], pointer[symbol]
-            while wanted[next_one] < at:
-                next_one += 1
-            pointer[symbol] = next_one
-            event = min(event, wanted[next_one])
+            begin = max(pointer[symbol], at)
+            ahead, bars = decisions[symbol][begin:], 0
+            while ahead[bars] != BUY:
+                bars += 1
+            pointer[symbol] = begin + bars
+            event = min(event, begin + bars)
     return event
+
+
+def feel(first: Sequence[float], second: Sequence[float], begin: int, end: int) -> float:
+    """Touch what will be asked for here and there, so that the processor has it at hand by then.
+
+    A figure out of the blue takes it a hundred times as long as one that it saw coming.
+    """
+    ahead, beside, felt = first[begin:end], second[begin:end], 0.0
+    for place in range(0, len(ahead), LINE):
+        felt += ahead[place] + beside[place]
+    return felt
 
 
 def value(
@@ -203,35 +236,44 @@ def value(
     held: Sequence[float],
     equity: MutableSequence[float],
     cash: float,
+    active: int,
+    high: float,
+    deepest: float,
+    floor: float,
     at: int,
     until: int,
-) -> float:
-    """Write the equity of bars `at` to `until`: cash and what is held at its last price. The lowest of them."""
-    span, filled = equity[at : until + 1], False
+) -> tuple[int, float, float]:
+    """Write the equity of bars `at` to `until`: cash and what is held at its last price.
+
+    Returns the first of them that lies below `floor`, or the one after the last; what lies behind is not to be relied
+    on then. And the equity's high and its deepest fall, as far as they are known by there.
+    """
+    span, pending, begun = equity[at : until + 1], active, False
     for symbol in range(len(held)):
-        amount, prices = held[symbol], closes[symbol][at : until + 1]
-        if amount > 0.0 and filled:
+        amount = held[symbol]
+        if amount == 0.0:
+            continue
+        prices, pending = closes[symbol][at : until + 1], pending - 1
+        if pending > 0:
             for bar in range(len(span)):
-                span[bar] += amount * prices[bar]
-        elif amount > 0.0:
-            for bar in range(len(span)):
-                span[bar] = cash + amount * prices[bar]
-            filled = True
-    if not filled:
-        for bar in range(len(span)):
-            span[bar] = cash
-        return cash
-    lowest = span[0]
+                span[bar] = (span[bar] if begun else cash) + amount * prices[bar]
+            begun = True
+            continue
+        for bar in range(len(span)):  # the last one that is held completes the sum
+            worth = (span[bar] if begun else cash) + amount * prices[bar]
+            span[bar] = worth
+            high = max(high, worth)
+            if worth < high * (1.0 - deepest):
+                deepest = 1.0 - worth / high
+            if worth < floor:
+                return at + bar, high, deepest
+        return until + 1, high, deepest
     for bar in range(len(span)):
-        lowest = min(lowest, span[bar])
-    return lowest
-
-
-def first_below(floor: float, equity: Sequence[float], at: int) -> int:
-    """The first bar from `at` on whose equity lies below `floor`; there is one."""
-    while not equity[at] < floor:
-        at += 1
-    return at
+        span[bar] = cash
+    high = max(high, cash)
+    if cash < high * (1.0 - deepest):
+        deepest = 1.0 - cash / high
+    return at if cash < floor else until + 1, high, deepest
 
 
 def order(ask: float, close: float, atr: float, terms: Terms) -> tuple[float, float]:
@@ -250,21 +292,13 @@ def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float
 
 
 def decide(
-    opinions: Sequence[int],
-    moods: Sequence[int],
-    table: Sequence[int],
-    decisions: MutableSequence[int],
-    buys: MutableSequence[int],
-) -> int:
-    """The Council's decision at every bar, by the technical opinion and the mood; the bars that say BUY, in order.
+    opinions: Sequence[int], moods: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int]
+) -> None:
+    """The Council's decision at every bar, by the technical opinion and the mood.
 
-    `table` has the decision of each pair, the moods of one opinion beside each other. `buys` needs room for one more
-    than there are bars: each is written down, and stays only if it is a BUY. Returns how many there are.
+    Which pairs of them buy and which sell is told by the bits of two numbers, the moods of one opinion beside each
+    other: a processor looks up many bars at once so.
     """
-    count = 0
     for at in range(len(opinions)):
-        decision = table[MOODS_TOLD * opinions[at] + moods[at]]
-        decisions[at] = decision
-        buys[count] = at
-        count += decision == BUY
-    return count
+        pair = MOODS_TOLD * opinions[at] + moods[at]
+        decisions[at] = BUY * (buys >> pair & 1) + SELL * (sells >> pair & 1)

@@ -16,17 +16,31 @@ from botctl.domain import indicators, performance, playback, stops
 
 LAYERS = (
     (stops, ("initial_stop", "advance_stop")),
-    (indicators, ("smooth", "true_range", "relative_strength", "technical_opinion", "read_market")),
+    (
+        indicators,
+        (
+            "smooth",
+            "true_range",
+            "relative_strength",
+            "opinion_of_figures",
+            "technical_opinion",
+            "read_on",
+            "read_market",
+        ),
+    ),
     (
         playback,
-        ("find_exit", "cut", "proceeds", "order", "next_event", "first_below", "value", "decide", "play"),
+        ("find_exit", "cut", "proceeds", "order", "next_event", "feel", "value", "decide", "play"),
     ),
-    (performance, ("deepest_fall", "steady_ratio")),
+    (performance, ("steady_ratio",)),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
 
 
-WITHOUT_NAN = frozenset({"value", "deepest_fall"})
+ENTRANCES = frozenset({"read_market", "decide", "play", "steady_ratio"})
+"""Functions that are called from outside. All others become part of those that call them: handing over what they are
+given takes longer than what most of them do."""
+WITHOUT_NAN = frozenset({"read_on", "value"})
 """Functions whose figures are never NaN: told so, the compiler finds the least and the greatest of many at once, which
 is the same figure in whatever order they are looked at."""
 
@@ -41,7 +55,10 @@ def compiled() -> SimpleNamespace:
     for module, names in LAYERS:
         for name in names:
             liberties = {"nnan", "nsz"} if name in WITHOUT_NAN else False
-            ready[name] = njit(cache=True, fastmath=liberties)(_seeing(getattr(module, name), ready))
+            compile_it = njit(
+                cache=True, nogil=True, fastmath=liberties, error_model="numpy", forceinline=name not in ENTRANCES
+            )
+            ready[name] = compile_it(_seeing(getattr(module, name), ready))
     return SimpleNamespace(**ready, view=lambda array: array)
 
 

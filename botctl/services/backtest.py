@@ -12,7 +12,7 @@ from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
 from botctl.domain.orders import ExitReason, Side, stop_reason
-from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, HOLD, MOODS_TOLD, SELL, STILL_OPEN, Book, History, Terms
+from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.results import BacktestTrade, BacktestView
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
@@ -29,7 +29,6 @@ COMPILE_FROM = 160_000
 """Candles from which on loading compiled code is quicker than running without."""
 FADED = 1e-17
 """What a float no longer feels beside one."""
-DECISIONS = {Action.HOLD: HOLD, Action.BUY: BUY, Action.SELL: SELL}
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ def play_backtest(
     known = read_histories(code, grid, histories, mood, settings.atr_period)
     terms = terms_of(settings)
     book = new_book(code, len(histories), len(grid.times))
-    count, _ = code.play(known, terms, book)
+    count, _, deepest = code.play(known, terms, book)
     curve = np.ascontiguousarray(np.asarray(book.equity)[grid.first : grid.last + 1])
     below = np.flatnonzero(curve < terms.cash * (1.0 - terms.max_drawdown))
     course = Course(
         curve=curve,
-        deepest_fall=code.deepest_fall(code.view(curve)),
+        deepest_fall=deepest,
         trades=[_trade(code, number, grid, known, terms, book, settings) for number in range(count)],
         tripped_at=moment_of(grid.times[grid.first + below[0]]) if len(below) else None,
     )
@@ -109,9 +108,9 @@ def read_histories(
 
     bars = len(grid.times)
     shape = (len(histories), bars)
-    closes, fills, atrs = np.empty(shape), np.empty(shape), np.empty(shape)
-    decisions, buys = np.empty(shape, np.int8), np.full((len(histories), bars + 1), bars, np.int64)
-    moods, table = code.view(_moods_on(grid, mood)), code.view(_decision_table())
+    closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
+    decisions = np.full((len(histories), bars + 1), BUY, np.int8)
+    moods, (buys, sells) = code.view(_moods_on(grid, mood)), decision_bits()
     for number, (history, places) in enumerate(zip(histories, grid.places, strict=True)):
         opinions, own_atrs = _judge(code, history, atr_period)
         seen = np.maximum(places, 0)
@@ -119,15 +118,14 @@ def read_histories(
         closes[number] = np.asarray(history.closes, dtype=float)[seen]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[seen + 1]
         atrs[number] = own_atrs[seen]
-        told = code.decide(code.view(opinions), moods, table, code.view(decisions[number]), code.view(buys[number]))
-        buys[number][told:] = bars
+        code.decide(code.view(opinions), moods, buys, sells, code.view(decisions[number]))
     return History(
         closes=code.view(closes),
         fills=code.view(fills),
         decisions=code.view(decisions),
         atrs=code.view(atrs),
-        buys=code.view(buys),
         times=code.view(grid.times),
+        spacing=int(np.diff(grid.times).min()) if bars > 1 else grid.seconds,
         first=grid.first,
         last=grid.last,
     )
@@ -176,13 +174,15 @@ def _as_shown(
     return shown
 
 
-def _decision_table() -> "np.ndarray[Any, Any]":
-    import numpy as np
-
-    table = np.zeros((len(TECHNICAL_STANCES), MOODS_TOLD), np.int8)
+def decision_bits() -> tuple[int, int]:
+    """Which pairs of an opinion and a mood buy, and which sell, as `decide` takes them."""
+    buys = sells = 0
     for opinion, row in zip(TECHNICAL_STANCES, decision_table(list(TECHNICAL_STANCES.values())), strict=True):
-        table[opinion] = [DECISIONS[action] for action in row]
-    return table.ravel()
+        for mood, action in enumerate(row):
+            bit = 1 << (MOODS_TOLD * opinion + mood)
+            buys |= bit * (action is Action.BUY)
+            sells |= bit * (action is Action.SELL)
+    return buys, sells
 
 
 def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
@@ -197,8 +197,8 @@ def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
     return np.ascontiguousarray(stances[np.searchsorted(changes, grid.times, side="right") - 1])
 
 
-def new_book(code: SimpleNamespace, symbols: int, bars: int) -> Book:
-    """Room for what a playback writes down."""
+def new_book(code: SimpleNamespace, symbols: int, bars: int, *, once: bool = True) -> Book:
+    """Room for what a playback writes down; `once` for a single one, which finds no exit twice."""
     import numpy as np
 
     def room(count: int) -> Any:
@@ -211,11 +211,12 @@ def new_book(code: SimpleNamespace, symbols: int, bars: int) -> Book:
         entries=room(most),
         exits=room(most),
         ends=room(most),
-        known=code.view(np.zeros((symbols, bars), np.int64)),
+        known=code.view(np.zeros((symbols, 0 if once else bars), np.int64)),
         held=code.view(np.zeros(symbols)),
         due=room(symbols),
+        felt=code.view(np.zeros(symbols)),
         number=room(symbols),
-        ready=room(symbols),
+        left=room(symbols),
         pointer=room(symbols),
     )
 

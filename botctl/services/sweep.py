@@ -1,6 +1,7 @@
 """Tries many sets of settings on one history: judged on its first part, shown on the rest, which they never saw."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ TERMS_OF = {
     "max_drawdown": "max_drawdown",
 }
 """What swept settings are called among the terms of a run."""
+EXIT_AXES = frozenset({"atr_period", "atr_multiple", "breakeven_atr", "trade_amount_usd"})
+"""What an exit depends on, besides the bar of its entry: the amount by the last digits of the entry price."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,12 @@ class Trial:
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         self._parts_of: tuple[int, list[Part]] = (0, [])
         self._exits_of: tuple[float, ...] = ()
+
+    def twin(self) -> "Trial":
+        """One more of the same, to play beside it: they share the histories and write down apart."""
+        other = copy(self)
+        other._parts_of, other._exits_of = (0, []), ()
+        return other
 
     def terms_in_words(self) -> dict[str, Any]:
         """What machines must have in common to work on one study; what swept settings are elsewhere plays no part."""
@@ -107,7 +116,8 @@ class Trial:
 
         times = np.asarray(known.times)[known.first : known.last + 1]
         days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        return Part(known, new_book(self.code, len(self.histories), len(known.times)), days)
+        once = {axis.name for axis in self.axes} <= EXIT_AXES  # then no two sets have an exit in common
+        return Part(known, new_book(self.code, len(self.histories), len(known.times), once=once), days)
 
     def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
         """Exits found before stay good as long as nothing changes that an exit depends on."""
@@ -118,13 +128,13 @@ class Trial:
 
     def _play(self, part: "Part", terms: Terms) -> SweepFigures:
         known = part.known
-        count, _ = self.code.play(known, terms, part.book)
+        count, _, deepest = self.code.play(known, terms, part.book)
         curve = part.book.equity[known.first : known.last + 1]
         ratio = self.code.steady_ratio(curve, part.days, terms.cash)
         return SweepFigures(
             trades=int(count),
             returned=float(curve[-1]) / terms.cash - 1.0,
-            max_drawdown=float(self.code.deepest_fall(curve)),
+            max_drawdown=float(deepest),
             sharpe=None if ratio != ratio else float(ratio),
         )
 
