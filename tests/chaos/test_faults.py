@@ -8,7 +8,7 @@ from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, requests_of
 from tests.chaos.moods import MOODS, Moods
 from tests.chaos.scenes import SCENES, Stage
 
-ONE_IN = 37
+ONE_IN = 97
 """Of all single faults so many are left out between two: a prime, so that every kind and position has its turn."""
 
 
@@ -50,7 +50,7 @@ def test_no_fault_of_an_order_breaks_a_promise(scene: str, stage: Stage) -> None
     trials = [trial for trial in faults.trials_of(stage, scene) if "AddOrder" in trial]
 
     assert len(trials) > 100
-    for trial in trials[::12]:
+    for trial in trials[::23]:
         faults.play(stage, trial)
 
 
@@ -64,7 +64,7 @@ def test_a_sell_that_came_too_late_leaves_a_true_audit_trail(stage: Stage) -> No
 def test_no_two_faults_of_a_run_break_a_promise(seed: int, stage: Stage) -> None:
     pairs = FaultPairs()
 
-    for trial in pairs.trials(stage, 12, seed):
+    for trial in pairs.trials(stage, 6, seed):
         pairs.play(stage, trial)
 
 
@@ -73,7 +73,7 @@ def test_no_fault_of_the_recovering_run_makes_an_order_disappear(stage: Stage) -
     faults = FaultsInRecovery()
     trials = list(faults.trials(stage, 0, 0))
 
-    for trial in trials[::149]:
+    for trial in trials[::397]:
         faults.play(stage, trial)
 
 
