@@ -10,13 +10,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from botctl.cli import backtest, fetch, look, mend, replay, report, run, setup, sweep, switch, trade
+from botctl.cli.commands import Commands
 from botctl.cli.context import MOST_OF_A_LINE, EnvFile
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.words import printable
 
 app = typer.Typer(
     name="botctl",
+    cls=Commands,
     rich_markup_mode=None,  # rich's help boxes cost more time at start than all else
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
@@ -25,9 +26,6 @@ app = typer.Typer(
 )
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a run that Ctrl-C or SIGTERM ended."""
-
-for module in (run, trade, switch, look, mend, report, fetch, backtest, replay, sweep, setup):
-    module.register(app)
 
 
 def _show_version(wanted: bool) -> None:

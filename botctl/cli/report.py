@@ -54,9 +54,9 @@ def report(
     max_drawdown: study.MaxDrawdown = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a page with curves, trades on their candles, decisions and slippage.
+    """Write a page of curves, trades and decisions.
 
-    One HTML file that loads nothing from anywhere: of this home's database, without
+    One HTML file, trades drawn on their candles, that loads nothing from anywhere: of this home's database, without
     network, or with FILE of a backtest. Needs the extra `report`.
 
     \b

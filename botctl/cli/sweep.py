@@ -44,10 +44,10 @@ def sweep(
     max_drawdown: study.MaxDrawdown = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Try every set of a grid, and show the best with their neighbours.
+    """Try every set of a grid, and show the best.
 
     Sets are judged on the first part of the history; the rest shows what they do
-    on candles that they were not chosen by.
+    on candles that they were not chosen by. Beside each set its neighbours.
 
     \b
     Examples:

@@ -13,7 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import typer
 
+from botctl.cli.app import app
+from botctl.cli.commands import COMMANDS
 from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 
@@ -44,6 +47,17 @@ def test_quick_commands_take_less_than_three_times_their_two_libraries(veteran: 
 
     slow = {name: round(median[name] / median[yardstick], 2) for name in commands}
     assert max(slow.values()) < 3, slow
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    """It stands apart from them, so that a run needs to load only one."""
+    group = typer.main.get_group(app)
+    loaded = {name: group.get_command(None, name) for name in COMMANDS}  # type: ignore[arg-type]
+
+    assert {name: command.get_short_help_str(80) for name, command in loaded.items() if command} == {
+        name: line for name, (_, line) in COMMANDS.items()
+    }
+    assert set(group.commands) == set(COMMANDS)
 
 
 @pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
