@@ -56,6 +56,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "reconcile recover init demo doctor fetch backtest replay sweep report"
+    "notify reconcile recover init demo doctor fetch backtest replay sweep report"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)
