@@ -1,4 +1,4 @@
-"""Pings for healthchecks.io and its like: the start, the success, the failure of each tick, so that silence is an alarm.
+"""Pings for healthchecks.io and its like: start, success and failure of each tick, so that silence is an alarm.
 
 Each ping runs in a thread of its own that nobody has to wait for: the start's goes out while the tick begins its work.
 """

@@ -1,7 +1,7 @@
 """Somebody to tell: a line in the log, and over a hundred services through apprise.
 
-Sending is done by a process of its own (`courier.py`), which is ended when its time is over. A service that hangs, however
-it does it, holds nobody up longer than that: not this run, and not the end of this process.
+Sending is done by a process of its own (`courier.py`), which is ended when its time is over. A service that hangs,
+however it does it, holds nobody up longer than that: not this run, and not the end of this process.
 """
 
 import json

@@ -170,8 +170,8 @@ def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
     conditions += [
         Condition(
             f"order {order.client_order_id}",
-            f"nobody knows what became of the {order.side} of {plain(order.amount)} {order.symbol}: it is {order.state} "
-            f"(client order id {order.client_order_id})",
+            f"nobody knows what became of the {order.side} of {plain(order.amount)} {order.symbol}: "
+            f"it is {order.state} (client order id {order.client_order_id})",
         )
         for order in Order.select().where(Order.state.in_(UNSETTLED)).order_by(Order.id)
     ]
