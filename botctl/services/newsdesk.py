@@ -4,6 +4,7 @@ from there without the process lock."""
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from botctl.domain.alarms import (
     Condition,
@@ -151,10 +152,10 @@ def _tell(event: Event) -> Message | None:
             Level.NEWS, f"bought {amount} {trade.symbol} at {price(trade.entry_price)}{cost}{stop} (trade {trade.id})"
         )
     if event.kind == "sold":
-        left = str(event.after.get("amount", "0"))
-        if not left.strip("0."):
+        left = Decimal(event.after.get("amount", "0"))
+        if not left:
             return None
-        return Message(Level.NEWS, f"{printable(event.why)}; {left} are left (trade {trade.id})")
+        return Message(Level.NEWS, f"{printable(event.why)}; {plain(left)} are left (trade {trade.id})")
     at = f" at {price(trade.exit_price)}" if trade.exit_price is not None else ""
     pnl = "P&L unknown" if trade.pnl is None else f"P&L {signed(trade.pnl)} {quote}"
     return Message(Level.NEWS, f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})")
