@@ -192,7 +192,7 @@ class Recovery:
 def _tell_ending(order: Order, execution: Execution) -> None:
     """One line with all figures of an order that has ended."""
     figures = {"filled": execution.filled, "cost": execution.cost, "fee": execution.fee}
-    price = f" at {price_of(execution.cost, execution.filled):.8g}" if execution.filled else ""
+    price = f" at {float(price_of(execution.cost, execution.filled)):.8g}" if execution.filled else ""
     log.info(
         "%s %s %s%s, fee %s: %s (%s)",
         "bought" if order.side == Side.BUY else "sold",
