@@ -36,6 +36,7 @@ SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 REPORT = words("file png trades trades_drawn")
+NOTIFY = words("service ok detail")
 ERROR = words("error category retryable hint")
 
 RECONCILE = words("since same orders positions foreign_orders")
