@@ -4,8 +4,9 @@ None of it may change what the run did, nor its exit code: whatever goes wrong h
 """
 
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,8 @@ def send_news(home: Home) -> None:
     from botctl.outside.notify import AppriseCourier
     from botctl.services import newsdesk
 
+    with suppress(OSError, ValueError):  # whoever waits for the answer needn't wait for a service
+        sys.stdout.flush()
     with _aside("messages can't be sent"), open_store(home, create=False):
         channels = home.settings.channels
         for why in newsdesk.send_news(channels, AppriseCourier(), title_of(home), datetime.now(UTC)):

@@ -115,6 +115,10 @@ def lasted(span: timedelta) -> str:
 # What is wrong
 
 
+SHORTEST_PATIENCE = timedelta(minutes=5)
+"""With short candles a single tick may take longer than the time between two of them."""
+
+
 @dataclass(frozen=True)
 class Guarded:
     """An open trade, as far as its guard goes."""
@@ -131,7 +135,7 @@ def find_unguarded(trades: Iterable[Guarded], now: datetime, seconds: int, *, fr
 
     One check that failed is an error and no alarm: the next one replays what it missed. After two it is.
     """
-    patience = timedelta(seconds=1.5 * seconds)
+    patience = max(timedelta(seconds=1.5 * seconds), SHORTEST_PATIENCE)
     reasons: dict[Guarded, str] = {}
     for trade in trades:
         if frozen:

@@ -10,6 +10,9 @@ from botctl.store.private_files import write_public
 
 MISSING = ConfigError("METRICS_FILE is set, and prometheus_client is missing", hint="pip install 'botctl[metrics]'")
 
+BEGINNING = b"# HELP botctl_"
+"""Of every file that is written here. Nothing else is ever replaced."""
+
 METRICS: tuple[tuple[str, str, str], ...] = (
     ("last_success_at", "botctl_last_success_timestamp_seconds", "When the last tick without a failure ended."),
     ("last_tick_at", "botctl_last_tick_timestamp_seconds", "When the last tick ended."),
@@ -32,6 +35,15 @@ def what_lacks(path: Path) -> ConfigError | None:
         return MISSING
     if not os.access(path.parent, os.W_OK) or path.is_dir():
         return ConfigError(f"METRICS_FILE {path} can't be written", hint="check that its folder is there, and yours")
+    try:
+        with path.open("rb") as file:
+            found = file.read(len(BEGINNING))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return ConfigError(f"METRICS_FILE {path} can't be read: {error.strerror}", hint="name another file")
+    if found not in (b"", BEGINNING):  # a slip of the pen must not cost a database
+        return ConfigError(f"METRICS_FILE {path} holds something else", hint="name another file")
     return None
 
 
@@ -40,8 +52,8 @@ def write_metrics(path: Path, figures: TickFigures) -> None:
 
     Raises ConfigError.
     """
-    if find_spec("prometheus_client") is None:
-        raise MISSING
+    if lack := what_lacks(path):
+        raise lack
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()

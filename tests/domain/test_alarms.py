@@ -146,6 +146,12 @@ def test_a_position_is_unguarded_when_nobody_checks_its_stop(trade: Guarded, fro
     assert not why or (why in conditions[0].text and "BTC/USD" in conditions[0].text)
 
 
+def test_with_short_candles_a_tick_that_takes_its_time_is_no_alarm() -> None:
+    checked = Guarded(1, "BTC/USD", START - timedelta(minutes=2), True)
+
+    assert find_unguarded([checked], START, 60, frozen=False) == {}
+
+
 def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after_it() -> None:
     assert key_condition(None, START) == []
     assert key_condition(START + EXPIRES_SOON + TICK, START) == []

@@ -127,3 +127,15 @@ def test_a_file_that_can_not_be_written_is_said_and_changes_nothing(
     assert run.stderr.count("\n") == 1
     assert [line["status"] for line in doctor if line["name"] == "metrics"] == ["warn"]
     assert not list(home.glob("**/.*prom*")) + list(home.glob("**/.data*"))
+
+
+def test_what_is_no_file_of_figures_is_never_replaced(measured: BotRunner, home: Path) -> None:
+    measured.set(METRICS_FILE="data/live.db")
+    before = measured.database.stat().st_ino
+
+    run = measured.run("tick")
+
+    assert run.exit_code == 0
+    assert "data/live.db holds something else" in run.stderr
+    assert measured.database.stat().st_ino == before
+    assert measured.run("status").exit_code == 0
