@@ -144,6 +144,16 @@ def test_of_runs_that_put_it_aside_and_write_at_once_no_line_is_lost(home: Path)
     assert sorted(path.name for path in home.iterdir()) == ["log", "log.1"]
 
 
+def test_a_run_that_was_too_late_to_put_it_aside_leaves_the_new_one_alone(home: Path) -> None:
+    (home / "log").write_text("x" * (log.LOG_BYTES + 1))
+    with (home / "log").open("a") as late:  # it has seen the long one, and another run was faster
+        (home / "log").rename(home / "log.1")
+        (home / "log").write_text("the new one")
+        log._put_aside(home / "log", late.fileno())
+
+    assert (home / "log").read_text() == "the new one"
+
+
 def test_a_log_that_can_not_be_put_aside_goes_on(bot: BotRunner, home: Path) -> None:
     bot.set(LOG_FILE="log")
     (home / "log").write_text("x" * (log.LOG_BYTES + 1))

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from botctl.domain.alarms import Level
+from botctl.domain.settings import Secret
+from botctl.outside.notify import AppriseCourier
+from botctl.ports import Letter
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.stage import QUARTER, buy, council_says, explained, on_the_wire, sides, stopped_clock, tampered
+from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
 
 
 @pytest.fixture
@@ -360,16 +364,33 @@ def test_whatever_is_wrong_with_it_the_stop_is_sold_and_the_exit_code_is_the_sam
     assert "botctl: warning: " in run.stderr
 
 
-def test_a_rehearsal_tells_nobody(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
+def test_a_rehearsal_tells_nobody_and_counts_for_nothing(told: BotRunner, listener: Listener) -> None:
     told.run("resume")
     buy(told)
+    told.run("pause", "--freeze")
     listener.forget()
-    kraken.set_price("BTC/USD", 48999)
-    council_says(told, "BUY")
 
     told.run("tick", "--validate")
 
     assert listener.heard == []
+    assert row_counts(told) == {"outgoing": 0, "alarm": 0}
+
+
+@pytest.mark.parametrize("way", ["hangs", "drips"])
+def test_the_courier_is_ended_when_its_time_is_over_and_knows_what_had_arrived(listener: Listener, way: str) -> None:
+    with Listener() as good:
+        setattr(listener, way, True)
+        letters = [
+            Letter(Secret(f"json://{where}/x"), "a title", "some words", Level.NEWS)
+            for where in (listener.place, good.place)
+        ]
+
+        started = time.monotonic()
+        failures = AppriseCourier(seconds=3).deliver(letters)
+        taken = time.monotonic() - started
+
+    assert failures == ["json://*** no answer in time", ""]
+    assert 3 <= taken < 5
 
 
 def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
