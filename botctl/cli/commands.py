@@ -29,6 +29,7 @@ COMMANDS = {
     "backtest": ("backtest", "Trade a history as botctl would have traded it."),
     "replay": ("replay", "Play a history through the real tick."),
     "sweep": ("sweep", "Try every set of a grid, and show the best."),
+    "notify": ("notify", "Send a test message to every address of NOTIFY_URLS."),
     "init": ("setup", "Write .env (owner-only) and make the mode's database."),
     "demo": ("setup", "Play the synthetic tape in a throw-away database."),
     "doctor": ("setup", "Check all that a first live run needs, with the fixes."),

@@ -38,6 +38,7 @@ HALF = 12
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("init",),
     ("doctor",),
+    ("notify", "--test"),
     ("status",),
     ("balance",),
     ("buy", "ETH/USD", "100", "--yes"),
