@@ -17,7 +17,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
 from botctl.domain.results import CheckLine
-from botctl.domain.settings import Mode, missing_for_live
+from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
 from botctl.store.door import damaged
@@ -67,6 +67,9 @@ def _settings(home: Home) -> Iterator[CheckLine]:
     else:
         where = home.env_file if home.env_file.exists() else "defaults and environment"
         yield CheckLine("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
+    if home.settings.lacks_yes:
+        error = no_yes()
+        yield CheckLine("live trading", "fail", error.message, error.hint)
     for name in RESERVED:
         if getattr(home.settings, name) is not None:
             yield CheckLine("settings", "warn", f"{name.upper()} is set, and not used by this version", "see LOG_FILE")

@@ -147,6 +147,12 @@ def _private_key(text: str) -> Secret:
     return Secret(text)
 
 
+def _yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
 def _level(text: str) -> str:
     level = text.upper()
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -167,6 +173,9 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic tape), paper (live prices, no orders) or live"),
+    Setting(
+        "LIVE_TRADING", "no", _yes, "live: yes allows buys with real money; without it botctl only guards and sells"
+    ),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
@@ -178,6 +187,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_OPEN_TRADES", "5", _whole(1, 10_000), "no entry while so many trades are active"),
     Setting("COOLDOWN_MINUTES", "60", _whole(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
+    Setting(
+        "TICK_TIMEOUT", None, _number("1", "86400"), "seconds until a tick ends; default: 0.8 TIMEFRAME, at most 720"
+    ),
     Setting("ATR_PERIOD", "14", _whole(2, 200), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", _ratio("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", _ratio("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
@@ -203,6 +215,8 @@ KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 """What may be one of Kraken's keys: 56 and 88 characters of base64."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
+LONGEST_TICK = Decimal(720)
+"""Seconds, unless TICK_TIMEOUT says otherwise: manual orders wait for a tick's end, whatever the timeframe."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +224,7 @@ class Settings:
     """The effective settings. Money in the quote currency, fractions as fractions, times in their name's unit."""
 
     botctl_mode: Mode
+    live_trading: bool
     botctl_home: str | None
     kraken_api_key: Secret | None
     kraken_private_key: Secret | None
@@ -221,6 +236,7 @@ class Settings:
     max_open_trades: int
     cooldown_minutes: int
     timeframe: str
+    tick_timeout: Decimal
     atr_period: int
     atr_multiple: float
     breakeven_atr: float
@@ -241,6 +257,11 @@ class Settings:
     @property
     def timeframe_seconds(self) -> int:
         return TIMEFRAMES[self.timeframe]
+
+    @property
+    def lacks_yes(self) -> bool:
+        """Whether this is live mode without the explicit yes to real money: it guards and sells, and buys nothing."""
+        return self.botctl_mode is Mode.LIVE and not self.live_trading
 
 
 def parse_settings(values: Mapping[str, str]) -> Settings:
@@ -265,6 +286,12 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
             shown = "" if setting.secret else f"={text!r:.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems.append(_without_keys(problem, values))
+    if not problems:
+        seconds = TIMEFRAMES[parsed["timeframe"]]
+        parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, LONGEST_TICK)
+        if parsed["tick_timeout"] >= seconds:
+            shown = f"TICK_TIMEOUT={str(values['TICK_TIMEOUT']).strip()!r:.100}"
+            problems.append(f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick")
     if problems:
         raise ConfigError("; ".join(problems), hint="mend the settings in the environment or in .env")
     mode: Mode = parsed["botctl_mode"]
@@ -293,6 +320,14 @@ def missing_for_live(settings: Settings) -> list[str]:
         "INITIAL_BALANCE": settings.initial_balance,
     }
     return [name for name, value in needed.items() if value is None]
+
+
+def no_yes() -> ConfigError:
+    """What a live run is told that would buy, and may not."""
+    return ConfigError(
+        "live mode buys nothing while LIVE_TRADING is no; stops and the drawdown guard go on protecting what is open",
+        hint="set LIVE_TRADING=yes once you mean real money",
+    )
 
 
 def misspelled(names: Mapping[str, str], *, strict: bool) -> list[str]:
