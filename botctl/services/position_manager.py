@@ -80,9 +80,8 @@ class PositionManager:
             if trade.id in unsettled:
                 continue  # recovery has said so already
             try:
-                if not self.limit.over and self.desk.sweep(
-                    trade, ExitReason(trade.exiting or ExitReason.MANUAL), exits
-                ):
+                began = ExitReason(trade.exiting or ExitReason.MANUAL)
+                if not self.limit.over and self.desk.sweep(trade, began, exits):
                     continue
                 reason = self._judge(trade, look, updates, candles)
                 if reason is not None:
