@@ -173,9 +173,7 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic tape), paper (live prices, no orders) or live"),
-    Setting(
-        "LIVE_TRADING", "no", _yes, "live: yes allows buys with real money; else botctl only guards and sells"
-    ),
+    Setting("LIVE_TRADING", "no", _yes, "live: yes allows buys with real money; else botctl only guards and sells"),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
@@ -187,7 +185,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_OPEN_TRADES", "5", _whole(1, 10_000), "no entry while so many trades are active"),
     Setting("COOLDOWN_MINUTES", "60", _whole(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
-    Setting("TICK_TIMEOUT", None, _number("1", "86400"), "seconds a tick may take; default: 0.8 TIMEFRAME, at most 720"),
+    Setting("TICK_TIMEOUT", None, _number("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"),
     Setting("ATR_PERIOD", "14", _whole(2, 200), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", _ratio("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", _ratio("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
