@@ -35,6 +35,8 @@ SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
+SCHEDULE = words("kind installed current home every delay_seconds files others backup changed notes")
+CONFIG = words("name value source file")
 REPORT = words("file png trades trades_drawn")
 ERROR = words("error category retryable hint")
 
@@ -56,6 +58,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "reconcile recover init demo doctor fetch backtest replay sweep report"
+    "reconcile recover init demo doctor fetch backtest replay sweep report schedule config"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

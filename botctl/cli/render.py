@@ -14,6 +14,7 @@ from botctl.domain import results
 from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
 from botctl.domain.results import to_plain
+from botctl.domain.schedule import CRON, SHORTEST_DELAY, ScheduleView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -252,6 +253,10 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     return table
 
 
+def _config(rows: Sequence[results.ConfigLine]) -> str:
+    return pairs([(row.name, f"{row.value or UNKNOWN} ({row.file or row.source})") for row in rows])
+
+
 def _fetched(rows: Sequence[results.FetchView]) -> str:
     lines = []
     for row in rows:
@@ -445,6 +450,29 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
+def _schedule(view: ScheduleView) -> str:
+    if view.installed:
+        state = "runs the ticks" if view.current else "runs the ticks, not as it would be told now"
+        hint = "" if view.current else ": `botctl schedule install` brings it up to date"
+    else:
+        state, hint = "does not run the ticks", ": `botctl schedule install` has it run them"
+    done = "removed from" if view.changed and not view.installed else "changed in" if view.changed else ""
+    delay = f"{SHORTEST_DELAY} to {view.delay_seconds} s, always the same"
+    if view.kind == CRON and view.installed:
+        delay = f"{view.delay_seconds} s"
+    rows = [
+        ("home", view.home),
+        ("schedule", f"{done} {view.kind}" if done else f"{view.kind} {state}{hint}"),
+        ("every", f"{view.every}, with a delay of {delay}"),
+    ]
+    rows += [("copy", f"the crontab from before is {view.backup}")] if view.backup else []
+    rows += [("beware", f"the crontab has another line for this home: {line.strip()}") for line in view.others]
+    rows += [("note", note) for note in view.notes]
+    if view.changed and not view.installed:
+        return pairs(rows)
+    return "\n\n".join([pairs(rows), *[f"{place}:\n{text.rstrip()}" for place, text in view.files.items()]])
+
+
 def _report(view: results.ReportView) -> str:
     return "\n".join(path for path in (view.file, view.png) if path)
 
@@ -471,6 +499,7 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.DemoView: _demo,
     results.InitView: _init,
     results.ReportView: _report,
+    ScheduleView: _schedule,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
     results.TradeView: _trades,
@@ -480,4 +509,5 @@ LISTS: dict[type, Callable[[Any], Any]] = {
     results.BalanceView: _balances,
     results.CheckLine: _checks,
     results.FetchView: _fetched,
+    results.ConfigLine: _config,
 }

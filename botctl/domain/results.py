@@ -439,6 +439,17 @@ class ReportView:
 
 
 @dataclass(frozen=True)
+class ConfigLine:
+    """One setting as it acts."""
+
+    name: str
+    value: str | None
+    source: str
+    """`environment`, `file`, `default` or `not set`."""
+    file: str | None
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One line of doctor: ok, warn or fail, and the fix."""
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from botctl.domain.candles import TIMEFRAMES, parse_symbol
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import to_amount, to_decimal
+from botctl.domain.money import plain, to_amount, to_decimal
 
 
 class Mode(StrEnum):
@@ -209,6 +209,8 @@ SHORTEST_SECRET = 8
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 """What may be one of Kraken's keys: 56 and 88 characters of base64."""
+PASSWORD = re.compile(r"(://[^/@\s]*:)[^/@\s]+(@)")
+"""Of an address: what stands between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
 LONGEST_TICK = Decimal(720)
@@ -266,7 +268,20 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
     Names that are no settings are ignored here; `misspelled` finds them. Raises ConfigError that names every
     problem at once, and never the value of a secret.
     """
-    problems: list[str] = []
+    parsed, problems = _parse(values)
+    if problems:
+        raise ConfigError("; ".join(problems.values()), hint="mend the settings in the environment or in .env")
+    return Settings(**parsed)
+
+
+def find_problems(values: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with these settings: a sentence by name, never with the value of a secret."""
+    return _parse(values)[1]
+
+
+def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The fields of Settings, and the problems that keep them from being meant."""
+    problems: dict[str, str] = {}
     parsed: dict[str, Any] = {}
     for setting in SETTINGS:
         text = values.get(setting.name, setting.default)
@@ -281,20 +296,33 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         except ValueError as error:
             shown = "" if setting.secret else f"={text!r:.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
-            problems.append(_without_keys(problem, values))
+            problems[setting.name] = _without_keys(problem, values)
     if not problems:
         seconds = TIMEFRAMES[parsed["timeframe"]]
         parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, LONGEST_TICK)
         if parsed["tick_timeout"] >= seconds:
             shown = f"TICK_TIMEOUT={str(values['TICK_TIMEOUT']).strip()!r:.100}"
-            problems.append(f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick")
+            problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
     if problems:
-        raise ConfigError("; ".join(problems), hint="mend the settings in the environment or in .env")
+        return parsed, problems
     mode: Mode = parsed["botctl_mode"]
     parsed["database_url"] = parsed["database_url"] or f"sqlite:///data/{mode}.db"
     if parsed["initial_balance"] is None and mode is not Mode.LIVE:
         parsed["initial_balance"] = DEFAULT_BALANCE
-    return Settings(**parsed)
+    return parsed, problems
+
+
+def shown_value(settings: Settings, name: str) -> str | None:
+    """The effective value of a setting as text that may be shown to anybody; None when it is not set."""
+    value = getattr(settings, name.lower())
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    text = plain(value) if isinstance(value, Decimal) else f"{value:g}" if isinstance(value, float) else str(value)
+    return KEY_LIKE.sub("***", PASSWORD.sub(r"\1***\2", text))
 
 
 def _without_keys(problem: str, values: Mapping[str, str]) -> str:

@@ -1,7 +1,12 @@
 """Real money takes an explicit yes: without it live mode guards and sells, and buys nothing."""
 
+from decimal import Decimal
+
 import pytest
 
+from botctl.domain.errors import ConfigError
+from botctl.home import load_home
+from botctl.wiring import open_bot
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
@@ -23,6 +28,12 @@ def test_a_buy_without_a_yes_sends_nothing_and_says_what_to_set(live: BotRunner,
     assert run.exit_code == 78
     assert "LIVE_TRADING=yes" in run.stderr
     assert kraken.orders == []
+
+
+def test_a_buy_without_a_yes_is_refused_before_anybody_is_asked(live: BotRunner) -> None:
+    live.set(LIVE_TRADING="no")
+
+    assert live.run("buy", "BTC/USD", "100").exit_code == 78
 
 
 def test_a_stop_sells_without_a_yes_and_the_tick_says_that_nothing_is_bought(
@@ -89,3 +100,12 @@ def test_the_doctor_misses_the_yes(live: BotRunner) -> None:
     failing = [line for line in run.json() if line["status"] == "fail"]
     assert [line["name"] for line in failing] == ["live trading"]
     assert run.exit_code == 1
+
+
+def test_the_room_that_sends_orders_asks_for_the_yes_itself(live: BotRunner, kraken: FakeKraken) -> None:
+    live.unset("LIVE_TRADING")
+
+    with open_bot(load_home()) as bot, pytest.raises(ConfigError, match="LIVE_TRADING"):
+        bot.execution.execute_buy("BTC/USD", Decimal(100))
+
+    assert kraken.orders == []
