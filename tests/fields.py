@@ -60,4 +60,5 @@ COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
     "reconcile recover init demo doctor fetch backtest replay sweep report schedule config"
 )
+SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -24,9 +24,8 @@ from botctl.home import Home, Sources, load_home, others_may_read, read_sources
 
 app = typer.Typer(
     rich_markup_mode=None,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    help="See and check the settings.",
+    help="See and check the settings.\n\n\b\nExample:\n  botctl config check",
 )
 
 

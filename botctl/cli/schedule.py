@@ -1,7 +1,6 @@
 """Who starts the ticks: cron or systemd, told by schedule show, install and remove."""
 
 import os
-import random
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -44,9 +43,8 @@ CARRIED = ("BOTCTL_MODE", "BOTCTL_HOME")
 
 app = typer.Typer(
     rich_markup_mode=None,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    help="Have cron or systemd run the ticks.",
+    help="Have cron or systemd run the ticks.\n\n\b\nExample:\n  botctl schedule install",
 )
 
 
@@ -98,7 +96,9 @@ def install(
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
-        job = replace(job, delay_seconds=random.randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
+        from random import randint
+
+        job = replace(job, delay_seconds=randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
     wanted = _wanted(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
         print("\n\n".join(f"{place}:\n{text.rstrip()}" for place, text in wanted.items()), file=sys.stderr)

@@ -2,9 +2,12 @@
 
 import os
 import re
-import subprocess
+from typing import TYPE_CHECKING
 
 from botctl.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    import subprocess
 
 SECONDS = 30
 NONE = re.compile(r"no crontab for|no such file or directory", re.IGNORECASE)
@@ -34,6 +37,8 @@ def write_crontab(text: str) -> None:
 
 
 def _run(command: list[str], text: str | None = None) -> "subprocess.CompletedProcess[bytes]":
+    import subprocess  # every command knows this module, and few ever call a program
+
     try:
         return subprocess.run(
             command,
