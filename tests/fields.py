@@ -36,6 +36,9 @@ SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 SCHEDULE = words("kind installed current home every delay_seconds files others backup changed notes")
+EVENT = words("id at kind trade_id symbol before after why")
+STORY = words("trade steps fees slippage_cost")
+STORY_STEP = words("at kind detail price stop_loss_price client_order_id")
 CONFIG = words("name value source file")
 REPORT = words("file png trades trades_drawn")
 ERROR = words("error category retryable hint")
@@ -58,7 +61,8 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "reconcile recover init demo doctor fetch backtest replay sweep report schedule config"
+    "reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
+    "explain log"
 )
 SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -10,7 +10,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from botctl.cli import backtest, config, fetch, look, mend, replay, report, run, schedule, setup, sweep, switch, trade
+from botctl.cli import (
+    backtest,
+    config,
+    fetch,
+    look,
+    mend,
+    replay,
+    report,
+    run,
+    schedule,
+    setup,
+    story,
+    sweep,
+    switch,
+    trade,
+)
 from botctl.cli.context import MOST_OF_A_LINE, EnvFile
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.words import printable
@@ -26,7 +41,7 @@ app = typer.Typer(
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a run that Ctrl-C or SIGTERM ended."""
 
-for module in (run, trade, switch, look, mend, report, fetch, backtest, replay, sweep, setup, schedule, config):
+for module in (run, trade, switch, look, story, mend, report, fetch, backtest, replay, sweep, setup, schedule, config):
     module.register(app)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from botctl.cli.complete import complete_symbol
 from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from
 from botctl.cli.render import show, show_list
 from botctl.domain.errors import BotError, ExchangeUnreachable
@@ -94,7 +95,7 @@ def orders(
 
 def why(
     ctx: typer.Context,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.")],
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.", autocompletion=complete_symbol)],
     limit: Limit = 5,
     as_json: JsonFlag = False,
 ) -> None:

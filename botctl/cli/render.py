@@ -253,6 +253,33 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     return table
 
 
+def _events(rows: Sequence[results.EventView]) -> str:
+    """When, whose and what; below it each column that changed."""
+    lines = []
+    for row in rows:
+        whose = f"trade {row.trade_id} {row.symbol}: " if row.trade_id else f"{row.symbol}: " if row.symbol else ""
+        why = "" if row.why == row.kind else f", {row.why}"
+        lines.append((f"{row.at:%m-%d %H:%M:%S}", f"{whose}{row.kind}{why}"))
+        changes = [
+            f"{name} {_figure(row.before.get(name))} -> {_figure(value)}"
+            for name, value in row.after.items()
+            if name != "checked_at" and row.before.get(name) != value
+        ]
+        if changes:
+            lines.append(("", ", ".join(changes)))
+    return pairs(lines)
+
+
+def _figure(value: Any) -> str:
+    """A column's value, to ten digits where it is a number."""
+    if value in (None, ""):
+        return UNKNOWN
+    try:
+        return plain(Decimal(f"{Decimal(str(value)):.10g}"))
+    except ArithmeticError:
+        return str(value)
+
+
 def _config(rows: Sequence[results.ConfigLine]) -> str:
     return pairs([(row.name, f"{row.value or UNKNOWN} ({row.file or row.source})") for row in rows])
 
@@ -450,6 +477,22 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
+def _story_of_trade(view: results.StoryView) -> str:
+    trade = view.trade
+    ended = f", {trade.exit_reason}" if trade.exit_reason else ""
+    lines = [(f"trade {trade.id}", f"{trade.symbol} {trade.status}{ended}")]
+    if not view.steps or view.steps[0].kind != "decided":
+        lines.append(("", "no decision of the Council led to it: bought by hand, or recovered"))
+    for step in view.steps:
+        lines.append((f"{step.at:%m-%d %H:%M:%S}", f"{step.kind}: {step.detail}"))
+        if step.kind == "decided" and step.price is not None:
+            lines.append(("", f"the last price was {price(step.price)}"))
+        if step.kind == "order":
+            lines.append(("", f"client order id {step.client_order_id}"))
+    lines += [("fees", money(view.fees)), ("slippage", signed(view.slippage_cost)), ("P&L", signed(trade.pnl))]
+    return pairs(lines)
+
+
 def _schedule(view: ScheduleView) -> str:
     if view.installed:
         state = "runs the ticks" if view.current else "runs the ticks, not as it would be told now"
@@ -499,6 +542,7 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.DemoView: _demo,
     results.InitView: _init,
     results.ReportView: _report,
+    results.StoryView: _story_of_trade,
     ScheduleView: _schedule,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
@@ -509,5 +553,6 @@ LISTS: dict[type, Callable[[Any], Any]] = {
     results.BalanceView: _balances,
     results.CheckLine: _checks,
     results.FetchView: _fetched,
+    results.EventView: _events,
     results.ConfigLine: _config,
 }

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from botctl.cli.complete import complete_symbol
 from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
@@ -26,7 +27,9 @@ from botctl.domain.results import LiquidationView
 from botctl.domain.settings import Mode, no_yes
 from botctl.wiring import open_bot
 
-Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.")]
+Symbol = Annotated[
+    str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.", autocompletion=complete_symbol)
+]
 
 
 def buy(

@@ -138,6 +138,45 @@ class StatusView:
 
 
 @dataclass(frozen=True)
+class EventView:
+    """One entry of the audit trail. `before` and `after` are columns by name."""
+
+    id: int
+    at: datetime
+    kind: str
+    trade_id: int | None
+    symbol: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class StoryStep:
+    """One thing that happened to a trade."""
+
+    at: datetime
+    kind: str
+    detail: str
+    price: Decimal | None = None
+    """The market's, or the fill's."""
+    stop_loss_price: float | None = None
+    """From here on, where it changed."""
+    client_order_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StoryView:
+    """The whole life of one trade."""
+
+    trade: TradeView
+    steps: list[StoryStep]
+    fees: Decimal | None
+    slippage_cost: Decimal | None
+    """What its orders lost against the best price known before each, in quote; None where none is known."""
+
+
+@dataclass(frozen=True)
 class BalanceView:
     """What the exchange holds of one currency; `value` in the quote currency, None when it has no price."""
 

@@ -21,9 +21,9 @@ from tests.fields import SCHEDULE
 CRONTAB = """#!/bin/sh
 # What crontab does, with a file for the spool.
 spool="$(dirname "$0")/spool"
-if [ -f "$(dirname "$0")/refuses" ]; then cat "$(dirname "$0")/refuses" >&2; exit 1; fi
 case "$1" in
--l) if [ -f "$spool" ]; then cat "$spool"; else echo "no crontab for somebody" >&2; exit 1; fi ;;
+-l) if [ -f "$(dirname "$0")/refuses" ]; then cat "$(dirname "$0")/refuses" >&2; exit 1; fi
+    if [ -f "$spool" ]; then cat "$spool"; else echo "no crontab for somebody" >&2; exit 1; fi ;;
 -) cat > "$spool" ;;
 *) exit 2 ;;
 esac

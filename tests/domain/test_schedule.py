@@ -1,5 +1,7 @@
 """The texts for cron and systemd: our own lines come and go, those of others stay byte for byte."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from botctl.domain.schedule import (
     find_block,
     longest_delay,
     other_ticks,
+    service_unit,
     unit_name,
     with_block,
     without_block,
@@ -117,3 +120,16 @@ def test_every_timeframe_has_its_times_and_a_delay_that_leaves_the_tick_its_time
 )
 def test_a_tick_that_was_written_by_hand_is_found(line: str, found: bool) -> None:
     assert other_ticks(f"{line}\n{cron_block(job())}\n", HOME) == ([line] if found else [])
+
+
+def test_systemd_reads_each_word_as_it_is() -> None:
+    home = """/home/100% my "bot" $HOME \\ it"""
+    lines = service_unit(replace(job(home), command=("/opt/bot ctl", "tick"), writable=(home,))).splitlines()
+
+    escaped = r"""/home/100%% my \"bot\" $HOME \\ it"""
+    assert f"WorkingDirectory={home.replace('%', '%%')}" in lines
+    assert f'Environment=PATH=/bin "BOTCTL_HOME={escaped}"' in lines
+    assert f'ReadWritePaths="-{escaped}" -%C/botctl' in lines
+    assert 'ExecStart="/opt/bot ctl" tick' in lines
+    dollars = service_unit(replace(job(), command=("/opt/$x", "%h"))).splitlines()
+    assert 'ExecStart="/opt/$$x" "%%h"' in dollars
