@@ -15,6 +15,7 @@ from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
 from botctl.domain.results import to_plain
 from botctl.domain.schedule import CRON, SHORTEST_DELAY, ScheduleView
+from botctl.domain.sparkline import sparkline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
 KEPT_WHOLE = ("why", "symbol", "state", "status")
 """Columns whose words somebody may look for: never broken."""
+RIGHT = frozenset(
+    {"id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
+)
+"""Columns of figures."""
 WIDTH = 80
+NEAR = Decimal("0.005")
+"""How near its stop a price is shown as near, as a fraction."""
 
 
 def show(ctx: typer.Context, result: Any) -> None:
@@ -126,17 +133,17 @@ def new_table(*columns: str) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
-        right = column in ("id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value")
+        right = column in RIGHT
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
     return table
 
 
-def pairs(rows: Sequence[tuple[str, str]]) -> str:
+def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
     """Names and values in two columns, plain: what needs no table needn't wait for rich to load."""
     left = max(len(name) for name, _ in rows) + 2
     lines = []
     for name, value in rows:
-        first, *rest = textwrap.wrap(value, WIDTH - left, break_on_hyphens=False) or [""]
+        first, *rest = textwrap.wrap(value, width - left, break_on_hyphens=False) or [""]
         lines += [f"{name:{left}}{first}".rstrip(), *(" " * left + line for line in rest)]
     return "\n".join(lines)
 
@@ -178,6 +185,26 @@ def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
             price(trade.stop_loss_price),
             price(trade.high_price),
             price(row.price),
+            coloured(row.unrealized_pnl),
+        )
+    return table
+
+
+def watch_table(rows: Sequence[results.LivePosition]) -> Any:
+    """What positions --watch shows: how near each stop is, too."""
+    table = new_table("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L")
+    for row in rows:
+        trade = row.trade
+        gap = row.stop_distance
+        colour = "red" if gap is not None and gap <= 0 else "yellow" if gap is not None and gap < NEAR else "default"
+        table.add_row(
+            str(trade.id),
+            trade.symbol,
+            short(trade.amount),
+            price(trade.entry_price),
+            price(row.price),
+            price(trade.stop_loss_price),
+            f"[{colour}]{percent(gap)}[/]",
             coloured(row.unrealized_pnl),
         )
     return table
@@ -372,24 +399,48 @@ def _liquidation(view: results.LiquidationView) -> Any:
 
 
 def _status(view: results.StatusView) -> Any:
+    """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
     state = view.system_status + (" and FROZEN" if view.frozen else "")
     buys = "enabled" if view.buy_enabled else "disabled"
     if view.tripped_at:
         buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
     last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
-    return pairs(
-        [
-            ("mode", view.mode),
-            ("system", state + (f" ({view.why})" if view.why else "")),
-            ("buys", buys),
-            ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
-            ("drawdown", percent(view.drawdown)),
-            ("open trades", str(view.open_trades)),
-            ("unsettled orders", str(view.unsettled_orders)),
-            ("last tick", last),
-            ("missed ticks", str(view.missed_ticks)),
-        ]
-    )
+    rows = [
+        ("mode", view.mode),
+        ("system", state + (f" ({view.why})" if view.why else "")),
+        ("buys", buys),
+        ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
+        ("drawdown", percent(view.drawdown)),
+        ("open trades", str(view.open_trades)),
+        ("unsettled orders", str(view.unsettled_orders)),
+        ("last tick", last),
+        ("missed ticks", str(view.missed_ticks)),
+    ]
+    if not sys.stdout.isatty():
+        return pairs(rows)
+    return _panel(view, rows)
+
+
+def _panel(view: results.StatusView, rows: Sequence[tuple[str, str]]) -> Any:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    worrying = {
+        "system": view.system_status != "ACTIVE" or view.frozen,
+        "buys": not view.buy_enabled,
+        "unsettled orders": view.unsettled_orders > 0,
+        "last tick": view.last_tick_ok is False,
+    }
+    text = Text(pairs(rows, WIDTH - 4))
+    for name, worries in worrying.items():
+        if worries:
+            text.highlight_regex(rf"(?m)^{name}  .*$", "bold red" if view.frozen else "yellow")
+    if len(view.equity_curve) > 1 and "utf" in (sys.stdout.encoding or "").lower():
+        curve = view.equity_curve
+        text.append(f"\n\n{sparkline(curve, WIDTH - 4)}\n")
+        text.append(f"equity of {len(curve)} ticks, {min(curve):,.2f} to {max(curve):,.2f}", "dim")
+    colour = "red" if view.frozen or view.tripped_at else "yellow" if any(worrying.values()) else "green"
+    return Panel(text, title=f"botctl {view.mode}", border_style=colour, width=WIDTH)
 
 
 def _ok(value: bool | None) -> str:

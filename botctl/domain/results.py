@@ -44,6 +44,13 @@ class LivePosition:
     unrealized_pnl: Decimal | None
     """At the last price, before the exit's fee."""
 
+    @property
+    def stop_distance(self) -> Decimal | None:
+        """How far the price may fall until the stop sells, as a fraction of it; zero or less: the next check sells."""
+        if self.price is None or self.trade.stop_loss_price is None:
+            return None
+        return 1 - Decimal(repr(self.trade.stop_loss_price)) / self.price
+
 
 @dataclass(frozen=True)
 class OrderView:
@@ -135,6 +142,8 @@ class StatusView:
     missed_ticks: int
     why: str = field(default="", metadata=FOR_PEOPLE)
     """What paused it."""
+    equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
+    """As the newest ticks saw it, oldest first."""
 
 
 @dataclass(frozen=True)
