@@ -52,7 +52,9 @@ RECONCILED_POSITION = words("trade_id symbol asset held exchange_held balance sa
 RECOVER = words("since applied actions same_trades foreign_orders damaged_file notes errors")
 RECOVER_ACTION = words("trade_id symbol action amount entry_price stop_loss_price detail")
 
-WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD")
+WHOLE = words(
+    "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD delay_seconds"
+)
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "

@@ -3,6 +3,7 @@
 import json
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -67,6 +68,19 @@ def show_table(renderable: "RenderableType") -> None:
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False).print(renderable)
+
+
+def keep_showing(look: Callable[[], Any], seconds: float) -> None:
+    """Show what each look gives in the place of the one before, for ever."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        while True:
+            seen = look()
+            live.update(Text(seen) if isinstance(seen, str) else seen, refresh=True)  # brackets are no markup
+            time.sleep(seconds)
 
 
 def with_progress[T](items: Sequence[T], text: str, *, quiet: bool) -> Iterable[T]:
@@ -190,8 +204,10 @@ def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
     return table
 
 
-def watch_table(rows: Sequence[results.LivePosition]) -> Any:
-    """What positions --watch shows: how near each stop is, too."""
+def watch_view(rows: Sequence[results.LivePosition], lines: Sequence[str]) -> Any:
+    """What positions --watch shows: how near each stop is, too, and some lines below."""
+    if not rows:
+        return _group("no open positions", *lines)
     table = new_table("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L")
     for row in rows:
         trade = row.trade
@@ -207,7 +223,7 @@ def watch_table(rows: Sequence[results.LivePosition]) -> Any:
             f"[{colour}]{percent(gap)}[/]",
             coloured(row.unrealized_pnl),
         )
-    return table
+    return _group(table, *lines)
 
 
 def _trades(rows: Sequence[results.TradeView]) -> Any:

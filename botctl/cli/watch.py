@@ -1,13 +1,12 @@
 """positions --watch: a table that stays on the terminal and keeps up with prices and stops."""
 
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from botctl.cli.render import watch_table
+from botctl.cli.render import keep_showing, watch_view
 from botctl.domain.errors import BotError
 
 if TYPE_CHECKING:
@@ -15,31 +14,21 @@ if TYPE_CHECKING:
 
 
 def watch_positions(ctx: typer.Context, market: "MarketData", seconds: float) -> None:
-    """Look every so many seconds until Ctrl-C. A look that fails is said below the table, and the next one is made."""
-    from rich.console import Console
-    from rich.live import Live
-
+    """Look every so many seconds until Ctrl-C, which is the way to end it."""
     mode = ctx.meta["mode"]
-    console = Console(highlight=False)
-    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:  # Ctrl-C is the way to end it
-        while True:
-            live.update(_look(market, mode), refresh=True)
-            time.sleep(seconds)
+    with suppress(KeyboardInterrupt):
+        keep_showing(lambda: _look(market, mode), seconds)
 
 
 def _look(market: "MarketData", mode: str) -> Any:
-    """What is open now. The database is read anew, for a tick may have bought, sold or moved a stop."""
-    from rich.console import Group
-    from rich.text import Text
-
+    """What is open now. The database is read anew, for a tick may have bought, sold or moved a stop; a look that fails
+    is said below the table."""
     from botctl.services import books
 
-    trouble = ""
+    lines = []
     try:
         rows = books.list_live_positions(market)
     except BotError as error:
-        trouble = f"prices can't be had: {error.message}"
+        lines.append(f"prices can't be had: {error.message}")
         rows = [books.with_price(trade, None) for trade in books.list_positions()]
-    shown = watch_table(rows) if rows else Text("no open positions")
-    foot = Text(f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it", "dim")
-    return Group(shown, *([Text(trouble, "yellow")] if trouble else []), foot)
+    return watch_view(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])

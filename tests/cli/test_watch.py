@@ -33,16 +33,20 @@ class Terminal:
             env={**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm", **settings},
         )
         os.close(theirs)
-        self.said = ""
+        self.said = b""
 
     def read_until(self, words: str, seconds: float = 30) -> str:
         """What came, once it has these words in it; what was there before is forgotten."""
         end = time.monotonic() + seconds
-        while words not in ESCAPE.sub("", self.said):
+        while words not in self._words():
             assert select.select([self.ours], [], [], max(0.0, end - time.monotonic()))[0], self.said
-            self.said += os.read(self.ours, 65536).decode()
-        said, self.said = ESCAPE.sub("", self.said), ""
+            self.said += os.read(self.ours, 65536)
+        said, self.said = self._words(), b""
         return said
+
+    def _words(self) -> str:
+        """What came so far; a letter may have come in half."""
+        return ESCAPE.sub("", self.said.decode(errors="replace"))
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
@@ -52,11 +56,11 @@ class Terminal:
         """Everything it says until it has ended."""
         try:
             while piece := os.read(self.ours, 65536):
-                self.said += piece.decode()
+                self.said += piece
         except OSError:  # how a terminal says that nobody is there any more
             pass
         self.process.wait(timeout=20)
-        return ESCAPE.sub("", self.said)
+        return self._words()
 
 
 @pytest.fixture
