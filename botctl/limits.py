@@ -9,12 +9,14 @@ from types import FrameType
 
 SHORTEST = 0.001
 """Seconds: the kernel takes an alarm after none for no alarm at all."""
+AGAIN = 1.0
+"""Seconds from one alarm to the next: whoever swallows the first is told again."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in the block once `seconds` have passed, or at once when none are left. Limits may stand
-    inside one another: the nearest end counts.
+    """Raises TimeoutError in the block once `seconds` have passed, or at once when none are left, and again every
+    second until the block has ended. Limits may stand inside one another: the nearest end counts.
 
     By the kernel's alarm, which reaches the main thread alone: in another one nothing is limited.
     """
@@ -27,9 +29,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, end)
     started = time.clock_gettime(time.CLOCK_MONOTONIC)
-    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, SHORTEST))
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, SHORTEST), AGAIN)
     if outer and outer < seconds:
-        signal.setitimer(signal.ITIMER_REAL, outer)
+        signal.setitimer(signal.ITIMER_REAL, outer, AGAIN)
     try:
         yield
     finally:
@@ -37,4 +39,4 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         if outer:
             passed = time.clock_gettime(time.CLOCK_MONOTONIC) - started
-            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, SHORTEST))
+            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, SHORTEST), AGAIN)

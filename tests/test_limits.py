@@ -74,6 +74,37 @@ def test_a_long_limit_inside_a_short_one_ends_with_the_short_one() -> None:
     assert time.monotonic() - started < 5
 
 
+def test_a_block_that_swallows_the_end_is_ended_again() -> None:
+    started = time.monotonic()
+
+    def work() -> None:
+        for _ in range(2):
+            with suppress(TimeoutError):
+                time.sleep(10)
+        time.sleep(10)
+
+    with pytest.raises(TimeoutError), time_limit(0.2):
+        work()
+
+    assert time.monotonic() - started < 8
+
+
+def test_a_block_that_swallows_two_ends_at_once_is_ended_by_the_outer_one_again() -> None:
+    started = time.monotonic()
+
+    def work() -> None:
+        with suppress(TimeoutError), time_limit(60):
+            time.sleep(10)
+        with suppress(TimeoutError):
+            time.sleep(10)
+        time.sleep(10)
+
+    with pytest.raises(TimeoutError), time_limit(0.2):
+        work()
+
+    assert time.monotonic() - started < 8
+
+
 def test_a_limit_that_has_passed_already_ends_at_once() -> None:
     with pytest.raises(TimeoutError), time_limit(0):
         time.sleep(10)

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import QUARTER, buy, council_program, council_says, explained, sides, stopped_clock, trade_of
+from tests.scenarios.test_council import install_agent
 
 SECONDS = 2
 
@@ -52,7 +53,7 @@ def test_the_program_of_a_council_that_is_ended_does_not_outlive_it(hurried: Bot
     assert not (home / "alive").exists()
 
 
-def test_an_agent_that_never_answers_is_ended(hurried: BotRunner, kraken: FakeKraken) -> None:
+def test_candles_that_do_not_come_hold_nobody_up(hurried: BotRunner, kraken: FakeKraken) -> None:
     hurried.set(COUNCIL="technical")
     hurried.run("tick")  # loads what it needs
     kraken.fault("OHLC", "hang_after", times=9, seconds=60)
@@ -63,6 +64,22 @@ def test_an_agent_that_never_answers_is_ended(hurried: BotRunner, kraken: FakeKr
     assert run.exit_code in (1, 69)
     assert time.monotonic() - started < 15
     assert any("seconds are over" in error for error in run.json()["errors"])
+
+
+def test_agents_that_never_answer_are_ended_one_after_the_other(
+    hurried: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("deaf", "stubborn"):
+        install_agent(tmp_path, name, "import time; time.sleep(40)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    hurried.set(COUNCIL="deaf,stubborn")
+    started = time.monotonic()
+
+    run = hurried.run("tick", "--json")
+
+    assert run.exit_code == 1, explained(run)
+    assert time.monotonic() - started < 20
+    assert run.json()["decisions"][0]["decision"] == "HOLD"
 
 
 def test_what_was_decided_too_late_is_not_bought(hurried: BotRunner, kraken: FakeKraken) -> None:
