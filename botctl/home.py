@@ -55,18 +55,52 @@ def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str
 
     Raises ConfigError for names that look like settings and are none, and for a .env that can't be read.
     """
+    sources = read_sources(env_file)
+    if problems := sources.problems:
+        raise ConfigError("; ".join(problem.message for problem in problems), hint=problems[0].hint)
+    return sources.folder, sources.env_file, sources.values
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where settings come from, and what is wrong with these places, not yet with the values."""
+
+    folder: Path
+    env_file: Path
+    from_file: dict[str, str]
+    from_environment: dict[str, str]
+    problems: list[ConfigError]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The environment wins."""
+        return {**self.from_file, **self.from_environment}
+
+
+def read_sources(env_file: Path | None = None) -> Sources:
+    """The environment and .env. Raises nothing: every problem is in the answer."""
     given = {name: value for name, value in os.environ.items() if name in NAMES}
     folder = Path(given.get("BOTCTL_HOME") or Path.cwd())
     path = env_file or folder / ".env"
-    from_file = _read_env_file(path, must_exist=env_file is not None)
-    problems = misspelled(os.environ, strict=False) + misspelled(from_file, strict=True)
-    if problems:
-        raise ConfigError("; ".join(problems), hint="correct or remove it")
-    return folder, path, {**from_file, **given}
+    from_file: dict[str, str] = {}
+    problems: list[ConfigError] = []
+    try:
+        from_file, bad_lines = _read_env_file(path, must_exist=env_file is not None)
+        problems += [
+            ConfigError(f"{path} line {line} is no NAME=value", hint="mend or remove it") for line in bad_lines
+        ]
+    except ConfigError as error:
+        problems.append(error)
+    names = misspelled(os.environ, strict=False) + misspelled(from_file, strict=True)
+    problems += [ConfigError(name, hint="correct or remove it") for name in names]
+    return Sources(folder, path, from_file, given, problems)
 
 
-def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
-    """The names and values in a .env file. A line that is none is an error: it may be the one that mattered."""
+def _read_env_file(path: Path, *, must_exist: bool) -> tuple[dict[str, str], list[int]]:
+    """The names and values in a .env file, and the numbers of lines that are none: each may be the one that mattered.
+
+    Raises ConfigError for a file that can't be read.
+    """
     try:
         if not path.is_file() and path.exists() and str(path) != os.devnull:  # a pipe would keep us waiting
             raise ConfigError(f"{path} can't be read: it is no file", hint="it must be a text file you may read")
@@ -74,23 +108,24 @@ def _read_env_file(path: Path, *, must_exist: bool) -> dict[str, str]:
     except FileNotFoundError:
         if must_exist:
             raise ConfigError(f"there is no file {path}", hint="check --env-file") from None
-        return {}
+        return {}, []
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be read: {error}", hint="it must be a text file you may read") from error
     if not text.strip():
-        return {}
+        return {}, []
     from io import StringIO
 
     from dotenv.parser import parse_stream
 
     values: dict[str, str] = {}
+    bad_lines: list[int] = []
     for binding in parse_stream(StringIO(text)):
         line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
         if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError(f"{path} line {line} is no NAME=value", hint="mend or remove it")
-        if binding.key is not None and binding.value is not None:
+            bad_lines.append(line)
+        elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
-    return values
+    return values, bad_lines
 
 
 def write_env_file(path: Path, text: str) -> bool:
@@ -109,16 +144,20 @@ def write_env_file(path: Path, text: str) -> bool:
 
 def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
     """A .env that others may read is a warning, and in live mode, where it holds the keys, an error."""
-    try:
-        loose = path.stat().st_mode & 0o077
-    except OSError:
-        return ()
-    if not loose:
+    if not others_may_read(path):
         return ()
     message = f"{path} can be read by others"
     if mode is Mode.LIVE:
         raise ConfigError(message, hint=f"chmod 600 {path}")
     return (f"{message}: chmod 600 {path}",)
+
+
+def others_may_read(path: Path) -> bool:
+    """Whether this file is there, and not its owner's alone."""
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
 
 
 @contextmanager

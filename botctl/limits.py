@@ -2,14 +2,21 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SHORTEST = 0.001
+"""Seconds: the kernel takes an alarm after none for no alarm at all."""
+AGAIN = 1.0
+"""Seconds from one alarm to the next: whoever swallows the first is told again."""
+
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in the block once `seconds` have passed.
+    """Raises TimeoutError in the block once `seconds` have passed, or at once when none are left, and again every
+    second until the block has ended. Limits may stand inside one another: the nearest end counts.
 
     By the kernel's alarm, which reaches the main thread alone: in another one nothing is limited.
     """
@@ -21,9 +28,15 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeoutError(f"no end within {seconds:g} seconds")
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    started = time.clock_gettime(time.CLOCK_MONOTONIC)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, SHORTEST), AGAIN)
+    if outer and outer < seconds:
+        signal.setitimer(signal.ITIMER_REAL, outer, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if outer:
+            passed = time.clock_gettime(time.CLOCK_MONOTONIC) - started
+            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, SHORTEST), AGAIN)

@@ -137,20 +137,29 @@ def build_bot(
     from botctl.services.position_manager import PositionManager, StopRule
     from botctl.services.recovery import Patience, Recovery
     from botctl.services.risk import RiskService
+    from botctl.services.tick_limit import TickLimit
     from botctl.store.journal import Journal
 
     exchange, clock, sentiment = _build_outside(settings, tape)
+    on_tape = tape is not None or settings.botctl_mode is Mode.DEMO  # its time is not this machine's
+    limit = TickLimit(None if on_tape else float(settings.tick_timeout))
     timeframe, multiple = settings.timeframe, settings.atr_multiple
     journal = Journal(settings.botctl_mode, multiple)
     lookout = Lookout(exchange, clock, settings.quote_currency)
     recovery = Recovery(exchange, journal, clock, Patience(clock))
     risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, multiple=multiple)
     cooldown = timedelta(minutes=settings.cooldown_minutes)
-    gate = EntryGate(switch, journal, max_open_trades=settings.max_open_trades, cooldown=cooldown)
+    gate = EntryGate(
+        switch,
+        journal,
+        max_open_trades=settings.max_open_trades,
+        cooldown=cooldown,
+        lacks_yes=settings.lacks_yes and not validate_only,  # a rehearsal trades nothing
+    )
     execution = ExecutionService(exchange, journal, recovery, risk, gate, switch, clock, validate_only=validate_only)
     rule = StopRule(multiple, settings.breakeven_atr, timeframe)
     desk = ExitDesk(exchange, journal, execution, clock)
-    positions = PositionManager(exchange, journal, desk, lookout, clock, rule)
+    positions = PositionManager(exchange, journal, desk, lookout, clock, rule, limit)
     guard = DrawdownGuard(
         lookout,
         positions,
@@ -163,7 +172,7 @@ def build_bot(
     )
     decider = _build_decider(settings, exchange, clock, sentiment, journal)
     symbols, amount = settings.symbols, settings.trade_amount_usd
-    council = Council(decider, execution, positions, journal, clock, symbols=symbols, trade_amount=amount)
+    council = Council(decider, execution, positions, journal, clock, limit, symbols=symbols, trade_amount=amount)
     return Bot(
         settings=settings,
         clock=clock,
@@ -178,6 +187,7 @@ def build_bot(
         positions=positions,
         drawdown=guard,
         council=council,
+        limit=limit,
         validate_only=validate_only,
         backed_up=backed_up,
     )

@@ -167,6 +167,7 @@ def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
     """Settings for that Kraken, a database, and warm caches."""
     bot.set(
         BOTCTL_MODE="live",
+        LIVE_TRADING="yes",
         KRAKEN_API_URL=kraken.url,
         KRAKEN_API_KEY=kraken.api_key,
         KRAKEN_PRIVATE_KEY=kraken.secret,

@@ -35,6 +35,11 @@ SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
+SCHEDULE = words("kind installed current home every delay_seconds files others backup changed notes")
+EVENT = words("id at kind trade_id symbol before after why")
+STORY = words("trade steps fees slippage_cost")
+STORY_STEP = words("at kind detail price stop_loss_price client_order_id")
+CONFIG = words("name value source file")
 REPORT = words("file png trades trades_drawn")
 NOTIFY = words("service ok detail")
 ERROR = words("error category retryable hint")
@@ -48,7 +53,9 @@ RECONCILED_POSITION = words("trade_id symbol asset held exchange_held balance sa
 RECOVER = words("since applied actions same_trades foreign_orders damaged_file notes errors")
 RECOVER_ACTION = words("trade_id symbol action amount entry_price stop_loss_price detail")
 
-WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD")
+WHOLE = words(
+    "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD delay_seconds"
+)
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
@@ -57,6 +64,8 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "notify reconcile recover init demo doctor fetch backtest replay sweep report"
+    "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
+    "explain log"
 )
+SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus
+from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import (
@@ -15,8 +16,10 @@ from tests.fields import (
     BACKTEST_TRADE,
     BALANCE,
     COMMANDS,
+    CONFIG,
     DEMO,
     ERROR,
+    EVENT,
     EXIT_CODES,
     FETCH,
     GAP,
@@ -27,7 +30,10 @@ from tests.fields import (
     RECONCILED_POSITION,
     RECOVER,
     RECOVER_ACTION,
+    SCHEDULE,
     STATUS,
+    STORY,
+    STORY_STEP,
     SWEEP,
     SWEEP_FIGURES,
     SWEEP_ROW,
@@ -39,7 +45,7 @@ RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
 FIELDS = (
     TRADE | STATUS | ORDER | BALANCE | DEMO | TICK | RECONCILED | RECOVER | RECOVER_ACTION | BACKTEST | BACKTEST_TRADE
 )
-FIELDS |= FETCH | GAP | SWEEP | SWEEP_ROW | SWEEP_FIGURES | NOTIFY
+FIELDS |= SCHEDULE | CONFIG | EVENT | STORY | STORY_STEP | FETCH | GAP | SWEEP | SWEEP_ROW | SWEEP_FIGURES | NOTIFY
 
 
 def read(name: str) -> str:
@@ -127,6 +133,29 @@ def test_the_example_for_cron_goes_home_first_and_ticks_every_quarter_of_an_hour
     [tick] = [line for line in lines if "botctl" in line and "tick" in line]
     assert tick.startswith("*/15 * * * *")
     assert re.search(r"\bcd \S+ && ", tick)
+
+
+def example_job(delay: int) -> Job:
+    place = "/home/you/botctl/.venv/bin"
+    path = ("PATH", f"{place}:/usr/local/bin:/usr/bin:/bin")
+    return Job(
+        home="/home/you/bot",
+        command=(f"{place}/botctl", "tick"),
+        environment=(path, ("BOTCTL_MODE", "live"), ("BOTCTL_HOME", "/home/you/bot")),
+        timeframe="15m",
+        delay_seconds=delay,
+        limit_seconds=720,
+        writable=("/home/you/bot",),
+    )
+
+
+def test_the_examples_of_a_schedule_are_what_schedule_install_writes() -> None:
+    name, timer = unit_name("/home/you/bot"), example_job(120)
+
+    assert find_block(read("crontab.example"), "/home/you/bot") == cron_block(example_job(37))
+    assert read(f"systemd/{name}.service") == service_unit(timer)
+    assert read(f"systemd/{name}.timer") == timer_unit(timer)
+    assert len(list((PROJECT / "systemd").iterdir())) == 2
 
 
 def test_every_link_in_the_docs_leads_somewhere() -> None:

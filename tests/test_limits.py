@@ -51,6 +51,65 @@ def test_a_block_that_ends_in_time_is_left_alone() -> None:
     time.sleep(0.2)
 
 
+def test_a_short_limit_inside_a_long_one_leaves_the_long_one_standing() -> None:
+    started = time.monotonic()
+
+    def work() -> None:
+        with suppress(TimeoutError), time_limit(0.1):
+            time.sleep(10)
+        time.sleep(10)
+
+    with pytest.raises(TimeoutError), time_limit(0.5):
+        work()
+
+    assert 0.4 < time.monotonic() - started < 5
+
+
+def test_a_long_limit_inside_a_short_one_ends_with_the_short_one() -> None:
+    started = time.monotonic()
+
+    with pytest.raises(TimeoutError), time_limit(0.2), time_limit(60):
+        time.sleep(10)
+
+    assert time.monotonic() - started < 5
+
+
+def test_a_block_that_swallows_the_end_is_ended_again() -> None:
+    started = time.monotonic()
+
+    def work() -> None:
+        for _ in range(2):
+            with suppress(TimeoutError):
+                time.sleep(10)
+        time.sleep(10)
+
+    with pytest.raises(TimeoutError), time_limit(0.2):
+        work()
+
+    assert time.monotonic() - started < 8
+
+
+def test_a_block_that_swallows_two_ends_at_once_is_ended_by_the_outer_one_again() -> None:
+    started = time.monotonic()
+
+    def work() -> None:
+        with suppress(TimeoutError), time_limit(60):
+            time.sleep(10)
+        with suppress(TimeoutError):
+            time.sleep(10)
+        time.sleep(10)
+
+    with pytest.raises(TimeoutError), time_limit(0.2):
+        work()
+
+    assert time.monotonic() - started < 8
+
+
+def test_a_limit_that_has_passed_already_ends_at_once() -> None:
+    with pytest.raises(TimeoutError), time_limit(0):
+        time.sleep(10)
+
+
 def test_beside_the_main_thread_nothing_is_limited_and_nothing_breaks() -> None:
     done: list[bool] = []
 

@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,9 +17,11 @@ from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
 from botctl.domain.results import CheckLine
-from botctl.domain.settings import Mode, missing_for_live
+from botctl.domain.schedule import unit_name
+from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
+from botctl.outside import crontab, systemd
 from botctl.store.door import damaged
 from botctl.store.integrity import check_integrity
 from botctl.wiring import build_market, open_bot
@@ -49,7 +50,7 @@ def examine(env_file: Path | None, flags: LogFlags) -> list[CheckLine]:
         start_log(home, **flags)
     except BotError as error:
         return [CheckLine("settings", "fail", error.message, error.hint)]
-    lines = [*_settings(home), *_files(home), *_watchers(home), _cron()]
+    lines = [*_settings(home), *_files(home), *_watchers(home), _schedule(home)]
     try:
         with open_bot(home) as bot:
             lines.insert(-1, _database(home))
@@ -66,6 +67,9 @@ def _settings(home: Home) -> Iterator[CheckLine]:
     else:
         where = home.env_file if home.env_file.exists() else "defaults and environment"
         yield CheckLine("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
+    if home.settings.lacks_yes:
+        error = no_yes()
+        yield CheckLine("live trading", "fail", error.message, error.hint)
 
 
 def _files(home: Home) -> Iterator[CheckLine]:
@@ -274,13 +278,18 @@ def _sentiment(bot: "Bot") -> Iterator[CheckLine]:
         yield CheckLine("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")
 
 
-def _cron() -> CheckLine:
-    fix = "add the line of crontab.example with `crontab -e`"
+def _schedule(home: Home) -> CheckLine:
+    """Somebody runs the ticks: a timer of systemd, or any line of the crontab."""
+    timer = f"{unit_name(str(home.folder))}.timer"
+    if systemd.read_unit(timer) is not None:
+        if systemd.timer_is_active(timer):
+            return CheckLine("schedule", "ok", f"systemd runs botctl tick ({timer})")
+        return CheckLine("schedule", "warn", f"{timer} is there and not active", "run `botctl schedule install`")
     try:
-        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return CheckLine("cron", "warn", "there is no crontab command here", "run `botctl tick` once per TIMEFRAME")
-    lines = [line for line in listed.stdout.splitlines() if not line.lstrip().startswith("#")]
+        listed = crontab.read_crontab() or ""
+    except BotError as error:
+        return CheckLine("schedule", "warn", error.message, error.hint)
+    lines = [line for line in listed.splitlines() if not line.lstrip().startswith("#")]
     if any("botctl" in line and "tick" in line for line in lines):
-        return CheckLine("cron", "ok", "the crontab runs botctl tick")
-    return CheckLine("cron", "warn", "the crontab does not run botctl tick", fix)
+        return CheckLine("schedule", "ok", "the crontab runs botctl tick")
+    return CheckLine("schedule", "warn", "nothing runs botctl tick by itself", "run `botctl schedule install`")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from botctl.cli.complete import complete_symbol
 from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.render import show_list, with_progress
 from botctl.cli.study import moment_from
@@ -23,7 +24,9 @@ log = logging.getLogger(__name__)
 
 def fetch(
     ctx: typer.Context,
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="Such as BTC/USD.")],
+    symbols: Annotated[
+        list[str], typer.Argument(metavar="SYMBOL...", help="Such as BTC/USD.", autocompletion=complete_symbol)
+    ],
     since: Annotated[
         str | None, typer.Option("--since", metavar="TIME", help="Keep those from here on; ISO 8601, UTC.")
     ] = None,

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from
+from botctl.cli.complete import complete_symbol
+from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.render import show, show_list
-from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.cli.watch import watch_positions
+from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
 from botctl.domain.results import BalanceView
 from botctl.home import open_store
 from botctl.wiring import build_market, now_offline, open_bot
@@ -42,20 +44,31 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
 def positions(
     ctx: typer.Context,
     live: Annotated[bool, typer.Option("--live", help="Fetch prices of now.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on and on; Ctrl-C ends it.")] = False,
+    every: Annotated[
+        int, typer.Option("--every", metavar="SECONDS", min=1, max=3600, help="Between two looks of --watch.")
+    ] = 5,
     as_json: JsonFlag = False,
 ) -> None:
     """Open trades with their stops.
 
+    --watch also shows how far each price is from its stop. It asks for public
+    prices alone, takes no lock and sends no order: ticks go on beside it.
+
     \b
     Examples:
       botctl positions
-      botctl positions --live
+      botctl positions --watch
     """
     from botctl.services import books
 
+    if watch and (wants_json(ctx) or not sys.stdout.isatty()):
+        raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
     home = home_of(ctx)
     with open_store(home):
-        if live:
+        if watch:
+            watch_positions(ctx, build_market(home.settings), every)
+        elif live:
             show_list(ctx, books.list_live_positions(build_market(home.settings)), "no open positions")
         else:
             show_list(ctx, books.list_positions(), "no open positions")
@@ -94,7 +107,7 @@ def orders(
 
 def why(
     ctx: typer.Context,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.")],
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.", autocompletion=complete_symbol)],
     limit: Limit = 5,
     as_json: JsonFlag = False,
 ) -> None:

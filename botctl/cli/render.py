@@ -3,6 +3,7 @@
 import json
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,6 +15,8 @@ from botctl.domain import results
 from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
 from botctl.domain.results import to_plain
+from botctl.domain.schedule import CRON, SHORTEST_DELAY, ScheduleView
+from botctl.domain.sparkline import sparkline
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +25,13 @@ if TYPE_CHECKING:
 
 KEPT_WHOLE = ("why", "symbol", "state", "status")
 """Columns whose words somebody may look for: never broken."""
+RIGHT = frozenset(
+    {"id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
+)
+"""Columns of figures."""
 WIDTH = 80
+NEAR = Decimal("0.005")
+"""How near its stop a price is shown as near, as a fraction."""
 
 
 def show(ctx: typer.Context, result: Any) -> None:
@@ -59,6 +68,19 @@ def show_table(renderable: "RenderableType") -> None:
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False).print(renderable)
+
+
+def keep_showing(look: Callable[[], Any], seconds: float) -> None:
+    """Show what each look gives in the place of the one before, for ever."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(highlight=False), auto_refresh=False) as live:
+        while True:
+            seen = look()
+            live.update(Text(seen) if isinstance(seen, str) else seen, refresh=True)  # brackets are no markup
+            time.sleep(seconds)
 
 
 def with_progress[T](items: Sequence[T], text: str, *, quiet: bool) -> Iterable[T]:
@@ -125,17 +147,17 @@ def new_table(*columns: str) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
-        right = column in ("id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value")
+        right = column in RIGHT
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
     return table
 
 
-def pairs(rows: Sequence[tuple[str, str]]) -> str:
+def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
     """Names and values in two columns, plain: what needs no table needn't wait for rich to load."""
     left = max(len(name) for name, _ in rows) + 2
     lines = []
     for name, value in rows:
-        first, *rest = textwrap.wrap(value, WIDTH - left, break_on_hyphens=False) or [""]
+        first, *rest = textwrap.wrap(value, width - left, break_on_hyphens=False) or [""]
         lines += [f"{name:{left}}{first}".rstrip(), *(" " * left + line for line in rest)]
     return "\n".join(lines)
 
@@ -180,6 +202,28 @@ def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
             coloured(row.unrealized_pnl),
         )
     return table
+
+
+def watch_view(rows: Sequence[results.LivePosition], lines: Sequence[str]) -> Any:
+    """What positions --watch shows: how near each stop is, too, and some lines below."""
+    if not rows:
+        return _group("no open positions", *lines)
+    table = new_table("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L")
+    for row in rows:
+        trade = row.trade
+        gap = row.stop_distance
+        colour = "red" if gap is not None and gap <= 0 else "yellow" if gap is not None and gap < NEAR else "default"
+        table.add_row(
+            str(trade.id),
+            trade.symbol,
+            short(trade.amount),
+            price(trade.entry_price),
+            price(row.price),
+            price(trade.stop_loss_price),
+            f"[{colour}]{percent(gap)}[/]",
+            coloured(row.unrealized_pnl),
+        )
+    return _group(table, *lines)
 
 
 def _trades(rows: Sequence[results.TradeView]) -> Any:
@@ -259,6 +303,37 @@ def _notified(rows: Sequence[results.NotifyView]) -> str:
             for place, row in enumerate(rows, 1)
         ]
     )
+
+
+def _events(rows: Sequence[results.EventView]) -> str:
+    """When, whose and what; below it each column that changed."""
+    lines = []
+    for row in rows:
+        whose = f"trade {row.trade_id} {row.symbol}: " if row.trade_id else f"{row.symbol}: " if row.symbol else ""
+        why = "" if row.why == row.kind else f", {row.why}"
+        lines.append((f"{row.at:%m-%d %H:%M:%S}", f"{whose}{row.kind}{why}"))
+        changes = [
+            f"{name} {_figure(row.before.get(name))} -> {_figure(value)}"
+            for name, value in row.after.items()
+            if name != "checked_at" and row.before.get(name) != value
+        ]
+        if changes:
+            lines.append(("", ", ".join(changes)))
+    return pairs(lines)
+
+
+def _figure(value: Any) -> str:
+    """A column's value, to ten digits where it is a number."""
+    if value in (None, ""):
+        return UNKNOWN
+    try:
+        return plain(Decimal(f"{Decimal(str(value)):.10g}"))
+    except ArithmeticError:
+        return str(value)
+
+
+def _config(rows: Sequence[results.ConfigLine]) -> str:
+    return pairs([(row.name, f"{row.value or UNKNOWN} ({row.file or row.source})") for row in rows])
 
 
 def _fetched(rows: Sequence[results.FetchView]) -> str:
@@ -349,24 +424,48 @@ def _liquidation(view: results.LiquidationView) -> Any:
 
 
 def _status(view: results.StatusView) -> Any:
+    """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
     state = view.system_status + (" and FROZEN" if view.frozen else "")
     buys = "enabled" if view.buy_enabled else "disabled"
     if view.tripped_at:
         buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
     last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
-    return pairs(
-        [
-            ("mode", view.mode),
-            ("system", state + (f" ({view.why})" if view.why else "")),
-            ("buys", buys),
-            ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
-            ("drawdown", percent(view.drawdown)),
-            ("open trades", str(view.open_trades)),
-            ("unsettled orders", str(view.unsettled_orders)),
-            ("last tick", last),
-            ("missed ticks", str(view.missed_ticks)),
-        ]
-    )
+    rows = [
+        ("mode", view.mode),
+        ("system", state + (f" ({view.why})" if view.why else "")),
+        ("buys", buys),
+        ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
+        ("drawdown", percent(view.drawdown)),
+        ("open trades", str(view.open_trades)),
+        ("unsettled orders", str(view.unsettled_orders)),
+        ("last tick", last),
+        ("missed ticks", str(view.missed_ticks)),
+    ]
+    if not sys.stdout.isatty():
+        return pairs(rows)
+    return _panel(view, rows)
+
+
+def _panel(view: results.StatusView, rows: Sequence[tuple[str, str]]) -> Any:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    worrying = {
+        "system": view.system_status != "ACTIVE" or view.frozen,
+        "buys": not view.buy_enabled,
+        "unsettled orders": view.unsettled_orders > 0,
+        "last tick": view.last_tick_ok is False,
+    }
+    text = Text(pairs(rows, WIDTH - 4))
+    for name, worries in worrying.items():
+        if worries:
+            text.highlight_regex(rf"(?m)^{name}  .*$", "bold red" if view.frozen else "yellow")
+    if len(view.equity_curve) > 1 and "utf" in (sys.stdout.encoding or "").lower():
+        curve = view.equity_curve
+        text.append(f"\n\n{sparkline(curve, WIDTH - 4)}\n")
+        text.append(f"equity of {len(curve)} ticks, {min(curve):,.2f} to {max(curve):,.2f}", "dim")
+    colour = "red" if view.frozen or view.tripped_at else "yellow" if any(worrying.values()) else "green"
+    return Panel(text, title=f"botctl {view.mode}", border_style=colour, width=WIDTH)
 
 
 def _ok(value: bool | None) -> str:
@@ -454,6 +553,45 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
+def _story_of_trade(view: results.StoryView) -> str:
+    trade = view.trade
+    ended = f", {trade.exit_reason}" if trade.exit_reason else ""
+    lines = [(f"trade {trade.id}", f"{trade.symbol} {trade.status}{ended}")]
+    if not view.steps or view.steps[0].kind != "decided":
+        lines.append(("", "no decision of the Council led to it: bought by hand, or recovered"))
+    for step in view.steps:
+        lines.append((f"{step.at:%m-%d %H:%M:%S}", f"{step.kind}: {step.detail}"))
+        if step.kind == "decided" and step.price is not None:
+            lines.append(("", f"the last price was {price(step.price)}"))
+        if step.kind == "order":
+            lines.append(("", f"client order id {step.client_order_id}"))
+    lines += [("fees", money(view.fees)), ("slippage", signed(view.slippage_cost)), ("P&L", signed(trade.pnl))]
+    return pairs(lines)
+
+
+def _schedule(view: ScheduleView) -> str:
+    if view.installed:
+        state = "runs the ticks" if view.current else "runs the ticks, not as it would be told now"
+        hint = "" if view.current else ": `botctl schedule install` brings it up to date"
+    else:
+        state, hint = "does not run the ticks", ": `botctl schedule install` has it run them"
+    done = "removed from" if view.changed and not view.installed else "changed in" if view.changed else ""
+    delay = f"{SHORTEST_DELAY} to {view.delay_seconds} s, always the same"
+    if view.kind == CRON and view.installed:
+        delay = f"{view.delay_seconds} s"
+    rows = [
+        ("home", view.home),
+        ("schedule", f"{done} {view.kind}" if done else f"{view.kind} {state}{hint}"),
+        ("every", f"{view.every}, with a delay of {delay}"),
+    ]
+    rows += [("copy", f"the crontab from before is {view.backup}")] if view.backup else []
+    rows += [("beware", f"the crontab has another line for this home: {line.strip()}") for line in view.others]
+    rows += [("note", note) for note in view.notes]
+    if view.changed and not view.installed:
+        return pairs(rows)
+    return "\n\n".join([pairs(rows), *[f"{place}:\n{text.rstrip()}" for place, text in view.files.items()]])
+
+
 def _report(view: results.ReportView) -> str:
     return "\n".join(path for path in (view.file, view.png) if path)
 
@@ -480,6 +618,8 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.DemoView: _demo,
     results.InitView: _init,
     results.ReportView: _report,
+    results.StoryView: _story_of_trade,
+    ScheduleView: _schedule,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
     results.TradeView: _trades,
@@ -490,4 +630,6 @@ LISTS: dict[type, Callable[[Any], Any]] = {
     results.CheckLine: _checks,
     results.NotifyView: _notified,
     results.FetchView: _fetched,
+    results.EventView: _events,
+    results.ConfigLine: _config,
 }

@@ -19,11 +19,12 @@ from botctl.wiring import build_bot
 
 NEXT_STEPS = {
     Mode.DEMO: ["botctl tick", "botctl demo --ticks 500"],
-    Mode.PAPER: ["botctl doctor", "botctl tick", "see crontab.example for cron"],
+    Mode.PAPER: ["botctl doctor", "botctl tick", "botctl schedule install"],
     Mode.LIVE: [
         "put KRAKEN_API_KEY, KRAKEN_PRIVATE_KEY and INITIAL_BALANCE into the settings",
         "botctl doctor",
-        "see crontab.example for cron",
+        "set LIVE_TRADING=yes once you mean real money",
+        "botctl schedule install",
     ],
 }
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli import aftermath
+from botctl.cli.complete import complete_symbol
 from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
@@ -24,10 +25,12 @@ from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.orders import ExitReason
 from botctl.domain.results import LiquidationView
-from botctl.domain.settings import Mode
+from botctl.domain.settings import Mode, no_yes
 from botctl.wiring import open_bot
 
-Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.")]
+Symbol = Annotated[
+    str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.", autocompletion=complete_symbol)
+]
 
 
 def buy(
@@ -51,6 +54,8 @@ def buy(
     wanted, cost = symbol_from(symbol), amount_from(amount)
     home = home_of(ctx)
     check_validate(home, validate)
+    if home.settings.lacks_yes and not validate:
+        raise no_yes()
     if home.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {wanted} for {cost} with real money?", yes=yes)
     with open_bot(home, validate_only=validate) as bot:

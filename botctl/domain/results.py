@@ -44,6 +44,13 @@ class LivePosition:
     unrealized_pnl: Decimal | None
     """At the last price, before the exit's fee."""
 
+    @property
+    def stop_distance(self) -> Decimal | None:
+        """How far the price may fall until the stop sells, as a fraction of it; zero or less: the next check sells."""
+        if self.price is None or self.trade.stop_loss_price is None:
+            return None
+        return 1 - Decimal(repr(self.trade.stop_loss_price)) / self.price
+
 
 @dataclass(frozen=True)
 class OrderView:
@@ -135,6 +142,47 @@ class StatusView:
     missed_ticks: int
     why: str = field(default="", metadata=FOR_PEOPLE)
     """What paused it."""
+    equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
+    """As the newest ticks saw it, oldest first."""
+
+
+@dataclass(frozen=True)
+class EventView:
+    """One entry of the audit trail. `before` and `after` are columns by name."""
+
+    id: int
+    at: datetime
+    kind: str
+    trade_id: int | None
+    symbol: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class StoryStep:
+    """One thing that happened to a trade."""
+
+    at: datetime
+    kind: str
+    detail: str
+    price: Decimal | None = None
+    """The market's, or the fill's."""
+    stop_loss_price: float | None = None
+    """From here on, where it changed."""
+    client_order_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StoryView:
+    """The whole life of one trade."""
+
+    trade: TradeView
+    steps: list[StoryStep]
+    fees: Decimal | None
+    slippage_cost: Decimal | None
+    """What its orders lost against the best price known before each, in quote; None where none is known."""
 
 
 @dataclass(frozen=True)
@@ -465,6 +513,17 @@ class ReportView:
     png: str | None
     trades: int
     trades_drawn: int
+
+
+@dataclass(frozen=True)
+class ConfigLine:
+    """One setting as it acts."""
+
+    name: str
+    value: str | None
+    source: str
+    """`environment`, `file`, `default` or `not set`."""
+    file: str | None
 
 
 @dataclass(frozen=True)

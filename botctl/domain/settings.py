@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from botctl.domain.candles import TIMEFRAMES, parse_symbol
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import to_amount, to_decimal
+from botctl.domain.money import plain, to_amount, to_decimal
 
 
 class Mode(StrEnum):
@@ -147,6 +147,12 @@ def _private_key(text: str) -> Secret:
     return Secret(text)
 
 
+def _yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
 def _level(text: str) -> str:
     level = text.upper()
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -167,6 +173,7 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic tape), paper (live prices, no orders) or live"),
+    Setting("LIVE_TRADING", "no", _yes, "live: yes allows buys with real money; else botctl only guards and sells"),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
@@ -178,6 +185,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_OPEN_TRADES", "5", _whole(1, 10_000), "no entry while so many trades are active"),
     Setting("COOLDOWN_MINUTES", "60", _whole(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
+    Setting("TICK_TIMEOUT", None, _number("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"),
     Setting("ATR_PERIOD", "14", _whole(2, 200), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", _ratio("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", _ratio("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
@@ -203,8 +211,12 @@ KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 """What may be one of Kraken's keys: 56 and 88 characters of base64."""
 BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)")
 """What separates two addresses: a comma or a blank with another address behind it."""
+PASSWORD = re.compile(r"(://[^/@\s]*:)[^/@\s]+(@)")
+"""Of an address: what stands between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
+LONGEST_TICK = Decimal(720)
+"""Seconds, unless TICK_TIMEOUT says otherwise: manual orders wait for a tick's end, whatever the timeframe."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +224,7 @@ class Settings:
     """The effective settings. Money in the quote currency, fractions as fractions, times in their name's unit."""
 
     botctl_mode: Mode
+    live_trading: bool
     botctl_home: str | None
     kraken_api_key: Secret | None
     kraken_private_key: Secret | None
@@ -223,6 +236,7 @@ class Settings:
     max_open_trades: int
     cooldown_minutes: int
     timeframe: str
+    tick_timeout: Decimal
     atr_period: int
     atr_multiple: float
     breakeven_atr: float
@@ -250,6 +264,11 @@ class Settings:
     def timeframe_seconds(self) -> int:
         return TIMEFRAMES[self.timeframe]
 
+    @property
+    def lacks_yes(self) -> bool:
+        """Whether this is live mode without the explicit yes to real money: it guards and sells, and buys nothing."""
+        return self.botctl_mode is Mode.LIVE and not self.live_trading
+
 
 def parse_settings(values: Mapping[str, str]) -> Settings:
     """The settings in `values` (name to text), with defaults for the rest.
@@ -257,7 +276,20 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
     Names that are no settings are ignored here; `misspelled` finds them. Raises ConfigError that names every
     problem at once, and never the value of a secret.
     """
-    problems: list[str] = []
+    parsed, problems = _parse(values)
+    if problems:
+        raise ConfigError("; ".join(problems.values()), hint="mend the settings in the environment or in .env")
+    return Settings(**parsed)
+
+
+def find_problems(values: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with these settings: a sentence by name, never with the value of a secret."""
+    return _parse(values)[1]
+
+
+def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The fields of Settings, and the problems that keep them from being meant."""
+    problems: dict[str, str] = {}
     parsed: dict[str, Any] = {}
     for setting in SETTINGS:
         text = values.get(setting.name, setting.default)
@@ -272,14 +304,33 @@ def parse_settings(values: Mapping[str, str]) -> Settings:
         except ValueError as error:
             shown = "" if setting.secret else f"={text!r:.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
-            problems.append(_without_keys(problem, values))
+            problems[setting.name] = _without_keys(problem, values)
+    if not problems:
+        seconds = TIMEFRAMES[parsed["timeframe"]]
+        parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, LONGEST_TICK)
+        if parsed["tick_timeout"] >= seconds:
+            shown = f"TICK_TIMEOUT={str(values['TICK_TIMEOUT']).strip()!r:.100}"
+            problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
     if problems:
-        raise ConfigError("; ".join(problems), hint="mend the settings in the environment or in .env")
+        return parsed, problems
     mode: Mode = parsed["botctl_mode"]
     parsed["database_url"] = parsed["database_url"] or f"sqlite:///data/{mode}.db"
     if parsed["initial_balance"] is None and mode is not Mode.LIVE:
         parsed["initial_balance"] = DEFAULT_BALANCE
-    return Settings(**parsed)
+    return parsed, problems
+
+
+def shown_value(settings: Settings, name: str) -> str | None:
+    """The effective value of a setting as text that may be shown to anybody; None when it is not set."""
+    value = getattr(settings, name.lower())
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    text = plain(value) if isinstance(value, Decimal) else f"{value:g}" if isinstance(value, float) else str(value)
+    return KEY_LIKE.sub("***", PASSWORD.sub(r"\1***\2", text))
 
 
 def _without_keys(problem: str, values: Mapping[str, str]) -> str:
@@ -301,6 +352,14 @@ def missing_for_live(settings: Settings) -> list[str]:
         "INITIAL_BALANCE": settings.initial_balance,
     }
     return [name for name, value in needed.items() if value is None]
+
+
+def no_yes() -> ConfigError:
+    """What a live run is told that would buy, and may not."""
+    return ConfigError(
+        "live mode buys nothing while LIVE_TRADING is no; stops and the drawdown guard go on protecting what is open",
+        hint="set LIVE_TRADING=yes once you mean real money",
+    )
 
 
 def misspelled(names: Mapping[str, str], *, strict: bool) -> list[str]:

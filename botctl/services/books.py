@@ -11,6 +11,8 @@ from botctl.store.models import Decision, Event, Order, Tick, Trade
 from botctl.store.switch import Switch
 
 MISSED = "ticks.missed"
+CURVE_TICKS = 672
+"""Of the curve that status draws: a week of quarter hours."""
 NO_ORDER = "NONE"
 """The state of an order that was never made."""
 
@@ -99,7 +101,14 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         last_tick_ok=last.ok if last else None,
         missed_ticks=load_missed_ticks() + (missed_between(last.at, now, seconds) if last else 0),
         why=state.why,
+        equity_curve=_equity_curve(),
     )
+
+
+def _equity_curve() -> tuple[float, ...]:
+    """Of the newest ticks that could value the account, oldest first."""
+    rows = Tick.select(Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).limit(CURVE_TICKS)
+    return tuple(float(row.equity) for row in rows if row.equity is not None)[::-1]
 
 
 def load_last_tick_at() -> datetime | None:

@@ -12,6 +12,7 @@ from botctl.services.lookout import Lookout
 from botctl.services.position_manager import PositionManager
 from botctl.services.recovery import Recovery
 from botctl.services.risk import RiskService
+from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal
 from botctl.store.switch import Switch
 
@@ -33,6 +34,7 @@ class Bot:
     positions: PositionManager
     drawdown: DrawdownGuard
     council: Council
+    limit: TickLimit
     validate_only: bool = False
     backed_up: Path | None = None
     """The database that a tick leaves a daily copy of; none of one that is thrown away."""

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from botctl.domain.candles import base_of
 from botctl.domain.errors import Refused
+from botctl.domain.settings import no_yes
 from botctl.store.database import open_path
 from botctl.store.door import damaged
 from botctl.store.integrity import check_integrity
@@ -13,16 +14,22 @@ from botctl.store.switch import Switch
 
 
 class EntryGate:
-    """Asks the switch and the journal. Raises Refused with the rule that said no."""
+    """Asks the settings, the switch and the journal. Raises Refused with the rule that said no, or ConfigError
+    for real money without an explicit yes (`lacks_yes`)."""
 
-    def __init__(self, switch: Switch, journal: Journal, *, max_open_trades: int, cooldown: timedelta) -> None:
+    def __init__(
+        self, switch: Switch, journal: Journal, *, max_open_trades: int, cooldown: timedelta, lacks_yes: bool = False
+    ) -> None:
         self.switch = switch
         self.journal = journal
         self.max_open_trades = max_open_trades
         self.cooldown = cooldown
+        self.lacks_yes = lacks_yes
 
     def check(self, symbol: str, now: datetime) -> None:
         """Every rule, the switch first. Asked early, to save the calls, and again as the buy is written down."""
+        if self.lacks_yes:
+            raise no_yes()
         self.check_switch()
         asset = base_of(symbol)
         if (trade := self.journal.active_trade(asset)) is not None:

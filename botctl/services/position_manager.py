@@ -23,6 +23,7 @@ from botctl.ports import Clock, Exchange
 from botctl.services.execution import FAR
 from botctl.services.exits import ExitDesk, Exits
 from botctl.services.lookout import Look, Lookout
+from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.models import Trade
 
@@ -52,6 +53,7 @@ class PositionManager:
         lookout: Lookout,
         clock: Clock,
         rule: StopRule,
+        limit: TickLimit,
     ) -> None:
         self.exchange = exchange
         self.journal = journal
@@ -59,11 +61,13 @@ class PositionManager:
         self.lookout = lookout
         self.clock = clock
         self.rule = rule
+        self.limit = limit
 
     def check_open_positions(self, look: Look | None = None) -> Exits:
         """One look at every open trade: sell where the stop is hit, else move the stop up and save it at once.
 
-        One symbol's trouble is an error of its own and stops no other's check.
+        One symbol's trouble is an error of its own and stops no other's check. Once the tick's time is over nothing
+        more is looked up, and the prices seen before decide alone.
         """
         trades = self.journal.open_trades()
         look = look or self.lookout.look([trade.symbol for trade in trades])
@@ -76,7 +80,8 @@ class PositionManager:
             if trade.id in unsettled:
                 continue  # recovery has said so already
             try:
-                if self.desk.sweep(trade, ExitReason(trade.exiting or ExitReason.MANUAL), exits):
+                began = ExitReason(trade.exiting or ExitReason.MANUAL)
+                if not self.limit.over and self.desk.sweep(trade, began, exits):
                     continue
                 reason = self._judge(trade, look, updates, candles)
                 if reason is not None:
@@ -173,6 +178,8 @@ class PositionManager:
         since = trade.checked_at or trade.opened_at or now
         if now - since <= timedelta(seconds=2 * seconds):
             return []
+        if self.limit.over:
+            raise self.limit.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not looked up")
         if ANY_SYMBOL not in candles and trade.symbol not in candles:
             try:
                 candles[trade.symbol] = self.exchange.fetch_candles(trade.symbol, self.rule.timeframe)

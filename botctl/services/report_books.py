@@ -85,9 +85,9 @@ class BookSource:
 
     def slippages(self) -> list[Slippage]:
         """What an order was sized at is not kept, so each is measured by the best price that is."""
-        bought, sold = _decided_prices("bought: trade "), _decided_prices("sold trade ")
+        bought, sold = decided_prices("bought: trade "), decided_prices("sold trade ")
         rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
-        return [_slippage(row, row.average_price, bought, sold) for row in rows if row.average_price is not None]
+        return [slippage_of(row, row.average_price, bought, sold) for row in rows if row.average_price is not None]
 
 
 def _report_trade(trade: TradeView) -> ReportTrade:
@@ -111,14 +111,14 @@ def _report_trade(trade: TradeView) -> ReportTrade:
     )
 
 
-def _decided_prices(outcome: str) -> dict[int, Decimal]:
+def decided_prices(outcome: str) -> dict[int, Decimal]:
     """By trade, the last price when the Council decided on what came to this outcome."""
     rows = Decision.select(Decision.outcome, Decision.price).where(Decision.outcome.startswith(outcome))
     numbers = [(row.outcome.removeprefix(outcome), row.price) for row in rows if row.price is not None]
     return {int(number): price for number, price in numbers if number.isdecimal()}
 
 
-def _slippage(order: Order, average: Decimal, bought: dict[int, Decimal], sold: dict[int, Decimal]) -> Slippage:
+def slippage_of(order: Order, average: Decimal, bought: dict[int, Decimal], sold: dict[int, Decimal]) -> Slippage:
     expected, basis = None, "not recorded"
     if order.side == Side.BUY:
         expected = bought.get(order.trade_id)

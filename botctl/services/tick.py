@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
 from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
+from botctl.domain.settings import no_yes
 from botctl.services import books
 from botctl.services.bot import Bot
 from botctl.services.exits import Exits
@@ -50,6 +51,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     if not bot.clock.start_visit():
         raise Refused("the demo's tape is at its end", hint="delete the demo database to play it again")
     started = time.monotonic()
+    bot.limit.start()
     visit = Visit(bot.clock.now())
     _run(visit, "missed runs", lambda: _count_missed_runs(bot, visit))
     _run(visit, "recover", lambda: _recover(bot))
@@ -75,6 +77,7 @@ def _guard_and_trade(bot: Bot, visit: Visit) -> None:
     _run(visit, "positions", lambda: _check_positions(bot, visit, look))
     if bot.switch.read().paused:
         return
+    _run(visit, "live trading", lambda: _say_no_buys(bot))
     _run(visit, "council", lambda: _hear_council(bot, visit, look))
     if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
         visit.notes.append("paused while the Council sat: nothing was executed")
@@ -146,13 +149,21 @@ def _check_positions(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotE
     return f"{checked} checked, {len(exits.results)} sold", visit.take(exits)
 
 
+def _say_no_buys(bot: Bot) -> tuple[str, list[BotError]]:
+    """Said at each tick, and not only when the Council would buy: nobody should find out by chance."""
+    return "", [no_yes()] if bot.settings.lacks_yes and not bot.validate_only else []
+
+
 def _hear_council(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
     visit.decisions, errors = bot.council.sit(look)
     return ", ".join(f"{row.symbol} {row.decision}" for row in visit.decisions), errors
 
 
 def _execute(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
-    exits, entries, errors = bot.council.execute(visit.decisions, buys=visit.drawdown is not None)
+    why_not = "the drawdown is unknown" if visit.drawdown is None else ""
+    if bot.settings.lacks_yes and not bot.validate_only:
+        why_not = "LIVE_TRADING is no"
+    exits, entries, errors = bot.council.execute(visit.decisions, why_not=why_not)
     visit.exits += exits
     visit.entries += entries
     return f"{len(exits)} exits, {len(entries)} entries", errors

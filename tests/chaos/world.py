@@ -171,6 +171,7 @@ class World:
     def _default_settings(self) -> dict[str, str]:
         return {
             "BOTCTL_MODE": "live",
+            "LIVE_TRADING": "yes",
             "KRAKEN_API_KEY": self.kraken.api_key,
             "KRAKEN_PRIVATE_KEY": self.kraken.secret,
             "INITIAL_BALANCE": f"{OPENING_CASH:f}",

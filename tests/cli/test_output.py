@@ -13,7 +13,20 @@ import pytest
 
 from tests.conftest import PROJECT, BotRunner, Run
 from tests.fake_kraken import FakeKraken
-from tests.fields import BALANCE, COMMANDS, DEMO, EXIT_CODES, MONEY, ORDER, STATUS, STEP, TICK, TRADE, WHOLE
+from tests.fields import (
+    BALANCE,
+    COMMANDS,
+    DEMO,
+    EXIT_CODES,
+    MONEY,
+    ORDER,
+    STATUS,
+    STEP,
+    SUBCOMMANDS,
+    TICK,
+    TRADE,
+    WHOLE,
+)
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -172,9 +185,9 @@ def test_the_first_tick_tells_its_entry_and_the_second_is_silent(bot: BotRunner)
     assert (second.exit_code, second.stdout, second.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", [*sorted(COMMANDS), *SUBCOMMANDS])
 def test_every_command_has_help_with_an_example_that_fits_80_columns(bot: BotRunner, command: str) -> None:
-    run = bot.run(command, "--help")
+    run = bot.run(*command.split(), "--help")
 
     assert run.exit_code == 0
     assert run.stderr == ""

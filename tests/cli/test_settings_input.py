@@ -19,6 +19,8 @@ WRONG: dict[str, list[str]] = {
     "TRADE_AMOUNT_USD": ["nan", "inf", "-100", "0", "", "1e30", "a hundred", "1,000"],
     "MAX_OPEN_TRADES": ["0", "-1", "1.5", "", "many", "99999999999"],
     "COOLDOWN_MINUTES": ["-1", "1.5", "", "1h"],
+    "LIVE_TRADING": ["", "true", "1", "ja"],
+    "TICK_TIMEOUT": ["0", "-1", "900", "1e9", "nan", "soon"],
     "TIMEFRAME": ["15", "2m", "", "15M"],
     "ATR_PERIOD": ["0", "1", "14.5", "", "999999"],
     "ATR_MULTIPLE": ["0", "-2", "nan", "inf", "", "1e9"],

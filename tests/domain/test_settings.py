@@ -35,6 +35,8 @@ BAD: dict[str, list[str]] = {
     "TRADE_AMOUNT_USD": ["", *AMOUNTS],
     "MAX_OPEN_TRADES": ["", "0", "10001", *WHOLE],
     "COOLDOWN_MINUTES": ["", *WHOLE],
+    "LIVE_TRADING": ["", "true", "1", "y"],
+    "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon"],
     "TIMEFRAME": ["", "15", "2m", "15M", "900"],
     "ATR_PERIOD": ["", "0", "1", "201", *WHOLE],
     "ATR_MULTIPLE": ["", *RATIOS],
@@ -155,3 +157,19 @@ def test_only_our_own_prefixes_are_misspelled_in_an_environment_full_of_other_na
 )
 def test_only_this_machine_may_be_spoken_to_in_the_clear(host: str | None, ours: bool) -> None:
     assert is_loopback(host) is ours
+
+
+@pytest.mark.parametrize(("timeframe", "seconds"), [("1m", 48), ("5m", 240), ("15m", 720), ("1h", 720), ("1d", 720)])
+def test_a_tick_ends_before_the_next_one_is_due(timeframe: str, seconds: int) -> None:
+    assert parse_settings({"TIMEFRAME": timeframe}).tick_timeout == seconds
+    assert parse_settings({"TIMEFRAME": timeframe, "TICK_TIMEOUT": "30"}).tick_timeout == 30
+
+
+@pytest.mark.parametrize("text", ["yes", "YES", "Yes"])
+def test_a_yes_to_live_trading_is_a_yes(text: str) -> None:
+    assert not parse_settings({"BOTCTL_MODE": "live", "LIVE_TRADING": text}).lacks_yes
+
+
+def test_no_yes_is_a_no_in_live_mode_and_of_no_account_elsewhere() -> None:
+    assert parse_settings({"BOTCTL_MODE": "live"}).lacks_yes
+    assert not parse_settings({"BOTCTL_MODE": "paper"}).lacks_yes

@@ -24,7 +24,7 @@ SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
 """The program sees the environment without these: it has no business with our keys."""
 MOST_BYTES = 65_536
 """Of an answer. A program that goes on and on must not fill the memory until its time is over."""
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 ACTIONS = [str(action) for action in Action]
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
@@ -100,8 +100,8 @@ def _hear(process: subprocess.Popen[bytes], seconds: float) -> bytes:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block: a program must be known before anything may interrupt,
-    or it would outlive us."""
+    """Ctrl-C, SIGTERM and a time limit wait for the end of the block: a program must be known before anything may
+    interrupt, or it would outlive us."""
     came: list[int] = []
     handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in ENDINGS}
     try:

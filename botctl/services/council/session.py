@@ -11,10 +11,12 @@ from botctl.domain.money import plain
 from botctl.domain.orders import ExitReason
 from botctl.domain.results import OrderResult
 from botctl.domain.votes import Action, CouncilDecision
+from botctl.limits import time_limit
 from botctl.ports import Clock
 from botctl.services.execution import ExecutionService
 from botctl.services.lookout import Look
 from botctl.services.position_manager import PositionManager
+from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal
 from botctl.store.models import Decision
 
@@ -38,6 +40,7 @@ class Council:
         positions: PositionManager,
         journal: Journal,
         clock: Clock,
+        limit: TickLimit,
         *,
         symbols: Sequence[str],
         trade_amount: Decimal,
@@ -47,16 +50,21 @@ class Council:
         self.positions = positions
         self.journal = journal
         self.clock = clock
+        self.limit = limit
         self.symbols = symbols
         self.trade_amount = trade_amount
 
     def sit(self, look: Look) -> tuple[list[Decision], list[BotError]]:
-        """One decision for each symbol. What can't be decided is HOLD, with an error."""
+        """One decision for each symbol. What can't be decided is HOLD, with an error. Once the tick's time is over
+        the rest is left to the next one."""
         rows: list[Decision] = []
         errors: list[BotError] = []
-        for symbol in self.symbols:
+        for number, symbol in enumerate(self.symbols):
+            if self.limit.over:
+                errors.append(self.limit.error(f"the Council did not sit on {', '.join(self.symbols[number:])}"))
+                break
             try:
-                decision = self.decider.decide(symbol)
+                decision = self._decide(symbol)
                 if decision.error:
                     errors.append(BotError(decision.error))
             except BotError as error:
@@ -72,9 +80,10 @@ class Council:
         return rows, errors
 
     def execute(
-        self, rows: Sequence[Decision], *, buys: bool
+        self, rows: Sequence[Decision], *, why_not: str = ""
     ) -> tuple[list[OrderResult], list[OrderResult], list[BotError]]:
-        """Exits, entries and errors of these decisions. SELL closes the trade whatever its stop; sells go first."""
+        """Exits, entries and errors of these decisions. SELL closes the trade whatever its stop; sells go first.
+        With `why_not` nothing is bought, and that is the reason noted."""
         exits: list[OrderResult] = []
         entries: list[OrderResult] = []
         errors: list[BotError] = []
@@ -82,8 +91,12 @@ class Council:
             for row in rows:
                 if row.decision != action:
                     continue
-                if action is Action.BUY and not buys:
-                    _note(row, "not bought: the drawdown is unknown", errors)
+                if action is Action.BUY and why_not:
+                    _note(row, f"not bought: {why_not}", errors)
+                    continue
+                if action is Action.BUY and self.limit.over:
+                    errors.append(self.limit.error(f"{row.symbol} was not bought"))
+                    _note(row, "not bought: the tick's time was over", errors)
                     continue
                 try:
                     result, outcome = act(row)
@@ -96,6 +109,20 @@ class Council:
                     errors.append(error)
                 _note(row, outcome, errors)
         return exits, entries, errors
+
+    def _decide(self, symbol: str) -> CouncilDecision:
+        """What the Council says within the tick's time: agents may be anybody's, and no order is under way here.
+
+        Raises BotError.
+        """
+        left = self.limit.left()
+        if left is None:
+            return self.decider.decide(symbol)
+        try:
+            with time_limit(left):
+                return self.decider.decide(symbol)
+        except TimeoutError:
+            raise self.limit.error("the Council had not decided yet") from None
 
     def _sell(self, row: Decision) -> tuple[OrderResult | None, str]:
         trade = self.journal.active_trade(base_of(row.symbol))

@@ -1,0 +1,38 @@
+"""What the shell offers for SYMBOL and TRADE when somebody presses Tab: from the settings and the local database.
+
+It makes nothing, waits for nothing and never complains: no offer is what a broken home has.
+"""
+
+from contextlib import suppress
+
+import typer
+
+from botctl.cli.context import env_file_of
+from botctl.home import Home, load_home
+
+
+def complete_symbol(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The symbols of SYMBOLS, and those that were ever traded or decided on."""
+    from botctl.store.peek import known_symbols
+
+    symbols: list[str] = []
+    with suppress(Exception):
+        home = _home(ctx)
+        symbols += home.settings.symbols
+        symbols += known_symbols(home.database)
+    return [symbol for symbol in dict.fromkeys(symbols) if symbol.startswith(incomplete)]
+
+
+def complete_trade(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The numbers of the newest trades, each with its symbol and status."""
+    from botctl.store.peek import newest_trades
+
+    with suppress(Exception):
+        trades = newest_trades(_home(ctx).database)
+        return [(str(id), f"{symbol} {status}") for id, symbol, status in trades if str(id).startswith(incomplete)]
+    return []
+
+
+def _home(ctx: typer.Context) -> Home:
+    """The settings alone: no log is begun."""
+    return load_home(env_file_of(ctx))

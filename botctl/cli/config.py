@@ -1,0 +1,142 @@
+"""Settings looked at: config show tells where each came from, config check everything that is wrong."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from botctl.cli.context import JsonFlag, env_file_of, exit_with
+from botctl.cli.render import show_list
+from botctl.domain.errors import ConfigError
+from botctl.domain.results import CheckLine, ConfigLine
+from botctl.domain.settings import (
+    SETTINGS,
+    Mode,
+    Settings,
+    find_problems,
+    missing_for_live,
+    no_yes,
+    parse_settings,
+    shown_value,
+)
+from botctl.home import Home, Sources, load_home, others_may_read, read_sources
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    help="See and check the settings.\n\n\b\nExample:\n  botctl config check",
+)
+
+
+def show_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Every setting as it acts now, and where it came from.
+
+    Secrets are not shown.
+
+    \b
+    Example:
+      botctl config show
+    """
+    home = load_home(env_file_of(ctx))
+    ctx.meta["mode"] = home.settings.botctl_mode
+    show_list(ctx, list(_lines(home, read_sources(env_file_of(ctx)))), "no settings")
+
+
+def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Everything that is wrong with the settings, at once.
+
+    Calls nobody and makes nothing. Exit code 78 if something must be mended;
+    `botctl doctor` looks further.
+
+    \b
+    Example:
+      botctl config check
+    """
+    sources = read_sources(env_file_of(ctx))
+    problems = find_problems(sources.values)
+    good = {name: value for name, value in sources.values.items() if name not in problems}
+    settings = parse_settings(good)
+    ctx.meta["mode"] = settings.botctl_mode
+    lines = [CheckLine("settings", "fail", problem.message, problem.hint) for problem in sources.problems]
+    lines += [
+        CheckLine("settings", "fail", sentence, f"mend it in {_place(sources, name)}")
+        for name, sentence in problems.items()
+    ]
+    lines += _live(settings, sources, set(problems))
+    lines += _files(Home(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
+    show_list(ctx, lines, "the settings are in order")
+    exit_with(ConfigError.exit_code if any(line.status == "fail" for line in lines) else 0)
+
+
+def _lines(home: Home, sources: Sources) -> Iterator[ConfigLine]:
+    for setting in SETTINGS:
+        name, file = setting.name, None
+        value = shown_value(home.settings, name)
+        if name == "BOTCTL_HOME":
+            value = str(home.folder)
+        given = sources.values.get(name, "").strip()
+        if not given and setting.default is None:
+            source = "not set" if value is None else "default"
+        elif name in sources.from_environment:
+            source = "environment"
+        elif name in sources.from_file:
+            source, file = "file", str(sources.env_file)
+        else:
+            source = "default"
+        yield ConfigLine(name, value, source, file)
+
+
+def _place(sources: Sources, name: str) -> str:
+    return "the environment" if name in sources.from_environment else str(sources.env_file)
+
+
+def _live(settings: Settings, sources: Sources, named: set[str]) -> Iterator[CheckLine]:
+    """What a live run lacks, but for what has been named already."""
+    for name in missing_for_live(settings):
+        if name not in named:
+            yield CheckLine("live", "fail", f"live mode needs {name}", f"set it in {sources.env_file}")
+    if settings.lacks_yes and "LIVE_TRADING" not in named:
+        yield CheckLine("live", "fail", no_yes().message, no_yes().hint)
+
+
+def _files(home: Home) -> Iterator[CheckLine]:
+    """Modes and places, without touching any."""
+    if others_may_read(home.env_file):
+        status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
+        yield CheckLine("file modes", status, f"{home.env_file} can be read by others", f"chmod 600 {home.env_file}")
+    if home.settings.botctl_mode is Mode.LIVE and not home.database.exists():
+        yield CheckLine("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
+    found = {
+        "the home": _why_no_folder(home.folder),
+        "the folder of the database": _why_no_folder(home.database.parent),
+    }
+    for name in ("log_file", "metrics_file"):
+        if file := getattr(home.settings, name):
+            found[name.upper()] = _why_no_file(home.folder / file)
+    for what, why in found.items():
+        if why:
+            yield CheckLine("paths", "fail", f"{what}: {why}", "choose another place, or mend its mode")
+
+
+def _why_no_folder(path: Path) -> str:
+    """Why nothing can be written to a folder, which is made where it is not there; empty when something can."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return "" if os.access(there, os.W_OK) else f"{there} can't be written"
+
+
+def _why_no_file(path: Path) -> str:
+    """Why a file can't be written, whose folder is not made; empty when it can."""
+    if path.is_dir():
+        return f"{path} is a folder"
+    if not path.parent.is_dir():
+        return f"{path.parent} is no folder"
+    return "" if os.access(path if path.exists() else path.parent, os.W_OK) else f"{path} can't be written"
+
+
+def register(root: typer.Typer) -> None:
+    app.command("show")(show_config)
+    app.command("check")(check_config)
+    root.add_typer(app, name="config")

@@ -1,0 +1,164 @@
+"""config: every setting with where it came from, every problem at once, and no secret anywhere."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from botctl.domain.settings import NAMES
+from tests.cli.looks import check_error, files_in
+from tests.conftest import BotRunner, Run
+from tests.fields import CONFIG
+
+KEY, PRIVATE = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5", "c2VjcmV0IG9mIHRoZSBob3VzZQ=="
+
+
+def write_env(home: Path, text: str, mode: int = 0o600) -> None:
+    (home / ".env").write_text(text)
+    (home / ".env").chmod(mode)
+
+
+def shown(bot: BotRunner, *arguments: str) -> dict[str, dict[str, Any]]:
+    rows = bot.json("config", "show", *arguments)
+    assert {frozenset(row) for row in rows} == {CONFIG}
+    return {row["name"]: row for row in rows}
+
+
+def problems(run: Run) -> list[str]:
+    return [f"{line['name']}: {line['detail']} -> {line['fix']}" for line in run.json() if line["status"] == "fail"]
+
+
+def test_every_setting_is_shown_with_where_it_came_from(bot: BotRunner, home: Path) -> None:
+    write_env(home, "SYMBOLS=xbt/usd, ETH/EUR\nMAX_OPEN_TRADES=3\nLOG_FILE=\n")
+    bot.set(MAX_OPEN_TRADES="7")
+
+    rows = shown(bot)
+
+    assert list(rows) == list(NAMES)
+    assert rows["SYMBOLS"] == {
+        "name": "SYMBOLS", "value": "BTC/USD,ETH/EUR", "source": "file", "file": str(home / ".env")
+    }  # fmt: skip
+    assert (rows["MAX_OPEN_TRADES"]["value"], rows["MAX_OPEN_TRADES"]["source"]) == ("7", "environment")
+    assert (rows["TIMEFRAME"]["value"], rows["TIMEFRAME"]["source"]) == ("15m", "default")
+    assert (rows["LOG_FILE"]["value"], rows["LOG_FILE"]["source"]) == (None, "not set")
+    assert (rows["DATABASE_URL"]["value"], rows["DATABASE_URL"]["source"]) == ("sqlite:///data/demo.db", "default")
+    assert (rows["LIVE_TRADING"]["value"], rows["TICK_TIMEOUT"]["value"]) == ("no", "720")
+    assert rows["BOTCTL_HOME"]["value"] == str(home)
+
+
+def test_a_file_of_settings_elsewhere_is_named(bot: BotRunner, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "settings"
+    elsewhere.write_text("SYMBOLS=ETH/USD\n")
+
+    assert shown(bot, "--env-file", str(elsewhere))["SYMBOLS"]["file"] == str(elsewhere)
+
+
+def test_no_secret_is_shown(bot: BotRunner, home: Path) -> None:
+    write_env(home, f"KRAKEN_API_KEY={KEY}\nSENTIMENT_URL=https://me:{'hush' * 3}@example.com/\n")
+    bot.set(KRAKEN_PRIVATE_KEY=PRIVATE, NOTIFY_URLS="tgram://123:token/chat")
+    bot.unset("SENTIMENT_URL")
+
+    runs = [bot.run("config", command, *form) for command in ("show", "check") for form in ((), ("--json",))]
+
+    said = "".join(run.stdout + run.stderr for run in runs)
+    for secret in (KEY, PRIVATE, "hush", "token"):
+        assert secret not in said
+    rows = shown(bot)
+    assert rows["KRAKEN_API_KEY"]["value"] == rows["NOTIFY_URLS"]["value"] == "***"
+    assert rows["SENTIMENT_URL"]["value"] == "https://me:***@example.com/"
+
+
+def test_settings_in_order_are_said_to_be_so(bot: BotRunner) -> None:
+    run = bot.run("config", "check")
+
+    assert (run.exit_code, run.stdout) == (0, "demo: the settings are in order\n")
+    assert bot.json("config", "check") == []
+
+
+def test_every_problem_is_listed_at_once(bot: BotRunner, home: Path) -> None:
+    lines = ["BOTCTL_MODE=live", "no line at all", "MAX_DRAWDOWN=20", "MAX_DRAWDOWM=0.1", "and another", "ATR_PERIOD=1"]
+    write_env(home, "\n".join([*lines, "LOG_FILE=/nowhere/log", f"KRAKEN_API_KEY={KEY}"]), 0o644)
+    bot.set(SYMBOLS="BTC", BOTCTL_MOOD="good")
+
+    run = bot.run("config", "check", "--json")
+
+    assert run.exit_code == 78
+    found = problems(run)
+    for words in (
+        "line 2 is no NAME=value",
+        "line 5 is no NAME=value",
+        "BOTCTL_MOOD is no setting",
+        "MAX_DRAWDOWM is no setting, did you mean MAX_DRAWDOWN?",
+        "MAX_DRAWDOWN='20'",
+        "ATR_PERIOD='1'",
+        "SYMBOLS='BTC'",
+        "live mode needs KRAKEN_PRIVATE_KEY",
+        "live mode needs INITIAL_BALANCE",
+        "LIVE_TRADING=yes",
+        f"chmod 600 {home / '.env'}",
+        "there is no live database",
+        "LOG_FILE: /nowhere is no folder",
+    ):
+        assert any(words in line for line in found), (words, found)
+    assert len(found) == 13
+    assert any("SYMBOLS" in line and "mend it in the environment" in line for line in found)
+
+
+def test_a_key_that_is_no_key_is_not_missing_as_well(live: BotRunner) -> None:
+    live.set(KRAKEN_PRIVATE_KEY="not base64!")
+
+    found = problems(live.run("config", "check", "--json"))
+
+    assert len(found) == 1
+    assert "KRAKEN_PRIVATE_KEY" in found[0]
+    assert "not base64!" not in found[0]
+
+
+def test_a_live_home_that_is_ready_has_no_problem(live: BotRunner) -> None:
+    assert live.json("config", "check") == []
+
+
+def test_a_loose_env_file_is_a_warning_where_no_money_is(bot: BotRunner, home: Path) -> None:
+    write_env(home, "", 0o644)
+
+    run = bot.run("config", "check", "--json")
+
+    assert run.exit_code == 0
+    assert [line["status"] for line in run.json()] == ["warn"]
+
+
+def test_a_file_of_settings_that_is_not_there_is_a_problem(bot: BotRunner) -> None:
+    run = bot.run("config", "check", "--env-file", "nowhere", "--json")
+
+    assert run.exit_code == 78
+    assert any("there is no file nowhere" in line for line in problems(run))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_home_that_can_not_be_written_is_a_problem(bot: BotRunner, home: Path) -> None:
+    home.chmod(0o500)
+
+    found = problems(bot.run("config", "check", "--json"))
+
+    home.chmod(0o700)
+    assert any("the home" in line for line in found)
+
+
+def test_a_file_in_the_place_of_a_folder_is_a_problem(bot: BotRunner, home: Path) -> None:
+    (home / "data").write_text("no folder")
+
+    assert any("the database" in line for line in problems(bot.run("config", "check", "--json")))
+
+
+def test_looking_makes_nothing(bot: BotRunner, home: Path) -> None:
+    for command in ("show", "check"):
+        bot.run("config", command)
+
+    assert files_in(home) == {}
+
+
+def test_what_can_not_be_meant_is_not_shown_as_if_it_acted(bot: BotRunner) -> None:
+    bot.set(MAX_DRAWDOWN="20")
+
+    check_error(bot.run("config", "show"), 78, "MAX_DRAWDOWN")

@@ -1,0 +1,198 @@
+"""explain and log: the whole life of one trade, and the audit trail as it grows."""
+
+import signal
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.cli.looks import check_error
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.fields import EVENT, STORY, STORY_STEP, TRADE
+from tests.scenarios.stage import QUARTER, buy, council_says, explained, stopped_clock
+
+
+def told(bot: BotRunner, trade: int) -> list[tuple[str, str]]:
+    answer = bot.json("explain", str(trade))
+    assert set(answer) == STORY
+    assert set(answer["trade"]) == TRADE
+    assert {frozenset(step) for step in answer["steps"]} == {STORY_STEP}
+    return [(step["kind"], step["detail"]) for step in answer["steps"]]
+
+
+def kinds(steps: list[tuple[str, str]]) -> list[str]:
+    return [kind for kind, _ in steps]
+
+
+def test_a_trade_is_told_from_the_decision_to_the_exit(live: BotRunner, kraken: FakeKraken) -> None:
+    with stopped_clock() as clock:
+        council_says(live, "BUY")
+        assert live.run("tick").exit_code == 0
+        live.unset("COUNCIL_COMMAND")
+        live.set(COUNCIL="technical")
+        for price in (50500, 52000, 53000, 51900):
+            clock.tick(QUARTER)
+            kraken.set_price("BTC/USD", price)
+            run = live.run("check-positions")
+            assert run.exit_code == 0, explained(run)
+
+        steps = told(live, 1)
+        answer = live.json("explain", "1")
+
+    assert kinds(steps) == [
+        "decided", "order", "filled", "stop set", "stop moved", "stop moved", "stop hit", "order", "filled", "closed"
+    ]  # fmt: skip
+    assert "BUY: told so" in steps[0][1]
+    assert "against 50,000.00, last price when decided" in steps[2][1]
+    assert steps[3][1] == "stop 49,000.00"
+    assert steps[4][1] == "stop 49,000.00 to 51,000.00: price 52000"
+    assert steps[5][1] == "stop 51,000.00 to 52,000.00: price 53000"
+    assert steps[6][1] == "TRAILING_STOP: price 51900"
+    assert "against 52,000.00, the stop" in steps[8][1]
+    assert [step["price"] for step in answer["steps"][4:7]] == ["52000", "53000", "51900"]
+    trade = answer["trade"]
+    assert Decimal(answer["fees"]) == Decimal(trade["entry_fee"]) + Decimal(trade["exit_fee"])
+    orders = live.orders()
+    assert [step["client_order_id"] for step in answer["steps"] if step["kind"] == "order"] == [
+        order["client_order_id"] for order in orders
+    ]
+
+
+def test_slippage_is_what_the_fills_lost_against_what_was_known_before(veteran: BotRunner) -> None:
+    [trade] = [row for row in veteran.trades() if row["exit_reason"]][:1]
+    answer = veteran.json("explain", str(trade["id"]))
+    decided = next(Decimal(step["price"]) for step in answer["steps"] if step["kind"] == "decided")
+
+    lost = (Decimal(trade["entry_price"]) - decided) * Decimal(trade["amount"])
+    if trade["exit_reason"] != "COUNCIL":
+        lost += (Decimal(trade["stop_loss_price"]) - Decimal(trade["exit_price"])) * Decimal(trade["amount"])
+
+    assert abs(Decimal(answer["slippage_cost"]) - lost) < Decimal("0.000001")
+
+
+def test_closes_that_were_missed_are_told_with_the_high_they_made(live: BotRunner, kraken: FakeKraken) -> None:
+    with stopped_clock() as clock:
+        buy(live)
+        clock.tick(4 * QUARTER)
+        kraken.set_candles("BTC/USD", [50000] * 150 + [51500, 54000, 53500, 53200])
+        kraken.set_price("BTC/USD", 53300)
+        live.run("check-positions")
+
+        moved = [detail for kind, detail in told(live, 1) if kind == "stop moved"]
+
+    assert moved == ["stop 49,000.00 to 53,000.00: price 53300 and 4 missed closes, high 54,000.00"]
+
+
+def test_a_buy_by_hand_is_said_to_be_one(live: BotRunner) -> None:
+    buy(live)
+
+    assert "by hand" in live.run("explain", "1").stdout
+
+
+def test_an_order_that_was_refused_is_part_of_the_story(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.fault("AddOrder", "error", error="EOrder:Insufficient funds")
+    live.run("buy", "BTC/USD", "100", "--yes")
+
+    steps = told(live, 1)
+
+    assert kinds(steps)[:2] == ["order", "not filled"]
+    assert "Insufficient funds" in steps[1][1]
+
+
+def test_an_order_of_unknown_outcome_is_said_to_be_one(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.fault("AddOrder", "drop_after")
+    kraken.fault("ClosedOrders", "status", times=99)
+    kraken.fault("OpenOrders", "status", times=99)
+    live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert kinds(told(live, 1)) == ["order", "not settled"]
+
+
+def test_a_trade_that_is_none_is_named(veteran: BotRunner) -> None:
+    check_error(veteran.run("explain", "9999"), 2, "9999", "botctl trades")
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "one", ""])
+def test_a_trade_that_is_no_number_is_wrong_usage(veteran: BotRunner, word: str) -> None:
+    assert veteran.run("explain", word).exit_code == 2
+
+
+def test_every_story_fits_a_terminal(veteran: BotRunner) -> None:
+    for trade in veteran.trades():
+        run = veteran.run("explain", str(trade["id"]))
+        assert run.exit_code == 0
+        assert max(map(len, run.stdout.splitlines())) <= 80
+
+
+# The audit trail
+
+
+def events(bot: BotRunner, *arguments: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = bot.json("log", "--limit", "1000", *arguments)
+    assert {frozenset(row) for row in rows} <= {EVENT}
+    return rows
+
+
+def test_the_log_is_the_whole_trail_in_order(veteran: BotRunner) -> None:
+    veteran.run("pause", "--reason", "tea")
+
+    rows = events(veteran)
+
+    assert [row["id"] for row in rows] == list(range(1, len(rows) + 1))
+    assert (rows[-1]["kind"], rows[-1]["why"], rows[-1]["symbol"]) == ("switch", "tea", None)
+    assert {row["kind"] for row in rows} >= {"opened", "stop moved", "stop hit", "closed", "switch"}
+    assert all(row["symbol"] for row in rows if row["trade_id"])
+
+
+def test_the_log_of_a_symbol_is_its_own(veteran: BotRunner) -> None:
+    all_of_them = events(veteran)
+
+    of_one = events(veteran, "--symbol", "ETH/USD")
+
+    assert of_one == [row for row in all_of_them if row["symbol"] == "ETH/USD"]
+    assert 0 < len(of_one) < len(all_of_them)
+
+
+def test_the_log_begins_where_it_is_asked_to(veteran: BotRunner) -> None:
+    all_of_them = events(veteran)
+    middle = all_of_them[len(all_of_them) // 2]["at"]
+
+    assert events(veteran, "--since", middle) == [row for row in all_of_them if row["at"] >= middle]
+
+
+def test_the_log_shows_the_newest(veteran: BotRunner) -> None:
+    assert veteran.json("log", "--limit", "3") == events(veteran)[-3:]
+
+
+def test_the_log_tells_what_changed_in_words_that_fit(veteran: BotRunner) -> None:
+    run = veteran.run("log", "--limit", "1000")
+
+    assert "status OPEN -> CLOSED" in run.stdout
+    assert "checked_at" not in run.stdout
+    assert max(map(len, run.stdout.splitlines())) <= 80
+
+
+def test_an_empty_log_says_so(bot: BotRunner) -> None:
+    assert bot.run("log").stdout == "demo: nothing has happened yet\n"
+
+
+def test_a_log_without_an_end_is_no_json_document(bot: BotRunner) -> None:
+    check_run = bot.run("log", "--follow", "--json")
+
+    assert check_run.exit_code == 2
+
+
+def test_following_the_log_shows_what_comes_and_ends_well(veteran: BotRunner) -> None:
+    process = veteran.spawn("log", "--follow", "--limit", "1")
+    time.sleep(2)
+    veteran.process("pause", "--reason", "a cup of tea")
+    time.sleep(4)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert out.count("switch, a cup of tea") == 1
+    assert err == ""

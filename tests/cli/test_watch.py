@@ -1,0 +1,175 @@
+"""What a person at a terminal looks at: positions --watch, and status as a panel."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.looks import check_error
+from tests.conftest import PROJECT, BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.scenarios.stage import buy, on_the_wire, tampered
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *arguments: str, **settings: str) -> None:
+        self.ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "botctl", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm", **settings},
+        )
+        os.close(theirs)
+        self.said = b""
+
+    def read_until(self, words: str, seconds: float = 30) -> str:
+        """What came, once it has these words in it; what was there before is forgotten."""
+        end = time.monotonic() + seconds
+        while words not in self._words():
+            assert select.select([self.ours], [], [], max(0.0, end - time.monotonic()))[0], self.said
+            self.said += os.read(self.ours, 65536)
+        said, self.said = self._words(), b""
+        return said
+
+    def _words(self) -> str:
+        """What came so far; a letter may have come in half."""
+        return ESCAPE.sub("", self.said.decode(errors="replace"))
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=20)
+
+    def all_of_it(self) -> str:
+        """Everything it says until it has ended."""
+        try:
+            while piece := os.read(self.ours, 65536):
+                self.said += piece
+        except OSError:  # how a terminal says that nobody is there any more
+            pass
+        self.process.wait(timeout=20)
+        return self._words()
+
+
+@pytest.fixture
+def watched(live: BotRunner, kraken: FakeKraken) -> Iterator[Terminal]:
+    """positions --watch on a position bought at 50000 with its stop at 49000."""
+    buy(live)
+    kraken.clear_requests()
+    terminal = Terminal("positions", "--watch", "--every", "1")
+    yield terminal
+    if terminal.process.poll() is None:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+def test_watching_shows_how_far_the_stop_is_and_keeps_up(
+    watched: Terminal, live: BotRunner, kraken: FakeKraken
+) -> None:
+    first = watched.read_until("Ctrl-C ends it")
+    kraken.set_price("BTC/USD", 51000)
+    watched.read_until("51,000.00")
+    tampered(live, "UPDATE trade SET stop_loss_price = 50490")
+    nearer = watched.read_until("1.00 %")
+
+    assert "2.00 %" in first
+    assert "live mode" in first
+    assert "50,490.00" in nearer
+    assert watched.end() == 0
+
+
+def test_watching_asks_for_public_prices_alone(watched: Terminal, kraken: FakeKraken) -> None:
+    watched.read_until("Ctrl-C ends it")
+    watched.read_until("Ctrl-C ends it")
+    watched.end()
+
+    assert set(on_the_wire(kraken)) == {"Ticker"}
+
+
+def test_a_tick_goes_on_beside_it(watched: Terminal, live: BotRunner, kraken: FakeKraken) -> None:
+    watched.read_until("49,000.00")
+    kraken.set_price("BTC/USD", 40000)
+
+    assert live.run("check-positions").exit_code == 0
+
+    watched.read_until("no open positions")
+    assert watched.end() == 0
+
+
+def test_prices_that_can_not_be_had_are_said_and_watching_goes_on(watched: Terminal, kraken: FakeKraken) -> None:
+    watched.read_until("2.00 %")
+    kraken.fault("Ticker", "status", times=4)
+    watched.read_until("prices can't be had", 60)
+
+    assert "2.00 %" in watched.read_until("2.00 %", 60)
+    assert watched.end() == 0
+
+
+def test_a_price_below_the_stop_has_no_distance_left(watched: Terminal, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 48000)
+
+    watched.read_until("-2.08 %")
+    watched.end()
+
+
+def test_watching_needs_a_terminal(veteran: BotRunner) -> None:
+    check_error(veteran.run("positions", "--watch"), 2, "--live")
+    assert veteran.run("positions", "--watch", "--json").exit_code == 2
+
+
+# status
+
+
+def test_status_on_a_terminal_is_a_panel_with_the_curve_of_equity(veteran: BotRunner) -> None:
+    said = Terminal("status", LANG="C.UTF-8", PYTHONIOENCODING="utf-8").all_of_it()
+
+    lines = said.splitlines()
+    assert "botctl demo" in lines[0]
+    assert any(re.search(r"[▁▂▃▄▅▆▇█]{60}", line) for line in lines)
+    assert "equity of 60 ticks" in said
+    assert all(len(line) <= 80 for line in lines)
+    for name in ("system", "buys", "drawdown", "open trades", "unsettled orders", "last tick", "missed ticks"):
+        assert re.search(rf"│ {name}  ", said)
+
+
+def test_a_terminal_without_such_letters_gets_no_curve(veteran: BotRunner) -> None:
+    said = Terminal("status", PYTHONIOENCODING="ascii", LC_ALL="C").all_of_it()
+
+    assert "drawdown" in said
+    assert said.isascii()
+
+
+def test_a_freeze_stands_out(veteran: BotRunner) -> None:
+    veteran.run("pause", "--freeze", "--reason", "a very long reason " * 8)
+
+    said = Terminal("status").all_of_it()
+
+    assert "PAUSED and FROZEN" in said
+    assert "NOT guarded" in said
+    assert all(len(line) <= 80 for line in said.splitlines() if line.startswith("│"))
+
+
+def test_status_elsewhere_is_plain_words(veteran: BotRunner) -> None:
+    run = veteran.run("status")
+
+    assert run.stdout.isascii()
+    assert "mode" in run.stdout.splitlines()[0]
+
+
+def test_a_home_without_ticks_has_a_panel_too(bot: BotRunner) -> None:
+    said = Terminal("status").all_of_it()
+
+    assert "never" in said
+    assert "equity of" not in said
