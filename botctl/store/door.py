@@ -33,7 +33,7 @@ def explain(error: BaseException, path: Path | str = "the database") -> BotError
     return BotError(f"{path}: {text}")
 
 
-def damaged(path: Path | str, complaint: str) -> ConfigError:
+def damaged(path: object, complaint: str) -> ConfigError:
     """What to say of a database that can't be trusted any more."""
     return ConfigError(f"{path} is damaged ({complaint})", hint=DAMAGED_HINT)
 

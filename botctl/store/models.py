@@ -13,6 +13,7 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    SqliteDatabase,
     TextField,
 )
 
@@ -27,6 +28,17 @@ database = DatabaseProxy()
 def fresh_mark() -> str:
     """A mark that no trade of any database has."""
     return trade_mark(secrets.randbits(MARK_BITS))
+
+
+def on_server() -> bool:
+    """Whether the open database is on a server."""
+    return not isinstance(database.obj, SqliteDatabase)
+
+
+def heed_ids(table: type[Model]) -> None:
+    """A row was written with an id of its own: the next one counts on from it. SQLite does so by itself."""
+    if on_server():
+        database.obj.heed_ids(table._meta.table_name)
 
 
 class Table(Model):
