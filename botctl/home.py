@@ -130,6 +130,15 @@ def _check_env_mode(path: Path, mode: Mode) -> tuple[str, ...]:
     return (f"{message}: chmod 600 {path}",)
 
 
+def make_data_folder(home: Home) -> None:
+    """Where the file HALT would go, which must be at hand in a hurry. Raises ConfigError."""
+    folder = home.halt_file.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"can't make {folder}: {error.strerror}", hint="check its owner and mode") from error
+
+
 def is_there(home: Home) -> bool:
     """Whether the home's database exists. Raises ConfigError or DatabaseUnreachable when its server can't be asked."""
     where = home.database

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from botctl.cli import backtest, fetch, look, mend, replay, report, run, setup, sweep, switch, trade
+from botctl.cli import backtest, database, fetch, look, mend, replay, report, run, setup, sweep, switch, trade
 from botctl.cli.context import MOST_OF_A_LINE, EnvFile
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.words import printable
@@ -26,7 +26,7 @@ app = typer.Typer(
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a run that Ctrl-C or SIGTERM ended."""
 
-for module in (run, trade, switch, look, mend, report, fetch, backtest, replay, sweep, setup):
+for module in (run, trade, switch, look, mend, report, fetch, backtest, replay, sweep, database, setup):
     module.register(app)
 
 

@@ -56,9 +56,9 @@ def parse_database_url(text: str) -> str | ServerUrl:
         )
     # urlsplit ends the address at the first /, ? or #, so the last @ of the whole tells where the password ends.
     rest = text.removeprefix(POSTGRESQL)
-    credentials, at, server = rest.rpartition("@")
+    credentials, _, server = rest.rpartition("@")
     if "?" in credentials:  # an @ of the options
-        credentials, at, server = "", "", rest
+        credentials, server = "", rest
     user, _, password = credentials.partition(":")
     if not (ENCODED.fullmatch(user) and ENCODED.fullmatch(password)):
         raise ValueError("has a user or password with characters that must be encoded (write @ as %40, / as %2F)")

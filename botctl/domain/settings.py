@@ -166,7 +166,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
     Setting("KRAKEN_API_URL", None, _api_url, "another base URL for Kraken's API; https, or http on this machine"),
-    Setting("DATABASE_URL", None, parse_database_url, "default: sqlite:///data/<mode>.db; or postgresql://user@host/name"),
+    Setting(
+        "DATABASE_URL", None, parse_database_url, "default: sqlite:///data/<mode>.db; or postgresql://user@host/name"
+    ),
     Setting("SYMBOLS", "BTC/USD,ETH/USD", _symbols, "what the Council trades"),
     Setting("QUOTE_CURRENCY", "USD", _currency, "the currency equity and drawdown are counted in"),
     Setting("TRADE_AMOUNT_USD", "100", _amount, "what the Council spends on an entry, in the symbol's quote currency"),

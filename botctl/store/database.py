@@ -1,7 +1,8 @@
 """Opens the one database of a run, stamped with its mode, durable, and readable by its owner alone."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,13 +95,32 @@ def _open_stamped(where: Where, mode: Mode, *, create: bool) -> None:
         bring_up_to_date(where)
 
 
+@contextmanager
+def connected(where: Where) -> Iterator[None]:
+    """A database as it is, not yet believed: neither made, nor brought up to date. Raises as `open_database`."""
+    try:
+        if isinstance(where, ServerUrl):
+            connect_to_server(where)
+        elif where.exists():
+            database.initialize(Database(str(where), timeout=BUSY_SECONDS))
+            database.connect()
+        else:
+            raise WrongDatabase(f"there is no database at {where}", hint="run `botctl init` to make one")
+        yield
+    except DATABASE_ERRORS as error:
+        raise explain(error, where) from error
+    finally:
+        if isinstance(where, Path):  # a server's connection holds the run's lock
+            close_database()
+
+
 def opened_where() -> Where:
     """The database that is open."""
     return Path(database.obj.database) if isinstance(database.obj, Database) else database.obj.url
 
 
 def complaint_of_open() -> str:
-    """What SQLite finds wrong with the open file; empty when it is sound, and for a server, which looks after itself."""
+    """What SQLite finds wrong with the open file; empty when it is sound. A server looks after its files itself."""
     where = opened_where()
     return check_integrity(where) if isinstance(where, Path) else ""
 

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from peewee import PeeweeException, SqliteDatabase
@@ -17,7 +16,7 @@ DAMAGED_HINT = "`botctl recover` shows what the exchange knows; `botctl recover 
 """The way out of a database that is damaged."""
 
 
-def explain(error: BaseException, path: Path | str = "the database") -> BotError:
+def explain(error: BaseException, path: object = "the database") -> BotError:
     """A database error as a sentence with the fix."""
     text = str(error)
     if "locked" in text:

@@ -4,13 +4,14 @@ One connection serves a whole run: it writes the journal and holds the run's loc
 lost its journal too, and can't commit that an order is about to leave. It is never opened a second time.
 """
 
+import json
 import os
 import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from peewee import PostgresqlDatabase, Psycopg3Adapter
 
@@ -47,7 +48,6 @@ _OF_THE_CLIENT = {
 }
 _OF_THE_SESSION = {
     "synchronous_commit": "on",  # what an order stands on must be on disk
-    "lock_timeout": f"{LOCK_SECONDS}s",
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
     "idle_session_timeout": "0",  # a run waits for the exchange now and then, and must keep its lock
@@ -69,7 +69,7 @@ class ServerDatabase(PostgresqlDatabase):
     """peewee's PostgreSQL, whose errors are ours. A broken rule of the tables stays peewee's own IntegrityError."""
 
     # SQLite compares text byte by byte; other collations would sort the same rows otherwise.
-    field_types = {**PostgresqlDatabase.field_types, "TEXT": 'TEXT COLLATE "C"'}
+    field_types: ClassVar[dict[str, str]] = {**PostgresqlDatabase.field_types, "TEXT": 'TEXT COLLATE "C"'}
 
     def __init__(self, url: ServerUrl, tables: tuple[str, ...]) -> None:
         """`tables` are ours: what a transaction keeps others from writing to."""
@@ -87,7 +87,7 @@ class ServerDatabase(PostgresqlDatabase):
         if schema is None or encoding != "UTF8":
             self.close()  # type: ignore[no-untyped-call]
             problem = f"its encoding is {encoding}" if schema else "its search_path names no schema that is there"
-            raise ConfigError(f"{self.url} can't be used: {problem}", hint="make a database with ENCODING 'UTF8' for it")
+            raise ConfigError(f"{self.url} can't be used: {problem}", hint="make one with ENCODING 'UTF8' for botctl")
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction. "IMMEDIATE" as on SQLite: nobody else writes to our tables until it ends.
@@ -192,22 +192,17 @@ def connect(url: ServerUrl, cursor: "type[psycopg.Cursor[Any]] | None" = None) -
     try:
         # libpq reads the address itself: peewee's db_url knows neither several hosts nor a socket's folder.
         given = conninfo_to_dict(url.reveal())
+        wanted = {**_OF_THE_SESSION, "lock_timeout": f"{1000 * LOCK_SECONDS:.0f}ms"}
         options: dict[str, Any] = {**_OF_THE_CLIENT, "application_name": who, **given}
         connection = psycopg.connect(**options, autocommit=True, prepare_threshold=None, cursor_factory=cursor)
         # set_config, and only what this server knows: an older one has fewer, a pooler takes no start-up options
         connection.execute(
             "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings WHERE name = ANY(%s)",
-            (_json(_OF_THE_SESSION), list(_OF_THE_SESSION)),
+            (json.dumps(wanted), list(wanted)),
         )
     except psycopg.Error as error:
         raise _explain_no_connection(error, url) from error
     return connection
-
-
-def _json(values: dict[str, str]) -> str:
-    import json
-
-    return json.dumps(values)
 
 
 def _storable(params: Any) -> Any:
@@ -222,7 +217,7 @@ def _explain_no_connection(error: "psycopg.Error", url: ServerUrl) -> BotError:
     if "read-only" in text or "standby" in text:
         return ConfigError(f"{url} can only be read: {text}", hint="name the primary server in DATABASE_URL")
     if PASSING.search(text):
-        return DatabaseUnreachable(f"{url} can't be reached: {text}", hint="is the server running? The next run tries again")
+        return DatabaseUnreachable(f"{url} can't be reached: {text}", hint="is it running? The next run tries again")
     return ConfigError(f"can't connect to {url}: {text}", hint="check DATABASE_URL, and the server's pg_hba.conf")
 
 

@@ -13,7 +13,7 @@ import pytest
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.models import Order, Stamp, Trade, database
-from tests.cli.looks import rows_of
+from tests.databases import rows_of
 from tests.store.version_1 import make_version_1
 
 DIES_AT_A_STATEMENT = """
