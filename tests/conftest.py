@@ -20,6 +20,8 @@ from tests import databases, postgres
 from tests.fake_kraken import FakeKraken
 
 PROJECT = Path(__file__).parent.parent
+A_FILE = "path"
+"""The fixture of tests/store for what is about a SQLite file."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +46,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is about SQLite's own file is left out where there is none."""
     if config.getoption("--database") == "postgresql":
-        about_files = [item for item in items if item.get_closest_marker("sqlite")]
+        about_files = [item for item in items if item.get_closest_marker("sqlite") or A_FILE in item.fixturenames]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=about_files)
         items[:] = [item for item in items if item not in set(about_files)]
 

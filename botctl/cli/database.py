@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from botctl.home import Home, open_store
 from botctl.store.database import Where, connected, database_path
 from botctl.store.lock import run_lock
 from botctl.wiring import WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from botctl.store.soundness import Finding
 
 db = typer.Typer(
     name="db",
@@ -93,14 +96,18 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     home = home_of(ctx)
     with open_store(home, create=False):
         findings = examine_database()
-    fix = "`botctl recover` shows what the exchange knows; or restore a backup"
-    lines = [
-        CheckLine(found.name, "fail" if found.broken else "ok", "; ".join(found.broken) or found.detail,
-                  fix if found.broken else "")
-        for found in findings
-    ]  # fmt: skip
+    lines = [_line(found) for found in findings]
     show_list(ctx, lines, "nothing to check")
     exit_with(1 if any(found.broken for found in findings) else 0)
+
+
+def _line(found: "Finding") -> CheckLine:
+    if found.broken:
+        fix = "`botctl recover` shows what the exchange knows; or restore a backup"
+        return CheckLine(found.name, "fail", "; ".join(found.broken), fix)
+    if found.warning:
+        return CheckLine(found.name, "warn", found.warning, "turn it on in the server's postgresql.conf")
+    return CheckLine(found.name, "ok", found.detail)
 
 
 @db.command()

@@ -22,6 +22,7 @@ from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
 from botctl.store.database import complaint_of_open
 from botctl.store.door import damaged
+from botctl.store.soundness import careless_server
 from botctl.wiring import build_market, open_bot
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _database(home: Home) -> CheckLine:
     if complaint := complaint_of_open():
         error = damaged(home.database, complaint)
         return CheckLine("database", "fail", error.message, error.hint)
+    if careless := careless_server():
+        return CheckLine("database", "warn", careless, "turn it on in the server's postgresql.conf")
     return CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
 
 

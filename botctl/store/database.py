@@ -82,7 +82,12 @@ def _open_stamped(where: Where, mode: Mode, *, create: bool) -> None:
     """What is connected must be a botctl database of this mode, and of this schema or an older one."""
     stamp = load_stamp()
     if stamp is None:
-        if not create or database.get_tables():
+        there = database.get_tables()
+        if not create and not there and isinstance(where, ServerUrl):
+            raise WrongDatabase(
+                f"there is no {mode} database at {where}", hint="correct DATABASE_URL, or run `botctl init` to make one"
+            )
+        if not create or there:
             hint = "name another with DATABASE_URL, or run `botctl init` if it is empty"
             raise WrongDatabase(f"{where} is no botctl database", hint=hint)
         create_schema(mode)

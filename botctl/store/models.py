@@ -32,7 +32,7 @@ def fresh_mark() -> str:
 
 def on_server() -> bool:
     """Whether the open database is on a server."""
-    return not isinstance(database.obj, SqliteDatabase)
+    return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
 
 
 def heed_ids(table: type[Model]) -> None:
