@@ -244,6 +244,25 @@ def bot(
 
 
 @pytest.fixture
+def hosted(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: postgres.Server
+) -> Iterator[BotRunner]:
+    """botctl in demo mode on a PostgreSQL server, whatever the other tests run on."""
+    runner = BotRunner(home, monkeypatch, capsys, server)
+    yield runner
+    close_database()
+    runner.drop_databases()
+
+
+@pytest.fixture
+def hosted_live(hosted: BotRunner, kraken: FakeKraken) -> BotRunner:
+    """The same in live mode, as `live`."""
+    go_live(hosted, kraken)
+    kraken.clear_requests()
+    return hosted
+
+
+@pytest.fixture
 def kraken() -> Iterator[FakeKraken]:
     """A Kraken where BTC stands at 50000 with an ATR of exactly 500, and nobody else trades."""
     with FakeKraken() as server:

@@ -1,7 +1,7 @@
 """All rows of one database into another, of either kind: in one transaction, and compared before it is kept."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def copy_into_file(path: Path) -> None:
             _make_tables(target)
             _pour(target)
     finally:
-        target.close()  # type: ignore[no-untyped-call]
+        target.close()
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _opened(where: Where, wait_seconds: float) -> Iterator[peewee.Database]:
             with advisory_lock(server, wait_seconds):
                 yield server
         finally:
-            server.close()  # type: ignore[no-untyped-call]
+            server.close()
         return
     existed, done = where.exists(), False
     with process_lock(where.with_name(f"{where.name}.lock"), wait_seconds):
@@ -80,7 +80,7 @@ def _opened(where: Where, wait_seconds: float) -> Iterator[peewee.Database]:
                 yield file
                 done = True
             finally:
-                file.close()  # type: ignore[no-untyped-call]
+                file.close()
         except OSError as error:
             raise ConfigError(f"can't write {where}: {error.strerror}", hint="check the folder and the disk") from error
         except DATABASE_ERRORS as error:
@@ -98,17 +98,17 @@ def _make_ready(target: peewee.Database, where: Where) -> None:
         return
     if not {table._meta.table_name for table in TABLES} <= there:
         raise WrongDatabase(f"{where} is no botctl database of this version", hint="name an empty one")
-    found = target.execute_sql("SELECT mode, schema_version FROM stamp").fetchall()
+    found = _run(target, "SELECT mode, schema_version FROM stamp").fetchall()
     ours = database.execute_sql("SELECT mode, schema_version FROM stamp").fetchall()
     if found and found != ours:
         mode, schema = found[0]
         raise WrongDatabase(f"{where} is a {mode} database with schema {schema}", hint="name an empty one")
     for table in TABLES:
         name = table._meta.table_name
-        if table not in MADE_WITH_IT and target.execute_sql(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone():
+        if table not in MADE_WITH_IT and _run(target, f'SELECT 1 FROM "{name}" LIMIT 1').fetchone():
             raise Refused(f"{where} is not empty: its table {name} has rows", hint="name an empty database")
     for table in MADE_WITH_IT:
-        target.execute_sql(f'DELETE FROM "{table._meta.table_name}"')
+        _run(target, f'DELETE FROM "{table._meta.table_name}"')
 
 
 def _make_tables(target: peewee.Database) -> None:
@@ -141,7 +141,7 @@ def _pour_table(table: type[Model], target: peewee.Database) -> TableCopy:
         for row in rows:
             digest.update(repr(row).encode("utf-8", "backslashreplace"))
         values = [value for row in rows for value in row]
-        target.execute_sql(f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([row_of_marks] * len(rows))}', values)
+        _run(target, f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([row_of_marks] * len(rows))}', values)
         total += len(rows)
     if not isinstance(target, Database):
         target.heed_ids(name)  # type: ignore[attr-defined]
@@ -162,9 +162,13 @@ def _batches(table: type[Model], source: peewee.Database) -> Iterator[list[tuple
     listed = ", ".join(f'"{column}"' for column in _columns(table))
     query = f'SELECT {listed} FROM "{table._meta.table_name}" WHERE id > {source.param} ORDER BY id LIMIT {BATCH}'
     last = -(2**31)
-    while rows := source.execute_sql(query, (last,)).fetchall():
+    while rows := _run(source, query, (last,)).fetchall():
         last = rows[-1][0]
         yield [_as_kept(table, row) for row in rows]
+
+
+def _run(where: peewee.Database, statement: str, values: Sequence[Any] = ()) -> Any:
+    return where.execute_sql(statement, values)  # type: ignore[no-untyped-call]
 
 
 def _columns(table: type[Model]) -> list[str]:
@@ -175,7 +179,7 @@ def _columns(table: type[Model]) -> list[str]:
 
 def _as_kept(table: type[Model], row: tuple[Any, ...]) -> tuple[Any, ...]:
     """SQLite has 0 and 1 for false and true, may hold a whole number among floats, and text with a NUL in it."""
-    values = []
+    values: list[Any] = []
     for field, value in zip(table._meta.sorted_fields, row, strict=True):
         try:
             if value is None:

@@ -69,7 +69,7 @@ def connect_to_server(url: ServerUrl) -> "ServerDatabase":
     from botctl.store.server import ServerDatabase
 
     opened = database.obj
-    if isinstance(opened, ServerDatabase) and opened.url == url and not opened.is_closed():  # type: ignore[no-untyped-call]
+    if isinstance(opened, ServerDatabase) and opened.url == url and not opened.is_closed():
         return opened
     close_database()
     server = ServerDatabase(url, tuple(table._meta.table_name for table in TABLES))

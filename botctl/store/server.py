@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from peewee import PostgresqlDatabase, Psycopg3Adapter
 
@@ -69,7 +69,7 @@ class ServerDatabase(PostgresqlDatabase):
     """peewee's PostgreSQL, whose errors are ours. A broken rule of the tables stays peewee's own IntegrityError."""
 
     # SQLite compares text byte by byte; other collations would sort the same rows otherwise.
-    field_types: ClassVar[dict[str, str]] = {**PostgresqlDatabase.field_types, "TEXT": 'TEXT COLLATE "C"'}
+    field_types = {**PostgresqlDatabase.field_types, "TEXT": 'TEXT COLLATE "C"'}  # noqa: RUF012 - peewee's own way
 
     def __init__(self, url: ServerUrl, tables: tuple[str, ...]) -> None:
         """`tables` are ours: what a transaction keeps others from writing to."""
@@ -80,14 +80,23 @@ class ServerDatabase(PostgresqlDatabase):
 
     def open(self) -> None:
         """Connect, and look whether botctl can live there. Raises ConfigError, DatabaseUnreachable."""
-        self.connect()  # type: ignore[no-untyped-call]
+        self.connect()
         cursor = self.cursor()
         cursor.execute("SELECT current_schema(), current_setting('server_encoding')")
         schema, encoding = cursor.fetchone()
         if schema is None or encoding != "UTF8":
-            self.close()  # type: ignore[no-untyped-call]
+            self.close()
             problem = f"its encoding is {encoding}" if schema else "its search_path names no schema that is there"
             raise ConfigError(f"{self.url} can't be used: {problem}", hint="make one with ENCODING 'UTF8' for botctl")
+
+    def cursor(self, named_cursor: str | None = None) -> Any:
+        """A connection that broke is not made again: the lock it held is gone, and perhaps another run's."""
+        import psycopg
+
+        try:
+            return super().cursor(named_cursor)  # type: ignore[no-untyped-call]
+        except psycopg.Error as error:
+            raise explain_server_error(error, self.url, lost=True) from error
 
     def begin(self, lock_type: str | None = None) -> None:
         """Begin a transaction. "IMMEDIATE" as on SQLite: nobody else writes to our tables until it ends.
@@ -268,7 +277,7 @@ def advisory_lock(database: ServerDatabase, wait_seconds: float) -> Iterator[Non
     try:
         yield
     finally:
-        if not database.is_closed():  # type: ignore[no-untyped-call]
+        if not database.is_closed():
             with suppress(BotError):
                 _ask(database, "SELECT pg_advisory_unlock(%s, hashtext(current_schema()))")
 

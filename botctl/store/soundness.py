@@ -20,6 +20,9 @@ from botctl.store.switch import PAUSED
 MOST = 5
 """Rows that are named for one broken rule."""
 
+WALLS = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
+"""The unique indexes that are no column's own."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -96,7 +99,7 @@ def _schema() -> Finding:
 
 def _unique(table: type[Model]) -> list[str]:
     names = [f"{table._meta.table_name}_{field.column_name}" for field in table._meta.sorted_fields if field.unique]
-    return names + {Trade: ["one_active_trade_per_asset"], Order: ["one_unsettled_order_per_trade"]}.get(table, [])
+    return names + WALLS.get(table._meta.table_name, [])
 
 
 def _values() -> Iterator[str]:
@@ -156,12 +159,12 @@ def _whole(value: Any) -> None:
 
 
 def _references() -> Iterator[str]:
-    lost = Order.select(Order.id).where(Order.trade_id.not_in(Trade.select(Trade.id)))
+    lost = Order.select(Order.id).where(Order.trade.not_in(Trade.select(Trade.id)))
     yield from _some("order", [row.id for row in lost], "its trade is missing")
     events = Event.select(Event.trade_id).where(
         Event.trade_id.is_null(False) & Event.trade_id.not_in(Trade.select(Trade.id))
     )
-    yield from _some("trade", sorted({row.trade_id for row in events}), "events tell of it, and it is missing")
+    yield from _some("trade", sorted({row.trade_id or 0 for row in events}), "events tell of it, and it is missing")
 
 
 def _trades() -> Iterator[str]:

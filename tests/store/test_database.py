@@ -113,15 +113,15 @@ def test_another_mode_refuses_to_open_it(store: Path, mode: Mode, create: bool) 
 
 def test_a_newer_schema_is_refused_and_left_alone(bot: BotRunner) -> None:
     bot.json("status")
-    with closing(sqlite3.connect(bot.database)) as connection, connection:
-        connection.execute("UPDATE stamp SET schema_version = 99")
-    before = files_in(bot.home)
+    bot.execute("UPDATE stamp SET schema_version = 99")
+    before, rows = files_in(bot.home), bot.rows()
 
     for command in ("status", "tick", "trades", "init"):
         check_error(bot.run(command), 78, "schema 99", "newer", "update botctl")
 
     after = files_in(bot.home)
     assert {name: after[name] for name in before} == before
+    assert bot.rows() == rows
 
 
 def test_an_empty_file_becomes_a_database_where_one_may_be_made(path: Path) -> None:
@@ -168,13 +168,11 @@ def test_a_cut_off_database_is_refused(bot: BotRunner) -> None:
 
 def test_the_database_of_another_program_is_left_alone(bot: BotRunner) -> None:
     bot.database.parent.mkdir()
-    with closing(sqlite3.connect(bot.database)) as connection, connection:
-        connection.execute("CREATE TABLE songs (title TEXT)")
+    bot.execute("CREATE TABLE songs (id INTEGER)")
 
     check_error(bot.run("status"), 78, "no botctl database")
 
-    with closing(sqlite3.connect(bot.database)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+    assert bot.rows() == {"songs": []}
 
 
 @pytest.mark.sqlite("about the file")
