@@ -35,6 +35,11 @@ SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
+MIGRATE = words("database schema_before schema")
+BACKUP = words("database file bytes")
+CHECK = words("name status detail fix")
+COPY = words("database to rows tables next")
+COPIED_TABLE = words("table rows checksum")
 REPORT = words("file png trades trades_drawn")
 ERROR = words("error category retryable hint")
 
@@ -47,7 +52,10 @@ RECONCILED_POSITION = words("trade_id symbol asset held exchange_held balance sa
 RECOVER = words("since applied actions same_trades foreign_orders damaged_file notes errors")
 RECOVER_ACTION = words("trade_id symbol action amount entry_price stop_loss_price detail")
 
-WHOLE = words("id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD")
+WHOLE = words(
+    "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD rows bytes "
+    "schema_before schema"
+)
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
@@ -56,6 +64,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "reconcile recover init demo doctor fetch backtest replay sweep report"
+    "reconcile recover init demo doctor fetch backtest replay sweep report db"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

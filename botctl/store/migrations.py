@@ -24,6 +24,8 @@ def mark_trades() -> None:
     database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
 
 
+# A step is SQL that both kinds of database know: TEXT COLLATE is left out, a float is DOUBLE PRECISION, a new table is
+# made by its model (`database.create_tables`), a value goes in at `database.param`.
 STEPS: Mapping[int, Step] = {1: mark_trades}
 """From each older version the step that leads to the next one."""
 

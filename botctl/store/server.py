@@ -68,8 +68,13 @@ PASSING = re.compile(
 class ServerDatabase(PostgresqlDatabase):
     """peewee's PostgreSQL, whose errors are ours. A broken rule of the tables stays peewee's own IntegrityError."""
 
-    # SQLite compares text byte by byte; other collations would sort the same rows otherwise.
-    field_types = {**PostgresqlDatabase.field_types, "TEXT": 'TEXT COLLATE "C"'}  # noqa: RUF012 - peewee's own way
+    # SQLite compares text byte by byte, where other collations would sort the same rows otherwise; and its REAL has 64
+    # bits, where that of PostgreSQL has 32 and would move a stop.
+    field_types = {  # noqa: RUF012 - peewee's own way
+        **PostgresqlDatabase.field_types,
+        "TEXT": 'TEXT COLLATE "C"',
+        "FLOAT": "DOUBLE PRECISION",
+    }
 
     def __init__(self, url: ServerUrl, tables: tuple[str, ...]) -> None:
         """`tables` are ours: what a transaction keeps others from writing to."""
@@ -144,7 +149,7 @@ class ServerDatabase(PostgresqlDatabase):
         if cursor.fetchone():
             return
         cursor.execute(f'CREATE SCHEMA "{schema}"')
-        for name in self.get_tables():  # type: ignore[no-untyped-call]
+        for name in self.get_tables():
             cursor.execute(f'CREATE TABLE "{schema}"."{name}" AS TABLE "{name}"')
 
     def heed_ids(self, table: str) -> None:

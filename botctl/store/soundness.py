@@ -85,16 +85,22 @@ def _schema() -> Finding:
         if name not in there:
             broken.append(f"the table {name} is missing")
             continue
-        columns = {column.name for column in database.get_columns(name)}
+        columns = {column.name: column.data_type for column in database.get_columns(name)}
         broken += [
             f"{name} lacks the column {field.column_name}"
             for field in table._meta.sorted_fields
             if field.column_name not in columns
         ]
+        broken += [f"{name}.{column} rounds its numbers" for column, kind in columns.items() if _rounds(kind)]
         indexes = {index.name: index.unique for index in database.get_indexes(name)}
         broken += [f"{name} lacks the unique index {index}" for index in _unique(table) if not indexes.get(index)]
     mode = stamp.mode if stamp else "unknown"
     return Finding("schema", f"version {SCHEMA_VERSION}, mode {mode}, {len(TABLES)} tables", tuple(broken))
+
+
+def _rounds(kind: str) -> bool:
+    """A server's REAL has half the digits of SQLite's."""
+    return on_server() and kind.lower() == "real"
 
 
 def _unique(table: type[Model]) -> list[str]:
