@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 db = typer.Typer(
     name="db",
-    help="The database: migrate, back up, check, copy.\n\nEach works with SQLite and with PostgreSQL.",
+    help="The database: migrate, back up, check, copy.\n\nEach works with SQLite and with PostgreSQL.\n\n"
+    "\b\nExample:\n  botctl db check",
     rich_markup_mode=None,
     no_args_is_help=True,
 )

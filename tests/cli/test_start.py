@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 
-HEAVY = re.compile(r"\|\s+(ccxt|pandas|numba|pandas_ta|numpy)(\.|\s*$)", re.MULTILINE)
+HEAVY = re.compile(r"\|\s+(ccxt|pandas|numba|pandas_ta|numpy|psycopg)(\.|\s*$)", re.MULTILINE)
 LIGHT = ["pause", "resume", "status", "positions", "trades", "--help", "--version"]
 
 
