@@ -66,9 +66,9 @@ class Server:
             "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions",
         )  # fmt: skip
 
-    def start(self, *settings: str) -> None:
+    def start(self) -> None:
         options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.data}"]
-        flags = " ".join(f"-c {option}" for option in (*options, *QUICK, *settings))
+        flags = " ".join(f"-c {option}" for option in (*options, *QUICK))
         log = str(self.data / "log")
         self._run(program("pg_ctl"), "--pgdata", str(self.data), "--log", log, "--wait", "--options", flags, "start")
 
@@ -137,12 +137,13 @@ def clear_room() -> None:
 
 
 @contextmanager
-def own_server(folder: Path, *settings: str) -> Iterator[Server]:
+def own_server() -> Iterator[Server]:
     """A second server, for a test that stops it."""
-    server = Server(folder)
-    server.create()
-    server.start(*settings)
-    try:
-        yield server
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="tests-of-a-server-") as folder:  # in pytest's own, root alone may look
+        server = Server(Path(folder))
+        server.create()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

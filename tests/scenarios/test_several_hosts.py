@@ -7,13 +7,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.conftest import BotRunner
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
-from tests.postgres import Server, own_server
+from tests.postgres import PASSWORD, Server, own_server
 from tests.scenarios.journal_tools import only, sent
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
 
@@ -173,13 +174,8 @@ def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
         assert "can't be reached" in run.stderr
 
 
-def test_a_server_that_stops_in_the_middle_of_a_tick_and_comes_back(
-    hosted_live: BotRunner, kraken: FakeKraken, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("server")
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(0o755)
-    with own_server(folder) as server:
+def test_a_server_that_stops_in_the_middle_of_a_tick_and_comes_back(hosted_live: BotRunner, kraken: FakeKraken) -> None:
+    with own_server() as server:
         hosted_live.set(DATABASE_URL=server.new_database())
         assert hosted_live.run("init").exit_code == 0
         buy(hosted_live)
@@ -240,3 +236,26 @@ def test_the_halt_file_of_a_host_pauses_its_own_runs(hosted_live: BotRunner, kra
 
     assert run.exit_code == 3
     assert sides(kraken) == []
+
+
+def test_the_password_is_in_no_output_no_log_and_no_file(hosted_live: BotRunner, kraken: FakeKraken) -> None:
+    """Whatever happens: a run that does well, one that is cut off, a wrong password, a server that is away."""
+    log = hosted_live.home / "botctl.log"
+    hosted_live.set(LOG_FILE=str(log), LOG_LEVEL="DEBUG")
+    right, wrong = hosted_live.where.reveal(), "postgresql://owner:not-the-right-one@127.0.0.1"  # type: ignore[union-attr]
+    port = hosted_live.server.port if hosted_live.server else 0
+    said = ""
+    for url in (right, f"{wrong}:{port}/bot", f"{wrong}:9/bot", "postgresql://owner:not-the@right-one@host/bot"):
+        hosted_live.set(DATABASE_URL=url)
+        for command in ("tick", "status", "doctor", "pause", "resume", "db check", "db backup", "init"):
+            run = hosted_live.run("--debug", *command.split())
+            said += run.stdout + run.stderr
+    hosted_live.set(DATABASE_URL=right)
+    cut_off_at(hosted_live, kraken, "Ticker")
+    run = hosted_live.run("--debug", "tick")
+    said += run.stdout + run.stderr + log.read_text()
+
+    files = [path.read_bytes() for path in hosted_live.home.rglob("*") if path.is_file()]
+    for secret in (PASSWORD, quote(PASSWORD, safe=""), "not-the", "right-one"):
+        assert secret not in said
+        assert not any(secret.encode() in content for content in files)
