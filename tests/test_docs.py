@@ -173,6 +173,7 @@ def test_only_one_door_knows_each_library() -> None:
         "rich": {"cli/render.py", "cli/setup.py"},
         "plotly": {"outside/report_page.py"},
         "matplotlib": {"outside/report_png.py"},
+        "psycopg": {"store/server.py"},
         "optuna": {"outside/optuna_study.py"},
         "peewee": {f"store/{path.name}" for path in (PROJECT / "botctl" / "store").glob("*.py")},
         "dotenv": {"home.py", "wiring.py"},

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from peewee import BooleanField, FloatField, IntegerField, Model
 
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
-from botctl.store.database import Where, make_private_file
+from botctl.store.database import Where, make_private_file, server_database
 from botctl.store.door import DATABASE_ERRORS, Database, explain
 from botctl.store.lock import process_lock
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
@@ -38,7 +38,13 @@ def copy_open_database(to: Where, *, wait_seconds: float) -> list[TableCopy]:
     The tables are made where there are none. All of it is kept or nothing. Raises Refused when `to` has rows of its
     own, WrongDatabase when it is of another mode, schema or program, Busy when a run works there, BotError otherwise.
     """
-    with _opened(to, wait_seconds) as target, database.atomic("IMMEDIATE"), target.atomic("IMMEDIATE"):
+    with (
+        _opened(to, wait_seconds) as target,
+        _patient(database.obj),
+        _patient(target),
+        database.atomic("IMMEDIATE"),
+        target.atomic("IMMEDIATE"),
+    ):
         _make_ready(target, to)
         return _pour(target)
 
@@ -49,7 +55,7 @@ def copy_into_file(path: Path) -> None:
 
     target = Database(str(path), pragmas={"synchronous": "full", "foreign_keys": 1})
     try:
-        with database.atomic(SNAPSHOT), target.atomic("IMMEDIATE"):
+        with _patient(database.obj), database.atomic(SNAPSHOT), target.atomic("IMMEDIATE"):
             _make_tables(target)
             _pour(target)
     finally:
@@ -60,9 +66,9 @@ def copy_into_file(path: Path) -> None:
 def _opened(where: Where, wait_seconds: float) -> Iterator[peewee.Database]:
     """The other database, under its own lock. A file that was made for a copy that failed goes again."""
     if isinstance(where, ServerUrl):
-        from botctl.store.server import ServerDatabase, advisory_lock
+        from botctl.store.server import advisory_lock
 
-        server = ServerDatabase(where, tuple(table._meta.table_name for table in TABLES))
+        server = server_database(where)
         server.open()
         try:
             with advisory_lock(server, wait_seconds):
@@ -89,6 +95,12 @@ def _opened(where: Where, wait_seconds: float) -> Iterator[peewee.Database]:
             if not existed and not done:
                 for suffix in ("", "-wal", "-shm"):
                     Path(f"{where}{suffix}").unlink(missing_ok=True)
+
+
+def _patient(where: Any) -> AbstractContextManager[object]:
+    """A server ends a transaction that idles, which this one does while the other database is at work."""
+    patience: AbstractContextManager[object] = nullcontext() if isinstance(where, Database) else where.patient()
+    return patience
 
 
 def _make_ready(target: peewee.Database, where: Where) -> None:

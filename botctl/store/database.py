@@ -14,7 +14,7 @@ from botctl.store.door import Database
 from botctl.store.door import explain as explain
 from botctl.store.integrity import check_integrity
 from botctl.store.migrations import bring_up_to_date, create_schema, load_stamp
-from botctl.store.models import TABLES, database
+from botctl.store.models import RULED, database
 
 if TYPE_CHECKING:
     from botctl.store.server import ServerDatabase
@@ -72,10 +72,17 @@ def connect_to_server(url: ServerUrl) -> "ServerDatabase":
     if isinstance(opened, ServerDatabase) and opened.url == url and not opened.is_closed():
         return opened
     close_database()
-    server = ServerDatabase(url, tuple(table._meta.table_name for table in TABLES))
+    server = server_database(url)
     database.initialize(server)
     server.open()
     return server
+
+
+def server_database(url: ServerUrl) -> "ServerDatabase":
+    """A database on a server, not connected yet."""
+    from botctl.store.server import ServerDatabase
+
+    return ServerDatabase(url, tuple(table._meta.table_name for table in RULED))
 
 
 def _open_stamped(where: Where, mode: Mode, *, create: bool) -> None:

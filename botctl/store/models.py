@@ -191,6 +191,9 @@ class PaperOrder(Table):
 
 TABLES = (Stamp, SystemConfig, Trade, Order, Decision, Tick, Event, Memory, PaperHolding, PaperOrder)
 
+RULED = (SystemConfig, Trade, Order)
+"""What an order stands on: the switch, and that no other trade or order stands in its way."""
+
 _unsettled = ", ".join(f"'{state}'" for state in UNSETTLED)
 Trade.add_index(
     SQL("CREATE UNIQUE INDEX one_active_trade_per_asset ON trade (asset) WHERE status IN ('PENDING', 'OPEN')")

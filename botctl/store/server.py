@@ -77,9 +77,10 @@ class ServerDatabase(PostgresqlDatabase):
     }
 
     def __init__(self, url: ServerUrl, tables: tuple[str, ...]) -> None:
-        """`tables` are ours: what a transaction keeps others from writing to."""
+        """`tables` are those that nobody else may write to while an order is written down."""
         self.url = url
         self.tables = tables
+        self.holds_lock = False
         self.psycopg2_adapter = self.psycopg3_adapter = _driver(url)
         super().__init__(url.reveal(), autoconnect=False)
 
@@ -104,7 +105,7 @@ class ServerDatabase(PostgresqlDatabase):
             raise explain_server_error(error, self.url, lost=True) from error
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction. "IMMEDIATE" as on SQLite: nobody else writes to our tables until it ends.
+        """Begin a transaction. "IMMEDIATE" as on SQLite: no other run writes until it ends, nobody at all to `tables`.
 
         So what it reads, such as the switch, still holds when it commits, whoever writes from wherever. Readers go on.
         SNAPSHOT reads what was there at one moment, and keeps nobody from writing.
@@ -141,6 +142,25 @@ class ServerDatabase(PostgresqlDatabase):
         except BotError:
             with suppress(Exception):
                 self.connection().close()  # type: ignore[no-untyped-call]
+
+    def _close(self, conn: Any) -> None:
+        """Free the lock before the connection goes: the server may take a moment to notice its end."""
+        if self.holds_lock:
+            with suppress(Exception):
+                conn.execute("SELECT pg_advisory_unlock_all()")
+            self.holds_lock = False
+        conn.close()
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """A transaction in the block may idle as long as it likes: another database is being read or written."""
+        set_limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
+        self.cursor().execute(set_limit, ("0",))
+        try:
+            yield
+        finally:
+            with suppress(BotError):
+                self.cursor().execute(set_limit, (f"{IDLE_TRANSACTION_SECONDS}s",))
 
     def keep_tables_aside(self, schema: str) -> None:
         """Copy our tables as they are into `schema`, inside the caller's transaction. One that is there stays."""
@@ -279,12 +299,14 @@ def advisory_lock(database: ServerDatabase, wait_seconds: float) -> Iterator[Non
     Waits up to `wait_seconds`, then raises Busy. When this process or its machine dies, the server frees it.
     """
     _wait_for(database, wait_seconds)
+    database.holds_lock = True
     try:
         yield
     finally:
         if not database.is_closed():
             with suppress(BotError):
                 _ask(database, "SELECT pg_advisory_unlock(%s, hashtext(current_schema()))")
+            database.holds_lock = False
 
 
 def _wait_for(database: ServerDatabase, wait_seconds: float) -> None:
