@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import NAMES, Mode, Settings, misspelled, parse_settings
-from botctl.store.database import close_database, database_path, open_database
+from botctl.store.database import Where, close_database, connect_to_server, database_path, open_database
 from botctl.store.switch import Switch
 
 
@@ -22,8 +23,16 @@ class Home:
     warnings: tuple[str, ...] = ()
 
     @property
-    def database(self) -> Path:
-        return database_path(self.settings.database_url, self.folder)
+    def database(self) -> Where:
+        url = self.settings.database_url
+        return url if isinstance(url, ServerUrl) else database_path(url, self.folder)
+
+    @property
+    def database_file(self) -> Path:
+        """The database, or for one on a server the file it would be: what botctl keeps beside it goes there."""
+        if isinstance(self.database, Path):
+            return self.database
+        return self.folder / "data" / f"{self.settings.botctl_mode}.db"
 
     @property
     def candles(self) -> Path:
@@ -32,7 +41,7 @@ class Home:
 
     @property
     def halt_file(self) -> Path:
-        return self.database.with_name("HALT")
+        return self.database_file.with_name("HALT")
 
     @property
     def switch(self) -> Switch:
@@ -158,6 +167,23 @@ def others_may_read(path: Path) -> bool:
         return bool(path.stat().st_mode & 0o077)
     except OSError:
         return False
+
+
+def make_data_folder(home: Home) -> None:
+    """Where the file HALT would go, which must be at hand in a hurry. Raises ConfigError."""
+    folder = home.halt_file.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"can't make {folder}: {error.strerror}", hint="check its owner and mode") from error
+
+
+def is_there(home: Home) -> bool:
+    """Whether the home's database exists. Raises ConfigError or DatabaseUnreachable when its server can't be asked."""
+    where = home.database
+    if isinstance(where, Path):
+        return where.exists()
+    return "stamp" in connect_to_server(where).get_tables()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_
 from botctl.home import Home, open_store
 from botctl.store.database import close_database, open_database
 from botctl.store.integrity import check_integrity, move_aside, name_aside
-from botctl.store.lock import process_lock
+from botctl.store.lock import run_lock
 from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: b
     Raises ConfigError when a live run lacks its keys or its initial balance, Busy when another run holds the lock.
     """
     _check_keys(home)
-    if home.settings.botctl_mode is Mode.LIVE and not home.database.exists():
-        open_database(home.database, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
-    with process_lock(home.database.with_name(f"{home.database.name}.lock"), wait_seconds), open_store(home):
-        yield build_bot(home.settings, home.switch, validate_only=validate_only, backed_up=home.database)
+    where = home.database
+    if home.settings.botctl_mode is Mode.LIVE and isinstance(where, Path) and not where.exists():
+        open_database(where, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
+    with run_lock(where, wait_seconds), open_store(home):
+        yield build_bot(home.settings, home.switch, validate_only=validate_only, backed_up=home.database_file)
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,17 @@ def open_patient(home: Home, *, apply: bool) -> Iterator[Patient]:
     Raises ConfigError where there is no database, or where one is damaged that can't be rebuilt.
     """
     _check_keys(home)
-    path, mode = home.database, home.settings.botctl_mode
+    path, mode = home.database_file, home.settings.botctl_mode
+    aside = name_aside(path, datetime.now(UTC))
+    if home.database != path:  # a server looks after its files itself: there is nothing to move out of the way
+        with open_bot(home) as bot:
+            yield Patient(bot, "", aside)
+        return
     if not path.exists():
         rebuild = "run `botctl init`, then `botctl recover --apply`"
         hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
         raise ConfigError(f"there is no {mode} database at {path}", hint=hint)
-    aside = name_aside(path, datetime.now(UTC))
-    with process_lock(path.with_name(f"{path.name}.lock"), WAIT_SECONDS):
+    with run_lock(path, WAIT_SECONDS):
         damage = check_integrity(path)
         if not damage:
             with open_store(home):

@@ -13,11 +13,60 @@ from typing import Any
 import pytest
 
 from botctl.cli.app import run_command
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import NAMES, Mode
-from botctl.store.database import close_database, open_database
+from botctl.store.database import Where, close_database, open_database
+from tests import databases, postgres
 from tests.fake_kraken import FakeKraken
 
 PROJECT = Path(__file__).parent.parent
+A_FILE = "path"
+"""The fixture of tests/store for what is about a SQLite file."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="What every bot of the tests keeps its data in; postgresql starts a server of its own.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        postgres.make_room()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        postgres.clear_room()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about SQLite's own file is left out where there is none."""
+    if config.getoption("--database") == "postgresql":
+        about_files = [item for item in items if item.get_closest_marker("sqlite") or A_FILE in item.fixturenames]  # type: ignore[attr-defined]
+        config.hook.pytest_deselected(items=about_files)
+        items[:] = [item for item in items if item not in set(about_files)]
+
+
+@pytest.fixture(scope="session")
+def server() -> postgres.Server:
+    """A PostgreSQL server of the tests' own; without one the test is skipped."""
+    try:
+        return postgres.shared_server()
+    except postgres.NoServer as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def kept_on(request: pytest.FixtureRequest) -> postgres.Server | None:
+    """The server that this run of the tests keeps its data on; None on SQLite."""
+    if request.config.getoption("--database") != "postgresql":
+        return None
+    found: postgres.Server = request.getfixturevalue("server")
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,16 +111,39 @@ class Run:
 class BotRunner:
     """Runs botctl commands in one home: in this process, or as a process of its own where that matters."""
 
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        server: postgres.Server | None = None,
+    ) -> None:
         self.home = home
+        self.server = server
         self._monkeypatch = monkeypatch
         self._capsys = capsys
+        self._urls: dict[str, str] = {}
         self.set(BOTCTL_HOME=str(home))
+        if server:
+            self.set(BOTCTL_MODE="demo")
 
     def set(self, **settings: str) -> None:
-        """Settings for all runs from here on."""
+        """Settings for all runs from here on. On a server each mode has a database, as on SQLite a file."""
+        if self.server and settings.get("BOTCTL_MODE", "").lower() in list(Mode):
+            settings.setdefault("DATABASE_URL", self.url_of(settings["BOTCTL_MODE"].lower()))
         for name, value in settings.items():
             self._monkeypatch.setenv(name, value)
+
+    def url_of(self, mode: str) -> str:
+        assert self.server is not None
+        if mode not in self._urls:
+            self._urls[mode] = self.server.new_database()
+        return self._urls[mode]
+
+    def drop_databases(self) -> None:
+        for url in self._urls.values():
+            assert self.server is not None
+            self.server.drop(url)
 
     def unset(self, *names: str) -> None:
         for name in names:
@@ -113,12 +185,30 @@ class BotRunner:
         return Run(process.returncode, out, err)
 
     @property
+    def mode(self) -> str:
+        return os.environ.get("BOTCTL_MODE", "demo")
+
+    @property
+    def where(self) -> Where:
+        """The database, be it a file or on a server."""
+        return ServerUrl(self._urls[self.mode]) if self.server else self.database
+
+    @property
     def database(self) -> Path:
-        return self.home / "data" / f"{os.environ.get('BOTCTL_MODE', 'demo')}.db"
+        """The file that a SQLite database is."""
+        return self.home / "data" / f"{self.mode}.db"
+
+    def execute(self, statement: str) -> None:
+        """Change the database from outside, as a person with a shell of it does."""
+        databases.execute(self.where, statement)
+
+    def rows(self, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+        """Every row of every table, looked at without a change."""
+        return databases.rows_of(self.where, without=without)
 
     def open_store(self) -> None:
         """Open the database for a look with the models."""
-        open_database(self.database, Mode(os.environ.get("BOTCTL_MODE", "demo")), create=False)
+        open_database(self.where, Mode(self.mode), create=False)
 
     # What scenarios ask for most
 
@@ -140,10 +230,36 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bot(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[BotRunner]:
+def bot(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    kept_on: postgres.Server | None,
+) -> Iterator[BotRunner]:
     """botctl in demo mode."""
-    yield BotRunner(home, monkeypatch, capsys)
+    runner = BotRunner(home, monkeypatch, capsys, kept_on)
+    yield runner
     close_database()
+    runner.drop_databases()
+
+
+@pytest.fixture
+def hosted(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: postgres.Server
+) -> Iterator[BotRunner]:
+    """botctl in demo mode on a PostgreSQL server, whatever the other tests run on."""
+    runner = BotRunner(home, monkeypatch, capsys, server)
+    yield runner
+    close_database()
+    runner.drop_databases()
+
+
+@pytest.fixture
+def hosted_live(hosted: BotRunner, kraken: FakeKraken) -> BotRunner:
+    """The same in live mode, as `live`."""
+    go_live(hosted, kraken)
+    kraken.clear_requests()
+    return hosted
 
 
 @pytest.fixture

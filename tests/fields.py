@@ -40,6 +40,11 @@ EVENT = words("id at kind trade_id symbol before after why")
 STORY = words("trade steps fees slippage_cost")
 STORY_STEP = words("at kind detail price stop_loss_price client_order_id")
 CONFIG = words("name value source file")
+MIGRATE = words("database schema_before schema")
+BACKUP = words("database file bytes")
+CHECK = words("name status detail fix")
+COPY = words("database to rows tables next")
+COPIED_TABLE = words("table rows checksum")
 REPORT = words("file png trades trades_drawn")
 NOTIFY = words("service ok detail")
 ERROR = words("error category retryable hint")
@@ -54,7 +59,8 @@ RECOVER = words("since applied actions same_trades foreign_orders damaged_file n
 RECOVER_ACTION = words("trade_id symbol action amount entry_price stop_loss_price detail")
 
 WHOLE = words(
-    "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD delay_seconds"
+    "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD rows bytes "
+    "schema_before schema delay_seconds"
 )
 """The only fields that are numbers in JSON."""
 MONEY = words(
@@ -65,7 +71,7 @@ MONEY = words(
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
-    "explain log"
+    "explain log db"
 )
 SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -203,6 +203,7 @@ def test_only_one_door_knows_each_library() -> None:
         "rich": {"cli/render.py", "cli/setup.py"},
         "plotly": {"outside/report_page.py"},
         "matplotlib": {"outside/report_png.py"},
+        "psycopg": {"store/server.py"},
         "optuna": {"outside/optuna_study.py"},
         "apprise": {"outside/courier.py"},
         "prometheus_client": {"outside/metrics.py"},

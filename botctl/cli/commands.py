@@ -34,6 +34,7 @@ COMMANDS = {
     "notify": ("notify", "Send a test message to every address of NOTIFY_URLS."),
     "schedule": ("schedule", "Have cron or systemd run the ticks."),
     "config": ("config", "See and check the settings."),
+    "db": ("database", "The database: migrate, back up, check, copy."),
     "init": ("setup", "Write .env (owner-only) and make the mode's database."),
     "demo": ("setup", "Play the synthetic tape in a throw-away database."),
     "doctor": ("setup", "Check all that a first live run needs, with the fixes."),

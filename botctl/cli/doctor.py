@@ -22,8 +22,9 @@ from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.home import Home, load_home
 from botctl.outside import crontab, systemd
+from botctl.store.database import complaint_of_open
 from botctl.store.door import damaged
-from botctl.store.integrity import check_integrity
+from botctl.store.soundness import careless_server
 from botctl.wiring import build_market, open_bot
 
 if TYPE_CHECKING:
@@ -74,14 +75,14 @@ def _settings(home: Home) -> Iterator[CheckLine]:
 
 def _files(home: Home) -> Iterator[CheckLine]:
     for path in (home.env_file, home.database):
-        if not path.exists():
+        if not isinstance(path, Path) or not path.exists():
             continue
         if path.stat().st_mode & 0o077:
             status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
             yield CheckLine("file modes", status, f"{path} can be read by others", f"chmod 600 {path}")
         else:
             yield CheckLine("file modes", "ok", f"{path} is yours alone")
-    folder = home.database.parent
+    folder = home.database_file.parent
     if folder.exists() and not os.access(folder, os.W_OK):
         yield CheckLine("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
     if home.halt_file.exists():
@@ -113,9 +114,11 @@ def _watchers(home: Home) -> Iterator[CheckLine]:
 
 
 def _database(home: Home) -> CheckLine:
-    if complaint := check_integrity(home.database):
+    if complaint := complaint_of_open():
         error = damaged(home.database, complaint)
         return CheckLine("database", "fail", error.message, error.hint)
+    if careless := careless_server():
+        return CheckLine("database", "warn", careless, "turn it on in the server's postgresql.conf")
     return CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
 
 

@@ -592,6 +592,21 @@ def _schedule(view: ScheduleView) -> str:
     return "\n\n".join([pairs(rows), *[f"{place}:\n{text.rstrip()}" for place, text in view.files.items()]])
 
 
+def _migrate(view: results.MigrateView) -> str:
+    was = "it was there already" if view.schema_before == view.schema else f"it was {view.schema_before}"
+    return pairs([("database", view.database), ("schema", f"{view.schema} ({was})")])
+
+
+def _backup(view: results.BackupView) -> str:
+    return pairs([("database", view.database), ("copied to", view.file), ("bytes", f"{view.bytes:,}")])
+
+
+def _copy(view: results.CopyView) -> str:
+    rows = [("from", view.database), ("to", view.to)]
+    rows += [(table.table, f"{table.rows:,} rows, the same in both") for table in view.tables]
+    return pairs([*rows, *[("next", step) for step in view.next]])
+
+
 def _report(view: results.ReportView) -> str:
     return "\n".join(path for path in (view.file, view.png) if path)
 
@@ -617,6 +632,9 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.RecoverView: _recover,
     results.DemoView: _demo,
     results.InitView: _init,
+    results.MigrateView: _migrate,
+    results.BackupView: _backup,
+    results.CopyView: _copy,
     results.ReportView: _report,
     results.StoryView: _story_of_trade,
     ScheduleView: _schedule,

@@ -14,7 +14,7 @@ from botctl.cli.render import show, show_list, with_progress
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
-from botctl.home import Home, load_home, open_store, write_env_file
+from botctl.home import Home, is_there, load_home, make_data_folder, open_store, write_env_file
 from botctl.wiring import build_bot
 
 NEXT_STEPS = {
@@ -55,7 +55,8 @@ def init(
     if mode and home.env_file.exists() and load_home(given).settings.botctl_mode is not mode:
         raise ConfigError(f"{home.env_file} is there, for another mode", hint=f"set BOTCTL_MODE={mode} in it")
     written = write_env_file(home.env_file, example_env(wanted))
-    existed = home.database.exists()
+    make_data_folder(home)
+    existed = is_there(home)
     with open_store(home, create=True):
         pass
     view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])

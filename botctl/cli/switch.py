@@ -1,6 +1,7 @@
 """The kill switch: instant, and offline."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,13 +48,15 @@ def pause(
 
 def _pause_by_file(home: Home, error: Exception) -> SwitchState:
     """The database could not take it: a file beside it pauses as well. A wrong database stays an error."""
-    if isinstance(error, WrongDatabase) or not home.database.exists():
+    on_server = not isinstance(home.database, Path)
+    if isinstance(error, WrongDatabase) or not (on_server or home.database_file.exists()):
         raise error
     try:
-        home.halt_file.touch(mode=0o600)
+        home.switch.halt()
     except OSError:
         raise ConfigError(f"can't pause: {error}", hint=f"create the file {home.halt_file} by hand") from error
-    why = f"the database failed ({error}); the file {home.halt_file} pauses instead"
+    whom = " this machine's runs" if on_server else ""
+    why = f"the database failed ({error}); the file {home.halt_file} pauses{whom} instead"
     say(why)
     return SwitchState(PAUSED, False, False, None, why)
 

@@ -92,6 +92,12 @@ class Busy(BotError):
     retryable = True
 
 
+class DatabaseUnreachable(BotError):
+    """The database's server is away, or the connection to it broke. The next run tries again."""
+
+    retryable = True
+
+
 class ConfigError(BotError):
     """Settings, files or the database are not as they must be."""
 

@@ -548,6 +548,44 @@ class InitView:
     next: list[str]
 
 
+@dataclass(frozen=True)
+class MigrateView:
+    """The schema that a database had, and the one it has."""
+
+    database: str
+    schema_before: int | None
+    schema: int
+
+
+@dataclass(frozen=True)
+class BackupView:
+    """A copy of the database; its size in bytes."""
+
+    database: str
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CopiedTable:
+    """A table that is the same in two databases: the SHA-256 of all its values."""
+
+    table: str
+    rows: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class CopyView:
+    """What was copied from one database to another, and what to do next."""
+
+    database: str
+    to: str
+    rows: int
+    tables: list[CopiedTable]
+    next: list[str]
+
+
 def to_plain(value: Any) -> Any:
     """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC."""
     from dataclasses import fields, is_dataclass

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botctl.domain.candles import TIMEFRAMES, parse_symbol
+from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain, to_amount, to_decimal
 
@@ -127,12 +128,6 @@ def _api_url(text: str) -> str:
     return text.rstrip("/").removesuffix("/0")
 
 
-def _database_url(text: str) -> str:
-    if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
-        raise ValueError("must be sqlite:///path (under the home) or sqlite:////absolute/path")
-    return text
-
-
 def _api_key(text: str) -> Secret:
     if not re.fullmatch(r"[!-~]+", text):  # it travels in a header
         raise ValueError("is not a Kraken API key: those are letters, digits and signs without spaces")
@@ -178,7 +173,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
     Setting("KRAKEN_API_URL", None, _api_url, "another base URL for Kraken's API; https, or http on this machine"),
-    Setting("DATABASE_URL", None, _database_url, "default: sqlite:///data/<mode>.db under the home"),
+    Setting(
+        "DATABASE_URL", None, parse_database_url, "default: sqlite:///data/<mode>.db; or postgresql://user@host/name"
+    ),
     Setting("SYMBOLS", "BTC/USD,ETH/USD", _symbols, "what the Council trades"),
     Setting("QUOTE_CURRENCY", "USD", _currency, "the currency equity and drawdown are counted in"),
     Setting("TRADE_AMOUNT_USD", "100", _amount, "what the Council spends on an entry, in the symbol's quote currency"),
@@ -229,7 +226,7 @@ class Settings:
     kraken_api_key: Secret | None
     kraken_private_key: Secret | None
     kraken_api_url: str | None
-    database_url: str
+    database_url: str | ServerUrl
     symbols: tuple[str, ...]
     quote_currency: str
     trade_amount_usd: Decimal
@@ -302,7 +299,7 @@ def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
                 raise ValueError("must be on one line, without control characters")
             parsed[setting.name.lower()] = setting.parse(text)
         except ValueError as error:
-            shown = "" if setting.secret else f"={text!r:.100}"
+            shown = "" if setting.secret else f"={without_password(repr(text)):.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems[setting.name] = _without_keys(problem, values)
     if not problems:
@@ -339,7 +336,7 @@ def _without_keys(problem: str, values: Mapping[str, str]) -> str:
         secret = values.get(setting.name, "").strip()
         if setting.secret and len(secret) >= SHORTEST_SECRET:
             problem = problem.replace(secret, "***")
-    return KEY_LIKE.sub("***", problem)
+    return KEY_LIKE.sub("***", without_password(problem))
 
 
 def missing_for_live(settings: Settings) -> list[str]:

@@ -6,6 +6,7 @@ ccxt raises nothing for an HTTP 200 with an empty, cut or HTML body, so the answ
 import json
 import logging
 import math
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -104,7 +105,7 @@ class KrakenWire:
         """
         kept = memory.recall(CLOCK)
         source, skew = kept[0].split() if kept else ("", "0")
-        same_source = (source == "date") == (self._date is not None)
+        same_source = source == self._source()
         if kept and same_source and not fresh and datetime.now(UTC) - kept[1] < CLOCK_TRUSTED:
             return self._reference() + timedelta(seconds=float(skew))
         try:
@@ -130,8 +131,12 @@ class KrakenWire:
         if self._date is not None and abs(at - self._reference()) > CLOCKS_AGREE:
             raise ExchangeUnreachable(f"Kraken's Time ({at}) and the date of its answer ({self._date}) disagree")
         skew = (at - self._reference()).total_seconds()
-        memory.remember(CLOCK, f"{'local' if self._date is None else 'date'} {skew}")
+        memory.remember(CLOCK, f"{self._source()} {skew}")
         return at
+
+    def _source(self) -> str:
+        """Whose clock the skew is measured from: that of a machine counts on that machine alone."""
+        return "date" if self._date is not None else f"local@{socket.gethostname()}"
 
     def _reference(self) -> datetime:
         if self._date is None:

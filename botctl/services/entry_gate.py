@@ -6,9 +6,8 @@ from functools import cached_property
 from botctl.domain.candles import base_of
 from botctl.domain.errors import Refused
 from botctl.domain.settings import no_yes
-from botctl.store.database import open_path
+from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.door import damaged
-from botctl.store.integrity import check_integrity
 from botctl.store.journal import Journal, already_open
 from botctl.store.switch import Switch
 
@@ -46,12 +45,12 @@ class EntryGate:
     def check_database(self) -> None:
         """Raises ConfigError when the database is damaged: a buy that it may lose is not made. Sells never ask."""
         if self._complaint:
-            raise damaged(open_path(), self._complaint)
+            raise damaged(opened_where(), self._complaint)
 
     @cached_property
     def _complaint(self) -> str:
         """Once a run: it reads the whole file."""
-        return check_integrity(open_path())
+        return complaint_of_open()
 
     def check_switch(self) -> None:
         """The kill switch alone."""

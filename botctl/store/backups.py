@@ -8,8 +8,9 @@ from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, Refused
 from botctl.store.door import damaged, explain
+from botctl.store.models import on_server
 
 KEPT_FOR = timedelta(days=7)
 FOLDER = "backups"
@@ -27,7 +28,7 @@ def back_up_daily(database: Path, now: datetime) -> Path | None:
     try:
         if copy.exists():
             return None
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _clear_parts(database)
         _back_up(database, copy, must_be_sound=True)
         for old in _made_before(database, today - KEPT_FOR):
@@ -38,6 +39,20 @@ def back_up_daily(database: Path, now: datetime) -> Path | None:
         failed = explain(error, database)
         raise type(failed)(f"no copy was made: {failed.message}", hint=failed.hint) from error
     return copy
+
+
+def back_up_to(database: Path, to: Path) -> None:
+    """A copy of the open database in the new file `to`. Raises Refused when that is there, and as `back_up_daily`."""
+    if os.path.lexists(to):
+        raise Refused(f"{to} is there already", hint="name another file")
+    try:
+        to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _back_up(database, to, must_be_sound=True)
+    except OSError as error:
+        raise BotError(f"no copy was made: {to}: {error.strerror}", hint="check the folder and the disk") from error
+    except sqlite3.Error as error:
+        failed = explain(error, database)
+        raise type(failed)(f"no copy was made: {failed.message}", hint=failed.hint) from error
 
 
 def back_up_before_migration(database: Path, version: int) -> None:
@@ -51,14 +66,21 @@ def back_up_before_migration(database: Path, version: int) -> None:
 def _back_up(database: Path, to: Path, *, must_be_sound: bool) -> None:
     """A consistent copy of a database in use: owner-only, and whole or not there. One that is there already stays.
 
-    SQLite's backup API copies what was committed last, and in WAL mode keeps nobody from writing meanwhile.
+    SQLite's backup API copies what was committed last, and in WAL mode keeps nobody from writing meanwhile. The rows
+    of a server are copied into a SQLite file, as they are at one moment.
     """
     part = to.with_name(f"{to.name}.{os.getpid()}.part")
     _discard(part)  # a killed run may have had this process's number
     part.touch(mode=0o600)
     try:
-        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(part)) as target:
-            source.backup(target)
+        if on_server():
+            from botctl.store.copies import copy_into_file
+
+            copy_into_file(part)
+        with closing(sqlite3.connect(part)) as target:
+            if not on_server():
+                with closing(sqlite3.connect(database)) as source:
+                    source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
             [complaint] = target.execute("PRAGMA integrity_check(1)").fetchone()
         if must_be_sound and complaint != "ok":

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from peewee import PeeweeException, SqliteDatabase
@@ -17,7 +16,7 @@ DAMAGED_HINT = "`botctl recover` shows what the exchange knows; `botctl recover 
 """The way out of a database that is damaged."""
 
 
-def explain(error: BaseException, path: Path | str = "the database") -> BotError:
+def explain(error: BaseException, path: object = "the database") -> BotError:
     """A database error as a sentence with the fix."""
     text = str(error)
     if "locked" in text:
@@ -33,7 +32,7 @@ def explain(error: BaseException, path: Path | str = "the database") -> BotError
     return BotError(f"{path}: {text}")
 
 
-def damaged(path: Path | str, complaint: str) -> ConfigError:
+def damaged(path: object, complaint: str) -> ConfigError:
     """What to say of a database that can't be trusted any more."""
     return ConfigError(f"{path} is damaged ({complaint})", hint=DAMAGED_HINT)
 

@@ -30,7 +30,7 @@ from botctl.domain.orders import (
 )
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
-from botctl.store.models import Event, Order, Trade, database
+from botctl.store.models import Event, Order, Trade, database, heed_ids
 
 RECOVERED = "recovered"
 """The kind of an event that tells what came from the exchange's records."""
@@ -384,6 +384,7 @@ def _correct(correction: Correction, now: datetime) -> None:
     trade, columns = correction.trade, correction.columns
     if trade is None:
         trade = Trade.create(id=correction.number, **columns)
+        heed_ids(Trade)
         _record(now, RECOVERED, trade, {}, dict(columns), correction.why)
     elif columns:
         _change(trade, now, RECOVERED, correction.why, **columns)

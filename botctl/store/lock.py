@@ -1,4 +1,4 @@
-"""One run at a time: a kernel lock that dies with its process."""
+"""One run at a time: a kernel lock that dies with its process, or a server's lock that dies with its connection."""
 
 import fcntl
 import os
@@ -7,7 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import Busy, ConfigError
+
+
+@contextmanager
+def run_lock(where: Path | ServerUrl, wait_seconds: float) -> Iterator[None]:
+    """Hold the one lock of a database: of this machine for a file, of all machines for a database on a server.
+
+    As `process_lock`; raises ConfigError or DatabaseUnreachable where the server can't be asked.
+    """
+    if isinstance(where, Path):
+        with process_lock(where.with_name(f"{where.name}.lock"), wait_seconds):
+            yield
+        return
+    from botctl.store.database import close_database, connect_to_server
+    from botctl.store.server import advisory_lock
+
+    try:
+        with advisory_lock(connect_to_server(where), wait_seconds):
+            yield
+    finally:
+        close_database()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.backups import back_up_before_migration
@@ -18,7 +19,8 @@ def mark_trades() -> None:
     """1 -> 2: every trade gets its mark. Orders of before keep the ids they were sent with."""
     database.execute_sql("ALTER TABLE trade ADD COLUMN mark TEXT NOT NULL DEFAULT ''")
     for (trade_id,) in database.execute_sql("SELECT id FROM trade").fetchall():
-        database.execute_sql("UPDATE trade SET mark = ? WHERE id = ?", (fresh_mark(), trade_id))
+        mark = database.param
+        database.execute_sql(f"UPDATE trade SET mark = {mark} WHERE id = {mark}", (fresh_mark(), trade_id))
     database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
 
 
@@ -31,6 +33,8 @@ def keep_alarms() -> None:
     database.create_tables((Alarm, Outgoing), safe=False)
 
 
+# A step is SQL that both kinds of database know: TEXT COLLATE is left out, a float is DOUBLE PRECISION, a new table is
+# made by its model (`database.create_tables`), a value goes in at `database.param`.
 STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms}
 """From each older version the step that leads to the next one."""
 
@@ -57,20 +61,27 @@ def create_schema(mode: Mode) -> None:
             SystemConfig.create(key=key, value=value, updated_at=now)
 
 
-def bring_up_to_date(path: Path, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION) -> None:
-    """Lead an older database to `version`, in one transaction and after a backup copy beside it.
+def bring_up_to_date(
+    where: Path | ServerUrl, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION
+) -> None:
+    """Lead an older database to `version`, in one transaction and after a backup copy: a file beside it, on a server
+    a schema beside its own.
 
     Raises WrongDatabase when the database is newer than this botctl.
     """
     found = Stamp.get().schema_version
     if found > version:
         raise WrongDatabase(
-            f"{path} has schema {found}, newer than this botctl's {version}", hint="update botctl, then run it again"
+            f"{where} has schema {found}, newer than this botctl's {version}", hint="update botctl, then run it again"
         )
     if found == version:
         return
-    back_up_before_migration(path, found)
+    if isinstance(where, Path):
+        back_up_before_migration(where, found)
     with database.atomic("IMMEDIATE"):
-        for step in range(Stamp.get().schema_version, version):
+        found = Stamp.get().schema_version  # another process may have been faster
+        if found < version and not isinstance(where, Path):
+            database.obj.keep_tables_aside(f"botctl_v{found}")
+        for step in range(found, version):
             steps[step]()
         Stamp.update(schema_version=version).execute()

@@ -13,6 +13,7 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    SqliteDatabase,
     TextField,
 )
 
@@ -27,6 +28,17 @@ database = DatabaseProxy()
 def fresh_mark() -> str:
     """A mark that no trade of any database has."""
     return trade_mark(secrets.randbits(MARK_BITS))
+
+
+def on_server() -> bool:
+    """Whether the open database is on a server."""
+    return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
+
+
+def heed_ids(table: type[Model]) -> None:
+    """A row was written with an id of its own: the next one counts on from it. SQLite does so by itself."""
+    if on_server():
+        database.obj.heed_ids(table._meta.table_name)
 
 
 class Table(Model):
@@ -203,6 +215,9 @@ class Outgoing(Table):
 
 
 TABLES = (Stamp, SystemConfig, Trade, Order, Decision, Tick, Event, Memory, PaperHolding, PaperOrder, Alarm, Outgoing)
+
+RULED = (SystemConfig, Trade, Order)
+"""What an order stands on: the switch, and that no other trade or order stands in its way."""
 
 _unsettled = ", ".join(f"'{state}'" for state in UNSETTLED)
 Trade.add_index(

@@ -37,7 +37,8 @@ class Switch:
     def read(self) -> SwitchState:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
         try:
-            values = {row.key: row.value for row in SystemConfig.select()}
+            with database.atomic():  # inside a transaction a savepoint: a failed look must not end it on a server
+                values = {row.key: row.value for row in SystemConfig.select()}
         except (BotError, *DATABASE_ERRORS, ValueError) as error:
             return SwitchState(PAUSED, False, False, None, f"the switch can't be read ({error})")
         tripped_at, garbage = _moment(values.get("tripped_at"))
@@ -75,6 +76,11 @@ class Switch:
         """The drawdown guard has fired: buys off, and every later tick goes on closing what is open."""
         self._set(now, why, {"buy_enabled": "false", "tripped_at": now.isoformat()})
 
+    def halt(self) -> None:
+        """Pause by the file alone. Raises OSError."""
+        self.halt_file.parent.mkdir(parents=True, exist_ok=True)
+        self.halt_file.touch(mode=0o600)
+
     def _set(self, now: datetime, why: str, changes: dict[str, str]) -> None:
         """Write switches and their event. A lost table is made anew: what it then lacks still reads as paused.
 
@@ -85,7 +91,7 @@ class Switch:
             self._write(now, why, changes)
         except (BotError, *DATABASE_ERRORS) as error:
             with suppress(OSError):
-                self.halt_file.touch(mode=0o600)
+                self.halt()
             if isinstance(error, BotError):
                 raise
             raise explain(error) from error

@@ -2,28 +2,11 @@
 
 import json
 import os
-import shutil
-import sqlite3
-import tempfile
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import Run
 from tests.fields import ERROR
-
-
-def rows_of(database: Path, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-    """Every row of every table, read from a copy so that looking changes nothing."""
-    with tempfile.TemporaryDirectory() as folder:
-        for suffix in ("", "-wal"):
-            if Path(f"{database}{suffix}").exists():
-                shutil.copy(f"{database}{suffix}", f"{folder}/copy{suffix}")
-        with closing(sqlite3.connect(f"{folder}/copy")) as connection:
-            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {
-                name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables if name not in without
-            }
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from botctl.exchange.demo_tape import POSITION, tape_folder
 from botctl.store import memory
 from botctl.store.database import close_database
@@ -85,6 +87,7 @@ def test_the_same_ticks_bring_the_same_trades(bot: BotRunner) -> None:
     assert first["equity"] == second["equity"]
 
 
+@pytest.mark.sqlite("it copies the file")
 def test_the_demo_is_what_ticking_brings(bot: BotRunner, played: Path) -> None:
     """The same ticks, one by one in a home and together in the demo, open and close the same trades."""
     shown = bot.json("demo", "--ticks", "60")

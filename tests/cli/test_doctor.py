@@ -34,6 +34,7 @@ def only_failure(bot: BotRunner, name: str, *words: str) -> None:
         assert word in f"{lines[0]['detail']} -> {lines[0]['fix']}"
 
 
+@pytest.mark.sqlite("the tests' own server waits for no disk, and doctor says so")
 def test_a_home_that_is_ready_has_no_failing_line(live: BotRunner) -> None:
     lines = ask(live)
 
@@ -175,6 +176,7 @@ def test_a_wrong_key_fails(live: BotRunner) -> None:
     assert any("Invalid key" in line["detail"] for line in failing(ask(live)))
 
 
+@pytest.mark.sqlite("the tests' own server waits for no disk, and doctor says so")
 def test_an_exchange_out_of_reach_fails_and_keeps_the_other_lines(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.stop()
 
@@ -184,12 +186,14 @@ def test_an_exchange_out_of_reach_fails_and_keeps_the_other_lines(live: BotRunne
     assert [line["status"] for line in lines if line["name"] == "database"] == ["ok"]
 
 
+@pytest.mark.sqlite("about the file")
 def test_files_that_others_can_read_fail_in_live_mode(live: BotRunner) -> None:
     live.database.chmod(0o644)
 
     only_failure(live, "file modes", "live.db", f"chmod 600 {live.database}")
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_live_database_that_is_missing_fails(live: BotRunner) -> None:
     live.database.unlink()
 

@@ -24,6 +24,7 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize("mode", ["demo", "paper", "live"])
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_what_init_writes_is_for_the_owner_alone(fresh: BotRunner, mode: str, umask: int) -> None:
@@ -38,6 +39,7 @@ def test_what_init_writes_is_for_the_owner_alone(fresh: BotRunner, mode: str, um
     assert mode_of(fresh.home / "data" / f"{mode}.db") == 0o600
 
 
+@pytest.mark.sqlite("about the file")
 def test_the_files_beside_an_open_database_are_for_the_owner_alone(bot: BotRunner) -> None:
     before = os.umask(0)
     try:
@@ -51,6 +53,7 @@ def test_the_files_beside_an_open_database_are_for_the_owner_alone(bot: BotRunne
     assert modes == dict.fromkeys(("demo.db", "demo.db-wal", "demo.db-shm", "demo.db.lock"), 0o600)
 
 
+@pytest.mark.sqlite("there the environment names the database")
 def test_dot_env_has_every_setting_and_can_be_read_back(fresh: BotRunner) -> None:
     fresh.run("init", "--mode", "paper")
 
@@ -90,6 +93,7 @@ def test_a_second_init_changes_nothing(fresh: BotRunner) -> None:
     assert files_in(fresh.home) == before
 
 
+@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("command", ["status", "pause", "trades", "tick"])
 def test_a_live_database_is_made_by_init_alone(fresh: BotRunner, command: str) -> None:
     fresh.set(BOTCTL_MODE="live", KRAKEN_API_KEY="key", KRAKEN_PRIVATE_KEY="c2VjcmV0", INITIAL_BALANCE="1000")
@@ -125,6 +129,7 @@ def test_init_with_another_mode_than_dot_env_says_so(fresh: BotRunner) -> None:
     assert "BOTCTL_MODE=demo" in (fresh.home / ".env").read_text()
 
 
+@pytest.mark.sqlite("about the file")
 def test_init_makes_a_home_that_is_not_there(fresh: BotRunner, tmp_path: Path) -> None:
     fresh.set(BOTCTL_HOME=str(tmp_path / "new" / "home"))
 

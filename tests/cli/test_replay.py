@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.looks import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import BACKTEST_TRADE, REPLAY
@@ -55,6 +57,7 @@ def test_strategy_settings_apply_and_nothing_else_of_the_home_plays_a_part(bot: 
     assert files_in(bot.home) == {}
 
 
+@pytest.mark.sqlite("there the environment names the database")
 def test_what_is_kept_can_be_looked_at_with_the_other_commands(bot: BotRunner) -> None:
     folder = bot.home / "kept"
     run = bot.run("replay", BTC, *SPAN, "--keep", str(folder))

@@ -59,6 +59,7 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str, va
     assert files_in(bot.home) == {}
 
 
+@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
 def test_a_wrong_value_in_dot_env_is_named(bot: BotRunner, home: Path, name: str) -> None:
     write_env(home, f"{name}={WRONG[name][0]}\n")
@@ -179,6 +180,7 @@ def test_a_dot_env_that_others_can_read_is_a_warning(bot: BotRunner, home: Path,
     assert run.stderr == f"botctl: warning: {home}/.env can be read by others: chmod 600 {home}/.env\n"
 
 
+@pytest.mark.sqlite("there the environment names the database")
 def test_a_dot_env_that_others_can_read_is_an_error_in_live_mode(bot: BotRunner, home: Path) -> None:
     write_env(home, "BOTCTL_MODE=live\n", 0o644)
 
@@ -191,6 +193,7 @@ def test_a_private_dot_env_is_no_news(bot: BotRunner, home: Path) -> None:
     assert bot.run("status").stderr == ""
 
 
+@pytest.mark.sqlite("a database on a server is not in the home")
 @pytest.mark.parametrize("command", [*OFFLINE, "tick", "init", "balance", "check-positions", "drawdown"])
 @pytest.mark.parametrize("place", ["below a file", "a file", "/proc/nowhere"])
 def test_a_home_that_cannot_be_written_is_refused(bot: BotRunner, tmp_path: Path, command: str, place: str) -> None:
@@ -205,6 +208,7 @@ def test_a_home_that_cannot_be_written_is_refused(bot: BotRunner, tmp_path: Path
     assert file.read_text() == "not a folder"
 
 
+@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("command", [*OFFLINE, "tick", "balance", "check-positions"])
 def test_only_init_makes_a_live_database(bot: BotRunner, home: Path, command: str) -> None:
     bot.set(BOTCTL_MODE="live", KRAKEN_API_KEY="key", KRAKEN_PRIVATE_KEY="c2VjcmV0", INITIAL_BALANCE="1000")
@@ -220,6 +224,7 @@ def test_a_live_run_without_keys_names_all_that_is_missing(bot: BotRunner) -> No
     check_error(bot.run("tick"), 78, "KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY", "INITIAL_BALANCE")
 
 
+@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("command", [*OFFLINE, "tick", "init"])
 def test_a_database_of_another_mode_is_refused(bot: BotRunner, command: str) -> None:
     bot.json("status")
@@ -285,6 +290,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(bot: BotRunner, home: Pa
     assert bot.json("status")["initial_balance"] == "4321"
 
 
+@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("name", ["LOG_FILE", "DATABASE_URL", "COUNCIL_COMMAND", "KRAKEN_API_KEY", "NOTIFY_URLS"])
 def test_a_control_character_in_a_setting_is_named(bot: BotRunner, home: Path, name: str) -> None:
     write_env(home, f"{name}=sqlite:///a\x00b\n")

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.cli.looks import rows_of
 from tests.conftest import BotRunner, Run
 from tests.scenarios.stage import explained
 
@@ -17,13 +16,17 @@ BOOKKEEPING = ("memory",)
 
 def lose(live: BotRunner) -> None:
     """The disk is gone, and botctl set up anew."""
+    if live.server:
+        live.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     for suffix in ("", "-wal", "-shm"):
         live.database.with_name(live.database.name + suffix).unlink(missing_ok=True)
     assert live.run("init").exit_code == 0
 
 
 def save(live: BotRunner) -> Path:
-    """A backup, as SQLite itself makes one."""
+    """A backup, as SQLite itself makes one; on a server by its own means."""
+    if live.server:
+        return Path(live.server.new_database(like=live.where.reveal()))
     backup = live.home / f"backup-{len(list(live.home.glob('backup-*')))}.db"
     with closing(sqlite3.connect(live.database)) as source, closing(sqlite3.connect(backup)) as target:
         source.backup(target)
@@ -31,6 +34,10 @@ def save(live: BotRunner) -> Path:
 
 
 def restore(live: BotRunner, backup: Path) -> None:
+    if live.server:
+        live.server.drop(live.where.reveal())
+        live.server.new_database(like=backup.name, name=live.where.reveal())
+        return
     lose(live)
     shutil.copy(backup, live.database)
 
@@ -47,7 +54,7 @@ def damage(live: BotRunner, *, header: bool = False) -> bytes:
 
 def kept(live: BotRunner) -> dict[str, list[Any]]:
     """Every row that recover may not touch on its own."""
-    return rows_of(live.database, without=BOOKKEEPING)
+    return live.rows(without=BOOKKEEPING)
 
 
 def recover(live: BotRunner, *options: str) -> dict[str, Any]:

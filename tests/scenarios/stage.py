@@ -1,10 +1,9 @@
 """What several scenarios share: a clock that stands still, a Council that says what it is told, the wire's story."""
 
 import shlex
-import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,9 +47,8 @@ def sides(kraken: FakeKraken) -> list[str]:
 
 
 def tampered(live: BotRunner, statement: str) -> None:
-    """Change the database from outside, as a person with the sqlite3 shell does."""
-    with closing(sqlite3.connect(live.database)) as connection, connection:
-        connection.execute(statement)
+    """Change the database from outside, as a person with the sqlite3 shell or psql does."""
+    live.execute(statement)
 
 
 def council_program(live: BotRunner, *lines: str) -> None:

@@ -1,11 +1,15 @@
 """A database that is damaged: no buy, every stop that SQLite still lets be sold, and a loud word."""
 
+import pytest
+
 from tests.cli.looks import check_error
 from tests.cli.test_doctor import only_failure
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
 from tests.trouble import damage
+
+pytestmark = pytest.mark.sqlite("it damages the file")
 
 RECOVER = "`botctl recover --apply` rebuilds"
 

@@ -23,6 +23,8 @@ from tests.scenarios.disasters import all_trades, damage, reconciled, recover
 from tests.scenarios.journal_tools import only
 from tests.scenarios.stage import buy, explained
 
+pytestmark = pytest.mark.sqlite("it damages the file")
+
 
 @pytest.fixture
 def world() -> Iterator[World]:

@@ -10,12 +10,18 @@ from tests.scenarios.stage import buy, council_says, explained, sides, tampered,
 
 def spoil(live: BotRunner, write: str, when: str = "1") -> None:
     """Every such write fails from now on, where it is about the row that `when` tells."""
+    if live.server:
+        fails = "BEGIN RAISE division_by_zero; END"
+        tampered(live, f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS '{fails}'")
+        condition = "true" if when == "1" else when
+        tampered(live, f"CREATE TRIGGER spoil BEFORE {write} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION spoil()")
+        return
     overflow = "SELECT abs(-9223372036854775807 - 1)"  # an error of the moment, not of a rule
     tampered(live, f"CREATE TRIGGER spoil BEFORE {write} WHEN {when} BEGIN {overflow}; END")
 
 
 def mend(live: BotRunner) -> None:
-    tampered(live, "DROP TRIGGER spoil")
+    tampered(live, "DROP FUNCTION spoil CASCADE" if live.server else "DROP TRIGGER spoil")
 
 
 def two_positions(live: BotRunner, kraken: FakeKraken) -> None:

@@ -1,7 +1,6 @@
 """Days on which several things are wrong at once, each of which once cost a position its guard."""
 
 import dataclasses
-import sqlite3
 import time
 import uuid
 from decimal import Decimal
@@ -14,8 +13,7 @@ from tests.scenarios.journal_tools import later, only, open_position, place_by_h
 
 
 def forget_krakens_time(live: BotRunner) -> None:
-    with sqlite3.connect(live.database) as database:
-        database.execute("DELETE FROM memory WHERE key = 'kraken.clock'")
+    live.execute("DELETE FROM memory WHERE key = 'kraken.clock'")
 
 
 @pytest.mark.parametrize("text", ["EService:Unavailable", "EAPI:Rate limit exceeded", "EGeneral:Internal error"])
@@ -77,8 +75,7 @@ def test_a_rest_that_kraken_itself_finds_too_cheap_closes_as_dust(live: BotRunne
     kraken.markets["BTC/USD"].costmin = Decimal(200)
     kraken.set_price("BTC/USD", 48000)
     live.run("balance")
-    with sqlite3.connect(live.database) as database:
-        database.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
+    live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
 
     run = live.run("check-positions")
 
@@ -91,8 +88,7 @@ def test_many_lost_answers_are_looked_up_together_and_no_run_waits_for_minutes(
 ) -> None:
     live.set(MAX_OPEN_TRADES="50")
     symbols = kraken.add_markets(5, last=100)
-    with sqlite3.connect(live.database) as database:
-        database.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
+    live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
     for symbol in symbols:
         kraken.flat_candles(symbol, 100, 1)
         assert live.run("buy", symbol, "100", "--yes").exit_code == 0
@@ -161,8 +157,7 @@ def test_a_pause_while_kraken_is_asked_for_its_time_stops_the_entry(live: BotRun
 
 def test_a_tripped_at_that_nobody_can_read_pauses_and_sells_nothing(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
-    with sqlite3.connect(live.database) as database:
-        database.execute("UPDATE systemconfig SET value = 'garbage' WHERE key = 'tripped_at'")
+    live.execute("UPDATE systemconfig SET value = 'garbage' WHERE key = 'tripped_at'")
 
     run = live.run("tick")
 

@@ -5,19 +5,24 @@ import resource
 
 import pytest
 
-from botctl.store import database
+from botctl.store import database, server
 from tests.conftest import BotRunner
+from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.journal_tools import client_ids, only, sent
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
-from tests.trouble import Writer
 
 
 @pytest.fixture
 def other(live: BotRunner, monkeypatch: pytest.MonkeyPatch) -> Writer:
     """The other process. A run waits for it half a second."""
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
-    return Writer(live.database)
+    waits_for(monkeypatch, 0.5)
+    return Writer(live.where)
+
+
+def waits_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", seconds)
+    monkeypatch.setattr(server, "LOCK_SECONDS", seconds)
 
 
 def take_at(kraken: FakeKraken, other: Writer, endpoint: str, *, moment: str = "before", **options: float) -> None:
@@ -89,7 +94,7 @@ def test_the_other_stops_are_sold_in_the_same_run(
     live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock lasts until the first sell's answer has been given up, and ends while the second waits for it."""
-    monkeypatch.setattr(database, "BUSY_SECONDS", 2)
+    waits_for(monkeypatch, 2)
     kraken.flat_candles("ETH/USD", 2500, 25)
     buy(live)
     buy(live, "ETH/USD")
@@ -131,7 +136,7 @@ def test_a_note_that_cannot_be_made_does_not_cost_the_answer_it_is_about(
     live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rate counter can't be kept after the balance call, and the balances are used all the same."""
-    monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+    waits_for(monkeypatch, 1)
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     take_at(kraken, other, "BalanceEx", moment="after", commit_after=1.5)
@@ -164,7 +169,7 @@ def test_a_tick_that_cannot_be_recorded_still_tells_what_it_sold(
 def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
     live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 1.5)
+    waits_for(monkeypatch, 1.5)
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     take_at(kraken, other, "Ticker", moment="after", commit_after=2.2)
@@ -176,6 +181,7 @@ def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
     assert sides(kraken) == ["buy", "sell"]
 
 
+@pytest.mark.sqlite("a full disk of a server is the server's own")
 @pytest.mark.parametrize("kilobytes", [40, pytest.param(60, marks=pytest.mark.long)])
 def test_a_full_disk_is_no_bug_and_the_next_run_sells_once(live: BotRunner, kraken: FakeKraken, kilobytes: int) -> None:
     buy(live)

@@ -1,12 +1,14 @@
-"""A database of its own for each test, opened as a run opens it."""
+"""A database of its own for each test, opened as a run opens it: a file, or what the tests are told to run on."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
-from botctl.store.database import close_database, open_database
+from botctl.store.database import Where, close_database, open_database
+from tests import postgres
 
 
 @pytest.fixture
@@ -21,3 +23,15 @@ def store(path: Path) -> Path:
     """A new demo database, open."""
     open_database(path, Mode.DEMO, create=True)
     return path
+
+
+@pytest.fixture
+def opened(tmp_path: Path, kept_on: postgres.Server | None) -> Iterator[Where]:
+    """A new demo database of either kind, open."""
+    url = kept_on.new_database() if kept_on else ""
+    where: Where = ServerUrl(url) if url else tmp_path / "data" / "demo.db"
+    open_database(where, Mode.DEMO, create=True)
+    yield where
+    close_database()
+    if kept_on:
+        kept_on.drop(url)

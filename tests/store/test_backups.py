@@ -270,6 +270,7 @@ def test_a_backup_that_fails_is_an_error_of_the_tick_after_all_else_is_done(
     assert live.json("status")["last_tick_ok"] is False
 
 
+@pytest.mark.sqlite("it fills, kills or damages while a file is copied")
 def test_a_tick_on_a_damaged_database_says_so_and_keeps_every_copy(live: BotRunner) -> None:
     live.run("pause")
     old = older_copy(live.database, "2026-01-01")

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,15 +112,15 @@ def test_another_mode_refuses_to_open_it(store: Path, mode: Mode, create: bool) 
 
 def test_a_newer_schema_is_refused_and_left_alone(bot: BotRunner) -> None:
     bot.json("status")
-    with closing(sqlite3.connect(bot.database)) as connection, connection:
-        connection.execute("UPDATE stamp SET schema_version = 99")
-    before = files_in(bot.home)
+    bot.execute("UPDATE stamp SET schema_version = 99")
+    before, rows = files_in(bot.home), bot.rows()
 
     for command in ("status", "tick", "trades", "init"):
         check_error(bot.run(command), 78, "schema 99", "newer", "update botctl")
 
     after = files_in(bot.home)
     assert {name: after[name] for name in before} == before
+    assert bot.rows() == rows
 
 
 def test_an_empty_file_becomes_a_database_where_one_may_be_made(path: Path) -> None:
@@ -141,6 +140,7 @@ def test_an_empty_file_is_no_live_database(path: Path) -> None:
         open_database(path, Mode.LIVE, create=False)
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize("content", [b"not a database, but longer than its header " * 40, bytes(range(256)) * 20])
 @pytest.mark.parametrize("command", ["status", "tick", "resume", "init"])
 def test_a_file_of_another_kind_is_refused_and_left_alone(bot: BotRunner, content: bytes, command: str) -> None:
@@ -152,6 +152,7 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(bot: BotRunner, conten
     assert bot.database.read_bytes() == content
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_cut_off_database_is_refused(bot: BotRunner) -> None:
     bot.run("tick")
     whole = bot.database.read_bytes()
@@ -166,15 +167,14 @@ def test_a_cut_off_database_is_refused(bot: BotRunner) -> None:
 
 def test_the_database_of_another_program_is_left_alone(bot: BotRunner) -> None:
     bot.database.parent.mkdir()
-    with closing(sqlite3.connect(bot.database)) as connection, connection:
-        connection.execute("CREATE TABLE songs (title TEXT)")
+    bot.execute("CREATE TABLE songs (id INTEGER)")
 
     check_error(bot.run("status"), 78, "no botctl database")
 
-    with closing(sqlite3.connect(bot.database)) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+    assert bot.rows() == {"songs": []}
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_folder_in_its_place_is_refused(bot: BotRunner) -> None:
     bot.database.mkdir(parents=True)
 
@@ -189,6 +189,7 @@ def test_a_run_waits_for_another_process_to_finish_writing(store: Path) -> None:
     assert 0.5 < time.monotonic() - started < 8
 
 
+@pytest.mark.sqlite("about the file")
 def test_a_database_that_stays_locked_is_busy_and_pause_still_pauses(bot: BotRunner) -> None:
     bot.json("status")
     with held(bot.database, 30):
@@ -218,6 +219,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_transaction_is_named(store: Path) 
     assert "free some disk space" in said
 
 
+@pytest.mark.sqlite("about the file")
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o444, 0o755), (0o400, 0o755), (None, 0o555)])
 def test_what_may_not_be_written_is_a_matter_of_configuration(file_mode: int | None, folder_mode: int) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:

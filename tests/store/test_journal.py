@@ -3,21 +3,23 @@ refuses a second active trade and a second unsettled order."""
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from peewee import IntegrityError
 
 from botctl.domain.errors import Refused
 from botctl.domain.orders import UNSETTLED, Execution, ExitReason, IllegalStep, OrderState
+from botctl.store.database import Where
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.models import Event, Order, Trade
 from botctl.store.switch import Switch
+from tests.databases import execute
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
@@ -26,7 +28,7 @@ SOLD = Execution("OSELL", True, Decimal("0.002"), Decimal("110.00"), Decimal("0.
 
 
 @pytest.fixture
-def journal(store: Path) -> Journal:
+def journal(opened: Where) -> Journal:
     return Journal("demo", 2.0)
 
 
@@ -205,8 +207,8 @@ def test_a_trade_that_shrank_or_vanished_is_told(journal: Journal) -> None:
     assert columns_of(trade.id)["pnl"] is None
 
 
-def test_every_turn_of_the_switch_is_told(store: Path) -> None:
-    switch = Switch(store.with_name("HALT"))
+def test_every_turn_of_the_switch_is_told(opened: Where, tmp_path: Path) -> None:
+    switch = Switch(tmp_path / "HALT")
     turns: list[Callable[[], object]] = [
         lambda: switch.pause(NOON, freeze=True, reason="upgrade"),
         lambda: switch.resume(NOON, enable_buys=False),
@@ -229,7 +231,7 @@ def test_every_turn_of_the_switch_is_told(store: Path) -> None:
 @pytest.mark.parametrize("other", ["PENDING", "OPEN"])
 @pytest.mark.parametrize("symbol", ["BTC/USD", "BTC/EUR"])
 def test_the_database_refuses_a_second_active_trade_of_an_asset(
-    store: Path, status: str, other: str, symbol: str
+    opened: Where, status: str, other: str, symbol: str
 ) -> None:
     write_trade("BTC/USD", status)
 
@@ -239,16 +241,16 @@ def test_the_database_refuses_a_second_active_trade_of_an_asset(
     assert Trade.select().count() == 1
 
 
-def test_the_wall_stands_for_any_program_that_opens_the_file(store: Path) -> None:
+def test_the_wall_stands_for_any_program_that_opens_it(opened: Where) -> None:
     write_trade("BTC/USD", "OPEN")
     write_trade("BTC/USD", "CLOSED")
 
-    with closing(sqlite3.connect(store)) as connection, pytest.raises(sqlite3.IntegrityError):
-        connection.execute("UPDATE trade SET status = 'OPEN' WHERE status = 'CLOSED'")
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        execute(opened, "UPDATE trade SET status = 'OPEN' WHERE status = 'CLOSED'")
 
 
 @pytest.mark.parametrize("status", ["CLOSED", "FAILED"])
-def test_an_ended_trade_makes_room_for_the_next(store: Path, status: str) -> None:
+def test_an_ended_trade_makes_room_for_the_next(opened: Where, status: str) -> None:
     write_trade("BTC/USD", status)
     write_trade("BTC/USD", status)
 
@@ -268,7 +270,7 @@ def test_the_journal_explains_the_wall(journal: Journal) -> None:
 @pytest.mark.parametrize("state", UNSETTLED)
 @pytest.mark.parametrize("other", UNSETTLED)
 def test_the_database_refuses_a_second_unsettled_order_of_a_trade(
-    store: Path, state: OrderState, other: OrderState
+    opened: Where, state: OrderState, other: OrderState
 ) -> None:
     trade = write_trade("BTC/USD", "OPEN")
     write_order(trade, state, "one")
@@ -277,7 +279,7 @@ def test_the_database_refuses_a_second_unsettled_order_of_a_trade(
         write_order(trade, other, "two")
 
 
-def test_a_settled_order_makes_room_for_the_next(store: Path) -> None:
+def test_a_settled_order_makes_room_for_the_next(opened: Where) -> None:
     trade = write_trade("BTC/USD", "OPEN")
     for number, state in enumerate(set(OrderState) - set(UNSETTLED)):
         write_order(trade, state, f"ended {number}")
@@ -285,7 +287,7 @@ def test_a_settled_order_makes_room_for_the_next(store: Path) -> None:
     write_order(trade, OrderState.INTENDED, "next")
 
 
-def test_a_client_order_id_is_used_once(store: Path) -> None:
+def test_a_client_order_id_is_used_once(opened: Where) -> None:
     trade = write_trade("BTC/USD", "OPEN")
     write_order(trade, OrderState.FILLED, "same")
 
@@ -293,7 +295,7 @@ def test_a_client_order_id_is_used_once(store: Path) -> None:
         write_order(trade, OrderState.INTENDED, "same")
 
 
-def test_an_order_without_its_trade_is_refused(store: Path) -> None:
+def test_an_order_without_its_trade_is_refused(opened: Where) -> None:
     with pytest.raises(IntegrityError):
         write_order(Trade(id=99), OrderState.FILLED, "orphan")
 

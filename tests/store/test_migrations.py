@@ -12,7 +12,7 @@ import pytest
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Mode
 from botctl.store import memory
-from botctl.store.database import close_database, open_database
+from botctl.store.database import Where, close_database, connected, open_database
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
 from botctl.store.models import Stamp, database
 
@@ -22,6 +22,7 @@ NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
 DIES_IN_THE_MIDDLE = """
 import os, signal, sys
 from pathlib import Path
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
@@ -32,9 +33,9 @@ def step():
     database.execute_sql("DELETE FROM memory")
     os.kill(os.getpid(), signal.SIGKILL)
 
-path = Path(sys.argv[1])
-open_database(path, Mode.DEMO, create=False)
-bring_up_to_date(path, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
+where = ServerUrl(sys.argv[1]) if "://" in sys.argv[1] else Path(sys.argv[1])
+open_database(where, Mode.DEMO, create=False)
+bring_up_to_date(where, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
 """
 
 TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(0.5)").replace(
@@ -43,10 +44,10 @@ TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL
 
 
 @pytest.fixture
-def kept(store: Path) -> Path:
+def kept(opened: Where) -> Where:
     """A database of this version with something in it."""
     memory.save("kept", "since long ago")
-    return store
+    return opened
 
 
 def add_colour() -> None:
@@ -70,7 +71,18 @@ def backup_of(path: Path, version: int = SCHEMA_VERSION) -> Path:
     return path.with_name(f"{path.name}.v{version}.backup")
 
 
-def test_an_older_database_is_led_to_the_new_version(kept: Path) -> None:
+def is_backed_up(where: Where) -> bool:
+    if isinstance(where, Path):
+        return backup_of(where).exists()
+    kept_aside = f"SELECT 1 FROM pg_namespace WHERE nspname = 'botctl_v{SCHEMA_VERSION}'"
+    return database.execute_sql(kept_aside).fetchone() is not None
+
+
+def address(where: Where) -> str:
+    return str(where) if isinstance(where, Path) else where.reveal()
+
+
+def test_an_older_database_is_led_to_the_new_version(kept: Where) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
     assert Stamp.get().schema_version == NEXT
@@ -78,16 +90,20 @@ def test_an_older_database_is_led_to_the_new_version(kept: Path) -> None:
     assert memory.load("kept") is not None
 
 
-def test_several_versions_are_one_journey(kept: Path) -> None:
+def test_several_versions_are_one_journey(kept: Where) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: add_weight}, version=AFTER_NEXT)
 
     assert Stamp.get().schema_version == AFTER_NEXT
     assert {"colour", "weight"} <= columns()
 
 
-def test_the_backup_is_the_old_database_and_private(kept: Path) -> None:
+def test_the_backup_is_the_old_database_and_private(kept: Where) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
+    if not isinstance(kept, Path):
+        aside = database.execute_sql(f"SELECT value FROM botctl_v{SCHEMA_VERSION}.memory WHERE key = 'kept'")
+        assert aside.fetchall() == [("since long ago",)]
+        return
     backup = backup_of(kept)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with closing(sqlite3.connect(backup)) as connection:
@@ -96,21 +112,21 @@ def test_the_backup_is_the_old_database_and_private(kept: Path) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: Path) -> None:
+def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: Where) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: fail}, version=SCHEMA_VERSION)
 
     assert Stamp.get().schema_version == SCHEMA_VERSION
-    assert not backup_of(kept).exists()
+    assert not is_backed_up(kept)
 
 
-def test_a_newer_database_is_refused(kept: Path) -> None:
+def test_a_newer_database_is_refused(kept: Where) -> None:
     with pytest.raises(ConfigError, match=f"schema {SCHEMA_VERSION}, newer than this botctl's {SCHEMA_VERSION - 1}"):
         bring_up_to_date(kept, steps={}, version=SCHEMA_VERSION - 1)
 
-    assert not backup_of(kept).exists()
+    assert not is_backed_up(kept)
 
 
-def test_a_step_that_fails_leaves_the_old_version_whole(kept: Path) -> None:
+def test_a_step_that_fails_leaves_the_old_version_whole(kept: Where) -> None:
     with pytest.raises(RuntimeError, match="the step failed"):
         bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: fail}, version=AFTER_NEXT)
 
@@ -119,22 +135,22 @@ def test_a_step_that_fails_leaves_the_old_version_whole(kept: Path) -> None:
     assert memory.load("kept") is not None
 
 
-def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: Path) -> None:
+def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: Where) -> None:
     close_database()
 
-    died = subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, str(kept)], capture_output=True, text=True)
+    died = subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, address(kept)], capture_output=True, text=True)
 
     assert died.returncode == -9, died.stderr
     open_database(kept, Mode.DEMO, create=False)
     assert Stamp.get().schema_version == SCHEMA_VERSION
     assert "colour" not in columns()
     assert memory.load("kept") is not None
-    assert backup_of(kept).exists()
+    assert is_backed_up(kept) == isinstance(kept, Path)  # on a server it is of the same transaction
 
 
-def test_after_a_crash_the_next_run_completes_the_journey(kept: Path) -> None:
+def test_after_a_crash_the_next_run_completes_the_journey(kept: Where) -> None:
     close_database()
-    subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, str(kept)], capture_output=True)
+    subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, address(kept)], capture_output=True)
     open_database(kept, Mode.DEMO, create=False)
 
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
@@ -143,20 +159,20 @@ def test_after_a_crash_the_next_run_completes_the_journey(kept: Path) -> None:
     assert "colour" in columns()
 
 
-def test_runs_that_start_at_once_migrate_once(kept: Path) -> None:
+def test_runs_that_start_at_once_migrate_once(kept: Where) -> None:
     """Each has seen the old version; whoever may write second finds the new one, and does nothing."""
     close_database()
     runs = [
-        subprocess.Popen([sys.executable, "-c", TAKES_ITS_TIME, str(kept)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", TAKES_ITS_TIME, address(kept)], stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
 
     said = [run.communicate(timeout=30)[1] for run in runs]
 
     assert [run.returncode for run in runs] == [0, 0, 0], said
-    with closing(sqlite3.connect(kept)) as connection:
-        assert connection.execute("SELECT schema_version FROM stamp").fetchall() == [(NEXT,)]
-        assert "colour" in [row[1] for row in connection.execute("PRAGMA table_info(trade)")]
+    with connected(kept):
+        assert database.execute_sql("SELECT schema_version FROM stamp").fetchall() == [(NEXT,)]
+        assert "colour" in columns()
 
 
 def test_every_version_up_to_this_one_has_its_step() -> None:

@@ -15,7 +15,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.door import Database
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
 from botctl.store.models import Alarm, Order, Outgoing, Stamp, Trade, database
-from tests.cli.looks import rows_of
+from tests.databases import rows_of
 from tests.store.version_1 import make_version_1
 
 DIES_AT_A_STATEMENT = """

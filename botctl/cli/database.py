@@ -1,0 +1,156 @@
+"""The database itself: bring it up to date, copy it, look whether it holds what it must."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botctl.cli.context import JsonFlag, exit_with, home_of
+from botctl.cli.render import show, show_list
+from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
+from botctl.domain.errors import BadValue
+from botctl.domain.results import BackupView, CheckLine, CopiedTable, CopyView, MigrateView
+from botctl.domain.settings import Mode
+from botctl.home import Home, open_store
+from botctl.store.database import Where, connected, database_path
+from botctl.store.lock import run_lock
+from botctl.wiring import WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from botctl.store.soundness import Finding
+
+db = typer.Typer(
+    name="db",
+    help="The database: migrate, back up, check, copy.\n\nEach works with SQLite and with PostgreSQL.\n\n"
+    "\b\nExample:\n  botctl db check",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+
+@db.command()
+def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Bring the database to this botctl's schema.
+
+    Every run does so by itself. Do it by hand to choose the moment: before several
+    machines run a newer botctl, after stopping the older ones.
+
+    \b
+    Example:
+      botctl db migrate
+    """
+    from botctl.store.migrations import SCHEMA_VERSION, load_stamp
+
+    home = home_of(ctx)
+    with run_lock(home.database, WAIT_SECONDS):
+        with connected(home.database):
+            stamp = load_stamp()
+        with open_store(home, create=False):
+            pass
+    before = stamp.schema_version if stamp else None
+    show(ctx, MigrateView(str(home.database), before, SCHEMA_VERSION))
+
+
+@db.command()
+def backup(
+    ctx: typer.Context,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to; default: data/backups/<mode>-<time>.db.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy the database into a new SQLite file.
+
+    Safe while botctl runs. From a PostgreSQL server too: the rows as they are at one
+    moment. `botctl db copy` brings such a file back.
+
+    \b
+    Examples:
+      botctl db backup
+      botctl db backup /mnt/stick/bot.db
+    """
+    from botctl.store.backups import FOLDER, back_up_to
+
+    home = home_of(ctx)
+    moment = datetime.now(UTC)
+    beside = home.database_file
+    to = file or beside.with_name(FOLDER) / f"{beside.stem}-{moment:%Y%m%dT%H%M%SZ}{beside.suffix}"
+    with open_store(home, create=False):
+        back_up_to(beside, to.absolute())
+    show(ctx, BackupView(str(home.database), str(to.absolute()), to.stat().st_size))
+
+
+@db.command()
+def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """Look whether the database holds what it must. Changes nothing.
+
+    The file's soundness, tables and indexes, every stored value, and the rules of
+    trades and orders. Exit code 1 when one is broken.
+
+    \b
+    Example:
+      botctl db check
+    """
+    from botctl.store.soundness import examine_database
+
+    home = home_of(ctx)
+    with open_store(home, create=False):
+        findings = examine_database()
+    lines = [_line(found) for found in findings]
+    show_list(ctx, lines, "nothing to check")
+    exit_with(1 if any(found.broken for found in findings) else 0)
+
+
+def _line(found: "Finding") -> CheckLine:
+    if found.broken:
+        fix = "`botctl recover` shows what the exchange knows; or restore a backup"
+        return CheckLine(found.name, "fail", "; ".join(found.broken), fix)
+    if found.warning:
+        return CheckLine(found.name, "warn", found.warning, "turn it on in the server's postgresql.conf")
+    return CheckLine(found.name, "ok", found.detail)
+
+
+@db.command()
+def copy(
+    ctx: typer.Context,
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The empty database, as DATABASE_URL names one.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy everything into another, empty database.
+
+    From SQLite to PostgreSQL, back, or between two of a kind. All of it is kept or
+    nothing; every row is read again and compared. Afterwards set DATABASE_URL on every
+    machine before the next tick.
+
+    \b
+    Examples:
+      botctl db copy --to postgresql://bot@db.example/bot
+      botctl db copy --to sqlite:///data/back.db
+    """
+    from botctl.store.copies import copy_open_database
+
+    home = home_of(ctx)
+    target = _where(to, home)
+    with run_lock(home.database, WAIT_SECONDS), open_store(home, create=False):
+        copied = copy_open_database(target, wait_seconds=WAIT_SECONDS)
+    tables = [CopiedTable(table.table, table.rows, table.checksum) for table in copied]
+    steps = [f"set DATABASE_URL={without_password(to)} on every machine, before the next tick", "botctl db check"]
+    if home.settings.botctl_mode is Mode.LIVE:
+        steps.append("botctl reconcile")
+    show(ctx, CopyView(str(home.database), str(target), sum(table.rows for table in copied), tables, steps))
+
+
+def _where(url: str, home: Home) -> Where:
+    try:
+        found = parse_database_url(url)
+    except ValueError as error:
+        raise BadValue(f"--to {error}", hint="see docs/databases.md") from None
+    where = found if isinstance(found, ServerUrl) else database_path(found, home.folder)
+    if where == home.database:
+        raise BadValue("--to names the database that is to be copied", hint="name another one")
+    return where
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(db)

@@ -1,0 +1,92 @@
+"""What happens to a database from outside: a look, a change, another process at work, the loss of all of it."""
+
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from botctl.domain.database_url import ServerUrl
+from botctl.store.database import Where
+from botctl.store.lock import process_lock
+from botctl.store.server import RUN_LOCK
+
+
+def rows_of(where: Where, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+    """Every row of every table; a file is read from a copy, so that looking changes nothing."""
+    if isinstance(where, ServerUrl):
+        with psycopg.connect(where.reveal()) as server:
+            names = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
+            wanted = [name for (name,) in names if name not in without]
+            return {name: server.execute(f'SELECT * FROM "{name}" ORDER BY id').fetchall() for name in wanted}
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("", "-wal"):
+            if Path(f"{where}{suffix}").exists():
+                shutil.copy(f"{where}{suffix}", f"{folder}/copy{suffix}")
+        with closing(sqlite3.connect(f"{folder}/copy")) as file:
+            tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: file.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables if name not in without}
+
+
+def execute(where: Where, statement: str) -> None:
+    """One statement, committed."""
+    if isinstance(where, ServerUrl):
+        with psycopg.connect(where.reveal(), autocommit=True) as server:
+            server.execute(statement)
+        return
+    with closing(sqlite3.connect(where)) as file, file:
+        file.execute(statement)
+
+
+class Writer:
+    """Another process at work in the database: it keeps others from writing from `take` until it commits."""
+
+    def __init__(self, where: Where) -> None:
+        self.where = where
+        self._connection: sqlite3.Connection | psycopg.Connection[Any] | None = None
+
+    def take(self, *statements: str, commit_after: float | None = None) -> None:
+        """Begin a transaction, once; leave it open, or commit it by itself after so many seconds.
+
+        On a server a person's statement locks no more than what it changes; without one all tables are locked, as
+        another run does.
+        """
+        if self._connection is not None:
+            return
+        if isinstance(self.where, ServerUrl):
+            self._connection = server = psycopg.connect(self.where.reveal(), autocommit=True)
+            server.execute("BEGIN")
+            if not statements:
+                names = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+                tables = ", ".join(f'"{name}"' for (name,) in names)
+                server.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+        else:
+            self._connection = sqlite3.connect(self.where, isolation_level=None, check_same_thread=False)
+            self._connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            self._connection.execute(statement)
+        if commit_after is not None:
+            threading.Timer(commit_after, self.commit).start()
+
+    def commit(self) -> None:
+        assert self._connection is not None, "it never began"
+        self._connection.execute("COMMIT")
+        self._connection.close()
+
+
+@contextmanager
+def held_lock(where: Where) -> Iterator[None]:
+    """Another run holds the lock of the database."""
+    if isinstance(where, ServerUrl):
+        with psycopg.connect(where.reveal(), autocommit=True) as other:
+            taken = other.execute(f"SELECT pg_try_advisory_lock({RUN_LOCK}, hashtext(current_schema()))").fetchone()
+            assert taken == (True,)
+            yield
+        return
+    with process_lock(where.with_name(f"{where.name}.lock"), 0):
+        yield
