@@ -1,6 +1,7 @@
 """What the shell offers for SYMBOL and TRADE when somebody presses Tab: from the settings and the local database.
 
-It makes nothing, waits for nothing and never complains: no offer is what a broken home has.
+It makes nothing, waits for nothing and never complains: no offer is what a broken home has, and nobody's Tab key waits
+for a database on a server.
 """
 
 from contextlib import suppress
@@ -19,7 +20,7 @@ def complete_symbol(ctx: typer.Context, incomplete: str) -> list[str]:
     with suppress(Exception):
         home = _home(ctx)
         symbols += home.settings.symbols
-        symbols += known_symbols(home.database)
+        symbols += known_symbols(home.database_file)
     return [symbol for symbol in dict.fromkeys(symbols) if symbol.startswith(incomplete)]
 
 
@@ -28,7 +29,7 @@ def complete_trade(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]
     from botctl.store.peek import newest_trades
 
     with suppress(Exception):
-        trades = newest_trades(_home(ctx).database)
+        trades = newest_trades(_home(ctx).database_file)
         return [(str(id), f"{symbol} {status}") for id, symbol, status in trades if str(id).startswith(incomplete)]
     return []
 

@@ -105,11 +105,12 @@ def _files(home: Home) -> Iterator[CheckLine]:
     if others_may_read(home.env_file):
         status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
         yield CheckLine("file modes", status, f"{home.env_file} can be read by others", f"chmod 600 {home.env_file}")
-    if home.settings.botctl_mode is Mode.LIVE and not home.database.exists():
+    on_server = not isinstance(home.database, Path)  # which is not asked here: `botctl db check` does
+    if home.settings.botctl_mode is Mode.LIVE and not on_server and not home.database_file.exists():
         yield CheckLine("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
     found = {
         "the home": _why_no_folder(home.folder),
-        "the folder of the database": _why_no_folder(home.database.parent),
+        "the folder of the database": _why_no_folder(home.database_file.parent),
     }
     for name in ("log_file", "metrics_file"):
         if file := getattr(home.settings, name):

@@ -154,7 +154,7 @@ def _job_of(ctx: typer.Context, home: Home) -> Job:
     path = PLAIN_PATH if own in PLAIN_PATH.split(":") else f"{own}:{PLAIN_PATH}"
     timeframe = home.settings.timeframe
     named = [name for name in (home.settings.log_file, home.settings.metrics_file) if name]
-    files = [home.database, *[home.folder / name for name in named]]
+    files = [home.database_file, *[home.folder / name for name in named]]
     elsewhere = {str(file.parent) for file in files if home.folder not in file.parents}
     block = find_block(_crontab_or_none() or "", folder)
     return Job(
