@@ -65,10 +65,11 @@ def positions(
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
         raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
     home = home_of(ctx)
+    if watch:
+        watch_positions(home, every)
+        return
     with open_store(home):
-        if watch:
-            watch_positions(ctx, build_market(home.settings), every)
-        elif live:
+        if live:
             show_list(ctx, books.list_live_positions(build_market(home.settings)), "no open positions")
         else:
             show_list(ctx, books.list_positions(), "no open positions")

@@ -4,31 +4,47 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from botctl.cli.render import keep_showing, watch_view
 from botctl.domain.errors import BotError
+from botctl.domain.settings import Mode
+from botctl.home import Home, open_store
+from botctl.wiring import build_market
 
 if TYPE_CHECKING:
     from botctl.ports import MarketData
 
 
-def watch_positions(ctx: typer.Context, market: "MarketData", seconds: float) -> None:
+def watch_positions(home: Home, seconds: float) -> None:
     """Look every so many seconds until Ctrl-C, which is the way to end it."""
-    mode = ctx.meta["mode"]
     with suppress(KeyboardInterrupt):
-        keep_showing(lambda: _look(market, mode), seconds)
+        keep_showing(_Lookout(home).look, seconds)
 
 
-def _look(market: "MarketData", mode: str) -> Any:
-    """What is open now. The database is read anew, for a tick may have bought, sold or moved a stop; a look that fails
-    is said below the table."""
-    from botctl.services import books
+class _Lookout:
+    """Looks at a home again and again, as another process each time would, but on one connection to Kraken."""
 
-    lines = []
-    try:
-        rows = books.list_live_positions(market)
-    except BotError as error:
-        lines.append(f"prices can't be had: {error.message}")
-        rows = [books.with_price(trade, None) for trade in books.list_positions()]
-    return watch_view(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._kraken: MarketData | None = None
+
+    def look(self) -> Any:
+        """What is open now. The database is opened anew: a tick may have written to it, and recover may have put
+        another in its place. Prices that can't be had are said below the table."""
+        from botctl.services import books
+
+        lines = []
+        with open_store(self.home):
+            try:
+                rows = books.list_live_positions(self._market())
+            except BotError as error:
+                lines.append(f"prices can't be had: {error.message}")
+                rows = [books.with_price(trade, None) for trade in books.list_positions()]
+        mode = self.home.settings.botctl_mode
+        return watch_view(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
+
+    def _market(self) -> "MarketData":
+        """The demo's tape stands where the last tick left it, so it is read each time."""
+        if self.home.settings.botctl_mode is Mode.DEMO:
+            return build_market(self.home.settings)
+        self._kraken = self._kraken or build_market(self.home.settings)
+        return self._kraken

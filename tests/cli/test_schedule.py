@@ -381,3 +381,28 @@ def test_systemd_finds_nothing_wrong_with_the_units(bot: BotRunner, machine: Mac
     run = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60)
 
     assert (run.returncode, run.stderr) == (0, "")
+
+
+# The doctor
+
+
+def asked_doctor(bot: BotRunner) -> tuple[str, str]:
+    [line] = [line for line in bot.run("doctor", "--json").json() if line["name"] == "schedule"]
+    return line["status"], line["detail"]
+
+
+def test_the_doctor_sees_who_runs_the_ticks(bot: BotRunner, machine: Machine) -> None:
+    machine.crontab = OTHERS
+    nobody = asked_doctor(bot)
+    bot.json("schedule", "install", "--cron", "--yes")
+    cron = asked_doctor(bot)
+    bot.json("schedule", "remove", "--yes")
+    bot.json("schedule", "install", "--systemd", "--yes")
+    timer = asked_doctor(bot)
+    (machine.folder / "active").unlink()
+    stopped = asked_doctor(bot)
+
+    assert [status for status, _ in (nobody, cron, timer, stopped)] == ["warn", "ok", "ok", "warn"]
+    assert "crontab" in cron[1]
+    assert "systemd" in timer[1]
+    assert "not active" in stopped[1]

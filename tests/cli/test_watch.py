@@ -124,6 +124,21 @@ def test_a_price_below_the_stop_has_no_distance_left(watched: Terminal, kraken: 
     watched.end()
 
 
+def test_watching_the_demo_moves_on_with_its_ticks(veteran: BotRunner) -> None:
+    veteran.run("buy", "BTC/USD", "100")
+    terminal = Terminal("positions", "--watch", "--every", "1")
+    before = terminal.read_until("Ctrl-C ends it")
+    veteran.run("check-positions")
+    for _ in range(4):
+        veteran.run("tick")
+    now = next(row["price"] for row in veteran.json("positions", "--live"))
+
+    terminal.read_until(f"{float(now):,.2f}" if float(now) >= 100 else f"{float(now):.6g}")
+
+    assert "demo mode" in before
+    assert terminal.end() == 0
+
+
 def test_watching_needs_a_terminal(veteran: BotRunner) -> None:
     check_error(veteran.run("positions", "--watch"), 2, "--live")
     assert veteran.run("positions", "--watch", "--json").exit_code == 2
