@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import BooleanField, Field, FloatField, IntegerField, Model
 
-from botctl.domain.orders import ACTIVE, UNSETTLED, ExitReason, OrderState, Side, TradeStatus
+from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_stamp
@@ -190,9 +190,6 @@ def _trades() -> Iterator[str]:
         yield from _some("trade", [row.id for row in Trade.select(Trade.id).where(rule)], why)
     open_ones = Trade.select().where(Trade.status == TradeStatus.OPEN)
     yield from _some("trade", [row.id for row in open_ones if row.amount <= 0], "it is open and holds nothing")
-    active = [row.asset for row in Trade.select(Trade.asset).where(Trade.status.in_(ACTIVE))]
-    for asset in sorted({asset for asset in active if active.count(asset) > 1}):
-        yield f"{asset} has more than one active trade"
 
 
 def _orders() -> Iterator[str]:
@@ -210,9 +207,6 @@ def _orders() -> Iterator[str]:
     ]
     for rule, why in rules:
         yield from _some("order", [row.id for row in Order.select(Order.id).where(rule)], why)
-    unsettled = [row.trade_id for row in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))]
-    for trade_id in sorted({trade_id for trade_id in unsettled if unsettled.count(trade_id) > 1}):
-        yield f"trade {trade_id} has more than one unsettled order"
 
 
 def _switch() -> Iterator[str]:
