@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.orders import ExitReason, OrderState, TradeStatus
+from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
 from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from tests.conftest import PROJECT, BotRunner

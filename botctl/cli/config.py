@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with
-from botctl.cli.render import show_list
+from botctl.cli.output import show_list
 from botctl.domain.errors import ConfigError
 from botctl.domain.results import CheckLine, ConfigLine
 from botctl.domain.settings import (

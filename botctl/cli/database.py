@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
-from botctl.cli.render import show, show_list
+from botctl.cli.output import show, show_list
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.results import BackupView, CheckLine, CopiedTable, CopyView, MigrateView

@@ -9,7 +9,7 @@ import typer
 
 from botctl.cli.complete import complete_symbol
 from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors, symbol_from, wants_json
-from botctl.cli.render import show_list, with_progress
+from botctl.cli.output import show_list, with_progress
 from botctl.cli.study import moment_from
 from botctl.domain.candles import TIMEFRAMES
 from botctl.domain.errors import BadValue, BotError

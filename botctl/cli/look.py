@@ -7,12 +7,9 @@ import typer
 
 from botctl.cli.complete import complete_symbol
 from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from, wants_json
-from botctl.cli.render import show, show_list
-from botctl.cli.watch import watch_positions
+from botctl.cli.output import show, show_list
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
-from botctl.domain.results import BalanceView
 from botctl.home import open_store
-from botctl.wiring import build_market, now_offline, open_bot
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Show at most so many, the newest.")]
 
@@ -24,12 +21,13 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl status --json
     """
-    from botctl.services import books
+    from botctl.services import glances
+    from botctl.wiring import now_offline
 
     home = home_of(ctx)
     settings = home.settings
     with open_store(home):
-        view = books.status(
+        view = glances.status(
             settings.botctl_mode,
             home.switch,
             settings.initial_balance,
@@ -60,19 +58,23 @@ def positions(
       botctl positions
       botctl positions --watch
     """
-    from botctl.services import books
+    from botctl.services import glances
 
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
         raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
     home = home_of(ctx)
     if watch:
+        from botctl.cli.watch import watch_positions
+
         watch_positions(home, every)
         return
     with open_store(home):
         if live:
-            show_list(ctx, books.list_live_positions(build_market(home.settings)), "no open positions")
+            from botctl.wiring import build_market
+
+            show_list(ctx, glances.list_live_positions(build_market(home.settings)), "no open positions")
         else:
-            show_list(ctx, books.list_positions(), "no open positions")
+            show_list(ctx, glances.list_positions(), "no open positions")
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
@@ -82,10 +84,10 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
     Example:
       botctl trades --json --limit 1000
     """
-    from botctl.services import books
+    from botctl.services import glances
 
     with open_store(home_of(ctx)):
-        show_list(ctx, books.list_trades(limit=limit), "no trades yet")
+        show_list(ctx, glances.list_trades(limit=limit), "no trades yet")
 
 
 def orders(
@@ -135,6 +137,8 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl balance
     """
     from botctl.domain.drawdown import value_of
+    from botctl.domain.results import BalanceView
+    from botctl.wiring import open_bot
 
     home = home_of(ctx)
     quote_currency = home.settings.quote_currency

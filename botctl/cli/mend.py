@@ -17,7 +17,7 @@ from botctl.cli.context import (
     log_errors,
     since_from,
 )
-from botctl.cli.render import progress_bar, show
+from botctl.cli.output import progress_bar, show
 from botctl.domain.errors import BotError
 from botctl.domain.results import RecoverView
 from botctl.wiring import open_bot, open_patient

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
-from botctl.cli.render import show_list
+from botctl.cli.output import show_list
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.results import NotifyView
 

@@ -1,247 +1,15 @@
-"""A result becomes a table that fits 80 columns, or JSON."""
+"""A result becomes a table that fits 80 columns. Those of the quickest commands are in render_glances.py."""
 
-import json
-import sys
-import textwrap
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import typer
-
+from botctl.cli.render_glances import draw_live_positions, draw_trades
+from botctl.cli.tables import amount, group, new_table, pairs
 from botctl.domain import results
 from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
-from botctl.domain.results import to_plain
 from botctl.domain.schedule import CRON, SHORTEST_DELAY, ScheduleView
-from botctl.domain.sparkline import sparkline
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from botctl.ports import Progress
-
-KEPT_WHOLE = ("why", "symbol", "state", "status")
-"""Columns whose words somebody may look for: never broken."""
-RIGHT = frozenset(
-    {"id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
-)
-"""Columns of figures."""
-WIDTH = 80
-NEAR = Decimal("0.005")
-"""How near its stop a price is shown as near, as a fraction."""
-
-
-def show(ctx: typer.Context, result: Any) -> None:
-    """Print one result."""
-    if ctx.meta.get("json"):
-        print(json.dumps(to_plain(result)))
-    else:
-        _name_mode(ctx, type(result))
-        show_table(VIEWS[type(result)](result))
-
-
-def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
-    """Print several results of one kind."""
-    if ctx.meta.get("json"):
-        print(json.dumps(to_plain(rows)))
-    elif rows:
-        _name_mode(ctx, type(rows[0]))
-        show_table(LISTS[type(rows[0])](rows))
-    else:
-        print(f"{ctx.meta['mode']}: {when_empty}")
-
-
-def _name_mode(ctx: typer.Context, kind: type) -> None:
-    """Say whose figures these are, where the view itself does not: paper must never pass for live."""
-    if kind not in NAMING_THE_MODE:
-        print(f"{ctx.meta['mode']} mode")
-
-
-def show_table(renderable: "RenderableType") -> None:
-    """Print a table, or a text."""
-    if isinstance(renderable, str):
-        print(renderable)
-        return
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=False).print(renderable)
-
-
-def keep_showing(look: Callable[[], Any], seconds: float) -> None:
-    """Show what each look gives in the place of the one before, for ever."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=Console(highlight=False), auto_refresh=False) as live:
-        while True:
-            seen = look()
-            live.update(Text(seen) if isinstance(seen, str) else seen, refresh=True)  # brackets are no markup
-            time.sleep(seconds)
-
-
-def with_progress[T](items: Sequence[T], text: str, *, quiet: bool) -> Iterable[T]:
-    """The items one by one, with a bar on stderr where that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, text, console=Console(stderr=True), transient=True)
-
-
-@contextmanager
-def progress(text: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, where that is a terminal; call what it gives with how many more are done."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _more: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda more: bar.advance(task, more)
-
-
-@contextmanager
-def progress_bar(ctx: typer.Context, words: str) -> "Iterator[Progress]":
-    """A bar on stderr for the one who waits on a terminal; nothing for scripts."""
-    if ctx.meta.get("json") or not sys.stderr.isatty():
-        yield lambda done, whole: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(words, total=None)
-        yield lambda done, whole: bar.update(task, completed=done, total=whole)
-
-
-# Figures
-
-
-def amount(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else plain(value)
-
-
-def short(value: Decimal) -> str:
-    """An amount to about five digits, for a table that has no room for all of them."""
-    return f"{value:.0f}" if value >= 10_000 else plain(Decimal(f"{value:.5g}"))
-
-
-def coloured(value: Decimal | None) -> str:
-    """Profit in green, loss in red, where there are colours."""
-    return f"[{'green' if value is None or value >= 0 else 'red'}]{signed(value)}[/]"
-
-
-# Tables
-
-
-def new_table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    for column in columns:
-        right = column in RIGHT
-        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
-    return table
-
-
-def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
-    """Names and values in two columns, plain: what needs no table needn't wait for rich to load."""
-    left = max(len(name) for name, _ in rows) + 2
-    lines = []
-    for name, value in rows:
-        first, *rest = textwrap.wrap(value, width - left, break_on_hyphens=False) or [""]
-        lines += [f"{name:{left}}{first}".rstrip(), *(" " * left + line for line in rest)]
-    return "\n".join(lines)
-
-
-def _group(*parts: Any) -> Any:
-    """Parts below each other; plain text as long as all of them are."""
-    if all(isinstance(part, str) for part in parts):
-        return "\n".join(parts)
-    from rich.console import Group
-    from rich.text import Text
-
-    return Group(*(Text(part) if isinstance(part, str) else part for part in parts))
-
-
-def _positions(rows: Sequence[results.TradeView]) -> Any:
-    table = new_table("id", "symbol", "status", "amount", "entry", "stop", "high")
-    for row in rows:
-        table.add_row(
-            str(row.id),
-            row.symbol,
-            row.status,
-            amount(row.amount),
-            price(row.entry_price),
-            price(row.stop_loss_price),
-            price(row.high_price),
-        )
-    return table
-
-
-def _live_positions(rows: Sequence[results.LivePosition]) -> Any:
-    table = new_table("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
-    for row in rows:
-        trade = row.trade
-        table.add_row(
-            str(trade.id),
-            trade.symbol,
-            amount(trade.amount),
-            price(trade.entry_price),
-            price(trade.stop_loss_price),
-            price(trade.high_price),
-            price(row.price),
-            coloured(row.unrealized_pnl),
-        )
-    return table
-
-
-def watch_view(rows: Sequence[results.LivePosition], lines: Sequence[str]) -> Any:
-    """What positions --watch shows: how near each stop is, too, and some lines below."""
-    if not rows:
-        return _group("no open positions", *lines)
-    table = new_table("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L")
-    for row in rows:
-        trade = row.trade
-        gap = row.stop_distance
-        colour = "red" if gap is not None and gap <= 0 else "yellow" if gap is not None and gap < NEAR else "default"
-        table.add_row(
-            str(trade.id),
-            trade.symbol,
-            short(trade.amount),
-            price(trade.entry_price),
-            price(row.price),
-            price(trade.stop_loss_price),
-            f"[{colour}]{percent(gap)}[/]",
-            coloured(row.unrealized_pnl),
-        )
-    return _group(table, *lines)
-
-
-def _trades(rows: Sequence[results.TradeView]) -> Any:
-    if all(row.status in ("OPEN", "PENDING") for row in rows):
-        return _positions(rows)
-    table = new_table("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L")
-    for row in rows:
-        table.add_row(
-            str(row.id),
-            row.symbol,
-            short(row.amount),
-            price(row.entry_price),
-            price(row.exit_price),
-            row.exit_reason or row.status,
-            f"{row.closed_at:%m-%d %H:%M}" if row.closed_at else UNKNOWN,
-            coloured(row.pnl),
-        )
-    return table
 
 
 def _orders(rows: Sequence[results.OrderView]) -> Any:
@@ -259,11 +27,11 @@ def _orders(rows: Sequence[results.OrderView]) -> Any:
             money(row.fee),
         )
     lines = [f"{row.id}: {row.error}" for row in rows if row.error]
-    return _group(table, *lines) if lines else table
+    return group(table, *lines) if lines else table
 
 
 def _decisions(rows: Sequence[results.DecisionView]) -> Any:
-    return _group(*(part for row in rows for part in (_decision(row), "")))
+    return group(*(part for row in rows for part in (_decision(row), "")))
 
 
 def _decision(row: results.DecisionView) -> str:
@@ -393,16 +161,16 @@ def _tick(view: results.TickView) -> Any:
     if view.equity is not None:
         lines.append(f"  equity {money(view.equity)}, drawdown {percent(view.drawdown)}")
     lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not sit")
-    return _group(*lines)
+    return group(*lines)
 
 
 def _check_view(view: results.CheckView) -> Any:
     sold = [_story(result) for result in view.exits]
-    return _group(*sold, _live_positions(view.positions) if view.positions else "no open positions")
+    return group(*sold, draw_live_positions(view.positions) if view.positions else "no open positions")
 
 
 def _drawdown(view: results.DrawdownView) -> Any:
-    return _group(
+    return group(
         pairs(
             [
                 ("equity", money(view.equity)),
@@ -420,62 +188,7 @@ def _liquidation(view: results.LiquidationView) -> Any:
         "nothing was sold" if view.errors or view.open_trades else "there was nothing to sell"
     ]
     buys = "enabled" if view.buy_enabled else "disabled"
-    return _group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
-
-
-def _status(view: results.StatusView) -> Any:
-    """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
-    state = view.system_status + (" and FROZEN" if view.frozen else "")
-    buys = "enabled" if view.buy_enabled else "disabled"
-    if view.tripped_at:
-        buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
-    last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
-    rows = [
-        ("mode", view.mode),
-        ("system", state + (f" ({view.why})" if view.why else "")),
-        ("buys", buys),
-        ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
-        ("drawdown", percent(view.drawdown)),
-        ("open trades", str(view.open_trades)),
-        ("unsettled orders", str(view.unsettled_orders)),
-        ("last tick", last),
-        ("missed ticks", str(view.missed_ticks)),
-    ]
-    if not sys.stdout.isatty():
-        return pairs(rows)
-    return _panel(view, rows)
-
-
-def _panel(view: results.StatusView, rows: Sequence[tuple[str, str]]) -> Any:
-    from rich.panel import Panel
-    from rich.text import Text
-
-    worrying = {
-        "system": view.system_status != "ACTIVE" or view.frozen,
-        "buys": not view.buy_enabled,
-        "unsettled orders": view.unsettled_orders > 0,
-        "last tick": view.last_tick_ok is False,
-    }
-    text = Text(pairs(rows, WIDTH - 4))
-    for name, worries in worrying.items():
-        if worries:
-            text.highlight_regex(rf"(?m)^{name}  .*$", "bold red" if view.frozen else "yellow")
-    if len(view.equity_curve) > 1 and "utf" in (sys.stdout.encoding or "").lower():
-        curve = view.equity_curve
-        text.append(f"\n\n{sparkline(curve, WIDTH - 4)}\n")
-        text.append(f"equity of {len(curve)} ticks, {min(curve):,.2f} to {max(curve):,.2f}", "dim")
-    colour = "red" if view.frozen or view.tripped_at else "yellow" if any(worrying.values()) else "green"
-    return Panel(text, title=f"botctl {view.mode}", border_style=colour, width=WIDTH)
-
-
-def _ok(value: bool | None) -> str:
-    return "ok" if value else "failed"
-
-
-def _switch(view: results.SwitchView) -> Any:
-    frozen = " and FROZEN: positions are unguarded" if view.frozen else ""
-    why = f" ({view.why})" if view.why else ""
-    return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
+    return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
 
 
 def _reconcile(view: results.ReconcileView) -> Any:
@@ -500,7 +213,7 @@ def _reconcile(view: results.ReconcileView) -> Any:
     parts.append(f"{compared}: {'all the same' if view.same else f'{differing} differ'}")
     if view.foreign_orders:
         parts.append(f"{view.foreign_orders} orders of the account are not botctl's")
-    return _group(*parts)
+    return group(*parts)
 
 
 def _id(value: int | None) -> str:
@@ -537,8 +250,8 @@ def _recover(view: results.RecoverView) -> Any:
 
 def _demo(view: results.DemoView) -> Any:
     decided = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
-    return _group(
-        _trades(view.trades) if view.trades else "no trades",
+    return group(
+        draw_trades(view.trades) if view.trades else "no trades",
         f"{view.ticks} ticks of the synthetic tape: {len(view.trades)} trades; the Council said {decided}",
         f"equity {money(view.equity)} of {money(view.initial_balance)}",
     )
@@ -613,7 +326,6 @@ def _report(view: results.ReportView) -> str:
 
 NAMING_THE_MODE = (
     results.TickView,
-    results.StatusView,
     results.InitView,
     results.DemoView,
     results.CheckLine,
@@ -626,8 +338,6 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     results.CheckView: _check_view,
     results.DrawdownView: _drawdown,
     results.LiquidationView: _liquidation,
-    results.StatusView: _status,
-    results.SwitchView: _switch,
     results.ReconcileView: _reconcile,
     results.RecoverView: _recover,
     results.DemoView: _demo,
@@ -640,8 +350,6 @@ VIEWS: dict[type, Callable[[Any], Any]] = {
     ScheduleView: _schedule,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
-    results.TradeView: _trades,
-    results.LivePosition: _live_positions,
     results.OrderView: _orders,
     results.DecisionView: _decisions,
     results.BalanceView: _balances,

@@ -11,10 +11,12 @@ from typing import Any
 
 import typer
 
-from botctl.cli import render
+from botctl.cli import tables
+from botctl.cli.output import show_table
 from botctl.domain import figures
 from botctl.domain.candles import TIMEFRAMES, quote_of
-from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView, to_plain
+from botctl.domain.documents import to_plain
+from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView
 
 UNTRIED = "-"
 SHORT_NAMES = {
@@ -37,7 +39,7 @@ def show_backtest(ctx: typer.Context, view: BacktestView, most_trades: int) -> N
     print(summary(view))
     if shown := view.trades[-most_trades:] if most_trades else []:
         print()
-        render.show_table(trades_table(shown, view.until))
+        show_table(trades_table(shown, view.until))
         if len(shown) < len(view.trades):
             print(f"the newest {len(shown)} of {len(view.trades)} trades; --trades shows more, --csv all")
 
@@ -78,11 +80,11 @@ def summary(view: BacktestView) -> str:
         rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
     if view.absent_candles:
         rows.append(("absent candles", f"{view.absent_candles:,}"))
-    return render.pairs(rows)
+    return tables.pairs(rows)
 
 
 def trades_table(trades: list[BacktestTrade], until: datetime) -> Any:
-    table = render.new_table("symbol", "entered", "entry", "held", "exit", "why", "P&L")
+    table = tables.new_table("symbol", "entered", "entry", "held", "exit", "why", "P&L")
     for trade in trades:
         table.add_row(
             trade.symbol,
@@ -91,7 +93,7 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> Any:
             held(trade.entry_at, trade.exit_at or until),
             figures.price(trade.exit_price),
             trade.exit_reason or "OPEN",
-            render.coloured(trade.pnl),
+            tables.coloured(trade.pnl),
         )
     return table
 
@@ -106,7 +108,7 @@ def show_sweep(ctx: typer.Context, view: SweepView) -> None:
         return
     figure = {"return": "return %", "sharpe": "Sharpe", "drawdown": "drawdown %"}[view.by]
     names = [SHORT_NAMES.get(name, name) for name in view.best[0].settings]
-    table = render.new_table(*names, figure, "neighbours", "test", "trades", "fall %")
+    table = tables.new_table(*names, figure, "neighbours", "test", "trades", "fall %")
     for row in view.best:
         table.add_row(
             *row.settings.values(),
@@ -118,9 +120,9 @@ def show_sweep(ctx: typer.Context, view: SweepView) -> None:
             str(row.train.trades),
             f"{100 * row.train.max_drawdown:.2f}",
         )
-    render.show_table(table)
+    show_table(table)
     for words in view.warnings:
-        print("\n".join(textwrap.wrap(words, render.WIDTH)))
+        print("\n".join(textwrap.wrap(words, tables.WIDTH)))
 
 
 def _judged(figures: SweepFigures, by: str) -> str:

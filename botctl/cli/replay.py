@@ -13,7 +13,7 @@ import typer
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
-from botctl.cli.render import with_progress
+from botctl.cli.output import with_progress
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.results import ReplayView
 from botctl.domain.settings import Mode, Settings

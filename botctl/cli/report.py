@@ -8,7 +8,7 @@ import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, env_file_of, home_of
-from botctl.cli.render import show
+from botctl.cli.output import show
 from botctl.domain.errors import BadValue
 from botctl.domain.results import ReportView
 from botctl.home import open_store, read_values

@@ -18,7 +18,7 @@ from botctl.cli.context import (
     say,
     wants_json,
 )
-from botctl.cli.render import show
+from botctl.cli.output import show
 from botctl.domain.errors import Refused
 from botctl.domain.results import CheckView, DrawdownView
 from botctl.wiring import open_bot
@@ -66,7 +66,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl check-positions
     """
-    from botctl.services import books
+    from botctl.services import glances
 
     home = home_of(ctx)
     with open_bot(home) as bot:
@@ -77,7 +77,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         exits = bot.positions.check_open_positions(look)
         errors += [*look.problems, *exits.errors]
         prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}
-        positions = [books.with_price(trade, prices.get(trade.symbol)) for trade in books.list_positions()]
+        positions = [glances.with_price(trade, prices.get(trade.symbol)) for trade in glances.list_positions()]
         aftermath.note_news(home, bot)
     log_errors(errors)
     for note in exits.notes:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, YesFlag, confirm, env_file_of, home_of
-from botctl.cli.render import show
+from botctl.cli.output import show
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.schedule import (
     CRON,

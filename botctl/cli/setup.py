@@ -10,7 +10,7 @@ import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
-from botctl.cli.render import show, show_list, with_progress
+from botctl.cli.output import show, show_list, with_progress
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
@@ -86,7 +86,7 @@ def demo(
 
 
 def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
-    from botctl.services import books
+    from botctl.services import glances
     from botctl.services.replay import play
     from botctl.store.models import Decision
 
@@ -96,7 +96,7 @@ def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
     initial = home.settings.initial_balance
     if initial is None or not played.ticks:
         raise BotError("the demo could not play")
-    return DemoView(played.ticks, books.list_trades(), played.equity, initial, dict(decisions))
+    return DemoView(played.ticks, glances.list_trades(), played.equity, initial, dict(decisions))
 
 
 def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:

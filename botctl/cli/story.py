@@ -10,7 +10,8 @@ import typer
 from botctl.cli.complete import complete_symbol, complete_trade
 from botctl.cli.context import JsonFlag, Since, home_of, since_from, symbol_from, wants_json
 from botctl.cli.look import Limit
-from botctl.cli.render import LISTS, show, show_list, show_table
+from botctl.cli.output import show, show_list, show_table
+from botctl.cli.render import LISTS
 from botctl.domain.errors import BadValue
 from botctl.domain.results import EventView
 from botctl.home import Home, open_store

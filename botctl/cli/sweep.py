@@ -6,7 +6,7 @@ import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, wants_json
-from botctl.cli.render import progress
+from botctl.cli.output import progress
 from botctl.domain.errors import BadValue
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of, say
-from botctl.cli.render import show
+from botctl.cli.output import show
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
-from botctl.domain.results import SwitchView
+from botctl.domain.glances import SwitchView
 from botctl.domain.words import printable
 from botctl.home import Home, open_store
 from botctl.store.database import DATABASE_ERRORS

@@ -20,10 +20,10 @@ from botctl.cli.context import (
     say,
     symbol_from,
 )
-from botctl.cli.render import show
+from botctl.cli.output import show
 from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.orders import ExitReason
+from botctl.domain.order_states import ExitReason
 from botctl.domain.results import LiquidationView
 from botctl.domain.settings import Mode, no_yes
 from botctl.wiring import open_bot

@@ -4,7 +4,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botctl.cli.render import keep_showing, watch_view
+from botctl.cli.output import keep_showing
+from botctl.cli.render_glances import watch_view
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.home import Home, open_store
@@ -30,15 +31,15 @@ class _Lookout:
     def look(self) -> Any:
         """What is open now. The database is opened anew: a tick may have written to it, and recover may have put
         another in its place. Prices that can't be had are said below the table."""
-        from botctl.services import books
+        from botctl.services import glances
 
         lines = []
         with open_store(self.home):
             try:
-                rows = books.list_live_positions(self._market())
+                rows = glances.list_live_positions(self._market())
             except BotError as error:
                 lines.append(f"prices can't be had: {error.message}")
-                rows = [books.with_price(trade, None) for trade in books.list_positions()]
+                rows = [glances.with_price(trade, None) for trade in glances.list_positions()]
         mode = self.home.settings.botctl_mode
         return watch_view(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 

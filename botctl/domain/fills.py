@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from botctl.domain.money import floor_to
-from botctl.domain.orders import Side
+from botctl.domain.order_states import Side
 
 COST_DECIMALS = 8
 """Cost and fee are cut to so many places of the quote currency."""

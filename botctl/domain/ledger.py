@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from botctl.domain.client_ids import ClientId, parse_client_id
 from botctl.domain.money import price_of
-from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderState, Side
+from botctl.domain.order_states import ExitReason, OrderState, Side
+from botctl.domain.orders import Fill, OrderRecord
 
 
 @dataclass(frozen=True)

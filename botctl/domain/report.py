@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from math import ceil
 
-from botctl.domain.orders import Side
+from botctl.domain.order_states import Side
 from botctl.domain.stops import advance_stop, initial_stop
 
 

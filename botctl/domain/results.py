@@ -5,51 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-FOR_PEOPLE = {"json": False}
-"""Marks a field that is said in words and is no part of the JSON document."""
-
-
-@dataclass(frozen=True)
-class TradeView:
-    """One trade. Money and prices in quote, amount in the asset: held while OPEN, traded once CLOSED."""
-
-    id: int
-    symbol: str
-    asset: str
-    mode: str
-    status: str
-    amount: Decimal
-    entry_price: Decimal | None
-    entry_cost: Decimal | None
-    entry_fee: Decimal | None
-    opened_at: datetime | None
-    entry_order_id: str | None
-    atr: float | None
-    stop_loss_price: float | None
-    high_price: float | None
-    exit_price: Decimal | None
-    exit_fee: Decimal | None
-    closed_at: datetime | None
-    exit_order_id: str | None
-    exit_reason: str | None
-    pnl: Decimal | None
-
-
-@dataclass(frozen=True)
-class LivePosition:
-    """An open trade with the price of now."""
-
-    trade: TradeView
-    price: Decimal | None
-    unrealized_pnl: Decimal | None
-    """At the last price, before the exit's fee."""
-
-    @property
-    def stop_distance(self) -> Decimal | None:
-        """How far the price may fall until the stop sells, as a fraction of it; zero or less: the next check sells."""
-        if self.price is None or self.trade.stop_loss_price is None:
-            return None
-        return 1 - Decimal(repr(self.trade.stop_loss_price)) / self.price
+from botctl.domain.documents import FOR_PEOPLE
+from botctl.domain.glances import LivePosition, TradeView
 
 
 @dataclass(frozen=True)
@@ -110,40 +67,6 @@ class DecisionView:
     verdicts: list[dict[str, str]]
     outcome: str
     price: Decimal | None
-
-
-@dataclass(frozen=True)
-class SwitchView:
-    """The kill switch."""
-
-    system_status: str
-    frozen: bool
-    buy_enabled: bool
-    tripped_at: datetime | None
-    why: str
-
-
-@dataclass(frozen=True)
-class StatusView:
-    """All of it at one glance, from the database alone."""
-
-    mode: str
-    system_status: str
-    frozen: bool
-    buy_enabled: bool
-    tripped_at: datetime | None
-    initial_balance: Decimal | None
-    equity: Decimal | None
-    drawdown: Decimal | None
-    open_trades: int
-    unsettled_orders: int
-    last_tick_at: datetime | None
-    last_tick_ok: bool | None
-    missed_ticks: int
-    why: str = field(default="", metadata=FOR_PEOPLE)
-    """What paused it."""
-    equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
-    """As the newest ticks saw it, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -584,24 +507,3 @@ class CopyView:
     rows: int
     tables: list[CopiedTable]
     next: list[str]
-
-
-def to_plain(value: Any) -> Any:
-    """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC."""
-    from dataclasses import fields, is_dataclass
-
-    if is_dataclass(value) and not isinstance(value, type):
-        shown = [f.name for f in fields(value) if f.metadata.get("json", True)]
-        plain = {name: to_plain(getattr(value, name)) for name in shown}
-        return {**plain.pop("trade"), **plain} if isinstance(value, LivePosition) else plain
-    if isinstance(value, float):
-        return f"{Decimal(repr(value)):f}"
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    return str(value) if isinstance(value, str) else value

@@ -10,7 +10,8 @@ from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreacha
 from botctl.domain.fills import cost_and_fee, fill_price
 from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
 from botctl.domain.money import plain
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
+from botctl.domain.order_states import Side
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.sizing import below_minimum
 from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database

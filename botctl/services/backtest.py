@@ -11,7 +11,7 @@ from botctl.domain.candles import SHOWN, CandleColumns
 from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
-from botctl.domain.orders import ExitReason, Side, stop_reason
+from botctl.domain.order_states import ExitReason, Side, stop_reason
 from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.results import BacktestTrade, BacktestView

@@ -1,28 +1,13 @@
-"""What is, what was, and why: read from the database alone."""
+"""The journal's orders and the Council's decisions, read from the database alone."""
 
-from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.orders import ACTIVE, UNSETTLED, Side, TradeStatus
-from botctl.domain.results import DecisionView, LivePosition, OrderResult, OrderView, StatusView, TradeView
-from botctl.ports import MarketData
-from botctl.store import memory
-from botctl.store.models import Decision, Event, Order, Tick, Trade
-from botctl.store.switch import Switch
+from botctl.domain.order_states import UNSETTLED, Side
+from botctl.domain.results import DecisionView, OrderResult, OrderView
+from botctl.store.models import Decision, Event, Order, Trade
 
-MISSED = "ticks.missed"
-CURVE_TICKS = 672
-"""Of the curve that status draws: a week of quarter hours."""
 NO_ORDER = "NONE"
 """The state of an order that was never made."""
-
-
-def list_trades(*, symbol: str | None = None, limit: int | None = None) -> list[TradeView]:
-    """Every trade there ever was, newest last."""
-    query = Trade.select().order_by(Trade.id.desc())
-    if symbol:
-        query = query.where(Trade.symbol == symbol)
-    return [view_trade(row) for row in query.limit(limit)][::-1]
 
 
 def closed_without_order(trade_id: int) -> OrderResult:
@@ -48,25 +33,6 @@ def closed_without_order(trade_id: int) -> OrderResult:
     )
 
 
-def list_positions() -> list[TradeView]:
-    """Trades that are open or being opened, oldest first."""
-    return [view_trade(row) for row in Trade.select().where(Trade.status.in_(ACTIVE)).order_by(Trade.id)]
-
-
-def list_live_positions(market: MarketData) -> list[LivePosition]:
-    """The same with prices of now, in one call."""
-    trades = list_positions()
-    quotes = market.fetch_quotes([trade.symbol for trade in trades]).good if trades else {}
-    return [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
-
-
-def with_price(trade: TradeView, price: Decimal | None) -> LivePosition:
-    """A trade at a price."""
-    if price is None or trade.entry_price is None:
-        return LivePosition(trade, price, None)
-    return LivePosition(trade, price, (price - trade.entry_price) * trade.amount)
-
-
 def list_orders(*, limit: int | None = None, unsettled: bool = False) -> list[OrderView]:
     """The order journal, newest last."""
     query = Order.select().order_by(Order.id.desc())
@@ -79,78 +45,6 @@ def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
     """What the Council said of a symbol, newest first."""
     rows = Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit)
     return [view_decision(row) for row in rows]
-
-
-def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
-    """All of it at one glance. `seconds` is the time between two ticks; overdue ones count as missed."""
-    state = switch.read()
-    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()
-    return StatusView(
-        mode=mode,
-        system_status=state.system_status,
-        frozen=state.frozen,
-        buy_enabled=state.buy_enabled,
-        tripped_at=state.tripped_at,
-        initial_balance=initial_balance,
-        equity=valued.equity if valued else None,
-        drawdown=valued.drawdown if valued else None,
-        open_trades=Trade.select().where(Trade.status == TradeStatus.OPEN).count(),
-        unsettled_orders=Order.select().where(Order.state.in_(UNSETTLED)).count(),
-        last_tick_at=last.at if last else None,
-        last_tick_ok=last.ok if last else None,
-        missed_ticks=load_missed_ticks() + (missed_between(last.at, now, seconds) if last else 0),
-        why=state.why,
-        equity_curve=_equity_curve(),
-    )
-
-
-def _equity_curve() -> tuple[float, ...]:
-    """Of the newest ticks that could value the account, oldest first."""
-    rows = Tick.select(Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).limit(CURVE_TICKS)
-    return tuple(float(row.equity) for row in rows if row.equity is not None)[::-1]
-
-
-def load_last_tick_at() -> datetime | None:
-    """When the last tick began; None before the first."""
-    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    return None if last is None else last.at
-
-
-def load_missed_ticks() -> int:
-    """How many runs cron has left out so far."""
-    kept = memory.load(MISSED)
-    return int(kept[0]) if kept else 0
-
-
-def missed_between(last: datetime, now: datetime, seconds: int) -> int:
-    """How many ticks should have run between two moments, rounded to the nearest whole interval."""
-    return max(0, int(((now - last).total_seconds() + seconds / 2) // seconds) - 1)
-
-
-def view_trade(row: Trade) -> TradeView:
-    return TradeView(
-        id=row.id,
-        symbol=row.symbol,
-        asset=row.asset,
-        mode=row.mode,
-        status=row.status,
-        amount=row.amount,
-        entry_price=row.entry_price,
-        entry_cost=row.entry_cost,
-        entry_fee=row.entry_fee,
-        opened_at=row.opened_at,
-        entry_order_id=row.entry_order_id,
-        atr=row.atr,
-        stop_loss_price=row.stop_loss_price,
-        high_price=row.high_price,
-        exit_price=row.exit_price,
-        exit_fee=row.exit_fee if row.sold_amount > 0 else None,
-        closed_at=row.closed_at,
-        exit_order_id=row.exit_order_id,
-        exit_reason=row.exit_reason,
-        pnl=row.pnl,
-    )
 
 
 def view_decision(row: Decision) -> DecisionView:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.drawdown import calculate_drawdown
 from botctl.domain.errors import BotError
-from botctl.domain.orders import ExitReason
+from botctl.domain.order_states import ExitReason
 from botctl.ports import Clock, Notifier
 from botctl.services.exits import Exits
 from botctl.services.lookout import Look, Lookout

@@ -14,7 +14,8 @@ from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused, weightiest
 from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
-from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side
+from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, OrderState, Side
+from botctl.domain.orders import OrderRequest
 from botctl.domain.results import OrderResult
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.ports import Clock, Exchange

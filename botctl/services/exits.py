@@ -7,7 +7,7 @@ from decimal import Decimal
 from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable
 from botctl.domain.markets import Balances, Market
 from botctl.domain.money import floor_to, plain
-from botctl.domain.orders import ExitReason, OrderState
+from botctl.domain.order_states import ExitReason, OrderState
 from botctl.domain.results import OrderResult
 from botctl.domain.sizing import below_minimum
 from botctl.ports import Clock, Exchange

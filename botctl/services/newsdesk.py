@@ -20,12 +20,12 @@ from botctl.domain.alarms import (
 from botctl.domain.candles import quote_of
 from botctl.domain.figures import price, signed
 from botctl.domain.money import plain
-from botctl.domain.orders import UNSETTLED, TradeStatus
+from botctl.domain.order_states import UNSETTLED, TradeStatus
 from botctl.domain.results import TickFigures
 from botctl.domain.settings import Secret
 from botctl.domain.words import printable
 from botctl.ports import Courier, Letter
-from botctl.services import books
+from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.store import memory, outbox
 from botctl.store.models import Event, Order, Tick, Trade, database
@@ -197,7 +197,7 @@ def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:
 def read_figures(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> TickFigures:
     """What a monitor wants to know of the tick that ends `now`."""
     settings = bot.settings
-    view = books.status(
+    view = glances.status(
         settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe_seconds
     )
     well: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()
@@ -240,7 +240,7 @@ def _missed(ticks: Sequence[Tick], seconds: int) -> list[Condition]:
     if len(ticks) < 2:
         return []
     newest, before = ticks[0], ticks[1]
-    missed = books.missed_between(before.at, newest.at, seconds)
+    missed = glances.missed_between(before.at, newest.at, seconds)
     if not missed:
         return []
     return [Condition("missed", f"{missed} runs were missed, or died, since {before.at:%Y-%m-%d %H:%M} UTC")]

@@ -16,7 +16,7 @@ from botctl.domain.errors import (
     UnusableAnswer,
     weightiest,
 )
-from botctl.domain.orders import ExitReason, stop_reason
+from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
 from botctl.ports import Clock, Exchange

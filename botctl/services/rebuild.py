@@ -12,7 +12,7 @@ from botctl.domain.differences import order_difference
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import plain
-from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
+from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.results import RecoverAction
 from botctl.ports import Progress
 from botctl.services import rebuilt_rows as rows

@@ -8,7 +8,7 @@ from typing import Any
 from botctl.domain.candles import base_of
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import price_of
-from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
+from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.pnl import calculate_pnl
 from botctl.services.lost_stops import Replay
 from botctl.store.models import Order, Trade

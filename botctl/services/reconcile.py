@@ -8,7 +8,7 @@ from decimal import Decimal
 from botctl.domain.candles import base_of
 from botctl.domain.differences import Figures, holding_difference, order_difference
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
-from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
+from botctl.domain.order_states import ACTIVE, OrderState, TradeStatus
 from botctl.domain.results import ReconciledOrder, ReconciledPosition, ReconcileView
 from botctl.ports import Progress
 from botctl.services.bot import Bot

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
 from botctl.domain.money import plain, price_of
-from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
+from botctl.domain.order_states import ABSENT_AFTER, UNSETTLED, OrderState, Side
+from botctl.domain.orders import Execution, Fill, OrderReport
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.models import Order

@@ -8,7 +8,7 @@ from decimal import Decimal
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.moods import Mood
-from botctl.domain.orders import TradeStatus
+from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, TickView
 from botctl.market.timeline import Grid

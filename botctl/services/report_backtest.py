@@ -7,7 +7,7 @@ from typing import Any
 
 from botctl.domain import figures
 from botctl.domain.candles import TIMEFRAMES, CandleColumns, quote_of
-from botctl.domain.orders import ExitReason, Side, TradeStatus
+from botctl.domain.order_states import ExitReason, Side, TradeStatus
 from botctl.domain.playback import BUY, HOLD, SELL
 from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove, stop_path
 from botctl.domain.results import BacktestTrade

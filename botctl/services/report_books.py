@@ -7,11 +7,11 @@ from typing import Any
 
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
-from botctl.domain.orders import ExitReason, Side
+from botctl.domain.glances import TradeView
+from botctl.domain.order_states import ExitReason, Side
 from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove
-from botctl.domain.results import TradeView
 from botctl.domain.settings import Settings
-from botctl.services import books
+from botctl.services import glances
 from botctl.services.report import Account
 from botctl.store.models import Decision, Event, Order, Tick, Trade
 from botctl.store.switch import Switch
@@ -35,7 +35,7 @@ class BookSource:
         settings = self.settings
         mode = settings.botctl_mode
         initial = settings.initial_balance
-        status = books.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
+        status = glances.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
         state = status.system_status + (" and FROZEN: positions are unguarded" if status.frozen else "")
         buys = "enabled" if status.buy_enabled else "disabled"
         if status.tripped_at:
@@ -62,7 +62,7 @@ class BookSource:
         return [int(at.timestamp()) for at, _ in rows], [float(equity) for _, equity in rows]
 
     def trades(self) -> list[ReportTrade]:
-        return [_report_trade(trade) for trade in books.list_trades()]
+        return [_report_trade(trade) for trade in glances.list_trades()]
 
     def stops(self, trade: ReportTrade) -> list[StopMove]:
         """As the audit trail has it."""

@@ -8,7 +8,8 @@ from botctl.domain.client_ids import ClientId, parse_client_id
 from botctl.domain.errors import UnusableAnswer
 from botctl.domain.ledger import LedgerTrade, make_ledger, owner_of
 from botctl.domain.markets import Balances
-from botctl.domain.orders import ExitReason, Fill, OrderReport
+from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import Fill, OrderReport
 from botctl.ports import Exchange, Progress
 from botctl.store.journal import Journal
 

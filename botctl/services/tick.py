@@ -10,7 +10,7 @@ from decimal import Decimal
 from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
 from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
 from botctl.domain.settings import no_yes
-from botctl.services import books
+from botctl.services import books, glances
 from botctl.services.bot import Bot
 from botctl.services.exits import Exits
 from botctl.services.lookout import Look
@@ -103,9 +103,9 @@ def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]
 
 def _count_missed_runs(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
     last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    missed = 0 if last is None else books.missed_between(last.at, visit.at, bot.settings.timeframe_seconds)
+    missed = 0 if last is None else glances.missed_between(last.at, visit.at, bot.settings.timeframe_seconds)
     if last is not None and missed:
-        memory.save(books.MISSED, str(books.load_missed_ticks() + missed))
+        memory.save(glances.MISSED, str(glances.load_missed_ticks() + missed))
         visit.notes.append(f"{missed} runs were missed since {last.at:%Y-%m-%d %H:%M} UTC")
     return "", []
 

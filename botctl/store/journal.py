@@ -17,17 +17,8 @@ from botctl.domain.candles import base_of
 from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
-from botctl.domain.orders import (
-    ACTIVE,
-    UNSETTLED,
-    Execution,
-    ExitReason,
-    OrderRequest,
-    OrderState,
-    Side,
-    TradeStatus,
-    advance,
-)
+from botctl.domain.order_states import ACTIVE, UNSETTLED, ExitReason, OrderState, Side, TradeStatus, advance
+from botctl.domain.orders import Execution, OrderRequest
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
 from botctl.store.models import Event, Order, Trade, database, heed_ids

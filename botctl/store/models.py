@@ -18,7 +18,7 @@ from peewee import (
 )
 
 from botctl.domain.client_ids import MARK_BITS, trade_mark
-from botctl.domain.orders import UNSETTLED, OrderState, TradeStatus
+from botctl.domain.order_states import UNSETTLED, OrderState, TradeStatus
 from botctl.store.fields import decimal_field, json_field, optional_decimal_field, optional_utc_field, utc_field
 
 database = DatabaseProxy()

@@ -9,7 +9,7 @@ from typing import Any
 
 from peewee import BooleanField, Field, FloatField, IntegerField, Model
 
-from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
+from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_stamp

@@ -24,7 +24,8 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.money import MOST
-from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
+from botctl.domain.order_states import Side
+from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.domain.settings import Mode, Secret
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_markets import MARKETS, load_market_book

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.orders import OrderState
+from botctl.domain.order_states import OrderState
 from tests.cli.looks import check_error, files_in
 from tests.cli.pages import Page, read_page, trace
 from tests.conftest import PROJECT, BotRunner

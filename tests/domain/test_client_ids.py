@@ -15,7 +15,7 @@ from botctl.domain.client_ids import (
     parse_client_id,
     trade_mark,
 )
-from botctl.domain.orders import ExitReason
+from botctl.domain.order_states import ExitReason
 from tests.fake_kraken_book import CLIENT_ID
 
 marks = st.integers(0, 2**MARK_BITS - 1).map(trade_mark)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.differences import Figures, holding_difference, order_difference
-from botctl.domain.orders import UNSETTLED, OrderState
+from botctl.domain.order_states import UNSETTLED, OrderState
 
 FILLED = Figures(OrderState.FILLED, Decimal("0.002"), Decimal("100.0"), Decimal("0.4"))
 NOTHING = Figures(OrderState.CANCELED, Decimal(0), None, None)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from botctl.domain.client_ids import ClientId, trade_mark
 from botctl.domain.ledger import LedgerTrade, make_ledger
-from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderReport, OrderState, Side
+from botctl.domain.order_states import ExitReason, OrderState, Side
+from botctl.domain.orders import Fill, OrderRecord, OrderReport
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MARK = trade_mark(7)

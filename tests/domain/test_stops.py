@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from botctl.domain import stops
-from botctl.domain.orders import ExitReason, stop_reason
+from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.stops import advance_stop, initial_stop
 
 prices = st.floats(min_value=1e-8, max_value=1e9)

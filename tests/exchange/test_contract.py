@@ -10,7 +10,8 @@ import pytest
 
 from botctl.domain.errors import BadValue, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
-from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
+from botctl.domain.order_states import Side
+from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.domain.settings import Mode, Secret
 from botctl.exchange.demo_tape import load_demo_tape
 from botctl.exchange.kraken import KrakenExchange

@@ -13,7 +13,8 @@ import pytest
 from freezegun import freeze_time
 
 from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
-from botctl.domain.orders import OrderRequest, Side
+from botctl.domain.order_states import Side
+from botctl.domain.orders import OrderRequest
 from botctl.domain.settings import Mode, Secret
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_markets import MARKETS

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from botctl.domain.errors import ExchangeUnreachable
-from botctl.domain.orders import OrderRecord, OrderRequest, Side
+from botctl.domain.order_states import Side
+from botctl.domain.orders import OrderRecord, OrderRequest
 from botctl.exchange.kraken import KrakenExchange
 from tests.exchange.test_kraken import BROKEN, LONG_AGO, ORDER, ORDER_ID, database, exchange, no_patience
 from tests.fake_kraken import FakeKraken, Never

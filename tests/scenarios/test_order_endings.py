@@ -7,7 +7,7 @@ import pytest
 from peewee import IntegrityError
 
 from botctl.domain.errors import OutcomeUnknown
-from botctl.domain.orders import ExitReason, OrderState
+from botctl.domain.order_states import ExitReason, OrderState
 from botctl.home import load_home
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade

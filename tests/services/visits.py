@@ -13,7 +13,7 @@ from botctl.domain.errors import Refused
 from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to
 from botctl.domain.moods import Mood
-from botctl.domain.orders import Side, stop_reason
+from botctl.domain.order_states import Side, stop_reason
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.domain.votes import TECHNICAL_STANCES, Action, Verdict, combine

@@ -14,7 +14,8 @@ import pytest
 from peewee import IntegrityError
 
 from botctl.domain.errors import Refused
-from botctl.domain.orders import UNSETTLED, Execution, ExitReason, IllegalStep, OrderState
+from botctl.domain.order_states import UNSETTLED, ExitReason, IllegalStep, OrderState
+from botctl.domain.orders import Execution
 from botctl.store.database import Where
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.models import Event, Order, Trade

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from botctl.domain.candles import Candle
-from botctl.domain.results import to_plain
+from botctl.domain.documents import to_plain
 from botctl.domain.settings import SETTINGS
 from botctl.domain.votes import Action, CouncilDecision, Stance, Verdict
 from botctl.domain.words import printable

@@ -1,0 +1,36 @@
+"""A result as one JSON document. Its fields are the document's, but for those that say otherwise."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+FOR_PEOPLE = {"json": False}
+"""Marks a field that is said in words and is no part of the JSON document."""
+MERGED = {"merged": True}
+"""Marks a field whose own fields stand in the document in its place."""
+
+
+def to_plain(value: Any) -> Any:
+    """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC."""
+    from dataclasses import fields, is_dataclass
+
+    if is_dataclass(value) and not isinstance(value, type):
+        document: dict[str, Any] = {}
+        for field in fields(value):
+            plain = to_plain(getattr(value, field.name))
+            if field.metadata.get("merged"):
+                document |= plain
+            elif field.metadata.get("json", True):
+                document[field.name] = plain
+        return document
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
