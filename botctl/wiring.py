@@ -306,12 +306,3 @@ def find_candles(home: Home, symbol: str) -> "CandleColumns | None":
     from botctl.market.history import load_candles
 
     return load_candles(path, symbol)
-
-
-def now_offline(settings: Settings) -> datetime:
-    """The time for commands that never call out: where a tape stands since its last tick, else this machine's."""
-    from botctl.exchange.clock import SystemClock
-    from botctl.services import glances
-
-    moment = SystemClock().now()
-    return moment if settings.botctl_mode in (Mode.PAPER, Mode.LIVE) else glances.load_last_tick_at() or moment

@@ -1,6 +1,5 @@
 """Every command, where it lives, and what it does in a line: a run loads the one that it is asked for."""
 
-from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -42,6 +41,14 @@ COMMANDS = {
 """The module of this package and the line of `botctl --help`, in the order shown."""
 
 
+def _load(name: str) -> Any:
+    """One command, made without those that live in the same module."""
+    part = typer.Typer(rich_markup_mode=None)
+    import_module(f"botctl.cli.{COMMANDS[name][0]}").register(part)
+    part.registered_commands = [info for info in part.registered_commands if info.name == name]
+    return typer.main.get_group(part).commands[name]
+
+
 class Commands(TyperGroup):
     """The commands, each loaded when somebody asks for it."""
 
@@ -49,17 +56,11 @@ class Commands(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.commands:
-            known = COMMANDS.get(cmd_name)
-            self._load([known[0]] if known else dict.fromkeys(module for module, _ in COMMANDS.values()))
+        if cmd_name in COMMANDS and not self.commands.get(cmd_name):
+            self.commands[cmd_name] = _load(cmd_name)
+        elif cmd_name not in COMMANDS:  # typer looks among the keys for the name that was meant
+            self.commands = {name: self.commands.get(name) for name in COMMANDS}  # type: ignore[misc]
         return self.commands.get(cmd_name)
-
-    def _load(self, modules: Iterable[str]) -> None:
-        """Add the commands of these modules; of all of them for a name that is none, so that the nearest is known."""
-        for module in modules:
-            part = typer.Typer(rich_markup_mode=None)
-            import_module(f"botctl.cli.{module}").register(part)
-            self.commands.update(typer.main.get_group(part).commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

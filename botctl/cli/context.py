@@ -11,10 +11,10 @@ import typer
 
 from botctl.cli.log import say as say
 from botctl.cli.log import start_log
-from botctl.domain.candles import parse_symbol
 from botctl.domain.errors import BadValue, BotError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
+from botctl.domain.symbols import parse_symbol
 from botctl.home import Home, load_home
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from botctl.cli.context import LogFlags
 from botctl.cli.log import start_log
 from botctl.domain.alarms import EXPIRES_SOON
-from botctl.domain.candles import quote_of
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
@@ -20,6 +19,7 @@ from botctl.domain.results import CheckLine
 from botctl.domain.schedule import unit_name
 from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum
+from botctl.domain.symbols import quote_of
 from botctl.home import Home, load_home
 from botctl.outside import crontab, systemd
 from botctl.store.database import complaint_of_open

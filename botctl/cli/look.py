@@ -22,7 +22,6 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status --json
     """
     from botctl.services import glances
-    from botctl.wiring import now_offline
 
     home = home_of(ctx)
     settings = home.settings
@@ -31,7 +30,7 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
             settings.botctl_mode,
             home.switch,
             settings.initial_balance,
-            now_offline(settings),
+            glances.now_offline(settings.botctl_mode),
             settings.timeframe_seconds,
         )
     if view.frozen:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from botctl.ports import Progress
 
 
+QUICK = {
+    "botctl.domain.glances": "botctl.cli.render_glances",
+    "botctl.domain.switch_state": "botctl.cli.render_switch",
+}
+
+
 def show(ctx: typer.Context, result: Any) -> None:
     """Print one result."""
     if ctx.meta.get("json"):
@@ -42,9 +48,8 @@ def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
 
 
 def _drawing_of(kind: type) -> ModuleType:
-    """Who draws results of this kind: glances need not wait for all others to load."""
-    glances = kind.__module__ == "botctl.domain.glances"
-    return import_module("botctl.cli.render_glances" if glances else "botctl.cli.render")
+    """Who draws results of this kind: the quickest need not wait for all others to load."""
+    return import_module(QUICK.get(kind.__module__, "botctl.cli.render"))
 
 
 def _name_mode(ctx: typer.Context, kind: type, drawing: ModuleType) -> None:

@@ -5,44 +5,49 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from botctl.cli.tables import WIDTH, amount, coloured, group, new_table, pairs, short
+from botctl.cli.tables import WIDTH, amount, coloured, figures_table, group, new_table, pairs, short
 from botctl.domain.figures import UNKNOWN, moment, money, percent, price
-from botctl.domain.glances import LivePosition, StatusView, SwitchView, TradeView
+from botctl.domain.glances import LivePosition, StatusView, TradeView
 
 NEAR = Decimal("0.005")
 """How near its stop a price is shown as near, as a fraction."""
 
 
 def draw_positions(rows: Sequence[TradeView]) -> Any:
-    table = new_table("id", "symbol", "status", "amount", "entry", "stop", "high")
-    for row in rows:
-        table.add_row(
-            str(row.id),
-            row.symbol,
-            row.status,
-            amount(row.amount),
-            price(row.entry_price),
-            price(row.stop_loss_price),
-            price(row.high_price),
-        )
-    return table
+    return figures_table(
+        ("id", "symbol", "status", "amount", "entry", "stop", "high"),
+        [
+            [
+                str(row.id),
+                row.symbol,
+                row.status,
+                amount(row.amount),
+                price(row.entry_price),
+                price(row.stop_loss_price),
+                price(row.high_price),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def draw_live_positions(rows: Sequence[LivePosition]) -> Any:
-    table = new_table("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
-    for row in rows:
-        trade = row.trade
-        table.add_row(
-            str(trade.id),
-            trade.symbol,
-            amount(trade.amount),
-            price(trade.entry_price),
-            price(trade.stop_loss_price),
-            price(trade.high_price),
-            price(row.price),
-            coloured(row.unrealized_pnl),
-        )
-    return table
+    return figures_table(
+        ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L"),
+        [
+            [
+                str(row.trade.id),
+                row.trade.symbol,
+                amount(row.trade.amount),
+                price(row.trade.entry_price),
+                price(row.trade.stop_loss_price),
+                price(row.trade.high_price),
+                price(row.price),
+                coloured(row.unrealized_pnl),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def watch_view(rows: Sequence[LivePosition], lines: Sequence[str]) -> Any:
@@ -70,19 +75,22 @@ def watch_view(rows: Sequence[LivePosition], lines: Sequence[str]) -> Any:
 def draw_trades(rows: Sequence[TradeView]) -> Any:
     if all(row.status in ("OPEN", "PENDING") for row in rows):
         return draw_positions(rows)
-    table = new_table("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L")
-    for row in rows:
-        table.add_row(
-            str(row.id),
-            row.symbol,
-            short(row.amount),
-            price(row.entry_price),
-            price(row.exit_price),
-            row.exit_reason or row.status,
-            f"{row.closed_at:%m-%d %H:%M}" if row.closed_at else UNKNOWN,
-            coloured(row.pnl),
-        )
-    return table
+    return figures_table(
+        ("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L"),
+        [
+            [
+                str(row.id),
+                row.symbol,
+                short(row.amount),
+                price(row.entry_price),
+                price(row.exit_price),
+                row.exit_reason or row.status,
+                f"{row.closed_at:%m-%d %H:%M}" if row.closed_at else UNKNOWN,
+                coloured(row.pnl),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def _status(view: StatusView) -> Any:
@@ -136,12 +144,6 @@ def _ok(value: bool | None) -> str:
     return "ok" if value else "failed"
 
 
-def _switch(view: SwitchView) -> Any:
-    frozen = " and FROZEN: positions are unguarded" if view.frozen else ""
-    why = f" ({view.why})" if view.why else ""
-    return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
-
-
 NAMING_THE_MODE = (StatusView,)
-VIEWS: dict[type, Callable[[Any], Any]] = {StatusView: _status, SwitchView: _switch}
+VIEWS: dict[type, Callable[[Any], Any]] = {StatusView: _status}
 LISTS: dict[type, Callable[[Any], Any]] = {TradeView: draw_trades, LivePosition: draw_live_positions}

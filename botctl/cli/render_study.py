@@ -14,9 +14,9 @@ import typer
 from botctl.cli import tables
 from botctl.cli.output import show_table
 from botctl.domain import figures
-from botctl.domain.candles import TIMEFRAMES, quote_of
 from botctl.domain.documents import to_plain
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView
+from botctl.domain.symbols import TIMEFRAMES, quote_of
 
 UNTRIED = "-"
 SHORT_NAMES = {

@@ -12,7 +12,8 @@ from botctl.cli.output import show
 from botctl.domain.errors import BadValue
 from botctl.domain.results import ReportView
 from botctl.home import open_store, read_values
-from botctl.wiring import find_candles, now_offline
+from botctl.services.glances import now_offline
+from botctl.wiring import find_candles
 
 if TYPE_CHECKING:
     from botctl.services.report import Source
@@ -88,7 +89,7 @@ def report(
         with open_store(home):
             from botctl.services.report_books import BookSource
 
-            now = now_offline(home.settings)
+            now = now_offline(home.settings.botctl_mode)
             source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
             view = _write(source, page if wants_page else None, png, chart or "equity", trades, plotly)
     show(ctx, view)

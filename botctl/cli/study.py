@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from botctl.cli.context import env_file_of
-from botctl.domain.candles import TIMEFRAMES, CandleColumns, parse_symbol, quote_of
+from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import SETTINGS, Settings, parse_settings
+from botctl.domain.symbols import TIMEFRAMES, parse_symbol, quote_of
 from botctl.domain.votes import Stance
 from botctl.home import read_values
 

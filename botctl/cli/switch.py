@@ -9,11 +9,10 @@ import typer
 from botctl.cli.context import JsonFlag, exit_with, home_of, say
 from botctl.cli.output import show
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
-from botctl.domain.glances import SwitchView
+from botctl.domain.switch_state import PAUSED, SwitchState
 from botctl.domain.words import printable
 from botctl.home import Home, open_store
 from botctl.store.database import DATABASE_ERRORS
-from botctl.store.switch import PAUSED, SwitchState
 
 MOST_REASON = 500
 """Characters of a reason that are kept."""
@@ -43,7 +42,7 @@ def pause(
         state = _pause_by_file(home, error)
     if state.frozen:
         say("frozen: open positions are NOT guarded until `botctl resume`")
-    show(ctx, view(state))
+    show(ctx, state)
 
 
 def _pause_by_file(home: Home, error: Exception) -> SwitchState:
@@ -83,12 +82,8 @@ def resume(
         say(f"still paused: {state.why}; remove what pauses it")
     elif not state.buy_enabled:
         say("buys stay disabled: `botctl resume --enable-buys` allows them")
-    show(ctx, view(state))
+    show(ctx, state)
     exit_with(3 if state.paused else 0)
-
-
-def view(state: SwitchState) -> SwitchView:
-    return SwitchView(state.system_status, state.frozen, state.buy_enabled, state.tripped_at, state.why)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,5 +1,7 @@
 """Tables and texts of one form everywhere, within 80 columns."""
 
+import re
+import sys
 import textwrap
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,6 +16,8 @@ RIGHT = frozenset(
     {"id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
 )
 """Columns of figures."""
+MARKUP = re.compile(r"\[/?[a-z]*\]")
+"""Colours, as rich has them."""
 WIDTH = 80
 
 
@@ -40,6 +44,32 @@ def new_table(*columns: str) -> Any:
         right = column in RIGHT
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
     return table
+
+
+def figures_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    """A table of what needs no wrapping. Off a terminal, where there are no colours, the same lines are plain text that
+    need not wait for rich, as long as they fit."""
+    if not sys.stdout.isatty():
+        lines = _plain_lines(columns, [[MARKUP.sub("", cell) for cell in row] for row in rows])
+        if max(map(len, lines)) <= WIDTH:
+            return "\n".join(lines)
+    table = new_table(*columns)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _plain_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """As rich draws them: the names, a line, the rows."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    lined_up = [
+        " ".join(
+            f"{cell:>{width}}" if name in RIGHT else f"{cell:{width}}"
+            for name, cell, width in zip(columns, row, widths, strict=True)
+        )
+        for row in (columns, *rows)
+    ]
+    return [lined_up[0], "─" * (sum(widths) + len(widths) - 1), *lined_up[1:]]
 
 
 def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:

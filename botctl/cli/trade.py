@@ -21,11 +21,11 @@ from botctl.cli.context import (
     symbol_from,
 )
 from botctl.cli.output import show
-from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.order_states import ExitReason
 from botctl.domain.results import LiquidationView
 from botctl.domain.settings import Mode, no_yes
+from botctl.domain.symbols import base_of
 from botctl.wiring import open_bot
 
 Symbol = Annotated[

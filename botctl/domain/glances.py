@@ -51,17 +51,6 @@ class LivePosition:
 
 
 @dataclass(frozen=True)
-class SwitchView:
-    """The kill switch."""
-
-    system_status: str
-    frozen: bool
-    buy_enabled: bool
-    tripped_at: datetime | None
-    why: str
-
-
-@dataclass(frozen=True)
 class StatusView:
     """All of it at one glance, from the database alone."""
 

@@ -5,9 +5,9 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from botctl.domain.candles import TIMEFRAMES
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import CONTROL
+from botctl.domain.symbols import TIMEFRAMES
 
 EVERY: dict[str, tuple[str, str]] = {
     "1m": ("* * * * *", "*:*"),

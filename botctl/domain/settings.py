@@ -1,8 +1,5 @@
 """Every setting: its name, default, meaning and form, read once into one frozen object."""
 
-import base64
-import binascii
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +8,10 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-from botctl.domain.candles import TIMEFRAMES, parse_symbol
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain, to_amount, to_decimal
+from botctl.domain.symbols import TIMEFRAMES, parse_symbol
 
 
 class Mode(StrEnum):
@@ -135,6 +132,9 @@ def _api_key(text: str) -> Secret:
 
 
 def _private_key(text: str) -> Secret:
+    import base64
+    import binascii
+
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -369,8 +369,13 @@ def misspelled(names: Mapping[str, str], *, strict: bool) -> list[str]:
     for name in names:
         if name in NAMES:
             continue
+        ours = name.startswith(("BOTCTL_", "KRAKEN_"))
+        if not ours and not strict:
+            continue
+        import difflib
+
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
-        if name.startswith(("BOTCTL_", "KRAKEN_")) or (strict and near):
+        if ours or near:
             sentences.append(f"{name} is no setting" + (f", did you mean {near[0]}?" if near else ""))
     return sentences
 

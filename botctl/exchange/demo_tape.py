@@ -7,10 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from botctl.domain.candles import TIMEFRAMES, CandleColumns
+from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.moods import MoodHistory
+from botctl.domain.symbols import TIMEFRAMES
 from botctl.exchange.tape import Tape
 from botctl.market.timeline import line_up
 from botctl.store import memory

@@ -9,12 +9,13 @@ from functools import cached_property
 from itertools import islice, pairwise
 from typing import Any
 
-from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
+from botctl.domain.candles import Candle, check_candle
 from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
 from botctl.domain.money import MOST, plain, to_amount, to_decimal
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
+from botctl.domain.symbols import TIMEFRAMES
 from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import (
     BEFORE_PROCESSING,

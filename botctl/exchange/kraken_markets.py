@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.candles import OLD_NAMES
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
 from botctl.domain.money import MOST, to_decimal
+from botctl.domain.symbols import OLD_NAMES
 from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import KrakenSays, read_error
 from botctl.exchange.kraken_wire import KrakenWire

@@ -5,11 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.candles import SHOWN, TIMEFRAMES, Candle, CandleColumns, base_of, quote_of
+from botctl.domain.candles import SHOWN, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.moods import Mood
+from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
 from botctl.market.timeline import Grid, moment_of
 from botctl.ports import Reading
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from botctl.domain.candles import TIMEFRAMES, parse_symbol
+from botctl.domain.symbols import TIMEFRAMES, parse_symbol
 
 QUOTES = ("USDT", "USDC", "USD", "EUR", "GBP", "CAD", "AUD", "JPY", "CHF", "XBT", "BTC", "ETH")
 """Currencies that end a symbol written in one word, as in XBTUSD; of two that fit the longer one first."""

@@ -7,9 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botctl.domain.candles import TIMEFRAMES, CandleColumns
+from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.moods import MoodHistory
+from botctl.domain.symbols import TIMEFRAMES
 from botctl.market.file_names import seconds_in, symbol_in
 from botctl.market.sheets import (
     TIME_NAMES,

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.candles import CandleColumns, base_of, quote_of
+from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.indicators import CANDLES_NEEDED, SEED_FADES_AFTER
+from botctl.domain.symbols import base_of, quote_of
 
 
 @dataclass(frozen=True)

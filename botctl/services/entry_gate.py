@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from botctl.domain.candles import base_of
 from botctl.domain.errors import Refused
 from botctl.domain.settings import no_yes
+from botctl.domain.symbols import base_of
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.door import damaged
 from botctl.store.journal import Journal, already_open

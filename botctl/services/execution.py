@@ -10,7 +10,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused, weightiest
 from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
@@ -18,6 +17,7 @@ from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, OrderState, S
 from botctl.domain.orders import OrderRequest
 from botctl.domain.results import OrderResult
 from botctl.domain.sizing import amount_for_cost, below_minimum
+from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.services.entry_gate import EntryGate
 from botctl.services.recovery import Recovery

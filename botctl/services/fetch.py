@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from botctl.domain.archive import find_gaps, merge_candles
-from botctl.domain.candles import TIMEFRAMES, Candle
+from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
 from botctl.domain.results import FetchView, GapView
+from botctl.domain.symbols import TIMEFRAMES
 from botctl.market.history import load_candles
 from botctl.store.candle_files import HEADER, candle_file, file_lock, write_candles
 

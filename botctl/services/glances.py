@@ -1,11 +1,12 @@
 """What is and what was, for the quickest commands: read from the database alone."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from botctl.domain.glances import LivePosition, StatusView, TradeView
 from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
+from botctl.domain.settings import Mode
 from botctl.store import memory
 from botctl.store.models import Order, Tick, Trade
 from botctl.store.switch import Switch
@@ -115,3 +116,9 @@ def _equity_curve() -> tuple[float, ...]:
     """Of the newest ticks that could value the account, oldest first."""
     rows = Tick.select(Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).limit(CURVE_TICKS)
     return tuple(float(row.equity) for row in rows if row.equity is not None)[::-1]
+
+
+def now_offline(mode: Mode) -> datetime:
+    """The time for commands that never call out: where a tape stands since its last tick, else this machine's."""
+    moment = datetime.now(UTC)
+    return moment if mode in (Mode.PAPER, Mode.LIVE) else load_last_tick_at() or moment

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.candles import TIMEFRAMES, Candle
+from botctl.domain.candles import Candle
 from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.symbols import TIMEFRAMES
 from botctl.market.indicators import calculate_atr
 
 

@@ -17,12 +17,12 @@ from botctl.domain.alarms import (
     key_condition,
     unguarded_condition,
 )
-from botctl.domain.candles import quote_of
 from botctl.domain.figures import price, signed
 from botctl.domain.money import plain
 from botctl.domain.order_states import UNSETTLED, TradeStatus
 from botctl.domain.results import TickFigures
 from botctl.domain.settings import Secret
+from botctl.domain.symbols import quote_of
 from botctl.domain.words import printable
 from botctl.ports import Courier, Letter
 from botctl.services import glances

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.candles import TIMEFRAMES, Candle
+from botctl.domain.candles import Candle
 from botctl.domain.errors import (
     BotError,
     Busy,
@@ -19,6 +19,7 @@ from botctl.domain.errors import (
 from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
+from botctl.domain.symbols import TIMEFRAMES
 from botctl.ports import Clock, Exchange
 from botctl.services.execution import FAR
 from botctl.services.exits import ExitDesk, Exits

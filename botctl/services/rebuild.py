@@ -7,13 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.candles import Candle, base_of
+from botctl.domain.candles import Candle
 from botctl.domain.differences import order_difference
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import plain
 from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.results import RecoverAction
+from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.services import rebuilt_rows as rows
 from botctl.services.bot import Bot

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.candles import base_of
 from botctl.domain.differences import Figures, holding_difference, order_difference
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.order_states import ACTIVE, OrderState, TradeStatus
 from botctl.domain.results import ReconciledOrder, ReconciledPosition, ReconcileView
+from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.services.bot import Bot
 from botctl.services.statement import Statement, fetch_statement

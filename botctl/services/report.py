@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from botctl.domain import figures, performance
-from botctl.domain.candles import CandleColumns, quote_of
+from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.report import (
     Bars,
@@ -27,6 +27,7 @@ from botctl.domain.report import (
     merge_rulings,
     thin,
 )
+from botctl.domain.symbols import quote_of
 
 CURVE_POINTS = 3_000
 """More points than a screen has columns tell nobody more."""

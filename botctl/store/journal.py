@@ -13,7 +13,6 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from botctl.domain.candles import base_of
 from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
@@ -21,6 +20,7 @@ from botctl.domain.order_states import ACTIVE, UNSETTLED, ExitReason, OrderState
 from botctl.domain.orders import Execution, OrderRequest
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
+from botctl.domain.symbols import base_of
 from botctl.store.models import Event, Order, Trade, database, heed_ids
 
 RECOVERED = "recovered"

@@ -1,7 +1,6 @@
 """The tables. What the database itself forbids stands at the bottom: a second active trade of one asset, and a
 second unsettled order of one trade."""
 
-import secrets
 from decimal import Decimal
 
 from peewee import (
@@ -17,7 +16,6 @@ from peewee import (
     TextField,
 )
 
-from botctl.domain.client_ids import MARK_BITS, trade_mark
 from botctl.domain.order_states import UNSETTLED, OrderState, TradeStatus
 from botctl.store.fields import decimal_field, json_field, optional_decimal_field, optional_utc_field, utc_field
 
@@ -27,6 +25,10 @@ database = DatabaseProxy()
 
 def fresh_mark() -> str:
     """A mark that no trade of any database has."""
+    import secrets
+
+    from botctl.domain.client_ids import MARK_BITS, trade_mark
+
     return trade_mark(secrets.randbits(MARK_BITS))
 
 

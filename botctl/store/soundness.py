@@ -10,12 +10,12 @@ from typing import Any
 from peewee import BooleanField, Field, FloatField, IntegerField, Model
 
 from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus
+from botctl.domain.switch_state import ACTIVE as SWITCHED_ON
+from botctl.domain.switch_state import PAUSED
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_stamp
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
-from botctl.store.switch import ACTIVE as SWITCHED_ON
-from botctl.store.switch import PAUSED
 
 MOST = 5
 """Rows that are named for one broken rule."""

@@ -2,30 +2,13 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from botctl.domain.errors import BotError
+from botctl.domain.switch_state import ACTIVE, PAUSED, SwitchState
 from botctl.store.door import DATABASE_ERRORS, explain
 from botctl.store.models import Event, SystemConfig, database
-
-ACTIVE, PAUSED = "ACTIVE", "PAUSED"
-
-
-@dataclass(frozen=True)
-class SwitchState:
-    """One reading of the switch. `why` says what paused it."""
-
-    system_status: str
-    frozen: bool
-    buy_enabled: bool
-    tripped_at: datetime | None
-    why: str = ""
-
-    @property
-    def paused(self) -> bool:
-        return self.system_status != ACTIVE
 
 
 class Switch:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.candles import Candle, base_of, check_candle, parse_symbol, quote_of
+from botctl.domain.candles import Candle, check_candle
+from botctl.domain.symbols import base_of, parse_symbol, quote_of
 
 prices = st.floats(min_value=1e-9, max_value=1e12)
 names = st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=12)

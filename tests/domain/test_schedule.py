@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.candles import TIMEFRAMES
 from botctl.domain.errors import ConfigError
 from botctl.domain.schedule import (
     EVERY,
@@ -22,6 +21,7 @@ from botctl.domain.schedule import (
     with_block,
     without_block,
 )
+from botctl.domain.symbols import TIMEFRAMES
 
 HOME = "/home/you/bot"
 LINES = st.lists(st.text(st.characters(blacklist_characters="\n", blacklist_categories=()), max_size=40), max_size=8)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.candles import TIMEFRAMES, CandleColumns, base_of, quote_of
+from botctl.domain.candles import CandleColumns
 from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.settings import Mode, parse_settings
+from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
 from botctl.domain.votes import Stance
 from botctl.exchange.tape import Tape
 from botctl.market.timeline import line_up, moment_of

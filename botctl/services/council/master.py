@@ -8,9 +8,9 @@ from contextlib import redirect_stdout
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
-from botctl.domain.candles import base_of
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
+from botctl.domain.symbols import base_of
 from botctl.domain.votes import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.words import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment

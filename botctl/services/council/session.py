@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.money import plain
 from botctl.domain.order_states import ExitReason
 from botctl.domain.results import OrderResult
+from botctl.domain.symbols import base_of
 from botctl.domain.votes import Action, CouncilDecision
 from botctl.limits import time_limit
 from botctl.ports import Clock

@@ -1,0 +1,21 @@
+"""What the kill switch says."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+ACTIVE, PAUSED = "ACTIVE", "PAUSED"
+
+
+@dataclass(frozen=True)
+class SwitchState:
+    """One reading of the switch. `why` says what paused it."""
+
+    system_status: str
+    frozen: bool
+    buy_enabled: bool
+    tripped_at: datetime | None
+    why: str = ""
+
+    @property
+    def paused(self) -> bool:
+        return self.system_status != ACTIVE
