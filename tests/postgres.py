@@ -118,14 +118,27 @@ def shared_server() -> Server:
             server.folder.mkdir()
             server.create()
             server.start()
+            stop_with(int((folder / "run").read_text()), server)
     return server
+
+
+def stop_with(pid: int, server: Server) -> None:
+    """A test run that is killed takes its server along: somebody must watch for that."""
+    gone = f"while kill -0 {pid} 2>/dev/null; do sleep 1; done"
+    stop = f"kill -QUIT $(head -n 1 {server.data}/postmaster.pid) && rm -rf {server.folder.parent}"
+    devnull = subprocess.DEVNULL
+    subprocess.Popen(
+        ["sh", "-c", f"{gone}; {stop}"], stdin=devnull, stdout=devnull, stderr=devnull, start_new_session=True
+    )
 
 
 def make_room() -> None:
     """Before the workers start: a folder that all of them know."""
     if FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="tests-of-a-server-")
-        Path(os.environ[FOLDER]).chmod(0o755)
+        folder = Path(os.environ[FOLDER])
+        folder.chmod(0o755)
+        (folder / "run").write_text(str(os.getpid()))
 
 
 def clear_room() -> None:
