@@ -29,6 +29,8 @@ from tests.postgres import PASSWORD, USER, Server
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
+HERE = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+"""Of this database alone: other tests use the server too."""
 MAKES_IT = """
 import sys
 from botctl.domain.database_url import ServerUrl
@@ -214,7 +216,7 @@ def test_who_waits_goes_on_when_the_other_ends(store: ServerUrl) -> None:
 def test_the_lock_is_held_by_the_connection_that_writes(store: ServerUrl) -> None:
     with run_lock(store, 0):
         open_database(store, Mode.DEMO, create=False)
-        [holder] = database.execute_sql("SELECT pid FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+        [holder] = database.execute_sql(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND {HERE}").fetchone()
         [writer] = database.execute_sql("SELECT pg_backend_pid()").fetchone()
 
         assert holder == writer
