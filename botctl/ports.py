@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from botctl.domain.alarms import Level
 from botctl.domain.candles import Candle
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
+from botctl.domain.settings import Secret
 from botctl.domain.votes import Verdict
 
 Progress = Callable[[int, int | None], object]
@@ -38,6 +40,9 @@ class MarketData(Protocol):
 
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         """The newest closed candles, oldest first; at most some hundred. The running candle is not among them."""
+
+    def count_requests(self) -> int:
+        """How many requests it has sent over the network in this run."""
 
 
 class Exchange(MarketData, Protocol):
@@ -125,3 +130,21 @@ class Notifier(Protocol):
 
     def notify(self, message: str) -> None:
         """Tell it; never raises."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One message for one address."""
+
+    url: Secret
+    title: str
+    body: str
+    level: Level
+
+
+class Courier(Protocol):
+    """Brings messages to where their reader is."""
+
+    def deliver(self, letters: Sequence[Letter]) -> list[str]:
+        """For each of them why it has not arrived; empty when it has. Takes no longer than a fixed time, whatever the
+        services behind do, and never raises."""

@@ -1,7 +1,7 @@
 """Settings become a running bot here: the only file that knows which adapter stands behind which port."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -265,6 +265,13 @@ def build_kraken(settings: Settings) -> "KrakenExchange":
             private_key=settings.kraken_private_key,
         )
     )
+
+
+def key_expiry_of(bot: "Bot") -> "Callable[[], datetime | None] | None":
+    """How to ask when the key in use expires; None where there is no key."""
+    from botctl.exchange.kraken import KrakenExchange
+
+    return bot.exchange.fetch_key_expiry if isinstance(bot.exchange, KrakenExchange) else None
 
 
 def find_candles(home: Home, symbol: str) -> "CandleColumns | None":

@@ -36,6 +36,7 @@ SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
 REPORT = words("file png trades trades_drawn")
+NOTIFY = words("service ok detail")
 ERROR = words("error category retryable hint")
 
 RECONCILE = words("since same orders positions foreign_orders")
@@ -56,6 +57,6 @@ MONEY = words(
 )
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate pause resume status positions trades orders why balance "
-    "reconcile recover init demo doctor fetch backtest replay sweep report"
+    "notify reconcile recover init demo doctor fetch backtest replay sweep report"
 )
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -20,6 +20,7 @@ from tests.fields import (
     EXIT_CODES,
     FETCH,
     GAP,
+    NOTIFY,
     ORDER,
     RECONCILE,
     RECONCILED_ORDER,
@@ -38,7 +39,7 @@ RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
 FIELDS = (
     TRADE | STATUS | ORDER | BALANCE | DEMO | TICK | RECONCILED | RECOVER | RECOVER_ACTION | BACKTEST | BACKTEST_TRADE
 )
-FIELDS |= FETCH | GAP | SWEEP | SWEEP_ROW | SWEEP_FIGURES
+FIELDS |= FETCH | GAP | SWEEP | SWEEP_ROW | SWEEP_FIGURES | NOTIFY
 
 
 def read(name: str) -> str:
@@ -174,6 +175,8 @@ def test_only_one_door_knows_each_library() -> None:
         "plotly": {"outside/report_page.py"},
         "matplotlib": {"outside/report_png.py"},
         "optuna": {"outside/optuna_study.py"},
+        "apprise": {"outside/courier.py"},
+        "prometheus_client": {"outside/metrics.py"},
         "peewee": {f"store/{path.name}" for path in (PROJECT / "botctl" / "store").glob("*.py")},
         "dotenv": {"home.py", "wiring.py"},
         "typer": {f"cli/{path.name}" for path in (PROJECT / "botctl" / "cli").glob("*.py")},

@@ -5,15 +5,16 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
-from botctl.cli import backtest, fetch, look, mend, replay, report, run, setup, sweep, switch, trade
-from botctl.cli.context import MOST_OF_A_LINE, EnvFile
+from botctl.cli import backtest, fetch, look, mend, notify, replay, report, run, setup, sweep, switch, trade
+from botctl.cli.context import EnvFile
+from botctl.cli.log import error_line
 from botctl.domain.errors import BadValue, BotError
-from botctl.domain.words import printable
 
 app = typer.Typer(
     name="botctl",
@@ -26,7 +27,7 @@ app = typer.Typer(
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit codes of a run that Ctrl-C or SIGTERM ended."""
 
-for module in (run, trade, switch, look, mend, report, fetch, backtest, replay, sweep, setup):
+for module in (run, trade, switch, look, mend, report, fetch, backtest, replay, sweep, notify, setup):
     module.register(app)
 
 
@@ -50,6 +51,9 @@ class Interrupted(BotError):
 def root(
     env_file: EnvFile = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything to stderr, and show tracebacks.")] = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="The log as one JSON object a line, on stderr and in LOG_FILE.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -79,7 +83,8 @@ def main() -> NoReturn:
 def run_command(arguments: list[str]) -> int:
     """Run one command line, and return its exit code. Every error becomes one line here, or one JSON object."""
     arguments = _global_options_first(arguments)
-    debug, as_json = "--debug" in arguments, "--json" in arguments
+    debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
+    tell = partial(_tell, as_json=as_json, log_json=log_json)
     try:
         code = app(args=arguments, prog_name="botctl", standalone_mode=False)
     except KeyboardInterrupt:
@@ -87,21 +92,21 @@ def run_command(arguments: list[str]) -> int:
     except SystemExit as ended:
         code = ended.code
     except BotError as error:
-        return _tell(error, as_json=as_json, debug=debug)
+        return tell(error, debug=debug)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         hint = f"see `{context.command_path if context else 'botctl'} --help`"
-        return _tell(BadValue(error.format_message().rstrip("."), hint=hint), as_json=as_json, debug=debug)
+        return tell(BadValue(error.format_message().rstrip("."), hint=hint), debug=debug)
     except typer.Abort:
-        return _tell(Interrupted("interrupted before anything was sent"), as_json=as_json, debug=debug)
+        return tell(Interrupted("interrupted before anything was sent"), debug=debug)
     except Exception as error:  # noqa: BLE001 - the roof: what comes here is a bug or a database that failed
-        return _tell(_explain(error), as_json=as_json, debug=debug)
+        return tell(_explain(error), debug=debug)
     if code in (INTERRUPTED, TERMINATED):
-        _tell(Interrupted("interrupted", hint="the next run settles what was under way"), as_json=as_json, debug=False)
+        tell(Interrupted("interrupted", hint="the next run settles what was under way"), debug=False)
     return int(code or 0)
 
 
-def _tell(error: BotError, *, as_json: bool, debug: bool) -> int:
+def _tell(error: BotError, *, as_json: bool, debug: bool, log_json: bool = False) -> int:
     if debug:
         import traceback
 
@@ -115,8 +120,7 @@ def _tell(error: BotError, *, as_json: bool, debug: bool) -> int:
         }
         print(json.dumps(answer))
     else:
-        line = " ".join(str(error).split())
-        print(f"botctl: {printable(line, MOST_OF_A_LINE)}", file=sys.stderr)
+        print(error_line(str(error), as_json=log_json), file=sys.stderr)
     return error.exit_code
 
 
@@ -131,12 +135,12 @@ def _explain(error: Exception) -> BotError:
 
 
 def _global_options_first(arguments: list[str]) -> list[str]:
-    """--debug and --env-file belong to botctl itself, and may stand behind the command as well."""
+    """--debug, --log-json and --env-file belong to botctl itself, and may stand behind the command as well."""
     front: list[str] = []
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--debug" or word.startswith("--env-file="):
+        if word in ("--debug", "--log-json") or word.startswith("--env-file="):
             front.append(word)
         elif word == "--env-file":
             front += [word, *[value for value in [next(words, None)] if value is not None]]

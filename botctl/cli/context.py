@@ -1,24 +1,21 @@
 """What every command shares: its flags, its settings, its log."""
 
 import logging
-import os
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
+from botctl.cli.log import say as say
+from botctl.cli.log import start_log
 from botctl.domain.candles import parse_symbol
-from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
+from botctl.domain.errors import BadValue, BotError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
-from botctl.domain.words import printable
 from botctl.home import Home, load_home
-
-MOST_OF_A_LINE = 4000
-"""Characters of one line on stderr."""
 
 
 def _remember_json(ctx: typer.Context, wanted: bool) -> bool:
@@ -33,6 +30,11 @@ YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; needed of
 ValidateFlag = Annotated[bool, typer.Option("--validate", help="Live only: Kraken checks the order, nothing trades.")]
 
 
+class LogFlags(TypedDict):
+    debug: bool
+    as_json: bool
+
+
 def wants_json(ctx: typer.Context) -> bool:
     return bool(ctx.meta.get("json"))
 
@@ -43,61 +45,20 @@ def env_file_of(ctx: typer.Context) -> Path | None:
     return None if given is None else Path(given)
 
 
-def wants_debug(ctx: typer.Context) -> bool:
-    return bool(ctx.find_root().params.get("debug"))
+def log_flags(ctx: typer.Context) -> LogFlags:
+    """What --debug and --log-json ask of the log."""
+    given = ctx.find_root().params
+    return {"debug": bool(given.get("debug")), "as_json": bool(given.get("log_json"))}
 
 
 def home_of(ctx: typer.Context) -> Home:
     """The settings of this run; the log starts here."""
     home = load_home(env_file_of(ctx))
     ctx.meta["mode"] = home.settings.botctl_mode
-    start_log(home, debug=wants_debug(ctx))
+    start_log(home, **log_flags(ctx))
     for warning in home.warnings:
         logging.getLogger(__name__).warning("%s", warning)
     return home
-
-
-def start_log(home: Home, *, debug: bool, quiet: bool = False) -> None:
-    """Warnings and errors to stderr (everything with --debug, nothing with `quiet`), the rest to LOG_FILE.
-
-    Only our own logger: ccxt's writes signed requests at debug level.
-    """
-    logger = logging.getLogger("botctl")
-    logger.handlers.clear()
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG)
-    stderr = logging.StreamHandler(sys.stderr)
-    stderr.setLevel(logging.DEBUG if debug else logging.CRITICAL if quiet else logging.WARNING)
-    stderr.setFormatter(_LowerLevel("botctl: %(levelname)s: %(message)s"))
-    logger.addHandler(stderr)
-    if home.settings.log_file:
-        path = home.folder / home.settings.log_file
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-            file = _LogFile(path, encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise ConfigError(f"LOG_FILE {path} can't be written: {error.strerror}", hint="choose another") from error
-        file.setLevel(home.settings.log_level)
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(file)
-
-
-class _LogFile(logging.FileHandler):
-    """A log that can't be written any more, as on a full disk, is said once: the run itself goes on."""
-
-    failed = False
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not self.failed:
-            self.failed = True
-            print(f"botctl: warning: LOG_FILE can't be written: {sys.exception()}", file=sys.stderr)
-
-
-class _LowerLevel(logging.Formatter):
-    """Tells the level in small letters, and never prints a traceback to a person."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return f"botctl: {record.levelname.lower()}: {printable(record.getMessage(), MOST_OF_A_LINE)}"
 
 
 def log_errors(errors: list[BotError]) -> None:

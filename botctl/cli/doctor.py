@@ -1,7 +1,6 @@
 """Checks all that a first live run needs: each line says ok, warn or fail, and the fix."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -11,7 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botctl.cli.context import start_log
+from botctl.cli.context import LogFlags
+from botctl.cli.log import start_log
+from botctl.domain.alarms import EXPIRES_SOON
 from botctl.domain.candles import quote_of
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
 """Seconds. botctl sets deadlines by Kraken's own clock, but a wrong one here confuses logs, cron and nonces."""
-EXPIRES_SOON = timedelta(days=14)
 NEEDED_RIGHTS = {
     "query-funds": "Query Funds",
     "query-open-trades": "Query Open Orders & Trades",
@@ -40,17 +40,16 @@ FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-a
 NEEDLESS_RIGHTS = {"add-funds", "earn-funds"}
 ENTRY_FEE = Decimal("0.004")
 """What a taker pays at Kraken's lowest tier, as a fraction of the cost."""
-RESERVED = ("notify_urls", "healthcheck_url", "metrics_file")
 
 
-def examine(env_file: Path | None, *, debug: bool) -> list[CheckLine]:
+def examine(env_file: Path | None, flags: LogFlags) -> list[CheckLine]:
     """Every check, in an order in which a failing one explains the next."""
     try:
         home = load_home(env_file)
-        start_log(home, debug=debug)
+        start_log(home, **flags)
     except BotError as error:
         return [CheckLine("settings", "fail", error.message, error.hint)]
-    lines = [*_settings(home), *_files(home), _cron()]
+    lines = [*_settings(home), *_files(home), *_watchers(home), _cron()]
     try:
         with open_bot(home) as bot:
             lines.insert(-1, _database(home))
@@ -67,9 +66,6 @@ def _settings(home: Home) -> Iterator[CheckLine]:
     else:
         where = home.env_file if home.env_file.exists() else "defaults and environment"
         yield CheckLine("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
-    for name in RESERVED:
-        if getattr(home.settings, name) is not None:
-            yield CheckLine("settings", "warn", f"{name.upper()} is set, and not used by this version", "see LOG_FILE")
 
 
 def _files(home: Home) -> Iterator[CheckLine]:
@@ -86,6 +82,30 @@ def _files(home: Home) -> Iterator[CheckLine]:
         yield CheckLine("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
     if home.halt_file.exists():
         yield CheckLine("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
+
+
+def _watchers(home: Home) -> Iterator[CheckLine]:
+    """Those who hear of this bot: each with what keeps it from being heard. Nothing is sent."""
+    from botctl.outside import heartbeat, metrics, notify
+
+    settings = home.settings
+    if settings.notify_urls is None:
+        yield CheckLine("notify", "warn", "nobody is told when something matters", "set NOTIFY_URLS (docs/settings.md)")
+    elif lacking := notify.what_lacks(settings.channels):
+        yield CheckLine("notify", "warn", lacking.message, lacking.hint)
+    else:
+        names = ", ".join(notify.masked(url) for url in settings.channels)
+        yield CheckLine("notify", "ok", f"{names}; `botctl notify --test` sends to each")
+    if settings.healthcheck_url is not None:
+        problem = heartbeat.what_is_wrong(settings.healthcheck_url)
+        fix = "correct the setting" if problem else ""
+        yield CheckLine("heartbeat", "warn" if problem else "ok", problem or "HEALTHCHECK_URL is pinged", fix)
+    if settings.metrics_file is not None:
+        path = home.folder / settings.metrics_file
+        if lack := metrics.what_lacks(path):
+            yield CheckLine("metrics", "warn", lack.message, lack.hint)
+        else:
+            yield CheckLine("metrics", "ok", f"each tick writes {path}")
 
 
 def _database(home: Home) -> CheckLine:
@@ -153,7 +173,7 @@ def _clock(bot: "Bot") -> Iterator[CheckLine]:
 
 def _key(bot: "Bot") -> Iterator[CheckLine]:
     """Kraken's GetApiKeyInfo tells the rights of the key that asks."""
-    from botctl.exchange.kraken import KrakenExchange
+    from botctl.exchange.kraken import KrakenExchange, read_key_expiry
 
     assert isinstance(bot.exchange, KrakenExchange)
     info = bot.exchange.fetch_key_info()
@@ -169,10 +189,12 @@ def _key(bot: "Bot") -> Iterator[CheckLine]:
         )
     if not lacking and not dangerous:
         yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
-    until = str(info.get("validUntil") or 0)
-    if not re.fullmatch(r"[0-9]{1,11}", until):
-        yield CheckLine("key expiry", "warn", "Kraken's word on when the key expires can't be read", "try again later")
-    elif int(until) and (left := datetime.fromtimestamp(int(until), UTC) - datetime.now(UTC)) < EXPIRES_SOON:
+    try:
+        expires_at = read_key_expiry(info)
+    except BotError as error:
+        yield CheckLine("key expiry", "warn", error.message, "try again later")
+        expires_at = None
+    if expires_at is not None and (left := expires_at - datetime.now(UTC)) < EXPIRES_SOON:
         over = left < timedelta(0)
         detail = "the key has expired" if over else f"the key expires in {left.days} days"
         yield CheckLine("key expiry", "fail" if over else "warn", detail, "renew it at Kraken")

@@ -252,6 +252,15 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     return table
 
 
+def _notified(rows: Sequence[results.NotifyView]) -> str:
+    return pairs(
+        [
+            (f"{place}. {row.service}", ("ok: " if row.ok else "FAILED: ") + row.detail)
+            for place, row in enumerate(rows, 1)
+        ]
+    )
+
+
 def _fetched(rows: Sequence[results.FetchView]) -> str:
     lines = []
     for row in rows:
@@ -479,5 +488,6 @@ LISTS: dict[type, Callable[[Any], Any]] = {
     results.DecisionView: _decisions,
     results.BalanceView: _balances,
     results.CheckLine: _checks,
+    results.NotifyView: _notified,
     results.FetchView: _fetched,
 }

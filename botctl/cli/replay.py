@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from botctl.cli import study
-from botctl.cli.context import JsonFlag, exit_with, start_log, wants_debug, wants_json
+from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
+from botctl.cli.log import start_log
 from botctl.cli.render import with_progress
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.results import ReplayView
@@ -71,7 +72,7 @@ def replay(
     grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as home:
-        start_log(home, debug=wants_debug(ctx), quiet=True)  # failed ticks are told once, at the end
+        start_log(home, **log_flags(ctx), quiet=True)  # failed ticks are told once, at the end
         view = _play(home, given, grid, quiet=wants_json(ctx))
     if as_csv:
         show_csv(view)

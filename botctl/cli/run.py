@@ -1,10 +1,12 @@
 """What cron runs: tick, and its first steps alone."""
 
 import sys
+import time
 from typing import Annotated
 
 import typer
 
+from botctl.cli import aftermath
 from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
@@ -13,6 +15,7 @@ from botctl.cli.context import (
     exit_with,
     home_of,
     log_errors,
+    say,
     wants_json,
 )
 from botctl.cli.render import show
@@ -32,16 +35,27 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
       botctl tick
       BOTCTL_MODE=paper botctl tick --json
     """
+    from botctl.outside.heartbeat import Heartbeat
     from botctl.services.tick import tick as visit
 
     home = home_of(ctx)
     check_validate(home, validate)
-    with open_bot(home, wait_seconds=0, validate_only=validate) as bot:
-        view, code = visit(bot)
-    for note in view.notes:
-        print(f"botctl: {note}", file=sys.stderr)
-    if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
-        show(ctx, view)
+    heartbeat = Heartbeat(None if validate else home.settings.healthcheck_url)
+    with heartbeat.watch():
+        with open_bot(home, wait_seconds=0, validate_only=validate) as bot:
+            heartbeat.start()
+            started = time.monotonic()
+            view, code = visit(bot)
+            aftermath.note_news(home, bot, ask_for_key=view.ok)
+            figures = aftermath.read_figures(home, bot, code, time.monotonic() - started)
+        for note in view.notes:
+            say(note)
+        if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
+            show(ctx, view)
+    aftermath.write_figures(home, figures)
+    heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
+    if not validate:
+        aftermath.send_news(home)
     exit_with(code)
 
 
@@ -64,10 +78,12 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         errors += [*look.problems, *exits.errors]
         prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}
         positions = [books.with_price(trade, prices.get(trade.symbol)) for trade in books.list_positions()]
+        aftermath.note_news(home, bot)
     log_errors(errors)
     for note in exits.notes:
-        print(f"botctl: {note}", file=sys.stderr)
+        say(note)
     show(ctx, CheckView(positions, exits.results, [str(error) for error in errors]))
+    aftermath.send_news(home)
     exit_with(code_of(errors))
 
 
@@ -100,13 +116,15 @@ def drawdown(
             report.exits.results,
             [str(error) for error in errors],
         )
+        aftermath.note_news(home, bot)
     log_errors(errors)
     for note in report.exits.notes:
-        print(f"botctl: {note}", file=sys.stderr)
+        say(note)
     if report.tripped:
         done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
-        print(f"botctl: the drawdown guard says stop: {done}", file=sys.stderr)
+        say(f"the drawdown guard says stop: {done}")
     show(ctx, view)
+    aftermath.send_news(home)
     exit_with(3 if report.tripped else code_of(errors))
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log, wants_debug, wants_json
+from botctl.cli.context import JsonFlag, env_file_of, exit_with, log_flags, wants_json
+from botctl.cli.log import start_log
 from botctl.cli.render import show, show_list, with_progress
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.results import DemoView, InitView
@@ -46,7 +47,7 @@ def init(
     home = load_home(None if missing_file else given, chosen)
     if missing_file and given is not None:
         home = replace(home, env_file=given)
-    start_log(home, debug=wants_debug(ctx))
+    start_log(home, **log_flags(ctx))
     wanted = home.settings.botctl_mode
     if wanted is Mode.REPLAY:
         raise BadValue("a replay's database is made by `botctl replay --keep` alone", hint="give --mode another mode")
@@ -76,7 +77,7 @@ def demo(
     """
     with tempfile.TemporaryDirectory(prefix="botctl-demo-") as folder:
         home = Home(Path(folder), Path(folder) / ".env", parse_settings({}))
-        start_log(home, debug=wants_debug(ctx))
+        start_log(home, **log_flags(ctx))
         with open_store(home, durable=False):  # nobody needs it after a power cut
             view = _play(home, ticks, quiet=wants_json(ctx))
     show(ctx, view)
@@ -107,7 +108,7 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from botctl.cli.doctor import examine
 
-    lines = examine(env_file_of(ctx), debug=wants_debug(ctx))
+    lines = examine(env_file_of(ctx), log_flags(ctx))
     show_list(ctx, lines, "nothing to check")
     exit_with(1 if any(line.status == "fail" for line in lines) else 0)
 

@@ -1,12 +1,11 @@
 """The kill switch: instant, and offline."""
 
-import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, exit_with, home_of
+from botctl.cli.context import JsonFlag, exit_with, home_of, say
 from botctl.cli.render import show
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.results import SwitchView
@@ -42,7 +41,7 @@ def pause(
     except (*DATABASE_ERRORS, BotError) as error:
         state = _pause_by_file(home, error)
     if state.frozen:
-        print("botctl: frozen: open positions are NOT guarded until `botctl resume`", file=sys.stderr)
+        say("frozen: open positions are NOT guarded until `botctl resume`")
     show(ctx, view(state))
 
 
@@ -55,7 +54,7 @@ def _pause_by_file(home: Home, error: Exception) -> SwitchState:
     except OSError:
         raise ConfigError(f"can't pause: {error}", hint=f"create the file {home.halt_file} by hand") from error
     why = f"the database failed ({error}); the file {home.halt_file} pauses instead"
-    print(f"botctl: {why}", file=sys.stderr)
+    say(why)
     return SwitchState(PAUSED, False, False, None, why)
 
 
@@ -78,9 +77,9 @@ def resume(
         home.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
         state = home.switch.read()
     if state.paused:
-        print(f"botctl: still paused: {state.why}; remove what pauses it", file=sys.stderr)
+        say(f"still paused: {state.why}; remove what pauses it")
     elif not state.buy_enabled:
-        print("botctl: buys stay disabled: `botctl resume --enable-buys` allows them", file=sys.stderr)
+        say("buys stay disabled: `botctl resume --enable-buys` allows them")
     show(ctx, view(state))
     exit_with(3 if state.paused else 0)
 

@@ -1,10 +1,10 @@
 """Orders by hand: buy, sell, liquidate."""
 
-import sys
 from typing import Annotated
 
 import typer
 
+from botctl.cli import aftermath
 from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
@@ -16,6 +16,7 @@ from botctl.cli.context import (
     exit_with,
     home_of,
     log_errors,
+    say,
     symbol_from,
 )
 from botctl.cli.render import show
@@ -55,7 +56,9 @@ def buy(
     with open_bot(home, validate_only=validate) as bot:
         log_errors(bot.recovery.settle_unfinished_orders())
         result = bot.execution.execute_buy(wanted, cost)
+        aftermath.note_news(home, bot)
     show(ctx, result)
+    aftermath.send_news(home)
 
 
 def sell(
@@ -92,7 +95,9 @@ def sell(
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or books.closed_without_order(trade.id)
+        aftermath.note_news(home, bot)
     show(ctx, result)
+    aftermath.send_news(home)
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
@@ -111,12 +116,14 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         exits = bot.drawdown.liquidate_all(ExitReason.LIQUIDATION)
         errors += exits.errors
         left = len(bot.journal.open_trades())
+        aftermath.note_news(home, bot)
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))
     log_errors(errors)
     for note in exits.notes:
-        print(f"botctl: {note}", file=sys.stderr)
+        say(note)
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]))
+    aftermath.send_news(home)
     exit_with(code_of(errors))
 
 

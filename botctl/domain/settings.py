@@ -189,9 +189,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", _url, "where the Fear & Greed index is read"),
     Setting("FEE_RATE", "0.004", _number("0", "0.5"), "fee of the paper broker, as a fraction of the cost"),
     Setting("SLIPPAGE", "0.0005", _number("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
-    Setting("NOTIFY_URLS", None, Secret, "reserved for notification channels; today alarms are log lines", True),
-    Setting("HEALTHCHECK_URL", None, Secret, "reserved for heartbeat pings", True),
-    Setting("METRICS_FILE", None, str, "reserved for metrics"),
+    Setting("NOTIFY_URLS", None, Secret, "who is told what matters: apprise URLs, commas between (extra notify)", True),
+    Setting("HEALTHCHECK_URL", None, Secret, "pinged at start, success and failure of each tick", True),
+    Setting("METRICS_FILE", None, str, "figures of the last tick in Prometheus' text format (extra metrics)"),
     Setting("LOG_LEVEL", "INFO", _level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
 )
@@ -201,6 +201,8 @@ SHORTEST_SECRET = 8
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 """What may be one of Kraken's keys: 56 and 88 characters of base64."""
+BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)")
+"""What separates two addresses: a comma or a blank with another address behind it."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
 
@@ -237,6 +239,12 @@ class Settings:
     metrics_file: str | None
     log_level: str
     log_file: str | None
+
+    @property
+    def channels(self) -> tuple[Secret, ...]:
+        """Each address of NOTIFY_URLS. They stand with commas or blanks between, and may have commas inside."""
+        text = self.notify_urls.reveal() if self.notify_urls else ""
+        return tuple(Secret(url) for url in dict.fromkeys(BETWEEN_URLS.split(text.strip(" ,"))) if url)
 
     @property
     def timeframe_seconds(self) -> int:

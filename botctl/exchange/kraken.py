@@ -42,6 +42,14 @@ A_FRACTION = Decimal("0.0001")
 """In quote. Costs are rounded, so those of the smallest fills may be off by more than their half."""
 
 
+def read_key_expiry(info: Mapping[str, Any]) -> datetime | None:
+    """When a key ends, by Kraken's word on it; None when it never does. Raises UnusableAnswer."""
+    until = str(info.get("validUntil") or 0)
+    if not re.fullmatch(r"[0-9]{1,11}", until):
+        raise UnusableAnswer("Kraken's word on when the key expires can't be read")
+    return datetime.fromtimestamp(int(until), UTC) if int(until) else None
+
+
 class KrakenMarketData:
     """Kraken's public side: enough for paper trading."""
 
@@ -112,6 +120,9 @@ class KrakenMarketData:
         if any(later.time <= earlier.time for earlier, later in pairwise(candles)):
             raise UnusableAnswer(f"Kraken's candles of {symbol} are out of order")
         return candles
+
+    def count_requests(self) -> int:
+        return self.wire.requests if "wire" in self.__dict__ else 0  # asking must not load ccxt
 
     def _read(self, call: Callable[[], Any]) -> Any:
         """A call that is safe to repeat, with Kraken's texts turned into our errors."""
@@ -300,6 +311,10 @@ class KrakenExchange(KrakenMarketData):
         """What Kraken says of the key in use: its permissions, when it expires."""
         answer: Mapping[str, Any] = self._read(lambda: self.wire.post("GetApiKeyInfo"))
         return answer
+
+    def fetch_key_expiry(self) -> datetime | None:
+        """When the key in use ends; None when it never does. Raises UnusableAnswer."""
+        return read_key_expiry(self.fetch_key_info())
 
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
         def attempt() -> Mapping[str, Any]:

@@ -71,6 +71,8 @@ class KrakenWire:
         self._ccxt = ccxt.kraken(config)
         self._ccxt.session.hooks["response"].append(self._note_reply)
         self._ccxt.session.max_redirects = 0  # a signed request goes to the host it was signed for, or nowhere
+        self.requests = 0
+        """Sent in this run, answered or not."""
         self._status: int | None = None
         self._date: datetime | None = None
         self._date_seen = 0.0
@@ -150,6 +152,7 @@ class KrakenWire:
         self._status = None
         self._ccxt.last_http_response = None
         failure = ""
+        self.requests += 1
         started = time.monotonic()
         try:
             with time_limit(CALL_SECONDS):

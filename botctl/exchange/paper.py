@@ -45,6 +45,9 @@ class PaperBroker:
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         return self._prices.fetch_candles(symbol, timeframe)
 
+    def count_requests(self) -> int:
+        return self._prices.count_requests()
+
     def now(self, *, fresh: bool = False) -> datetime:
         return self._clock.now()
 

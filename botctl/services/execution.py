@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused, weightiest
@@ -178,15 +179,22 @@ class ExecutionService:
 
     def _transmit(self, order: Order) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house
-        log.info("sending %s %s %s (%s)", order.side, plain(order.amount), order.symbol, order.client_order_id)
+        log.info(
+            "sending %s %s %s (%s)", order.side, plain(order.amount), order.symbol, order.client_order_id,
+            extra=_figures(order),
+        )  # fmt: skip
         try:
             exchange_order_id = self.exchange.add_order(request)
         except ExchangeRefused as refusal:
+            log.info(
+                "%s %s %s (%s) refused: %s", order.side, plain(order.amount), order.symbol, order.client_order_id,
+                refusal, extra=_figures(order),
+            )  # fmt: skip
             with _answer_of(order):
                 self.journal.reject(order, str(refusal), self.clock.now())
             raise
         except BotError as silence:  # whatever it was: the order has left, and may exist
-            log.warning("%s: looking it up", silence)
+            log.warning("%s: looking it up (%s)", silence, order.client_order_id, extra=_figures(order))
             with _answer_of(order):
                 self.journal.doubt(order, str(silence))
             return
@@ -285,6 +293,18 @@ class ExecutionService:
             pnl=trade.pnl,
             note="filled in part: the exchange canceled the rest" if partly else "",
         )
+
+
+def _figures(order: Order) -> dict[str, Any]:
+    """What a line about an order carries for programs."""
+    return {
+        "symbol": order.symbol,
+        "side": order.side,
+        "amount": order.amount,
+        "reason": order.reason,
+        "trade_id": order.trade_id,
+        "client_order_id": order.client_order_id,
+    }
 
 
 @contextmanager

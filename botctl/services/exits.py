@@ -1,6 +1,5 @@
 """The way out of a trade: how much can be sold, and what becomes of a rest that can't."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,8 +15,6 @@ from botctl.services.execution import ExecutionService, Sell
 from botctl.services.lookout import Look
 from botctl.store.journal import Journal
 from botctl.store.models import Trade
-
-log = logging.getLogger(__name__)
 
 SECOND_LOOK_AFTER = 3.0
 """Seconds until the balances are asked again, before a trade is given up as sold by somebody else."""
@@ -124,7 +121,6 @@ class ExitDesk:
             why = f"{plain(there)} {trade.asset} is left on the exchange: sold or moved by somebody else"
             self.journal.close_without_order(trade, ExitReason.EXTERNAL, why, self.clock.now())
             exits.notes.append(f"trade {trade.id} ({trade.symbol}) closed as EXTERNAL: {why}")
-            log.info("%s", exits.notes[-1])
             return
         if free < market.min_amount:
             raise BotError(
@@ -138,8 +134,7 @@ class ExitDesk:
             why = f"{plain(there)} {trade.asset} is there, the trade says {plain(trade.amount)}"
             if material:
                 exits.notes.append(f"trade {trade.id} ({trade.symbol}): {why}; selling what is there")
-                log.info("%s", exits.notes[-1])
-            self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
+                self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
 
     def _second_look(self) -> Balances:
         """The balances some seconds later, asked once for all: a fresh buy may not show in the first ones."""
@@ -172,4 +167,3 @@ class ExitDesk:
         why = f"{plain(trade.amount)} {trade.asset} is below the order minimum of {market.symbol}: left as dust"
         self.journal.close_without_order(trade, reason, why, self.clock.now())
         exits.notes.append(f"trade {trade.id} ({trade.symbol}) closed, {why}")
-        log.info("%s", exits.notes[-1])

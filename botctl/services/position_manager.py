@@ -162,6 +162,7 @@ class PositionManager:
                 break
         after = f" and {len(missed)} missed closes" if missed else ""
         reason = stop_reason(stop, entry) if hit else None
+        _tell_verdict(trade, price, stop, high, reason, after)
         kept = None if self.desk.validate_only else reason
         updates.append(StopUpdate(trade, stop, high, now, f"price {price:g}{after}", kept))
         return reason
@@ -184,6 +185,31 @@ class PositionManager:
         if found and found[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
             log.warning("%s: candles reach back to %s only", trade.symbol, found[0].closed_at(seconds))
         return [candle.close for candle in found if since < candle.closed_at(seconds) <= now]
+
+
+def _tell_verdict(trade: Trade, price: float, stop: float, high: float, reason: ExitReason | None, after: str) -> None:
+    """One line for a stop that is hit or has moved; a check that changed nothing is for the debug log."""
+    moved = stop != trade.stop_loss_price
+    verdict = f"sell ({reason})" if reason else f"stop moved from {trade.stop_loss_price:.8g}" if moved else "hold"
+    log.log(
+        logging.INFO if reason or moved else logging.DEBUG,
+        "%s trade %d: price %.8g%s, stop %.8g, high %.8g: %s",
+        trade.symbol,
+        trade.id,
+        price,
+        after,
+        stop,
+        high,
+        verdict,
+        extra={
+            "symbol": trade.symbol,
+            "trade_id": trade.id,
+            "price": price,
+            "stop": stop,
+            "high": high,
+            "reason": reason,
+        },
+    )
 
 
 def _levels(trade: Trade) -> tuple[float, float, float, float]:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
-from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState
+from botctl.domain.money import plain, price_of
+from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.models import Order
@@ -145,7 +146,7 @@ class Recovery:
                 execution = self._execution(order, found, fills)
                 if execution is not None:
                     self.journal.settle(order, execution, self.clock.now())
-                    log.info("%s %s %s: %s", order.side, order.symbol, order.client_order_id, order.state)
+                    _tell_ending(order, execution)
             except BotError as error:
                 errors.append(error)
 
@@ -186,6 +187,31 @@ class Recovery:
         at = max([fill.at for fill in own], default=report.closed_at or now)
         latest = max(order.deadline, now) + SINCE_BEFORE_DEADLINE
         return at if order.deadline - SINCE_BEFORE_DEADLINE <= at <= latest else now
+
+
+def _tell_ending(order: Order, execution: Execution) -> None:
+    """One line with all figures of an order that has ended."""
+    figures = {"filled": execution.filled, "cost": execution.cost, "fee": execution.fee}
+    price = f" at {float(price_of(execution.cost, execution.filled)):.8g}" if execution.filled else ""
+    log.info(
+        "%s %s %s%s, fee %s: %s (%s)",
+        "bought" if order.side == Side.BUY else "sold",
+        plain(execution.filled),
+        order.symbol,
+        price,
+        plain(execution.fee),
+        order.state,
+        order.client_order_id,
+        extra={
+            "symbol": order.symbol,
+            "side": order.side,
+            "state": order.state,
+            "reason": order.reason,
+            "trade_id": order.trade_id,
+            "client_order_id": order.client_order_id,
+            **figures,
+        },
+    )
 
 
 def _own_report(order: Order, reports: Mapping[str, OrderReport]) -> OrderReport | None:

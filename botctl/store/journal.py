@@ -278,7 +278,7 @@ class Journal:
             trade,
             now,
             "opened",
-            f"bought {plain(execution.filled)} {trade.asset} at {price:.8g}",
+            f"bought {plain(execution.filled)} {trade.asset} at {float(price):.8g}",
             order,
             status=TradeStatus.OPEN,
             amount=execution.filled,
@@ -295,11 +295,12 @@ class Journal:
 
     def _settle_exit(self, trade: Trade, order: Order, execution: Execution, now: datetime) -> None:
         if execution.filled > 0:
+            price = float(price_of(execution.cost, execution.filled))
             _change(
                 trade,
                 now,
                 "sold",
-                f"sold {plain(execution.filled)} {trade.asset} at {price_of(execution.cost, execution.filled):.8g}",
+                f"sold {plain(execution.filled)} {trade.asset} at {price:.8g}",
                 order,
                 amount=trade.amount - execution.filled,
                 sold_amount=trade.sold_amount + execution.filled,

@@ -7,9 +7,9 @@ from pathlib import Path
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.backups import back_up_before_migration
-from botctl.store.models import TABLES, Stamp, SystemConfig, database, fresh_mark
+from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, fresh_mark
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Step = Callable[[], None]
 
@@ -22,7 +22,16 @@ def mark_trades() -> None:
     database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
 
 
-STEPS: Mapping[int, Step] = {1: mark_trades}
+def keep_alarms() -> None:
+    """2 -> 3: what has been said, and what is still to be sent.
+
+    Both are new here, so the tables of today serve. A later step that changes one must first spell out here what it
+    was.
+    """
+    database.create_tables((Alarm, Outgoing), safe=False)
+
+
+STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms}
 """From each older version the step that leads to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}

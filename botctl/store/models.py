@@ -177,7 +177,32 @@ class PaperOrder(Table):
     at = utc_field()
 
 
-TABLES = (Stamp, SystemConfig, Trade, Order, Decision, Tick, Event, Memory, PaperHolding, PaperOrder)
+class Alarm(Table):
+    """A trouble that has been said, from its beginning until an hour after its end."""
+
+    key = TextField(unique=True)
+    text = TextField()
+    since = utc_field()
+    said_at = utc_field()
+    times = IntegerField()
+    size = IntegerField()
+    told = BooleanField()
+    over_at = optional_utc_field()
+
+
+class Outgoing(Table):
+    """A message that has not reached its channel yet."""
+
+    channel = TextField(index=True)
+    """A digest of the address, which is a secret and stands nowhere in the database."""
+    level = IntegerField()
+    text = TextField()
+    written_at = utc_field()
+    claimed_until = optional_utc_field()
+    """Some run is sending it just now; one that dies lets go of it at this moment."""
+
+
+TABLES = (Stamp, SystemConfig, Trade, Order, Decision, Tick, Event, Memory, PaperHolding, PaperOrder, Alarm, Outgoing)
 
 _unsettled = ", ".join(f"'{state}'" for state in UNSETTLED)
 Trade.add_index(

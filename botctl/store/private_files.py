@@ -1,4 +1,4 @@
-"""Files for their owner alone, written whole or not at all."""
+"""Files written whole or not at all: for their owner alone, or for others to read."""
 
 import os
 import tempfile
@@ -13,10 +13,20 @@ def write_private(path: Path, content: bytes) -> None:
 
     Raises ConfigError.
     """
+    _replace(path, content, 0o600)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """The same with file mode 0644."""
+    _replace(path, content, 0o644)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
     beside: str | None = None
     try:
         handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 from its first byte
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

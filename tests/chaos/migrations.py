@@ -29,7 +29,10 @@ from tests.chaos.world import World
 from tests.conftest import PROJECT
 
 OLDEST, NEWEST = 1, SCHEMA_VERSION + 1
-AGEING = {2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"')}
+AGEING = {
+    2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),
+    3: ('DROP TABLE "alarm"', 'DROP TABLE "outgoing"'),
+}
 """What takes each version's step back."""
 SCENE = "a stop that is hit"
 """The database of a bot with a position, which must be sold at once when all is well again."""

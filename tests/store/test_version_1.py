@@ -12,7 +12,9 @@ import pytest
 
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
-from botctl.store.models import Order, Stamp, Trade, database
+from botctl.store.door import Database
+from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
+from botctl.store.models import Alarm, Order, Outgoing, Stamp, Trade, database
 from tests.cli.looks import rows_of
 from tests.store.version_1 import make_version_1
 
@@ -60,7 +62,29 @@ def test_nothing_of_it_is_lost(old: Path) -> None:
 
     after = rows_of(old, without=("stamp",))
     assert [row[:-1] for row in after.pop("trade")] == before.pop("trade")
+    assert (after.pop("alarm"), after.pop("outgoing")) == ([], [])
     assert after == before
+
+
+def test_a_database_of_version_2_gets_its_alarms_and_keeps_all_else(old: Path) -> None:
+    lead_to_version_2(old)
+    before = rows_of(old, without=("stamp",))
+    assert not {"alarm", "outgoing"} & before.keys()
+
+    opened(old)
+
+    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert (Alarm.select().count(), Outgoing.select().count()) == (0, 0)
+    close_database()
+    assert rows_of(old, without=("stamp", "alarm", "outgoing")) == before
+
+
+def lead_to_version_2(old: Path) -> None:
+    """What botctl made of it before there were alarms."""
+    database.initialize(Database(str(old)))
+    database.connect()
+    bring_up_to_date(old, steps={1: STEPS[1]}, version=2)
+    close_database()
 
 
 def test_every_trade_has_a_mark_of_its_own(old: Path) -> None:
@@ -68,7 +92,7 @@ def test_every_trade_has_a_mark_of_its_own(old: Path) -> None:
 
     marks = [trade.mark for trade in Trade.select()]
 
-    assert Stamp.get().schema_version == 2
+    assert Stamp.get().schema_version == SCHEMA_VERSION
     assert len(set(marks)) == 2
     assert all(re.fullmatch("[0-9a-f]{9}", mark) for mark in marks)
     close_database()
@@ -108,7 +132,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     close_database()
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", range(1, 12))
 def test_killed_between_its_statements_it_is_whole_as_it_was(old: Path, number: int) -> None:
     before = rows_of(old)
 
@@ -119,7 +143,7 @@ def test_killed_between_its_statements_it_is_whole_as_it_was(old: Path, number: 
     assert died.returncode == -9, died.stderr
     assert rows_of(old) == before
     opened(old)
-    assert Stamp.get().schema_version == 2
+    assert Stamp.get().schema_version == SCHEMA_VERSION
     assert Order.select().count() == 2
     close_database()
 

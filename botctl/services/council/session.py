@@ -7,6 +7,7 @@ from typing import Protocol
 
 from botctl.domain.candles import base_of
 from botctl.domain.errors import BotError, ConfigError, Refused
+from botctl.domain.money import plain
 from botctl.domain.orders import ExitReason
 from botctl.domain.results import OrderResult
 from botctl.domain.votes import Action, CouncilDecision
@@ -112,7 +113,18 @@ class Council:
             {"agent": verdict.agent, "stance": str(verdict.stance), "reason": verdict.reason}
             for verdict in decision.verdicts
         ]
-        log.info("council: %s %s (%s)", decision.symbol, decision.action, decision.reason)
+        log.info(
+            "council: %s %s at %s (%s)",
+            decision.symbol,
+            decision.action,
+            "no price" if quote is None else plain(quote.last),
+            decision.reason,
+            extra={
+                "symbol": decision.symbol,
+                "decision": str(decision.action),
+                "price": None if quote is None else quote.last,
+            },
+        )
         row: Decision = Decision.create(
             symbol=decision.symbol,
             decided_at=self.clock.now(),
@@ -127,6 +139,7 @@ class Council:
 def _note(row: Decision, outcome: str, errors: list[BotError]) -> None:
     """What came of a decision. Where it can't be written, what was done is done, and is told all the same."""
     row.outcome = outcome
+    log.info("council: %s %s: %s", row.symbol, row.decision, outcome, extra={"symbol": row.symbol, "outcome": outcome})
     try:
         Decision.update(outcome=outcome).where(Decision.id == row.id).execute()
     except BotError as error:

@@ -1,0 +1,87 @@
+"""What a run does for those who are not there, after its orders: messages, figures, the end of a heartbeat.
+
+None of it may change what the run did, nor its exit code: whatever goes wrong here is a line in the log.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from botctl.domain.errors import BotError
+from botctl.home import Home, open_store
+
+if TYPE_CHECKING:
+    from botctl.domain.results import TickFigures
+    from botctl.services.bot import Bot
+
+log = logging.getLogger(__name__)
+
+
+def note_news(home: Home, bot: "Bot", *, ask_for_key: bool = False) -> None:
+    """Write down what is to be told; the bot still holds the lock. With `ask_for_key` learn when the key expires."""
+    if home.settings.notify_urls is None or bot.validate_only:
+        return
+    from botctl.services import newsdesk
+    from botctl.wiring import key_expiry_of
+
+    now = datetime.now(UTC)
+    if ask_for_key and (fetch := key_expiry_of(bot)) is not None:
+        with _aside("the key's end can't be learned"):
+            newsdesk.learn_key_expiry(fetch, now)
+    with _aside("what is to be told can't be written down"):
+        newsdesk.write_news(bot, home.settings.channels, now)
+
+
+def read_figures(home: Home, bot: "Bot", exit_code: int, seconds: float) -> "TickFigures | None":
+    """The figures for METRICS_FILE, read while the database is open; None when nobody wants them."""
+    if home.settings.metrics_file is None or bot.validate_only:
+        return None
+    from botctl.services import newsdesk
+
+    with _aside("the metrics can't be read"):
+        return newsdesk.read_figures(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
+    return None
+
+
+def write_figures(home: Home, figures: "TickFigures | None") -> None:
+    """Replace METRICS_FILE."""
+    if figures is None or home.settings.metrics_file is None:
+        return
+    from botctl.outside.metrics import write_metrics
+
+    with _aside("the metrics can't be written"):
+        write_metrics(home.folder / home.settings.metrics_file, figures)
+
+
+def send_news(home: Home) -> None:
+    """Send what is written down. The lock is free again: nobody's exit waits for a service that hangs."""
+    if home.settings.notify_urls is None:
+        return
+    from botctl.outside.notify import AppriseCourier
+    from botctl.services import newsdesk
+
+    with _aside("messages can't be sent"), open_store(home, create=False):
+        channels = home.settings.channels
+        for why in newsdesk.send_news(channels, AppriseCourier(), title_of(home), datetime.now(UTC)):
+            log.warning("a message waits for the next run: %s", why)
+
+
+def title_of(home: Home) -> str:
+    """Which bot it is that speaks: its mode and its machine."""
+    import socket
+
+    return f"botctl {home.settings.botctl_mode} on {socket.gethostname()}"
+
+
+@contextmanager
+def _aside(what: str) -> Iterator[None]:
+    """Whatever happens in the block is said in the log, and keeps nothing from going on."""
+    try:
+        yield
+    except BotError as error:
+        log.warning("%s: %s", what, error)
+    except Exception as error:  # its words may be anybody's
+        log.warning("%s: bug: %s", what, type(error).__name__)
+        log.debug("%s", what, exc_info=True)

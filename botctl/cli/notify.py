@@ -1,0 +1,50 @@
+"""Whether those who are to be told can be reached."""
+
+from typing import Annotated
+
+import typer
+
+from botctl.cli.context import JsonFlag, exit_with, home_of
+from botctl.cli.render import show_list
+from botctl.domain.errors import BadValue, ConfigError
+from botctl.domain.results import NotifyView
+
+
+def notify(
+    ctx: typer.Context,
+    test: Annotated[bool, typer.Option("--test", help="Send a test message to every address.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send a test message to every address of NOTIFY_URLS.
+
+    Each line tells whether one of them took it. Exit code 1 if one did not.
+
+    \b
+    Example:
+      botctl notify --test
+    """
+    from botctl.cli.aftermath import title_of
+    from botctl.domain.alarms import Level
+    from botctl.outside.notify import MISSING, AppriseCourier, is_missing, masked
+    from botctl.ports import Letter
+
+    if not test:
+        raise BadValue("there is nothing to send", hint="`botctl notify --test` sends a test message")
+    home = home_of(ctx)
+    urls = home.settings.channels
+    if not urls:
+        raise ConfigError("NOTIFY_URLS is not set: nobody is told", hint=f"set it in {home.env_file}")
+    if is_missing():
+        raise MISSING
+    letters = [Letter(url, title_of(home), "This is a test: you will be told.", Level.NEWS) for url in urls]
+    failures = AppriseCourier().deliver(letters)
+    rows = [
+        NotifyView(masked(url), not why, why.removeprefix(f"{masked(url)} ") or "took it")
+        for url, why in zip(urls, failures, strict=True)
+    ]
+    show_list(ctx, rows, "nobody to tell")
+    exit_with(1 if any(failures) else 0)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("notify")(notify)

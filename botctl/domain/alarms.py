@@ -1,0 +1,177 @@
+"""When a trouble is said: at once, again at growing intervals while it lasts, and once more when it is over."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+PAUSES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
+"""From one saying to the next. The last one holds for as long as it takes."""
+SLACK = timedelta(minutes=1)
+"""A tick may come a little early: what would be due by its end is said now, and not a whole interval later."""
+CALM = timedelta(hours=1)
+"""A trouble that is back within so long is the same one, which has told its beginning already."""
+
+
+class Level(IntEnum):
+    """How much a message matters."""
+
+    NEWS = 0
+    RELIEF = 1
+    ALARM = 2
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that is wrong now. `key` says which trouble it is, from run to run."""
+
+    key: str
+    text: str
+    size: int = 0
+    """How much of it there is: a trouble that grows is said at once."""
+    urgent: bool = True
+    """Whether it is said again within the day."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A trouble that has been said."""
+
+    key: str
+    text: str
+    since: datetime
+    said_at: datetime
+    times: int
+    size: int
+    told: bool
+    """Whether the last word on it was that it is there."""
+    over_at: datetime | None = None
+    """Since when it is gone; None while it lasts."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One line for somebody who is not there."""
+
+    level: Level
+    text: str
+
+
+def judge_alarms(
+    known: Iterable[Standing], conditions: Iterable[Condition], now: datetime
+) -> tuple[list[Standing], list[Message]]:
+    """What is to be remembered from here on, and what is to be said now."""
+    by_key = {standing.key: standing for standing in known}
+    kept: list[Standing] = []
+    said: list[Message] = []
+    for condition in {condition.key: condition for condition in conditions}.values():
+        kept.append(_present(by_key.pop(condition.key, None), condition, now, said))
+    for standing in by_key.values():
+        kept += _absent(standing, now, said)
+    return kept, said
+
+
+def _present(standing: Standing | None, condition: Condition, now: datetime, said: list[Message]) -> Standing:
+    if standing is None or (standing.over_at is not None and not _within(CALM, standing.over_at, now)):
+        said.append(Message(Level.ALARM, condition.text))
+        return Standing(condition.key, condition.text, now, now, 1, condition.size, told=True)
+    if standing.over_at is not None:  # it was said to be over: the next word on it comes within the hour
+        standing = replace(standing, over_at=None, since=now, times=min(standing.times, 2), told=False)
+    due = not _within(_pause(standing.times, condition.urgent) - SLACK, standing.said_at, now)
+    if not due and condition.size <= standing.size:
+        return replace(standing, text=condition.text)
+    still = f"for {lasted(now - standing.since)}: " if standing.told and now > standing.since else ""
+    said.append(Message(Level.ALARM, f"{still}{condition.text}"))
+    size = max(condition.size, standing.size)
+    return replace(standing, text=condition.text, said_at=now, times=standing.times + 1, size=size, told=True)
+
+
+def _absent(standing: Standing, now: datetime, said: list[Message]) -> list[Standing]:
+    if standing.over_at is not None:
+        return [standing] if _within(CALM, standing.over_at, now) else []
+    if standing.told:
+        said.append(Message(Level.RELIEF, f"over after {lasted(now - standing.since)}: {standing.text}"))
+    return [replace(standing, over_at=now)]
+
+
+def _pause(times: int, urgent: bool) -> timedelta:
+    return PAUSES[min(times, len(PAUSES)) - 1] if urgent else PAUSES[-1]
+
+
+def _within(span: timedelta, then: datetime, now: datetime) -> bool:
+    """Whether `then` is no longer ago. A moment in the future was set by a wrong clock, and is long ago."""
+    return timedelta(0) <= now - then < span
+
+
+def lasted(span: timedelta) -> str:
+    """A length of time in its largest unit."""
+    minutes = max(0, round(span.total_seconds() / 60))
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} min"
+
+
+# What is wrong
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """An open trade, as far as its guard goes."""
+
+    trade_id: int
+    symbol: str
+    checked_at: datetime | None
+    """The last good check of its stop."""
+    has_stop: bool
+
+
+def find_unguarded(trades: Iterable[Guarded], now: datetime, seconds: int, *, frozen: bool) -> dict[Guarded, str]:
+    """The open trades that nobody guards, each with the reason. `seconds` is the time between two checks.
+
+    One check that failed is an error and no alarm: the next one replays what it missed. After two it is.
+    """
+    patience = timedelta(seconds=1.5 * seconds)
+    reasons: dict[Guarded, str] = {}
+    for trade in trades:
+        if frozen:
+            reasons[trade] = "frozen"
+        elif not trade.has_stop:
+            reasons[trade] = "no stop"
+        elif trade.checked_at is None or now - trade.checked_at > patience:
+            last = "never" if trade.checked_at is None else f"last at {trade.checked_at:%Y-%m-%d %H:%M} UTC"
+            reasons[trade] = f"no good check, {last}"
+    return reasons
+
+
+def unguarded_condition(reasons: Mapping[Guarded, str]) -> list[Condition]:
+    """One alarm for all of them: it is said again when there are more."""
+    if not reasons:
+        return []
+    named = "; ".join(f"{trade.symbol} (trade {trade.trade_id}, {why})" for trade, why in list(reasons.items())[:10])
+    more = f"; and {len(reasons) - 10} more" if len(reasons) > 10 else ""
+    return [Condition("unguarded", f"{len(reasons)} open positions are unguarded: {named}{more}", size=len(reasons))]
+
+
+FAILURES = 3
+"""Failing ticks in a row that are an alarm. A single one is often the exchange's, and mended by the next."""
+
+
+def failing_condition(newest: Iterable[tuple[bool, str]]) -> list[Condition]:
+    """From whether each of the newest ticks was well, newest first, with what it said: an alarm from the third on."""
+    ticks = list(newest)[:FAILURES]
+    if len(ticks) < FAILURES or any(ok for ok, _ in ticks):
+        return []
+    return [Condition("failing", f"the tick has failed {FAILURES} times in a row or more: {ticks[0][1]}")]
+
+
+EXPIRES_SOON = timedelta(days=14)
+
+
+def key_condition(expires_at: datetime | None, now: datetime) -> list[Condition]:
+    """A key that ends soon. Without one nothing can be sold, so there are two weeks of daily warnings."""
+    if expires_at is None or expires_at - now > EXPIRES_SOON:
+        return []
+    when = f"{expires_at:%Y-%m-%d %H:%M} UTC"
+    text = f"the API key expires at {when}" if expires_at > now else f"the API key has expired at {when}"
+    return [Condition("key", f"{text}: renew it at Kraken", urgent=expires_at <= now)]

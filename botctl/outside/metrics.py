@@ -1,0 +1,52 @@
+"""Figures of the last tick for Prometheus, in a file that node_exporter's textfile collector reads."""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.results import TickFigures
+from botctl.store.private_files import write_public
+
+MISSING = ConfigError("METRICS_FILE is set, and prometheus_client is missing", hint="pip install 'botctl[metrics]'")
+
+METRICS: tuple[tuple[str, str, str], ...] = (
+    ("last_success_at", "botctl_last_success_timestamp_seconds", "When the last tick without a failure ended."),
+    ("last_tick_at", "botctl_last_tick_timestamp_seconds", "When the last tick ended."),
+    ("seconds", "botctl_last_tick_duration_seconds", "How long it took."),
+    ("exit_code", "botctl_last_tick_exit_code", "Its exit code."),
+    ("requests", "botctl_last_tick_requests", "Requests it sent to the exchange."),
+    ("equity", "botctl_equity", "Everything valued in the quote currency, when it was last known."),
+    ("drawdown", "botctl_drawdown_ratio", "Fraction of the initial balance that is gone, when it was last known."),
+    ("open_trades", "botctl_open_trades", "Open positions."),
+    ("unguarded", "botctl_unguarded_positions", "Open positions whose stop nobody checks."),
+    ("unsettled_orders", "botctl_unsettled_orders", "Orders whose ending is not known."),
+    ("missed_runs", "botctl_missed_runs", "Runs left out since the database was made."),
+)
+"""Field of TickFigures, name, meaning. Names stay: dashboards stand on them."""
+
+
+def what_lacks(path: Path) -> ConfigError | None:
+    """Why the figures can't be written; None when nothing is known against it."""
+    if find_spec("prometheus_client") is None:
+        return MISSING
+    if not os.access(path.parent, os.W_OK) or path.is_dir():
+        return ConfigError(f"METRICS_FILE {path} can't be written", hint="check that its folder is there, and yours")
+    return None
+
+
+def write_metrics(path: Path, figures: TickFigures) -> None:
+    """Replace the file, whole or not at all; others may read it. A figure that is unknown is left out.
+
+    Raises ConfigError.
+    """
+    if find_spec("prometheus_client") is None:
+        raise MISSING
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+    registry = CollectorRegistry()
+    for field, name, meaning in METRICS:
+        value = getattr(figures, field)
+        if value is not None:
+            Gauge(name, meaning, ["mode"], registry=registry).labels(mode=figures.mode).set(float(value))
+    write_public(path, generate_latest(registry))

@@ -1,0 +1,246 @@
+"""What somebody who is not there must know: read from the database after the orders, written into the outbox, and sent
+from there without the process lock."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from botctl.domain.alarms import (
+    Condition,
+    Guarded,
+    Level,
+    Message,
+    failing_condition,
+    find_unguarded,
+    judge_alarms,
+    key_condition,
+    unguarded_condition,
+)
+from botctl.domain.candles import quote_of
+from botctl.domain.figures import price, signed
+from botctl.domain.money import plain
+from botctl.domain.orders import UNSETTLED, TradeStatus
+from botctl.domain.results import TickFigures
+from botctl.domain.settings import Secret
+from botctl.domain.words import printable
+from botctl.ports import Courier, Letter
+from botctl.services import books
+from botctl.services.bot import Bot
+from botctl.store import memory, outbox
+from botctl.store.models import Event, Order, Tick, Trade, database
+
+log = logging.getLogger(__name__)
+
+CURSOR = "news.cursor"
+"""The last event that was told."""
+KEY_EXPIRY = "key.expiry"
+FIRST_NEWS = timedelta(hours=1)
+"""How far back news go when they begin. What is older is history."""
+OLD_NEWS = timedelta(days=7)
+MOST_NEWS = 50
+"""Events of one round that are told one by one."""
+KINDS = ("opened", "sold", "closed")
+MOST_OF_A_LINE = 500
+MOST_OF_A_LETTER = 3000
+"""Characters. Most services take no more, or cut it into many pieces."""
+
+
+def write_news(bot: Bot, channels: Sequence[Secret], now: datetime) -> None:
+    """Put what has happened since the last time, and every trouble that is due, into the outbox.
+
+    Nothing is written when there is nothing to say. Whatever is written is written in one transaction: an event is told
+    and counted as told, or neither. Raises BotError.
+    """
+    cursor, messages = _events_to_tell(bot)
+    known = outbox.load_standings()
+    conditions = find_conditions(bot, now)
+    if not (messages or known or conditions or cursor is not None):
+        return
+    standings, said = judge_alarms(known, conditions, now)
+    messages += said
+    with database.atomic("IMMEDIATE"):
+        if cursor is not None:
+            memory.save(CURSOR, str(cursor))
+        if standings != known:
+            outbox.save_standings(standings)
+        outbox.put([outbox.channel_of(url) for url in channels], messages, now)
+    for message in messages:
+        log.info("to be told: %s", message.text)
+
+
+def learn_key_expiry(fetch: Callable[[], datetime | None], now: datetime) -> None:
+    """Ask once a day when the key expires, and remember it. Belongs under the process lock. Raises BotError."""
+    kept = memory.load(KEY_EXPIRY)
+    if kept is not None and timedelta(0) <= now - kept[1] < timedelta(days=1):
+        return
+    memory.save(KEY_EXPIRY, kept[0] if kept else "", now)  # before the question: it is asked once a day, also in vain
+    expires_at = fetch()
+    memory.save(KEY_EXPIRY, "" if expires_at is None else expires_at.isoformat(), now)
+
+
+def send_news(channels: Sequence[Secret], courier: Courier, title: str, now: datetime) -> list[str]:
+    """Send what the outbox holds, as one letter to each channel. What can't be sent stays for the next run.
+
+    Returns why a channel was not reached, without its address. Needs the database and not the process lock.
+    """
+    urls = {outbox.channel_of(url): url for url in channels}
+    claimed = outbox.claim(list(urls), now)
+    letters = [
+        Letter(urls[channel], title, _body([row.text for row in rows]), outbox.worst(rows))
+        for channel, rows in claimed.items()
+    ]
+    if not letters:
+        return []
+    failures = courier.deliver(letters)
+    for rows, why in zip(claimed.values(), failures, strict=True):
+        if why:
+            outbox.give_back(rows)
+        else:
+            outbox.take_out(rows)
+    return [why for why in failures if why]
+
+
+def _body(lines: Sequence[str]) -> str:
+    """All lines, or the newest of them that fit."""
+    kept: list[str] = []
+    left = MOST_OF_A_LETTER
+    for line in reversed(lines):
+        left -= len(line) + 1
+        if left < 0 and kept:
+            kept.append(f"({len(lines) - len(kept)} older messages left out)")
+            break
+        kept.append(line)
+    return "\n".join(reversed(kept))
+
+
+# What has happened
+
+
+def _events_to_tell(bot: Bot) -> tuple[int | None, list[Message]]:
+    """Entries and exits since the last time, and where the next time begins (None: where it did)."""
+    now = bot.clock.now()  # events of the demo carry the tape's time
+    kept = memory.load(CURSOR)
+    span = FIRST_NEWS if kept is None else OLD_NEWS
+    rows = list(
+        Event.select()
+        .where((Event.id > (int(kept[0]) if kept else 0)) & Event.kind.in_(KINDS))
+        .order_by(Event.id.desc())
+        .limit(10 * MOST_NEWS)
+    )
+    if not rows:
+        return (0 if kept is None else None), []
+    fresh = [row for row in reversed(rows) if now - row.at <= span]
+    told = [message for row in fresh if (message := _tell(row)) is not None]
+    if len(told) > MOST_NEWS:
+        more = Message(Level.NEWS, f"{len(told) - MOST_NEWS} earlier entries and exits: see `botctl trades`")
+        told = [more, *told[-MOST_NEWS:]]
+    return rows[0].id, told
+
+
+def _tell(event: Event) -> Message | None:
+    """An event in words; None for the sale that is told as the end of its trade."""
+    trade: Trade | None = Trade.get_or_none(Trade.id == event.trade_id)
+    if trade is None:
+        return None
+    quote = quote_of(trade.symbol)
+    if event.kind == "opened":
+        stop = f", stop {price(event.after.get('stop_loss_price'))}"
+        cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote}"
+        amount = plain(trade.entry_amount) if trade.entry_amount is not None else "some"
+        return Message(
+            Level.NEWS, f"bought {amount} {trade.symbol} at {price(trade.entry_price)}{cost}{stop} (trade {trade.id})"
+        )
+    if event.kind == "sold":
+        left = Decimal(event.after.get("amount", "0"))
+        if not left:
+            return None
+        return Message(Level.NEWS, f"{printable(event.why)}; {plain(left)} are left (trade {trade.id})")
+    at = f" at {price(trade.exit_price)}" if trade.exit_price is not None else ""
+    pnl = "P&L unknown" if trade.pnl is None else f"P&L {signed(trade.pnl)} {quote}"
+    return Message(Level.NEWS, f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})")
+
+
+# What is wrong
+
+
+def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
+    """Everything that is wrong by the database. `now` is this machine's time."""
+    conditions = _drawdown(bot)
+    conditions += unguarded_condition(count_unguarded(bot))
+    conditions += [
+        Condition(
+            f"order {order.client_order_id}",
+            f"nobody knows what became of the {order.side} of {plain(order.amount)} {order.symbol}: "
+            f"it is {order.state} (client order id {order.client_order_id})",
+        )
+        for order in Order.select().where(Order.state.in_(UNSETTLED)).order_by(Order.id)
+    ]
+    ticks = list(Tick.select().order_by(Tick.id.desc()).limit(3))
+    conditions += failing_condition([(tick.ok, _failure(tick)) for tick in ticks])
+    conditions += _missed(ticks, bot.settings.timeframe_seconds)
+    kept = memory.load(KEY_EXPIRY)
+    conditions += key_condition(datetime.fromisoformat(kept[0]) if kept and kept[0] else None, now)
+    return [Condition(each.key, printable(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
+
+
+def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:
+    """The open trades that nobody guards now, each with the reason."""
+    trades = [
+        Guarded(trade.id, trade.symbol, trade.checked_at, trade.stop_loss_price is not None)
+        for trade in Trade.select().where(Trade.status == TradeStatus.OPEN).order_by(Trade.id)
+    ]
+    seconds = bot.settings.timeframe_seconds
+    return find_unguarded(trades, bot.clock.now(), seconds, frozen=bot.switch.read().frozen)
+
+
+def read_figures(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> TickFigures:
+    """What a monitor wants to know of the tick that ends `now`."""
+    settings = bot.settings
+    view = books.status(
+        settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe_seconds
+    )
+    well: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()
+    before = None if well is None else well.at.timestamp() + well.seconds
+    return TickFigures(
+        mode=settings.botctl_mode,
+        last_success_at=now.timestamp() if exit_code == 0 else before,
+        last_tick_at=now.timestamp(),
+        seconds=seconds,
+        exit_code=exit_code,
+        requests=bot.exchange.count_requests(),
+        equity=view.equity,
+        drawdown=view.drawdown,
+        open_trades=view.open_trades,
+        unguarded=len(count_unguarded(bot)),
+        unsettled_orders=view.unsettled_orders,
+        missed_runs=view.missed_ticks,
+    )
+
+
+def _drawdown(bot: Bot) -> list[Condition]:
+    tripped_at = bot.switch.read().tripped_at
+    if tripped_at is None:
+        return []
+    last: Event | None = Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).first()
+    why = last.why if last is not None and "tripped_at" in last.after else "the drawdown guard is tripped"
+    return [
+        Condition("drawdown", f"{why}; since {tripped_at:%Y-%m-%d %H:%M} UTC (`botctl resume --enable-buys` ends it)")
+    ]
+
+
+def _failure(tick: Tick) -> str:
+    """The first step that failed, in words."""
+    failed = next((step for step in tick.steps if not step["ok"]), None)
+    return f"{failed['name']}: {failed['detail']}" if failed else f"exit code {tick.exit_code}"
+
+
+def _missed(ticks: Sequence[Tick], seconds: int) -> list[Condition]:
+    """Runs that should have been between the last two ticks. A run that was killed is one of them."""
+    if len(ticks) < 2:
+        return []
+    newest, before = ticks[0], ticks[1]
+    missed = books.missed_between(before.at, newest.at, seconds)
+    if not missed:
+        return []
+    return [Condition("missed", f"{missed} runs were missed, or died, since {before.at:%Y-%m-%d %H:%M} UTC")]

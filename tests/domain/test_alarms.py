@@ -1,0 +1,162 @@
+"""An alarm is said at once, again at growing intervals, and once more when it is over: loud, and no flood."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botctl.domain.alarms import (
+    CALM,
+    EXPIRES_SOON,
+    Condition,
+    Guarded,
+    Level,
+    Message,
+    Standing,
+    failing_condition,
+    find_unguarded,
+    judge_alarms,
+    key_condition,
+    lasted,
+    unguarded_condition,
+)
+
+START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+TICK = timedelta(minutes=15)
+TROUBLE = Condition("trouble", "something is wrong")
+
+
+def play(course: list[bool], condition: Condition = TROUBLE, every: timedelta = TICK) -> list[tuple[int, Message]]:
+    """What is said at which of the ticks, of which each has the trouble or not."""
+    known: list[Standing] = []
+    said: list[tuple[int, Message]] = []
+    for number, there in enumerate(course):
+        known, messages = judge_alarms(known, [condition] if there else [], START + number * every)
+        said += [(number, message) for message in messages]
+    return said
+
+
+def test_a_trouble_that_lasts_is_said_after_15_minutes_1_hour_4_hours_and_then_daily() -> None:
+    said = play([True] * (4 * 24 * 3))
+
+    hours = [number / 4 for number, _ in said]
+    assert hours == [0, 0.25, 1.25, 5.25, 29.25, 53.25]
+    assert {message.level for _, message in said} == {Level.ALARM}
+    assert said[0][1].text == "something is wrong"
+    assert said[3][1].text == "for 5 h: something is wrong"
+
+
+def test_a_trouble_that_is_over_is_said_to_be_over_once() -> None:
+    said = play([True, False, False, False])
+
+    assert [(number, message.level) for number, message in said] == [(0, Level.ALARM), (1, Level.RELIEF)]
+    assert said[1][1].text == "over after 15 min: something is wrong"
+
+
+def test_all_well_says_nothing_and_remembers_nothing() -> None:
+    assert judge_alarms([], [], START) == ([], [])
+    known, _ = judge_alarms([], [TROUBLE], START)
+    known, _ = judge_alarms(known, [], START + TICK)
+    assert judge_alarms(known, [], START + TICK + CALM) == ([], [])
+
+
+def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
+    said = play([True, False] * 48)  # a whole day of it
+
+    assert len(said) <= 2 * 25
+
+
+def test_a_trouble_that_is_back_after_its_end_was_said_is_told_within_the_hour() -> None:
+    known = [Standing("trouble", "x", START, START, 7, 0, told=True, over_at=START + TICK)]
+
+    known, now = judge_alarms(known, [TROUBLE], START + 2 * TICK)
+    _, later = judge_alarms(known, [TROUBLE], START + timedelta(hours=1))
+
+    assert (now, [message.level for message in later]) == ([], [Level.ALARM])
+
+
+def test_a_trouble_that_grows_is_said_at_once() -> None:
+    known, _ = judge_alarms([], [Condition("trouble", "one", size=1)], START)
+
+    known, grown = judge_alarms(known, [Condition("trouble", "two", size=2)], START + timedelta(minutes=1))
+    _, shrunk = judge_alarms(known, [Condition("trouble", "one", size=1)], START + timedelta(minutes=2))
+
+    assert [message.text for message in grown] == ["for 1 min: two"]
+    assert shrunk == []
+
+
+def test_a_wrong_clock_that_is_set_right_silences_nothing() -> None:
+    future = START + timedelta(days=2000)
+    known, _ = judge_alarms([], [TROUBLE], future)
+
+    _, said = judge_alarms(known, [TROUBLE], START)
+
+    assert [message.level for message in said] == [Level.ALARM]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=300))
+def test_whatever_comes_and_goes_the_last_word_is_true_within_the_hour_or_two(course: list[bool]) -> None:
+    told, since_true = False, 0
+    words = dict(play(course))
+    for number, there in enumerate(course):
+        if number in words:
+            assert (words[number].level is Level.ALARM) == there  # nothing false is ever said
+            told = there
+        since_true = since_true + 1 if told != there else 0
+        assert since_true <= 4  # ticks of 15 minutes: no trouble is hidden for longer
+
+
+@given(st.lists(st.booleans(), max_size=300))
+def test_beginnings_and_ends_alternate(course: list[bool]) -> None:
+    levels = [message.level for _, message in play(course)]
+
+    assert not any(pair == (Level.RELIEF, Level.RELIEF) for pair in itertools.pairwise(levels))
+    assert not levels or levels[0] is Level.ALARM
+
+
+def test_the_tick_is_failing_from_the_third_time_on_and_a_good_one_ends_it() -> None:
+    bad, good = (False, "look: no answer"), (True, "")
+
+    assert failing_condition([bad, bad]) == []
+    assert failing_condition([bad, bad, good]) == []
+    assert failing_condition([good, bad, bad, bad]) == []
+    [alarm] = failing_condition([bad, bad, bad])
+    assert "look: no answer" in alarm.text
+
+
+@pytest.mark.parametrize(
+    ("trade", "frozen", "why"),
+    [
+        (Guarded(1, "BTC/USD", START, True), False, None),
+        (Guarded(1, "BTC/USD", START - timedelta(minutes=15), True), False, None),
+        (Guarded(1, "BTC/USD", START - timedelta(minutes=30), True), False, "no good check"),
+        (Guarded(1, "BTC/USD", None, True), False, "never"),
+        (Guarded(1, "BTC/USD", START, False), False, "no stop"),
+        (Guarded(1, "BTC/USD", START, True), True, "frozen"),
+    ],
+)
+def test_a_position_is_unguarded_when_nobody_checks_its_stop(trade: Guarded, frozen: bool, why: str | None) -> None:
+    found = find_unguarded([trade], START, 900, frozen=frozen)
+
+    assert (trade in found) == (why is not None)
+    conditions = unguarded_condition(found)
+    assert [condition.size for condition in conditions] == ([1] if why else [])
+    assert not why or (why in conditions[0].text and "BTC/USD" in conditions[0].text)
+
+
+def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after_it() -> None:
+    assert key_condition(None, START) == []
+    assert key_condition(START + EXPIRES_SOON + TICK, START) == []
+    [soon] = key_condition(START + timedelta(days=3), START)
+    [over] = key_condition(START, START)
+
+    assert (soon.urgent, over.urgent) == (False, True)
+    assert [number / 96 for number, _ in play([True] * 96 * 3, soon)] == [0, 1, 2]
+
+
+def test_a_length_of_time_is_told_in_its_largest_unit() -> None:
+    spans = [0, 15, 119, 120, 24 * 60, 48 * 60]
+
+    assert [lasted(timedelta(minutes=span)) for span in spans] == ["0 min", "15 min", "119 min", "2 h", "24 h", "2 d"]

@@ -1,0 +1,397 @@
+"""Somebody is told what matters, through the real apprise: once, also after a crash, and never at an exit's expense."""
+
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.listener import Listener
+from tests.scenarios.stage import QUARTER, buy, council_says, explained, on_the_wire, sides, stopped_clock, tampered
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as server:
+        yield server
+
+
+@pytest.fixture
+def told(live: BotRunner, listener: Listener) -> BotRunner:
+    """A live bot whose owner listens."""
+    live.set(NOTIFY_URLS=f"json://{listener.place}/me")
+    live.run("pause")  # no Council: what is told is what the test does
+    return live
+
+
+def row_counts(live: BotRunner) -> dict[str, int]:
+    with closing(sqlite3.connect(live.database)) as connection:
+        return {
+            name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("outgoing", "alarm")
+        }
+
+
+def test_a_quiet_tick_says_nothing_and_starts_no_courier(told: BotRunner, listener: Listener) -> None:
+    run = told.run("tick")
+
+    assert (run.exit_code, run.stdout, run.stderr) == (0, "", "")
+    assert listener.heard == []
+    assert row_counts(told) == {"outgoing": 0, "alarm": 0}
+
+
+def test_entry_and_exit_are_told_once_each_with_the_profit(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    told.run("resume")
+    buy(told)
+    kraken.set_price("BTC/USD", 48999)
+    told.run("pause")
+    run = told.run("tick")
+    told.run("tick")
+
+    assert run.exit_code == 0, explained(run)
+    bought, sold = listener.lines
+    assert bought.startswith("bought 0.002 BTC/USD at 50,0")
+    assert "stop 49,0" in bought
+    assert "BTC/USD closed at 48,9" in sold
+    assert "STOP_LOSS" in sold
+    assert f"P&L {float(told.trades()[0]['pnl']):+,.2f} USD" in sold
+    assert listener.heard[0].json()["title"].startswith("botctl live on ")
+    assert row_counts(told)["outgoing"] == 0
+
+
+@pytest.mark.parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")])
+def test_every_way_out_is_told_at_once(
+    told: BotRunner, kraken: FakeKraken, listener: Listener, command: tuple[str, ...]
+) -> None:
+    told.run("resume")
+    buy(told)
+    kraken.set_price("BTC/USD", 48999)
+    listener.forget()
+
+    run = told.run(*command)
+
+    assert run.exit_code == 0, explained(run)
+    [line] = listener.lines
+    assert "BTC/USD closed" in line
+
+
+def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    """The process dies while it asks for the second symbol's candles: the stop's sale is long written down."""
+    told.run("resume")
+    buy(told)
+    listener.forget()
+    kraken.set_price("BTC/USD", 48999)
+    kraken.fault("OHLC", "hang_before", seconds=30)
+    process = told.spawn("tick")
+    wait_for(lambda: "OHLC" in on_the_wire(kraken) and told.trades()[0]["status"] == "CLOSED")
+    process.kill()
+    process.wait(timeout=10)
+    kraken.release()
+    assert listener.heard == []
+
+    told.run("pause")
+    told.run("tick")
+
+    assert ["closed" in line for line in listener.lines] == [True]
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_tick(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    told.run("resume")
+    listener.status = 503
+    run = told.run("buy", "BTC/USD", "100", "--yes")
+    listener.forget()
+    kept = row_counts(told)["outgoing"]
+
+    listener.status = 200
+    told.run("pause")
+    told.run("tick")
+    told.run("tick")
+
+    assert run.exit_code == 0
+    assert (
+        "botctl: warning: a message waits for the next run: json://*** refused it, or can't be reached (HTTP 503)"
+        in (run.stderr)
+    )
+    assert listener.place not in run.stderr
+    assert kept == 1
+    assert len(listener.lines) == 1
+    assert row_counts(told)["outgoing"] == 0
+
+
+def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_one(
+    told: BotRunner, listener: Listener
+) -> None:
+    with Listener() as other:
+        told.set(NOTIFY_URLS=f"json://{listener.place}/a, json://{other.place}/b")
+        other.status = 500
+        told.run("resume")
+        buy(told)
+        other.forget()
+        other.status = 200
+        told.run("pause")
+        told.run("tick")
+
+        assert len(listener.lines) == len(other.lines) == 1
+
+
+@pytest.mark.parametrize("way", ["hangs", "drips"])
+def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a_bounded_time(
+    told: BotRunner, kraken: FakeKraken, listener: Listener, way: str
+) -> None:
+    told.run("resume")
+    buy(told)
+    told.run("pause")
+    listener.forget()
+    setattr(listener, way, True)
+    kraken.set_price("BTC/USD", 48999)
+    kraken.clear_requests()
+
+    started = time.monotonic()
+    process = told.spawn("tick")
+    wait_for(lambda: listener.heard)
+    sold_before_it_was_told = list(sides(kraken))
+    second = told.run("check-positions")  # the lock is free meanwhile
+    process.communicate(timeout=40)
+
+    assert sold_before_it_was_told == ["buy", "sell"]
+    assert second.exit_code == 0
+    assert process.returncode == 0
+    assert time.monotonic() - started < 25
+
+
+def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_kept(
+    told: BotRunner, listener: Listener
+) -> None:
+    told.run("resume")
+    listener.hangs = True
+    process = told.spawn("buy", "BTC/USD", "100", "--yes")
+    wait_for(lambda: listener.heard)
+
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+
+    assert time.monotonic() - started < 3
+    assert row_counts(told)["outgoing"] == 1
+
+
+def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: BotRunner, listener: Listener) -> None:
+    told.run("resume")
+    buy(told)
+    listener.forget()
+    with stopped_clock() as clock:
+        told.run("pause", "--freeze")
+        for _ in range(4):
+            told.run("tick")
+            clock.tick(QUARTER)
+        told.run("resume")
+        told.run("pause")
+        told.run("check-positions")
+
+    assert [line.split(":")[0] for line in listener.lines] == [
+        "1 open positions are unguarded",
+        "for 15 min",  # a quarter of an hour later
+        "over after 60 min",
+    ]
+    assert "BTC/USD (trade 1, frozen)" in listener.lines[0]
+
+
+def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    kraken.permissions.remove("query-funds")
+    with stopped_clock() as clock:
+        for number in range(4):
+            assert told.run("tick").exit_code != 0
+            assert bool(listener.heard) == (number >= 2)
+            clock.tick(QUARTER)
+        kraken.permissions.add("query-funds")
+        told.run("tick")
+
+    assert "the tick has failed 3 times in a row" in listener.lines[0]
+    assert "look: " in listener.lines[0]
+    assert listener.lines[-1].startswith("over after")
+
+
+def test_an_order_of_unknown_outcome_is_told_and_so_is_its_end(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    told.run("resume")
+    with stopped_clock() as clock:
+        buy(told)
+        told.run("pause")
+        listener.forget()
+        kraken.set_price("BTC/USD", 48999)
+        leave_a_sell_in_doubt(told)
+        assert told.run("tick").exit_code == 69
+        [first] = listener.lines
+        listener.forget()
+        clock.tick(QUARTER)
+        told.run("tick")
+
+    assert "nobody knows what became of the sell of 0.002 BTC/USD" in first
+    assert IN_DOUBT in first
+    assert [line.split(" ")[0] for line in listener.lines] == ["BTC/USD", "over"], listener.lines
+
+
+IN_DOUBT = "b07c7101-0000-4000-8000-000001000000"
+
+
+def leave_a_sell_in_doubt(live: BotRunner) -> None:
+    """As a run leaves it whose request was lost: Kraken never saw it, and its deadline is still to come."""
+    deadline = (datetime.now(UTC) + timedelta(seconds=30)).isoformat(timespec="microseconds")
+    tampered(live, "UPDATE trade SET exiting = 'STOP_LOSS'")
+    tampered(
+        live,
+        'INSERT INTO "order" (client_order_id, trade_id, side, symbol, state, reason, whole, amount, filled, deadline, '
+        f"created_at) SELECT '{IN_DOUBT}', trade_id, 'sell', symbol, 'UNKNOWN', 'STOP_LOSS', 1, amount, '0', "
+        f"'{deadline}', created_at FROM \"order\"",
+    )
+
+
+def test_a_tripped_guard_is_told_and_again_while_it_lasts(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    with stopped_clock() as clock:
+        told.set(INITIAL_BALANCE="1000000")
+        for _ in range(2):
+            assert told.run("tick").exit_code == 3
+            clock.tick(QUARTER)
+        told.set(INITIAL_BALANCE="10000")
+        told.run("resume", "--enable-buys")
+        told.run("tick")
+
+    assert [line.split(":")[0] for line in listener.lines] == [
+        "drawdown guard tripped",
+        "for 15 min",
+        "over after 30 min",
+    ]
+
+
+def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
+    with stopped_clock() as clock:
+        told.run("tick")
+        clock.tick(4 * QUARTER)
+        told.run("tick")
+        clock.tick(QUARTER)
+        told.run("tick")
+
+    assert listener.lines[0].startswith("3 runs were missed, or died, since")
+    assert [line.split(" ")[0] for line in listener.lines] == ["3", "over"]
+
+
+def test_a_key_that_ends_soon_is_asked_for_once_a_day_and_told_daily(
+    told: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
+    kraken.key_valid_until = str(int(time.time()) + 3 * 86_400)
+    with stopped_clock() as clock:
+        for _ in range(3):
+            told.run("tick")
+            clock.tick(QUARTER)
+        asked_on_one_day = kraken.count("GetApiKeyInfo")
+        clock.tick(86_400)
+        told.run("tick")
+
+    assert (asked_on_one_day, kraken.count("GetApiKeyInfo")) == (1, 2)
+    assert ["the API key expires at" in line for line in listener.lines].count(True) == 2
+
+
+def test_a_check_of_positions_never_asks_for_the_key(told: BotRunner, kraken: FakeKraken) -> None:
+    told.run("check-positions")
+
+    assert kraken.count("GetApiKeyInfo") == 0
+
+
+def test_what_happened_long_before_somebody_listened_is_no_news(live: BotRunner, listener: Listener) -> None:
+    with stopped_clock() as clock:
+        buy(live)
+        clock.tick(2 * 3600)
+        live.run("pause")
+        live.run("tick")
+        live.set(NOTIFY_URLS=f"json://{listener.place}/me")
+        clock.tick(QUARTER)
+        live.run("tick")
+
+    assert listener.heard == []
+
+
+def test_messages_to_a_service_that_is_dead_for_days_do_not_grow_without_end(
+    told: BotRunner, listener: Listener
+) -> None:
+    listener.status = 500
+    with stopped_clock() as clock:
+        told.run("resume")
+        buy(told)
+        told.run("pause", "--freeze")
+        for _ in range(60):
+            told.run("tick")
+            clock.tick(4 * 3600)
+
+    assert row_counts(told)["outgoing"] < 30
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE outgoing", "DROP TABLE alarm", "UPDATE memory SET value = 'x'"])
+def test_whatever_is_wrong_with_it_the_stop_is_sold_and_the_exit_code_is_the_same(
+    told: BotRunner, kraken: FakeKraken, listener: Listener, statement: str
+) -> None:
+    told.run("resume")
+    buy(told)
+    told.run("pause")
+    if statement.startswith("UPDATE"):
+        statement += " WHERE key = 'news.cursor'"
+    tampered(told, statement)
+    kraken.set_price("BTC/USD", 48999)
+
+    run = told.run("tick")
+
+    assert run.exit_code == 0, explained(run)
+    assert sides(kraken) == ["buy", "sell"]
+    assert "botctl: warning: " in run.stderr
+
+
+def test_a_rehearsal_tells_nobody(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
+    told.run("resume")
+    buy(told)
+    listener.forget()
+    kraken.set_price("BTC/USD", 48999)
+    council_says(told, "BUY")
+
+    told.run("tick", "--validate")
+
+    assert listener.heard == []
+
+
+def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
+    secret = "s3cr3t-t0ken-0123456789"
+    told.set(NOTIFY_URLS=f"json://{listener.place}/{secret}, nonsense://{secret}", LOG_FILE="log", LOG_LEVEL="DEBUG")
+    told.run("resume")
+
+    for status in (200, 403):
+        listener.status = status
+        said = [
+            told.run("--debug", *words) for words in (("buy", "BTC/USD", "100", "--yes"), ("sell", "BTC/USD", "--yes"))
+        ]
+        said += [told.run("--debug", "notify", "--test"), told.run("--debug", "doctor")]
+        assert secret not in "".join(run.stdout + run.stderr for run in said)
+
+    assert any(secret in path for path in listener.paths)
+    for path in told.home.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes(), path
+
+
+def wait_for(come: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not come():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
