@@ -14,7 +14,8 @@ from botctl.store import memory
 FRESH_FOR = timedelta(minutes=2)
 """A price older than this (the machine slept between look and act) is stale and triggers nothing."""
 HELD = "lookout.held"
-"""The symbols that value what was held at the last look."""
+"""The symbols that value what was held at the last look, besides those that it was asked for: so a trade that opens or
+closes changes nothing here, and stops wait for no note."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ class Lookout:
         since then takes a second price call.
         """
         problems: list[BotError] = []
+        symbols = list(dict.fromkeys(symbols))
         asked = list(dict.fromkeys([*symbols, *self._held_before()]))
-        wanted = list(dict.fromkeys(symbols))
+        wanted = list(symbols)
         answer = self.exchange.begin_quotes(asked) if asked else _nothing
         balances = self._balances(problems)
         quotes = Quotes({}, {})
@@ -65,7 +67,7 @@ class Lookout:
                 valued = self._valuation_symbols(balances)
                 wanted += [symbol for symbol in valued if symbol not in wanted]
                 quotes = self._complete(answer(), [symbol for symbol in wanted if symbol not in asked], problems)
-                self._remember(valued)
+                self._remember([symbol for symbol in valued if symbol not in symbols or symbol in self._held])
         except BotError as error:
             problems.append(error)
             quotes = Quotes({}, dict.fromkeys(wanted, f"has no price ({error.message})"))
@@ -87,7 +89,7 @@ class Lookout:
         return Quotes(quotes.good | more.good, quotes.bad | more.bad)
 
     def _held_before(self) -> list[str]:
-        """The symbols that valued what was held at the last look."""
+        """The symbols that valued what was held at the last look, and that nobody else asked for."""
         kept = memory.recall(HELD)
         self._held = kept[0].split() if kept else []
         return self._held
