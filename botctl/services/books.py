@@ -3,11 +3,11 @@
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.orders import ACTIVE, UNSETTLED, Side, TradeStatus
+from botctl.domain.orders import Side, TradeStatus
 from botctl.domain.results import DecisionView, LivePosition, OrderResult, OrderView, StatusView, TradeView
 from botctl.ports import MarketData
 from botctl.store import memory
-from botctl.store.models import Decision, Event, Order, Tick, Trade
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Decision, Event, Order, Tick, Trade
 from botctl.store.switch import Switch
 
 MISSED = "ticks.missed"
@@ -48,7 +48,7 @@ def closed_without_order(trade_id: int) -> OrderResult:
 
 def list_positions() -> list[TradeView]:
     """Trades that are open or being opened, oldest first."""
-    return [view_trade(row) for row in Trade.select().where(Trade.status.in_(ACTIVE)).order_by(Trade.id)]
+    return [view_trade(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
 
 
 def list_live_positions(market: MarketData) -> list[LivePosition]:
@@ -69,7 +69,7 @@ def list_orders(*, limit: int | None = None, unsettled: bool = False) -> list[Or
     """The order journal, newest last."""
     query = Order.select().order_by(Order.id.desc())
     if unsettled:
-        query = query.where(Order.state.in_(UNSETTLED))
+        query = query.where(UNSETTLED_ORDERS)
     return [_view_order(row) for row in query.limit(limit)][::-1]
 
 
@@ -93,8 +93,8 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         initial_balance=initial_balance,
         equity=valued.equity if valued else None,
         drawdown=valued.drawdown if valued else None,
-        open_trades=Trade.select().where(Trade.status == TradeStatus.OPEN).count(),
-        unsettled_orders=Order.select().where(Order.state.in_(UNSETTLED)).count(),
+        open_trades=Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).count(),
+        unsettled_orders=Order.select().where(UNSETTLED_ORDERS).count(),
         last_tick_at=last.at if last else None,
         last_tick_ok=last.ok if last else None,
         missed_ticks=load_missed_ticks() + (missed_between(last.at, now, seconds) if last else 0),

@@ -18,8 +18,6 @@ from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
 from botctl.domain.orders import (
-    ACTIVE,
-    UNSETTLED,
     Execution,
     ExitReason,
     OrderRequest,
@@ -31,7 +29,7 @@ from botctl.domain.orders import (
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
 from botctl.store.bulk import insert_rows, update_rows
-from botctl.store.models import Event, Order, Trade, database
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 
 RECOVERED = "recovered"
 """The kind of an event that tells what came from the exchange's records."""
@@ -74,15 +72,15 @@ class Journal:
 
     def unsettled(self) -> list[Order]:
         """Every order whose ending is not known yet, oldest first."""
-        return list(Order.select().where(Order.state.in_(UNSETTLED)).order_by(Order.id))
+        return list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
 
     def open_trades(self) -> list[Trade]:
         """Every trade that holds something, oldest first."""
-        return list(Trade.select().where(Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+        return list(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
 
     def active_trade(self, asset: str) -> Trade | None:
         """The one trade of this asset that is open or being opened."""
-        trade: Trade | None = Trade.get_or_none((Trade.asset == asset) & Trade.status.in_(ACTIVE))
+        trade: Trade | None = Trade.get_or_none(ACTIVE_TRADES, Trade.asset == asset)
         return trade
 
     def open_trade(self, trade_id: int) -> Trade | None:
@@ -92,7 +90,7 @@ class Journal:
 
     def active_count(self) -> int:
         """How many trades are open or being opened."""
-        return int(Trade.select().where(Trade.status.in_(ACTIVE)).count())
+        return int(Trade.select().where(ACTIVE_TRADES).count())
 
     def last_exit_at(self, asset: str) -> datetime | None:
         """When the asset's last trade closed."""
@@ -111,7 +109,7 @@ class Journal:
 
     def unsettled_trade_ids(self) -> set[int]:
         """The trades that an order may still change: a second one now could sell twice."""
-        return {order.trade_id for order in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))}
+        return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
 
     def orders_with_trades(self) -> list[Order]:
         """Every order there is, oldest first, each with its trade."""
