@@ -145,6 +145,10 @@ def open_positions(home: Home, kraken: FarKraken, count: int) -> list[str]:
             " 1.0, ?, '0', '0', '0', ?)",
             rows,
         )
+        # Kraken's time is asked for once a day, by the first order.
+        database.execute(
+            "INSERT OR REPLACE INTO memory (key, value, saved_at) VALUES ('kraken.clock', 'date 0.0', ?)", (now,)
+        )
     kraken.ask("hold", names, AMOUNT)
     kraken.ask("price", names, "1")
     home.run("check-positions")  # what is held is known to the next look
