@@ -3,14 +3,15 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, partial
 from itertools import islice, pairwise
 from typing import Any
 
 from botctl.domain.candles import TIMEFRAMES, Candle, check_candle
-from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
+from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
 from botctl.domain.money import MOST, plain, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
@@ -35,6 +36,8 @@ ORDERS_A_CALL, FILLS_A_CALL = 50, 20
 LOOK_UP_COST = 2.0
 """What OpenOrders, ClosedOrders and TradesHistory add to Kraken's counter; other private calls add one."""
 MOST_PAGES = 5
+AGED_AFTER = timedelta(seconds=5)
+"""Prices that had to wait so long for the balances are asked for again: a stop is judged by what is now."""
 FINAL = {"closed", "canceled", "expired"}
 STATUSES = FINAL | {"open", "pending"}
 ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
@@ -116,10 +119,10 @@ class KrakenMarketData:
 
         def call() -> tuple[dict[str, Any], datetime]:
             try:
-                if first:
-                    answer, at = first.pop().result()
-                else:
-                    answer, at = self.wire.get("Ticker", params), datetime.now(UTC)
+                answer, at = first.pop().result() if first else self._ask_ticker(params)
+                if datetime.now(UTC) - at > AGED_AFTER:
+                    with suppress(BotError, KrakenSays):  # then the older ones serve
+                        answer, at = self._ask_ticker(params)
             except KrakenSays as said:
                 if said.mentions(UNKNOWN_PAIR):
                     raise
@@ -127,6 +130,9 @@ class KrakenMarketData:
             return {self.book.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
 
         return repeat_read(call)
+
+    def _ask_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
+        return self.wire.get("Ticker", params), datetime.now(UTC)
 
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         """Up to 719 closed candles. The last row is always the running one, and is dropped."""

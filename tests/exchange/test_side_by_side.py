@@ -5,9 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from freezegun import freeze_time
 
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import Mode, Secret
@@ -63,6 +65,27 @@ def test_a_price_call_that_failed_is_repeated_when_its_answer_is_asked_for(
 
     assert quotes().good["BTC/USD"].last == 50000
     assert kraken.count("Ticker") == 3
+
+
+@pytest.mark.parametrize("again", [{}, {"kind": "status"}, {"kind": "error", "error": "EQuery:Unknown asset pair"}])
+def test_prices_that_waited_long_for_the_balances_are_asked_for_again(
+    exchange: KrakenExchange, kraken: FakeKraken, again: dict[str, str]
+) -> None:
+    """And where that fails the first ones serve."""
+    with freeze_time(datetime.now(UTC)) as clock:
+        quotes = exchange.begin_quotes(["BTC/USD"])
+        exchange.fetch_balances()
+        while kraken.count("Ticker") == 0 or not quotes.args[1].ended:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        clock.tick(6)
+        kraken.set_price("BTC/USD", 49000)
+        if again:
+            kraken.fault("Ticker", **again)
+
+        last = quotes().good["BTC/USD"].last
+
+    assert last == (50000 if again else 49000)
+    assert kraken.count("Ticker") == 2
 
 
 def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: KrakenExchange, kraken: FakeKraken) -> None:
