@@ -1,4 +1,4 @@
-"""Every benchmark of the study of histories: `python -m benchmarks`. Prints ratios within this one run.
+"""Every benchmark: `python -m benchmarks`. Prints ratios within this one run.
 
 The peers are installed into an environment of their own, `benchmarks/.venv`, at the first run. A ratio of two compares
 medians of runs that took turns, so that a machine that slows down slows both.
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
 from botctl.domain.grid import Axis, points
@@ -195,6 +196,11 @@ BENCHMARKS: tuple[tuple[str, Callable[[Path], Iterator[Line]]], ...] = (
     ("vectorbt", against_vectorbt),
     ("sweep", a_sweep),
     ("cold", cold_processes),
+    ("check", runs.a_check),
+    ("first-order", runs.the_first_order),
+    ("million", runs.a_million),
+    ("eight", runs.eight_at_once),
+    ("memory", runs.the_size),
 )
 
 

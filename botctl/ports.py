@@ -38,6 +38,9 @@ class MarketData(Protocol):
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """Last, bid and ask of each symbol, in one call. A symbol without a usable price is in `bad`."""
 
+    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
+        """As `fetch_quotes`, in two halves: what is called between them goes out beside it. Raises nothing itself."""
+
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         """The newest closed candles, oldest first; at most some hundred. The running candle is not among them."""
 

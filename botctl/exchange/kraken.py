@@ -3,14 +3,15 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice, pairwise
 from typing import Any
 
 from botctl.domain.candles import Candle, check_candle
-from botctl.domain.errors import ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
+from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Market, Quote, Quotes, market_of
 from botctl.domain.money import MOST, plain, to_amount, to_decimal
 from botctl.domain.order_states import Side
@@ -25,7 +26,8 @@ from botctl.exchange.kraken_errors import (
     order_error,
     read_error,
 )
-from botctl.exchange.kraken_markets import MarketBook, load_market_book
+from botctl.exchange.kraken_line import Call
+from botctl.exchange.kraken_markets import MarketBook, load_market_book, recall_market_book
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.ports import Progress
@@ -36,6 +38,8 @@ ORDERS_A_CALL, FILLS_A_CALL = 50, 20
 LOOK_UP_COST = 2.0
 """What OpenOrders, ClosedOrders and TradesHistory add to Kraken's counter; other private calls add one."""
 MOST_PAGES = 5
+AGED_AFTER = timedelta(seconds=5)
+"""Prices that had to wait so long for the balances are asked for again: a stop is judged by what is now."""
 FINAL = {"closed", "canceled", "expired"}
 STATUSES = FINAL | {"open", "pending"}
 ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
@@ -72,17 +76,35 @@ class KrakenMarketData:
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """One Ticker call. One unknown name fails the whole of it at Kraken, so then each symbol is asked alone."""
-        known = [symbol for symbol in dict.fromkeys(symbols) if symbol in self.book.markets]
+        return self._quotes(symbols, None)
+
+    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
+        """The same, whose call is under way on return. Only a first try: where it failed, asking for the answer
+        repeats it. While no markets are known nothing is: they come first."""
+        if "book" not in self.__dict__ and (book := recall_market_book()) is not None:
+            self.book = book
+        known = self._known(symbols) if "book" in self.__dict__ else []
+        return partial(
+            self._quotes, symbols, self.wire.begin("Ticker", {"pair": self._names(known)}) if known else None
+        )
+
+    def _known(self, symbols: Sequence[str]) -> list[str]:
+        return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.book.markets]
+
+    def _names(self, symbols: Sequence[str]) -> str:
+        return ",".join(self.book.markets[symbol].exchange_id for symbol in symbols)
+
+    def _quotes(self, symbols: Sequence[str], begun: Call | None) -> Quotes:
+        known = self._known(symbols)
         bad = {symbol: "is no market on Kraken" for symbol in symbols if symbol not in self.book.markets}
         if not known:  # an empty list would fetch every market there is
             return Quotes({}, bad)
         try:
-            found = self._fetch_tickers(known)
+            found, at = self._fetch_tickers(known, begun)
         except KrakenSays as said:
             if len(known) == 1 or not said.mentions(UNKNOWN_PAIR):
                 return Quotes({}, bad | dict.fromkeys(known, str(said)))
             return _merge(Quotes({}, bad), *(self.fetch_quotes([symbol]) for symbol in known))
-        at = datetime.now(UTC)
         good: dict[str, Quote] = {}
         for symbol in known:
             try:
@@ -93,19 +115,26 @@ class KrakenMarketData:
                 bad[symbol] = f"has no usable price ({error})"
         return Quotes(good, bad)
 
-    def _fetch_tickers(self, symbols: Sequence[str]) -> dict[str, Any]:
-        names = ",".join(self.book.markets[symbol].exchange_id for symbol in symbols)
+    def _fetch_tickers(self, symbols: Sequence[str], begun: Call | None) -> tuple[dict[str, Any], datetime]:
+        """What Kraken says of each symbol, and when its answer came."""
+        params, first = {"pair": self._names(symbols)}, [] if begun is None else [begun]
 
-        def call() -> dict[str, Any]:
+        def call() -> tuple[dict[str, Any], datetime]:
             try:
-                answer = self.wire.get("Ticker", {"pair": names})
+                answer, at = first.pop().result() if first else self._ask_ticker(params)
+                if datetime.now(UTC) - at > AGED_AFTER:
+                    with suppress(BotError, KrakenSays):  # then the older ones serve
+                        answer, at = self._ask_ticker(params)
             except KrakenSays as said:
                 if said.mentions(UNKNOWN_PAIR):
                     raise
                 raise read_error(said) from said
-            return {self.book.symbols.get(name, name): ticker for name, ticker in answer.items()}
+            return {self.book.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
 
         return repeat_read(call)
+
+    def _ask_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
+        return self.wire.get("Ticker", params), datetime.now(UTC)
 
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         """Up to 719 closed candles. The last row is always the running one, and is dropped."""

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -60,11 +60,17 @@ class MarketBook:
         return printable(OLD_NAMES.get(name, name), 40), form
 
 
+def recall_market_book() -> MarketBook | None:
+    """The markets as kept in the database, if they are of today."""
+    kept = memory.recall(MARKETS)
+    return _book(json.loads(kept[0])) if kept and datetime.now(UTC) - kept[1] < KEPT_FOR else None
+
+
 def load_market_book(wire: KrakenWire) -> MarketBook:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
+    if (book := recall_market_book()) is not None:
+        return book
     kept = memory.recall(MARKETS)
-    if kept and datetime.now(UTC) - kept[1] < KEPT_FOR:
-        return _book(json.loads(kept[0]))
     try:
         # With an old copy at hand one try is enough: stops wait for this.
         rows, unread = _rows(_try_pairs(wire) if kept else repeat_read(lambda: _try_pairs(wire)))
@@ -134,17 +140,42 @@ def _name(value: Any) -> str:
     return value
 
 
+class _Markets(Mapping[str, Market]):
+    """All markets by symbol, of which a run reads those that it trades: the others stay the text they are."""
+
+    def __init__(self, rows: Mapping[str, list[Any]]) -> None:
+        self._rows = rows
+        self._read: dict[str, Market] = {}
+
+    def __getitem__(self, symbol: str) -> Market:
+        if symbol not in self._read:
+            market_id, _, _, _, _, lot, price, min_amount, min_cost, status = self._rows[symbol]
+            base, quote = symbol.split("/")
+            minima = Decimal(min_amount), Decimal(min_cost)
+            self._read[symbol] = Market(symbol, base, quote, market_id, lot, price, *minima, status)
+        return self._read[symbol]
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
 def _book(rows: list[list[Any]]) -> MarketBook:
-    markets: dict[str, Market] = {}
+    markets: dict[str, list[Any]] = {}
     symbols: dict[str, str] = {}
     currencies: dict[str, str] = {}
-    for market_id, altname, wsname, base_id, quote_id, lot, price, min_amount, min_cost, status in rows:
+    for row in rows:
+        market_id, altname, wsname, base_id, quote_id = row[:5]
         base_name, quote_name = wsname.split("/")
         base, quote = OLD_NAMES.get(base_name, base_name), OLD_NAMES.get(quote_name, quote_name)
         symbol = f"{base}/{quote}"
-        markets[symbol] = Market(
-            symbol, base, quote, market_id, lot, price, Decimal(min_amount), Decimal(min_cost), status
-        )
-        symbols |= dict.fromkeys((market_id, altname, wsname, symbol), symbol)
-        currencies |= {base_id: base, base_name: base, quote_id: quote, quote_name: quote}
-    return MarketBook(markets, symbols, currencies)
+        markets[symbol] = row
+        symbols[market_id] = symbols[altname] = symbols[wsname] = symbols[symbol] = symbol
+        currencies[base_id] = currencies[base_name] = base
+        currencies[quote_id] = currencies[quote_name] = quote
+    return MarketBook(_Markets(markets), symbols, currencies)

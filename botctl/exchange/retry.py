@@ -1,5 +1,6 @@
 """Repeats what is safe to repeat: reads, and orders that were refused before anybody looked at them."""
 
+import time
 from collections.abc import Callable
 
 from botctl.domain.errors import BotError, LockedOut
@@ -25,6 +26,20 @@ def repeat_unprocessed[T](send: Callable[[], T]) -> T:
 
 def _repeat[T](call: Callable[[], T], again: Callable[[BaseException], bool], *, attempts: int, seconds: float) -> T:
     """With growing pauses, for at most so many attempts and about so many seconds."""
+    started = time.monotonic()
+    try:
+        return call()
+    except BotError as error:
+        if not again(error):
+            raise
+        failed = [error]
+
+    def attempt() -> T:
+        """The first one has failed already: only now is it worth loading what paces the others."""
+        if failed:
+            raise failed.pop()
+        return call()
+
     from tenacity import (
         Retrying,
         retry_if_exception,
@@ -37,7 +52,7 @@ def _repeat[T](call: Callable[[], T], again: Callable[[BaseException], bool], *,
     retrying = Retrying(
         retry=retry_if_exception(again),
         wait=wait_exponential(multiplier=0.3, max=4) + wait_random(0, 0.3),
-        stop=stop_after_attempt(attempts) | stop_after_delay(seconds),
+        stop=stop_after_attempt(attempts) | stop_after_delay(seconds - (time.monotonic() - started)),
         reraise=True,
     )
-    return retrying(call)
+    return retrying(attempt)

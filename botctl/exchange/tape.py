@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from botctl.domain.candles import SHOWN, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
@@ -82,6 +83,9 @@ class Tape:
             bid, ask = self._beside(symbol, following, -1), self._beside(symbol, following, 1)
             good[symbol] = Quote(symbol, last, bid, ask, self.now())
         return Quotes(good, bad)
+
+    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
+        return partial(self.fetch_quotes, symbols)
 
     def count_requests(self) -> int:
         return 0

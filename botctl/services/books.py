@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
-from botctl.domain.order_states import UNSETTLED, Side
+from botctl.domain.order_states import Side
 from botctl.domain.results import DecisionView, OrderResult, OrderView
-from botctl.store.models import Decision, Event, Order, Trade
+from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
 
 NO_ORDER = "NONE"
 """The state of an order that was never made."""
@@ -37,7 +37,7 @@ def list_orders(*, limit: int | None = None, unsettled: bool = False) -> list[Or
     """The order journal, newest last."""
     query = Order.select().order_by(Order.id.desc())
     if unsettled:
-        query = query.where(Order.state.in_(UNSETTLED))
+        query = query.where(UNSETTLED_ORDERS)
     return [_view_order(row) for row in query.limit(limit)][::-1]
 
 

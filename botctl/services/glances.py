@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from botctl.domain.glances import LivePosition, StatusView, TradeView
-from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
+from botctl.domain.order_states import TradeStatus
 from botctl.domain.settings import Mode
 from botctl.store import memory
-from botctl.store.models import Order, Tick, Trade
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def list_trades(*, symbol: str | None = None, limit: int | None = None) -> list[
 
 def list_positions() -> list[TradeView]:
     """Trades that are open or being opened, oldest first."""
-    return [view_trade(row) for row in Trade.select().where(Trade.status.in_(ACTIVE)).order_by(Trade.id)]
+    return [view_trade(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
 
 
 def list_live_positions(market: "MarketData") -> list[LivePosition]:
@@ -60,8 +60,8 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         initial_balance=initial_balance,
         equity=valued.equity if valued else None,
         drawdown=valued.drawdown if valued else None,
-        open_trades=Trade.select().where(Trade.status == TradeStatus.OPEN).count(),
-        unsettled_orders=Order.select().where(Order.state.in_(UNSETTLED)).count(),
+        open_trades=Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).count(),
+        unsettled_orders=Order.select().where(UNSETTLED_ORDERS).count(),
         last_tick_at=last.at if last else None,
         last_tick_ok=last.ok if last else None,
         missed_ticks=load_missed_ticks() + (missed_between(last.at, now, seconds) if last else 0),

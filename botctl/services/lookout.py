@@ -9,9 +9,13 @@ from botctl.domain.drawdown import calculate_equity, valuation_symbols
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.ports import Clock, Exchange
+from botctl.store import memory
 
 FRESH_FOR = timedelta(minutes=2)
 """A price older than this (the machine slept between look and act) is stale and triggers nothing."""
+HELD = "lookout.held"
+"""The symbols that value what was held at the last look, besides those that it was asked for: so a trade that opens or
+closes changes nothing here, and stops wait for no note."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +45,58 @@ class Lookout:
         self.exchange = exchange
         self.clock = clock
         self.quote_currency = quote_currency
+        self._held: list[str] = []
 
     def look(self, symbols: Iterable[str]) -> Look:
-        """Balances, then prices of `symbols` and of all that is held. Never raises for what can't be had."""
+        """Balances, and prices of `symbols` and of all that is held. Never raises for what can't be had.
+
+        Both calls go out side by side: what is held now is mostly what was held at the last look. Only what is new
+        since then takes a second price call.
+        """
         problems: list[BotError] = []
+        symbols = list(dict.fromkeys(symbols))
+        asked = list(dict.fromkeys([*symbols, *self._held_before()]))
+        wanted = list(symbols)
+        answer = self.exchange.begin_quotes(asked) if asked else _nothing
         balances = self._balances(problems)
-        wanted = list(dict.fromkeys(symbols))
         quotes = Quotes({}, {})
         try:
-            held = () if balances is None else balances.currencies()
-            chosen = valuation_symbols(held, self.quote_currency, self.exchange.load_markets())
-            wanted += [symbol for symbol in chosen.values() if symbol and symbol not in wanted]
-            quotes = self.exchange.fetch_quotes(wanted) if wanted else quotes
+            if balances is None:
+                quotes = answer()
+            else:
+                valued = self._valuation_symbols(balances)
+                wanted += [symbol for symbol in valued if symbol not in wanted]
+                quotes = self._complete(answer(), [symbol for symbol in wanted if symbol not in asked], problems)
+                self._remember([symbol for symbol in valued if symbol not in symbols or symbol in self._held])
         except BotError as error:
             problems.append(error)
             quotes = Quotes({}, dict.fromkeys(wanted, f"has no price ({error.message})"))
         return Look(quotes, balances, self._equity(balances, quotes, problems), tuple(problems))
+
+    def _valuation_symbols(self, balances: Balances) -> list[str]:
+        chosen = valuation_symbols(balances.currencies(), self.quote_currency, self.exchange.load_markets())
+        return [symbol for symbol in chosen.values() if symbol]
+
+    def _complete(self, quotes: Quotes, missing: list[str], problems: list[BotError]) -> Quotes:
+        """With the prices that were not asked for. Where those can't be had, the others serve all the same."""
+        if not missing:
+            return quotes
+        try:
+            more = self.exchange.fetch_quotes(missing)
+        except BotError as error:
+            problems.append(error)
+            more = Quotes({}, dict.fromkeys(missing, f"has no price ({error.message})"))
+        return Quotes(quotes.good | more.good, quotes.bad | more.bad)
+
+    def _held_before(self) -> list[str]:
+        """The symbols that valued what was held at the last look, and that nobody else asked for."""
+        kept = memory.recall(HELD)
+        self._held = kept[0].split() if kept else []
+        return self._held
+
+    def _remember(self, symbols: list[str]) -> None:
+        if symbols != self._held:
+            memory.remember(HELD, " ".join(symbols))
 
     def _balances(self, problems: list[BotError]) -> Balances | None:
         try:
@@ -80,3 +120,7 @@ class Lookout:
                 )
             )
         return equity
+
+
+def _nothing() -> Quotes:
+    return Quotes({}, {})

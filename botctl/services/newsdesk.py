@@ -19,7 +19,7 @@ from botctl.domain.alarms import (
 )
 from botctl.domain.figures import price, signed
 from botctl.domain.money import plain
-from botctl.domain.order_states import UNSETTLED, TradeStatus
+from botctl.domain.order_states import TradeStatus
 from botctl.domain.results import TickFigures
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
@@ -28,7 +28,7 @@ from botctl.ports import Courier, Letter
 from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.store import memory, outbox
-from botctl.store.models import Event, Order, Tick, Trade, database
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ FIRST_NEWS = timedelta(hours=1)
 OLD_NEWS = timedelta(days=7)
 MOST_NEWS = 50
 """Events of one round that are told one by one."""
+MOST_READ_AGAIN = 1000
+"""Events that are no news and are passed over at each run."""
 KINDS = ("opened", "sold", "closed")
 MOST_OF_A_LINE = 500
 MOST_OF_A_LETTER = 3000
@@ -128,8 +130,10 @@ def _events_to_tell(bot: Bot) -> tuple[int | None, list[Message]]:
         .order_by(Event.id.desc())
         .limit(10 * MOST_NEWS)
     )
-    if not rows:
-        return (0 if kept is None else None), []
+    if not rows:  # mostly moved stops: they are not to be read again at each run
+        newest: Event | None = Event.select().order_by(Event.id.desc()).first()
+        far = newest is not None and (kept is None or newest.id > int(kept[0]) + MOST_READ_AGAIN)
+        return (newest.id if newest is not None and far else 0 if kept is None else None), []
     fresh = [row for row in reversed(rows) if now - row.at <= span]
     told = [message for row in fresh if (message := _tell(row)) is not None]
     if len(told) > MOST_NEWS:
@@ -174,7 +178,7 @@ def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
             f"nobody knows what became of the {order.side} of {plain(order.amount)} {order.symbol}: "
             f"it is {order.state} (client order id {order.client_order_id})",
         )
-        for order in Order.select().where(Order.state.in_(UNSETTLED)).order_by(Order.id)
+        for order in Order.select().where(UNSETTLED_ORDERS).order_by(Order.id)
     ]
     ticks = list(Tick.select().order_by(Tick.id.desc()).limit(3))
     conditions += failing_condition([(tick.ok, _failure(tick)) for tick in ticks])
@@ -188,7 +192,7 @@ def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:
     """The open trades that nobody guards now, each with the reason."""
     trades = [
         Guarded(trade.id, trade.symbol, trade.checked_at, trade.stop_loss_price is not None)
-        for trade in Trade.select().where(Trade.status == TradeStatus.OPEN).order_by(Trade.id)
+        for trade in Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
     ]
     seconds = bot.settings.timeframe_seconds
     return find_unguarded(trades, bot.clock.now(), seconds, frozen=bot.switch.read().frozen)

@@ -63,6 +63,11 @@ class _Cursor(sqlite3.Cursor):
             super().execute(sql, *parameters)
         return self
 
+    def executemany(self, sql: str, parameters: Any) -> "_Cursor":
+        with self._translated():
+            super().executemany(sql, parameters)
+        return self
+
     def fetchone(self) -> Any:
         with self._translated():
             return super().fetchone()

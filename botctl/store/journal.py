@@ -4,7 +4,7 @@ This is the only room that changes a trade or an order.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +16,13 @@ from peewee import IntegrityError
 from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import Refused
 from botctl.domain.money import plain, price_of
-from botctl.domain.order_states import ACTIVE, UNSETTLED, ExitReason, OrderState, Side, TradeStatus, advance
+from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus, advance
 from botctl.domain.orders import Execution, OrderRequest
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.stops import initial_stop
 from botctl.domain.symbols import base_of
-from botctl.store.models import Event, Order, Trade, database, heed_ids
+from botctl.store.bulk import insert_rows, update_rows
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database, heed_ids
 
 RECOVERED = "recovered"
 """The kind of an event that tells what came from the exchange's records."""
@@ -64,15 +65,15 @@ class Journal:
 
     def unsettled(self) -> list[Order]:
         """Every order whose ending is not known yet, oldest first."""
-        return list(Order.select().where(Order.state.in_(UNSETTLED)).order_by(Order.id))
+        return list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
 
     def open_trades(self) -> list[Trade]:
         """Every trade that holds something, oldest first."""
-        return list(Trade.select().where(Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+        return list(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
 
     def active_trade(self, asset: str) -> Trade | None:
         """The one trade of this asset that is open or being opened."""
-        trade: Trade | None = Trade.get_or_none((Trade.asset == asset) & Trade.status.in_(ACTIVE))
+        trade: Trade | None = Trade.get_or_none(ACTIVE_TRADES, Trade.asset == asset)
         return trade
 
     def open_trade(self, trade_id: int) -> Trade | None:
@@ -82,7 +83,7 @@ class Journal:
 
     def active_count(self) -> int:
         """How many trades are open or being opened."""
-        return int(Trade.select().where(Trade.status.in_(ACTIVE)).count())
+        return int(Trade.select().where(ACTIVE_TRADES).count())
 
     def last_exit_at(self, asset: str) -> datetime | None:
         """When the asset's last trade closed."""
@@ -101,7 +102,7 @@ class Journal:
 
     def unsettled_trade_ids(self) -> set[int]:
         """The trades that an order may still change: a second one now could sell twice."""
-        return {order.trade_id for order in Order.select(Order.trade).where(Order.state.in_(UNSETTLED))}
+        return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
 
     def orders_with_trades(self) -> list[Order]:
         """Every order there is, oldest first, each with its trade."""
@@ -205,26 +206,38 @@ class Journal:
     # Changes of a trade that are no order
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
-        """All moved stops, highs and verdicts of one look, in one transaction. A stop never falls."""
+        """All moved stops, highs and verdicts of one look, in one transaction. A stop never falls.
+
+        The statements are as many for hundreds of trades as for one: sells wait for this.
+        """
         with _transaction(*(update.trade for update in updates)):
+            rows = _stops_now([update.trade.id for update in updates])
+            moved: list[tuple[int, dict[str, Any]]] = []
+            looked: list[tuple[int, dict[str, Any]]] = []
+            hit: list[tuple[int, dict[str, Any]]] = []
+            events: list[dict[str, Any]] = []
             for update in updates:
-                trade = update.trade
-                stop = max(update.stop, trade.stop_loss_price or update.stop)
+                trade, before = update.trade, rows[update.trade.id]
+                stop = max(update.stop, trade.stop_loss_price or update.stop, before["stop_loss_price"] or update.stop)
                 if stop != trade.stop_loss_price or update.high != trade.high_price:
-                    _change(
-                        trade,
-                        update.checked_at,
-                        "stop moved" if stop != trade.stop_loss_price else "new high",
-                        update.why,
-                        stop_loss_price=stop,
-                        high_price=update.high,
-                        checked_at=update.checked_at,
-                    )
+                    kind = "stop moved" if stop != trade.stop_loss_price else "new high"
+                    after = {"stop_loss_price": stop, "high_price": update.high, "checked_at": update.checked_at}
+                    moved.append((trade.id, after))
+                    events.append(_event(update.checked_at, kind, trade, _only(before, after), after, update.why))
                 else:  # nothing moved: the look itself is no change worth an event
-                    Trade.update(checked_at=update.checked_at).where(Trade.id == trade.id).execute()
-                    trade.checked_at = update.checked_at
+                    after = {"checked_at": update.checked_at}
+                    looked.append((trade.id, after))
                 if update.exiting and not trade.exiting:
-                    _change(trade, update.checked_at, "stop hit", update.why, exiting=update.exiting)
+                    verdict = {"exiting": update.exiting}
+                    hit.append((trade.id, verdict))
+                    at, was = update.checked_at, _only(before, verdict)
+                    events.append(_event(at, "stop hit", trade, was, verdict, update.why))
+                    trade.exiting = update.exiting
+                for name, value in after.items():
+                    setattr(trade, name, value)
+            for changes in (moved, looked, hit):
+                update_rows(Trade, changes)
+            insert_rows(Event, events)
 
     def close_without_order(self, trade: Trade, reason: ExitReason, why: str, now: datetime) -> None:
         """Close a trade whose rest can't be sold: dust, or coins that are no longer there."""
@@ -419,12 +432,44 @@ def _record(
     why: str = "",
     order: Order | None = None,
 ) -> None:
-    Event.create(
-        at=at,
-        kind=kind,
-        trade_id=trade.id,
-        order_id=order.id if order else None,
-        before=before,
-        after=after,
-        why=why or kind,
-    )
+    Event.create(**_event(at, kind, trade, before, after, why, order))
+
+
+def _event(
+    at: datetime,
+    kind: str,
+    trade: Trade,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    why: str = "",
+    order: Order | None = None,
+) -> dict[str, Any]:
+    """An event's columns."""
+    return {
+        "at": at,
+        "kind": kind,
+        "trade_id": trade.id,
+        "order_id": order.id if order else None,
+        "before": before,
+        "after": dict(after),
+        "why": why or kind,
+    }
+
+
+STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
+MOST_IDS = 500
+"""In one statement: SQLite takes so many at its smallest."""
+
+
+def _stops_now(trade_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What the rows of these trades say now of their stops: somebody may have had the trades in hand for a while."""
+    found: dict[int, dict[str, Any]] = {}
+    for start in range(0, len(trade_ids), MOST_IDS):
+        ids = list(trade_ids[start : start + MOST_IDS])
+        rows: Iterable[Any] = Trade.select(Trade.id, *STOP_COLUMNS).where(Trade.id.in_(ids)).dicts()
+        found |= {row["id"]: row for row in rows}
+    return found
+
+
+def _only(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names}

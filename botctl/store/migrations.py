@@ -10,7 +10,7 @@ from botctl.domain.settings import Mode
 from botctl.store.backups import back_up_before_migration
 from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, fresh_mark
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Step = Callable[[], None]
 
@@ -33,9 +33,18 @@ def keep_alarms() -> None:
     database.create_tables((Alarm, Outgoing), safe=False)
 
 
+def find_what_is_under_way() -> None:
+    """3 -> 4: open trades and unsettled orders are found however many there were before them."""
+    database.execute_sql("CREATE INDEX trade_active ON trade (status) WHERE status IN ('PENDING', 'OPEN')")
+    database.execute_sql(
+        'CREATE INDEX order_unsettled ON "order" (state) '
+        "WHERE state IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED')"
+    )
+
+
 # A step is SQL that both kinds of database know: TEXT COLLATE is left out, a float is DOUBLE PRECISION, a new table is
 # made by its model (`database.create_tables`), a value goes in at `database.param`.
-STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms}
+STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms, 3: find_what_is_under_way}
 """From each older version the step that leads to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}

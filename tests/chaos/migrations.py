@@ -32,6 +32,7 @@ OLDEST, NEWEST = 1, SCHEMA_VERSION + 1
 AGEING = {
     2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),
     3: ('DROP TABLE "alarm"', 'DROP TABLE "outgoing"'),
+    4: ('DROP INDEX "trade_active"', 'DROP INDEX "order_unsettled"'),
 }
 """What takes each version's step back."""
 SCENE = "a stop that is hit"

@@ -98,8 +98,12 @@ def test_a_first_look_that_a_second_does_not_confirm_sells_nothing(live: BotRunn
     council_says(live, "HOLD")
     worth(kraken, 7000)
 
+    asked: set[str] = set()
+
     def recover_after_the_first_look(request: Request) -> None:
-        if request.endpoint == "Ticker":
+        """Its two calls go out side by side, and either may be answered first."""
+        asked.add(request.endpoint)
+        if asked >= {"BalanceEx", "Ticker"}:
             worth(kraken, 9900)
 
     kraken.after = recover_after_the_first_look

@@ -172,6 +172,7 @@ def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
     waits_for(monkeypatch, 1.5)
     buy(live)
     kraken.set_price("BTC/USD", 48999)
+    kraken.fault("Ticker", "hang_before", seconds=0.5)  # the balances are in by then
     take_at(kraken, other, "Ticker", moment="after", commit_after=2.2)
 
     run = live.run("check-positions")

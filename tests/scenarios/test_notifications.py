@@ -416,3 +416,27 @@ def wait_for(come: Any, seconds: float = 30) -> None:
     while not come():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.05)
+
+
+def test_a_long_row_of_moved_stops_is_read_once(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
+    """Nothing of it is news, and the next run begins behind it; what is news after it is told."""
+    told.run("resume")
+    buy(told)
+    told.run("pause")
+    told.run("tick")
+    columns = "at, kind, trade_id, order_id, before, after, why"
+    tampered(
+        told,
+        f"INSERT INTO event ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+        "SELECT at, 'new high', trade_id, order_id, before, after, why FROM event, n WHERE kind = 'opened'",
+    )
+
+    told.run("tick")
+    with closing(sqlite3.connect(told.database)) as connection:
+        [(newest,)] = connection.execute("SELECT max(id) FROM event")
+        [(cursor,)] = connection.execute("SELECT value FROM memory WHERE key = 'news.cursor'")
+    kraken.set_price("BTC/USD", 48999)
+    told.run("tick")
+
+    assert int(cursor) >= newest - 3
+    assert [line.split()[0] for line in listener.lines] == ["bought", "BTC/USD"]

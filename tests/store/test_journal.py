@@ -1,6 +1,7 @@
 """The audit trail and the walls: each change of a trade tells before, after and why, and the database itself
 refuses a second active trade and a second unsettled order."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,6 +145,58 @@ def test_a_stop_never_falls_whoever_asks(journal: Journal) -> None:
     journal.save_stops([StopUpdate(trade, stop - 1000, 50001.0, LATER, "a mistake")])
 
     assert columns_of(trade.id)["stop_loss_price"] == stop
+
+
+def test_a_stop_that_somebody_raised_meanwhile_does_not_fall_either(journal: Journal) -> None:
+    trade = opened(journal)
+    Trade.update(stop_loss_price=49900.0).where(Trade.id == trade.id).execute()
+
+    altered = check_trail(
+        trade, lambda: journal.save_stops([StopUpdate(trade, 49500.0, 51000.0, LATER, "price 51000")])
+    )
+
+    assert columns_of(trade.id)["stop_loss_price"] == trade.stop_loss_price == 49900.0
+    assert altered == {"high_price", "checked_at"}
+
+
+def test_many_stops_are_saved_together_each_as_if_it_were_alone(journal: Journal) -> None:
+    moved, higher, hit, still = (opened(journal, f"{asset}/USD") for asset in ("BTC", "ETH", "SOL", "DOT"))
+    updates = [
+        StopUpdate(moved, 50500.0, 51500.0, LATER, "price 51500"),
+        StopUpdate(higher, 49000.0, 50001.0, LATER, "price 50001"),
+        StopUpdate(hit, 50100.0, 51100.0, LATER, "price 50000", ExitReason.TRAILING_STOP),
+        StopUpdate(still, 49000.0, 50000.0, LATER, "price 49500"),
+    ]
+    before = Event.select().count()
+
+    journal.save_stops(updates)
+
+    told = [(event.trade_id, event.kind, event.why) for event in Event.select().order_by(Event.id)][before:]
+    assert told == [
+        (moved.id, "stop moved", "price 51500"),
+        (higher.id, "new high", "price 50001"),
+        (hit.id, "stop moved", "price 50000"),
+        (hit.id, "stop hit", "price 50000"),
+    ]
+    for trade in (moved, higher, hit, still):
+        assert columns_of(trade.id) == dict(trade.__data__)
+        assert columns_of(trade.id)["checked_at"] == LATER
+    assert columns_of(hit.id)["exiting"] == "TRAILING_STOP"
+
+
+def test_a_thousand_stops_take_as_many_statements_as_one(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    trade = opened(journal)
+    rows = [{**columns_of(trade.id), "id": None, "asset": f"A{n}", "mark": f"{n:09x}"} for n in range(1000)]
+    for row in rows:
+        del row["id"]
+    Trade.insert_many(rows).execute()
+    caplog.set_level(logging.DEBUG, "peewee")
+
+    journal.save_stops([StopUpdate(row, 50500.0, 51500.0, LATER, "price 51500") for row in Trade.select()])
+
+    assert len([record for record in caplog.records if record.name == "peewee"]) < 10
+    assert Trade.select().where(Trade.stop_loss_price == 50500.0).count() == 1001
+    assert Event.select().where(Event.kind == "stop moved").count() == 1001
 
 
 @pytest.mark.parametrize("reason", list(ExitReason))

@@ -132,7 +132,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     close_database()
 
 
-@pytest.mark.parametrize("number", range(1, 12))
+@pytest.mark.parametrize("number", range(1, 14))
 def test_killed_between_its_statements_it_is_whole_as_it_was(old: Path, number: int) -> None:
     before = rows_of(old)
 

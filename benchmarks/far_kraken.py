@@ -1,0 +1,116 @@
+"""A fake Kraken far away: in a process of its own, a hundred milliseconds from the bot, counting what it is sent."""
+
+import multiprocessing
+from dataclasses import dataclass
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+from tests.fake_kraken import FakeKraken, _Handler
+
+ROUND_TRIP = 0.1
+"""Seconds from a request to its answer."""
+MARKETS = 1_000
+"""Besides the eight that every fake Kraken lists; the real one lists some more."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What has arrived since the last `forget`."""
+
+    endpoints: list[str]
+    arrived_at: list[float]
+    """Unix seconds of each."""
+    sent_bytes: int
+    """By the bot."""
+    answered_bytes: int
+
+    def first(self, endpoint: str) -> float:
+        """When the first request to `endpoint` arrived."""
+        return self.arrived_at[self.endpoints.index(endpoint)]
+
+
+class CountingKraken(FakeKraken):
+    """Counts bytes, and holds what it is told to."""
+
+    sent = answered = 0
+
+    def start(self) -> None:
+        super().start()
+        assert self._server is not None
+        self._server.RequestHandlerClass = type("Handler", (CountingHandler,), {"account": self})
+
+    def account_key(self) -> tuple[str, str, str]:
+        return self.url, self.api_key, self.secret
+
+    def hold(self, symbols: list[str], amount: str) -> None:
+        """So much of each symbol's asset is in the account, and besides only money."""
+        with self.lock:
+            self.balances = {"ZUSD": Decimal(10_000)}
+            self.balances |= {self.markets[symbol].base.id: Decimal(amount) for symbol in symbols}
+
+    def price(self, symbols: list[str], last: str) -> None:
+        for symbol in symbols:
+            self.set_price(symbol, last)
+
+    def forget(self) -> None:
+        self.clear_requests()
+        self.sent = self.answered = 0
+
+    def traffic(self) -> Traffic:
+        requests = list(self.requests)
+        return Traffic([r.endpoint for r in requests], [r.at for r in requests], self.sent, self.answered)
+
+
+class CountingHandler(_Handler):
+    account: CountingKraken
+
+    def parse_request(self) -> bool:
+        parsed = super().parse_request()
+        if parsed:
+            body = int(self.headers.get("Content-Length") or 0)
+            self.account.sent += len(self.raw_requestline) + len(self.headers.as_bytes()) + body
+        return parsed
+
+    def end_headers(self) -> None:
+        self.account.answered += sum(map(len, self._headers_buffer))
+        super().end_headers()
+
+    def _send(self, reply: Any) -> None:
+        self.account.answered += len(reply.body) if reply else 0
+        super()._send(reply)
+
+
+class FarKraken:
+    """Its remote control: every method of CountingKraken, called in the other process."""
+
+    def __init__(self, latency: float = ROUND_TRIP) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._line, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, latency), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._process.start()
+        self.url, self.api_key, self.secret = self._line.recv()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._line.send(None)
+        self._process.join()
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        self._line.send((method, arguments))
+        return self._line.recv()
+
+    def traffic(self) -> Traffic:
+        found: Traffic = self.ask("traffic")
+        return found
+
+
+def _serve(line: Any, latency: float) -> None:
+    with CountingKraken(latency=latency) as kraken:
+        kraken.add_markets(MARKETS)
+        line.send(kraken.account_key())
+        while (asked := line.recv()) is not None:
+            method, arguments = asked
+            line.send(getattr(kraken, method)(*arguments))

@@ -1,0 +1,42 @@
+"""Many rows in one go: each value through its column, the statement made once."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from peewee import Field
+
+from botctl.store.models import Table, database
+
+
+def insert_rows(table: type[Table], rows: Sequence[dict[str, Any]]) -> None:
+    """New rows, each with the same columns. The caller holds the transaction."""
+    if not rows:
+        return
+    fields = [_field(table, name) for name in rows[0]]
+    names = ", ".join(f'"{field.column_name}"' for field in fields)
+    marks = ", ".join([database.param] * len(fields))
+    statement = f'INSERT INTO "{_name(table)}" ({names}) VALUES ({marks})'
+    database.cursor().executemany(statement, [_values(fields, row.values()) for row in rows])
+
+
+def update_rows(table: type[Table], rows: Sequence[tuple[int, dict[str, Any]]]) -> None:
+    """New values for rows by id, of the same columns in each. The caller holds the transaction."""
+    if not rows:
+        return
+    fields = [_field(table, name) for name in rows[0][1]]
+    changes = ", ".join(f'"{field.column_name}" = {database.param}' for field in fields)
+    statement = f'UPDATE "{_name(table)}" SET {changes} WHERE "id" = {database.param}'
+    database.cursor().executemany(statement, [(*_values(fields, row.values()), key) for key, row in rows])
+
+
+def _field(table: type[Table], name: str) -> "Field[Any]":
+    found: Field[Any] = table._meta.fields[name]
+    return found
+
+
+def _name(table: type[Table]) -> str:
+    return str(table._meta.table_name)
+
+
+def _values(fields: "Sequence[Field[Any]]", values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(field.db_value(value) for field, value in zip(fields, values, strict=True))  # type: ignore[no-untyped-call]

@@ -1,0 +1,145 @@
+"""Prices and balances asked for at once: what each waits for, and what becomes of one when the other fails."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from freezegun import freeze_time
+
+from botctl.domain.errors import ExchangeUnreachable
+from botctl.domain.settings import Mode, Secret
+from botctl.exchange import kraken_line
+from botctl.exchange.kraken import KrakenExchange
+from botctl.exchange.kraken_wire import KrakenWire
+from botctl.store.database import close_database, open_database
+from tests.fake_kraken import FakeKraken
+
+NO_OTHER_EXCHANGE = """
+import sys
+from botctl.exchange.kraken_ccxt import load_kraken
+alone = load_kraken()
+assert "ccxt.binance" not in sys.modules and "ccxt" not in sys.modules
+assert load_kraken() is alone
+import ccxt
+assert ccxt.kraken is alone is load_kraken()
+assert ccxt.binance().id == "binance" and len(ccxt.exchanges) > 50
+"""
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, kraken: FakeKraken) -> Iterator[KrakenExchange]:
+    """One that knows its markets."""
+    open_database(tmp_path / "live.db", Mode.LIVE, create=True)
+    key, secret = Secret(kraken.api_key), Secret(kraken.secret)
+    exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
+    exchange.load_markets()
+    kraken.clear_requests()
+    yield exchange
+    close_database()
+
+
+def test_the_price_call_goes_out_beside_the_balance_call(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    """Neither is answered before the other has arrived; one after the other would break the barrier."""
+    both = threading.Barrier(2, timeout=5)
+    kraken.before = lambda _request: both.wait()
+
+    quotes = exchange.begin_quotes(["BTC/USD"])
+    balances = exchange.fetch_balances()
+
+    assert quotes().good["BTC/USD"].last == 50000
+    assert balances.total("USD") == 10000
+    assert exchange.count_requests() == kraken.count("*") + 1  # the markets
+
+
+def test_a_price_call_that_failed_is_repeated_when_its_answer_is_asked_for(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    kraken.fault("Ticker", "status", times=2)
+
+    quotes = exchange.begin_quotes(["BTC/USD"])
+
+    assert quotes().good["BTC/USD"].last == 50000
+    assert kraken.count("Ticker") == 3
+
+
+@pytest.mark.parametrize("again", [{}, {"kind": "status"}, {"kind": "error", "error": "EQuery:Unknown asset pair"}])
+def test_prices_that_waited_long_for_the_balances_are_asked_for_again(
+    exchange: KrakenExchange, kraken: FakeKraken, again: dict[str, str]
+) -> None:
+    """And where that fails the first ones serve."""
+    with freeze_time(datetime.now(UTC)) as clock:
+        quotes = exchange.begin_quotes(["BTC/USD"])
+        exchange.fetch_balances()
+        while kraken.count("Ticker") == 0 or not quotes.args[1].ended:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        clock.tick(6)
+        kraken.set_price("BTC/USD", 49000)
+        if again:
+            kraken.fault("Ticker", **again)
+
+        last = quotes().good["BTC/USD"].last
+
+    assert last == (50000 if again else 49000)
+    assert kraken.count("Ticker") == 2
+
+
+def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    del kraken.markets["DOT/USD"]
+
+    quotes = exchange.begin_quotes(["BTC/USD", "DOT/USD", "NO/SUCH"])()
+
+    assert (set(quotes.good), set(quotes.bad)) == ({"BTC/USD"}, {"DOT/USD", "NO/SUCH"})
+
+
+def test_a_price_call_that_never_ends_is_given_up_and_the_next_gets_a_line_of_its_own(
+    exchange: KrakenExchange, kraken: FakeKraken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kraken_line, "CALL_SECONDS", 0.5)
+    kraken.fault("Ticker", "hang_before", times=99)
+    started = time.monotonic()
+
+    quotes = exchange.begin_quotes(["BTC/USD"])
+    balances = exchange.fetch_balances()
+    with pytest.raises(ExchangeUnreachable):
+        quotes()
+    took = time.monotonic() - started
+    kraken.clear_faults()
+    again = exchange.begin_quotes(["BTC/USD"])()
+
+    assert balances.total("USD") == 10000
+    assert took < 10
+    assert again.good["BTC/USD"].last == 50000
+
+
+def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, kraken: FakeKraken) -> None:
+    open_database(tmp_path / "new.db", Mode.LIVE, create=True)
+    exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=None, private_key=None))
+
+    quotes = exchange.begin_quotes(["BTC/USD"])
+    before = kraken.count("*")
+
+    assert quotes().good["BTC/USD"].last == 50000
+    assert before == 0
+    close_database()
+
+
+def test_no_answer_of_either_line_repeats_a_key(
+    exchange: KrakenExchange, kraken: FakeKraken, caplog: pytest.LogCaptureFixture
+) -> None:
+    kraken.fault("Ticker", "error", error=f"EQuery:Unknown asset pair {kraken.api_key} {kraken.secret}")
+
+    quotes = exchange.begin_quotes(["BTC/USD"])()
+
+    assert "Unknown asset pair *** ***" in quotes.bad["BTC/USD"]
+    assert kraken.api_key not in caplog.text
+
+
+def test_of_ccxt_only_kraken_is_loaded_and_who_needs_more_gets_it() -> None:
+    run = subprocess.run([sys.executable, "-c", NO_OTHER_EXCHANGE], capture_output=True, text=True, timeout=60)
+
+    assert run.returncode == 0, run.stderr
