@@ -193,8 +193,17 @@ def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
 
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-            try:
+            with self._translated():
                 return super().execute(query, _storable(params) or None, **options)
+
+        def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+            with self._translated():
+                super().executemany(query, [_storable(params) for params in params_seq], **options)
+
+        @contextmanager
+        def _translated(self) -> Iterator[None]:
+            try:
+                yield
             except psycopg.IntegrityError:
                 raise
             except psycopg.Error as error:

@@ -323,6 +323,7 @@ def test_an_older_database_on_a_server_is_brought_up_to_date(hosted: BotRunner) 
     trades = hosted.rows()["trade"]
     hosted.execute("ALTER TABLE trade DROP COLUMN mark")
     hosted.execute("DROP TABLE alarm, outgoing")
+    hosted.execute("DROP INDEX trade_active, order_unsettled")
     hosted.execute("UPDATE stamp SET schema_version = 1")
 
     answer = hosted.json("db", "migrate")

@@ -15,6 +15,8 @@ from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy
 
+pytestmark = pytest.mark.sqlite  # a plan is SQLite's own; the same indexes serve a server
+
 BIG = ("trade", "order", "event", "tick", "decision")
 """Tables that grow for as long as the bot lives."""
 
