@@ -5,11 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
+from botctl.cli.app import app
 from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
 from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from tests.cli.test_schedule import Machine
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import (
     BACKTEST,
@@ -40,6 +44,7 @@ from tests.fields import (
     TICK,
     TRADE,
 )
+from tests.sessions import Session, market, on_terminal
 
 RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
 FIELDS = (
@@ -172,6 +177,128 @@ def test_the_commands_of_the_docs_are_the_commands_there_are(bot: BotRunner) -> 
     listed = re.findall(r"^  ([a-z-]+)  ", bot.run("--help").stdout.split("Commands:")[1], re.MULTILINE)
 
     assert set(listed) == COMMANDS
+
+
+# What a page shows is what the commands say.
+
+
+def test_the_tutorial_shows_what_its_commands_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine(tmp_path / "programs", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/programs:/usr/bin:/bin")
+    monkeypatch.delenv("SENTIMENT_URL")
+
+    with market() as (kraken, mood):
+        keys = {"your-key": kraken.api_key, "its-private-part": kraken.secret}
+        with Session(kraken, mood, keys) as session:
+            said = list(session.play(read("docs/tutorial.md")))
+
+            assert len(said) > 30
+            assert "\n".join(filter(None, map(session.differs, said))) == ""
+
+
+def test_the_first_page_shows_what_its_first_tick_says() -> None:
+    readme = read("README.md")
+    [shown] = re.findall(r"botctl tick\n```\n.*?```text\n(.*?)```", readme, re.DOTALL)
+
+    run = on_terminal(["tick"])
+
+    assert (run.exit_code, run.stdout) == (0, shown)
+
+
+def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its demo and of its paper mode, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", read("README.md"), re.MULTILINE | re.DOTALL)
+    commands = [line.split("#")[0] for block in blocks[:3] for line in block.splitlines()]
+    commands = [found[1] for line in commands if (found := re.search(r"\bbotctl (.*?)\s*$", line))]
+    assert len(commands) >= 8
+    with market() as (kraken, mood):
+        monkeypatch.setenv("KRAKEN_API_URL", kraken.url)
+        monkeypatch.setenv("SENTIMENT_URL", mood.url)
+        for command in commands:
+            if command.startswith("init"):  # in a folder of its own
+                Path("paper").mkdir()
+                monkeypatch.chdir("paper")
+            run = on_terminal(command.split())
+            assert run.exit_code == 0, f"botctl {command}\n{run.stdout}"
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Every command by its words, those of the groups too."""
+    group = typer.main.get_command(app)
+    found: dict[str, click.Command] = {}
+    with click.Context(group) as context:
+        for name in group.list_commands(context):  # type: ignore[attr-defined]
+            command = group.get_command(context, name)  # type: ignore[attr-defined]
+            found[name] = command
+            for below, part in getattr(command, "commands", {}).items():
+                found[f"{name} {below}"] = part
+    return found
+
+
+EVERY = all_commands()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_has_help_that_a_stranger_can_use(name: str) -> None:
+    """What it does in a line, and an example that is a command of its own kind."""
+    run = on_terminal([*name.split(), "--help"])
+
+    assert run.exit_code == 0
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    examples = re.findall(r"^ {4}(?:[A-Z_]+=\S+ )?(botctl .*)$", run.stdout, re.MULTILINE)
+    assert [example for example in examples if example.startswith(f"botctl {name}")], run.stdout
+    assert re.search(r"^  Examples?:\n    \S", run.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if not getattr(EVERY[name], "commands", None)])
+def test_every_command_takes_json(name: str) -> None:
+    assert "--json" in options_of(EVERY[name])
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help", "-h"}
+
+
+def written_commands() -> list[str]:
+    """Every command that a page, an example or a help text writes out, without its comment."""
+    text = all_docs() + "\n".join(read(name) for name in ("crontab.example", ".env.example", "CHANGELOG.md"))
+    found = re.findall(r"`botctl ([^`]+)`", text) + re.findall(
+        r"^(?:\$ )?(?:\S*/)?botctl ([a-z].*)$", text, re.MULTILINE
+    )
+    for command in EVERY.values():
+        found += re.findall(r"botctl ([a-z][^`\n]*)", command.help or "")
+    return [re.split(r"\s+#|\s&&|[;|]", line)[0].strip() for line in found]
+
+
+def test_every_command_that_is_written_anywhere_has_these_options() -> None:
+    wrong = []
+    for line in written_commands():
+        words = line.split()
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in EVERY), None)
+        options = [re.split(r"[=\]]", word.strip("[],.:"))[0] for word in words if re.match(r"\[?--?[a-z]", word)]
+        if name is None and not words[0].startswith("-"):
+            wrong.append(f"botctl {line}: no such command")
+        wrong += [f"botctl {line}: no {option}" for option in options if name and option not in options_of(EVERY[name])]
+
+    assert len(written_commands()) > 100
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_is_on_the_first_page(name: str) -> None:
+    """In the table of commands; those of a group may stand together."""
+    table = read("README.md").split("## Commands")[1].split("\n## ")[0]
+    rows = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
+
+    assert [row for row in rows if all(re.search(rf"\b{word}\b", row) for word in name.split())]
+
+
+def test_every_exit_code_is_in_the_help_and_on_the_first_page(bot: BotRunner) -> None:
+    told = bot.run("--help").stdout.split("Exit codes:")[1]
+    first = read("README.md").split("Exit codes:")[1].split("\n\n")[0]
+
+    assert [code for code in EXIT_CODES if not re.search(rf"\b{code}\b", told)] == []
+    assert [code for code in EXIT_CODES if not re.search(rf"\b{code}\b", first)] == []
 
 
 def test_stairs_go_down_only() -> None:
