@@ -1,6 +1,7 @@
 """Docs that cannot lie: what the code offers is in the docs, and what the design forbids is not in the code."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +223,31 @@ def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> 
             assert run.exit_code == 0, f"botctl {command}\n{run.stdout}"
 
 
+def test_the_pictures_of_the_stop_are_what_the_rule_draws_now() -> None:
+    folder = PROJECT / "docs" / "pictures"
+    drawn = runpy.run_path(str(folder / "draw.py"))
+    files = {picture.file: drawn["draw"](picture) for picture in drawn["PICTURES"]}
+
+    assert files == {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
+    assert [name for name in files if f"(pictures/{name})" not in read("docs/rules.md")] == []
+    reasons = [
+        reason for drawing in files.values() for reason in re.findall("STOP_LOSS|BREAKEVEN<|TRAILING_STOP", drawing)
+    ]
+    assert sorted(reasons) == ["BREAKEVEN<", "STOP_LOSS", "TRAILING_STOP"]
+
+
+def test_the_numbers_of_the_rules_are_on_its_picture() -> None:
+    """Each row of the table: a price, the high and the stop after it, as the rule has them on the trailing picture."""
+    drawn = runpy.run_path(str(PROJECT / "docs" / "pictures" / "draw.py"))
+    [trailing] = [picture for picture in drawn["PICTURES"] if picture.file == "trailing-stop.svg"]
+    seen = [(check.price, check.high, check.stop) for check in drawn["follow"](trailing)]
+    rows = re.findall(r"^\| (\d\d,\d{3}) \| (\d\d,\d{3}) \| (\d\d,\d{3}) \|", read("docs/rules.md"), re.MULTILINE)
+
+    assert len(rows) == 7
+    for row in rows:
+        assert tuple(float(number.replace(",", "")) for number in row) in seen
+
+
 def all_commands() -> dict[str, click.Command]:
     """Every command by its words, those of the groups too."""
     group = typer.main.get_command(app)
@@ -261,13 +287,17 @@ def options_of(command: click.Command) -> set[str]:
 
 def written_commands() -> list[str]:
     """Every command that a page, an example or a help text writes out, without its comment."""
-    text = all_docs() + "\n".join(read(name) for name in ("crontab.example", ".env.example", "CHANGELOG.md"))
-    found = re.findall(r"`botctl ([^`]+)`", text) + re.findall(
-        r"^(?:\$ )?(?:\S*/)?botctl ([a-z].*)$", text, re.MULTILINE
-    )
+    text = all_docs() + read("CHANGELOG.md")
+    blocks = [*re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL), read("crontab.example")]
+    lines = re.findall(r"^(?:\$ )?(?:\S*/)?botctl (.*)$", "\n".join(blocks), re.MULTILINE)
+    lines += re.findall(r"`botctl ([^`]+)`", text)
     for command in EVERY.values():
-        found += re.findall(r"botctl ([a-z][^`\n]*)", command.help or "")
-    return [re.split(r"\s+#|\s&&|[;|]", line)[0].strip() for line in found]
+        told = command.help or ""
+        lines += re.findall(r"^ +(?:[A-Z_]+=\S+ )?botctl (.*)$", told, re.MULTILINE) + re.findall(
+            r"`botctl ([^`]+)`", told
+        )
+    lines = [re.split(r"\s+#|\s&&|[;|]", line)[0].strip() for line in lines]
+    return [line for line in lines if re.match(r"[a-z]", line)]
 
 
 def test_every_command_that_is_written_anywhere_has_these_options() -> None:
