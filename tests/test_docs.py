@@ -1,9 +1,11 @@
 """Docs that cannot lie: what the code offers is in the docs, and what the design forbids is not in the code."""
 
+import ast
 import re
 import runpy
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -11,9 +13,19 @@ import pytest
 import typer
 
 from botctl.cli.app import app
+from botctl.domain.alarms import (
+    Condition,
+    Guarded,
+    failing_condition,
+    find_unguarded,
+    key_condition,
+    unguarded_condition,
+)
 from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
 from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from botctl.outside.metrics import METRICS
+from botctl.services.newsdesk import KINDS
 from tests.cli.test_schedule import Machine
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import (
@@ -246,6 +258,98 @@ def test_the_numbers_of_the_rules_are_on_its_picture() -> None:
     assert len(rows) == 7
     for row in rows:
         assert tuple(float(number.replace(",", "")) for number in row) in seen
+
+
+# Every alarm is on the page that says what to do.
+
+NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+
+
+def section(title: str) -> str:
+    """A part of the page of operations, up to the next title of any size."""
+    [text] = re.findall(
+        rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", read("docs/operations.md"), re.MULTILINE | re.DOTALL
+    )
+    return str(text)
+
+
+def kinds_of_trouble() -> dict[str, list[str]]:
+    """The first word of each alarm's key, with the words that its text always has, from the code that makes them."""
+    found = {}
+    for file in ("domain/alarms.py", "services/newsdesk.py"):
+        for call in ast.walk(ast.parse(read(f"botctl/{file}"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Condition" and len(call.args) > 1:
+                key, text = (pieces_of(argument) for argument in call.args[:2])
+                if key:
+                    found[key[0].split()[0]] = [piece for piece in text if len(piece) > 10 and "`" not in piece]
+    return found
+
+
+def pieces_of(text: ast.expr) -> list[str]:
+    """What stands fast in a text with blanks to fill."""
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return [str(part.value).strip(" :;()") for part in parts if isinstance(part, ast.Constant)]
+
+
+def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
+    troubles, table = kinds_of_trouble(), section("Troubles")
+
+    assert set(troubles) == {"unguarded", "drawdown", "order", "failing", "missed", "key"}
+    for key, pieces in troubles.items():
+        [row] = re.findall(rf"^\| \[`{key}`\]\(#{key}\).*$", table, re.MULTILINE)
+        assert [piece for piece in pieces if piece.split("{")[0].strip() not in row] == [], row
+        assert "**Means:**" in section(key)
+        assert "**Do" in section(key)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        unguarded_condition({Guarded(1, "BTC/USD", None, True): "frozen", Guarded(2, "ETH/USD", None, True): "frozen"}),
+        failing_condition([(False, "look: Kraken is unreachable")] * 3),
+        key_condition(NOW + timedelta(days=3), NOW),
+        key_condition(NOW - timedelta(days=3), NOW),
+    ],
+    ids=["unguarded", "failing", "key expires", "key has expired"],
+)
+def test_the_page_of_operations_has_the_words_of_a_trouble(conditions: list[Condition]) -> None:
+    [condition] = conditions
+    [row] = re.findall(rf"^\| \[`{condition.key}`\].*$", section("Troubles"), re.MULTILINE)
+    shown = [re.escape(words).replace(r"\.\.\.", ".*") for words in re.findall(r"`([^`]*)`", row.split(" | ")[1])]
+
+    assert any(re.match(words, condition.text) for words in shown), f"{condition.text}\n{row}"
+
+
+def test_every_reason_for_no_guard_is_on_the_page_of_operations() -> None:
+    trades = [Guarded(1, "BTC/USD", NOW, False), Guarded(2, "ETH/USD", NOW - timedelta(days=1), True)]
+    reasons = {
+        *find_unguarded(trades, NOW, 900, frozen=True).values(),
+        *find_unguarded(trades, NOW, 900, frozen=False).values(),
+    }
+
+    assert len(reasons) == 3
+    for reason in reasons:
+        assert f"`{reason.split(' at ')[0]}" in section("unguarded")
+
+
+def test_every_step_of_a_tick_that_may_fail_is_on_the_page_of_operations() -> None:
+    steps = re.findall(r'_run\(visit, "([^"]+)"', read("botctl/services/tick.py"))
+    first_cells = [row.split(" | ")[0] for row in section("failing").splitlines() if row.startswith("| `")]
+
+    assert len(steps) > 8
+    assert [step for step in steps if not any(f"`{step}`" in cell for cell in first_cells)] == []
+
+
+def test_all_news_are_on_the_page_of_operations() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section("News"), re.MULTILINE)
+
+    assert set(rows) == set(KINDS)
+    assert [reason for reason in ExitReason if f"`{reason}`" not in section("News")] == []
+
+
+@pytest.mark.parametrize("name", [name for _, name, _ in METRICS])
+def test_every_figure_is_on_the_page_of_operations(name: str) -> None:
+    assert f"`{name}`" in read("docs/operations.md")
 
 
 def all_commands() -> dict[str, click.Command]:
