@@ -3,6 +3,7 @@
 import ast
 import re
 import runpy
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from botctl.domain.alarms import (
     key_condition,
     unguarded_condition,
 )
+from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
 from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
@@ -123,7 +125,15 @@ def test_the_docs_name_no_command_that_is_none() -> None:
     assert set(examples) <= COMMANDS
 
 
-@pytest.mark.parametrize("code", EXIT_CODES)
+def exit_codes_of(kind: type[BotError]) -> set[int]:
+    return {kind.exit_code}.union(*map(exit_codes_of, kind.__subclasses__()))
+
+
+def test_no_error_has_an_exit_code_that_is_not_promised() -> None:
+    assert exit_codes_of(BotError) <= set(EXIT_CODES)
+
+
+@pytest.mark.parametrize("code", [*EXIT_CODES, 128 + signal.SIGINT, 128 + signal.SIGTERM])
 def test_every_exit_code_is_in_the_docs(code: int) -> None:
     assert re.search(rf"^\W*`?{code}`?\W", read("docs/exit-codes.md"), re.MULTILINE)
 
@@ -231,6 +241,9 @@ def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> 
             if command.startswith("init"):  # in a folder of its own
                 Path("paper").mkdir()
                 monkeypatch.chdir("paper")
+            if command.startswith("demo"):  # the tutorial runs it
+                assert f"$ botctl {command}\n" in read("docs/tutorial.md")
+                continue
             run = on_terminal(command.split())
             assert run.exit_code == 0, f"botctl {command}\n{run.stdout}"
 
@@ -378,6 +391,16 @@ def test_every_command_has_help_that_a_stranger_can_use(name: str) -> None:
     examples = re.findall(r"^ {4}(?:[A-Z_]+=\S+ )?(botctl .*)$", run.stdout, re.MULTILINE)
     assert [example for example in examples if example.startswith(f"botctl {name}")], run.stdout
     assert re.search(r"^  Examples?:\n    \S", run.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "name", ["tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "schedule install"]
+)
+def test_the_help_of_what_moves_money_says_so(name: str) -> None:
+    told = " ".join((EVERY[name].help or "").split())
+
+    assert re.search(r"real money|[Aa]sks first", told)
+    assert re.search(r"[Ee]xit code", told)
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if not getattr(EVERY[name], "commands", None)])
