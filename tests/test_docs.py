@@ -125,15 +125,18 @@ def test_the_docs_name_no_command_that_is_none() -> None:
     assert set(examples) <= COMMANDS
 
 
+PROMISED = (*EXIT_CODES, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
 def exit_codes_of(kind: type[BotError]) -> set[int]:
     return {kind.exit_code}.union(*map(exit_codes_of, kind.__subclasses__()))
 
 
 def test_no_error_has_an_exit_code_that_is_not_promised() -> None:
-    assert exit_codes_of(BotError) <= set(EXIT_CODES)
+    assert exit_codes_of(BotError) <= set(PROMISED)
 
 
-@pytest.mark.parametrize("code", [*EXIT_CODES, 128 + signal.SIGINT, 128 + signal.SIGTERM])
+@pytest.mark.parametrize("code", PROMISED)
 def test_every_exit_code_is_in_the_docs(code: int) -> None:
     assert re.search(rf"^\W*`?{code}`?\W", read("docs/exit-codes.md"), re.MULTILINE)
 
@@ -229,11 +232,11 @@ def test_the_first_page_shows_what_its_first_tick_says() -> None:
 
 
 def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of its demo and of its paper mode, in order."""
+    """Those of its demo, its paper mode and its backtest, in order."""
     blocks = re.findall(r"^```sh\n(.*?)^```", read("README.md"), re.MULTILINE | re.DOTALL)
-    commands = [line.split("#")[0] for block in blocks[:3] for line in block.splitlines()]
+    commands = [line.split("#")[0] for block in blocks[:4] for line in block.splitlines()]
     commands = [found[1] for line in commands if (found := re.search(r"\bbotctl (.*?)\s*$", line))]
-    assert len(commands) >= 8
+    assert len(commands) >= 10
     with market() as (kraken, mood):
         monkeypatch.setenv("KRAKEN_API_URL", kraken.url)
         monkeypatch.setenv("SENTIMENT_URL", mood.url)
