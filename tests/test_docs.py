@@ -1,15 +1,34 @@
 """Docs that cannot lie: what the code offers is in the docs, and what the design forbids is not in the code."""
 
+import ast
 import re
+import runpy
+import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
+from botctl.cli.app import app
+from botctl.domain.alarms import (
+    Condition,
+    Guarded,
+    failing_condition,
+    find_unguarded,
+    key_condition,
+    unguarded_condition,
+)
+from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
 from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from botctl.outside.metrics import METRICS
+from botctl.services.newsdesk import KINDS
+from tests.cli.test_schedule import Machine
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import (
     BACKTEST,
@@ -40,6 +59,7 @@ from tests.fields import (
     TICK,
     TRADE,
 )
+from tests.sessions import Session, market, on_terminal
 
 RECONCILED = RECONCILE | RECONCILED_ORDER | RECONCILED_POSITION
 FIELDS = (
@@ -105,7 +125,18 @@ def test_the_docs_name_no_command_that_is_none() -> None:
     assert set(examples) <= COMMANDS
 
 
-@pytest.mark.parametrize("code", EXIT_CODES)
+PROMISED = (*EXIT_CODES, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+def exit_codes_of(kind: type[BotError]) -> set[int]:
+    return {kind.exit_code}.union(*map(exit_codes_of, kind.__subclasses__()))
+
+
+def test_no_error_has_an_exit_code_that_is_not_promised() -> None:
+    assert exit_codes_of(BotError) <= set(PROMISED)
+
+
+@pytest.mark.parametrize("code", PROMISED)
 def test_every_exit_code_is_in_the_docs(code: int) -> None:
     assert re.search(rf"^\W*`?{code}`?\W", read("docs/exit-codes.md"), re.MULTILINE)
 
@@ -172,6 +203,262 @@ def test_the_commands_of_the_docs_are_the_commands_there_are(bot: BotRunner) -> 
     listed = re.findall(r"^  ([a-z-]+)  ", bot.run("--help").stdout.split("Commands:")[1], re.MULTILINE)
 
     assert set(listed) == COMMANDS
+
+
+# What a page shows is what the commands say.
+
+
+def test_the_tutorial_shows_what_its_commands_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Machine(tmp_path / "programs", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/programs:/usr/bin:/bin")
+    monkeypatch.delenv("SENTIMENT_URL")
+
+    with market() as (kraken, mood):
+        keys = {"your-key": kraken.api_key, "its-private-part": kraken.secret}
+        with Session(kraken, mood, keys) as session:
+            said = list(session.play(read("docs/tutorial.md")))
+
+            assert len(said) > 30
+            assert "\n".join(filter(None, map(session.differs, said))) == ""
+
+
+def test_the_first_page_shows_what_its_first_tick_says() -> None:
+    readme = read("README.md")
+    [shown] = re.findall(r"botctl tick\n```\n.*?```text\n(.*?)```", readme, re.DOTALL)
+
+    run = on_terminal(["tick"])
+
+    assert (run.exit_code, run.stdout) == (0, shown)
+
+
+def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its demo, its paper mode and its backtest, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", read("README.md"), re.MULTILINE | re.DOTALL)
+    commands = [line.split("#")[0] for block in blocks[:4] for line in block.splitlines()]
+    commands = [found[1] for line in commands if (found := re.search(r"\bbotctl (.*?)\s*$", line))]
+    assert len(commands) >= 10
+    with market() as (kraken, mood):
+        monkeypatch.setenv("KRAKEN_API_URL", kraken.url)
+        monkeypatch.setenv("SENTIMENT_URL", mood.url)
+        for command in commands:
+            if command.startswith("init"):  # in a folder of its own
+                Path("paper").mkdir()
+                monkeypatch.chdir("paper")
+            if command.startswith("demo"):  # the tutorial runs it
+                assert f"$ botctl {command}\n" in read("docs/tutorial.md")
+                continue
+            run = on_terminal(command.split())
+            assert run.exit_code == 0, f"botctl {command}\n{run.stdout}"
+
+
+def test_the_pictures_of_the_stop_are_what_the_rule_draws_now() -> None:
+    folder = PROJECT / "docs" / "pictures"
+    drawn = runpy.run_path(str(folder / "draw.py"))
+    files = {picture.file: drawn["draw"](picture) for picture in drawn["PICTURES"]}
+
+    assert files == {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
+    assert [name for name in files if f"(pictures/{name})" not in read("docs/rules.md")] == []
+    reasons = [
+        reason for drawing in files.values() for reason in re.findall("STOP_LOSS|BREAKEVEN<|TRAILING_STOP", drawing)
+    ]
+    assert sorted(reasons) == ["BREAKEVEN<", "STOP_LOSS", "TRAILING_STOP"]
+
+
+def test_the_numbers_of_the_rules_are_on_its_picture() -> None:
+    """Each row of the table: a price, the high and the stop after it, as the rule has them on the trailing picture."""
+    drawn = runpy.run_path(str(PROJECT / "docs" / "pictures" / "draw.py"))
+    [trailing] = [picture for picture in drawn["PICTURES"] if picture.file == "trailing-stop.svg"]
+    seen = [(check.price, check.high, check.stop) for check in drawn["follow"](trailing)]
+    rows = re.findall(r"^\| (\d\d,\d{3}) \| (\d\d,\d{3}) \| (\d\d,\d{3}) \|", read("docs/rules.md"), re.MULTILINE)
+
+    assert len(rows) == 7
+    for row in rows:
+        assert tuple(float(number.replace(",", "")) for number in row) in seen
+
+
+# Every alarm is on the page that says what to do.
+
+NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
+
+
+def section(title: str) -> str:
+    """A part of the page of operations, up to the next title of any size."""
+    [text] = re.findall(
+        rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", read("docs/operations.md"), re.MULTILINE | re.DOTALL
+    )
+    return str(text)
+
+
+def kinds_of_trouble() -> dict[str, list[str]]:
+    """The first word of each alarm's key, with the words that its text always has, from the code that makes them."""
+    found = {}
+    for file in ("domain/alarms.py", "services/newsdesk.py"):
+        for call in ast.walk(ast.parse(read(f"botctl/{file}"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Condition" and len(call.args) > 1:
+                key, text = (pieces_of(argument) for argument in call.args[:2])
+                if key:
+                    found[key[0].split()[0]] = [piece for piece in text if len(piece) > 10 and "`" not in piece]
+    return found
+
+
+def pieces_of(text: ast.expr) -> list[str]:
+    """What stands fast in a text with blanks to fill."""
+    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+    return [str(part.value).strip(" :;()") for part in parts if isinstance(part, ast.Constant)]
+
+
+def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
+    troubles, table = kinds_of_trouble(), section("Troubles")
+
+    assert set(troubles) == {"unguarded", "drawdown", "order", "failing", "missed", "key"}
+    for key, pieces in troubles.items():
+        [row] = re.findall(rf"^\| \[`{key}`\]\(#{key}\).*$", table, re.MULTILINE)
+        assert [piece for piece in pieces if piece.split("{")[0].strip() not in row] == [], row
+        assert "**Means:**" in section(key)
+        assert "**Do" in section(key)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        unguarded_condition({Guarded(1, "BTC/USD", None, True): "frozen", Guarded(2, "ETH/USD", None, True): "frozen"}),
+        failing_condition([(False, "look: Kraken is unreachable")] * 3),
+        key_condition(NOW + timedelta(days=3), NOW),
+        key_condition(NOW - timedelta(days=3), NOW),
+    ],
+    ids=["unguarded", "failing", "key expires", "key has expired"],
+)
+def test_the_page_of_operations_has_the_words_of_a_trouble(conditions: list[Condition]) -> None:
+    [condition] = conditions
+    [row] = re.findall(rf"^\| \[`{condition.key}`\].*$", section("Troubles"), re.MULTILINE)
+    shown = [re.escape(words).replace(r"\.\.\.", ".*") for words in re.findall(r"`([^`]*)`", row.split(" | ")[1])]
+
+    assert any(re.match(words, condition.text) for words in shown), f"{condition.text}\n{row}"
+
+
+def test_every_reason_for_no_guard_is_on_the_page_of_operations() -> None:
+    trades = [Guarded(1, "BTC/USD", NOW, False), Guarded(2, "ETH/USD", NOW - timedelta(days=1), True)]
+    reasons = {
+        *find_unguarded(trades, NOW, 900, frozen=True).values(),
+        *find_unguarded(trades, NOW, 900, frozen=False).values(),
+    }
+
+    assert len(reasons) == 3
+    for reason in reasons:
+        assert f"`{reason.split(' at ')[0]}" in section("unguarded")
+
+
+def test_every_step_of_a_tick_that_may_fail_is_on_the_page_of_operations() -> None:
+    steps = re.findall(r'_run\(visit, "([^"]+)"', read("botctl/services/tick.py"))
+    first_cells = [row.split(" | ")[0] for row in section("failing").splitlines() if row.startswith("| `")]
+
+    assert len(steps) > 8
+    assert [step for step in steps if not any(f"`{step}`" in cell for cell in first_cells)] == []
+
+
+def test_all_news_are_on_the_page_of_operations() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section("News"), re.MULTILINE)
+
+    assert set(rows) == set(KINDS)
+    assert [reason for reason in ExitReason if f"`{reason}`" not in section("News")] == []
+
+
+@pytest.mark.parametrize("name", [name for _, name, _ in METRICS])
+def test_every_figure_is_on_the_page_of_operations(name: str) -> None:
+    assert f"`{name}`" in read("docs/operations.md")
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Every command by its words, those of the groups too."""
+    group = typer.main.get_command(app)
+    found: dict[str, click.Command] = {}
+    with click.Context(group) as context:
+        for name in group.list_commands(context):  # type: ignore[attr-defined]
+            command = group.get_command(context, name)  # type: ignore[attr-defined]
+            found[name] = command
+            for below, part in getattr(command, "commands", {}).items():
+                found[f"{name} {below}"] = part
+    return found
+
+
+EVERY = all_commands()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_has_help_that_a_stranger_can_use(name: str) -> None:
+    """What it does in a line, and an example that is a command of its own kind."""
+    run = on_terminal([*name.split(), "--help"])
+
+    assert run.exit_code == 0
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    examples = re.findall(r"^ {4}(?:[A-Z_]+=\S+ )?(botctl .*)$", run.stdout, re.MULTILINE)
+    assert [example for example in examples if example.startswith(f"botctl {name}")], run.stdout
+    assert re.search(r"^  Examples?:\n    \S", run.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "name", ["tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "schedule install"]
+)
+def test_the_help_of_what_moves_money_says_so(name: str) -> None:
+    told = " ".join((EVERY[name].help or "").split())
+
+    assert re.search(r"real money|[Aa]sks first", told)
+    assert re.search(r"[Ee]xit code", told)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if not getattr(EVERY[name], "commands", None)])
+def test_every_command_takes_json(name: str) -> None:
+    assert "--json" in options_of(EVERY[name])
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {"--help", "-h"}
+
+
+def written_commands() -> list[str]:
+    """Every command that a page, an example or a help text writes out, without its comment."""
+    text = all_docs() + read("CHANGELOG.md")
+    blocks = [*re.findall(r"^```(?:sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL), read("crontab.example")]
+    lines = re.findall(r"^(?:\$ )?(?:\S*/)?botctl (.*)$", "\n".join(blocks), re.MULTILINE)
+    lines += re.findall(r"`botctl ([^`]+)`", text)
+    for command in EVERY.values():
+        told = command.help or ""
+        lines += re.findall(r"^ +(?:[A-Z_]+=\S+ )?botctl (.*)$", told, re.MULTILINE) + re.findall(
+            r"`botctl ([^`]+)`", told
+        )
+    lines = [re.split(r"\s+#|\s&&|[;|]", line)[0].strip() for line in lines]
+    return [line for line in lines if re.match(r"[a-z]", line)]
+
+
+def test_every_command_that_is_written_anywhere_has_these_options() -> None:
+    wrong = []
+    for line in written_commands():
+        words = line.split()
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in EVERY), None)
+        options = [re.split(r"[=\]]", word.strip("[],.:"))[0] for word in words if re.match(r"\[?--?[a-z]", word)]
+        if name is None and not words[0].startswith("-"):
+            wrong.append(f"botctl {line}: no such command")
+        wrong += [f"botctl {line}: no {option}" for option in options if name and option not in options_of(EVERY[name])]
+
+    assert len(written_commands()) > 100
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_command_is_on_the_first_page(name: str) -> None:
+    """In the table of commands; those of a group may stand together."""
+    table = read("README.md").split("## Commands")[1].split("\n## ")[0]
+    rows = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
+
+    assert [row for row in rows if all(re.search(rf"\b{word}\b", row) for word in name.split())]
+
+
+def test_every_exit_code_is_in_the_help_and_on_the_first_page(bot: BotRunner) -> None:
+    told = bot.run("--help").stdout.split("Exit codes:")[1]
+    first = read("README.md").split("Exit codes:")[1].split("\n\n")[0]
+
+    assert [code for code in EXIT_CODES if not re.search(rf"\b{code}\b", told)] == []
+    assert [code for code in EXIT_CODES if not re.search(rf"\b{code}\b", first)] == []
 
 
 def test_stairs_go_down_only() -> None:

@@ -25,7 +25,9 @@ def backtest(
     max_open_trades: study.MaxOpenTrades = None,
     cooldown: study.Cooldown = None,
     max_drawdown: study.MaxDrawdown = None,
-    trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Show so many trades, the newest.")] = 10,
+    trades: Annotated[
+        int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Show so many trades, the newest.")
+    ] = 10,
     as_csv: Annotated[bool, typer.Option("--csv", help="The trades as CSV on stdout.")] = False,
     as_json: JsonFlag = False,
 ) -> None:

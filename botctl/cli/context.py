@@ -129,5 +129,6 @@ Since = Annotated[
     str | None, typer.Option("--since", metavar="DATE", help="How far back to look, such as 2026-11-01 (UTC).")
 ]
 EnvFile = Annotated[
-    Path | None, typer.Option("--env-file", help="Read settings from this file instead of .env in the home.")
+    Path | None,
+    typer.Option("--env-file", metavar="PATH", help="Read settings from this file instead of .env in the home."),
 ]

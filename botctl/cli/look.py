@@ -11,14 +11,20 @@ from botctl.cli.output import show, show_list
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
 from botctl.home import open_store
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="Show at most so many, the newest.")]
+Limit = Annotated[
+    int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most so many, the newest.")
+]
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """All of it at one glance, without network.
 
+    The switch, equity and drawdown as the last tick saw them, open trades, orders without an ending, missed ticks; on
+    a terminal also the curve of a week's equity. Says loudly when positions are unguarded.
+
     \b
-    Example:
+    Examples:
+      botctl status
       botctl status --json
     """
     from botctl.services import glances
@@ -48,6 +54,8 @@ def positions(
     as_json: JsonFlag = False,
 ) -> None:
     """Open trades with their stops.
+
+    The entry, the stop, and the highest price so far, without network. --live adds the price of now and the profit.
 
     --watch also shows how far each price is from its stop. It asks for public
     prices alone, takes no lock and sends no order: ticks go on beside it.
@@ -79,8 +87,11 @@ def positions(
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
     """Every trade there was, its profit, and why it ended.
 
+    P&L is after both fees, in the quote currency. Needs no network. `botctl explain` tells the life of one.
+
     \b
-    Example:
+    Examples:
+      botctl trades
       botctl trades --json --limit 1000
     """
     from botctl.services import glances
@@ -97,8 +108,12 @@ def orders(
 ) -> None:
     """The order journal.
 
+    Each order as it was written down before it was sent, what Kraken did about it, and its client order id. Needs no
+    network. One that is UNKNOWN is looked up by each tick: never send it again by hand.
+
     \b
-    Example:
+    Examples:
+      botctl orders
       botctl orders --unsettled
     """
     from botctl.services import books
@@ -115,7 +130,7 @@ def why(
 ) -> None:
     """What the Council decided on SYMBOL, and why.
 
-    Each agent's verdict, and what came of the decision.
+    Each agent's verdict, and what came of the decision, the newest first. Needs no network.
 
     \b
     Example:
@@ -130,6 +145,8 @@ def why(
 
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """What the exchange holds for us, with its value.
+
+    The whole account, your own coins too, in QUOTE_CURRENCY at last prices. `free` is what no order holds.
 
     \b
     Example:

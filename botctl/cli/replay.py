@@ -47,7 +47,9 @@ def replay(
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the database in this new or empty folder.")
     ] = None,
-    trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Show so many trades, the newest.")] = 10,
+    trades: Annotated[
+        int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Show so many trades, the newest.")
+    ] = 10,
     as_csv: Annotated[bool, typer.Option("--csv", help="The trades as CSV on stdout.")] = False,
     as_json: JsonFlag = False,
 ) -> None:

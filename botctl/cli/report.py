@@ -30,14 +30,22 @@ def report(
         typer.Argument(metavar="[FILE...]", help="Candles to backtest, as for `backtest`; none: this home's database."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: report.html in the home, backtest.html with FILE.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="Default: report.html in the home, backtest.html with FILE."
+        ),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    png: Annotated[Path | None, typer.Option("--png", help="Write one chart as a PNG instead of the page.")] = None,
-    chart: Annotated[
-        str | None, typer.Option("--chart", help="Which, with --png: equity (default), drawdown or trade:ID.")
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="PATH", help="Write one chart as a PNG instead of the page.")
     ] = None,
-    trades: Annotated[int, typer.Option("--trades", "-n", min=0, help="Draw so many trades, the newest.")] = 100,
+    chart: Annotated[
+        str | None,
+        typer.Option("--chart", metavar="NAME", help="Which, with --png: equity (default), drawdown or trade:ID."),
+    ] = None,
+    trades: Annotated[
+        int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Draw so many trades, the newest.")
+    ] = 100,
     since: study.Since = None,
     until: study.Until = None,
     sentiment: Annotated[

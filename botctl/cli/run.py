@@ -27,8 +27,12 @@ from botctl.wiring import open_bot
 def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag = False) -> None:
     """One visit: settle, guard, then let the Council trade.
 
-    Run it from cron once per TIMEFRAME. Off a terminal it prints only news. A second one at the same time ends
-    with exit code 75.
+    This is what cron runs, once per TIMEFRAME (`botctl schedule install`). In live mode it sells and buys with real
+    money, without asking. Unfinished orders are settled first, exits come before entries, and while paused nothing is
+    bought. Off a terminal it prints only news.
+
+    Exit code 3 while the drawdown guard is tripped, 69 when something was unreachable or unknown (the next tick looks
+    again), 75 when another run is at work.
 
     \b
     Examples:
@@ -62,6 +66,9 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
 def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Check every open position against its stop, now.
 
+    Sells those at or below it, in live mode with real money and without asking, and moves the stops of the others.
+    Buys nothing. Run between two ticks it makes the stop quicker. Exit code 3 while frozen.
+
     \b
     Example:
       botctl check-positions
@@ -94,11 +101,14 @@ def drawdown(
 ) -> None:
     """Value the account; too far down, sell everything.
 
-    Then buys are disabled too. Exit code 3 when the guard has tripped.
+    More than MAX_DRAWDOWN below INITIAL_BALANCE, by two looks that agree: every open trade is sold, in live mode with
+    real money and without asking, and buys are disabled until `botctl resume --enable-buys`. Exit code 3 when the
+    guard has tripped. --check only tells.
 
     \b
-    Example:
+    Examples:
       botctl drawdown --check
+      botctl drawdown
     """
     home = home_of(ctx)
     with open_bot(home) as bot:

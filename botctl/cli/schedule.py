@@ -53,6 +53,8 @@ def show_schedule(
 ) -> None:
     """What runs the ticks of this home, or what would.
 
+    Changes nothing. Says too when what is installed no longer fits the settings.
+
     \b
     Examples:
       botctl schedule show
@@ -71,8 +73,9 @@ def install(
 ) -> None:
     """Have this home's ticks run once per TIMEFRAME.
 
-    Every other line of a crontab stays as it is, and a copy of it is kept in the
-    home. Installing again changes nothing, or brings an old line up to date.
+    From then on ticks run unattended, in live mode with real money. It shows what it would write, and asks. Every
+    other line of a crontab stays as it is, and a copy of it is kept in the home. Installing again changes nothing, or
+    brings an old line up to date. Exit code 3 when something else runs this home already.
 
     \b
     Examples:
@@ -115,7 +118,7 @@ def install(
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
     """Take out what runs the ticks of this home.
 
-    Open positions are unguarded then.
+    It asks first. Open positions are UNGUARDED then: sell them before, or guard them by hand.
 
     \b
     Example:

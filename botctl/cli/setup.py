@@ -31,7 +31,9 @@ NEXT_STEPS = {
 
 def init(
     ctx: typer.Context,
-    mode: Annotated[Mode | None, typer.Option("--mode", help="demo, paper or live; default: BOTCTL_MODE.")] = None,
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", metavar="MODE", help="demo, paper or live; default: BOTCTL_MODE.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write .env (owner-only) and make the mode's database. What is there already is kept.
@@ -65,7 +67,9 @@ def init(
 
 def demo(
     ctx: typer.Context,
-    ticks: Annotated[int, typer.Option("--ticks", "-n", min=1, max=100_000, help="How many ticks to play.")] = 500,
+    ticks: Annotated[
+        int, typer.Option("--ticks", "-n", metavar="COUNT", min=1, max=100_000, help="How many ticks to play.")
+    ] = 500,
     as_json: JsonFlag = False,
 ) -> None:
     """Play the synthetic tape in a throw-away database.
@@ -102,10 +106,12 @@ def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
 def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Check all that a first live run needs, with the fixes.
 
-    Exit code 1 if something fails.
+    Settings, file modes, database, clock, key rights, funds, minimums, Council, schedule. Sends no order and changes
+    nothing. A `warn` can wait; a `fail` can't, and makes the exit code 1.
 
     \b
-    Example:
+    Examples:
+      botctl doctor
       BOTCTL_MODE=live botctl doctor
     """
     from botctl.cli.doctor import examine

@@ -21,14 +21,25 @@ def sweep(
     files: study.Files,
     grid: Annotated[list[str], typer.Option("--grid", metavar="NAME=VALUES", help=GRID_HELP)],
     train: Annotated[
-        float, typer.Option("--train", min=0.05, max=1.0, help="Judge on this first part; 1 leaves no rest to show.")
+        float,
+        typer.Option(
+            "--train", metavar="FRACTION", min=0.05, max=1.0, help="Judge on this first part; 1 leaves no rest to show."
+        ),
     ] = 0.7,
-    by: Annotated[str, typer.Option("--by", help="return, sharpe or drawdown.")] = "return",
-    top: Annotated[int, typer.Option("--top", min=1, max=1000, help="Show so many of the best sets.")] = 10,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, max=1024, help="Default: all cores.")] = None,
+    by: Annotated[str, typer.Option("--by", metavar="FIGURE", help="return, sharpe or drawdown.")] = "return",
+    top: Annotated[
+        int, typer.Option("--top", metavar="COUNT", min=1, max=1000, help="Show so many of the best sets.")
+    ] = 10,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="COUNT", min=1, max=1024, help="Default: all cores.")
+    ] = None,
     storage: Annotated[str | None, typer.Option("--storage", metavar="URL", help="Join an Optuna study there.")] = None,
-    study_name: Annotated[str, typer.Option("--study", help="The study's name, the same on every machine.")] = "botctl",
-    trials: Annotated[int, typer.Option("--trials", min=1, help="How many sets this machine tries for a study.")] = 100,
+    study_name: Annotated[
+        str, typer.Option("--study", metavar="NAME", help="The study's name, the same on every machine.")
+    ] = "botctl",
+    trials: Annotated[
+        int, typer.Option("--trials", metavar="COUNT", min=1, help="How many sets this machine tries for a study.")
+    ] = 100,
     sentiment: study.Sentiment = "FEAR",
     since: study.Since = None,
     until: study.Until = None,

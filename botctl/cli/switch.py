@@ -23,10 +23,13 @@ def pause(
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Stop guarding open positions too: no order at all.")
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the one who reads it later.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the one who reads it later.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Stop trading: no Council, no entries. Stops and the drawdown guard keep protecting what is open.
+
+    Needs no network and waits for no run. If the database can't be written, it makes the file HALT beside it, which
+    pauses too. With --freeze open positions are UNGUARDED, and no order but `botctl liquidate`'s is sent.
 
     \b
     Examples:
@@ -68,6 +71,9 @@ def resume(
     as_json: JsonFlag = False,
 ) -> None:
     """Trade again.
+
+    Ends a pause and a freeze, offline. After a tripped drawdown guard or a liquidation buys stay disabled without
+    --enable-buys. Exit code 3 when something else still pauses, such as the file HALT.
 
     \b
     Examples:

@@ -45,11 +45,16 @@ def buy(
 ) -> None:
     """Buy SYMBOL at market for AMOUNT, with an ATR stop.
 
-    AMOUNT is in the quote currency of SYMBOL; the fee comes on top.
+    AMOUNT is in the quote currency of SYMBOL; the fee comes on top. In live mode this spends real money, and asks
+    first. From then on every tick guards the trade.
+
+    Exit code 3 when a rule of ours refuses (paused, already open, cool-down, no ATR), 4 when Kraken does: nothing was
+    bought. 69: it may have been. Don't repeat it; the next tick finds out.
 
     \b
-    Example:
+    Examples:
       botctl buy BTC/USD 100
+      botctl buy BTC/USD 100 --validate
     """
     wanted, cost = symbol_from(symbol), amount_from(amount)
     home = home_of(ctx)
@@ -77,6 +82,10 @@ def sell(
     as_json: JsonFlag = False,
 ) -> None:
     """Sell the open trade of SYMBOL's asset, or AMOUNT of it.
+
+    Only what botctl bought, never your other coins. What is left of a part stays guarded. In live mode it asks first.
+    Works while paused. Exit code 3 without such a trade or while frozen; 69: it may have been sold. Don't repeat it;
+    the next tick finds out.
 
     \b
     Examples:
@@ -108,10 +117,12 @@ def sell(
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
     """The eject button: sell all trades, and disable buys.
 
-    Works while paused and while frozen. `botctl resume --enable-buys` allows buys again.
+    Asks first, in every mode. Works while paused and while frozen. Sells only what botctl bought. What could not be
+    sold is named, and the exit code is not 0: run it again. `botctl resume --enable-buys` allows buys again.
 
     \b
-    Example:
+    Examples:
+      botctl liquidate
       botctl liquidate --yes
     """
     home = home_of(ctx)
