@@ -196,6 +196,7 @@ BENCHMARKS: tuple[tuple[str, Callable[[Path], Iterator[Line]]], ...] = (
     ("vectorbt", against_vectorbt),
     ("sweep", a_sweep),
     ("cold", cold_processes),
+    ("start", runs.a_start),
     ("check", runs.a_check),
     ("first-order", runs.the_first_order),
     ("million", runs.a_million),
@@ -212,7 +213,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, benchmark in BENCHMARKS:
             if wanted.only is None or name in wanted.only:
-                for line in benchmark(Path(folder)):
+                own = Path(folder) / name
+                own.mkdir()
+                for line in benchmark(own):
                     print(line, flush=True)
 
 

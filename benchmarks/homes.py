@@ -110,6 +110,7 @@ def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Home:
     settings = {
         "BOTCTL_HOME": str(folder),
         "BOTCTL_MODE": "live",
+        "LIVE_TRADING": "yes",
         "KRAKEN_API_URL": kraken.url,
         "KRAKEN_API_KEY": kraken.api_key,
         "KRAKEN_PRIVATE_KEY": kraken.secret,

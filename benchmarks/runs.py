@@ -51,6 +51,23 @@ def told(cost: Cost) -> str:
     return f"{1000 * cost.seconds:.0f} ms ({1000 * cost.cpu_seconds:.0f} ms of them CPU)"
 
 
+def a_start(folder: Path) -> Iterator[Line]:
+    """The quickest commands against the import of their two libraries."""
+    with far_away(folder) as (kraken, home, watch):
+        open_positions(home, kraken, 1)
+        yardstick = [sys.executable, "-c", "import typer, peewee"]
+        commands = ("pause", "resume", "status", "positions", "--help")
+        bare, *costs = quickest(
+            lambda: watch.run(yardstick, home.env, home.folder),
+            *(lambda command=command: home.run(command) for command in commands),  # type: ignore[misc]
+            turns=2 * TURNS,
+        )
+        yield f"import typer, peewee: {told(bare)}"
+        for command, cost in zip(commands, costs, strict=True):
+            ratios = f"{cost.seconds / bare.seconds:.2f}, of CPU {cost.cpu_seconds / bare.cpu_seconds:.2f}"
+            yield f"{command}: {told(cost)}; ratio {ratios}"
+
+
 def a_check(folder: Path) -> Iterator[Line]:
     """check-positions against the script that everybody writes first, and with many positions."""
     with far_away(folder) as (kraken, home, watch):
