@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
@@ -155,8 +155,7 @@ def _level(text: str) -> str:
     return level
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One name a user may set. A setting without a default is not set when it is empty."""
 
     name: str
@@ -204,11 +203,11 @@ SETTINGS: tuple[Setting, ...] = (
 SHORTEST_SECRET = 8
 """Characters. A shorter text would be found in any sentence."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-KEY_LIKE = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
+KEY_LIKE = r"[A-Za-z0-9+/]{40,}={0,2}"
 """What may be one of Kraken's keys: 56 and 88 characters of base64."""
-BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)")
+BETWEEN_URLS = r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)"
 """What separates two addresses: a comma or a blank with another address behind it."""
-PASSWORD = re.compile(r"(://[^/@\s]*:)[^/@\s]+(@)")
+PASSWORD = r"(://[^/@\s]*:)[^/@\s]+(@)"
 """Of an address: what stands between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
@@ -255,7 +254,7 @@ class Settings:
     def channels(self) -> tuple[Secret, ...]:
         """Each address of NOTIFY_URLS. They stand with commas or blanks between, and may have commas inside."""
         text = self.notify_urls.reveal() if self.notify_urls else ""
-        return tuple(Secret(url) for url in dict.fromkeys(BETWEEN_URLS.split(text.strip(" ,"))) if url)
+        return tuple(Secret(url) for url in dict.fromkeys(re.split(BETWEEN_URLS, text.strip(" ,"))) if url)
 
     @property
     def timeframe_seconds(self) -> int:
@@ -327,7 +326,7 @@ def shown_value(settings: Settings, name: str) -> str | None:
     if isinstance(value, tuple):
         return ",".join(value)
     text = plain(value) if isinstance(value, Decimal) else f"{value:g}" if isinstance(value, float) else str(value)
-    return KEY_LIKE.sub("***", PASSWORD.sub(r"\1***\2", text))
+    return re.sub(KEY_LIKE, "***", re.sub(PASSWORD, r"\1***\2", text))
 
 
 def _without_keys(problem: str, values: Mapping[str, str]) -> str:
@@ -336,7 +335,7 @@ def _without_keys(problem: str, values: Mapping[str, str]) -> str:
         secret = values.get(setting.name, "").strip()
         if setting.secret and len(secret) >= SHORTEST_SECRET:
             problem = problem.replace(secret, "***")
-    return KEY_LIKE.sub("***", without_password(problem))
+    return re.sub(KEY_LIKE, "***", without_password(problem))
 
 
 def missing_for_live(settings: Settings) -> list[str]:
