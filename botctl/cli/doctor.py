@@ -16,7 +16,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
 from botctl.domain.results import CheckLine
-from botctl.domain.schedule import unit_name
+from botctl.domain.schedule import find_block, other_ticks, unit_name
 from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import quote_of
@@ -282,7 +282,7 @@ def _sentiment(bot: "Bot") -> Iterator[CheckLine]:
 
 
 def _schedule(home: Home) -> CheckLine:
-    """Somebody runs the ticks: a timer of systemd, or any line of the crontab."""
+    """Somebody runs the ticks of this very home: a timer of systemd, or a line of the crontab."""
     timer = f"{unit_name(str(home.folder))}.timer"
     if systemd.read_unit(timer) is not None:
         if systemd.timer_is_active(timer):
@@ -290,9 +290,9 @@ def _schedule(home: Home) -> CheckLine:
         return CheckLine("schedule", "warn", f"{timer} is there and not active", "run `botctl schedule install`")
     try:
         listed = crontab.read_crontab() or ""
+        here = find_block(listed, str(home.folder)) or other_ticks(listed, str(home.folder))
     except BotError as error:
         return CheckLine("schedule", "warn", error.message, error.hint)
-    lines = [line for line in listed.splitlines() if not line.lstrip().startswith("#")]
-    if any("botctl" in line and "tick" in line for line in lines):
-        return CheckLine("schedule", "ok", "the crontab runs botctl tick")
+    if here:
+        return CheckLine("schedule", "ok", f"the crontab runs botctl tick in {home.folder}")
     return CheckLine("schedule", "warn", "nothing runs botctl tick by itself", "run `botctl schedule install`")

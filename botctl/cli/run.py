@@ -80,7 +80,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
         errors = bot.recovery.settle_unfinished_orders()
-        look = bot.lookout.look([trade.symbol for trade in bot.journal.open_trades()])
+        look = bot.lookout.look(bot.journal.open_symbols())
         exits = bot.positions.check_open_positions(look)
         errors += [*look.problems, *exits.errors]
         prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}

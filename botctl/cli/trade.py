@@ -131,7 +131,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         errors = bot.recovery.settle_unfinished_orders()
         exits = bot.drawdown.liquidate_all(ExitReason.LIQUIDATION)
         errors += exits.errors
-        left = len(bot.journal.open_trades())
+        left = len(bot.journal.open_symbols())
         aftermath.note_news(home, bot)
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))

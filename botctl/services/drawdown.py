@@ -89,7 +89,7 @@ class DrawdownGuard:
         return exits
 
     def _look(self) -> Look:
-        return self.lookout.look([trade.symbol for trade in self.journal.open_trades()])
+        return self.lookout.look(self.journal.open_symbols())
 
     def _measure(self, look: Look) -> GuardReport:
         if look.equity is None:

@@ -117,13 +117,13 @@ def _recover(bot: Bot) -> tuple[str, list[BotError]]:
 
 
 def _say_unguarded(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
-    visit.notes.append(f"frozen: {len(bot.journal.open_trades())} positions are unguarded, and nothing is traded")
+    visit.notes.append(f"frozen: {len(bot.journal.open_symbols())} positions are unguarded, and nothing is traded")
     return "", []
 
 
 def _look(bot: Bot, looks: list[Look]) -> tuple[str, list[BotError]]:
     """Prices for what is open and for what the Council may trade, and all balances."""
-    held = [trade.symbol for trade in bot.journal.open_trades()]
+    held = bot.journal.open_symbols()
     symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
     look = bot.lookout.look(symbols)
     looks.append(look)
@@ -144,7 +144,7 @@ def _guard(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
 
 
 def _check_positions(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
-    checked = len(bot.journal.open_trades())
+    checked = len(bot.journal.open_symbols())
     exits = bot.positions.check_open_positions(look)
     return f"{checked} checked, {len(exits.results)} sold", visit.take(exits)
 

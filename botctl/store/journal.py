@@ -71,6 +71,12 @@ class Journal:
         """Every trade that holds something, oldest first."""
         return list(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
 
+    def open_symbols(self) -> list[str]:
+        """The symbols of these trades, for whoever needs no more of them."""
+        trades = Trade.select(Trade.symbol).where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
+        rows: Iterable[Any] = trades.tuples()
+        return [row[0] for row in rows]
+
     def active_trade(self, asset: str) -> Trade | None:
         """The one trade of this asset that is open or being opened."""
         trade: Trade | None = Trade.get_or_none(ACTIVE_TRADES, Trade.asset == asset)

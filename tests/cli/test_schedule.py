@@ -406,3 +406,12 @@ def test_the_doctor_sees_who_runs_the_ticks(bot: BotRunner, machine: Machine) ->
     assert "crontab" in cron[1]
     assert "systemd" in timer[1]
     assert "not active" in stopped[1]
+
+
+def test_ticks_of_another_home_are_no_ticks_of_this_one(bot: BotRunner, machine: Machine) -> None:
+    machine.crontab = b"*/15 * * * * cd /home/you/paper && botctl tick\n"
+    elsewhere = asked_doctor(bot)
+    machine.crontab = f"*/15 * * * * cd {bot.home} && botctl tick\n".encode()
+
+    assert elsewhere[0] == "warn"
+    assert asked_doctor(bot)[0] == "ok"
