@@ -99,7 +99,11 @@ MUTATIONS = {
                 "new_stop = max(stop, max(entry, new_high - multiple * atr))",
                 "new_stop = max(entry, new_high - multiple * atr)",
             ),
-            Replacement(JOURNAL, "stop = max(update.stop, trade.stop_loss_price or update.stop)", "stop = update.stop"),
+            Replacement(
+                JOURNAL,
+                'max(update.stop, trade.stop_loss_price or update.stop, before["stop_loss_price"] or update.stop)',
+                "update.stop",
+            ),
         ),
         ("faults: slow answer: a price that falls back, BalanceEx at 1",),
         "no_stop_ever_fell",
@@ -137,7 +141,7 @@ MUTATIONS = {
                 "        if order:\n            _move(\n                order,\n                ended,",
             ),
         ),
-        tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(6, 9)),
+        tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(4, 10)),
         "every_trade_is_the_sum_of_its_fills",
     ),
 }
