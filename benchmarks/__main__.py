@@ -135,9 +135,7 @@ def a_sweep(folder: Path) -> Iterator[Line]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     scores = [trial.score(point) for point in grid]
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    one, all_cores = take_turns(
-        lambda: [trial.score(point) for point in grid], lambda: list(play_grid(trial, grid)), turns=9
-    )
+    one, all_cores = take_turns(lambda: trial.score_all(grid), lambda: list(play_grid(trial, grid)), turns=9)
     theirs = ask_vectorbt(folder, market, "sweep")
     pairs = zip(scores, theirs["returns"], strict=True)
     apart = max(abs(score.train.returned - other) for score, other in pairs)

@@ -8,6 +8,7 @@ next price. Walking from event to event instead of from bar to bar changes nothi
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple
 
+from botctl.domain.performance import steady_ratio
 from botctl.domain.stops import advance_stop, initial_stop
 
 HOLD, BUY, SELL = 0, 1, 2
@@ -21,7 +22,7 @@ STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 
 PLACES = 1e8
 """Lots, costs and fees have eight decimals, as at the paper broker."""
-NEAR = 8192
+NEAR = 4096
 """So many bars ahead are brought near at once: few enough for the processor's cache, many enough to be quick."""
 LINE = 8
 """Floats that come at once, as one line of the cache."""
@@ -88,6 +89,15 @@ class Book(NamedTuple):
     pointer: MutableSequence[int]
 
 
+class Fall(NamedTuple):
+    """How far an equity has fallen: its high, its lowest since then, and the deepest fall from any high before, as a
+    fraction of that high. No division is needed before there is a new high."""
+
+    high: float
+    low: float
+    deepest: float
+
+
 def find_exit(
     closes: Sequence[float],
     decisions: Sequence[int],
@@ -135,7 +145,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]
     symbols, entries, exits, ends = book.symbols, book.entries, book.exits, book.ends
     fee_rate, slippage = terms.fee_rate, terms.slippage
     count, active, cash, tripped, at, near = 0, 0, terms.cash, False, history.first, 0
-    high, deepest, floor = cash, 0.0, terms.cash * (1.0 - terms.max_drawdown)
+    fall, floor = Fall(cash, cash, 0.0), terms.cash * (1.0 - terms.max_drawdown)
     rest = -(-terms.cooldown_seconds // history.spacing)  # bars after which no clock needs asking
     for symbol in range(len(closes)):
         held[symbol], due[symbol], pointer[symbol], left[symbol] = 0.0, last + 1, 0, at - rest
@@ -143,7 +153,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]
         entering = active < terms.max_open_trades and not tripped
         event = next_event(decisions, pointer, held, due, at, last, entering)
         until = min(event, last)
-        below, high, deepest = value(closes, held, equity, cash, active, high, deepest, floor, at, until)
+        below, fall = value(closes, held, equity, cash, active, fall, floor, at, until)
         if below <= until:  # as the guard does, also with nothing open
             at = below
             for symbol in range(len(closes)):
@@ -190,7 +200,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]
             exits[count], ends[count] = found // 4, found % 4
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
-    return count, cash, deepest
+    return count, cash, max(fall.deepest, 1.0 - fall.low / fall.high)
 
 
 def next_event(
@@ -237,17 +247,17 @@ def value(
     equity: MutableSequence[float],
     cash: float,
     active: int,
-    high: float,
-    deepest: float,
+    fall: Fall,
     floor: float,
     at: int,
     until: int,
-) -> tuple[int, float, float]:
+) -> tuple[int, Fall]:
     """Write the equity of bars `at` to `until`: cash and what is held at its last price.
 
     Returns the first of them that lies below `floor`, or the one after the last; what lies behind is not to be relied
-    on then. And the equity's high and its deepest fall, as far as they are known by there.
+    on then. And the equity's fall, as far as it is known by there.
     """
+    high, low, deepest = fall
     span, pending, begun = equity[at : until + 1], active, False
     for symbol in range(len(held)):
         amount = held[symbol]
@@ -262,18 +272,20 @@ def value(
         for bar in range(len(span)):  # the last one that is held completes the sum
             worth = (span[bar] if begun else cash) + amount * prices[bar]
             span[bar] = worth
-            high = max(high, worth)
-            if worth < high * (1.0 - deepest):
-                deepest = 1.0 - worth / high
+            low = min(low, worth)
+            if worth > high:
+                deepest = max(deepest, 1.0 - low / high)
+                high = low = worth
             if worth < floor:
-                return at + bar, high, deepest
-        return until + 1, high, deepest
+                return at + bar, Fall(high, low, deepest)
+        return until + 1, Fall(high, low, deepest)
     for bar in range(len(span)):
         span[bar] = cash
-    high = max(high, cash)
-    if cash < high * (1.0 - deepest):
-        deepest = 1.0 - cash / high
-    return at if cash < floor else until + 1, high, deepest
+    low = min(low, cash)
+    if cash > high:
+        deepest = max(deepest, 1.0 - low / high)
+        high = low = cash
+    return at if cash < floor else until + 1, Fall(high, low, deepest)
 
 
 def order(ask: float, close: float, atr: float, terms: Terms) -> tuple[float, float]:
@@ -302,3 +314,23 @@ def decide(
     for at in range(len(opinions)):
         pair = MOODS_TOLD * opinions[at] + moods[at]
         decisions[at] = BUY * (buys >> pair & 1) + SELL * (sells >> pair & 1)
+
+
+def play_sets(
+    history: History,
+    sets: Sequence[Sequence[float]],
+    days: Sequence[int],
+    book: Book,
+    figures: Sequence[MutableSequence[float]],
+) -> None:
+    """Play one set of terms after the other. Of each, in the order of its row: how many trades there were, the return,
+    the deepest fall and the Sharpe ratio; `days` are the bars at which days end, counted from the first one traded.
+    """
+    for number in range(len(sets)):
+        row = sets[number]
+        terms = Terms(row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8])
+        count, _, deepest = play(history, terms, book)
+        curve = book.equity[history.first : history.last + 1]
+        told = figures[number]
+        told[0], told[1] = float(count), curve[len(curve) - 1] / terms.cash - 1.0
+        told[2], told[3] = deepest, steady_ratio(curve, days, terms.cash)

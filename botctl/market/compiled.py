@@ -28,16 +28,16 @@ LAYERS = (
             "read_market",
         ),
     ),
+    (performance, ("steady_ratio",)),
     (
         playback,
-        ("find_exit", "cut", "proceeds", "order", "next_event", "feel", "value", "decide", "play"),
+        ("find_exit", "cut", "proceeds", "order", "next_event", "feel", "value", "decide", "play", "play_sets"),
     ),
-    (performance, ("steady_ratio",)),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
 
 
-ENTRANCES = frozenset({"read_market", "decide", "play", "steady_ratio"})
+ENTRANCES = frozenset({"read_market", "decide", "play", "play_sets", "steady_ratio"})
 """Functions that are called from outside. All others become part of those that call them: handing over what they are
 given takes longer than what most of them do."""
 WITHOUT_NAN = frozenset({"read_on", "value"})

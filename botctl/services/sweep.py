@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from zlib import crc32
 
@@ -67,6 +68,8 @@ class Trial:
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         self._parts_of: tuple[int, list[Part]] = (0, [])
         self._exits_of: tuple[float, ...] = ()
+        self._once = {axis.name for axis in axes} <= EXIT_AXES
+        """Whether no two sets have an exit in common."""
 
     def twin(self) -> "Trial":
         """One more of the same, to play beside it: they share the histories and write down apart."""
@@ -89,15 +92,29 @@ class Trial:
 
     def score(self, point: Point) -> Score:
         """How the set at this point of the grid does."""
+        return self.score_all([point])[0]
+
+    def score_all(self, points: Sequence[Point]) -> list[Score]:
+        """The same for several points, those that share an ATR and its exits in one call."""
+        scores: list[Score] = []
+        for (period, exits_of), some in groupby(map(self._set_at, points), key=lambda one: (one[0], one[1])):
+            parts = self._parts(period)
+            self._forget_exits(parts, (period, *exits_of))
+            sets = [(point, terms) for _, _, point, terms in some]
+            columns = [self._play(part, [terms for _, terms in sets]) for part in parts]
+            for (point, _), figures in zip(sets, zip(*columns, strict=True), strict=True):
+                scores.append(Score(point, figures[0], figures[1] if len(figures) > 1 else None))
+        return scores
+
+    def _set_at(self, point: Point) -> tuple[int, tuple[float, ...], Point, Terms]:
+        """A point's ATR period, what its exits depend on where sets share exits at all, itself, and its terms."""
         changes: dict[str, float] = {}
         for values, place in zip(self._changes, point, strict=True):
             changes |= values[place]
         period = int(changes.pop("atr_period", self._atr_period))
         terms = self._terms._replace(**changes)  # type: ignore[arg-type]
-        parts = self._parts(period)
-        self._forget_exits(parts, (period, terms.trade_amount, terms.atr_multiple, terms.breakeven_atr))
-        figures = [self._play(part, terms) for part in parts]
-        return Score(point, figures[0], figures[1] if len(figures) > 1 else None)
+        exits_of = () if self._once else (terms.trade_amount, terms.atr_multiple, terms.breakeven_atr)
+        return period, exits_of, point, terms
 
     def _parts(self, atr_period: int) -> list["Part"]:
         """The part to judge by and the part to show, which begins where the first ends."""
@@ -116,8 +133,7 @@ class Trial:
 
         times = np.asarray(known.times)[known.first : known.last + 1]
         days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        once = {axis.name for axis in self.axes} <= EXIT_AXES  # then no two sets have an exit in common
-        return Part(known, new_book(self.code, len(self.histories), len(known.times), once=once), days)
+        return Part(known, new_book(self.code, len(self.histories), len(known.times), once=self._once), days)
 
     def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
         """Exits found before stay good as long as nothing changes that an exit depends on."""
@@ -126,17 +142,15 @@ class Trial:
                 part.book.known.fill(0)  # type: ignore[attr-defined]
             self._exits_of = exits_of
 
-    def _play(self, part: "Part", terms: Terms) -> SweepFigures:
-        known = part.known
-        count, _, deepest = self.code.play(known, terms, part.book)
-        curve = part.book.equity[known.first : known.last + 1]
-        ratio = self.code.steady_ratio(curve, part.days, terms.cash)
-        return SweepFigures(
-            trades=int(count),
-            returned=float(curve[-1]) / terms.cash - 1.0,
-            max_drawdown=float(deepest),
-            sharpe=None if ratio != ratio else float(ratio),
-        )
+    def _play(self, part: "Part", sets: Sequence[Terms]) -> list[SweepFigures]:
+        import numpy as np
+
+        figures = np.empty((len(sets), 4))
+        self.code.play_sets(part.known, np.array(sets, dtype=float), part.days, part.book, figures)
+        return [
+            SweepFigures(int(trades), returned, fall, None if ratio != ratio else ratio)
+            for trades, returned, fall, ratio in figures.tolist()
+        ]
 
 
 @dataclass(frozen=True)

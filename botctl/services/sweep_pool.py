@@ -24,7 +24,8 @@ def play_grid(trial: Trial, points: Sequence[Point], workers: int | None = None)
     def score(stretch: Sequence[Point]) -> list[Score]:
         if not hasattr(own, "trial"):
             own.trial = trial.twin()
-        return [own.trial.score(point) for point in stretch]
+        scores: list[Score] = own.trial.score_all(stretch)
+        return scores
 
     pool = ThreadPoolExecutor(count)
     try:
