@@ -13,6 +13,8 @@ from botctl.store.models import Trade
 from tests.cli.looks import files_in
 from tests.conftest import PROJECT, BotRunner, Run
 
+pytestmark = pytest.mark.sqlite  # the shell completes from a local database
+
 SHELLS = ("bash", "zsh", "fish")
 
 

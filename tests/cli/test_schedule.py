@@ -18,6 +18,8 @@ from tests.cli.looks import check_error
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import SCHEDULE
 
+pytestmark = pytest.mark.sqlite  # a server named by the shell alone is refused, as it must be
+
 CRONTAB = """#!/bin/sh
 # What crontab does, with a file for the spool.
 spool="$(dirname "$0")/spool"

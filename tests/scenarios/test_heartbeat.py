@@ -47,6 +47,7 @@ def test_a_failing_tick_pings_its_failure_and_says_which(
     assert f"exit code {run.exit_code}\n" in listener.heard[-1].body.decode()
 
 
+@pytest.mark.sqlite
 def test_a_tick_that_can_not_even_start_pings_its_failure(watched: BotRunner, listener: Listener) -> None:
     watched.database.rename(watched.home / "elsewhere")
 
@@ -56,6 +57,7 @@ def test_a_tick_that_can_not_even_start_pings_its_failure(watched: BotRunner, li
     assert listener.paths == [f"{CHECK}/fail"]
 
 
+@pytest.mark.sqlite
 def test_a_second_tick_at_the_same_time_pings_nothing(watched: BotRunner, listener: Listener) -> None:
     from botctl.store.lock import process_lock
 

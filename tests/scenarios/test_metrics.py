@@ -129,6 +129,7 @@ def test_a_file_that_can_not_be_written_is_said_and_changes_nothing(
     assert not list(home.glob("**/.*prom*")) + list(home.glob("**/.data*"))
 
 
+@pytest.mark.sqlite
 def test_what_is_no_file_of_figures_is_never_replaced(measured: BotRunner, home: Path) -> None:
     measured.set(METRICS_FILE="data/live.db")
     before = measured.database.stat().st_ino

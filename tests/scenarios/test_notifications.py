@@ -19,6 +19,8 @@ from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
 
+pytestmark = pytest.mark.sqlite  # it looks into SQLite's own file
+
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
