@@ -140,7 +140,8 @@ class Journal:
             with database.atomic("IMMEDIATE"):
                 permit()
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
-                _record(now, "entry intended", trade, {}, {"status": trade.status, "amount": amount, "atr": atr})
+                intended = {"status": trade.status, "amount": amount, "atr": atr}
+                Event.create(**_event(now, "entry intended", trade, {}, intended))
                 return _new_order(trade, Side.BUY, amount, None, True, deadline, now)
         except IntegrityError as error:
             raise already_open(asset, self.active_trade(asset)) from error
@@ -395,7 +396,7 @@ def _correct(correction: Correction, now: datetime) -> None:
     if trade is None:
         trade = Trade.create(id=correction.number, **columns)
         heed_ids(Trade)
-        _record(now, RECOVERED, trade, {}, dict(columns), correction.why)
+        Event.create(**_event(now, RECOVERED, trade, {}, dict(columns), correction.why))
     elif columns:
         _change(trade, now, RECOVERED, correction.why, **columns)
     for order, figures in correction.orders:
@@ -426,19 +427,7 @@ def _change(trade: Trade, at: datetime, kind: str, why: str, order: Order | None
     Trade.update(**changes).where(Trade.id == trade.id).execute()
     for name, value in changes.items():
         setattr(trade, name, value)
-    _record(at, kind, trade, before, changes, why, order)
-
-
-def _record(
-    at: datetime,
-    kind: str,
-    trade: Trade,
-    before: dict[str, Any],
-    after: dict[str, Any],
-    why: str = "",
-    order: Order | None = None,
-) -> None:
-    Event.create(**_event(at, kind, trade, before, after, why, order))
+    Event.create(**_event(at, kind, trade, before, changes, why, order))
 
 
 def _event(

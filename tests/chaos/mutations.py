@@ -126,8 +126,8 @@ MUTATIONS = {
         (
             Replacement(
                 JOURNAL,
-                "        setattr(trade, name, value)\n    _record(at, kind, trade, before, changes, why, order)\n",
-                "        setattr(trade, name, value)\n",
+                "    Event.create(**_event(at, kind, trade, before, changes, why, order))\n",
+                "",
             ),
         ),
         (NO_PRICE_MOVES,),
