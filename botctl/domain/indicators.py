@@ -32,6 +32,12 @@ def smooth(average: float, value: float, weight: float) -> float:
     return average * (1.0 - weight) + value * weight
 
 
+def fade(total: float, value: float, weight: float) -> float:
+    """Wilder's sum after one more value: it loses its part `weight` first. By that weight it is the average, and two
+    of them stand to each other as their averages do."""
+    return total * (1.0 - weight) + value
+
+
 def true_range(high: float, low: float, previous_close: float) -> float:
     """How far the price went in one candle, with the gap to the close before it. In quote per asset."""
     return max(high, previous_close) - min(low, previous_close)
@@ -52,13 +58,12 @@ def opinion_of_figures(fast: float, slow: float, gain: float, loss: float, ceili
     """The same where no average is NaN.
 
     The RSI is asked for without its division, which costs more than all the rest: it lies below the ceiling when
-    100 * gain < ceiling * (gain + loss). Without any move there is no RSI.
+    100 * gain < ceiling * (gain + loss). Without any move there is no RSI. There is nothing to branch on either: a
+    processor that guesses wrong which way a market turns loses the time of several candles.
     """
-    if not gain + loss > 0.0:
-        return UNKNOWN
-    if fast > slow:
-        return BULLISH if 100.0 * gain < ceiling * (gain + loss) else NEUTRAL
-    return BEARISH if fast < slow else NEUTRAL
+    moves = gain + loss
+    bullish = (fast > slow) & (100.0 * gain < ceiling * moves)
+    return (moves > 0.0) * (NEUTRAL - (NEUTRAL - BULLISH) * bullish - (NEUTRAL - BEARISH) * (fast < slow))
 
 
 def read_market(
@@ -104,10 +109,9 @@ def read_market(
         if at <= rsi_period:
             gain_sum += up
             loss_sum += down
-            gain = gain_sum / rsi_period if at == rsi_period else nan
-            loss = loss_sum / rsi_period if at == rsi_period else nan
+            gain, loss = (gain_sum, loss_sum) if at == rsi_period else (nan, nan)
         else:
-            gain, loss = smooth(gain, up, rsi_weight), smooth(loss, down, rsi_weight)
+            gain, loss = fade(gain, up, rsi_weight), fade(loss, down, rsi_weight)
         if at < atr_period:
             range_sum += spread
             atr = range_sum / atr_period if at == atr_period - 1 else nan
@@ -142,8 +146,9 @@ def read_on(
         at = begin + after
         close = closes[at]
         fast, slow = smooth(fast, close, weights.fast), smooth(slow, close, weights.slow)
-        gain = smooth(gain, max(close - previous, 0.0), weights.gain)
-        loss = smooth(loss, max(previous - close, 0.0), weights.loss)
+        move = close - previous
+        rise = max(move, 0.0)
+        gain, loss = fade(gain, rise, weights.gain), fade(loss, rise - move, weights.loss)
         atr = smooth(atr, true_range(highs[at], lows[at], previous), weights.atr)
         previous = close
         opinions[at] = opinion_of_figures(fast, slow, gain, loss, ceiling)

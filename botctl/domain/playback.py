@@ -6,7 +6,7 @@ next price. Walking from event to event instead of from bar to bar changes nothi
 """
 
 from collections.abc import MutableSequence, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from botctl.domain.performance import steady_ratio
 from botctl.domain.stops import advance_stop, initial_stop
@@ -34,15 +34,31 @@ WHOLE = 2.0**53
 """From here on every float is a whole number."""
 
 
-class History(NamedTuple):
-    """What was known at each bar: first index the symbol, second the bar."""
+class Table[Figure](Protocol):
+    """Figures by symbol and bar, looked up as `table[symbol, bar]`: a row by itself would be one more object whose
+    holders compiled code has to count."""
 
-    closes: Sequence[Sequence[float]]
-    fills: Sequence[Sequence[float]]
+    def __getitem__(self, place: tuple[int, int], /) -> Figure: ...
+
+
+class Notes(Table[int], Protocol):
+    """A table that is written to as well."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __setitem__(self, place: tuple[int, int], figure: int, /) -> None: ...
+
+
+class History(NamedTuple):
+    """What was known at each bar."""
+
+    closes: Table[float]
+    fills: Table[float]
     """The next price after the bar: what an order of this bar is filled at, before slippage."""
-    decisions: Sequence[Sequence[int]]
+    decisions: Table[int]
     """Of one bar more than there are: whoever looks for the next BUY finds one there at the latest."""
-    atrs: Sequence[Sequence[float]]
+    atrs: Table[float]
     times: Sequence[int]
     """When each bar closed, in unix seconds."""
     spacing: int
@@ -76,7 +92,7 @@ class Book(NamedTuple):
     exits: MutableSequence[int]
     ends: MutableSequence[int]
     """Of each trade, in the order of entries: its symbol, its bars, and how it ended."""
-    known: Sequence[MutableSequence[int]]
+    known: Notes
     """Exits found before, by symbol and entry bar; 0 where none was: sets of terms that differ in other things than
     the exit's own find them here. Without any bars nothing is kept, for whoever plays only once."""
     held: MutableSequence[float]
@@ -98,9 +114,15 @@ class Fall(NamedTuple):
     deepest: float
 
 
+def nth(place: int) -> int:
+    """A place that is never counted from the end. Compiled it is a number without a sign, so that nobody asks which."""
+    return place
+
+
 def find_exit(
-    closes: Sequence[float],
-    decisions: Sequence[int],
+    closes: Table[float],
+    decisions: Table[int],
+    symbol: int,
     entered: int,
     last: int,
     entry: float,
@@ -114,51 +136,51 @@ def find_exit(
     exit up to bar `last` the answer is `last` + 1 and STILL_OPEN.
     """
     stop, high = initial_stop(entry, atr, multiple), entry
-    prices, verdicts = closes[entered + 1 : last + 1], decisions[entered + 1 : last + 1]
-    for after in range(len(prices)):
-        stop, high, hit = advance_stop(prices[after], stop, high, entry, atr, multiple, breakeven)
+    for at in range(entered + 1, last + 1):
+        stop, high, hit = advance_stop(closes[nth(symbol), nth(at)], stop, high, entry, atr, multiple, breakeven)
         if hit:
-            return entered + 1 + after, STOPPED, stop, high
-        if verdicts[after] == SELL:
-            return entered + 1 + after, COUNCIL, stop, high
+            return at, STOPPED, stop, high
+        if decisions[nth(symbol), nth(at)] == SELL:
+            return at, COUNCIL, stop, high
     return last + 1, STILL_OPEN, stop, high
 
 
-def cut(figure: float) -> float:
-    """`figure` cut to eight decimals; a float that misses a whole lot by its last bits is that lot.
+def cut(lots: float) -> float:
+    """`lots` without their fraction; a float that misses a whole lot by its last bits is that lot.
 
     Beyond 2 ** 53 a float has no fraction left to cut, and a compiled integer would soon overflow.
     """
-    lots = figure * PLACES
-    lots += min(max(1e-6, figure * (PLACES * LAST_BITS)), 0.05)
-    return (float(int(lots)) if lots < WHOLE else lots) / PLACES
+    lots += min(max(1e-6, lots * LAST_BITS), 0.05)
+    return float(int(lots)) if lots < WHOLE else lots
 
 
 def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]:
     """Trade the history through; how many trades there were, the cash at the end, and the deepest fall of the equity
     from a high, as a fraction of that high."""
     # Names of its own for everything: compiled code counts who holds an array each time that it is reached through a
-    # tuple, which costs more than all that is done with it.
+    # tuple, which costs more than all that is done with it. Money is in lots while it plays: whole numbers, which
+    # floats add up exactly and no division has to be made for.
     closes, fills, decisions, atrs = history.closes, history.fills, history.decisions, history.atrs
     times, last, equity, known = history.times, history.last, book.equity, book.known
     held, due, number, pointer, left = book.held, book.due, book.number, book.pointer, book.left
     symbols, entries, exits, ends = book.symbols, book.entries, book.exits, book.ends
     fee_rate, slippage = terms.fee_rate, terms.slippage
-    count, active, cash, tripped, at, near = 0, 0, terms.cash, False, history.first, 0
-    fall, floor = Fall(cash, cash, 0.0), terms.cash * (1.0 - terms.max_drawdown)
+    count, active, cash, tripped, at, near = 0, 0, cut(terms.cash * PLACES), False, history.first, 0
+    fall, floor = Fall(terms.cash, terms.cash, 0.0), terms.cash * (1.0 - terms.max_drawdown)
+    keeping = known.shape[1] > 0
     rest = -(-terms.cooldown_seconds // history.spacing)  # bars after which no clock needs asking
-    for symbol in range(len(closes)):
+    for symbol in range(len(held)):
         held[symbol], due[symbol], pointer[symbol], left[symbol] = 0.0, last + 1, 0, at - rest
     while at <= last:
         entering = active < terms.max_open_trades and not tripped
         event = next_event(decisions, pointer, held, due, at, last, entering)
         until = min(event, last)
-        below, fall = value(closes, held, equity, cash, active, fall, floor, at, until)
+        below, fall = value(closes, held, equity, cash / PLACES, active, fall, floor, at, until)
         if below <= until:  # as the guard does, also with nothing open
             at = below
-            for symbol in range(len(closes)):
+            for symbol in range(len(held)):
                 if held[symbol] > 0.0:
-                    cash += proceeds(held[symbol], fills[symbol][at], fee_rate, slippage)
+                    cash += proceeds(held[symbol], fills[symbol, at], fee_rate, slippage)
                     held[symbol] = 0.0
                     exits[number[symbol]], ends[number[symbol]] = at, DRAWDOWN
             tripped, floor, active, at = True, 0.0, 0, at + 1
@@ -167,44 +189,42 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]
             break
         if event >= near:
             near = event + NEAR
-            for symbol in range(len(closes)):
-                book.felt[symbol] = feel(atrs[symbol], fills[symbol], event, min(near, last + 1))
-        for symbol in range(len(closes)):
+            for symbol in range(len(held)):
+                book.felt[symbol] = feel(atrs, fills, symbol, event, min(near, last + 1))
+        for symbol in range(len(held)):
             if held[symbol] > 0.0 and due[symbol] == event:
-                cash += proceeds(held[symbol], fills[symbol][event], fee_rate, slippage)
+                cash += proceeds(held[symbol], fills[symbol, event], fee_rate, slippage)
                 held[symbol], left[symbol] = 0.0, event
                 active -= 1
-        for symbol in range(len(closes)):
-            wanted = decisions[symbol][event] == BUY and held[symbol] == 0.0
+        for symbol in range(len(held)):
+            wanted = decisions[symbol, event] == BUY and held[symbol] == 0.0
             if not wanted or tripped or active >= terms.max_open_trades:
                 continue
             waited = event - left[symbol]
             if waited < rest and (waited == 0 or times[event] - times[left[symbol]] < terms.cooldown_seconds):
                 continue
-            atr = atrs[symbol][event]
-            amount, cost = order(fills[symbol][event], closes[symbol][event], atr, terms)
+            atr = atrs[symbol, event]
+            amount, cost = order(fills[symbol, event], closes[symbol, event], atr, terms)
             paid = cost + cut(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            found = known[symbol][event] if len(known[symbol]) else 0
+            found = known[symbol, event] if keeping else 0
             if found == 0:
                 entry, multiple, breakeven = cost / amount, terms.atr_multiple, terms.breakeven_atr
-                bar, end, _, _ = find_exit(
-                    closes[symbol], decisions[symbol], event, last, entry, atr, multiple, breakeven
-                )
+                bar, end, _, _ = find_exit(closes, decisions, symbol, event, last, entry, atr, multiple, breakeven)
                 found = 4 * bar + end
-                if len(known[symbol]):
-                    known[symbol][event] = found
-            held[symbol], due[symbol], number[symbol] = amount, found // 4, count
+                if keeping:
+                    known[symbol, event] = found
+            held[symbol], due[symbol], number[symbol] = amount / PLACES, found // 4, count
             symbols[count], entries[count] = symbol, event
             exits[count], ends[count] = found // 4, found % 4
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
-    return count, cash, max(fall.deepest, 1.0 - fall.low / fall.high)
+    return count, cash / PLACES, max(fall.deepest, 1.0 - fall.low / fall.high)
 
 
 def next_event(
-    decisions: Sequence[Sequence[int]],
+    decisions: Table[int],
     pointer: MutableSequence[int],
     held: Sequence[float],
     due: Sequence[int],
@@ -222,27 +242,26 @@ def next_event(
             event = min(event, due[symbol])
         elif entering:
             begin = max(pointer[symbol], at)
-            ahead, bars = decisions[symbol][begin:], 0
-            while ahead[bars] != BUY:
-                bars += 1
-            pointer[symbol] = begin + bars
-            event = min(event, begin + bars)
+            while decisions[nth(symbol), nth(begin)] != BUY:
+                begin += 1
+            pointer[symbol] = begin
+            event = min(event, begin)
     return event
 
 
-def feel(first: Sequence[float], second: Sequence[float], begin: int, end: int) -> float:
+def feel(first: Table[float], second: Table[float], symbol: int, begin: int, end: int) -> float:
     """Touch what will be asked for here and there, so that the processor has it at hand by then.
 
     A figure out of the blue takes it a hundred times as long as one that it saw coming.
     """
-    ahead, beside, felt = first[begin:end], second[begin:end], 0.0
-    for place in range(0, len(ahead), LINE):
-        felt += ahead[place] + beside[place]
+    felt = 0.0
+    for bar in range(begin, end, LINE):
+        felt += first[nth(symbol), nth(bar)] + second[nth(symbol), nth(bar)]
     return felt
 
 
 def value(
-    closes: Sequence[Sequence[float]],
+    closes: Table[float],
     held: Sequence[float],
     equity: MutableSequence[float],
     cash: float,
@@ -258,29 +277,29 @@ def value(
     on then. And the equity's fall, as far as it is known by there.
     """
     high, low, deepest = fall
-    span, pending, begun = equity[at : until + 1], active, False
+    pending, begun = active, False
     for symbol in range(len(held)):
         amount = held[symbol]
         if amount == 0.0:
             continue
-        prices, pending = closes[symbol][at : until + 1], pending - 1
+        pending -= 1
         if pending > 0:
-            for bar in range(len(span)):
-                span[bar] = (span[bar] if begun else cash) + amount * prices[bar]
+            for bar in range(at, until + 1):
+                equity[nth(bar)] = (equity[nth(bar)] if begun else cash) + amount * closes[nth(symbol), nth(bar)]
             begun = True
             continue
-        for bar in range(len(span)):  # the last one that is held completes the sum
-            worth = (span[bar] if begun else cash) + amount * prices[bar]
-            span[bar] = worth
+        for bar in range(at, until + 1):  # the last one that is held completes the sum
+            worth = (equity[nth(bar)] if begun else cash) + amount * closes[nth(symbol), nth(bar)]
+            equity[nth(bar)] = worth
             low = min(low, worth)
             if worth > high:
                 deepest = max(deepest, 1.0 - low / high)
                 high = low = worth
             if worth < floor:
-                return at + bar, Fall(high, low, deepest)
+                return bar, Fall(high, low, deepest)
         return until + 1, Fall(high, low, deepest)
-    for bar in range(len(span)):
-        span[bar] = cash
+    for bar in range(at, until + 1):
+        equity[nth(bar)] = cash
     low = min(low, cash)
     if cash > high:
         deepest = max(deepest, 1.0 - low / high)
@@ -293,13 +312,13 @@ def order(ask: float, close: float, atr: float, terms: Terms) -> tuple[float, fl
     stop = initial_stop(ask, atr, terms.atr_multiple)
     if not 0.0 < stop < ask or atr < 1e-9 * close:
         return 0.0, 0.0
-    amount = cut(terms.trade_amount / ask)
+    amount = cut(terms.trade_amount * PLACES / ask)
     return amount, cut(amount * ask * (1.0 + terms.slippage))
 
 
 def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
     """What a sale brings, after its fee."""
-    cost = cut(held * bid * (1.0 - slippage))
+    cost = cut(held * PLACES * bid * (1.0 - slippage))
     return cost - cut(cost * fee_rate)
 
 

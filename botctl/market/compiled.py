@@ -20,6 +20,7 @@ LAYERS = (
         indicators,
         (
             "smooth",
+            "fade",
             "true_range",
             "relative_strength",
             "opinion_of_figures",
@@ -49,9 +50,10 @@ is the same figure in whatever order they are looked at."""
 def compiled() -> SimpleNamespace:
     """Every function of LAYERS by its name, compiled when first called with new types."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+    import numpy as np
     from numba import njit
 
-    ready: dict[str, Callable[..., Any]] = {}
+    ready: dict[str, Callable[..., Any]] = {"nth": np.uintp}
     for module, names in LAYERS:
         for name in names:
             liberties = {"nnan", "nsz"} if name in WITHOUT_NAN else False
@@ -63,16 +65,13 @@ def compiled() -> SimpleNamespace:
 
 
 def plain() -> SimpleNamespace:
-    """The same functions, uncompiled: for inputs so small that loading a compiler would take longer."""
+    """The same functions, uncompiled: for inputs so small that loading a compiler would take longer.
+
+    `view` shows an array as plain Python likes it: the same memory, whose items are Python's own numbers.
+    """
     return SimpleNamespace(
-        **{name: getattr(module, name) for module, names in LAYERS for name in names}, view=_plain_view
+        **{name: getattr(module, name) for module, names in LAYERS for name in names}, view=memoryview
     )
-
-
-def _plain_view(array: Any) -> Any:
-    """An array as plain Python likes it: the same memory, whose items are Python's own numbers; of two dimensions a
-    list of rows."""
-    return memoryview(array) if array.ndim == 1 else [memoryview(row) for row in array]
 
 
 def _seeing(function: FunctionType, compiled_ones: dict[str, Callable[..., Any]]) -> FunctionType:

@@ -229,7 +229,7 @@ def _trade(
 ) -> BacktestTrade:
     """One trade to the last digit: what the playback found, told with the paper broker's own arithmetic."""
     symbol, entered, left = int(book.symbols[number]), int(book.entries[number]), int(book.exits[number])
-    ask = Decimal(repr(float(known.fills[symbol][entered])))
+    ask = Decimal(repr(float(known.fills[symbol, entered])))
     amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
     price = fill_price(Side.BUY, ask, settings.slippage)
     cost, fee = cost_and_fee(amount, price, settings.fee_rate)
@@ -237,12 +237,13 @@ def _trade(
     end = int(book.ends[number])
     last = left - 1 if end == DRAWDOWN else grid.last  # the guard comes before the stop is looked at
     _, _, stop, high = code.find_exit(
-        known.closes[symbol],
-        known.decisions[symbol],
+        known.closes,
+        known.decisions,
+        symbol,
         entered,
         last,
         float(entry_price),
-        float(known.atrs[symbol][entered]),
+        float(known.atrs[symbol, entered]),
         terms.atr_multiple,
         terms.breakeven_atr,
     )
@@ -253,7 +254,7 @@ def _trade(
         entry_price=entry_price,
         entry_cost=cost,
         entry_fee=fee,
-        atr=float(known.atrs[symbol][entered]),
+        atr=float(known.atrs[symbol, entered]),
         stop_loss_price=stop,
         high_price=high,
     )
@@ -263,7 +264,7 @@ def _trade(
 def _closed(
     trade: BacktestTrade, end: int, left: int, symbol: int, grid: Grid, known: History, settings: Settings
 ) -> BacktestTrade:
-    bid = Decimal(repr(float(known.fills[symbol][left])))
+    bid = Decimal(repr(float(known.fills[symbol, left])))
     price = fill_price(Side.SELL, bid, settings.slippage)
     proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
     reasons = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}

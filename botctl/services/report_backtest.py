@@ -73,12 +73,14 @@ class BacktestSource:
         """The rule's own steps, from close to close."""
         if trade.entry_at is None or trade.entry_price is None or trade.atr is None:
             return []
-        times, settings = self.run.grid.times, self.settings
+        import numpy as np
+
+        times, settings, symbol = self.run.grid.times, self.settings, self.view.symbols.index(trade.symbol)
         entered, last = self._bar(trade.entry_at), self._bar(trade.exit_at or self.view.until)
-        closes = self.run.known.closes[self.view.symbols.index(trade.symbol)][entered + 1 : last + 1]
+        closes = np.asarray(self.run.known.closes)[symbol, entered + 1 : last + 1]
         return stop_path(
             times[entered + 1 : last + 1].tolist(),
-            list(map(float, closes)),
+            closes.tolist(),
             float(times[entered]),
             float(trade.entry_price),
             trade.atr,
@@ -106,19 +108,19 @@ class BacktestSource:
     def _slippage(
         self, number: int, trade: BacktestTrade, side: Side, at: datetime, average: Decimal, reason: str
     ) -> Slippage:
-        fills = self.run.known.fills[self.view.symbols.index(trade.symbol)]
-        expected = Decimal(repr(float(fills[self._bar(at)])))
+        fill = self.run.known.fills[self.view.symbols.index(trade.symbol), self._bar(at)]
+        expected = Decimal(repr(float(fill)))
         return Slippage(at, number, side, trade.symbol, reason, trade.amount, expected, BASIS, average)
 
     def _rulings_on(self, number: int) -> list[Ruling]:
         import numpy as np
 
         grid, symbol = self.run.grid, self.view.symbols[number]
-        decisions = np.asarray(self.run.known.decisions[number])[grid.first : grid.last + 1]
+        decisions = np.asarray(self.run.known.decisions)[number, grid.first : grid.last + 1]
         starts = np.append(0, np.flatnonzero(np.diff(decisions)) + 1)
         ends = np.append(starts[1:], len(decisions)) - 1
         outcomes = self._outcomes(symbol, starts)
-        closes = self.run.known.closes[number]
+        closes = np.asarray(self.run.known.closes)[number]
         return [
             Ruling(
                 since=_moment(grid.times[grid.first + start]),

@@ -15,7 +15,7 @@ def test_a_cost_of_whole_lots_is_cut_to_itself(lots: int, tenths: int) -> None:
     """Without slippage a cost is amount by price, often a whole number of lots, which its float may miss from below."""
     amount, price = Decimal(lots) / 10**8, Decimal(tenths) / 10
 
-    cost = cut(float(amount) * float(price))
+    cost = cut(lots * float(price))
 
-    exact = floor_to(amount * price, COST_DECIMALS)
-    assert cost == float(exact) or abs(cost - float(exact)) < float(exact) * 1e-15
+    exact = float(floor_to(amount * price, COST_DECIMALS) * 10**COST_DECIMALS)
+    assert cost == exact or abs(cost - exact) < exact * 1e-15
