@@ -1,6 +1,7 @@
 """A fake Kraken far away: in a process of its own, a hundred milliseconds from the bot, counting what it is sent."""
 
 import multiprocessing
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
@@ -34,6 +35,8 @@ class CountingKraken(FakeKraken):
     """Counts bytes, and holds what it is told to."""
 
     sent = answered = 0
+    distance = 0.0
+    """Seconds from a request's arrival to its answer, the fake's own work included: a far machine is no slow one."""
 
     def start(self) -> None:
         super().start()
@@ -66,6 +69,7 @@ class CountingHandler(_Handler):
     account: CountingKraken
 
     def parse_request(self) -> bool:
+        self.arrived = time.monotonic()
         parsed = super().parse_request()
         if parsed:
             body = int(self.headers.get("Content-Length") or 0)
@@ -77,6 +81,7 @@ class CountingHandler(_Handler):
         super().end_headers()
 
     def _send(self, reply: Any) -> None:
+        time.sleep(max(0.0, self.arrived + self.account.distance - time.monotonic()))
         self.account.answered += len(reply.body) if reply else 0
         super()._send(reply)
 
@@ -108,7 +113,8 @@ class FarKraken:
 
 
 def _serve(line: Any, latency: float) -> None:
-    with CountingKraken(latency=latency) as kraken:
+    with CountingKraken() as kraken:
+        kraken.distance = latency
         kraken.add_markets(MARKETS)
         line.send(kraken.account_key())
         while (asked := line.recv()) is not None:

@@ -190,9 +190,10 @@ def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
 
 def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:
     """The open trades that nobody guards now, each with the reason."""
+    asked = Trade.select(Trade.id, Trade.symbol, Trade.checked_at, Trade.stop_loss_price)
     trades = [
         Guarded(trade.id, trade.symbol, trade.checked_at, trade.stop_loss_price is not None)
-        for trade in Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
+        for trade in asked.where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
     ]
     seconds = bot.settings.timeframe_seconds
     return find_unguarded(trades, bot.clock.now(), seconds, frozen=bot.switch.read().frozen)
