@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 QUICK = {
-    "botctl.domain.glances": "botctl.cli.render_glances",
+    "botctl.domain.glances": "botctl.cli.render_status",
+    "botctl.domain.positions": "botctl.cli.render_positions",
     "botctl.domain.switch_state": "botctl.cli.render_switch",
 }
 

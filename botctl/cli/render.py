@@ -1,10 +1,10 @@
-"""A result becomes a table that fits 80 columns. Those of the quickest commands are in render_glances.py."""
+"""A result becomes a table that fits 80 columns. Those of the quickest commands have files of their own."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from botctl.cli.render_glances import draw_live_positions, draw_trades
+from botctl.cli.render_positions import draw_live_positions, draw_trades
 from botctl.cli.tables import amount, group, new_table, pairs
 from botctl.domain import results
 from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed

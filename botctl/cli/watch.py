@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botctl.cli.output import keep_showing
-from botctl.cli.render_glances import watch_view
+from botctl.cli.render_positions import watch_view
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.home import Home, open_store

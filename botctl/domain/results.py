@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.domain.documents import FOR_PEOPLE
-from botctl.domain.glances import LivePosition, TradeView
+from botctl.domain.positions import LivePosition, TradeView
 
 
 @dataclass(frozen=True)

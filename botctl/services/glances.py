@@ -1,10 +1,12 @@
-"""What is and what was, for the quickest commands: read from the database alone."""
+"""What is and what was, for the quickest commands: read from the database alone.
+
+A frozen class takes a while to make, so each is imported by what answers with it.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from botctl.domain.glances import LivePosition, StatusView, TradeView
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.settings import Mode
 from botctl.store import memory
@@ -12,6 +14,8 @@ from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Tr
 from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
+    from botctl.domain.glances import StatusView
+    from botctl.domain.positions import LivePosition, TradeView
     from botctl.ports import MarketData
 
 MISSED = "ticks.missed"
@@ -19,7 +23,7 @@ CURVE_TICKS = 672
 """Of the curve that status draws: a week of quarter hours."""
 
 
-def list_trades(*, symbol: str | None = None, limit: int | None = None) -> list[TradeView]:
+def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "list[TradeView]":
     """Every trade there ever was, newest last."""
     query = Trade.select().order_by(Trade.id.desc())
     if symbol:
@@ -27,27 +31,31 @@ def list_trades(*, symbol: str | None = None, limit: int | None = None) -> list[
     return [view_trade(row) for row in query.limit(limit)][::-1]
 
 
-def list_positions() -> list[TradeView]:
+def list_positions() -> "list[TradeView]":
     """Trades that are open or being opened, oldest first."""
     return [view_trade(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
 
 
-def list_live_positions(market: "MarketData") -> list[LivePosition]:
+def list_live_positions(market: "MarketData") -> "list[LivePosition]":
     """The same with prices of now, in one call."""
     trades = list_positions()
     quotes = market.fetch_quotes([trade.symbol for trade in trades]).good if trades else {}
     return [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
 
 
-def with_price(trade: TradeView, price: Decimal | None) -> LivePosition:
+def with_price(trade: "TradeView", price: Decimal | None) -> "LivePosition":
     """A trade at a price."""
+    from botctl.domain.positions import LivePosition
+
     if price is None or trade.entry_price is None:
         return LivePosition(trade, price, None)
     return LivePosition(trade, price, (price - trade.entry_price) * trade.amount)
 
 
-def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
+def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> "StatusView":
     """All of it at one glance. `seconds` is the time between two ticks; overdue ones count as missed."""
+    from botctl.domain.glances import StatusView
+
     state = switch.read()
     last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
     valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()
@@ -87,7 +95,10 @@ def missed_between(last: datetime, now: datetime, seconds: int) -> int:
     return max(0, int(((now - last).total_seconds() + seconds / 2) // seconds) - 1)
 
 
-def view_trade(row: Trade) -> TradeView:
+def view_trade(row: Trade) -> "TradeView":
+    """A trade, without what only the bot itself needs of it."""
+    from botctl.domain.positions import TradeView
+
     return TradeView(
         id=row.id,
         symbol=row.symbol,

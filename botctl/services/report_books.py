@@ -7,8 +7,8 @@ from typing import Any
 
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
-from botctl.domain.glances import TradeView
 from botctl.domain.order_states import ExitReason, Side
+from botctl.domain.positions import TradeView
 from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove
 from botctl.domain.settings import Settings
 from botctl.services import glances

@@ -1,13 +1,12 @@
-"""The quickest commands' results as tables: positions, trades, the status, the switch."""
+"""Positions and trades as tables."""
 
-import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from botctl.cli.tables import WIDTH, amount, coloured, figures_table, group, new_table, pairs, short
-from botctl.domain.figures import UNKNOWN, moment, money, percent, price
-from botctl.domain.glances import LivePosition, StatusView, TradeView
+from botctl.cli.tables import amount, coloured, figures_table, group, new_table, short
+from botctl.domain.figures import UNKNOWN, percent, price
+from botctl.domain.positions import LivePosition, TradeView
 
 NEAR = Decimal("0.005")
 """How near its stop a price is shown as near, as a fraction."""
@@ -93,57 +92,6 @@ def draw_trades(rows: Sequence[TradeView]) -> Any:
     )
 
 
-def _status(view: StatusView) -> Any:
-    """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
-    state = view.system_status + (" and FROZEN" if view.frozen else "")
-    buys = "enabled" if view.buy_enabled else "disabled"
-    if view.tripped_at:
-        buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
-    last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
-    rows = [
-        ("mode", view.mode),
-        ("system", state + (f" ({view.why})" if view.why else "")),
-        ("buys", buys),
-        ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
-        ("drawdown", percent(view.drawdown)),
-        ("open trades", str(view.open_trades)),
-        ("unsettled orders", str(view.unsettled_orders)),
-        ("last tick", last),
-        ("missed ticks", str(view.missed_ticks)),
-    ]
-    if not sys.stdout.isatty():
-        return pairs(rows)
-    return _panel(view, rows)
-
-
-def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Any:
-    from rich.panel import Panel
-    from rich.text import Text
-
-    from botctl.domain.sparkline import sparkline
-
-    worrying = {
-        "system": view.system_status != "ACTIVE" or view.frozen,
-        "buys": not view.buy_enabled,
-        "unsettled orders": view.unsettled_orders > 0,
-        "last tick": view.last_tick_ok is False,
-    }
-    text = Text(pairs(rows, WIDTH - 4))
-    for name, worries in worrying.items():
-        if worries:
-            text.highlight_regex(rf"(?m)^{name}  .*$", "bold red" if view.frozen else "yellow")
-    if len(view.equity_curve) > 1 and "utf" in (sys.stdout.encoding or "").lower():
-        curve = view.equity_curve
-        text.append(f"\n\n{sparkline(curve, WIDTH - 4)}\n")
-        text.append(f"equity of {len(curve)} ticks, {min(curve):,.2f} to {max(curve):,.2f}", "dim")
-    colour = "red" if view.frozen or view.tripped_at else "yellow" if any(worrying.values()) else "green"
-    return Panel(text, title=f"botctl {view.mode}", border_style=colour, width=WIDTH)
-
-
-def _ok(value: bool | None) -> str:
-    return "ok" if value else "failed"
-
-
-NAMING_THE_MODE = (StatusView,)
-VIEWS: dict[type, Callable[[Any], Any]] = {StatusView: _status}
+NAMING_THE_MODE: tuple[type, ...] = ()
+VIEWS: dict[type, Callable[[Any], Any]] = {}
 LISTS: dict[type, Callable[[Any], Any]] = {TradeView: draw_trades, LivePosition: draw_live_positions}

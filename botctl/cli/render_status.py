@@ -1,0 +1,65 @@
+"""The status as a panel, apart from all other results: it waits for none of their classes."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from botctl.cli.tables import WIDTH, pairs
+from botctl.domain.figures import moment, money, percent
+from botctl.domain.glances import StatusView
+
+
+def _status(view: StatusView) -> Any:
+    """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
+    state = view.system_status + (" and FROZEN" if view.frozen else "")
+    buys = "enabled" if view.buy_enabled else "disabled"
+    if view.tripped_at:
+        buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
+    last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
+    rows = [
+        ("mode", view.mode),
+        ("system", state + (f" ({view.why})" if view.why else "")),
+        ("buys", buys),
+        ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
+        ("drawdown", percent(view.drawdown)),
+        ("open trades", str(view.open_trades)),
+        ("unsettled orders", str(view.unsettled_orders)),
+        ("last tick", last),
+        ("missed ticks", str(view.missed_ticks)),
+    ]
+    if not sys.stdout.isatty():
+        return pairs(rows)
+    return _panel(view, rows)
+
+
+def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Any:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from botctl.domain.sparkline import sparkline
+
+    worrying = {
+        "system": view.system_status != "ACTIVE" or view.frozen,
+        "buys": not view.buy_enabled,
+        "unsettled orders": view.unsettled_orders > 0,
+        "last tick": view.last_tick_ok is False,
+    }
+    text = Text(pairs(rows, WIDTH - 4))
+    for name, worries in worrying.items():
+        if worries:
+            text.highlight_regex(rf"(?m)^{name}  .*$", "bold red" if view.frozen else "yellow")
+    if len(view.equity_curve) > 1 and "utf" in (sys.stdout.encoding or "").lower():
+        curve = view.equity_curve
+        text.append(f"\n\n{sparkline(curve, WIDTH - 4)}\n")
+        text.append(f"equity of {len(curve)} ticks, {min(curve):,.2f} to {max(curve):,.2f}", "dim")
+    colour = "red" if view.frozen or view.tripped_at else "yellow" if any(worrying.values()) else "green"
+    return Panel(text, title=f"botctl {view.mode}", border_style=colour, width=WIDTH)
+
+
+def _ok(value: bool | None) -> str:
+    return "ok" if value else "failed"
+
+
+NAMING_THE_MODE = (StatusView,)
+VIEWS: dict[type, Callable[[Any], Any]] = {StatusView: _status}
+LISTS: dict[type, Callable[[Any], Any]] = {}
