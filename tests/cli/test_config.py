@@ -29,7 +29,7 @@ def problems(run: Run) -> list[str]:
     return [f"{line['name']}: {line['detail']} -> {line['fix']}" for line in run.json() if line["status"] == "fail"]
 
 
-@pytest.mark.sqlite
+@pytest.mark.sqlite("there the environment names the database")
 def test_every_setting_is_shown_with_where_it_came_from(bot: BotRunner, home: Path) -> None:
     write_env(home, "SYMBOLS=xbt/usd, ETH/EUR\nMAX_OPEN_TRADES=3\nLOG_FILE=\n")
     bot.set(MAX_OPEN_TRADES="7")

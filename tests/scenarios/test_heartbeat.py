@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BotRunner
+from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.scenarios.stage import buy, explained, sides
@@ -47,9 +48,11 @@ def test_a_failing_tick_pings_its_failure_and_says_which(
     assert f"exit code {run.exit_code}\n" in listener.heard[-1].body.decode()
 
 
-@pytest.mark.sqlite
 def test_a_tick_that_can_not_even_start_pings_its_failure(watched: BotRunner, listener: Listener) -> None:
-    watched.database.rename(watched.home / "elsewhere")
+    if watched.server:
+        watched.set(DATABASE_URL=watched.url_of("demo"))  # an empty one
+    else:
+        watched.database.rename(watched.home / "elsewhere")
 
     run = watched.run("tick")
 
@@ -57,11 +60,8 @@ def test_a_tick_that_can_not_even_start_pings_its_failure(watched: BotRunner, li
     assert listener.paths == [f"{CHECK}/fail"]
 
 
-@pytest.mark.sqlite
 def test_a_second_tick_at_the_same_time_pings_nothing(watched: BotRunner, listener: Listener) -> None:
-    from botctl.store.lock import process_lock
-
-    with process_lock(watched.database.with_name("live.db.lock"), 0):
+    with held_lock(watched.where):
         run = watched.run("tick")
 
     assert run.exit_code == 75

@@ -129,14 +129,18 @@ def test_a_file_that_can_not_be_written_is_said_and_changes_nothing(
     assert not list(home.glob("**/.*prom*")) + list(home.glob("**/.data*"))
 
 
-@pytest.mark.sqlite
-def test_what_is_no_file_of_figures_is_never_replaced(measured: BotRunner, home: Path) -> None:
-    measured.set(METRICS_FILE="data/live.db")
-    before = measured.database.stat().st_ino
+@pytest.mark.parametrize(
+    "file", [pytest.param("data/live.db", marks=pytest.mark.sqlite("a server's database is no file")), "notes"]
+)
+def test_what_is_no_file_of_figures_is_never_replaced(measured: BotRunner, home: Path, file: str) -> None:
+    (home / "notes").write_text("of my own\n")
+    measured.set(METRICS_FILE=file)
+    before = (home / file).stat().st_ino
 
     run = measured.run("tick")
 
     assert run.exit_code == 0
-    assert "data/live.db holds something else" in run.stderr
-    assert measured.database.stat().st_ino == before
+    assert f"{file} holds something else" in run.stderr
+    assert (home / file).stat().st_ino == before
+    assert (home / "notes").read_text() == "of my own\n"
     assert measured.run("status").exit_code == 0
