@@ -14,11 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.looks import check_error
+from tests.cli.looks import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import SCHEDULE
-
-pytestmark = pytest.mark.sqlite  # a server named by the shell alone is refused, as it must be
 
 CRONTAB = """#!/bin/sh
 # What crontab does, with a file for the spool.
@@ -96,10 +94,20 @@ class Machine:
 
 @pytest.fixture
 def machine(bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    bot.unset("SENTIMENT_URL", "XDG_CONFIG_HOME")
+    """What the shell alone says is refused here: a server stands in .env, as its owner writes it."""
+    bot.unset("SENTIMENT_URL", "XDG_CONFIG_HOME", "DATABASE_URL")
+    if bot.server:
+        write_env(bot, bot.home)
     machine = Machine(tmp_path / "programs", tmp_path)
     monkeypatch.setenv("PATH", f"{machine.folder}:/usr/bin:/bin")
     return machine
+
+
+def write_env(bot: BotRunner, folder: Path, text: str = "") -> None:
+    """Settings in a file, and with them the server that these tests run on."""
+    server = f"DATABASE_URL={bot.url_of('demo')}\n" if bot.server else ""
+    folder.joinpath(".env").write_text(text + server)
+    folder.joinpath(".env").chmod(0o600)
 
 
 def tick_line(text: bytes) -> str:
@@ -136,7 +144,7 @@ def test_an_old_block_is_brought_up_to_date_in_its_place_with_its_delay(bot: Bot
     machine.crontab = OTHERS
     delay = bot.json("schedule", "install", "--yes")["delay_seconds"]
     machine.crontab = machine.crontab + b"@hourly true\n"
-    bot.home.joinpath(".env").write_text("TIMEFRAME=30m\n")
+    write_env(bot, bot.home, "TIMEFRAME=30m\n")
 
     shown = bot.json("schedule", "show")
     changed = bot.json("schedule", "install", "--yes")
@@ -239,7 +247,8 @@ def test_cron_runs_that_line_as_it_stands(
     home = tmp_path / '100% my bot\'s $HOME "here"'
     home.mkdir()
     bot.set(BOTCTL_HOME=str(home), BOTCTL_MODE="demo")
-    home.joinpath(".env").write_text("BOTCTL_MODE=paper\nSYMBOLS=ETH/USD\n")  # the mode of the installation wins
+    bot.unset("DATABASE_URL")
+    write_env(bot, home, "BOTCTL_MODE=paper\nSYMBOLS=ETH/USD\n")  # the mode of the installation wins
     bot.json("schedule", "install", "--yes")
     machine.program("sleep", "#!/bin/sh\n[ $1 -ge 5 ] && [ $1 -le 120 ]\n")
     command = tick_line(machine.crontab).split(maxsplit=5)[5].replace(r"\%", "%")  # as cron does, before any shell
@@ -248,7 +257,8 @@ def test_cron_runs_that_line_as_it_stands(
     run = subprocess.run(["/bin/sh", "-c", command], env=cron, cwd="/", capture_output=True, text=True, timeout=60)
 
     assert run.returncode == 0, run.stderr
-    assert (home / "data" / "demo.db").exists()
+    status = bot.json("status")
+    assert (status["mode"], status["last_tick_ok"]) == ("demo", True)
 
 
 def test_a_file_of_settings_elsewhere_goes_with_it(bot: BotRunner, machine: Machine, tmp_path: Path) -> None:
@@ -272,12 +282,14 @@ def test_settings_of_this_shell_that_would_not_reach_the_ticks_are_refused(bot: 
 
 
 def test_show_changes_nothing(bot: BotRunner, machine: Machine) -> None:
+    before = files_in(bot.home)
+
     run = bot.run("schedule", "show")
 
     assert run.exit_code == 0
     assert "schedule install" in run.stdout
     assert not machine.has_crontab
-    assert list(bot.home.iterdir()) == []
+    assert files_in(bot.home) == before
 
 
 # systemd
@@ -375,7 +387,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(bot: BotRunner, machine: Mac
     bot.set(BOTCTL_HOME=str(home))
     elsewhere = tmp_path / "logs of mine"
     elsewhere.mkdir()
-    home.joinpath(".env").write_text(f"LOG_FILE={elsewhere}/bot.log\n")
+    write_env(bot, home, f"LOG_FILE={elsewhere}/bot.log\n")
     bot.json("schedule", "install", "--systemd", "--yes")
     assert f'"-{elsewhere}"' in machine.unit("service")
 
