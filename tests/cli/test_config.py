@@ -29,10 +29,10 @@ def problems(run: Run) -> list[str]:
     return [f"{line['name']}: {line['detail']} -> {line['fix']}" for line in run.json() if line["status"] == "fail"]
 
 
-@pytest.mark.sqlite("there the environment names the database")
 def test_every_setting_is_shown_with_where_it_came_from(bot: BotRunner, home: Path) -> None:
     write_env(home, "SYMBOLS=xbt/usd, ETH/EUR\nMAX_OPEN_TRADES=3\nLOG_FILE=\n")
     bot.set(MAX_OPEN_TRADES="7")
+    bot.unset("DATABASE_URL")
 
     rows = shown(bot)
 
@@ -77,11 +77,11 @@ def test_settings_in_order_are_said_to_be_so(bot: BotRunner) -> None:
     assert bot.json("config", "check") == []
 
 
-@pytest.mark.sqlite
 def test_every_problem_is_listed_at_once(bot: BotRunner, home: Path) -> None:
     lines = ["BOTCTL_MODE=live", "no line at all", "MAX_DRAWDOWN=20", "MAX_DRAWDOWM=0.1", "and another", "ATR_PERIOD=1"]
     write_env(home, "\n".join([*lines, "LOG_FILE=/nowhere/log", f"KRAKEN_API_KEY={KEY}"]), 0o644)
     bot.set(SYMBOLS="BTC", BOTCTL_MOOD="good")
+    bot.unset("BOTCTL_MODE", "DATABASE_URL")
 
     run = bot.run("config", "check", "--json")
 

@@ -87,15 +87,12 @@ def test_the_same_ticks_bring_the_same_trades(bot: BotRunner) -> None:
     assert first["equity"] == second["equity"]
 
 
-@pytest.mark.sqlite("it copies the file")
-def test_the_demo_is_what_ticking_brings(bot: BotRunner, played: Path) -> None:
+def test_the_demo_is_what_ticking_brings(veteran: BotRunner) -> None:
     """The same ticks, one by one in a home and together in the demo, open and close the same trades."""
-    shown = bot.json("demo", "--ticks", "60")
-    bot.database.parent.mkdir()
-    shutil.copy(played, bot.database)
+    shown = veteran.json("demo", "--ticks", "60")
 
     assert [(t["symbol"], t["entry_price"], t["exit_reason"], t["pnl"]) for t in shown["trades"]] == [
-        (t["symbol"], t["entry_price"], t["exit_reason"], t["pnl"]) for t in bot.trades()
+        (t["symbol"], t["entry_price"], t["exit_reason"], t["pnl"]) for t in veteran.trades()
     ]
 
 

@@ -57,12 +57,12 @@ def test_strategy_settings_apply_and_nothing_else_of_the_home_plays_a_part(bot: 
     assert files_in(bot.home) == {}
 
 
-@pytest.mark.sqlite("there the environment names the database")
 def test_what_is_kept_can_be_looked_at_with_the_other_commands(bot: BotRunner) -> None:
     folder = bot.home / "kept"
     run = bot.run("replay", BTC, *SPAN, "--keep", str(folder))
     before = files_in(folder)
     bot.set(BOTCTL_HOME=str(folder))
+    bot.unset("BOTCTL_MODE", "DATABASE_URL")
 
     assert run.exit_code == 0
     assert str(folder) in run.stderr

@@ -59,9 +59,9 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str, va
     assert files_in(bot.home) == {}
 
 
-@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
 def test_a_wrong_value_in_dot_env_is_named(bot: BotRunner, home: Path, name: str) -> None:
+    bot.unset(name)
     write_env(home, f"{name}={WRONG[name][0]}\n")
 
     check_error(bot.run("pause"), 78, name)
@@ -180,8 +180,8 @@ def test_a_dot_env_that_others_can_read_is_a_warning(bot: BotRunner, home: Path,
     assert run.stderr == f"botctl: warning: {home}/.env can be read by others: chmod 600 {home}/.env\n"
 
 
-@pytest.mark.sqlite("there the environment names the database")
 def test_a_dot_env_that_others_can_read_is_an_error_in_live_mode(bot: BotRunner, home: Path) -> None:
+    bot.unset("BOTCTL_MODE")
     write_env(home, "BOTCTL_MODE=live\n", 0o644)
 
     check_error(bot.run("status"), 78, "can be read by others", f"chmod 600 {home}/.env")
@@ -208,12 +208,11 @@ def test_a_home_that_cannot_be_written_is_refused(bot: BotRunner, tmp_path: Path
     assert file.read_text() == "not a folder"
 
 
-@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("command", [*OFFLINE, "tick", "balance", "check-positions"])
 def test_only_init_makes_a_live_database(bot: BotRunner, home: Path, command: str) -> None:
     bot.set(BOTCTL_MODE="live", KRAKEN_API_KEY="key", KRAKEN_PRIVATE_KEY="c2VjcmV0", INITIAL_BALANCE="1000")
 
-    check_error(bot.run(command), 78, "live", str(home / "data" / "live.db"), "botctl init")
+    check_error(bot.run(command), 78, "live", str(bot.where), "botctl init")
 
     assert list(home.iterdir()) == []
 
@@ -224,11 +223,10 @@ def test_a_live_run_without_keys_names_all_that_is_missing(bot: BotRunner) -> No
     check_error(bot.run("tick"), 78, "KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY", "INITIAL_BALANCE")
 
 
-@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("command", [*OFFLINE, "tick", "init"])
 def test_a_database_of_another_mode_is_refused(bot: BotRunner, command: str) -> None:
     bot.json("status")
-    bot.set(DATABASE_URL="sqlite:///data/demo.db", BOTCTL_MODE="paper")
+    bot.set(DATABASE_URL=bot.url_of("demo") if bot.server else "sqlite:///data/demo.db", BOTCTL_MODE="paper")
     before = files_in(bot.home)
 
     check_error(bot.run(command), 78, "demo database", "BOTCTL_MODE is paper")
@@ -290,9 +288,9 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(bot: BotRunner, home: Pa
     assert bot.json("status")["initial_balance"] == "4321"
 
 
-@pytest.mark.sqlite("there the environment names the database")
 @pytest.mark.parametrize("name", ["LOG_FILE", "DATABASE_URL", "COUNCIL_COMMAND", "KRAKEN_API_KEY", "NOTIFY_URLS"])
 def test_a_control_character_in_a_setting_is_named(bot: BotRunner, home: Path, name: str) -> None:
+    bot.unset(name)
     write_env(home, f"{name}=sqlite:///a\x00b\n")
 
     run = bot.run("status")
