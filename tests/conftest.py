@@ -60,7 +60,7 @@ def server() -> postgres.Server:
         pytest.skip(str(error))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kept_on(request: pytest.FixtureRequest) -> postgres.Server | None:
     """The server that this run of the tests keeps its data on; None on SQLite."""
     if request.config.getoption("--database") != "postgresql":

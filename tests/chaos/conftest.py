@@ -6,9 +6,10 @@ import pytest
 
 from tests.chaos.scenes import Stage
 from tests.chaos.victims import Victims
+from tests.postgres import Server
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+def stage(kept_on: Server | None) -> Iterator[Stage]:
     with Victims() as victims:
-        yield Stage(victims)
+        yield Stage(victims, kept_on)

@@ -1,14 +1,15 @@
 """Sends this very process a signal at the n-th database commit, before it or right after it, or at the n-th
 statement of any kind.
 
-Both are found by watching SQLite itself, not from a list: every statement that changes something outside a
-transaction commits, and so does every COMMIT.
+Both are found by watching SQLite or the server's driver, not from a list: every statement that changes something
+outside a transaction commits, and so does every COMMIT.
 """
 
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,18 @@ class Countdown:
         self.begins: list[int] = []
         """The numbers of the statements that begin a transaction."""
 
+    @contextmanager
+    def counted(self, sql: str, *, in_transaction: bool) -> Iterator[None]:
+        """A statement runs in the block."""
+        word = sql.lstrip().split(" ", 1)[0].upper().rstrip(";")
+        self.statement(word)
+        commits = word == "COMMIT" or (word in CHANGES and not in_transaction)
+        if commits:
+            self.before()
+        yield
+        if commits:
+            self.after()
+
     def statement(self, word: str) -> None:
         self.statements += 1
         if word == "BEGIN":
@@ -52,7 +65,12 @@ class Countdown:
 
 
 def arm(
-    when: str = "", number: int = 0, signal_number: int = signal.SIGKILL, *, busy_seconds: float | None = None
+    when: str = "",
+    number: int = 0,
+    signal_number: int = signal.SIGKILL,
+    *,
+    busy_seconds: float | None = None,
+    on_server: bool = False,
 ) -> Countdown:
     """Count this process's commits, and end it `before` or `after` its `number`-th one (from 1; 0 only counts).
 
@@ -60,19 +78,37 @@ def arm(
     no longer than that for another process.
     """
     countdown = Countdown(when, number, signal_number)
+    if on_server:
+        watch_server(countdown)
+    else:
+        watch_sqlite(countdown, busy_seconds)
+    return countdown
+
+
+def watch_server(countdown: Countdown) -> None:
+    """Every statement goes through psycopg's cursors."""
+    import psycopg
+    from psycopg.pq import TransactionStatus
+
+    real_execute = psycopg.Cursor.execute
+
+    def execute(cursor: Any, query: str, *args: Any, **options: Any) -> Any:
+        idle = cursor.connection.info.transaction_status == TransactionStatus.IDLE
+        with countdown.counted(query, in_transaction=not idle):
+            return real_execute(cursor, query, *args, **options)
+
+    psycopg.Cursor.execute = execute  # type: ignore[method-assign]
+
+
+def watch_sqlite(countdown: Countdown, busy_seconds: float | None) -> None:
+    """Every statement goes through the cursors of our connections."""
 
     class Counting:
         """What is added to a cursor of whatever kind the product asks for."""
 
         def execute(self: Any, sql: str, *args: Any) -> Any:
-            word = sql.lstrip().split(" ", 1)[0].upper().rstrip(";")
-            countdown.statement(word)
-            commits = word == "COMMIT" or (word in CHANGES and not self.connection.in_transaction)
-            if commits:
-                countdown.before()
-            super().execute(sql, *args)  # type: ignore[misc]
-            if commits:
-                countdown.after()
+            with countdown.counted(sql, in_transaction=self.connection.in_transaction):
+                super().execute(sql, *args)  # type: ignore[misc]
             return self
 
     @cache
@@ -94,4 +130,3 @@ def arm(
         return real_connect(*args, **{**kwargs, "factory": Connection})
 
     sqlite3.connect = connect
-    return countdown

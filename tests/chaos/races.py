@@ -96,7 +96,7 @@ def race_of_buys(stage: Stage, number: int) -> None:
         victims: list[Victim] = []
 
         def hold(_request: Request) -> None:
-            wait_until(lambda: len(victims) == number and all(wants_lock(world, victim) for victim in victims))
+            wait_until(lambda: len(victims) == number and all(world.wants_lock(victim) for victim in victims))
             world.kraken.before = None
 
         world.kraken.before = hold
@@ -136,11 +136,6 @@ def ends_well(world: World, runs: list[Run]) -> None:
     release(world)
     recover(world)
     guard_is_awake(world)
-
-
-def wants_lock(world: World, victim: Victim) -> bool:
-    """Whether it holds the process lock or waits for it: its file is open."""
-    return victim.ends_within(0) or victim.has_open(world.lock_file)
 
 
 def told(runs: list[Run]) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from tests.chaos.invariants import ALWAYS, SETTLED, check
 from tests.chaos.victims import Run, Victims
 from tests.chaos.world import QUARTER, Snapshot, World
+from tests.postgres import Server
 
 ENTRY = Decimal(100)
 OUTCOMES = frozenset({0, 1, 3, 4, 69, 75, 78})
@@ -105,6 +106,8 @@ class Stage:
     """Builds each scene once, and hands out fresh copies of it."""
 
     victims: Victims
+    server: Server | None = None
+    """Where databases are kept that are no files."""
     _kept: dict[Callable[[World], None], Snapshot] = field(default_factory=dict)
 
     def set(self, scene: str) -> World:
@@ -114,13 +117,13 @@ class Stage:
     def after(self, prepare: Callable[[World], None]) -> World:
         """A world that was prepared so."""
         if prepare not in self._kept:
-            world = World(self.victims)
+            world = World(self.victims, server=self.server)
             try:
                 prepare(world)
                 self._kept[prepare] = world.snapshot()
             finally:
                 world.close()
-        return World(self.victims, self._kept[prepare])
+        return World(self.victims, self._kept[prepare], self.server)
 
 
 def act(world: World, scene: str, **options: object) -> Run:

@@ -1,13 +1,10 @@
 """Drawn settings, command lines and answers: some of each here, all that anybody wants in `python -m tests.chaos`."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.chaos.chapters import all_properties
 from tests.chaos.properties import try_cases
 from tests.chaos.scenes import Stage
-from tests.chaos.victims import Victims
 
 CASES = {
     "settings": 500,
@@ -21,12 +18,6 @@ CASES = {
     "the mood": 200,
 }
 """How many of each are tried here."""
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Victims() as victims:
-        yield Stage(victims)
 
 
 @pytest.mark.parametrize("wanted", all_properties(), ids=lambda wanted: wanted.name)

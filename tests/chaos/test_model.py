@@ -1,21 +1,12 @@
 """botctl against a simple model of it: 2,000 steps of anything; `python -m tests.chaos --chapter model` plays more."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.chaos.model import STEPS, Model, play_game
 from tests.chaos.scenes import Stage
-from tests.chaos.victims import Victims
 
 CHUNKS, GAMES = 10, 4
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Victims() as victims:
-        yield Stage(victims)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

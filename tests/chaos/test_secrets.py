@@ -1,19 +1,11 @@
 """No secret is found in anything that runs leave; `python -m tests.chaos --chapter secrets` tries more of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.scenes import Stage, prepare_nothing
 from tests.chaos.secrets import SECRETS, SecretsKept, forms_of, keep_secrets, nothing_is_found, shown_of
-from tests.chaos.victims import Victims
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Victims() as victims:
-        yield Stage(victims)
 
 
 @pytest.mark.parametrize(

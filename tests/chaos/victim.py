@@ -35,6 +35,7 @@ from freezegun import freeze_time
 from freezegun.api import TickingDateTimeFactory
 
 import botctl
+from botctl.domain.database_url import POSTGRESQL
 from tests.chaos import killer
 from tests.chaos.clock import WorldClock
 
@@ -57,10 +58,17 @@ def serve() -> None:
             _, status = os.waitpid(order["wait"], 0)
             answer({"status": os.waitstatus_to_exitcode(status)})
             continue
+        if on_server(order["run"]):
+            import psycopg  # noqa: F401 - only here: most fork servers never need it
         pid = os.fork()
         if pid == 0:
             become(order["run"], factory)
         answer({"pid": pid})
+
+
+def on_server(command: dict[str, Any]) -> bool:
+    """Whether this run keeps its data on a server."""
+    return str(command["environment"].get("DATABASE_URL", "")).startswith(POSTGRESQL)
 
 
 def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
@@ -76,7 +84,7 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     sys.argv = ["botctl", *command["arguments"]]
     sys.path[:0] = [folder for folder in command["environment"].get("PYTHONPATH", "").split(":") if folder]
     live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"], real_patience=command["patience"])
-    countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"])
+    countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"], on_server=on_server(command))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us in the background ignored it
     limit(command)
     code = 99

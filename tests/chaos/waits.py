@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.kills import SIGNALS
-from tests.chaos.races import BUSY, COMMANDS, ends_well, told, wants_lock
+from tests.chaos.races import BUSY, COMMANDS, ends_well, told
 from tests.chaos.scenes import SCENES, Stage, guard_is_awake, recover
 from tests.chaos.victims import Run, Victim
 from tests.chaos.world import World, wait_until
@@ -37,7 +37,7 @@ def for_the_lock(world: World, begin: Begin) -> Victim:
     world.start("check-positions", hasty=False)
     wait_until(lambda: world.kraken.count("BalanceEx") > 0)
     victim = begin()
-    wait_until(lambda: wants_lock(world, victim))
+    wait_until(lambda: world.wants_lock(victim))
     time.sleep(ASLEEP)
     return victim
 
@@ -161,7 +161,7 @@ def pass_the_lock_on(stage: Stage, heirs: list[str]) -> None:
         world.wait_for_council()
         victims = [world.start(*COMMANDS[name], hasty=False) for name in heirs]
         for victim in victims:
-            wait_until(lambda victim=victim: wants_lock(world, victim))
+            wait_until(lambda victim=victim: world.wants_lock(victim))
         tick.send(signal.SIGKILL)
         assert any(victim.ends_within(QUICKLY) for victim in victims), "nobody got the lock"
         runs = [victim.wait() for victim in victims]

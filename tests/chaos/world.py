@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+import signal
 import sqlite3
 import tempfile
 import time
@@ -15,14 +16,19 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, override
 
+import psycopg
+
+from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
-from botctl.store.database import close_database, open_database
+from botctl.store.database import Where, close_database, open_database
+from botctl.store.server import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
 from tests.chaos.victims import Command, End, Run, Victim, Victims
 from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
 from tests.fake_kraken_faults import Reply
 from tests.fake_kraken_wire import JsonObject
+from tests.postgres import Server
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
@@ -44,6 +50,9 @@ KRAKEN_STATE = (
     "_counter",
     "_counted_at",
 )
+
+HOLDERS = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {RUN_LOCK}::bigint::oid"
+"""The sessions that hold the lock of a run."""
 
 
 def shelf() -> Path:
@@ -138,13 +147,19 @@ class Snapshot:
     settings: dict[str, str]
     deeds: Deeds
     moment: float
+    database: str = "/template0"
+    """The address of its database, where that is on a server."""
 
 
 class World:
-    """One home, one Kraken, one clock. Runs are children of a fork server that lives longer than the world."""
+    """One home, one Kraken, one clock. Runs are children of a fork server that lives longer than the world.
 
-    def __init__(self, victims: Victims, snapshot: Snapshot | None = None) -> None:
+    Its database is a file of the home, or one of its own on `server`.
+    """
+
+    def __init__(self, victims: Victims, snapshot: Snapshot | None = None, server: Server | None = None) -> None:
         self.victims = victims
+        self.server = server
         self.folder = Path(tempfile.mkdtemp(prefix="botctl-chaos-", dir=shelf()))
         self.folder.chmod(0o755)  # a run as another user must get in
         self.home = self.folder / "home"
@@ -167,6 +182,8 @@ class World:
         self.kraken.start()
         self.settings["KRAKEN_API_URL"] = self.kraken.url
         self.settings["BOTCTL_HOME"] = self.settings["HOME"] = str(self.home)
+        if server:
+            self.settings["DATABASE_URL"] = server.new_database(like=snapshot.database if snapshot else "/template0")
 
     def _default_settings(self) -> dict[str, str]:
         return {
@@ -187,6 +204,8 @@ class World:
             victim.end()
         self.kraken.stop()
         close_database()
+        if self.server:
+            self.server.drop(self.settings["DATABASE_URL"])
         self.clock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -213,6 +232,8 @@ class World:
             for pause in self.deeds.pauses:
                 pause[1] = min(pause[1], self.clock.now())
         run = self.start(*arguments, end=end, **options).wait()
+        if self.server and run.exit_code == -signal.SIGKILL:
+            wait_until(lambda: not self._sessions())  # a server takes a moment to notice, unlike a file's lock
         if arguments[0] == "pause" and run.exit_code == 0:
             self.note_pause()
         return run
@@ -241,7 +262,13 @@ class World:
     # The database
 
     @property
+    def where(self) -> Where:
+        """The database, be it a file or on a server."""
+        return ServerUrl(self.settings["DATABASE_URL"]) if self.server else self.database
+
+    @property
     def database(self) -> Path:
+        """The file that a SQLite database is."""
         return self.home / "data" / f"{self.settings['BOTCTL_MODE']}.db"
 
     @property
@@ -266,18 +293,36 @@ class World:
     @contextmanager
     def books(self) -> Iterator[None]:
         """The database open for a look with the models."""
-        open_database(self.database, Mode(self.settings["BOTCTL_MODE"]), create=False)
+        open_database(self.where, Mode(self.settings["BOTCTL_MODE"]), create=False)
         try:
             yield
         finally:
             close_database()
+
+    def wants_lock(self, victim: Victim) -> bool:
+        """Whether it holds the lock of a run or waits for it."""
+        if victim.ends_within(0):
+            return True
+        return self._sessions(victim.pid) if self.server else victim.has_open(self.lock_file)
+
+    def _sessions(self, pid: int | None = None) -> bool:
+        """Whether the server still serves any run; or whether it serves this one, which has asked for the lock."""
+        asked = f"application_name LIKE '% {pid}' AND (query LIKE '%pg_try_advisory_lock%' OR pid IN ({HOLDERS}))"
+        here = "datname = current_database() AND application_name LIKE 'botctl %'"
+        with psycopg.connect(self.settings["DATABASE_URL"]) as connection:
+            found = connection.execute(f"SELECT 1 FROM pg_stat_activity WHERE {here} AND {asked if pid else 'true'}")
+            return found.fetchone() is not None
 
     def snapshot(self) -> Snapshot:
         """This world as it is now; it is over then."""
         kept = Path(tempfile.mkdtemp(prefix="botctl-chaos-kept-", dir=shelf()))
         shutil.copytree(self.home, kept, dirs_exist_ok=True)
         state = copy.deepcopy({name: getattr(self.kraken, name) for name in KRAKEN_STATE})
-        return Snapshot(kept, state, dict(self.settings), copy.deepcopy(self.deeds), self.clock.now())
+        deeds, moment = copy.deepcopy(self.deeds), self.clock.now()
+        if not self.server:
+            return Snapshot(kept, state, dict(self.settings), deeds, moment)
+        database = self.server.new_database(like=self.settings["DATABASE_URL"])
+        return Snapshot(kept, state, dict(self.settings), deeds, moment, database)
 
     # What others do
 

@@ -10,8 +10,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from botctl.exchange.demo_tape import POSITION, tape_folder
 from botctl.store import memory
 from botctl.store.database import close_database

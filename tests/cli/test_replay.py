@@ -5,8 +5,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.cli.looks import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import BACKTEST_TRADE, REPLAY

@@ -18,6 +18,7 @@ from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
 
+
 @pytest.fixture
 def listener() -> Iterator[Listener]:
     with Listener() as server:
