@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from botctl.store.models import Order
+from botctl.store.server import WRITE_LOCK
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.invariants import ALWAYS, Broken, check
 from tests.chaos.scenes import SCENES, Stage, check_words, guard_is_awake, recover
@@ -113,8 +114,11 @@ def pull_at_statement(world: World, arguments: tuple[str, ...], what: str, numbe
 
 
 def is_held(world: World) -> bool:
-    """Whether a run is in the middle of a transaction."""
+    """Whether a run is in the middle of a transaction that writes."""
     with world.look() as connection:
+        if world.server:
+            take = f"SELECT pg_try_advisory_xact_lock({WRITE_LOCK}, hashtext(current_schema()))"
+            return connection.execute(take).fetchone() != (True,)
         connection.execute("PRAGMA busy_timeout = 0")
         try:
             connection.execute("BEGIN IMMEDIATE")

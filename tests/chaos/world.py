@@ -285,8 +285,12 @@ class World:
         return self.database.with_name("HALT")
 
     @contextmanager
-    def look(self) -> Iterator[sqlite3.Connection]:
+    def look(self) -> Iterator[Any]:
         """A connection of our own to the database: for a look while runs are under way, or to stand in their way."""
+        if self.server:
+            with psycopg.connect(self.settings["DATABASE_URL"], autocommit=True) as server:
+                yield server
+            return
         with closing(sqlite3.connect(self.database, isolation_level=None, check_same_thread=False)) as connection:
             yield connection
 
@@ -309,7 +313,7 @@ class World:
         """Whether the server still serves any run; or whether it serves this one, which has asked for the lock."""
         asked = f"application_name LIKE '% {pid}' AND (query LIKE '%pg_try_advisory_lock%' OR pid IN ({HOLDERS}))"
         here = "datname = current_database() AND application_name LIKE 'botctl %'"
-        with psycopg.connect(self.settings["DATABASE_URL"]) as connection:
+        with self.look() as connection:
             found = connection.execute(f"SELECT 1 FROM pg_stat_activity WHERE {here} AND {asked if pid else 'true'}")
             return found.fetchone() is not None
 
