@@ -7,11 +7,10 @@ lie that nobody can notice, and none is told here.
 
 import logging
 import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -38,6 +37,7 @@ from tests.chaos.nonsense import Twist, garbled, twists
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
 from tests.chaos.world import BentKraken, World, shelf
+from tests.databases import execute
 from tests.fake_kraken_faults import Reply
 
 # One call of the adapter
@@ -318,10 +318,9 @@ def nothing_is_written_off(world: World, scene: str) -> None:
 
 def let_caches_age(world: World) -> None:
     """Markets that are two days old, and a clock that was never asked."""
-    with closing(sqlite3.connect(world.database)) as database, database:
-        old = datetime.fromtimestamp(world.clock.now() - 2 * 86400, UTC).isoformat(timespec="microseconds")
-        database.execute("UPDATE memory SET saved_at = ? WHERE key = ?", (old, MARKETS))
-        database.execute("DELETE FROM memory WHERE key = ?", (CLOCK,))
+    old = datetime.fromtimestamp(world.clock.now() - 2 * 86400, UTC).isoformat(timespec="microseconds")
+    execute(world.where, f"UPDATE memory SET saved_at = '{old}' WHERE key = '{MARKETS}'")
+    execute(world.where, f"DELETE FROM memory WHERE key = '{CLOCK}'")
 
 
 ANSWERS = (

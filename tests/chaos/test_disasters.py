@@ -8,8 +8,11 @@ from tests.chaos.scenes import SCENES, Stage
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
 ONE_IN = 23
+full_disk = pytest.mark.sqlite("a full disk of a server is the server's own")
+locked = pytest.mark.sqlite("tests/scenarios/test_locked.py locks a server too")
 
 
+@full_disk
 @pytest.mark.long
 @pytest.mark.parametrize("scene", IN_SHORT)
 def test_a_full_disk_at_any_write_loses_nothing_and_is_named(scene: str, stage: Stage) -> None:
@@ -23,16 +26,21 @@ def test_a_log_file_on_a_full_disk_fails_nothing(stage: Stage) -> None:
     Disasters().play(stage, "disasters: full log file: a buy by hand, 1000000")
 
 
-@pytest.mark.parametrize("what", READ_ONLY)
+@pytest.mark.parametrize(
+    "what",
+    [what if what == "everything" else pytest.param(what, marks=pytest.mark.sqlite("a file")) for what in READ_ONLY],
+)
 def test_what_cannot_be_written_is_named(what: str, stage: Stage) -> None:
     Disasters().play(stage, f"disasters: read-only: a stop that is hit, {what}")
 
 
+@locked
 @pytest.mark.parametrize("number", [0, 4])
 def test_a_database_locked_at_the_start_or_at_the_order_loses_nothing(number: int, stage: Stage) -> None:
     Disasters().play(stage, f"disasters: locked: a buy by hand, {number}")
 
 
+@locked
 @pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_database_locked_at_any_request_loses_nothing(scene: str, stage: Stage) -> None:
@@ -47,6 +55,7 @@ def test_every_step_of_the_schema_can_be_taken_back_here() -> None:
     assert set(range(2, NEWEST)) <= set(AGEING)
 
 
+@pytest.mark.sqlite("tests/store/test_migrations.py has the server's")
 @pytest.mark.parametrize("trial", ["before: 1", "full disk: 2"])
 def test_a_migration_that_ends_at_its_commit_or_on_a_full_disk_is_whole(trial: str, stage: Stage) -> None:
     Migrations().play(stage, f"migrations: {trial}")
