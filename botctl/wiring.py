@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
-from botctl.home import Home, open_store
+from botctl.home import Home, is_there, open_store
 from botctl.store.database import close_database, open_database
 from botctl.store.integrity import check_integrity, move_aside, name_aside
 from botctl.store.lock import run_lock
@@ -65,14 +65,14 @@ def open_patient(home: Home, *, apply: bool) -> Iterator[Patient]:
     _check_keys(home)
     path, mode = home.database_file, home.settings.botctl_mode
     aside = name_aside(path, datetime.now(UTC))
+    if not is_there(home):
+        rebuild = "run `botctl init`, then `botctl recover --apply`"
+        hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
+        raise ConfigError(f"there is no {mode} database at {home.database}", hint=hint)
     if home.database != path:  # a server looks after its files itself: there is nothing to move out of the way
         with open_bot(home) as bot:
             yield Patient(bot, "", aside)
         return
-    if not path.exists():
-        rebuild = "run `botctl init`, then `botctl recover --apply`"
-        hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
-        raise ConfigError(f"there is no {mode} database at {path}", hint=hint)
     with run_lock(path, WAIT_SECONDS):
         damage = check_integrity(path)
         if not damage:

@@ -19,18 +19,19 @@ from tests.chaos.world import World
 from tests.cli.looks import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.postgres import Server
 from tests.scenarios.disasters import all_trades, damage, reconciled, recover
 from tests.scenarios.journal_tools import only
 from tests.scenarios.stage import buy, explained
 
-pytestmark = pytest.mark.sqlite("it damages the file")
+about_the_file = pytest.mark.sqlite("a server looks after its own files")
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(kept_on: Server | None) -> Iterator[World]:
     """A live home with two open trades, whose runs can be killed at any commit."""
     with Victims() as victims:
-        world = World(victims)
+        world = World(victims, server=kept_on)
         world.must("init")
         for symbol in ("BTC/USD", "ETH/USD"):
             world.must("buy", symbol, "100", "--yes")
@@ -40,7 +41,11 @@ def world() -> Iterator[World]:
 
 def lose_database(world: World) -> None:
     """The disk is gone, and botctl set up anew."""
-    world.database.unlink()
+    if world.server:
+        world.server.drop(world.settings["DATABASE_URL"])
+        world.server.new_database(name=world.settings["DATABASE_URL"])
+    else:
+        world.database.unlink()
     world.must("init")
     world.must("balance")  # caches are warm: fewer commits to be killed at
 
@@ -52,6 +57,7 @@ def asides(live: BotRunner) -> list[Path]:
 # Sound or not
 
 
+@about_the_file
 def test_a_database_in_use_is_sound(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.open_store()  # with its -wal
@@ -59,6 +65,7 @@ def test_a_database_in_use_is_sound(live: BotRunner, kraken: FakeKraken) -> None
     assert check_integrity(live.database) == ""
 
 
+@about_the_file
 def test_looking_at_a_database_leaves_nothing_beside_it(live: BotRunner, kraken: FakeKraken) -> None:
     before = files_in(live.home)
 
@@ -66,6 +73,7 @@ def test_looking_at_a_database_leaves_nothing_beside_it(live: BotRunner, kraken:
     assert files_in(live.home) == before
 
 
+@about_the_file
 @pytest.mark.parametrize("header", [True, False])
 def test_garbage_is_complained_of(live: BotRunner, kraken: FakeKraken, header: bool) -> None:
     buy(live)
@@ -76,6 +84,7 @@ def test_garbage_is_complained_of(live: BotRunner, kraken: FakeKraken, header: b
     assert files_in(live.home) == before
 
 
+@about_the_file
 def test_a_file_that_was_cut_off_is_complained_of(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     whole = live.database.read_bytes()
@@ -87,6 +96,7 @@ def test_a_file_that_was_cut_off_is_complained_of(live: BotRunner, kraken: FakeK
 # Damaged
 
 
+@about_the_file
 @pytest.mark.parametrize("header", [True, False])
 def test_a_damaged_database_is_moved_aside_whole_and_rebuilt(live: BotRunner, kraken: FakeKraken, header: bool) -> None:
     buy(live)
@@ -110,6 +120,7 @@ def test_a_damaged_database_is_moved_aside_whole_and_rebuilt(live: BotRunner, kr
     assert live.database.stat().st_mode & 0o077 == 0
 
 
+@about_the_file
 def test_without_apply_a_damaged_database_is_left_as_it_lies(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     damage(live)
@@ -122,6 +133,7 @@ def test_without_apply_a_damaged_database_is_left_as_it_lies(live: BotRunner, kr
     assert files_in(live.home) == before
 
 
+@about_the_file
 def test_a_rebuild_that_fails_leaves_a_damaged_database_as_it_lies(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     damage(live)
@@ -134,6 +146,7 @@ def test_a_rebuild_that_fails_leaves_a_damaged_database_as_it_lies(live: BotRunn
     assert files_in(live.home) == before
 
 
+@about_the_file
 def test_a_fresh_database_is_paused_also_when_nothing_was_open(live: BotRunner, kraken: FakeKraken) -> None:
     """The damaged one may have held a tripped guard or a pause."""
     buy(live)
@@ -146,6 +159,7 @@ def test_a_fresh_database_is_paused_also_when_nothing_was_open(live: BotRunner, 
     assert live.json("status")["system_status"] == "PAUSED"
 
 
+@about_the_file
 def test_what_the_paper_broker_knew_cannot_be_rebuilt(veteran_paper: BotRunner) -> None:
     content = damage(veteran_paper)
 
@@ -170,7 +184,10 @@ def veteran_paper(bot: BotRunner) -> BotRunner:
 def test_a_missing_live_database_is_made_by_init_alone(
     live: BotRunner, kraken: FakeKraken, options: tuple[str, ...]
 ) -> None:
-    live.database.unlink()
+    if live.server:
+        live.set(DATABASE_URL=live.url_of("demo"))  # an empty one
+    else:
+        live.database.unlink()
 
     check_error(live.run("recover", *options), 78, "`botctl init`", "`botctl recover --apply`")
 
@@ -221,6 +238,7 @@ def test_all_that_always_holds_holds_in_a_rebuilt_database(world: World) -> None
     check(world, SETTLED)
 
 
+@about_the_file
 @pytest.mark.parametrize("call", ["rename", "replace"])
 def test_a_run_killed_while_the_databases_change_places_can_be_run_again(
     live: BotRunner, kraken: FakeKraken, call: str
@@ -254,6 +272,7 @@ def die_at(live: BotRunner, call: str) -> int:
     return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=False).returncode
 
 
+@about_the_file
 def test_a_left_over_wal_of_the_damaged_database_does_no_harm(live: BotRunner, kraken: FakeKraken) -> None:
     """What a run leaves that dies after the first of its three renames."""
     buy(live)
