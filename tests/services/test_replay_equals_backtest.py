@@ -160,7 +160,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
     }  # fmt: skip
 
 
-SHORT, LONG = 420, 4000
+SHORT, SOME_THOUSAND, LONG = 420, 2000, 4000
 
 
 @pytest.mark.parametrize("name", cases(150, 1))
@@ -190,7 +190,7 @@ def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "seed"), [("moods", 100), ("several share the cash", 200)])
 def test_a_replay_of_some_thousand_candles_makes_the_trades_of_a_backtest(name: str, seed: int, tmp_path: Path) -> None:
-    check(cases(LONG, seed)[name], tmp_path)
+    check(cases(SOME_THOUSAND, seed)[name], tmp_path)
 
 
 @pytest.mark.soak
