@@ -52,11 +52,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is about SQLite's own file is left out where there is none."""
+    """What is about SQLite's own file is left out where there is none, and what waits is spread over the run."""
     if config.getoption("--database") == "postgresql":
         about_files = [item for item in items if item.get_closest_marker("sqlite") or A_FILE in item.fixturenames]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=about_files)
         items[:] = [item for item in items if item not in set(about_files)]
+    items[:] = spread_waiting(items)
+
+
+def spread_waiting(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests that wait at even distances among those that work: side by side with them they cost nearly nothing."""
+    waiting = [item for item in items if item.get_closest_marker("waits")]
+    working = [item for item in items if not item.get_closest_marker("waits")]
+    distance = len(working) // (len(waiting) or 1)
+    spread = []
+    for place, item in enumerate(waiting):
+        spread += [item, *working[place * distance : (place + 1) * distance]]
+    return spread + working[len(waiting) * distance :]
 
 
 @pytest.fixture(scope="session")

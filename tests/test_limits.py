@@ -125,6 +125,7 @@ def test_beside_the_main_thread_nothing_is_limited_and_nothing_breaks() -> None:
     assert done == [True]
 
 
+@pytest.mark.waits
 @pytest.mark.long
 def test_a_mood_that_drips_in_is_given_up_in_time(bot: BotRunner, dripping: str) -> None:
     bot.run("status")

@@ -83,6 +83,7 @@ def test_what_stands_behind_a_question_mark_stays_there(watched: BotRunner, list
     assert listener.paths == ["/push/start?key=1", "/push/?key=1"]
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("way", ["hangs", "drips"])
 def test_a_dead_service_delays_no_sale_and_the_end_for_a_bounded_time(
     watched: BotRunner, kraken: FakeKraken, listener: Listener, way: str

@@ -146,6 +146,7 @@ def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_
         assert len(listener.lines) == len(other.lines) == 1
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("way", ["hangs", "drips"])
 def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a_bounded_time(
     told: BotRunner, kraken: FakeKraken, listener: Listener, way: str

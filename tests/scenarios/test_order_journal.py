@@ -281,6 +281,7 @@ def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
     assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
 
 
+@pytest.mark.waits
 def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_next(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -300,6 +301,7 @@ def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_nex
     assert len(sent(kraken)) == 1
 
 
+@pytest.mark.waits
 def test_a_run_waits_twenty_seconds_in_all_also_for_an_order_that_nobody_finds(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

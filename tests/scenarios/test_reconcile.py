@@ -131,6 +131,7 @@ def test_coins_of_the_owner_are_no_difference(live: BotRunner, kraken: FakeKrake
     assert differing(reconciled(live)) == []
 
 
+@pytest.mark.waits
 def test_an_order_that_still_works_is_the_same_on_both_sides(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.fill_mode = Never()
     with later(seconds=0):

@@ -254,6 +254,7 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
     assert sides(kraken)[:3] == ["buy", "sell", "sell"]
 
 
+@pytest.mark.waits
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -277,6 +278,7 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.waits
 def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.fill_mode = Never()
@@ -295,6 +297,7 @@ def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: B
     assert len(kraken.orders) == 2
 
 
+@pytest.mark.waits
 def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.fill_mode = Never()
     leave_unsettled(live, "buy", "BTC/USD", "100", "--yes")
@@ -318,6 +321,7 @@ def leave_unsettled(live: BotRunner, *arguments: str) -> None:
 # A backup that is older than the truth
 
 
+@pytest.mark.waits
 def test_a_backup_from_before_the_exit_learns_of_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     backup = save(live)
@@ -336,6 +340,7 @@ def test_a_backup_from_before_the_exit_learns_of_it(live: BotRunner, kraken: Fak
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.waits
 def test_a_backup_from_before_a_part_was_sold_is_reduced(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     backup = save(live)
@@ -414,6 +419,7 @@ def test_two_open_trades_of_one_asset_leave_one_unguarded_and_that_is_said_loudl
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.003")
 
 
+@pytest.mark.waits
 def test_an_order_that_was_given_up_and_came_late_after_all_is_adopted(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     tampered(live, "UPDATE trade SET status = 'FAILED'")
@@ -561,6 +567,7 @@ def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, 
     assert kept(disasters) == before
 
 
+@pytest.mark.waits
 def test_a_bad_second_page_changes_nothing_and_a_good_one_is_read(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     history = kraken.orders[0]

@@ -41,6 +41,7 @@ def test_a_council_that_takes_too_long_is_ended_and_the_rest_is_left_to_the_next
     assert any("did not sit on ETH/USD" in error for error in run.json()["errors"])
 
 
+@pytest.mark.waits
 def test_the_program_of_a_council_that_is_ended_does_not_outlive_it(hurried: BotRunner, home: Path) -> None:
     hurried.set(TICK_TIMEOUT="10")
     council_program(hurried, "open('pid', 'w').write(str(os.getpid()))", "time.sleep(50)")
