@@ -14,7 +14,7 @@ from botctl.domain.errors import BotError
 from botctl.home import Home, open_store
 
 if TYPE_CHECKING:
-    from botctl.domain.results import TickFigures
+    from botctl.monitoring.results import TickFigures
     from botctl.services.bot import Bot
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with
 from botctl.cli.output import show_list
+from botctl.cli.results import CheckLine, ConfigLine
 from botctl.domain.errors import ConfigError
-from botctl.domain.results import CheckLine, ConfigLine
 from botctl.domain.settings import (
     SETTINGS,
     Mode,

@@ -8,9 +8,9 @@ import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.output import show, show_list
+from botctl.cli.results import BackupView, CheckLine, CopiedTable, CopyView, MigrateView
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import BadValue
-from botctl.domain.results import BackupView, CheckLine, CopiedTable, CopyView, MigrateView
 from botctl.domain.settings import Mode
 from botctl.home import Home, open_store
 from botctl.store.database import Where, connected, database_path

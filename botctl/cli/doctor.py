@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from botctl.cli.context import LogFlags
 from botctl.cli.log import start_log
+from botctl.cli.results import CheckLine
 from botctl.domain.alarms import EXPIRES_SOON
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
-from botctl.domain.results import CheckLine
 from botctl.domain.schedule import find_block, other_ticks, unit_name
 from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum

@@ -12,8 +12,8 @@ from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.study import moment_from
 from botctl.domain.errors import BadValue, BotError
-from botctl.domain.results import FetchView
 from botctl.domain.symbols import TIMEFRAMES
+from botctl.services.fetch import FetchView
 from botctl.wiring import open_market_data
 
 GAPS_SHOWN = 5

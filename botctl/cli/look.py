@@ -153,7 +153,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl balance
     """
     from botctl.domain.drawdown import value_of
-    from botctl.domain.results import BalanceView
+    from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 
     home = home_of(ctx)

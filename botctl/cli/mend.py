@@ -19,7 +19,7 @@ from botctl.cli.context import (
 )
 from botctl.cli.output import progress_bar, show
 from botctl.domain.errors import BotError
-from botctl.domain.results import RecoverView
+from botctl.reconciliation.results import RecoverView
 from botctl.wiring import open_bot, open_patient
 
 RECOVER_SPAN = timedelta(days=90)

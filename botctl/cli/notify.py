@@ -7,7 +7,7 @@ import typer
 from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.output import show_list
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.domain.results import NotifyView
+from botctl.monitoring.results import NotifyView
 
 
 def notify(

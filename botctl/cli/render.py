@@ -5,14 +5,20 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.cli.render_positions import draw_live_positions, draw_trades
+from botctl.cli.results import BackupView, CheckLine, ConfigLine, CopyView, InitView, MigrateView
 from botctl.cli.tables import amount, group, new_table, pairs
-from botctl.domain import results
 from botctl.domain.figures import UNKNOWN, moment, money, percent, price, signed
 from botctl.domain.money import plain
+from botctl.domain.report import ReportView
 from botctl.domain.schedule import CRON, SHORTEST_DELAY, ScheduleView
+from botctl.monitoring.results import NotifyView
+from botctl.queries.results import BalanceView, CheckView, DemoView, EventView, OrderView, StoryView
+from botctl.reconciliation.results import ReconcileView, RecoverView
+from botctl.services.fetch import FetchView
+from botctl.trading.results import DecisionView, DrawdownView, LiquidationView, OrderResult, TickView
 
 
-def _orders(rows: Sequence[results.OrderView]) -> Any:
+def _orders(rows: Sequence[OrderView]) -> Any:
     table = new_table("id", "trade", "side", "symbol", "state", "amount", "filled", "price", "fee")
     for row in rows:
         table.add_row(
@@ -30,11 +36,11 @@ def _orders(rows: Sequence[results.OrderView]) -> Any:
     return group(table, *lines) if lines else table
 
 
-def _decisions(rows: Sequence[results.DecisionView]) -> Any:
+def _decisions(rows: Sequence[DecisionView]) -> Any:
     return group(*(part for row in rows for part in (_decision(row), "")))
 
 
-def _decision(row: results.DecisionView) -> str:
+def _decision(row: DecisionView) -> str:
     lines = [(moment(row.decided_at), f"{row.decision} {row.symbol} at {price(row.price)}")]
     lines += [(f"  {said['agent']}", f"{said['stance']}: {said['reason']}") for said in row.verdicts]
     if not row.verdicts:
@@ -44,7 +50,7 @@ def _decision(row: results.DecisionView) -> str:
     return pairs(lines)
 
 
-def _balances(rows: Sequence[results.BalanceView]) -> Any:
+def _balances(rows: Sequence[BalanceView]) -> Any:
     from rich.markup import escape
 
     table = new_table("currency", "amount", "free", "value")
@@ -53,7 +59,7 @@ def _balances(rows: Sequence[results.BalanceView]) -> Any:
     return table
 
 
-def _checks(rows: Sequence[results.CheckLine]) -> Any:
+def _checks(rows: Sequence[CheckLine]) -> Any:
     from rich.markup import escape
 
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -64,7 +70,7 @@ def _checks(rows: Sequence[results.CheckLine]) -> Any:
     return table
 
 
-def _notified(rows: Sequence[results.NotifyView]) -> str:
+def _notified(rows: Sequence[NotifyView]) -> str:
     return pairs(
         [
             (f"{place}. {row.service}", ("ok: " if row.ok else "FAILED: ") + row.detail)
@@ -73,7 +79,7 @@ def _notified(rows: Sequence[results.NotifyView]) -> str:
     )
 
 
-def _events(rows: Sequence[results.EventView]) -> str:
+def _events(rows: Sequence[EventView]) -> str:
     """When, whose and what; below it each column that changed."""
     lines = []
     for row in rows:
@@ -100,11 +106,11 @@ def _figure(value: Any) -> str:
         return str(value)
 
 
-def _config(rows: Sequence[results.ConfigLine]) -> str:
+def _config(rows: Sequence[ConfigLine]) -> str:
     return pairs([(row.name, f"{row.value or UNKNOWN} ({row.file or row.source})") for row in rows])
 
 
-def _fetched(rows: Sequence[results.FetchView]) -> str:
+def _fetched(rows: Sequence[FetchView]) -> str:
     lines = []
     for row in rows:
         known = f"{row.candles:,} from {moment(row.first)} to {moment(row.last)}"
@@ -115,7 +121,7 @@ def _fetched(rows: Sequence[results.FetchView]) -> str:
 # Single results
 
 
-def _order_result(result: results.OrderResult) -> Any:
+def _order_result(result: OrderResult) -> Any:
     done = f"{amount(result.filled)} of {amount(result.amount)}"
     rows = [
         ("order", f"{result.side} {result.symbol} {result.state}"),
@@ -139,7 +145,7 @@ def _order_result(result: results.OrderResult) -> Any:
     return pairs(rows)
 
 
-def _story(result: results.OrderResult) -> str:
+def _story(result: OrderResult) -> str:
     """One order in one line, as a tick tells it."""
     verb = "bought" if result.side == "buy" else "sold"
     if result.state == "VALIDATED":
@@ -152,7 +158,7 @@ def _story(result: results.OrderResult) -> str:
     return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {signed(result.pnl)}")
 
 
-def _tick(view: results.TickView) -> Any:
+def _tick(view: TickView) -> Any:
     lines = [f"{view.mode} tick of {moment(view.at)} UTC"]
     lines += [f"  {_story(result)}" for result in (*view.exits, *view.entries)]
     for row in view.decisions:
@@ -164,12 +170,12 @@ def _tick(view: results.TickView) -> Any:
     return group(*lines)
 
 
-def _check_view(view: results.CheckView) -> Any:
+def _check_view(view: CheckView) -> Any:
     sold = [_story(result) for result in view.exits]
     return group(*sold, draw_live_positions(view.positions) if view.positions else "no open positions")
 
 
-def _drawdown(view: results.DrawdownView) -> Any:
+def _drawdown(view: DrawdownView) -> Any:
     return group(
         pairs(
             [
@@ -183,7 +189,7 @@ def _drawdown(view: results.DrawdownView) -> Any:
     )
 
 
-def _liquidation(view: results.LiquidationView) -> Any:
+def _liquidation(view: LiquidationView) -> Any:
     sold = [_story(result) for result in view.exits] or [
         "nothing was sold" if view.errors or view.open_trades else "there was nothing to sell"
     ]
@@ -191,7 +197,7 @@ def _liquidation(view: results.LiquidationView) -> Any:
     return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
 
 
-def _reconcile(view: results.ReconcileView) -> Any:
+def _reconcile(view: ReconcileView) -> Any:
     parts: list[Any] = []
     if view.orders:
         table = new_table("trade", "order", "journal", "exchange", "verdict")
@@ -227,7 +233,7 @@ def _side(state: str | None, filled: Decimal | None, cost: Decimal | None, fee: 
     return f"{state} {amount(filled)}\n{money(cost)}, fee {money(fee)}" if filled else state
 
 
-def _recover(view: results.RecoverView) -> Any:
+def _recover(view: RecoverView) -> Any:
     lines = []
     for row in view.actions:
         figures = [amount(row.amount)]
@@ -248,7 +254,7 @@ def _recover(view: results.RecoverView) -> Any:
     return pairs(lines)
 
 
-def _demo(view: results.DemoView) -> Any:
+def _demo(view: DemoView) -> Any:
     decided = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
     return group(
         draw_trades(view.trades) if view.trades else "no trades",
@@ -257,7 +263,7 @@ def _demo(view: results.DemoView) -> Any:
     )
 
 
-def _init(view: results.InitView) -> Any:
+def _init(view: InitView) -> Any:
     rows = [
         ("mode", view.mode),
         ("settings", f"{view.env_file} ({'written' if view.env_written else 'kept as it is'})"),
@@ -266,7 +272,7 @@ def _init(view: results.InitView) -> Any:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
-def _story_of_trade(view: results.StoryView) -> str:
+def _story_of_trade(view: StoryView) -> str:
     trade = view.trade
     ended = f", {trade.exit_reason}" if trade.exit_reason else ""
     lines = [(f"trade {trade.id}", f"{trade.symbol} {trade.status}{ended}")]
@@ -305,57 +311,57 @@ def _schedule(view: ScheduleView) -> str:
     return "\n\n".join([pairs(rows), *[f"{place}:\n{text.rstrip()}" for place, text in view.files.items()]])
 
 
-def _migrate(view: results.MigrateView) -> str:
+def _migrate(view: MigrateView) -> str:
     was = "it was there already" if view.schema_before == view.schema else f"it was {view.schema_before}"
     return pairs([("database", view.database), ("schema", f"{view.schema} ({was})")])
 
 
-def _backup(view: results.BackupView) -> str:
+def _backup(view: BackupView) -> str:
     return pairs([("database", view.database), ("copied to", view.file), ("bytes", f"{view.bytes:,}")])
 
 
-def _copy(view: results.CopyView) -> str:
+def _copy(view: CopyView) -> str:
     rows = [("from", view.database), ("to", view.to)]
     rows += [(table.table, f"{table.rows:,} rows, the same in both") for table in view.tables]
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
-def _report(view: results.ReportView) -> str:
+def _report(view: ReportView) -> str:
     return "\n".join(path for path in (view.file, view.png) if path)
 
 
 NAMING_THE_MODE = (
-    results.TickView,
-    results.InitView,
-    results.DemoView,
-    results.CheckLine,
-    results.FetchView,
-    results.ReportView,
+    TickView,
+    InitView,
+    DemoView,
+    CheckLine,
+    FetchView,
+    ReportView,
 )
 VIEWS: dict[type, Callable[[Any], Any]] = {
-    results.OrderResult: _order_result,
-    results.TickView: _tick,
-    results.CheckView: _check_view,
-    results.DrawdownView: _drawdown,
-    results.LiquidationView: _liquidation,
-    results.ReconcileView: _reconcile,
-    results.RecoverView: _recover,
-    results.DemoView: _demo,
-    results.InitView: _init,
-    results.MigrateView: _migrate,
-    results.BackupView: _backup,
-    results.CopyView: _copy,
-    results.ReportView: _report,
-    results.StoryView: _story_of_trade,
+    OrderResult: _order_result,
+    TickView: _tick,
+    CheckView: _check_view,
+    DrawdownView: _drawdown,
+    LiquidationView: _liquidation,
+    ReconcileView: _reconcile,
+    RecoverView: _recover,
+    DemoView: _demo,
+    InitView: _init,
+    MigrateView: _migrate,
+    BackupView: _backup,
+    CopyView: _copy,
+    ReportView: _report,
+    StoryView: _story_of_trade,
     ScheduleView: _schedule,
 }
 LISTS: dict[type, Callable[[Any], Any]] = {
-    results.OrderView: _orders,
-    results.DecisionView: _decisions,
-    results.BalanceView: _balances,
-    results.CheckLine: _checks,
-    results.NotifyView: _notified,
-    results.FetchView: _fetched,
-    results.EventView: _events,
-    results.ConfigLine: _config,
+    OrderView: _orders,
+    DecisionView: _decisions,
+    BalanceView: _balances,
+    CheckLine: _checks,
+    NotifyView: _notified,
+    FetchView: _fetched,
+    EventView: _events,
+    ConfigLine: _config,
 }

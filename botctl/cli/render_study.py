@@ -11,11 +11,11 @@ from typing import Any
 
 import typer
 
+from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView
 from botctl.cli import tables
 from botctl.cli.output import show_table
 from botctl.domain import figures
 from botctl.domain.documents import to_plain
-from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView
 from botctl.domain.symbols import TIMEFRAMES, quote_of
 
 UNTRIED = "-"

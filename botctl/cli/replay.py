@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from botctl.backtesting.results import ReplayView
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
 from botctl.cli.output import with_progress
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.domain.results import ReplayView
 from botctl.domain.settings import Mode, Settings
 from botctl.home import Home, open_store, write_env_file
 from botctl.wiring import build_bot

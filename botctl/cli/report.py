@@ -10,7 +10,7 @@ from botctl.cli import study
 from botctl.cli.context import JsonFlag, env_file_of, home_of
 from botctl.cli.output import show
 from botctl.domain.errors import BadValue
-from botctl.domain.results import ReportView
+from botctl.domain.report import ReportView
 from botctl.home import open_store, read_values
 from botctl.services.glances import now_offline
 from botctl.wiring import find_candles

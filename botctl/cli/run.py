@@ -20,7 +20,8 @@ from botctl.cli.context import (
 )
 from botctl.cli.output import show
 from botctl.domain.errors import Refused
-from botctl.domain.results import CheckView, DrawdownView
+from botctl.queries.results import CheckView
+from botctl.trading.results import DrawdownView
 from botctl.wiring import open_bot
 
 

@@ -11,10 +11,11 @@ import typer
 from botctl.cli.context import JsonFlag, env_file_of, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
 from botctl.cli.output import show, show_list, with_progress
+from botctl.cli.results import InitView
 from botctl.domain.errors import BadValue, BotError, ConfigError
-from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
 from botctl.home import Home, is_there, load_home, make_data_folder, open_store, write_env_file
+from botctl.queries.results import DemoView
 from botctl.wiring import build_bot
 
 NEXT_STEPS = {

@@ -13,8 +13,8 @@ from botctl.cli.look import Limit
 from botctl.cli.output import show, show_list, show_table
 from botctl.cli.render import LISTS
 from botctl.domain.errors import BadValue
-from botctl.domain.results import EventView
 from botctl.home import Home, open_store
+from botctl.queries.results import EventView
 
 LOOK_AGAIN_AFTER = 2.0
 """Seconds between two looks of --follow."""

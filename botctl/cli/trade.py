@@ -23,9 +23,9 @@ from botctl.cli.context import (
 from botctl.cli.output import show
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.order_states import ExitReason
-from botctl.domain.results import LiquidationView
 from botctl.domain.settings import Mode, no_yes
 from botctl.domain.symbols import base_of
+from botctl.trading.results import LiquidationView
 from botctl.wiring import open_bot
 
 Symbol = Annotated[

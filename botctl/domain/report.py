@@ -172,6 +172,16 @@ class Report:
     """Newest first."""
 
 
+@dataclass(frozen=True)
+class ReportView:
+    """The files that a report wrote, each None where it was not asked for, and how many trades it tells of."""
+
+    file: str | None
+    png: str | None
+    trades: int
+    trades_drawn: int
+
+
 # Fewer points, the same picture
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import SHOWN, CandleColumns
 from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to, price_of
@@ -14,7 +15,6 @@ from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decisio
 from botctl.domain.order_states import ExitReason, Side, stop_reason
 from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
-from botctl.domain.results import BacktestTrade, BacktestView
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.votes import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.market.compiled import compiled, plain

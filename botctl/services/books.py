@@ -3,8 +3,9 @@
 from decimal import Decimal
 
 from botctl.domain.order_states import Side
-from botctl.domain.results import DecisionView, OrderResult, OrderView
+from botctl.queries.results import OrderView
 from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
+from botctl.trading.results import DecisionView, OrderResult
 
 NO_ORDER = "NONE"
 """The state of an order that was never made."""

@@ -15,7 +15,6 @@ from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
 from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, OrderState, Side
 from botctl.domain.orders import OrderRequest
-from botctl.domain.results import OrderResult
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
@@ -25,6 +24,7 @@ from botctl.services.risk import RiskService
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.store.switch import Switch
+from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUn
 from botctl.domain.markets import Balances, Market
 from botctl.domain.money import floor_to, plain
 from botctl.domain.order_states import ExitReason, OrderState
-from botctl.domain.results import OrderResult
 from botctl.domain.sizing import below_minimum
 from botctl.ports import Clock, Exchange
 from botctl.services.execution import ExecutionService, Sell
 from botctl.services.lookout import Look
 from botctl.store.journal import Journal
 from botctl.store.models import Trade
+from botctl.trading.results import OrderResult
 
 SECOND_LOOK_AFTER = 3.0
 """Seconds until the balances are asked again, before a trade is given up as sold by somebody else."""

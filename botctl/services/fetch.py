@@ -1,5 +1,6 @@
 """Keeps histories: the candles that Kraken still tells are added to those that lie on disk."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -7,10 +8,36 @@ from typing import Protocol
 from botctl.domain.archive import find_gaps, merge_candles
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
-from botctl.domain.results import FetchView, GapView
 from botctl.domain.symbols import TIMEFRAMES
 from botctl.market.history import load_candles
 from botctl.store.candle_files import HEADER, candle_file, file_lock, write_candles
+
+
+@dataclass(frozen=True)
+class GapView:
+    """Absent candles: when the first and the last of them opened, and how many they are."""
+
+    since: datetime
+    until: datetime
+    candles: int
+
+
+@dataclass(frozen=True)
+class FetchView:
+    """What was fetched of one symbol, and what its file has now. Moments are when candles opened."""
+
+    symbol: str
+    timeframe: str
+    file: str
+    fetched: int
+    added: int
+    candles: int
+    first: datetime | None
+    last: datetime | None
+    oldest_told: datetime | None
+    gaps: list[GapView]
+    changed: list[datetime]
+    """Candles that Kraken now tells otherwise than the file, which keeps its own."""
 
 
 class CandleSource(Protocol):

@@ -20,10 +20,10 @@ from botctl.domain.alarms import (
 from botctl.domain.figures import price, signed
 from botctl.domain.money import plain
 from botctl.domain.order_states import TradeStatus
-from botctl.domain.results import TickFigures
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
 from botctl.domain.words import printable
+from botctl.monitoring.results import TickFigures
 from botctl.ports import Courier, Letter
 from botctl.services import glances
 from botctl.services.bot import Bot

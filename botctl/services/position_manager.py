@@ -17,7 +17,6 @@ from botctl.domain.errors import (
     weightiest,
 )
 from botctl.domain.order_states import ExitReason, stop_reason
-from botctl.domain.results import OrderResult
 from botctl.domain.stops import advance_stop
 from botctl.domain.symbols import TIMEFRAMES
 from botctl.ports import Clock, Exchange
@@ -27,6 +26,7 @@ from botctl.services.lookout import Look, Lookout
 from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.models import Trade
+from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)
 

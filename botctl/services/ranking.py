@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import isinf
 
+from botctl.backtesting.results import SweepFigures, SweepRow, SweepView
 from botctl.domain.grid import Axis, Point, neighbours, values_at
-from botctl.domain.results import SweepFigures, SweepRow, SweepView
 from botctl.services.sweep import Score
 
 MEASURES: Mapping[str, Callable[[SweepFigures], float]] = {

@@ -13,9 +13,9 @@ from botctl.domain.errors import BotError, Refused
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import plain
 from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
-from botctl.domain.results import RecoverAction
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
+from botctl.reconciliation.results import RecoverAction
 from botctl.services import rebuilt_rows as rows
 from botctl.services.bot import Bot
 from botctl.services.lost_stops import atr_at, replay_stop

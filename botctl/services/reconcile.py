@@ -8,9 +8,9 @@ from decimal import Decimal
 from botctl.domain.differences import Figures, holding_difference, order_difference
 from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.order_states import ACTIVE, OrderState, TradeStatus
-from botctl.domain.results import ReconciledOrder, ReconciledPosition, ReconcileView
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
+from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
 from botctl.services.bot import Bot
 from botctl.services.statement import Statement, fetch_statement
 from botctl.store.models import Order, Trade

@@ -5,17 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
+from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.moods import Mood
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
-from botctl.domain.results import BacktestTrade, BacktestView, ReplayView, TickView
 from botctl.market.timeline import Grid
 from botctl.services.bot import Bot
 from botctl.services.summary import Course, sum_up
 from botctl.services.tick import tick
 from botctl.store.models import Trade
+from botctl.trading.results import TickView
 
 
 @dataclass

@@ -10,7 +10,7 @@ from botctl.domain.figures import money, price, signed
 from botctl.domain.money import plain
 from botctl.domain.order_states import OrderState, Side
 from botctl.domain.report import Slippage
-from botctl.domain.results import EventView, StoryStep, StoryView
+from botctl.queries.results import EventView, StoryStep, StoryView
 from botctl.services.glances import view_trade
 from botctl.services.report_books import decided_prices, slippage_of
 from botctl.store.models import Decision, Event, Order, Trade

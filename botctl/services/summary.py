@@ -6,12 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain import performance
 from botctl.domain.candles import CandleColumns
 from botctl.domain.fills import fill_price
 from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.order_states import Side
-from botctl.domain.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.market.timeline import Grid, moment_of
 

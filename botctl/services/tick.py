@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
-from botctl.domain.results import DecisionView, OrderResult, StepView, TickView
 from botctl.domain.settings import no_yes
 from botctl.services import books, glances
 from botctl.services.bot import Bot
@@ -17,6 +16,7 @@ from botctl.services.lookout import Look
 from botctl.store import memory
 from botctl.store.backups import back_up_daily
 from botctl.store.models import Decision, Tick
+from botctl.trading.results import DecisionView, OrderResult, StepView, TickView
 
 log = logging.getLogger(__name__)
 

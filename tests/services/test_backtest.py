@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.moods import FixedMood, Mood, MoodHistory
-from botctl.domain.results import BacktestTrade, BacktestView
 from botctl.domain.settings import Settings, parse_settings
 from botctl.domain.votes import Stance
 from botctl.market.compiled import compiled, plain

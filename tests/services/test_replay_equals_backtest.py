@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.moods import FixedMood, Mood
-from botctl.domain.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
 from botctl.domain.votes import Stance

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from botctl.backtesting.results import SweepFigures
 from botctl.domain.candles import CandleColumns
 from botctl.domain.grid import Axis, Point, arrange, parse_axis, points, values_at
 from botctl.domain.moods import FixedMood, MoodHistory
-from botctl.domain.results import SweepFigures
 from botctl.domain.settings import parse_settings
 from botctl.domain.votes import Stance
 from botctl.services.backtest import run_backtest

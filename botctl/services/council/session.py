@@ -8,7 +8,6 @@ from typing import Protocol
 from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.money import plain
 from botctl.domain.order_states import ExitReason
-from botctl.domain.results import OrderResult
 from botctl.domain.symbols import base_of
 from botctl.domain.votes import Action, CouncilDecision
 from botctl.limits import time_limit
@@ -19,6 +18,7 @@ from botctl.services.position_manager import PositionManager
 from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal
 from botctl.store.models import Decision
+from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,99 @@
+"""What the commands that only read answer. The fields of `--json` are these fields."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from botctl.domain.positions import LivePosition, TradeView
+from botctl.trading.results import OrderResult
+
+
+@dataclass(frozen=True)
+class OrderView:
+    """One row of the order journal."""
+
+    id: int
+    client_order_id: str
+    exchange_order_id: str | None
+    trade_id: int
+    side: str
+    symbol: str
+    state: str
+    amount: Decimal
+    cost: Decimal | None
+    filled: Decimal
+    average_price: Decimal | None
+    fee: Decimal | None
+    deadline: datetime
+    created_at: datetime
+    error: str | None
+
+
+@dataclass(frozen=True)
+class EventView:
+    """One entry of the audit trail. `before` and `after` are columns by name."""
+
+    id: int
+    at: datetime
+    kind: str
+    trade_id: int | None
+    symbol: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class StoryStep:
+    """One thing that happened to a trade."""
+
+    at: datetime
+    kind: str
+    detail: str
+    price: Decimal | None = None
+    """The market's, or the fill's."""
+    stop_loss_price: float | None = None
+    """From here on, where it changed."""
+    client_order_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StoryView:
+    """The whole life of one trade."""
+
+    trade: TradeView
+    steps: list[StoryStep]
+    fees: Decimal | None
+    slippage_cost: Decimal | None
+    """What its orders lost against the best price known before each, in quote; None where none is known."""
+
+
+@dataclass(frozen=True)
+class BalanceView:
+    """What the exchange holds of one currency; `value` in the quote currency, None when it has no price."""
+
+    currency: str
+    total: Decimal
+    free: Decimal
+    value: Decimal | None
+
+
+@dataclass(frozen=True)
+class DemoView:
+    """What a played tape brought."""
+
+    ticks: int
+    trades: list[TradeView]
+    equity: Decimal | None
+    initial_balance: Decimal
+    decisions: dict[str, int]
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """What one round of stop checks did, and what is open after it."""
+
+    positions: list[LivePosition]
+    exits: list[OrderResult]
+    errors: list[str]

@@ -1,0 +1,95 @@
+"""What the trading commands answer. The fields of `--json` are these fields."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.documents import FOR_PEOPLE
+
+
+@dataclass(frozen=True)
+class OrderResult:
+    """What came of one buy or sell.
+
+    `state` is the order's; VALIDATED when the exchange only checked it, NONE when there was nothing to send.
+    """
+
+    side: str
+    symbol: str
+    state: str
+    amount: Decimal
+    filled: Decimal
+    average_price: Decimal | None
+    cost: Decimal | None
+    fee: Decimal | None
+    client_order_id: str | None
+    exchange_order_id: str | None
+    trade_id: int | None = None
+    trade_status: str | None = None
+    stop_loss_price: float | None = None
+    atr: float | None = None
+    reason: str | None = None
+    pnl: Decimal | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    """What the Council said once, and what came of it."""
+
+    symbol: str
+    decided_at: datetime
+    decision: str
+    reason: str
+    verdicts: list[dict[str, str]]
+    outcome: str
+    price: Decimal | None
+
+
+@dataclass(frozen=True)
+class DrawdownView:
+    """What the account is worth. Fractions; equity and drawdown are None while they are unknown."""
+
+    equity: Decimal | None
+    initial_balance: Decimal
+    drawdown: Decimal | None
+    max_drawdown: Decimal
+    tripped: bool
+    exits: list[OrderResult] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step of a tick."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class TickView:
+    """One visit from cron."""
+
+    at: datetime
+    mode: str
+    ok: bool
+    steps: list[StepView]
+    exits: list[OrderResult]
+    entries: list[OrderResult]
+    decisions: list[DecisionView]
+    equity: Decimal | None
+    drawdown: Decimal | None
+    errors: list[str]
+    notes: list[str] = field(default_factory=list, metadata=FOR_PEOPLE)
+
+
+@dataclass(frozen=True)
+class LiquidationView:
+    """What the eject button did."""
+
+    exits: list[OrderResult]
+    open_trades: int
+    buy_enabled: bool
+    errors: list[str]
