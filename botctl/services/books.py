@@ -5,7 +5,7 @@ from decimal import Decimal
 from botctl.domain.order_states import Side
 from botctl.queries.results import OrderView
 from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
-from botctl.trading.results import DecisionView, OrderResult
+from botctl.trading.results import DecisionView, OrderResult, view_decision
 
 NO_ORDER = "NONE"
 """The state of an order that was never made."""
@@ -46,10 +46,6 @@ def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
     """What the Council said of a symbol, newest first."""
     rows = Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit)
     return [view_decision(row) for row in rows]
-
-
-def view_decision(row: Decision) -> DecisionView:
-    return DecisionView(row.symbol, row.decided_at, row.decision, row.reason, row.verdicts, row.outcome, row.price)
 
 
 def _view_order(row: Order) -> OrderView:

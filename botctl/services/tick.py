@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
 from botctl.domain.settings import no_yes
-from botctl.services import books, glances
+from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.services.exits import Exits
 from botctl.services.lookout import Look
 from botctl.store import memory
 from botctl.store.backups import back_up_daily
 from botctl.store.models import Decision, Tick
-from botctl.trading.results import DecisionView, OrderResult, StepView, TickView
+from botctl.trading.results import DecisionView, OrderResult, StepView, TickView, view_decision
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ def _record(visit: Visit, seconds: float) -> tuple[str, list[BotError]]:
 
 
 def _view(bot: Bot, visit: Visit) -> TickView:
-    decisions: list[DecisionView] = [books.view_decision(row) for row in visit.decisions]
+    decisions: list[DecisionView] = [view_decision(row) for row in visit.decisions]
     return TickView(
         at=visit.at,
         mode=bot.settings.botctl_mode,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
 from botctl.domain.documents import FOR_PEOPLE
 
@@ -44,6 +45,23 @@ class DecisionView:
     verdicts: list[dict[str, str]]
     outcome: str
     price: Decimal | None
+
+
+class DecisionRow(Protocol):
+    """The columns of a kept decision that are shown."""
+
+    symbol: str
+    decided_at: datetime
+    decision: str
+    reason: str
+    verdicts: list[dict[str, str]]
+    outcome: str
+    price: Decimal | None
+
+
+def view_decision(row: DecisionRow) -> DecisionView:
+    """A kept decision without what only the database needs of it."""
+    return DecisionView(row.symbol, row.decided_at, row.decision, row.reason, row.verdicts, row.outcome, row.price)
 
 
 @dataclass(frozen=True)
