@@ -3,27 +3,46 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import ClassVar
+
+from botctl.domain.positions import TradeRecord
 
 
-@dataclass(frozen=True)
-class BacktestTrade:
-    """One trade of a backtest, told with the paper broker's arithmetic. What it lacks at the end is still open."""
+@dataclass(frozen=True, kw_only=True)
+class BacktestTrade(TradeRecord):
+    """One trade of a backtest, calculated as the paper broker does. What it lacks at the end is still open.
 
-    symbol: str
-    entry_at: datetime
-    amount: Decimal
+    `amount` is what was bought.
+    """
+
+    JSON_FIELDS: ClassVar[tuple[str, ...]] = (
+        "symbol",
+        "entry_at",
+        "amount",
+        "entry_price",
+        "entry_cost",
+        "entry_fee",
+        "atr",
+        "stop_loss_price",
+        "high_price",
+        "exit_at",
+        "exit_price",
+        "exit_proceeds",
+        "exit_fee",
+        "exit_reason",
+        "pnl",
+    )
+    """The columns of --csv too."""
+
     entry_price: Decimal
     entry_cost: Decimal
     entry_fee: Decimal
+    entry_at: datetime
     atr: float
     stop_loss_price: float
     high_price: float
     exit_at: datetime | None = None
-    exit_price: Decimal | None = None
     exit_proceeds: Decimal | None = None
-    exit_fee: Decimal | None = None
-    exit_reason: str | None = None
-    pnl: Decimal | None = None
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 from botctl.cli.tables import amount, coloured, figures_table, group, new_table, short
 from botctl.domain.figures import UNKNOWN, percent, price
-from botctl.domain.positions import LivePosition, TradeView
+from botctl.domain.positions import LivePosition, TradeRecord
 
 NEAR = Decimal("0.005")
 """How near its stop a price is shown as near, as a fraction."""
 
 
-def draw_positions(rows: Sequence[TradeView]) -> Any:
+def draw_positions(rows: Sequence[TradeRecord]) -> Any:
     return figures_table(
         ("id", "symbol", "status", "amount", "entry", "stop", "high"),
         [
@@ -71,7 +71,7 @@ def watch_view(rows: Sequence[LivePosition], lines: Sequence[str]) -> Any:
     return group(table, *lines)
 
 
-def draw_trades(rows: Sequence[TradeView]) -> Any:
+def draw_trades(rows: Sequence[TradeRecord]) -> Any:
     if all(row.status in ("OPEN", "PENDING") for row in rows):
         return draw_positions(rows)
     return figures_table(
@@ -84,7 +84,7 @@ def draw_trades(rows: Sequence[TradeView]) -> Any:
                 price(row.entry_price),
                 price(row.exit_price),
                 row.exit_reason or row.status,
-                f"{row.closed_at:%m-%d %H:%M}" if row.closed_at else UNKNOWN,
+                f"{row.exit_at:%m-%d %H:%M}" if row.exit_at else UNKNOWN,
                 coloured(row.pnl),
             ]
             for row in rows
@@ -94,4 +94,4 @@ def draw_trades(rows: Sequence[TradeView]) -> Any:
 
 NAMING_THE_MODE: tuple[type, ...] = ()
 VIEWS: dict[type, Callable[[Any], Any]] = {}
-LISTS: dict[type, Callable[[Any], Any]] = {TradeView: draw_trades, LivePosition: draw_live_positions}
+LISTS: dict[type, Callable[[Any], Any]] = {TradeRecord: draw_trades, LivePosition: draw_live_positions}

@@ -5,7 +5,6 @@ import json
 import sys
 import textwrap
 from collections import Counter
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -46,12 +45,10 @@ def show_backtest(ctx: typer.Context, view: BacktestView, most_trades: int) -> N
 
 def show_csv(view: BacktestView) -> None:
     """Print every trade as a row, with a header."""
-    names = [field.name for field in fields(BacktestTrade)]
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
+    writer.writerow(BacktestTrade.JSON_FIELDS)
     for trade in view.trades:
-        plain = to_plain(trade)
-        writer.writerow(plain[name] for name in names)
+        writer.writerow(to_plain(trade).values())
 
 
 def summary(view: BacktestView) -> str:

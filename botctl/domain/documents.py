@@ -10,18 +10,27 @@ MERGED = {"merged": True}
 """Marks a field whose own fields stand in the document in its place."""
 
 
+def written_as(name: str) -> dict[str, str]:
+    """Marks a field that has another name in the JSON document."""
+    return {"json": name}
+
+
 def to_plain(value: Any) -> Any:
-    """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC."""
+    """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC.
+
+    A class with `JSON_FIELDS` is written with these fields alone, in their order.
+    """
     from dataclasses import fields, is_dataclass
 
     if is_dataclass(value) and not isinstance(value, type):
         document: dict[str, Any] = {}
-        for field in fields(value):
-            plain = to_plain(getattr(value, field.name))
-            if field.metadata.get("merged"):
+        known = {field.name: field.metadata for field in fields(value)}
+        for name in getattr(value, "JSON_FIELDS", known):
+            plain = to_plain(getattr(value, name))
+            if known[name].get("merged"):
                 document |= plain
-            elif field.metadata.get("json", True):
-                document[field.name] = plain
+            elif key := known[name].get("json", name):
+                document[key] = plain
         return document
     if isinstance(value, float):
         return f"{Decimal(repr(value)):f}"

@@ -1,15 +1,18 @@
-"""A trade as the quick commands show it, apart from all other results: each frozen class takes a while to make."""
+"""A trade as plain values, the same for every command, report and study."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.documents import MERGED
+from botctl.domain.documents import MERGED, written_as
 
 
-@dataclass(frozen=True)
-class TradeView:
-    """One trade. Money and prices in quote, amount in the asset: held while OPEN, traded once CLOSED."""
+@dataclass(frozen=True, kw_only=True)
+class TradeRecord:
+    """One trade. Money and prices in quote, amount in the asset: held while OPEN, traded once CLOSED.
+
+    None is what is unknown or has not happened.
+    """
 
     id: int
     symbol: str
@@ -20,24 +23,24 @@ class TradeView:
     entry_price: Decimal | None
     entry_cost: Decimal | None
     entry_fee: Decimal | None
-    opened_at: datetime | None
-    entry_order_id: str | None
+    entry_at: datetime | None = field(metadata=written_as("opened_at"))
+    entry_order_id: str | None = None
     atr: float | None
     stop_loss_price: float | None
     high_price: float | None
-    exit_price: Decimal | None
-    exit_fee: Decimal | None
-    closed_at: datetime | None
-    exit_order_id: str | None
-    exit_reason: str | None
-    pnl: Decimal | None
+    exit_price: Decimal | None = None
+    exit_fee: Decimal | None = None
+    exit_at: datetime | None = field(default=None, metadata=written_as("closed_at"))
+    exit_order_id: str | None = None
+    exit_reason: str | None = None
+    pnl: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class LivePosition:
     """An open trade with the price of now."""
 
-    trade: TradeView = field(metadata=MERGED)
+    trade: TradeRecord = field(metadata=MERGED)
     price: Decimal | None
     unrealized_pnl: Decimal | None
     """At the last price, before the exit's fee."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from math import ceil
 
 from botctl.domain.order_states import Side
+from botctl.domain.positions import TradeRecord
 from botctl.domain.stops import advance_stop, initial_stop
 
 
@@ -78,28 +79,6 @@ class StopMove:
 
 
 @dataclass(frozen=True)
-class ReportTrade:
-    """One trade, as a row. Money and prices in quote, amount in the asset; what is unknown is None."""
-
-    id: int
-    symbol: str
-    status: str
-    amount: Decimal
-    entry_at: datetime | None
-    entry_price: Decimal | None
-    entry_cost: Decimal | None
-    entry_fee: Decimal | None
-    exit_at: datetime | None
-    exit_price: Decimal | None
-    exit_fee: Decimal | None
-    exit_reason: str | None
-    pnl: Decimal | None
-    atr: float | None
-    stop_loss_price: float | None
-    high_price: float | None
-
-
-@dataclass(frozen=True)
 class Ruling:
     """What the Council said of a symbol, once or several times on end."""
 
@@ -158,7 +137,7 @@ class Report:
     notes: Sequence[str]
     equity: Chart
     drawdown: Chart
-    trades: Sequence[ReportTrade]
+    trades: Sequence[TradeRecord]
     """All of them, newest first."""
     drawn: Mapping[int, Chart]
     """The charts of the newest trades, by the trade's id."""

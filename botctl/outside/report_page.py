@@ -12,7 +12,8 @@ from typing import Any
 from botctl.domain import figures
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
-from botctl.domain.report import Bars, Chart, Line, Mark, Report, ReportTrade, Role, Ruling, Slippage
+from botctl.domain.positions import TradeRecord
+from botctl.domain.report import Bars, Chart, Line, Mark, Report, Role, Ruling, Slippage
 
 DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}
 SHAPES = {Role.ENTRY: "triangle-up", Role.EXIT: "triangle-down"}
@@ -159,7 +160,7 @@ def _table(columns: str, rows: Iterable[Sequence[str]], when_empty: str) -> Iter
     yield "</tbody></table></div>"
 
 
-def _trade_cells(trade: ReportTrade, drawn: bool) -> Sequence[str]:
+def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
     fees = [fee for fee in (trade.entry_fee, trade.exit_fee) if fee is not None]
     cost = trade.entry_cost
     return (

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.positions import LivePosition, TradeView
+from botctl.domain.positions import LivePosition, TradeRecord
 from botctl.trading.results import OrderResult
 
 
@@ -62,7 +62,7 @@ class StoryStep:
 class StoryView:
     """The whole life of one trade."""
 
-    trade: TradeView
+    trade: TradeRecord
     steps: list[StoryStep]
     fees: Decimal | None
     slippage_cost: Decimal | None
@@ -84,7 +84,7 @@ class DemoView:
     """What a played tape brought."""
 
     ticks: int
-    trades: list[TradeView]
+    trades: list[TradeRecord]
     equity: Decimal | None
     initial_balance: Decimal
     decisions: dict[str, int]

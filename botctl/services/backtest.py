@@ -12,10 +12,11 @@ from botctl.domain.candles import SHOWN, CandleColumns
 from botctl.domain.fills import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.moods import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
-from botctl.domain.order_states import ExitReason, Side, stop_reason
+from botctl.domain.order_states import ExitReason, Side, TradeStatus, stop_reason
 from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
+from botctl.domain.symbols import base_of
 from botctl.domain.votes import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.market.compiled import compiled, plain
 from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
@@ -248,7 +249,11 @@ def _trade(
         terms.breakeven_atr,
     )
     trade = BacktestTrade(
+        id=number + 1,
         symbol=grid.symbols[symbol],
+        asset=base_of(grid.symbols[symbol]),
+        mode="backtest",
+        status=TradeStatus.OPEN,
         entry_at=moment_of(grid.times[entered]),
         amount=amount,
         entry_price=entry_price,
@@ -270,6 +275,7 @@ def _closed(
     reasons = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
     return replace(
         trade,
+        status=TradeStatus.CLOSED,
         exit_at=moment_of(grid.times[left]),
         exit_price=price_of(proceeds, trade.amount),
         exit_proceeds=proceeds,

@@ -15,7 +15,7 @@ from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
     from botctl.domain.glances import StatusView
-    from botctl.domain.positions import LivePosition, TradeView
+    from botctl.domain.positions import LivePosition, TradeRecord
     from botctl.ports import MarketData
 
 MISSED = "ticks.missed"
@@ -23,17 +23,17 @@ CURVE_TICKS = 672
 """Of the curve that status draws: a week of quarter hours."""
 
 
-def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "list[TradeView]":
+def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "list[TradeRecord]":
     """Every trade there ever was, newest last."""
     query = Trade.select().order_by(Trade.id.desc())
     if symbol:
         query = query.where(Trade.symbol == symbol)
-    return [view_trade(row) for row in query.limit(limit)][::-1]
+    return [trade_record(row) for row in query.limit(limit)][::-1]
 
 
-def list_positions() -> "list[TradeView]":
+def list_positions() -> "list[TradeRecord]":
     """Trades that are open or being opened, oldest first."""
-    return [view_trade(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
+    return [trade_record(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
 
 
 def list_live_positions(market: "MarketData") -> "list[LivePosition]":
@@ -43,7 +43,7 @@ def list_live_positions(market: "MarketData") -> "list[LivePosition]":
     return [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
 
 
-def with_price(trade: "TradeView", price: Decimal | None) -> "LivePosition":
+def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
     """A trade at a price."""
     from botctl.domain.positions import LivePosition
 
@@ -95,11 +95,11 @@ def missed_between(last: datetime, now: datetime, seconds: int) -> int:
     return max(0, int(((now - last).total_seconds() + seconds / 2) // seconds) - 1)
 
 
-def view_trade(row: Trade) -> "TradeView":
-    """A trade, without what only the bot itself needs of it."""
-    from botctl.domain.positions import TradeView
+def trade_record(row: Trade) -> "TradeRecord":
+    """A row of the table as plain values, without what only the bot itself needs of it."""
+    from botctl.domain.positions import TradeRecord
 
-    return TradeView(
+    return TradeRecord(
         id=row.id,
         symbol=row.symbol,
         asset=row.asset,
@@ -109,14 +109,14 @@ def view_trade(row: Trade) -> "TradeView":
         entry_price=row.entry_price,
         entry_cost=row.entry_cost,
         entry_fee=row.entry_fee,
-        opened_at=row.opened_at,
+        entry_at=row.opened_at,
         entry_order_id=row.entry_order_id,
         atr=row.atr,
         stop_loss_price=row.stop_loss_price,
         high_price=row.high_price,
         exit_price=row.exit_price,
         exit_fee=row.exit_fee if row.sold_amount > 0 else None,
-        closed_at=row.closed_at,
+        exit_at=row.closed_at,
         exit_order_id=row.exit_order_id,
         exit_reason=row.exit_reason,
         pnl=row.pnl,

@@ -13,6 +13,7 @@ from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
 from botctl.market.timeline import Grid
 from botctl.services.bot import Bot
+from botctl.services.glances import trade_record
 from botctl.services.summary import Course, sum_up
 from botctl.services.tick import tick
 from botctl.store.models import Trade
@@ -69,37 +70,20 @@ def tell(bot: Bot, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, p
     if not played.ticks:
         raise BotError("the replay could not play a single tick")
     curve = np.array(played.curve)
-    trades = [_told(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
+    trades = [_backtest_trade(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
     course = Course(curve, deepest_fall(played.curve), trades, bot.switch.read().tripped_at)
     view = sum_up(grid, histories, bot.settings, mood, course)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
     return ReplayView(**figures, ticks=played.ticks, failed_ticks=played.failed, errors=played.tell_errors())
 
 
-def _told(row: Trade) -> BacktestTrade:
-    """A trade of the database as a backtest tells its own."""
+def _backtest_trade(row: Trade) -> BacktestTrade:
+    """A trade of the database as a backtest has its own: what a part of it was sold for counts once all is sold."""
     closed = row.status == TradeStatus.CLOSED
-    return BacktestTrade(
-        symbol=row.symbol,
-        entry_at=_known(row.opened_at),
-        amount=_known(row.entry_amount),
-        entry_price=_known(row.entry_price),
-        entry_cost=_known(row.entry_cost),
-        entry_fee=_known(row.entry_fee),
-        atr=_known(row.atr),
-        stop_loss_price=_known(row.stop_loss_price),
-        high_price=_known(row.high_price),
-        exit_at=row.closed_at if closed else None,
-        exit_price=row.exit_price,
-        exit_proceeds=row.exit_proceeds if closed else None,
-        exit_fee=row.exit_fee if closed else None,
-        exit_reason=row.exit_reason,
-        pnl=row.pnl,
-    )
-
-
-def _known[Figure](figure: Figure | None) -> Figure:
-    """What every trade has once it was entered."""
-    if figure is None:
-        raise AssertionError("a trade was entered and lacks a figure")
-    return figure
+    record = vars(trade_record(row)) | {
+        "amount": row.entry_amount,
+        "exit_at": row.closed_at if closed else None,
+        "exit_proceeds": row.exit_proceeds if closed else None,
+        "exit_fee": row.exit_fee if closed else None,
+    }
+    return BacktestTrade(**record)

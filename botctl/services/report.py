@@ -11,13 +11,13 @@ from typing import Protocol
 from botctl.domain import figures, performance
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
+from botctl.domain.positions import TradeRecord
 from botctl.domain.report import (
     Bars,
     Chart,
     Line,
     Mark,
     Report,
-    ReportTrade,
     Role,
     Ruling,
     Slippage,
@@ -63,10 +63,10 @@ class Source(Protocol):
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
         """The equity over time, in unix seconds; may be empty."""
 
-    def trades(self) -> list[ReportTrade]:
+    def trades(self) -> list[TradeRecord]:
         """All of them, oldest first."""
 
-    def stops(self, trade: ReportTrade) -> list[StopMove]:
+    def stops(self, trade: TradeRecord) -> list[StopMove]:
         """Where the trade's stop stood, from its entry on."""
 
     def candles(self, symbol: str) -> CandleColumns | None:
@@ -144,7 +144,7 @@ def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
     return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", lines)
 
 
-def draw_trade(source: Source, account: Account, trade: ReportTrade) -> Chart:
+def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
     """A trade on its candles: entry, the path of its stop, exit."""
     if trade.entry_at is None or trade.entry_price is None:
         raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
@@ -181,13 +181,13 @@ def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bar
     return Bars(seconds, [int(time) for time in times[part]], *(list(map(float, column[part])) for column in columns))
 
 
-def _title(trade: ReportTrade) -> str:
+def _title(trade: TradeRecord) -> str:
     ended = trade.exit_reason or trade.status
     profit = f", P&L {figures.signed(trade.pnl)} {quote_of(trade.symbol)}" if trade.pnl is not None else ""
     return f"Trade {trade.id}: {trade.symbol}, {ended}{profit}"
 
 
-def _missing_candles(account: Account, shown: Sequence[ReportTrade], drawn: dict[int, Chart]) -> list[str]:
+def _missing_candles(account: Account, shown: Sequence[TradeRecord], drawn: dict[int, Chart]) -> list[str]:
     bare = Counter(trade.symbol for trade in shown if drawn[trade.id].bars is None)
     return [
         f"No candles are at hand for {count} of the drawn trades of {symbol}: these show entry, stop and exit alone. "
@@ -201,7 +201,7 @@ def _missing_candles(account: Account, shown: Sequence[ReportTrade], drawn: dict
 
 def _figures(
     account: Account,
-    trades: Sequence[ReportTrade],
+    trades: Sequence[TradeRecord],
     curve: tuple[Sequence[int], Sequence[float]],
     slippages: Sequence[Slippage],
 ) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ from typing import Any
 from botctl.backtesting.results import BacktestTrade
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
-from botctl.domain.order_states import ExitReason, Side, TradeStatus
+from botctl.domain.order_states import ExitReason, Side
 from botctl.domain.playback import BUY, HOLD, SELL
-from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove, stop_path
+from botctl.domain.positions import TradeRecord
+from botctl.domain.report import Ruling, Slippage, StopMove, stop_path
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import TIMEFRAMES, quote_of
 from botctl.domain.votes import Action, Stance
@@ -66,10 +67,10 @@ class BacktestSource:
         traded = slice(grid.first, grid.last + 1)
         return grid.times[traded].tolist(), self.run.equity[traded].tolist()
 
-    def trades(self) -> list[ReportTrade]:
-        return [_report_trade(number, trade) for number, trade in enumerate(self.view.trades, 1)]
+    def trades(self) -> list[TradeRecord]:
+        return list(self.view.trades)
 
-    def stops(self, trade: ReportTrade) -> list[StopMove]:
+    def stops(self, trade: TradeRecord) -> list[StopMove]:
         """The rule's own steps, from close to close."""
         if trade.entry_at is None or trade.entry_price is None or trade.atr is None:
             return []
@@ -156,27 +157,6 @@ class BacktestSource:
         import numpy as np
 
         return int(np.searchsorted(self.run.grid.times, int(at.timestamp())))
-
-
-def _report_trade(number: int, trade: BacktestTrade) -> ReportTrade:
-    return ReportTrade(
-        id=number,
-        symbol=trade.symbol,
-        status=TradeStatus.CLOSED if trade.exit_at else TradeStatus.OPEN,
-        amount=trade.amount,
-        entry_at=trade.entry_at,
-        entry_price=trade.entry_price,
-        entry_cost=trade.entry_cost,
-        entry_fee=trade.entry_fee,
-        exit_at=trade.exit_at,
-        exit_price=trade.exit_price,
-        exit_fee=trade.exit_fee,
-        exit_reason=trade.exit_reason,
-        pnl=trade.pnl,
-        atr=trade.atr,
-        stop_loss_price=trade.stop_loss_price,
-        high_price=trade.high_price,
-    )
 
 
 def _moment(seconds: Any) -> datetime:

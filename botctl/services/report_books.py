@@ -8,8 +8,8 @@ from typing import Any
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
 from botctl.domain.order_states import ExitReason, Side
-from botctl.domain.positions import TradeView
-from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove
+from botctl.domain.positions import TradeRecord
+from botctl.domain.report import Ruling, Slippage, StopMove
 from botctl.domain.settings import Settings
 from botctl.services import glances
 from botctl.services.report import Account
@@ -61,10 +61,10 @@ class BookSource:
         rows: Any = list(query.tuples())
         return [int(at.timestamp()) for at, _ in rows], [float(equity) for _, equity in rows]
 
-    def trades(self) -> list[ReportTrade]:
-        return [_report_trade(trade) for trade in glances.list_trades()]
+    def trades(self) -> list[TradeRecord]:
+        return glances.list_trades()
 
-    def stops(self, trade: ReportTrade) -> list[StopMove]:
+    def stops(self, trade: TradeRecord) -> list[StopMove]:
         """As the audit trail has it."""
         moves: list[StopMove] = []
         for event in Event.select(Event.at, Event.after).where(Event.trade_id == trade.id).order_by(Event.id):
@@ -88,27 +88,6 @@ class BookSource:
         bought, sold = decided_prices("bought: trade "), decided_prices("sold trade ")
         rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
         return [slippage_of(row, row.average_price, bought, sold) for row in rows if row.average_price is not None]
-
-
-def _report_trade(trade: TradeView) -> ReportTrade:
-    return ReportTrade(
-        id=trade.id,
-        symbol=trade.symbol,
-        status=trade.status,
-        amount=trade.amount,
-        entry_at=trade.opened_at,
-        entry_price=trade.entry_price,
-        entry_cost=trade.entry_cost,
-        entry_fee=trade.entry_fee,
-        exit_at=trade.closed_at,
-        exit_price=trade.exit_price,
-        exit_fee=trade.exit_fee,
-        exit_reason=trade.exit_reason,
-        pnl=trade.pnl,
-        atr=trade.atr,
-        stop_loss_price=trade.stop_loss_price,
-        high_price=trade.high_price,
-    )
 
 
 def decided_prices(outcome: str) -> dict[int, Decimal]:

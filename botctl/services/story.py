@@ -11,7 +11,7 @@ from botctl.domain.money import plain
 from botctl.domain.order_states import OrderState, Side
 from botctl.domain.report import Slippage
 from botctl.queries.results import EventView, StoryStep, StoryView
-from botctl.services.glances import view_trade
+from botctl.services.glances import trade_record
 from botctl.services.report_books import decided_prices, slippage_of
 from botctl.store.models import Decision, Event, Order, Trade
 
@@ -63,7 +63,7 @@ def explain(trade_id: int) -> StoryView:
     bought, sold = decided_prices(BOUGHT), decided_prices(SOLD)
     slips = {order.id: slippage_of(order, order.average_price, bought, sold) for order in orders if order.average_price}
     costs = [slip.cost for slip in slips.values() if slip.cost is not None]
-    view = view_trade(trade)
+    view = trade_record(trade)
     fees = [fee for fee in (view.entry_fee, view.exit_fee) if fee is not None]
     ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slips)]
     ranked.sort(key=lambda entry: entry[:2])

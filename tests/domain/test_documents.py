@@ -1,0 +1,57 @@
+"""A result as JSON: which fields, under which names, in which order."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from botctl.backtesting.results import BacktestTrade
+from botctl.domain.documents import to_plain
+from botctl.domain.positions import LivePosition, TradeRecord
+
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+TRADE = (
+    "id symbol asset mode status amount entry_price entry_cost entry_fee opened_at entry_order_id atr stop_loss_price "
+    "high_price exit_price exit_fee closed_at exit_order_id exit_reason pnl"
+).split()
+BACKTEST_TRADE = (
+    "symbol entry_at amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_at exit_price "
+    "exit_proceeds exit_fee exit_reason pnl"
+).split()
+BOUGHT: dict[str, Any] = {
+    "id": 7,
+    "symbol": "BTC/USD",
+    "asset": "BTC",
+    "mode": "demo",
+    "status": "OPEN",
+    "amount": Decimal("0.5"),
+    "entry_price": Decimal(200),
+    "entry_cost": Decimal(100),
+    "entry_fee": Decimal("0.26"),
+    "entry_at": AT,
+    "atr": 10.0,
+    "stop_loss_price": 180.0,
+    "high_price": 1e-7,
+}
+
+
+def test_a_trade_is_written_with_its_public_names_in_their_order() -> None:
+    written = to_plain(TradeRecord(**BOUGHT))
+
+    assert list(written) == TRADE
+    assert (written["opened_at"], written["closed_at"]) == ("2026-01-02T00:00:00.000Z", None)
+    assert (written["id"], written["amount"], written["high_price"]) == (7, "0.5", "0.0000001")
+
+
+def test_a_position_is_a_trade_and_its_price() -> None:
+    written = to_plain(LivePosition(TradeRecord(**BOUGHT), Decimal(210), Decimal(5)))
+
+    assert list(written) == [*TRADE, "price", "unrealized_pnl"]
+
+
+def test_a_trade_of_a_backtest_is_written_with_fewer_fields_and_names_of_its_own() -> None:
+    written = to_plain(BacktestTrade(**BOUGHT, exit_at=AT))
+
+    assert list(written) == BACKTEST_TRADE
+    assert written["entry_at"] == written["exit_at"] == "2026-01-02T00:00:00.000Z"
+    assert json.loads(json.dumps(written)) == written
