@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 QUICK = {
-    "botctl.domain.glances": "botctl.cli.render_status",
+    "botctl.services.glances": "botctl.cli.render_status",
     "botctl.domain.positions": "botctl.cli.render_positions",
     "botctl.domain.switch_state": "botctl.cli.render_switch",
 }

@@ -6,20 +6,16 @@ from typing import Any
 
 from botctl.cli.tables import WIDTH, pairs
 from botctl.domain.figures import moment, money, percent
-from botctl.domain.glances import StatusView
+from botctl.services.glances import StatusView
 
 
 def _status(view: StatusView) -> Any:
     """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
-    state = view.system_status + (" and FROZEN" if view.frozen else "")
-    buys = "enabled" if view.buy_enabled else "disabled"
-    if view.tripped_at:
-        buys = f"disabled: the drawdown guard tripped at {moment(view.tripped_at)}"
     last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
     rows = [
         ("mode", view.mode),
-        ("system", state + (f" ({view.why})" if view.why else "")),
-        ("buys", buys),
+        ("system", view.system_in_words),
+        ("buys", view.buys_in_words),
         ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
         ("drawdown", percent(view.drawdown)),
         ("open trades", str(view.open_trades)),

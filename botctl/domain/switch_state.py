@@ -19,3 +19,8 @@ class SwitchState:
     @property
     def paused(self) -> bool:
         return self.system_status != ACTIVE
+
+
+def system_in_words(system_status: str, frozen: bool, why: str) -> str:
+    """Whether the system trades, and what paused it."""
+    return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")

@@ -1,26 +1,64 @@
 """What is and what was, for the quickest commands: read from the database alone.
 
-A frozen class takes a while to make, so each is imported by what answers with it.
+What a trade looks like is imported only by what answers with it: `status` does without.
 """
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from botctl.domain.documents import FOR_PEOPLE
+from botctl.domain.figures import moment
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.settings import Mode
+from botctl.domain.switch_state import system_in_words
 from botctl.store import memory
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
-    from botctl.domain.glances import StatusView
     from botctl.domain.positions import LivePosition, TradeRecord
     from botctl.ports import MarketData
 
 MISSED = "ticks.missed"
 CURVE_TICKS = 672
 """Of the curve that status draws: a week of quarter hours."""
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """All of it at one glance, from the database alone."""
+
+    mode: str
+    system_status: str
+    frozen: bool
+    buy_enabled: bool
+    tripped_at: datetime | None
+    initial_balance: Decimal | None
+    equity: Decimal | None
+    drawdown: Decimal | None
+    open_trades: int
+    unsettled_orders: int
+    last_tick_at: datetime | None
+    last_tick_ok: bool | None
+    missed_ticks: int
+    why: str = field(default="", metadata=FOR_PEOPLE)
+    """What paused it."""
+    equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
+    """As the newest ticks saw it, oldest first."""
+
+    @property
+    def system_in_words(self) -> str:
+        """Whether the system trades, and what paused it."""
+        return system_in_words(self.system_status, self.frozen, self.why)
+
+    @property
+    def buys_in_words(self) -> str:
+        """Whether the switch allows buys, and what disabled them."""
+        if self.tripped_at:
+            return f"disabled: the drawdown guard tripped at {moment(self.tripped_at)} UTC"
+        return "enabled" if self.buy_enabled else "disabled"
 
 
 def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "list[TradeRecord]":
@@ -52,10 +90,8 @@ def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
     return LivePosition(trade, price, (price - trade.entry_price) * trade.amount)
 
 
-def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> "StatusView":
+def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
     """All of it at one glance. `seconds` is the time between two ticks; overdue ones count as missed."""
-    from botctl.domain.glances import StatusView
-
     state = switch.read()
     last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
     valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()

@@ -36,10 +36,6 @@ class BookSource:
         mode = settings.botctl_mode
         initial = settings.initial_balance
         status = glances.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
-        state = status.system_status + (" and FROZEN: positions are unguarded" if status.frozen else "")
-        buys = "enabled" if status.buy_enabled else "disabled"
-        if status.tripped_at:
-            buys += f": the drawdown guard tripped at {figures.moment(status.tripped_at)} UTC"
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",
@@ -48,8 +44,8 @@ class BookSource:
             max_drawdown=settings.max_drawdown,
             until=self.now,
             figures=[
-                ("system", state + (f" ({status.why})" if status.why else "")),
-                ("buys", buys),
+                ("system", status.system_in_words),
+                ("buys", status.buys_in_words),
                 ("drawdown below the initial balance", figures.percent(status.drawdown)),
             ],
             candles_hint="`botctl fetch {symbol}` keeps the candles that Kraken still tells, the newest 720.",
