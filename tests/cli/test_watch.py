@@ -171,7 +171,7 @@ def test_a_freeze_stands_out(veteran: BotRunner) -> None:
 
     said = Terminal("status").all_of_it()
 
-    assert "PAUSED and FROZEN" in said
+    assert "PAUSED and FROZEN: positions are unguarded" in " ".join(said.replace("│", " ").split())
     assert "NOT guarded" in said
     assert all(len(line) <= 80 for line in said.splitlines() if line.startswith("│"))
 
