@@ -38,8 +38,9 @@ class MarketData(Protocol):
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """Last, bid and ask of each symbol, in one call. A symbol without a usable price is in `bad`."""
 
-    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
-        """As `fetch_quotes`, in two halves: what is called between them goes out beside it. Raises nothing itself."""
+    def prefetch_quotes(self, symbols: Sequence[str]) -> None:
+        """Say that `fetch_quotes` is next asked for these symbols: the call may be under way meanwhile. An adapter that
+        has nothing to gain does nothing. Raises nothing."""
 
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         """The newest closed candles, oldest first; at most some hundred. The running candle is not among them."""

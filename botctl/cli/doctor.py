@@ -180,7 +180,8 @@ def _clock(bot: "Bot") -> Iterator[CheckLine]:
 
 def _key(bot: "Bot") -> Iterator[CheckLine]:
     """Kraken's GetApiKeyInfo tells the rights of the key that asks."""
-    from botctl.exchange.kraken import KrakenExchange, read_key_expiry
+    from botctl.adapters.kraken.parsing import parse_key_expiry
+    from botctl.exchange.kraken import KrakenExchange
 
     assert isinstance(bot.exchange, KrakenExchange)
     info = bot.exchange.fetch_key_info()
@@ -197,7 +198,7 @@ def _key(bot: "Bot") -> Iterator[CheckLine]:
     if not lacking and not dangerous:
         yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
     try:
-        expires_at = read_key_expiry(info)
+        expires_at = parse_key_expiry(info)
     except BotError as error:
         yield CheckLine("key expiry", "warn", error.message, "try again later")
         expires_at = None

@@ -14,7 +14,7 @@ from typing import Any
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
 from botctl.exchange.kraken_errors import LOCKOUT, NONCE, KrakenSays
-from botctl.exchange.kraken_line import Call, KrakenLine
+from botctl.exchange.kraken_line import CALL_SECONDS, Call, KrakenLine
 from botctl.store import memory
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,20 @@ class KrakenWire:
     A public call can be made beside a private one, on a line of its own: no two threads share a connection.
     """
 
-    def __init__(self, *, base_url: str | None, api_key: Secret | None, private_key: Secret | None) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        api_key: Secret | None,
+        private_key: Secret | None,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        """`call_seconds` limits each call as a whole."""
         kept = memory.recall(SESSION)
         self._session = Session(**json.loads(kept[0])) if kept else Session()
-        self._line = KrakenLine(base_url, api_key, private_key, last_nonce=self._session.nonce)
+        self._line = KrakenLine(
+            base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
+        )
         self._lines = [self._line]
         self._begun: Call | None = None
 

@@ -1,10 +1,9 @@
 """The paper broker: an exchange that is only a table, with cash, fees, minimums and refusals of its own."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
@@ -44,8 +43,8 @@ class PaperBroker:
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         return self._prices.fetch_quotes(symbols)
 
-    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
-        return partial(self.fetch_quotes, symbols)  # the balances are at hand: there is nothing to wait for beside
+    def prefetch_quotes(self, symbols: Sequence[str]) -> None:
+        """Nothing to do: the balances are at hand, so that prices have no other call to wait for."""
 
     def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
         return self._prices.fetch_candles(symbol, timeframe)

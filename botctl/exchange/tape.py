@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 
 from botctl.domain.candles import SHOWN, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
@@ -84,8 +83,8 @@ class Tape:
             good[symbol] = Quote(symbol, last, bid, ask, self.now())
         return Quotes(good, bad)
 
-    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
-        return partial(self.fetch_quotes, symbols)
+    def prefetch_quotes(self, symbols: Sequence[str]) -> None:
+        """Nothing to do: the prices are at hand."""
 
     def count_requests(self) -> int:
         return 0
