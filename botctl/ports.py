@@ -1,15 +1,13 @@
-"""What the services need of the outside world: Protocols and nothing else."""
+"""What trading needs of the outside world: an exchange, a clock, the market's sentiment and the Council's agents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from botctl.domain.alarms import Level
 from botctl.domain.candles import Candle
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
-from botctl.domain.settings import Secret
 from botctl.domain.votes import Verdict
 
 Progress = Callable[[int, int | None], object]
@@ -134,21 +132,3 @@ class Notifier(Protocol):
 
     def notify(self, message: str) -> None:
         """Tell it; never raises."""
-
-
-@dataclass(frozen=True)
-class Letter:
-    """One message for one address."""
-
-    url: Secret
-    title: str
-    body: str
-    level: Level
-
-
-class Courier(Protocol):
-    """Brings messages to where their reader is."""
-
-    def deliver(self, letters: Sequence[Letter]) -> list[str]:
-        """For each of them why it has not arrived; empty when it has. Takes no longer than a fixed time, whatever the
-        services behind do, and never raises."""

@@ -24,7 +24,7 @@ from botctl.domain.results import TickFigures
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
 from botctl.domain.words import printable
-from botctl.ports import Courier, Letter
+from botctl.monitoring.delivery import Courier, Letter
 from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.store import memory, outbox

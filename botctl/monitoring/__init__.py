@@ -1,0 +1,1 @@
+"""Messages, alerts, heartbeat and metrics."""

@@ -1,0 +1,1 @@
+"""The database beside what the exchange has, and its repair."""
