@@ -11,7 +11,8 @@ from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.moods import Mood
 from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
-from botctl.market.timeline import Grid, moment_of
+from botctl.domain.unix_time import from_unix
+from botctl.market.timeline import Grid
 from botctl.ports import Reading
 
 
@@ -50,7 +51,7 @@ class Tape:
 
     def now(self) -> datetime:
         """When the newest bar closed."""
-        return moment_of(self._grid.times[self._bar])
+        return from_unix(self._grid.times[self._bar])
 
     def sleep(self, seconds: float) -> None:
         """The tape stands still between two ticks."""
@@ -119,7 +120,7 @@ class Tape:
         known = self._mood.known_at(self.now().timestamp())
         if known is None:
             return Reading(None, None, "no reading of the last 48 hours on the tape")
-        return Reading(known[0], moment_of(known[1]), "on the tape")
+        return Reading(known[0], from_unix(known[1]), "on the tape")
 
     def _beside(self, symbol: str, price: Decimal, direction: int) -> Decimal:
         if not self._half_spread:

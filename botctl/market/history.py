@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.moods import MoodHistory
 from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.unix_time import from_unix
 from botctl.market.file_names import seconds_in, symbol_in
 from botctl.market.sheets import (
     TIME_NAMES,
@@ -126,7 +126,7 @@ def _common(path: Path, steps: "np.ndarray[Any, Any]") -> int:
 def moment(seconds: Any) -> str:
     """A time as error messages tell it."""
     try:
-        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S}"
+        return f"{from_unix(int(seconds)):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):
         return str(seconds)
 
@@ -223,7 +223,7 @@ def _moods_in_json(path: Path) -> list[tuple[int, int]]:
     for number, entry in enumerate(entries, 1):
         try:
             time, value = int(entry["timestamp"]), int(entry["value"])
-            datetime.fromtimestamp(time // unit_of(time), UTC)
+            from_unix(time // unit_of(time))
             readings.append((time // unit_of(time), value))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise BadValue(

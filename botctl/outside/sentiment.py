@@ -3,10 +3,11 @@
 import json
 import logging
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from urllib.request import Request, urlopen
 
+from botctl.domain.unix_time import from_unix
 from botctl.limits import time_limit
 from botctl.ports import Clock, Reading
 from botctl.store import memory
@@ -67,7 +68,7 @@ class FearAndGreed:
         with time_limit(TIMEOUT_SECONDS), urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             body = json.loads(answer.read(MOST_BYTES))
         newest = body["data"][0]
-        index, measured_at = _whole(newest["value"]), datetime.fromtimestamp(_whole(newest["timestamp"]), UTC)
+        index, measured_at = _whole(newest["value"]), from_unix(_whole(newest["timestamp"]))
         if not 0 <= index <= 100:
             raise ValueError(f"{index} is no index from 0 to 100")
         return index, measured_at

@@ -1,6 +1,6 @@
 """Keeps histories: the candles that Kraken still tells are added to those that lie on disk."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
 from botctl.domain.results import FetchView, GapView
 from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.unix_time import from_unix
 from botctl.market.history import load_candles
 from botctl.store.candle_files import HEADER, candle_file, file_lock, write_candles
 
@@ -44,11 +45,11 @@ def fetch_history(
         fetched=len(told),
         added=merged.added,
         candles=len(merged.candles),
-        first=_moment(merged.candles[0].time) if merged.candles else None,
-        last=_moment(merged.candles[-1].time) if merged.candles else None,
-        oldest_told=_moment(told[0].time) if told else None,
-        gaps=[GapView(_moment(first), _moment(last), (last - first) // seconds + 1) for first, last in gaps],
-        changed=[_moment(time) for time in merged.changed],
+        first=from_unix(merged.candles[0].time) if merged.candles else None,
+        last=from_unix(merged.candles[-1].time) if merged.candles else None,
+        oldest_told=from_unix(told[0].time) if told else None,
+        gaps=[GapView(from_unix(first), from_unix(last), (last - first) // seconds + 1) for first, last in gaps],
+        changed=[from_unix(time) for time in merged.changed],
     )
 
 
@@ -71,7 +72,3 @@ def _can_be_continued(path: Path) -> bool:
     with path.open("rb") as file:
         first = file.readline().strip().decode(errors="replace")
     return first == HEADER or first[:1].isdigit()
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -11,6 +11,7 @@ from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.unix_time import from_unix
 from botctl.market.indicators import calculate_atr
 
 
@@ -48,7 +49,7 @@ def replay_stop(
     entry = float(entry_price)
     stop, high, checked_at = initial_stop(entry, atr, settings.atr_multiple), entry, opened_at
     notes: list[str] = []
-    if candles and (reach := datetime.fromtimestamp(candles[0].time, opened_at.tzinfo)) > opened_at:
+    if candles and (reach := from_unix(candles[0].time)) > opened_at:
         notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: what was before moved no stop")
     for candle in candles:
         if (closed_at := candle.closed_at(seconds)) <= opened_at:

@@ -1,7 +1,7 @@
 """A report's source: a backtest, bar by bar."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove, stop_p
 from botctl.domain.results import BacktestTrade
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import TIMEFRAMES, quote_of
+from botctl.domain.unix_time import from_unix, to_unix
 from botctl.domain.votes import Action, Stance
 from botctl.services.backtest import Run
 from botctl.services.report import Account
@@ -123,8 +124,8 @@ class BacktestSource:
         closes = np.asarray(self.run.known.closes)[number]
         return [
             Ruling(
-                since=_moment(grid.times[grid.first + start]),
-                until=_moment(grid.times[grid.first + end]),
+                since=from_unix(grid.times[grid.first + start]),
+                until=from_unix(grid.times[grid.first + end]),
                 count=int(end - start) + 1,
                 symbol=symbol,
                 decision=NAMES[int(decisions[start])],
@@ -155,7 +156,7 @@ class BacktestSource:
     def _bar(self, at: datetime) -> int:
         import numpy as np
 
-        return int(np.searchsorted(self.run.grid.times, int(at.timestamp())))
+        return int(np.searchsorted(self.run.grid.times, to_unix(at)))
 
 
 def _report_trade(number: int, trade: BacktestTrade) -> ReportTrade:
@@ -177,7 +178,3 @@ def _report_trade(number: int, trade: BacktestTrade) -> ReportTrade:
         stop_loss_price=trade.stop_loss_price,
         high_price=trade.high_price,
     )
-
-
-def _moment(seconds: Any) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)

@@ -12,9 +12,10 @@ from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
+from botctl.domain.unix_time import from_unix
 from botctl.domain.votes import Stance
 from botctl.exchange.tape import Tape
-from botctl.market.timeline import line_up, moment_of
+from botctl.market.timeline import line_up
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database
@@ -49,7 +50,7 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     symbols = [history.symbol for history in case.histories]
     base = {"SYMBOLS": ",".join(symbols), "QUOTE_CURRENCY": quote_of(symbols[0]), "TIMEFRAME": timeframe}
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
-    since, until = (None if at is None else moment_of(at) for at in (case.since, case.until))
+    since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
     calculated = run_backtest(case.histories, settings, case.mood, since=since, until=until)
     grid = line_up(case.histories, settings.atr_period, since, until)
     open_database(folder / "replay.db", Mode.REPLAY, create=True, durable=False)

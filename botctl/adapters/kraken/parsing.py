@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -14,6 +14,7 @@ from botctl.domain.markets import Balances, Holding, Quote, Quotes
 from botctl.domain.money import MOST, plain, to_amount, to_decimal
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderRecord, OrderReport
+from botctl.domain.unix_time import from_unix, to_unix
 from botctl.domain.words import printable
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def parse_candles(symbol: str, rows: Any) -> list[Candle]:
 def _parse_candle(row: Sequence[Any]) -> Candle:
     """Kraken's row: time, open, high, low, close, vwap, volume, count."""
     opened, high, low, close = (float(to_amount(text)) for text in row[1:5])
-    return Candle(int(_parse_time(row[0]).timestamp()), opened, high, low, close, float(_parse_figure(row[6])))
+    return Candle(to_unix(_parse_time(row[0])), opened, high, low, close, float(_parse_figure(row[6])))
 
 
 def parse_balances(answer: Mapping[str, Any], read_currency: Callable[[str], tuple[str, str]]) -> Balances:
@@ -198,7 +199,7 @@ def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:
     until = str(info.get("validUntil") or 0)
     if not re.fullmatch(r"[0-9]{1,11}", until):
         raise UnusableAnswer("Kraken's word on when the key expires can't be read")
-    return datetime.fromtimestamp(int(until), UTC) if int(until) else None
+    return from_unix(int(until)) if int(until) else None
 
 
 def _parse_figure(value: Any) -> Decimal:
@@ -211,6 +212,6 @@ def _parse_figure(value: Any) -> Decimal:
 
 def _parse_time(seconds: Any) -> datetime:
     try:
-        return datetime.fromtimestamp(float(to_decimal(seconds)), UTC)
+        return from_unix(to_decimal(seconds))
     except (OverflowError, OSError) as error:
         raise ValueError(f"{seconds!r:.60} is no moment") from error
