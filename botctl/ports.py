@@ -8,6 +8,7 @@ from typing import Protocol
 from botctl.domain.candles import Candle
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
+from botctl.domain.symbols import Timeframe
 from botctl.domain.votes import Verdict
 
 Progress = Callable[[int, int | None], object]
@@ -40,7 +41,7 @@ class MarketData(Protocol):
         """Say that `fetch_quotes` is next asked for these symbols: the call may be under way meanwhile. An adapter that
         has nothing to gain does nothing. Raises nothing."""
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """The newest closed candles, oldest first; at most some hundred. The running candle is not among them."""
 
     def count_requests(self) -> int:

@@ -1,4 +1,4 @@
-"""Closed candles, timeframes and symbols: the market's words."""
+"""Closed candles, one at a time and as the columns of a history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, Lo
 from botctl.domain.markets import Balances, Market, Quotes, market_of
 from botctl.domain.money import plain
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import (
     BEFORE_PROCESSING,
@@ -144,10 +144,10 @@ class KrakenMarketData:
     def _ask_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
         return self.wire.get("Ticker", params), datetime.now(UTC)
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Up to 719 closed candles. The last row is always the running one, and is dropped."""
         market = market_of(self.book.markets, symbol)
-        params = {"pair": market.exchange_id, "interval": str(TIMEFRAMES[timeframe] // 60)}
+        params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
         answer = self._read(lambda: self.wire.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.book.symbols.get(name) == symbol), None)
         return parse_candles(symbol, rows)

@@ -13,6 +13,7 @@ from botctl.domain.money import plain
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.sizing import below_minimum
+from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
@@ -46,7 +47,7 @@ class PaperBroker:
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
         """Nothing to do: the balances are at hand, so that prices have no other call to wait for."""
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         return self._prices.fetch_candles(symbol, timeframe)
 
     def count_requests(self) -> int:

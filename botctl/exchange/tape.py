@@ -10,7 +10,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.moods import Mood
-from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
+from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.market.timeline import Grid
 from botctl.ports import Reading
@@ -90,10 +90,10 @@ class Tape:
     def count_requests(self) -> int:
         return 0
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """The newest 720 closed candles, of the one timeframe that the histories have."""
-        if symbol not in self._numbers or TIMEFRAMES[timeframe] != self._grid.seconds:
-            there = next(name for name, seconds in TIMEFRAMES.items() if seconds == self._grid.seconds)
+        if symbol not in self._numbers or timeframe.seconds != self._grid.seconds:
+            there = Timeframe.from_seconds(self._grid.seconds)
             raise ConfigError(f"{self._name} has no {timeframe} candles of {symbol}", hint=f"it has {there} ones only")
         return self._windows[symbol].upto(int(self._grid.places[self._numbers[symbol]][self._bar]))
 

@@ -8,7 +8,7 @@ from botctl.domain.archive import find_gaps, merge_candles
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
 from botctl.domain.results import FetchView, GapView
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 from botctl.domain.unix_time import from_unix
 from botctl.market.history import load_candles
 from botctl.store.candle_files import HEADER, candle_file, file_lock, write_candles
@@ -17,18 +17,18 @@ from botctl.store.candle_files import HEADER, candle_file, file_lock, write_cand
 class CandleSource(Protocol):
     """Who tells closed candles."""
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]: ...
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]: ...
 
 
 def fetch_history(
-    source: CandleSource, symbol: str, timeframe: str, folder: Path, since: datetime | None = None
+    source: CandleSource, symbol: str, timeframe: Timeframe, folder: Path, since: datetime | None = None
 ) -> FetchView:
     """Ask for the candles of a symbol, those that open from `since` on, and add the new ones to its file.
 
     The file is read only after the answer came and under its lock, so two at once lose nothing. Raises BotError.
     """
     told = source.fetch_candles(symbol, timeframe)
-    seconds = TIMEFRAMES[timeframe]
+    seconds = timeframe.seconds
     if any(candle.time % seconds for candle in told):
         raise UnusableAnswer(f"candles of {symbol} were told that don't open on the raster of {timeframe}")
     wanted = [candle for candle in told if since is None or candle.time >= since.timestamp()]

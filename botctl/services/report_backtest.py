@@ -12,7 +12,7 @@ from botctl.domain.playback import BUY, HOLD, SELL
 from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove, stop_path
 from botctl.domain.results import BacktestTrade
 from botctl.domain.settings import Settings
-from botctl.domain.symbols import TIMEFRAMES, quote_of
+from botctl.domain.symbols import Timeframe, quote_of
 from botctl.domain.unix_time import from_unix, to_unix
 from botctl.domain.votes import Action, Stance
 from botctl.services.backtest import Run
@@ -39,11 +39,10 @@ class BacktestSource:
 
     def account(self) -> Account:
         view, settings = self.view, self.settings
-        timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == view.seconds)
         guard = f"tripped at {figures.moment(view.tripped_at)} UTC" if view.tripped_at else "quiet"
         return Account(
             title="botctl backtest",
-            about=f"{', '.join(view.symbols)} on {timeframe} candles, {view.bars:,} bars",
+            about=f"{', '.join(view.symbols)} on {Timeframe.from_seconds(view.seconds)} candles, {view.bars:,} bars",
             quote=quote_of(view.symbols[0]),
             initial_balance=view.initial_balance,
             max_drawdown=settings.max_drawdown,

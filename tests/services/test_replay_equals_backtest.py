@@ -11,7 +11,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.settings import Mode, parse_settings
-from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
+from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.domain.votes import Stance
 from botctl.exchange.tape import Tape
@@ -46,7 +46,7 @@ class Case:
 
 def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     """One case backtested and replayed."""
-    timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == case.histories[0].seconds)
+    timeframe = Timeframe.from_seconds(case.histories[0].seconds)
     symbols = [history.symbol for history in case.histories]
     base = {"SYMBOLS": ",".join(symbols), "QUOTE_CURRENCY": quote_of(symbols[0]), "TIMEFRAME": timeframe}
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
-from botctl.domain.symbols import base_of
+from botctl.domain.symbols import Timeframe, base_of
 from botctl.domain.votes import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.words import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
@@ -33,7 +33,7 @@ class MasterNode:
         journal: Journal,
         clock: Clock,
         *,
-        timeframe: str,
+        timeframe: Timeframe,
         names: Sequence[str],
     ) -> None:
         self.market = market
