@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import SHOWN, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
-from botctl.domain.moods import Mood
+from botctl.domain.moods import TRUSTED_FOR, Mood
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.market.timeline import Grid
@@ -119,7 +119,7 @@ class Tape:
         """The Fear & Greed index as it was known at this bar."""
         known = self._mood.known_at(self.now().timestamp())
         if known is None:
-            return Reading(None, None, "no reading of the last 48 hours on the tape")
+            return Reading(None, None, f"no reading of the last {TRUSTED_FOR // timedelta(hours=1)} hours on the tape")
         return Reading(known[0], from_unix(known[1]), "on the tape")
 
     def _beside(self, symbol: str, price: Decimal, direction: int) -> Decimal:
