@@ -145,6 +145,7 @@ def test_prices_asked_for_ahead_serve_once_and_for_those_symbols_alone(
 
         exchange.prefetch_quotes(["BTC/USD"])
         other = exchange.fetch_quotes(["DOT/USD"])
+        wait_for_the_price_call()
 
     assert (served, asked_anew) == (50000, 49000)
     assert list(other.good) == ["DOT/USD"]
