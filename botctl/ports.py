@@ -1,15 +1,14 @@
-"""What the services need of the outside world: Protocols and nothing else."""
+"""What trading needs of the outside world: an exchange, a clock, the market's sentiment and the Council's agents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from botctl.domain.alarms import Level
 from botctl.domain.candles import Candle
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
-from botctl.domain.settings import Secret
+from botctl.domain.symbols import Timeframe
 from botctl.domain.votes import Verdict
 
 Progress = Callable[[int, int | None], object]
@@ -38,10 +37,11 @@ class MarketData(Protocol):
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """Last, bid and ask of each symbol, in one call. A symbol without a usable price is in `bad`."""
 
-    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
-        """As `fetch_quotes`, in two halves: what is called between them goes out beside it. Raises nothing itself."""
+    def prefetch_quotes(self, symbols: Sequence[str]) -> None:
+        """Say that `fetch_quotes` is next asked for these symbols: the call may be under way meanwhile. An adapter that
+        has nothing to gain does nothing. Raises nothing."""
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """The newest closed candles, oldest first; at most some hundred. The running candle is not among them."""
 
     def count_requests(self) -> int:
@@ -133,21 +133,3 @@ class Notifier(Protocol):
 
     def notify(self, message: str) -> None:
         """Tell it; never raises."""
-
-
-@dataclass(frozen=True)
-class Letter:
-    """One message for one address."""
-
-    url: Secret
-    title: str
-    body: str
-    level: Level
-
-
-class Courier(Protocol):
-    """Brings messages to where their reader is."""
-
-    def deliver(self, letters: Sequence[Letter]) -> list[str]:
-        """For each of them why it has not arrived; empty when it has. Takes no longer than a fixed time, whatever the
-        services behind do, and never raises."""

@@ -1,6 +1,5 @@
 """Settings become a running bot here: the only file that knows which adapter stands behind which port."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.home import Home, is_there, open_store
 from botctl.store.database import close_database, open_database
-from botctl.store.integrity import check_integrity, move_aside, name_aside
 from botctl.store.lock import run_lock
 from botctl.store.switch import Switch
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from botctl.exchange.kraken import KrakenExchange, KrakenMarketData
     from botctl.exchange.tape import Tape
     from botctl.ports import Clock, Exchange, Sentiment
+    from botctl.reconciliation.damaged import Damage
     from botctl.services.bot import Bot
     from botctl.services.council.session import Decider
     from botctl.store.journal import Journal
@@ -45,74 +44,35 @@ def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: b
 
 
 @dataclass(frozen=True)
-class Patient:
+class RecoverySession:
     """A bot for recover, and what is wrong with its database."""
 
     bot: "Bot"
-    damage: str
-    """SQLite's complaint; empty when the database is sound. Else the bot works on a fresh one."""
-    aside: Path
-    """Where the damaged one goes."""
+    damage: "Damage | None"
+    """None when the database is sound. Else the bot works on a fresh one."""
 
 
 @contextmanager
-def open_patient(home: Home, *, apply: bool) -> Iterator[Patient]:
+def open_for_recovery(home: Home, *, apply: bool) -> Iterator[RecoverySession]:
     """A bot that may find its database damaged: then it works on a fresh one, which with `apply` takes its place once
     the block has ended well.
 
     Raises ConfigError where there is no database, or where one is damaged that can't be rebuilt.
     """
+    from botctl.reconciliation.damaged import find_damage, missing_database, open_replacement
+
     _check_keys(home)
     path, mode = home.database_file, home.settings.botctl_mode
-    aside = name_aside(path, datetime.now(UTC))
     if not is_there(home):
-        rebuild = "run `botctl init`, then `botctl recover --apply`"
-        hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
-        raise ConfigError(f"there is no {mode} database at {home.database}", hint=hint)
+        raise missing_database(mode, home.database)
     if home.database != path:  # a server looks after its files itself: there is nothing to move out of the way
         with open_bot(home) as bot:
-            yield Patient(bot, "", aside)
+            yield RecoverySession(bot, None)
         return
     with run_lock(path, WAIT_SECONDS):
-        damage = check_integrity(path)
-        if not damage:
-            with open_store(home):
-                yield Patient(build_bot(home.settings, home.switch), "", aside)
-            return
-        if mode is not Mode.LIVE:
-            raise ConfigError(
-                f"{path} is damaged ({damage}), and the paper broker's own records were in it",
-                hint="restore a backup, or move it away and run `botctl init` to begin anew",
-            )
-        with _spare_folder(path if apply else None) as folder:
-            fresh = folder / path.name
-            open_database(fresh, mode, create=True)
-            try:
-                yield Patient(build_bot(home.settings, home.switch), damage, aside)
-            finally:
-                close_database()
-            if apply:
-                move_aside(path, aside)
-                os.replace(fresh, path)
-
-
-@contextmanager
-def _spare_folder(beside: Path | None) -> Iterator[Path]:
-    """A folder for a database that is being made: on the same disk as `beside`, or anywhere."""
-    import shutil
-    from tempfile import TemporaryDirectory
-
-    if beside is None:
-        with TemporaryDirectory(prefix="botctl-recover-") as name:
-            yield Path(name)
-        return
-    folder = beside.with_name(f"{beside.name}.rebuild")
-    shutil.rmtree(folder, ignore_errors=True)  # a run that died may have left it
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        damage = find_damage(path, mode, datetime.now(UTC))
+        with open_store(home) if damage is None else open_replacement(path, mode, damage, apply=apply):
+            yield RecoverySession(build_bot(home.settings, home.switch), damage)
 
 
 def _check_keys(home: Home) -> None:

@@ -26,6 +26,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
 from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from botctl.domain.symbols import Timeframe
 from botctl.outside.metrics import METRICS
 from botctl.services.newsdesk import KINDS
 from tests.cli.test_schedule import Machine
@@ -173,7 +174,7 @@ def example_job(delay: int) -> Job:
         home="/home/you/bot",
         command=(f"{place}/botctl", "tick"),
         environment=(path, ("BOTCTL_MODE", "live"), ("BOTCTL_HOME", "/home/you/bot")),
-        timeframe="15m",
+        timeframe=Timeframe.MINUTES_15,
         delay_seconds=delay,
         limit_seconds=720,
         writable=("/home/you/bot",),

@@ -3,7 +3,7 @@
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +13,7 @@ from botctl.cli.context import LogFlags
 from botctl.cli.log import start_log
 from botctl.cli.results import CheckLine
 from botctl.domain.alarms import EXPIRES_SOON
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
 from botctl.domain.schedule import find_block, other_ticks, unit_name
@@ -123,12 +123,12 @@ def _database(home: Home) -> CheckLine:
 
 
 def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
-    checks: list[Callable[[], Iterator[CheckLine]]] = []
+    checks: list[Callable[[], Iterable[CheckLine]]] = []
     if home.settings.botctl_mode is Mode.LIVE:
         checks += [lambda: _clock(bot), lambda: _key(bot)]
     if home.settings.botctl_mode is not Mode.DEMO:
         checks.append(lambda: _exchange(home))
-    checks += [lambda: _funds(bot), lambda: _symbols(bot), lambda: _council(bot), lambda: _sentiment(bot)]
+    checks += [lambda: _funds(bot), lambda: _symbols(bot), lambda: [_council(bot)], lambda: _sentiment(bot)]
     lines: list[CheckLine] = []
     for check in checks:
         try:
@@ -180,7 +180,8 @@ def _clock(bot: "Bot") -> Iterator[CheckLine]:
 
 def _key(bot: "Bot") -> Iterator[CheckLine]:
     """Kraken's GetApiKeyInfo tells the rights of the key that asks."""
-    from botctl.exchange.kraken import KrakenExchange, read_key_expiry
+    from botctl.adapters.kraken.parsing import parse_key_expiry
+    from botctl.exchange.kraken import KrakenExchange
 
     assert isinstance(bot.exchange, KrakenExchange)
     info = bot.exchange.fetch_key_info()
@@ -197,7 +198,7 @@ def _key(bot: "Bot") -> Iterator[CheckLine]:
     if not lacking and not dangerous:
         yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
     try:
-        expires_at = read_key_expiry(info)
+        expires_at = parse_key_expiry(info)
     except BotError as error:
         yield CheckLine("key expiry", "warn", error.message, "try again later")
         expires_at = None
@@ -245,32 +246,32 @@ def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckLine:
     return CheckLine("minimums", "ok", detail)
 
 
-def _council(bot: "Bot") -> Iterator[CheckLine]:
+def _council(bot: "Bot") -> CheckLine:
     """Everybody who is to sit can."""
-    command = bot.settings.council_command
-    if command is None:
-        from importlib.metadata import entry_points
+    if bot.settings.council_command is not None:
+        return _council_command(bot.settings.council_command)
+    from botctl.services.council.master import find_agents
 
-        installed = {point.name for point in entry_points(group="botctl.agents")}
-        missing = [name for name in bot.settings.council if name not in installed]
-        if missing:
-            fix = f"installed: {', '.join(sorted(installed))}"
-            yield CheckLine("council", "fail", f"no such agent: {', '.join(missing)}", fix)
-        elif set(bot.settings.council) in ({"technical"}, {"sentiment"}):
-            detail = f"{bot.settings.council[0]} alone never decides: a buy takes FEAR and BULLISH"
-            yield CheckLine("council", "warn", detail, "COUNCIL=technical,sentiment")
-        else:
-            yield CheckLine("council", "ok", ", ".join(bot.settings.council))
-        return
+    names = bot.settings.council
+    try:
+        find_agents(names)
+    except ConfigError as error:
+        return CheckLine("council", "fail", error.message, error.hint)
+    if set(names) in ({"technical"}, {"sentiment"}):
+        detail = f"{names[0]} alone never decides: a buy takes FEAR and BULLISH"
+        return CheckLine("council", "warn", detail, "COUNCIL=technical,sentiment")
+    return CheckLine("council", "ok", ", ".join(names))
+
+
+def _council_command(command: str) -> CheckLine:
     try:
         program = shlex.split(command)[0]
     except (ValueError, IndexError) as error:
-        yield CheckLine("council", "fail", f"COUNCIL_COMMAND is no command line: {error}", "correct the setting")
-        return
+        return CheckLine("council", "fail", f"COUNCIL_COMMAND is no command line: {error}", "correct the setting")
     if shutil.which(program) is None:
-        yield CheckLine("council", "fail", f"COUNCIL_COMMAND: there is no program {program!r}", "correct the setting")
-    else:
-        yield CheckLine("council", "ok", f"COUNCIL_COMMAND runs {program}")
+        fix = "correct the setting"
+        return CheckLine("council", "fail", f"COUNCIL_COMMAND: there is no program {program!r}", fix)
+    return CheckLine("council", "ok", f"COUNCIL_COMMAND runs {program}")
 
 
 def _sentiment(bot: "Bot") -> Iterator[CheckLine]:

@@ -12,7 +12,7 @@ from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.study import moment_from
 from botctl.domain.errors import BadValue, BotError
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 from botctl.services.fetch import FetchView
 from botctl.wiring import open_market_data
 
@@ -49,10 +49,10 @@ def fetch(
 
     wanted = list(dict.fromkeys(symbol_from(text) for text in symbols))
     begin = moment_from("--since", since)
-    if timeframe is not None and timeframe not in TIMEFRAMES:
-        raise BadValue(f"--timeframe {timeframe!r} must be one of {', '.join(TIMEFRAMES)}", hint="give one of them")
+    if timeframe is not None and timeframe not in Timeframe:
+        raise BadValue(f"--timeframe {timeframe!r} must be one of {', '.join(Timeframe)}", hint="give one of them")
     home = home_of(ctx)
-    length = timeframe or home.settings.timeframe
+    length = Timeframe(timeframe or home.settings.timeframe)
     views: list[FetchView] = []
     errors: list[BotError] = []
     with open_market_data(home.settings) as kraken:

@@ -6,10 +6,10 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
+from botctl.domain.unix_time import from_unix
 from botctl.domain.words import printable
 from botctl.home import Home
 
@@ -105,7 +105,7 @@ class _JsonLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         told = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "at": from_unix(record.created).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,

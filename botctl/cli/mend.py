@@ -20,7 +20,7 @@ from botctl.cli.context import (
 from botctl.cli.output import progress_bar, show
 from botctl.domain.errors import BotError
 from botctl.reconciliation.results import RecoverView
-from botctl.wiring import open_bot, open_patient
+from botctl.wiring import open_bot, open_for_recovery
 
 RECOVER_SPAN = timedelta(days=90)
 
@@ -68,18 +68,18 @@ def recover(
     if apply:
         confirm(f"Rebuild the {home.settings.botctl_mode} trades from the exchange's records?", yes=yes)
     errors: list[BotError] = []
-    with open_patient(home, apply=apply) as patient:
-        bot = patient.bot
-        if patient.damage:
-            print(f"botctl: {home.database} is damaged: {patient.damage}", file=sys.stderr)
+    with open_for_recovery(home, apply=apply) as session:
+        bot, damage = session.bot, session.damage
+        if damage:
+            print(f"botctl: {home.database} is damaged: {damage.complaint}", file=sys.stderr)
         if apply:
             errors += bot.recovery.settle_unfinished_orders()
         moment = moment or bot.clock.now() - RECOVER_SPAN
         with progress_bar(ctx, "asking the exchange for its orders") as progress:
             plan = plan_rebuild(bot, moment, progress)
         if apply:
-            apply_rebuild(bot, plan, fresh=bool(patient.damage))
-    aside = patient.aside if patient.damage and apply else None
+            apply_rebuild(bot, plan, fresh=damage is not None)
+    aside = damage.moved_to if damage and apply else None
     if aside:
         print(f"botctl: the damaged database was moved to {aside}; nothing of it was deleted", file=sys.stderr)
     errors += plan.problems

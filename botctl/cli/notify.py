@@ -25,8 +25,8 @@ def notify(
     """
     from botctl.cli.aftermath import title_of
     from botctl.domain.alarms import Level
+    from botctl.monitoring.delivery import Letter
     from botctl.outside.notify import MISSING, AppriseCourier, is_missing, masked
-    from botctl.ports import Letter
 
     if not test:
         raise BadValue("there is nothing to send", hint="`botctl notify --test` sends a test message")

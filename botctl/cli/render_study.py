@@ -15,7 +15,7 @@ from botctl.cli import tables
 from botctl.cli.output import show_table
 from botctl.domain import figures
 from botctl.domain.documents import to_plain
-from botctl.domain.symbols import TIMEFRAMES, quote_of
+from botctl.domain.symbols import Timeframe, quote_of
 
 UNTRIED = "-"
 SHORT_NAMES = {
@@ -54,7 +54,7 @@ def show_csv(view: BacktestView) -> None:
 def summary(view: BacktestView) -> str:
     """The figures, in plain text."""
     quote = quote_of(view.symbols[0])
-    timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == view.seconds)
+    timeframe = Timeframe.from_seconds(view.seconds)
     still_open = sum(trade.exit_at is None for trade in view.trades)
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [

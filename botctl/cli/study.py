@@ -13,7 +13,7 @@ from botctl.cli.context import env_file_of
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import SETTINGS, Settings, parse_settings
-from botctl.domain.symbols import TIMEFRAMES, parse_symbol, quote_of
+from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
 from botctl.domain.votes import Stance
 from botctl.home import read_values
 
@@ -156,9 +156,8 @@ def _strategy_values(ctx: typer.Context) -> dict[str, str]:
 
 def _told_by(histories: list[CandleColumns]) -> dict[str, str]:
     """The settings that the files themselves tell."""
-    seconds = histories[0].seconds
     return {
         "SYMBOLS": ",".join(history.symbol for history in histories),
         "QUOTE_CURRENCY": quote_of(histories[0].symbol),
-        "TIMEFRAME": next(name for name, length in TIMEFRAMES.items() if length == seconds),
+        "TIMEFRAME": Timeframe.from_seconds(histories[0].seconds),
     }

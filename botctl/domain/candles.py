@@ -1,9 +1,11 @@
-"""Closed candles, timeframes and symbols: the market's words."""
+"""Closed candles, one at a time and as the columns of a history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
+
+from botctl.domain.unix_time import from_unix
 
 SHOWN = 720
 """As many candles as Kraken shows, so a run knows no older ones."""
@@ -22,7 +24,7 @@ class Candle(NamedTuple):
 
     def closed_at(self, seconds: int) -> datetime:
         """When a candle of this length closed."""
-        return datetime.fromtimestamp(self.time + seconds, UTC)
+        return from_unix(self.time + seconds)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from botctl.domain.votes import Action, Stance, Verdict, combine, sentiment_stance
 
-TRUSTED_SECONDS = 48 * 3600
+TRUSTED_FOR = timedelta(hours=48)
 """No reading of the index is believed for longer, by its own time stamp."""
+TRUSTED_SECONDS = int(TRUSTED_FOR.total_seconds())
 
 MOODS = (Stance.UNKNOWN, Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
 """The stances of a mood; where histories are read, each is its place in here."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import CONTROL
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 
 EVERY: dict[str, tuple[str, str]] = {
     "1m": ("* * * * *", "*:*"),
@@ -33,7 +33,7 @@ class Job:
     home: str
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
-    timeframe: str
+    timeframe: Timeframe
     delay_seconds: int
     """After each full interval, so that not everybody asks Kraken at once. In cron it is fixed, in systemd the most."""
     limit_seconds: float
@@ -47,9 +47,9 @@ class Job:
                 raise ConfigError(f"{text!r} holds control characters", hint="use a path without them")
 
 
-def longest_delay(timeframe: str) -> int:
+def longest_delay(timeframe: Timeframe) -> int:
     """Seconds. A quarter of the interval at most: the tick needs the rest."""
-    return min(LONGEST_DELAY, TIMEFRAMES[timeframe] // 4)
+    return min(LONGEST_DELAY, timeframe.seconds // 4)
 
 
 # cron
@@ -146,7 +146,7 @@ def service_unit(job: Job, *, sandbox: bool = True) -> str:
     """The service file: one tick. Without `sandbox` it lacks what some systems refuse to users' own units."""
     command = " ".join(_quoted(word).replace("$", "$$") for word in job.command)
     environment = " ".join(_quoted(f"{name}={value}") for name, value in job.environment)
-    stop = (TIMEFRAMES[job.timeframe] + job.limit_seconds) / 2
+    stop = (job.timeframe.seconds + job.limit_seconds) / 2
     lines = [
         "# Written by `botctl schedule install`; `botctl schedule remove` takes it out.",
         "[Unit]",

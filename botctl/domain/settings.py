@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain, to_amount, to_decimal
-from botctl.domain.symbols import TIMEFRAMES, parse_symbol
+from botctl.domain.symbols import Timeframe, parse_symbol
 
 
 class Mode(StrEnum):
@@ -93,10 +93,10 @@ def _currency(text: str) -> str:
     return text.upper()
 
 
-def _timeframe(text: str) -> str:
-    if text not in TIMEFRAMES:
-        raise ValueError(f"must be one of {', '.join(TIMEFRAMES)}")
-    return text
+def _timeframe(text: str) -> Timeframe:
+    if text not in Timeframe:
+        raise ValueError(f"must be one of {', '.join(Timeframe)}")
+    return Timeframe(text)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -231,7 +231,7 @@ class Settings:
     trade_amount_usd: Decimal
     max_open_trades: int
     cooldown_minutes: int
-    timeframe: str
+    timeframe: Timeframe
     tick_timeout: Decimal
     atr_period: int
     atr_multiple: float
@@ -258,7 +258,7 @@ class Settings:
 
     @property
     def timeframe_seconds(self) -> int:
-        return TIMEFRAMES[self.timeframe]
+        return self.timeframe.seconds
 
     @property
     def lacks_yes(self) -> bool:
@@ -302,7 +302,7 @@ def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems[setting.name] = _without_keys(problem, values)
     if not problems:
-        seconds = TIMEFRAMES[parsed["timeframe"]]
+        seconds = parsed["timeframe"].seconds
         parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, LONGEST_TICK)
         if parsed["tick_timeout"] >= seconds:
             shown = f"TICK_TIMEOUT={str(values['TICK_TIMEOUT']).strip()!r:.100}"

@@ -1,11 +1,36 @@
-"""Names of markets and timeframes."""
+"""Names of markets, and the timeframes."""
 
 import re
+from enum import StrEnum
+from typing import Self
 
-TIMEFRAMES = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400, "1d": 86400}
-"""The timeframes that botctl trades on, in seconds."""
+SECONDS_A_UNIT = {"m": 60, "h": 3600, "d": 86400}
 OLD_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 """Kraken's own names for two assets. One asset must have one name, or it could be bought twice."""
+
+
+class Timeframe(StrEnum):
+    """A length of candles that botctl trades on."""
+
+    MINUTE = "1m"
+    MINUTES_5 = "5m"
+    MINUTES_15 = "15m"
+    MINUTES_30 = "30m"
+    HOUR = "1h"
+    HOURS_4 = "4h"
+    DAY = "1d"
+
+    @property
+    def seconds(self) -> int:
+        return int(self[:-1]) * SECONDS_A_UNIT[self[-1]]
+
+    @classmethod
+    def from_seconds(cls, seconds: int) -> Self:
+        """The timeframe of this length. Raises ValueError when there is none."""
+        for timeframe in cls:
+            if timeframe.seconds == seconds:
+                return timeframe
+        raise ValueError(f"{seconds} seconds must be the length of one of {', '.join(cls)}")
 
 
 def parse_symbol(text: str) -> str:

@@ -11,14 +11,14 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.moods import MoodHistory
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 from botctl.exchange.tape import Tape
 from botctl.market.timeline import line_up
 from botctl.store import memory
 
 POSITION = "tape.position"
 """Where the demo stands is kept in its database under this name: each tick of a demo is a process of its own."""
-TIMEFRAME = "15m"
+TIMEFRAME = Timeframe.MINUTES_15
 HALF_SPREAD = Decimal("0.00005")
 """Bid and ask lie so far, as a fraction of the next price, on either side of it."""
 NAME = "the demo's tape"
@@ -81,7 +81,7 @@ def _read_rows(folder: Path, symbol: str) -> list[list[str]]:
 
 def _columns(symbol: str, rows: list[list[str]]) -> CandleColumns:
     times, *figures = list(zip(*rows, strict=True))[:6]
-    return CandleColumns(symbol, TIMEFRAMES[TIMEFRAME], [*map(int, times)], *([*map(float, f)] for f in figures))
+    return CandleColumns(symbol, TIMEFRAME.seconds, [*map(int, times)], *([*map(float, f)] for f in figures))
 
 
 def _mood(seconds: int, rows: list[list[str]]) -> MoodHistory:

@@ -45,7 +45,13 @@ class KrakenLine:
     """One connection, for one thread at a time."""
 
     def __init__(
-        self, base_url: str | None, api_key: Secret | None, private_key: Secret | None, *, last_nonce: int = 0
+        self,
+        base_url: str | None,
+        api_key: Secret | None,
+        private_key: Secret | None,
+        *,
+        last_nonce: int = 0,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
         config: dict[str, Any] = {
             "enableRateLimit": False,  # its throttle sleeps three seconds a private call; ours paces in kraken_wire
@@ -58,6 +64,7 @@ class KrakenLine:
         if api_key and private_key:
             config |= {"apiKey": api_key.reveal(), "secret": private_key.reveal()}
         self._base_url = base_url
+        self.call_seconds = call_seconds
         self._ccxt = load_kraken()(config)
         self._ccxt.session.hooks["response"].append(self._note_reply)
         self._ccxt.session.max_redirects = 0  # a signed request goes to the host it was signed for, or nowhere
@@ -72,7 +79,7 @@ class KrakenLine:
 
     def another(self) -> "KrakenLine":
         """A line for public calls beside this one. It knows no key, and lets none through that this one knows."""
-        line = KrakenLine(self._base_url, None, None)
+        line = KrakenLine(self._base_url, None, None, call_seconds=self.call_seconds)
         line._secrets = self._secrets
         return line
 
@@ -97,7 +104,7 @@ class KrakenLine:
         self.requests += 1
         started = time.monotonic()
         try:
-            with time_limit(CALL_SECONDS):
+            with time_limit(self.call_seconds):
                 getattr(self._ccxt, f"{kind}{name}")(dict(params))
         except Exception as error:  # noqa: BLE001 - a strange answer can make ccxt raise anything; its text is judged below
             failure = type(error).__name__
@@ -152,7 +159,7 @@ class Call:
         self._reply: Reply | None = None
         self._came_at: datetime | None = None
         # A daemon: a run that is told to end does not wait for an answer.
-        self._thread = threading.Thread(target=self._send, args=(dict(params),), daemon=True)
+        self._thread = threading.Thread(target=self._send, args=(dict(params),), name=f"Kraken {name}", daemon=True)
         self._started = time.monotonic()
         self._thread.start()
 
@@ -168,7 +175,8 @@ class Call:
 
     def result(self) -> tuple[Any, datetime]:
         """The result, and when it came. Waits for it. Raises what `KrakenLine.call` raises."""
-        self._thread.join(max(0.0, CALL_SECONDS - (time.monotonic() - self._started)))
+        limit = self._line.call_seconds
+        self._thread.join(max(0.0, limit - (time.monotonic() - self._started)))
         if self._reply is None or self._came_at is None:
-            raise ExchangeUnreachable(f"no answer from Kraken to {self._name} within {CALL_SECONDS:g} seconds")
+            raise ExchangeUnreachable(f"no answer from Kraken to {self._name} within {limit:g} seconds")
         return self._line.judge(self._name, self._reply), self._came_at

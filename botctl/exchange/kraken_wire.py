@@ -13,8 +13,9 @@ from typing import Any
 
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
+from botctl.domain.unix_time import from_unix
 from botctl.exchange.kraken_errors import LOCKOUT, NONCE, KrakenSays
-from botctl.exchange.kraken_line import Call, KrakenLine
+from botctl.exchange.kraken_line import CALL_SECONDS, Call, KrakenLine
 from botctl.store import memory
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,20 @@ class KrakenWire:
     A public call can be made beside a private one, on a line of its own: no two threads share a connection.
     """
 
-    def __init__(self, *, base_url: str | None, api_key: Secret | None, private_key: Secret | None) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        api_key: Secret | None,
+        private_key: Secret | None,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        """`call_seconds` limits each call as a whole."""
         kept = memory.recall(SESSION)
         self._session = Session(**json.loads(kept[0])) if kept else Session()
-        self._line = KrakenLine(base_url, api_key, private_key, last_nonce=self._session.nonce)
+        self._line = KrakenLine(
+            base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
+        )
         self._lines = [self._line]
         self._begun: Call | None = None
 
@@ -106,12 +117,12 @@ class KrakenWire:
     def forget_time(self) -> None:
         """Kraken disagreed about the time: ask it again before the next use."""
         if kept := memory.recall(CLOCK):
-            memory.remember(CLOCK, kept[0], datetime.fromtimestamp(0, UTC))
+            memory.remember(CLOCK, kept[0], from_unix(0))
 
     def _ask_time(self) -> datetime:
         result = self.get("Time")
         try:
-            at = datetime.fromtimestamp(int(result["unixtime"]), UTC)
+            at = from_unix(int(result["unixtime"]))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise ExchangeUnreachable("Kraken's Time answer has no time in it") from error
         newest = self._newest()
@@ -137,7 +148,7 @@ class KrakenWire:
 
     def _refuse_while_locked_out(self) -> None:
         if self._session.locked_until > time.time():
-            until = datetime.fromtimestamp(self._session.locked_until, UTC)
+            until = from_unix(self._session.locked_until)
             raise LockedOut(f"Kraken locked this key out until {until:%H:%M:%S} UTC", hint="wait until then")
 
     def _learn_from(self, said: KrakenSays) -> None:

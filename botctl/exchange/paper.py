@@ -1,10 +1,9 @@
 """The paper broker: an exchange that is only a table, with cash, fees, minimums and refusals of its own."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
@@ -14,6 +13,7 @@ from botctl.domain.money import plain
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.sizing import below_minimum
+from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
@@ -44,10 +44,10 @@ class PaperBroker:
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         return self._prices.fetch_quotes(symbols)
 
-    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
-        return partial(self.fetch_quotes, symbols)  # the balances are at hand: there is nothing to wait for beside
+    def prefetch_quotes(self, symbols: Sequence[str]) -> None:
+        """Nothing to do: the balances are at hand, so that prices have no other call to wait for."""
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         return self._prices.fetch_candles(symbol, timeframe)
 
     def count_requests(self) -> int:

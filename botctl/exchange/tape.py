@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 
 from botctl.domain.candles import SHOWN, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
-from botctl.domain.moods import Mood
-from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
-from botctl.market.timeline import Grid, moment_of
+from botctl.domain.moods import TRUSTED_FOR, Mood
+from botctl.domain.symbols import Timeframe, base_of, quote_of
+from botctl.domain.unix_time import from_unix
+from botctl.market.timeline import Grid
 from botctl.ports import Reading
 
 
@@ -51,7 +51,7 @@ class Tape:
 
     def now(self) -> datetime:
         """When the newest bar closed."""
-        return moment_of(self._grid.times[self._bar])
+        return from_unix(self._grid.times[self._bar])
 
     def sleep(self, seconds: float) -> None:
         """The tape stands still between two ticks."""
@@ -84,16 +84,16 @@ class Tape:
             good[symbol] = Quote(symbol, last, bid, ask, self.now())
         return Quotes(good, bad)
 
-    def begin_quotes(self, symbols: Sequence[str]) -> Callable[[], Quotes]:
-        return partial(self.fetch_quotes, symbols)
+    def prefetch_quotes(self, symbols: Sequence[str]) -> None:
+        """Nothing to do: the prices are at hand."""
 
     def count_requests(self) -> int:
         return 0
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """The newest 720 closed candles, of the one timeframe that the histories have."""
-        if symbol not in self._numbers or TIMEFRAMES[timeframe] != self._grid.seconds:
-            there = next(name for name, seconds in TIMEFRAMES.items() if seconds == self._grid.seconds)
+        if symbol not in self._numbers or timeframe.seconds != self._grid.seconds:
+            there = Timeframe.from_seconds(self._grid.seconds)
             raise ConfigError(f"{self._name} has no {timeframe} candles of {symbol}", hint=f"it has {there} ones only")
         return self._windows[symbol].upto(int(self._grid.places[self._numbers[symbol]][self._bar]))
 
@@ -119,8 +119,8 @@ class Tape:
         """The Fear & Greed index as it was known at this bar."""
         known = self._mood.known_at(self.now().timestamp())
         if known is None:
-            return Reading(None, None, "no reading of the last 48 hours on the tape")
-        return Reading(known[0], moment_of(known[1]), "on the tape")
+            return Reading(None, None, f"no reading of the last {TRUSTED_FOR // timedelta(hours=1)} hours on the tape")
+        return Reading(known[0], from_unix(known[1]), "on the tape")
 
     def _beside(self, symbol: str, price: Decimal, direction: int) -> Decimal:
         if not self._half_spread:

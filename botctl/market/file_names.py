@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
-from botctl.domain.symbols import TIMEFRAMES, parse_symbol
+from botctl.domain.symbols import Timeframe, parse_symbol
 
 QUOTES = ("USDT", "USDC", "USD", "EUR", "GBP", "CAD", "AUD", "JPY", "CHF", "XBT", "BTC", "ETH")
 """Currencies that end a symbol written in one word, as in XBTUSD; of two that fit the longer one first."""
-MINUTES = {str(seconds // 60): seconds for seconds in TIMEFRAMES.values()}
+SECONDS = {word: each.seconds for each in Timeframe for word in (str(each), str(each.seconds // 60))}
+"""Of a candle, by what a name may call it: 15m, or 15 for the minutes."""
 ENDINGS = (".gz", ".csv", ".txt", ".parquet")
 
 
@@ -37,4 +38,4 @@ def _read(path: Path) -> tuple[str | None, int | None]:
 
 
 def _seconds(words: list[str]) -> int | None:
-    return next((TIMEFRAMES.get(word.lower(), MINUTES.get(word)) for word in words), None)
+    return next((SECONDS.get(word.lower()) for word in words), None)

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.moods import MoodHistory
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
+from botctl.domain.unix_time import from_unix
 from botctl.market.file_names import seconds_in, symbol_in
 from botctl.market.sheets import (
     TIME_NAMES,
@@ -98,10 +98,8 @@ def _check_times(path: Path, times: "np.ndarray[Any, Any]", place: str, skipped:
     off = times % seconds != 0
     if off.any():
         row = int(np.argmax(off))
-        name = next(name for name, length in TIMEFRAMES.items() if length == seconds)
-        raise BadValue(
-            f"{place} {skipped + row + 1}: no candle of {name} opens at {moment(times[row])}", hint="mend or remove it"
-        )
+        what = f"no candle of {Timeframe.from_seconds(seconds)} opens at {moment(times[row])}"
+        raise BadValue(f"{place} {skipped + row + 1}: {what}", hint="mend or remove it")
     true = int(np.gcd.reduce(steps)) if len(steps) else seconds
     if true != seconds and len(steps) >= ENOUGH_TO_JUDGE:
         raise BadValue(
@@ -114,10 +112,10 @@ def _check_times(path: Path, times: "np.ndarray[Any, Any]", place: str, skipped:
 def _common(path: Path, steps: "np.ndarray[Any, Any]") -> int:
     """The most common step between candles, which must be a timeframe."""
     counted = Counter(steps.tolist()).most_common(1)
-    if not counted or counted[0][0] not in TIMEFRAMES.values():
+    if not counted or counted[0][0] not in [timeframe.seconds for timeframe in Timeframe]:
         step = f"are {counted[0][0]} seconds apart" if counted else "is only one"
         raise BadValue(
-            f"the candles in {path} {step}, and botctl knows {', '.join(TIMEFRAMES)}",
+            f"the candles in {path} {step}, and botctl knows {', '.join(Timeframe)}",
             hint="tell the timeframe in the name, such as BTC-USD_15m.csv",
         )
     return int(counted[0][0])
@@ -126,7 +124,7 @@ def _common(path: Path, steps: "np.ndarray[Any, Any]") -> int:
 def moment(seconds: Any) -> str:
     """A time as error messages tell it."""
     try:
-        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S}"
+        return f"{from_unix(int(seconds)):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):
         return str(seconds)
 
@@ -223,7 +221,7 @@ def _moods_in_json(path: Path) -> list[tuple[int, int]]:
     for number, entry in enumerate(entries, 1):
         try:
             time, value = int(entry["timestamp"]), int(entry["value"])
-            datetime.fromtimestamp(time // unit_of(time), UTC)
+            from_unix(time // unit_of(time))
             readings.append((time // unit_of(time), value))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise BadValue(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from botctl.domain.errors import BadValue
+from botctl.domain.unix_time import to_unix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,4 +221,4 @@ def parse_iso(text: str) -> int:
     moment = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
     if moment.microsecond:
         raise ValueError(text)
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+    return to_unix(moment.replace(tzinfo=moment.tzinfo or UTC))

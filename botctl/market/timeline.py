@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.indicators import CANDLES_NEEDED, SEED_FADES_AFTER
 from botctl.domain.symbols import base_of, quote_of
+from botctl.domain.unix_time import to_unix
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,6 @@ class Grid:
         return _decimal(history.opens[following] if following < len(history.opens) else history.closes[following - 1])
 
 
-def moment_of(seconds: int) -> datetime:
-    """Unix seconds as a moment."""
-    return datetime.fromtimestamp(int(seconds), UTC)
-
-
 def _decimal(price: float) -> Decimal:
     """A price as money counts it: the shortest digits that mean this float."""
     return Decimal(repr(float(price)))
@@ -61,9 +57,9 @@ def line_up(
     begin = max(int(own[warm]) if len(own) > warm else int(own[-1]) + 1 for own in closed)
     end = min(int(own[-2]) if len(own) > 1 else 0 for own in closed)
     if since:
-        begin = max(begin, int(since.timestamp()))
+        begin = max(begin, to_unix(since))
     if until:
-        end = min(end, int(until.timestamp()))
+        end = min(end, to_unix(until))
     first, last = int(np.searchsorted(times, begin)), int(np.searchsorted(times, end, side="right")) - 1
     if first > last:
         raise BadValue(

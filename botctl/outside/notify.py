@@ -15,7 +15,7 @@ from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import SETTINGS, Secret
-from botctl.ports import Letter
+from botctl.monitoring.delivery import Letter
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,11 @@
 """The one door to matplotlib: a chart of a report as a PNG, which takes neither a browser nor a screen."""
 
-from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.report import Bars, Chart, Role
+from botctl.domain.unix_time import from_unix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,4 +92,4 @@ def _draw_bars(axes: "Axes", bars: Bars) -> None:
 def _days(seconds: float) -> float:
     from matplotlib.dates import date2num
 
-    return float(date2num(datetime.fromtimestamp(seconds, UTC)))
+    return float(date2num(from_unix(seconds)))

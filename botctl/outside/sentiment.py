@@ -3,10 +3,12 @@
 import json
 import logging
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http.client import HTTPException
 from urllib.request import Request, urlopen
 
+from botctl.domain.moods import TRUSTED_FOR
+from botctl.domain.unix_time import from_unix
 from botctl.limits import time_limit
 from botctl.ports import Clock, Reading
 from botctl.store import memory
@@ -14,7 +16,6 @@ from botctl.store import memory
 log = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(hours=1)
-TRUSTED_FOR = timedelta(hours=48)
 CLOCK_TOLERANCE = timedelta(hours=1)
 """How far in the future a time stamp may lie: clocks differ a little, not by a day."""
 TIMEOUT_SECONDS = 10
@@ -44,7 +45,7 @@ class FearAndGreed:
         self._reading: Reading | None = None
 
     def read(self) -> Reading:
-        """The index now. What can't be read, or is older than 48 hours by its own stamp, is None with the reason."""
+        """The index now. What can't be read, or is too old by its own stamp, is None with the reason."""
         self._reading = self._reading or self._read()  # one try a run, however many symbols ask
         return self._reading
 
@@ -67,7 +68,7 @@ class FearAndGreed:
         with time_limit(TIMEOUT_SECONDS), urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             body = json.loads(answer.read(MOST_BYTES))
         newest = body["data"][0]
-        index, measured_at = _whole(newest["value"]), datetime.fromtimestamp(_whole(newest["timestamp"]), UTC)
+        index, measured_at = _whole(newest["value"]), from_unix(_whole(newest["timestamp"]))
         if not 0 <= index <= 100:
             raise ValueError(f"{index} is no index from 0 to 100")
         return index, measured_at

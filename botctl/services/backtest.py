@@ -17,10 +17,11 @@ from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPE
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
+from botctl.domain.unix_time import from_unix
 from botctl.domain.votes import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.market.compiled import compiled, plain
 from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market.timeline import Grid, line_up, moment_of
+from botctl.market.timeline import Grid, line_up
 from botctl.services.summary import Course, sum_up
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def play_backtest(
         curve=curve,
         deepest_fall=deepest,
         trades=[_trade(code, number, grid, known, terms, book, settings) for number in range(count)],
-        tripped_at=moment_of(grid.times[grid.first + below[0]]) if len(below) else None,
+        tripped_at=from_unix(grid.times[grid.first + below[0]]) if len(below) else None,
     )
     return Run(sum_up(grid, histories, settings, mood, course), grid, known, np.asarray(book.equity))
 
@@ -254,7 +255,7 @@ def _trade(
         asset=base_of(grid.symbols[symbol]),
         mode="backtest",
         status=TradeStatus.OPEN,
-        entry_at=moment_of(grid.times[entered]),
+        entry_at=from_unix(grid.times[entered]),
         amount=amount,
         entry_price=entry_price,
         entry_cost=cost,
@@ -276,7 +277,7 @@ def _closed(
     return replace(
         trade,
         status=TradeStatus.CLOSED,
-        exit_at=moment_of(grid.times[left]),
+        exit_at=from_unix(grid.times[left]),
         exit_price=price_of(proceeds, trade.amount),
         exit_proceeds=proceeds,
         exit_fee=fee,

@@ -1,14 +1,15 @@
 """Keeps histories: the candles that Kraken still tells are added to those that lie on disk."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from botctl.domain.archive import find_gaps, merge_candles
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
+from botctl.domain.unix_time import from_unix
 from botctl.market.history import load_candles
 from botctl.store.candle_files import HEADER, candle_file, file_lock, write_candles
 
@@ -43,18 +44,18 @@ class FetchView:
 class CandleSource(Protocol):
     """Who tells closed candles."""
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]: ...
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]: ...
 
 
 def fetch_history(
-    source: CandleSource, symbol: str, timeframe: str, folder: Path, since: datetime | None = None
+    source: CandleSource, symbol: str, timeframe: Timeframe, folder: Path, since: datetime | None = None
 ) -> FetchView:
     """Ask for the candles of a symbol, those that open from `since` on, and add the new ones to its file.
 
     The file is read only after the answer came and under its lock, so two at once lose nothing. Raises BotError.
     """
     told = source.fetch_candles(symbol, timeframe)
-    seconds = TIMEFRAMES[timeframe]
+    seconds = timeframe.seconds
     if any(candle.time % seconds for candle in told):
         raise UnusableAnswer(f"candles of {symbol} were told that don't open on the raster of {timeframe}")
     wanted = [candle for candle in told if since is None or candle.time >= since.timestamp()]
@@ -71,11 +72,11 @@ def fetch_history(
         fetched=len(told),
         added=merged.added,
         candles=len(merged.candles),
-        first=_moment(merged.candles[0].time) if merged.candles else None,
-        last=_moment(merged.candles[-1].time) if merged.candles else None,
-        oldest_told=_moment(told[0].time) if told else None,
-        gaps=[GapView(_moment(first), _moment(last), (last - first) // seconds + 1) for first, last in gaps],
-        changed=[_moment(time) for time in merged.changed],
+        first=from_unix(merged.candles[0].time) if merged.candles else None,
+        last=from_unix(merged.candles[-1].time) if merged.candles else None,
+        oldest_told=from_unix(told[0].time) if told else None,
+        gaps=[GapView(from_unix(first), from_unix(last), (last - first) // seconds + 1) for first, last in gaps],
+        changed=[from_unix(time) for time in merged.changed],
     )
 
 
@@ -98,7 +99,3 @@ def _can_be_continued(path: Path) -> bool:
     with path.open("rb") as file:
         first = file.readline().strip().decode(errors="replace")
     return first == HEADER or first[:1].isdigit()
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -57,21 +57,27 @@ class Lookout:
         symbols = list(dict.fromkeys(symbols))
         asked = list(dict.fromkeys([*symbols, *self._held_before()]))
         wanted = list(symbols)
-        answer = self.exchange.begin_quotes(asked) if asked else _nothing
+        if asked:
+            self.exchange.prefetch_quotes(asked)
         balances = self._balances(problems)
         quotes = Quotes({}, {})
         try:
             if balances is None:
-                quotes = answer()
+                quotes = self._prices(asked)
             else:
                 valued = self._valuation_symbols(balances)
                 wanted += [symbol for symbol in valued if symbol not in wanted]
-                quotes = self._complete(answer(), [symbol for symbol in wanted if symbol not in asked], problems)
+                quotes = self._complete(
+                    self._prices(asked), [symbol for symbol in wanted if symbol not in asked], problems
+                )
                 self._remember([symbol for symbol in valued if symbol not in symbols or symbol in self._held])
         except BotError as error:
             problems.append(error)
             quotes = Quotes({}, dict.fromkeys(wanted, f"has no price ({error.message})"))
         return Look(quotes, balances, self._equity(balances, quotes, problems), tuple(problems))
+
+    def _prices(self, symbols: list[str]) -> Quotes:
+        return self.exchange.fetch_quotes(symbols) if symbols else Quotes({}, {})
 
     def _valuation_symbols(self, balances: Balances) -> list[str]:
         chosen = valuation_symbols(balances.currencies(), self.quote_currency, self.exchange.load_markets())
@@ -120,7 +126,3 @@ class Lookout:
                 )
             )
         return equity
-
-
-def _nothing() -> Quotes:
-    return Quotes({}, {})

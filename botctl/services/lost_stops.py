@@ -10,7 +10,7 @@ from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.unix_time import from_unix
 from botctl.market.indicators import calculate_atr
 
 
@@ -33,7 +33,7 @@ def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> t
     Raises Refused when there are too few of them at all.
     """
     needed = settings.atr_period + SEED_FADES_AFTER
-    closed = [candle for candle in candles if candle.closed_at(TIMEFRAMES[settings.timeframe]) <= moment]
+    closed = [candle for candle in candles if candle.closed_at(settings.timeframe.seconds) <= moment]
     if len(closed) >= needed:
         return calculate_atr(closed, settings.atr_period), ""
     note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} there are"
@@ -44,11 +44,11 @@ def replay_stop(
     candles: Sequence[Candle], entry_price: Decimal, opened_at: datetime, atr: float, settings: Settings
 ) -> Replay:
     """The stop rule over every close since the entry, as ticks would have applied it."""
-    seconds = TIMEFRAMES[settings.timeframe]
+    seconds = settings.timeframe.seconds
     entry = float(entry_price)
     stop, high, checked_at = initial_stop(entry, atr, settings.atr_multiple), entry, opened_at
     notes: list[str] = []
-    if candles and (reach := datetime.fromtimestamp(candles[0].time, opened_at.tzinfo)) > opened_at:
+    if candles and (reach := from_unix(candles[0].time)) > opened_at:
         notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: what was before moved no stop")
     for candle in candles:
         if (closed_at := candle.closed_at(seconds)) <= opened_at:

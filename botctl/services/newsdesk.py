@@ -23,8 +23,8 @@ from botctl.domain.order_states import TradeStatus
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
 from botctl.domain.words import printable
+from botctl.monitoring.delivery import Courier, Letter
 from botctl.monitoring.results import TickFigures
-from botctl.ports import Courier, Letter
 from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.store import memory, outbox

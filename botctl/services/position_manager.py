@@ -18,7 +18,7 @@ from botctl.domain.errors import (
 )
 from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.stops import advance_stop
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, Exchange
 from botctl.services.execution import FAR
 from botctl.services.exits import ExitDesk, Exits
@@ -40,7 +40,7 @@ class StopRule:
 
     atr_multiple: float
     breakeven_atr: float
-    timeframe: str
+    timeframe: Timeframe
 
 
 class PositionManager:
@@ -175,7 +175,7 @@ class PositionManager:
 
     def _missed_closes(self, trade: Trade, now: datetime, candles: dict[str, list[Candle] | BotError]) -> list[float]:
         """The closes between the last good check and now, when that is more than two intervals ago."""
-        seconds = TIMEFRAMES[self.rule.timeframe]
+        seconds = self.rule.timeframe.seconds
         since = trade.checked_at or trade.opened_at or now
         if now - since <= timedelta(seconds=2 * seconds):
             return []

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from botctl.domain.report import (
     thin,
 )
 from botctl.domain.symbols import quote_of
+from botctl.domain.unix_time import from_unix
 
 CURVE_POINTS = 3_000
 """More points than a screen has columns tell nobody more."""
@@ -217,7 +218,7 @@ def _figures(
         returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
         sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
         rows = [
-            ("from, to", f"{_moment(times[0])} to {_moment(times[-1])} UTC"),
+            ("from, to", f"{figures.moment(from_unix(times[0]))} to {figures.moment(from_unix(times[-1]))} UTC"),
             ("equity", f"{figures.money(equity)} of {figures.money(initial)} {account.quote}"),
             ("return", figures.percent(None if initial is None else equity / initial - 1)),
             ("max drawdown", figures.percent(Decimal(repr(-min(falls(values)))))),
@@ -250,7 +251,3 @@ def _count(rulings: Sequence[Ruling]) -> dict[str, int]:
     for ruling in rulings:
         counts[ruling.decision] += ruling.count
     return dict(sorted(counts.items()))
-
-
-def _moment(seconds: int) -> str:
-    return figures.moment(datetime.fromtimestamp(seconds, UTC))

@@ -1,7 +1,7 @@
 """A report's source: a backtest, bar by bar."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,8 @@ from botctl.domain.playback import BUY, HOLD, SELL
 from botctl.domain.positions import TradeRecord
 from botctl.domain.report import Ruling, Slippage, StopMove, stop_path
 from botctl.domain.settings import Settings
-from botctl.domain.symbols import TIMEFRAMES, quote_of
+from botctl.domain.symbols import Timeframe, quote_of
+from botctl.domain.unix_time import from_unix, to_unix
 from botctl.domain.votes import Action, Stance
 from botctl.services.backtest import Run
 from botctl.services.report import Account
@@ -39,11 +40,10 @@ class BacktestSource:
 
     def account(self) -> Account:
         view, settings = self.view, self.settings
-        timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == view.seconds)
         guard = f"tripped at {figures.moment(view.tripped_at)} UTC" if view.tripped_at else "quiet"
         return Account(
             title="botctl backtest",
-            about=f"{', '.join(view.symbols)} on {timeframe} candles, {view.bars:,} bars",
+            about=f"{', '.join(view.symbols)} on {Timeframe.from_seconds(view.seconds)} candles, {view.bars:,} bars",
             quote=quote_of(view.symbols[0]),
             initial_balance=view.initial_balance,
             max_drawdown=settings.max_drawdown,
@@ -124,8 +124,8 @@ class BacktestSource:
         closes = np.asarray(self.run.known.closes)[number]
         return [
             Ruling(
-                since=_moment(grid.times[grid.first + start]),
-                until=_moment(grid.times[grid.first + end]),
+                since=from_unix(grid.times[grid.first + start]),
+                until=from_unix(grid.times[grid.first + end]),
                 count=int(end - start) + 1,
                 symbol=symbol,
                 decision=NAMES[int(decisions[start])],
@@ -156,8 +156,4 @@ class BacktestSource:
     def _bar(self, at: datetime) -> int:
         import numpy as np
 
-        return int(np.searchsorted(self.run.grid.times, int(at.timestamp())))
-
-
-def _moment(seconds: Any) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)
+        return int(np.searchsorted(self.run.grid.times, to_unix(at)))

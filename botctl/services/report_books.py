@@ -11,6 +11,7 @@ from botctl.domain.order_states import ExitReason, Side
 from botctl.domain.positions import TradeRecord
 from botctl.domain.report import Ruling, Slippage, StopMove
 from botctl.domain.settings import Settings
+from botctl.domain.unix_time import to_unix
 from botctl.services import glances
 from botctl.services.report import Account
 from botctl.store.models import Decision, Event, Order, Tick, Trade
@@ -55,7 +56,7 @@ class BookSource:
         """As each tick that could value the account saw it."""
         query = Tick.select(Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id)
         rows: Any = list(query.tuples())
-        return [int(at.timestamp()) for at, _ in rows], [float(equity) for _, equity in rows]
+        return [to_unix(at) for at, _ in rows], [float(equity) for _, equity in rows]
 
     def trades(self) -> list[TradeRecord]:
         return glances.list_trades()

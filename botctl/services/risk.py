@@ -6,6 +6,7 @@ from decimal import Decimal
 from botctl.domain.candles import Candle
 from botctl.domain.errors import Refused
 from botctl.domain.stops import initial_stop
+from botctl.domain.symbols import Timeframe
 from botctl.market.indicators import calculate_atr
 from botctl.ports import MarketData
 
@@ -13,7 +14,7 @@ from botctl.ports import MarketData
 class RiskService:
     """Knows how far below an entry its stop must lie."""
 
-    def __init__(self, market: MarketData, *, timeframe: str, period: int, multiple: float) -> None:
+    def __init__(self, market: MarketData, *, timeframe: Timeframe, period: int, multiple: float) -> None:
         self.market = market
         self.timeframe = timeframe
         self.period = period

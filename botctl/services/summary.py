@@ -13,7 +13,8 @@ from botctl.domain.fills import fill_price
 from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.order_states import Side
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
-from botctl.market.timeline import Grid, moment_of
+from botctl.domain.unix_time import from_unix, to_unix
+from botctl.market.timeline import Grid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +48,8 @@ def sum_up(
     return BacktestView(
         symbols=list(grid.symbols),
         seconds=grid.seconds,
-        since=moment_of(times[0]),
-        until=moment_of(times[-1]),
+        since=from_unix(times[0]),
+        until=from_unix(times[-1]),
         bars=len(times),
         mood=f"{mood.stance} at all times" if isinstance(mood, FixedMood) else "Fear & Greed history",
         initial_balance=initial,
@@ -64,7 +65,7 @@ def sum_up(
         fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
         tripped_at=course.tripped_at,
         trades=trades,
-        equity_curve=[EquityPoint(moment_of(times[day]), float(course.curve[day])) for day in days],
+        equity_curve=[EquityPoint(from_unix(times[day]), float(course.curve[day])) for day in days],
         absent_candles=sum(history.absent for history in histories),
     )
 
@@ -101,7 +102,7 @@ def _exposure(grid: Grid, trades: Sequence[BacktestTrade]) -> Decimal:
     held = np.zeros(len(times), bool)
     for trade in trades:
         # Whole seconds: numpy would turn all times into floats at every look-up of a float.
-        begin = np.searchsorted(times, int(trade.entry_at.timestamp()))
-        end = np.searchsorted(times, int(trade.exit_at.timestamp())) if trade.exit_at else len(times)
+        begin = np.searchsorted(times, to_unix(trade.entry_at))
+        end = np.searchsorted(times, to_unix(trade.exit_at)) if trade.exit_at else len(times)
         held[begin:end] = True
     return Decimal(int(held.sum())) / len(times)

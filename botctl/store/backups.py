@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from botctl.domain.errors import BotError, Refused
+from botctl.domain.unix_time import from_unix
 from botctl.store.door import damaged, explain
 from botctl.store.models import on_server
 
@@ -113,7 +114,7 @@ def _day(text: str) -> date | None:
 
 
 def _written_on(file: Path) -> date:
-    return datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
+    return from_unix(file.stat().st_mtime).date()
 
 
 def _clear_parts(database: Path) -> None:

@@ -26,6 +26,7 @@ from botctl.domain.money import MOST
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.domain.settings import Mode, Secret
+from botctl.domain.symbols import Timeframe
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_markets import MARKETS, load_market_book
 from botctl.exchange.kraken_wire import CLOCK, KrakenWire
@@ -97,7 +98,7 @@ def _look_up_markets(line: Line) -> Mapping[str, Market]:
 CALLS: dict[str, tuple[str, Callable[[Line], Any]]] = {
     "balances": ("BalanceEx", lambda line: line.exchange.fetch_balances()),
     "quotes": ("Ticker", lambda line: line.exchange.fetch_quotes(["BTC/USD", "ETH/USD"])),
-    "candles": ("OHLC", lambda line: line.exchange.fetch_candles("BTC/USD", "15m")),
+    "candles": ("OHLC", lambda line: line.exchange.fetch_candles("BTC/USD", Timeframe.MINUTES_15)),
     "orders": ("QueryOrders", lambda line: line.exchange.fetch_orders(line.txids)),
     "open orders": ("OpenOrders", lambda line: line.exchange.find_orders(line.client_ids[:1], _long_ago())),
     "closed orders": ("ClosedOrders", lambda line: line.exchange.find_orders(line.client_ids[:1], _long_ago())),

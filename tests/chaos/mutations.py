@@ -48,7 +48,7 @@ MUTATIONS = {
             Replacement(
                 "botctl/exchange/kraken.py",
                 'raise OutcomeUnknown(f"{error.message}; the order may exist") from error',
-                "raise NotProcessed(error.message) from error",
+                "raise NotProcessed(error) from error",
             ),
         ),
         tuple(

@@ -9,6 +9,7 @@ import pytest
 from freezegun import freeze_time
 
 from botctl.domain.candles import Candle
+from botctl.domain.symbols import Timeframe
 from botctl.services.fetch import fetch_history
 from tests.cli.looks import check_error, check_json_error
 from tests.conftest import BotRunner
@@ -201,12 +202,12 @@ class Teller:
     def __init__(self, place: int) -> None:
         self.place = place
 
-    def fetch_candles(self, symbol: str, timeframe: str) -> list[Candle]:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         return [Candle(900 * self.place, 1.0, 1.0, 1.0, 1.0, 1.0)]
 
 
 def fetch_one(place: int, folder: Path) -> None:
-    fetch_history(Teller(place), "BTC/USD", "15m", folder)
+    fetch_history(Teller(place), "BTC/USD", Timeframe.MINUTES_15, folder)
 
 
 def test_fetches_at_the_same_time_lose_nothing(tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ from botctl.domain.schedule import (
     with_block,
     without_block,
 )
-from botctl.domain.symbols import TIMEFRAMES
+from botctl.domain.symbols import Timeframe
 
 HOME = "/home/you/bot"
 LINES = st.lists(st.text(st.characters(blacklist_characters="\n", blacklist_categories=()), max_size=40), max_size=8)
 
 
-def job(home: str = HOME, timeframe: str = "15m", delay: int = 37) -> Job:
+def job(home: str = HOME, timeframe: Timeframe = Timeframe.MINUTES_15, delay: int = 37) -> Job:
     return Job(home, ("/opt/botctl", "tick"), (("PATH", "/bin"), ("BOTCTL_HOME", home)), timeframe, delay, 720)
 
 
@@ -102,10 +102,10 @@ def test_no_path_brings_in_a_line_of_its_own(place: str) -> None:
         job(place)
 
 
-@pytest.mark.parametrize("timeframe", TIMEFRAMES)
-def test_every_timeframe_has_its_times_and_a_delay_that_leaves_the_tick_its_time(timeframe: str) -> None:
+@pytest.mark.parametrize("timeframe", Timeframe)
+def test_every_timeframe_has_its_times_and_a_delay_that_leaves_the_tick_its_time(timeframe: Timeframe) -> None:
     assert timeframe in EVERY
-    assert 5 < longest_delay(timeframe) <= min(120, TIMEFRAMES[timeframe] / 4)
+    assert 5 < longest_delay(timeframe) <= min(120, timeframe.seconds / 4)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from botctl.domain.money import floor_to
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.domain.settings import Mode, Secret
+from botctl.domain.symbols import Timeframe
 from botctl.exchange.demo_tape import load_demo_tape
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_wire import KrakenWire
@@ -213,7 +214,7 @@ def test_a_symbol_that_is_no_market_is_bad_and_leaves_the_others_their_price(exc
 
 
 def test_candles_are_closed_and_in_order(exchange: Exchange) -> None:
-    candles = exchange.fetch_candles(SYMBOL, "15m")
+    candles = exchange.fetch_candles(SYMBOL, Timeframe.MINUTES_15)
 
     times = [candle.time for candle in candles]
     assert len(candles) >= 114
@@ -224,7 +225,7 @@ def test_candles_are_closed_and_in_order(exchange: Exchange) -> None:
 
 def test_candles_of_no_market_are_an_error_of_our_own(exchange: Exchange) -> None:
     with pytest.raises(BotError):
-        exchange.fetch_candles("NO/SUCH", "15m")
+        exchange.fetch_candles("NO/SUCH", Timeframe.MINUTES_15)
 
 
 def test_its_time_is_aware_and_can_be_asked_again(exchange: Exchange) -> None:

@@ -16,6 +16,7 @@ from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, 
 from botctl.domain.order_states import Side
 from botctl.domain.orders import OrderRequest
 from botctl.domain.settings import Mode, Secret
+from botctl.domain.symbols import Timeframe
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_markets import MARKETS
 from botctl.exchange.kraken_wire import KrakenWire
@@ -33,7 +34,7 @@ ORDER_ID = "OABCDE-FGHIJ-KLMNOP"
 READS: dict[str, Read] = {
     "BalanceEx": lambda exchange: exchange.fetch_balances(),
     "Ticker": lambda exchange: exchange.fetch_quotes(["BTC/USD"]),
-    "OHLC": lambda exchange: exchange.fetch_candles("BTC/USD", "15m"),
+    "OHLC": lambda exchange: exchange.fetch_candles("BTC/USD", Timeframe.MINUTES_15),
     "QueryOrders": lambda exchange: exchange.fetch_orders([ORDER_ID]),
     "OpenOrders": lambda exchange: exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"],
     "ClosedOrders": lambda exchange: exchange.find_orders(["some-client-id"], LONG_AGO)["some-client-id"],
@@ -245,7 +246,7 @@ def test_the_running_candle_is_dropped(exchange: KrakenExchange, kraken: FakeKra
     kraken.set_candles("BTC/USD", [100, 101, 102])
     kraken.set_price("BTC/USD", 999)
 
-    candles = exchange.fetch_candles("BTC/USD", "15m")
+    candles = exchange.fetch_candles("BTC/USD", Timeframe.MINUTES_15)
 
     assert [candle.close for candle in candles] == [100, 101, 102]
     assert candles[-1].closed_at(900).timestamp() <= kraken.now()
@@ -510,7 +511,7 @@ def test_a_row_that_is_no_candle_is_unusable(row: object, exchange: KrakenExchan
     kraken.fault("OHLC", "shape", body={"error": [], "result": {"XXBTZUSD": [row, ROW], "last": 1}}, times=4)
 
     with pytest.raises(UnusableAnswer):
-        exchange.fetch_candles("BTC/USD", "15m")
+        exchange.fetch_candles("BTC/USD", Timeframe.MINUTES_15)
 
 
 def age_markets() -> None:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from freezegun import freeze_time
 
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import Mode, Secret
-from botctl.exchange import kraken_line
 from botctl.exchange.kraken import KrakenExchange
+from botctl.exchange.kraken_line import CALL_SECONDS
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
 from tests.fake_kraken import FakeKraken
@@ -32,15 +32,32 @@ assert ccxt.binance().id == "binance" and len(ccxt.exchanges) > 50
 
 
 @pytest.fixture
-def exchange(tmp_path: Path, kraken: FakeKraken) -> Iterator[KrakenExchange]:
-    """One that knows its markets."""
+def make_exchange(tmp_path: Path, kraken: FakeKraken) -> Iterator[Callable[..., KrakenExchange]]:
+    """One that knows its markets, whose calls may take `call_seconds`."""
+
+    def make(call_seconds: float = CALL_SECONDS) -> KrakenExchange:
+        key, secret = Secret(kraken.api_key), Secret(kraken.secret)
+        exchange = KrakenExchange(
+            lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret, call_seconds=call_seconds)
+        )
+        exchange.load_markets()
+        kraken.clear_requests()
+        return exchange
+
     open_database(tmp_path / "live.db", Mode.LIVE, create=True)
-    key, secret = Secret(kraken.api_key), Secret(kraken.secret)
-    exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
-    exchange.load_markets()
-    kraken.clear_requests()
-    yield exchange
+    yield make
     close_database()
+
+
+@pytest.fixture
+def exchange(make_exchange: Callable[..., KrakenExchange]) -> KrakenExchange:
+    return make_exchange()
+
+
+def wait_for_the_price_call() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "Kraken Ticker":
+            thread.join(timeout=5)
 
 
 def test_the_price_call_goes_out_beside_the_balance_call(exchange: KrakenExchange, kraken: FakeKraken) -> None:
@@ -48,10 +65,10 @@ def test_the_price_call_goes_out_beside_the_balance_call(exchange: KrakenExchang
     both = threading.Barrier(2, timeout=5)
     kraken.before = lambda _request: both.wait()
 
-    quotes = exchange.begin_quotes(["BTC/USD"])
+    exchange.prefetch_quotes(["BTC/USD"])
     balances = exchange.fetch_balances()
 
-    assert quotes().good["BTC/USD"].last == 50000
+    assert exchange.fetch_quotes(["BTC/USD"]).good["BTC/USD"].last == 50000
     assert balances.total("USD") == 10000
     assert exchange.count_requests() == kraken.count("*") + 1  # the markets
 
@@ -61,9 +78,9 @@ def test_a_price_call_that_failed_is_repeated_when_its_answer_is_asked_for(
 ) -> None:
     kraken.fault("Ticker", "status", times=2)
 
-    quotes = exchange.begin_quotes(["BTC/USD"])
+    exchange.prefetch_quotes(["BTC/USD"])
 
-    assert quotes().good["BTC/USD"].last == 50000
+    assert exchange.fetch_quotes(["BTC/USD"]).good["BTC/USD"].last == 50000
     assert kraken.count("Ticker") == 3
 
 
@@ -73,16 +90,15 @@ def test_prices_that_waited_long_for_the_balances_are_asked_for_again(
 ) -> None:
     """And where that fails the first ones serve."""
     with freeze_time(datetime.now(UTC)) as clock:
-        quotes = exchange.begin_quotes(["BTC/USD"])
+        exchange.prefetch_quotes(["BTC/USD"])
         exchange.fetch_balances()
-        while kraken.count("Ticker") == 0 or not quotes.args[1].ended:  # type: ignore[attr-defined]
-            time.sleep(0.01)
+        wait_for_the_price_call()
         clock.tick(6)
         kraken.set_price("BTC/USD", 49000)
         if again:
             kraken.fault("Ticker", **again)
 
-        last = quotes().good["BTC/USD"].last
+        last = exchange.fetch_quotes(["BTC/USD"]).good["BTC/USD"].last
 
     assert last == (50000 if again else 49000)
     assert kraken.count("Ticker") == 2
@@ -91,39 +107,59 @@ def test_prices_that_waited_long_for_the_balances_are_asked_for_again(
 def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: KrakenExchange, kraken: FakeKraken) -> None:
     del kraken.markets["DOT/USD"]
 
-    quotes = exchange.begin_quotes(["BTC/USD", "DOT/USD", "NO/SUCH"])()
+    exchange.prefetch_quotes(["BTC/USD", "DOT/USD", "NO/SUCH"])
+    quotes = exchange.fetch_quotes(["BTC/USD", "DOT/USD", "NO/SUCH"])
 
     assert (set(quotes.good), set(quotes.bad)) == ({"BTC/USD"}, {"DOT/USD", "NO/SUCH"})
 
 
 def test_a_price_call_that_never_ends_is_given_up_and_the_next_gets_a_line_of_its_own(
-    exchange: KrakenExchange, kraken: FakeKraken, monkeypatch: pytest.MonkeyPatch
+    make_exchange: Callable[..., KrakenExchange], kraken: FakeKraken
 ) -> None:
-    monkeypatch.setattr(kraken_line, "CALL_SECONDS", 0.5)
+    exchange = make_exchange(call_seconds=0.5)
     kraken.fault("Ticker", "hang_before", times=99)
     started = time.monotonic()
 
-    quotes = exchange.begin_quotes(["BTC/USD"])
+    exchange.prefetch_quotes(["BTC/USD"])
     balances = exchange.fetch_balances()
     with pytest.raises(ExchangeUnreachable):
-        quotes()
+        exchange.fetch_quotes(["BTC/USD"])
     took = time.monotonic() - started
     kraken.clear_faults()
-    again = exchange.begin_quotes(["BTC/USD"])()
+    exchange.prefetch_quotes(["BTC/USD"])
+    again = exchange.fetch_quotes(["BTC/USD"])
 
     assert balances.total("USD") == 10000
     assert took < 10
     assert again.good["BTC/USD"].last == 50000
 
 
+def test_prices_asked_for_ahead_serve_once_and_for_those_symbols_alone(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    with freeze_time(datetime.now(UTC)):  # on a slow machine the prices would be too old to serve
+        exchange.prefetch_quotes(["BTC/USD"])
+        wait_for_the_price_call()
+        kraken.set_price("BTC/USD", 49000)
+        served, asked_anew = (exchange.fetch_quotes(["BTC/USD"]).good["BTC/USD"].last for _ in range(2))
+
+        exchange.prefetch_quotes(["BTC/USD"])
+        other = exchange.fetch_quotes(["DOT/USD"])
+        wait_for_the_price_call()
+
+    assert (served, asked_anew) == (50000, 49000)
+    assert list(other.good) == ["DOT/USD"]
+    assert kraken.count("Ticker") == 4
+
+
 def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, kraken: FakeKraken) -> None:
     open_database(tmp_path / "new.db", Mode.LIVE, create=True)
     exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=None, private_key=None))
 
-    quotes = exchange.begin_quotes(["BTC/USD"])
+    exchange.prefetch_quotes(["BTC/USD"])
     before = kraken.count("*")
 
-    assert quotes().good["BTC/USD"].last == 50000
+    assert exchange.fetch_quotes(["BTC/USD"]).good["BTC/USD"].last == 50000
     assert before == 0
     close_database()
 
@@ -133,7 +169,8 @@ def test_no_answer_of_either_line_repeats_a_key(
 ) -> None:
     kraken.fault("Ticker", "error", error=f"EQuery:Unknown asset pair {kraken.api_key} {kraken.secret}")
 
-    quotes = exchange.begin_quotes(["BTC/USD"])()
+    exchange.prefetch_quotes(["BTC/USD"])
+    quotes = exchange.fetch_quotes(["BTC/USD"])
 
     assert "Unknown asset pair *** ***" in quotes.bad["BTC/USD"]
     assert kraken.api_key not in caplog.text

@@ -10,8 +10,8 @@ import pytest
 
 from botctl.domain.alarms import Level
 from botctl.domain.settings import Secret
+from botctl.monitoring.delivery import Letter
 from botctl.outside.notify import AppriseCourier
-from botctl.ports import Letter
 from botctl.store.models import Memory
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken

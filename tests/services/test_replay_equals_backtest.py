@@ -11,10 +11,11 @@ from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.settings import Mode, parse_settings
-from botctl.domain.symbols import TIMEFRAMES, base_of, quote_of
+from botctl.domain.symbols import Timeframe, base_of, quote_of
+from botctl.domain.unix_time import from_unix
 from botctl.domain.votes import Stance
 from botctl.exchange.tape import Tape
-from botctl.market.timeline import line_up, moment_of
+from botctl.market.timeline import line_up
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database
@@ -45,11 +46,11 @@ class Case:
 
 def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     """One case backtested and replayed."""
-    timeframe = next(name for name, seconds in TIMEFRAMES.items() if seconds == case.histories[0].seconds)
+    timeframe = Timeframe.from_seconds(case.histories[0].seconds)
     symbols = [history.symbol for history in case.histories]
     base = {"SYMBOLS": ",".join(symbols), "QUOTE_CURRENCY": quote_of(symbols[0]), "TIMEFRAME": timeframe}
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
-    since, until = (None if at is None else moment_of(at) for at in (case.since, case.until))
+    since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
     calculated = run_backtest(case.histories, settings, case.mood, since=since, until=until)
     grid = line_up(case.histories, settings.atr_period, since, until)
     open_database(folder / "replay.db", Mode.REPLAY, create=True, durable=False)

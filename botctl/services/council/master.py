@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
-from botctl.domain.symbols import base_of
+from botctl.domain.symbols import Timeframe, base_of
 from botctl.domain.votes import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.words import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
@@ -33,7 +33,7 @@ class MasterNode:
         journal: Journal,
         clock: Clock,
         *,
-        timeframe: str,
+        timeframe: Timeframe,
         names: Sequence[str],
     ) -> None:
         self.market = market
@@ -92,14 +92,19 @@ class MasterNode:
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
         """The members named in COUNCIL, in that order. Raises ConfigError for one that is not installed."""
-        installed = {point.name: point for point in entry_points(group=AGENTS)}
-        missing = [name for name in self.names if name not in installed]
-        if missing:
-            raise ConfigError(
-                f"COUNCIL names {', '.join(missing)}, and there is no such agent",
-                hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
-            )
-        return {name: installed[name] for name in self.names}
+        return find_agents(self.names)
+
+
+def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
+    """The installed agents of these names, in that order. Raises ConfigError for one that is not installed."""
+    installed = {point.name: point for point in entry_points(group=AGENTS)}
+    missing = [name for name in names if name not in installed]
+    if missing:
+        raise ConfigError(
+            f"COUNCIL names {', '.join(missing)}, and there is no such agent",
+            hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
+        )
+    return {name: installed[name] for name in names}
 
 
 def _ends_the_run(error: BaseException) -> bool:

@@ -1,0 +1,1 @@
+"""Kraken behind the Exchange port."""

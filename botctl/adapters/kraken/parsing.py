@@ -1,0 +1,217 @@
+"""Parses Kraken's answers into our own types, from the raw figures."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from botctl.domain.candles import Candle, check_candle
+from botctl.domain.errors import ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
+from botctl.domain.markets import Balances, Holding, Quote, Quotes
+from botctl.domain.money import MOST, plain, to_amount, to_decimal
+from botctl.domain.order_states import Side
+from botctl.domain.orders import Fill, OrderRecord, OrderReport
+from botctl.domain.unix_time import from_unix, to_unix
+from botctl.domain.words import printable
+
+log = logging.getLogger(__name__)
+
+FINAL = {"closed", "canceled", "expired"}
+STATUSES = FINAL | {"open", "pending"}
+ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
+"""The form of Kraken's order ids, such as OXZOZH-UV45N-IM6I7O."""
+A_FRACTION = Decimal("0.0001")
+"""In quote. Costs are rounded, so those of the smallest fills may be off by more than their half."""
+
+
+def parse_quotes(tickers: Mapping[str, Any], symbols: Sequence[str], at: datetime) -> Quotes:
+    """The prices of `symbols` out of tickers by symbol, which came at `at`. One that can't be read is in `bad`."""
+    good: dict[str, Quote] = {}
+    bad: dict[str, str] = {}
+    for symbol in symbols:
+        try:
+            good[symbol] = _parse_quote(symbol, tickers[symbol], at)
+        except (KeyError, IndexError, TypeError):
+            bad[symbol] = "has no price in Kraken's answer"
+        except ValueError as error:
+            bad[symbol] = f"has no usable price ({error})"
+    return Quotes(good, bad)
+
+
+def _parse_quote(symbol: str, ticker: Mapping[str, Any], at: datetime) -> Quote:
+    """c is the last trade, b the bid, a the ask: price first in each. Only the last price must be there."""
+    return Quote(symbol, to_amount(ticker["c"][0]), _optional_price(ticker, "b"), _optional_price(ticker, "a"), at)
+
+
+def _optional_price(ticker: Mapping[str, Any], key: str) -> Decimal | None:
+    try:
+        return to_amount(ticker[key][0])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def parse_candles(symbol: str, rows: Any) -> list[Candle]:
+    """The closed candles among the rows of an OHLC answer, whose last row is always the running one.
+
+    Raises UnusableAnswer when any of them can't be read.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise UnusableAnswer(f"Kraken's answer to OHLC has no candles of {symbol}")
+    try:
+        candles = [check_candle(_parse_candle(row)) for row in rows[:-1]]
+    except (LookupError, TypeError, ValueError) as error:
+        raise UnusableAnswer(f"Kraken's candles of {symbol} can't be read ({error})") from error
+    if any(later.time <= earlier.time for earlier, later in pairwise(candles)):
+        raise UnusableAnswer(f"Kraken's candles of {symbol} are out of order")
+    return candles
+
+
+def _parse_candle(row: Sequence[Any]) -> Candle:
+    """Kraken's row: time, open, high, low, close, vwap, volume, count."""
+    opened, high, low, close = (float(to_amount(text)) for text in row[1:5])
+    return Candle(to_unix(_parse_time(row[0])), opened, high, low, close, float(_parse_figure(row[6])))
+
+
+def parse_balances(answer: Mapping[str, Any], read_currency: Callable[[str], tuple[str, str]]) -> Balances:
+    """A BalanceEx answer. `read_currency` turns a balance key into our currency name and its form."""
+    if not answer:
+        raise ExchangeUnreachable("Kraken's balance answer is empty")
+    try:
+        return Balances(tuple(_parse_holding(*read_currency(key), row) for key, row in answer.items()))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ExchangeUnreachable(f"Kraken's balance answer can't be read ({error})") from error
+
+
+def _parse_holding(currency: str, form: str, row: Mapping[str, Any]) -> Holding:
+    """free = balance + credit - credit_used - hold_trade, as Kraken defines it."""
+    total = to_decimal(row["balance"])
+    credit = to_decimal(row.get("credit", "0")) - to_decimal(row.get("credit_used", "0"))
+    return Holding(currency, form, total, total + credit - to_decimal(row.get("hold_trade", "0")))
+
+
+def parse_order_id(answer: Mapping[str, Any]) -> str:
+    """The id of the one order that an AddOrder answer names. Raises OutcomeUnknown when there is none to read."""
+    txid = answer.get("txid")
+    if not (isinstance(txid, list) and len(txid) == 1 and isinstance(txid[0], str)):
+        raise OutcomeUnknown("Kraken's answer to AddOrder names no order; it may exist")
+    if not ORDER_ID.fullmatch(txid[0]):
+        raise OutcomeUnknown("Kraken's answer to AddOrder has an order id that is none; the order may exist")
+    return txid[0]
+
+
+def parse_order_list(answer: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The orders by Kraken's id that an answer holds under `key`, each still as Kraken writes it."""
+    orders = answer.get(key)
+    if not isinstance(orders, dict):
+        raise ExchangeUnreachable(f"Kraken's answer has no list of {key} orders")
+    return orders
+
+
+def parse_order_count(answer: Mapping[str, Any]) -> int | None:
+    """How many ended orders there are on all pages, where a ClosedOrders answer says so."""
+    try:
+        return int(str(answer["count"])) if "count" in answer else None
+    except ValueError as error:
+        raise ExchangeUnreachable("Kraken's answer to ClosedOrders has a count that is none") from error
+
+
+def parse_client_order_id(order: Any) -> Any:
+    """The client order id that a record of an order carries, if any; of no type that is certain."""
+    return order.get("cl_ord_id") if isinstance(order, dict) else None
+
+
+def parse_order_reports(answer: Mapping[str, Any]) -> dict[str, OrderReport]:
+    """What became of the orders of a QueryOrders answer, by Kraken's id; one bad record does not hide the others.
+
+    Raises UnusableAnswer when none of them can be read.
+    """
+    reports: dict[str, OrderReport] = {}
+    unusable: UnusableAnswer | None = None
+    for txid, order in answer.items():
+        try:
+            reports[txid] = parse_order_report(txid, order)
+        except UnusableAnswer as error:
+            log.error("%s", error)
+            unusable = error
+    if unusable and not reports:
+        raise unusable
+    return reports
+
+
+def parse_order_report(txid: str, order: Any) -> OrderReport:
+    """What became of one order. Raises UnusableAnswer."""
+    try:
+        status = order["status"]
+        if status not in STATUSES:
+            raise ValueError(f"status {status!r}")
+        fill_ids = order.get("trades") or ()
+        ended = order.get("closetm")
+        client_id = order.get("cl_ord_id")
+        if not isinstance(client_id, str | None) or not isinstance(fill_ids, list | tuple):
+            raise TypeError("its names are no texts")
+        filled, cost, fee = (_parse_figure(order[key]) for key in ("vol_exec", "cost", "fee"))
+        if not filled and (cost or fee or fill_ids):
+            raise ValueError("nothing is filled, and yet it cost something")
+        return OrderReport(
+            exchange_order_id=txid,
+            client_order_id=client_id,
+            final=status in FINAL,
+            complete=status == "closed",
+            filled=filled,
+            fill_ids=tuple(dict.fromkeys(str(fill_id) for fill_id in fill_ids)),
+            cost=cost,
+            fee=fee,
+            opened_at=_parse_time(order["opentm"]),
+            closed_at=_parse_time(ended) if ended else None,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnusableAnswer(f"Kraken's record of order {printable(txid, 40)} can't be read ({error})") from error
+
+
+def parse_order_record(txid: str, order: Any, symbols: Mapping[str, str]) -> OrderRecord:
+    """One order with what it was for. `symbols` has our symbol for each of Kraken's names. Raises UnusableAnswer."""
+    report = parse_order_report(txid, order)
+    try:
+        pair, side = str(order["descr"]["pair"]), Side(order["descr"]["type"])
+        return OrderRecord(symbols.get(pair, pair), side, to_decimal(order["vol"]), report)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableAnswer(f"Kraken's record of order {txid} can't be read ({error})") from error
+
+
+def parse_fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
+    """The fills among Kraken's records of trades, by their id. One that can't be read is logged and left out."""
+    for trade_id, trade in trades.items():
+        try:
+            amount, cost, fee = (_parse_figure(trade[key]) for key in ("vol", "cost", "fee"))
+            worth = amount * to_amount(trade["price"])
+            if not worth <= 2 * cost + A_FRACTION or not cost <= 2 * worth + A_FRACTION or fee > cost:
+                raise ValueError(f"{plain(amount)} for {plain(cost)} and a fee of {plain(fee)} is no trade")
+            yield Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _parse_time(trade["time"]))
+        except (KeyError, TypeError, ValueError) as error:
+            log.error("Kraken's record of trade %s can't be read (%s)", printable(trade_id, 40), error)
+
+
+def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:
+    """When a key ends, by a GetApiKeyInfo answer; None when it never does. Raises UnusableAnswer."""
+    until = str(info.get("validUntil") or 0)
+    if not re.fullmatch(r"[0-9]{1,11}", until):
+        raise UnusableAnswer("Kraken's word on when the key expires can't be read")
+    return from_unix(int(until)) if int(until) else None
+
+
+def _parse_figure(value: Any) -> Decimal:
+    """An amount, a cost or a fee: zero or more, and not absurd."""
+    number = to_decimal(value)
+    if not 0 <= number < MOST:
+        raise ValueError(f"{number} is no figure of an order")
+    return number
+
+
+def _parse_time(seconds: Any) -> datetime:
+    try:
+        return from_unix(to_decimal(seconds))
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{seconds!r:.60} is no moment") from error

@@ -1,0 +1,84 @@
+"""What recover does about a database that is missing or damaged: it works on a fresh one, which takes its place."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from botctl.domain.errors import ConfigError
+from botctl.domain.settings import Mode
+from botctl.store.database import close_database, open_database
+from botctl.store.integrity import check_integrity, move_aside, name_aside
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with a database file."""
+
+    complaint: str
+    """In SQLite's words."""
+    moved_to: Path
+    """Where the damaged file goes once another one takes its place."""
+
+
+def missing_database(mode: Mode, place: object) -> ConfigError:
+    """Why recover can't begin without a database at `place`, and what to do instead."""
+    rebuild = "run `botctl init`, then `botctl recover --apply`"
+    hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
+    return ConfigError(f"there is no {mode} database at {place}", hint=hint)
+
+
+def find_damage(path: Path, mode: Mode, now: datetime) -> Damage | None:
+    """What is wrong with the database file; None when it is sound.
+
+    Raises ConfigError for a damaged one that can't be rebuilt: the paper broker has no records elsewhere. Raises Busy
+    while another process keeps the file locked.
+    """
+    complaint = check_integrity(path)
+    if not complaint:
+        return None
+    if mode is not Mode.LIVE:
+        raise ConfigError(
+            f"{path} is damaged ({complaint}), and the paper broker's own records were in it",
+            hint="restore a backup, or move it away and run `botctl init` to begin anew",
+        )
+    return Damage(complaint, name_aside(path, now))
+
+
+@contextmanager
+def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> Iterator[None]:
+    """A fresh database, open for the length of the block instead of the damaged one at `path`.
+
+    With `apply` it takes that one's place once the block has ended well; else nothing is left of it. The run's lock
+    must be held.
+    """
+    with _temporary_folder(path if apply else None) as folder:
+        fresh = folder / path.name
+        open_database(fresh, mode, create=True)
+        try:
+            yield
+        finally:
+            close_database()
+        if apply:
+            move_aside(path, damage.moved_to)
+            os.replace(fresh, path)
+
+
+@contextmanager
+def _temporary_folder(beside: Path | None) -> Iterator[Path]:
+    """A folder for a database that is being made: on the same disk as `beside`, or anywhere."""
+    if beside is None:
+        with TemporaryDirectory(prefix="botctl-recover-") as name:
+            yield Path(name)
+        return
+    folder = beside.with_name(f"{beside.name}.rebuild")
+    shutil.rmtree(folder, ignore_errors=True)  # a run that died may have left it
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
