@@ -20,7 +20,6 @@ from botctl.domain.report import (
     ReportTrade,
     Role,
     Ruling,
-    Slippage,
     StopMove,
     falls,
     merge_bars,
@@ -28,6 +27,7 @@ from botctl.domain.report import (
     thin,
 )
 from botctl.domain.symbols import quote_of
+from botctl.queries.slippage import Slippage
 
 CURVE_POINTS = 3_000
 """More points than a screen has columns tell nobody more."""

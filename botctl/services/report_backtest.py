@@ -9,11 +9,12 @@ from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
 from botctl.domain.order_states import ExitReason, Side, TradeStatus
 from botctl.domain.playback import BUY, HOLD, SELL
-from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove, stop_path
+from botctl.domain.report import ReportTrade, Ruling, StopMove, stop_path
 from botctl.domain.results import BacktestTrade
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import TIMEFRAMES, quote_of
 from botctl.domain.votes import Action, Stance
+from botctl.queries.slippage import Slippage
 from botctl.services.backtest import Run
 from botctl.services.report import Account
 
