@@ -16,6 +16,19 @@ from botctl.store.database import Where
 from botctl.store.lock import process_lock
 from botctl.store.server import RUN_LOCK
 
+AGEING = {
+    2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),
+    3: ('DROP TABLE "alarm"', 'DROP TABLE "outgoing"'),
+    4: ('DROP INDEX "trade_active"', 'DROP INDEX "order_unsettled"'),
+    5: (
+        'DROP INDEX "decision_trade_id"',
+        'ALTER TABLE "decision" DROP COLUMN "trade_id"',
+        'ALTER TABLE "event" DROP COLUMN "price"',
+        'ALTER TABLE "order" DROP COLUMN "error_class"',
+    ),
+}
+"""What takes the step to each version of the schema back."""
+
 
 def rows_of(where: Where, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
     """Every row of every table; a file is read from a copy, so that looking changes nothing."""

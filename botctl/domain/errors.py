@@ -44,6 +44,10 @@ class ExchangeRefused(BotError):
     category = "exchange_refused"
 
 
+class BelowMinimum(ExchangeRefused):
+    """The exchange takes no order as small as that."""
+
+
 class ExchangeBusy(ExchangeRefused):
     """A definite no for a passing reason (rate limit, nonce, deadline): nothing was placed, later it may be."""
 

@@ -6,10 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from math import ceil
+from typing import TYPE_CHECKING
 
-from botctl.domain.order_states import Side
 from botctl.domain.positions import TradeRecord
 from botctl.domain.stops import advance_stop, initial_stop
+
+if TYPE_CHECKING:
+    from botctl.queries.slippage import Slippage
 
 
 class Role(StrEnum):
@@ -94,38 +97,6 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Slippage:
-    """What a filled order was expected to fetch, by which price, and what it did."""
-
-    at: datetime
-    trade_id: int
-    side: str
-    symbol: str
-    reason: str
-    amount: Decimal
-    expected_price: Decimal | None
-    basis: str
-    """Which price was expected."""
-    average_price: Decimal
-
-    @property
-    def fraction(self) -> Decimal | None:
-        """(average - expected) / expected, positive when it hurts; None where nothing is known to be expected."""
-        if self.expected_price is None:
-            return None
-        change = self.average_price / self.expected_price - 1
-        return change if self.side == Side.BUY else -change
-
-    @property
-    def cost(self) -> Decimal | None:
-        """The same for the whole amount, in quote."""
-        if self.expected_price is None:
-            return None
-        change = (self.average_price - self.expected_price) * self.amount
-        return change if self.side == Side.BUY else -change
-
-
-@dataclass(frozen=True)
 class Report:
     """All of one page."""
 
@@ -147,7 +118,7 @@ class Report:
     """How many there are, shown or not."""
     decided: Mapping[str, int]
     """How often each decision was made."""
-    slippages: Sequence[Slippage] = field(default_factory=list)
+    slippages: "Sequence[Slippage]" = field(default_factory=list)
     """Newest first."""
 
 

@@ -5,6 +5,7 @@ refusals that happened before processing and time-outs after it alike.
 """
 
 from botctl.domain.errors import (
+    BelowMinimum,
     BotError,
     DeadlineElapsed,
     ExchangeBusy,
@@ -33,10 +34,16 @@ BEFORE_PROCESSING = (
 )
 """Refusals that come before an order is looked at: the same order may be sent again, a bounded number of times."""
 
-DEFINITE = (
-    "EOrder:Insufficient funds",
+TOO_SMALL = (
     "EOrder:Order minimum not met",
     "EOrder:Cost minimum not met",
+    "EGeneral:Invalid arguments:volume minimum",
+)
+"""Refusals of an order below the market's minimum, in the asset or in quote."""
+
+DEFINITE = (
+    *TOO_SMALL,
+    "EOrder:Insufficient funds",
     "EGeneral:Permission denied",
     "EAccount:Invalid permissions",
     "EAPI:Invalid key",
@@ -52,9 +59,7 @@ HINTS = {
     "EAccount:Invalid permissions": "Kraken does not let this account trade this market",
     "EAPI:Invalid key": "check KRAKEN_API_KEY",
     "EAPI:Invalid signature": "check KRAKEN_PRIVATE_KEY",
-    "EGeneral:Invalid arguments:volume minimum": "raise the amount above the market's order minimum",
-    "EOrder:Order minimum not met": "raise the amount above the market's order minimum",
-    "EOrder:Cost minimum not met": "raise the amount above the market's order minimum",
+    **dict.fromkeys(TOO_SMALL, "raise the amount above the market's order minimum"),
     NONCE: "use this API key in one program and on one machine only",
     LOCKOUT: "no private call is made until it ends",
 }
@@ -87,7 +92,8 @@ def order_error(said: KrakenSays) -> BotError:
     if said.all_of(*BEFORE_PROCESSING):
         return ExchangeBusy(message, hint=_hint(said))
     if said.all_of(*DEFINITE):
-        return ExchangeRefused(message, hint=_hint(said))
+        refused = BelowMinimum if said.mentions(*TOO_SMALL) else ExchangeRefused
+        return refused(message, hint=_hint(said))
     return OutcomeUnknown(f"Kraken's answer leaves the order open: {said}")
 
 

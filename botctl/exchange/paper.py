@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
+from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeRefused, ExchangeUnreachable
 from botctl.domain.fills import cost_and_fee, fill_price
 from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
 from botctl.domain.money import plain
@@ -68,7 +68,7 @@ class PaperBroker:
         price = self._fill_price(request)
         cost, fee = cost_and_fee(request.amount, price, self._fee_rate)
         if too_small := below_minimum(request.amount, price, market):
-            raise ExchangeRefused(f"the paper broker refused the order: {too_small}", hint="raise the amount")
+            raise BelowMinimum(f"the paper broker refused the order: {too_small}", hint="raise the amount")
         if validate:
             return None
         with database.atomic("IMMEDIATE"):

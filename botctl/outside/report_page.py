@@ -13,7 +13,8 @@ from botctl.domain import figures
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.domain.positions import TradeRecord
-from botctl.domain.report import Bars, Chart, Line, Mark, Report, Role, Ruling, Slippage
+from botctl.domain.report import Bars, Chart, Line, Mark, Report, Role, Ruling
+from botctl.queries.slippage import Slippage
 
 DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}
 SHAPES = {Role.ENTRY: "triangle-up", Role.EXIT: "triangle-down"}

@@ -1,1 +1,1 @@
-"""What the database tells, read only."""
+"""What the database answers: read only."""

@@ -192,12 +192,12 @@ class ExecutionService:
                 refusal, extra=_figures(order),
             )  # fmt: skip
             with _answer_of(order):
-                self.journal.reject(order, str(refusal), self.clock.now())
+                self.journal.reject(order, refusal, self.clock.now())
             raise
         except BotError as silence:  # whatever it was: the order has left, and may exist
             log.warning("%s: looking it up (%s)", silence, order.client_order_id, extra=_figures(order))
             with _answer_of(order):
-                self.journal.doubt(order, str(silence))
+                self.journal.doubt(order, silence)
             return
         if exchange_order_id is None:
             raise AssertionError("an order that was not validated only must have an id")

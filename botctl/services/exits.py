@@ -151,8 +151,8 @@ class ExitDesk:
             if trade is None or trade.id in unsettled or self.sweep(trade, sell.reason, exits):
                 continue
             market, quote = self.execution.market(trade.symbol), look.quotes.good.get(trade.symbol)
-            refusal = self.journal.last_refusal(trade)
-            if quote and "minimum" in refusal and below_minimum(trade.amount, quote.last, market):
+            too_small = quote is not None and below_minimum(trade.amount, quote.last, market)
+            if too_small and self.journal.refused_below_minimum(trade):
                 self._close_as_dust(trade, sell.reason, market, exits)
 
     def _shortfall(self, result: OrderResult) -> BotError | None:

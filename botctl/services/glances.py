@@ -13,15 +13,14 @@ from botctl.domain.figures import moment
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.settings import Mode
 from botctl.domain.switch_state import system_in_words
-from botctl.store import memory
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.switch import Switch
+from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
 
 if TYPE_CHECKING:
     from botctl.domain.positions import LivePosition, TradeRecord
     from botctl.ports import MarketData
 
-MISSED = "ticks.missed"
 CURVE_TICKS = 672
 """Of the curve that status draws: a week of quarter hours."""
 
@@ -112,23 +111,6 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         why=state.why,
         equity_curve=_equity_curve(),
     )
-
-
-def load_last_tick_at() -> datetime | None:
-    """When the last tick began; None before the first."""
-    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    return None if last is None else last.at
-
-
-def load_missed_ticks() -> int:
-    """How many runs cron has left out so far."""
-    kept = memory.load(MISSED)
-    return int(kept[0]) if kept else 0
-
-
-def missed_between(last: datetime, now: datetime, seconds: int) -> int:
-    """How many ticks should have run between two moments, rounded to the nearest whole interval."""
-    return max(0, int(((now - last).total_seconds() + seconds / 2) // seconds) - 1)
 
 
 def trade_record(row: Trade) -> "TradeRecord":

@@ -29,6 +29,7 @@ from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.store import memory, outbox
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
+from botctl.store.ticks import missed_between
 
 log = logging.getLogger(__name__)
 
@@ -245,7 +246,7 @@ def _missed(ticks: Sequence[Tick], seconds: int) -> list[Condition]:
     if len(ticks) < 2:
         return []
     newest, before = ticks[0], ticks[1]
-    missed = glances.missed_between(before.at, newest.at, seconds)
+    missed = missed_between(before.at, newest.at, seconds)
     if not missed:
         return []
     return [Condition("missed", f"{missed} runs were missed, or died, since {before.at:%Y-%m-%d %H:%M} UTC")]

@@ -170,7 +170,7 @@ class PositionManager:
         reason = stop_reason(stop, entry) if hit else None
         _tell_verdict(trade, price, stop, high, reason, after)
         kept = None if self.desk.validate_only else reason
-        updates.append(StopUpdate(trade, stop, high, now, f"price {price:g}{after}", kept))
+        updates.append(StopUpdate(trade, stop, high, now, price, f"price {price:g}{after}", kept))
         return reason
 
     def _missed_closes(self, trade: Trade, now: datetime, candles: dict[str, list[Candle] | BotError]) -> list[float]:

@@ -44,6 +44,7 @@ def ending_columns(order: LedgerOrder) -> Columns:
         "average_price": order.average_price,
         "settled_at": order.at,
         "error": None,
+        "error_class": None,
     }
 
 

@@ -89,7 +89,7 @@ class Recovery:
         if order.state == OrderState.INTENDED:
             self.journal.absent(order, "the run ended before it was sent", self.clock.now())
         elif order.state == OrderState.SUBMITTED:
-            self.journal.doubt(order, "the run ended while it was being sent")
+            self.journal.doubt(order, OutcomeUnknown("the run ended while it was being sent"))
 
     def _learn(self, orders: Sequence[Order]) -> list[BotError]:
         """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""

@@ -20,7 +20,6 @@ from botctl.domain.report import (
     Report,
     Role,
     Ruling,
-    Slippage,
     StopMove,
     falls,
     merge_bars,
@@ -29,6 +28,7 @@ from botctl.domain.report import (
 )
 from botctl.domain.symbols import quote_of
 from botctl.domain.unix_time import from_unix
+from botctl.queries.slippage import Slippage
 
 CURVE_POINTS = 3_000
 """More points than a screen has columns tell nobody more."""

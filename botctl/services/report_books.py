@@ -2,22 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
-from botctl.domain.order_states import ExitReason, Side
 from botctl.domain.positions import TradeRecord
-from botctl.domain.report import Ruling, Slippage, StopMove
+from botctl.domain.report import Ruling, StopMove
 from botctl.domain.settings import Settings
 from botctl.domain.unix_time import to_unix
+from botctl.queries.slippage import Slippage, load_slippages
 from botctl.services import glances
 from botctl.services.report import Account
-from botctl.store.models import Decision, Event, Order, Tick, Trade
+from botctl.store.models import Decision, Event, Tick
 from botctl.store.switch import Switch
-
-STOPS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)
 
 
 class BookSource:
@@ -81,37 +78,4 @@ class BookSource:
         return [Ruling(at, at, 1, *words) for at, *words in rows]
 
     def slippages(self) -> list[Slippage]:
-        """What an order was sized at is not kept, so each is measured by the best price that is."""
-        bought, sold = decided_prices("bought: trade "), decided_prices("sold trade ")
-        rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
-        return [slippage_of(row, row.average_price, bought, sold) for row in rows if row.average_price is not None]
-
-
-def decided_prices(outcome: str) -> dict[int, Decimal]:
-    """By trade, the last price when the Council decided on what came to this outcome."""
-    rows = Decision.select(Decision.outcome, Decision.price).where(Decision.outcome.startswith(outcome))
-    numbers = [(row.outcome.removeprefix(outcome), row.price) for row in rows if row.price is not None]
-    return {int(number): price for number, price in numbers if number.isdecimal()}
-
-
-def slippage_of(order: Order, average: Decimal, bought: dict[int, Decimal], sold: dict[int, Decimal]) -> Slippage:
-    expected, basis = None, "not recorded"
-    if order.side == Side.BUY:
-        expected = bought.get(order.trade_id)
-    elif order.reason == ExitReason.COUNCIL:
-        expected = sold.get(order.trade_id)
-    if expected is not None:
-        basis = "last price when decided"
-    elif order.reason in STOPS and order.trade.stop_loss_price is not None:
-        expected, basis = Decimal(repr(order.trade.stop_loss_price)), "the stop"
-    return Slippage(
-        at=order.settled_at or order.created_at,
-        trade_id=order.trade_id,
-        side=order.side,
-        symbol=order.symbol,
-        reason=order.reason or "",
-        amount=order.filled,
-        expected_price=expected,
-        basis=basis,
-        average_price=average,
-    )
+        return list(load_slippages().values())

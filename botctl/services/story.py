@@ -1,6 +1,5 @@
 """The audit trail, told: every event in order, and the whole life of one trade."""
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -9,16 +8,12 @@ from botctl.domain.errors import BadValue
 from botctl.domain.figures import money, price, signed
 from botctl.domain.money import plain
 from botctl.domain.order_states import OrderState, Side
-from botctl.domain.report import Slippage
+from botctl.domain.votes import Action
 from botctl.queries.results import EventView, StoryStep, StoryView
+from botctl.queries.slippage import Slippage, load_slippages
 from botctl.services.glances import trade_record
-from botctl.services.report_books import decided_prices, slippage_of
 from botctl.store.models import Decision, Event, Order, Trade
 
-BOUGHT, SOLD = "bought: trade ", "sold trade "
-"""How the outcome of a decision names the trade that came of it."""
-SAW = re.compile(r"^price ([0-9.eE+-]+)")
-"""What the event of a stop says of the price that moved it."""
 TOLD_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")
 """Events that an order tells better."""
 
@@ -60,8 +55,7 @@ def explain(trade_id: int) -> StoryView:
     if trade is None:
         raise BadValue(f"there is no trade {trade_id}", hint="see `botctl trades`")
     orders = list(Order.select(Order, Trade).join(Trade).where(Order.trade == trade).order_by(Order.id))
-    bought, sold = decided_prices(BOUGHT), decided_prices(SOLD)
-    slips = {order.id: slippage_of(order, order.average_price, bought, sold) for order in orders if order.average_price}
+    slips = load_slippages(trade_id)
     costs = [slip.cost for slip in slips.values() if slip.cost is not None]
     view = trade_record(trade)
     fees = [fee for fee in (view.entry_fee, view.exit_fee) if fee is not None]
@@ -82,10 +76,10 @@ RANKS = {"stop moved": MOVED, "stop hit": HIT, "exit intended": INTENDED, "exit 
 
 
 def _decisions(trade_id: int) -> Iterator[Ranked]:
-    for outcome, rank in ((BOUGHT, DECIDED), (SOLD, DECIDED_AGAIN)):
-        for row in Decision.select().where(Decision.outcome == f"{outcome}{trade_id}"):
-            said = f"the Council said {row.decision}: {row.reason}"
-            yield row.decided_at, rank, StoryStep(row.decided_at, "decided", said, row.price)
+    for row in Decision.select().where(Decision.trade_id == trade_id).order_by(Decision.id):
+        rank = DECIDED if row.decision == Action.BUY else DECIDED_AGAIN
+        said = f"the Council said {row.decision}: {row.reason}"
+        yield row.decided_at, rank, StoryStep(row.decided_at, "decided", said, row.price)
 
 
 def _events(trade_id: int) -> Iterator[Ranked]:
@@ -99,18 +93,16 @@ def _events(trade_id: int) -> Iterator[Ranked]:
                 stop = event.after.get("stop_loss_price")
                 yield latest, FILLED, StoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
             continue
-        saw = SAW.match(event.why)
-        at_price = Decimal(saw[1]) if saw else None
         stop, detail = None, event.why
         if event.kind == "stop moved":
             stop = event.after["stop_loss_price"]
             was = price(event.before.get("stop_loss_price"))
             high = event.after["high_price"]
-            above = "" if saw and float(saw[1]) == high else f", high {price(high)}"
+            above = "" if event.price is not None and float(event.price) == high else f", high {price(high)}"
             detail = f"stop {was} to {price(stop)}: {event.why}{above}"
         elif event.kind in ("stop hit", "exit intended"):
             detail = f"{event.after.get('exiting')}: {event.why}"
-        yield latest, RANKS.get(event.kind, MOVED), StoryStep(event.at, event.kind, detail, at_price, stop)
+        yield latest, RANKS.get(event.kind, MOVED), StoryStep(event.at, event.kind, detail, event.price, stop)
 
 
 def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]:

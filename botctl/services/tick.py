@@ -9,13 +9,12 @@ from decimal import Decimal
 
 from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
 from botctl.domain.settings import no_yes
-from botctl.services import glances
 from botctl.services.bot import Bot
 from botctl.services.exits import Exits
 from botctl.services.lookout import Look
-from botctl.store import memory
+from botctl.store import ticks
 from botctl.store.backups import back_up_daily
-from botctl.store.models import Decision, Tick
+from botctl.store.decisions import Decision
 from botctl.trading.results import DecisionView, OrderResult, StepView, TickView, view_decision
 
 log = logging.getLogger(__name__)
@@ -102,11 +101,11 @@ def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]
 
 
 def _count_missed_runs(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
-    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    missed = 0 if last is None else glances.missed_between(last.at, visit.at, bot.settings.timeframe_seconds)
+    last = ticks.load_last_tick_at()
+    missed = 0 if last is None else ticks.missed_between(last, visit.at, bot.settings.timeframe_seconds)
     if last is not None and missed:
-        memory.save(glances.MISSED, str(glances.load_missed_ticks() + missed))
-        visit.notes.append(f"{missed} runs were missed since {last.at:%Y-%m-%d %H:%M} UTC")
+        ticks.add_missed_ticks(missed)
+        visit.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
     return "", []
 
 
@@ -188,9 +187,9 @@ def _back_up(bot: Bot) -> tuple[str, list[BotError]]:
 
 
 def _record(visit: Visit, seconds: float) -> tuple[str, list[BotError]]:
-    Tick.create(
-        at=visit.at,
-        seconds=round(seconds, 3),
+    ticks.record_tick(
+        visit.at,
+        seconds=seconds,
         ok=not visit.errors,
         exit_code=_exit_code(visit),
         steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in visit.steps],

@@ -14,7 +14,7 @@ from typing import Any
 from peewee import IntegrityError
 
 from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
-from botctl.domain.errors import Refused
+from botctl.domain.errors import BelowMinimum, BotError, Refused
 from botctl.domain.money import plain, price_of
 from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus, advance
 from botctl.domain.orders import Execution, OrderRequest
@@ -36,6 +36,8 @@ class StopUpdate:
     stop: float
     high: float
     checked_at: datetime
+    price: float
+    """The price that decided: the last one, or a missed close."""
     why: str
     exiting: ExitReason | None = None
     """Set when this look hit the stop: the verdict outlives a run that ends before it has sold."""
@@ -101,10 +103,12 @@ class Journal:
         )
         return None if row is None else row.closed_at
 
-    def last_refusal(self, trade: Trade) -> str:
-        """What the exchange said when it refused this trade's last order; empty when it did not."""
+    def refused_below_minimum(self, trade: Trade) -> bool:
+        """Whether the exchange refused this trade's last order as too small."""
         last: Order | None = Order.select().where(Order.trade == trade).order_by(Order.id.desc()).first()
-        return last.error or "" if last is not None and last.state == OrderState.REJECTED else ""
+        if last is None or last.state != OrderState.REJECTED:
+            return False
+        return last.error_class == BelowMinimum.__name__
 
     def unsettled_trade_ids(self) -> set[int]:
         """The trades that an order may still change: a second one now could sell twice."""
@@ -178,13 +182,13 @@ class Journal:
         """The exchange has it."""
         _move(order, OrderState.ACCEPTED, exchange_order_id=exchange_order_id)
 
-    def doubt(self, order: Order, why: str) -> None:
+    def doubt(self, order: Order, error: BotError) -> None:
         """Nobody knows whether the exchange has it."""
-        _move(order, OrderState.UNKNOWN, error=why)
+        _move(order, OrderState.UNKNOWN, error=str(error), error_class=type(error).__name__)
 
-    def reject(self, order: Order, why: str, now: datetime) -> None:
+    def reject(self, order: Order, refusal: BotError, now: datetime) -> None:
         """A definite no."""
-        self._came_to_nothing(order, OrderState.REJECTED, why, now)
+        self._came_to_nothing(order, OrderState.REJECTED, str(refusal), now, type(refusal).__name__)
 
     def absent(self, order: Order, why: str, now: datetime) -> None:
         """It never was."""
@@ -230,15 +234,14 @@ class Journal:
                     kind = "stop moved" if stop != trade.stop_loss_price else "new high"
                     after = {"stop_loss_price": stop, "high_price": update.high, "checked_at": update.checked_at}
                     moved.append((trade.id, after))
-                    events.append(_event(update.checked_at, kind, trade, _only(before, after), after, update.why))
+                    events.append(_look_event(update, kind, _only(before, after), after))
                 else:  # nothing moved: the look itself is no change worth an event
                     after = {"checked_at": update.checked_at}
                     looked.append((trade.id, after))
                 if update.exiting and not trade.exiting:
                     verdict = {"exiting": update.exiting}
                     hit.append((trade.id, verdict))
-                    at, was = update.checked_at, _only(before, verdict)
-                    events.append(_event(at, "stop hit", trade, was, verdict, update.why))
+                    events.append(_look_event(update, "stop hit", _only(before, verdict), verdict))
                     trade.exiting = update.exiting
                 for name, value in after.items():
                     setattr(trade, name, value)
@@ -269,9 +272,11 @@ class Journal:
 
     # How orders end on their trade
 
-    def _came_to_nothing(self, order: Order, state: OrderState, why: str, now: datetime) -> None:
+    def _came_to_nothing(
+        self, order: Order, state: OrderState, why: str, now: datetime, error_class: str | None = None
+    ) -> None:
         with _transaction(order):
-            _move(order, state, error=why, settled_at=now)
+            _move(order, state, error=why, error_class=error_class, settled_at=now)
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
                 _change(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
@@ -449,6 +454,12 @@ def _event(
         "after": dict(after),
         "why": why or kind,
     }
+
+
+def _look_event(update: StopUpdate, kind: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The columns of an event that one look at the market caused."""
+    event = _event(update.checked_at, kind, update.trade, before, after, update.why)
+    return {**event, "price": Decimal(plain(Decimal(repr(update.price))))}
 
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)

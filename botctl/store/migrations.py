@@ -8,9 +8,10 @@ from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.backups import back_up_before_migration
+from botctl.store.migration_to_5 import fill_columns
 from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, fresh_mark
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Step = Callable[[], None]
 
@@ -44,7 +45,7 @@ def find_what_is_under_way() -> None:
 
 # A step is SQL that both kinds of database know: TEXT COLLATE is left out, a float is DOUBLE PRECISION, a new table is
 # made by its model (`database.create_tables`), a value goes in at `database.param`.
-STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms, 3: find_what_is_under_way}
+STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms, 3: find_what_is_under_way, 4: fill_columns}
 """From each older version the step that leads to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}

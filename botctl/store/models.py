@@ -125,6 +125,8 @@ class Order(Table):
     created_at = utc_field()
     settled_at = optional_utc_field()
     error = TextField(null=True)
+    error_class = TextField(null=True)
+    """Which class of `domain.errors` that was, by its name; empty where no error of ours says why."""
 
 
 class Decision(Table):
@@ -137,6 +139,8 @@ class Decision(Table):
     verdicts = json_field()
     outcome = TextField(default="")
     price = optional_decimal_field()
+    trade_id = IntegerField(null=True, index=True)
+    """The trade that it bought or sold."""
 
 
 class Tick(Table):
@@ -161,6 +165,8 @@ class Event(Table):
     before = json_field()
     after = json_field()
     why = TextField()
+    price = optional_decimal_field()
+    """The price that moved the high or the stop, or hit the stop."""
 
 
 class Memory(Table):

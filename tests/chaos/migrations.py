@@ -27,14 +27,9 @@ from tests.chaos.scenes import Stage, guard_is_awake, recover
 from tests.chaos.victims import End
 from tests.chaos.world import World
 from tests.conftest import PROJECT
+from tests.databases import AGEING
 
 OLDEST, NEWEST = 1, SCHEMA_VERSION + 1
-AGEING = {
-    2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),
-    3: ('DROP TABLE "alarm"', 'DROP TABLE "outgoing"'),
-    4: ('DROP INDEX "trade_active"', 'DROP INDEX "order_unsettled"'),
-}
-"""What takes each version's step back."""
 SCENE = "a stop that is hit"
 """The database of a bot with a position, which must be sold at once when all is well again."""
 BOUNDARIES = {"statement": "statements", "before": "commits", "after": "commits"}

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.chaos.disasters import READ_ONLY, Disasters
-from tests.chaos.migrations import AGEING, NEWEST, Migrations
+from tests.chaos.migrations import NEWEST, Migrations
 from tests.chaos.scenes import SCENES, Stage
+from tests.databases import AGEING
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
 ONE_IN = 23

@@ -15,7 +15,7 @@ import pytest
 from botctl.store.migrations import SCHEMA_VERSION
 from tests.cli.looks import check_error, check_json_error, files_in
 from tests.conftest import PROJECT, BotRunner
-from tests.databases import execute, held_lock, rows_of
+from tests.databases import AGEING, execute, held_lock, rows_of
 from tests.fields import BACKUP, CHECK, COPIED_TABLE, COPY, MIGRATE
 from tests.postgres import Server
 from tests.store.version_1 import make_version_1
@@ -321,9 +321,9 @@ def test_a_database_of_0_1_0_is_brought_up_to_date(bot: BotRunner) -> None:
 def test_an_older_database_on_a_server_is_brought_up_to_date(hosted: BotRunner) -> None:
     hosted.run("tick")
     trades = hosted.rows()["trade"]
-    hosted.execute("ALTER TABLE trade DROP COLUMN mark")
-    hosted.execute("DROP TABLE alarm, outgoing")
-    hosted.execute("DROP INDEX trade_active, order_unsettled")
+    for version in sorted(AGEING, reverse=True):
+        for statement in AGEING[version]:
+            hosted.execute(statement)
     hosted.execute("UPDATE stamp SET schema_version = 1")
 
     answer = hosted.json("db", "migrate")

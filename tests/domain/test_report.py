@@ -1,13 +1,11 @@
 """What a report draws is thinner than what happened, and loses nothing that matters."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.report import Bars, Ruling, Slippage, falls, merge_bars, merge_rulings, stop_path, thin
+from botctl.domain.report import Bars, Ruling, falls, merge_bars, merge_rulings, stop_path, thin
 from botctl.domain.stops import advance_stop, initial_stop
 
 prices = st.floats(1, 1e6)
@@ -75,13 +73,3 @@ def test_the_same_said_on_end_is_one_ruling_for_each_symbol() -> None:
         ("BTC/USD", "HOLD", 1),
     ]
     assert (merged[0].since, merged[0].until) == (NOON, NOON + timedelta(minutes=2))
-
-
-def test_slippage_is_positive_when_it_hurts_whatever_the_side() -> None:
-    bought = Slippage(NOON, 1, "buy", "BTC/USD", "", Decimal(2), Decimal(100), "", Decimal(101))
-    sold = replace(bought, side="sell")
-    unknown = replace(bought, expected_price=None)
-
-    assert (bought.fraction, bought.cost) == (Decimal("0.01"), Decimal(2))
-    assert (sold.fraction, sold.cost) == (Decimal("-0.01"), Decimal(-2))
-    assert (unknown.fraction, unknown.cost) == (None, None)

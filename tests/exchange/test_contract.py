@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.errors import BadValue, BotError, ExchangeRefused
+from botctl.domain.errors import BadValue, BelowMinimum, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
@@ -177,7 +177,7 @@ def test_an_order_below_the_minimum_is_refused(exchange: Exchange) -> None:
     market = exchange.load_markets()[SYMBOL]
     request = order(exchange, Side.BUY, floor_to(market.min_amount / 2, market.lot_decimals))
 
-    with pytest.raises(ExchangeRefused, match="minimum"):
+    with pytest.raises(BelowMinimum, match="minimum"):
         exchange.add_order(request)
 
     assert exchange.find_orders([request.client_order_id], LONG_AGO)[request.client_order_id] == []
@@ -194,7 +194,7 @@ def test_an_order_that_is_only_validated_trades_nothing(exchange: Exchange) -> N
 
 
 def test_a_validated_order_below_the_minimum_is_refused(exchange: Exchange) -> None:
-    with pytest.raises(ExchangeRefused, match="minimum"):
+    with pytest.raises(BelowMinimum, match="minimum"):
         exchange.add_order(order(exchange, Side.BUY, Decimal("0.00000001")), validate=True)
 
 

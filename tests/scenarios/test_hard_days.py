@@ -83,6 +83,21 @@ def test_a_rest_that_kraken_itself_finds_too_cheap_closes_as_dust(live: BotRunne
     assert only(live.trades())["status"] == "CLOSED"
 
 
+def test_a_rest_that_is_refused_for_another_reason_is_no_dust(live: BotRunner, kraken: FakeKraken) -> None:
+    """It is below the minimum by the same figures, and Kraken gives another reason: perhaps the figures are old."""
+    open_position(live)
+    kraken.markets["BTC/USD"].costmin = Decimal(200)
+    kraken.set_price("BTC/USD", 48000)
+    live.run("balance")
+    live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
+    kraken.fault("AddOrder", "error", error="EAccount:Invalid permissions:the minimum age is 18")
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 4, run.stderr
+    assert only(live.positions())["status"] == "OPEN"
+
+
 def test_many_lost_answers_are_looked_up_together_and_no_run_waits_for_minutes(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

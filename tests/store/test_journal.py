@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from peewee import IntegrityError
 
-from botctl.domain.errors import Refused
+from botctl.domain.errors import BelowMinimum, ExchangeRefused, OutcomeUnknown, Refused
 from botctl.domain.order_states import UNSETTLED, ExitReason, IllegalStep, OrderState
 from botctl.domain.orders import Execution
 from botctl.store.database import Where
@@ -99,7 +99,7 @@ def test_an_intent_is_told_with_the_trade_it_reserves(journal: Journal) -> None:
 def test_every_way_that_an_entry_ends_is_told(journal: Journal) -> None:
     def refuse(order: Order) -> None:
         journal.submit(order)
-        journal.reject(order, "no funds", LATER)
+        journal.reject(order, ExchangeRefused("no funds"), LATER)
 
     ends: dict[str, Callable[[Order], object]] = {
         "BTC/USD": lambda order: journal.settle(sent(journal, order), BOUGHT, LATER),
@@ -117,12 +117,22 @@ def test_every_way_that_an_entry_ends_is_told(journal: Journal) -> None:
 
 def test_a_moved_stop_is_told_with_the_price_that_moved_it(journal: Journal) -> None:
     trade = opened(journal)
-    update = StopUpdate(trade, 50500.0, 51500.0, LATER, "price 51500")
+    update = StopUpdate(trade, 50500.0, 51500.0, LATER, 51500.0, "price 51500")
 
     altered = check_trail(trade, lambda: journal.save_stops([update]))
 
     assert altered == {"stop_loss_price", "high_price", "checked_at"}
-    assert Event.select().order_by(Event.id.desc()).first().why == "price 51500"
+    event = Event.select().order_by(Event.id.desc()).first()
+    assert (event.why, event.price) == ("price 51500", Decimal(51500))
+
+
+def test_the_price_that_moved_a_stop_is_kept_with_all_its_digits(journal: Journal) -> None:
+    trade = opened(journal)
+
+    journal.save_stops([StopUpdate(trade, 50500.0, 51500.125, LATER, 51500.125, f"price {51500.125:g}")])
+
+    event = Event.select().order_by(Event.id.desc()).first()
+    assert (event.why, str(event.price)) == ("price 51500.1", "51500.125")
 
 
 def test_a_look_that_moved_nothing_is_no_event(journal: Journal) -> None:
@@ -131,7 +141,7 @@ def test_a_look_that_moved_nothing_is_no_event(journal: Journal) -> None:
     assert trade.high_price is not None
     before = Event.select().count()
 
-    journal.save_stops([StopUpdate(trade, trade.stop_loss_price, trade.high_price, LATER, "price 50000")])
+    journal.save_stops([StopUpdate(trade, trade.stop_loss_price, trade.high_price, LATER, 50000.0, "price 50000")])
 
     assert Event.select().count() == before
     assert columns_of(trade.id)["checked_at"] == LATER
@@ -142,7 +152,7 @@ def test_a_stop_never_falls_whoever_asks(journal: Journal) -> None:
     stop = trade.stop_loss_price
     assert stop is not None
 
-    journal.save_stops([StopUpdate(trade, stop - 1000, 50001.0, LATER, "a mistake")])
+    journal.save_stops([StopUpdate(trade, stop - 1000, 50001.0, LATER, 50001.0, "a mistake")])
 
     assert columns_of(trade.id)["stop_loss_price"] == stop
 
@@ -152,7 +162,7 @@ def test_a_stop_that_somebody_raised_meanwhile_does_not_fall_either(journal: Jou
     Trade.update(stop_loss_price=49900.0).where(Trade.id == trade.id).execute()
 
     altered = check_trail(
-        trade, lambda: journal.save_stops([StopUpdate(trade, 49500.0, 51000.0, LATER, "price 51000")])
+        trade, lambda: journal.save_stops([StopUpdate(trade, 49500.0, 51000.0, LATER, 51000.0, "price 51000")])
     )
 
     assert columns_of(trade.id)["stop_loss_price"] == trade.stop_loss_price == 49900.0
@@ -162,21 +172,21 @@ def test_a_stop_that_somebody_raised_meanwhile_does_not_fall_either(journal: Jou
 def test_many_stops_are_saved_together_each_as_if_it_were_alone(journal: Journal) -> None:
     moved, higher, hit, still = (opened(journal, f"{asset}/USD") for asset in ("BTC", "ETH", "SOL", "DOT"))
     updates = [
-        StopUpdate(moved, 50500.0, 51500.0, LATER, "price 51500"),
-        StopUpdate(higher, 49000.0, 50001.0, LATER, "price 50001"),
-        StopUpdate(hit, 50100.0, 51100.0, LATER, "price 50000", ExitReason.TRAILING_STOP),
-        StopUpdate(still, 49000.0, 50000.0, LATER, "price 49500"),
+        StopUpdate(moved, 50500.0, 51500.0, LATER, 51500.0, "price 51500"),
+        StopUpdate(higher, 49000.0, 50001.0, LATER, 50001.0, "price 50001"),
+        StopUpdate(hit, 50100.0, 51100.0, LATER, 50000.0, "price 50000", ExitReason.TRAILING_STOP),
+        StopUpdate(still, 49000.0, 50000.0, LATER, 49500.0, "price 49500"),
     ]
     before = Event.select().count()
 
     journal.save_stops(updates)
 
-    told = [(event.trade_id, event.kind, event.why) for event in Event.select().order_by(Event.id)][before:]
-    assert told == [
-        (moved.id, "stop moved", "price 51500"),
-        (higher.id, "new high", "price 50001"),
-        (hit.id, "stop moved", "price 50000"),
-        (hit.id, "stop hit", "price 50000"),
+    events = list(Event.select().order_by(Event.id))[before:]
+    assert [(event.trade_id, event.kind, event.why, event.price) for event in events] == [
+        (moved.id, "stop moved", "price 51500", Decimal(51500)),
+        (higher.id, "new high", "price 50001", Decimal(50001)),
+        (hit.id, "stop moved", "price 50000", Decimal(50000)),
+        (hit.id, "stop hit", "price 50000", Decimal(50000)),
     ]
     for trade in (moved, higher, hit, still):
         assert columns_of(trade.id) == dict(trade.__data__)
@@ -192,7 +202,7 @@ def test_a_thousand_stops_take_as_many_statements_as_one(journal: Journal, caplo
     Trade.insert_many(rows).execute()
     caplog.set_level(logging.DEBUG, "peewee")
 
-    journal.save_stops([StopUpdate(row, 50500.0, 51500.0, LATER, "price 51500") for row in Trade.select()])
+    journal.save_stops([StopUpdate(row, 50500.0, 51500.0, LATER, 51500.0, "price 51500") for row in Trade.select()])
 
     assert len([record for record in caplog.records if record.name == "peewee"]) < 10
     assert Trade.select().where(Trade.stop_loss_price == 50500.0).count() == 1001
@@ -240,13 +250,45 @@ def test_an_exit_that_came_to_nothing_is_told_and_a_stop_goes_on(
             journal.absent(order, "it never left", LATER)
         else:
             journal.submit(order)
-            journal.reject(order, "Market in cancel_only mode", LATER)
+            journal.reject(order, ExchangeRefused("Market in cancel_only mode"), LATER)
 
     check_trail(trade, end)
 
     row = columns_of(trade.id)
     assert row["status"] == "OPEN"
     assert row["exiting"] == (None if reason is ExitReason.MANUAL else "STOP_LOSS")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "too_small"),
+    [(BelowMinimum("too little"), True), (ExchangeRefused("no funds, and below the minimum"), False)],
+)
+def test_the_class_of_a_refusal_is_kept_and_not_its_wording_says_what_it_was(
+    journal: Journal, refusal: ExchangeRefused, too_small: bool
+) -> None:
+    trade = opened(journal)
+    order = journal.intend_exit(
+        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, permit=lambda: None, deadline=LATER, now=LATER
+    )
+    journal.submit(order)
+
+    journal.reject(order, refusal, LATER)
+
+    assert Order.get_by_id(order.id).error_class == type(refusal).__name__
+    assert journal.refused_below_minimum(trade) == too_small
+
+
+def test_an_order_that_was_in_doubt_and_never_was_has_no_error_class(journal: Journal) -> None:
+    order = intend(journal)
+    journal.submit(order)
+    journal.doubt(order, OutcomeUnknown("no answer"))
+    doubted = Order.get_by_id(order.id)
+
+    journal.absent(order, "no such order", LATER)
+
+    assert (doubted.error, doubted.error_class) == ("no answer", "OutcomeUnknown")
+    absent = Order.get_by_id(order.id)
+    assert (absent.error, absent.error_class) == ("no such order", None)
 
 
 def test_a_trade_that_shrank_or_vanished_is_told(journal: Journal) -> None:

@@ -46,7 +46,18 @@ def walks(live: BotRunner, statement: Statement) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["check-positions", "pause", "resume", "status", "positions", "tick", "drawdown", "orders --unsettled"]
+    "command",
+    [
+        "check-positions",
+        "pause",
+        "resume",
+        "status",
+        "positions",
+        "tick",
+        "drawdown",
+        "orders --unsettled",
+        "explain 1",
+    ],
 )
 def test_no_statement_walks_through_all_there_was(
     live: BotRunner, kraken: FakeKraken, statements: Callable[[], list[Statement]], command: str

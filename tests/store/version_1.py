@@ -1,4 +1,5 @@
-"""A database as botctl 0.1.0 made it: its schema's own SQL, with an open trade and an order that has no ending yet."""
+"""A database as botctl 0.1.0 made it: its schema's own SQL, with an open trade, what led to
+it, and an order that has no ending yet."""
 
 import sqlite3
 from contextlib import closing
@@ -62,7 +63,10 @@ INSERT INTO "order" VALUES
      '0.002', '50000', '0.40', '{NOON}', '{NOON}', '{NOON}', NULL),
     (2, '1f0f4c9a-61ce-4d53-a1b5-3b6b0b1d9a11', NULL, 2, 'buy', 'ETH/USD', 'UNKNOWN', NULL, 1, '0.04', NULL,
      '0', NULL, NULL, '{NOON}', '{NOON}', NULL, 'no answer');
-INSERT INTO event VALUES (1, '{NOON}', 'entry intended', 1, NULL, '{{}}', '{{"status": "PENDING"}}', 'entry intended');
+INSERT INTO decision VALUES (1, 'BTC/USD', '{NOON}', 'BUY', 'a good day', '[]', 'bought: trade 1', '50000');
+INSERT INTO event VALUES
+    (1, '{NOON}', 'entry intended', 1, NULL, '{{}}', '{{"status": "PENDING"}}', 'entry intended'),
+    (2, '{NOON}', 'new high', 1, NULL, '{{"high_price": 50000.0}}', '{{"high_price": 50100.0}}', 'price 50100');
 """
 
 

@@ -16,8 +16,8 @@ from botctl.services.execution import ExecutionService
 from botctl.services.lookout import Look
 from botctl.services.position_manager import PositionManager
 from botctl.services.tick_limit import TickLimit
+from botctl.store.decisions import Decision, record_decision, record_outcome
 from botctl.store.journal import Journal
-from botctl.store.models import Decision
 from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,9 @@ class Council:
                     errors.append(self.limit.error(f"{row.symbol} was not bought"))
                     _note(row, "not bought: the tick's time was over", errors)
                     continue
+                trade_id = None
                 try:
-                    result, outcome = act(row)
+                    result, outcome, trade_id = act(row)
                     if result is not None:
                         results.append(result)
                 except Refused as refusal:
@@ -107,7 +108,7 @@ class Council:
                 except BotError as error:
                     outcome = f"failed: {error}"
                     errors.append(error)
-                _note(row, outcome, errors)
+                _note(row, outcome, errors, trade_id)
         return exits, entries, errors
 
     def _decide(self, symbol: str) -> CouncilDecision:
@@ -124,22 +125,19 @@ class Council:
         except TimeoutError:
             raise self.limit.error("the Council had not decided yet") from None
 
-    def _sell(self, row: Decision) -> tuple[OrderResult | None, str]:
+    def _sell(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
         trade = self.journal.active_trade(base_of(row.symbol))
         if trade is None or trade.entry_price is None:
-            return None, "nothing to sell"
-        return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}"
+            return None, "nothing to sell", None
+        return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}", trade.id
 
-    def _buy(self, row: Decision) -> tuple[OrderResult | None, str]:
+    def _buy(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
         result = self.execution.execute_buy(row.symbol, self.trade_amount)
-        return result, f"bought: trade {result.trade_id}" if result.trade_id else result.note
+        outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
+        return result, outcome, result.trade_id
 
     def _record(self, decision: CouncilDecision, look: Look) -> Decision:
         quote = look.quotes.good.get(decision.symbol)
-        verdicts = [
-            {"agent": verdict.agent, "stance": str(verdict.stance), "reason": verdict.reason}
-            for verdict in decision.verdicts
-        ]
         log.info(
             "council: %s %s at %s (%s)",
             decision.symbol,
@@ -152,22 +150,13 @@ class Council:
                 "price": None if quote is None else quote.last,
             },
         )
-        row: Decision = Decision.create(
-            symbol=decision.symbol,
-            decided_at=self.clock.now(),
-            decision=decision.action,
-            reason=decision.reason,
-            verdicts=verdicts,
-            price=None if quote is None else quote.last,
-        )
-        return row
+        return record_decision(decision, at=self.clock.now(), price=None if quote is None else quote.last)
 
 
-def _note(row: Decision, outcome: str, errors: list[BotError]) -> None:
+def _note(row: Decision, outcome: str, errors: list[BotError], trade_id: int | None = None) -> None:
     """What came of a decision. Where it can't be written, what was done is done, and is told all the same."""
-    row.outcome = outcome
     log.info("council: %s %s: %s", row.symbol, row.decision, outcome, extra={"symbol": row.symbol, "outcome": outcome})
     try:
-        Decision.update(outcome=outcome).where(Decision.id == row.id).execute()
+        record_outcome(row, outcome, trade_id)
     except BotError as error:
         errors.append(error)

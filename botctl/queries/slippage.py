@@ -1,0 +1,91 @@
+"""How far from the expected price each order was filled, by the best price that the database knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.order_states import ExitReason, Side
+from botctl.domain.votes import Action
+from botctl.store.models import Decision, Order, Trade
+
+STOPS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)
+
+DecidedPrices = Mapping[tuple[int, str], Decimal]
+"""By trade and action, the last price when the Council decided to buy or to sell it."""
+
+
+@dataclass(frozen=True)
+class Slippage:
+    """What a filled order was expected to fetch, by which price, and what it did."""
+
+    at: datetime
+    trade_id: int
+    side: str
+    symbol: str
+    reason: str
+    amount: Decimal
+    expected_price: Decimal | None
+    basis: str
+    """Which price was expected."""
+    average_price: Decimal
+
+    @property
+    def fraction(self) -> Decimal | None:
+        """(average - expected) / expected, positive when it hurts; None where nothing is known to be expected."""
+        if self.expected_price is None:
+            return None
+        change = self.average_price / self.expected_price - 1
+        return change if self.side == Side.BUY else -change
+
+    @property
+    def cost(self) -> Decimal | None:
+        """The same for the whole amount, in quote."""
+        if self.expected_price is None:
+            return None
+        change = (self.average_price - self.expected_price) * self.amount
+        return change if self.side == Side.BUY else -change
+
+
+def load_slippages(trade_id: int | None = None) -> dict[int, Slippage]:
+    """The slippage of every filled order, or of those of one trade, by the order's id, oldest first.
+
+    What an order was sized at is not kept, so each is measured by the best price that is.
+    """
+    rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
+    if trade_id is not None:
+        rows = rows.where(Order.trade == trade_id)
+    decided = _load_decided_prices(trade_id)
+    return {row.id: _measure(row, row.average_price, decided) for row in rows if row.average_price is not None}
+
+
+def _load_decided_prices(trade_id: int | None) -> DecidedPrices:
+    rows = Decision.select(Decision.trade_id, Decision.decision, Decision.price).order_by(Decision.id)
+    which = Decision.trade_id.is_null(False) if trade_id is None else Decision.trade_id == trade_id
+    rows = rows.where(which, Decision.price.is_null(False))
+    return {
+        (row.trade_id, row.decision): row.price for row in rows if row.trade_id is not None and row.price is not None
+    }
+
+
+def _measure(order: Order, average: Decimal, decided: DecidedPrices) -> Slippage:
+    expected, basis = None, "not recorded"
+    if order.side == Side.BUY:
+        expected = decided.get((order.trade_id, Action.BUY))
+    elif order.reason == ExitReason.COUNCIL:
+        expected = decided.get((order.trade_id, Action.SELL))
+    if expected is not None:
+        basis = "last price when decided"
+    elif order.reason in STOPS and order.trade.stop_loss_price is not None:
+        expected, basis = Decimal(repr(order.trade.stop_loss_price)), "the stop"
+    return Slippage(
+        at=order.settled_at or order.created_at,
+        trade_id=order.trade_id,
+        side=order.side,
+        symbol=order.symbol,
+        reason=order.reason or "",
+        amount=order.filled,
+        expected_price=expected,
+        basis=basis,
+        average_price=average,
+    )

@@ -1,0 +1,55 @@
+"""The record of each tick, and of the ticks that cron left out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from botctl.store import memory
+from botctl.store.models import Tick
+
+MISSED = "ticks.missed"
+
+
+def record_tick(
+    at: datetime,
+    *,
+    seconds: float,
+    ok: bool,
+    exit_code: int,
+    steps: Sequence[dict[str, Any]],
+    equity: Decimal | None,
+    drawdown: Decimal | None,
+) -> None:
+    """Write down a tick that began at `at` and took `seconds`."""
+    Tick.create(
+        at=at,
+        seconds=round(seconds, 3),
+        ok=ok,
+        exit_code=exit_code,
+        steps=list(steps),
+        equity=equity,
+        drawdown=drawdown,
+    )
+
+
+def load_last_tick_at() -> datetime | None:
+    """When the last tick began; None before the first."""
+    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
+    return None if last is None else last.at
+
+
+def load_missed_ticks() -> int:
+    """How many runs cron has left out so far."""
+    kept = memory.load(MISSED)
+    return int(kept[0]) if kept else 0
+
+
+def add_missed_ticks(missed: int) -> None:
+    """Count so many more."""
+    memory.save(MISSED, str(load_missed_ticks() + missed))
+
+
+def missed_between(last: datetime, now: datetime, seconds: int) -> int:
+    """How many ticks should have run between two moments, rounded to the nearest whole interval."""
+    return max(0, int(((now - last).total_seconds() + seconds / 2) // seconds) - 1)
