@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fake_kraken import FakeKraken, _Handler
+from tests.fake_kraken.server import FakeKraken, _Handler
 
 ROUND_TRIP = 0.1
 """Seconds from a request to its answer."""

@@ -38,7 +38,7 @@ from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
 from tests.chaos.world import BentKraken, World, shelf
 from tests.databases import execute
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken.faults import Reply
 
 # One call of the adapter
 

@@ -25,7 +25,7 @@ from tests.chaos.nonsense import TREE_CHANGES, Twist, byte_twists, garbled, tree
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import Stage, prepare_a_position, prepare_nothing
 from tests.chaos.world import World, shelf
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken.faults import Reply
 
 SITUATIONS = {"with money": prepare_nothing, "with a position": prepare_a_position}
 

@@ -26,7 +26,7 @@ from tests.chaos.simple_model import LATE_AFTER, Quote, Rules, SimpleModel
 from tests.chaos.victims import Run
 from tests.chaos.world import OPENING_CASH, World
 from tests.fake_kraken import Instant, PartialThenCanceled, Pieces, Slow
-from tests.fake_kraken_faults import KINDS
+from tests.fake_kraken.faults import KINDS
 
 PRICES = {"BTC/USD": Decimal(50000), "ETH/USD": Decimal(2500)}
 TICKS = {"BTC/USD": Decimal("0.1"), "ETH/USD": Decimal("0.01")}

@@ -23,7 +23,7 @@ from tests.chaos.scenes import Stage, prepare_a_position
 from tests.chaos.world import World
 from tests.conftest import PROJECT
 from tests.databases import execute
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken.faults import Reply
 
 RAW = hashlib.sha512(b"what nobody may read").digest()
 SECRETS = {

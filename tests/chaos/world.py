@@ -26,8 +26,8 @@ from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
 from tests.chaos.victims import Command, End, Run, Victim, Victims
 from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
-from tests.fake_kraken_faults import Reply
-from tests.fake_kraken_wire import JsonObject
+from tests.fake_kraken.faults import Reply
+from tests.fake_kraken.wire import JsonObject
 from tests.postgres import Server
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()

@@ -23,7 +23,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.models import Memory
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.fake_kraken_market import market_json
+from tests.fake_kraken.markets import market_json
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tests.fake_kraken_wire import Endpoint, JsonObject, Number, Refusal, Request, decimal, fixed, whole_number
+from tests.fake_kraken.wire import Endpoint, JsonObject, Number, Refusal, Request, decimal, fixed, whole_number
 
 INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 MOST_CANDLES = 720

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
-from tests.fake_kraken_market import Market
-from tests.fake_kraken_wire import JsonObject, Params, fixed
+from tests.fake_kraken.markets import Market
+from tests.fake_kraken.wire import JsonObject, Params, fixed
 
 
 @dataclass(frozen=True)

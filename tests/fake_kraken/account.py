@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from tests.fake_kraken_market import FakeMarkets, Market
-from tests.fake_kraken_orders import (
+from tests.fake_kraken.markets import FakeMarkets, Market
+from tests.fake_kraken.orders import (
     FillMode,
     Instant,
     Never,
@@ -24,7 +24,7 @@ from tests.fake_kraken_orders import (
     order_json,
     trade_json,
 )
-from tests.fake_kraken_wire import (
+from tests.fake_kraken.wire import (
     Endpoint,
     JsonObject,
     Number,

@@ -1,16 +1,5 @@
-"""A Kraken of our own: a local HTTP server with its protocol, one account, and faults on command.
+"""The server of the fake Kraken: HTTP, the gate with its keys and nonces, and the faults."""
 
-In a test:
-
-    with FakeKraken() as kraken:
-        kraken.set_price("BTC/USD", 50000, bid=49995, ask=50005)
-        kraken.fault("AddOrder", "drop_after")  # placed, but the answer is lost
-        ...
-
-By hand: `python -m tests.fake_kraken --port 8080` prints the settings that point the bot at it.
-"""
-
-import argparse
 import base64
 import binascii
 import contextlib
@@ -30,23 +19,9 @@ from types import TracebackType
 from typing import Any, Self, override
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fake_kraken_book import FakeBook
-from tests.fake_kraken_faults import KINDS, Fault, FaultQueue, Reply, bend
-from tests.fake_kraken_orders import Instant, Never, Order, PartialThenCanceled, Pieces, Slow, Trade
-from tests.fake_kraken_wire import Endpoint, JsonObject, Params, Refusal, Request
-
-__all__ = [
-    "FakeKraken",
-    "Instant",
-    "Never",
-    "Order",
-    "PartialThenCanceled",
-    "Pieces",
-    "Refusal",
-    "Request",
-    "Slow",
-    "Trade",
-]
+from tests.fake_kraken.account import FakeBook
+from tests.fake_kraken.faults import KINDS, Fault, FaultQueue, Reply, bend
+from tests.fake_kraken.wire import Endpoint, JsonObject, Params, Refusal, Request
 
 TRADING_RIGHTS = {"query-funds", "query-open-trades", "query-closed-trades", "modify-trades", "close-trades"}
 # Any one of the words opens the endpoint. Those that aren't named need no permission.
@@ -415,19 +390,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silence: `kraken.requests` tells more."""
-
-
-def main() -> None:
-    """Serve until Ctrl-C, for trying the bot by hand."""
-    parser = argparse.ArgumentParser(description="A fake Kraken with default markets, prices and 10000 USD.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
-    with FakeKraken(port=parser.parse_args().port) as kraken:
-        print(f"KRAKEN_API_URL={kraken.url}")
-        print(f"KRAKEN_API_KEY={kraken.api_key}")
-        print(f"KRAKEN_PRIVATE_KEY={kraken.secret}", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
