@@ -26,9 +26,9 @@ from botctl.store.integrity import check_integrity
 from botctl.store.models import database
 from botctl.wiring import build_bot
 from tests.conftest import PROJECT, BotRunner
+from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, explained, trade_of
-from tests.trouble import damage
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
