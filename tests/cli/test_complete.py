@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from botctl.store.models import Trade
-from tests.cli.looks import files_in
+from tests.cli.assertions import files_in
 from tests.conftest import PROJECT, BotRunner, Run
 
 from_the_file = pytest.mark.sqlite("nobody's Tab key waits for a server")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from botctl.domain.settings import NAMES
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.conftest import BotRunner, Run
 from tests.fields import CONFIG
 

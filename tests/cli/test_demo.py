@@ -13,7 +13,7 @@ from pathlib import Path
 from botctl.exchange.demo_tape import POSITION, tape_folder
 from botctl.store import memory
 from botctl.store.database import close_database
-from tests.cli.looks import files_in
+from tests.cli.assertions import files_in
 from tests.conftest import PROJECT, BotRunner
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from botctl.domain.settings import NAMES, Mode, example_env
 from botctl.store.database import close_database
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.conftest import BotRunner
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.looks import check_error, check_json_error
+from tests.cli.assertions import check_error, check_json_error
 from tests.conftest import BotRunner
 from tests.listener import Listener
 

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import BACKTEST_TRADE, REPLAY
 

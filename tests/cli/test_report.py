@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from botctl.domain.order_states import OrderState
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.cli.pages import Page, read_page, trace
 from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fields import SCHEDULE
 

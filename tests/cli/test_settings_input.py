@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botctl.domain.settings import NAMES
-from tests.cli.looks import check_error, check_json_error, files_in
+from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.conftest import BotRunner
 
 WRONG: dict[str, list[str]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.looks import check_error
+from tests.cli.assertions import check_error
 from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fields import EVENT, STORY, STORY_STEP, TRADE

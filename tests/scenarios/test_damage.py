@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.looks import check_error
+from tests.cli.assertions import check_error
 from tests.cli.test_doctor import only_failure
 from tests.conftest import BotRunner
 from tests.corruption import damage

@@ -16,7 +16,7 @@ from botctl.store.integrity import check_integrity
 from tests.chaos.invariants import SETTLED, check
 from tests.chaos.victims import End, Victims
 from tests.chaos.world import World
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server

@@ -17,7 +17,7 @@ from botctl.domain.settings import Mode
 from botctl.store.database import close_database, database_path, explain, open_database
 from botctl.store.migrations import SCHEMA_VERSION
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
-from tests.cli.looks import check_error, files_in
+from tests.cli.assertions import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
 
 HOLD_THE_LOCK = """
