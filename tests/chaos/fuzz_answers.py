@@ -1,6 +1,6 @@
 """Kraken answers nonsense: to each call of the adapter, and to whole runs in every scene.
 
-What counts as nonsense is in `nonsense`: what is not parseable, not finite, negative, of another type, of another
+What counts as nonsense is in `invalid_answers`: what is not parseable, not finite, negative, of another type, of another
 order, or missing. A figure that might as well be true (another price, another fee, an order that is not shown yet) is a
 lie that nobody can notice, and none is told here.
 """
@@ -32,8 +32,8 @@ from botctl.exchange.kraken_wire import CLOCK, KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.models import Event, Memory, Trade
 from tests.chaos.clock import WorldClock
+from tests.chaos.invalid_answers import Twist, garbled, twists
 from tests.chaos.invariants import ALWAYS, check
-from tests.chaos.nonsense import Twist, garbled, twists
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
 from tests.chaos.world import BentKraken, World, shelf
