@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.chaos.facts import Closed, Facts, newest_holding, orders_of_botctl, read_facts
 from tests.chaos.history import QUARTER
+from tests.chaos.processes import Run
 from tests.chaos.scenes import OUTCOMES
 from tests.chaos.simple_model import (
     ATR_MULTIPLE,
@@ -22,7 +23,6 @@ from tests.chaos.simple_model import (
     Sent,
     SimpleModel,
 )
-from tests.chaos.victims import Run
 from tests.chaos.world import World
 from tests.fake_kraken import Order as KrakenOrder
 

@@ -21,9 +21,9 @@ from tests.chaos.facts import read_facts
 from tests.chaos.history import QUARTER, History
 from tests.chaos.invariants import ALWAYS, SETTLED, a_tripped_drawdown_ends_flat, check
 from tests.chaos.kills import COMMIT_BOUNDARIES, REQUEST_BOUNDARIES, run_until
+from tests.chaos.processes import Run
 from tests.chaos.scenes import MOST_TICKS, Stage, guard_is_awake
 from tests.chaos.simple_model import LATE_AFTER, Quote, Rules, SimpleModel
-from tests.chaos.victims import Run
 from tests.chaos.world import OPENING_CASH, World
 from tests.fake_kraken import Instant, PartialThenCanceled, Pieces, Slow
 from tests.fake_kraken.faults import KINDS

@@ -23,8 +23,8 @@ from botctl.store.models import database
 from tests.chaos import killer
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.disasters import FRAME, swollen
+from tests.chaos.processes import End
 from tests.chaos.scenes import Stage, guard_is_awake, recover
-from tests.chaos.victims import End
 from tests.chaos.world import World
 from tests.conftest import PROJECT
 

@@ -24,7 +24,7 @@ from botctl.store.database import Where, close_database, open_database
 from botctl.store.server import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
-from tests.chaos.victims import Command, End, Run, Victim, Victims
+from tests.chaos.processes import Command, End, Process, Processes, Run
 from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
 from tests.fake_kraken.faults import Reply
 from tests.fake_kraken.wire import JsonObject
@@ -157,8 +157,8 @@ class World:
     Its database is a file of the home, or one of its own on `server`.
     """
 
-    def __init__(self, victims: Victims, snapshot: Snapshot | None = None, server: Server | None = None) -> None:
-        self.victims = victims
+    def __init__(self, processes: Processes, snapshot: Snapshot | None = None, server: Server | None = None) -> None:
+        self.processes = processes
         self.server = server
         self.folder = Path(tempfile.mkdtemp(prefix="botctl-chaos-", dir=shelf()))
         self.folder.chmod(0o755)  # a run as another user must get in
@@ -166,7 +166,7 @@ class World:
         self.clock = WorldClock(self.folder / "clock")
         self.kraken = BentKraken(self.clock)
         self.runs = 0
-        self.started: list[Victim] = []
+        self.started: list[Process] = []
         if snapshot:
             shutil.copytree(snapshot.folder, self.home)
             for name, value in copy.deepcopy(snapshot.kraken).items():
@@ -200,8 +200,8 @@ class World:
         }
 
     def close(self) -> None:
-        for victim in self.started:
-            victim.end()
+        for process in self.started:
+            process.end()
         self.kraken.stop()
         close_database()
         if self.server:
@@ -211,7 +211,7 @@ class World:
 
     # Runs
 
-    def start(self, *arguments: str, end: End | None = None, **options: Any) -> Victim:
+    def start(self, *arguments: str, end: End | None = None, **options: Any) -> Process:
         """Let a run begin. Its own environment is this world's settings and nothing else."""
         self.runs += 1
         command = Command(
@@ -223,7 +223,7 @@ class World:
             end=end or End(),
             **options,
         )
-        self.started.append(self.victims.start(command))
+        self.started.append(self.processes.start(command))
         return self.started[-1]
 
     def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
@@ -303,11 +303,11 @@ class World:
         finally:
             close_database()
 
-    def wants_lock(self, victim: Victim) -> bool:
+    def wants_lock(self, process: Process) -> bool:
         """Whether it holds the lock of a run or waits for it."""
-        if victim.ends_within(0):
+        if process.ends_within(0):
             return True
-        return self._sessions(victim.pid) if self.server else victim.has_open(self.lock_file)
+        return self._sessions(process.pid) if self.server else process.has_open(self.lock_file)
 
     def _sessions(self, pid: int | None = None) -> bool:
         """Whether the server still serves any run; or whether it serves this one, which has asked for the lock."""

@@ -14,7 +14,7 @@ import pytest
 
 from botctl.store.integrity import check_integrity
 from tests.chaos.invariants import SETTLED, check
-from tests.chaos.victims import End, Victims
+from tests.chaos.processes import End, Processes
 from tests.chaos.world import World
 from tests.cli.assertions import check_error, files_in
 from tests.conftest import PROJECT, BotRunner
@@ -30,8 +30,8 @@ about_the_file = pytest.mark.sqlite("a server looks after its own files")
 @pytest.fixture
 def world(kept_on: Server | None) -> Iterator[World]:
     """A live home with two open trades, whose runs can be killed at any commit."""
-    with Victims() as victims:
-        world = World(victims, server=kept_on)
+    with Processes() as processes:
+        world = World(processes, server=kept_on)
         world.must("init")
         for symbol in ("BTC/USD", "ETH/USD"):
             world.must("buy", symbol, "100", "--yes")
