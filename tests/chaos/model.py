@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.campaign import SEPARATOR
-from tests.chaos.game import Game, Surprise, Tally
 from tests.chaos.scenes import Stage
+from tests.chaos.state_machine import Game, Surprise, Tally
 
 STEPS = 50
 """In one game."""
