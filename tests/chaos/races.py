@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from botctl.store.models import Order, Tick, Trade
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.invariants import ALWAYS, check
+from tests.chaos.kill_switch_races import release
 from tests.chaos.processes import Process, Run
-from tests.chaos.pulls import release
 from tests.chaos.scenes import Stage, check_words, guard_is_awake, recover
 from tests.chaos.world import World, wait_until
 from tests.fake_kraken import Request

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.pulls import ENTRIES, PULLS, Pulls, beginnings
+from tests.chaos.kill_switch_races import ENTRIES, PULLS, Pulls, beginnings
 from tests.chaos.races import Races
 from tests.chaos.scenes import Stage
 from tests.chaos.waits import Waits
