@@ -225,7 +225,7 @@ class Comparison:
             found.add("DRAWDOWN")
         if command == "liquidate":
             found.add("LIQUIDATION")
-        if found and symbol.split("/")[0] in self.world.deeds.touched:
+        if found and symbol.split("/")[0] in self.world.external_actions.touched:
             found.add("EXTERNAL")
         return found
 
@@ -304,7 +304,7 @@ class Comparison:
     def _check_amount(self, symbol: str, row: Any) -> None:
         """The ledger's figure; less is there only where the owner took some."""
         left = self._held(symbol)
-        touched = symbol.split("/")[0] in self.world.deeds.touched
+        touched = symbol.split("/")[0] in self.world.external_actions.touched
         fits = row.amount <= left if touched else row.amount == left
         assert fits, f"{symbol} held: botctl {row.amount}, exchange {left}"
 

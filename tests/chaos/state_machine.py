@@ -316,7 +316,7 @@ class Game(RuleBasedStateMachine):
     def owner_pays(self, dollars: int) -> None:
         """Into the account or out of it."""
         amount = max(Decimal(dollars), -self.model.cash)
-        self.world.deeds.cash += amount
+        self.world.external_actions.cash += amount
         self.world.kraken.balances["ZUSD"] += amount
         self.comparison.take_funds()
 

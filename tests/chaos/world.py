@@ -126,7 +126,7 @@ class BentKraken(FakeKraken):
 
 
 @dataclass
-class Deeds:
+class ExternalActions:
     """What was done in a world by others than botctl: the invariants must tell it from botctl's own doings."""
 
     cash: Decimal = OPENING_CASH
@@ -145,7 +145,7 @@ class Snapshot:
     folder: Path
     kraken: dict[str, Any]
     settings: dict[str, str]
-    deeds: Deeds
+    external_actions: ExternalActions
     moment: float
     database: str = "/template0"
     """The address of its database, where that is on a server."""
@@ -171,12 +171,12 @@ class World:
             shutil.copytree(snapshot.folder, self.home)
             for name, value in copy.deepcopy(snapshot.kraken).items():
                 setattr(self.kraken, name, value)
-            self.deeds = copy.deepcopy(snapshot.deeds)
+            self.external_actions = copy.deepcopy(snapshot.external_actions)
             self.settings = dict(snapshot.settings)
             self.clock.set(snapshot.moment)
         else:
             self.home.mkdir()
-            self.deeds = Deeds()
+            self.external_actions = ExternalActions()
             self.settings = self._default_settings()
             self.clock.set(EPOCH)
         self.kraken.start()
@@ -229,7 +229,7 @@ class World:
     def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
         """A run to its end."""
         if arguments[0] == "resume":
-            for pause in self.deeds.pauses:
+            for pause in self.external_actions.pauses:
                 pause[1] = min(pause[1], self.clock.now())
         run = self.start(*arguments, end=end, **options).wait()
         if self.server and run.exit_code == -signal.SIGKILL:
@@ -240,7 +240,7 @@ class World:
 
     def note_pause(self) -> None:
         """From here on entries are paused."""
-        self.deeds.pauses.append([self.clock.now(), float("inf")])
+        self.external_actions.pauses.append([self.clock.now(), float("inf")])
 
     def must(self, *arguments: str) -> Run:
         """A run that the trial needs: it ends with 0, or the trial itself is wrong."""
@@ -322,11 +322,11 @@ class World:
         kept = Path(tempfile.mkdtemp(prefix="botctl-chaos-kept-", dir=shelf()))
         shutil.copytree(self.home, kept, dirs_exist_ok=True)
         state = copy.deepcopy({name: getattr(self.kraken, name) for name in KRAKEN_STATE})
-        deeds, moment = copy.deepcopy(self.deeds), self.clock.now()
+        external_actions, moment = copy.deepcopy(self.external_actions), self.clock.now()
         if not self.server:
-            return Snapshot(kept, state, dict(self.settings), deeds, moment)
+            return Snapshot(kept, state, dict(self.settings), external_actions, moment)
         database = self.server.new_database(like=self.settings["DATABASE_URL"])
-        return Snapshot(kept, state, dict(self.settings), deeds, moment, database)
+        return Snapshot(kept, state, dict(self.settings), external_actions, moment, database)
 
     # What others do
 
@@ -377,7 +377,7 @@ class World:
             return None
         finally:
             self.kraken.fill_mode = mode
-        self.deeds.owner_orders.add(order.txid)
+        self.external_actions.owner_orders.add(order.txid)
         if side == "sell":
-            self.deeds.touched.add(symbol.split("/")[0])
+            self.external_actions.touched.add(symbol.split("/")[0])
         return order
