@@ -6,7 +6,7 @@ from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.fuzz_answers import ANSWERS
 from tests.chaos.fuzz_council import COUNCIL
 from tests.chaos.fuzz_input import INPUT
-from tests.chaos.kill_switch_races import Pulls
+from tests.chaos.kill_switch_races import KillSwitchRaces
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.migrations import Migrations
 from tests.chaos.model import Model
@@ -29,7 +29,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     FaultPairs(),
     FaultsInRecovery(),
     Moods(),
-    Pulls(),
+    KillSwitchRaces(),
     Races(),
     Waits(),
     Disasters(),

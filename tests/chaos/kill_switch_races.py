@@ -127,10 +127,10 @@ def is_held(world: World) -> bool:
         return False
 
 
-class Pulls:
+class KillSwitchRaces:
     """The switch is pulled somewhere in a run."""
 
-    name = "pulls"
+    name = "kill switch"
     about = "the switch pulled at one position of a run"
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
