@@ -295,7 +295,7 @@ class Comparison:
         placed = self.placed[holding.entry.txid]
         assert is_close(float(row.entry_price), holding.price), f"{symbol} entry: {row.entry_price}, {holding.price}"
         moments = (placed.start, placed.end)
-        candidates = [self.model.atr(symbol, moment, self.world.kraken.clock_offset) for moment in moments]
+        candidates = [self.model.atr(symbol, moment, self.world.kraken.clock.offset) for moment in moments]
         possible = any(is_close(row.atr, atr) for atr in candidates) or self._is_skewed(placed.start)
         assert possible, f"{symbol} ATR: botctl {row.atr}, model {candidates}"
         entry = float(row.entry_price)

@@ -43,7 +43,6 @@ class Trouble:
         kraken = self.world.kraken
         kraken.before = kraken.after = None
         kraken.clear_faults()
-        kraken.release()
         if kraken.hanging_up:
             kraken.start()
 

@@ -171,9 +171,9 @@ def guard_is_awake(world: World) -> None:
     """The proof that nothing is left unguarded: the price falls by half, and one tick later nothing is held."""
     from botctl.store.models import Trade
 
-    for symbol, market in world.kraken.markets.items():
-        if not symbol.startswith("EUR"):
-            world.kraken.set_price(symbol, market.last / 2)
+    for market in world.kraken.markets:
+        if not market.symbol.startswith("EUR"):
+            world.kraken.set_price(market.symbol, market.last / 2)
     run = world.run("tick", patience=CALM_PATIENCE)
     check_words(run)
     with world.books():

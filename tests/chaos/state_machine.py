@@ -145,7 +145,8 @@ class Game(RuleBasedStateMachine):
         world.settings["BREAKEVEN_ATR"] = str(breakeven)
         self.base = math.ceil(world.clock.now())
         self.spread = spread
-        self.history = world.kraken.history = History(self.base, PRICES)
+        self.history = History(self.base, PRICES)
+        world.let_candles_follow(self.history)
         rules = Rules(OPENING_CASH, TRADE_AMOUNT, most, cooldown * 60.0, float(breakeven))
         self.model = SimpleModel(rules, self.history, OPENING_CASH, dict.fromkeys(PRICES, Decimal(0)))
         self.comparison = Comparison(world, self.model, read_facts(world))
@@ -332,13 +333,13 @@ class Game(RuleBasedStateMachine):
     )
     @step
     def change_the_engines_mood(self, mood: Slow | Pieces | PartialThenCanceled) -> None:
-        self.world.kraken.fill_mode = mood
+        self.world.kraken.account.fill_mode = mood
         self.spoiled = True
 
     @rule(seconds=st.integers(1, 60))
     @step
     def hide_new_orders(self, seconds: int) -> None:
-        self.world.kraken.closed_orders_lag = seconds
+        self.world.kraken.account.closed_orders_lag = seconds
         self.spoiled = True
 
     @rule(
@@ -382,7 +383,7 @@ class Game(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from((0, 0, 0, 1, 7, -2, -7)))
     @step
     def turn_the_exchanges_clock(self, minutes: int) -> None:
-        self.world.kraken.clock_offset = minutes * 60.0
+        self.world.kraken.clock.offset = minutes * 60.0
 
     @rule()
     @step
@@ -392,7 +393,7 @@ class Game(RuleBasedStateMachine):
     def come_to_order(self) -> None:
         """The exchange behaves, and cron goes on, until a tick has nothing to complain of."""
         self.calm_down()
-        self.world.kraken.clock_offset = 0.0
+        self.world.kraken.clock.offset = 0.0
         self.hear_council("HOLD")
         for _ in range(MOST_TICKS):
             code, facts = self.run("tick").exit_code, self.comparison.facts
@@ -458,18 +459,18 @@ class Game(RuleBasedStateMachine):
     def is_skewed(self) -> bool:
         """Whether the exchange's clock is wrong, or was while one of the open trades was last looked at."""
         since = min([position.checked_at for position in self.model.positions.values()], default=math.inf)
-        return self.world.kraken.clock_offset != 0 or self.comparison.skewed_at > since - 4 * QUARTER
+        return self.world.kraken.clock.offset != 0 or self.comparison.skewed_at > since - 4 * QUARTER
 
     def note_a_wrong_clock(self) -> None:
-        if self.world.kraken.clock_offset:
+        if self.world.kraken.clock.offset:
             self.comparison.skewed_at = self.world.clock.now()
 
     def calm_down(self) -> None:
         """What was armed for one run is over; what hangs comes to its end."""
         kraken = self.world.kraken
-        kraken.come_to_rest()
+        self.world.come_to_rest()
         kraken.clear_faults()
-        kraken.fill_mode, kraken.closed_orders_lag = Instant(), 0.0
+        kraken.account.fill_mode, kraken.account.closed_orders_lag = Instant(), 0.0
         if self.locks_out:
             self.locked_until = self.world.clock.now() + LOCKED_SECONDS
         self.spoiled, self.locks_out, self.ending = False, False, None

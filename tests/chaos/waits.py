@@ -68,13 +68,13 @@ def before_a_second_try(world: World, begin: Begin) -> Process:
 
 def between_two_look_ups(world: World, begin: Begin) -> Process:
     """The order is placed, its answer is lost, and it shows in no list yet."""
-    world.kraken.closed_orders_lag_looks = 99
+    world.kraken.account.closed_orders_lag_looks = 99
     world.kraken.fault("AddOrder", "drop_after")
     process = begin()
     wait_until(lambda: world.kraken.count("ClosedOrders") > 1)
     time.sleep(ASLEEP)
     world.kraken.orders[-1].hidden_looks = 0
-    world.kraken.closed_orders_lag_looks = 0
+    world.kraken.account.closed_orders_lag_looks = 0
     return process
 
 
@@ -131,7 +131,6 @@ def end_while_waiting(stage: Stage, wait: Wait, signal_name: str) -> None:
         assert process.ends_within(QUICKLY), "it did not end when it was told to"
         check_end(process.wait(), signal_name)
         world.kraken.clear_faults()
-        world.kraken.release()
         for other in world.started:
             other.wait()
         world.hear_council()

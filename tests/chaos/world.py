@@ -12,9 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from email.message import Message
 from pathlib import Path
-from typing import Any, override
+from typing import Any
 
 import psycopg
 
@@ -25,31 +24,14 @@ from botctl.store.server import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
 from tests.chaos.processes import Command, End, Process, Processes, Run
-from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
-from tests.fake_kraken.faults import Reply
-from tests.fake_kraken.wire import JsonObject
+from tests.fake_kraken import FakeKraken, Order, Refusal
+from tests.fake_kraken.server import KrakenSnapshot
 from tests.postgres import Server
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
 QUARTER = 900.0
 OPENING_CASH = Decimal(10000)
-KRAKEN_STATE = (
-    "balances",
-    "orders",
-    "trades",
-    "markets",
-    "fee_rate",
-    "fill_mode",
-    "closed_orders_lag",
-    "closed_orders_lag_looks",
-    "clock_offset",
-    "system_status",
-    "rate_limit",
-    "_nonces",
-    "_counter",
-    "_counted_at",
-)
 
 HOLDERS = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {RUN_LOCK}::bigint::oid"
 """The sessions that hold the lock of a run."""
@@ -67,62 +49,6 @@ def wait_until(come: Callable[[], object], seconds: float = 20) -> None:
     while not come():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.005)
-
-
-class BentKraken(FakeKraken):
-    """A Kraken in the time of its world."""
-
-    def __init__(self, clock: WorldClock) -> None:
-        self._clock = clock
-        self.garble: Callable[[str, Reply], Reply] | None = None
-        """What becomes of an answer to an endpoint on its way out."""
-        self.signature = ""
-        """The API-Sign of the newest request, where it has one."""
-        self.signatures: list[str] = []
-        """Every API-Sign that came in."""
-        super().__init__()
-        self.history: History | None = None
-        """Where its candles come from, when they are to follow the price."""
-        self._under_way = 0
-
-    def now(self) -> float:
-        return self._clock.now() + self.clock_offset
-
-    def come_to_rest(self) -> None:
-        """Let the seconds pass that requests still hang for, though their senders have left."""
-        while self._under_way:
-            self._clock.skip(5)
-            time.sleep(0.01)
-
-    @override
-    def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
-        self.signature = headers.get("API-Sign", "")
-        if self.signature:
-            self.signatures.append(self.signature)
-        with self.lock:
-            self._under_way += 1
-        try:
-            reply = super().answer(path, headers, sent)
-        finally:
-            with self.lock:
-                self._under_way -= 1
-        if self.garble is None or reply is None or reply.reset:
-            return reply
-        return self.garble(path.rsplit("/", 1)[-1], reply)
-
-    @override
-    def _ohlc(self, request: Request) -> JsonObject:
-        if self.history:
-            market = self.market_named(request.params.get("pair", ""))
-            candles = self.history.candles(market.symbol, self._clock.now(), self.clock_offset)
-            self.set_candles(market.symbol, candles)
-        return super()._ohlc(request)
-
-    def _wait(self, seconds: float) -> None:
-        """Hang for so long in this world, for a few real seconds at most: nobody may be left who moves its clock."""
-        end, real_end = self._clock.now() + seconds, time.monotonic() + min(seconds, 3)
-        while self._running and self._clock.now() < end and time.monotonic() < real_end:
-            time.sleep(0.005)
 
 
 @dataclass
@@ -143,7 +69,7 @@ class Snapshot:
     """A world to begin from again and again."""
 
     folder: Path
-    kraken: dict[str, Any]
+    kraken: KrakenSnapshot
     settings: dict[str, str]
     external_actions: ExternalActions
     moment: float
@@ -164,13 +90,12 @@ class World:
         self.folder.chmod(0o755)  # a run as another user must get in
         self.home = self.folder / "home"
         self.clock = WorldClock(self.folder / "clock")
-        self.kraken = BentKraken(self.clock)
+        self.kraken = FakeKraken(time=self.clock)
         self.runs = 0
         self.started: list[Process] = []
         if snapshot:
             shutil.copytree(snapshot.folder, self.home)
-            for name, value in copy.deepcopy(snapshot.kraken).items():
-                setattr(self.kraken, name, value)
+            self.kraken.restore(snapshot.kraken)
             self.external_actions = copy.deepcopy(snapshot.external_actions)
             self.settings = dict(snapshot.settings)
             self.clock.set(snapshot.moment)
@@ -208,6 +133,18 @@ class World:
             self.server.drop(self.settings["DATABASE_URL"])
         self.clock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def let_candles_follow(self, history: History) -> None:
+        """From here on Kraken's candles are made of these prices."""
+        self.kraken.markets.candle_source = lambda symbol: history.candles(
+            symbol, self.clock.now(), self.kraken.clock.offset
+        )
+
+    def come_to_rest(self) -> None:
+        """Let the seconds pass that requests still hang for, though their senders have left."""
+        while self.kraken.under_way:
+            self.clock.skip(5)
+            time.sleep(0.01)
 
     # Runs
 
@@ -321,7 +258,7 @@ class World:
         """This world as it is now; it is over then."""
         kept = Path(tempfile.mkdtemp(prefix="botctl-chaos-kept-", dir=shelf()))
         shutil.copytree(self.home, kept, dirs_exist_ok=True)
-        state = copy.deepcopy({name: getattr(self.kraken, name) for name in KRAKEN_STATE})
+        state = self.kraken.snapshot()
         external_actions, moment = copy.deepcopy(self.external_actions), self.clock.now()
         if not self.server:
             return Snapshot(kept, state, dict(self.settings), external_actions, moment)
@@ -366,17 +303,10 @@ class World:
 
     def owner_trades(self, side: str, symbol: str, amount: Decimal) -> Order | None:
         """The owner's own market order, by hand in the web interface; None when Kraken refuses it."""
-        market = self.kraken.markets[symbol]
-        params = {"pair": market.id, "type": side, "ordertype": "market", "volume": f"{amount:f}", "oflags": "fciq"}
-        mode, self.kraken.fill_mode = self.kraken.fill_mode, Instant()
         try:
-            with self.kraken.lock:
-                self.kraken.private_endpoints()["AddOrder"](Request("AddOrder", params, self.kraken.now()))
-                order = self.kraken.orders[-1]
+            order = self.kraken.trade_by_hand(side, symbol, amount)
         except Refusal:
             return None
-        finally:
-            self.kraken.fill_mode = mode
         self.external_actions.owner_orders.add(order.txid)
         if side == "sell":
             self.external_actions.touched.add(symbol.split("/")[0])

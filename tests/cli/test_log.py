@@ -75,7 +75,7 @@ def test_everything_on_stderr_is_json_then(live: BotRunner, kraken: FakeKraken) 
     live.run("pause", "--freeze")
     buy_run = live.run("--log-json", "buy", "BTC/USD", "100", "--yes")
     frozen = live.run("--log-json", "tick")
-    kraken.permissions.remove("query-funds")
+    kraken.key.permissions.remove("query-funds")
     live.run("resume")
     failed = live.run("tick", "--log-json", "--debug")
 

@@ -125,7 +125,7 @@ def test_the_demos_own_table_fits_80_columns(bot: BotRunner) -> None:
 
 
 def test_a_balance_of_many_digits_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.balances |= {"XXDG": Decimal("123456789012.12345678"), "ZUSD": Decimal("98765432109.8765")}
+    kraken.account.balances |= {"XXDG": Decimal("123456789012.12345678"), "ZUSD": Decimal("98765432109.8765")}
 
     shown = live.run("balance").stdout
 

@@ -1,19 +1,12 @@
-"""The public half of the fake Kraken: its clock, its markets with their prices, and its candles."""
+"""The fake Kraken's markets: assets, prices and candles."""
 
+import copy
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
-from tests.fake_kraken.wire import Endpoint, JsonObject, Number, Refusal, Request, decimal, fixed, whole_number
-
-INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
-MOST_CANDLES = 720
-TAKER_FEES = [[0, 0.4], [10000, 0.35], [50000, 0.24], [100000, 0.22], [250000, 0.2], [500000, 0.18], [1000000, 0.16]]
-MAKER_FEES = [[0, 0.25], [10000, 0.2], [50000, 0.14], [100000, 0.12], [250000, 0.1], [500000, 0.08], [1000000, 0.06]]
+from tests.fake_kraken.wire import Number, Refusal, decimal
 
 
 @dataclass(frozen=True)
@@ -106,33 +99,59 @@ def to_candles(closes_or_rows: Iterable[Number | Sequence[Number]]) -> list[Cand
     return candles
 
 
+@dataclass(frozen=True)
+class MarketsSnapshot:
+    """What `FakeMarkets.restore` needs to go back to this moment."""
+
+    by_symbol: dict[str, Market]
+    system_status: str
+
+
 class FakeMarkets:
-    """Clock, markets, prices and candles, with the public endpoints that show them.
+    """Every market by its symbol: `markets["BTC/USD"]`."""
 
-    It is the lowest of three layers of one object (see FakeKraken), so that a test has a single thing to talk to.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.clock_offset = 0.0
+    def __init__(self, lock: threading.RLock) -> None:
         self.system_status = "online"
-        self.markets: dict[str, Market] = {}
-        self.add_market("BTC/USD", 50000, id="XXBTZUSD", pair_decimals=1, ordermin="0.00005")
-        self.add_market("BTC/EUR", 46000, id="XXBTZEUR", pair_decimals=1, ordermin="0.00005", costmin="0.45")
-        self.add_market("ETH/USD", 2500, id="XETHZUSD", pair_decimals=2, ordermin="0.001")
-        self.add_market("SOL/USD", 150, pair_decimals=2, ordermin="0.02")
-        self.add_market("ADA/USD", "0.5", pair_decimals=6, ordermin="4.4")
-        self.add_market("DOGE/USD", "0.1", pair_decimals=7, ordermin="13")
-        self.add_market("EUR/USD", "1.08", id="ZEURZUSD", pair_decimals=5, ordermin="0.5")
-        self.add_market("DOT/USD", 5, pair_decimals=4, ordermin="0.6")
+        self.candle_source: Callable[[str], Iterable[Sequence[Number]]] | None = None
+        """Where the closed 15-minute candles of a symbol come from whenever they are asked for, if not from
+        `set_candles`."""
+        self._lock = lock
+        self._by_symbol: dict[str, Market] = {}
+        self.add("BTC/USD", 50000, id="XXBTZUSD", pair_decimals=1, ordermin="0.00005")
+        self.add("BTC/EUR", 46000, id="XXBTZEUR", pair_decimals=1, ordermin="0.00005", costmin="0.45")
+        self.add("ETH/USD", 2500, id="XETHZUSD", pair_decimals=2, ordermin="0.001")
+        self.add("SOL/USD", 150, pair_decimals=2, ordermin="0.02")
+        self.add("ADA/USD", "0.5", pair_decimals=6, ordermin="4.4")
+        self.add("DOGE/USD", "0.1", pair_decimals=7, ordermin="13")
+        self.add("EUR/USD", "1.08", id="ZEURZUSD", pair_decimals=5, ordermin="0.5")
+        self.add("DOT/USD", 5, pair_decimals=4, ordermin="0.6")
+
+    def __getitem__(self, symbol: str) -> Market:
+        return self._by_symbol[symbol]
+
+    def __iter__(self) -> Iterator[Market]:
+        return iter(self._by_symbol.values())
+
+    def snapshot(self) -> MarketsSnapshot:
+        return MarketsSnapshot(copy.deepcopy(self._by_symbol), self.system_status)
+
+    def restore(self, kept: MarketsSnapshot) -> None:
+        self._by_symbol, self.system_status = copy.deepcopy(kept.by_symbol), kept.system_status
+
+    def named(self, name: str) -> Market:
+        """Kraken takes the id, the altname, and either form with a slash."""
+        for market in self:
+            if name in (market.id, market.altname, market.wsname, market.symbol):
+                return market
+        raise Refusal("EQuery:Unknown asset pair")
+
+    def assets(self) -> dict[str, Asset]:
+        """Every asset of a market, by its id."""
+        return {asset.id: asset for market in self for asset in (market.base, market.quote)}
 
     # What tests do to it.
 
-    def now(self) -> float:
-        """Kraken's clock in unix seconds. `clock_offset` moves it; a frozen clock of the test process freezes it."""
-        return time.time() + self.clock_offset
-
-    def add_market(
+    def add(
         self,
         symbol: str,
         last: Number = 1,
@@ -162,21 +181,26 @@ class FakeMarkets:
             status=status,
             default_candles=flat(price, price / 100, 200),
         )
-        with self.lock:
-            self.markets[symbol] = market
+        with self._lock:
+            self._by_symbol[symbol] = market
         return market
 
-    def add_markets(self, count: int, last: Number = 1) -> list[str]:
+    def add_many(self, count: int, last: Number = 1) -> list[str]:
         """List AAA01/USD, AAA02/USD and so on; return their symbols."""
         symbols = [f"AAA{number:02}/USD" for number in range(1, count + 1)]
         for symbol in symbols:
-            self.add_market(symbol, last)
+            self.add(symbol, last)
         return symbols
+
+    def remove(self, symbol: str) -> None:
+        """Delist it."""
+        with self._lock:
+            del self._by_symbol[symbol]
 
     def set_price(self, symbol: str, last: Number, bid: Number | None = None, ask: Number | None = None) -> None:
         """Without `bid` and `ask` there is no spread: both are the last price."""
-        with self.lock:
-            market = self.markets[symbol]
+        with self._lock:
+            market = self._by_symbol[symbol]
             market.last = decimal(last)
             market.bid = market.last if bid is None else decimal(bid)
             market.ask = market.last if ask is None else decimal(ask)
@@ -187,143 +211,12 @@ class FakeMarkets:
         The newest always ends at the last boundary of Kraken's clock, also when that clock moves on: a test
         that happens to run across a quarter of an hour sees the same series. The running candle is added when asked.
         """
-        with self.lock:
-            self.markets[symbol].candles[interval] = to_candles(closes_or_rows)
+        with self._lock:
+            self._by_symbol[symbol].candles[interval] = to_candles(closes_or_rows)
 
     def flat_candles(
         self, symbol: str, price: Number, true_range: Number, count: int = 200, interval: int = 15
     ) -> None:
         """Closed candles whose ATR is exactly `true_range`. The last price stays what it was."""
-        with self.lock:
-            self.markets[symbol].candles[interval] = flat(decimal(price), decimal(true_range), count)
-
-    # What the wire sees of it.
-
-    def public_endpoints(self) -> dict[str, Endpoint]:
-        return {
-            "Time": self._time,
-            "SystemStatus": self._system_status,
-            "Assets": self._assets,
-            "AssetPairs": self._asset_pairs,
-            "Ticker": self._ticker,
-            "OHLC": self._ohlc,
-        }
-
-    def market_named(self, name: str) -> Market:
-        """Kraken takes the id, the altname, and either form with a slash."""
-        for market in self.markets.values():
-            if name in (market.id, market.altname, market.wsname, market.symbol):
-                return market
-        raise Refusal("EQuery:Unknown asset pair")
-
-    def _asked_markets(self, request: Request) -> list[Market]:
-        """One unknown name fails the whole call, as it does at Kraken."""
-        names = request.params.get("pair")
-        return [self.market_named(name) for name in names.split(",")] if names else list(self.markets.values())
-
-    def _time(self, _request: Request) -> JsonObject:
-        now = datetime.fromtimestamp(self.now(), UTC)
-        return {"unixtime": int(now.timestamp()), "rfc1123": now.strftime("%a, %d %b %y %H:%M:%S +0000")}
-
-    def _system_status(self, _request: Request) -> JsonObject:
-        now = datetime.fromtimestamp(self.now(), UTC)
-        return {"status": self.system_status, "timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
-
-    def known_assets(self) -> dict[str, Asset]:
-        return {asset.id: asset for market in self.markets.values() for asset in (market.base, market.quote)}
-
-    def _assets(self, request: Request) -> JsonObject:
-        known = self.known_assets()
-        asked = request.params.get("asset")
-        chosen = [a for a in known.values() if not asked or {a.id, a.altname} & set(asked.split(","))]
-        if not chosen:
-            raise Refusal("EQuery:Unknown asset")
-        return {asset.id: asset_json(asset) for asset in chosen}
-
-    def _asset_pairs(self, request: Request) -> JsonObject:
-        return {market.id: market_json(market) for market in self._asked_markets(request)}
-
-    def _ticker(self, request: Request) -> JsonObject:
-        return {market.id: ticker_json(market) for market in self._asked_markets(request)}
-
-    def _ohlc(self, request: Request) -> JsonObject:
-        """At most 720 rows, those after `since`, and always the running candle as the last one."""
-        market = self.market_named(request.params.get("pair", ""))
-        interval = whole_number(request.params, "interval", 1)
-        if interval not in INTERVALS:
-            raise Refusal("EGeneral:Invalid arguments:interval")
-        since = whole_number(request.params, "since", 0)
-        step = interval * 60
-        running_at = int(self.now() // step) * step
-        candles = [*market.closed_candles(interval), running_candle(market, interval)]
-        first_at = running_at - step * (len(candles) - 1)
-        rows = [ohlc_row(market, first_at + step * place, candle) for place, candle in enumerate(candles)]
-        newest = rows[-MOST_CANDLES:]
-        return {market.id: [row for row in newest if row[0] > since or row is newest[-1]], "last": running_at - step}
-
-
-def running_candle(market: Market, interval: int) -> Candle:
-    """The candle that isn't over yet: it began at the last close and stands at the last price."""
-    closed = market.closed_candles(interval)
-    opened = closed[-1].close if closed else market.last
-    if not market.last.is_finite():
-        return Candle(opened, opened, opened, market.last)
-    return Candle(opened, max(opened, market.last), min(opened, market.last), market.last, Decimal("0.1"))
-
-
-def ohlc_row(market: Market, at: int, candle: Candle) -> list[Any]:
-    prices = [market.price_text(price) for price in (candle.open, candle.high, candle.low, candle.close, candle.close)]
-    return [at, *prices, fixed(candle.volume, 8), 1]
-
-
-def asset_json(asset: Asset) -> JsonObject:
-    return {
-        "aclass": "currency",
-        "altname": asset.altname,
-        "decimals": asset.decimals,
-        "display_decimals": 2 if asset.decimals == 4 else 5,
-        "status": "enabled",
-    }
-
-
-def market_json(market: Market) -> JsonObject:
-    return {
-        "altname": market.altname,
-        "wsname": market.wsname,
-        "aclass_base": "currency",
-        "base": market.base.id,
-        "aclass_quote": "currency",
-        "quote": market.quote.id,
-        "lot": "unit",
-        "cost_decimals": market.cost_decimals,
-        "pair_decimals": market.pair_decimals,
-        "lot_decimals": market.lot_decimals,
-        "lot_multiplier": 1,
-        "leverage_buy": [],
-        "leverage_sell": [],
-        "fees": TAKER_FEES,
-        "fees_maker": MAKER_FEES,
-        "fee_volume_currency": "ZUSD",
-        "margin_call": 80,
-        "margin_stop": 40,
-        "ordermin": f"{market.ordermin:f}",
-        "costmin": f"{market.costmin:f}",
-        "tick_size": f"{Decimal(1).scaleb(-market.pair_decimals):f}",
-        "status": market.status,
-    }
-
-
-def ticker_json(market: Market) -> JsonObject:
-    """Only ask, bid and last mean something here. The day's figures pretend that the price never moved."""
-    ask, bid, last = (market.price_text(price) for price in (market.ask, market.bid, market.last))
-    return {
-        "a": [ask, "3", "3.000"],
-        "b": [bid, "2", "2.000"],
-        "c": [last, "0.01000000"],
-        "v": ["812.40000000", "1907.10000000"],
-        "p": [last, last],
-        "t": [1204, 2977],
-        "l": [last, last],
-        "h": [last, last],
-        "o": last,
-    }
+        with self._lock:
+            self._by_symbol[symbol].candles[interval] = flat(decimal(price), decimal(true_range), count)

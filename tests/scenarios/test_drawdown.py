@@ -179,7 +179,7 @@ def test_a_held_coin_whose_price_is_zero_leaves_the_drawdown_unknown(live: BotRu
 
 
 def test_earning_forms_and_the_owners_other_coins_count(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.balances |= {
+    kraken.account.balances |= {
         "ZUSD": Decimal(1000),
         "USD.F": Decimal(100),
         "XXBT": Decimal("0.01"),  # 500

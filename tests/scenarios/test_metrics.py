@@ -79,7 +79,7 @@ def test_a_failing_tick_keeps_the_moment_of_the_last_success(
         measured.run("tick")
         before = figures(home)
         clock.tick(QUARTER)
-        kraken.permissions.remove("query-funds")
+        kraken.key.permissions.remove("query-funds")
         run = measured.run("tick")
 
     after = figures(home)
@@ -106,7 +106,7 @@ def test_what_is_unknown_is_left_out(bot: BotRunner, kraken: FakeKraken, home: P
 
     go_live(bot, kraken)
     bot.set(METRICS_FILE=FILE)
-    kraken.permissions.remove("query-funds")
+    kraken.key.permissions.remove("query-funds")
 
     bot.run("tick")
 
