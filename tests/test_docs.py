@@ -28,8 +28,8 @@ from botctl.domain.schedule import Job, cron_block, find_block, service_unit, ti
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.outside.metrics import METRICS
 from botctl.services.newsdesk import KINDS
+from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.test_schedule import Machine
-from tests.conftest import PROJECT, BotRunner
 from tests.fields import (
     BACKTEST,
     BACKTEST_TRADE,

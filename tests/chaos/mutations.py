@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import PROJECT
+from tests.bot_runner import PROJECT
 
 COPIED = ("botctl", "tests", "data/tape", "pyproject.toml")
 

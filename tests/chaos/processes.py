@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.conftest import PROJECT
+from tests.bot_runner import PROJECT
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from botctl.domain.settings import SETTINGS
+from tests.bot_runner import PROJECT
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.kills import end_at_request
 from tests.chaos.scenes import Stage, prepare_a_position
 from tests.chaos.world import World
-from tests.conftest import PROJECT
 from tests.databases import execute
 from tests.fake_kraken import Request
 from tests.fake_kraken.faults import Reply

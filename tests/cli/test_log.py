@@ -14,7 +14,7 @@ import pytest
 
 from botctl.cli import log
 from botctl.domain.money import plain
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import council_says
 

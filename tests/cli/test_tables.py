@@ -8,7 +8,7 @@ import pytest
 
 from botctl.store.database import close_database
 from botctl.store.models import Decision, Order, Trade
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)

@@ -21,7 +21,7 @@ from botctl.exchange.kraken_markets import MARKETS
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.models import Memory
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
 

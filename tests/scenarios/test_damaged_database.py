@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from botctl.store.integrity import check_integrity
+from tests.bot_runner import PROJECT, BotRunner
 from tests.chaos.invariants import SETTLED, check
 from tests.chaos.processes import End, Processes
 from tests.chaos.world import World
 from tests.cli.assertions import check_error, files_in
-from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server
 from tests.scenarios.disasters import all_trades, damage, reconciled, recover

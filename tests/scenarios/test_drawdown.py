@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.stage import buy, council_says, explained, on_the_wire, sides, tampered, trade_of
 

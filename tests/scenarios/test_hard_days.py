@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, PartialThenCanceled
 from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, run_until, sent
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.fake_kraken.orders import order_json, trade_json
 from tests.fake_kraken.public_endpoints import ticker_json

@@ -13,7 +13,7 @@ from botctl.domain.settings import Secret
 from botctl.outside.notify import AppriseCourier
 from botctl.ports import Letter
 from botctl.store.models import Memory
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered

@@ -12,7 +12,7 @@ from botctl.home import load_home
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.wiring import open_bot
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Slow
 from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, private_calls, run_until, sent
 

@@ -9,7 +9,7 @@ import pytest
 
 from botctl.store.database import close_database
 from botctl.store.journal import Journal
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Never
 from tests.scenarios.journal_tools import (
     ABSENT_AFTER,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.bot_runner import BotRunner, Run
 from tests.cli.test_output import check_values, on_terminal
-from tests.conftest import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
 from tests.scenarios.disasters import kept, lose, restore, save

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botctl.domain.client_ids import parse_client_id
+from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
-from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
 from tests.scenarios.disasters import (

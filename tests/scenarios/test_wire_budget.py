@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.stage import buy, explained, on_the_wire, sides, stopped_clock
 
