@@ -7,7 +7,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fake_kraken import FakeKraken, _Handler
+from tests.fake_kraken import FakeKraken
+from tests.fake_kraken.http_server import HttpHandler
 
 ROUND_TRIP = 0.1
 """Seconds from a request to its answer."""
@@ -38,10 +39,8 @@ class CountingKraken(FakeKraken):
     distance = 0.0
     """Seconds from a request's arrival to its answer, the fake's own work included: a far machine is no slow one."""
 
-    def start(self) -> None:
-        super().start()
-        assert self._server is not None
-        self._server.RequestHandlerClass = type("Handler", (CountingHandler,), {"account": self})
+    def __init__(self) -> None:
+        super().__init__(handler=CountingHandler)
 
     def account_key(self) -> tuple[str, str, str]:
         return self.url, self.api_key, self.secret
@@ -49,8 +48,8 @@ class CountingKraken(FakeKraken):
     def hold(self, symbols: list[str], amount: str) -> None:
         """So much of each symbol's asset is in the account, and besides only money."""
         with self.lock:
-            self.balances = {"ZUSD": Decimal(10_000)}
-            self.balances |= {self.markets[symbol].base.id: Decimal(amount) for symbol in symbols}
+            self.account.balances = {"ZUSD": Decimal(10_000)}
+            self.account.balances |= {self.markets[symbol].base.id: Decimal(amount) for symbol in symbols}
 
     def price(self, symbols: list[str], last: str) -> None:
         for symbol in symbols:
@@ -65,25 +64,29 @@ class CountingKraken(FakeKraken):
         return Traffic([r.endpoint for r in requests], [r.at for r in requests], self.sent, self.answered)
 
 
-class CountingHandler(_Handler):
-    account: CountingKraken
+class CountingHandler(HttpHandler):
+    @property
+    def counting(self) -> CountingKraken:
+        backend = self.server.backend
+        assert isinstance(backend, CountingKraken)
+        return backend
 
     def parse_request(self) -> bool:
         self.arrived = time.monotonic()
         parsed = super().parse_request()
         if parsed:
             body = int(self.headers.get("Content-Length") or 0)
-            self.account.sent += len(self.raw_requestline) + len(self.headers.as_bytes()) + body
+            self.counting.sent += len(self.raw_requestline) + len(self.headers.as_bytes()) + body
         return parsed
 
     def end_headers(self) -> None:
-        self.account.answered += sum(map(len, self._headers_buffer))
+        self.counting.answered += sum(map(len, self._headers_buffer))
         super().end_headers()
 
-    def _send(self, reply: Any) -> None:
-        time.sleep(max(0.0, self.arrived + self.account.distance - time.monotonic()))
-        self.account.answered += len(reply.body) if reply else 0
-        super()._send(reply)
+    def send(self, reply: Any) -> None:
+        time.sleep(max(0.0, self.arrived + self.counting.distance - time.monotonic()))
+        self.counting.answered += len(reply.body) if reply else 0
+        super().send(reply)
 
 
 class FarKraken:
@@ -115,7 +118,7 @@ class FarKraken:
 def _serve(line: Any, latency: float) -> None:
     with CountingKraken() as kraken:
         kraken.distance = latency
-        kraken.add_markets(MARKETS)
+        kraken.markets.add_many(MARKETS)
         line.send(kraken.account_key())
         while (asked := line.recv()) is not None:
             method, arguments = asked

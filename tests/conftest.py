@@ -1,26 +1,20 @@
 """What every test stands on: a home of its own, a Kraken of its own, and no way out to the real ones."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from botctl.cli.app import run_command
-from botctl.domain.database_url import ServerUrl
-from botctl.domain.settings import NAMES, Mode
-from botctl.store.database import Where, close_database, open_database
-from tests import databases, postgres
+from botctl.domain.settings import NAMES
+from botctl.store.database import close_database
+from tests import postgres
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 
-PROJECT = Path(__file__).parent.parent
 A_FILE = "path"
 """The fixture of tests/store for what is about a SQLite file."""
 
@@ -114,132 +108,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SENTIMENT_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one command answered."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    def json(self) -> Any:
-        return json.loads(self.stdout)
-
-
-class BotRunner:
-    """Runs botctl commands in one home: in this process, or as a process of its own where that matters."""
-
-    def __init__(
-        self,
-        home: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-        server: postgres.Server | None = None,
-    ) -> None:
-        self.home = home
-        self.server = server
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-        self._urls: dict[str, str] = {}
-        self.set(BOTCTL_HOME=str(home))
-        if server:
-            self.set(BOTCTL_MODE="demo")
-
-    def set(self, **settings: str) -> None:
-        """Settings for all runs from here on. On a server each mode has a database, as on SQLite a file."""
-        if self.server and settings.get("BOTCTL_MODE", "").lower() in list(Mode):
-            settings.setdefault("DATABASE_URL", self.url_of(settings["BOTCTL_MODE"].lower()))
-        for name, value in settings.items():
-            self._monkeypatch.setenv(name, value)
-
-    def url_of(self, mode: str) -> str:
-        assert self.server is not None
-        if mode not in self._urls:
-            self._urls[mode] = self.server.new_database()
-        return self._urls[mode]
-
-    def drop_databases(self) -> None:
-        for url in self._urls.values():
-            assert self.server is not None
-            self.server.drop(url)
-
-    def unset(self, *names: str) -> None:
-        for name in names:
-            self._monkeypatch.delenv(name, raising=False)
-
-    def run(self, *arguments: str) -> Run:
-        """One command, in this process."""
-        self._capsys.readouterr()
-        try:
-            code = run_command(list(arguments))
-        finally:
-            close_database()
-        out, err = self._capsys.readouterr()
-        return Run(code, out, err)
-
-    def json(self, *arguments: str) -> Any:
-        """The JSON answer of a command that must succeed."""
-        run = self.run(*arguments, "--json")
-        assert run.exit_code == 0, run.stdout + run.stderr
-        return run.json()
-
-    def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """The same command as a process."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "botctl", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            cwd=self.home,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
-            **options,
-        )
-
-    def process(self, *arguments: str) -> Run:
-        """A process run to its end."""
-        process = self.spawn(*arguments)
-        out, err = process.communicate(timeout=60)
-        return Run(process.returncode, out, err)
-
-    @property
-    def mode(self) -> str:
-        return os.environ.get("BOTCTL_MODE", "demo")
-
-    @property
-    def where(self) -> Where:
-        """The database, be it a file or on a server."""
-        return ServerUrl(self._urls[self.mode]) if self.server else self.database
-
-    @property
-    def database(self) -> Path:
-        """The file that a SQLite database is."""
-        return self.home / "data" / f"{self.mode}.db"
-
-    def execute(self, statement: str) -> None:
-        """Change the database from outside, as a person with a shell of it does."""
-        databases.execute(self.where, statement)
-
-    def rows(self, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-        """Every row of every table, looked at without a change."""
-        return databases.rows_of(self.where, without=without)
-
-    def open_store(self) -> None:
-        """Open the database for a look with the models."""
-        open_database(self.where, Mode(self.mode), create=False)
-
-    # What scenarios ask for most
-
-    def positions(self) -> list[dict[str, Any]]:
-        return self.json("positions")  # type: ignore[no-any-return]
-
-    def trades(self) -> list[dict[str, Any]]:
-        return self.json("trades")  # type: ignore[no-any-return]
-
-    def orders(self) -> list[dict[str, Any]]:
-        return self.json("orders")  # type: ignore[no-any-return]
 
 
 @pytest.fixture

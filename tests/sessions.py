@@ -24,7 +24,7 @@ from typing import Self
 
 from botctl.cli.app import run_command
 from botctl.store.database import close_database
-from tests.conftest import Run
+from tests.bot_runner import Run
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.mood import Mood
 

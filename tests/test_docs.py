@@ -29,8 +29,8 @@ from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_set
 from botctl.domain.symbols import Timeframe
 from botctl.outside.metrics import METRICS
 from botctl.services.newsdesk import KINDS
+from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.test_schedule import Machine
-from tests.conftest import PROJECT, BotRunner
 from tests.fields import (
     BACKTEST,
     BACKTEST_TRADE,

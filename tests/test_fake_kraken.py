@@ -20,6 +20,7 @@ import ccxt
 import pytest
 
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces, Slow
+from tests.fake_kraken.api_key import CallLimit
 
 PROJECT = Path(__file__).parent.parent
 Client = Any  # ccxt carries no types
@@ -65,7 +66,7 @@ def test_it_can_hang_up_in_the_middle_of_a_conversation(kraken: FakeKraken, clie
 
 
 def deadline(kraken: FakeKraken, seconds: float) -> str:
-    return datetime.fromtimestamp(kraken.now() + seconds, UTC).isoformat()
+    return datetime.fromtimestamp(kraken.clock.now() + seconds, UTC).isoformat()
 
 
 def buy(client: Client, amount: str = "0.002", **params: Any) -> Any:
@@ -99,7 +100,7 @@ def test_ccxt_reads_the_markets_with_their_minimums_and_steps(client: Client) ->
 
 
 def test_forty_more_markets_are_one_call_away(kraken: FakeKraken) -> None:
-    symbols = kraken.add_markets(40)
+    symbols = kraken.markets.add_many(40)
 
     client = connect(kraken)
     tickers = client.fetch_tickers(symbols)
@@ -139,7 +140,7 @@ def test_flat_candles_span_their_true_range_and_the_running_candle_comes_last(
     assert {row[4] for row in closed} == {"50000.00000"}
     assert running[4] == "50100.00000"
     assert {later[0] - earlier[0] for earlier, later in pairwise(closed)} == {900_000}
-    assert running[0] <= kraken.now() * 1000 < running[0] + 900_000
+    assert running[0] <= kraken.clock.now() * 1000 < running[0] + 900_000
 
 
 def test_candles_end_at_720_and_since_is_exclusive(kraken: FakeKraken, client: Client) -> None:
@@ -165,7 +166,7 @@ def test_rows_with_their_own_highs_and_lows_are_served_as_given(kraken: FakeKrak
 
 
 def test_the_clock_offset_moves_time_date_header_and_orders(kraken: FakeKraken, client: Client) -> None:
-    kraken.clock_offset = 7200
+    kraken.clock.offset = 7200
 
     told = client.fetch_time() / 1000
     header = parsedate_to_datetime(client.last_response_headers["Date"]).timestamp()
@@ -191,7 +192,7 @@ def test_a_wrong_key_and_a_wrong_signature_are_told_apart(kraken: FakeKraken, cl
 
 
 def test_a_nonce_that_does_not_rise_is_refused(kraken: FakeKraken, client: Client) -> None:
-    kraken.last_nonce = 10**15
+    kraken.key.last_nonce = 10**15
 
     with pytest.raises(ccxt.InvalidNonce):
         client.fetch_balance()
@@ -211,8 +212,8 @@ def test_a_nonce_window_forgives_disorder_but_no_repetition() -> None:
 
 
 def test_a_key_without_the_right_word_is_denied(kraken: FakeKraken, client: Client) -> None:
-    kraken.permissions.remove("modify-trades")
-    kraken.key_valid_until = "1800000000"
+    kraken.key.permissions.remove("modify-trades")
+    kraken.key.valid_until = "1800000000"
 
     with pytest.raises(ccxt.PermissionDenied):
         buy(client)
@@ -223,7 +224,7 @@ def test_a_key_without_the_right_word_is_denied(kraken: FakeKraken, client: Clie
 
 
 def test_the_rate_limit_refuses_when_the_counter_is_full(kraken: FakeKraken, client: Client) -> None:
-    kraken.rate_limit = (2, 0.01)
+    kraken.key.call_limit = CallLimit(2, 0.01, counted_at=kraken.clock.now())
     client.fetch_balance()
     client.fetch_balance()
 
@@ -240,10 +241,10 @@ def test_a_buy_and_a_sell_move_the_account_by_exactly_their_cost_and_fee(kraken:
     kraken.set_price("BTC/USD", 50000, bid=49995, ask=50005)
 
     buy(client, deadline=deadline(kraken, 30))
-    assert kraken.balances == {"ZUSD": Decimal("9899.58996"), "XXBT": Decimal("0.002")}
+    assert kraken.account.balances == {"ZUSD": Decimal("9899.58996"), "XXBT": Decimal("0.002")}
 
     sell(client)
-    assert kraken.balances == {"ZUSD": Decimal("9999.18000"), "XXBT": Decimal("0")}
+    assert kraken.account.balances == {"ZUSD": Decimal("9999.18000"), "XXBT": Decimal("0")}
 
     balance = client.fetch_balance()
     assert (balance["USD"]["free"], balance["BTC"]["total"]) == ("9999.18", "0.0000000000")
@@ -293,7 +294,7 @@ def test_closed_orders_come_fifty_a_page_and_the_newest_first(kraken: FakeKraken
 
 def test_pages_of_closed_orders_may_come_without_a_count(kraken: FakeKraken, client: Client) -> None:
     buy(client)
-    kraken.counts_closed_orders = False
+    kraken.account.counts_closed_orders = False
 
     answer = client.privatePostClosedOrders({})["result"]
 
@@ -308,7 +309,7 @@ def test_an_unknown_txid_is_an_error(client: Client) -> None:
 def test_a_client_order_id_is_unique_among_open_orders_only(kraken: FakeKraken, client: Client) -> None:
     same = str(uuid.uuid4())
     buy(client, cl_ord_id=same)
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     buy(client, cl_ord_id=same)
 
     assert refused(client, cl_ord_id=same) == "EGeneral:Invalid arguments:cl_ord_id not unique"
@@ -350,7 +351,7 @@ def test_a_market_that_is_not_online_takes_no_market_order(kraken: FakeKraken, c
 
 
 def test_a_deadline_is_measured_in_krakens_clock(kraken: FakeKraken, client: Client) -> None:
-    kraken.clock_offset = -3600
+    kraken.clock.offset = -3600
 
     assert refused(client, deadline=deadline(kraken, -1)) == "EService:Deadline elapsed"
     assert refused(client, deadline=deadline(kraken, 1)) == "EGeneral:Invalid arguments:deadline"
@@ -362,7 +363,7 @@ def test_an_order_that_was_held_up_past_its_deadline_is_refused(kraken: FakeKrak
     kraken.fault("AddOrder", "hang_before", seconds=30)
 
     def time_passes() -> None:
-        kraken.clock_offset += 60
+        kraken.clock.offset += 60
         kraken.release()
 
     threading.Timer(0.2, time_passes).start()
@@ -382,7 +383,7 @@ def test_validate_checks_everything_but_the_funds_and_places_nothing(kraken: Fak
 def test_a_volume_in_quote_buys_what_it_is_worth(kraken: FakeKraken, client: Client) -> None:
     client.create_market_buy_order_with_cost("BTC/USD", 100, {"oflags": "fciq"})
 
-    assert kraken.balances == {"ZUSD": Decimal("9899.60000"), "XXBT": Decimal("0.002")}
+    assert kraken.account.balances == {"ZUSD": Decimal("9899.60000"), "XXBT": Decimal("0.002")}
 
 
 def test_a_resting_limit_order_holds_its_funds_until_the_price_comes(kraken: FakeKraken, client: Client) -> None:
@@ -392,19 +393,19 @@ def test_a_resting_limit_order_holds_its_funds_until_the_price_comes(kraken: Fak
     kraken.set_price("BTC/USD", 39990)
 
     assert kraken.orders[0].status == "closed"
-    assert kraken.holds == {}
+    assert kraken.account.holds == {}
     assert kraken.trades[0].price == 40000
     assert kraken.trades[0].maker
 
 
 def test_canceling_frees_the_hold_and_a_second_cancel_finds_nothing(kraken: FakeKraken, client: Client) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     placed = buy(client)
 
     client.cancel_order(placed["id"])
 
     assert kraken.orders[0].status == "canceled"
-    assert kraken.holds == {}
+    assert kraken.account.holds == {}
     with pytest.raises(ccxt.OrderNotFound):
         client.cancel_order(placed["id"])
 
@@ -413,7 +414,7 @@ def test_canceling_frees_the_hold_and_a_second_cancel_finds_nothing(kraken: Fake
 
 
 def test_a_slow_order_is_open_for_some_looks_and_closed_at_the_next(kraken: FakeKraken, client: Client) -> None:
-    kraken.fill_mode = Slow(looks=2, at_once=Decimal("0.25"))
+    kraken.account.fill_mode = Slow(looks=2, at_once=Decimal("0.25"))
     placed = buy(client)
 
     seen = [client.fetch_order(placed["id"]) for _ in range(3)]
@@ -423,18 +424,18 @@ def test_a_slow_order_is_open_for_some_looks_and_closed_at_the_next(kraken: Fake
 
 
 def test_a_slow_order_is_filled_when_its_seconds_have_passed(kraken: FakeKraken, client: Client) -> None:
-    kraken.fill_mode = Slow(seconds=20)
+    kraken.account.fill_mode = Slow(seconds=20)
     placed = buy(client)
     assert client.fetch_order(placed["id"])["status"] == "open"
 
-    kraken.clock_offset += 21
+    kraken.clock.offset += 21
 
     assert client.fetch_balance()["BTC"]["total"] == "0.0020000000"
     assert client.fetch_order(placed["id"])["status"] == "closed"
 
 
 def test_an_order_may_be_filled_in_pieces_at_worse_and_worse_prices(kraken: FakeKraken, client: Client) -> None:
-    kraken.fill_mode = Pieces(count=3, step=Decimal("0.1"))
+    kraken.account.fill_mode = Pieces(count=3, step=Decimal("0.1"))
     buy(client, "0.001")
 
     assert [trade.volume for trade in kraken.trades] == [Decimal(f"0.0003333{end}") for end in ("3", "3", "4")]
@@ -443,27 +444,27 @@ def test_an_order_may_be_filled_in_pieces_at_worse_and_worse_prices(kraken: Fake
 
 
 def test_an_order_may_be_filled_in_part_and_canceled_for_the_rest(kraken: FakeKraken, client: Client) -> None:
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.25"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.25"))
     placed = buy(client)
 
     order = client.fetch_order(placed["id"])
 
     assert (order["status"], order["filled"]) == ("canceled", "0.00050000")
     assert kraken.balances["XXBT"] == Decimal("0.0005")
-    assert kraken.holds == {}
+    assert kraken.account.holds == {}
 
 
 def test_a_fresh_order_may_be_invisible_for_a_while(kraken: FakeKraken, client: Client) -> None:
-    kraken.closed_orders_lag_looks = 2
+    kraken.account.closed_orders_lag_looks = 2
     buy(client, clientOrderId="first")
     looks = [client.fetch_closed_orders(params={"clientOrderId": "first"}) for _ in range(3)]
     assert [len(found) for found in looks] == [0, 0, 1]
 
-    kraken.closed_orders_lag_looks, kraken.closed_orders_lag = 0, 30
+    kraken.account.closed_orders_lag_looks, kraken.account.closed_orders_lag = 0, 30
     placed = buy(client)
     with pytest.raises(ccxt.InvalidOrder):
         client.fetch_order(placed["id"])
-    kraken.clock_offset += 31
+    kraken.clock.offset += 31
     assert client.fetch_order(placed["id"])["status"] == "closed"
 
 

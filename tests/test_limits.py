@@ -12,7 +12,7 @@ import pytest
 from botctl.exchange.clock import SystemClock
 from botctl.limits import time_limit
 from botctl.outside.sentiment import TIMEOUT_SECONDS, FearAndGreed
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 
 
 @pytest.fixture

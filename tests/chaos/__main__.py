@@ -15,8 +15,8 @@ from rich.table import Table
 from tests.chaos.campaign import Chapter, Figures, Outcome, attempt, default_workers, heading, play_all
 from tests.chaos.chapters import CHAPTERS
 from tests.chaos.figures import table
+from tests.chaos.processes import Processes
 from tests.chaos.scenes import Stage
-from tests.chaos.victims import Victims
 
 MOST_SHOWN = 20
 """Failures that are told in full."""
@@ -57,8 +57,8 @@ def read_arguments() -> argparse.Namespace:
 
 def play_again(trials: list[str]) -> int:
     """Single trials, one after the other."""
-    with Victims() as victims:
-        stage = Stage(victims)
+    with Processes() as processes:
+        stage = Stage(processes)
         outcomes = [attempt(CHAPTERS, stage, trial) for trial in trials]
     for outcome in outcomes:
         print(outcome.failure or f"{outcome.cases} cases, all promises kept")
@@ -68,8 +68,8 @@ def play_again(trials: list[str]) -> int:
 def play(wanted: argparse.Namespace, console: Console) -> dict[str, Figures]:
     """All trials, with a bar for who waits. A failure is told at once."""
     chapters = [chapter for chapter in CHAPTERS if not wanted.chapter or chapter.name in wanted.chapter]
-    with Victims() as victims:
-        stage = Stage(victims)
+    with Processes() as processes:
+        stage = Stage(processes)
         trials = [trial for chapter in chapters for trial in some_of(chapter, stage, wanted)]
     figures: defaultdict[str, Figures] = defaultdict(Figures)
     told = 0

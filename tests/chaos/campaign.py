@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tests.chaos.processes import Processes
 from tests.chaos.scenes import Stage
-from tests.chaos.victims import Victims
 
 SEPARATOR = ": "
 
@@ -86,7 +86,7 @@ _stage: Stage | None = None
 
 def _begin(chapters: Sequence[Chapter]) -> None:
     global _chapters, _stage
-    _chapters, _stage = chapters, Stage(Victims())
+    _chapters, _stage = chapters, Stage(Processes())
 
 
 def _play_one(trial: str) -> Outcome:

@@ -6,12 +6,12 @@ from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.fuzz_answers import ANSWERS
 from tests.chaos.fuzz_council import COUNCIL
 from tests.chaos.fuzz_input import INPUT
+from tests.chaos.kill_switch_races import KillSwitchRaces
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.migrations import Migrations
 from tests.chaos.model import Model
 from tests.chaos.moods import Moods
 from tests.chaos.properties import Fuzz, Property
-from tests.chaos.pulls import Pulls
 from tests.chaos.races import Races
 from tests.chaos.secrets import SecretsKept
 from tests.chaos.waits import Waits
@@ -29,7 +29,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     FaultPairs(),
     FaultsInRecovery(),
     Moods(),
-    Pulls(),
+    KillSwitchRaces(),
     Races(),
     Waits(),
     Disasters(),

@@ -2,11 +2,14 @@
 
 import mmap
 import struct
+import threading
 import time
 from pathlib import Path
 
 real_time = time.time
 DOUBLE = struct.Struct("d")
+LONGEST_WAIT = 3.0
+"""Real seconds: nobody may be left who moves the clock."""
 
 
 class WorldClock:
@@ -36,6 +39,12 @@ class WorldClock:
     def skip(self, seconds: float) -> None:
         """Let so many seconds pass at once."""
         self._shared[:] = DOUBLE.pack(self.offset + seconds)
+
+    def wait(self, seconds: float, released: threading.Event) -> None:
+        """Return when so many seconds of this world have passed, or the longest wait, or `released` is set."""
+        end, real_end = self.now() + seconds, time.monotonic() + min(seconds, LONGEST_WAIT)
+        while not released.is_set() and self.now() < end and time.monotonic() < real_end:
+            time.sleep(0.005)
 
     def close(self) -> None:
         self._shared.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.chaos.facts import Closed, Facts, newest_holding, orders_of_botctl, read_facts
 from tests.chaos.history import QUARTER
+from tests.chaos.processes import Run
 from tests.chaos.scenes import OUTCOMES
 from tests.chaos.simple_model import (
     ATR_MULTIPLE,
@@ -22,7 +23,6 @@ from tests.chaos.simple_model import (
     Sent,
     SimpleModel,
 )
-from tests.chaos.victims import Run
 from tests.chaos.world import World
 from tests.fake_kraken import Order as KrakenOrder
 
@@ -225,7 +225,7 @@ class Comparison:
             found.add("DRAWDOWN")
         if command == "liquidate":
             found.add("LIQUIDATION")
-        if found and symbol.split("/")[0] in self.world.deeds.touched:
+        if found and symbol.split("/")[0] in self.world.external_actions.touched:
             found.add("EXTERNAL")
         return found
 
@@ -295,7 +295,7 @@ class Comparison:
         placed = self.placed[holding.entry.txid]
         assert is_close(float(row.entry_price), holding.price), f"{symbol} entry: {row.entry_price}, {holding.price}"
         moments = (placed.start, placed.end)
-        candidates = [self.model.atr(symbol, moment, self.world.kraken.clock_offset) for moment in moments]
+        candidates = [self.model.atr(symbol, moment, self.world.kraken.clock.offset) for moment in moments]
         possible = any(is_close(row.atr, atr) for atr in candidates) or self._is_skewed(placed.start)
         assert possible, f"{symbol} ATR: botctl {row.atr}, model {candidates}"
         entry = float(row.entry_price)
@@ -304,7 +304,7 @@ class Comparison:
     def _check_amount(self, symbol: str, row: Any) -> None:
         """The ledger's figure; less is there only where the owner took some."""
         left = self._held(symbol)
-        touched = symbol.split("/")[0] in self.world.deeds.touched
+        touched = symbol.split("/")[0] in self.world.external_actions.touched
         fits = row.amount <= left if touched else row.amount == left
         assert fits, f"{symbol} held: botctl {row.amount}, exchange {left}"
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.processes import Processes
 from tests.chaos.scenes import Stage
-from tests.chaos.victims import Victims
 from tests.postgres import Server
 
 
 @pytest.fixture(scope="module")
 def stage(kept_on: Server | None) -> Iterator[Stage]:
-    with Victims() as victims:
-        yield Stage(victims, kept_on)
+    with Processes() as processes:
+        yield Stage(processes, kept_on)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.campaign import SEPARATOR
+from tests.chaos.processes import Run
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
-from tests.chaos.victims import Run
 from tests.chaos.world import World
 from tests.fake_kraken import Request
 
@@ -19,7 +19,7 @@ SMALL_DISKS = (PAGE, INDEX - PAGE, INDEX, INDEX + PAGE, INDEX + 8 * PAGE)
 LOG_BYTES = 1_000_000
 NOBODY = 65534
 BUSY_SECONDS = 0.2
-"""How long a victim waits for a locked database: the product's ten seconds are tried once."""
+"""How long a process waits for a locked database: the product's ten seconds are tried once."""
 CONFIGURATION, BUSY = 78, 75
 
 

@@ -57,7 +57,7 @@ def read_facts(world: World) -> Facts:
 
 def orders_of_botctl(world: World) -> list[KrakenOrder]:
     """Every order on the exchange that is not the owner's, oldest first."""
-    return [order for order in world.kraken.orders if order.txid not in world.deeds.owner_orders]
+    return [order for order in world.kraken.orders if order.txid not in world.external_actions.owner_orders]
 
 
 @dataclass

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.fault_kinds import FOR_ORDERS, FOR_READS, KINDS, REFUSED, REFUSED_FOR_A_MOMENT
 from tests.chaos.kills import act_until
+from tests.chaos.processes import Run
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
-from tests.chaos.victims import Run
 from tests.chaos.world import World
 from tests.fake_kraken import Request
 
@@ -43,7 +43,6 @@ class Trouble:
         kraken = self.world.kraken
         kraken.before = kraken.after = None
         kraken.clear_faults()
-        kraken.release()
         if kraken.hanging_up:
             kraken.start()
 

@@ -1,8 +1,8 @@
 """Kraken answers nonsense: to each call of the adapter, and to whole runs in every scene.
 
-What counts as nonsense is in `nonsense`: what is not parseable, not finite, negative, of another type, of another
-order, or missing. A figure that might as well be true (another price, another fee, an order that is not shown yet) is a
-lie that nobody can notice, and none is told here.
+What counts as nonsense is in `invalid_answers`: what is not parseable, not finite, negative, of another type, of
+another order, or missing. A figure that might as well be true (another price, another fee, an order that is not shown
+yet) is a lie that nobody can notice, and none is told here.
 """
 
 import logging
@@ -33,13 +33,14 @@ from botctl.exchange.kraken_wire import CLOCK, KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.models import Event, Memory, Trade
 from tests.chaos.clock import WorldClock
+from tests.chaos.invalid_answers import Twist, garbled, twists
 from tests.chaos.invariants import ALWAYS, check
-from tests.chaos.nonsense import Twist, garbled, twists
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
-from tests.chaos.world import BentKraken, World, shelf
+from tests.chaos.world import World, shelf
 from tests.databases import execute
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken import FakeKraken, Request
+from tests.fake_kraken.faults import Reply
 
 # One call of the adapter
 
@@ -48,7 +49,7 @@ from tests.fake_kraken_faults import Reply
 class Line:
     """An adapter on a Kraken that knows three orders: one of fills in pieces, one by hand, one lost."""
 
-    kraken: BentKraken
+    kraken: FakeKraken
     exchange: KrakenExchange
     request: OrderRequest
     txids: list[str] = field(default_factory=list)
@@ -61,7 +62,7 @@ def a_line(_stage: Stage) -> Iterator[Line]:
     """The adapter with its database and its Kraken; nobody sleeps."""
     folder = Path(tempfile.mkdtemp(prefix="botctl-line-", dir=shelf()))
     clock = WorldClock(folder / "clock")
-    kraken = BentKraken(clock)
+    kraken = FakeKraken(time=clock)
     real_sleep, time.sleep = time.sleep, lambda _seconds: None
     logging.disable()
     try:
@@ -76,7 +77,7 @@ def a_line(_stage: Stage) -> Iterator[Line]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _connect(kraken: BentKraken) -> Line:
+def _connect(kraken: FakeKraken) -> Line:
     key, secret = Secret(kraken.api_key), Secret(kraken.secret)
     exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
     deadline = datetime.now(UTC) + timedelta(seconds=30)
@@ -134,21 +135,21 @@ def an_answer_is_sane_or_an_error_of_ours(line: Line, question: Question) -> Non
     endpoint, call = CALLS[question.call]
     left = 99 if question.stubborn else 1
 
-    def garble(name: str, reply: Reply) -> Reply:
+    def garble(asked: Request, reply: Reply) -> Reply:
         nonlocal left
-        if name != endpoint or not left:
+        if asked.endpoint != endpoint or not left:
             return reply
         left -= 1
         return garbled(reply, question.changes)
 
     Memory.delete().where(Memory.key == CLOCK).execute()
-    line.kraken.garble = garble
+    line.kraken.alter_reply = garble
     try:
         answer = call(line)
     except BotError as error:
         answer = error
     finally:
-        line.kraken.garble = None
+        line.kraken.alter_reply = None
     check_sane(answer, line)
 
 
@@ -240,15 +241,15 @@ WITH_A_GUARD = frozenset({"a drawdown"})
 """Scenes in which the account is to be closed."""
 
 
-def garble_with(garblings: tuple[Garbling, ...]) -> Callable[[str, Reply], Reply]:
+def garble_with(garblings: tuple[Garbling, ...]) -> Callable[[Request, Reply], Reply]:
     """A hook that garbles each of these answers once."""
     turns: dict[str, int] = {}
     by_endpoint = {garbling.endpoint: garbling for garbling in garblings}
 
-    def garble(endpoint: str, reply: Reply) -> Reply:
-        turn = turns.get(endpoint, 0)
-        turns[endpoint] = turn + 1
-        garbling = by_endpoint.get(endpoint)
+    def garble(asked: Request, reply: Reply) -> Reply:
+        turn = turns.get(asked.endpoint, 0)
+        turns[asked.endpoint] = turn + 1
+        garbling = by_endpoint.get(asked.endpoint)
         return reply if garbling is None or garbling.turn != turn else garbled(reply, garbling.changes)
 
     return garble
@@ -286,9 +287,9 @@ def nonsense_orders_nothing_and_loses_nothing(stage: Stage, case: Case) -> None:
         if case.stale:
             let_caches_age(world)
         world.kraken.clear_requests()
-        world.kraken.garble = garble_with(case.garblings)
+        world.kraken.alter_reply = garble_with(case.garblings)
         run = act(world, case.scene)
-        world.kraken.garble = None
+        world.kraken.alter_reply = None
         check_words(run)
         check_orders(orders_of(world), expected)
         check(world, ALWAYS)

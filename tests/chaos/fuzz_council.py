@@ -20,12 +20,12 @@ from botctl.outside.sentiment import SENTIMENT, FearAndGreed
 from botctl.store.database import close_database, open_database
 from botctl.store.models import Memory
 from tests.chaos.fuzz_input import check_run
+from tests.chaos.invalid_answers import TREE_CHANGES, Twist, byte_twists, garbled, tree_twists
 from tests.chaos.invariants import ALWAYS, check
-from tests.chaos.nonsense import TREE_CHANGES, Twist, byte_twists, garbled, tree_twists
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import Stage, prepare_a_position, prepare_nothing
 from tests.chaos.world import World, shelf
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken.faults import Reply
 
 SITUATIONS = {"with money": prepare_nothing, "with a position": prepare_a_position}
 

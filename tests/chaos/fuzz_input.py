@@ -19,9 +19,9 @@ from botctl.domain.money import to_amount
 from botctl.domain.settings import NAMES, SETTINGS, Settings, parse_settings
 from botctl.home import load_home
 from tests.chaos.invariants import ALWAYS, check
+from tests.chaos.processes import Run
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import Stage, prepare_a_position, prepare_nothing
-from tests.chaos.victims import Run
 from tests.chaos.world import World, shelf
 from tests.fields import COMMANDS as ALL_COMMANDS
 from tests.fields import EXIT_CODES

@@ -37,7 +37,7 @@ def ledger_by_client_id(world: World) -> dict[str, Sum]:
     ids = {
         order.txid: order.cl_ord_id or order.txid
         for order in world.kraken.orders
-        if order.txid not in world.deeds.owner_orders
+        if order.txid not in world.external_actions.owner_orders
     }
     sums: defaultdict[str, Sum] = defaultdict(Sum)
     for fill in world.kraken.trades:
@@ -50,13 +50,13 @@ def ledger_by_client_id(world: World) -> dict[str, Sum]:
 
 
 def at_most_one_exchange_order_per_intent(world: World) -> None:
-    ours = [order.cl_ord_id for order in world.kraken.orders if order.txid not in world.deeds.owner_orders]
+    ours = [order.cl_ord_id for order in world.kraken.orders if order.txid not in world.external_actions.owner_orders]
     assert [client_id for client_id, count in Counter(ours).items() if count > 1] == []
 
 
 def every_order_on_the_exchange_was_written_down_first(world: World) -> None:
     known = {order.client_order_id for order in Order.select(Order.client_order_id)}
-    ours = [order for order in world.kraken.orders if order.txid not in world.deeds.owner_orders]
+    ours = [order for order in world.kraken.orders if order.txid not in world.external_actions.owner_orders]
     assert [order.cl_ord_id for order in ours if order.cl_ord_id not in known] == []
 
 
@@ -95,7 +95,7 @@ def paused_enters_nothing(world: World) -> None:
     """No entry is written down between the end of `pause` and the start of `resume`."""
     for order in Order.select().where(Order.side == "buy"):
         moment = order.created_at.timestamp()
-        during = [pause for pause in world.deeds.pauses if pause[0] < moment < pause[1]]
+        during = [pause for pause in world.external_actions.pauses if pause[0] < moment < pause[1]]
         assert during == [], f"order {order.client_order_id} was intended while paused"
 
 
@@ -169,7 +169,7 @@ def every_trade_is_the_sum_of_its_fills(world: World) -> None:
             "proceeds": (trade.exit_proceeds, sold.cost),
             "exit fee": (trade.exit_fee, sold.fee),
         }
-        if trade.status == TradeStatus.OPEN and trade.asset not in world.deeds.touched:
+        if trade.status == TradeStatus.OPEN and trade.asset not in world.external_actions.touched:
             facts["held"] = (trade.amount, bought.amount - sold.amount)
         if trade.pnl is not None:
             facts["P&L"] = (trade.pnl, sold.cost - sold.fee - bought.cost - bought.fee)
@@ -180,7 +180,7 @@ def nothing_is_held_that_no_trade_guards(world: World) -> None:
     """What botctl's own orders left of an asset is in an open trade, or is too little to be sold."""
     ledger = ledger_by_client_id(world)
     for trade in Trade.select().where(Trade.status.not_in([TradeStatus.OPEN])):
-        if trade.asset in world.deeds.touched:
+        if trade.asset in world.external_actions.touched:
             continue
         left = Decimal(0)
         for order in Order.select().where(Order.trade == trade):
@@ -193,9 +193,9 @@ def nothing_is_held_that_no_trade_guards(world: World) -> None:
 
 def cash_agrees_to_the_last_digit(world: World) -> None:
     """What the account holds in dollars is what the trades and the owner's own doings say."""
-    cash = world.deeds.cash
+    cash = world.external_actions.cash
     for fill in world.kraken.trades:
-        if fill.order_txid in world.deeds.owner_orders:
+        if fill.order_txid in world.external_actions.owner_orders:
             cash += -fill.cost - fill.fee if fill.side == "buy" else fill.cost - fill.fee
     for trade in Trade.select():
         cash += trade.exit_proceeds - trade.exit_fee - (trade.entry_cost or 0) - (trade.entry_fee or 0)

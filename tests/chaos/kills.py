@@ -6,8 +6,8 @@ import signal
 from collections.abc import Iterator
 
 from tests.chaos.campaign import SEPARATOR
+from tests.chaos.processes import End, Run
 from tests.chaos.scenes import OUTCOMES, SCENES, Stage, act, check_words, guard_is_awake, recover
-from tests.chaos.victims import End, Run
 from tests.chaos.world import World
 from tests.fake_kraken import Request
 
@@ -27,7 +27,7 @@ def end_at_request(world: World, boundary: str, number: int, signal_number: int)
         nonlocal seen
         seen += 1
         if seen == number:
-            world.victims.end_current(signal_number)
+            world.processes.end_current(signal_number)
 
     if boundary == "request after":
         world.kraken.after = count

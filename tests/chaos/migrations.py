@@ -20,13 +20,13 @@ from botctl.domain.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
 from botctl.store.models import database
+from tests.bot_runner import PROJECT
 from tests.chaos import killer
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.disasters import FRAME, swollen
+from tests.chaos.processes import End
 from tests.chaos.scenes import Stage, guard_is_awake, recover
-from tests.chaos.victims import End
 from tests.chaos.world import World
-from tests.conftest import PROJECT
 from tests.databases import AGEING
 
 OLDEST, NEWEST = 1, SCHEMA_VERSION + 1

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.campaign import SEPARATOR
-from tests.chaos.game import Game, Surprise, Tally
 from tests.chaos.scenes import Stage
+from tests.chaos.state_machine import TradingStateMachine
+from tests.chaos.story import Surprise, Tally
 
 STEPS = 50
 """In one game."""
@@ -30,8 +31,8 @@ def play_game(stage: Stage, steps: int, number: int, *, shrink: bool = False) ->
     )
 
     @seed(number)
-    def game() -> Game:
-        return Game(stage, tally)
+    def game() -> TradingStateMachine:
+        return TradingStateMachine(stage, tally)
 
     try:
         run_state_machine_as_test(game, settings=chosen)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from tests.chaos.faults import requests_of, run_in_trouble
 from tests.chaos.scenes import SCENES, Stage, check_words, guard_is_awake, recover
 from tests.chaos.world import World
 from tests.fake_kraken import Instant, Never, PartialThenCanceled, Pieces, Slow
+from tests.fake_kraken.api_key import CallLimit
 
 Mood = Callable[[World], None]
 MINUTE = 60.0
@@ -18,7 +19,7 @@ def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> Mood:
     """Orders are filled so."""
 
     def set_in(world: World) -> None:
-        world.kraken.fill_mode = mode
+        world.kraken.account.fill_mode = mode
 
     return set_in
 
@@ -27,7 +28,7 @@ def appears_after(seconds: float = 0, looks: int = 0) -> Mood:
     """A new order is in no list for so long, or for so many look-ups."""
 
     def set_in(world: World) -> None:
-        world.kraken.closed_orders_lag, world.kraken.closed_orders_lag_looks = seconds, looks
+        world.kraken.account.closed_orders_lag, world.kraken.account.closed_orders_lag_looks = seconds, looks
 
     return set_in
 
@@ -36,7 +37,7 @@ def clock_off_by(seconds: float) -> Mood:
     """This machine's clock was set wrong a moment ago: Kraken's is so far ahead of it."""
 
     def set_in(world: World) -> None:
-        world.kraken.clock_offset = seconds
+        world.kraken.clock.offset = seconds
 
     return set_in
 
@@ -45,7 +46,7 @@ def nonce_ahead_by(seconds: float) -> Mood:
     """Another client has used this key with nonces from the future."""
 
     def set_in(world: World) -> None:
-        world.kraken.last_nonce = int((world.kraken.now() + seconds) * 1000)
+        world.kraken.key.last_nonce = int((world.kraken.clock.now() + seconds) * 1000)
 
     return set_in
 
@@ -54,8 +55,7 @@ def counter(full: float) -> Mood:
     """Kraken counts calls at its lowest tier, and this many are on the account already."""
 
     def set_in(world: World) -> None:
-        world.kraken.rate_limit = (15, 0.33)
-        world.kraken._counter, world.kraken._counted_at = full, world.kraken.now()
+        world.kraken.key.call_limit = CallLimit(15, 0.33, count=full, counted_at=world.kraken.clock.now())
 
     return set_in
 
@@ -64,7 +64,7 @@ def status(word: str) -> Mood:
     """Kraken as a whole is in this mode."""
 
     def set_in(world: World) -> None:
-        world.kraken.system_status = word
+        world.kraken.markets.system_status = word
 
     return set_in
 
@@ -106,16 +106,16 @@ WITH = ("reset before", "reset after", "time-out, processed late", "HTTP 502", "
 def calm(world: World) -> None:
     """Everything is as ever: the mood is over, and what it left open has been canceled by hand."""
     kraken = world.kraken
-    kraken.fill_mode = Instant()
-    kraken.closed_orders_lag = kraken.closed_orders_lag_looks = 0
-    kraken.clock_offset = 0.0
-    kraken.rate_limit = None
-    kraken.system_status = "online"
-    if kraken.last_nonce > kraken.now() * 1000:
-        kraken.last_nonce = int(kraken.now() * 1000) - 1  # the owner has made a new key
+    kraken.account.fill_mode = Instant()
+    kraken.account.closed_orders_lag = kraken.account.closed_orders_lag_looks = 0
+    kraken.clock.offset = 0.0
+    kraken.key.call_limit = None
+    kraken.markets.system_status = "online"
+    if kraken.key.last_nonce > kraken.clock.now() * 1000:
+        kraken.key.last_nonce = int(kraken.clock.now() * 1000) - 1  # the owner has made a new key
     for order in kraken.orders:
         if order.is_open:
-            kraken.cancel_order(order)
+            kraken.account.cancel_order(order)
 
 
 class Moods:

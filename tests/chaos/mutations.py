@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import PROJECT
+from tests.bot_runner import PROJECT
 
 COPIED = ("botctl", "tests", "data/tape", "pyproject.toml")
 
@@ -119,7 +119,7 @@ MUTATIONS = {
     ),
     "the switch is not read again before an entry": Mutation(
         (Replacement(JOURNAL, "                permit()\n                trade = ", "                trade = "),),
-        ("pulls: pause, request: a buy by hand, 3", "pulls: HALT, request: a buy by hand, 3"),
+        ("kill switch: pause, request: a buy by hand, 3", "kill switch: HALT, request: a buy by hand, 3"),
         "nothing_is_intended_against_the_switch",
     ),
     "a trade is changed without its event": Mutation(

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from botctl.store.models import Order, Tick, Trade
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.invariants import ALWAYS, check
-from tests.chaos.pulls import release
+from tests.chaos.kill_switch_races import release
+from tests.chaos.processes import Process, Run
 from tests.chaos.scenes import Stage, check_words, guard_is_awake, recover
-from tests.chaos.victims import Run, Victim
 from tests.chaos.world import World, wait_until
 from tests.fake_kraken import Request
 
@@ -68,15 +68,15 @@ def race_of_ticks(stage: Stage, number: int) -> None:
     """The one that holds the lock is not answered before all others have ended: they must not wait for it."""
     world = stage.set("a tick that buys")
     try:
-        victims: list[Victim] = []
+        processes: list[Process] = []
 
         def hold(_request: Request) -> None:
-            wait_until(lambda: sum(victim.ends_within(0) for victim in victims) == number - 1)
+            wait_until(lambda: sum(process.ends_within(0) for process in processes) == number - 1)
             world.kraken.before = None
 
         world.kraken.before = hold
-        victims += [world.start(*COMMANDS["tick"], hasty=False) for _ in range(number)]
-        runs = [victim.wait() for victim in victims]
+        processes += [world.start(*COMMANDS["tick"], hasty=False) for _ in range(number)]
+        runs = [process.wait() for process in processes]
         assert Counter(run.exit_code for run in runs) == {0: 1, BUSY: number - 1}, told(runs)
         for run in runs:
             if run.exit_code == BUSY:
@@ -93,15 +93,15 @@ def race_of_buys(stage: Stage, number: int) -> None:
     """All are under way before the first is answered. Each waits for its turn; then the asset is taken."""
     world = stage.set("a buy by hand")
     try:
-        victims: list[Victim] = []
+        processes: list[Process] = []
 
         def hold(_request: Request) -> None:
-            wait_until(lambda: len(victims) == number and all(world.wants_lock(victim) for victim in victims))
+            wait_until(lambda: len(processes) == number and all(world.wants_lock(process) for process in processes))
             world.kraken.before = None
 
         world.kraken.before = hold
-        victims += [world.start(*COMMANDS["buy"], hasty=False) for _ in range(number)]
-        runs = [victim.wait() for victim in victims]
+        processes += [world.start(*COMMANDS["buy"], hasty=False) for _ in range(number)]
+        runs = [process.wait() for process in processes]
         assert Counter(run.exit_code for run in runs) == {0: 1, REFUSED: number - 1}, told(runs)
         assert all("BTC already has trade 1" in run.stderr for run in runs if run.exit_code == REFUSED), told(runs)
         with world.books():
@@ -116,11 +116,11 @@ def mixed_race(stage: Stage, scene: str, runners: str) -> None:
     chance = random.Random(runners)
     world = stage.set(scene)
     try:
-        victims = []
+        processes = []
         for name in runners.rsplit(" (", 1)[0].split(" + "):
-            victims.append(world.start(*COMMANDS[name], hasty=False))
+            processes.append(world.start(*COMMANDS[name], hasty=False))
             time.sleep(chance.choice((0, 0, chance.uniform(0, MOST_HEAD_START))))
-        ends_well(world, [victim.wait() for victim in victims])
+        ends_well(world, [process.wait() for process in processes])
     finally:
         world.close()
 

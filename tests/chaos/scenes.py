@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tests.chaos.invariants import ALWAYS, SETTLED, check
-from tests.chaos.victims import Run, Victims
+from tests.chaos.processes import Processes, Run
 from tests.chaos.world import QUARTER, Snapshot, World
 from tests.postgres import Server
 
@@ -105,7 +105,7 @@ SCENES: dict[str, Scene] = {
 class Stage:
     """Builds each scene once, and hands out fresh copies of it."""
 
-    victims: Victims
+    processes: Processes
     server: Server | None = None
     """Where databases are kept that are no files."""
     _kept: dict[Callable[[World], None], Snapshot] = field(default_factory=dict)
@@ -117,13 +117,13 @@ class Stage:
     def after(self, prepare: Callable[[World], None]) -> World:
         """A world that was prepared so."""
         if prepare not in self._kept:
-            world = World(self.victims, server=self.server)
+            world = World(self.processes, server=self.server)
             try:
                 prepare(world)
                 self._kept[prepare] = world.snapshot()
             finally:
                 world.close()
-        return World(self.victims, self._kept[prepare], self.server)
+        return World(self.processes, self._kept[prepare], self.server)
 
 
 def act(world: World, scene: str, **options: object) -> Run:
@@ -171,9 +171,9 @@ def guard_is_awake(world: World) -> None:
     """The proof that nothing is left unguarded: the price falls by half, and one tick later nothing is held."""
     from botctl.store.models import Trade
 
-    for symbol, market in world.kraken.markets.items():
-        if not symbol.startswith("EUR"):
-            world.kraken.set_price(symbol, market.last / 2)
+    for market in world.kraken.markets:
+        if not market.symbol.startswith("EUR"):
+            world.kraken.set_price(market.symbol, market.last / 2)
     run = world.run("tick", patience=CALM_PATIENCE)
     check_words(run)
     with world.books():

@@ -17,13 +17,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from botctl.domain.settings import SETTINGS
+from tests.bot_runner import PROJECT
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.kills import end_at_request
 from tests.chaos.scenes import Stage, prepare_a_position
 from tests.chaos.world import World
-from tests.conftest import PROJECT
 from tests.databases import execute
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken import Request
+from tests.fake_kraken.faults import Reply
 
 RAW = hashlib.sha512(b"what nobody may read").digest()
 SECRETS = {
@@ -120,7 +121,7 @@ def nobody_else_may_read(world: World) -> None:
 
 def keep_secrets(world: World, where: str) -> None:
     """Give this world its secrets, in the environment or in .env, and a log of everything."""
-    world.kraken.api_key, world.kraken.secret = SECRETS["KRAKEN_API_KEY"], SECRETS["KRAKEN_PRIVATE_KEY"]
+    world.kraken.key.public, world.kraken.key.secret = SECRETS["KRAKEN_API_KEY"], SECRETS["KRAKEN_PRIVATE_KEY"]
     (world.home / ".env").write_text("".join(f"{name}={value}\n" for name, value in SECRETS.items()))
     (world.home / ".env").chmod(0o600)
     for name, value in SECRETS.items():
@@ -167,24 +168,24 @@ def echo_of(kind: str) -> Callable[[World], int]:
     def play(world: World) -> int:
         have_a_curious_council(world, "BUY")
         for endpoint in ENDPOINTS:
-            world.kraken.garble = _echo(world, endpoint, ECHOES[kind])
+            world.kraken.alter_reply = _echo(world, endpoint, ECHOES[kind])
             for command in ECHOED:
                 world.run("--debug", *command)
-            world.kraken.garble = None
+            world.kraken.alter_reply = None
             world.clock.skip(900)
         return len(ENDPOINTS) * len(ECHOED)
 
     return play
 
 
-def _echo(world: World, endpoint: str, echo: Callable[[str], bytes]) -> Callable[[str, Reply], Reply]:
-    def garble(name: str, reply: Reply) -> Reply:
-        if name != endpoint:
+def _echo(world: World, endpoint: str, echo: Callable[[str], bytes]) -> Callable[[Request, Reply], Reply]:
+    def alter(asked: Request, reply: Reply) -> Reply:
+        if asked.endpoint != endpoint:
             return reply
-        body = echo(f"{world.kraken.api_key} {world.kraken.signature} {world.kraken.secret}")
+        body = echo(f"{world.kraken.api_key} {asked.signature} {world.kraken.secret}")
         return replace(reply, body=body)
 
-    return garble
+    return alter
 
 
 def every_wrong_place(world: World) -> int:

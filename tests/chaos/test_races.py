@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.pulls import ENTRIES, PULLS, Pulls, beginnings
+from tests.chaos.kill_switch_races import ENTRIES, PULLS, KillSwitchRaces, beginnings
 from tests.chaos.races import Races
 from tests.chaos.scenes import Stage
 from tests.chaos.waits import Waits
@@ -38,25 +38,25 @@ def test_any_run_that_waits_may_be_ended(stage: Stage) -> None:
 
 
 def test_a_switch_that_is_pulled_while_the_council_sits_stops_it(stage: Stage) -> None:
-    pulls = Pulls()
+    races = KillSwitchRaces()
 
-    for trial in list(pulls.sittings())[::3]:
-        pulls.play(stage, trial)
+    for trial in list(races.sittings())[::3]:
+        races.play(stage, trial)
 
 
 def test_a_pause_between_the_last_look_at_the_switch_and_the_intent_stops_the_entry(stage: Stage) -> None:
     """The switch was once read before the transaction that writes the buy down."""
-    pulls = Pulls()
+    races = KillSwitchRaces()
 
     for number in beginnings(stage, "a buy by hand"):
-        pulls.play(stage, f"pulls: pause, statement: a buy by hand, {number}")
+        races.play(stage, f"kill switch: pause, statement: a buy by hand, {number}")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("what", PULLS)
 def test_nothing_is_intended_after_a_pull_at_any_position(what: str, stage: Stage) -> None:
-    pulls = Pulls()
-    trials = [trial for scene in ENTRIES for trial in pulls.trials_of(stage, scene, what)]
+    races = KillSwitchRaces()
+    trials = [trial for scene in ENTRIES for trial in races.trials_of(stage, scene, what)]
 
     for trial in trials[list(PULLS).index(what) :: ONE_IN]:
-        pulls.play(stage, trial)
+        races.play(stage, trial)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.kills import SIGNALS
+from tests.chaos.processes import Process, Run
 from tests.chaos.races import BUSY, COMMANDS, ends_well, told
 from tests.chaos.scenes import SCENES, Stage, guard_is_awake, recover
-from tests.chaos.victims import Run, Victim
 from tests.chaos.world import World, wait_until
 
 QUICKLY = 2.0
@@ -19,7 +19,7 @@ ASLEEP = 0.3
 """Seconds after which a run that has nothing else to do is asleep."""
 
 
-Begin = Callable[[], Victim]
+Begin = Callable[[], Process]
 """Starts the scene's run."""
 
 
@@ -28,62 +28,62 @@ class Wait:
     """A scene whose run comes to wait, and what brings that about: it returns once the run waits."""
 
     scene: str
-    come: Callable[[World, Begin], Victim]
+    come: Callable[[World, Begin], Process]
 
 
-def for_the_lock(world: World, begin: Begin) -> Victim:
+def for_the_lock(world: World, begin: Begin) -> Process:
     """Another run has the lock, and its answer takes its time."""
     world.kraken.fault("BalanceEx", "hang_before", seconds=30)
     world.start("check-positions", hasty=False)
     wait_until(lambda: world.kraken.count("BalanceEx") > 0)
-    victim = begin()
-    wait_until(lambda: world.wants_lock(victim))
+    process = begin()
+    wait_until(lambda: world.wants_lock(process))
     time.sleep(ASLEEP)
-    return victim
+    return process
 
 
-def for_the_council(world: World, begin: Begin) -> Victim:
+def for_the_council(world: World, begin: Begin) -> Process:
     world.council_sits("BUY")
-    victim = begin()
+    process = begin()
     world.wait_for_council()
     time.sleep(ASLEEP)
-    return victim
+    return process
 
 
-def for_an_answer(world: World, begin: Begin) -> Victim:
+def for_an_answer(world: World, begin: Begin) -> Process:
     """The order is placed, and nobody says so."""
     world.kraken.fault("AddOrder", "hang_after", seconds=30)
-    victim = begin()
+    process = begin()
     wait_until(lambda: len(world.kraken.orders) > 0)
-    return victim
+    return process
 
 
-def before_a_second_try(world: World, begin: Begin) -> Victim:
+def before_a_second_try(world: World, begin: Begin) -> Process:
     """Nothing can be read: the run tries again and again."""
     world.kraken.fault("OHLC", "status", times=9)
-    victim = begin()
+    process = begin()
     wait_until(lambda: world.kraken.count("OHLC") > 2)
-    return victim
+    return process
 
 
-def between_two_look_ups(world: World, begin: Begin) -> Victim:
+def between_two_look_ups(world: World, begin: Begin) -> Process:
     """The order is placed, its answer is lost, and it shows in no list yet."""
-    world.kraken.closed_orders_lag_looks = 99
+    world.kraken.account.closed_orders_lag_looks = 99
     world.kraken.fault("AddOrder", "drop_after")
-    victim = begin()
+    process = begin()
     wait_until(lambda: world.kraken.count("ClosedOrders") > 1)
     time.sleep(ASLEEP)
     world.kraken.orders[-1].hidden_looks = 0
-    world.kraken.closed_orders_lag_looks = 0
-    return victim
+    world.kraken.account.closed_orders_lag_looks = 0
+    return process
 
 
-def before_the_second_look(world: World, begin: Begin) -> Victim:
+def before_the_second_look(world: World, begin: Begin) -> Process:
     """The drawdown is too deep, which a second look must confirm."""
-    victim = begin()
+    process = begin()
     wait_until(lambda: world.kraken.count("Ticker") > 0)
     time.sleep(ASLEEP)
-    return victim
+    return process
 
 
 WAITS = {
@@ -126,12 +126,11 @@ def end_while_waiting(stage: Stage, wait: Wait, signal_name: str) -> None:
     world = stage.set(wait.scene)
     try:
         world.kraken.clear_requests()
-        victim = wait.come(world, lambda: world.start(*SCENES[wait.scene].arguments, hasty=False))
-        victim.send(SIGNALS[signal_name])
-        assert victim.ends_within(QUICKLY), "it did not end when it was told to"
-        check_end(victim.wait(), signal_name)
+        process = wait.come(world, lambda: world.start(*SCENES[wait.scene].arguments, hasty=False))
+        process.send(SIGNALS[signal_name])
+        assert process.ends_within(QUICKLY), "it did not end when it was told to"
+        check_end(process.wait(), signal_name)
         world.kraken.clear_faults()
-        world.kraken.release()
         for other in world.started:
             other.wait()
         world.hear_council()
@@ -159,12 +158,12 @@ def pass_the_lock_on(stage: Stage, heirs: list[str]) -> None:
         world.council_sits("SELL")
         tick = world.start("tick", hasty=False)
         world.wait_for_council()
-        victims = [world.start(*COMMANDS[name], hasty=False) for name in heirs]
-        for victim in victims:
-            wait_until(lambda victim=victim: world.wants_lock(victim))
+        processes = [world.start(*COMMANDS[name], hasty=False) for name in heirs]
+        for process in processes:
+            wait_until(lambda process=process: world.wants_lock(process))
         tick.send(signal.SIGKILL)
-        assert any(victim.ends_within(QUICKLY) for victim in victims), "nobody got the lock"
-        runs = [victim.wait() for victim in victims]
+        assert any(process.ends_within(QUICKLY) for process in processes), "nobody got the lock"
+        runs = [process.wait() for process in processes]
         assert [run.exit_code for run in runs if run.exit_code in (BUSY, 69)] == [], told(runs)
         world.council_is_silent()
         runs.append(world.run("tick", hasty=False))

@@ -12,9 +12,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from email.message import Message
 from pathlib import Path
-from typing import Any, override
+from typing import Any
 
 import psycopg
 
@@ -24,32 +23,15 @@ from botctl.store.database import Where, close_database, open_database
 from botctl.store.server import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
-from tests.chaos.victims import Command, End, Run, Victim, Victims
-from tests.fake_kraken import FakeKraken, Instant, Order, Refusal, Request
-from tests.fake_kraken_faults import Reply
-from tests.fake_kraken_wire import JsonObject
+from tests.chaos.processes import Command, End, Process, Processes, Run
+from tests.fake_kraken import FakeKraken, Order, Refusal
+from tests.fake_kraken.server import KrakenSnapshot
 from tests.postgres import Server
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
 QUARTER = 900.0
 OPENING_CASH = Decimal(10000)
-KRAKEN_STATE = (
-    "balances",
-    "orders",
-    "trades",
-    "markets",
-    "fee_rate",
-    "fill_mode",
-    "closed_orders_lag",
-    "closed_orders_lag_looks",
-    "clock_offset",
-    "system_status",
-    "rate_limit",
-    "_nonces",
-    "_counter",
-    "_counted_at",
-)
 
 HOLDERS = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {RUN_LOCK}::bigint::oid"
 """The sessions that hold the lock of a run."""
@@ -69,64 +51,8 @@ def wait_until(come: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.005)
 
 
-class BentKraken(FakeKraken):
-    """A Kraken in the time of its world."""
-
-    def __init__(self, clock: WorldClock) -> None:
-        self._clock = clock
-        self.garble: Callable[[str, Reply], Reply] | None = None
-        """What becomes of an answer to an endpoint on its way out."""
-        self.signature = ""
-        """The API-Sign of the newest request, where it has one."""
-        self.signatures: list[str] = []
-        """Every API-Sign that came in."""
-        super().__init__()
-        self.history: History | None = None
-        """Where its candles come from, when they are to follow the price."""
-        self._under_way = 0
-
-    def now(self) -> float:
-        return self._clock.now() + self.clock_offset
-
-    def come_to_rest(self) -> None:
-        """Let the seconds pass that requests still hang for, though their senders have left."""
-        while self._under_way:
-            self._clock.skip(5)
-            time.sleep(0.01)
-
-    @override
-    def answer(self, path: str, headers: Message, sent: str) -> Reply | None:
-        self.signature = headers.get("API-Sign", "")
-        if self.signature:
-            self.signatures.append(self.signature)
-        with self.lock:
-            self._under_way += 1
-        try:
-            reply = super().answer(path, headers, sent)
-        finally:
-            with self.lock:
-                self._under_way -= 1
-        if self.garble is None or reply is None or reply.reset:
-            return reply
-        return self.garble(path.rsplit("/", 1)[-1], reply)
-
-    @override
-    def _ohlc(self, request: Request) -> JsonObject:
-        if self.history:
-            market = self.market_named(request.params.get("pair", ""))
-            candles = self.history.candles(market.symbol, self._clock.now(), self.clock_offset)
-            self.set_candles(market.symbol, candles)
-        return super()._ohlc(request)
-
-    def _wait(self, seconds: float) -> None:
-        """Hang for so long in this world, for a few real seconds at most: nobody may be left who moves its clock."""
-        end, real_end = self._clock.now() + seconds, time.monotonic() + min(seconds, 3)
-        while self._running and self._clock.now() < end and time.monotonic() < real_end:
-            time.sleep(0.005)
-
-
 @dataclass
-class Deeds:
+class ExternalActions:
     """What was done in a world by others than botctl: the invariants must tell it from botctl's own doings."""
 
     cash: Decimal = OPENING_CASH
@@ -143,9 +69,9 @@ class Snapshot:
     """A world to begin from again and again."""
 
     folder: Path
-    kraken: dict[str, Any]
+    kraken: KrakenSnapshot
     settings: dict[str, str]
-    deeds: Deeds
+    external_actions: ExternalActions
     moment: float
     database: str = "/template0"
     """The address of its database, where that is on a server."""
@@ -157,26 +83,25 @@ class World:
     Its database is a file of the home, or one of its own on `server`.
     """
 
-    def __init__(self, victims: Victims, snapshot: Snapshot | None = None, server: Server | None = None) -> None:
-        self.victims = victims
+    def __init__(self, processes: Processes, snapshot: Snapshot | None = None, server: Server | None = None) -> None:
+        self.processes = processes
         self.server = server
         self.folder = Path(tempfile.mkdtemp(prefix="botctl-chaos-", dir=shelf()))
         self.folder.chmod(0o755)  # a run as another user must get in
         self.home = self.folder / "home"
         self.clock = WorldClock(self.folder / "clock")
-        self.kraken = BentKraken(self.clock)
+        self.kraken = FakeKraken(time=self.clock)
         self.runs = 0
-        self.started: list[Victim] = []
+        self.started: list[Process] = []
         if snapshot:
             shutil.copytree(snapshot.folder, self.home)
-            for name, value in copy.deepcopy(snapshot.kraken).items():
-                setattr(self.kraken, name, value)
-            self.deeds = copy.deepcopy(snapshot.deeds)
+            self.kraken.restore(snapshot.kraken)
+            self.external_actions = copy.deepcopy(snapshot.external_actions)
             self.settings = dict(snapshot.settings)
             self.clock.set(snapshot.moment)
         else:
             self.home.mkdir()
-            self.deeds = Deeds()
+            self.external_actions = ExternalActions()
             self.settings = self._default_settings()
             self.clock.set(EPOCH)
         self.kraken.start()
@@ -200,8 +125,8 @@ class World:
         }
 
     def close(self) -> None:
-        for victim in self.started:
-            victim.end()
+        for process in self.started:
+            process.end()
         self.kraken.stop()
         close_database()
         if self.server:
@@ -209,9 +134,21 @@ class World:
         self.clock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def let_candles_follow(self, history: History) -> None:
+        """From here on Kraken's candles are made of these prices."""
+        self.kraken.markets.candle_source = lambda symbol: history.candles(
+            symbol, self.clock.now(), self.kraken.clock.offset
+        )
+
+    def come_to_rest(self) -> None:
+        """Let the seconds pass that requests still hang for, though their senders have left."""
+        while self.kraken.under_way:
+            self.clock.skip(5)
+            time.sleep(0.01)
+
     # Runs
 
-    def start(self, *arguments: str, end: End | None = None, **options: Any) -> Victim:
+    def start(self, *arguments: str, end: End | None = None, **options: Any) -> Process:
         """Let a run begin. Its own environment is this world's settings and nothing else."""
         self.runs += 1
         command = Command(
@@ -223,13 +160,13 @@ class World:
             end=end or End(),
             **options,
         )
-        self.started.append(self.victims.start(command))
+        self.started.append(self.processes.start(command))
         return self.started[-1]
 
     def run(self, *arguments: str, end: End | None = None, **options: Any) -> Run:
         """A run to its end."""
         if arguments[0] == "resume":
-            for pause in self.deeds.pauses:
+            for pause in self.external_actions.pauses:
                 pause[1] = min(pause[1], self.clock.now())
         run = self.start(*arguments, end=end, **options).wait()
         if self.server and run.exit_code == -signal.SIGKILL:
@@ -240,7 +177,7 @@ class World:
 
     def note_pause(self) -> None:
         """From here on entries are paused."""
-        self.deeds.pauses.append([self.clock.now(), float("inf")])
+        self.external_actions.pauses.append([self.clock.now(), float("inf")])
 
     def must(self, *arguments: str) -> Run:
         """A run that the trial needs: it ends with 0, or the trial itself is wrong."""
@@ -303,11 +240,11 @@ class World:
         finally:
             close_database()
 
-    def wants_lock(self, victim: Victim) -> bool:
+    def wants_lock(self, process: Process) -> bool:
         """Whether it holds the lock of a run or waits for it."""
-        if victim.ends_within(0):
+        if process.ends_within(0):
             return True
-        return self._sessions(victim.pid) if self.server else victim.has_open(self.lock_file)
+        return self._sessions(process.pid) if self.server else process.has_open(self.lock_file)
 
     def _sessions(self, pid: int | None = None) -> bool:
         """Whether the server still serves any run; or whether it serves this one, which has asked for the lock."""
@@ -321,12 +258,12 @@ class World:
         """This world as it is now; it is over then."""
         kept = Path(tempfile.mkdtemp(prefix="botctl-chaos-kept-", dir=shelf()))
         shutil.copytree(self.home, kept, dirs_exist_ok=True)
-        state = copy.deepcopy({name: getattr(self.kraken, name) for name in KRAKEN_STATE})
-        deeds, moment = copy.deepcopy(self.deeds), self.clock.now()
+        state = self.kraken.snapshot()
+        external_actions, moment = copy.deepcopy(self.external_actions), self.clock.now()
         if not self.server:
-            return Snapshot(kept, state, dict(self.settings), deeds, moment)
+            return Snapshot(kept, state, dict(self.settings), external_actions, moment)
         database = self.server.new_database(like=self.settings["DATABASE_URL"])
-        return Snapshot(kept, state, dict(self.settings), deeds, moment, database)
+        return Snapshot(kept, state, dict(self.settings), external_actions, moment, database)
 
     # What others do
 
@@ -366,18 +303,11 @@ class World:
 
     def owner_trades(self, side: str, symbol: str, amount: Decimal) -> Order | None:
         """The owner's own market order, by hand in the web interface; None when Kraken refuses it."""
-        market = self.kraken.markets[symbol]
-        params = {"pair": market.id, "type": side, "ordertype": "market", "volume": f"{amount:f}", "oflags": "fciq"}
-        mode, self.kraken.fill_mode = self.kraken.fill_mode, Instant()
         try:
-            with self.kraken.lock:
-                self.kraken.private_endpoints()["AddOrder"](Request("AddOrder", params, self.kraken.now()))
-                order = self.kraken.orders[-1]
+            order = self.kraken.trade_by_hand(side, symbol, amount)
         except Refusal:
             return None
-        finally:
-            self.kraken.fill_mode = mode
-        self.deeds.owner_orders.add(order.txid)
+        self.external_actions.owner_orders.add(order.txid)
         if side == "sell":
-            self.deeds.touched.add(symbol.split("/")[0])
+            self.external_actions.touched.add(symbol.split("/")[0])
         return order

@@ -10,7 +10,7 @@ from botctl.home import Home, open_store
 from botctl.services.tick import tick
 from botctl.wiring import build_bot
 from tests import postgres
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 
 
 @pytest.fixture(scope="session")

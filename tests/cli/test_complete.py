@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from botctl.store.models import Trade
-from tests.cli.looks import files_in
-from tests.conftest import PROJECT, BotRunner, Run
+from tests.bot_runner import PROJECT, BotRunner, Run
+from tests.cli.assertions import files_in
 
 from_the_file = pytest.mark.sqlite("nobody's Tab key waits for a server")
 SHELLS = ("bash", "zsh", "fish")

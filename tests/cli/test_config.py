@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from botctl.domain.settings import NAMES
-from tests.cli.looks import check_error, files_in
-from tests.conftest import BotRunner, Run
+from tests.bot_runner import BotRunner, Run
+from tests.cli.assertions import check_error, files_in
 from tests.fields import CONFIG
 
 KEY, PRIVATE = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5", "c2VjcmV0IG9mIHRoZSBob3VzZQ=="

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from botctl.store.migrations import SCHEMA_VERSION
-from tests.cli.looks import check_error, check_json_error, files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.databases import AGEING, execute, held_lock, rows_of
 from tests.fields import BACKUP, CHECK, COPIED_TABLE, COPY, MIGRATE
 from tests.postgres import Server

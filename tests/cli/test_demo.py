@@ -13,8 +13,8 @@ from pathlib import Path
 from botctl.exchange.demo_tape import POSITION, tape_folder
 from botctl.store import memory
 from botctl.store.database import close_database
-from tests.cli.looks import files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import files_in
 
 
 def test_the_first_tick_on_a_fresh_home_shows_an_entry(bot: BotRunner) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 
 Lines = list[dict[str, Any]]
@@ -61,7 +61,7 @@ def test_the_doctor_places_no_order_and_changes_no_trade(live: BotRunner, kraken
 
 @pytest.mark.parametrize("right", ["withdraw-funds", "add-withdraw-address", "update-withdraw-address"])
 def test_a_key_that_may_withdraw_fails(live: BotRunner, kraken: FakeKraken, right: str) -> None:
-    kraken.permissions.add(right)
+    kraken.key.permissions.add(right)
 
     only_failure(live, "key rights", "withdraw", right, "make a key without")
 
@@ -78,13 +78,13 @@ def test_a_key_that_may_withdraw_fails(live: BotRunner, kraken: FakeKraken, righ
 def test_a_right_that_is_lacking_is_named_as_kraken_names_it(
     live: BotRunner, kraken: FakeKraken, right: str, name: str
 ) -> None:
-    kraken.permissions.remove(right)
+    kraken.key.permissions.remove(right)
 
     only_failure(live, "key rights", name, "Kraken")
 
 
 def test_a_right_that_is_never_used_is_a_warning(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.permissions.add("earn-funds")
+    kraken.key.permissions.add("earn-funds")
 
     lines = ask(live)
 
@@ -94,7 +94,7 @@ def test_a_right_that_is_never_used_is_a_warning(live: BotRunner, kraken: FakeKr
 
 @pytest.mark.parametrize("days", [3, -1])
 def test_a_key_that_ends_soon_or_has_ended_is_told(live: BotRunner, kraken: FakeKraken, days: int) -> None:
-    kraken.key_valid_until = str(int(time.time()) + days * 86400 + 60)
+    kraken.key.valid_until = str(int(time.time()) + days * 86400 + 60)
 
     lines = ask(live)
 
@@ -103,14 +103,14 @@ def test_a_key_that_ends_soon_or_has_ended_is_told(live: BotRunner, kraken: Fake
 
 @pytest.mark.parametrize("offset", [-3600, -30, 30, 3600])
 def test_a_clock_that_is_far_off_fails(live: BotRunner, kraken: FakeKraken, offset: int) -> None:
-    kraken.clock_offset = offset
+    kraken.clock.offset = offset
 
     only_failure(live, "clock", "NTP")
 
 
 @pytest.mark.parametrize("offset", [-8, 8])
 def test_a_clock_that_is_a_little_off_is_a_warning(live: BotRunner, kraken: FakeKraken, offset: int) -> None:
-    kraken.clock_offset = offset
+    kraken.clock.offset = offset
 
     assert [line["status"] for line in ask(live) if line["name"] == "clock"] == ["warn"]
 
@@ -237,7 +237,7 @@ def test_a_halt_file_is_told(live: BotRunner) -> None:
 
 
 def test_the_table_shows_the_fix_below_what_fails(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.permissions.add("withdraw-funds")
+    kraken.key.permissions.add("withdraw-funds")
 
     run = live.run("doctor")
 

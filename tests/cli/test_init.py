@@ -9,8 +9,8 @@ import pytest
 
 from botctl.domain.settings import NAMES, Mode, example_env
 from botctl.store.database import close_database
-from tests.cli.looks import check_error, files_in
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
+from tests.cli.assertions import check_error, files_in
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.looks import check_error, check_json_error, files_in
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
+from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.fake_kraken import FakeKraken
 
 BAD_AMOUNTS = ["nan", "NaN", "sNaN", "inf", "-inf", "-5", "0", "0.0", "-0", "1e30", "1e999999", "abc", "1,5", "5 USD"]

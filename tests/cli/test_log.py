@@ -14,7 +14,7 @@ import pytest
 
 from botctl.cli import log
 from botctl.domain.money import plain
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import council_says
 
@@ -75,7 +75,7 @@ def test_everything_on_stderr_is_json_then(live: BotRunner, kraken: FakeKraken) 
     live.run("pause", "--freeze")
     buy_run = live.run("--log-json", "buy", "BTC/USD", "100", "--yes")
     frozen = live.run("--log-json", "tick")
-    kraken.permissions.remove("query-funds")
+    kraken.key.permissions.remove("query-funds")
     live.run("resume")
     failed = live.run("tick", "--log-json", "--debug")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.looks import check_error, check_json_error
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
+from tests.cli.assertions import check_error, check_json_error
 from tests.listener import Listener
 
 

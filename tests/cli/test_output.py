@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PROJECT, BotRunner, Run
+from tests.bot_runner import PROJECT, BotRunner, Run
 from tests.fake_kraken import FakeKraken
 from tests.fields import (
     BALANCE,

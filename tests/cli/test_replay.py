@@ -5,8 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.cli.looks import check_error, files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error, files_in
 from tests.fields import BACKTEST_TRADE, REPLAY
 
 TAPE = PROJECT / "data" / "tape"

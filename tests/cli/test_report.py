@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from botctl.domain.order_states import OrderState
-from tests.cli.looks import check_error, files_in
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error, files_in
 from tests.cli.pages import Page, read_page, trace
-from tests.conftest import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fields import REPORT
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 
 BTC = str(PROJECT / "data" / "tape" / "BTC-USD.csv")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.looks import check_error, files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error, files_in
 from tests.fields import SCHEDULE
 
 CRONTAB = """#!/bin/sh

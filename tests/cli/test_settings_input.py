@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from botctl.domain.settings import NAMES
-from tests.cli.looks import check_error, check_json_error, files_in
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
+from tests.cli.assertions import check_error, check_json_error, files_in
 
 WRONG: dict[str, list[str]] = {
     "BOTCTL_MODE": ["prod", ""],

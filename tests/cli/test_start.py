@@ -17,7 +17,7 @@ import typer
 
 from botctl.cli.app import app
 from botctl.cli.commands import COMMANDS
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 
 HEAVY = re.compile(r"\|\s+(ccxt|pandas|numba|pandas_ta|numpy|psycopg\.pq)(\.|\s*$)", re.MULTILINE)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.looks import check_error
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
+from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
 from tests.fields import EVENT, STORY, STORY_STEP, TRADE
 from tests.scenarios.stage import QUARTER, buy, council_says, explained, stopped_clock

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.looks import check_error, check_json_error, files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.fields import SWEEP, SWEEP_FIGURES, SWEEP_ROW
 
 BTC = str(PROJECT / "data" / "tape" / "BTC-USD.csv")

@@ -8,7 +8,7 @@ import pytest
 
 from botctl.store.database import close_database
 from botctl.store.models import Decision, Order, Trade
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -125,7 +125,7 @@ def test_the_demos_own_table_fits_80_columns(bot: BotRunner) -> None:
 
 
 def test_a_balance_of_many_digits_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.balances |= {"XXDG": Decimal("123456789012.12345678"), "ZUSD": Decimal("98765432109.8765")}
+    kraken.account.balances |= {"XXDG": Decimal("123456789012.12345678"), "ZUSD": Decimal("98765432109.8765")}
 
     shown = live.run("balance").stdout
 

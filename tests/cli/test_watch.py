@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.looks import check_error
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, on_the_wire, tampered
 

@@ -16,7 +16,7 @@ from botctl.domain.client_ids import (
     trade_mark,
 )
 from botctl.domain.order_states import ExitReason
-from tests.fake_kraken_book import CLIENT_ID
+from tests.fake_kraken.private_endpoints import CLIENT_ID
 
 marks = st.integers(0, 2**MARK_BITS - 1).map(trade_mark)
 attempts = st.integers(0, 2**ATTEMPT_BITS - 1)

@@ -22,9 +22,9 @@ from botctl.exchange.kraken_markets import MARKETS
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.models import Memory
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.fake_kraken_market import market_json
+from tests.fake_kraken.public_endpoints import market_json
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -194,7 +194,7 @@ def test_a_stopped_kraken_is_unreachable(exchange: KrakenExchange, kraken: FakeK
 
 
 def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: KrakenExchange, kraken: FakeKraken) -> None:
-    del kraken.markets["DOT/USD"]  # delisted since the markets were cached
+    kraken.markets.remove("DOT/USD")  # delisted since the markets were cached
 
     quotes = exchange.fetch_quotes(["BTC/USD", "DOT/USD", "NO/SUCH", "ETH/USD"])
 
@@ -249,8 +249,8 @@ def test_the_running_candle_is_dropped(exchange: KrakenExchange, kraken: FakeKra
     candles = exchange.fetch_candles("BTC/USD", Timeframe.MINUTES_15)
 
     assert [candle.close for candle in candles] == [100, 101, 102]
-    assert candles[-1].closed_at(900).timestamp() <= kraken.now()
-    assert kraken.now() - candles[-1].closed_at(900).timestamp() < 900
+    assert candles[-1].closed_at(900).timestamp() <= kraken.clock.now()
+    assert kraken.clock.now() - candles[-1].closed_at(900).timestamp() < 900
 
 
 # Balances
@@ -259,7 +259,7 @@ def test_the_running_candle_is_dropped(exchange: KrakenExchange, kraken: FakeKra
 def test_every_form_of_a_balance_counts_as_its_asset_and_only_the_bare_one_can_be_spent(
     exchange: KrakenExchange, kraken: FakeKraken
 ) -> None:
-    kraken.balances = {
+    kraken.account.balances = {
         "ZUSD": Decimal(100),
         "USD.M": Decimal(7),
         "XXBT": Decimal("0.5"),
@@ -390,7 +390,7 @@ def test_the_nonce_rises_across_processes_also_when_the_clock_steps_back(databas
 
 def test_a_nonce_that_another_client_overtook_catches_up(exchange: KrakenExchange, kraken: FakeKraken) -> None:
     exchange.fetch_balances()
-    kraken.last_nonce = private_nonces(kraken)[-1] + 3000  # a clock three seconds ahead of ours
+    kraken.key.last_nonce = private_nonces(kraken)[-1] + 3000  # a clock three seconds ahead of ours
 
     assert exchange.fetch_balances().total("USD") == 10000
 
@@ -520,7 +520,7 @@ def age_markets() -> None:
 
 def market_answer(kraken: FakeKraken, **changes: Any) -> dict[str, Any]:
     """AssetPairs with one market changed, or without it."""
-    pairs = {market.id: market_json(market) for market in kraken.markets.values()}
+    pairs = {market.id: market_json(market) for market in kraken.markets}
     return pairs | {name: {**pairs[name], **change} for name, change in changes.items()}
 
 
@@ -564,7 +564,7 @@ def test_two_markets_of_one_name_are_no_answer_and_the_old_ones_serve(
 
 
 def test_a_time_that_its_own_answer_belies_is_not_believed(exchange: KrakenExchange, kraken: FakeKraken) -> None:
-    late = int(kraken.now()) + 3600
+    late = int(kraken.clock.now()) + 3600
     kraken.fault("Time", "shape", body={"error": [], "result": {"unixtime": late}}, times=4)
 
     with pytest.raises(ExchangeUnreachable, match="disagree"):

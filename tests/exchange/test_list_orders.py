@@ -53,7 +53,7 @@ def test_an_order_is_listed_with_what_was_asked_and_what_became_of_it(
 def test_open_orders_are_asked_for_before_ended_ones(exchange: KrakenExchange, kraken: FakeKraken) -> None:
     """An order moves from open to ended, never back: so it can't slip through between the two."""
     place(exchange)
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     place(exchange, number=2)
     kraken.clear_requests()
 
@@ -67,12 +67,12 @@ def test_open_orders_are_asked_for_before_ended_ones(exchange: KrakenExchange, k
 def test_an_order_that_ends_while_we_look_is_listed_once_and_as_ended(
     exchange: KrakenExchange, kraken: FakeKraken
 ) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     place(exchange)
 
     def end_it(request: Any) -> None:
         if request.endpoint == "OpenOrders":
-            kraken.fill_order(kraken.orders[0])
+            kraken.account.fill_order(kraken.orders[0])
 
     kraken.after = end_it
     [record] = listed(exchange)
@@ -87,7 +87,7 @@ def test_every_page_is_read_to_the_last(
 ) -> None:
     place(exchange)
     fill_pages(kraken, count - 1)
-    kraken.counts_closed_orders = counted
+    kraken.account.counts_closed_orders = counted
 
     records = listed(exchange)
 

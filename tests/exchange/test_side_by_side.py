@@ -105,7 +105,7 @@ def test_prices_that_waited_long_for_the_balances_are_asked_for_again(
 
 
 def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: KrakenExchange, kraken: FakeKraken) -> None:
-    del kraken.markets["DOT/USD"]
+    kraken.markets.remove("DOT/USD")
 
     exchange.prefetch_quotes(["BTC/USD", "DOT/USD", "NO/SUCH"])
     quotes = exchange.fetch_quotes(["BTC/USD", "DOT/USD", "NO/SUCH"])

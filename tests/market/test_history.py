@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.market.history import load_candles, load_moods
-from tests.conftest import PROJECT
+from tests.bot_runner import PROJECT
 
 START = 1_700_000_100 // 900 * 900
 Row = tuple[int, float, float, float, float, float]

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import BotRunner, Run
+from tests.bot_runner import BotRunner, Run
 from tests.scenarios.stage import explained
 
 BOOKKEEPING = ("memory",)

@@ -11,7 +11,7 @@ from typing import Any
 
 from freezegun import freeze_time
 
-from tests.conftest import BotRunner, Run
+from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Order, Request
 
 DEADLINE_AFTER, ABSENT_AFTER = 30, 90

@@ -11,7 +11,7 @@ import pandas_ta  # noqa: F401 - pandas crashes the interpreter when it is first
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from tests.conftest import BotRunner, Run
+from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken
 
 QUARTER = 900

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.mood import Mood
 from tests.scenarios.stage import (

@@ -9,7 +9,7 @@ import pytest
 from botctl.domain.order_states import ExitReason
 from botctl.store.database import close_database
 from botctl.store.journal import Journal
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, council_program, council_says, explained, sides, trade_of
 

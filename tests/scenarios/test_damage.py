@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.cli.looks import check_error
+from tests.bot_runner import BotRunner
+from tests.cli.assertions import check_error
 from tests.cli.test_doctor import only_failure
-from tests.conftest import BotRunner
+from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
-from tests.trouble import damage
 
 pytestmark = pytest.mark.sqlite("it damages the file")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from botctl.store.integrity import check_integrity
+from tests.bot_runner import PROJECT, BotRunner
 from tests.chaos.invariants import SETTLED, check
-from tests.chaos.victims import End, Victims
+from tests.chaos.processes import End, Processes
 from tests.chaos.world import World
-from tests.cli.looks import check_error, files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.cli.assertions import check_error, files_in
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server
 from tests.scenarios.disasters import all_trades, damage, reconciled, recover
@@ -30,8 +30,8 @@ about_the_file = pytest.mark.sqlite("a server looks after its own files")
 @pytest.fixture
 def world(kept_on: Server | None) -> Iterator[World]:
     """A live home with two open trades, whose runs can be killed at any commit."""
-    with Victims() as victims:
-        world = World(victims, server=kept_on)
+    with Processes() as processes:
+        world = World(processes, server=kept_on)
         world.must("init")
         for symbol in ("BTC/USD", "ETH/USD"):
             world.must("buy", symbol, "100", "--yes")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.stage import buy, council_says, explained, on_the_wire, sides, tampered, trade_of
 
@@ -179,7 +179,7 @@ def test_a_held_coin_whose_price_is_zero_leaves_the_drawdown_unknown(live: BotRu
 
 
 def test_earning_forms_and_the_owners_other_coins_count(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.balances |= {
+    kraken.account.balances |= {
         "ZUSD": Decimal(1000),
         "USD.F": Decimal(100),
         "XXBT": Decimal("0.01"),  # 500

@@ -7,7 +7,7 @@ import pytest
 from botctl.domain.errors import ConfigError
 from botctl.home import load_home
 from botctl.wiring import open_bot
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.journal_tools import only, sent
 from tests.scenarios.stage import buy, council_says, explained, sides, tampered, trade_of

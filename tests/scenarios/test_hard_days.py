@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, PartialThenCanceled
 from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, run_until, sent
 
@@ -102,7 +102,7 @@ def test_many_lost_answers_are_looked_up_together_and_no_run_waits_for_minutes(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     live.set(MAX_OPEN_TRADES="50")
-    symbols = kraken.add_markets(5, last=100)
+    symbols = kraken.markets.add_many(5, last=100)
     live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
     for symbol in symbols:
         kraken.flat_candles(symbol, 100, 1)
@@ -152,7 +152,7 @@ def test_a_sell_by_hand_that_is_refused_does_not_call_off_a_stop(live: BotRunner
 
 def test_a_sell_that_sold_nothing_is_an_error(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
-    kraken.fill_mode = PartialThenCanceled(Decimal(0))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
 
     by_hand, all_of_it = live.run("sell", "BTC/USD", "--yes"), live.run("liquidate", "--yes")
 
@@ -222,7 +222,7 @@ def test_a_stop_hit_in_a_gap_is_sold_later_when_it_could_not_be_at_once(live: Bo
         kraken.set_price("BTC/USD", 50000)
         live.run("check-positions")
         sent_at_first = len(sent(kraken, "sell"))
-        kraken.cancel_order(resting)
+        kraken.account.cancel_order(resting)
         live.run("check-positions")
 
     assert sent_at_first == 1, "nothing but the owner's own order"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
@@ -39,7 +39,7 @@ def test_a_good_tick_pings_its_start_and_its_success(watched: BotRunner, listene
 def test_a_failing_tick_pings_its_failure_and_says_which(
     watched: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
-    kraken.permissions.remove("query-funds")
+    kraken.key.permissions.remove("query-funds")
 
     run = watched.run("tick")
 

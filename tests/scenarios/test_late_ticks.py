@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, trade_of
 

@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from botctl.store import database, server
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.journal_tools import client_ids, only, sent

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, stopped_clock
 
@@ -79,7 +79,7 @@ def test_a_failing_tick_keeps_the_moment_of_the_last_success(
         measured.run("tick")
         before = figures(home)
         clock.tick(QUARTER)
-        kraken.permissions.remove("query-funds")
+        kraken.key.permissions.remove("query-funds")
         run = measured.run("tick")
 
     after = figures(home)
@@ -106,7 +106,7 @@ def test_what_is_unknown_is_left_out(bot: BotRunner, kraken: FakeKraken, home: P
 
     go_live(bot, kraken)
     bot.set(METRICS_FILE=FILE)
-    kraken.permissions.remove("query-funds")
+    kraken.key.permissions.remove("query-funds")
 
     bot.run("tick")
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.fake_kraken_market import ticker_json
-from tests.fake_kraken_orders import order_json, trade_json
+from tests.fake_kraken.orders import order_json, trade_json
+from tests.fake_kraken.public_endpoints import ticker_json
 from tests.scenarios.journal_tools import later, only, open_position, sent
 from tests.scenarios.stage import explained, sides, trade_of
 

@@ -13,7 +13,7 @@ from botctl.domain.settings import Secret
 from botctl.monitoring.delivery import Letter
 from botctl.outside.notify import AppriseCourier
 from botctl.store.models import Memory
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
@@ -212,13 +212,13 @@ def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: Bot
 def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
-    kraken.permissions.remove("query-funds")
+    kraken.key.permissions.remove("query-funds")
     with stopped_clock() as clock:
         for number in range(4):
             assert told.run("tick").exit_code != 0
             assert bool(listener.heard) == (number >= 2)
             clock.tick(QUARTER)
-        kraken.permissions.add("query-funds")
+        kraken.key.permissions.add("query-funds")
         told.run("tick")
 
     assert "the tick has failed 3 times in a row" in listener.lines[0]
@@ -296,7 +296,7 @@ def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
 def test_a_key_that_ends_soon_is_asked_for_once_a_day_and_told_daily(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
-    kraken.key_valid_until = str(int(time.time()) + 3 * 86_400)
+    kraken.key.valid_until = str(int(time.time()) + 3 * 86_400)
     with stopped_clock() as clock:
         for _ in range(3):
             told.run("tick")

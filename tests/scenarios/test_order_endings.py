@@ -12,7 +12,7 @@ from botctl.home import load_home
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.wiring import open_bot
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Slow
 from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, private_calls, run_until, sent
 
@@ -27,7 +27,7 @@ def calculated_pnl(kraken: FakeKraken) -> Decimal:
 
 
 def test_a_buy_that_is_partly_filled_and_canceled_is_open_with_what_filled(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.4"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.4"))
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
@@ -37,20 +37,20 @@ def test_a_buy_that_is_partly_filled_and_canceled_is_open_with_what_filled(live:
     assert Decimal(order["filled"]) == Decimal(trade["amount"]) == kraken.orders[0].vol_exec == Decimal("0.0008")
     assert Decimal(trade["entry_cost"]) == kraken.orders[0].cost
     assert Decimal(trade["stop_loss_price"]) == 49000
-    kraken.fill_mode = Instant()
+    kraken.account.fill_mode = Instant()
     assert live.run("sell", "BTC/USD", "--yes").exit_code == 0
     assert Decimal(only(live.trades())["pnl"]) == calculated_pnl(kraken)
 
 
 def test_a_buy_that_is_canceled_unfilled_fails_its_trade(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fill_mode = PartialThenCanceled(Decimal(0))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
     assert run.exit_code == 4
     assert "unfilled" in run.stderr
     assert (only(live.orders())["state"], only(live.trades())["status"]) == ("CANCELED", "FAILED")
-    kraken.fill_mode = Instant()
+    kraken.account.fill_mode = Instant()
     assert open_position(live)["status"] == "OPEN"
 
 
@@ -58,7 +58,7 @@ def test_a_buy_that_is_canceled_unfilled_fails_its_trade(live: BotRunner, kraken
 def test_a_buy_that_stays_open_for_a_while_is_followed_to_its_end(
     live: BotRunner, kraken: FakeKraken, mode: Slow
 ) -> None:
-    kraken.fill_mode = mode
+    kraken.account.fill_mode = mode
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
@@ -69,13 +69,13 @@ def test_a_buy_that_stays_open_for_a_while_is_followed_to_its_end(
 
 
 def test_an_order_left_open_by_a_dead_run_is_left_alone_and_settled_later(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
     [order] = kraken.orders
-    kraken.fill_order(order, order.volume / 4)
+    kraken.account.fill_order(order, order.volume / 4)
 
     unsure, state = live.run("tick"), only(live.orders())["state"]
-    kraken.cancel_order(order, "Canceled by the engine")
+    kraken.account.cancel_order(order, "Canceled by the engine")
     sure = live.run("tick")
 
     assert (unsure.exit_code, state) == (69, "ACCEPTED")
@@ -86,7 +86,7 @@ def test_an_order_left_open_by_a_dead_run_is_left_alone_and_settled_later(live: 
 
 @pytest.mark.parametrize("count", [3, 25])
 def test_fills_in_pieces_are_summed_to_the_last_digit(live: BotRunner, kraken: FakeKraken, count: int) -> None:
-    kraken.fill_mode = Pieces(count, step=Decimal("0.7"))
+    kraken.account.fill_mode = Pieces(count, step=Decimal("0.7"))
 
     assert live.run("buy", "BTC/USD", "100", "--yes").exit_code == 0
     assert live.run("sell", "BTC/USD", "--yes").exit_code == 0
@@ -102,7 +102,7 @@ def test_fills_in_pieces_are_summed_to_the_last_digit(live: BotRunner, kraken: F
 def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     live: BotRunner, kraken: FakeKraken, shown: int
 ) -> None:
-    kraken.fill_mode = Pieces(3, step=Decimal("0.7"))
+    kraken.account.fill_mode = Pieces(3, step=Decimal("0.7"))
     half = {"ordertxid": "OABC", "vol": "0.001", "cost": "50.0", "fee": "0.2", "time": 1795348571.0}
     kraken.fault("QueryTrades", "shape", body={"error": [], "result": {"TABC": half} if shown else {}})
 
@@ -136,11 +136,11 @@ def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price
 ) -> None:
     bought = Decimal(open_position(live)["amount"])
     kraken.set_price("BTC/USD", 48900)
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.25"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.25"))
     live.run("tick")
     between = only(live.positions())
     kraken.set_price("BTC/USD", 50400)
-    kraken.fill_mode = Instant()
+    kraken.account.fill_mode = Instant()
 
     run = live.run("check-positions")
 
@@ -155,9 +155,9 @@ def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price
 
 def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.5"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.5"))
     live.run("sell", "BTC/USD", "--yes")
-    kraken.fill_mode = Instant()
+    kraken.account.fill_mode = Instant()
 
     run = live.run("tick")
 
@@ -171,9 +171,9 @@ def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_ch
 ) -> None:
     open_position(live)
     kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.5"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.5"))
     live.run("sell", "BTC/USD", "--yes")
-    kraken.fill_mode = Instant()
+    kraken.account.fill_mode = Instant()
 
     run = live.run("tick")
 
@@ -184,9 +184,9 @@ def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_ch
 def test_a_stop_that_is_canceled_unfilled_is_sent_again_by_the_next_check(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)
-    kraken.fill_mode = PartialThenCanceled(Decimal(0))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
     live.run("tick")
-    kraken.fill_mode = Instant()
+    kraken.account.fill_mode = Instant()
 
     run = live.run("tick")
 
@@ -214,7 +214,7 @@ def test_a_part_sold_by_hand_reduces_the_trade_and_keeps_its_stop(live: BotRunne
 def test_a_rest_below_the_order_minimum_closes_as_dust_and_is_said(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.98"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.98"))
 
     run = live.run("tick")
 
@@ -310,7 +310,7 @@ def test_coins_on_hold_in_the_owners_own_order_are_an_error_and_not_external(
 
     held = live.run("tick")
     status_then = only(live.trades())["status"]
-    kraken.cancel_order(own)
+    kraken.account.cancel_order(own)
     done = live.run("tick")
 
     assert (held.exit_code, status_then) == (1, "OPEN")
@@ -372,7 +372,7 @@ def test_a_validated_exit_leaves_the_trade_as_it_was(
 
 
 def test_a_validated_order_that_kraken_refuses_is_a_refusal(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.permissions.discard("modify-trades")
+    kraken.key.permissions.discard("modify-trades")
 
     run = live.run("buy", "BTC/USD", "100", "--validate")
 

@@ -9,7 +9,7 @@ import pytest
 
 from botctl.store.database import close_database
 from botctl.store.journal import Journal
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Never
 from tests.scenarios.journal_tools import (
     ABSENT_AFTER,
@@ -118,11 +118,11 @@ def test_a_buy_that_never_arrived_is_absent_only_when_it_can_no_longer_trade(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     run_until(live, kraken, "AddOrder", "lost", "buy", "BTC/USD", "100", "--yes")
-    kraken.clock_offset = DEADLINE_AFTER + ABSENT_AFTER - 30  # the deadline is past, the margin is not
+    kraken.clock.offset = DEADLINE_AFTER + ABSENT_AFTER - 30  # the deadline is past, the margin is not
 
     early, second = live.run("check-positions"), live.run("buy", "BTC/USD", "100", "--yes")
     state_then = only(live.orders())["state"]
-    kraken.clock_offset = DEADLINE_AFTER + ABSENT_AFTER + 5
+    kraken.clock.offset = DEADLINE_AFTER + ABSENT_AFTER + 5
     late = live.run("check-positions")
 
     assert (early.exit_code, state_then) == (69, "UNKNOWN")
@@ -141,7 +141,7 @@ def test_a_stop_that_never_arrived_is_sent_again_under_a_new_id(live: BotRunner,
 
     unsure = live.run("check-positions")
     sells_then = len(sent(kraken, "sell"))
-    kraken.clock_offset = DEADLINE_AFTER + ABSENT_AFTER + 5
+    kraken.clock.offset = DEADLINE_AFTER + ABSENT_AFTER + 5
     kraken.set_price("BTC/USD", 50500)  # an exit that has begun goes on, whatever the price
     done = live.run("check-positions")
 
@@ -239,7 +239,7 @@ def test_a_sell_that_may_exist_is_not_sent_again_by_hand(live: BotRunner, kraken
 
 @pytest.mark.parametrize("looks", [1, 2, 5])
 def test_an_order_that_is_slow_to_appear_is_found_all_the_same(live: BotRunner, kraken: FakeKraken, looks: int) -> None:
-    kraken.closed_orders_lag_looks = looks
+    kraken.account.closed_orders_lag_looks = looks
     kraken.fault("AddOrder", "drop_after")
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
@@ -250,11 +250,11 @@ def test_an_order_that_is_slow_to_appear_is_found_all_the_same(live: BotRunner, 
 
 
 def test_an_order_that_surfaces_a_minute_late_is_adopted_by_the_next_run(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.closed_orders_lag = 60
+    kraken.account.closed_orders_lag = 60
     run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
 
     unsure = live.run("check-positions")
-    kraken.clock_offset = 61
+    kraken.clock.offset = 61
     sure = live.run("check-positions")
 
     assert (unsure.exit_code, sure.exit_code) == (69, 0)
@@ -285,13 +285,13 @@ def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
 def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_next(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     started = time.monotonic()
 
     lost = live.run("buy", "BTC/USD", "100", "--yes")
     waited = time.monotonic() - started
     state = only(live.orders())["state"]
-    kraken.fill_order(kraken.orders[0])
+    kraken.account.fill_order(kraken.orders[0])
     run = live.run("check-positions")
 
     assert (lost.exit_code, state) == (69, "ACCEPTED")
@@ -417,7 +417,7 @@ def test_an_order_that_comes_too_late_twice_is_given_up(live: BotRunner, kraken:
 def test_a_clock_that_is_wrong_by_minutes_spoils_no_deadline(
     bot: BotRunner, kraken: FakeKraken, offset: int, request: pytest.FixtureRequest
 ) -> None:
-    kraken.clock_offset = offset
+    kraken.clock.offset = offset
     live: BotRunner = request.getfixturevalue("live")
 
     bought = live.run("buy", "BTC/USD", "100", "--yes")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.bot_runner import BotRunner, Run
 from tests.cli.test_output import check_values, on_terminal
-from tests.conftest import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
 from tests.scenarios.disasters import kept, lose, restore, save
@@ -30,10 +30,10 @@ def reconciled(live: BotRunner, *options: str) -> Run:
 
 def test_after_all_kinds_of_endings_all_is_the_same(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(COOLDOWN_MINUTES="0")
-    kraken.fill_mode = Pieces(3, Decimal("0.7"))
+    kraken.account.fill_mode = Pieces(3, Decimal("0.7"))
     buy(live)
     live.run("sell", "BTC/USD", "0.0005", "--yes")
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.5"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.5"))
     live.run("sell", "BTC/USD", "--yes")
     kraken.fault("AddOrder", "error", error="EOrder:Insufficient funds")
     live.run("check-positions")
@@ -133,10 +133,10 @@ def test_coins_of_the_owner_are_no_difference(live: BotRunner, kraken: FakeKrake
 
 @pytest.mark.waits
 def test_an_order_that_still_works_is_the_same_on_both_sides(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     with later(seconds=0):
         live.run("buy", "BTC/USD", "100", "--yes")
-    kraken.fill_order(kraken.orders[0], Decimal("0.0005"))
+    kraken.account.fill_order(kraken.orders[0], Decimal("0.0005"))
 
     run = reconciled(live)
 
@@ -207,7 +207,7 @@ def test_the_paper_broker_is_reconciled_alike(bot: BotRunner) -> None:
 
 def test_the_table_tells_what_differs_and_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", "104321.98765")
-    kraken.add_market("FARTCOIN/USD", "0.00001234567", ordermin=1)
+    kraken.markets.add("FARTCOIN/USD", "0.00001234567", ordermin=1)
     kraken.balances["ZUSD"] = Decimal(10**9)
     tampered(live, "DELETE FROM memory WHERE key = 'kraken.markets'")
     buy(live, amount="1234567.89")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from botctl.domain.client_ids import parse_client_id
+from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
-from tests.conftest import BotRunner
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
 from tests.scenarios.disasters import (
@@ -53,7 +53,7 @@ def sell_part(live: BotRunner, amount: str = "0.0005") -> None:
 
 def test_a_lost_trade_comes_back_as_it_was(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", "50000.7", bid="49995.3", ask="50005.9")
-    kraken.fill_mode = Pieces(3, Decimal("0.3"))
+    kraken.account.fill_mode = Pieces(3, Decimal("0.3"))
     buy(live, amount="123.45")
     [lost], [lost_order] = all_trades(live), all_orders(live)
 
@@ -196,7 +196,7 @@ def test_a_closed_trade_is_not_added(live: BotRunner, kraken: FakeKraken) -> Non
 
 def test_dust_is_not_added_and_said(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.99"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.99"))
     live.run("sell", "BTC/USD", "--yes")
     lose(live)
 
@@ -238,7 +238,7 @@ def test_coins_that_were_moved_away_are_said_and_the_trade_is_added_all_the_same
 def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48000)
-    kraken.fill_mode = PartialThenCanceled(Decimal("0.5"))
+    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.5"))
     live.run("check-positions")
     [lost] = all_trades(live)
     kraken.set_price("BTC/USD", 50000)
@@ -258,7 +258,7 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     leave_unsettled(live, "buy", "BTC/USD", "100", "--yes")
     lose(live)
 
@@ -266,7 +266,7 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
     live.run("resume")
     pending = only(live.positions())
     again = live.run("buy", "BTC/USD", "100", "--yes")
-    kraken.fill_order(kraken.orders[0])
+    kraken.account.fill_order(kraken.orders[0])
     tick = live.run("check-positions")
 
     assert [row["action"] for row in first["actions"]] == ["add"]
@@ -281,13 +281,13 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
 @pytest.mark.waits
 def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     leave_unsettled(live, "sell", "BTC/USD", "--yes")
     lose(live)
 
     recover(live)
     [order] = live.json("orders", "--unsettled")
-    kraken.fill_order(kraken.orders[1])
+    kraken.account.fill_order(kraken.orders[1])
     tick = live.run("check-positions")
 
     assert (order["state"], order["client_order_id"]) == ("ACCEPTED", kraken.orders[1].cl_ord_id)
@@ -299,9 +299,9 @@ def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: B
 
 @pytest.mark.waits
 def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fill_mode = Never()
+    kraken.account.fill_mode = Never()
     leave_unsettled(live, "buy", "BTC/USD", "100", "--yes")
-    kraken.fill_order(kraken.orders[0])
+    kraken.account.fill_order(kraken.orders[0])
 
     dry = live.json("recover")
     wet = recover(live)
@@ -572,7 +572,7 @@ def test_a_bad_second_page_changes_nothing_and_a_good_one_is_read(live: BotRunne
     buy(live)
     history = kraken.orders[0]
     lose(live)
-    kraken.orders += [
+    kraken.account.orders += [
         dataclasses.replace(history, txid=f"O{n:05}-AAAAA-AAAAAA", cl_ord_id=str(uuid.uuid4())) for n in range(120)
     ]
     before = kept(live)

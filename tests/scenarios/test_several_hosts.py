@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
 from tests.postgres import PASSWORD, Server, own_server

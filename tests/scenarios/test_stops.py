@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BotRunner, Run
+from tests.bot_runner import BotRunner, Run
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.stage import (

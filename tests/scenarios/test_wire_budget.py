@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.stage import buy, explained, on_the_wire, sides, stopped_clock
 
@@ -14,7 +14,7 @@ SLOW = ("pandas", "pandas_ta", "numba", "numpy")
 
 
 def test_forty_positions_cost_one_look_and_every_stop_hit_one_more_call(live: BotRunner, kraken: FakeKraken) -> None:
-    symbols = kraken.add_markets(40)
+    symbols = kraken.markets.add_many(40)
     live.set(MAX_OPEN_TRADES="50")
     with stopped_clock() as clock:
         clock.tick(86_400)  # so that the forty markets are read

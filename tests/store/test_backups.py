@@ -25,10 +25,10 @@ from botctl.store.database import close_database, open_database
 from botctl.store.integrity import check_integrity
 from botctl.store.models import database
 from botctl.wiring import build_bot
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy, explained, trade_of
-from tests.trouble import damage
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

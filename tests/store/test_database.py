@@ -17,8 +17,8 @@ from botctl.domain.settings import Mode
 from botctl.store.database import close_database, database_path, explain, open_database
 from botctl.store.migrations import SCHEMA_VERSION
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
-from tests.cli.looks import check_error, files_in
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
+from tests.cli.assertions import check_error, files_in
 
 HOLD_THE_LOCK = """
 import sqlite3, sys, time

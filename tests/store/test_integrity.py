@@ -9,7 +9,7 @@ from botctl.domain.errors import Busy
 from botctl.store import integrity
 from botctl.store.database import close_database
 from botctl.store.integrity import check_integrity
-from tests.trouble import damage
+from tests.corruption import damage
 
 
 @pytest.mark.parametrize("is_open", [True, False])

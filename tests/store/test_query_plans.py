@@ -11,7 +11,7 @@ import pytest
 
 from botctl.domain.order_states import ACTIVE, UNSETTLED
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS
-from tests.conftest import BotRunner
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import buy
 

@@ -23,7 +23,7 @@ from botctl.store.journal import Correction, Journal
 from botctl.store.lock import run_lock
 from botctl.store.models import RULED, Event, PaperHolding, SystemConfig, Tick, Trade, database
 from botctl.store.switch import Switch
-from tests.conftest import PROJECT, BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.databases import Writer, execute, held_lock
 from tests.postgres import PASSWORD, USER, Server
 

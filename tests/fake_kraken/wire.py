@@ -21,12 +21,19 @@ class Request:
     endpoint: str
     params: Params
     at: float  # arrival in Kraken's clock, unix seconds
+    signature: str = ""  # its API-Sign header, where it has one
     processed: bool = False  # did it get past the gate and do its work (or get its refusal)?
     fault: str | None = None
     error: str | None = None  # Kraken's own refusal, if it was one
 
 
 type Endpoint = Callable[[Request], JsonObject]
+
+
+def refuse(request: Request, refusal: Refusal) -> JsonObject:
+    """The answer that says no."""
+    request.error = str(refusal)
+    return {"error": [str(refusal)]}
 
 
 def decimal(value: Number) -> Decimal:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fake_kraken_faults import Reply
+from tests.fake_kraken.faults import Reply
 
 type Node = tuple[Any, Any]
 """A container, and the key or place of something in it."""

@@ -10,8 +10,8 @@ from botctl.store.models import Order
 from botctl.store.server import WRITE_LOCK
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.invariants import ALWAYS, Broken, check
+from tests.chaos.processes import End, Run
 from tests.chaos.scenes import SCENES, Stage, check_words, guard_is_awake, recover
-from tests.chaos.victims import End, Run
 from tests.chaos.world import World
 from tests.fake_kraken import Request
 
@@ -91,26 +91,26 @@ def pull_at_statement(world: World, arguments: tuple[str, ...], what: str, numbe
     Where it holds the database then, the pull has to wait for the end of its transaction. A file waits for nobody:
     what such a transaction writes was begun before the file was there, and counts as before.
     """
-    victim = world.start(*arguments, end=End("statement", number, signal.SIGSTOP), hasty=False)
-    assert victim.wait_until_stopped(), f"there is no statement {number}: {victim.wait().words}"
+    process = world.start(*arguments, end=End("statement", number, signal.SIGSTOP), hasty=False)
+    assert process.wait_until_stopped(), f"there is no statement {number}: {process.wait().words}"
     if not PULLS[what]:
         begun_before = is_held(world)
         pulled = pull(world, what)
-        victim.go_on()
-        run = victim.wait()
+        process.go_on()
+        run = process.wait()
         return run, note(world, what) if begun_before else pulled
     switch = world.start(*PULLS[what], hasty=False)
     came_first = switch.ends_within(PULL_SECONDS)
     if came_first:
         world.note_pause()
         pulled = note(world, what)
-    victim.go_on()
+    process.go_on()
     run = switch.wait()
     assert run.exit_code == 0, run.words
     if not came_first:
         world.note_pause()
         pulled = note(world, what)
-    return victim.wait(), pulled
+    return process.wait(), pulled
 
 
 def is_held(world: World) -> bool:
@@ -127,10 +127,10 @@ def is_held(world: World) -> bool:
         return False
 
 
-class Pulls:
+class KillSwitchRaces:
     """The switch is pulled somewhere in a run."""
 
-    name = "pulls"
+    name = "kill switch"
     about = "the switch pulled at one position of a run"
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:

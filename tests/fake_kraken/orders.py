@@ -1,10 +1,12 @@
 """Orders and fills of the fake Kraken: how an order may be filled, what it knows, and how Kraken writes it down."""
 
+import random
+import string
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
-from tests.fake_kraken_market import Market
-from tests.fake_kraken_wire import JsonObject, Params, fixed
+from tests.fake_kraken.markets import Market
+from tests.fake_kraken.wire import JsonObject, Params, fixed
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,13 @@ class Trade:
     fee: Decimal
     at: float
     maker: bool
+
+
+def new_id(letter: str) -> str:
+    """Like OXZOZH-UV45N-IM6I7O. Never the same in two servers: a database may outlive one of them."""
+    letters = random.SystemRandom().choices(string.ascii_uppercase + string.digits, k=16)
+    text = letter + "".join(letters)
+    return f"{text[:6]}-{text[6:11]}-{text[11:]}"
 
 
 def money(value: Decimal, market: Market) -> Decimal:

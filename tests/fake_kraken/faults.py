@@ -5,7 +5,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fake_kraken_wire import JsonObject
+from tests.fake_kraken.wire import JsonObject
 
 # Every kind of fault, and whether the request is processed (an order placed!) unless the test says otherwise.
 KINDS = {

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.conftest import PROJECT
+from tests.bot_runner import PROJECT
 
 
 @dataclass(frozen=True)
 class End:
     """The commit at which a run ends itself: `before` or `after` its `number`-th one; 0 lets it live.
 
-    `statement` is before its `number`-th statement of any kind. SIGSTOP only stops it there, for `Victim.go_on`.
+    `statement` is before its `number`-th statement of any kind. SIGSTOP only stops it there, for `Process.go_on`.
     """
 
     when: str = ""
@@ -65,11 +65,11 @@ class Run:
         return f"exit code {self.exit_code}\n{self.stdout}{self.stderr}"
 
 
-class Victim:
+class Process:
     """A run that may still be alive."""
 
-    def __init__(self, victims: "Victims", command: Command, pid: int) -> None:
-        self._victims = victims
+    def __init__(self, processes: "Processes", command: Command, pid: int) -> None:
+        self._processes = processes
         self._command = command
         self.pid = pid
         self._end: Run | None = None
@@ -95,7 +95,7 @@ class Victim:
         if self._end is None:
             while not self.ends_within(60):
                 pass
-            status = self._victims.ask({"wait": self.pid})["status"]
+            status = self._processes.ask({"wait": self.pid})["status"]
             out, err = (Path(name).read_text() for name in (self._command.out, self._command.err))
             self._end = Run(status, out, err)
         return self._end
@@ -130,12 +130,12 @@ class Victim:
             self.wait()
 
 
-class Victims:
+class Processes:
     """The fork server. `current` is the newest run: what a hook in the middle of its request may end."""
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.chaos.victim"],
+            [sys.executable, "-W", "ignore", "-m", "tests.chaos.fork_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -145,12 +145,12 @@ class Victims:
         self._pid = 0
         self._one_at_a_time = threading.Lock()
 
-    def start(self, command: Command) -> Victim:
+    def start(self, command: Command) -> Process:
         """Let a run begin."""
         self._known.clear()
         self._pid = self.ask({"run": asdict(command)})["pid"]
         self._known.set()
-        return Victim(self, command, self._pid)
+        return Process(self, command, self._pid)
 
     def end_current(self, signal_number: int) -> None:
         """Send a signal to the newest run. Its own first request may come before its pid is known here."""

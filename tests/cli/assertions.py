@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import Run
+from tests.bot_runner import Run
 from tests.fields import ERROR
 
 

@@ -1,0 +1,96 @@
+"""Lets botctl run in a modelled world, and holds each run against the model and the invariants."""
+
+from tests.chaos.comparison import Span
+from tests.chaos.disturbances import Disturbances
+from tests.chaos.history import QUARTER
+from tests.chaos.invariants import ALWAYS, SETTLED, a_tripped_drawdown_ends_flat, check
+from tests.chaos.kills import run_until
+from tests.chaos.modelled_world import ModelledWorld
+from tests.chaos.processes import Run
+from tests.chaos.scenes import MOST_TICKS, guard_is_awake
+from tests.chaos.story import Story
+
+QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
+"""What holds whenever the journal is settled, also when a run was ended before it could sell everything."""
+SPOILED_PATIENCE, CALM_PATIENCE = 0.25, 5.0
+"""Real seconds until a run stops waiting for an answer: where nothing is spoiled each one comes, if late."""
+
+
+class ComparedRuns:
+    """Runs of botctl in one modelled world."""
+
+    def __init__(self, modelled: ModelledWorld, disturbances: Disturbances, story: Story) -> None:
+        self._modelled = modelled
+        self._disturbances = disturbances
+        self._story = story
+        self._world = modelled.world
+        self._comparison = modelled.comparison
+
+    def run(self, *arguments: str) -> Run:
+        """Let botctl run, and hold what it did against the model."""
+        spoiled = self._is_spoiled
+        calm = self._comparison.facts.unsettled == 0 and not self._modelled.is_skewed
+        self._modelled.wait_until_seconds_play_no_part()
+        start = self._world.clock.now()
+        before = self._modelled.model.twin()
+        expected = self._modelled.model.run(arguments, start)
+        run = self._run_disturbed(arguments, SPOILED_PATIENCE if spoiled else CALM_PATIENCE)
+        self._story.tell(f"   botctl {' '.join(arguments)}: {'disturbed, ' if spoiled else ''}{told(run)}")
+        span = Span(arguments, start, self._world.clock.now(), run)
+        self._modelled.note_a_wrong_clock()
+        assert "Traceback" not in run.stderr, run.words
+        assert "bug:" not in run.stdout + run.stderr, run.words
+        if spoiled:
+            self._comparison.take_over(before, expected, span, calm=calm)
+        else:
+            self._comparison.check_exactly(expected, span)
+        tally = self._story.tally
+        tally.runs += 1
+        if not spoiled:
+            tally.undisturbed += 1
+            tally.seen.update([f"exit code {run.exit_code}", *(reason for _, reason in expected.closed)])
+        return run
+
+    def _run_disturbed(self, arguments: tuple[str, ...], patience: float) -> Run:
+        """One run under what is armed for it, which is over with it."""
+        ending = self._disturbances.ending
+        run = run_until(self._world, arguments, *ending) if ending else self._world.run(*arguments, patience=patience)
+        self._disturbances.clear()
+        return run
+
+    @property
+    def _is_spoiled(self) -> bool:
+        """Whether the next run is disturbed by anything, be it left from earlier ones."""
+        return self._disturbances.active or self._comparison.facts.unsettled > 0 or self._modelled.is_skewed
+
+    def check_invariants(self) -> None:
+        check(self._world, QUIET if self._comparison.facts.unsettled == 0 else ALWAYS)
+
+    def come_to_order(self) -> None:
+        """The exchange behaves, and cron goes on, until a tick has nothing to complain of."""
+        self._disturbances.clear()
+        self._world.kraken.clock.offset = 0.0
+        self._modelled.council_says("HOLD")
+        for _ in range(MOST_TICKS):
+            code, facts = self.run("tick").exit_code, self._comparison.facts
+            is_done = code == 0 or (code == 3 and not facts.open)  # a tripped guard goes on until all is sold
+            if is_done and not facts.unsettled:
+                break
+            self._world.clock.skip(QUARTER)
+        else:
+            raise AssertionError(f"not settled after {MOST_TICKS} ticks")
+        if not self._modelled.model.frozen:
+            check(self._world, SETTLED)
+
+    def end_well(self) -> None:
+        """Whatever was played: the journal settles, and no position is left without its stop."""
+        self.come_to_order()
+        self.run("resume")
+        self._modelled.reach_all_stops()
+        guard_is_awake(self._world)
+        assert self._world.kraken.bugs == [], "the fake Kraken itself failed"
+
+
+def told(run: Run) -> str:
+    """A run in one line."""
+    return f"exit code {run.exit_code} " + " | ".join(run.stderr.splitlines())
