@@ -16,7 +16,9 @@ import pytest
 from botctl.cli.app import run_command
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import NAMES, Mode
-from botctl.store.database import Where, close_database, open_database
+from botctl.home import LockTimeouts
+from botctl.store.database import close_database, open_database
+from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile
 from tests import databases, postgres
 from tests.fake_kraken import FakeKraken
 
@@ -142,6 +144,8 @@ class BotRunner:
         self.server = server
         self._monkeypatch = monkeypatch
         self._capsys = capsys
+        self.lock_timeouts: LockTimeouts | None = None
+        """How long commands in this process wait for others, where that is not as long as always."""
         self._urls: dict[str, str] = {}
         self.set(BOTCTL_HOME=str(home))
         if server:
@@ -173,7 +177,7 @@ class BotRunner:
         """One command, in this process."""
         self._capsys.readouterr()
         try:
-            code = run_command(list(arguments))
+            code = run_command(list(arguments), self.lock_timeouts)
         finally:
             close_database()
         out, err = self._capsys.readouterr()
@@ -209,9 +213,9 @@ class BotRunner:
         return os.environ.get("BOTCTL_MODE", "demo")
 
     @property
-    def where(self) -> Where:
+    def where(self) -> DatabaseLocation:
         """The database, be it a file or on a server."""
-        return ServerUrl(self._urls[self.mode]) if self.server else self.database
+        return PostgresServer(ServerUrl(self._urls[self.mode])) if self.server else SqliteFile(self.database)
 
     @property
     def database(self) -> Path:

@@ -491,7 +491,7 @@ class BackupView:
 
 @dataclass(frozen=True)
 class CopiedTable:
-    """A table that is the same in two databases: the SHA-256 of all its values."""
+    """A table that is the same in two databases: its rows, and the SHA-256 of all their values."""
 
     table: str
     rows: int

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.results import TickFigures
-from botctl.store.private_files import write_public
+from botctl.files import write_public
 
 MISSING = ConfigError("METRICS_FILE is set, and prometheus_client is missing", hint="pip install 'botctl[metrics]'")
 

@@ -16,6 +16,7 @@ from botctl.services.exits import Exits
 from botctl.services.lookout import Look
 from botctl.store import memory
 from botctl.store.backups import back_up_daily
+from botctl.store.database import opened_where
 from botctl.store.models import Decision, Tick
 
 log = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ def _exit_code(visit: Visit) -> int:
 
 def _back_up(bot: Bot) -> tuple[str, list[BotError]]:
     """The day's first tick by this machine's clock, whatever day it is on the demo's tape."""
-    copy = None if bot.backed_up is None else back_up_daily(bot.backed_up, datetime.now(UTC))
+    copy = None if bot.backed_up is None else back_up_daily(opened_where(), bot.backed_up, datetime.now(UTC))
     return "" if copy is None else f"copied to {copy}", []
 
 

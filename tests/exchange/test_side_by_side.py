@@ -17,6 +17,7 @@ from botctl.exchange import kraken_line
 from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from tests.fake_kraken import FakeKraken
 
 NO_OTHER_EXCHANGE = """
@@ -34,7 +35,7 @@ assert ccxt.binance().id == "binance" and len(ccxt.exchanges) > 50
 @pytest.fixture
 def exchange(tmp_path: Path, kraken: FakeKraken) -> Iterator[KrakenExchange]:
     """One that knows its markets."""
-    open_database(tmp_path / "live.db", Mode.LIVE, create=True)
+    open_database(SqliteFile(tmp_path / "live.db"), Mode.LIVE, create=True)
     key, secret = Secret(kraken.api_key), Secret(kraken.secret)
     exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
     exchange.load_markets()
@@ -117,7 +118,7 @@ def test_a_price_call_that_never_ends_is_given_up_and_the_next_gets_a_line_of_it
 
 
 def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, kraken: FakeKraken) -> None:
-    open_database(tmp_path / "new.db", Mode.LIVE, create=True)
+    open_database(SqliteFile(tmp_path / "new.db"), Mode.LIVE, create=True)
     exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=None, private_key=None))
 
     quotes = exchange.begin_quotes(["BTC/USD"])
