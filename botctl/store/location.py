@@ -111,7 +111,7 @@ class DatabaseLocation(ABC):
 
     @abstractmethod
     def _copy_into(self, empty: Path) -> None:
-        """Copy what was committed last; keeps nobody from writing meanwhile."""
+        """Copy what was committed last, of a server from the open connection; keeps nobody from writing meanwhile."""
 
 
 @dataclass(frozen=True)
