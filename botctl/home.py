@@ -9,11 +9,21 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import NAMES, Mode, Settings, misspelled, parse_settings
-from botctl.store.database import Where, close_database, connect_to_server, database_path, open_database
+from botctl.store.database import close_database, open_database
+from botctl.store.location import BUSY_SECONDS, DatabaseLocation, find_location
 from botctl.store.switch import Switch
+
+
+@dataclass(frozen=True)
+class LockTimeouts:
+    """How long a command waits for others, in seconds."""
+
+    run: float = 30.0
+    """Until another run ends. What cron starts does not wait."""
+    statement: float = BUSY_SECONDS
+    """Until another process has finished writing to the database."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +34,16 @@ class Home:
     env_file: Path
     settings: Settings
     warnings: tuple[str, ...] = ()
+    lock_timeouts: LockTimeouts = LockTimeouts()
 
     @property
-    def database(self) -> Where:
-        url = self.settings.database_url
-        return url if isinstance(url, ServerUrl) else database_path(url, self.folder)
+    def database(self) -> DatabaseLocation:
+        return find_location(self.settings.database_url, self.folder, self.lock_timeouts.statement)
 
     @property
     def database_file(self) -> Path:
         """The database, or for one on a server the file it would be: what botctl keeps beside it goes there."""
-        if isinstance(self.database, Path):
-            return self.database
-        return self.folder / "data" / f"{self.settings.botctl_mode}.db"
+        return self.database.file or self.folder / "data" / f"{self.settings.botctl_mode}.db"
 
     @property
     def candles(self) -> Path:
@@ -51,7 +59,11 @@ class Home:
         return Switch(self.halt_file)
 
 
-def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None = None) -> Home:
+def load_home(
+    env_file: Path | None = None,
+    overrides: Mapping[str, str] | None = None,
+    lock_timeouts: LockTimeouts | None = None,
+) -> Home:
     """Settings from `overrides`, then the environment, then .env in the home or `env_file`.
 
     Raises ConfigError that names every problem.
@@ -59,7 +71,7 @@ def load_home(env_file: Path | None = None, overrides: Mapping[str, str] | None 
     folder, path, values = read_values(env_file)
     settings = parse_settings({**values, **(overrides or {})})
     folder = Path(settings.botctl_home or folder).absolute()
-    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode))
+    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode), lock_timeouts or LockTimeouts())
 
 
 def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str]]:
@@ -196,10 +208,7 @@ def make_data_folder(home: Home) -> None:
 
 def is_there(home: Home) -> bool:
     """Whether the home's database exists. Raises ConfigError or DatabaseUnreachable when its server can't be asked."""
-    where = home.database
-    if isinstance(where, Path):
-        return where.exists()
-    return "stamp" in connect_to_server(where).get_tables()
+    return home.database.exists()
 
 
 @contextmanager

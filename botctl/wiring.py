@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.home import Home, is_there, open_store
-from botctl.store.database import close_database, open_database
-from botctl.store.lock import run_lock
+from botctl.store.database import close_database, open_database, run_lock
+from botctl.store.location import SqliteFile
 from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
@@ -25,19 +25,18 @@ if TYPE_CHECKING:
     from botctl.services.council.session import Decider
     from botctl.store.journal import Journal
 
-WAIT_SECONDS = 30.0
-"""How long a manual command waits for another run to end."""
-
 
 @contextmanager
-def open_bot(home: Home, *, wait_seconds: float = WAIT_SECONDS, validate_only: bool = False) -> Iterator["Bot"]:
+def open_bot(home: Home, *, wait_seconds: float | None = None, validate_only: bool = False) -> Iterator["Bot"]:
     """A bot that may call the exchange: under the process lock, with its database open.
 
+    Waits for another run up to `wait_seconds`; where they are not given, as long as the home says.
     Raises ConfigError when a live run lacks its keys or its initial balance, Busy when another run holds the lock.
     """
     _check_keys(home)
     where = home.database
-    if home.settings.botctl_mode is Mode.LIVE and isinstance(where, Path) and not where.exists():
+    wait_seconds = home.lock_timeouts.run if wait_seconds is None else wait_seconds
+    if home.settings.botctl_mode is Mode.LIVE and where.lacks_file():
         open_database(where, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
     with run_lock(where, wait_seconds), open_store(home):
         yield build_bot(home.settings, home.switch, validate_only=validate_only, backed_up=home.database_file)
@@ -65,12 +64,8 @@ def open_for_recovery(home: Home, *, apply: bool) -> Iterator[RecoverySession]:
     path, mode = home.database_file, home.settings.botctl_mode
     if not is_there(home):
         raise missing_database(mode, home.database)
-    if home.database != path:  # a server looks after its files itself: there is nothing to move out of the way
-        with open_bot(home) as bot:
-            yield RecoverySession(bot, None)
-        return
-    with run_lock(path, WAIT_SECONDS):
-        damage = find_damage(path, mode, datetime.now(UTC))
+    with run_lock(home.database, home.lock_timeouts.run):
+        damage = find_damage(home.database, mode, datetime.now(UTC))
         with open_store(home) if damage is None else open_replacement(path, mode, damage, apply=apply):
             yield RecoverySession(build_bot(home.settings, home.switch), damage)
 
@@ -213,7 +208,7 @@ def build_market(settings: Settings) -> "Tape | KrakenMarketData":
 def open_market_data(settings: Settings) -> "Iterator[KrakenMarketData]":
     """Kraken's public side in every mode, with a database that is thrown away: no key, no lock, nothing of the home."""
     with TemporaryDirectory(prefix="botctl-fetch-") as folder:
-        open_database(Path(folder) / "markets.db", Mode.PAPER, create=True, durable=False)
+        open_database(SqliteFile(Path(folder) / "markets.db"), Mode.PAPER, create=True, durable=False)
         try:
             yield _build_market_data(settings)
         finally:

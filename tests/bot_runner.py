@@ -13,7 +13,9 @@ import pytest
 from botctl.cli.app import run_command
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
-from botctl.store.database import Where, close_database, open_database
+from botctl.home import LockTimeouts
+from botctl.store.database import open_database
+from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile, close_database
 from tests import databases, postgres
 
 PROJECT = Path(__file__).parent.parent
@@ -68,9 +70,9 @@ class ModeDatabases:
     def file_of(self, mode: str) -> Path:
         return self._home / "data" / f"{mode}.db"
 
-    def where(self, mode: str) -> Where:
+    def where(self, mode: str) -> DatabaseLocation:
         """The database, be it a file or on a server."""
-        return ServerUrl(self._urls[mode]) if self.server else self.file_of(mode)
+        return PostgresServer(ServerUrl(self._urls[mode])) if self.server else SqliteFile(self.file_of(mode))
 
     def drop_all(self) -> None:
         for url in self._urls.values():
@@ -84,12 +86,14 @@ class Commands:
     def __init__(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self._home = home
         self._capsys = capsys
+        self.lock_timeouts: LockTimeouts | None = None
+        """How long commands in this process wait for others, where that is not as long as always."""
 
     def run(self, *arguments: str) -> Run:
         """One command, in this process."""
         self._capsys.readouterr()
         try:
-            code = run_command(list(arguments))
+            code = run_command(list(arguments), self.lock_timeouts)
         finally:
             close_database()
         out, err = self._capsys.readouterr()
@@ -145,6 +149,10 @@ class BotRunner:
         """One command, in this process."""
         return self._commands.run(*arguments)
 
+    def wait_for_others(self, timeouts: LockTimeouts) -> None:
+        """How long commands in this process wait for others, from here on."""
+        self._commands.lock_timeouts = timeouts
+
     def json(self, *arguments: str) -> Any:
         """The JSON answer of a command that must succeed."""
         run = self.run(*arguments, "--json")
@@ -185,7 +193,7 @@ class BotRunner:
         self._databases.drop_all()
 
     @property
-    def where(self) -> Where:
+    def where(self) -> DatabaseLocation:
         """The database, be it a file or on a server."""
         return self._databases.where(self._settings.mode)
 

@@ -1,7 +1,9 @@
-"""What happens to a database file: damage."""
+"""What happens to files: damage, and a disk that takes no more."""
 
+import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 
@@ -14,3 +16,14 @@ def damage(database: Path, name: str) -> None:
     with database.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(bytes(range(256)) * (size // 256))
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

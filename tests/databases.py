@@ -11,9 +11,7 @@ from typing import Any
 
 import psycopg
 
-from botctl.domain.database_url import ServerUrl
-from botctl.store.database import Where
-from botctl.store.lock import process_lock
+from botctl.store.location import DatabaseLocation, PostgresServer
 from botctl.store.server import RUN_LOCK
 
 AGEING = {
@@ -30,10 +28,10 @@ AGEING = {
 """What takes the step to each version of the schema back."""
 
 
-def rows_of(where: Where, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
+def rows_of(where: DatabaseLocation, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
     """Every row of every table; a file is read from a copy, so that looking changes nothing."""
-    if isinstance(where, ServerUrl):
-        with psycopg.connect(where.reveal()) as server:
+    if isinstance(where, PostgresServer):
+        with psycopg.connect(where.url.reveal()) as server:
             names = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
             wanted = [name for (name,) in names if name not in without]
             return {name: server.execute(f'SELECT * FROM "{name}" ORDER BY id').fetchall() for name in wanted}
@@ -46,20 +44,20 @@ def rows_of(where: Where, *, without: tuple[str, ...] = ()) -> dict[str, list[An
             return {name: file.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables if name not in without}
 
 
-def execute(where: Where, statement: str) -> None:
+def execute(where: DatabaseLocation, statement: str) -> None:
     """One statement, committed."""
-    if isinstance(where, ServerUrl):
-        with psycopg.connect(where.reveal(), autocommit=True) as server:
+    if isinstance(where, PostgresServer):
+        with psycopg.connect(where.url.reveal(), autocommit=True) as server:
             server.execute(statement)
         return
-    with closing(sqlite3.connect(where)) as file, file:
+    with closing(sqlite3.connect(str(where))) as file, file:
         file.execute(statement)
 
 
 class Writer:
     """Another process at work in the database: it keeps others from writing from `take` until it commits."""
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: DatabaseLocation) -> None:
         self.where = where
         self._connection: sqlite3.Connection | psycopg.Connection[Any] | None = None
 
@@ -71,15 +69,15 @@ class Writer:
         """
         if self._connection is not None:
             return
-        if isinstance(self.where, ServerUrl):
-            self._connection = server = psycopg.connect(self.where.reveal(), autocommit=True)
+        if isinstance(self.where, PostgresServer):
+            self._connection = server = psycopg.connect(self.where.url.reveal(), autocommit=True)
             server.execute("BEGIN")
             if not statements:
                 names = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
                 tables = ", ".join(f'"{name}"' for (name,) in names)
                 server.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
         else:
-            self._connection = sqlite3.connect(self.where, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(str(self.where), isolation_level=None, check_same_thread=False)
             self._connection.execute("BEGIN IMMEDIATE")
         for statement in statements:
             self._connection.execute(statement)
@@ -93,13 +91,13 @@ class Writer:
 
 
 @contextmanager
-def held_lock(where: Where) -> Iterator[None]:
+def held_lock(where: DatabaseLocation) -> Iterator[None]:
     """Another run holds the lock of the database."""
-    if isinstance(where, ServerUrl):
-        with psycopg.connect(where.reveal(), autocommit=True) as other:
+    if isinstance(where, PostgresServer):
+        with psycopg.connect(where.url.reveal(), autocommit=True) as other:
             taken = other.execute(f"SELECT pg_try_advisory_lock({RUN_LOCK}, hashtext(current_schema()))").fetchone()
             assert taken == (True,)
             yield
         return
-    with process_lock(where.with_name(f"{where.name}.lock"), 0):
+    with where.lock(0):
         yield

@@ -7,7 +7,7 @@ import signal
 import sys
 from functools import partial
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -15,6 +15,9 @@ from botctl.cli.commands import Commands
 from botctl.cli.context import EnvFile
 from botctl.cli.log import error_line
 from botctl.domain.errors import BadValue, BotError
+
+if TYPE_CHECKING:
+    from botctl.home import LockTimeouts
 
 app = typer.Typer(
     name="botctl",
@@ -78,13 +81,16 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def run_command(arguments: list[str]) -> int:
-    """Run one command line, and return its exit code. Every error becomes one line here, or one JSON object."""
+def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = None) -> int:
+    """Run one command line, and return its exit code. Every error becomes one line here, or one JSON object.
+
+    `lock_timeouts` is how long it waits for others, where that is not as long as always.
+    """
     arguments = _global_options_first(arguments)
     debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
     tell = partial(_tell, as_json=as_json, log_json=log_json)
     try:
-        code = app(args=arguments, prog_name="botctl", standalone_mode=False)
+        code = app(args=arguments, prog_name="botctl", standalone_mode=False, obj=lock_timeouts)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except SystemExit as ended:

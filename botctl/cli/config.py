@@ -105,8 +105,7 @@ def _files(home: Home) -> Iterator[CheckLine]:
     if others_may_read(home.env_file):
         status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
         yield CheckLine("file modes", status, f"{home.env_file} can be read by others", f"chmod 600 {home.env_file}")
-    on_server = not isinstance(home.database, Path)  # which is not asked here: `botctl db check` does
-    if home.settings.botctl_mode is Mode.LIVE and not on_server and not home.database_file.exists():
+    if home.settings.botctl_mode is Mode.LIVE and home.database.lacks_file():  # a server is asked by `botctl db check`
         yield CheckLine("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
     found = {
         "the home": _why_no_folder(home.folder),

@@ -53,7 +53,7 @@ def log_flags(ctx: typer.Context) -> LogFlags:
 
 def home_of(ctx: typer.Context) -> Home:
     """The settings of this run; the log starts here."""
-    home = load_home(env_file_of(ctx))
+    home = load_home(env_file_of(ctx), lock_timeouts=ctx.obj)
     ctx.meta["mode"] = home.settings.botctl_mode
     start_log(home, **log_flags(ctx))
     for warning in home.warnings:

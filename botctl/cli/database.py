@@ -8,14 +8,13 @@ import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.output import show, show_list
-from botctl.cli.results import BackupView, CheckLine, CopiedTable, CopyView, MigrateView
-from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
+from botctl.cli.results import BackupView, CheckLine, CopyView, MigrateView
+from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
 from botctl.home import Home, open_store
-from botctl.store.database import Where, connected, database_path
-from botctl.store.lock import run_lock
-from botctl.wiring import WAIT_SECONDS
+from botctl.store.database import connected, run_lock
+from botctl.store.location import DatabaseLocation, find_location
 
 if TYPE_CHECKING:
     from botctl.store.soundness import Finding
@@ -43,7 +42,7 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.store.migrations import SCHEMA_VERSION, load_stamp
 
     home = home_of(ctx)
-    with run_lock(home.database, WAIT_SECONDS):
+    with run_lock(home.database, home.lock_timeouts.run):
         with connected(home.database):
             stamp = load_stamp()
         with open_store(home, create=False):
@@ -77,7 +76,7 @@ def backup(
     beside = home.database_file
     to = file or beside.with_name(FOLDER) / f"{beside.stem}-{moment:%Y%m%dT%H%M%SZ}{beside.suffix}"
     with open_store(home, create=False):
-        back_up_to(beside, to.absolute())
+        back_up_to(home.database, to.absolute())
     show(ctx, BackupView(str(home.database), str(to.absolute()), to.stat().st_size))
 
 
@@ -106,7 +105,7 @@ def _line(found: "Finding") -> CheckLine:
     if found.broken:
         fix = "`botctl recover` shows what the exchange knows; or restore a backup"
         return CheckLine(found.name, "fail", "; ".join(found.broken), fix)
-    if found.warning:
+    if found.warning is not None:
         return CheckLine(found.name, "warn", found.warning, "turn it on in the server's postgresql.conf")
     return CheckLine(found.name, "ok", found.detail)
 
@@ -131,22 +130,24 @@ def copy(
     from botctl.store.copies import copy_open_database
 
     home = home_of(ctx)
-    target = _where(to, home)
-    with run_lock(home.database, WAIT_SECONDS), open_store(home, create=False):
-        copied = copy_open_database(target, wait_seconds=WAIT_SECONDS)
-    tables = [CopiedTable(table.table, table.rows, table.checksum) for table in copied]
+    target, wait_seconds = _where(to, home), home.lock_timeouts.run
+    with (
+        run_lock(home.database, wait_seconds),
+        open_store(home, create=False),
+        target.open_beside(wait_seconds) as opened,
+    ):
+        tables = copy_open_database(opened, target)
     steps = [f"set DATABASE_URL={without_password(to)} on every machine, before the next tick", "botctl db check"]
     if home.settings.botctl_mode is Mode.LIVE:
         steps.append("botctl reconcile")
-    show(ctx, CopyView(str(home.database), str(target), sum(table.rows for table in copied), tables, steps))
+    show(ctx, CopyView(str(home.database), str(target), sum(table.rows for table in tables), tables, steps))
 
 
-def _where(url: str, home: Home) -> Where:
+def _where(url: str, home: Home) -> DatabaseLocation:
     try:
-        found = parse_database_url(url)
+        where = find_location(parse_database_url(url), home.folder, home.lock_timeouts.statement)
     except ValueError as error:
         raise BadValue(f"--to {error}", hint="see docs/databases.md") from None
-    where = found if isinstance(found, ServerUrl) else database_path(found, home.folder)
     if where == home.database:
         raise BadValue("--to names the database that is to be copied", hint="name another one")
     return where

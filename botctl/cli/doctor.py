@@ -74,8 +74,8 @@ def _settings(home: Home) -> Iterator[CheckLine]:
 
 
 def _files(home: Home) -> Iterator[CheckLine]:
-    for path in (home.env_file, home.database):
-        if not isinstance(path, Path) or not path.exists():
+    for path in (home.env_file, home.database.file):
+        if path is None or not path.exists():
             continue
         if path.stat().st_mode & 0o077:
             status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"

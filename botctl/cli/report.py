@@ -116,10 +116,10 @@ def _backtest(given: study.Study) -> "Source":
 def _write(source: "Source", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str) -> ReportView:
     """Draw everything before anything is written."""
     from botctl.exchange.clock import SystemClock
+    from botctl.files import write_private
     from botctl.outside.report_page import render_page
     from botctl.outside.report_png import draw_png
     from botctl.services.report import build_report, draw_chart
-    from botctl.store.private_files import write_private
 
     picture = draw_png(draw_chart(source, chart)) if png else b""
     drawn, every = 0, len(source.trades())

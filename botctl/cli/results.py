@@ -1,6 +1,10 @@
 """What the commands around settings and the database answer. The fields of `--json` are these fields."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botctl.store.copies import CopiedTable
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,11 @@ class BackupView:
 
 
 @dataclass(frozen=True)
-class CopiedTable:
-    """A table that is the same in two databases: the SHA-256 of all its values."""
-
-    table: str
-    rows: int
-    checksum: str
-
-
-@dataclass(frozen=True)
 class CopyView:
     """What was copied from one database to another, and what to do next."""
 
     database: str
     to: str
     rows: int
-    tables: list[CopiedTable]
+    tables: "list[CopiedTable]"
     next: list[str]

@@ -31,9 +31,9 @@ from botctl.domain.schedule import (
     without_block,
 )
 from botctl.domain.settings import SETTINGS, Mode
+from botctl.files import write_private
 from botctl.home import Home, read_sources
 from botctl.outside import crontab, systemd
-from botctl.store.private_files import write_private
 
 CronFlag = Annotated[bool, typer.Option("--cron", help="The user's crontab; the default where there is one.")]
 SystemdFlag = Annotated[bool, typer.Option("--systemd", help="A timer of the user's systemd.")]

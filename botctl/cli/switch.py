@@ -1,7 +1,6 @@
 """The kill switch: instant, and offline."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,8 +49,8 @@ def pause(
 
 def _pause_by_file(home: Home, error: Exception) -> SwitchState:
     """The database could not take it: a file beside it pauses as well. A wrong database stays an error."""
-    on_server = not isinstance(home.database, Path)
-    if isinstance(error, WrongDatabase) or not (on_server or home.database_file.exists()):
+    on_server = home.database.file is None
+    if isinstance(error, WrongDatabase) or home.database.lacks_file():
         raise error
     try:
         home.switch.halt()

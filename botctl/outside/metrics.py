@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
+from botctl.files import write_public
 from botctl.monitoring.results import TickFigures
-from botctl.store.private_files import write_public
 
 MISSING = ConfigError("METRICS_FILE is set, and prometheus_client is missing", hint="pip install 'botctl[metrics]'")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.schedule import RESTRAINTS, SANDBOX
+from botctl.files import write_public
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,14 +31,14 @@ def read_unit(name: str) -> str | None:
 
 
 def write_units(units: dict[str, str]) -> None:
-    """Write unit files and have systemd read them. Raises ConfigError."""
+    """Write unit files, each whole or not at all, and have systemd read them. Raises ConfigError."""
     folder = units_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in units.items():
-            (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise ConfigError(f"can't write to {folder}: {error.strerror}", hint="check its owner and mode") from error
+    for name, text in units.items():
+        write_public(folder / name, text.encode("utf-8", "surrogateescape"))
     systemctl("daemon-reload")
 
 

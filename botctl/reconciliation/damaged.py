@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Mode
-from botctl.store.database import close_database, open_database
-from botctl.store.integrity import check_integrity, move_aside, name_aside
+from botctl.store.database import open_database
+from botctl.store.integrity import move_aside, name_aside
+from botctl.store.location import DatabaseLocation, SqliteFile, close_database
 
 
 @dataclass(frozen=True)
@@ -32,21 +33,21 @@ def missing_database(mode: Mode, place: object) -> ConfigError:
     return ConfigError(f"there is no {mode} database at {place}", hint=hint)
 
 
-def find_damage(path: Path, mode: Mode, now: datetime) -> Damage | None:
-    """What is wrong with the database file; None when it is sound.
+def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage | None:
+    """What is wrong with the database; None when it is sound. A server looks after its files itself.
 
     Raises ConfigError for a damaged one that can't be rebuilt: the paper broker has no records elsewhere. Raises Busy
     while another process keeps the file locked.
     """
-    complaint = check_integrity(path)
-    if not complaint:
+    complaint = database.find_damage()
+    if complaint is None or database.file is None:
         return None
     if mode is not Mode.LIVE:
         raise ConfigError(
-            f"{path} is damaged ({complaint}), and the paper broker's own records were in it",
+            f"{database} is damaged ({complaint}), and the paper broker's own records were in it",
             hint="restore a backup, or move it away and run `botctl init` to begin anew",
         )
-    return Damage(complaint, name_aside(path, now))
+    return Damage(complaint, name_aside(database.file, now))
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> 
     """
     with _temporary_folder(path if apply else None) as folder:
         fresh = folder / path.name
-        open_database(fresh, mode, create=True)
+        open_database(SqliteFile(fresh), mode, create=True)
         try:
             yield
         finally:

@@ -44,11 +44,11 @@ class EntryGate:
 
     def check_database(self) -> None:
         """Raises ConfigError when the database is damaged: a buy that it may lose is not made. Sells never ask."""
-        if self._complaint:
+        if self._complaint is not None:
             raise damaged(opened_where(), self._complaint)
 
     @cached_property
-    def _complaint(self) -> str:
+    def _complaint(self) -> str | None:
         """Once a run: it reads the whole file."""
         return complaint_of_open()
 

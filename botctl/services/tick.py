@@ -14,6 +14,7 @@ from botctl.services.exits import Exits
 from botctl.services.lookout import Look
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
+from botctl.store.database import opened_where
 from botctl.store.decisions import Decision
 from botctl.trading.results import DecisionView, OrderResult, StepView, TickView, view_decision
 
@@ -182,7 +183,7 @@ def _exit_code(visit: Visit) -> int:
 
 def _back_up(bot: Bot) -> tuple[str, list[BotError]]:
     """The day's first tick by this machine's clock, whatever day it is on the demo's tape."""
-    copy = None if bot.backed_up is None else back_up_daily(bot.backed_up, datetime.now(UTC))
+    copy = None if bot.backed_up is None else back_up_daily(opened_where(), bot.backed_up, datetime.now(UTC))
     return "" if copy is None else f"copied to {copy}", []
 
 

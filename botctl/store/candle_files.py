@@ -1,15 +1,14 @@
 """Files of candles, written whole or not at all."""
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
-from botctl.store.lock import process_lock
+from botctl.files import process_lock, write_parts
 
 HEADER = "time,open,high,low,close,volume"
 WAIT_SECONDS = 30.0
@@ -33,30 +32,10 @@ def write_candles(path: Path, candles: Iterable[Candle]) -> None:
 
     Call it under the file's lock. Raises ConfigError.
     """
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        with beside.open("w", encoding="ascii", newline="") as file:
-            file.write(f"{HEADER}\n")
-            file.writelines(f"{row_of(candle)}\n" for candle in candles)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the disk and the folder") from error
+    lines = (f"{row_of(candle)}\n".encode("ascii") for candle in candles)
+    write_parts(path, chain((f"{HEADER}\n".encode("ascii"),), lines), mode=0o644)
 
 
 def row_of(candle: Candle) -> str:
     """A candle as a line: figures that read back as the very same ones, without exponents."""
     return ",".join([str(candle.time), *(plain(Decimal(repr(figure))) for figure in candle[1:])])
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name of a file lasts once its folder is on the disk too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

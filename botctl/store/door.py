@@ -1,9 +1,11 @@
 """The door of SQLite: what it says leaves this floor as one of our own errors, with the fix."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from peewee import PeeweeException, SqliteDatabase
@@ -15,26 +17,66 @@ DATABASE_ERRORS = (PeeweeException, sqlite3.Error)
 DAMAGED_HINT = "`botctl recover` shows what the exchange knows; `botctl recover --apply` rebuilds"
 """The way out of a database that is damaged."""
 
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+DISK_FAILS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
 
 def explain(error: BaseException, path: object = "the database") -> BotError:
-    """A database error as a sentence with the fix."""
-    text = str(error)
-    if "locked" in text:
+    """A database error as a sentence with the fix. SQLite's code decides; its text is only repeated."""
+    error = _cause_of(error)
+    code, text = primary_code_of(error), str(error)
+    if code in LOCKED:
         return Busy(f"{path} is locked by another process", hint="try again in a moment")
-    if "readonly" in text or "unable to open" in text:
+    if code in NOT_WRITABLE:
         return ConfigError(f"can't write {path}", hint="check the folder's owner, mode and disk")
-    if "not a database" in text or "malformed" in text:
+    if code in DAMAGED:
         return damaged(path, text)
-    if "disk is full" in text or "disk I/O" in text:
+    if code in DISK_FAILS:
         return BotError(f"{path} can't be written: {text}", hint="free some disk space; the next run goes on")
     if isinstance(error, DATABASE_ERRORS):
         return BotError(f"{path} failed: {text}", hint="see `botctl doctor`")
     return BotError(f"{path}: {text}")
 
 
+def primary_code_of(error: BaseException) -> int | None:
+    """SQLite's primary result code; None for what is no error of SQLite, such as a connection that is closed."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # the extended one: SQLITE_BUSY_SNAPSHOT is 517
+    return None if code is None else code & 0xFF
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    """SQLite's own error, which peewee keeps in its own as `orig`."""
+    original = getattr(error, "orig", None)
+    return original if isinstance(original, sqlite3.Error) else error
+
+
 def damaged(path: object, complaint: str) -> ConfigError:
     """What to say of a database that can't be trusted any more."""
     return ConfigError(f"{path} is damaged ({complaint})", hint=DAMAGED_HINT)
+
+
+def make_private_file(path: Path) -> None:
+    """The file must exist with mode 0600 before SQLite opens it: its -wal and -shm take their mode from it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, "no permission to write")
+
+
+@contextmanager
+def open_read_only(path: Path, busy_seconds: float) -> Iterator[sqlite3.Connection]:
+    """A connection of its own that can't write, and makes no file beside the database.
+
+    Read-only SQLite still makes a -wal and a -shm to read along with writers. "immutable" keeps it from that, and is
+    true while no -wal says that somebody writes: then all is in the file.
+    """
+    beside = path.with_name(f"{path.name}-wal")
+    options = "mode=ro" if beside.exists() else "mode=ro&immutable=1"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=busy_seconds)) as opened:
+        yield opened
 
 
 class Database(SqliteDatabase):
@@ -49,6 +91,13 @@ class Database(SqliteDatabase):
         """A full disk makes SQLite roll back by itself: a second time would be an error that hides the first."""
         if self.connection().in_transaction:  # type: ignore[no-untyped-call]
             super().rollback()
+
+    def patient(self) -> AbstractContextManager[None]:
+        """A transaction in the block may idle as long as it likes: in a file any may."""
+        return nullcontext()
+
+    def heed_ids(self, table: str) -> None:
+        """Rows were written with ids of their own: SQLite counts on from them by itself."""
 
 
 class _Cursor(sqlite3.Cursor):

@@ -2,44 +2,36 @@
 
 import os
 import sqlite3
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 from botctl.domain.errors import Busy
-from botctl.store.door import explain
+from botctl.store.door import explain, open_read_only
 
-BUSY_SECONDS = 10
-"""How long the check waits for another process that keeps the whole file for itself."""
 COMPANIONS = ("-wal", "-shm")
 """What SQLite keeps beside a database in use."""
 
 
-def check_integrity(path: Path) -> str:
-    """SQLite's first complaint about the database at `path`; empty when it is sound.
+def check_integrity(path: Path, busy_seconds: float) -> str | None:
+    """SQLite's first complaint about the database at `path`; None when it is sound.
 
     On a read-only connection of its own, so that it sees the file and changes nothing. A file that is no database is
     a complaint too. A complaint must be repeated: a file that another process is just writing may read oddly once.
-    Raises Busy while another process keeps it locked.
+    Raises Busy when another process keeps the whole file for itself for longer than `busy_seconds`.
     """
-    return _complaint(path) and _complaint(path)
+    return _complaint(path, busy_seconds) and _complaint(path, busy_seconds)
 
 
-def _complaint(path: Path) -> str:
-    # Read-only SQLite still leaves a -wal and a -shm beside the file; "immutable" keeps it from that, and is true
-    # while no -wal says that somebody writes.
-    options = "mode=ro" if os.path.exists(f"{path}-wal") else "mode=ro&immutable=1"
+def _complaint(path: Path, busy_seconds: float) -> str | None:
     try:
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=BUSY_SECONDS)
-        ) as database:
+        with open_read_only(path, busy_seconds) as database:
             [complaint] = database.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         explained = explain(error, path)
         if isinstance(explained, Busy):
             raise explained from error
         return str(error)
-    return "" if complaint == "ok" else " ".join(str(complaint).split())
+    return None if complaint == "ok" else " ".join(str(complaint).split())
 
 
 def name_aside(path: Path, now: datetime) -> Path:

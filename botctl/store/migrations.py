@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
-from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
-from botctl.store.backups import back_up_before_migration
+from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
 from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, fresh_mark
 
@@ -72,9 +70,9 @@ def create_schema(mode: Mode) -> None:
 
 
 def bring_up_to_date(
-    where: Path | ServerUrl, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION
+    where: DatabaseLocation, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION
 ) -> None:
-    """Lead an older database to `version`, in one transaction and after a backup copy: a file beside it, on a server
+    """Lead an older database to `version`, in one transaction that keeps a copy first: a file beside it, on a server
     a schema beside its own.
 
     Raises WrongDatabase when the database is newer than this botctl.
@@ -86,12 +84,10 @@ def bring_up_to_date(
         )
     if found == version:
         return
-    if isinstance(where, Path):
-        back_up_before_migration(where, found)
     with database.atomic("IMMEDIATE"):
         found = Stamp.get().schema_version  # another process may have been faster
-        if found < version and not isinstance(where, Path):
-            database.obj.keep_tables_aside(f"botctl_v{found}")
+        if found < version:
+            where.keep_version(found)
         for step in range(found, version):
             steps[step]()
         Stamp.update(schema_version=version).execute()

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import psycopg
 
 CONNECT_SECONDS = 10
-LOCK_SECONDS = 10
-"""How long a statement waits for another run to finish writing; as long as on SQLite."""
 STATEMENT_SECONDS = 60
 """How long any statement may take."""
 IDLE_TRANSACTION_SECONDS = 30
@@ -76,10 +74,12 @@ class ServerDatabase(PostgresqlDatabase):
         "FLOAT": "DOUBLE PRECISION",
     }
 
-    def __init__(self, url: ServerUrl, tables: tuple[str, ...]) -> None:
-        """`tables` are those that nobody else may write to while an order is written down."""
+    def __init__(self, url: ServerUrl, tables: tuple[str, ...], lock_seconds: float) -> None:
+        """`tables` are those that nobody else may write to while an order is written down; `lock_seconds` is how long
+        a statement waits for another run to finish writing."""
         self.url = url
         self.tables = tables
+        self.lock_seconds = lock_seconds
         self.holds_lock = False
         self.psycopg2_adapter = self.psycopg3_adapter = _driver(url)
         super().__init__(url.reveal(), autoconnect=False)
@@ -218,12 +218,12 @@ def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
             """It is there."""
 
         def connect(self, db: ServerDatabase, **_: Any) -> "psycopg.Connection[Any]":
-            return connect(url, Cursor)
+            return connect(url, db.lock_seconds, Cursor)
 
     return Adapter
 
 
-def connect(url: ServerUrl, cursor: "type[psycopg.Cursor[Any]] | None" = None) -> "psycopg.Connection[Any]":
+def connect(url: ServerUrl, lock_seconds: float, cursor: "type[psycopg.Cursor[Any]]") -> "psycopg.Connection[Any]":
     """A connection of its own, in autocommit, with all its time limits set.
 
     Raises ConfigError for what only other settings mend, DatabaseUnreachable for what passes.
@@ -235,7 +235,7 @@ def connect(url: ServerUrl, cursor: "type[psycopg.Cursor[Any]] | None" = None) -
     try:
         # libpq reads the address itself: peewee's db_url knows neither several hosts nor a socket's folder.
         given = conninfo_to_dict(url.reveal())
-        wanted = {**_OF_THE_SESSION, "lock_timeout": f"{1000 * LOCK_SECONDS:.0f}ms"}
+        wanted = {**_OF_THE_SESSION, "lock_timeout": f"{1000 * lock_seconds:.0f}ms"}
         options: dict[str, Any] = {**_OF_THE_CLIENT, "application_name": who, **given}
         connection = psycopg.connect(**options, autocommit=True, prepare_threshold=None, cursor_factory=cursor)
         # set_config, and only what this server knows: an older one has fewer, a pooler takes no start-up options

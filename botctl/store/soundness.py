@@ -31,7 +31,7 @@ class Finding:
     name: str
     detail: str
     broken: tuple[str, ...] = ()
-    warning: str = ""
+    warning: str | None = None
 
 
 def examine_database() -> list[Finding]:
@@ -58,22 +58,22 @@ def examine_database() -> list[Finding]:
 def _integrity() -> Finding:
     complaint = complaint_of_open()
     if not on_server():
-        return Finding("integrity", "SQLite finds the file sound", (complaint,) if complaint else ())
+        return Finding("integrity", "SQLite finds the file sound", () if complaint is None else (complaint,))
     checksums = database.execute_sql("SHOW data_checksums").fetchone()[0]
     return Finding(
         "integrity", f"the server looks after it; checksums of its pages are {checksums}", warning=careless_server()
     )
 
 
-def careless_server() -> str:
-    """What the open database's server does not keep through a power cut; empty for a careful one, and for a file."""
+def careless_server() -> str | None:
+    """What the open database's server does not keep through a power cut; None for a careful one, and for a file."""
     if not on_server():
-        return ""
+        return None
     rows = database.execute_sql(
         "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name"
     )
     off = [name for (name,) in rows.fetchall()]
-    return f"the server's {' and '.join(off)} is off: a power cut may lose orders" if off else ""
+    return f"the server's {' and '.join(off)} is off: a power cut may lose orders" if off else None
 
 
 def _schema() -> Finding:

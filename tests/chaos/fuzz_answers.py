@@ -31,6 +31,7 @@ from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_markets import MARKETS, load_market_book
 from botctl.exchange.kraken_wire import CLOCK, KrakenWire
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from botctl.store.models import Event, Memory, Trade
 from tests.chaos.clock import WorldClock
 from tests.chaos.invalid_answers import Twist, garbled, twists
@@ -67,7 +68,7 @@ def a_line(_stage: Stage) -> Iterator[Line]:
     logging.disable()
     try:
         with kraken:
-            open_database(folder / "live.db", Mode.LIVE, create=True)
+            open_database(SqliteFile(folder / "live.db"), Mode.LIVE, create=True)
             yield _connect(kraken)
     finally:
         logging.disable(logging.NOTSET)

@@ -18,6 +18,7 @@ from botctl.domain.settings import Mode
 from botctl.exchange.clock import SystemClock
 from botctl.outside.sentiment import SENTIMENT, FearAndGreed
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from botctl.store.models import Memory
 from tests.chaos.fuzz_input import check_run
 from tests.chaos.invalid_answers import TREE_CHANGES, Twist, byte_twists, garbled, tree_twists
@@ -222,7 +223,7 @@ def a_mood(_stage: Stage) -> Iterator[RawServer]:
     server = RawServer()
     logging.disable()
     try:
-        open_database(folder / "live.db", Mode.LIVE, create=True)
+        open_database(SqliteFile(folder / "live.db"), Mode.LIVE, create=True)
         yield server
     finally:
         logging.disable(logging.NOTSET)

@@ -18,6 +18,7 @@ from typing import Any
 
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
+from botctl.store.location import SqliteFile
 from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
 from botctl.store.models import database
 from tests.bot_runner import PROJECT
@@ -141,8 +142,9 @@ def migrate(wanted: dict[str, Any]) -> None:
     if wanted["most_bytes"] is not None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["most_bytes"], hard))
-    open_database(path, Mode.LIVE, create=False)
-    bring_up_to_date(path, steps={SCHEMA_VERSION: paint_trades}, version=NEWEST)
+    where = SqliteFile(path)
+    open_database(where, Mode.LIVE, create=False)
+    bring_up_to_date(where, steps={SCHEMA_VERSION: paint_trades}, version=NEWEST)
     print(json.dumps({"commits": countdown.commits, "statements": countdown.statements}))
 
 

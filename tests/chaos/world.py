@@ -19,7 +19,8 @@ import psycopg
 
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
-from botctl.store.database import Where, close_database, open_database
+from botctl.store.database import close_database, open_database
+from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile
 from botctl.store.server import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
@@ -199,9 +200,9 @@ class World:
     # The database
 
     @property
-    def where(self) -> Where:
+    def where(self) -> DatabaseLocation:
         """The database, be it a file or on a server."""
-        return ServerUrl(self.settings["DATABASE_URL"]) if self.server else self.database
+        return PostgresServer(ServerUrl(self.settings["DATABASE_URL"])) if self.server else SqliteFile(self.database)
 
     @property
     def database(self) -> Path:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from botctl.domain.database_url import ServerUrl
+from botctl.home import LockTimeouts
+from botctl.store.location import PostgresServer
 from botctl.store.migrations import SCHEMA_VERSION
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
@@ -96,9 +99,7 @@ def test_from_server_to_server(hosted: BotRunner, elsewhere: str) -> None:
 
     assert hosted.run("db", "copy", "--to", elsewhere).exit_code == 0
 
-    from botctl.domain.database_url import ServerUrl
-
-    assert rows_of(ServerUrl(elsewhere)) == hosted.rows()
+    assert rows_of(PostgresServer(ServerUrl(elsewhere))) == hosted.rows()
 
 
 def test_what_init_made_is_still_empty(veteran: BotRunner, elsewhere: str) -> None:
@@ -131,9 +132,8 @@ def test_a_database_of_another_mode_or_program_is_refused(veteran: BotRunner, el
     here = os.environ.get("DATABASE_URL", "")
     veteran.set(DATABASE_URL=elsewhere)
     assert veteran.run("init").exit_code == 0
-    from botctl.domain.database_url import ServerUrl
 
-    execute(ServerUrl(elsewhere), "UPDATE stamp SET mode = 'paper'")
+    execute(PostgresServer(ServerUrl(elsewhere)), "UPDATE stamp SET mode = 'paper'")
     veteran.set(DATABASE_URL=here)
     with closing(sqlite3.connect(veteran.home / "songs.db")) as songs:
         songs.execute("CREATE TABLE songs (id INTEGER)")
@@ -142,14 +142,9 @@ def test_a_database_of_another_mode_or_program_is_refused(veteran: BotRunner, el
     check_error(veteran.run("db", "copy", "--to", "sqlite:///songs.db"), 78, "no botctl database")
 
 
-def test_a_run_at_work_in_the_other_database_is_waited_for_and_then_busy(
-    veteran: BotRunner, elsewhere: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from botctl.cli import database as commands
-    from botctl.domain.database_url import ServerUrl
-
-    monkeypatch.setattr(commands, "WAIT_SECONDS", 0.2)
-    with held_lock(ServerUrl(elsewhere)):
+def test_a_run_at_work_in_the_other_database_is_waited_for_and_then_busy(veteran: BotRunner, elsewhere: str) -> None:
+    veteran.wait_for_others(LockTimeouts(run=0.2))
+    with held_lock(PostgresServer(ServerUrl(elsewhere))):
         check_error(veteran.run("db", "copy", "--to", elsewhere), 75, "another run of botctl holds the lock")
     with held_lock(veteran.where):
         check_error(veteran.run("db", "copy", "--to", elsewhere), 75, "another run of botctl holds the lock")
@@ -224,9 +219,7 @@ def test_a_backup_of_a_server_can_be_brought_back(hosted: BotRunner, elsewhere: 
 
     assert hosted.run("db", "copy", "--to", elsewhere).exit_code == 0
 
-    from botctl.domain.database_url import ServerUrl
-
-    assert rows_of(ServerUrl(elsewhere)) == before
+    assert rows_of(PostgresServer(ServerUrl(elsewhere))) == before
 
 
 # Checks

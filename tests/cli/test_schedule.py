@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from botctl.domain.errors import ConfigError
+from botctl.outside.systemd import write_units
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.fields import SCHEDULE
+from tests.trouble import files_of_at_most
 
 CRONTAB = """#!/bin/sh
 # What crontab does, with a file for the spool.
@@ -395,6 +398,15 @@ def test_systemd_finds_nothing_wrong_with_the_units(bot: BotRunner, machine: Mac
     run = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, timeout=60)
 
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_unit_that_cannot_be_written_whole_stays_as_it_was(machine: Machine) -> None:
+    write_units({"botctl.service": "[Service]\n"})
+
+    with files_of_at_most(12), pytest.raises(ConfigError, match="File too large"):
+        write_units({"botctl.service": "[Service]\nExecStart=/usr/bin/botctl tick\n"})
+
+    assert files_in(machine.units) == {"botctl.service": b"[Service]\n"}
 
 
 # The doctor

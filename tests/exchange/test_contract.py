@@ -20,6 +20,7 @@ from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.paper import PaperBroker
 from botctl.ports import Exchange
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from tests.fake_kraken import FakeKraken
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ SYMBOL = "BTC/USD"
 def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchange]:
     """An account with 10000 USD and nothing else."""
     live = request.param == "kraken"
-    open_database(tmp_path / "contract.db", Mode.LIVE if live else Mode.DEMO, create=True)
+    open_database(SqliteFile(tmp_path / "contract.db"), Mode.LIVE if live else Mode.DEMO, create=True)
     if live:
         server: FakeKraken = request.getfixturevalue("kraken")
         key, secret = Secret(server.api_key), Secret(server.secret)

@@ -21,6 +21,7 @@ from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_markets import MARKETS
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from botctl.store.models import Memory
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
@@ -106,7 +107,7 @@ ODD_RESULTS: list[tuple[str, Any]] = [
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "live.db"
-    open_database(path, Mode.LIVE, create=True)
+    open_database(SqliteFile(path), Mode.LIVE, create=True)
     yield path
     close_database()
 

@@ -17,6 +17,7 @@ from botctl.exchange.kraken import KrakenExchange
 from botctl.exchange.kraken_line import CALL_SECONDS
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from tests.fake_kraken import FakeKraken
 
 NO_OTHER_EXCHANGE = """
@@ -44,7 +45,7 @@ def make_exchange(tmp_path: Path, kraken: FakeKraken) -> Iterator[Callable[..., 
         kraken.clear_requests()
         return exchange
 
-    open_database(tmp_path / "live.db", Mode.LIVE, create=True)
+    open_database(SqliteFile(tmp_path / "live.db"), Mode.LIVE, create=True)
     yield make
     close_database()
 
@@ -153,7 +154,7 @@ def test_prices_asked_for_ahead_serve_once_and_for_those_symbols_alone(
 
 
 def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, kraken: FakeKraken) -> None:
-    open_database(tmp_path / "new.db", Mode.LIVE, create=True)
+    open_database(SqliteFile(tmp_path / "new.db"), Mode.LIVE, create=True)
     exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=None, private_key=None))
 
     exchange.prefetch_quotes(["BTC/USD"])

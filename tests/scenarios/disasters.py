@@ -26,7 +26,7 @@ def lose(live: BotRunner) -> None:
 def save(live: BotRunner) -> Path:
     """A backup, as SQLite itself makes one; on a server by its own means."""
     if live.server:
-        return Path(live.server.new_database(like=live.where.reveal()))
+        return Path(live.server.new_database(like=live.url_of(live.mode)))
     backup = live.home / f"backup-{len(list(live.home.glob('backup-*')))}.db"
     with closing(sqlite3.connect(live.database)) as source, closing(sqlite3.connect(backup)) as target:
         source.backup(target)
@@ -35,8 +35,8 @@ def save(live: BotRunner) -> Path:
 
 def restore(live: BotRunner, backup: Path) -> None:
     if live.server:
-        live.server.drop(live.where.reveal())
-        live.server.new_database(like=backup.name, name=live.where.reveal())
+        live.server.drop(live.url_of(live.mode))
+        live.server.new_database(like=backup.name, name=live.url_of(live.mode))
         return
     lose(live)
     shutil.copy(backup, live.database)

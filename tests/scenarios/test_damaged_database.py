@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from botctl.store.integrity import check_integrity
+from botctl.store.location import SqliteFile
 from tests.bot_runner import PROJECT, BotRunner
 from tests.chaos.invariants import SETTLED, check
 from tests.chaos.processes import End, Processes
@@ -62,14 +62,14 @@ def test_a_database_in_use_is_sound(live: BotRunner, kraken: FakeKraken) -> None
     buy(live)
     live.open_store()  # with its -wal
 
-    assert check_integrity(live.database) == ""
+    assert SqliteFile(live.database).find_damage() is None
 
 
 @about_the_file
 def test_looking_at_a_database_leaves_nothing_beside_it(live: BotRunner, kraken: FakeKraken) -> None:
     before = files_in(live.home)
 
-    assert check_integrity(live.database) == ""
+    assert SqliteFile(live.database).find_damage() is None
     assert files_in(live.home) == before
 
 
@@ -80,7 +80,7 @@ def test_garbage_is_complained_of(live: BotRunner, kraken: FakeKraken, header: b
     damage(live, header=header)
     before = files_in(live.home)
 
-    assert check_integrity(live.database) != ""
+    assert SqliteFile(live.database).find_damage() is not None
     assert files_in(live.home) == before
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_was_cut_off_is_complained_of(live: BotRunner, kraken: FakeK
     whole = live.database.read_bytes()
     live.database.write_bytes(whole[: len(whole) // 2])
 
-    assert check_integrity(live.database) != ""
+    assert SqliteFile(live.database).find_damage() is not None
 
 
 # Damaged

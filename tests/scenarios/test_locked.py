@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from botctl.store import database, server
+from botctl.home import LockTimeouts
 from tests.bot_runner import BotRunner
 from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request
@@ -14,15 +14,10 @@ from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
 
 
 @pytest.fixture
-def other(live: BotRunner, monkeypatch: pytest.MonkeyPatch) -> Writer:
+def other(live: BotRunner) -> Writer:
     """The other process. A run waits for it half a second."""
-    waits_for(monkeypatch, 0.5)
+    live.wait_for_others(LockTimeouts(statement=0.5))
     return Writer(live.where)
-
-
-def waits_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", seconds)
-    monkeypatch.setattr(server, "LOCK_SECONDS", seconds)
 
 
 def take_at(kraken: FakeKraken, other: Writer, endpoint: str, *, moment: str = "before", **options: float) -> None:
@@ -90,11 +85,9 @@ def test_a_refusal_that_cannot_be_written_sends_no_second_order(
     assert kraken.count("AddOrder") == 1
 
 
-def test_the_other_stops_are_sold_in_the_same_run(
-    live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_other_stops_are_sold_in_the_same_run(live: BotRunner, kraken: FakeKraken, other: Writer) -> None:
     """The lock lasts until the first sell's answer has been given up, and ends while the second waits for it."""
-    waits_for(monkeypatch, 2)
+    live.wait_for_others(LockTimeouts(statement=2))
     kraken.flat_candles("ETH/USD", 2500, 25)
     buy(live)
     buy(live, "ETH/USD")
@@ -133,10 +126,10 @@ def test_an_ending_that_cannot_be_written_does_not_look_written(
 
 
 def test_a_note_that_cannot_be_made_does_not_cost_the_answer_it_is_about(
-    live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
+    live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:
     """The rate counter can't be kept after the balance call, and the balances are used all the same."""
-    waits_for(monkeypatch, 1)
+    live.wait_for_others(LockTimeouts(statement=1))
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     take_at(kraken, other, "BalanceEx", moment="after", commit_after=1.5)
@@ -167,9 +160,9 @@ def test_a_tick_that_cannot_be_recorded_still_tells_what_it_sold(
 
 
 def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
-    live: BotRunner, kraken: FakeKraken, other: Writer, monkeypatch: pytest.MonkeyPatch
+    live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:
-    waits_for(monkeypatch, 1.5)
+    live.wait_for_others(LockTimeouts(statement=1.5))
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     kraken.fault("Ticker", "hang_before", seconds=0.5)  # the balances are in by then

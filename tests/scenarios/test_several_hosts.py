@@ -40,7 +40,7 @@ def spawn_at(bot: BotRunner, home: Path, *arguments: str) -> "subprocess.Popen[s
 def cut_off(bot: BotRunner) -> None:
     """The server ends the connections of every run, as a restart of it or of the network does."""
     assert bot.server is not None
-    name = bot.where.reveal().rpartition("/")[2]  # type: ignore[union-attr]
+    name = bot.url_of(bot.mode).rpartition("/")[2]
     end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     bot.server.execute(f"{end} AND application_name LIKE 'botctl %'")
 
@@ -242,7 +242,7 @@ def test_the_password_is_in_no_output_no_log_and_no_file(hosted_live: BotRunner,
     """Whatever happens: a run that does well, one that is cut off, a wrong password, a server that is away."""
     log = hosted_live.home / "botctl.log"
     hosted_live.set(LOG_FILE=str(log), LOG_LEVEL="DEBUG")
-    right, wrong = hosted_live.where.reveal(), "postgresql://owner:not-the-right-one@127.0.0.1"  # type: ignore[union-attr]
+    right, wrong = hosted_live.url_of(hosted_live.mode), "postgresql://owner:not-the-right-one@127.0.0.1"
     port = hosted_live.server.port if hosted_live.server else 0
     said = ""
     for url in (right, f"{wrong}:{port}/bot", f"{wrong}:9/bot", "postgresql://owner:not-the@right-one@host/bot"):

@@ -19,6 +19,7 @@ from botctl.market.timeline import line_up
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.store.switch import Switch
 from botctl.wiring import build_bot
@@ -53,7 +54,7 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
     calculated = run_backtest(case.histories, settings, case.mood, since=since, until=until)
     grid = line_up(case.histories, settings.atr_period, since, until)
-    open_database(folder / "replay.db", Mode.REPLAY, create=True, durable=False)
+    open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
     bot = build_bot(settings, Switch(folder / "HALT"), tape=Tape(case.histories, grid, case.mood))
     played = play(bot, range(grid.last - grid.first + 1))
     return calculated, tell(bot, grid, case.histories, case.mood, played)

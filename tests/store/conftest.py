@@ -7,7 +7,8 @@ import pytest
 
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
-from botctl.store.database import Where, close_database, open_database
+from botctl.store.database import close_database, open_database
+from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile
 from tests import postgres
 
 
@@ -21,15 +22,15 @@ def path(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def store(path: Path) -> Path:
     """A new demo database, open."""
-    open_database(path, Mode.DEMO, create=True)
+    open_database(SqliteFile(path), Mode.DEMO, create=True)
     return path
 
 
 @pytest.fixture
-def opened(tmp_path: Path, kept_on: postgres.Server | None) -> Iterator[Where]:
+def opened(tmp_path: Path, kept_on: postgres.Server | None) -> Iterator[DatabaseLocation]:
     """A new demo database of either kind, open."""
     url = kept_on.new_database() if kept_on else ""
-    where: Where = ServerUrl(url) if url else tmp_path / "data" / "demo.db"
+    where = PostgresServer(ServerUrl(url)) if url else SqliteFile(tmp_path / "data" / "demo.db")
     open_database(where, Mode.DEMO, create=True)
     yield where
     close_database()

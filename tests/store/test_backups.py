@@ -20,9 +20,9 @@ from botctl.domain.settings import Mode, parse_settings
 from botctl.home import Home, open_store
 from botctl.services.tick import tick
 from botctl.store import memory
-from botctl.store.backups import back_up_before_migration, back_up_daily
+from botctl.store.backups import back_up_daily
 from botctl.store.database import close_database, open_database
-from botctl.store.integrity import check_integrity
+from botctl.store.location import SqliteFile
 from botctl.store.models import database
 from botctl.wiring import build_bot
 from tests.bot_runner import PROJECT, BotRunner
@@ -38,9 +38,11 @@ from datetime import datetime
 from pathlib import Path
 from botctl.domain.errors import BotError
 from botctl.store.backups import back_up_daily
+from botctl.store.location import SqliteFile
 {first}
 try:
-    back_up_daily(Path(sys.argv[1]), datetime.fromisoformat("2026-11-24T12:00:00+00:00"))
+    path = Path(sys.argv[1])
+    back_up_daily(SqliteFile(path), path, datetime.fromisoformat("2026-11-24T12:00:00+00:00"))
 except BotError as error:
     sys.exit(f"{{error.exit_code}} {{error}}")
 """
@@ -77,7 +79,7 @@ def kept(store: Path) -> Path:
 def test_a_copy_is_whole_private_and_one_file(kept: Path) -> None:
     before = os.umask(0)
     try:
-        copy = back_up_daily(kept, NOON)
+        copy = back_up_daily(SqliteFile(kept), kept, NOON)
     finally:
         os.umask(before)
 
@@ -90,11 +92,11 @@ def test_a_copy_is_whole_private_and_one_file(kept: Path) -> None:
 
 
 def test_there_is_one_a_day_by_utc(kept: Path) -> None:
-    assert back_up_daily(kept, NOON) is not None
+    assert back_up_daily(SqliteFile(kept), kept, NOON) is not None
     memory.save("kept", "later that day")
 
-    assert back_up_daily(kept, datetime.fromisoformat("2026-11-25T00:59:59+01:00")) is None
-    assert back_up_daily(kept, datetime.fromisoformat("2026-11-25T01:00:00+01:00")) is not None
+    assert back_up_daily(SqliteFile(kept), kept, datetime.fromisoformat("2026-11-25T00:59:59+01:00")) is None
+    assert back_up_daily(SqliteFile(kept), kept, datetime.fromisoformat("2026-11-25T01:00:00+01:00")) is not None
     assert names(kept) == ["demo-2026-11-24.db", "demo-2026-11-25.db"]
 
 
@@ -103,7 +105,7 @@ def test_what_was_committed_last_is_in_it_while_another_process_writes(kept: Pat
     with database.atomic("IMMEDIATE"):
         memory.save("kept", "not committed")
 
-        copy = back_up_daily(kept, NOON)
+        copy = back_up_daily(SqliteFile(kept), kept, NOON)
 
     assert copy is not None
     with closing(sqlite3.connect(copy)) as connection:
@@ -119,7 +121,7 @@ def test_copies_go_after_seven_days_and_nobody_elses_files_do(kept: Path) -> Non
         (kept.with_name("backups") / name).touch()
     (kept.parent / "demo-2026-01-01.db").touch()
 
-    back_up_daily(kept, NOON)
+    back_up_daily(SqliteFile(kept), kept, NOON)
 
     assert names(kept) == sorted([*others, "demo-2026-11-17.db", "demo-2026-11-24.db"])
     assert (kept.parent / "demo-2026-01-01.db").exists()
@@ -128,11 +130,11 @@ def test_copies_go_after_seven_days_and_nobody_elses_files_do(kept: Path) -> Non
 def test_copies_from_before_a_migration_go_after_seven_days_too(kept: Path) -> None:
     old, new = kept.with_name("demo.db.v1.backup"), kept.with_name("demo.db.v2.backup")
     for version, days in ((1, 8), (2, 7)):
-        back_up_before_migration(kept, version)
+        SqliteFile(kept).keep_version(version)
         at = (NOON - timedelta(days=days)).timestamp()
         os.utime(kept.with_name(f"demo.db.v{version}.backup"), (at, at))
 
-    back_up_daily(kept, NOON)
+    back_up_daily(SqliteFile(kept), kept, NOON)
 
     assert (old.exists(), new.exists()) == (False, True)
 
@@ -143,7 +145,7 @@ def test_a_damaged_database_pushes_no_good_copy_out(kept: Path) -> None:
     damage(kept, "event")
 
     with pytest.raises(ConfigError, match=r"demo.db is damaged .*recover"):
-        back_up_daily(kept, NOON)
+        back_up_daily(SqliteFile(kept), kept, NOON)
 
     assert names(kept) == ["demo-2026-11-01.db"]
 
@@ -154,7 +156,7 @@ def test_a_file_that_is_no_database_any_more_pushes_no_good_copy_out(kept: Path)
     kept.write_bytes(bytes(range(256)) * 64)
 
     with pytest.raises(ConfigError, match=r"demo.db is damaged .*recover"):
-        back_up_daily(kept, NOON)
+        back_up_daily(SqliteFile(kept), kept, NOON)
 
     assert names(kept) == ["demo-2026-11-01.db"]
 
@@ -164,7 +166,7 @@ def test_a_damaged_database_is_migrated_all_the_same(kept: Path) -> None:
     close_database()
     damage(kept, "event")
 
-    back_up_before_migration(kept, 1)
+    SqliteFile(kept).keep_version(1)
 
     assert kept.with_name("demo.db.v1.backup").stat().st_size == kept.stat().st_size
 
@@ -175,13 +177,13 @@ def test_a_run_killed_in_the_middle_leaves_no_copy_and_the_next_one_cleans_up(ke
     died.communicate(timeout=30)
     left = names(kept)
 
-    copy = back_up_daily(kept, NOON)
+    copy = back_up_daily(SqliteFile(kept), kept, NOON)
 
     assert died.returncode == -9
     assert left == [f"demo-2026-11-24.db.{died.pid}.part"]
     assert names(kept) == ["demo-2026-11-24.db"]
     assert copy is not None
-    assert check_integrity(copy) == ""
+    assert SqliteFile(copy).find_damage() is None
 
 
 def test_a_part_of_a_run_that_lives_is_left_to_it(kept: Path) -> None:
@@ -191,7 +193,7 @@ def test_a_part_of_a_run_that_lives_is_left_to_it(kept: Path) -> None:
     while not part.exists():
         assert waiting.poll() is None
 
-    back_up_daily(kept, NOON)
+    back_up_daily(SqliteFile(kept), kept, NOON)
 
     still_there = part.exists()
     waiting.kill()
@@ -207,7 +209,7 @@ def test_two_at_once_leave_one_whole_copy(kept: Path) -> None:
 
     assert [run.returncode for run in runs] == [0, 0], said
     assert names(kept) == ["demo-2026-11-24.db"]
-    assert check_integrity(kept.with_name("backups") / "demo-2026-11-24.db") == ""
+    assert SqliteFile(kept.with_name("backups") / "demo-2026-11-24.db").find_damage() is None
 
 
 def test_a_disk_that_takes_no_more_is_an_error_and_leaves_nothing_half_made(kept: Path) -> None:
@@ -230,7 +232,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(kept: Path) -> N
     kept.with_name("backups").write_text("a file")
 
     with pytest.raises(BotError, match=r"no copy of .*demo.db was made: .*backups"):
-        back_up_daily(kept, NOON)
+        back_up_daily(SqliteFile(kept), kept, NOON)
 
 
 # At the end of a tick
@@ -290,7 +292,7 @@ def test_a_database_that_is_thrown_away_has_no_copies(tmp_path: Path) -> None:
     with open_store(home):
         tick(build_bot(home.settings, home.switch))
 
-    assert names(home.database) == []
+    assert names(home.database_file) == []
 
 
 def test_a_copy_put_in_the_databases_place_works(live: BotRunner, kraken: FakeKraken) -> None:
@@ -311,11 +313,11 @@ def test_a_copy_put_in_the_databases_place_works(live: BotRunner, kraken: FakeKr
 
 
 def test_a_migrated_database_keeps_the_copy_of_its_older_self(path: Path) -> None:
-    open_database(path, Mode.DEMO, create=True)
+    open_database(SqliteFile(path), Mode.DEMO, create=True)
 
-    back_up_before_migration(path, 1)
+    SqliteFile(path).keep_version(1)
     memory.save("kept", "since then")
-    back_up_before_migration(path, 1)
+    SqliteFile(path).keep_version(1)
 
     with closing(sqlite3.connect(path.with_name("demo.db.v1.backup"))) as connection:
         assert connection.execute("SELECT * FROM memory WHERE key = 'kept'").fetchall() == []

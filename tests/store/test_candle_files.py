@@ -1,6 +1,5 @@
 """Files of candles: the old one or the new one, and nothing between."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import ConfigError
 from botctl.market.history import load_candles
 from botctl.store.candle_files import candle_file, write_candles
+from tests.trouble import files_of_at_most
 
 ONE = Candle(900, 100.0, 110.0, 90.0, 105.0, 1.5)
 
@@ -30,16 +30,12 @@ def test_figures_read_back_as_they_were(tmp_path: Path, prices: list[float], vol
     assert "e" not in path.read_text().splitlines()[1]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = candle_file(tmp_path, "BTC/USD", "15m")
     write_candles(path, [ONE])
     before = path.read_bytes()
 
-    def full(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigError, match="No space left"):
+    with files_of_at_most(len(before)), pytest.raises(ConfigError, match="File too large"):
         write_candles(path, [ONE, ONE._replace(time=1800)])
 
     assert path.read_bytes() == before

@@ -1,7 +1,6 @@
 """The one file that all is kept in: private, durable, stamped, and never taken for what it is not."""
 
 import os
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.errors import BotError, Busy, ConfigError
+from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode
-from botctl.store.database import close_database, database_path, explain, open_database
+from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile, find_location
 from botctl.store.migrations import SCHEMA_VERSION
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
 from tests.bot_runner import PROJECT, BotRunner
@@ -35,8 +35,9 @@ from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.store import memory
 from botctl.store.database import open_database
+from botctl.store.location import SqliteFile
 from botctl.store.models import database
-open_database(Path(sys.argv[1]), Mode.DEMO, create=False)
+open_database(SqliteFile(Path(sys.argv[1])), Mode.DEMO, create=False)
 database.execute_sql("PRAGMA cache_size = 5")
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
@@ -77,7 +78,7 @@ def test_it_is_durable_and_checks_its_references(store: Path) -> None:
 def test_every_file_of_it_is_for_the_owner_alone(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        open_database(path, Mode.DEMO, create=True)
+        open_database(SqliteFile(path), Mode.DEMO, create=True)
         SystemConfig.update(value="PAUSED").execute()
     finally:
         os.umask(before)
@@ -96,7 +97,7 @@ def test_closing_leaves_one_file(store: Path) -> None:
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_missing_one_is_made_only_where_that_is_allowed(path: Path, mode: Mode) -> None:
     with pytest.raises(ConfigError, match=f"no {mode} database at .*demo.db"):
-        open_database(path, mode, create=False)
+        open_database(SqliteFile(path), mode, create=False)
 
     assert not path.parent.exists()
 
@@ -107,7 +108,7 @@ def test_another_mode_refuses_to_open_it(store: Path, mode: Mode, create: bool) 
     close_database()
 
     with pytest.raises(ConfigError, match="is a demo database"):
-        open_database(store, mode, create=create)
+        open_database(SqliteFile(store), mode, create=create)
 
 
 def test_a_newer_schema_is_refused_and_left_alone(bot: BotRunner) -> None:
@@ -127,7 +128,7 @@ def test_an_empty_file_becomes_a_database_where_one_may_be_made(path: Path) -> N
     path.parent.mkdir()
     path.touch()
 
-    open_database(path, Mode.DEMO, create=True)
+    open_database(SqliteFile(path), Mode.DEMO, create=True)
 
     assert Stamp.select().count() == 1
 
@@ -137,7 +138,7 @@ def test_an_empty_file_is_no_live_database(path: Path) -> None:
     path.touch()
 
     with pytest.raises(ConfigError, match="no botctl database"):
-        open_database(path, Mode.LIVE, create=False)
+        open_database(SqliteFile(path), Mode.LIVE, create=False)
 
 
 @pytest.mark.sqlite("about the file")
@@ -226,37 +227,15 @@ def test_what_may_not_be_written_is_a_matter_of_configuration(file_mode: int | N
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         path = Path(folder) / "demo.db"
         if file_mode is not None:
-            open_database(path, Mode.DEMO, create=True)
+            open_database(SqliteFile(path), Mode.DEMO, create=True)
             close_database()
             path.chmod(file_mode)
         Path(folder).chmod(folder_mode)
 
-        ended = as_nobody(lambda: open_database(path, Mode.DEMO, create=True))
+        ended = as_nobody(lambda: open_database(SqliteFile(path), Mode.DEMO, create=True))
 
         Path(folder).chmod(0o755)
     assert ended == ConfigError.exit_code
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "exit_code"),
-    [
-        ("database is locked", Busy, 75),
-        ("attempt to write a readonly database", ConfigError, 78),
-        ("unable to open database file", ConfigError, 78),
-        ("file is not a database", ConfigError, 78),
-        ("database disk image is malformed", ConfigError, 78),
-        ("database or disk is full", BotError, 1),
-        ("disk I/O error", BotError, 1),
-        ("no such column: t1.colour", BotError, 1),
-    ],
-)
-def test_sqlites_own_errors_become_the_readers_next_move(text: str, kind: type[BotError], exit_code: int) -> None:
-    error = explain(sqlite3.OperationalError(text), "demo.db")
-
-    assert type(error) is kind
-    assert error.exit_code == exit_code
-    assert error.hint
-    assert "demo.db" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +247,7 @@ def test_sqlites_own_errors_become_the_readers_next_move(text: str, kind: type[B
     ],
 )
 def test_a_url_names_a_file_under_the_home_or_an_absolute_one(url: str, expected: str) -> None:
-    assert database_path(url, Path("/home/bot")) == Path(expected)
+    assert find_location(url, Path("/home/bot")) == SqliteFile(Path(expected))
 
 
 def as_nobody(action: Callable[[], object]) -> int:

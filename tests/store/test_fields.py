@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from botctl.store import memory
-from botctl.store.database import Where
 from botctl.store.fields import DecimalField, JsonField, UtcField
+from botctl.store.location import DatabaseLocation
 from botctl.store.models import Event, Memory, PaperHolding, Trade
 from tests.databases import rows_of
 
@@ -21,7 +21,7 @@ moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(number=st.decimals(allow_nan=False, allow_infinity=False, places=12, min_value=-(10**15), max_value=10**15))
-def test_a_decimal_comes_back_from_the_database_to_the_last_digit(opened: Where, number: Decimal) -> None:
+def test_a_decimal_comes_back_from_the_database_to_the_last_digit(opened: DatabaseLocation, number: Decimal) -> None:
     row = PaperHolding.create(currency=f"X{PaperHolding.select().count()}", total=number)
 
     found = PaperHolding.get_by_id(row.id).total
@@ -38,13 +38,13 @@ def test_a_decimal_of_any_size_survives_its_column(number: Decimal) -> None:
 
 
 @pytest.mark.parametrize("text", ["12345678901.12345678", "0.1", "1E-8", "1E-18", "0", "10000.00"])
-def test_a_decimal_is_stored_as_its_text(opened: Where, text: str) -> None:
+def test_a_decimal_is_stored_as_its_text(opened: DatabaseLocation, text: str) -> None:
     PaperHolding.create(currency="BTC", total=Decimal(text))
 
     assert [row[2] for row in rows_of(opened)["paperholding"]] == [text]
 
 
-def test_an_unknown_decimal_is_none_and_never_zero(opened: Where) -> None:
+def test_an_unknown_decimal_is_none_and_never_zero(opened: DatabaseLocation) -> None:
     row = Trade.create(symbol="BTC/USD", asset="BTC", mode="demo", created_at=NOON, amount=Decimal(1))
 
     found = Trade.get_by_id(row.id)
@@ -84,23 +84,23 @@ def test_json_comes_back_as_it_was(value: object) -> None:
     assert field.python_value(field.db_value(value)) == value
 
 
-def test_an_event_keeps_decimals_as_text(opened: Where) -> None:
+def test_an_event_keeps_decimals_as_text(opened: DatabaseLocation) -> None:
     Event.create(at=NOON, kind="k", before={}, after={"amount": Decimal("0.10")}, why="w")
 
     assert Event.get().after == {"amount": "0.10"}
 
 
-def test_what_was_never_kept_is_none(opened: Where) -> None:
+def test_what_was_never_kept_is_none(opened: DatabaseLocation) -> None:
     assert memory.load("nothing") is None
 
 
-def test_what_was_kept_comes_back_with_its_moment(opened: Where) -> None:
+def test_what_was_kept_comes_back_with_its_moment(opened: DatabaseLocation) -> None:
     memory.save("nonce", "1700000000000000", NOON)
 
     assert memory.load("nonce") == ("1700000000000000", NOON)
 
 
-def test_what_is_kept_again_takes_the_place_of_what_was(opened: Where) -> None:
+def test_what_is_kept_again_takes_the_place_of_what_was(opened: DatabaseLocation) -> None:
     memory.save("nonce", "1", NOON)
     memory.save("nonce", "2", NOON + timedelta(hours=1))
 
@@ -108,7 +108,7 @@ def test_what_is_kept_again_takes_the_place_of_what_was(opened: Where) -> None:
     assert Memory.select().count() == 1
 
 
-def test_without_a_moment_it_is_kept_as_of_now(opened: Where) -> None:
+def test_without_a_moment_it_is_kept_as_of_now(opened: DatabaseLocation) -> None:
     before = datetime.now(UTC)
 
     memory.save("key", "value")

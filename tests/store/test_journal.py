@@ -17,8 +17,8 @@ from peewee import IntegrityError
 from botctl.domain.errors import BelowMinimum, ExchangeRefused, OutcomeUnknown, Refused
 from botctl.domain.order_states import UNSETTLED, ExitReason, IllegalStep, OrderState
 from botctl.domain.orders import Execution
-from botctl.store.database import Where
 from botctl.store.journal import Journal, StopUpdate
+from botctl.store.location import DatabaseLocation
 from botctl.store.models import Event, Order, Trade
 from botctl.store.switch import Switch
 from tests.databases import execute
@@ -30,7 +30,7 @@ SOLD = Execution("OSELL", True, Decimal("0.002"), Decimal("110.00"), Decimal("0.
 
 
 @pytest.fixture
-def journal(opened: Where) -> Journal:
+def journal(opened: DatabaseLocation) -> Journal:
     return Journal("demo", 2.0)
 
 
@@ -303,7 +303,7 @@ def test_a_trade_that_shrank_or_vanished_is_told(journal: Journal) -> None:
     assert columns_of(trade.id)["pnl"] is None
 
 
-def test_every_turn_of_the_switch_is_told(opened: Where, tmp_path: Path) -> None:
+def test_every_turn_of_the_switch_is_told(opened: DatabaseLocation, tmp_path: Path) -> None:
     switch = Switch(tmp_path / "HALT")
     turns: list[Callable[[], object]] = [
         lambda: switch.pause(NOON, freeze=True, reason="upgrade"),
@@ -327,7 +327,7 @@ def test_every_turn_of_the_switch_is_told(opened: Where, tmp_path: Path) -> None
 @pytest.mark.parametrize("other", ["PENDING", "OPEN"])
 @pytest.mark.parametrize("symbol", ["BTC/USD", "BTC/EUR"])
 def test_the_database_refuses_a_second_active_trade_of_an_asset(
-    opened: Where, status: str, other: str, symbol: str
+    opened: DatabaseLocation, status: str, other: str, symbol: str
 ) -> None:
     write_trade("BTC/USD", status)
 
@@ -337,7 +337,7 @@ def test_the_database_refuses_a_second_active_trade_of_an_asset(
     assert Trade.select().count() == 1
 
 
-def test_the_wall_stands_for_any_program_that_opens_it(opened: Where) -> None:
+def test_the_wall_stands_for_any_program_that_opens_it(opened: DatabaseLocation) -> None:
     write_trade("BTC/USD", "OPEN")
     write_trade("BTC/USD", "CLOSED")
 
@@ -346,7 +346,7 @@ def test_the_wall_stands_for_any_program_that_opens_it(opened: Where) -> None:
 
 
 @pytest.mark.parametrize("status", ["CLOSED", "FAILED"])
-def test_an_ended_trade_makes_room_for_the_next(opened: Where, status: str) -> None:
+def test_an_ended_trade_makes_room_for_the_next(opened: DatabaseLocation, status: str) -> None:
     write_trade("BTC/USD", status)
     write_trade("BTC/USD", status)
 
@@ -366,7 +366,7 @@ def test_the_journal_explains_the_wall(journal: Journal) -> None:
 @pytest.mark.parametrize("state", UNSETTLED)
 @pytest.mark.parametrize("other", UNSETTLED)
 def test_the_database_refuses_a_second_unsettled_order_of_a_trade(
-    opened: Where, state: OrderState, other: OrderState
+    opened: DatabaseLocation, state: OrderState, other: OrderState
 ) -> None:
     trade = write_trade("BTC/USD", "OPEN")
     write_order(trade, state, "one")
@@ -375,7 +375,7 @@ def test_the_database_refuses_a_second_unsettled_order_of_a_trade(
         write_order(trade, other, "two")
 
 
-def test_a_settled_order_makes_room_for_the_next(opened: Where) -> None:
+def test_a_settled_order_makes_room_for_the_next(opened: DatabaseLocation) -> None:
     trade = write_trade("BTC/USD", "OPEN")
     for number, state in enumerate(set(OrderState) - set(UNSETTLED)):
         write_order(trade, state, f"ended {number}")
@@ -383,7 +383,7 @@ def test_a_settled_order_makes_room_for_the_next(opened: Where) -> None:
     write_order(trade, OrderState.INTENDED, "next")
 
 
-def test_a_client_order_id_is_used_once(opened: Where) -> None:
+def test_a_client_order_id_is_used_once(opened: DatabaseLocation) -> None:
     trade = write_trade("BTC/USD", "OPEN")
     write_order(trade, OrderState.FILLED, "same")
 
@@ -391,7 +391,7 @@ def test_a_client_order_id_is_used_once(opened: Where) -> None:
         write_order(trade, OrderState.INTENDED, "same")
 
 
-def test_an_order_without_its_trade_is_refused(opened: Where) -> None:
+def test_an_order_without_its_trade_is_refused(opened: DatabaseLocation) -> None:
     with pytest.raises(IntegrityError):
         write_order(Trade(id=99), OrderState.FILLED, "orphan")
 

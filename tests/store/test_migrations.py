@@ -12,7 +12,8 @@ import pytest
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Mode
 from botctl.store import memory
-from botctl.store.database import Where, close_database, connected, open_database
+from botctl.store.database import close_database, connected, open_database
+from botctl.store.location import DatabaseLocation, PostgresServer
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
 from botctl.store.models import Stamp, database
 
@@ -22,9 +23,10 @@ NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
 DIES_IN_THE_MIDDLE = """
 import os, signal, sys
 from pathlib import Path
-from botctl.domain.database_url import ServerUrl
+from botctl.domain.database_url import parse_database_url
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
+from botctl.store.location import find_location
 from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
 from botctl.store.models import database
 
@@ -33,7 +35,7 @@ def step():
     database.execute_sql("DELETE FROM memory")
     os.kill(os.getpid(), signal.SIGKILL)
 
-where = ServerUrl(sys.argv[1]) if "://" in sys.argv[1] else Path(sys.argv[1])
+where = find_location(parse_database_url(sys.argv[1]), Path())
 open_database(where, Mode.DEMO, create=False)
 bring_up_to_date(where, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
 """
@@ -44,7 +46,7 @@ TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL
 
 
 @pytest.fixture
-def kept(opened: Where) -> Where:
+def kept(opened: DatabaseLocation) -> DatabaseLocation:
     """A database of this version with something in it."""
     memory.save("kept", "since long ago")
     return opened
@@ -71,18 +73,18 @@ def backup_of(path: Path, version: int = SCHEMA_VERSION) -> Path:
     return path.with_name(f"{path.name}.v{version}.backup")
 
 
-def is_backed_up(where: Where) -> bool:
-    if isinstance(where, Path):
-        return backup_of(where).exists()
+def is_backed_up(where: DatabaseLocation) -> bool:
+    if where.file:
+        return backup_of(where.file).exists()
     kept_aside = f"SELECT 1 FROM pg_namespace WHERE nspname = 'botctl_v{SCHEMA_VERSION}'"
     return database.execute_sql(kept_aside).fetchone() is not None
 
 
-def address(where: Where) -> str:
-    return str(where) if isinstance(where, Path) else where.reveal()
+def address(where: DatabaseLocation) -> str:
+    return where.url.reveal() if isinstance(where, PostgresServer) else f"sqlite:///{where}"
 
 
-def test_an_older_database_is_led_to_the_new_version(kept: Where) -> None:
+def test_an_older_database_is_led_to_the_new_version(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
     assert Stamp.get().schema_version == NEXT
@@ -90,21 +92,21 @@ def test_an_older_database_is_led_to_the_new_version(kept: Where) -> None:
     assert memory.load("kept") is not None
 
 
-def test_several_versions_are_one_journey(kept: Where) -> None:
+def test_several_versions_are_one_journey(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: add_weight}, version=AFTER_NEXT)
 
     assert Stamp.get().schema_version == AFTER_NEXT
     assert {"colour", "weight"} <= columns()
 
 
-def test_the_backup_is_the_old_database_and_private(kept: Where) -> None:
+def test_the_backup_is_the_old_database_and_private(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
-    if not isinstance(kept, Path):
+    if kept.file is None:
         aside = database.execute_sql(f"SELECT value FROM botctl_v{SCHEMA_VERSION}.memory WHERE key = 'kept'")
         assert aside.fetchall() == [("since long ago",)]
         return
-    backup = backup_of(kept)
+    backup = backup_of(kept.file)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with closing(sqlite3.connect(backup)) as connection:
         assert connection.execute("SELECT schema_version FROM stamp").fetchall() == [(SCHEMA_VERSION,)]
@@ -112,21 +114,21 @@ def test_the_backup_is_the_old_database_and_private(kept: Where) -> None:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: Where) -> None:
+def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: fail}, version=SCHEMA_VERSION)
 
     assert Stamp.get().schema_version == SCHEMA_VERSION
     assert not is_backed_up(kept)
 
 
-def test_a_newer_database_is_refused(kept: Where) -> None:
+def test_a_newer_database_is_refused(kept: DatabaseLocation) -> None:
     with pytest.raises(ConfigError, match=f"schema {SCHEMA_VERSION}, newer than this botctl's {SCHEMA_VERSION - 1}"):
         bring_up_to_date(kept, steps={}, version=SCHEMA_VERSION - 1)
 
     assert not is_backed_up(kept)
 
 
-def test_a_step_that_fails_leaves_the_old_version_whole(kept: Where) -> None:
+def test_a_step_that_fails_leaves_the_old_version_whole(kept: DatabaseLocation) -> None:
     with pytest.raises(RuntimeError, match="the step failed"):
         bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: fail}, version=AFTER_NEXT)
 
@@ -135,7 +137,7 @@ def test_a_step_that_fails_leaves_the_old_version_whole(kept: Where) -> None:
     assert memory.load("kept") is not None
 
 
-def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: Where) -> None:
+def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: DatabaseLocation) -> None:
     close_database()
 
     died = subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, address(kept)], capture_output=True, text=True)
@@ -145,10 +147,10 @@ def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: Where) ->
     assert Stamp.get().schema_version == SCHEMA_VERSION
     assert "colour" not in columns()
     assert memory.load("kept") is not None
-    assert is_backed_up(kept) == isinstance(kept, Path)  # on a server it is of the same transaction
+    assert is_backed_up(kept) == (kept.file is not None)  # on a server it is of the same transaction
 
 
-def test_after_a_crash_the_next_run_completes_the_journey(kept: Where) -> None:
+def test_after_a_crash_the_next_run_completes_the_journey(kept: DatabaseLocation) -> None:
     close_database()
     subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, address(kept)], capture_output=True)
     open_database(kept, Mode.DEMO, create=False)
@@ -159,7 +161,7 @@ def test_after_a_crash_the_next_run_completes_the_journey(kept: Where) -> None:
     assert "colour" in columns()
 
 
-def test_runs_that_start_at_once_migrate_once(kept: Where) -> None:
+def test_runs_that_start_at_once_migrate_once(kept: DatabaseLocation) -> None:
     """Each has seen the old version; whoever may write second finds the new one, and does nothing."""
     close_database()
     runs = [

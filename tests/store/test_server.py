@@ -17,10 +17,9 @@ from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import BotError, Busy, ConfigError, DatabaseUnreachable, WrongDatabase
 from botctl.domain.settings import Mode, parse_settings
 from botctl.store import memory
-from botctl.store import server as door
-from botctl.store.database import close_database, connect_to_server, open_database
+from botctl.store.database import close_database, open_database, run_lock
 from botctl.store.journal import Correction, Journal
-from botctl.store.lock import run_lock
+from botctl.store.location import PostgresServer
 from botctl.store.models import RULED, Event, PaperHolding, SystemConfig, Tick, Trade, database
 from botctl.store.switch import Switch
 from tests.bot_runner import PROJECT, BotRunner
@@ -36,21 +35,22 @@ import sys
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
-open_database(ServerUrl(sys.argv[1]), Mode.DEMO, create=True)
+from botctl.store.location import PostgresServer
+open_database(PostgresServer(ServerUrl(sys.argv[1])), Mode.DEMO, create=True)
 """
 
 
 @pytest.fixture
-def empty(server: Server) -> Iterator[ServerUrl]:
+def empty(server: Server) -> Iterator[PostgresServer]:
     """An empty database."""
     url = server.new_database()
-    yield ServerUrl(url)
+    yield PostgresServer(ServerUrl(url))
     close_database()
     server.drop(url)
 
 
 @pytest.fixture
-def store(empty: ServerUrl) -> ServerUrl:
+def store(empty: PostgresServer) -> PostgresServer:
     """A demo database, open."""
     open_database(empty, Mode.DEMO, create=True)
     return empty
@@ -63,7 +63,7 @@ def shown(name: str) -> str:
 # What a connection promises
 
 
-def test_a_connection_is_durable_and_waits_for_nothing_without_an_end(store: ServerUrl) -> None:
+def test_a_connection_is_durable_and_waits_for_nothing_without_an_end(store: PostgresServer) -> None:
     wanted = {
         "synchronous_commit": "on",
         "lock_timeout": "10s",
@@ -80,15 +80,15 @@ def test_a_connection_is_durable_and_waits_for_nothing_without_an_end(store: Ser
     assert str(os.getpid()) in shown("application_name")
 
 
-def test_a_setting_of_the_server_that_is_less_durable_does_not_count(server: Server, empty: ServerUrl) -> None:
-    server.execute(f"ALTER DATABASE {empty.value.rpartition('/')[2]} SET synchronous_commit = off")
+def test_a_setting_of_the_server_that_is_less_durable_does_not_count(server: Server, empty: PostgresServer) -> None:
+    server.execute(f"ALTER DATABASE {empty.url.value.rpartition('/')[2]} SET synchronous_commit = off")
 
     open_database(empty, Mode.DEMO, create=True)
 
     assert shown("synchronous_commit") == "on"
 
 
-def test_texts_sort_as_on_sqlite_and_floats_keep_all_their_digits(store: ServerUrl) -> None:
+def test_texts_sort_as_on_sqlite_and_floats_keep_all_their_digits(store: PostgresServer) -> None:
     kinds = database.execute_sql(
         "SELECT DISTINCT data_type, collation_name FROM information_schema.columns WHERE table_schema = 'public'"
     ).fetchall()
@@ -96,7 +96,7 @@ def test_texts_sort_as_on_sqlite_and_floats_keep_all_their_digits(store: ServerU
     assert set(kinds) == {("integer", None), ("boolean", None), ("double precision", None), ("text", "C")}
 
 
-def test_what_sqlite_keeps_is_kept_here_too(store: ServerUrl) -> None:
+def test_what_sqlite_keeps_is_kept_here_too(store: PostgresServer) -> None:
     PaperHolding.create(currency="BTC", total=Decimal("12345678901.123456780"))
     Tick.create(at=NOON, seconds=0.1 + 0.2, ok=True, exit_code=0, steps=[{"name": "é\n%s %% '"}])
     memory.save("odd", "before\0after")
@@ -108,7 +108,7 @@ def test_what_sqlite_keeps_is_kept_here_too(store: ServerUrl) -> None:
     assert memory.load("odd")[0] == "before\ufffdafter"  # type: ignore[index]
 
 
-def test_rows_with_numbers_of_their_own_are_counted_on_from(store: ServerUrl) -> None:
+def test_rows_with_numbers_of_their_own_are_counted_on_from(store: PostgresServer) -> None:
     """As recover writes them, by the number that Kraken's records tell."""
     columns = {"symbol": "BTC/USD", "asset": "BTC", "mode": "demo", "status": "CLOSED", "created_at": NOON}
     lost = Correction(None, 41, {**columns, "amount": Decimal(1)}, [], "it was lost")
@@ -118,10 +118,10 @@ def test_rows_with_numbers_of_their_own_are_counted_on_from(store: ServerUrl) ->
     assert Trade.create(symbol="ETH/USD", asset="ETH", mode="demo", created_at=NOON, amount=Decimal(1)).id == 42
 
 
-def test_processes_that_make_it_at_once_make_one(empty: ServerUrl) -> None:
+def test_processes_that_make_it_at_once_make_one(empty: PostgresServer) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     runs = [
-        subprocess.Popen([sys.executable, "-c", MAKES_IT, empty.value], stderr=subprocess.PIPE, env=environment)
+        subprocess.Popen([sys.executable, "-c", MAKES_IT, empty.url.value], stderr=subprocess.PIPE, env=environment)
         for _ in range(4)
     ]
 
@@ -135,17 +135,19 @@ def test_processes_that_make_it_at_once_make_one(empty: ServerUrl) -> None:
 # Transactions
 
 
-def test_nobody_turns_the_switch_or_writes_a_trade_while_an_intent_is_written(store: ServerUrl) -> None:
+def test_nobody_turns_the_switch_or_writes_a_trade_while_an_intent_is_written(store: PostgresServer) -> None:
     with database.atomic("IMMEDIATE"):
         for table in RULED:
-            with psycopg.connect(store.value, autocommit=True) as other:
+            with psycopg.connect(store.url.value, autocommit=True) as other:
                 other.execute("SET lock_timeout = '20ms'")
                 with pytest.raises(psycopg.errors.LockNotAvailable):
                     other.execute(f'DELETE FROM "{table._meta.table_name}"')
                 assert other.execute(f'SELECT count(*) FROM "{table._meta.table_name}"').fetchone()
 
 
-def test_a_switch_that_cannot_be_read_inside_a_transaction_does_not_end_it(store: ServerUrl, tmp_path: Path) -> None:
+def test_a_switch_that_cannot_be_read_inside_a_transaction_does_not_end_it(
+    store: PostgresServer, tmp_path: Path
+) -> None:
     execute(store, "DROP TABLE systemconfig")
 
     with database.atomic("IMMEDIATE"):
@@ -156,7 +158,7 @@ def test_a_switch_that_cannot_be_read_inside_a_transaction_does_not_end_it(store
     assert Event.select().count() == 1
 
 
-def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(store: ServerUrl) -> None:
+def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(store: PostgresServer) -> None:
     def fail(statement: str) -> None:
         with database.atomic("IMMEDIATE"):
             memory.save("a", "b")
@@ -171,10 +173,9 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(store: S
     memory.save("a", "c")
 
 
-def test_a_database_that_stays_locked_is_busy(store: ServerUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_stays_locked_is_busy(store: PostgresServer) -> None:
     close_database()
-    monkeypatch.setattr(door, "LOCK_SECONDS", 0.1)
-    open_database(store, Mode.DEMO, create=False)
+    open_database(PostgresServer(store.url, busy_seconds=0.1), Mode.DEMO, create=False)
     other = Writer(store)
     other.take()
 
@@ -190,7 +191,7 @@ def test_a_database_that_stays_locked_is_busy(store: ServerUrl, monkeypatch: pyt
 # The lock
 
 
-def test_one_holds_the_lock_and_others_wait_as_long_as_they_were_told(store: ServerUrl) -> None:
+def test_one_holds_the_lock_and_others_wait_as_long_as_they_were_told(store: PostgresServer) -> None:
     with held_lock(store):
         started = time.monotonic()
         with pytest.raises(Busy, match="another run"), run_lock(store, 0.4):
@@ -204,7 +205,7 @@ def test_one_holds_the_lock_and_others_wait_as_long_as_they_were_told(store: Ser
     assert 0.35 < took < 3
 
 
-def test_who_waits_goes_on_when_the_other_ends(store: ServerUrl) -> None:
+def test_who_waits_goes_on_when_the_other_ends(store: PostgresServer) -> None:
     other = held_lock(store)
     other.__enter__()
     threading.Timer(0.3, other.__exit__, (None, None, None)).start()
@@ -213,7 +214,7 @@ def test_who_waits_goes_on_when_the_other_ends(store: ServerUrl) -> None:
         pass
 
 
-def test_the_lock_is_held_by_the_connection_that_writes(store: ServerUrl) -> None:
+def test_the_lock_is_held_by_the_connection_that_writes(store: PostgresServer) -> None:
     with run_lock(store, 0):
         open_database(store, Mode.DEMO, create=False)
         [holder] = database.execute_sql(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND {HERE}").fetchone()
@@ -223,7 +224,7 @@ def test_the_lock_is_held_by_the_connection_that_writes(store: ServerUrl) -> Non
     assert database.is_closed()
 
 
-def test_a_connection_that_broke_is_never_made_again(store: ServerUrl, server: Server) -> None:
+def test_a_connection_that_broke_is_never_made_again(store: PostgresServer, server: Server) -> None:
     with run_lock(store, 0):
         open_database(store, Mode.DEMO, create=False)
         [pid] = database.execute_sql("SELECT pg_backend_pid()").fetchone()
@@ -237,10 +238,12 @@ def test_a_connection_that_broke_is_never_made_again(store: ServerUrl, server: S
     assert memory.load("a") is None
 
 
-def test_two_bots_in_two_schemas_of_one_database_do_not_meet(server: Server, empty: ServerUrl) -> None:
+def test_two_bots_in_two_schemas_of_one_database_do_not_meet(server: Server, empty: PostgresServer) -> None:
     execute(empty, "CREATE SCHEMA one")
     execute(empty, "CREATE SCHEMA two")
-    one, two = (ServerUrl(f"{empty.value}?options=-csearch_path%3D{name}") for name in ("one", "two"))
+    one, two = (
+        PostgresServer(ServerUrl(f"{empty.url.value}?options=-csearch_path%3D{name}")) for name in ("one", "two")
+    )
     open_database(one, Mode.DEMO, create=True)
     open_database(two, Mode.PAPER, create=True)
 
@@ -269,10 +272,10 @@ def test_what_keeps_us_from_connecting_is_named_without_the_password(
     server: Server, url: str, kind: type[BotError], words: str
 ) -> None:
     password = "p%40ss%2Fword%20of%20the%20owner"
-    address = ServerUrl("postgresql://" + url.format(user=USER, password=password, port=server.port))
+    address = PostgresServer(ServerUrl("postgresql://" + url.format(user=USER, password=password, port=server.port)))
 
     with pytest.raises(kind) as caught:
-        connect_to_server(address)
+        address.connect()
 
     said = repr(caught.value) + str(caught.value) + caught.value.hint + repr(address) + f"{address}"
     assert type(caught.value) is kind
@@ -282,10 +285,10 @@ def test_what_keeps_us_from_connecting_is_named_without_the_password(
         assert secret not in said
 
 
-def test_a_role_that_may_not_make_tables_is_named(server: Server, empty: ServerUrl) -> None:
-    name = empty.value.rpartition("/")[2]
+def test_a_role_that_may_not_make_tables_is_named(server: Server, empty: PostgresServer) -> None:
+    name = empty.url.value.rpartition("/")[2]
     server.execute(f"CREATE ROLE guest_{name} LOGIN PASSWORD 'hush-hush'")
-    guest = ServerUrl(server.url(name, f"guest_{name}", "hush-hush"))
+    guest = PostgresServer(ServerUrl(server.url(name, f"guest_{name}", "hush-hush")))
 
     with pytest.raises(ConfigError, match="permission denied") as caught:
         open_database(guest, Mode.DEMO, create=True)
@@ -293,8 +296,8 @@ def test_a_role_that_may_not_make_tables_is_named(server: Server, empty: ServerU
     assert "owner" in caught.value.hint
 
 
-def test_a_server_that_can_only_be_read_is_named(server: Server, empty: ServerUrl) -> None:
-    server.execute(f"ALTER DATABASE {empty.value.rpartition('/')[2]} SET default_transaction_read_only = on")
+def test_a_server_that_can_only_be_read_is_named(server: Server, empty: PostgresServer) -> None:
+    server.execute(f"ALTER DATABASE {empty.url.value.rpartition('/')[2]} SET default_transaction_read_only = on")
 
     with pytest.raises(ConfigError, match="can only be read"):
         open_database(empty, Mode.DEMO, create=True)
@@ -304,13 +307,13 @@ def test_a_database_that_cannot_hold_every_text_is_refused(server: Server) -> No
     server.execute("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         with pytest.raises(ConfigError, match="encoding is LATIN1"):
-            open_database(ServerUrl(server.url("narrow")), Mode.DEMO, create=True)
+            open_database(PostgresServer(ServerUrl(server.url("narrow"))), Mode.DEMO, create=True)
     finally:
         close_database()
         server.drop(server.url("narrow"))
 
 
-def test_only_init_makes_a_live_database(empty: ServerUrl) -> None:
+def test_only_init_makes_a_live_database(empty: PostgresServer) -> None:
     with pytest.raises(WrongDatabase, match="there is no live database at postgresql://"):
         open_database(empty, Mode.LIVE, create=False)
 

@@ -13,6 +13,7 @@ import pytest
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.door import Database
+from botctl.store.location import SqliteFile
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
 from botctl.store.models import Alarm, Order, Outgoing, Stamp, Trade, database
 from tests.databases import rows_of
@@ -23,6 +24,7 @@ import os, signal, sqlite3, sys
 from pathlib import Path
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
+from botctl.store.location import SqliteFile
 
 real_connect, left = sqlite3.connect, int(sys.argv[2])
 
@@ -38,7 +40,7 @@ def count(statement):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sqlite3.connect = connect
-open_database(Path(sys.argv[1]), Mode.LIVE, create=False)
+open_database(SqliteFile(Path(sys.argv[1])), Mode.LIVE, create=False)
 """
 
 
@@ -51,7 +53,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def opened(path: Path) -> None:
-    open_database(path, Mode.LIVE, create=False)
+    open_database(SqliteFile(path), Mode.LIVE, create=False)
 
 
 def test_nothing_of_it_is_lost(old: Path) -> None:
@@ -89,7 +91,7 @@ def lead_to_version_2(old: Path) -> None:
     """What botctl made of it before there were alarms."""
     database.initialize(Database(str(old)))
     database.connect()
-    bring_up_to_date(old, steps={1: STEPS[1]}, version=2)
+    bring_up_to_date(SqliteFile(old), steps={1: STEPS[1]}, version=2)
     close_database()
 
 
@@ -109,7 +111,7 @@ def test_it_has_the_columns_and_the_walls_of_a_new_one(old: Path, tmp_path: Path
     led = shape(old)
     close_database()
 
-    open_database(tmp_path / "new.db", Mode.LIVE, create=True)
+    open_database(SqliteFile(tmp_path / "new.db"), Mode.LIVE, create=True)
     new = shape(tmp_path / "new.db")
     close_database()
 

@@ -1,4 +1,4 @@
-"""One run at a time: a lock that the kernel holds for its process, and for no longer."""
+"""Files that are replaced whole or not at all, and a lock that the kernel holds for its process and no longer."""
 
 import os
 import signal
@@ -7,17 +7,19 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from botctl.domain.errors import Busy, ConfigError
-from botctl.store.lock import process_lock
+from botctl.files import process_lock, write_private, write_public
+from tests.trouble import files_of_at_most
 
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-from botctl.store.lock import process_lock
+from botctl.files import process_lock
 with process_lock(Path(sys.argv[1]), 0):
     child = subprocess.Popen(["sleep", "20"], stdout=subprocess.DEVNULL)
     print(child.pid, flush=True)
@@ -111,3 +113,20 @@ def test_a_lock_that_cannot_be_written_is_a_matter_of_configuration(tmp_path: Pa
 def test_locks_of_two_homes_do_not_meet(tmp_path: Path) -> None:
     with process_lock(tmp_path / "one.lock", 0), process_lock(tmp_path / "two.lock", 0):
         pass
+
+
+@pytest.mark.parametrize(("write", "mode"), [(write_private, 0o600), (write_public, 0o644)])
+def test_a_file_is_replaced_whole_or_stays_as_it_was(
+    tmp_path: Path, write: Callable[[Path, bytes], None], mode: int
+) -> None:
+    path = tmp_path / "a file"
+    write(path, b"old")
+
+    with files_of_at_most(3), pytest.raises(ConfigError, match=r"can't write .*: File too large"):
+        write(path, b"new, and too long")
+    kept = path.read_bytes()
+    write(path, b"new")
+
+    assert (kept, path.read_bytes()) == (b"old", b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,295 @@
+"""Where a database is, a SQLite file or a PostgreSQL server, and all that is done differently with the two."""
+
+import os
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botctl.domain.database_url import SQLITE, ServerUrl
+from botctl.domain.errors import ConfigError
+from botctl.files import process_lock, sync_to_disk
+from botctl.store.door import DATABASE_ERRORS, Database, damaged, explain, make_private_file
+from botctl.store.integrity import COMPANIONS, check_integrity
+from botctl.store.models import RULED, database
+
+if TYPE_CHECKING:
+    from botctl.store.copies import OpenDatabase
+    from botctl.store.server import ServerDatabase
+
+BUSY_SECONDS = 10.0
+"""How long a statement waits for another process to finish writing."""
+
+
+class DatabaseLocation(ABC):
+    """What can be done with a database wherever it is. Prints as a path or an address, without a password."""
+
+    hint_if_missing: str
+    """What to do when there is no database."""
+
+    @property
+    @abstractmethod
+    def file(self) -> Path | None:
+        """The file that it is; None on a server."""
+
+    def lacks_file(self) -> bool:
+        """Whether it is a file that is not there. Asks no server."""
+        return self.file is not None and not self.file.exists()
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is a database. Raises ConfigError or DatabaseUnreachable where its server can't be asked."""
+
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether it is this process's open database."""
+
+    @abstractmethod
+    def connect(self, *, durable: bool = True) -> None:
+        """Make it this process's open database. A file that is not there is made, with mode 0600; its tables are not.
+
+        Without `durable` a power cut may lose a file. Raises OSError, and one of DATABASE_ERRORS or BotError.
+        """
+
+    @abstractmethod
+    def connect_as_it_is(self) -> None:
+        """The same with nothing made and nothing changed."""
+
+    @abstractmethod
+    def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
+        """Hold the one lock of the database: of this machine for a file, of all machines for one on a server.
+
+        Waits up to `wait_seconds` for another run to end, then raises Busy. Raises ConfigError or DatabaseUnreachable
+        where there can be no lock.
+        """
+
+    @abstractmethod
+    def open_beside(self, wait_seconds: float) -> "AbstractContextManager[OpenDatabase]":
+        """Open it under its own lock, beside the open database. A file that was made for a block that fails goes again.
+
+        Raises Busy, ConfigError, BotError.
+        """
+
+    @abstractmethod
+    def find_damage(self) -> str | None:
+        """What SQLite finds wrong with the file; None when it is sound. A server looks after its files itself.
+
+        Raises Busy while another process keeps the file locked.
+        """
+
+    @abstractmethod
+    def keep_version(self, version: int) -> None:
+        """A copy of the open database as it is at schema `version`, in the transaction that is to migrate it.
+
+        One that is there already is from before, and stays.
+        """
+
+    def back_up(self, to: Path, *, must_be_sound: bool) -> None:
+        """A consistent copy in a SQLite file: owner-only, and whole or not there. One that is there already stays.
+
+        Raises OSError, sqlite3.Error, BotError; ConfigError when it `must_be_sound` and is damaged.
+        """
+        part = to.with_name(f"{to.name}.{os.getpid()}.part")
+        _discard(part)  # a killed run may have had this process's number
+        part.touch(mode=0o600)
+        try:
+            self._copy_into(part)
+            with closing(sqlite3.connect(part)) as copy:
+                copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+                [complaint] = copy.execute("PRAGMA integrity_check(1)").fetchone()
+            if must_be_sound and complaint != "ok":
+                raise damaged(self, " ".join(str(complaint).split()))
+            sync_to_disk(part)
+            with suppress(FileExistsError):
+                os.link(part, to)
+            sync_to_disk(to.parent)
+        finally:
+            _discard(part)
+
+    @abstractmethod
+    def _copy_into(self, empty: Path) -> None:
+        """Copy what was committed last, of a server from the open connection; keeps nobody from writing meanwhile."""
+
+
+@dataclass(frozen=True)
+class SqliteFile(DatabaseLocation):
+    """A database in a file."""
+
+    path: Path
+    busy_seconds: float = field(default=BUSY_SECONDS, compare=False)
+    hint_if_missing = "start botctl in its home (or set BOTCTL_HOME), or run `botctl init` to make one"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def file(self) -> Path:
+        return self.path
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def is_open(self) -> bool:
+        opened = database.obj
+        return isinstance(opened, Database) and opened.database == str(self.path) and not opened.is_closed()
+
+    def connect(self, *, durable: bool = True) -> None:
+        make_private_file(self.path)
+        _use(self._database(durable=durable))
+        database.connect()
+
+    def connect_as_it_is(self) -> None:
+        _use(Database(str(self.path), timeout=self.busy_seconds))
+        database.connect()
+
+    @contextmanager
+    def lock(self, wait_seconds: float) -> Iterator[None]:
+        with process_lock(self.path.with_name(f"{self.path.name}.lock"), wait_seconds):
+            yield
+
+    @contextmanager
+    def open_beside(self, wait_seconds: float) -> Iterator[Database]:
+        existed, done = self.exists(), False
+        with self.lock(wait_seconds):
+            try:
+                make_private_file(self.path)
+                beside = self._database()
+                try:
+                    yield beside
+                    done = True
+                finally:
+                    beside.close()
+            except OSError as error:
+                hint = "check the folder and the disk"
+                raise ConfigError(f"can't write {self}: {error.strerror}", hint=hint) from error
+            except DATABASE_ERRORS as error:
+                raise explain(error, self) from error
+            finally:
+                if not existed and not done:
+                    for suffix in ("", *COMPANIONS):
+                        Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    def find_damage(self) -> str | None:
+        return check_integrity(self.path, self.busy_seconds)
+
+    def keep_version(self, version: int) -> None:
+        """Beside it. A damaged one is copied as it is: its stops need the migration more than a sound copy."""
+        self.back_up(self.path.with_name(f"{self.path.name}.v{version}.backup"), must_be_sound=False)
+
+    def _copy_into(self, empty: Path) -> None:
+        with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(empty)) as target:
+            source.backup(target)
+
+    def _database(self, *, durable: bool = True) -> Database:
+        pragmas = {"journal_mode": "wal", "synchronous": "full" if durable else "off", "foreign_keys": 1}
+        return Database(str(self.path), pragmas=pragmas, timeout=self.busy_seconds)
+
+
+@dataclass(frozen=True)
+class PostgresServer(DatabaseLocation):
+    """A database on a server. One connection serves a whole run: it writes, and holds the run's lock."""
+
+    url: ServerUrl
+    busy_seconds: float = field(default=BUSY_SECONDS, compare=False)
+    hint_if_missing = "correct DATABASE_URL, or run `botctl init` to make one"
+
+    def __str__(self) -> str:
+        return str(self.url)
+
+    @property
+    def file(self) -> None:
+        return None
+
+    def exists(self) -> bool:
+        self.connect()
+        return "stamp" in database.get_tables()
+
+    def is_open(self) -> bool:
+        from botctl.store.server import ServerDatabase  # a run on SQLite starts without it
+
+        opened = database.obj
+        return isinstance(opened, ServerDatabase) and opened.url == self.url and not opened.is_closed()
+
+    def connect(self, *, durable: bool = True) -> None:
+        """Where it is open already its connection serves on."""
+        if not self.is_open():
+            server = self._database()
+            _use(server)
+            server.open()
+
+    def connect_as_it_is(self) -> None:
+        self.connect()
+
+    @contextmanager
+    def lock(self, wait_seconds: float) -> Iterator[None]:
+        from botctl.store.server import advisory_lock
+
+        try:
+            self.connect()
+            with advisory_lock(database.obj, wait_seconds):
+                yield
+        finally:
+            close_database()
+
+    @contextmanager
+    def open_beside(self, wait_seconds: float) -> "Iterator[ServerDatabase]":
+        from botctl.store.server import advisory_lock
+
+        beside = self._database()
+        beside.open()
+        try:
+            with advisory_lock(beside, wait_seconds):
+                yield beside
+        finally:
+            beside.close()
+
+    def find_damage(self) -> None:
+        return None
+
+    def keep_version(self, version: int) -> None:
+        """In a schema beside its own."""
+        database.obj.keep_tables_aside(f"botctl_v{version}")
+
+    def _copy_into(self, empty: Path) -> None:
+        from botctl.store.copies import copy_into_file  # a run on SQLite starts without it
+
+        copy_into_file(empty)
+
+    def _database(self) -> "ServerDatabase":
+        from botctl.store.server import ServerDatabase
+
+        return ServerDatabase(self.url, tuple(table._meta.table_name for table in RULED), self.busy_seconds)
+
+
+def find_location(url: str | ServerUrl, home: Path, busy_seconds: float = BUSY_SECONDS) -> DatabaseLocation:
+    """Where DATABASE_URL says that the database is; a relative sqlite:/// path lies under `home`."""
+    if isinstance(url, ServerUrl):
+        return PostgresServer(url, busy_seconds)
+    return SqliteFile(home / url.removeprefix(SQLITE), busy_seconds)
+
+
+def opened_where() -> DatabaseLocation:
+    """The database that is open."""
+    opened = database.obj
+    if isinstance(opened, Database):
+        return SqliteFile(Path(opened.database), opened.timeout)
+    return PostgresServer(opened.url, opened.lock_seconds)
+
+
+def close_database() -> None:
+    """Let go of the open database; nothing is lost without it."""
+    if database.obj is not None and not database.is_closed():
+        database.close()
+
+
+def _use(opened: "OpenDatabase") -> None:
+    close_database()
+    database.initialize(opened)
+
+
+def _discard(part: Path) -> None:
+    for ending in ("", "-journal", *COMPANIONS):
+        part.with_name(part.name + ending).unlink(missing_ok=True)
