@@ -1,6 +1,7 @@
 """Settings become a running bot here: the only file that knows which adapter stands behind which port."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,9 +100,6 @@ def open_patient(home: Home, *, apply: bool) -> Iterator[Patient]:
 @contextmanager
 def _spare_folder(beside: Path | None) -> Iterator[Path]:
     """A folder for a database that is being made: on the same disk as `beside`, or anywhere."""
-    import shutil
-    from tempfile import TemporaryDirectory
-
     if beside is None:
         with TemporaryDirectory(prefix="botctl-recover-") as name:
             yield Path(name)

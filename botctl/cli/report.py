@@ -1,6 +1,7 @@
 """report: what happened, as one page to look at, or one picture."""
 
 import sys
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -149,8 +150,6 @@ def _refuse_study_options(ctx: typer.Context) -> None:
 
 
 def _open(page: Path) -> None:
-    import webbrowser
-
     if not webbrowser.open(page.as_uri()):
         print(f"botctl: no browser was found: open {page} yourself", file=sys.stderr)
 

@@ -1,11 +1,14 @@
 """Who starts the ticks: cron or systemd, told by schedule show, install and remove."""
 
 import os
+import pwd
 import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from random import randint
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -99,8 +102,6 @@ def install(
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
-        from random import randint
-
         job = replace(job, delay_seconds=randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
     wanted = _wanted(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
@@ -209,8 +210,6 @@ def _kind(home: Home, cron: bool, timer: bool) -> str:
         return CRON if cron else SYSTEMD
     if _installed(str(home.folder), SYSTEMD):
         return SYSTEMD
-    from shutil import which
-
     return CRON if which("crontab") or not which("systemctl") else SYSTEMD
 
 
@@ -222,8 +221,6 @@ def _installed(home: str, kind: str) -> bool:
 
 def _crontab_or_none() -> str | None:
     """The crontab; None where there is none, or no cron, or no leave to use it."""
-    from shutil import which
-
     with suppress(ConfigError):
         return crontab.read_crontab() if which("crontab") else None
     return None
@@ -302,8 +299,6 @@ def _local_time(kind: str, job: Job) -> list[str]:
 
 
 def _user() -> str:
-    import pwd
-
     return pwd.getpwuid(os.getuid()).pw_name
 
 

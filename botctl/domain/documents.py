@@ -1,5 +1,6 @@
 """A result as one JSON document. Its fields are the document's, but for those that say otherwise."""
 
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,8 +13,6 @@ MERGED = {"merged": True}
 
 def to_plain(value: Any) -> Any:
     """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC."""
-    from dataclasses import fields, is_dataclass
-
     if is_dataclass(value) and not isinstance(value, type):
         document: dict[str, Any] = {}
         for field in fields(value):
