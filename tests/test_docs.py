@@ -489,7 +489,7 @@ def test_only_one_door_knows_each_library() -> None:
         },
         "tenacity": {"exchange/retry.py"},
         "pandas_ta": {"market/indicators.py"},
-        "rich": {"cli/render.py", "cli/render_status.py", "cli/tables.py", "cli/output.py", "cli/setup.py"},
+        "rich": {"cli/tables.py", "cli/output.py", "cli/views/status.py"},
         "plotly": {"outside/report_page.py"},
         "matplotlib": {"outside/report_png.py"},
         "psycopg": {"store/server.py"},

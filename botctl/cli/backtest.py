@@ -1,11 +1,13 @@
 """backtest: a history traded as the bot would have traded it."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, wants_json
+from botctl.cli.output import show
 from botctl.domain.errors import BadValue
 
 
@@ -44,7 +46,7 @@ def backtest(
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
-    from botctl.cli.render_study import show_backtest, show_csv
+    from botctl.cli.views.backtest import draw_backtest, show_csv
     from botctl.services.backtest import run_backtest
 
     given = study.load_study(ctx, files, sentiment, since, until)
@@ -52,7 +54,7 @@ def backtest(
     if as_csv:
         show_csv(view)
     else:
-        show_backtest(ctx, view, trades)
+        show(ctx, view, partial(draw_backtest, most_trades=trades), name_mode=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with
 from botctl.cli.output import show_list
+from botctl.cli.views.setup import draw_checks, draw_config
 from botctl.domain.errors import ConfigError
 from botctl.domain.results import CheckLine, ConfigLine
 from botctl.domain.settings import (
@@ -40,7 +41,8 @@ def show_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     home = load_home(env_file_of(ctx))
     ctx.meta["mode"] = home.settings.botctl_mode
-    show_list(ctx, list(_lines(home, read_sources(env_file_of(ctx)))), "no settings")
+    lines = list(_lines(home, read_sources(env_file_of(ctx))))
+    show_list(ctx, lines, draw_config, "no settings")
 
 
 def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -65,7 +67,7 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     ]
     lines += _live(settings, sources, set(problems))
     lines += _files(Home(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
-    show_list(ctx, lines, "the settings are in order")
+    show_list(ctx, lines, draw_checks, "the settings are in order", name_mode=False)
     exit_with(ConfigError.exit_code if any(line.status == "fail" for line in lines) else 0)
 
 

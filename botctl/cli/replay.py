@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ import typer
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
-from botctl.cli.output import with_progress
+from botctl.cli.output import show, with_progress
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.results import ReplayView
 from botctl.domain.settings import Mode, Settings
@@ -67,7 +68,7 @@ def replay(
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
-    from botctl.cli.render_study import show_backtest, show_csv
+    from botctl.cli.views.backtest import draw_backtest, show_csv
     from botctl.market.timeline import line_up
 
     given = study.load_study(ctx, files, sentiment, since, until)
@@ -79,7 +80,7 @@ def replay(
     if as_csv:
         show_csv(view)
     else:
-        show_backtest(ctx, view, trades)
+        show(ctx, view, partial(draw_backtest, most_trades=trades), name_mode=False)
     if view.failed_ticks:
         print(f"botctl: {view.failed_ticks} of {view.ticks} ticks failed", file=sys.stderr)
     for error in view.errors:

@@ -10,6 +10,7 @@ import typer
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, env_file_of, home_of
 from botctl.cli.output import show
+from botctl.cli.views.files import draw_report
 from botctl.domain.errors import BadValue
 from botctl.domain.results import ReportView
 from botctl.home import open_store, read_values
@@ -101,7 +102,7 @@ def report(
             now = now_offline(home.settings.botctl_mode)
             source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
             view = _write(source, page if wants_page else None, png, chart or "equity", trades, plotly)
-    show(ctx, view)
+    show(ctx, view, draw_report, name_mode=False)
     if open_it and view.file:
         _open(Path(view.file))
 

@@ -15,6 +15,7 @@ import typer
 
 from botctl.cli.context import JsonFlag, YesFlag, confirm, env_file_of, home_of
 from botctl.cli.output import show
+from botctl.cli.views.schedule import draw_schedule
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.schedule import (
     CRON,
@@ -64,7 +65,7 @@ def show_schedule(
       botctl schedule show --systemd
     """
     home = home_of(ctx)
-    show(ctx, _view(home, _kind(home, cron, timer), _job_of(ctx, home)))
+    show(ctx, _view(home, _kind(home, cron, timer), _job_of(ctx, home)), draw_schedule)
 
 
 def install(
@@ -98,7 +99,7 @@ def install(
             hint="take that line out with `crontab -e` first",
         )
     if before.installed and before.current:
-        show(ctx, before)
+        show(ctx, before, draw_schedule)
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
@@ -113,7 +114,8 @@ def install(
     else:
         _install_timer(wanted)
     notes = _notes(kind, job, [] if sandbox else [NO_SANDBOX])
-    show(ctx, replace(_view(home, kind, job), changed=True, backup=backup, notes=notes))
+    view = replace(_view(home, kind, job), changed=True, backup=backup, notes=notes)
+    show(ctx, view, draw_schedule)
 
 
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
@@ -139,7 +141,7 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
             systemd.systemctl("disable", "--now", f"{name}.timer")
             systemd.remove_units([f"{name}.timer", f"{name}.service"])
     view = _view(home, kinds[0] if kinds else _kind(home, False, False), job)
-    show(ctx, replace(view, changed=bool(kinds), backup=backup))
+    show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
 
 
 # What would be installed

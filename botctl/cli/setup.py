@@ -11,6 +11,7 @@ import typer
 from botctl.cli.context import JsonFlag, env_file_of, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
 from botctl.cli.output import show, show_list, with_progress
+from botctl.cli.views.setup import draw_checks, draw_demo, draw_init
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.results import DemoView, InitView
 from botctl.domain.settings import Mode, example_env, parse_settings
@@ -62,7 +63,7 @@ def init(
     with open_store(home, create=True):
         pass
     view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])
-    show(ctx, view)
+    show(ctx, view, draw_init, name_mode=False)
 
 
 def demo(
@@ -86,7 +87,7 @@ def demo(
         start_log(home, **log_flags(ctx))
         with open_store(home, durable=False):  # nobody needs it after a power cut
             view = _play(home, ticks, quiet=wants_json(ctx))
-    show(ctx, view)
+    show(ctx, view, draw_demo, name_mode=False)
 
 
 def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
@@ -117,7 +118,7 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.cli.doctor import examine
 
     lines = examine(env_file_of(ctx), log_flags(ctx))
-    show_list(ctx, lines, "nothing to check")
+    show_list(ctx, lines, draw_checks, "nothing to check", name_mode=False)
     exit_with(1 if any(line.status == "fail" for line in lines) else 0)
 
 

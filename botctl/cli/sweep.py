@@ -6,7 +6,7 @@ import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, wants_json
-from botctl.cli.output import progress
+from botctl.cli.output import progress, show
 from botctl.domain.errors import BadValue
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def sweep(
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://...
     """
-    from botctl.cli.render_study import show_sweep
+    from botctl.cli.views.backtest import draw_sweep
     from botctl.domain.grid import arrange, count_points, parse_axis
     from botctl.services.ranking import MEASURES, rank, summarise
     from botctl.services.sweep import Trial
@@ -83,7 +83,7 @@ def sweep(
         scores = _play(trial, workers, quiet=wants_json(ctx))
     else:
         scores = _join(trial, by, storage, study_name, trials, quiet=wants_json(ctx))
-    show_sweep(ctx, summarise(axes, rank(scores, by), by, train, top))
+    show(ctx, summarise(axes, rank(scores, by), by, train, top), draw_sweep, name_mode=False)
 
 
 def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":

@@ -1,4 +1,4 @@
-"""What `botctl status` answers, apart from all other results: each frozen class takes a while to make."""
+"""What `botctl status` answers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""A trade as the quick commands show it, apart from all other results: each frozen class takes a while to make."""
+"""A trade, and a position at the price of now, as commands show them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
