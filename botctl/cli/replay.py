@@ -29,22 +29,11 @@ TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *study.OVERRIDES.values())
 """The settings that a kept home remembers."""
 
 
+@study.with_study_options
 def replay(
     ctx: typer.Context,
     files: study.Files,
-    since: study.Since = None,
-    until: study.Until = None,
-    sentiment: study.Sentiment = "FEAR",
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    options: study.StudyOptions,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the database in this new or empty folder.")
     ] = None,
@@ -71,7 +60,7 @@ def replay(
     from botctl.cli.views.backtest import draw_backtest, show_csv
     from botctl.market.timeline import line_up
 
-    given = study.load_study(ctx, files, sentiment, since, until)
+    given = study.load_study(ctx, files, options)
     grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as home:

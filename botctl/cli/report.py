@@ -20,11 +20,8 @@ from botctl.wiring import find_candles
 if TYPE_CHECKING:
     from botctl.services.report import Source
 
-STUDY_ONLY = (*study.OVERRIDES, "since", "until", "sentiment")
-"""Options that mean nothing to a database: what is in there has happened."""
-FLAGS = {"since": "--from", "until": "--to"}
 
-
+@study.with_study_options
 def report(
     ctx: typer.Context,
     files: Annotated[
@@ -48,21 +45,8 @@ def report(
     trades: Annotated[
         int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Draw so many trades, the newest.")
     ] = 100,
-    since: study.Since = None,
-    until: study.Until = None,
-    sentiment: Annotated[
-        str | None, typer.Option("--sentiment", metavar="FILE|STANCE", help="As for `backtest`; default: FEAR.")
-    ] = None,
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    *,
+    options: study.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a page of curves, trades and decisions.
@@ -89,11 +73,11 @@ def report(
         check_installed()
     if files:
         folder, _, _ = read_values(env_file_of(ctx))
-        given = study.load_study(ctx, files, sentiment or "FEAR", since, until)
+        given = study.load_study(ctx, files, options)
         page = output or folder / "backtest.html"
         view = _write(_backtest(given), page if wants_page else None, png, chart or "equity", trades, plotly)
     else:
-        _refuse_study_options(ctx)
+        _refuse_study_options(options)
         home = home_of(ctx)
         page = output or home.folder / "report.html"
         with open_store(home):
@@ -141,12 +125,12 @@ def _check_ending(flag: str, path: Path | None, ending: str) -> None:
         raise BadValue(f"{flag} {path} must end in {ending}", hint=f"name it {path.stem or 'report'}{ending}")
 
 
-def _refuse_study_options(ctx: typer.Context) -> None:
-    given = [name for name in STUDY_ONLY if ctx.params.get(name) is not None]
-    if given:
-        flag = FLAGS.get(given[0], f"--{given[0].replace('_', '-')}")
+def _refuse_study_options(options: study.StudyOptions) -> None:
+    """They mean nothing to a database: what is in there has happened."""
+    for name in options.given():
         raise BadValue(
-            f"{flag} is for a backtest, and there is no FILE", hint="name a file of candles, or leave it out"
+            f"{study.flag_of(name)} is for a backtest, and there is no FILE",
+            hint="name a file of candles, or leave it out",
         )
 
 

@@ -16,6 +16,7 @@ MOST_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
 
 
+@study.with_study_options
 def sweep(
     ctx: typer.Context,
     files: study.Files,
@@ -40,19 +41,8 @@ def sweep(
     trials: Annotated[
         int, typer.Option("--trials", metavar="COUNT", min=1, help="How many sets this machine tries for a study.")
     ] = 100,
-    sentiment: study.Sentiment = "FEAR",
-    since: study.Since = None,
-    until: study.Until = None,
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    *,
+    options: study.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Try every set of a grid, and show the best.
@@ -77,7 +67,7 @@ def sweep(
         raise BadValue("--train 'nan' is no part of a history", hint="give one from 0.05 to 1")
     if (count := count_points(axes)) > MOST_SETS and storage is None:
         raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
-    given = study.load_study(ctx, files, sentiment, since, until)
+    given = study.load_study(ctx, files, options)
     trial = Trial(given.histories, given.values, given.mood, axes, train, given.since, given.until)
     if storage is None:
         scores = _play(trial, workers, quiet=wants_json(ctx))
