@@ -10,9 +10,10 @@ from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.output import show, show_list
 from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
 from botctl.cli.views.setup import draw_checks
+from botctl.domain.checks import CheckLine
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import BadValue
-from botctl.domain.results import BackupView, CheckLine, CopiedTable, CopyView, MigrateView
+from botctl.domain.results import BackupView, CopiedTable, CopyView, MigrateView
 from botctl.domain.settings import Mode
 from botctl.home import Home, open_store
 from botctl.store.database import Where, connected, database_path

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from botctl.cli.tables import Coloured, Drawing, draw_table, group, pairs
 from botctl.cli.views.positions import draw_trades
+from botctl.domain.checks import CheckLine
 from botctl.domain.figures import UNKNOWN, money
-from botctl.domain.results import CheckLine, ConfigLine, DemoView, InitView, NotifyView
+from botctl.domain.results import ConfigLine, DemoView, InitView, NotifyView
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 

@@ -1,0 +1,1 @@
+"""Kraken: its prices, the account, and how it says so."""
