@@ -1,13 +1,11 @@
 """Where this run lives: settings from the environment and .env, and the database they name."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import util
+from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import NAMES, Mode, Settings, misspelled, parse_settings
@@ -137,9 +135,8 @@ def _read_env_file(path: Path, *, must_exist: bool) -> tuple[dict[str, str], lis
         raise ConfigError(f"{path} can't be read: {error}", hint="it must be a text file you may read") from error
     if not text.strip():
         return {}, []
-    from io import StringIO
+    from dotenv.parser import parse_stream  # 10 ms, and there may be no .env
 
-    parse_stream = _dotenv_parser().parse_stream
     values: dict[str, str] = {}
     bad_lines: list[int] = []
     for binding in parse_stream(StringIO(text)):
@@ -149,20 +146,6 @@ def _read_env_file(path: Path, *, must_exist: bool) -> tuple[dict[str, str], lis
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
     return values, bad_lines
-
-
-def _dotenv_parser() -> Any:
-    """python-dotenv's parser alone: the rest of its package loads what only writers of files need."""
-    if "dotenv.parser" not in sys.modules:
-        package = util.find_spec("dotenv")
-        if package is None or package.origin is None:
-            raise ImportError("python-dotenv is not installed")
-        spec = util.spec_from_file_location("dotenv.parser", Path(package.origin).with_name("parser.py"))
-        if spec is None or spec.loader is None:
-            raise ImportError("python-dotenv has no parser")
-        sys.modules["dotenv.parser"] = module = util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["dotenv.parser"]
 
 
 def write_env_file(path: Path, text: str) -> bool:

@@ -201,7 +201,7 @@ def build_market(settings: Settings) -> "Tape | KrakenMarketData":
         from botctl.exchange.demo_tape import load_demo_tape
 
         return load_demo_tape()
-    return _build_market_data(settings)
+    return build_market_data(settings)
 
 
 @contextmanager
@@ -210,12 +210,13 @@ def open_market_data(settings: Settings) -> "Iterator[KrakenMarketData]":
     with TemporaryDirectory(prefix="botctl-fetch-") as folder:
         open_database(SqliteFile(Path(folder) / "markets.db"), Mode.PAPER, create=True, durable=False)
         try:
-            yield _build_market_data(settings)
+            yield build_market_data(settings)
         finally:
             close_database()
 
 
-def _build_market_data(settings: Settings) -> "KrakenMarketData":
+def build_market_data(settings: Settings) -> "KrakenMarketData":
+    """Kraken's public side."""
     from botctl.exchange.kraken import KrakenMarketData
     from botctl.exchange.kraken_wire import KrakenWire
 
@@ -237,11 +238,17 @@ def build_kraken(settings: Settings) -> "KrakenExchange":
     )
 
 
-def key_expiry_of(bot: "Bot") -> "Callable[[], datetime | None] | None":
-    """How to ask when the key in use expires; None where there is no key."""
+def kraken_of(bot: "Bot") -> "KrakenExchange | None":
+    """The Kraken account that a bot trades on; None where its money is paper."""
     from botctl.exchange.kraken import KrakenExchange
 
-    return bot.exchange.fetch_key_expiry if isinstance(bot.exchange, KrakenExchange) else None
+    return bot.exchange if isinstance(bot.exchange, KrakenExchange) else None
+
+
+def key_expiry_of(bot: "Bot") -> "Callable[[], datetime | None] | None":
+    """How to ask when the key in use expires; None where there is no key."""
+    kraken = kraken_of(bot)
+    return None if kraken is None else kraken.fetch_key_expiry
 
 
 def find_candles(home: Home, symbol: str) -> "CandleColumns | None":

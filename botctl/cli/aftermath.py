@@ -4,6 +4,7 @@ None of it may change what the run did, nor its exit code: whatever goes wrong h
 """
 
 import logging
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,8 +74,6 @@ def send_news(home: Home) -> None:
 
 def title_of(home: Home) -> str:
     """Which bot it is that speaks: its mode and its machine."""
-    import socket
-
     return f"botctl {home.settings.botctl_mode} on {socket.gethostname()}"
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -112,8 +113,6 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
 
 def _tell(error: BotError, *, as_json: bool, debug: bool, log_json: bool = False) -> int:
     if debug:
-        import traceback
-
         traceback.print_exc()
     if as_json:
         answer = {

@@ -1,30 +1,21 @@
 """backtest: a history traded as the bot would have traded it."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, wants_json
+from botctl.cli.output import show
 from botctl.domain.errors import BadValue
 
 
+@study.with_study_options
 def backtest(
     ctx: typer.Context,
     files: study.Files,
-    since: study.Since = None,
-    until: study.Until = None,
-    sentiment: study.Sentiment = "FEAR",
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    options: study.StudyOptions,
     trades: Annotated[
         int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Show so many trades, the newest.")
     ] = 10,
@@ -44,15 +35,15 @@ def backtest(
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
-    from botctl.cli.render_study import show_backtest, show_csv
+    from botctl.cli.views.backtest import draw_backtest, show_csv
     from botctl.services.backtest import run_backtest
 
-    given = study.load_study(ctx, files, sentiment, since, until)
+    given = study.load_study(ctx, files, options)
     view = run_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)
     if as_csv:
         show_csv(view)
     else:
-        show_backtest(ctx, view, trades)
+        show(ctx, view, partial(draw_backtest, most_trades=trades), name_mode=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,9 @@ import typer
 
 from botctl.cli.context import JsonFlag, env_file_of, exit_with
 from botctl.cli.output import show_list
-from botctl.cli.results import CheckLine, ConfigLine
+from botctl.cli.results import ConfigLine
+from botctl.cli.views.setup import draw_checks, draw_config
+from botctl.domain.checks import CheckLine
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
     SETTINGS,
@@ -40,7 +42,8 @@ def show_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     home = load_home(env_file_of(ctx))
     ctx.meta["mode"] = home.settings.botctl_mode
-    show_list(ctx, list(_lines(home, read_sources(env_file_of(ctx)))), "no settings")
+    lines = list(_lines(home, read_sources(env_file_of(ctx))))
+    show_list(ctx, lines, draw_config, "no settings")
 
 
 def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -65,7 +68,7 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     ]
     lines += _live(settings, sources, set(problems))
     lines += _files(Home(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
-    show_list(ctx, lines, "the settings are in order")
+    show_list(ctx, lines, draw_checks, "the settings are in order", name_mode=False)
     exit_with(ConfigError.exit_code if any(line.status == "fail" for line in lines) else 0)
 
 
@@ -108,32 +111,32 @@ def _files(home: Home) -> Iterator[CheckLine]:
     if home.settings.botctl_mode is Mode.LIVE and home.database.lacks_file():  # a server is asked by `botctl db check`
         yield CheckLine("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
     found = {
-        "the home": _why_no_folder(home.folder),
-        "the folder of the database": _why_no_folder(home.database_file.parent),
+        "the home": _problem_with_folder(home.folder),
+        "the folder of the database": _problem_with_folder(home.database_file.parent),
     }
     for name in ("log_file", "metrics_file"):
         if file := getattr(home.settings, name):
-            found[name.upper()] = _why_no_file(home.folder / file)
-    for what, why in found.items():
-        if why:
-            yield CheckLine("paths", "fail", f"{what}: {why}", "choose another place, or mend its mode")
+            found[name.upper()] = _problem_with_file(home.folder / file)
+    for place, problem in found.items():
+        if problem:
+            yield CheckLine("paths", "fail", f"{place}: {problem}", "choose another place, or mend its mode")
 
 
-def _why_no_folder(path: Path) -> str:
-    """Why nothing can be written to a folder, which is made where it is not there; empty when something can."""
+def _problem_with_folder(path: Path) -> str | None:
+    """Why nothing can be written to a folder, which is made where it is not there; None when something can."""
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
         return f"{there} is no folder"
-    return "" if os.access(there, os.W_OK) else f"{there} can't be written"
+    return None if os.access(there, os.W_OK) else f"{there} can't be written"
 
 
-def _why_no_file(path: Path) -> str:
-    """Why a file can't be written, whose folder is not made; empty when it can."""
+def _problem_with_file(path: Path) -> str | None:
+    """Why a file can't be written, whose folder is not made; None when it can."""
     if path.is_dir():
         return f"{path} is a folder"
     if not path.parent.is_dir():
         return f"{path.parent} is no folder"
-    return "" if os.access(path if path.exists() else path.parent, os.W_OK) else f"{path} can't be written"
+    return None if os.access(path if path.exists() else path.parent, os.W_OK) else f"{path} can't be written"
 
 
 def register(root: typer.Typer) -> None:

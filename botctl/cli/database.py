@@ -8,7 +8,10 @@ import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.output import show, show_list
-from botctl.cli.results import BackupView, CheckLine, CopyView, MigrateView
+from botctl.cli.results import BackupView, CopyView, MigrateView
+from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
+from botctl.cli.views.setup import draw_checks
+from botctl.domain.checks import CheckLine
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
@@ -48,7 +51,7 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         with open_store(home, create=False):
             pass
     before = stamp.schema_version if stamp else None
-    show(ctx, MigrateView(str(home.database), before, SCHEMA_VERSION))
+    show(ctx, MigrateView(str(home.database), before, SCHEMA_VERSION), draw_migration)
 
 
 @db.command()
@@ -77,7 +80,7 @@ def backup(
     to = file or beside.with_name(FOLDER) / f"{beside.stem}-{moment:%Y%m%dT%H%M%SZ}{beside.suffix}"
     with open_store(home, create=False):
         back_up_to(home.database, to.absolute())
-    show(ctx, BackupView(str(home.database), str(to.absolute()), to.stat().st_size))
+    show(ctx, BackupView(str(home.database), str(to.absolute()), to.stat().st_size), draw_backup)
 
 
 @db.command()
@@ -97,7 +100,7 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_store(home, create=False):
         findings = examine_database()
     lines = [_line(found) for found in findings]
-    show_list(ctx, lines, "nothing to check")
+    show_list(ctx, lines, draw_checks, "nothing to check", name_mode=False)
     exit_with(1 if any(found.broken for found in findings) else 0)
 
 
@@ -140,7 +143,8 @@ def copy(
     steps = [f"set DATABASE_URL={without_password(to)} on every machine, before the next tick", "botctl db check"]
     if home.settings.botctl_mode is Mode.LIVE:
         steps.append("botctl reconcile")
-    show(ctx, CopyView(str(home.database), str(target), sum(table.rows for table in tables), tables, steps))
+    view = CopyView(str(home.database), str(target), sum(table.rows for table in tables), tables, steps)
+    show(ctx, view, draw_copy)
 
 
 def _where(url: str, home: Home) -> DatabaseLocation:

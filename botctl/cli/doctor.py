@@ -3,43 +3,34 @@
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botctl.cli.context import LogFlags
 from botctl.cli.log import start_log
-from botctl.cli.results import CheckLine
-from botctl.domain.alarms import EXPIRES_SOON
+from botctl.domain.checks import CheckLine
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.money import plain
-from botctl.domain.schedule import find_block, other_ticks, unit_name
 from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import quote_of
 from botctl.home import Home, load_home
-from botctl.outside import crontab, systemd
+from botctl.scheduling.check import check_schedule
 from botctl.store.database import complaint_of_open
 from botctl.store.door import damaged
 from botctl.store.soundness import careless_server
-from botctl.wiring import build_market, open_bot
+from botctl.wiring import build_market_data, kraken_of, open_bot
 
 if TYPE_CHECKING:
+    from botctl.exchange.kraken import KrakenExchange
     from botctl.services.bot import Bot
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
 """Seconds. botctl sets deadlines by Kraken's own clock, but a wrong one here confuses logs, cron and nonces."""
-NEEDED_RIGHTS = {
-    "query-funds": "Query Funds",
-    "query-open-trades": "Query Open Orders & Trades",
-    "query-closed-trades": "Query Closed Orders & Trades",
-    "modify-trades": "Create & Modify Orders",
-}
-FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-address"}
-NEEDLESS_RIGHTS = {"add-funds", "earn-funds"}
 ENTRY_FEE = Decimal("0.004")
 """What a taker pays at Kraken's lowest tier, as a fraction of the cost."""
 
@@ -51,7 +42,7 @@ def examine(env_file: Path | None, flags: LogFlags) -> list[CheckLine]:
         start_log(home, **flags)
     except BotError as error:
         return [CheckLine("settings", "fail", error.message, error.hint)]
-    lines = [*_settings(home), *_files(home), *_watchers(home), _schedule(home)]
+    lines = [*_settings(home), *_files(home), *_watchers(home), check_schedule(home.folder)]
     try:
         with open_bot(home) as bot:
             lines.insert(-1, _database(home))
@@ -96,19 +87,19 @@ def _watchers(home: Home) -> Iterator[CheckLine]:
     settings = home.settings
     if settings.notify_urls is None:
         yield CheckLine("notify", "warn", "nobody is told when something matters", "set NOTIFY_URLS (docs/settings.md)")
-    elif lacking := notify.what_lacks(settings.channels):
-        yield CheckLine("notify", "warn", lacking.message, lacking.hint)
+    elif unreachable := notify.problem_with_addresses(settings.channels):
+        yield CheckLine("notify", "warn", unreachable.message, unreachable.hint)
     else:
         names = ", ".join(notify.masked(url) for url in settings.channels)
         yield CheckLine("notify", "ok", f"{names}; `botctl notify --test` sends to each")
     if settings.healthcheck_url is not None:
-        problem = heartbeat.what_is_wrong(settings.healthcheck_url)
+        problem = heartbeat.problem_with_url(settings.healthcheck_url)
         fix = "correct the setting" if problem else ""
         yield CheckLine("heartbeat", "warn" if problem else "ok", problem or "HEALTHCHECK_URL is pinged", fix)
     if settings.metrics_file is not None:
         path = home.folder / settings.metrics_file
-        if lack := metrics.what_lacks(path):
-            yield CheckLine("metrics", "warn", lack.message, lack.hint)
+        if unwritable := metrics.problem_with_file(path):
+            yield CheckLine("metrics", "warn", unwritable.message, unwritable.hint)
         else:
             yield CheckLine("metrics", "ok", f"each tick writes {path}")
 
@@ -125,7 +116,9 @@ def _database(home: Home) -> CheckLine:
 def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
     checks: list[Callable[[], Iterable[CheckLine]]] = []
     if home.settings.botctl_mode is Mode.LIVE:
-        checks += [lambda: _clock(bot), lambda: _key(bot)]
+        checks.append(lambda: _clock(bot))
+    if (kraken := kraken_of(bot)) is not None:
+        checks.append(lambda: _key(kraken))
     if home.settings.botctl_mode is not Mode.DEMO:
         checks.append(lambda: _exchange(home))
     checks += [lambda: _funds(bot), lambda: _symbols(bot), lambda: [_council(bot)], lambda: _sentiment(bot)]
@@ -140,12 +133,8 @@ def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
 
 def _exchange(home: Home) -> Iterator[CheckLine]:
     """Kraken's own word on whether it takes orders."""
-    from botctl.exchange.kraken import KrakenMarketData
-
-    market = build_market(home.settings)
-    assert isinstance(market, KrakenMarketData)
     try:
-        status = market.fetch_system_status()
+        status = build_market_data(home.settings).fetch_system_status()
     except BotError as error:
         yield CheckLine("exchange", "warn", error.message, "Kraken's status can't be read; try again later")
         return
@@ -178,41 +167,17 @@ def _clock(bot: "Bot") -> Iterator[CheckLine]:
         yield CheckLine("clock", "warn" if fix else "ok", detail, fix)
 
 
-def _key(bot: "Bot") -> Iterator[CheckLine]:
+def _key(kraken: "KrakenExchange") -> Iterator[CheckLine]:
     """Kraken's GetApiKeyInfo tells the rights of the key that asks."""
+    from botctl.adapters.kraken.api_key import check_expiry, check_rights
     from botctl.adapters.kraken.parsing import parse_key_expiry
-    from botctl.exchange.kraken import KrakenExchange
 
-    assert isinstance(bot.exchange, KrakenExchange)
-    info = bot.exchange.fetch_key_info()
-    rights = {str(right) for right in _listed(info, "permissions")}
-    if lacking := [name for right, name in NEEDED_RIGHTS.items() if right not in rights]:
-        yield CheckLine("key rights", "fail", f"the key lacks: {', '.join(lacking)}", "give it these rights at Kraken")
-    if dangerous := sorted(rights & FORBIDDEN_RIGHTS):
-        fix = "make a key without any withdraw right, and delete this one"
-        yield CheckLine("key rights", "fail", f"the key may withdraw ({', '.join(dangerous)})", fix)
-    if needless := sorted(rights & NEEDLESS_RIGHTS):
-        yield CheckLine(
-            "key rights", "warn", f"the key has rights botctl never uses: {', '.join(needless)}", "drop them"
-        )
-    if not lacking and not dangerous:
-        yield CheckLine("key rights", "ok", "may query and trade, may not withdraw")
+    info = kraken.fetch_key_info()
+    yield from check_rights(info)
     try:
-        expires_at = parse_key_expiry(info)
+        yield from check_expiry(parse_key_expiry(info), datetime.now(UTC))
     except BotError as error:
         yield CheckLine("key expiry", "warn", error.message, "try again later")
-        expires_at = None
-    if expires_at is not None and (left := expires_at - datetime.now(UTC)) < EXPIRES_SOON:
-        over = left < timedelta(0)
-        detail = "the key has expired" if over else f"the key expires in {left.days} days"
-        yield CheckLine("key expiry", "fail" if over else "warn", detail, "renew it at Kraken")
-    if str(info.get("queryFrom") or 0) != "0" or str(info.get("queryTo") or 0) != "0":
-        yield CheckLine("key rights", "warn", "the key sees only a part of the history", "lift its query dates")
-
-
-def _listed(info: Mapping[str, Any], name: str) -> list[Any]:
-    found = info.get(name)
-    return found if isinstance(found, list) else []
 
 
 def _symbols(bot: "Bot") -> Iterator[CheckLine]:
@@ -280,20 +245,3 @@ def _sentiment(bot: "Bot") -> Iterator[CheckLine]:
         yield CheckLine("sentiment", "warn", reading.why, "without it the Council holds; check SENTIMENT_URL")
     else:
         yield CheckLine("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")
-
-
-def _schedule(home: Home) -> CheckLine:
-    """Somebody runs the ticks of this very home: a timer of systemd, or a line of the crontab."""
-    timer = f"{unit_name(str(home.folder))}.timer"
-    if systemd.read_unit(timer) is not None:
-        if systemd.timer_is_active(timer):
-            return CheckLine("schedule", "ok", f"systemd runs botctl tick ({timer})")
-        return CheckLine("schedule", "warn", f"{timer} is there and not active", "run `botctl schedule install`")
-    try:
-        listed = crontab.read_crontab() or ""
-        here = find_block(listed, str(home.folder)) or other_ticks(listed, str(home.folder))
-    except BotError as error:
-        return CheckLine("schedule", "warn", error.message, error.hint)
-    if here:
-        return CheckLine("schedule", "ok", f"the crontab runs botctl tick in {home.folder}")
-    return CheckLine("schedule", "warn", "nothing runs botctl tick by itself", "run `botctl schedule install`")

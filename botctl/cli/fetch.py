@@ -11,6 +11,7 @@ from botctl.cli.complete import complete_symbol
 from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.study import moment_from
+from botctl.cli.views.files import draw_fetched
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.symbols import Timeframe
 from botctl.services.fetch import FetchView
@@ -69,7 +70,7 @@ def fetch(
     errors += [error for view in views for error in _changes(view)]
     _warn_of_gaps(views)
     log_errors(errors)
-    show_list(ctx, views, "nothing was fetched")
+    show_list(ctx, views, draw_fetched, "nothing was fetched", name_mode=False)
     exit_with(code_of(errors))
 
 

@@ -27,6 +27,7 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status
       botctl status --json
     """
+    from botctl.cli.views.status import draw_status
     from botctl.services import glances
 
     home = home_of(ctx)
@@ -41,7 +42,7 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         )
     if view.frozen:
         print(f"botctl: FROZEN: {view.open_trades} open positions are NOT guarded", file=sys.stderr)
-    show(ctx, view)
+    show(ctx, view, draw_status, name_mode=False)
 
 
 def positions(
@@ -65,6 +66,7 @@ def positions(
       botctl positions
       botctl positions --watch
     """
+    from botctl.cli.views.positions import draw_live_positions, draw_trades
     from botctl.services import glances
 
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
@@ -79,9 +81,10 @@ def positions(
         if live:
             from botctl.wiring import build_market
 
-            show_list(ctx, glances.list_live_positions(build_market(home.settings)), "no open positions")
+            rows = glances.list_live_positions(build_market(home.settings))
+            show_list(ctx, rows, draw_live_positions, "no open positions")
         else:
-            show_list(ctx, glances.list_positions(), "no open positions")
+            show_list(ctx, glances.list_positions(), draw_trades, "no open positions")
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
@@ -94,10 +97,11 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
       botctl trades
       botctl trades --json --limit 1000
     """
+    from botctl.cli.views.positions import draw_trades
     from botctl.services import glances
 
     with open_store(home_of(ctx)):
-        show_list(ctx, glances.list_trades(limit=limit), "no trades yet")
+        show_list(ctx, glances.list_trades(limit=limit), draw_trades, "no trades yet")
 
 
 def orders(
@@ -116,10 +120,11 @@ def orders(
       botctl orders
       botctl orders --unsettled
     """
+    from botctl.cli.views.orders import draw_orders
     from botctl.services import books
 
     with open_store(home_of(ctx)):
-        show_list(ctx, books.list_orders(limit=limit, unsettled=unsettled), "no orders yet")
+        show_list(ctx, books.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
 
 
 def why(
@@ -136,11 +141,13 @@ def why(
     Example:
       botctl why BTC/USD
     """
+    from botctl.cli.views.audit_trail import draw_decisions
     from botctl.services import books
 
     wanted = symbol_from(symbol)
     with open_store(home_of(ctx)):
-        show_list(ctx, books.list_decisions(wanted, limit), f"the Council has not spoken of {wanted} yet")
+        rows = books.list_decisions(wanted, limit)
+        show_list(ctx, rows, draw_decisions, f"the Council has not spoken of {wanted} yet")
 
 
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -152,6 +159,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl balance
     """
+    from botctl.cli.views.balances import draw_balances
     from botctl.domain.drawdown import value_of
     from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
@@ -173,7 +181,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         for currency in sorted(look.balances.currencies())
     ]
     log_errors(list(look.problems))
-    show_list(ctx, rows, "nothing is held")
+    show_list(ctx, rows, draw_balances, "nothing is held")
 
 
 def register(app: typer.Typer) -> None:

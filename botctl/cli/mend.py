@@ -18,6 +18,7 @@ from botctl.cli.context import (
     since_from,
 )
 from botctl.cli.output import progress_bar, show
+from botctl.cli.views.reconciliation import draw_reconciliation, draw_recovery
 from botctl.domain.errors import BotError
 from botctl.reconciliation.results import RecoverView
 from botctl.wiring import open_bot, open_for_recovery
@@ -40,7 +41,7 @@ def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False
     home = home_of(ctx)
     with open_bot(home) as bot, progress_bar(ctx, "asking the exchange for its orders") as progress:
         view = compare(bot, moment, progress)
-    show(ctx, view)
+    show(ctx, view, draw_reconciliation)
     exit_with(0 if view.same else 1)
 
 
@@ -94,7 +95,7 @@ def recover(
         notes=plan.notes,
         errors=[str(error) for error in errors],
     )
-    show(ctx, view)
+    show(ctx, view, draw_recovery)
     exit_with(code_of(errors))
 
 

@@ -6,6 +6,7 @@ import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of
 from botctl.cli.output import show_list
+from botctl.cli.views.setup import draw_notifications
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.monitoring.results import NotifyView
 
@@ -42,7 +43,7 @@ def notify(
         NotifyView(masked(url), not why, why.removeprefix(f"{masked(url)} ") or "took it")
         for url, why in zip(urls, failures, strict=True)
     ]
-    show_list(ctx, rows, "nobody to tell")
+    show_list(ctx, rows, draw_notifications, "nobody to tell")
     exit_with(1 if any(failures) else 0)
 
 

@@ -5,71 +5,57 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from botctl.cli.tables import Drawing
 from botctl.domain.documents import to_plain
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from botctl.ports import Progress
 
 
-QUICK = {
-    "botctl.services.glances": "botctl.cli.render_status",
-    "botctl.domain.positions": "botctl.cli.render_positions",
-    "botctl.domain.switch_state": "botctl.cli.render_switch",
-}
+def show[T](ctx: typer.Context, result: T, draw: Callable[[T], Drawing], *, name_mode: bool = True) -> None:
+    """Print one result: as JSON, or as `draw` draws it.
 
-
-def show(ctx: typer.Context, result: Any) -> None:
-    """Print one result."""
+    Above it stands the mode, since paper must never pass for live. `name_mode=False` is for a drawing that says it
+    itself, and for what no mode has a part in.
+    """
     if ctx.meta.get("json"):
         print(json.dumps(to_plain(result)))
-    else:
-        drawing = _drawing_of(type(result))
-        _name_mode(ctx, type(result), drawing)
-        show_table(drawing.VIEWS[type(result)](result))
+        return
+    if name_mode:
+        print(f"{ctx.meta['mode']} mode")
+    print_drawing(draw(result))
 
 
-def show_list(ctx: typer.Context, rows: Sequence[Any], when_empty: str) -> None:
-    """Print several results of one kind."""
-    if ctx.meta.get("json"):
-        print(json.dumps(to_plain(rows)))
-    elif rows:
-        drawing = _drawing_of(type(rows[0]))
-        _name_mode(ctx, type(rows[0]), drawing)
-        show_table(drawing.LISTS[type(rows[0])](rows))
+def show_list[T](
+    ctx: typer.Context,
+    rows: Sequence[T],
+    draw: Callable[[Sequence[T]], Drawing],
+    when_empty: str,
+    *,
+    name_mode: bool = True,
+) -> None:
+    """Print several results of one kind: as a JSON list, or as `draw` draws them."""
+    if rows or ctx.meta.get("json"):
+        show(ctx, rows, draw, name_mode=name_mode)
     else:
         print(f"{ctx.meta['mode']}: {when_empty}")
 
 
-def _drawing_of(kind: type) -> ModuleType:
-    """Who draws results of this kind: the quickest need not wait for all others to load."""
-    return import_module(QUICK.get(kind.__module__, "botctl.cli.render"))
-
-
-def _name_mode(ctx: typer.Context, kind: type, drawing: ModuleType) -> None:
-    """Say whose figures these are, where the view itself does not: paper must never pass for live."""
-    if kind not in drawing.NAMING_THE_MODE:
-        print(f"{ctx.meta['mode']} mode")
-
-
-def show_table(renderable: "RenderableType") -> None:
+def print_drawing(drawing: Drawing) -> None:
     """Print a table, or a text."""
-    if isinstance(renderable, str):
-        print(renderable)
+    if isinstance(drawing, str):
+        print(drawing)
         return
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=False).print(renderable)
+    Console(highlight=False, soft_wrap=False).print(drawing)
 
 
-def keep_showing(look: Callable[[], Any], seconds: float) -> None:
+def keep_showing(look: Callable[[], Drawing], seconds: float) -> None:
     """Show what each look gives in the place of the one before, for ever."""
     from rich.console import Console
     from rich.live import Live

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from botctl.backtesting.results import ReplayView
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
-from botctl.cli.output import with_progress
+from botctl.cli.output import show, with_progress
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.settings import Mode, Settings
 from botctl.home import Home, open_store, write_env_file
@@ -28,22 +29,11 @@ TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *study.OVERRIDES.values())
 """The settings that a kept home remembers."""
 
 
+@study.with_study_options
 def replay(
     ctx: typer.Context,
     files: study.Files,
-    since: study.Since = None,
-    until: study.Until = None,
-    sentiment: study.Sentiment = "FEAR",
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    options: study.StudyOptions,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the database in this new or empty folder.")
     ] = None,
@@ -67,10 +57,10 @@ def replay(
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
-    from botctl.cli.render_study import show_backtest, show_csv
+    from botctl.cli.views.backtest import draw_backtest, show_csv
     from botctl.market.timeline import line_up
 
-    given = study.load_study(ctx, files, sentiment, since, until)
+    given = study.load_study(ctx, files, options)
     grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as home:
@@ -79,7 +69,7 @@ def replay(
     if as_csv:
         show_csv(view)
     else:
-        show_backtest(ctx, view, trades)
+        show(ctx, view, partial(draw_backtest, most_trades=trades), name_mode=False)
     if view.failed_ticks:
         print(f"botctl: {view.failed_ticks} of {view.ticks} ticks failed", file=sys.stderr)
     for error in view.errors:

@@ -1,6 +1,7 @@
 """report: what happened, as one page to look at, or one picture."""
 
 import sys
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, env_file_of, home_of
 from botctl.cli.output import show
+from botctl.cli.views.files import draw_report
 from botctl.domain.errors import BadValue
 from botctl.domain.report import ReportView
 from botctl.home import open_store, read_values
@@ -18,11 +20,8 @@ from botctl.wiring import find_candles
 if TYPE_CHECKING:
     from botctl.services.report import Source
 
-STUDY_ONLY = (*study.OVERRIDES, "since", "until", "sentiment")
-"""Options that mean nothing to a database: what is in there has happened."""
-FLAGS = {"since": "--from", "until": "--to"}
 
-
+@study.with_study_options
 def report(
     ctx: typer.Context,
     files: Annotated[
@@ -46,21 +45,8 @@ def report(
     trades: Annotated[
         int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Draw so many trades, the newest.")
     ] = 100,
-    since: study.Since = None,
-    until: study.Until = None,
-    sentiment: Annotated[
-        str | None, typer.Option("--sentiment", metavar="FILE|STANCE", help="As for `backtest`; default: FEAR.")
-    ] = None,
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    *,
+    options: study.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a page of curves, trades and decisions.
@@ -87,11 +73,11 @@ def report(
         check_installed()
     if files:
         folder, _, _ = read_values(env_file_of(ctx))
-        given = study.load_study(ctx, files, sentiment or "FEAR", since, until)
+        given = study.load_study(ctx, files, options)
         page = output or folder / "backtest.html"
         view = _write(_backtest(given), page if wants_page else None, png, chart or "equity", trades, plotly)
     else:
-        _refuse_study_options(ctx)
+        _refuse_study_options(options)
         home = home_of(ctx)
         page = output or home.folder / "report.html"
         with open_store(home):
@@ -100,7 +86,7 @@ def report(
             now = now_offline(home.settings.botctl_mode)
             source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
             view = _write(source, page if wants_page else None, png, chart or "equity", trades, plotly)
-    show(ctx, view)
+    show(ctx, view, draw_report, name_mode=False)
     if open_it and view.file:
         _open(Path(view.file))
 
@@ -139,18 +125,16 @@ def _check_ending(flag: str, path: Path | None, ending: str) -> None:
         raise BadValue(f"{flag} {path} must end in {ending}", hint=f"name it {path.stem or 'report'}{ending}")
 
 
-def _refuse_study_options(ctx: typer.Context) -> None:
-    given = [name for name in STUDY_ONLY if ctx.params.get(name) is not None]
-    if given:
-        flag = FLAGS.get(given[0], f"--{given[0].replace('_', '-')}")
+def _refuse_study_options(options: study.StudyOptions) -> None:
+    """They mean nothing to a database: what is in there has happened."""
+    for name in options.given():
         raise BadValue(
-            f"{flag} is for a backtest, and there is no FILE", hint="name a file of candles, or leave it out"
+            f"{study.flag_of(name)} is for a backtest, and there is no FILE",
+            hint="name a file of candles, or leave it out",
         )
 
 
 def _open(page: Path) -> None:
-    import webbrowser
-
     if not webbrowser.open(page.as_uri()):
         print(f"botctl: no browser was found: open {page} yourself", file=sys.stderr)
 

@@ -19,16 +19,6 @@ class ConfigLine:
 
 
 @dataclass(frozen=True)
-class CheckLine:
-    """One line of doctor: ok, warn or fail, and the fix."""
-
-    name: str
-    status: str
-    detail: str
-    fix: str = ""
-
-
-@dataclass(frozen=True)
 class InitView:
     """What init wrote, and what to do next."""
 

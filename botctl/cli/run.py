@@ -19,6 +19,7 @@ from botctl.cli.context import (
     wants_json,
 )
 from botctl.cli.output import show
+from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
 from botctl.domain.errors import Refused
 from botctl.queries.results import CheckView
 from botctl.trading.results import DrawdownView
@@ -56,7 +57,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
         for note in view.notes:
             say(note)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
-            show(ctx, view)
+            show(ctx, view, draw_tick, name_mode=False)
     aftermath.write_figures(home, figures)
     heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
@@ -90,7 +91,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     log_errors(errors)
     for note in exits.notes:
         say(note)
-    show(ctx, CheckView(positions, exits.results, [str(error) for error in errors]))
+    view = CheckView(positions, exits.results, [str(error) for error in errors])
+    show(ctx, view, draw_position_check)
     aftermath.send_news(home)
     exit_with(code_of(errors))
 
@@ -134,7 +136,7 @@ def drawdown(
     if report.tripped:
         done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
         say(f"the drawdown guard says stop: {done}")
-    show(ctx, view)
+    show(ctx, view, draw_drawdown)
     aftermath.send_news(home)
     exit_with(3 if report.tripped else code_of(errors))
 

@@ -1,17 +1,21 @@
 """Who starts the ticks: cron or systemd, told by schedule show, install and remove."""
 
 import os
+import pwd
 import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from random import randint
+from shutil import which
 from typing import Annotated
 
 import typer
 
 from botctl.cli.context import JsonFlag, YesFlag, confirm, env_file_of, home_of
 from botctl.cli.output import show
+from botctl.cli.views.schedule import draw_schedule
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.schedule import (
     CRON,
@@ -61,7 +65,7 @@ def show_schedule(
       botctl schedule show --systemd
     """
     home = home_of(ctx)
-    show(ctx, _view(home, _kind(home, cron, timer), _job_of(ctx, home)))
+    show(ctx, _view(home, _kind(home, cron, timer), _job_of(ctx, home)), draw_schedule)
 
 
 def install(
@@ -95,12 +99,10 @@ def install(
             hint="take that line out with `crontab -e` first",
         )
     if before.installed and before.current:
-        show(ctx, before)
+        show(ctx, before, draw_schedule)
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
-        from random import randint
-
         job = replace(job, delay_seconds=randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
     wanted = _wanted(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
@@ -112,7 +114,8 @@ def install(
     else:
         _install_timer(wanted)
     notes = _notes(kind, job, [] if sandbox else [NO_SANDBOX])
-    show(ctx, replace(_view(home, kind, job), changed=True, backup=backup, notes=notes))
+    view = replace(_view(home, kind, job), changed=True, backup=backup, notes=notes)
+    show(ctx, view, draw_schedule)
 
 
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
@@ -138,7 +141,7 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
             systemd.systemctl("disable", "--now", f"{name}.timer")
             systemd.remove_units([f"{name}.timer", f"{name}.service"])
     view = _view(home, kinds[0] if kinds else _kind(home, False, False), job)
-    show(ctx, replace(view, changed=bool(kinds), backup=backup))
+    show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
 
 
 # What would be installed
@@ -209,8 +212,6 @@ def _kind(home: Home, cron: bool, timer: bool) -> str:
         return CRON if cron else SYSTEMD
     if _installed(str(home.folder), SYSTEMD):
         return SYSTEMD
-    from shutil import which
-
     return CRON if which("crontab") or not which("systemctl") else SYSTEMD
 
 
@@ -222,8 +223,6 @@ def _installed(home: str, kind: str) -> bool:
 
 def _crontab_or_none() -> str | None:
     """The crontab; None where there is none, or no cron, or no leave to use it."""
-    from shutil import which
-
     with suppress(ConfigError):
         return crontab.read_crontab() if which("crontab") else None
     return None
@@ -302,8 +301,6 @@ def _local_time(kind: str, job: Job) -> list[str]:
 
 
 def _user() -> str:
-    import pwd
-
     return pwd.getpwuid(os.getuid()).pw_name
 
 

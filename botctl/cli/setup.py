@@ -12,6 +12,7 @@ from botctl.cli.context import JsonFlag, env_file_of, exit_with, log_flags, want
 from botctl.cli.log import start_log
 from botctl.cli.output import show, show_list, with_progress
 from botctl.cli.results import InitView
+from botctl.cli.views.setup import draw_checks, draw_demo, draw_init
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.settings import Mode, example_env, parse_settings
 from botctl.home import Home, is_there, load_home, make_data_folder, open_store, write_env_file
@@ -63,7 +64,7 @@ def init(
     with open_store(home, create=True):
         pass
     view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])
-    show(ctx, view)
+    show(ctx, view, draw_init, name_mode=False)
 
 
 def demo(
@@ -87,7 +88,7 @@ def demo(
         start_log(home, **log_flags(ctx))
         with open_store(home, durable=False):  # nobody needs it after a power cut
             view = _play(home, ticks, quiet=wants_json(ctx))
-    show(ctx, view)
+    show(ctx, view, draw_demo, name_mode=False)
 
 
 def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
@@ -118,7 +119,7 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.cli.doctor import examine
 
     lines = examine(env_file_of(ctx), log_flags(ctx))
-    show_list(ctx, lines, "nothing to check")
+    show_list(ctx, lines, draw_checks, "nothing to check", name_mode=False)
     exit_with(1 if any(line.status == "fail" for line in lines) else 0)
 
 

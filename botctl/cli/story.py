@@ -10,11 +10,10 @@ import typer
 from botctl.cli.complete import complete_symbol, complete_trade
 from botctl.cli.context import JsonFlag, Since, home_of, since_from, symbol_from, wants_json
 from botctl.cli.look import Limit
-from botctl.cli.output import show, show_list, show_table
-from botctl.cli.render import LISTS
+from botctl.cli.output import print_drawing, show, show_list
+from botctl.cli.views.audit_trail import draw_events, draw_trade_history
 from botctl.domain.errors import BadValue
 from botctl.home import Home, open_store
-from botctl.queries.results import EventView
 
 LOOK_AGAIN_AFTER = 2.0
 """Seconds between two looks of --follow."""
@@ -41,7 +40,7 @@ def explain(
 
     with open_store(home_of(ctx)):
         view = story.explain(trade)
-    show(ctx, view)
+    show(ctx, view, draw_trade_history)
 
 
 def show_log(
@@ -71,7 +70,7 @@ def show_log(
     home = home_of(ctx)
     with open_store(home):
         rows = story.list_events(symbol=wanted, since=begin, limit=limit)
-    show_list(ctx, rows, "nothing has happened yet")
+    show_list(ctx, rows, draw_events, "nothing has happened yet")
     if follow:
         with suppress(KeyboardInterrupt):  # the way to end it
             _follow(ctx, home, wanted, rows[-1].id if rows else 0)
@@ -88,7 +87,7 @@ def _follow(ctx: typer.Context, home: Home, symbol: str | None, last_id: int) ->
             new = story.list_events(symbol=symbol, after_id=last_id)
         if new:
             last_id = new[-1].id
-            show_table(LISTS[EventView](new))
+            print_drawing(draw_events(new))
 
 
 def register(app: typer.Typer) -> None:

@@ -1,11 +1,13 @@
 """What the commands that study a history share: their files, their options, and the settings that these override."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +35,7 @@ OVERRIDES = {
     "cash": "INITIAL_BALANCE",
 }
 """Options by their parameter's name, and the settings that they override."""
+USUAL_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
 SITTING = "technical,sentiment"
 """The agents whose rules are known for all times; others can only be asked about now."""
@@ -49,21 +52,58 @@ Files = Annotated[
         metavar="FILE...", help="CSV, CSV.gz or Parquet of candles, one symbol each; FILE:BTC/USD names the symbol."
     ),
 ]
-Since = Annotated[str | None, _option("--from", "TIME", "Trade from here on; ISO 8601, UTC.")]
-Until = Annotated[str | None, _option("--to", "TIME", "Trade up to here; a bare date means its end.")]
-Fee = Annotated[str | None, _option("--fee", "FRACTION", "FEE_RATE.")]
-Slippage = Annotated[str | None, _option("--slippage", "FRACTION", "SLIPPAGE.")]
-AtrMultiple = Annotated[str | None, _option("--atr-multiple", "NUMBER", "ATR_MULTIPLE.")]
-BreakevenAtr = Annotated[str | None, _option("--breakeven-atr", "NUMBER", "BREAKEVEN_ATR.")]
-AtrPeriod = Annotated[str | None, _option("--atr-period", "CANDLES", "ATR_PERIOD.")]
-MaxOpenTrades = Annotated[str | None, _option("--max-open-trades", "COUNT", "MAX_OPEN_TRADES.")]
-Cooldown = Annotated[str | None, _option("--cooldown", "MINUTES", "COOLDOWN_MINUTES.")]
-TradeAmount = Annotated[str | None, _option("--trade-amount", "AMOUNT", "TRADE_AMOUNT_USD, in the files' quote.")]
-MaxDrawdown = Annotated[str | None, _option("--max-drawdown", "FRACTION", "MAX_DRAWDOWN.")]
-Cash = Annotated[str | None, _option("--cash", "AMOUNT", "INITIAL_BALANCE: the cash to begin with.")]
-Sentiment = Annotated[
-    str, _option("--sentiment", "FILE|STANCE", "Fear & Greed history, or FEAR, GREED or NEUTRAL at all times.")
-]
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The options that all studies share, as they were typed; None where one was left out."""
+
+    since: Annotated[str | None, _option("--from", "TIME", "Trade from here on; ISO 8601, UTC.")] = None
+    until: Annotated[str | None, _option("--to", "TIME", "Trade up to here; a bare date means its end.")] = None
+    sentiment: Annotated[
+        str | None,
+        _option(
+            "--sentiment",
+            "FILE|STANCE",
+            f"Fear & Greed history, or FEAR, GREED or NEUTRAL at all times; default: {USUAL_SENTIMENT}.",
+        ),
+    ] = None
+    cash: Annotated[str | None, _option("--cash", "AMOUNT", "INITIAL_BALANCE: the cash to begin with.")] = None
+    trade_amount: Annotated[
+        str | None, _option("--trade-amount", "AMOUNT", "TRADE_AMOUNT_USD, in the files' quote.")
+    ] = None
+    fee: Annotated[str | None, _option("--fee", "FRACTION", "FEE_RATE.")] = None
+    slippage: Annotated[str | None, _option("--slippage", "FRACTION", "SLIPPAGE.")] = None
+    atr_multiple: Annotated[str | None, _option("--atr-multiple", "NUMBER", "ATR_MULTIPLE.")] = None
+    breakeven_atr: Annotated[str | None, _option("--breakeven-atr", "NUMBER", "BREAKEVEN_ATR.")] = None
+    atr_period: Annotated[str | None, _option("--atr-period", "CANDLES", "ATR_PERIOD.")] = None
+    max_open_trades: Annotated[str | None, _option("--max-open-trades", "COUNT", "MAX_OPEN_TRADES.")] = None
+    cooldown: Annotated[str | None, _option("--cooldown", "MINUTES", "COOLDOWN_MINUTES.")] = None
+    max_drawdown: Annotated[str | None, _option("--max-drawdown", "FRACTION", "MAX_DRAWDOWN.")] = None
+
+    def given(self) -> dict[str, str]:
+        """Those that were typed, by their parameter's name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command for Typer that has the options of a study in the place of its parameter `options: StudyOptions`."""
+    names = [field.name for field in fields(StudyOptions)]
+    ours = signature(StudyOptions).parameters.values()
+    own = signature(command).parameters.values()
+    shown = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for one in own
+        for parameter in (ours if one.name == "options" else (one,))
+    ]
+
+    @wraps(command)
+    def parse(**given: Any) -> None:
+        command(options=StudyOptions(**{name: given.pop(name) for name in names}), **given)
+
+    parse.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+    parse.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return parse
 
 
 @dataclass(frozen=True)
@@ -79,20 +119,16 @@ class Study:
     until: datetime | None
 
 
-def load_study(ctx: typer.Context, files: list[str], sentiment: str, since: str | None, until: str | None) -> Study:
-    """Read the files, and the settings under this command's options. Raises BadValue, or ConfigError for settings.
-
-    The options of OVERRIDES are read from the command's own parameters.
-    """
+def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> Study:
+    """Read the files, and the settings under these options. Raises BadValue, or ConfigError for settings."""
     from botctl.market.history import load_candles
 
-    options = {name: str(text) for name in OVERRIDES if (text := ctx.params.get(name)) is not None}
-    overrides = check_overrides(options)
-    span = moment_from("--from", since), moment_from("--to", until)
+    overrides = check_overrides({name: text for name, text in options.given().items() if name in OVERRIDES})
+    span = moment_from("--from", options.since), moment_from("--to", options.until)
     named = [_file_and_symbol(text) for text in files]
     values = _strategy_values(ctx)  # before the files, which take longer to read
     parse_settings({**values, **overrides})
-    mood = mood_from(sentiment)
+    mood = mood_from(USUAL_SENTIMENT if options.sentiment is None else options.sentiment)
     histories = [load_candles(path, symbol) for path, symbol in named]
     all_values = {**values, **overrides, **_told_by(histories)}
     return Study(histories, mood, parse_settings(all_values), all_values, *span)
@@ -102,12 +138,17 @@ def check_overrides(options: Mapping[str, str]) -> dict[str, str]:
     """Options as settings by their names. Raises BadValue that names the option."""
     parsers = {setting.name: setting.parse for setting in SETTINGS}
     for name, text in options.items():
-        flag = f"--{name.replace('_', '-')}"
+        flag = flag_of(name)
         try:
             parsers[OVERRIDES[name]](text.strip())
         except ValueError as error:
             raise BadValue(f"{flag} {text!r} {error}", hint=f"give another {flag}") from None
     return {OVERRIDES[name]: text for name, text in options.items()}
+
+
+def flag_of(name: str) -> str:
+    """The option that fills this field of StudyOptions."""
+    return {"since": "--from", "until": "--to"}.get(name, f"--{name.replace('_', '-')}")
 
 
 def moment_from(flag: str, text: str | None) -> datetime | None:

@@ -6,7 +6,7 @@ import typer
 
 from botctl.cli import study
 from botctl.cli.context import JsonFlag, wants_json
-from botctl.cli.output import progress
+from botctl.cli.output import progress, show
 from botctl.domain.errors import BadValue
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ MOST_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
 
 
+@study.with_study_options
 def sweep(
     ctx: typer.Context,
     files: study.Files,
@@ -40,19 +41,8 @@ def sweep(
     trials: Annotated[
         int, typer.Option("--trials", metavar="COUNT", min=1, help="How many sets this machine tries for a study.")
     ] = 100,
-    sentiment: study.Sentiment = "FEAR",
-    since: study.Since = None,
-    until: study.Until = None,
-    cash: study.Cash = None,
-    trade_amount: study.TradeAmount = None,
-    fee: study.Fee = None,
-    slippage: study.Slippage = None,
-    atr_multiple: study.AtrMultiple = None,
-    breakeven_atr: study.BreakevenAtr = None,
-    atr_period: study.AtrPeriod = None,
-    max_open_trades: study.MaxOpenTrades = None,
-    cooldown: study.Cooldown = None,
-    max_drawdown: study.MaxDrawdown = None,
+    *,
+    options: study.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Try every set of a grid, and show the best.
@@ -65,7 +55,7 @@ def sweep(
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://...
     """
-    from botctl.cli.render_study import show_sweep
+    from botctl.cli.views.backtest import draw_sweep
     from botctl.domain.grid import arrange, count_points, parse_axis
     from botctl.services.ranking import MEASURES, rank, summarise
     from botctl.services.sweep import Trial
@@ -77,13 +67,13 @@ def sweep(
         raise BadValue("--train 'nan' is no part of a history", hint="give one from 0.05 to 1")
     if (count := count_points(axes)) > MOST_SETS and storage is None:
         raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
-    given = study.load_study(ctx, files, sentiment, since, until)
+    given = study.load_study(ctx, files, options)
     trial = Trial(given.histories, given.values, given.mood, axes, train, given.since, given.until)
     if storage is None:
         scores = _play(trial, workers, quiet=wants_json(ctx))
     else:
         scores = _join(trial, by, storage, study_name, trials, quiet=wants_json(ctx))
-    show_sweep(ctx, summarise(axes, rank(scores, by), by, train, top))
+    show(ctx, summarise(axes, rank(scores, by), by, train, top), draw_sweep, name_mode=False)
 
 
 def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":

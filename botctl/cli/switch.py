@@ -7,6 +7,7 @@ import typer
 
 from botctl.cli.context import JsonFlag, exit_with, home_of, say
 from botctl.cli.output import show
+from botctl.cli.views.status import draw_switch
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.switch_state import PAUSED, SwitchState
 from botctl.domain.words import printable
@@ -44,7 +45,7 @@ def pause(
         state = _pause_by_file(home, error)
     if state.frozen:
         say("frozen: open positions are NOT guarded until `botctl resume`")
-    show(ctx, state)
+    show(ctx, state, draw_switch)
 
 
 def _pause_by_file(home: Home, error: Exception) -> SwitchState:
@@ -87,7 +88,7 @@ def resume(
         say(f"still paused: {state.why}; remove what pauses it")
     elif not state.buy_enabled:
         say("buys stay disabled: `botctl resume --enable-buys` allows them")
-    show(ctx, state)
+    show(ctx, state, draw_switch)
     exit_with(3 if state.paused else 0)
 
 

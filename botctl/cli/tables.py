@@ -1,14 +1,17 @@
 """Tables and texts of one form everywhere, within 80 columns."""
 
-import re
 import sys
 import textwrap
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
 
 from botctl.domain.figures import UNKNOWN, signed
 from botctl.domain.money import plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 KEPT_WHOLE = ("why", "symbol", "state", "status")
 """Columns whose words somebody may look for: never broken."""
@@ -16,9 +19,20 @@ RIGHT = frozenset(
     {"id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
 )
 """Columns of figures."""
-MARKUP = re.compile(r"\[/?[a-z]*\]")
-"""Colours, as rich has them."""
 WIDTH = 80
+
+type Drawing = RenderableType
+"""What can be printed: plain text, or something of rich."""
+
+
+class Coloured(NamedTuple):
+    """A cell of a table with its colour, as rich names it."""
+
+    text: str
+    colour: str
+
+
+type Cell = str | Coloured
 
 
 def amount(value: Decimal | None) -> str:
@@ -30,46 +44,56 @@ def short(value: Decimal) -> str:
     return f"{value:.0f}" if value >= 10_000 else plain(Decimal(f"{value:.5g}"))
 
 
-def coloured(value: Decimal | None) -> str:
+def coloured(value: Decimal | None) -> Coloured:
     """Profit in green, loss in red, where there are colours."""
-    return f"[{'green' if value is None or value >= 0 else 'red'}]{signed(value)}[/]"
+    return Coloured(signed(value), "green" if value is None or value >= 0 else "red")
 
 
-def new_table(*columns: str) -> Any:
+def draw_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:
+    """Rows below the names of their columns. A cell may hold several lines.
+
+    Off a terminal, where there are no colours, the lines that rich would print are put together here as plain text, as
+    long as nothing must be wrapped: loading rich takes 75 ms.
+    """
+    if not sys.stdout.isatty():
+        lines = _plain_lines(columns, [[_text(cell) for cell in row] for row in rows])
+        if max(map(len, lines)) <= WIDTH:
+            return "\n".join(lines)
+    return rich_table(columns, rows)
+
+
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:
+    """The same table with colours, its cells wrapped where the terminal is too narrow."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
         right = column in RIGHT
         table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
+    for row in rows:  # as Text, which has no markup: brackets in foreign words stay as they are
+        table.add_row(*(Text(_text(cell), cell.colour if isinstance(cell, Coloured) else "") for cell in row))
     return table
 
 
-def figures_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
-    """A table of what needs no wrapping. Off a terminal, where there are no colours, the same lines are plain text that
-    need not wait for rich, as long as they fit."""
-    if not sys.stdout.isatty():
-        lines = _plain_lines(columns, [[MARKUP.sub("", cell) for cell in row] for row in rows])
-        if max(map(len, lines)) <= WIDTH:
-            return "\n".join(lines)
-    table = new_table(*columns)
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _text(cell: Cell) -> str:
+    return cell.text if isinstance(cell, Coloured) else cell
 
 
 def _plain_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """As rich draws them: the names, a line, the rows."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    lined_up = [
+    in_lines = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(*in_lines, strict=True)]
+    names, *lined_up = [
         " ".join(
-            f"{cell:>{width}}" if name in RIGHT else f"{cell:{width}}"
-            for name, cell, width in zip(columns, row, widths, strict=True)
+            f"{line:>{width}}" if name in RIGHT else f"{line:{width}}"
+            for name, line, width in zip(columns, side_by_side, widths, strict=True)
         )
-        for row in (columns, *rows)
+        for row in in_lines
+        for side_by_side in zip_longest(*row, fillvalue="")
     ]
-    return [lined_up[0], "─" * (sum(widths) + len(widths) - 1), *lined_up[1:]]
+    return [names, "─" * (sum(widths) + len(widths) - 1), *lined_up]
 
 
 def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
@@ -82,10 +106,11 @@ def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
     return "\n".join(lines)
 
 
-def group(*parts: Any) -> Any:
+def group(*parts: Drawing) -> Drawing:
     """Parts below each other; plain text as long as all of them are."""
-    if all(isinstance(part, str) for part in parts):
-        return "\n".join(parts)
+    lines = [part for part in parts if isinstance(part, str)]
+    if len(lines) == len(parts):
+        return "\n".join(lines)
     from rich.console import Group
     from rich.text import Text
 

@@ -21,6 +21,7 @@ from botctl.cli.context import (
     symbol_from,
 )
 from botctl.cli.output import show
+from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.order_states import ExitReason
 from botctl.domain.settings import Mode, no_yes
@@ -67,7 +68,7 @@ def buy(
         log_errors(bot.recovery.settle_unfinished_orders())
         result = bot.execution.execute_buy(wanted, cost)
         aftermath.note_news(home, bot)
-    show(ctx, result)
+    show(ctx, result, draw_order)
     aftermath.send_news(home)
 
 
@@ -110,7 +111,7 @@ def sell(
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or books.closed_without_order(trade.id)
         aftermath.note_news(home, bot)
-    show(ctx, result)
+    show(ctx, result, draw_order)
     aftermath.send_news(home)
 
 
@@ -138,7 +139,8 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     log_errors(errors)
     for note in exits.notes:
         say(note)
-    show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]))
+    view = LiquidationView(exits.results, left, False, [str(error) for error in errors])
+    show(ctx, view, draw_liquidation)
     aftermath.send_news(home)
     exit_with(code_of(errors))
 

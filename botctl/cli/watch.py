@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botctl.cli.output import keep_showing
-from botctl.cli.render_positions import watch_view
+from botctl.cli.tables import Drawing
+from botctl.cli.views.positions import draw_watched_positions
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.home import Home, open_store
@@ -28,7 +29,7 @@ class _Lookout:
         self.home = home
         self._kraken: MarketData | None = None
 
-    def look(self) -> Any:
+    def look(self) -> Drawing:
         """What is open now. The database is opened anew: a tick may have written to it, and recover may have put
         another in its place. Prices that can't be had are said below the table."""
         from botctl.services import glances
@@ -41,7 +42,7 @@ class _Lookout:
                 lines.append(f"prices can't be had: {error.message}")
                 rows = [glances.with_price(trade, None) for trade in glances.list_positions()]
         mode = self.home.settings.botctl_mode
-        return watch_view(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
+        return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 
     def _market(self) -> "MarketData":
         """The demo's tape stands where the last tick left it, so it is read each time."""

@@ -1,5 +1,6 @@
 """A result as one JSON document. Its fields are the document's, but for those that say otherwise."""
 
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -20,8 +21,6 @@ def to_plain(value: Any) -> Any:
 
     A class with `JSON_FIELDS` is written with these fields alone, in their order.
     """
-    from dataclasses import fields, is_dataclass
-
     if is_dataclass(value) and not isinstance(value, type):
         document: dict[str, Any] = {}
         known = {field.name: field.metadata for field in fields(value)}

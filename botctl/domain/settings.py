@@ -1,5 +1,8 @@
 """Every setting: its name, default, meaning and form, read once into one frozen object."""
 
+import base64
+import binascii
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -132,9 +135,6 @@ def _api_key(text: str) -> Secret:
 
 
 def _private_key(text: str) -> Secret:
-    import base64
-    import binascii
-
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -371,8 +371,6 @@ def misspelled(names: Mapping[str, str], *, strict: bool) -> list[str]:
         ours = name.startswith(("BOTCTL_", "KRAKEN_"))
         if not ours and not strict:
             continue
-        import difflib
-
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
         if ours or near:
             sentences.append(f"{name} is no setting" + (f", did you mean {near[0]}?" if near else ""))

@@ -16,10 +16,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
+from botctl._fast_imports import import_kraken_alone
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import SHORTEST_SECRET, Secret
 from botctl.domain.words import printable
-from botctl.exchange.kraken_ccxt import load_kraken
 from botctl.exchange.kraken_errors import KrakenSays
 from botctl.limits import time_limit
 
@@ -65,7 +65,7 @@ class KrakenLine:
             config |= {"apiKey": api_key.reveal(), "secret": private_key.reveal()}
         self._base_url = base_url
         self.call_seconds = call_seconds
-        self._ccxt = load_kraken()(config)
+        self._ccxt = import_kraken_alone()(config)
         self._ccxt.session.hooks["response"].append(self._note_reply)
         self._ccxt.session.max_redirects = 0  # a signed request goes to the host it was signed for, or nowhere
         self._secrets = {"key": api_key or Secret(""), "private key": private_key or Secret("")}

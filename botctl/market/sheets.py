@@ -1,5 +1,6 @@
 """Columns of numbers out of a text file: read at once while it is sound, else line by line to name what is not."""
 
+import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,8 +122,6 @@ def split(line: str) -> list[str]:
     """The cells of one line; quotes are only looked for where there are some."""
     if '"' not in line:
         return [cell.strip() for cell in line.split(",")]
-    import csv
-
     return [cell.strip() for cell in next(csv.reader([line]))]
 
 

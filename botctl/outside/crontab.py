@@ -2,12 +2,9 @@
 
 import os
 import re
-from typing import TYPE_CHECKING
+import subprocess
 
 from botctl.domain.errors import ConfigError
-
-if TYPE_CHECKING:
-    import subprocess
 
 SECONDS = 30
 NONE = re.compile(r"no crontab for|no such file or directory", re.IGNORECASE)
@@ -36,9 +33,7 @@ def write_crontab(text: str) -> None:
         raise ConfigError("the crontab is not what was written", hint="look at it with `crontab -l`")
 
 
-def _run(command: list[str], text: str | None = None) -> "subprocess.CompletedProcess[bytes]":
-    import subprocess  # every command knows this module, and few ever call a program
-
+def _run(command: list[str], text: str | None = None) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             command,

@@ -22,14 +22,14 @@ MOST_BYTES = 10_000
 """Of what a failure tells."""
 
 
-def what_is_wrong(url: Secret) -> str:
-    """Why an address can't be pinged; empty when nothing is known against it."""
+def problem_with_url(url: Secret) -> str | None:
+    """Why an address can't be pinged; None when nothing is known against it."""
     try:
         parts = urlsplit(url.reveal())
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         fits = False
-    return "" if fits else "HEALTHCHECK_URL is no http or https address"
+    return None if fits else "HEALTHCHECK_URL is no http or https address"
 
 
 def ping_url(url: str, suffix: str) -> str:
@@ -47,7 +47,7 @@ class Heartbeat:
         self._under_way: threading.Thread | None = None
         self._began = 0.0
         self._ended = False
-        if url is not None and (problem := what_is_wrong(url)):
+        if url is not None and (problem := problem_with_url(url)):
             log.warning("%s: nothing is pinged", problem)
             self._url = None
 

@@ -29,7 +29,7 @@ METRICS: tuple[tuple[str, str, str], ...] = (
 """Field of TickFigures, name, meaning. Names stay: dashboards stand on them."""
 
 
-def what_lacks(path: Path) -> ConfigError | None:
+def problem_with_file(path: Path) -> ConfigError | None:
     """Why the figures can't be written; None when nothing is known against it."""
     if find_spec("prometheus_client") is None:
         return MISSING
@@ -52,8 +52,8 @@ def write_metrics(path: Path, figures: TickFigures) -> None:
 
     Raises ConfigError.
     """
-    if lack := what_lacks(path):
-        raise lack
+    if problem := problem_with_file(path):
+        raise problem
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()

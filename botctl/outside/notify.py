@@ -45,7 +45,7 @@ def masked(url: Secret) -> str:
     return f"{scheme if scheme.isalnum() and len(scheme) <= 20 else '?'}://***"
 
 
-def what_lacks(urls: Sequence[Secret]) -> ConfigError | None:
+def problem_with_addresses(urls: Sequence[Secret]) -> ConfigError | None:
     """Why these addresses can't be written to; None when nothing is known against them. Sends nothing."""
     if is_missing():
         return MISSING

@@ -1,16 +1,13 @@
 """The user's own units of systemd, through its programs."""
 
 import os
+import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.schedule import RESTRAINTS, SANDBOX
 from botctl.files import write_public
-
-if TYPE_CHECKING:
-    import subprocess
 
 SECONDS = 60
 
@@ -91,9 +88,7 @@ def lingers() -> bool:
     return False
 
 
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    import subprocess  # every command knows this module, and few ever call a program
-
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,

@@ -22,12 +22,12 @@ from tests.fake_kraken import FakeKraken
 
 NO_OTHER_EXCHANGE = """
 import sys
-from botctl.exchange.kraken_ccxt import load_kraken
-alone = load_kraken()
+from botctl._fast_imports import import_kraken_alone
+alone = import_kraken_alone()
 assert "ccxt.binance" not in sys.modules and "ccxt" not in sys.modules
-assert load_kraken() is alone
+assert import_kraken_alone() is alone
 import ccxt
-assert ccxt.kraken is alone is load_kraken()
+assert ccxt.kraken is alone is import_kraken_alone()
 assert ccxt.binance().id == "binance" and len(ccxt.exchanges) > 50
 """
 

@@ -1,10 +1,9 @@
 """Positions and trades as tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
-from botctl.cli.tables import amount, coloured, figures_table, group, new_table, short
+from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_table, group, short
 from botctl.domain.figures import UNKNOWN, percent, price
 from botctl.domain.positions import LivePosition, TradeRecord
 
@@ -12,8 +11,8 @@ NEAR = Decimal("0.005")
 """How near its stop a price is shown as near, as a fraction."""
 
 
-def draw_positions(rows: Sequence[TradeRecord]) -> Any:
-    return figures_table(
+def draw_positions(rows: Sequence[TradeRecord]) -> Drawing:
+    return draw_table(
         ("id", "symbol", "status", "amount", "entry", "stop", "high"),
         [
             [
@@ -30,8 +29,8 @@ def draw_positions(rows: Sequence[TradeRecord]) -> Any:
     )
 
 
-def draw_live_positions(rows: Sequence[LivePosition]) -> Any:
-    return figures_table(
+def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
+    return draw_table(
         ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L"),
         [
             [
@@ -49,32 +48,41 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Any:
     )
 
 
-def watch_view(rows: Sequence[LivePosition], lines: Sequence[str]) -> Any:
+def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -> Drawing:
     """What positions --watch shows: how near each stop is, too, and some lines below."""
     if not rows:
         return group("no open positions", *lines)
-    table = new_table("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L")
-    for row in rows:
-        trade = row.trade
-        gap = row.stop_distance
-        colour = "red" if gap is not None and gap <= 0 else "yellow" if gap is not None and gap < NEAR else "default"
-        table.add_row(
-            str(trade.id),
-            trade.symbol,
-            short(trade.amount),
-            price(trade.entry_price),
-            price(row.price),
-            price(trade.stop_loss_price),
-            f"[{colour}]{percent(gap)}[/]",
-            coloured(row.unrealized_pnl),
-        )
+    table = draw_table(
+        ("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L"),
+        [
+            [
+                str(row.trade.id),
+                row.trade.symbol,
+                short(row.trade.amount),
+                price(row.trade.entry_price),
+                price(row.price),
+                price(row.trade.stop_loss_price),
+                _gap(row.stop_distance),
+                coloured(row.unrealized_pnl),
+            ]
+            for row in rows
+        ],
+    )
     return group(table, *lines)
 
 
-def draw_trades(rows: Sequence[TradeRecord]) -> Any:
+def _gap(distance: Decimal | None) -> Cell:
+    """How far a price is from its stop; red at or below it, yellow close to it."""
+    text = percent(distance)
+    if distance is None or distance >= NEAR:
+        return text
+    return Coloured(text, "red" if distance <= 0 else "yellow")
+
+
+def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
     if all(row.status in ("OPEN", "PENDING") for row in rows):
         return draw_positions(rows)
-    return figures_table(
+    return draw_table(
         ("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L"),
         [
             [
@@ -90,8 +98,3 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Any:
             for row in rows
         ],
     )
-
-
-NAMING_THE_MODE: tuple[type, ...] = ()
-VIEWS: dict[type, Callable[[Any], Any]] = {}
-LISTS: dict[type, Callable[[Any], Any]] = {TradeRecord: draw_trades, LivePosition: draw_live_positions}

@@ -1,18 +1,13 @@
 """The outcome of a study becomes a summary, a table that fits 80 columns, JSON or CSV."""
 
 import csv
-import json
 import sys
 import textwrap
 from collections import Counter
 from datetime import datetime
-from typing import Any
 
-import typer
-
-from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepView
+from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepRow, SweepView
 from botctl.cli import tables
-from botctl.cli.output import show_table
 from botctl.domain import figures
 from botctl.domain.documents import to_plain
 from botctl.domain.symbols import Timeframe, quote_of
@@ -30,17 +25,15 @@ SHORT_NAMES = {
 """What swept settings are called where there is no room for their names."""
 
 
-def show_backtest(ctx: typer.Context, view: BacktestView, most_trades: int) -> None:
-    """Print the figures and the newest trades; with --json all of it."""
-    if ctx.meta.get("json"):
-        print(json.dumps(to_plain(view)))
-        return
-    print(summary(view))
-    if shown := view.trades[-most_trades:] if most_trades else []:
-        print()
-        show_table(trades_table(shown, view.until))
-        if len(shown) < len(view.trades):
-            print(f"the newest {len(shown)} of {len(view.trades)} trades; --trades shows more, --csv all")
+def draw_backtest(view: BacktestView, most_trades: int) -> tables.Drawing:
+    """The figures, and so many of the newest trades."""
+    shown = view.trades[-most_trades:] if most_trades else []
+    if not shown:
+        return summary(view)
+    parts = [summary(view), "", trades_table(shown, view.until)]
+    if len(shown) < len(view.trades):
+        parts.append(f"the newest {len(shown)} of {len(view.trades)} trades; --trades shows more, --csv all")
+    return tables.group(*parts)
 
 
 def show_csv(view: BacktestView) -> None:
@@ -80,46 +73,51 @@ def summary(view: BacktestView) -> str:
     return tables.pairs(rows)
 
 
-def trades_table(trades: list[BacktestTrade], until: datetime) -> Any:
-    table = tables.new_table("symbol", "entered", "entry", "held", "exit", "why", "P&L")
-    for trade in trades:
-        table.add_row(
-            trade.symbol,
-            f"{trade.entry_at:%y-%m-%d %H:%M}",
-            figures.price(trade.entry_price),
-            held(trade.entry_at, trade.exit_at or until),
-            figures.price(trade.exit_price),
-            trade.exit_reason or "OPEN",
-            tables.coloured(trade.pnl),
-        )
-    return table
+def trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:
+    return tables.draw_table(
+        ("symbol", "entered", "entry", "held", "exit", "why", "P&L"),
+        [
+            [
+                trade.symbol,
+                f"{trade.entry_at:%y-%m-%d %H:%M}",
+                figures.price(trade.entry_price),
+                held(trade.entry_at, trade.exit_at or until),
+                figures.price(trade.exit_price),
+                trade.exit_reason or "OPEN",
+                tables.coloured(trade.pnl),
+            ]
+            for trade in trades
+        ],
+    )
 
 
-def show_sweep(ctx: typer.Context, view: SweepView) -> None:
-    """Print the best sets beside what their neighbours did, and in words what to think of them."""
-    if ctx.meta.get("json"):
-        print(json.dumps(to_plain(view)))
-        return
+def draw_sweep(view: SweepView) -> tables.Drawing:
+    """The best sets beside what their neighbours did, and in words what to think of them."""
     if not view.best:
-        print("no set was tried")
-        return
+        return "no set was tried"
     figure = {"return": "return %", "sharpe": "Sharpe", "drawdown": "drawdown %"}[view.by]
     names = [SHORT_NAMES.get(name, name) for name in view.best[0].settings]
-    table = tables.new_table(*names, figure, "neighbours", "test", "trades", "fall %")
-    for row in view.best:
-        table.add_row(
-            *row.settings.values(),
-            _judged(row.train, view.by),
-            UNTRIED
-            if row.neighbours_low is None
-            else f"{_figure(row.neighbours_low, view.by)} .. {_figure(row.neighbours_high, view.by)}",
-            UNTRIED if row.test is None else _judged(row.test, view.by),
-            str(row.train.trades),
-            f"{100 * row.train.max_drawdown:.2f}",
-        )
-    show_table(table)
-    for words in view.warnings:
-        print("\n".join(textwrap.wrap(words, tables.WIDTH)))
+    table = tables.draw_table(
+        (*names, figure, "neighbours", "test", "trades", "fall %"),
+        [
+            [
+                *row.settings.values(),
+                _judged(row.train, view.by),
+                _neighbours(row, view.by),
+                UNTRIED if row.test is None else _judged(row.test, view.by),
+                str(row.train.trades),
+                f"{100 * row.train.max_drawdown:.2f}",
+            ]
+            for row in view.best
+        ],
+    )
+    return tables.group(table, *["\n".join(textwrap.wrap(words, tables.WIDTH)) for words in view.warnings])
+
+
+def _neighbours(row: SweepRow, by: str) -> str:
+    if row.neighbours_low is None:
+        return UNTRIED
+    return f"{_figure(row.neighbours_low, by)} .. {_figure(row.neighbours_high, by)}"
 
 
 def _judged(figures: SweepFigures, by: str) -> str:

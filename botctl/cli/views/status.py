@@ -1,15 +1,15 @@
-"""The status as a panel, apart from all other results: it waits for none of their classes."""
+"""The state of the bot in a panel, and its kill switch in one line."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from botctl.cli.tables import WIDTH, pairs
+from botctl.cli.tables import WIDTH, Drawing, pairs
 from botctl.domain.figures import moment, money, percent
+from botctl.domain.switch_state import SwitchState
 from botctl.services.glances import StatusView
 
 
-def _status(view: StatusView) -> Any:
+def draw_status(view: StatusView) -> Drawing:
     """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
     last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
     rows = [
@@ -28,7 +28,7 @@ def _status(view: StatusView) -> Any:
     return _panel(view, rows)
 
 
-def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Any:
+def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
     from rich.panel import Panel
     from rich.text import Text
 
@@ -56,6 +56,7 @@ def _ok(value: bool | None) -> str:
     return "ok" if value else "failed"
 
 
-NAMING_THE_MODE = (StatusView,)
-VIEWS: dict[type, Callable[[Any], Any]] = {StatusView: _status}
-LISTS: dict[type, Callable[[Any], Any]] = {}
+def draw_switch(view: SwitchState) -> str:
+    frozen = " and FROZEN: positions are unguarded" if view.frozen else ""
+    why = f" ({view.why})" if view.why else ""
+    return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"

@@ -1,0 +1,1 @@
+"""A result becomes a table, or a few lines of text, within 80 columns."""

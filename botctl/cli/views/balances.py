@@ -1,0 +1,14 @@
+"""What the account holds."""
+
+from collections.abc import Sequence
+
+from botctl.cli.tables import Drawing, amount, draw_table
+from botctl.domain.figures import money
+from botctl.queries.results import BalanceView
+
+
+def draw_balances(rows: Sequence[BalanceView]) -> Drawing:
+    return draw_table(
+        ("currency", "amount", "free", "value"),
+        [[row.currency, amount(row.total), amount(row.free), money(row.value)] for row in rows],
+    )

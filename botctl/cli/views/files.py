@@ -1,0 +1,20 @@
+"""Which files fetch and report wrote."""
+
+from collections.abc import Sequence
+
+from botctl.cli.tables import pairs
+from botctl.domain.figures import moment
+from botctl.domain.report import ReportView
+from botctl.services.fetch import FetchView
+
+
+def draw_fetched(rows: Sequence[FetchView]) -> str:
+    lines = []
+    for row in rows:
+        known = f"{row.candles:,} from {moment(row.first)} to {moment(row.last)}"
+        lines += [(f"{row.symbol} {row.timeframe}", f"{row.added:,} added, now {known}"), ("", row.file)]
+    return pairs(lines)
+
+
+def draw_report(view: ReportView) -> str:
+    return "\n".join(path for path in (view.file, view.png) if path)

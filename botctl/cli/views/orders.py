@@ -1,0 +1,75 @@
+"""Orders as a table; the result of one order as a sheet, or in one line."""
+
+from collections.abc import Sequence
+
+from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
+from botctl.domain.figures import money, price, signed
+from botctl.queries.results import OrderView
+from botctl.trading.results import LiquidationView, OrderResult
+
+
+def draw_orders(rows: Sequence[OrderView]) -> Drawing:
+    table = draw_table(
+        ("id", "trade", "side", "symbol", "state", "amount", "filled", "price", "fee"),
+        [
+            [
+                str(row.id),
+                str(row.trade_id),
+                row.side,
+                row.symbol,
+                row.state,
+                amount(row.amount),
+                amount(row.filled),
+                price(row.average_price),
+                money(row.fee),
+            ]
+            for row in rows
+        ],
+    )
+    lines = [f"{row.id}: {row.error}" for row in rows if row.error]
+    return group(table, *lines) if lines else table
+
+
+def draw_order(result: OrderResult) -> Drawing:
+    done = f"{amount(result.filled)} of {amount(result.amount)}"
+    rows = [
+        ("order", f"{result.side} {result.symbol} {result.state}"),
+        ("amount", done if result.state != "VALIDATED" else amount(result.amount)),
+    ]
+    if result.average_price is not None:
+        rows += [
+            ("price", price(result.average_price)),
+            ("cost" if result.side == "buy" else "proceeds", money(result.cost)),
+            ("fee", money(result.fee)),
+        ]
+    if result.trade_id:
+        ended = result.reason if result.trade_status == "CLOSED" else None
+        rows.append(("trade", " ".join(filter(None, (str(result.trade_id), result.trade_status, ended)))))
+    if result.side == "buy" and result.stop_loss_price is not None:
+        rows.append(("stop", f"{price(result.stop_loss_price)} (ATR {price(result.atr)})"))
+    if result.pnl is not None:
+        rows.append(("P&L", signed(result.pnl)))
+    if result.note:
+        rows.append(("note", result.note))
+    return pairs(rows)
+
+
+def describe_order(result: OrderResult) -> str:
+    """One order in one line, as a tick tells it."""
+    verb = "bought" if result.side == "buy" else "sold"
+    if result.state == "VALIDATED":
+        return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"
+    if result.filled == 0:
+        return f"{result.side} {result.symbol} is {result.state}"
+    line = f"{verb} {amount(result.filled)} {result.symbol} at {price(result.average_price)}"
+    if result.side == "buy":
+        return f"{line}, stop {price(result.stop_loss_price)}"
+    return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {signed(result.pnl)}")
+
+
+def draw_liquidation(view: LiquidationView) -> Drawing:
+    sold = [describe_order(result) for result in view.exits] or [
+        "nothing was sold" if view.errors or view.open_trades else "there was nothing to sell"
+    ]
+    buys = "enabled" if view.buy_enabled else "disabled"
+    return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")

@@ -1,0 +1,39 @@
+"""What a tick, and each of its steps run alone, found and did."""
+
+from botctl.cli.tables import Drawing, group, pairs
+from botctl.cli.views.orders import describe_order
+from botctl.cli.views.positions import draw_live_positions
+from botctl.domain.figures import moment, money, percent
+from botctl.queries.results import CheckView
+from botctl.trading.results import DrawdownView, TickView
+
+
+def draw_tick(view: TickView) -> Drawing:
+    lines = [f"{view.mode} tick of {moment(view.at)} UTC"]
+    lines += [f"  {describe_order(result)}" for result in (*view.exits, *view.entries)]
+    for row in view.decisions:
+        outcome = f" - {row.outcome}" if row.outcome else ""
+        lines.append(f"  {row.symbol} {row.decision}: {row.reason}{outcome}")
+    if view.equity is not None:
+        lines.append(f"  equity {money(view.equity)}, drawdown {percent(view.drawdown)}")
+    lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not sit")
+    return group(*lines)
+
+
+def draw_position_check(view: CheckView) -> Drawing:
+    sold = [describe_order(result) for result in view.exits]
+    return group(*sold, draw_live_positions(view.positions) if view.positions else "no open positions")
+
+
+def draw_drawdown(view: DrawdownView) -> Drawing:
+    return group(
+        pairs(
+            [
+                ("equity", money(view.equity)),
+                ("initial balance", money(view.initial_balance)),
+                ("drawdown", f"{percent(view.drawdown)} (limit {percent(view.max_drawdown)})"),
+                ("guard", "TRIPPED" if view.tripped else "quiet"),
+            ]
+        ),
+        *[describe_order(result) for result in view.exits],
+    )

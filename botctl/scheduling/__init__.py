@@ -1,0 +1,1 @@
+"""Who starts the ticks: cron, or a timer of systemd."""

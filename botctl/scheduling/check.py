@@ -1,0 +1,25 @@
+"""Whether something runs the ticks of a home by itself."""
+
+from pathlib import Path
+
+from botctl.domain.checks import CheckLine
+from botctl.domain.errors import BotError
+from botctl.domain.schedule import find_block, other_ticks, unit_name
+from botctl.outside import crontab, systemd
+
+
+def check_schedule(folder: Path) -> CheckLine:
+    """A timer of systemd, or a line of the crontab, starts the ticks of the home in this very folder."""
+    timer = f"{unit_name(str(folder))}.timer"
+    if systemd.read_unit(timer) is not None:
+        if systemd.timer_is_active(timer):
+            return CheckLine("schedule", "ok", f"systemd runs botctl tick ({timer})")
+        return CheckLine("schedule", "warn", f"{timer} is there and not active", "run `botctl schedule install`")
+    try:
+        listed = crontab.read_crontab() or ""
+        here = find_block(listed, str(folder)) or other_ticks(listed, str(folder))
+    except BotError as error:
+        return CheckLine("schedule", "warn", error.message, error.hint)
+    if here:
+        return CheckLine("schedule", "ok", f"the crontab runs botctl tick in {folder}")
+    return CheckLine("schedule", "warn", "nothing runs botctl tick by itself", "run `botctl schedule install`")
