@@ -28,7 +28,7 @@ class Switch:
         status, why = values.get("system_status", ""), values.get("pause_reason", "")
         if status not in (ACTIVE, PAUSED):
             status, why = PAUSED, f"system_status reads {status!r}"
-        if garbage:
+        if garbage is not None:
             status, why = PAUSED, garbage
         if os.path.lexists(self.halt_file):
             status, why = PAUSED, f"the file {self.halt_file} exists"
@@ -91,9 +91,11 @@ class Switch:
             Event.create(at=now, kind="switch", before=before, after=changes, why=why)
 
 
-def _moment(text: str | None) -> tuple[datetime | None, str]:
-    """A stored moment, or what is wrong with it: what can't be read pauses, and sells nothing."""
+def _moment(text: str | None) -> tuple[datetime | None, str | None]:
+    """A stored moment, and what is wrong with it: what can't be read pauses, and sells nothing."""
+    if text is None:
+        return None, "tripped_at is lost"
     try:
-        return (datetime.fromisoformat(text) if text else None), "" if text is not None else "tripped_at is lost"
+        return (datetime.fromisoformat(text) if text else None), None
     except ValueError:
         return None, f"tripped_at reads {text!r}"
