@@ -128,13 +128,6 @@ class Agent(Protocol):
         """This agent's opinion of the symbol."""
 
 
-class Notifier(Protocol):
-    """Somebody to tell."""
-
-    def notify(self, message: str) -> None:
-        """Tell it; never raises."""
-
-
 @dataclass(frozen=True)
 class Letter:
     """One message for one address."""

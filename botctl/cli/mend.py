@@ -10,7 +10,6 @@ from botctl.cli.context import (
     JsonFlag,
     Since,
     YesFlag,
-    code_of,
     confirm,
     exit_with,
     home_of,
@@ -18,7 +17,7 @@ from botctl.cli.context import (
     since_from,
 )
 from botctl.cli.output import progress_bar, show
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, exit_code_of
 from botctl.domain.results import RecoverView
 from botctl.wiring import open_bot, open_patient
 
@@ -95,7 +94,7 @@ def recover(
         errors=[str(error) for error in errors],
     )
     show(ctx, view)
-    exit_with(code_of(errors))
+    exit_with(exit_code_of(errors))
 
 
 def register(app: typer.Typer) -> None:

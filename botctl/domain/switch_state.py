@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from botctl.domain.errors import Refused
+
 ACTIVE, PAUSED = "ACTIVE", "PAUSED"
 
 
@@ -19,3 +21,8 @@ class SwitchState:
     @property
     def paused(self) -> bool:
         return self.system_status != ACTIVE
+
+
+def frozen_refusal() -> Refused:
+    """Why an order is not sent while botctl is frozen."""
+    return Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")

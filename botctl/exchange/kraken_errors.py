@@ -10,12 +10,14 @@ from botctl.domain.errors import (
     ExchangeBusy,
     ExchangeRefused,
     ExchangeUnreachable,
+    InsufficientFunds,
     LockedOut,
     OutcomeUnknown,
 )
 
 NONCE = "EAPI:Invalid nonce"
 LOCKOUT = "EGeneral:Temporary lockout"
+NO_FUNDS = "EOrder:Insufficient funds"
 UNKNOWN_PAIR = "EQuery:Unknown asset pair"
 UNKNOWN_ORDER = ("EOrder:Invalid order", "EOrder:Unknown order")
 
@@ -34,7 +36,7 @@ BEFORE_PROCESSING = (
 """Refusals that come before an order is looked at: the same order may be sent again, a bounded number of times."""
 
 DEFINITE = (
-    "EOrder:Insufficient funds",
+    NO_FUNDS,
     "EOrder:Order minimum not met",
     "EOrder:Cost minimum not met",
     "EGeneral:Permission denied",
@@ -47,7 +49,7 @@ DEFINITE = (
 """Refusals after which it is certain that nothing was placed. A text on none of these lists proves nothing."""
 
 HINTS = {
-    "EOrder:Insufficient funds": "see `botctl balance`; a buy needs its cost and the fee",
+    NO_FUNDS: "see `botctl balance`; a buy needs its cost and the fee",
     "EGeneral:Permission denied": "give the key the rights that `botctl doctor` names",
     "EAccount:Invalid permissions": "Kraken does not let this account trade this market",
     "EAPI:Invalid key": "check KRAKEN_API_KEY",
@@ -86,6 +88,8 @@ def order_error(said: KrakenSays) -> BotError:
         return DeadlineElapsed(message)
     if said.all_of(*BEFORE_PROCESSING):
         return ExchangeBusy(message, hint=_hint(said))
+    if said.all_of(NO_FUNDS):
+        return InsufficientFunds(message, hint=_hint(said))
     if said.all_of(*DEFINITE):
         return ExchangeRefused(message, hint=_hint(said))
     return OutcomeUnknown(f"Kraken's answer leaves the order open: {said}")
