@@ -126,10 +126,3 @@ class Agent(Protocol):
 
     def judge(self, briefing: Briefing) -> Verdict:
         """This agent's opinion of the symbol."""
-
-
-class Notifier(Protocol):
-    """Somebody to tell."""
-
-    def notify(self, message: str) -> None:
-        """Tell it; never raises."""

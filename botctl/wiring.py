@@ -86,7 +86,6 @@ def build_bot(
 ) -> "Bot":
     """Every service on its port; with a `tape` on that market instead of the mode's own. `backed_up` is the database
     whose daily copies are kept, if it is to have any."""
-    from botctl.outside.notify import LogNotifier
     from botctl.services.bot import Bot
     from botctl.services.council.session import Council
     from botctl.services.drawdown import DrawdownGuard
@@ -94,7 +93,7 @@ def build_bot(
     from botctl.services.execution import ExecutionService
     from botctl.services.exits import ExitDesk
     from botctl.services.lookout import Lookout
-    from botctl.services.position_manager import PositionManager, StopRule
+    from botctl.services.position_manager import PositionManager
     from botctl.services.recovery import Patience, Recovery
     from botctl.services.risk import RiskService
     from botctl.services.tick_limit import TickLimit
@@ -103,11 +102,11 @@ def build_bot(
     exchange, clock, sentiment = _build_outside(settings, tape)
     on_tape = tape is not None or settings.botctl_mode is Mode.DEMO  # its time is not this machine's
     limit = TickLimit(None if on_tape else float(settings.tick_timeout))
-    timeframe, multiple = settings.timeframe, settings.atr_multiple
-    journal = Journal(settings.botctl_mode, multiple)
+    timeframe, rule = settings.timeframe, settings.stop_rule
+    journal = Journal(settings.botctl_mode)
     lookout = Lookout(exchange, clock, settings.quote_currency)
-    recovery = Recovery(exchange, journal, clock, Patience(clock))
-    risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, multiple=multiple)
+    recovery = Recovery(exchange, journal, clock, Patience(clock), rule)
+    risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, rule=rule)
     cooldown = timedelta(minutes=settings.cooldown_minutes)
     gate = EntryGate(
         switch,
@@ -116,17 +115,19 @@ def build_bot(
         cooldown=cooldown,
         lacks_yes=settings.lacks_yes and not validate_only,  # a rehearsal trades nothing
     )
-    execution = ExecutionService(exchange, journal, recovery, risk, gate, switch, clock, validate_only=validate_only)
-    rule = StopRule(multiple, settings.breakeven_atr, timeframe)
-    desk = ExitDesk(exchange, journal, execution, clock)
-    positions = PositionManager(exchange, journal, desk, lookout, clock, rule, limit)
+    desk = ExitDesk(exchange, journal, clock)
+    execution = ExecutionService(
+        exchange, journal, recovery, risk, gate, desk, lookout, clock, validate_only=validate_only
+    )
+    positions = PositionManager(
+        exchange, journal, execution, desk, lookout, switch, clock, limit, rule=rule, timeframe=timeframe
+    )
     guard = DrawdownGuard(
         lookout,
         positions,
         journal,
         switch,
         clock,
-        LogNotifier(),
         initial_balance=settings.initial_balance or DEFAULT_BALANCE,
         max_drawdown=settings.max_drawdown,
     )
@@ -148,7 +149,6 @@ def build_bot(
         drawdown=guard,
         council=council,
         limit=limit,
-        validate_only=validate_only,
         backed_up=backed_up,
     )
 

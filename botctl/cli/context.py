@@ -119,12 +119,6 @@ def exit_with(code: int) -> None:
         raise typer.Exit(code)
 
 
-def code_of(errors: list[BotError]) -> int:
-    """The exit code of a command that did what it could: 69 if anything was unreachable, else the first error's."""
-    codes = [error.exit_code for error in errors]
-    return 69 if 69 in codes else (codes[0] if codes else 0)
-
-
 Since = Annotated[
     str | None, typer.Option("--since", metavar="DATE", help="How far back to look, such as 2026-11-01 (UTC).")
 ]

@@ -199,7 +199,7 @@ def _symbols(bot: "Bot") -> Iterator[CheckLine]:
 def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckLine:
     cost = bot.settings.trade_amount_usd
     try:
-        stop = Decimal(repr(bot.risk.stop_for(ask, bot.risk.fetch_atr(market.symbol))))
+        stop = Decimal(repr(bot.risk.calculate_stop_loss(ask, bot.risk.fetch_candles(market.symbol))))
     except BotError as error:
         return CheckLine(
             "minimums", "fail", f"{market.symbol}: {error.message}", error.hint or "no entry without an ATR"

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from botctl.cli.complete import complete_symbol
-from botctl.cli.context import JsonFlag, code_of, exit_with, home_of, log_errors, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, exit_with, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.study import moment_from
 from botctl.cli.views.files import draw_fetched
-from botctl.domain.errors import BadValue, BotError
+from botctl.domain.errors import BadValue, BotError, exit_code_of
 from botctl.domain.symbols import Timeframe
 from botctl.services.fetch import FetchView
 from botctl.wiring import open_market_data
@@ -71,7 +71,7 @@ def fetch(
     _warn_of_gaps(views)
     log_errors(errors)
     show_list(ctx, views, draw_fetched, "nothing was fetched", name_mode=False)
-    exit_with(code_of(errors))
+    exit_with(exit_code_of(errors))
 
 
 def _changes(view: FetchView) -> Iterable[BotError]:

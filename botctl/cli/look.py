@@ -170,13 +170,12 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         look = bot.lookout.look([])
     if look.balances is None:
         raise next((error for error in look.problems if isinstance(error, BotError)), ExchangeUnreachable("no balance"))
-    prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}
     rows = [
         BalanceView(
             currency,
             look.balances.total(currency),
             look.balances.spendable(currency),
-            value_of(currency, look.balances.total(currency), quote_currency, prices),
+            value_of(currency, look.balances.total(currency), quote_currency, look.prices),
         )
         for currency in sorted(look.balances.currencies())
     ]

@@ -10,7 +10,6 @@ from botctl.cli.context import (
     JsonFlag,
     Since,
     YesFlag,
-    code_of,
     confirm,
     exit_with,
     home_of,
@@ -19,7 +18,7 @@ from botctl.cli.context import (
 )
 from botctl.cli.output import progress_bar, show
 from botctl.cli.views.reconciliation import draw_reconciliation, draw_recovery
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, exit_code_of
 from botctl.reconciliation.results import RecoverView
 from botctl.wiring import open_bot, open_for_recovery
 
@@ -96,7 +95,7 @@ def recover(
         errors=[str(error) for error in errors],
     )
     show(ctx, view, draw_recovery)
-    exit_with(code_of(errors))
+    exit_with(exit_code_of(errors))
 
 
 def register(app: typer.Typer) -> None:

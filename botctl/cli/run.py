@@ -11,7 +11,6 @@ from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
     check_validate,
-    code_of,
     exit_with,
     home_of,
     log_errors,
@@ -20,7 +19,7 @@ from botctl.cli.context import (
 )
 from botctl.cli.output import show
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
-from botctl.domain.errors import Refused
+from botctl.domain.errors import Refused, exit_code_of
 from botctl.queries.results import CheckView
 from botctl.trading.results import DrawdownView
 from botctl.wiring import open_bot
@@ -85,8 +84,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         look = bot.lookout.look(bot.journal.open_symbols())
         exits = bot.positions.check_open_positions(look)
         errors += [*look.problems, *exits.errors]
-        prices = {symbol: quote.last for symbol, quote in look.quotes.good.items()}
-        positions = [glances.with_price(trade, prices.get(trade.symbol)) for trade in glances.list_positions()]
+        positions = [glances.with_price(trade, look.prices.get(trade.symbol)) for trade in glances.list_positions()]
         aftermath.note_news(home, bot)
     log_errors(errors)
     for note in exits.notes:
@@ -94,7 +92,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     view = CheckView(positions, exits.results, [str(error) for error in errors])
     show(ctx, view, draw_position_check)
     aftermath.send_news(home)
-    exit_with(code_of(errors))
+    exit_with(exit_code_of(errors))
 
 
 def drawdown(
@@ -138,7 +136,7 @@ def drawdown(
         say(f"the drawdown guard says stop: {done}")
     show(ctx, view, draw_drawdown)
     aftermath.send_news(home)
-    exit_with(3 if report.tripped else code_of(errors))
+    exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))
 
 
 def register(app: typer.Typer) -> None:

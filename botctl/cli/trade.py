@@ -12,7 +12,6 @@ from botctl.cli.context import (
     YesFlag,
     amount_from,
     check_validate,
-    code_of,
     confirm,
     exit_with,
     home_of,
@@ -22,7 +21,7 @@ from botctl.cli.context import (
 )
 from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
-from botctl.domain.errors import BotError, Refused
+from botctl.domain.errors import BotError, Refused, exit_code_of
 from botctl.domain.order_states import ExitReason
 from botctl.domain.settings import Mode, no_yes
 from botctl.domain.symbols import base_of
@@ -103,8 +102,6 @@ def sell(
         confirm(f"Sell {'the whole trade' if part is None else part} of {base_of(wanted)}?", yes=yes)
     with open_bot(home, validate_only=validate) as bot:
         log_errors(bot.recovery.settle_unfinished_orders())
-        if bot.switch.read().frozen:
-            raise Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
         trade = bot.journal.active_trade(base_of(wanted))
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
@@ -130,7 +127,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     confirm(f"Sell every open {home.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(home) as bot:
         errors = bot.recovery.settle_unfinished_orders()
-        exits = bot.drawdown.liquidate_all(ExitReason.LIQUIDATION)
+        exits = bot.positions.liquidate_all()
         errors += exits.errors
         left = len(bot.journal.open_symbols())
         aftermath.note_news(home, bot)
@@ -142,7 +139,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     view = LiquidationView(exits.results, left, False, [str(error) for error in errors])
     show(ctx, view, draw_liquidation)
     aftermath.send_news(home)
-    exit_with(code_of(errors))
+    exit_with(exit_code_of(errors))
 
 
 def register(app: typer.Typer) -> None:

@@ -48,6 +48,10 @@ class BelowMinimum(ExchangeRefused):
     """The exchange takes no order as small as that."""
 
 
+class InsufficientFunds(ExchangeRefused):
+    """The exchange does not hold enough for the order: nothing was placed."""
+
+
 class ExchangeBusy(ExchangeRefused):
     """A definite no for a passing reason (rate limit, nonce, deadline): nothing was placed, later it may be."""
 
@@ -113,6 +117,30 @@ class WrongDatabase(ConfigError):
     """Not the database that the settings mean: missing, of another mode, another program's, or from a newer botctl."""
 
 
+# Many errors, one exit code
+
+PRECEDENCE: tuple[tuple[type[BotError], ...], ...] = (
+    (OutcomeUnknown,),  # 69: money may have moved
+    (ExchangeUnreachable, ExchangeBusy),  # 69: the next run may well do better
+    (ConfigError,),  # 78: no run does better until its owner changes something
+    (Busy,),  # 75
+    (ExchangeRefused,),  # 4
+    (Refused,),  # 3
+    (BadValue,),  # 2
+    (BotError,),  # 1
+)
+"""Which errors stand for the others, first those that say the most. Of two in one row the earlier one does."""
+
+
 def weightiest(errors: Sequence[BotError]) -> BotError:
-    """The one to tell when only one can be told: an order of unknown outcome before all else, then the first."""
-    return next((error for error in errors if isinstance(error, OutcomeUnknown)), errors[0])
+    """The one that stands for all of them, where only one can be said."""
+    return min(errors, key=_rank)
+
+
+def exit_code_of(errors: Sequence[BotError]) -> int:
+    """The exit code of a command that did what it could, and met these errors."""
+    return weightiest(errors).exit_code if errors else 0
+
+
+def _rank(error: BotError) -> int:
+    return next(place for place, kinds in enumerate(PRECEDENCE) if isinstance(error, kinds))

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.client_ids import ClientId, parse_client_id
-from botctl.domain.money import price_of
+from botctl.domain.money import price_of, total
 from botctl.domain.order_states import ExitReason, OrderState, Side
 from botctl.domain.orders import Fill, OrderRecord
 
@@ -167,8 +167,3 @@ def _order(client_order_id: str, said: ClientId, records: Sequence[OrderRecord],
         at=max([fill.at for fill in fills], default=first.report.closed_at or first.report.opened_at),
         exact=exact,
     )
-
-
-def total(figures: Iterable[Decimal]) -> Decimal:
-    """The sum of decimals, zero for none."""
-    return sum(figures, Decimal(0))

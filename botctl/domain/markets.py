@@ -57,6 +57,11 @@ class Quotes:
     good: dict[str, Quote]
     bad: dict[str, str]
 
+    @property
+    def prices(self) -> dict[str, Decimal]:
+        """The last price of each good one."""
+        return {symbol: quote.last for symbol, quote in self.good.items()}
+
 
 @dataclass(frozen=True)
 class Holding:

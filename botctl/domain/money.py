@@ -1,6 +1,7 @@
 """Money that is owed: decimals from text, to text, rounded only where somebody says so."""
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
 MOST = Decimal("1e12")
@@ -54,6 +55,11 @@ def plain(number: Decimal) -> str:
     """`number` as text without an exponent and without trailing zeros: 0.0001, not 1E-4 nor 0.00010000."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def total(figures: Iterable[Decimal]) -> Decimal:
+    """The sum of decimals, zero for none."""
+    return sum(figures, Decimal(0))
 
 
 def price_of(cost: Decimal, amount: Decimal) -> Decimal:

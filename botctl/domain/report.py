@@ -9,7 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from botctl.domain.positions import TradeRecord
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import StopRule
 
 if TYPE_CHECKING:
     from botctl.queries.slippage import Slippage
@@ -201,20 +201,12 @@ def _words(ruling: Ruling) -> tuple[str, str, str]:
 
 
 def stop_path(
-    times: Sequence[float],
-    closes: Sequence[float],
-    entered: float,
-    entry: float,
-    atr: float,
-    multiple: float,
-    breakeven: float,
+    times: Sequence[float], closes: Sequence[float], entered: float, entry: float, atr: float, rule: StopRule
 ) -> list[StopMove]:
-    """Where the stop stood from the moment `entered` on, as the closes after it moved it: the rule's own steps."""
-    stop, high = initial_stop(entry, atr, multiple), entry
-    path = [StopMove(entered, stop)]
-    for time, close in zip(times, closes, strict=True):
-        moved, high, _ = advance_stop(close, stop, high, entry, atr, multiple, breakeven)
-        if moved != stop:
-            path.append(StopMove(time, moved))
-        stop = moved
+    """Where the stop stood from the moment `entered` on, as the closes after it moved it, until one of them hit it."""
+    path = [StopMove(entered, rule.initial_stop(entry, atr))]
+    steps = rule.advance_over(closes, path[0].stop, entry, entry, atr)
+    for time, step in zip(times, steps, strict=False):
+        if step.stop != path[-1].stop:
+            path.append(StopMove(time, step.stop))
     return path

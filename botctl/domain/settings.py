@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain, to_amount, to_decimal
+from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe, parse_symbol
 
 
@@ -249,6 +250,11 @@ class Settings:
     metrics_file: str | None
     log_level: str
     log_file: str | None
+
+    @property
+    def stop_rule(self) -> StopRule:
+        """ATR_MULTIPLE and BREAKEVEN_ATR, as the rule that they are for."""
+        return StopRule(self.atr_multiple, self.breakeven_atr)
 
     @property
     def channels(self) -> tuple[Secret, ...]:

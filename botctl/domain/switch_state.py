@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from botctl.domain.errors import Refused
+
 ACTIVE, PAUSED = "ACTIVE", "PAUSED"
 
 
@@ -24,3 +26,8 @@ class SwitchState:
 def system_in_words(system_status: str, frozen: bool, why: str) -> str:
     """Whether the system trades, and what paused it."""
     return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
+
+
+def frozen_refusal() -> Refused:
+    """Why an order is not sent while botctl is frozen."""
+    return Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")

@@ -11,12 +11,14 @@ from botctl.domain.errors import (
     ExchangeBusy,
     ExchangeRefused,
     ExchangeUnreachable,
+    InsufficientFunds,
     LockedOut,
     OutcomeUnknown,
 )
 
 NONCE = "EAPI:Invalid nonce"
 LOCKOUT = "EGeneral:Temporary lockout"
+NO_FUNDS = "EOrder:Insufficient funds"
 UNKNOWN_PAIR = "EQuery:Unknown asset pair"
 UNKNOWN_ORDER = ("EOrder:Invalid order", "EOrder:Unknown order")
 
@@ -43,7 +45,7 @@ TOO_SMALL = (
 
 DEFINITE = (
     *TOO_SMALL,
-    "EOrder:Insufficient funds",
+    NO_FUNDS,
     "EGeneral:Permission denied",
     "EAccount:Invalid permissions",
     "EAPI:Invalid key",
@@ -54,7 +56,7 @@ DEFINITE = (
 """Refusals after which it is certain that nothing was placed. A text on none of these lists proves nothing."""
 
 HINTS = {
-    "EOrder:Insufficient funds": "see `botctl balance`; a buy needs its cost and the fee",
+    NO_FUNDS: "see `botctl balance`; a buy needs its cost and the fee",
     "EGeneral:Permission denied": "give the key the rights that `botctl doctor` names",
     "EAccount:Invalid permissions": "Kraken does not let this account trade this market",
     "EAPI:Invalid key": "check KRAKEN_API_KEY",
@@ -91,6 +93,8 @@ def order_error(said: KrakenSays) -> BotError:
         return DeadlineElapsed(message)
     if said.all_of(*BEFORE_PROCESSING):
         return ExchangeBusy(message, hint=_hint(said))
+    if said.all_of(NO_FUNDS):
+        return InsufficientFunds(message, hint=_hint(said))
     if said.all_of(*DEFINITE):
         refused = BelowMinimum if said.mentions(*TOO_SMALL) else ExchangeRefused
         return refused(message, hint=_hint(said))

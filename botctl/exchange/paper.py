@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeRefused, ExchangeUnreachable
+from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
 from botctl.domain.fills import cost_and_fee, fill_price
 from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
 from botctl.domain.money import plain
@@ -127,13 +127,12 @@ class PaperBroker:
 
 
 def _move(currency: str, change: Decimal) -> None:
-    """Add to a holding, inside the caller's transaction. Raises ExchangeRefused when it would fall below zero."""
+    """Add to a holding, inside the caller's transaction. Raises InsufficientFunds when it would fall below zero."""
     row = PaperHolding.get_or_none(PaperHolding.currency == currency)
     held = Decimal(0) if row is None else row.total
     if held + change < 0:
-        raise ExchangeRefused(
-            f"insufficient funds at the paper broker: {plain(-change)} {currency} needed, {plain(held)} there",
-            hint="lower the amount",
+        raise InsufficientFunds(
+            f"insufficient funds at the paper broker: {plain(-change)} {currency} needed", hint="lower the amount"
         )
     if row is None:
         PaperHolding.create(currency=currency, total=change)

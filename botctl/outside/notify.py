@@ -1,4 +1,4 @@
-"""Somebody to tell: a line in the log, and over a hundred services through apprise.
+"""Sends messages to over a hundred services through apprise.
 
 Sending is done by a process of its own (`courier.py`), which is ended when its time is over. A service that hangs,
 however it does it, holds nobody up longer than that: not this run, and not the end of this process.
@@ -25,13 +25,6 @@ NO_ANSWER = "no answer in time"
 MISSING = ConfigError("NOTIFY_URLS is set, and apprise is missing", hint="pip install 'botctl[notify]'")
 START = "import sys; sys.path.append(sys.argv[1]); from botctl.outside.courier import main; main()"
 """What the process runs. The folder comes last on its path: its modules must not stand before Python's own."""
-
-
-class LogNotifier:
-    """Notifies through the log."""
-
-    def notify(self, message: str) -> None:
-        log.error("%s", message)
 
 
 def is_missing() -> bool:

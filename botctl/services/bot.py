@@ -35,6 +35,15 @@ class Bot:
     drawdown: DrawdownGuard
     council: Council
     limit: TickLimit
-    validate_only: bool = False
     backed_up: Path | None = None
     """The database that a tick leaves a daily copy of; none of one that is thrown away."""
+
+    @property
+    def validate_only(self) -> bool:
+        """Whether orders are only checked by the exchange, and nothing is recorded."""
+        return self.execution.validate_only
+
+    @property
+    def lacks_yes(self) -> bool:
+        """Whether every buy is refused because LIVE_TRADING does not say yes to real money."""
+        return self.execution.gate.lacks_yes

@@ -1,4 +1,4 @@
-"""The drawdown guard, and the eject button."""
+"""The drawdown guard: sells everything and disables buys when the account has fallen too far."""
 
 import logging
 from dataclasses import dataclass, field
@@ -7,17 +7,14 @@ from decimal import Decimal
 from botctl.domain.drawdown import calculate_drawdown
 from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason
-from botctl.ports import Clock, Notifier
+from botctl.ports import Clock
 from botctl.services.exits import Exits
-from botctl.services.lookout import Look, Lookout
+from botctl.services.lookout import SECOND_LOOK_AFTER, Look, Lookout
 from botctl.services.position_manager import PositionManager
 from botctl.store.journal import Journal
 from botctl.store.switch import Switch
 
 log = logging.getLogger(__name__)
-
-SECOND_LOOK_AFTER = 3.0
-"""Seconds until prices and balances are asked again, before anything is sold because of them."""
 
 
 @dataclass
@@ -41,7 +38,6 @@ class DrawdownGuard:
         journal: Journal,
         switch: Switch,
         clock: Clock,
-        notifier: Notifier,
         *,
         initial_balance: Decimal,
         max_drawdown: Decimal,
@@ -51,7 +47,6 @@ class DrawdownGuard:
         self.journal = journal
         self.switch = switch
         self.clock = clock
-        self.notifier = notifier
         self.initial_balance = initial_balance
         self.max_drawdown = max_drawdown
 
@@ -73,20 +68,9 @@ class DrawdownGuard:
         report.tripped = True
         if act:
             if not already:
-                self._trip(report)
+                report.errors += self._trip(report.equity, report.drawdown)
             report.exits = self.positions.close_all(ExitReason.DRAWDOWN, look)
         return report
-
-    def liquidate_all(self, reason: ExitReason = ExitReason.LIQUIDATION, look: Look | None = None) -> Exits:
-        """Buys off first, then sell every open trade: also when the switch can't be written."""
-        errors: list[BotError] = []
-        try:
-            self.switch.disable_buys(self.clock.now(), str(reason))
-        except BotError as error:
-            errors.append(error)
-        exits = self.positions.close_all(reason, look)
-        exits.errors += errors
-        return exits
 
     def _look(self) -> Look:
         return self.lookout.look(self.journal.open_symbols())
@@ -107,13 +91,16 @@ class DrawdownGuard:
             log.warning("a drawdown beyond %s was not confirmed by a second look", self.max_drawdown)
         return second
 
-    def _trip(self, report: GuardReport) -> None:
+    def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
+        """Disable buys, say so, and return what kept that from being written."""
         message = (
-            f"drawdown guard tripped: equity {report.equity:.2f} is {100 * (report.drawdown or 0):.2f} % below "
+            f"drawdown guard tripped: equity {equity:.2f} is {100 * (drawdown or 0):.2f} % below "
             f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"
         )
+        errors: list[BotError] = []
         try:
             self.switch.trip(self.clock.now(), message)
         except BotError as error:
-            report.errors.append(error)  # selling goes on: an unreadable switch allows no buys anyway
-        self.notifier.notify(message)
+            errors.append(error)  # selling goes on: an unreadable switch allows no buys anyway
+        log.error("%s", message)
+        return errors

@@ -1,14 +1,17 @@
-"""Whether an entry is allowed now: the safety rules that stand before every buy."""
+"""Whether an order is allowed now: the safety rules that stand before every buy, and the few before a sell."""
 
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from botctl.domain.errors import Refused
+from botctl.domain.errors import OutcomeUnknown, Refused
+from botctl.domain.order_states import ExitReason
 from botctl.domain.settings import no_yes
+from botctl.domain.switch_state import frozen_refusal
 from botctl.domain.symbols import base_of
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.door import damaged
 from botctl.store.journal import Journal, already_open
+from botctl.store.models import Trade
 from botctl.store.switch import Switch
 
 
@@ -42,6 +45,15 @@ class EntryGate:
         if (active := self.journal.active_count()) >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
+    def check_exit(self, trade: Trade, reason: ExitReason) -> None:
+        """Whether a trade may be sold: not while frozen, but by liquidate, nor beside an order that may still sell it.
+
+        Raises Refused or OutcomeUnknown."""
+        if reason is not ExitReason.LIQUIDATION and self.switch.read().frozen:
+            raise frozen_refusal()
+        if trade.id in self.journal.unsettled_trade_ids():
+            raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
+
     def check_database(self) -> None:
         """Raises ConfigError when the database is damaged: a buy that it may lose is not made. Sells never ask."""
         if self._complaint is not None:
@@ -60,7 +72,7 @@ class EntryGate:
                 f"entries are paused ({state.why or 'no reason given'})", hint="`botctl resume` allows entries"
             )
         if state.frozen:
-            raise Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
+            raise frozen_refusal()
         if state.tripped_at:
             raise Refused(
                 f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC",

@@ -4,26 +4,34 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from botctl.domain.errors import BotError, DeadlineElapsed, ExchangeRefused, OutcomeUnknown, Refused, weightiest
+from botctl.domain.errors import (
+    BotError,
+    DeadlineElapsed,
+    ExchangeRefused,
+    InsufficientFunds,
+    OutcomeUnknown,
+    Refused,
+    weightiest,
+)
 from botctl.domain.markets import Market, Quote, market_of
 from botctl.domain.money import plain
-from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, OrderState, Side
+from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, OrderState, Side, TradeStatus
 from botctl.domain.orders import OrderRequest
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.services.entry_gate import EntryGate
+from botctl.services.exits import ExitDesk, Exits, Sell, WantedExit
+from botctl.services.lookout import Look, Lookout
 from botctl.services.recovery import Recovery
 from botctl.services.risk import RiskService
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
-from botctl.store.switch import Switch
 from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)
@@ -34,15 +42,8 @@ VALIDATED = "VALIDATED"
 """What an order that the exchange only checked is called in results."""
 
 
-@dataclass(frozen=True)
-class Sell:
-    """An intended exit: how much of which trade, and why."""
-
-    trade: Trade
-    amount: Decimal
-    reason: ExitReason
-    whole: bool
-    """Whether it is for all that is left of the trade."""
+Intend = Callable[[datetime, datetime], Order]
+"""Writes an order down, with its deadline in exchange time and the moment it is made."""
 
 
 class ExecutionService:
@@ -55,7 +56,8 @@ class ExecutionService:
         recovery: Recovery,
         risk: RiskService,
         gate: EntryGate,
-        switch: Switch,
+        desk: ExitDesk,
+        lookout: Lookout,
         clock: Clock,
         *,
         validate_only: bool = False,
@@ -65,7 +67,8 @@ class ExecutionService:
         self.recovery = recovery
         self.risk = risk
         self.gate = gate
-        self.switch = switch
+        self.desk = desk
+        self.lookout = lookout
         self.clock = clock
         self.validate_only = validate_only
 
@@ -83,40 +86,44 @@ class ExecutionService:
         market = self.market(symbol)
         if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
-        atr = self.risk.fetch_atr(symbol)
-        quantity = self._size(market, self._quote(symbol), amount_usd, atr)
+        candles = self.risk.fetch_candles(symbol)
+        atr = self.risk.calculate_atr(candles)
+        ask = self._ask_of(self._quote(symbol))
+        quantity = self._size(market, ask, self.risk.calculate_stop_loss(ask, candles), amount_usd)
         if self.validate_only:
             return self._validate(Side.BUY, symbol, quantity)
-        order = self.place_market_order(Side.BUY, symbol, quantity, atr=atr)
+        try:
+            order = self._place_entry(symbol, quantity, atr)
+        except InsufficientFunds as refusal:
+            raise self._with_free_funds(refusal, market.quote) from refusal
         return self._outcome(order)
 
-    def execute_sell(self, symbol: str, amount_token: Decimal, reason: ExitReason = ExitReason.MANUAL) -> OrderResult:
-        """Sell `amount_token` of the asset out of its open trade. Raises as `execute_buy`."""
-        trade = self._open_trade(symbol)
-        sell = Sell(trade, amount_token, reason, whole=amount_token >= trade.amount)
-        results, errors = self.execute_sells([sell])
-        if errors:
-            raise weightiest(errors)
-        return results[0]
+    def execute_sell(
+        self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
+    ) -> OrderResult | None:
+        """Sell `amount_token` of the asset out of its open trade, or all of it; None when there was nothing left to
+        sell, and the trade was closed so.
 
-    def execute_sells(self, sells: Sequence[Sell]) -> tuple[list[OrderResult], list[BotError]]:
-        """Send every sell first, then learn all their endings together: one that hangs holds no other back."""
-        errors: list[BotError] = []
+        Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
+        """
+        trade = self._open_trade(symbol)
+        self.gate.check_exit(trade, reason)
+        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], self.lookout.look([trade.symbol]))
+        if exits.errors:
+            raise weightiest(exits.errors)
+        return exits.results[0] if exits.results else None
+
+    def execute_sells(self, wanted: Sequence[WantedExit], look: Look) -> Exits:
+        """Bound each sell by what is there, send them all, learn their endings together, and sweep up what is too
+        small to sell: one that hangs holds no other back."""
         if self.validate_only:
-            return self._validate_sells(sells, errors), errors
+            return self._validate_sells(wanted)
+        plan = self.desk.plan(wanted, look)
         orders: list[Order] = []
-        for sell in sells:
+        errors = [*plan.errors]
+        for sell in plan.sells:
             try:
-                orders.append(
-                    self.place_market_order(
-                        Side.SELL,
-                        sell.trade.symbol,
-                        sell.amount,
-                        trade=sell.trade,
-                        reason=sell.reason,
-                        whole=sell.whole,
-                    )
-                )
+                orders.append(self._place_exit(sell))
             except BotError as error:
                 errors.append(error)
         errors += self.recovery.settle(orders)
@@ -126,43 +133,20 @@ class ExecutionService:
                 results.append(self._result(order))
             except BotError as error:
                 errors.append(error)
-        return results, errors
+        swept: list[str] = []
+        try:
+            swept = self.desk.sweep_after(plan.sells, look) if plan.sells else []
+            errors += [short for result in results if (short := self._shortfall(result)) is not None]
+        except BotError as error:  # what was sold is told all the same
+            errors.append(error)
+        return Exits(results, errors, plan.notes + swept)
 
-    def place_market_order(
-        self,
-        side: Side,
-        symbol: str,
-        quantity: Decimal,
-        *,
-        atr: float | None = None,
-        trade: Trade | None = None,
-        reason: ExitReason = ExitReason.MANUAL,
-        whole: bool = True,
-    ) -> Order:
-        """Write down and send one market order for `quantity` of the asset. It may not have ended on return.
+    def place_market_order(self, intend: Intend) -> Order:
+        """Write down one market order by `intend`, and send it. It may not have ended on return.
 
-        A buy needs the `atr` that its stop will hang from, a sell the `trade` it sells from. Raises ExchangeRefused
-        when it is certain that nothing was placed; a lost answer leaves the order UNKNOWN and raises nothing.
+        An order that came too late by the exchange's clock is followed by one fresh one. Raises ExchangeRefused when it
+        is certain that nothing was placed; a lost answer leaves the order UNKNOWN and raises nothing.
         """
-        if side is Side.BUY:
-            if atr is None:
-                raise Refused("a buy without an ATR has no stop")
-            self.gate.check_database()
-            return self._send(partial(self._intend_entry, symbol, quantity, atr))
-        from_trade = trade or self._open_trade(symbol)
-        permit = partial(self._permit_exit, from_trade, reason)
-        return self._send(
-            lambda deadline, now: self.journal.intend_exit(
-                from_trade, quantity, reason, whole=whole, permit=permit, deadline=deadline, now=now
-            )
-        )
-
-    def market(self, symbol: str) -> Market:
-        """The market of a symbol. Whether it takes orders now is the exchange's own word at each order."""
-        return market_of(self.exchange.load_markets(), symbol)
-
-    def _send(self, intend: Callable[[datetime, datetime], Order]) -> Order:
-        """Intent, then request. An order that came too late by the exchange's clock is followed by one fresh one."""
         order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
         try:
             self._transmit(order)
@@ -173,10 +157,31 @@ class ExecutionService:
             self._transmit(order)
         return order
 
-    def _intend_entry(self, symbol: str, quantity: Decimal, atr: float, deadline: datetime, now: datetime) -> Order:
-        """Every rule is asked again: much may have happened while the exchange was asked for this and that."""
-        permit = partial(self.gate.check, symbol, now)
-        return self.journal.intend_entry(symbol, quantity, atr, permit=permit, deadline=deadline, now=now)
+    def market(self, symbol: str) -> Market:
+        """The market of a symbol. Whether it takes orders now is the exchange's own word at each order."""
+        return market_of(self.exchange.load_markets(), symbol)
+
+    def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> Order:
+        """Buy `quantity` of the asset; the trade's stop will hang from `atr`."""
+        self.gate.check_database()
+
+        def intend(deadline: datetime, now: datetime) -> Order:
+            """Every rule is asked again: much may have happened while the exchange was asked for this and that."""
+            permit = partial(self.gate.check, symbol, now)
+            return self.journal.intend_entry(symbol, quantity, atr, permit=permit, deadline=deadline, now=now)
+
+        return self.place_market_order(intend)
+
+    def _place_exit(self, sell: Sell) -> Order:
+        """Sell what the plan says, out of its trade."""
+        permit = partial(self.gate.check_exit, sell.trade, sell.reason)
+
+        def intend(deadline: datetime, now: datetime) -> Order:
+            return self.journal.intend_exit(
+                sell.trade, sell.amount, sell.reason, whole=sell.whole, permit=permit, deadline=deadline, now=now
+            )
+
+        return self.place_market_order(intend)
 
     def _transmit(self, order: Order) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house
@@ -214,14 +219,15 @@ class ExecutionService:
             note="validated only: nothing was traded",
         )  # fmt: skip
 
-    def _validate_sells(self, sells: Sequence[Sell], errors: list[BotError]) -> list[OrderResult]:
+    def _validate_sells(self, wanted: Sequence[WantedExit]) -> Exits:
         results: list[OrderResult] = []
-        for sell in sells:
+        errors: list[BotError] = []
+        for each in wanted:
             try:
-                results.append(self._validate(Side.SELL, sell.trade.symbol, sell.amount))
+                results.append(self._validate(Side.SELL, each.trade.symbol, each.amount_to_sell()))
             except BotError as error:
                 errors.append(error)
-        return results
+        return Exits(results, errors)
 
     def _quote(self, symbol: str) -> Quote:
         quotes = self.exchange.fetch_quotes([symbol])
@@ -229,35 +235,43 @@ class ExecutionService:
             raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
         return quotes.good[symbol]
 
-    def _size(self, market: Market, quote: Quote, amount_usd: Decimal, atr: float) -> Decimal:
-        """How much of the asset the amount buys at the ask, if that could also be sold at its own stop."""
+    def _ask_of(self, quote: Quote) -> Decimal:
+        """What a buy is sized by. Raises BotError when it is missing, or no price."""
         if quote.ask is None:
-            raise BotError(f"{market.symbol} has no ask price", hint="nothing was bought")
+            raise BotError(f"{quote.symbol} has no ask price", hint="nothing was bought")
         if not quote.last / FAR <= quote.ask <= quote.last * FAR:
             raise BotError(
-                f"the ask of {market.symbol}, {plain(quote.ask)}, is far from its last price, {plain(quote.last)}",
+                f"the ask of {quote.symbol}, {plain(quote.ask)}, is far from its last price, {plain(quote.last)}",
                 hint="nothing was bought",
             )
-        quantity = amount_for_cost(amount_usd, quote.ask, market)
-        stop = Decimal(repr(self.risk.stop_for(quote.ask, atr)))
-        for price, where in ((quote.ask, ""), (stop, " at its stop")):
+        return quote.ask
+
+    def _size(self, market: Market, ask: Decimal, stop: float, amount_usd: Decimal) -> Decimal:
+        """How much of the asset the amount buys at the ask, if that could also be sold at its own stop."""
+        quantity = amount_for_cost(amount_usd, ask, market)
+        for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
             if why := below_minimum(quantity, price, market):
                 raise ExchangeRefused(
                     f"{plain(amount_usd)} {market.quote} buys too little{where}: {why}", hint="raise the amount"
                 )
         return quantity
 
+    def _with_free_funds(self, refusal: InsufficientFunds, currency: str) -> InsufficientFunds:
+        """The refusal, with what there is instead, as far as the exchange says so now."""
+        try:
+            free = self.get_balance(currency)
+        except BotError as error:
+            log.warning("free funds: %s", error)
+            return refusal
+        return InsufficientFunds(f"{refusal.message}; {plain(free)} {currency} is free", hint=refusal.hint)
+
     def _open_trade(self, symbol: str) -> Trade:
         trade = self.journal.active_trade(base_of(symbol))
-        if trade is None or trade.entry_amount is None:
+        if trade is None:
             raise Refused(f"there is no open trade of {base_of(symbol)}", hint="see `botctl positions`")
+        if trade.status != TradeStatus.OPEN:
+            raise Refused(f"trade {trade.id} is not open", hint="see `botctl positions`")
         return trade
-
-    def _permit_exit(self, trade: Trade, reason: ExitReason) -> None:
-        if self.switch.read().frozen and reason is not ExitReason.LIQUIDATION:
-            raise Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
-        if trade.id in self.journal.unsettled_trade_ids():
-            raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
 
     def _outcome(self, order: Order) -> OrderResult:
         """Follow one order to its end; raises what its caller must know."""
@@ -271,6 +285,14 @@ class ExecutionService:
                 f"the exchange canceled the {order.side} of {order.symbol} unfilled", hint="try again"
             )
         return self._result(order)
+
+    def _shortfall(self, result: OrderResult) -> BotError | None:
+        """What to say of a sell that has ended without selling all it was for, when its trade lives on."""
+        ended = result.state in (OrderState.CANCELED, OrderState.ABSENT)
+        if not ended or result.filled == result.amount or self.journal.open_trade(result.trade_id or 0) is None:
+            return None
+        sold = f"{plain(result.filled)} of {plain(result.amount)} {result.symbol} was sold"
+        return BotError(f"the sell ended {result.state}: {sold}", hint="the next check goes on with the rest")
 
     def _result(self, order: Order) -> OrderResult:
         trade = Trade.get_by_id(order.trade_id)

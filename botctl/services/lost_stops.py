@@ -9,7 +9,6 @@ from botctl.domain.candles import Candle
 from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.settings import Settings
-from botctl.domain.stops import advance_stop, initial_stop
 from botctl.domain.unix_time import from_unix
 from botctl.market.indicators import calculate_atr
 
@@ -45,19 +44,17 @@ def replay_stop(
 ) -> Replay:
     """The stop rule over every close since the entry, as ticks would have applied it."""
     seconds = settings.timeframe.seconds
-    entry = float(entry_price)
-    stop, high, checked_at = initial_stop(entry, atr, settings.atr_multiple), entry, opened_at
+    entry, rule = float(entry_price), settings.stop_rule
+    stop, high, checked_at = rule.initial_stop(entry, atr), entry, opened_at
     notes: list[str] = []
     if candles and (reach := from_unix(candles[0].time)) > opened_at:
         notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: what was before moved no stop")
-    for candle in candles:
-        if (closed_at := candle.closed_at(seconds)) <= opened_at:
-            continue
-        stop, high, hit = advance_stop(
-            candle.close, stop, high, entry, atr, settings.atr_multiple, settings.breakeven_atr
-        )
-        checked_at = closed_at
-        if hit:
-            notes.append(f"the close of {closed_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells it")
-            return Replay(stop, high, checked_at, stop_reason(stop, entry), tuple(notes))
-    return Replay(stop, high, checked_at, None, tuple(notes))
+    since = [candle for candle in candles if candle.closed_at(seconds) > opened_at]
+    reason = None
+    steps = rule.advance_over((candle.close for candle in since), stop, high, entry, atr)
+    for step, candle in zip(steps, since, strict=False):  # the steps end at the close that hits the stop
+        stop, high, checked_at = step.stop, step.high, candle.closed_at(seconds)
+        if step.hit:
+            notes.append(f"the close of {checked_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells it")
+            reason = stop_reason(stop, entry)
+    return Replay(stop, high, checked_at, reason, tuple(notes))

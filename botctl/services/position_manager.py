@@ -2,96 +2,86 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import (
-    BotError,
-    Busy,
-    ExchangeUnreachable,
-    OutcomeUnknown,
-    Refused,
-    UnusableAnswer,
-    weightiest,
-)
+from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer
 from botctl.domain.order_states import ExitReason, stop_reason
-from botctl.domain.stops import advance_stop
+from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
-from botctl.ports import Clock, Exchange
-from botctl.services.execution import FAR
-from botctl.services.exits import ExitDesk, Exits
+from botctl.ports import Clock, MarketData
+from botctl.services.execution import FAR, ExecutionService
+from botctl.services.exits import ExitDesk, Exits, WantedExit
 from botctl.services.lookout import Look, Lookout
 from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.models import Trade
+from botctl.store.switch import Switch
 from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)
 
 
-ANY_SYMBOL = "*"
-
-
-@dataclass(frozen=True)
-class StopRule:
-    """The settings of the stop rule. Multiples of the ATR; the timeframe is the time between two checks."""
-
-    atr_multiple: float
-    breakeven_atr: float
-    timeframe: Timeframe
-
-
 class PositionManager:
-    """Checks stops against prices, moves them up, and sells."""
+    """Checks stops against prices, moves them up, and has sold what must be sold."""
 
     def __init__(
         self,
-        exchange: Exchange,
+        market: MarketData,
         journal: Journal,
+        execution: ExecutionService,
         desk: ExitDesk,
         lookout: Lookout,
+        switch: Switch,
         clock: Clock,
-        rule: StopRule,
         limit: TickLimit,
+        *,
+        rule: StopRule,
+        timeframe: Timeframe,
     ) -> None:
-        self.exchange = exchange
+        self.market = market
         self.journal = journal
+        self.execution = execution
         self.desk = desk
         self.lookout = lookout
+        self.switch = switch
         self.clock = clock
-        self.rule = rule
         self.limit = limit
+        self.rule = rule
+        self.timeframe = timeframe
+        """The time between two checks."""
 
-    def check_open_positions(self, look: Look | None = None) -> Exits:
+    def check_open_positions(self, look: Look) -> Exits:
         """One look at every open trade: sell where the stop is hit, else move the stop up and save it at once.
 
         One symbol's trouble is an error of its own and stops no other's check. Once the tick's time is over nothing
         more is looked up, and the prices seen before decide alone.
         """
-        trades = self.journal.open_trades()
-        look = look or self.lookout.look([trade.symbol for trade in trades])
-        exits = Exits()
-        hits: list[tuple[Trade, ExitReason]] = []
+        notes: list[str] = []
+        errors: list[BotError] = []
+        hits: list[WantedExit] = []
         updates: list[StopUpdate] = []
-        candles: dict[str, list[Candle] | BotError] = {}
+        gaps = MissedCandles(self.market, self.timeframe)
         unsettled = self.journal.unsettled_trade_ids()
-        for trade in trades:
+        for trade in self.journal.open_trades():
             if trade.id in unsettled:
                 continue  # recovery has said so already
             try:
-                began = ExitReason(trade.exiting or ExitReason.MANUAL)
-                if not self.limit.over and self.desk.sweep(trade, began, exits):
+                if (swept := self._sweep(trade)) is not None:
+                    notes.append(swept)
                     continue
-                reason = self._judge(trade, look, updates, candles)
-                if reason is not None:
-                    hits.append((trade, reason))
+                if trade.exiting:  # an exit has begun: it goes on at once, whatever the price
+                    hits.append(WantedExit(trade, ExitReason(trade.exiting)))
+                    continue
+                reason, update = self._judge(trade, look, gaps)
             except BotError as error:
-                exits.errors.append(error)
-        self._save(updates, exits)
-        self.desk.close(hits, look, exits)
-        return exits
+                errors.append(error)
+                continue
+            updates += [] if update is None else [update]
+            hits += [] if reason is None else [WantedExit(trade, reason)]
+        errors += self._save(updates)
+        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(hits, look)
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
         """Sell a trade, or `amount` of it; None when there was nothing left to sell, and it was closed so.
@@ -101,50 +91,51 @@ class PositionManager:
         trade = self.journal.open_trade(trade_id)
         if trade is None:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
-        if trade.id in self.journal.unsettled_trade_ids():
-            raise OutcomeUnknown(f"trade {trade_id} has an order whose ending is unknown", hint="see `botctl orders`")
-        exits = Exits()
-        self.desk.close([(trade, reason)], self.lookout.look([trade.symbol]), exits, amount)
-        if exits.errors:
-            raise weightiest(exits.errors)
-        return exits.results[0] if exits.results else None
+        return self.execution.execute_sell(trade.symbol, amount, reason)
 
     def close_all(self, reason: ExitReason, look: Look | None = None) -> Exits:
         """Sell every open trade."""
-        exits = Exits()
         unsettled = self.journal.unsettled_trade_ids()
-        free = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
-        if free:
-            look = look or self.lookout.look([trade.symbol for trade in free])
-            self.desk.close([(trade, reason) for trade in free], look, exits)
-        return exits
+        wanted = [WantedExit(trade, reason) for trade in self.journal.open_trades() if trade.id not in unsettled]
+        if not wanted:
+            return Exits()
+        look = look or self.lookout.look([each.trade.symbol for each in wanted])
+        return self.execution.execute_sells(wanted, look)
+
+    def liquidate_all(self) -> Exits:
+        """Buys off first, then sell every open trade: also when the switch can't be written."""
+        errors: list[BotError] = []
+        try:
+            self.switch.disable_buys(self.clock.now(), ExitReason.LIQUIDATION)
+        except BotError as error:
+            errors.append(error)
+        return self.close_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
 
     # The stop rule at work
 
-    def _save(self, updates: list[StopUpdate], exits: Exits) -> None:
+    def _save(self, updates: list[StopUpdate]) -> list[BotError]:
         """All at once; where that fails each alone, and what can't be saved keeps no hit stop from being sold."""
         if not updates:
-            return
+            return []
         try:
             self.journal.save_stops(updates)
         except Busy as error:  # would be as busy for each of them
-            exits.errors.append(error)
+            return [error]
         except BotError as error:
-            exits.errors.append(error)
             for update in updates:
                 with suppress(BotError):
                     self.journal.save_stops([update])
+            return [error]
+        return []
 
-    def _judge(
-        self,
-        trade: Trade,
-        look: Look,
-        updates: list[StopUpdate],
-        candles: dict[str, list[Candle] | BotError],
-    ) -> ExitReason | None:
-        """Why this trade must be sold now, or None; what moved is added to `updates`."""
-        if trade.exiting:
-            return ExitReason(trade.exiting)  # an exit has begun: it goes on at once, whatever the price
+    def _sweep(self, trade: Trade) -> str | None:
+        """What to say of a trade whose rest is too small to sell, and was closed now; None for every other one."""
+        if self.limit.over:
+            return None
+        return self.desk.sweep(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
+
+    def _judge(self, trade: Trade, look: Look, gaps: "MissedCandles") -> tuple[ExitReason | None, StopUpdate | None]:
+        """Why this trade must be sold now, or None; and what has moved, to be saved."""
         now = self.clock.now()
         quote = look.quote(trade.symbol, now)
         last = float(quote.last)
@@ -153,50 +144,59 @@ class PositionManager:
             # A stop that followed such a price would be above the market, and the next look would sell.
             raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
         try:
-            missed = self._missed_closes(trade, now, candles)
+            missed = self._missed_closes(trade, now, gaps)
         except BotError:
             # The gap can't be filled now: the stop still guards, but nothing moves, so that the next tick
             # can replay the gap in its true order.
             if last <= stop:
-                return stop_reason(stop, entry)
+                return stop_reason(stop, entry), None
             raise
-        for price in (*missed, last):
-            stop, high, hit = advance_stop(
-                price, stop, high, entry, atr, self.rule.atr_multiple, self.rule.breakeven_atr
-            )
-            if hit:
-                break
+        *_, step = self.rule.advance_over((*missed, last), stop, high, entry, atr)
         after = f" and {len(missed)} missed closes" if missed else ""
-        reason = stop_reason(stop, entry) if hit else None
-        _tell_verdict(trade, price, stop, high, reason, after)
-        kept = None if self.desk.validate_only else reason
-        updates.append(StopUpdate(trade, stop, high, now, price, f"price {price:g}{after}", kept))
-        return reason
+        reason = stop_reason(step.stop, entry) if step.hit else None
+        _tell_verdict(trade, step, reason, after)
+        kept = None if self.execution.validate_only else reason
+        return reason, StopUpdate(trade, step.stop, step.high, now, step.price, f"price {step.price:g}{after}", kept)
 
-    def _missed_closes(self, trade: Trade, now: datetime, candles: dict[str, list[Candle] | BotError]) -> list[float]:
+    def _missed_closes(self, trade: Trade, now: datetime, gaps: "MissedCandles") -> list[float]:
         """The closes between the last good check and now, when that is more than two intervals ago."""
-        seconds = self.rule.timeframe.seconds
+        seconds = self.timeframe.seconds
         since = trade.checked_at or trade.opened_at or now
         if now - since <= timedelta(seconds=2 * seconds):
             return []
         if self.limit.over:
             raise self.limit.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not looked up")
-        if ANY_SYMBOL not in candles and trade.symbol not in candles:
-            try:
-                candles[trade.symbol] = self.exchange.fetch_candles(trade.symbol, self.rule.timeframe)
-            except BotError as error:
-                # Candles that can't be had for one symbol won't be had for the next: nobody's stop waits for retries.
-                candles[trade.symbol if isinstance(error, UnusableAnswer) else ANY_SYMBOL] = error
-        found = candles.get(trade.symbol) or candles[ANY_SYMBOL]
-        if isinstance(found, BotError):
-            raise found
+        found = gaps.fetch(trade.symbol)
         if found and found[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
             log.warning("%s: candles reach back to %s only", trade.symbol, found[0].closed_at(seconds))
         return [candle.close for candle in found if since < candle.closed_at(seconds) <= now]
 
 
-def _tell_verdict(trade: Trade, price: float, stop: float, high: float, reason: ExitReason | None, after: str) -> None:
+class MissedCandles:
+    """The candles that one round of checks catches up with. Those that can't be had for one symbol won't be had for
+    the next: nobody's stop waits for retries again."""
+
+    def __init__(self, market: MarketData, timeframe: Timeframe) -> None:
+        self.market = market
+        self.timeframe = timeframe
+        self._failed: BotError | None = None
+
+    def fetch(self, symbol: str) -> list[Candle]:
+        """The newest closed candles of the symbol. Raises ExchangeUnreachable."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            return self.market.fetch_candles(symbol, self.timeframe)
+        except UnusableAnswer:  # of this symbol alone
+            raise
+        except BotError as error:
+            self._failed = error
+            raise
+
+
+def _tell_verdict(trade: Trade, step: StopStep, reason: ExitReason | None, after: str) -> None:
     """One line for a stop that is hit or has moved; a check that changed nothing is for the debug log."""
+    price, stop, high = step.price, step.stop, step.high
     moved = stop != trade.stop_loss_price
     verdict = f"sell ({reason})" if reason else f"stop moved from {trade.stop_loss_price:.8g}" if moved else "hold"
     log.log(

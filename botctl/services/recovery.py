@@ -4,15 +4,15 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
-from botctl.domain.money import plain, price_of
+from botctl.domain.money import plain, price_of, total
 from botctl.domain.order_states import ABSENT_AFTER, UNSETTLED, OrderState, Side
 from botctl.domain.orders import Execution, Fill, OrderReport
+from botctl.domain.stops import StopRule
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
-from botctl.store.models import Order
+from botctl.store.models import Order, Trade
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
 """Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
 FILLS_AGAIN_AFTER = 2.0
 """Seconds until fills that don't add up are asked for again."""
+
+Found = tuple[Order, list[OrderReport]]
+"""An order, and every order that the exchange shows for it."""
 
 LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
 """Orders that the exchange may know."""
@@ -53,11 +56,12 @@ class Patience:
 class Recovery:
     """Settles orders against the exchange."""
 
-    def __init__(self, exchange: Exchange, journal: Journal, clock: Clock, patience: Patience) -> None:
+    def __init__(self, exchange: Exchange, journal: Journal, clock: Clock, patience: Patience, rule: StopRule) -> None:
         self.exchange = exchange
         self.journal = journal
         self.clock = clock
         self.patience = patience
+        self.rule = rule
 
     def settle_unfinished_orders(self) -> list[BotError]:
         """Before anything else: one look at every order that an earlier run left behind, without waiting."""
@@ -94,7 +98,7 @@ class Recovery:
     def _learn(self, orders: Sequence[Order]) -> list[BotError]:
         """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""
         errors: list[BotError] = []
-        ended: list[tuple[Order, list[OrderReport]]] = []
+        ended: list[Found] = []
         known = [order for order in orders if order.exchange_order_id]
         try:
             reports = self.exchange.fetch_orders([str(order.exchange_order_id) for order in known]) if known else {}
@@ -106,22 +110,23 @@ class Recovery:
         lost = [order for order in orders if not order.exchange_order_id]
         if not errors:  # an id under which nothing of ours is shown for so long may be a wrong one
             lost += [order for order in known if order.id not in own and self.clock.now() > order.deadline]
-        try:
-            ended += self._find(lost, errors) if lost else []
-        except BotError as error:
-            errors.append(error)
-        try:
-            final = [(order, found) for order, found in ended if found and all(report.final for report in found)]
-            self._write_endings(final, errors)
-        except BotError as error:
-            errors.append(error)
-        return errors
+        found, not_found = self._find(lost)
+        ended += found
+        final = [(order, reports) for order, reports in ended if reports and all(report.final for report in reports)]
+        return [*errors, *not_found, *self._write_endings(final)]
 
-    def _find(self, orders: Sequence[Order], errors: list[BotError]) -> list[tuple[Order, list[OrderReport]]]:
-        """What carries these orders' client ids. Nothing, long enough after the deadline, proves that nothing is."""
-        asked_at = self.exchange.now(fresh=True)  # an order is only ever given up by the exchange's own word
+    def _find(self, orders: Sequence[Order]) -> tuple[list[Found], list[BotError]]:
+        """What carries these orders' client ids, and what went wrong over it. Nothing, long enough after the deadline,
+        proves that nothing is."""
+        if not orders:
+            return [], []
         oldest = min(order.deadline for order in orders) - SINCE_BEFORE_DEADLINE
-        found = self.exchange.find_orders([order.client_order_id for order in orders], oldest)
+        try:
+            asked_at = self.exchange.now(fresh=True)  # an order is only ever given up by the exchange's own word
+            found = self.exchange.find_orders([order.client_order_id for order in orders], oldest)
+        except BotError as error:
+            return [], [error]
+        errors: list[BotError] = []
         for order in orders:
             reports = found[order.client_order_id]
             if len(reports) > 1:
@@ -136,28 +141,42 @@ class Recovery:
                     self.journal.absent(order, why, self.clock.now())
             except BotError as error:
                 errors.append(error)
-        return [(order, found[order.client_order_id]) for order in orders if order.exchange_order_id]
+        return [(order, found[order.client_order_id]) for order in orders if order.exchange_order_id], errors
 
-    def _write_endings(self, ended: Sequence[tuple[Order, list[OrderReport]]], errors: list[BotError]) -> None:
+    def _write_endings(self, ended: Sequence[Found]) -> list[BotError]:
         """Fetch the exact figures of all ended orders together, and write each down: one that fails stops no other."""
         filled = [report for _, found in ended for report in found if report.filled > 0]
-        fills = self._fetch_fills(filled) if filled else []
+        try:
+            fills = self._fetch_fills(filled) if filled else []
+        except BotError as error:
+            return [error]
+        errors: list[BotError] = []
         for order, found in ended:
             try:
                 execution = self._execution(order, found, fills)
                 if execution is not None:
-                    self.journal.settle(order, execution, self.clock.now())
+                    self.journal.settle(order, execution, self.clock.now(), stop=self._first_stop(order, execution))
                     _tell_ending(order, execution)
             except BotError as error:
                 errors.append(error)
+        return errors
+
+    def _first_stop(self, order: Order, execution: Execution) -> float | None:
+        """Where the stop of a trade rests that this buy has opened; None for a sell, or when nothing was bought."""
+        if order.side != Side.BUY or execution.filled <= 0:
+            return None
+        trade = Trade.get_by_id(order.trade_id)
+        if trade.atr is None:
+            raise AssertionError(f"trade {trade.id} was entered without an ATR")
+        return self.rule.initial_stop(float(price_of(execution.cost, execution.filled)), trade.atr)
 
     def _fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         """The fills of ended orders; asked once more when some are missing. Long after an order's end its own rough
         figures serve instead, and one poor answer must not bring that about."""
         fills = self.exchange.fetch_fills(reports)
         ids = {report.exchange_order_id for report in reports}
-        shown = _total(fill.amount for fill in fills if fill.exchange_order_id in ids)
-        if shown != _total(report.filled for report in reports) and self.patience.wait(FILLS_AGAIN_AFTER):
+        shown = total(fill.amount for fill in fills if fill.exchange_order_id in ids)
+        if shown != total(report.filled for report in reports) and self.patience.wait(FILLS_AGAIN_AFTER):
             fills = self.exchange.fetch_fills(reports)
         return fills
 
@@ -165,17 +184,17 @@ class Recovery:
         """The sum of an order's fills, or None while the exchange has not shown all of them yet."""
         ids = {report.exchange_order_id for report in found}
         own = [fill for fill in fills if fill.exchange_order_id in ids]
-        filled, main = _total(report.filled for report in found), found[0]
+        filled, main = total(report.filled for report in found), found[0]
         complete = all(report.complete for report in found)
         if filled > order.amount:
             log.error("%s shows %s filled of %s: not believed", main.exchange_order_id, filled, order.amount)
             return None
-        shown = _total(fill.amount for fill in own)
+        shown = total(fill.amount for fill in own)
         if shown == filled:
-            cost, fee = _total(fill.cost for fill in own), _total(fill.fee for fill in own)
+            cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
         elif shown < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
             log.error("fills of %s don't add up: its order record's figures serve", main.exchange_order_id)
-            cost, fee = _total(report.cost for report in found), _total(report.fee for report in found)
+            cost, fee = total(report.cost for report in found), total(report.fee for report in found)
             if not 0 <= fee < cost:
                 return None
         else:
@@ -219,10 +238,6 @@ def _own_report(order: Order, reports: Mapping[str, OrderReport]) -> OrderReport
     """What is shown under an order's id, unless it carries the client order id of another one."""
     report = reports.get(str(order.exchange_order_id))
     return report if report is None or report.client_order_id in (None, order.client_order_id) else None
-
-
-def _total(figures: Iterable[Decimal]) -> Decimal:
-    return sum(figures, Decimal(0))
 
 
 def _unsettled(orders: Sequence[Order]) -> list[Order]:

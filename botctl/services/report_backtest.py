@@ -86,8 +86,7 @@ class BacktestSource:
             float(times[entered]),
             float(trade.entry_price),
             trade.atr,
-            settings.atr_multiple,
-            settings.breakeven_atr,
+            settings.stop_rule,
         )
 
     def candles(self, symbol: str) -> CandleColumns | None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
-from botctl.domain.errors import BotError, Busy, ConfigError, ExchangeUnreachable, Refused
+from botctl.domain.errors import BotError, Refused, exit_code_of
 from botctl.domain.settings import no_yes
 from botctl.services.bot import Bot
 from botctl.services.exits import Exits
@@ -16,14 +17,14 @@ from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
 from botctl.store.decisions import Decision
-from botctl.trading.results import DecisionView, OrderResult, StepView, TickView, view_decision
+from botctl.trading.results import OrderResult, StepView, TickView, view_decision
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class Visit:
-    """What has happened so far on this visit."""
+class TickState:
+    """What has happened so far in this tick. Each step reads it, and adds what it did."""
 
     at: datetime
     steps: list[StepView] = field(default_factory=list)
@@ -32,15 +33,35 @@ class Visit:
     entries: list[OrderResult] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    snapshot: Look | None = None
+    """Prices and balances, once they have been asked for: the steps that need them run after that alone."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
     tripped: bool = False
+    detail: str = ""
+    """What the step at work has to say of itself."""
 
-    def take(self, exits: Exits) -> list[BotError]:
-        """Add a round of exits; its errors are the step's."""
+    @property
+    def seen(self) -> Look:
+        """The snapshot, for the steps that run after it."""
+        if self.snapshot is None:
+            raise AssertionError("this step needs a snapshot")
+        return self.snapshot
+
+    @property
+    def exit_code(self) -> int:
+        """3 for a tripped guard, else what the errors come to."""
+        return Refused.exit_code if self.tripped else exit_code_of(self.errors)
+
+    def add(self, exits: Exits) -> None:
+        """A round of exits; its errors are the step's."""
         self.exits += exits.results
+        self.errors += exits.errors
         self.notes += exits.notes
-        return exits.errors
+
+
+Step = Callable[[Bot, TickState], None]
+"""What it did goes into the state; what went wrong it raises, or adds to the state's errors and goes on."""
 
 
 def tick(bot: Bot) -> tuple[TickView, int]:
@@ -52,166 +73,155 @@ def tick(bot: Bot) -> tuple[TickView, int]:
         raise Refused("the demo's tape is at its end", hint="delete the demo database to play it again")
     started = time.monotonic()
     bot.limit.start()
-    visit = Visit(bot.clock.now())
-    _run(visit, "missed runs", lambda: _count_missed_runs(bot, visit))
-    _run(visit, "recover", lambda: _recover(bot))
-    _guard_and_trade(bot, visit)
-    _run(visit, "backup", lambda: _back_up(bot))
-    _run(visit, "record", lambda: _record(visit, time.monotonic() - started))
-    return _view(bot, visit), _exit_code(visit)
+    state = TickState(bot.clock.now())
+    _run(bot, state, "missed runs", _count_missed_runs)
+    _run(bot, state, "recover", _recover)
+    _guard_and_trade(bot, state)
+    _run(bot, state, "backup", _back_up)
+    _run(bot, state, "record", partial(_record, started=started))
+    return _view(bot, state), state.exit_code
 
 
-def _guard_and_trade(bot: Bot, visit: Visit) -> None:
-    state = bot.switch.read()
-    if state.frozen:
-        _run(visit, "frozen", lambda: _say_unguarded(bot, visit))
+def _guard_and_trade(bot: Bot, state: TickState) -> None:
+    """Guard what is open, and only then look for entries."""
+    if bot.switch.read().frozen:
+        _run(bot, state, "frozen", _say_unguarded)
         return
-    looks: list[Look] = []
-    _run(visit, "look", lambda: _look(bot, looks))
-    if not looks:
+    _run(bot, state, "look", _look)
+    if state.snapshot is None:
         return
-    look = looks[0]
-    _run(visit, "drawdown", lambda: _guard(bot, visit, look))
-    if visit.tripped:
+    _run(bot, state, "drawdown", _check_drawdown)
+    if state.tripped:
         return
-    _run(visit, "positions", lambda: _check_positions(bot, visit, look))
+    _run(bot, state, "positions", _check_positions)
     if bot.switch.read().paused:
         return
-    _run(visit, "live trading", lambda: _say_no_buys(bot))
-    _run(visit, "council", lambda: _hear_council(bot, visit, look))
+    _run(bot, state, "live trading", _say_no_buys)
+    _run(bot, state, "council", _hear_council)
     if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
-        visit.notes.append("paused while the Council sat: nothing was executed")
+        state.notes.append("paused while the Council sat: nothing was executed")
         return
-    _run(visit, "execute", lambda: _execute(bot, visit))
+    _run(bot, state, "execute", _execute)
 
 
-def _run(visit: Visit, name: str, step: Callable[[], tuple[str, list[BotError]]]) -> None:
+def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
     """Run one step, and note how it went; one that had nothing to say and no error leaves no trace."""
+    before, state.detail = len(state.errors), ""
     try:
-        detail, errors = step()
+        step(bot, state)
     except BotError as error:
-        detail, errors = "", [error]
+        state.errors.append(error)
     except Exception as error:
         log.debug("%s", name, exc_info=True)
-        detail, errors = "", [BotError(f"bug: {type(error).__name__}: {error}", hint="please report it")]
+        state.errors.append(BotError(f"bug: {type(error).__name__}: {error}", hint="please report it"))
+    errors = state.errors[before:]
     for failure in errors:
         log.error("%s: %s", name, failure)
-    visit.errors += errors
-    if detail or errors:
-        visit.steps.append(StepView(name, not errors, detail or "; ".join(map(str, errors))))
+    if state.detail or errors:
+        state.steps.append(StepView(name, not errors, state.detail or "; ".join(map(str, errors))))
 
 
-def _count_missed_runs(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
+def _count_missed_runs(bot: Bot, state: TickState) -> None:
     last = ticks.load_last_tick_at()
-    missed = 0 if last is None else ticks.missed_between(last, visit.at, bot.settings.timeframe_seconds)
+    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe_seconds)
     if last is not None and missed:
         ticks.add_missed_ticks(missed)
-        visit.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
-    return "", []
+        state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
 
 
-def _recover(bot: Bot) -> tuple[str, list[BotError]]:
+def _recover(bot: Bot, state: TickState) -> None:
     before = len(bot.journal.unsettled())
-    errors = bot.recovery.settle_unfinished_orders()
-    return f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled", errors
+    state.errors += bot.recovery.settle_unfinished_orders()
+    state.detail = f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled"
 
 
-def _say_unguarded(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
-    visit.notes.append(f"frozen: {len(bot.journal.open_symbols())} positions are unguarded, and nothing is traded")
-    return "", []
+def _say_unguarded(bot: Bot, state: TickState) -> None:
+    state.notes.append(f"frozen: {len(bot.journal.open_symbols())} positions are unguarded, and nothing is traded")
 
 
-def _look(bot: Bot, looks: list[Look]) -> tuple[str, list[BotError]]:
+def _look(bot: Bot, state: TickState) -> None:
     """Prices for what is open and for what the Council may trade, and all balances."""
     held = bot.journal.open_symbols()
     symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
-    look = bot.lookout.look(symbols)
-    looks.append(look)
-    return f"{len(look.quotes.good)} prices" + ("" if look.balances is None else ", balances"), list(look.problems)
+    look = state.snapshot = bot.lookout.look(symbols)
+    state.errors += look.problems
+    state.detail = f"{len(look.quotes.good)} prices" + ("" if look.balances is None else ", balances")
 
 
-def _guard(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
+def _check_drawdown(bot: Bot, state: TickState) -> None:
+    look = state.seen
     report = bot.drawdown.check_drawdown(look, act=not bot.validate_only)
-    visit.equity, visit.drawdown, visit.tripped = report.equity, report.drawdown, report.tripped
-    errors = visit.take(report.exits)
-    errors += [error for error in report.errors if error not in look.problems]
+    state.equity, state.drawdown, state.tripped = report.equity, report.drawdown, report.tripped
+    state.add(report.exits)
+    state.errors += [error for error in report.errors if error not in look.problems]
     if report.tripped:
-        visit.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
-        return "tripped", errors
-    if report.drawdown is None:
-        return "unknown: no liquidation, no buys", errors  # the look has said why
-    return f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down", errors
+        state.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
+        state.detail = "tripped"
+    elif report.drawdown is None:
+        state.detail = "unknown: no liquidation, no buys"  # the look has said why
+    else:
+        state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
 
 
-def _check_positions(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
+def _check_positions(bot: Bot, state: TickState) -> None:
     checked = len(bot.journal.open_symbols())
-    exits = bot.positions.check_open_positions(look)
-    return f"{checked} checked, {len(exits.results)} sold", visit.take(exits)
+    exits = bot.positions.check_open_positions(state.seen)
+    state.add(exits)
+    state.detail = f"{checked} checked, {len(exits.results)} sold"
 
 
-def _say_no_buys(bot: Bot) -> tuple[str, list[BotError]]:
+def _say_no_buys(bot: Bot, state: TickState) -> None:
     """Said at each tick, and not only when the Council would buy: nobody should find out by chance."""
-    return "", [no_yes()] if bot.settings.lacks_yes and not bot.validate_only else []
+    if bot.lacks_yes:
+        raise no_yes()
 
 
-def _hear_council(bot: Bot, visit: Visit, look: Look) -> tuple[str, list[BotError]]:
-    visit.decisions, errors = bot.council.sit(look)
-    return ", ".join(f"{row.symbol} {row.decision}" for row in visit.decisions), errors
+def _hear_council(bot: Bot, state: TickState) -> None:
+    state.decisions, errors = bot.council.sit(state.seen)
+    state.errors += errors
+    state.detail = ", ".join(f"{row.symbol} {row.decision}" for row in state.decisions)
 
 
-def _execute(bot: Bot, visit: Visit) -> tuple[str, list[BotError]]:
-    why_not = "the drawdown is unknown" if visit.drawdown is None else ""
-    if bot.settings.lacks_yes and not bot.validate_only:
+def _execute(bot: Bot, state: TickState) -> None:
+    why_not = "the drawdown is unknown" if state.drawdown is None else ""
+    if bot.lacks_yes:
         why_not = "LIVE_TRADING is no"
-    exits, entries, errors = bot.council.execute(visit.decisions, why_not=why_not)
-    visit.exits += exits
-    visit.entries += entries
-    return f"{len(exits)} exits, {len(entries)} entries", errors
+    executed = bot.council.execute(state.decisions, why_not=why_not)
+    state.exits += executed.exits
+    state.entries += executed.entries
+    state.errors += executed.errors
+    state.detail = f"{len(executed.exits)} exits, {len(executed.entries)} entries"
 
 
-def _exit_code(visit: Visit) -> int:
-    """3 for a tripped guard, 69 when something was unreachable or unknown, 78 for settings or a damaged database, 75
-    for a locked one, 1 for anything else."""
-    if visit.tripped:
-        return Refused.exit_code
-    codes = {error.exit_code for error in visit.errors}
-    for code in (ExchangeUnreachable.exit_code, ConfigError.exit_code, Busy.exit_code):
-        if code in codes:
-            return code
-    return BotError.exit_code if codes else 0
-
-
-def _back_up(bot: Bot) -> tuple[str, list[BotError]]:
+def _back_up(bot: Bot, state: TickState) -> None:
     """The day's first tick by this machine's clock, whatever day it is on the demo's tape."""
     copy = None if bot.backed_up is None else back_up_daily(opened_where(), bot.backed_up, datetime.now(UTC))
-    return "" if copy is None else f"copied to {copy}", []
+    state.detail = "" if copy is None else f"copied to {copy}"
 
 
-def _record(visit: Visit, seconds: float) -> tuple[str, list[BotError]]:
+def _record(bot: Bot, state: TickState, *, started: float) -> None:
     ticks.record_tick(
-        visit.at,
-        seconds=seconds,
-        ok=not visit.errors,
-        exit_code=_exit_code(visit),
-        steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in visit.steps],
-        equity=visit.equity,
-        drawdown=visit.drawdown,
+        state.at,
+        seconds=time.monotonic() - started,
+        ok=not state.errors,
+        exit_code=state.exit_code,
+        steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in state.steps],
+        equity=state.equity,
+        drawdown=state.drawdown,
     )
-    return "", []
 
 
-def _view(bot: Bot, visit: Visit) -> TickView:
-    decisions: list[DecisionView] = [view_decision(row) for row in visit.decisions]
+def _view(bot: Bot, state: TickState) -> TickView:
     return TickView(
-        at=visit.at,
+        at=state.at,
         mode=bot.settings.botctl_mode,
-        ok=not visit.errors,
-        steps=visit.steps,
-        exits=visit.exits,
-        entries=visit.entries,
-        decisions=decisions,
-        equity=visit.equity,
-        drawdown=visit.drawdown,
-        errors=[str(error) for error in visit.errors],
-        notes=visit.notes,
+        ok=not state.errors,
+        steps=state.steps,
+        exits=state.exits,
+        entries=state.entries,
+        decisions=[view_decision(row) for row in state.decisions],
+        equity=state.equity,
+        drawdown=state.drawdown,
+        errors=[str(error) for error in state.errors],
+        notes=state.notes,
     )

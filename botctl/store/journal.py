@@ -19,7 +19,6 @@ from botctl.domain.money import plain, price_of
 from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus, advance
 from botctl.domain.orders import Execution, OrderRequest
 from botctl.domain.pnl import calculate_pnl
-from botctl.domain.stops import initial_stop
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database, heed_ids
@@ -59,9 +58,8 @@ class Correction:
 class Journal:
     """Writes down what is about to happen, and what the exchange says did."""
 
-    def __init__(self, mode: str, atr_multiple: float) -> None:
+    def __init__(self, mode: str) -> None:
         self.mode = mode
-        self.atr_multiple = atr_multiple
 
     # What is there
 
@@ -194,8 +192,11 @@ class Journal:
         """It never was."""
         self._came_to_nothing(order, OrderState.ABSENT, why, now)
 
-    def settle(self, order: Order, execution: Execution, now: datetime) -> None:
-        """The order has ended: write what it did on the order and on its trade, together."""
+    def settle(self, order: Order, execution: Execution, now: datetime, *, stop: float | None = None) -> None:
+        """The order has ended: write what it did on the order and on its trade, together.
+
+        A buy that was filled needs the `stop` that guards it from now on.
+        """
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
         with _transaction(order):
             _move(
@@ -210,7 +211,7 @@ class Journal:
             )
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
-                self._settle_entry(trade, order, execution, now)
+                self._settle_entry(trade, order, execution, stop, now)
             else:
                 self._settle_exit(trade, order, execution, now)
 
@@ -283,13 +284,15 @@ class Journal:
             elif trade.exiting == ExitReason.MANUAL:  # a person saw the error; every other exit is tried again
                 _change(trade, now, "exit failed", why, order, exiting=None)
 
-    def _settle_entry(self, trade: Trade, order: Order, execution: Execution, now: datetime) -> None:
+    def _settle_entry(
+        self, trade: Trade, order: Order, execution: Execution, stop: float | None, now: datetime
+    ) -> None:
         if execution.filled <= 0:
             _change(trade, now, "entry failed", "nothing was filled", order, status=TradeStatus.FAILED, closed_at=now)
             return
         price = price_of(execution.cost, execution.filled)
-        if trade.atr is None:
-            raise AssertionError(f"trade {trade.id} was entered without an ATR")
+        if stop is None:
+            raise AssertionError(f"trade {trade.id} was entered without a stop")
         _change(
             trade,
             now,
@@ -304,7 +307,7 @@ class Journal:
             entry_fee=execution.fee,
             entry_order_id=execution.exchange_order_id,
             opened_at=execution.at,
-            stop_loss_price=initial_stop(float(price), trade.atr, self.atr_multiple),
+            stop_loss_price=stop,
             high_price=float(price),
             checked_at=execution.at,
         )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.report import Bars, Ruling, falls, merge_bars, merge_rulings, stop_path, thin
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import StopRule, advance_stop, initial_stop
 
 prices = st.floats(1, 1e6)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -46,11 +46,13 @@ def test_a_fall_is_measured_from_the_highest_so_far(values: list[float]) -> None
 
 @given(closes=st.lists(prices, max_size=60), entry=prices, atr=st.floats(0.1, 1e4))
 def test_the_path_of_a_stop_is_the_rules_own_and_never_falls(closes: list[float], entry: float, atr: float) -> None:
-    path = stop_path(list(range(len(closes))), closes, -1, entry, atr, 2.0, 2.0)
+    path = stop_path(list(range(len(closes))), closes, -1, entry, atr, StopRule(2.0, 2.0))
 
     stop, high = initial_stop(entry, atr, 2.0), entry
     for close in closes:
-        stop, high, _ = advance_stop(close, stop, high, entry, atr, 2.0, 2.0)
+        stop, high, hit = advance_stop(close, stop, high, entry, atr, 2.0, 2.0)
+        if hit:
+            break
     stops = [move.stop for move in path]
     assert stops == sorted(set(stops))
     assert stops[-1] == stop

@@ -1,15 +1,12 @@
 """The stop rule keeps its promises for every price, in Python and compiled."""
 
-import ast
-import inspect
 from itertools import accumulate
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from botctl.domain import stops
 from botctl.domain.order_states import ExitReason, stop_reason
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import StopRule, advance_stop, initial_stop
 
 prices = st.floats(min_value=1e-8, max_value=1e9)
 multiples = st.floats(min_value=0.01, max_value=99.0)
@@ -82,6 +79,22 @@ def test_an_exit_is_named_by_where_its_stop_stood(stop: float, entry: float) -> 
     assert stop_reason(stop, entry) == names[(stop > entry) - (stop < entry)]
 
 
+@given(st.lists(prices, min_size=1, max_size=30), prices, prices, multiples, multiples)
+def test_over_many_prices_the_rule_goes_step_by_step_and_ends_at_the_hit(
+    path: list[float], entry: float, atr: float, multiple: float, breakeven: float
+) -> None:
+    rule = StopRule(multiple, breakeven)
+    stop, high = rule.initial_stop(entry, atr), entry
+
+    steps = list(rule.advance_over(path, stop, high, entry, atr))
+
+    for price, step in zip(path, steps, strict=False):
+        stop, high, hit = advance_stop(price, stop, high, entry, atr, multiple, breakeven)
+        assert step == (price, stop, high, hit)
+    assert [step.hit for step in steps[:-1]] == [False] * (len(steps) - 1)
+    assert len(steps) == len(path) or steps[-1].hit
+
+
 def test_the_rule_in_figures() -> None:
     assert initial_stop(50000, 500, 2) == 49000
     assert advance_stop(51000, 49000, 50000, 50000, 500, 2, 2) == (49000, 51000, False)
@@ -90,10 +103,8 @@ def test_the_rule_in_figures() -> None:
     assert advance_stop(49000, 49000, 50000, 50000, 500, 2, 2) == (49000, 50000, True)
 
 
-def test_the_module_imports_nothing() -> None:
-    tree = ast.parse(inspect.getsource(stops))
-
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+def test_the_scalar_rule_uses_nothing_but_its_arguments() -> None:
+    assert {*initial_stop.__code__.co_names, *advance_stop.__code__.co_names} == {"max"}
 
 
 def test_numba_compiles_the_rule_as_it_stands_and_agrees_with_python() -> None:

@@ -2,8 +2,11 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
 
 
 def test_a_buy_is_recorded_with_krakens_figures_and_its_stop_to_the_cent(live: BotRunner, kraken: FakeKraken) -> None:
@@ -49,3 +52,78 @@ def test_a_second_buy_of_the_asset_is_refused_also_through_another_quote(live: B
     assert (again.exit_code, other.exit_code) == (3, 3)
     assert "BTC already has trade 1" in other.stderr
     assert len(kraken.orders) == 1
+
+
+def test_a_buy_without_the_funds_says_what_is_free(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.balances["ZUSD"] = Decimal("40.25")
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 4
+    assert "Insufficient funds; 40.25 USD is free" in run.stderr
+    assert kraken.orders == []
+    assert live.positions() == []
+
+
+def test_a_refusal_for_want_of_funds_stands_also_when_the_balance_cannot_be_had(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.fault("AddOrder", "error", error="EOrder:Insufficient funds")
+    kraken.fault("BalanceEx", "error", error="EGeneral:Permission denied", times=9)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 4
+    assert "Insufficient funds: see `botctl balance`" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize(("text", "code"), [("EGeneral:Permission denied", 4), ("EOrder:Rate limit exceeded", 69)])
+def test_a_refused_sell_ends_every_command_with_the_same_exit_code(
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], text: str, code: int
+) -> None:
+    buy(live)
+    council_says(live, "HOLD")
+    kraken.set_price("BTC/USD", 48000)
+    kraken.fault("AddOrder", "error", error=text, times=9)
+
+    run = live.run(*command)
+
+    assert run.exit_code == code, explained(run)
+    assert sides(kraken) == ["buy"]
+
+
+@pytest.mark.parametrize(
+    "command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")], ids=lambda command: command[0]
+)
+def test_every_sell_is_for_whole_lots_of_what_is_there(
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
+) -> None:
+    buy(live)
+    council_says(live, "HOLD")
+    kraken.set_price("BTC/USD", 48000)
+    kraken.balances["XXBT"] = Decimal("0.00123456789")  # the owner moved some of it away
+
+    run = live.run(*command)
+
+    assert run.exit_code == 0, explained(run)
+    assert [order.volume for order in kraken.orders if order.side == "sell"] == [Decimal("0.00123456")]
+    assert trade_of(live)["status"] == "CLOSED"
+
+
+def test_a_stop_that_is_hit_in_a_rehearsal_sells_nothing_and_writes_nothing(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    buy(live)
+    council_says(live, "HOLD")
+    kraken.set_price("BTC/USD", 48000)
+
+    run = live.run("tick", "--validate")
+
+    assert run.exit_code == 0, explained(run)
+    assert sides(kraken) == ["buy"]
+    assert trade_of(live)["status"] == "OPEN"

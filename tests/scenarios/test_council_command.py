@@ -181,7 +181,7 @@ def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
     buy(live)
     buy(live, "ETH/USD")
     live.open_store()
-    journal = Journal("live", 2.0)
+    journal = Journal("live")
     trade = journal.open_trades()[0]
     entry = trade.orders.get()
     order = journal.intend_exit(

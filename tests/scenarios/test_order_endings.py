@@ -430,7 +430,7 @@ def test_a_stop_that_a_lock_out_answered_is_looked_up_after_it_and_sent_again(
 def test_a_second_unsettled_order_of_one_trade_is_impossible_in_the_database(live: BotRunner) -> None:
     open_position(live)
     live.open_store()
-    journal, now = Journal("live", 2), datetime.now(UTC)
+    journal, now = Journal("live"), datetime.now(UTC)
     trade = Trade.get()
     journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now)
 

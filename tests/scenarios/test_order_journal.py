@@ -155,7 +155,7 @@ def test_a_stop_that_never_arrived_is_sent_again_under_a_new_id(live: BotRunner,
 def test_an_order_that_was_only_intended_never_leaves(live: BotRunner, kraken: FakeKraken) -> None:
     now = datetime.now(UTC)
     live.open_store()
-    Journal("live", 2).intend_entry(
+    Journal("live").intend_entry(
         "BTC/USD", Decimal("0.002"), 500, permit=lambda: None, deadline=now + timedelta(seconds=30), now=now
     )
     close_database()

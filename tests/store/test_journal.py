@@ -26,12 +26,13 @@ from tests.databases import execute
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
 BOUGHT = Execution("OBUY", True, Decimal("0.002"), Decimal("100.00"), Decimal("0.40"), NOON)
+STOP = 49000.0
 SOLD = Execution("OSELL", True, Decimal("0.002"), Decimal("110.00"), Decimal("0.44"), LATER)
 
 
 @pytest.fixture
 def journal(opened: DatabaseLocation) -> Journal:
-    return Journal("demo", 2.0)
+    return Journal("demo")
 
 
 def intend(journal: Journal, symbol: str = "BTC/USD") -> Order:
@@ -46,7 +47,7 @@ def sent(journal: Journal, order: Order) -> Order:
 
 def opened(journal: Journal, symbol: str = "BTC/USD") -> Trade:
     order = sent(journal, intend(journal, symbol))
-    journal.settle(order, BOUGHT, NOON)
+    journal.settle(order, BOUGHT, NOON, stop=STOP)
     trade: Trade = Trade.get_by_id(order.trade_id)
     return trade
 
@@ -102,7 +103,7 @@ def test_every_way_that_an_entry_ends_is_told(journal: Journal) -> None:
         journal.reject(order, ExchangeRefused("no funds"), LATER)
 
     ends: dict[str, Callable[[Order], object]] = {
-        "BTC/USD": lambda order: journal.settle(sent(journal, order), BOUGHT, LATER),
+        "BTC/USD": lambda order: journal.settle(sent(journal, order), BOUGHT, LATER, stop=STOP),
         "ETH/USD": lambda order: journal.settle(sent(journal, order), replace(BOUGHT, filled=Decimal(0)), LATER),
         "SOL/USD": refuse,
         "ADA/USD": lambda order: journal.absent(order, "it never left", LATER),
@@ -398,11 +399,11 @@ def test_an_order_without_its_trade_is_refused(opened: DatabaseLocation) -> None
 
 def test_a_step_that_nobody_foresaw_changes_nothing(journal: Journal) -> None:
     order = sent(journal, intend(journal))
-    journal.settle(order, BOUGHT, NOON)
+    journal.settle(order, BOUGHT, NOON, stop=STOP)
     before = columns_of(order.trade_id)
 
     with pytest.raises(IllegalStep):
-        journal.settle(order, BOUGHT, NOON)
+        journal.settle(order, BOUGHT, NOON, stop=STOP)
 
     assert columns_of(order.trade_id) == before
 

@@ -113,7 +113,7 @@ def test_rows_with_numbers_of_their_own_are_counted_on_from(store: PostgresServe
     columns = {"symbol": "BTC/USD", "asset": "BTC", "mode": "demo", "status": "CLOSED", "created_at": NOON}
     lost = Correction(None, 41, {**columns, "amount": Decimal(1)}, [], "it was lost")
 
-    Journal("demo", 2.0).correct([lost], NOON)
+    Journal("demo").correct([lost], NOON)
 
     assert Trade.create(symbol="ETH/USD", asset="ETH", mode="demo", created_at=NOON, amount=Decimal(1)).id == 42
 

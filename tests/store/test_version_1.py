@@ -124,7 +124,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     from botctl.store.journal import Journal
 
     opened(old)
-    journal = Journal("live", 2.0)
+    journal = Journal("live")
     [trade] = journal.open_trades()
     [unsettled] = journal.unsettled()
     now = trade.created_at

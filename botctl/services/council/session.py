@@ -1,7 +1,8 @@
 """A sitting of the Council: decisions for every symbol, all of them recorded, then acted on, sells first."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
@@ -28,6 +29,23 @@ class Decider(Protocol):
 
     def decide(self, symbol: str) -> CouncilDecision:
         """BUY, SELL or HOLD for one symbol."""
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What came of one decision."""
+
+    result: OrderResult | None
+    errors: list[BotError]
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What came of all decisions of a sitting."""
+
+    exits: list[OrderResult]
+    entries: list[OrderResult]
+    errors: list[BotError]
 
 
 class Council:
@@ -79,37 +97,38 @@ class Council:
                 errors.append(error)
         return rows, errors
 
-    def execute(
-        self, rows: Sequence[Decision], *, why_not: str = ""
-    ) -> tuple[list[OrderResult], list[OrderResult], list[BotError]]:
-        """Exits, entries and errors of these decisions. SELL closes the trade whatever its stop; sells go first.
-        With `why_not` nothing is bought, and that is the reason noted."""
-        exits: list[OrderResult] = []
-        entries: list[OrderResult] = []
+    def execute(self, rows: Sequence[Decision], *, why_not: str = "") -> Executed:
+        """Act on these decisions. SELL closes the trade whatever its stop; sells go first. With `why_not` nothing is
+        bought, and that is the reason noted."""
+        sold = [self._act(row, self._sell) for row in rows if row.decision == Action.SELL]
+        bought = [self._act_on_buy(row, why_not) for row in rows if row.decision == Action.BUY]
+        return Executed(
+            exits=[done.result for done in sold if done.result is not None],
+            entries=[done.result for done in bought if done.result is not None],
+            errors=[error for done in (*sold, *bought) for error in done.errors],
+        )
+
+    def _act_on_buy(self, row: Decision, why_not: str) -> Acted:
+        if why_not:
+            return Acted(None, _note(row, f"not bought: {why_not}"))
+        if self.limit.over:
+            late = self.limit.error(f"{row.symbol} was not bought")
+            return Acted(None, [late, *_note(row, "not bought: the tick's time was over")])
+        return self._act(row, self._buy)
+
+    def _act(self, row: Decision, act: Callable[[Decision], tuple[OrderResult | None, str, int | None]]) -> Acted:
+        """Act on one decision, and note on it what came of that."""
+        result: OrderResult | None = None
         errors: list[BotError] = []
-        for action, results, act in ((Action.SELL, exits, self._sell), (Action.BUY, entries, self._buy)):
-            for row in rows:
-                if row.decision != action:
-                    continue
-                if action is Action.BUY and why_not:
-                    _note(row, f"not bought: {why_not}", errors)
-                    continue
-                if action is Action.BUY and self.limit.over:
-                    errors.append(self.limit.error(f"{row.symbol} was not bought"))
-                    _note(row, "not bought: the tick's time was over", errors)
-                    continue
-                trade_id = None
-                try:
-                    result, outcome, trade_id = act(row)
-                    if result is not None:
-                        results.append(result)
-                except Refused as refusal:
-                    outcome = f"refused: {refusal}"
-                except BotError as error:
-                    outcome = f"failed: {error}"
-                    errors.append(error)
-                _note(row, outcome, errors, trade_id)
-        return exits, entries, errors
+        trade_id: int | None = None
+        try:
+            result, outcome, trade_id = act(row)
+        except Refused as refusal:
+            outcome = f"refused: {refusal}"
+        except BotError as error:
+            outcome = f"failed: {error}"
+            errors.append(error)
+        return Acted(result, [*errors, *_note(row, outcome, trade_id)])
 
     def _decide(self, symbol: str) -> CouncilDecision:
         """What the Council says within the tick's time: agents may be anybody's, and no order is under way here.
@@ -153,10 +172,12 @@ class Council:
         return record_decision(decision, at=self.clock.now(), price=None if quote is None else quote.last)
 
 
-def _note(row: Decision, outcome: str, errors: list[BotError], trade_id: int | None = None) -> None:
-    """What came of a decision. Where it can't be written, what was done is done, and is told all the same."""
+def _note(row: Decision, outcome: str, trade_id: int | None = None) -> list[BotError]:
+    """What came of a decision. Where it can't be written, what was done is done, and is told all the same: the error is
+    returned."""
     log.info("council: %s %s: %s", row.symbol, row.decision, outcome, extra={"symbol": row.symbol, "outcome": outcome})
     try:
         record_outcome(row, outcome, trade_id)
     except BotError as error:
-        errors.append(error)
+        return [error]
+    return []
