@@ -62,7 +62,7 @@ class Trial:
         self.axes = axes
         self.train = train
         self.span = since, until
-        self.code = compiled()
+        self.kernel = compiled()
         settings = parse_settings(base)
         self._atr_period, self._terms = settings.atr_period, terms_of(settings)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
@@ -120,7 +120,7 @@ class Trial:
         """The part to judge by and the part to show, which begins where the first ends."""
         if self._parts_of[0] != atr_period:
             grid = line_up(self.histories, atr_period, *self.span)
-            known = read_histories(self.code, grid, self.histories, self.mood, atr_period)
+            known = read_histories(self.kernel, grid, self.histories, self.mood, atr_period)
             split = known.first + int((known.last - known.first + 1) * self.train)
             spans = [(known.first, known.last)]
             if known.first < split < known.last:
@@ -133,7 +133,7 @@ class Trial:
 
         times = np.asarray(known.times)[known.first : known.last + 1]
         days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        return Part(known, new_book(self.code, len(self.histories), len(known.times), once=self._once), days)
+        return Part(known, new_book(self.kernel, len(self.histories), len(known.times), once=self._once), days)
 
     def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
         """Exits found before stay good as long as nothing changes that an exit depends on."""
@@ -145,8 +145,9 @@ class Trial:
     def _play(self, part: "Part", sets: Sequence[Terms]) -> list[SweepFigures]:
         import numpy as np
 
-        figures = np.empty((len(sets), 4))
-        self.code.play_sets(part.known, np.array(sets, dtype=float), part.days, part.book, figures)
+        rows: Any = np.array(sets, dtype=float)
+        figures: Any = np.empty((len(sets), 4))
+        self.kernel.play_sets(part.known, rows, part.days, part.book, figures)
         return [
             SweepFigures(int(trades), returned, fall, None if ratio != ratio else ratio)
             for trades, returned, fall, ratio in figures.tolist()
