@@ -15,7 +15,7 @@ HOLD, BUY, SELL = 0, 1, 2
 """Decisions of the Council, as numbers that fit into an array."""
 
 MOODS_TOLD = 4
-"""How many moods there are: as many as `moods.MOODS`. Written out, since compiled code is kept by what this file says."""
+"""How many moods there are, as in `moods.MOODS`; written out, since compiled code is kept by what this file says."""
 
 STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 """How a trade ended."""
