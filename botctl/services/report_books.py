@@ -7,6 +7,7 @@ from typing import Any
 
 from botctl.domain import figures
 from botctl.domain.candles import CandleColumns
+from botctl.domain.glances import StatusView
 from botctl.domain.order_states import ExitReason, Side
 from botctl.domain.positions import TradeView
 from botctl.domain.report import ReportTrade, Ruling, Slippage, StopMove
@@ -32,14 +33,9 @@ class BookSource:
         self._found: dict[str, CandleColumns | None] = {}
 
     def account(self) -> Account:
-        settings = self.settings
-        mode = settings.botctl_mode
+        settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
         status = glances.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
-        state = status.system_status + (" and FROZEN: positions are unguarded" if status.frozen else "")
-        buys = "enabled" if status.buy_enabled else "disabled"
-        if status.tripped_at:
-            buys += f": the drawdown guard tripped at {figures.moment(status.tripped_at)} UTC"
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",
@@ -48,8 +44,8 @@ class BookSource:
             max_drawdown=settings.max_drawdown,
             until=self.now,
             figures=[
-                ("system", state + (f" ({status.why})" if status.why else "")),
-                ("buys", buys),
+                ("system", _system_in_words(status)),
+                ("buys", _buys_in_words(status)),
                 ("drawdown below the initial balance", figures.percent(status.drawdown)),
             ],
             candles_hint="`botctl fetch {symbol}` keeps the candles that Kraken still tells, the newest 720.",
@@ -88,6 +84,17 @@ class BookSource:
         bought, sold = decided_prices("bought: trade "), decided_prices("sold trade ")
         rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
         return [slippage_of(row, row.average_price, bought, sold) for row in rows if row.average_price is not None]
+
+
+def _system_in_words(status: StatusView) -> str:
+    unguarded = " and FROZEN: positions are unguarded" if status.frozen else ""
+    why = f" ({status.why})" if status.why else ""
+    return f"{status.system_status}{unguarded}{why}"
+
+
+def _buys_in_words(status: StatusView) -> str:
+    tripped = f": the drawdown guard tripped at {figures.moment(status.tripped_at)} UTC" if status.tripped_at else ""
+    return f"{'enabled' if status.buy_enabled else 'disabled'}{tripped}"
 
 
 def _report_trade(trade: TradeView) -> ReportTrade:
