@@ -92,10 +92,10 @@ def report(
 
 
 def _backtest(given: study.Study) -> "Source":
-    from botctl.services.backtest import play_backtest
+    from botctl.services.backtest import Backtest
     from botctl.services.report_backtest import BacktestSource
 
-    run = play_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)
+    run = Backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until).run()
     return BacktestSource(run, given.histories, given.settings)
 
 

@@ -61,37 +61,41 @@ def judge_alarms(
     known: Iterable[Standing], conditions: Iterable[Condition], now: datetime
 ) -> tuple[list[Standing], list[Message]]:
     """What is to be remembered from here on, and what is to be said now."""
-    by_key = {standing.key: standing for standing in known}
-    kept: list[Standing] = []
-    said: list[Message] = []
-    for condition in {condition.key: condition for condition in conditions}.values():
-        kept.append(_present(by_key.pop(condition.key, None), condition, now, said))
-    for standing in by_key.values():
-        kept += _absent(standing, now, said)
+    before = {standing.key: standing for standing in known}
+    there = {condition.key: condition for condition in conditions}
+    judged = [_judge_present(before.get(key), condition, now) for key, condition in there.items()]
+    judged += [_judge_absent(standing, now) for key, standing in before.items() if key not in there]
+    kept = [standing for standing, _ in judged if standing is not None]
+    said = [message for _, message in judged if message is not None]
     return kept, said
 
 
-def _present(standing: Standing | None, condition: Condition, now: datetime, said: list[Message]) -> Standing:
+def _judge_present(
+    standing: Standing | None, condition: Condition, now: datetime
+) -> tuple[Standing | None, Message | None]:
+    """A trouble that is there: said when it begins, when it grows, and when its next saying is due."""
     if standing is None or (standing.over_at is not None and not _within(CALM, standing.over_at, now)):
-        said.append(Message(Level.ALARM, condition.text))
-        return Standing(condition.key, condition.text, now, now, 1, condition.size, told=True)
+        begun = Standing(condition.key, condition.text, now, now, 1, condition.size, told=True)
+        return begun, Message(Level.ALARM, condition.text)
     if standing.over_at is not None:  # it was said to be over: the next word on it comes within the hour
         standing = replace(standing, over_at=None, since=now, times=min(standing.times, 2), told=False)
     due = not _within(_pause(standing.times, condition.urgent) - SLACK, standing.said_at, now)
     if not due and condition.size <= standing.size:
-        return replace(standing, text=condition.text)
+        return replace(standing, text=condition.text), None
     still = f"for {lasted(now - standing.since)}: " if standing.told and now > standing.since else ""
-    said.append(Message(Level.ALARM, f"{still}{condition.text}"))
     size = max(condition.size, standing.size)
-    return replace(standing, text=condition.text, said_at=now, times=standing.times + 1, size=size, told=True)
+    said = replace(standing, text=condition.text, said_at=now, times=standing.times + 1, size=size, told=True)
+    return said, Message(Level.ALARM, f"{still}{condition.text}")
 
 
-def _absent(standing: Standing, now: datetime, said: list[Message]) -> list[Standing]:
+def _judge_absent(standing: Standing, now: datetime) -> tuple[Standing | None, Message | None]:
+    """A trouble that is gone: said once, if its beginning was; remembered for as long as it would be the same one."""
     if standing.over_at is not None:
-        return [standing] if _within(CALM, standing.over_at, now) else []
-    if standing.told:
-        said.append(Message(Level.RELIEF, f"over after {lasted(now - standing.since)}: {standing.text}"))
-    return [replace(standing, over_at=now)]
+        return (standing if _within(CALM, standing.over_at, now) else None), None
+    over = replace(standing, over_at=now)
+    if not standing.told:
+        return over, None
+    return over, Message(Level.RELIEF, f"over after {lasted(now - standing.since)}: {standing.text}")
 
 
 def _pause(times: int, urgent: bool) -> timedelta:

@@ -1,4 +1,4 @@
-"""The one door to numba: pure functions of the ground floor, compiled as they stand.
+"""The one place that calls numba: pure functions on plain numbers, compiled as they stand.
 
 Compiled code is kept between processes in a folder of the user's cache, named after the sources that went into it, so
 that a changed rule is never served by yesterday's machine code.
@@ -6,13 +6,69 @@ that a changed rule is never served by yesterday's machine code.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence, Sequence
 from functools import cache
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, cast
 
 from botctl.domain import indicators, performance, playback, stops
+from botctl.domain.playback import Book, History, Table, Terms
+
+
+class Kernel(Protocol):
+    """The functions that a backtest calls, compiled or not; each is documented where it is written."""
+
+    def read_market(
+        self,
+        highs: Sequence[float],
+        lows: Sequence[float],
+        closes: Sequence[float],
+        fast: int,
+        slow: int,
+        rsi_period: int,
+        rsi_ceiling: float,
+        atr_period: int,
+        opinions: MutableSequence[int],
+        atrs: MutableSequence[float],
+        /,
+    ) -> None: ...
+
+    def decide(
+        self, opinions: Sequence[int], moods: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int], /
+    ) -> None: ...
+
+    def play(self, history: History, terms: Terms, book: Book, /) -> tuple[int, float, float]: ...
+
+    def play_sets(
+        self,
+        history: History,
+        sets: Sequence[Sequence[float]],
+        days: Sequence[int],
+        book: Book,
+        figures: Sequence[MutableSequence[float]],
+        /,
+    ) -> None: ...
+
+    def find_exit(
+        self,
+        closes: Table[float],
+        decisions: Table[int],
+        symbol: int,
+        entered: int,
+        last: int,
+        entry: float,
+        atr: float,
+        multiple: float,
+        breakeven: float,
+        /,
+    ) -> tuple[int, int, float, float]: ...
+
+    def cut(self, lots: float, /) -> float: ...
+
+    def view(self, array: Any, /) -> Any:
+        """An array as these functions like it: the same memory, read and written by both."""
+
 
 LAYERS = (
     (stops, ("initial_stop", "advance_stop")),
@@ -32,12 +88,22 @@ LAYERS = (
     (performance, ("steady_ratio",)),
     (
         playback,
-        ("find_exit", "cut", "proceeds", "order", "next_event", "feel", "value", "decide", "play", "play_sets"),
+        (
+            "find_exit",
+            "find_exit_once",
+            "cut",
+            "proceeds",
+            "order",
+            "next_event",
+            "value",
+            "bring_near",
+            "decide",
+            "play",
+            "play_sets",
+        ),
     ),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
-
-
 ENTRANCES = frozenset({"read_market", "decide", "play", "play_sets", "steady_ratio"})
 """Functions that are called from outside. All others become part of those that call them: handing over what they are
 given takes longer than what most of them do."""
@@ -47,8 +113,8 @@ is the same figure in whatever order they are looked at."""
 
 
 @cache
-def compiled() -> SimpleNamespace:
-    """Every function of LAYERS by its name, compiled when first called with new types."""
+def compiled() -> Kernel:
+    """Every function of LAYERS, compiled when first called with new types."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
     import numpy as np
     from numba import njit
@@ -61,17 +127,16 @@ def compiled() -> SimpleNamespace:
                 cache=True, nogil=True, fastmath=liberties, error_model="numpy", forceinline=name not in ENTRANCES
             )
             ready[name] = compile_it(_seeing(getattr(module, name), ready))
-    return SimpleNamespace(**ready, view=lambda array: array)
+    return cast(Kernel, SimpleNamespace(**ready, view=lambda array: array))
 
 
-def plain() -> SimpleNamespace:
+def plain() -> Kernel:
     """The same functions, uncompiled: for inputs so small that loading a compiler would take longer.
 
     `view` shows an array as plain Python likes it: the same memory, whose items are Python's own numbers.
     """
-    return SimpleNamespace(
-        **{name: getattr(module, name) for module, names in LAYERS for name in names}, view=memoryview
-    )
+    functions = {name: getattr(module, name) for module, names in LAYERS for name in names}
+    return cast(Kernel, SimpleNamespace(**functions, view=memoryview))
 
 
 def _seeing(function: FunctionType, compiled_ones: dict[str, Callable[..., Any]]) -> FunctionType:

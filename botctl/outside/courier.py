@@ -90,3 +90,7 @@ def main() -> None:
         thread.join(max(0.0, end - time.monotonic()))
     sys.stdout.flush()
     os._exit(0)  # a plug-in may have left threads behind that Python would wait for
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import SETTINGS, Secret
@@ -23,8 +22,8 @@ SEND_SECONDS = 10.0
 """For all letters together."""
 NO_ANSWER = "no answer in time"
 MISSING = ConfigError("NOTIFY_URLS is set, and apprise is missing", hint="pip install 'botctl[notify]'")
-START = "import sys; sys.path.append(sys.argv[1]); from botctl.outside.courier import main; main()"
-"""What the process runs. The folder comes last on its path: its modules must not stand before Python's own."""
+SENDER = ("-P", "-m", "botctl.outside.courier")
+"""What the process runs. -P: nothing in the current folder stands before Python's own modules."""
 
 
 def is_missing() -> bool:
@@ -80,9 +79,8 @@ class AppriseCourier:
         ]
         # The addresses go through a pipe: a command line and an environment can be read by others.
         secrets = {setting.name for setting in SETTINGS if setting.secret}
-        command = [sys.executable, "-P", "-c", START, str(Path(__file__).parents[2])]
         process = subprocess.Popen(
-            command,
+            [sys.executable, *SENDER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # apprise's own words may hold an address

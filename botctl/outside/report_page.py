@@ -1,4 +1,4 @@
-"""The one door to plotly: a report as one HTML file that needs nothing else and asks nobody for anything."""
+"""The one place that calls plotly: a report as one HTML file that needs nothing else and asks nobody for anything."""
 
 import base64
 import hashlib

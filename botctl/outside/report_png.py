@@ -1,10 +1,10 @@
-"""The one door to matplotlib: a chart of a report as a PNG, which takes neither a browser nor a screen."""
+"""The one place that calls matplotlib: a chart of a report as a PNG, which takes neither a browser nor a screen."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.report import Bars, Chart, Role
+from botctl.domain.report import Bars, Chart, Line, Role
 from botctl.domain.unix_time import from_unix
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def check_installed() -> None:
 def draw_png(chart: Chart) -> bytes:
     """The chart as a picture of 1500 by 750 points."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5), dpi=150, layout="constrained")
@@ -45,20 +44,39 @@ def draw_png(chart: Chart) -> bytes:
     if chart.bars:
         _draw_bars(axes, chart.bars)
     for line in chart.lines:
-        axes.plot(
-            [_days(time) for time in line.times],
-            line.values,
-            label=line.name,
-            color=COLOURS[line.role],
-            linewidth=1.3,
-            linestyle="--" if line.role in DASHED else "-",
-            drawstyle="steps-post" if line.stepped else "default",
-        )
-        if line.role is Role.DRAWDOWN:
-            axes.fill_between([_days(time) for time in line.times], line.values, color=COLOURS[line.role], alpha=0.2)
+        _draw_line(axes, line)
     for mark in chart.marks:
         shape: dict[str, Any] = {"marker": SHAPES[mark.role], "color": COLOURS[mark.role], "edgecolors": "white"}
         axes.scatter(_days(mark.time), mark.value, s=90, zorder=5, label=mark.name, **shape)
+    _label_axes(axes, chart)
+    if len(chart.lines) + len(chart.marks) > 1:
+        figure.legend(frameon=False, loc="outside lower left", ncols=4)
+    if not chart.lines:
+        axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center")
+    picture = BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    return picture.getvalue()
+
+
+def _draw_line(axes: "Axes", line: Line) -> None:
+    days, colour = [_days(time) for time in line.times], COLOURS[line.role]
+    axes.plot(
+        days,
+        line.values,
+        label=line.name,
+        color=colour,
+        linewidth=1.3,
+        linestyle="--" if line.role in DASHED else "-",
+        drawstyle="steps-post" if line.stepped else "default",
+    )
+    if line.role is Role.DRAWDOWN:
+        axes.fill_between(days, line.values, color=colour, alpha=0.2)
+
+
+def _label_axes(axes: "Axes", chart: Chart) -> None:
+    """Title, scales and grid."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -69,13 +87,6 @@ def draw_png(chart: Chart) -> bytes:
     axes.grid(color="#d9dde2", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if len(chart.lines) + len(chart.marks) > 1:
-        figure.legend(frameon=False, loc="outside lower left", ncols=4)
-    if not chart.lines:
-        axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center")
-    picture = BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    return picture.getvalue()
 
 
 def _draw_bars(axes: "Axes", bars: Bars) -> None:

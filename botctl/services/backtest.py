@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from botctl.backtesting.results import BacktestTrade, BacktestView
@@ -19,7 +18,7 @@ from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.domain.unix_time import from_unix
 from botctl.domain.votes import RSI_CEILING, TECHNICAL_STANCES, Action
-from botctl.market.compiled import compiled, plain
+from botctl.market.compiled import Kernel, compiled, plain
 from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market.timeline import Grid, line_up
 from botctl.services.summary import Course, sum_up
@@ -31,6 +30,8 @@ COMPILE_FROM = 160_000
 """Candles from which on loading compiled code is quicker than running without."""
 FADED = 1e-17
 """What a float no longer feels beside one."""
+REASONS = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
+"""Why a trade ended; one whose stop was hit is told by where the stop stood."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,113 @@ class Run:
     known: History
     equity: Any
     """Of each bar of the grid, as the drawdown guard saw it."""
+
+
+class Backtest:
+    """Trades histories through on one line of time: what is known at each bar, the terms, and what playing wrote."""
+
+    def __init__(
+        self,
+        histories: Sequence[CandleColumns],
+        settings: Settings,
+        mood: Mood,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        """Raises BadValue for histories that can't be traded together or are too short."""
+        self.histories = histories
+        self.settings = settings
+        self.mood = mood
+        self.grid = line_up(histories, settings.atr_period, since, until)
+        self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else plain()
+        self.known = read_histories(self.kernel, self.grid, histories, mood, settings.atr_period)
+        self.terms = terms_of(settings)
+        self.book = new_book(self.kernel, len(histories), len(self.grid.times))
+
+    def run(self) -> Run:
+        """What botctl would have done, with every bar of it."""
+        import numpy as np
+
+        grid = self.grid
+        count, _, deepest = self.kernel.play(self.known, self.terms, self.book)
+        equity = np.asarray(self.book.equity)
+        curve = np.ascontiguousarray(equity[grid.first : grid.last + 1])
+        below = np.flatnonzero(curve < self.terms.cash * (1.0 - self.terms.max_drawdown))
+        course = Course(
+            curve=curve,
+            deepest_fall=deepest,
+            trades=[self._trade(number) for number in range(count)],
+            tripped_at=from_unix(grid.times[grid.first + below[0]]) if len(below) else None,
+        )
+        return Run(sum_up(grid, self.histories, self.settings, self.mood, course), grid, self.known, equity)
+
+    def _trade(self, number: int) -> BacktestTrade:
+        """One trade to the last digit: what the playback found, with the paper broker's own arithmetic."""
+        book, settings = self.book, self.settings
+        symbol, entered, end = int(book.symbols[number]), int(book.entries[number]), int(book.ends[number])
+        ask = self._next_price(symbol, entered)
+        amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
+        cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
+        entry_price = price_of(cost, amount)
+        stop, high = self._stop_and_high(number, float(entry_price))
+        trade = BacktestTrade(
+            id=number + 1,
+            symbol=self.grid.symbols[symbol],
+            asset=base_of(self.grid.symbols[symbol]),
+            mode="backtest",
+            status=TradeStatus.OPEN,
+            entry_at=from_unix(self.grid.times[entered]),
+            amount=amount,
+            entry_price=entry_price,
+            entry_cost=cost,
+            entry_fee=fee,
+            atr=float(self.known.atrs[symbol, entered]),
+            stop_loss_price=stop,
+            high_price=high,
+        )
+        return trade if end == STILL_OPEN else self._closed(trade, number)
+
+    def _closed(self, trade: BacktestTrade, number: int) -> BacktestTrade:
+        """The same trade with its exit."""
+        book, settings = self.book, self.settings
+        left, end = int(book.exits[number]), int(book.ends[number])
+        bid = self._next_price(int(book.symbols[number]), left)
+        price = fill_price(Side.SELL, bid, settings.slippage)
+        proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
+        return replace(
+            trade,
+            status=TradeStatus.CLOSED,
+            exit_at=from_unix(self.grid.times[left]),
+            exit_price=price_of(proceeds, trade.amount),
+            exit_proceeds=proceeds,
+            exit_fee=fee,
+            exit_reason=REASONS.get(end) or stop_reason(trade.stop_loss_price, float(trade.entry_price)),
+            pnl=calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee),
+        )
+
+    def _next_price(self, symbol: int, bar: int) -> Decimal:
+        """What an order of this bar is filled at, before slippage: the shortest digits that mean this float."""
+        return Decimal(repr(float(self.known.fills[symbol, bar])))
+
+    def _stop_and_high(self, number: int, entry_price: float) -> tuple[float, float]:
+        """Where a trade's stop and its high stood at last."""
+        book, known = self.book, self.known
+        symbol, entered = int(book.symbols[number]), int(book.entries[number])
+        # The guard comes before the stop is looked at.
+        last = int(book.exits[number]) - 1 if book.ends[number] == DRAWDOWN else self.grid.last
+        _, _, stop, high = self.kernel.find_exit(
+            known.closes,
+            known.decisions,
+            symbol,
+            entered,
+            last,
+            entry_price,
+            float(known.atrs[symbol, entered]),
+            self.terms.atr_multiple,
+            self.terms.breakeven_atr,
+        )
+        return stop, high
 
 
 def run_backtest(
@@ -56,35 +164,10 @@ def run_backtest(
 
     Raises BadValue for histories that can't be traded together or are too short.
     """
-    return play_backtest(histories, settings, mood, since=since, until=until).view
+    return Backtest(histories, settings, mood, since=since, until=until).run().view
 
 
-def play_backtest(
-    histories: Sequence[CandleColumns],
-    settings: Settings,
-    mood: Mood,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> Run:
-    """The same with every bar of it."""
-    import numpy as np
-
-    grid = line_up(histories, settings.atr_period, since, until)
-    code = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else plain()
-    known = read_histories(code, grid, histories, mood, settings.atr_period)
-    terms = terms_of(settings)
-    book = new_book(code, len(histories), len(grid.times))
-    count, _, deepest = code.play(known, terms, book)
-    curve = np.ascontiguousarray(np.asarray(book.equity)[grid.first : grid.last + 1])
-    below = np.flatnonzero(curve < terms.cash * (1.0 - terms.max_drawdown))
-    course = Course(
-        curve=curve,
-        deepest_fall=deepest,
-        trades=[_trade(code, number, grid, known, terms, book, settings) for number in range(count)],
-        tripped_at=from_unix(grid.times[grid.first + below[0]]) if len(below) else None,
-    )
-    return Run(sum_up(grid, histories, settings, mood, course), grid, known, np.asarray(book.equity))
+# What a run starts from
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -103,7 +186,7 @@ def terms_of(settings: Settings) -> Terms:
 
 
 def read_histories(
-    code: SimpleNamespace, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, atr_period: int
+    kernel: Kernel, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, atr_period: int
 ) -> History:
     """Judge every candle of every history, and lay the outcome on the grid."""
     import numpy as np
@@ -112,21 +195,21 @@ def read_histories(
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
-    moods, (buys, sells) = code.view(_moods_on(grid, mood)), decision_bits()
+    moods, (buys, sells) = kernel.view(_moods_on(grid, mood)), decision_bits()
     for number, (history, places) in enumerate(zip(histories, grid.places, strict=True)):
-        opinions, own_atrs = _judge(code, history, atr_period)
+        opinions, own_atrs = _judge(kernel, history, atr_period)
         seen = np.maximum(places, 0)
         opinions = np.where(places >= 0, opinions[seen], 0).astype(np.int8)
         closes[number] = np.asarray(history.closes, dtype=float)[seen]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[seen + 1]
         atrs[number] = own_atrs[seen]
-        code.decide(code.view(opinions), moods, buys, sells, code.view(decisions[number]))
+        kernel.decide(kernel.view(opinions), moods, buys, sells, kernel.view(decisions[number]))
     return History(
-        closes=code.view(closes),
-        fills=code.view(fills),
-        decisions=code.view(decisions),
-        atrs=code.view(atrs),
-        times=code.view(grid.times),
+        closes=kernel.view(closes),
+        fills=kernel.view(fills),
+        decisions=kernel.view(decisions),
+        atrs=kernel.view(atrs),
+        times=kernel.view(grid.times),
         spacing=int(np.diff(grid.times).min()) if bars > 1 else grid.seconds,
         first=grid.first,
         last=grid.last,
@@ -134,17 +217,16 @@ def read_histories(
 
 
 def _judge(
-    code: SimpleNamespace, history: CandleColumns, atr_period: int
+    kernel: Kernel, history: CandleColumns, atr_period: int
 ) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
     """The technical opinion and the ATR of every candle of one history."""
     import numpy as np
 
     columns = [np.ascontiguousarray(column, dtype=float) for column in (history.highs, history.lows, history.closes)]
+    highs, lows, closes = map(kernel.view, columns)
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
-    views = map(code.view, columns)
-    code.read_market(
-        *views, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, code.view(opinions), code.view(atrs)
-    )
+    outcome = kernel.view(opinions), kernel.view(atrs)
+    kernel.read_market(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
     return opinions, _as_shown(atrs, *columns, period=atr_period)
 
 
@@ -199,88 +281,25 @@ def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
     return np.ascontiguousarray(stances[np.searchsorted(changes, grid.times, side="right") - 1])
 
 
-def new_book(code: SimpleNamespace, symbols: int, bars: int, *, once: bool = True) -> Book:
+def new_book(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -> Book:
     """Room for what a playback writes down; `once` for a single one, which finds no exit twice."""
     import numpy as np
 
     def room(count: int) -> Any:
-        return code.view(np.zeros(count, np.int64))
+        return kernel.view(np.zeros(count, np.int64))
 
     most = symbols * bars + 1
     return Book(
-        equity=code.view(np.zeros(bars)),
+        equity=kernel.view(np.zeros(bars)),
         symbols=room(most),
         entries=room(most),
         exits=room(most),
         ends=room(most),
-        known=code.view(np.zeros((symbols, 0 if once else bars), np.int64)),
-        held=code.view(np.zeros(symbols)),
+        known=kernel.view(np.zeros((symbols, 0 if once else bars), np.int64)),
+        held=kernel.view(np.zeros(symbols)),
         due=room(symbols),
-        felt=code.view(np.zeros(symbols)),
+        felt=kernel.view(np.zeros(symbols)),
         number=room(symbols),
         left=room(symbols),
         pointer=room(symbols),
-    )
-
-
-# From bars to money
-
-
-def _trade(
-    code: SimpleNamespace, number: int, grid: Grid, known: History, terms: Terms, book: Book, settings: Settings
-) -> BacktestTrade:
-    """One trade to the last digit: what the playback found, told with the paper broker's own arithmetic."""
-    symbol, entered, left = int(book.symbols[number]), int(book.entries[number]), int(book.exits[number])
-    ask = Decimal(repr(float(known.fills[symbol, entered])))
-    amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
-    price = fill_price(Side.BUY, ask, settings.slippage)
-    cost, fee = cost_and_fee(amount, price, settings.fee_rate)
-    entry_price = price_of(cost, amount)
-    end = int(book.ends[number])
-    last = left - 1 if end == DRAWDOWN else grid.last  # the guard comes before the stop is looked at
-    _, _, stop, high = code.find_exit(
-        known.closes,
-        known.decisions,
-        symbol,
-        entered,
-        last,
-        float(entry_price),
-        float(known.atrs[symbol, entered]),
-        terms.atr_multiple,
-        terms.breakeven_atr,
-    )
-    trade = BacktestTrade(
-        id=number + 1,
-        symbol=grid.symbols[symbol],
-        asset=base_of(grid.symbols[symbol]),
-        mode="backtest",
-        status=TradeStatus.OPEN,
-        entry_at=from_unix(grid.times[entered]),
-        amount=amount,
-        entry_price=entry_price,
-        entry_cost=cost,
-        entry_fee=fee,
-        atr=float(known.atrs[symbol, entered]),
-        stop_loss_price=stop,
-        high_price=high,
-    )
-    return trade if end == STILL_OPEN else _closed(trade, end, left, symbol, grid, known, settings)
-
-
-def _closed(
-    trade: BacktestTrade, end: int, left: int, symbol: int, grid: Grid, known: History, settings: Settings
-) -> BacktestTrade:
-    bid = Decimal(repr(float(known.fills[symbol, left])))
-    price = fill_price(Side.SELL, bid, settings.slippage)
-    proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
-    reasons = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
-    return replace(
-        trade,
-        status=TradeStatus.CLOSED,
-        exit_at=from_unix(grid.times[left]),
-        exit_price=price_of(proceeds, trade.amount),
-        exit_proceeds=proceeds,
-        exit_fee=fee,
-        exit_reason=reasons.get(end) or stop_reason(trade.stop_loss_price, float(trade.entry_price)),
-        pnl=calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee),
     )

@@ -55,13 +55,13 @@ def write_news(bot: Bot, channels: Sequence[Secret], now: datetime) -> None:
     Nothing is written when there is nothing to say. Whatever is written is written in one transaction: an event is told
     and counted as told, or neither. Raises BotError.
     """
-    cursor, messages = _events_to_tell(bot)
+    cursor, news = _events_to_tell(bot)
     known = outbox.load_standings()
     conditions = find_conditions(bot, now)
-    if not (messages or known or conditions or cursor is not None):
+    if not (news or known or conditions or cursor is not None):
         return
-    standings, said = judge_alarms(known, conditions, now)
-    messages += said
+    standings, alarms = judge_alarms(known, conditions, now)
+    messages = [*news, *alarms]
     with database.atomic("IMMEDIATE"):
         if cursor is not None:
             memory.save(CURSOR, str(cursor))
@@ -122,25 +122,39 @@ def _body(lines: Sequence[str]) -> str:
 
 def _events_to_tell(bot: Bot) -> tuple[int | None, list[Message]]:
     """Entries and exits since the last time, and where the next time begins (None: where it did)."""
-    now = bot.clock.now()  # events of the demo carry the tape's time
     kept = memory.load(CURSOR)
-    span = FIRST_NEWS if kept is None else OLD_NEWS
+    told_up_to = None if kept is None else int(kept[0])
     rows = list(
         Event.select()
-        .where((Event.id > (int(kept[0]) if kept else 0)) & Event.kind.in_(KINDS))
+        .where((Event.id > (told_up_to or 0)) & Event.kind.in_(KINDS))
         .order_by(Event.id.desc())
         .limit(10 * MOST_NEWS)
     )
-    if not rows:  # mostly moved stops: they are not to be read again at each run
-        newest: Event | None = Event.select().order_by(Event.id.desc()).first()
-        far = newest is not None and (kept is None or newest.id > int(kept[0]) + MOST_READ_AGAIN)
-        return (newest.id if newest is not None and far else 0 if kept is None else None), []
-    fresh = [row for row in reversed(rows) if now - row.at <= span]
-    told = [message for row in fresh if (message := _tell(row)) is not None]
-    if len(told) > MOST_NEWS:
-        more = Message(Level.NEWS, f"{len(told) - MOST_NEWS} earlier entries and exits: see `botctl trades`")
-        told = [more, *told[-MOST_NEWS:]]
-    return rows[0].id, told
+    if not rows:
+        return _cursor_without_news(told_up_to), []
+    now = bot.clock.now()  # events of the demo carry the tape's time
+    span = FIRST_NEWS if told_up_to is None else OLD_NEWS
+    told = [_tell(row) for row in reversed(rows) if now - row.at <= span]
+    return rows[0].id, _newest_of([message for message in told if message is not None])
+
+
+def _cursor_without_news(told_up_to: int | None) -> int | None:
+    """Where the next time begins when nothing that happened is news.
+
+    Mostly stops have moved: when they are many they are passed over, so that they are not read again at each run.
+    """
+    newest: Event | None = Event.select().order_by(Event.id.desc()).first()
+    if newest is not None and (told_up_to is None or newest.id > told_up_to + MOST_READ_AGAIN):
+        return newest.id
+    return 0 if told_up_to is None else None
+
+
+def _newest_of(news: list[Message]) -> list[Message]:
+    """All of them, or the newest, and a line that says how many there are besides."""
+    if len(news) <= MOST_NEWS:
+        return news
+    left_out = len(news) - MOST_NEWS
+    return [Message(Level.NEWS, f"{left_out} earlier entries and exits: see `botctl trades`"), *news[-MOST_NEWS:]]
 
 
 def _tell(event: Event) -> Message | None:
@@ -148,22 +162,26 @@ def _tell(event: Event) -> Message | None:
     trade: Trade | None = Trade.get_or_none(Trade.id == event.trade_id)
     if trade is None:
         return None
-    quote = quote_of(trade.symbol)
     if event.kind == "opened":
-        stop = f", stop {price(event.after.get('stop_loss_price'))}"
-        cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote}"
-        amount = plain(trade.entry_amount) if trade.entry_amount is not None else "some"
-        return Message(
-            Level.NEWS, f"bought {amount} {trade.symbol} at {price(trade.entry_price)}{cost}{stop} (trade {trade.id})"
-        )
-    if event.kind == "sold":
-        left = Decimal(event.after.get("amount", "0"))
-        if not left:
-            return None
-        return Message(Level.NEWS, f"{printable(event.why)}; {plain(left)} are left (trade {trade.id})")
+        return Message(Level.NEWS, _entry_in_words(trade, event))
+    if event.kind == "closed":
+        return Message(Level.NEWS, _exit_in_words(trade))
+    left = Decimal(event.after.get("amount", "0"))
+    return Message(Level.NEWS, f"{printable(event.why)}; {plain(left)} are left (trade {trade.id})") if left else None
+
+
+def _entry_in_words(trade: Trade, event: Event) -> str:
+    amount = plain(trade.entry_amount) if trade.entry_amount is not None else "some"
+    cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote_of(trade.symbol)}"
+    stop = price(event.after.get("stop_loss_price"))
+    at = price(trade.entry_price)
+    return f"bought {amount} {trade.symbol} at {at}{cost}, stop {stop} (trade {trade.id})"
+
+
+def _exit_in_words(trade: Trade) -> str:
     at = f" at {price(trade.exit_price)}" if trade.exit_price is not None else ""
-    pnl = "P&L unknown" if trade.pnl is None else f"P&L {signed(trade.pnl)} {quote}"
-    return Message(Level.NEWS, f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})")
+    pnl = "P&L unknown" if trade.pnl is None else f"P&L {signed(trade.pnl)} {quote_of(trade.symbol)}"
+    return f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})"
 
 
 # What is wrong
@@ -171,9 +189,21 @@ def _tell(event: Event) -> Message | None:
 
 def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
     """Everything that is wrong by the database. `now` is this machine's time."""
-    conditions = _drawdown(bot)
-    conditions += unguarded_condition(count_unguarded(bot))
-    conditions += [
+    ticks = list(Tick.select().order_by(Tick.id.desc()).limit(3))
+    expiry = memory.load(KEY_EXPIRY)
+    conditions = [
+        *_drawdown(bot),
+        *unguarded_condition(count_unguarded(bot)),
+        *_unsettled_orders(),
+        *failing_condition([(tick.ok, _failure(tick)) for tick in ticks]),
+        *_missed(ticks, bot.settings.timeframe_seconds),
+        *key_condition(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
+    ]
+    return [Condition(each.key, printable(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
+
+
+def _unsettled_orders() -> list[Condition]:
+    return [
         Condition(
             f"order {order.client_order_id}",
             f"nobody knows what became of the {order.side} of {plain(order.amount)} {order.symbol}: "
@@ -181,12 +211,6 @@ def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
         )
         for order in Order.select().where(UNSETTLED_ORDERS).order_by(Order.id)
     ]
-    ticks = list(Tick.select().order_by(Tick.id.desc()).limit(3))
-    conditions += failing_condition([(tick.ok, _failure(tick)) for tick in ticks])
-    conditions += _missed(ticks, bot.settings.timeframe_seconds)
-    kept = memory.load(KEY_EXPIRY)
-    conditions += key_condition(datetime.fromisoformat(kept[0]) if kept and kept[0] else None, now)
-    return [Condition(each.key, printable(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
 
 
 def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:

@@ -50,19 +50,29 @@ def _known(figure: float | None) -> float | None:
 def _warnings(scores: Sequence[Score], rows: Sequence[SweepRow], by: str, train: float) -> list[str]:
     if not rows:
         return []
-    words = [
+    return [
         f"The best of {len(scores):,} sets is the best partly by luck: with enough sets one of them fits any past.",
         "Trust a set whose neighbours do about as well, and which also does well where it was not chosen (test).",
+        *_warnings_of_test(rows[0], scores, by, train),
+        *_warnings_of_choice(rows[0], by),
     ]
-    best = rows[0]
+
+
+def _warnings_of_test(best: SweepRow, scores: Sequence[Score], by: str, train: float) -> list[str]:
+    """How the best set does where it was not chosen."""
     if best.test is None:
-        words.append("Nothing was kept aside to test the choice on: --train 0.7 keeps the last 30 %.")
-    else:
-        tested = sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
-        place = tested.index(MEASURES[by](best.test)) + 1
-        words.append(f"On the test part the best set is number {place:,} of {len(tested):,}.")
-        if _falls_short(best.train, best.test, by, train) or place > (len(tested) + 1) / 2:
-            words.append("That is far from what it promised: it was fitted to the first part.")
+        return ["Nothing was kept aside to test the choice on: --train 0.7 keeps the last 30 %."]
+    tested = sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
+    place = tested.index(MEASURES[by](best.test)) + 1
+    words = [f"On the test part the best set is number {place:,} of {len(tested):,}."]
+    if _falls_short(best.train, best.test, by, train) or place > (len(tested) + 1) / 2:
+        words.append("That is far from what it promised: it was fitted to the first part.")
+    return words
+
+
+def _warnings_of_choice(best: SweepRow, by: str) -> list[str]:
+    """What is against the best set where it was chosen."""
+    words = []
     if best.neighbours_low is not None and best.neighbours_low < 0 < MEASURES[by](best.train):
         words.append("A small step away from the best set loses: it stands on a peak, not on a plateau.")
     if best.train.trades < FEW_TRADES:

@@ -11,6 +11,7 @@ from typing import Protocol
 from botctl.domain import figures, performance
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
+from botctl.domain.order_states import TradeStatus
 from botctl.domain.positions import TradeRecord
 from botctl.domain.report import (
     Bars,
@@ -93,8 +94,12 @@ def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Repor
         about=account.about,
         made_at=made_at,
         quote=account.quote,
-        figures=[*_figures(account, trades, curve, slippages), *account.figures],
-        notes=[*_missing_candles(account, shown, drawn)],
+        figures=[
+            *_curve_figures(account, *curve),
+            *_trade_figures(trades, slippages, account.quote),
+            *account.figures,
+        ],
+        notes=_missing_candles(account, shown, drawn),
         equity=draw_equity(account, *curve),
         drawdown=draw_drawdown(*curve),
         trades=trades[::-1],
@@ -151,22 +156,28 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
         raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
     begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
     end = max(begin, (trade.exit_at or account.until).timestamp())
-    moves = source.stops(trade)
-    lines = [Line("entry price", Role.ENTRY, [begin, end], [entry, entry])]
-    if moves:
-        times = [*(move.time for move in moves), max(end, moves[-1].time)]
-        stops = [*(move.stop for move in moves), moves[-1].stop]
-        lines.append(Line("stop", Role.STOP, times, stops, stepped=True))
+    lines = [Line("entry price", Role.ENTRY, [begin, end], [entry, entry]), *_stop_lines(source.stops(trade), end)]
     marks = [Mark("entry", Role.ENTRY, begin, entry)]
     if trade.exit_at and trade.exit_price is not None:
         marks.append(Mark("exit", Role.EXIT, end, float(trade.exit_price)))
     bars = _bars_around(source.candles(trade.symbol), begin, end)
-    if bars is None:
+    merged = None if bars is None else merge_bars(bars, TRADE_BARS)
+    note = ""
+    if bars is None or merged is None:
         lines.append(Line("no candles", Role.PRICE, [m.time for m in marks], [m.value for m in marks]))
-        return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, note="no candles")
-    merged = merge_bars(bars, TRADE_BARS)
-    note = f"each bar is {merged.seconds // bars.seconds} candles" if merged is not bars else ""
+        note = "no candles"
+    elif merged is not bars:
+        note = f"each bar is {merged.seconds // bars.seconds} candles"
     return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, merged, note)
+
+
+def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Line]:
+    """The path of a stop up to `end`; no line where nothing is known of it."""
+    if not moves:
+        return []
+    times = [*(move.time for move in moves), max(end, moves[-1].time)]
+    stops = [*(move.stop for move in moves), moves[-1].stop]
+    return [Line("stop", Role.STOP, times, stops, stepped=True)]
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:
@@ -200,38 +211,36 @@ def _missing_candles(account: Account, shown: Sequence[TradeRecord], drawn: dict
 # Figures
 
 
-def _figures(
-    account: Account,
-    trades: Sequence[TradeRecord],
-    curve: tuple[Sequence[int], Sequence[float]],
-    slippages: Sequence[Slippage],
-) -> list[tuple[str, str]]:
-    times, values = curve
+def _curve_figures(account: Account, times: Sequence[int], values: Sequence[float]) -> list[tuple[str, str]]:
+    """What the equity's curve says; nothing without one."""
+    if not times:
+        return []
+    equity, initial = Decimal(repr(float(values[-1]))), account.initial_balance
+    opening = [] if initial is None else [float(initial)]
+    returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
+    sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
+    return [
+        ("from, to", f"{figures.moment(from_unix(times[0]))} to {figures.moment(from_unix(times[-1]))} UTC"),
+        ("equity", f"{figures.money(equity)} of {figures.money(initial)} {account.quote}"),
+        ("return", figures.percent(None if initial is None else equity / initial - 1)),
+        ("max drawdown", figures.percent(Decimal(repr(-min(falls(values)))))),
+        ("Sharpe, Sortino", f"{figures.ratio(sharpe)}, {figures.ratio(sortino)}"),
+    ]
+
+
+def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage], quote: str) -> list[tuple[str, str]]:
+    """What the trades and their orders come to."""
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
-    still_open = sum(trade.status == "OPEN" for trade in trades)
+    still_open = sum(trade.status == TradeStatus.OPEN for trade in trades)
     reasons = Counter(trade.exit_reason for trade in trades if trade.exit_reason)
     fees = sum((fee for trade in trades for fee in (trade.entry_fee, trade.exit_fee) if fee is not None), Decimal(0))
-    rows = []
-    if times:
-        equity, initial = Decimal(repr(float(values[-1]))), account.initial_balance
-        opening = [] if initial is None else [float(initial)]
-        returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
-        sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
-        rows = [
-            ("from, to", f"{figures.moment(from_unix(times[0]))} to {figures.moment(from_unix(times[-1]))} UTC"),
-            ("equity", f"{figures.money(equity)} of {figures.money(initial)} {account.quote}"),
-            ("return", figures.percent(None if initial is None else equity / initial - 1)),
-            ("max drawdown", figures.percent(Decimal(repr(-min(falls(values)))))),
-            ("Sharpe, Sortino", f"{figures.ratio(sharpe)}, {figures.ratio(sortino)}"),
-        ]
     return [
-        *rows,
         ("trades", f"{len(trades):,}" + (f", {still_open} still open" if still_open else "")),
-        ("P&L of closed trades", f"{figures.signed(sum(pnls, Decimal(0)))} {account.quote}"),
+        ("P&L of closed trades", f"{figures.signed(sum(pnls, Decimal(0)))} {quote}"),
         ("win rate", figures.percent(performance.win_rate(pnls))),
         ("profit factor", figures.ratio(performance.profit_factor(pnls))),
-        ("fees", f"{figures.money(fees)} {account.quote}"),
-        ("slippage", _slippage_in_words(slippages, account.quote)),
+        ("fees", f"{figures.money(fees)} {quote}"),
+        ("slippage", _slippage_in_words(slippages, quote)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
     ]
 

@@ -1,6 +1,6 @@
 """A report's source: a backtest, bar by bar."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -98,13 +98,14 @@ class BacktestSource:
         return sorted(rulings, key=lambda ruling: ruling.since)
 
     def slippages(self) -> list[Slippage]:
-        rows: list[Slippage] = []
-        for number, trade in enumerate(self.view.trades, 1):
-            rows.append(self._slippage(number, trade, Side.BUY, trade.entry_at, trade.entry_price, ""))
-            if trade.exit_at and trade.exit_price is not None:
-                reason = trade.exit_reason or ""
-                rows.append(self._slippage(number, trade, Side.SELL, trade.exit_at, trade.exit_price, reason))
+        rows = [row for number, trade in enumerate(self.view.trades, 1) for row in self._slippages_of(number, trade)]
         return sorted(rows, key=lambda row: row.at)
+
+    def _slippages_of(self, number: int, trade: BacktestTrade) -> Iterator[Slippage]:
+        """Of a trade's entry, and of its exit if it has one."""
+        yield self._slippage(number, trade, Side.BUY, trade.entry_at, trade.entry_price, "")
+        if trade.exit_at and trade.exit_price is not None:
+            yield self._slippage(number, trade, Side.SELL, trade.exit_at, trade.exit_price, trade.exit_reason or "")
 
     def _slippage(
         self, number: int, trade: BacktestTrade, side: Side, at: datetime, average: Decimal, reason: str
@@ -141,17 +142,18 @@ class BacktestSource:
         import numpy as np
 
         outcomes: dict[int, list[str]] = {}
-
-        def note(at: datetime, words: str) -> None:
+        for at, words in self._orders_of(symbol):
             place = int(np.searchsorted(starts, self._bar(at) - self.run.grid.first, side="right")) - 1
             outcomes.setdefault(place, []).append(words)
+        return outcomes
 
+    def _orders_of(self, symbol: str) -> Iterator[tuple[datetime, str]]:
+        """When the Council's decisions on a symbol came to an order, and to which."""
         for number, trade in enumerate(self.view.trades, 1):
             if trade.symbol == symbol:
-                note(trade.entry_at, f"bought: trade {number}")
+                yield trade.entry_at, f"bought: trade {number}"
                 if trade.exit_at and trade.exit_reason == ExitReason.COUNCIL:
-                    note(trade.exit_at, f"sold trade {number}")
-        return outcomes
+                    yield trade.exit_at, f"sold trade {number}"
 
     def _bar(self, at: datetime) -> int:
         import numpy as np

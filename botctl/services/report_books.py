@@ -30,8 +30,7 @@ class BookSource:
         self._found: dict[str, CandleColumns | None] = {}
 
     def account(self) -> Account:
-        settings = self.settings
-        mode = settings.botctl_mode
+        settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
         status = glances.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
         return Account(

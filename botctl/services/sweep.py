@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from botctl.backtesting.results import SweepFigures
@@ -62,7 +62,7 @@ class Trial:
         self.axes = axes
         self.train = train
         self.span = since, until
-        self.code = compiled()
+        self.kernel = compiled()
         settings = parse_settings(base)
         self._atr_period, self._terms = settings.atr_period, terms_of(settings)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
@@ -96,31 +96,35 @@ class Trial:
 
     def score_all(self, points: Sequence[Point]) -> list[Score]:
         """The same for several points, those that share an ATR and its exits in one call."""
-        scores: list[Score] = []
-        for (period, exits_of), some in groupby(map(self._set_at, points), key=lambda one: (one[0], one[1])):
-            parts = self._parts(period)
-            self._forget_exits(parts, (period, *exits_of))
-            sets = [(point, terms) for _, _, point, terms in some]
-            columns = [self._play(part, [terms for _, terms in sets]) for part in parts]
-            for (point, _), figures in zip(sets, zip(*columns, strict=True), strict=True):
-                scores.append(Score(point, figures[0], figures[1] if len(figures) > 1 else None))
-        return scores
+        sets = map(self._set_at, points)
+        return [
+            score
+            for _, alike in groupby(sets, key=lambda one: one.exits_of)
+            for score in self._score_alike(list(alike))
+        ]
 
-    def _set_at(self, point: Point) -> tuple[int, tuple[float, ...], Point, Terms]:
-        """A point's ATR period, what its exits depend on where sets share exits at all, itself, and its terms."""
+    def _score_alike(self, sets: "Sequence[TermSet]") -> list[Score]:
+        """The scores of sets that share an ATR and its exits."""
+        parts = self._parts(sets[0].atr_period)
+        self._forget_exits(parts, sets[0].exits_of)
+        figures_of = [self._play(part, [one.terms for one in sets]) for part in parts]
+        tests = figures_of[1] if len(parts) > 1 else [None] * len(sets)
+        return [Score(one.point, train, test) for one, train, test in zip(sets, figures_of[0], tests, strict=True)]
+
+    def _set_at(self, point: Point) -> "TermSet":
         changes: dict[str, float] = {}
         for values, place in zip(self._changes, point, strict=True):
             changes |= values[place]
         period = int(changes.pop("atr_period", self._atr_period))
         terms = self._terms._replace(**changes)  # type: ignore[arg-type]
         exits_of = () if self._once else (terms.trade_amount, terms.atr_multiple, terms.breakeven_atr)
-        return period, exits_of, point, terms
+        return TermSet(point, period, terms, (period, *exits_of))
 
     def _parts(self, atr_period: int) -> list["Part"]:
         """The part to judge by and the part to show, which begins where the first ends."""
         if self._parts_of[0] != atr_period:
             grid = line_up(self.histories, atr_period, *self.span)
-            known = read_histories(self.code, grid, self.histories, self.mood, atr_period)
+            known = read_histories(self.kernel, grid, self.histories, self.mood, atr_period)
             split = known.first + int((known.last - known.first + 1) * self.train)
             spans = [(known.first, known.last)]
             if known.first < split < known.last:
@@ -133,7 +137,7 @@ class Trial:
 
         times = np.asarray(known.times)[known.first : known.last + 1]
         days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        return Part(known, new_book(self.code, len(self.histories), len(known.times), once=self._once), days)
+        return Part(known, new_book(self.kernel, len(self.histories), len(known.times), once=self._once), days)
 
     def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
         """Exits found before stay good as long as nothing changes that an exit depends on."""
@@ -145,12 +149,24 @@ class Trial:
     def _play(self, part: "Part", sets: Sequence[Terms]) -> list[SweepFigures]:
         import numpy as np
 
-        figures = np.empty((len(sets), 4))
-        self.code.play_sets(part.known, np.array(sets, dtype=float), part.days, part.book, figures)
+        rows: Any = np.array(sets, dtype=float)
+        figures: Any = np.empty((len(sets), 4))
+        self.kernel.play_sets(part.known, rows, part.days, part.book, figures)
         return [
             SweepFigures(int(trades), returned, fall, None if ratio != ratio else ratio)
             for trades, returned, fall, ratio in figures.tolist()
         ]
+
+
+class TermSet(NamedTuple):
+    """The set of settings at one point of the grid."""
+
+    point: Point
+    atr_period: int
+    terms: Terms
+    exits_of: tuple[float, ...]
+    """What its exits depend on: sets that are alike in it share what was found of them. The ATR's period alone where no
+    two sets have an exit in common."""
 
 
 @dataclass(frozen=True)

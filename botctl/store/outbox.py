@@ -82,4 +82,5 @@ def give_back(rows: Sequence[Outgoing]) -> None:
 
 
 def worst(rows: Sequence[Outgoing]) -> Level:
+    """The level of the message that matters most."""
     return Level(max(row.level for row in rows))

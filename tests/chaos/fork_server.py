@@ -24,7 +24,6 @@ from typing import Any
 
 import ccxt  # noqa: F401 - loaded before the fork, so that no child waits for it
 import dotenv.parser  # noqa: F401
-import pandas_ta  # noqa: F401 - and before time is bent: pandas crashes when it is first loaded under a frozen clock
 import requests  # noqa: F401
 import rich.console
 import rich.progress

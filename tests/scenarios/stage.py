@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas_ta  # noqa: F401 - pandas crashes the interpreter when it is first loaded under a frozen clock
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 

@@ -1,6 +1,9 @@
 """Somebody is told what matters, through the real apprise: once, also after a crash, and never at an exit's expense."""
 
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +14,7 @@ import pytest
 from botctl.domain.alarms import Level
 from botctl.domain.settings import Secret
 from botctl.monitoring.delivery import Letter
-from botctl.outside.notify import AppriseCourier
+from botctl.outside.notify import SENDER, AppriseCourier
 from botctl.store.models import Memory
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
@@ -391,6 +394,16 @@ def test_the_courier_is_ended_when_its_time_is_over_and_knows_what_had_arrived(l
 
     assert failures == ["json://*** no answer in time", ""]
     assert 3 <= taken < 5
+
+
+def test_the_process_that_sends_loads_no_more_of_botctl_than_it_needs() -> None:
+    started = subprocess.run(
+        [sys.executable, "-X", "importtime", *SENDER], input="[]", capture_output=True, text=True, timeout=60
+    )
+
+    assert started.returncode == 0, started.stderr
+    loaded = set(re.findall(r"\| +(botctl\S*|peewee|typer|ccxt|numpy)$", started.stderr, re.MULTILINE))
+    assert loaded == {"botctl", "botctl.outside", "botctl.domain", "botctl.domain.alarms"}
 
 
 def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:

@@ -15,7 +15,7 @@ from botctl.domain.errors import BadValue
 from botctl.domain.moods import FixedMood, Mood, MoodHistory
 from botctl.domain.settings import Settings, parse_settings
 from botctl.domain.votes import Stance
-from botctl.market.compiled import compiled, plain
+from botctl.market.compiled import Kernel, compiled, plain
 from botctl.services.backtest import line_up, new_book, read_histories, run_backtest, terms_of
 from tests.services.histories import START, STEP, first, history_of, rising, walk
 from tests.services.visits import visit_every_bar
@@ -204,14 +204,14 @@ def _seen(history: CandleColumns, now: int) -> int:
 
 
 def playback(
-    histories: Sequence[CandleColumns], terms: Settings, mood: Mood, code: object = None
+    histories: Sequence[CandleColumns], terms: Settings, mood: Mood, code: Kernel | None = None
 ) -> tuple[list[BacktestTrade], list[float], list[int]]:
     """The trades, and the equity of every bar, which the view tells by the day alone."""
     view = run_backtest(histories, terms, mood)
     code = code or plain()
     grid = line_up(histories, terms.atr_period, None, None)
-    book = new_book(code, len(histories), len(grid.times))  # type: ignore[arg-type]
-    code.play(read_histories(code, grid, histories, mood, terms.atr_period), terms_of(terms), book)  # type: ignore[arg-type,attr-defined]
+    book = new_book(code, len(histories), len(grid.times))
+    code.play(read_histories(code, grid, histories, mood, terms.atr_period), terms_of(terms), book)
     bars = slice(grid.first, grid.last + 1)
     return view.trades, np.asarray(book.equity)[bars].tolist(), grid.times[bars].tolist()
 

@@ -11,7 +11,6 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas_ta  # noqa: F401 - pandas crashes the interpreter when it is first loaded under a frozen clock
 import pytest
 from freezegun import freeze_time
 
