@@ -85,7 +85,7 @@ def report(
 def _open_source(
     ctx: typer.Context, files: list[str] | None, options: study.StudyOptions
 ) -> "Iterator[tuple[Source, Path]]":
-    """What is reported, and the file of its page where no other is named: a backtest of these files, or the database."""
+    """What is reported (a backtest of the files, or the database), and where its page goes if nowhere else."""
     if files:
         folder, _, _ = read_values(env_file_of(ctx))
         yield _backtest(study.load_study(ctx, files, options)), folder / "backtest.html"
