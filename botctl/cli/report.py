@@ -2,6 +2,8 @@
 
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,24 +73,31 @@ def report(
     plotly = load_plotly() if wants_page else ""
     if png:
         check_installed()
-    if files:
-        folder, _, _ = read_values(env_file_of(ctx))
-        given = study.load_study(ctx, files, options)
-        page = output or folder / "backtest.html"
-        view = _write(_backtest(given), page if wants_page else None, png, chart or "equity", trades, plotly)
-    else:
-        _refuse_study_options(options)
-        home = home_of(ctx)
-        page = output or home.folder / "report.html"
-        with open_store(home):
-            from botctl.services.report_books import BookSource
-
-            now = now_offline(home.settings.botctl_mode)
-            source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
-            view = _write(source, page if wants_page else None, png, chart or "equity", trades, plotly)
+    with _open_source(ctx, files, options) as (source, usual_page):
+        page = (output or usual_page) if wants_page else None
+        view = _write(source, page, png, chart or "equity", trades, plotly)
     show(ctx, view, draw_report, name_mode=False)
     if open_it and view.file:
         _open(Path(view.file))
+
+
+@contextmanager
+def _open_source(
+    ctx: typer.Context, files: list[str] | None, options: study.StudyOptions
+) -> "Iterator[tuple[Source, Path]]":
+    """What is reported (a backtest of the files, or the database), and where its page goes if nowhere else."""
+    if files:
+        folder, _, _ = read_values(env_file_of(ctx))
+        yield _backtest(study.load_study(ctx, files, options)), folder / "backtest.html"
+        return
+    from botctl.services.report_books import BookSource
+
+    _refuse_study_options(options)
+    home = home_of(ctx)
+    with open_store(home):
+        now = now_offline(home.settings.botctl_mode)
+        source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
+        yield source, home.folder / "report.html"
 
 
 def _backtest(given: study.Study) -> "Source":

@@ -1,11 +1,8 @@
 """Who starts the ticks: cron or systemd, told by schedule show, install and remove."""
 
 import os
-import pwd
 import sys
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from random import randint
 from shutil import which
@@ -27,17 +24,22 @@ from botctl.domain.schedule import (
     delay_in,
     find_block,
     longest_delay,
-    other_ticks,
-    service_unit,
-    timer_unit,
-    unit_name,
     with_block,
     without_block,
 )
 from botctl.domain.settings import SETTINGS, Mode
-from botctl.files import write_private
 from botctl.home import Home, read_sources
 from botctl.outside import crontab, systemd
+from botctl.scheduling.installation import (
+    crontab_or_none,
+    describe_schedule,
+    files_of,
+    install_timer,
+    is_installed,
+    notes_on,
+    remove_timer,
+    replace_crontab,
+)
 
 CronFlag = Annotated[bool, typer.Option("--cron", help="The user's crontab; the default where there is one.")]
 SystemdFlag = Annotated[bool, typer.Option("--systemd", help="A timer of the user's systemd.")]
@@ -65,7 +67,7 @@ def show_schedule(
       botctl schedule show --systemd
     """
     home = home_of(ctx)
-    show(ctx, _view(home, _kind(home, cron, timer), _job_of(ctx, home)), draw_schedule)
+    show(ctx, describe_schedule(_kind(home, cron, timer), _job_of(ctx, home)), draw_schedule)
 
 
 def install(
@@ -89,33 +91,39 @@ def install(
     home = home_of(ctx)
     kind, job = _kind(home, cron, timer), _job_of(ctx, home)
     _check_settings_reach_it(ctx)
-    other = SYSTEMD if kind == CRON else CRON
-    if _installed(job.home, other):
-        raise Refused(f"{other} runs the ticks of {job.home} already", hint="`botctl schedule remove` comes first")
-    before = _view(home, kind, job)
-    if before.others:
-        raise Refused(
-            f"the crontab runs a tick in {job.home} already: {before.others[0].strip()}",
-            hint="take that line out with `crontab -e` first",
-        )
+    before = _describe_the_only_schedule(kind, job)
     if before.installed and before.current:
         show(ctx, before, draw_schedule)
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
         job = replace(job, delay_seconds=randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
-    wanted = _wanted(kind, job, sandbox=sandbox)
+    wanted = files_of(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
         print("\n\n".join(f"{place}:\n{text.rstrip()}" for place, text in wanted.items()), file=sys.stderr)
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
     backup = None
     if kind == CRON:
-        backup = _write_crontab(home, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
+        backup = replace_crontab(home.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
     else:
-        _install_timer(wanted)
-    notes = _notes(kind, job, [] if sandbox else [NO_SANDBOX])
-    view = replace(_view(home, kind, job), changed=True, backup=backup, notes=notes)
+        install_timer(wanted)
+    notes = notes_on(kind, job, sandbox=sandbox)
+    view = replace(describe_schedule(kind, job), changed=True, backup=backup, notes=notes)
     show(ctx, view, draw_schedule)
+
+
+def _describe_the_only_schedule(kind: str, job: Job) -> ScheduleView:
+    """What is installed. Raises Refused when something else runs this home, too: every tick would come twice."""
+    other = SYSTEMD if kind == CRON else CRON
+    if is_installed(job.home, other):
+        raise Refused(f"{other} runs the ticks of {job.home} already", hint="`botctl schedule remove` comes first")
+    view = describe_schedule(kind, job)
+    if view.others:
+        raise Refused(
+            f"the crontab runs a tick in {job.home} already: {view.others[0].strip()}",
+            hint="take that line out with `crontab -e` first",
+        )
+    return view
 
 
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
@@ -129,22 +137,17 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     """
     home = home_of(ctx)
     job = _job_of(ctx, home)
-    kinds = [kind for kind in (CRON, SYSTEMD) if _installed(job.home, kind)]
+    kinds = [kind for kind in (CRON, SYSTEMD) if is_installed(job.home, kind)]
     if kinds:
         confirm(f"Take the ticks of {job.home} out of {' and '.join(kinds)}? Nothing guards it then.", yes=yes)
     backup = None
     for kind in kinds:
         if kind == CRON:
-            backup = _write_crontab(home, without_block(crontab.read_crontab() or "", job.home))
+            backup = replace_crontab(home.folder, without_block(crontab.read_crontab() or "", job.home))
         else:
-            name = unit_name(job.home)
-            systemd.systemctl("disable", "--now", f"{name}.timer")
-            systemd.remove_units([f"{name}.timer", f"{name}.service"])
-    view = _view(home, kinds[0] if kinds else _kind(home, False, False), job)
+            remove_timer(job.home)
+    view = describe_schedule(kinds[0] if kinds else _kind(home, False, False), job)
     show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
-
-
-# What would be installed
 
 
 def _job_of(ctx: typer.Context, home: Home) -> Job:
@@ -162,7 +165,7 @@ def _job_of(ctx: typer.Context, home: Home) -> Job:
     named = [name for name in (home.settings.log_file, home.settings.metrics_file) if name]
     files = [home.database_file, *[home.folder / name for name in named]]
     elsewhere = {str(file.parent) for file in files if home.folder not in file.parents}
-    block = find_block(_crontab_or_none() or "", folder)
+    block = find_block(crontab_or_none() or "", folder)
     return Job(
         folder,
         (*program, *options, "tick"),
@@ -172,9 +175,6 @@ def _job_of(ctx: typer.Context, home: Home) -> Job:
         float(home.settings.tick_timeout),
         (folder, *sorted(elsewhere)),
     )
-
-
-NO_SANDBOX = "systemd gives no sandbox to users here, so the service runs without one"
 
 
 def _program() -> tuple[str, ...]:
@@ -201,107 +201,15 @@ def _check_settings_reach_it(ctx: typer.Context) -> None:
         )
 
 
-# What is installed
-
-
 def _kind(home: Home, cron: bool, timer: bool) -> str:
     """What was asked for, else what is installed, else cron where there is one."""
     if cron and timer:
         raise BadValue("--cron and --systemd exclude each other", hint="choose one of them")
     if cron or timer:
         return CRON if cron else SYSTEMD
-    if _installed(str(home.folder), SYSTEMD):
+    if is_installed(str(home.folder), SYSTEMD):
         return SYSTEMD
     return CRON if which("crontab") or not which("systemctl") else SYSTEMD
-
-
-def _installed(home: str, kind: str) -> bool:
-    if kind == SYSTEMD:
-        return systemd.read_unit(f"{unit_name(home)}.timer") is not None
-    return find_block(_crontab_or_none() or "", home) is not None
-
-
-def _crontab_or_none() -> str | None:
-    """The crontab; None where there is none, or no cron, or no leave to use it."""
-    with suppress(ConfigError):
-        return crontab.read_crontab() if which("crontab") else None
-    return None
-
-
-def _view(home: Home, kind: str, job: Job) -> ScheduleView:
-    """What is installed, or else what would be."""
-    listed = (crontab.read_crontab() if kind == CRON else _crontab_or_none()) or ""
-    wanted = _wanted(kind, job)
-    if kind == CRON:
-        here = {"crontab": find_block(listed, job.home)}
-        current = here == wanted
-    else:
-        here = {place: systemd.read_unit(Path(place).name) for place in wanted}
-        timer = f"{unit_name(job.home)}.timer"
-        current = here in (wanted, _wanted(kind, job, sandbox=False)) and systemd.timer_is_active(timer)
-    return ScheduleView(
-        kind=kind,
-        installed=any(text is not None for text in here.values()),
-        current=current,
-        home=job.home,
-        every=job.timeframe,
-        delay_seconds=job.delay_seconds,
-        files={place: wanted[place] if text is None else text for place, text in here.items()},
-        others=other_ticks(listed, job.home),
-        backup=None,
-        changed=False,
-        notes=_local_time(kind, job),
-    )
-
-
-def _wanted(kind: str, job: Job, *, sandbox: bool = True) -> dict[str, str]:
-    """What must be in the crontab or in the unit files, by place."""
-    if kind == CRON:
-        return {"crontab": cron_block(job)}
-    folder, name = systemd.units_folder(), unit_name(job.home)
-    return {
-        str(folder / f"{name}.service"): service_unit(job, sandbox=sandbox),
-        str(folder / f"{name}.timer"): timer_unit(job),
-    }
-
-
-# Changes
-
-
-def _write_crontab(home: Home, text: str) -> str | None:
-    """Write a crontab; the old one is kept in the home first. Returns where."""
-    before = crontab.read_crontab()
-    backup: Path | None = None
-    if before is not None:
-        backup = home.folder / f"crontab-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}.backup"
-        write_private(backup, before.encode(errors="surrogateescape"))
-    crontab.write_crontab(text)
-    return None if backup is None else str(backup)
-
-
-def _install_timer(units: dict[str, str]) -> None:
-    systemd.write_units({Path(place).name: text for place, text in units.items()})
-    timer = next(Path(place).name for place in units if place.endswith(".timer"))
-    systemd.systemctl("enable", timer)
-    systemd.systemctl("restart", timer)  # one that runs already must learn its new times
-
-
-def _notes(kind: str, job: Job, notes: list[str]) -> list[str]:
-    if kind == CRON:
-        return _local_time(kind, job)
-    if systemd.lingers():
-        return notes
-    return [*notes, f"it runs only while you are logged in: `loginctl enable-linger {_user()}`"]
-
-
-def _local_time(kind: str, job: Job) -> list[str]:
-    if kind == CRON and job.timeframe in ("4h", "1d"):
-        return ["cron knows local time alone: candles close by UTC, so the tick may come hours later"]
-    return []
-
-
-def _user() -> str:
-    return pwd.getpwuid(os.getuid()).pw_name
 
 
 def register(root: typer.Typer) -> None:
