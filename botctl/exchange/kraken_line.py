@@ -21,7 +21,7 @@ from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import SHORTEST_SECRET, Secret
 from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import KrakenSays
-from botctl.limits import time_limit
+from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from urllib.request import Request, urlopen
 
 from botctl.domain.moods import TRUSTED_FOR
 from botctl.domain.unix_time import from_unix
-from botctl.limits import time_limit
 from botctl.ports import Clock, Reading
 from botctl.store import memory
+from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
 

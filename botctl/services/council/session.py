@@ -11,7 +11,6 @@ from botctl.domain.money import plain
 from botctl.domain.order_states import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.domain.votes import Action, CouncilDecision
-from botctl.limits import time_limit
 from botctl.ports import Clock
 from botctl.services.execution import ExecutionService
 from botctl.services.lookout import Look
@@ -19,6 +18,7 @@ from botctl.services.position_manager import PositionManager
 from botctl.services.tick_limit import TickLimit
 from botctl.store.decisions import Decision, record_decision, record_outcome
 from botctl.store.journal import Journal
+from botctl.timeouts import time_limit
 from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)

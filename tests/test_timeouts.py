@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 
 from botctl.exchange.clock import SystemClock
-from botctl.limits import time_limit
 from botctl.outside.sentiment import TIMEOUT_SECONDS, FearAndGreed
+from botctl.timeouts import time_limit
 from tests.bot_runner import BotRunner
 
 
