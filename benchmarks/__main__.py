@@ -23,9 +23,9 @@ import numpy as np
 from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
+from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.grid import Axis, points
 from botctl.domain.settings import parse_settings
-from botctl.domain.votes import RSI_CEILING
 from botctl.market.compiled import compiled
 from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market.timeline import line_up

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from botctl.domain.candles import CandleColumns
-from botctl.domain.moods import MoodHistory
+from botctl.domain.sentiment import MoodHistory
 
 SECONDS = 900
 YEAR = 35_040
@@ -20,7 +20,7 @@ START = 1_400_000_400
 
 @dataclass(frozen=True)
 class Market:
-    """Candles, and the mood at each of them as its place in `botctl.domain.moods.MOODS`."""
+    """Candles, and the mood at each of them as its place in `botctl.domain.sentiment.MOODS`."""
 
     columns: CandleColumns
     moods: Any

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from botctl.domain.candles import Candle
+from botctl.domain.decisions import Verdict
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
-from botctl.domain.votes import Verdict
 
 Progress = Callable[[int, int | None], object]
 """Told how much of a long answer has come so far, and of how much, where that is known."""

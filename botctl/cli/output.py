@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from botctl.cli.tables import Drawing
-from botctl.domain.documents import to_plain
+from botctl.domain.serialization import to_plain
 
 if TYPE_CHECKING:
     from botctl.ports import Progress

@@ -13,14 +13,14 @@ import typer
 
 from botctl.cli.context import env_file_of
 from botctl.domain.candles import CandleColumns
+from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
-from botctl.domain.votes import Stance
 from botctl.home import read_values
 
 if TYPE_CHECKING:
-    from botctl.domain.moods import Mood
+    from botctl.domain.sentiment import Mood
 
 OVERRIDES = {
     "fee": "FEE_RATE",
@@ -165,7 +165,7 @@ def moment_from(flag: str, text: str | None) -> datetime | None:
 
 def mood_from(text: str) -> "Mood":
     """A --sentiment: a stance for all times, or a file. Raises BadValue."""
-    from botctl.domain.moods import FixedMood
+    from botctl.domain.sentiment import FixedMood
     from botctl.market.history import load_moods
 
     if text.upper() in STANCES:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
-from botctl.domain.figures import UNKNOWN, signed
 from botctl.domain.money import plain
+from botctl.domain.text import UNKNOWN, signed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.client_ids import ClientId, parse_client_id
+from botctl.domain.client_order_ids import ClientId, parse_client_id
 from botctl.domain.money import price_of, total
 from botctl.domain.order_states import ExitReason, OrderState, Side
 from botctl.domain.orders import Fill, OrderRecord

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.documents import MERGED, written_as
+from botctl.domain.serialization import MERGED, written_as
 
 
 @dataclass(frozen=True, kw_only=True)

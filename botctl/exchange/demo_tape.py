@@ -10,7 +10,7 @@ from typing import Any
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
-from botctl.domain.moods import MoodHistory
+from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
 from botctl.exchange.tape import Tape
 from botctl.market.timeline import line_up

@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
+from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
-from botctl.domain.fills import cost_and_fee, fill_price
 from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
 from botctl.domain.money import plain
 from botctl.domain.order_states import Side

@@ -9,7 +9,7 @@ from botctl.domain.candles import SHOWN, Candle, CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
-from botctl.domain.moods import TRUSTED_FOR, Mood
+from botctl.domain.sentiment import TRUSTED_FOR, Mood
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.market.timeline import Grid

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.domain.moods import MoodHistory
+from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
 from botctl.domain.unix_time import from_unix
 from botctl.market.file_names import seconds_in, symbol_in

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 
 from botctl.domain.candles import Candle
+from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.errors import Refused
 from botctl.domain.indicators import SEED_FADES_AFTER, read_market, relative_strength
-from botctl.domain.votes import RSI_CEILING
 
 EMA_FAST, EMA_SLOW, RSI_PERIOD = 12, 26, 14
 """What the technical agent looks at, in candles."""

@@ -9,7 +9,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from botctl.domain import figures
+from botctl.domain import text
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.domain.positions import TradeRecord
@@ -75,7 +75,7 @@ def _own_file(name: str) -> str:
 
 def _head(report: Report) -> Iterable[str]:
     yield f"<h1>{escape(report.title)}</h1>"
-    yield f'<p class="quiet">{escape(report.about)}; made {figures.moment(report.made_at)} UTC. All times are UTC.</p>'
+    yield f'<p class="quiet">{escape(report.about)}; made {text.moment(report.made_at)} UTC. All times are UTC.</p>'
     yield '<nav><a href="#equity">Equity</a><a href="#trades">Trades</a><a href="#council">Council</a>'
     yield '<a href="#slippage">Slippage</a></nav>'
     yield "<dl>"
@@ -168,27 +168,27 @@ def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
         _text(_link(trade.id, drawn), raw=True),
         _text(trade.symbol),
         _text(trade.status),
-        _text(figures.moment(trade.entry_at)),
+        _text(text.moment(trade.entry_at)),
         _figure(trade.amount, plain(trade.amount)),
-        _figure(trade.entry_price, figures.price(trade.entry_price)),
-        _text(figures.moment(trade.exit_at)),
-        _figure(trade.exit_price, figures.price(trade.exit_price)),
-        _text(trade.exit_reason or figures.UNKNOWN),
+        _figure(trade.entry_price, text.price(trade.entry_price)),
+        _text(text.moment(trade.exit_at)),
+        _figure(trade.exit_price, text.price(trade.exit_price)),
+        _text(trade.exit_reason or text.UNKNOWN),
         _figure(sum(fees, Decimal(0)) if fees else None),
-        _figure(trade.pnl, figures.signed(trade.pnl), coloured=True),
+        _figure(trade.pnl, text.signed(trade.pnl), coloured=True),
         _percent(trade.pnl / cost if trade.pnl is not None and cost else None),
-        _figure(trade.stop_loss_price, figures.price(trade.stop_loss_price)),
+        _figure(trade.stop_loss_price, text.price(trade.stop_loss_price)),
     )
 
 
 def _ruling_cells(ruling: Ruling) -> Sequence[str]:
     return (
-        _text(figures.moment(ruling.since)),
-        _text(figures.moment(ruling.until) if ruling.count > 1 else ""),
+        _text(text.moment(ruling.since)),
+        _text(text.moment(ruling.until) if ruling.count > 1 else ""),
         _figure(Decimal(ruling.count), f"{ruling.count:,}"),
         _text(ruling.symbol),
         _text(ruling.decision),
-        _figure(ruling.price, figures.price(ruling.price)),
+        _figure(ruling.price, text.price(ruling.price)),
         _text(ruling.reason, kind="words"),
         _text(ruling.outcome, kind="words"),
     )
@@ -196,15 +196,15 @@ def _ruling_cells(ruling: Ruling) -> Sequence[str]:
 
 def _slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
     return (
-        _text(figures.moment(row.at)),
+        _text(text.moment(row.at)),
         _text(_link(row.trade_id, drawn), raw=True, kind="figure"),
         _text(row.side),
         _text(row.symbol),
         _text(row.reason or "entry"),
         _figure(row.amount, plain(row.amount)),
-        _figure(row.expected_price, figures.price(row.expected_price)),
+        _figure(row.expected_price, text.price(row.expected_price)),
         _text(row.basis),
-        _figure(row.average_price, figures.price(row.average_price)),
+        _figure(row.average_price, text.price(row.average_price)),
         _percent(row.fraction, decimals=3),
         _figure(row.cost),
     )
@@ -222,10 +222,10 @@ def _link(trade_id: int, drawn: bool) -> str:
 def _figure(value: Decimal | float | None, shown: str | None = None, *, coloured: bool = False) -> str:
     """A figure as people read it, and behind it to its last digit."""
     if value is None:
-        return f'<td class="figure">{figures.UNKNOWN}</td>'
+        return f'<td class="figure">{text.UNKNOWN}</td>'
     exact = Decimal(repr(value)) if isinstance(value, float) else value
     colour = (' class="gain"' if exact > 0 else ' class="loss"') if coloured and exact else ""
-    words = shown if shown is not None else figures.money(exact)
+    words = shown if shown is not None else text.money(exact)
     return f'<td{colour}><data value="{exact:f}">{escape(words)}</data></td>'
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from http.client import HTTPException
 from urllib.request import Request, urlopen
 
-from botctl.domain.moods import TRUSTED_FOR
+from botctl.domain.sentiment import TRUSTED_FOR
 from botctl.domain.unix_time import from_unix
 from botctl.ports import Clock, Reading
 from botctl.store import memory

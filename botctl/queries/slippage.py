@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from botctl.domain.decisions import Action
 from botctl.domain.order_states import ExitReason, Side
-from botctl.domain.votes import Action
 from botctl.store.models import Decision, Order, Trade
 
 STOPS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)

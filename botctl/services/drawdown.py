@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from botctl.domain.drawdown import calculate_drawdown
+from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason
 from botctl.ports import Clock

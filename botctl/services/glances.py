@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from botctl.domain.documents import FOR_PEOPLE
-from botctl.domain.figures import moment
+from botctl.domain.kill_switch import system_in_words
 from botctl.domain.order_states import TradeStatus
+from botctl.domain.serialization import FOR_PEOPLE
 from botctl.domain.settings import Mode
-from botctl.domain.switch_state import system_in_words
+from botctl.domain.text import moment
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.switch import Switch
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.drawdown import calculate_equity, valuation_symbols
+from botctl.domain.equity import calculate_equity, valuation_symbols
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.ports import Clock, Exchange

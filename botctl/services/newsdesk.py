@@ -17,11 +17,11 @@ from botctl.domain.alarms import (
     key_condition,
     unguarded_condition,
 )
-from botctl.domain.figures import price, signed
 from botctl.domain.money import plain
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
+from botctl.domain.text import price, signed
 from botctl.domain.words import printable
 from botctl.monitoring.delivery import Courier, Letter
 from botctl.monitoring.results import TickFigures

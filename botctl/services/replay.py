@@ -8,9 +8,9 @@ from decimal import Decimal
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.moods import Mood
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
+from botctl.domain.sentiment import Mood
 from botctl.market.timeline import Grid
 from botctl.services.bot import Bot
 from botctl.services.glances import trade_record

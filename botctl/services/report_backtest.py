@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.backtesting.results import BacktestTrade
-from botctl.domain import figures
+from botctl.domain import text
 from botctl.domain.candles import CandleColumns
+from botctl.domain.decisions import Action, Stance
 from botctl.domain.order_states import ExitReason, Side
 from botctl.domain.playback import BUY, HOLD, SELL
 from botctl.domain.positions import TradeRecord
@@ -15,7 +16,6 @@ from botctl.domain.report import Ruling, StopMove, stop_path
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.domain.unix_time import from_unix, to_unix
-from botctl.domain.votes import Action, Stance
 from botctl.queries.slippage import Slippage
 from botctl.services.backtest import Run
 from botctl.services.report import Account
@@ -41,7 +41,7 @@ class BacktestSource:
 
     def account(self) -> Account:
         view, settings = self.view, self.settings
-        guard = f"tripped at {figures.moment(view.tripped_at)} UTC" if view.tripped_at else "quiet"
+        guard = f"tripped at {text.moment(view.tripped_at)} UTC" if view.tripped_at else "quiet"
         return Account(
             title="botctl backtest",
             about=f"{', '.join(view.symbols)} on {Timeframe.from_seconds(view.seconds)} candles, {view.bars:,} bars",
@@ -50,11 +50,11 @@ class BacktestSource:
             max_drawdown=settings.max_drawdown,
             until=view.until,
             figures=[
-                ("buy and hold", figures.percent(view.buy_and_hold)),
-                ("exposure", figures.percent(view.exposure)),
+                ("buy and hold", text.percent(view.buy_and_hold)),
+                ("exposure", text.percent(view.exposure)),
                 ("mood", view.mood),
                 ("drawdown guard", guard),
-                ("fee, slippage", f"{figures.percent(settings.fee_rate)}, {figures.percent(settings.slippage)}"),
+                ("fee, slippage", f"{text.percent(settings.fee_rate)}, {text.percent(settings.slippage)}"),
                 ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
                 ("breakeven", f"from {settings.breakeven_atr:g} ATR on"),
                 ("absent candles", f"{view.absent_candles:,}"),

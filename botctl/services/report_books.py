@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from botctl.domain import figures
+from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.positions import TradeRecord
 from botctl.domain.report import Ruling, StopMove
@@ -43,7 +43,7 @@ class BookSource:
             figures=[
                 ("system", status.system_in_words),
                 ("buys", status.buys_in_words),
-                ("drawdown below the initial balance", figures.percent(status.drawdown)),
+                ("drawdown below the initial balance", text.percent(status.drawdown)),
             ],
             candles_hint="`botctl fetch {symbol}` keeps the candles that Kraken still tells, the newest 720.",
         )

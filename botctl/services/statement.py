@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from botctl.domain.client_ids import ClientId, parse_client_id
+from botctl.domain.client_order_ids import ClientId, parse_client_id
 from botctl.domain.errors import UnusableAnswer
 from botctl.domain.ledger import LedgerTrade, make_ledger, owner_of
 from botctl.domain.markets import Balances

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
+from botctl.domain.decisions import Action
 from botctl.domain.errors import BadValue
-from botctl.domain.figures import money, price, signed
 from botctl.domain.money import plain
 from botctl.domain.order_states import OrderState, Side
-from botctl.domain.votes import Action
+from botctl.domain.text import money, price, signed
 from botctl.queries.results import EventView, StoryStep, StoryView
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.services.glances import trade_record

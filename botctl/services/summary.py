@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain import performance
 from botctl.domain.candles import CandleColumns
-from botctl.domain.fills import fill_price
-from botctl.domain.moods import FixedMood, Mood
+from botctl.domain.costs import fill_price
 from botctl.domain.order_states import Side
+from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.unix_time import from_unix, to_unix
 from botctl.market.timeline import Grid

@@ -11,8 +11,8 @@ from zlib import crc32
 from botctl.backtesting.results import SweepFigures
 from botctl.domain.candles import CandleColumns
 from botctl.domain.grid import Axis, Point
-from botctl.domain.moods import FixedMood, Mood
 from botctl.domain.playback import Book, History, Terms
+from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import parse_settings
 from botctl.market.compiled import compiled
 from botctl.market.timeline import line_up

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.votes import CouncilDecision
+from botctl.domain.decisions import CouncilDecision
 from botctl.store.models import Decision
 
 __all__ = ["Decision", "record_decision", "record_outcome"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from botctl.domain.client_ids import ATTEMPT_BITS, ClientId
+from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.errors import BelowMinimum, BotError, Refused
 from botctl.domain.money import plain, price_of
 from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus, advance

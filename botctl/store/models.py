@@ -27,7 +27,7 @@ def fresh_mark() -> str:
     """A mark that no trade of any database has."""
     import secrets
 
-    from botctl.domain.client_ids import MARK_BITS, trade_mark
+    from botctl.domain.client_order_ids import MARK_BITS, trade_mark
 
     return trade_mark(secrets.randbits(MARK_BITS))
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from peewee import BooleanField, Field, FloatField, IntegerField, Model
 
+from botctl.domain.kill_switch import ACTIVE as SWITCHED_ON
+from botctl.domain.kill_switch import PAUSED
 from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus
-from botctl.domain.switch_state import ACTIVE as SWITCHED_ON
-from botctl.domain.switch_state import PAUSED
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_stamp

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from botctl.domain.errors import BotError
-from botctl.domain.switch_state import ACTIVE, PAUSED, SwitchState
+from botctl.domain.kill_switch import ACTIVE, PAUSED, SwitchState
 from botctl.store.door import DATABASE_ERRORS, explain
 from botctl.store.models import Event, SystemConfig, database
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from botctl.domain.documents import FOR_PEOPLE
+from botctl.domain.serialization import FOR_PEOPLE
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def an_agent_is_heard_or_unknown(stage: Stage, stranger: Stranger) -> None:
 
 def install(folder: Path, name: str, stranger: Stranger) -> None:
     """A distribution with one agent, as pip would leave it."""
-    lines = ["from botctl.domain.votes import Stance, Verdict"]
+    lines = ["from botctl.domain.decisions import Stance, Verdict"]
     lines += [stranger.body] if stranger.place == "module" else []
     lines += ["class Agent:", "    def __init__(self):"]
     lines += [f"        {stranger.body}" if stranger.place == "__init__" else "        pass"]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.client_ids import ClientId, trade_mark
+from botctl.domain.client_order_ids import ClientId, trade_mark
 from botctl.domain.ledger import LedgerTrade, make_ledger
 from botctl.domain.order_states import ExitReason, OrderState, Side
 from botctl.domain.orders import Fill, OrderRecord, OrderReport

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.fills import COST_DECIMALS
+from botctl.domain.costs import COST_DECIMALS
 from botctl.domain.money import floor_to
 from botctl.domain.playback import cut
 

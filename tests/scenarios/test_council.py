@@ -327,7 +327,7 @@ def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
     live: BotRunner, kraken: FakeKraken, mood: Mood, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = (
-        "from botctl.domain.votes import Stance, Verdict\n"
+        "from botctl.domain.decisions import Stance, Verdict\n"
         "        return Verdict('oracle', Stance.BULLISH, f'{len(briefing.candles)} candles')"
     )
     install_agent(tmp_path, "oracle", judge)

@@ -37,8 +37,8 @@ def test_a_reason_in_strange_letters_is_kept(reason: str, live: BotRunner, krake
         "raise SystemExit(0)",
         "raise GeneratorExit",
         "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})",
-        "from botctl.domain.votes import Verdict; return Verdict('grumpy', ['FEAR'], '')",
-        "from botctl.domain.votes import Verdict; return Verdict('grumpy', 'BUY', '')",
+        "from botctl.domain.decisions import Verdict; return Verdict('grumpy', ['FEAR'], '')",
+        "from botctl.domain.decisions import Verdict; return Verdict('grumpy', 'BUY', '')",
     ],
 )
 def test_an_agent_that_would_end_the_run_is_unknown(

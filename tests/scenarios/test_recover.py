@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.client_ids import parse_client_id
+from botctl.domain.client_order_ids import parse_client_id
 from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces

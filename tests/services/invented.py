@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from botctl.domain.candles import CandleColumns
-from botctl.domain.moods import MoodHistory
+from botctl.domain.sentiment import MoodHistory
 
 BEGIN = 1_600_000_200 - 1_600_000_200 % 86_400
 """The midnight at which the first candle opens."""

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
+from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
-from botctl.domain.moods import FixedMood, Mood, MoodHistory
+from botctl.domain.sentiment import FixedMood, Mood, MoodHistory
 from botctl.domain.settings import Settings, parse_settings
-from botctl.domain.votes import Stance
 from botctl.market.compiled import Kernel, compiled, plain
 from botctl.services.backtest import line_up, new_book, read_histories, run_backtest, terms_of
 from tests.services.histories import START, STEP, first, history_of, rising, walk

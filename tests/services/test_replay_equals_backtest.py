@@ -9,11 +9,11 @@ import pytest
 
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
-from botctl.domain.moods import FixedMood, Mood
+from botctl.domain.decisions import Stance
+from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
-from botctl.domain.votes import Stance
 from botctl.exchange.tape import Tape
 from botctl.market.timeline import line_up
 from botctl.services.backtest import run_backtest

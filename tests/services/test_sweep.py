@@ -7,10 +7,10 @@ import pytest
 
 from botctl.backtesting.results import SweepFigures
 from botctl.domain.candles import CandleColumns
+from botctl.domain.decisions import Stance
 from botctl.domain.grid import Axis, Point, arrange, parse_axis, points, values_at
-from botctl.domain.moods import FixedMood, MoodHistory
+from botctl.domain.sentiment import FixedMood, MoodHistory
 from botctl.domain.settings import parse_settings
-from botctl.domain.votes import Stance
 from botctl.services.backtest import run_backtest
 from botctl.services.ranking import rank, summarise
 from botctl.services.sweep import Score, Trial

@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.cli.tables import Drawing, group, pairs
-from botctl.domain.figures import UNKNOWN, moment, money, price, signed
 from botctl.domain.money import plain
+from botctl.domain.text import UNKNOWN, moment, money, price, signed
 from botctl.queries.results import EventView, StoryView
 from botctl.trading.results import DecisionView
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepRow, SweepView
 from botctl.cli import tables
-from botctl.domain import figures
-from botctl.domain.documents import to_plain
+from botctl.domain import text
+from botctl.domain.serialization import to_plain
 from botctl.domain.symbols import Timeframe, quote_of
 
 UNTRIED = "-"
@@ -52,20 +52,20 @@ def summary(view: BacktestView) -> str:
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
-        ("traded", f"{figures.moment(view.since)} to {figures.moment(view.until)} UTC, {view.bars:,} bars"),
+        ("traded", f"{text.moment(view.since)} to {text.moment(view.until)} UTC, {view.bars:,} bars"),
         ("mood", view.mood),
-        ("equity", f"{figures.money(view.equity)} of {figures.money(view.initial_balance)} {quote}"),
-        ("return", f"{figures.percent(view.returned)}; buy and hold {figures.percent(view.buy_and_hold)}"),
-        ("max drawdown", figures.percent(view.max_drawdown)),
-        ("Sharpe, Sortino", f"{figures.ratio(view.sharpe)}, {figures.ratio(view.sortino)}"),
+        ("equity", f"{text.money(view.equity)} of {text.money(view.initial_balance)} {quote}"),
+        ("return", f"{text.percent(view.returned)}; buy and hold {text.percent(view.buy_and_hold)}"),
+        ("max drawdown", text.percent(view.max_drawdown)),
+        ("Sharpe, Sortino", f"{text.ratio(view.sharpe)}, {text.ratio(view.sortino)}"),
         ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
-        ("win rate", f"{figures.percent(view.win_rate)}, profit factor {figures.ratio(view.profit_factor)}"),
+        ("win rate", f"{text.percent(view.win_rate)}, profit factor {text.ratio(view.profit_factor)}"),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
-        ("exposure", figures.percent(view.exposure)),
-        ("fees", f"{figures.money(view.fees)} {quote}"),
+        ("exposure", text.percent(view.exposure)),
+        ("fees", f"{text.money(view.fees)} {quote}"),
     ]
     if view.tripped_at:
-        rows.append(("guard", f"TRIPPED at {figures.moment(view.tripped_at)}: no entry after it"))
+        rows.append(("guard", f"TRIPPED at {text.moment(view.tripped_at)}: no entry after it"))
     if isinstance(view, ReplayView):
         rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
     if view.absent_candles:
@@ -80,9 +80,9 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing
             [
                 trade.symbol,
                 f"{trade.entry_at:%y-%m-%d %H:%M}",
-                figures.price(trade.entry_price),
+                text.price(trade.entry_price),
                 held(trade.entry_at, trade.exit_at or until),
-                figures.price(trade.exit_price),
+                text.price(trade.exit_price),
                 trade.exit_reason or "OPEN",
                 tables.coloured(trade.pnl),
             ]
@@ -127,7 +127,7 @@ def _judged(figures: SweepFigures, by: str) -> str:
 
 def _figure(value: float | None, by: str) -> str:
     if value is None or value != value or value == float("-inf"):
-        return figures.UNKNOWN
+        return text.UNKNOWN
     return f"{value:.2f}" if by == "sharpe" else f"{100 * value:+.2f}"
 
 

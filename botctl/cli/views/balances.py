@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import Drawing, amount, draw_table
-from botctl.domain.figures import money
+from botctl.domain.text import money
 from botctl.queries.results import BalanceView
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import pairs
-from botctl.domain.figures import moment
 from botctl.domain.report import ReportView
+from botctl.domain.text import moment
 from botctl.services.fetch import FetchView
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
-from botctl.domain.figures import money, price, signed
+from botctl.domain.text import money, price, signed
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
-from botctl.domain.figures import UNKNOWN, moment, money, price
+from botctl.domain.text import UNKNOWN, moment, money, price
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView, RecoverView
 
 

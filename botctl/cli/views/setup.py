@@ -6,7 +6,7 @@ from botctl.cli.results import ConfigLine, InitView
 from botctl.cli.tables import Coloured, Drawing, draw_table, group, pairs
 from botctl.cli.views.positions import draw_trades
 from botctl.domain.checks import CheckLine
-from botctl.domain.figures import UNKNOWN, money
+from botctl.domain.text import UNKNOWN, money
 from botctl.monitoring.results import NotifyView
 from botctl.queries.results import DemoView
 

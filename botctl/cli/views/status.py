@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 
 from botctl.cli.tables import WIDTH, Drawing, pairs
-from botctl.domain.figures import moment, money, percent
-from botctl.domain.switch_state import SwitchState
+from botctl.domain.kill_switch import SwitchState
+from botctl.domain.text import moment, money, percent
 from botctl.services.glances import StatusView
 
 

@@ -3,7 +3,7 @@
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.cli.views.orders import describe_order
 from botctl.cli.views.positions import draw_live_positions
-from botctl.domain.figures import moment, money, percent
+from botctl.domain.text import moment, money, percent
 from botctl.queries.results import CheckView
 from botctl.trading.results import DrawdownView, TickView
 

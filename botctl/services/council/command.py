@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from botctl.domain.candles import Candle
-from botctl.domain.documents import to_plain
+from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
+from botctl.domain.serialization import to_plain
 from botctl.domain.settings import SETTINGS
-from botctl.domain.votes import Action, CouncilDecision, Stance, Verdict
 from botctl.domain.words import printable
 from botctl.ports import Briefing
 from botctl.services.council.master import MasterNode

@@ -8,10 +8,10 @@ from contextlib import redirect_stdout
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
+from botctl.domain.decisions import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.domain.symbols import Timeframe, base_of
-from botctl.domain.votes import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.words import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
 from botctl.store.journal import Journal

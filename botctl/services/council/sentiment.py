@@ -1,6 +1,6 @@
 """The sentiment agent: where the crowd's mood stands."""
 
-from botctl.domain.votes import Stance, Verdict, sentiment_stance
+from botctl.domain.decisions import Stance, Verdict, sentiment_stance
 from botctl.ports import Briefing
 
 

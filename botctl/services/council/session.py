@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.money import plain
 from botctl.domain.order_states import ExitReason
 from botctl.domain.symbols import base_of
-from botctl.domain.votes import Action, CouncilDecision
 from botctl.ports import Clock
 from botctl.services.execution import ExecutionService
 from botctl.services.lookout import Look

@@ -1,7 +1,7 @@
 """The technical agent: where the trend points."""
 
+from botctl.domain.decisions import TECHNICAL_STANCES, Stance, Verdict
 from botctl.domain.indicators import CANDLES_NEEDED
-from botctl.domain.votes import TECHNICAL_STANCES, Stance, Verdict
 from botctl.market.indicators import calculate_trend
 from botctl.ports import Briefing
 

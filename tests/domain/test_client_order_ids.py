@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.client_ids import (
+from botctl.domain.client_order_ids import (
     ATTEMPT_BITS,
     EXITS,
     MARK_BITS,

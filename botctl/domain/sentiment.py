@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from botctl.domain.votes import Action, Stance, Verdict, combine, sentiment_stance
+from botctl.domain.decisions import Action, Stance, Verdict, combine, sentiment_stance
 
 TRUSTED_FOR = timedelta(hours=48)
 """No reading of the index is believed for longer, by its own time stamp."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.votes import Action, Stance, Verdict, combine, sentiment_stance
+from botctl.domain.decisions import Action, Stance, Verdict, combine, sentiment_stance
 
 stances = st.sampled_from(list(Stance))
 
