@@ -27,8 +27,8 @@ from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.grid import Axis, points
 from botctl.domain.settings import parse_settings
 from botctl.market.compiled import compiled
-from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market.timeline import line_up
+from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
+from botctl.market_data.timeline import line_up
 from botctl.services.backtest import decision_bits, new_book, read_histories, terms_of
 from botctl.services.sweep import Trial
 from botctl.services.sweep_pool import play_grid

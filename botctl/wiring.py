@@ -260,11 +260,11 @@ def find_candles(home: Home, symbol: str) -> "CandleColumns | None":
         from botctl.exchange.demo_tape import load_demo_tape
 
         return load_demo_tape().history(symbol)
-    from botctl.store.candle_files import candle_file
+    from botctl.market_data.candle_files import candle_file
 
     path = candle_file(home.candles, symbol, home.settings.timeframe)
     if not path.exists():
         return None
-    from botctl.market.history import load_candles
+    from botctl.market_data.history import load_candles
 
     return load_candles(path, symbol)

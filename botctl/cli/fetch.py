@@ -14,7 +14,7 @@ from botctl.cli.study import moment_from
 from botctl.cli.views.files import draw_fetched
 from botctl.domain.errors import BadValue, BotError, exit_code_of
 from botctl.domain.symbols import Timeframe
-from botctl.services.fetch import FetchView
+from botctl.market_data.fetch import FetchView
 from botctl.wiring import open_market_data
 
 GAPS_SHOWN = 5
@@ -46,7 +46,7 @@ def fetch(
       botctl fetch BTC/USD ETH/USD
       botctl fetch BTC/USD --timeframe 1h --since 2026-11-01
     """
-    from botctl.services.fetch import fetch_history
+    from botctl.market_data.fetch import fetch_history
 
     wanted = list(dict.fromkeys(symbol_from(text) for text in symbols))
     begin = moment_from("--since", since)

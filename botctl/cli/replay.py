@@ -22,7 +22,7 @@ from botctl.home import Home, open_store, write_env_file
 from botctl.wiring import build_bot
 
 if TYPE_CHECKING:
-    from botctl.market.timeline import Grid
+    from botctl.market_data.timeline import Grid
 
 DATABASE = "sqlite:///data/replay.db"
 TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *study.OVERRIDES.values())
@@ -58,7 +58,7 @@ def replay(
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
     from botctl.cli.views.backtest import draw_backtest, show_csv
-    from botctl.market.timeline import line_up
+    from botctl.market_data.timeline import line_up
 
     given = study.load_study(ctx, files, options)
     grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)

@@ -121,7 +121,7 @@ class Study:
 
 def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> Study:
     """Read the files, and the settings under these options. Raises BadValue, or ConfigError for settings."""
-    from botctl.market.history import load_candles
+    from botctl.market_data.history import load_candles
 
     overrides = check_overrides({name: text for name, text in options.given().items() if name in OVERRIDES})
     span = moment_from("--from", options.since), moment_from("--to", options.until)
@@ -166,7 +166,7 @@ def moment_from(flag: str, text: str | None) -> datetime | None:
 def mood_from(text: str) -> "Mood":
     """A --sentiment: a stance for all times, or a file. Raises BadValue."""
     from botctl.domain.sentiment import FixedMood
-    from botctl.market.history import load_moods
+    from botctl.market_data.history import load_moods
 
     if text.upper() in STANCES:
         return FixedMood(Stance(text.upper()))

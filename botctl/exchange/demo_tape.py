@@ -13,7 +13,7 @@ from botctl.domain.markets import Market
 from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
 from botctl.exchange.tape import Tape
-from botctl.market.timeline import line_up
+from botctl.market_data.timeline import line_up
 from botctl.store import memory
 
 POSITION = "tape.position"

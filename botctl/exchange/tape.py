@@ -12,7 +12,7 @@ from botctl.domain.money import floor_to
 from botctl.domain.sentiment import TRUSTED_FOR, Mood
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
-from botctl.market.timeline import Grid
+from botctl.market_data.timeline import Grid
 from botctl.ports import Reading
 
 

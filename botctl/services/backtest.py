@@ -19,8 +19,8 @@ from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.domain.unix_time import from_unix
 from botctl.market.compiled import Kernel, compiled, plain
-from botctl.market.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market.timeline import Grid, line_up
+from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
+from botctl.market_data.timeline import Grid, line_up
 from botctl.services.summary import Course, sum_up
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.settings import Settings
 from botctl.domain.unix_time import from_unix
-from botctl.market.indicators import calculate_atr
+from botctl.market_data.indicators import calculate_atr
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from botctl.domain.errors import BotError, Refused
 from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
 from botctl.domain.sentiment import Mood
-from botctl.market.timeline import Grid
+from botctl.market_data.timeline import Grid
 from botctl.services.bot import Bot
 from botctl.services.glances import trade_record
 from botctl.services.summary import Course, sum_up

@@ -7,7 +7,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import Refused
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
-from botctl.market import indicators
+from botctl.market_data import indicators
 from botctl.ports import MarketData
 
 

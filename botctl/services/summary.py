@@ -14,7 +14,7 @@ from botctl.domain.order_states import Side
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.unix_time import from_unix, to_unix
-from botctl.market.timeline import Grid
+from botctl.market_data.timeline import Grid
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ from botctl.domain.playback import Book, History, Terms
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import parse_settings
 from botctl.market.compiled import compiled
-from botctl.market.timeline import line_up
+from botctl.market_data.timeline import line_up
 from botctl.services.backtest import new_book, read_histories, terms_of
 from botctl.services.summary import DAY
 

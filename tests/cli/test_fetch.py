@@ -10,7 +10,7 @@ from freezegun import freeze_time
 
 from botctl.domain.candles import Candle
 from botctl.domain.symbols import Timeframe
-from botctl.services.fetch import fetch_history
+from botctl.market_data.fetch import fetch_history
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error
 from tests.fake_kraken import FakeKraken

@@ -15,7 +15,7 @@ from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.exchange.tape import Tape
-from botctl.market.timeline import line_up
+from botctl.market_data.timeline import line_up
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database

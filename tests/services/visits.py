@@ -17,7 +17,7 @@ from botctl.domain.order_states import Side, stop_reason
 from botctl.domain.sentiment import Mood
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
-from botctl.market.indicators import calculate_atr, calculate_trend
+from botctl.market_data.indicators import calculate_atr, calculate_trend
 
 
 @dataclass

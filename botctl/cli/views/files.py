@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from botctl.cli.tables import pairs
 from botctl.domain.report import ReportView
 from botctl.domain.text import moment
-from botctl.services.fetch import FetchView
+from botctl.market_data.fetch import FetchView
 
 
 def draw_fetched(rows: Sequence[FetchView]) -> str:

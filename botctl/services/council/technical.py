@@ -2,7 +2,7 @@
 
 from botctl.domain.decisions import TECHNICAL_STANCES, Stance, Verdict
 from botctl.domain.indicators import CANDLES_NEEDED
-from botctl.market.indicators import calculate_trend
+from botctl.market_data.indicators import calculate_trend
 from botctl.ports import Briefing
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import Refused
-from botctl.market.indicators import calculate_atr, calculate_trend
+from botctl.market_data.indicators import calculate_atr, calculate_trend
 
 
 def candle(high: float, low: float, close: float) -> Candle:

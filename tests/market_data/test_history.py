@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.market.history import load_candles, load_moods
+from botctl.market_data.history import load_candles, load_moods
 from tests.bot_runner import PROJECT
 
 START = 1_700_000_100 // 900 * 900

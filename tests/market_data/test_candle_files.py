@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import ConfigError
-from botctl.market.history import load_candles
-from botctl.store.candle_files import candle_file, write_candles
+from botctl.market_data.candle_files import candle_file, write_candles
+from botctl.market_data.history import load_candles
 from tests.trouble import files_of_at_most
 
 ONE = Candle(900, 100.0, 110.0, 90.0, 105.0, 1.5)

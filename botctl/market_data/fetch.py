@@ -10,8 +10,8 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
 from botctl.domain.symbols import Timeframe
 from botctl.domain.unix_time import from_unix
-from botctl.market.history import load_candles
-from botctl.store.candle_files import HEADER, candle_file, file_lock, write_candles
+from botctl.market_data.candle_files import HEADER, candle_file, file_lock, write_candles
+from botctl.market_data.history import load_candles
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
 from botctl.domain.unix_time import from_unix
-from botctl.market.file_names import seconds_in, symbol_in
-from botctl.market.sheets import (
+from botctl.market_data.csv_reader import (
     TIME_NAMES,
     Sheet,
     open_sheet,
@@ -22,6 +21,7 @@ from botctl.market.sheets import (
     read_slowly,
     unit_of,
 )
+from botctl.market_data.file_names import seconds_in, symbol_in
 
 if TYPE_CHECKING:
     import numpy as np
