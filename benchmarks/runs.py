@@ -156,7 +156,7 @@ ROUNDS = 5
 WATCHED = """
 import atexit, sys, time
 from botctl.cli.app import main
-from botctl.store.door import _Cursor
+from botctl.store.sqlite import _Cursor
 
 execute, worst = _Cursor.execute, [0.0]
 

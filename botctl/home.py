@@ -10,8 +10,8 @@ from pathlib import Path
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import NAMES, Mode, Settings, misspelled, parse_settings
 from botctl.store.database import close_database, open_database
+from botctl.store.kill_switch import Switch
 from botctl.store.location import BUSY_SECONDS, DatabaseLocation, find_location
-from botctl.store.switch import Switch
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.home import Home, is_there, open_store
 from botctl.store.database import close_database, open_database, run_lock
+from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
-from botctl.store.switch import Switch
 
 if TYPE_CHECKING:
     from botctl.domain.candles import CandleColumns

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from botctl.store.location import DatabaseLocation, PostgresServer
-from botctl.store.server import RUN_LOCK
+from botctl.store.postgres import RUN_LOCK
 
 AGEING = {
     2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),

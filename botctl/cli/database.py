@@ -20,7 +20,7 @@ from botctl.store.database import connected, run_lock
 from botctl.store.location import DatabaseLocation, find_location
 
 if TYPE_CHECKING:
-    from botctl.store.soundness import Finding
+    from botctl.store.checks import Finding
 
 db = typer.Typer(
     name="db",
@@ -94,7 +94,7 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl db check
     """
-    from botctl.store.soundness import examine_database
+    from botctl.store.checks import examine_database
 
     home = home_of(ctx)
     with open_store(home, create=False):
@@ -130,7 +130,7 @@ def copy(
       botctl db copy --to postgresql://bot@db.example/bot
       botctl db copy --to sqlite:///data/back.db
     """
-    from botctl.store.copies import copy_open_database
+    from botctl.store.copy import copy_open_database
 
     home = home_of(ctx)
     target, wait_seconds = _where(to, home), home.lock_timeouts.run

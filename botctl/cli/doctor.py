@@ -20,9 +20,9 @@ from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import quote_of
 from botctl.home import Home, load_home
 from botctl.scheduling.check import check_schedule
+from botctl.store.checks import careless_server
 from botctl.store.database import complaint_of_open
-from botctl.store.door import damaged
-from botctl.store.soundness import careless_server
+from botctl.store.sqlite import damaged
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from botctl.store.copies import CopiedTable
+    from botctl.store.copy import CopiedTable
 
 
 @dataclass(frozen=True)

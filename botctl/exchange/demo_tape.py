@@ -14,7 +14,7 @@ from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
 from botctl.exchange.tape import Tape
 from botctl.market_data.timeline import line_up
-from botctl.store import memory
+from botctl.store import key_value
 
 POSITION = "tape.position"
 """Where the demo stands is kept in its database under this name: each tick of a demo is a process of its own."""
@@ -43,7 +43,7 @@ def load_demo_tape(folder: Path | None = None) -> Tape:
     warm_up = int(description["warm_up"])
     grid = line_up(histories, 0, None, None)
     grid = replace(grid, first=warm_up, last=len(grid.times) - 1)
-    kept = memory.load(POSITION)
+    kept = key_value.load(POSITION)
     return Tape(
         histories,
         grid,
@@ -52,7 +52,7 @@ def load_demo_tape(folder: Path | None = None) -> Tape:
         markets=markets,
         half_spread=HALF_SPREAD,
         start=int(kept[0]) if kept else None,
-        keep=lambda bar: memory.save(POSITION, str(bar)),
+        keep=lambda bar: key_value.save(POSITION, str(bar)),
     )
 
 

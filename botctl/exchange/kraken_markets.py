@@ -17,7 +17,7 @@ from botctl.domain.words import printable
 from botctl.exchange.kraken_errors import KrakenSays, read_error
 from botctl.exchange.kraken_wire import KrakenWire
 from botctl.exchange.retry import repeat_read
-from botctl.store import memory
+from botctl.store import key_value
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class MarketBook:
 
 def recall_market_book() -> MarketBook | None:
     """The markets as kept in the database, if they are of today."""
-    kept = memory.recall(MARKETS)
+    kept = key_value.recall(MARKETS)
     return _book(json.loads(kept[0])) if kept and datetime.now(UTC) - kept[1] < KEPT_FOR else None
 
 
@@ -70,7 +70,7 @@ def load_market_book(wire: KrakenWire) -> MarketBook:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
     if (book := recall_market_book()) is not None:
         return book
-    kept = memory.recall(MARKETS)
+    kept = key_value.recall(MARKETS)
     try:
         # With an old copy at hand one try is enough: stops wait for this.
         rows, unread = _rows(_try_pairs(wire) if kept else repeat_read(lambda: _try_pairs(wire)))
@@ -80,7 +80,7 @@ def load_market_book(wire: KrakenWire) -> MarketBook:
         log.warning("Kraken's markets can't be had now; those of %s serve", kept[1].date())
         return _book(json.loads(kept[0]))
     lost = {row[0] for row in json.loads(kept[0])} - {row[0] for row in rows} if kept else unread
-    memory.remember(MARKETS, json.dumps(rows), datetime.now(UTC) - KEPT_FOR + DOUBTED_FOR if lost else None)
+    key_value.remember(MARKETS, json.dumps(rows), datetime.now(UTC) - KEPT_FOR + DOUBTED_FOR if lost else None)
     return _book(rows)
 
 

@@ -16,7 +16,7 @@ from botctl.domain.settings import Secret
 from botctl.domain.unix_time import from_unix
 from botctl.exchange.kraken_errors import LOCKOUT, NONCE, KrakenSays
 from botctl.exchange.kraken_line import CALL_SECONDS, Call, KrakenLine
-from botctl.store import memory
+from botctl.store import key_value
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class KrakenWire:
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`call_seconds` limits each call as a whole."""
-        kept = memory.recall(SESSION)
+        kept = key_value.recall(SESSION)
         self._session = Session(**json.loads(kept[0])) if kept else Session()
         self._line = KrakenLine(
             base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
@@ -92,7 +92,7 @@ class KrakenWire:
             raise
         finally:
             self._session.nonce = max(self._session.nonce, self._line.last_nonce)
-            memory.remember(SESSION, json.dumps(asdict(self._session)))
+            key_value.remember(SESSION, json.dumps(asdict(self._session)))
 
     def now(self, *, fresh: bool = False) -> datetime:
         """The time at Kraken; with `fresh` as Kraken itself says right now.
@@ -100,7 +100,7 @@ class KrakenWire:
         Every answer carries a Date header; how far that is from Kraken's own Time is asked once a day. So no order
         waits for a Time call, and this machine's clock plays no part.
         """
-        kept = memory.recall(CLOCK)
+        kept = key_value.recall(CLOCK)
         source, skew = kept[0].split() if kept else ("", "0")
         same_source = source == self._source()
         if kept and same_source and not fresh and datetime.now(UTC) - kept[1] < CLOCK_TRUSTED:
@@ -116,8 +116,8 @@ class KrakenWire:
 
     def forget_time(self) -> None:
         """Kraken disagreed about the time: ask it again before the next use."""
-        if kept := memory.recall(CLOCK):
-            memory.remember(CLOCK, kept[0], from_unix(0))
+        if kept := key_value.recall(CLOCK):
+            key_value.remember(CLOCK, kept[0], from_unix(0))
 
     def _ask_time(self) -> datetime:
         result = self.get("Time")
@@ -129,7 +129,7 @@ class KrakenWire:
         if newest.date is not None and abs(at - self._reference()) > CLOCKS_AGREE:
             raise ExchangeUnreachable(f"Kraken's Time ({at}) and the date of its answer ({newest.date}) disagree")
         skew = (at - self._reference()).total_seconds()
-        memory.remember(CLOCK, f"{self._source()} {skew}")
+        key_value.remember(CLOCK, f"{self._source()} {skew}")
         return at
 
     def _source(self) -> str:

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 from botctl.domain.sentiment import TRUSTED_FOR
 from botctl.domain.unix_time import from_unix
 from botctl.ports import Clock, Reading
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class FearAndGreed:
 
     def _read(self) -> Reading:
         now = self.clock.now()
-        kept = memory.recall(SENTIMENT)
+        kept = key_value.recall(SENTIMENT)
         try:
             if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
                 index, measured = kept[0].split()
@@ -60,7 +60,7 @@ class FearAndGreed:
         except UNREADABLE as error:
             log.info("the Fear & Greed index can't be read: %s", error)
             return Reading(None, None, f"the index can't be read ({type(error).__name__})")
-        memory.remember(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
+        key_value.remember(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
         return _judge(index_now, measured_at, now)
 
     def _fetch(self) -> tuple[int, datetime]:

@@ -14,7 +14,7 @@ from botctl.services.recovery import Recovery
 from botctl.services.risk import RiskService
 from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal
-from botctl.store.switch import Switch
+from botctl.store.kill_switch import Switch
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from botctl.services.exits import Exits
 from botctl.services.lookout import SECOND_LOOK_AFTER, Look, Lookout
 from botctl.services.position_manager import PositionManager
 from botctl.store.journal import Journal
-from botctl.store.switch import Switch
+from botctl.store.kill_switch import Switch
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from botctl.domain.order_states import ExitReason
 from botctl.domain.settings import no_yes
 from botctl.domain.symbols import base_of
 from botctl.store.database import complaint_of_open, opened_where
-from botctl.store.door import damaged
 from botctl.store.journal import Journal, already_open
+from botctl.store.kill_switch import Switch
 from botctl.store.models import Trade
-from botctl.store.switch import Switch
+from botctl.store.sqlite import damaged
 
 
 class EntryGate:

@@ -13,8 +13,8 @@ from botctl.domain.order_states import TradeStatus
 from botctl.domain.serialization import FOR_PEOPLE
 from botctl.domain.settings import Mode
 from botctl.domain.text import moment
+from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
-from botctl.store.switch import Switch
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from botctl.domain.equity import calculate_equity, valuation_symbols
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.ports import Clock, Exchange
-from botctl.store import memory
+from botctl.store import key_value
 
 FRESH_FOR = timedelta(minutes=2)
 """A price older than this (the machine slept between look and act) is stale and triggers nothing."""
@@ -112,13 +112,13 @@ class Lookout:
 
     def _held_before(self) -> list[str]:
         """The symbols that valued what was held at the last look, and that nobody else asked for."""
-        kept = memory.recall(HELD)
+        kept = key_value.recall(HELD)
         self._held = kept[0].split() if kept else []
         return self._held
 
     def _remember(self, symbols: list[str]) -> None:
         if symbols != self._held:
-            memory.remember(HELD, " ".join(symbols))
+            key_value.remember(HELD, " ".join(symbols))
 
     def _equity(self, balances: Balances | None, quotes: Quotes) -> tuple[Decimal | None, BotError | None]:
         """What all balances are worth; None when any of it can't be valued, and why."""

@@ -27,7 +27,7 @@ from botctl.monitoring.delivery import Courier, Letter
 from botctl.monitoring.results import TickFigures
 from botctl.services import glances
 from botctl.services.bot import Bot
-from botctl.store import memory, outbox
+from botctl.store import key_value, outbox
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
 from botctl.store.ticks import missed_between
 
@@ -64,7 +64,7 @@ def write_news(bot: Bot, channels: Sequence[Secret], now: datetime) -> None:
     messages = [*news, *alarms]
     with database.atomic("IMMEDIATE"):
         if cursor is not None:
-            memory.save(CURSOR, str(cursor))
+            key_value.save(CURSOR, str(cursor))
         if standings != known:
             outbox.save_standings(standings)
         outbox.put([outbox.channel_of(url) for url in channels], messages, now)
@@ -74,12 +74,14 @@ def write_news(bot: Bot, channels: Sequence[Secret], now: datetime) -> None:
 
 def learn_key_expiry(fetch: Callable[[], datetime | None], now: datetime) -> None:
     """Ask once a day when the key expires, and remember it. Belongs under the process lock. Raises BotError."""
-    kept = memory.load(KEY_EXPIRY)
+    kept = key_value.load(KEY_EXPIRY)
     if kept is not None and timedelta(0) <= now - kept[1] < timedelta(days=1):
         return
-    memory.save(KEY_EXPIRY, kept[0] if kept else "", now)  # before the question: it is asked once a day, also in vain
+    key_value.save(
+        KEY_EXPIRY, kept[0] if kept else "", now
+    )  # before the question: it is asked once a day, also in vain
     expires_at = fetch()
-    memory.save(KEY_EXPIRY, "" if expires_at is None else expires_at.isoformat(), now)
+    key_value.save(KEY_EXPIRY, "" if expires_at is None else expires_at.isoformat(), now)
 
 
 def send_news(channels: Sequence[Secret], courier: Courier, title: str, now: datetime) -> list[str]:
@@ -122,7 +124,7 @@ def _body(lines: Sequence[str]) -> str:
 
 def _events_to_tell(bot: Bot) -> tuple[int | None, list[Message]]:
     """Entries and exits since the last time, and where the next time begins (None: where it did)."""
-    kept = memory.load(CURSOR)
+    kept = key_value.load(CURSOR)
     told_up_to = None if kept is None else int(kept[0])
     rows = list(
         Event.select()
@@ -190,7 +192,7 @@ def _exit_in_words(trade: Trade) -> str:
 def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
     """Everything that is wrong by the database. `now` is this machine's time."""
     ticks = list(Tick.select().order_by(Tick.id.desc()).limit(3))
-    expiry = memory.load(KEY_EXPIRY)
+    expiry = key_value.load(KEY_EXPIRY)
     conditions = [
         *_drawdown(bot),
         *unguarded_condition(count_unguarded(bot)),

@@ -16,8 +16,8 @@ from botctl.services.exits import ExitDesk, Exits, WantedExit
 from botctl.services.lookout import Look, Lookout
 from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal, StopUpdate
+from botctl.store.kill_switch import Switch
 from botctl.store.models import Trade
-from botctl.store.switch import Switch
 from botctl.trading.results import OrderResult
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from botctl.domain.unix_time import to_unix
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.services import glances
 from botctl.services.report import Account
+from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
-from botctl.store.switch import Switch
 
 
 class BookSource:

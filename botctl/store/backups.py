@@ -9,8 +9,8 @@ from pathlib import Path
 
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.unix_time import from_unix
-from botctl.store.door import explain
 from botctl.store.location import DatabaseLocation
+from botctl.store.sqlite import explain
 
 KEPT_FOR = timedelta(days=7)
 FOLDER = "backups"

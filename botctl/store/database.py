@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 from botctl.domain.errors import ConfigError, WrongDatabase
 from botctl.domain.settings import Mode
-from botctl.store.door import DATABASE_ERRORS as DATABASE_ERRORS
-from botctl.store.door import explain as explain
 from botctl.store.location import DatabaseLocation as DatabaseLocation
 from botctl.store.location import close_database as close_database
 from botctl.store.location import opened_where as opened_where
 from botctl.store.migrations import bring_up_to_date, create_schema, load_stamp
 from botctl.store.models import database
+from botctl.store.sqlite import DATABASE_ERRORS as DATABASE_ERRORS
+from botctl.store.sqlite import explain as explain
 
 
 @contextmanager

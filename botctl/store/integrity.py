@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from botctl.domain.errors import Busy
-from botctl.store.door import explain, open_read_only
+from botctl.store.sqlite import explain, open_read_only
 
 COMPANIONS = ("-wal", "-shm")
 """What SQLite keeps beside a database in use."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from botctl.domain.database_url import SQLITE, ServerUrl
 from botctl.domain.errors import ConfigError
 from botctl.files import process_lock, sync_to_disk
-from botctl.store.door import DATABASE_ERRORS, Database, damaged, explain, make_private_file
 from botctl.store.integrity import COMPANIONS, check_integrity
 from botctl.store.models import RULED, database
+from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, make_private_file
 
 if TYPE_CHECKING:
-    from botctl.store.copies import OpenDatabase
-    from botctl.store.server import ServerDatabase
+    from botctl.store.copy import OpenDatabase
+    from botctl.store.postgres import ServerDatabase
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process to finish writing."""
@@ -208,7 +208,7 @@ class PostgresServer(DatabaseLocation):
         return "stamp" in database.get_tables()
 
     def is_open(self) -> bool:
-        from botctl.store.server import ServerDatabase  # a run on SQLite starts without it
+        from botctl.store.postgres import ServerDatabase  # a run on SQLite starts without it
 
         opened = database.obj
         return isinstance(opened, ServerDatabase) and opened.url == self.url and not opened.is_closed()
@@ -225,7 +225,7 @@ class PostgresServer(DatabaseLocation):
 
     @contextmanager
     def lock(self, wait_seconds: float) -> Iterator[None]:
-        from botctl.store.server import advisory_lock
+        from botctl.store.postgres import advisory_lock
 
         try:
             self.connect()
@@ -236,7 +236,7 @@ class PostgresServer(DatabaseLocation):
 
     @contextmanager
     def open_beside(self, wait_seconds: float) -> "Iterator[ServerDatabase]":
-        from botctl.store.server import advisory_lock
+        from botctl.store.postgres import advisory_lock
 
         beside = self._database()
         beside.open()
@@ -254,12 +254,12 @@ class PostgresServer(DatabaseLocation):
         database.obj.keep_tables_aside(f"botctl_v{version}")
 
     def _copy_into(self, empty: Path) -> None:
-        from botctl.store.copies import copy_into_file  # a run on SQLite starts without it
+        from botctl.store.copy import copy_into_file  # a run on SQLite starts without it
 
         copy_into_file(empty)
 
     def _database(self) -> "ServerDatabase":
-        from botctl.store.server import ServerDatabase
+        from botctl.store.postgres import ServerDatabase
 
         return ServerDatabase(self.url, tuple(table._meta.table_name for table in RULED), self.busy_seconds)
 

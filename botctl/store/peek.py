@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from botctl.store.door import open_read_only
+from botctl.store.sqlite import open_read_only
 
 SECONDS = 0.5
 """How long a glance waits for a lock. Somebody has just pressed the Tab key."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.models import Tick
 
 MISSED = "ticks.missed"
@@ -41,13 +41,13 @@ def load_last_tick_at() -> datetime | None:
 
 def load_missed_ticks() -> int:
     """How many runs cron has left out so far."""
-    kept = memory.load(MISSED)
+    kept = key_value.load(MISSED)
     return int(kept[0]) if kept else 0
 
 
 def add_missed_ticks(missed: int) -> None:
     """Count so many more."""
-    memory.save(MISSED, str(load_missed_ticks() + missed))
+    key_value.save(MISSED, str(load_missed_ticks() + missed))
 
 
 def missed_between(last: datetime, now: datetime, seconds: int) -> int:

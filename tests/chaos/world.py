@@ -21,7 +21,7 @@ from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile
-from botctl.store.server import RUN_LOCK
+from botctl.store.postgres import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
 from tests.chaos.processes import Command, End, Process, Processes, Run

@@ -29,8 +29,8 @@ NASTY = """INSERT INTO event ({columns}) VALUES (77, '2025-01-01T00:00:00.000000
 DIES_WHILE_IT_COMPARES = """
 import os, signal, sys
 from botctl.cli.app import run_command
-from botctl.store import copies
-copies._sum_of = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from botctl.store import copy
+copy._sum_of = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 run_command(["db", "copy", "--to", sys.argv[1]])
 """
 

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 from botctl.exchange.demo_tape import POSITION, tape_folder
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.database import close_database
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import files_in
@@ -149,7 +149,7 @@ def go_to_the_end(bot: BotRunner) -> None:
     """Wind the tape on, so that one candle is left."""
     rows = [row for row in (tape_folder() / "BTC-USD.csv").read_text().splitlines() if row[:1].isdigit()]
     bot.open_store()
-    memory.save(POSITION, str(len(rows) - 2))
+    key_value.save(POSITION, str(len(rows) - 2))
     close_database()
 
 

@@ -19,9 +19,9 @@ from botctl.market_data.timeline import line_up
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database
+from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
-from botctl.store.switch import Switch
 from botctl.wiring import build_bot
 from tests.services.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 

@@ -18,7 +18,7 @@ from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode, parse_settings
 from botctl.home import Home, open_store
 from botctl.services.tick import tick
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.backups import back_up_daily
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
@@ -71,7 +71,7 @@ def child(program: str, store: Path, **options: object) -> subprocess.Popen[str]
 @pytest.fixture
 def kept(store: Path) -> Path:
     """A database with something in it."""
-    memory.save("kept", "x" * 100_000)
+    key_value.save("kept", "x" * 100_000)
     return store
 
 
@@ -92,7 +92,7 @@ def test_a_copy_is_whole_private_and_one_file(kept: Path) -> None:
 
 def test_there_is_one_a_day_by_utc(kept: Path) -> None:
     assert back_up_daily(SqliteFile(kept), kept, NOON) is not None
-    memory.save("kept", "later that day")
+    key_value.save("kept", "later that day")
 
     assert back_up_daily(SqliteFile(kept), kept, datetime.fromisoformat("2026-11-25T00:59:59+01:00")) is None
     assert back_up_daily(SqliteFile(kept), kept, datetime.fromisoformat("2026-11-25T01:00:00+01:00")) is not None
@@ -100,9 +100,9 @@ def test_there_is_one_a_day_by_utc(kept: Path) -> None:
 
 
 def test_what_was_committed_last_is_in_it_while_another_process_writes(kept: Path) -> None:
-    memory.save("kept", "committed")
+    key_value.save("kept", "committed")
     with database.atomic("IMMEDIATE"):
-        memory.save("kept", "not committed")
+        key_value.save("kept", "not committed")
 
         copy = back_up_daily(SqliteFile(kept), kept, NOON)
 
@@ -315,7 +315,7 @@ def test_a_migrated_database_keeps_the_copy_of_its_older_self(path: Path) -> Non
     open_database(SqliteFile(path), Mode.DEMO, create=True)
 
     SqliteFile(path).keep_version(1)
-    memory.save("kept", "since then")
+    key_value.save("kept", "since then")
     SqliteFile(path).keep_version(1)
 
     with closing(sqlite3.connect(path.with_name("demo.db.v1.backup"))) as connection:

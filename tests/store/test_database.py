@@ -33,7 +33,7 @@ import resource, sys
 from pathlib import Path
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.database import open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import database
@@ -43,7 +43,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
     with database.atomic("IMMEDIATE"):
         for number in range(200):
-            memory.save(str(number), 4000 * "x")
+            key_value.save(str(number), 4000 * "x")
 except BotError as error:
     sys.exit(f"{error.exit_code} {error}")
 """

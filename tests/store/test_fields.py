@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.location import DatabaseLocation
 from botctl.store.models import Event, Memory, PaperHolding, Trade
@@ -91,28 +91,28 @@ def test_an_event_keeps_decimals_as_text(opened: DatabaseLocation) -> None:
 
 
 def test_what_was_never_kept_is_none(opened: DatabaseLocation) -> None:
-    assert memory.load("nothing") is None
+    assert key_value.load("nothing") is None
 
 
 def test_what_was_kept_comes_back_with_its_moment(opened: DatabaseLocation) -> None:
-    memory.save("nonce", "1700000000000000", NOON)
+    key_value.save("nonce", "1700000000000000", NOON)
 
-    assert memory.load("nonce") == ("1700000000000000", NOON)
+    assert key_value.load("nonce") == ("1700000000000000", NOON)
 
 
 def test_what_is_kept_again_takes_the_place_of_what_was(opened: DatabaseLocation) -> None:
-    memory.save("nonce", "1", NOON)
-    memory.save("nonce", "2", NOON + timedelta(hours=1))
+    key_value.save("nonce", "1", NOON)
+    key_value.save("nonce", "2", NOON + timedelta(hours=1))
 
-    assert memory.load("nonce") == ("2", NOON + timedelta(hours=1))
+    assert key_value.load("nonce") == ("2", NOON + timedelta(hours=1))
     assert Memory.select().count() == 1
 
 
 def test_without_a_moment_it_is_kept_as_of_now(opened: DatabaseLocation) -> None:
     before = datetime.now(UTC)
 
-    memory.save("key", "value")
+    key_value.save("key", "value")
 
-    kept = memory.load("key")
+    kept = key_value.load("key")
     assert kept is not None
     assert before - timedelta(seconds=1) <= kept[1] <= datetime.now(UTC)

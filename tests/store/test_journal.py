@@ -18,9 +18,9 @@ from botctl.domain.errors import BelowMinimum, ExchangeRefused, OutcomeUnknown, 
 from botctl.domain.order_states import UNSETTLED, ExitReason, IllegalStep, OrderState
 from botctl.domain.orders import Execution
 from botctl.store.journal import Journal, StopUpdate
+from botctl.store.kill_switch import Switch
 from botctl.store.location import DatabaseLocation
 from botctl.store.models import Event, Order, Trade
-from botctl.store.switch import Switch
 from tests.databases import execute
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Mode
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.database import close_database, connected, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
@@ -48,7 +48,7 @@ TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL
 @pytest.fixture
 def kept(opened: DatabaseLocation) -> DatabaseLocation:
     """A database of this version with something in it."""
-    memory.save("kept", "since long ago")
+    key_value.save("kept", "since long ago")
     return opened
 
 
@@ -89,7 +89,7 @@ def test_an_older_database_is_led_to_the_new_version(kept: DatabaseLocation) -> 
 
     assert Stamp.get().schema_version == NEXT
     assert "colour" in columns()
-    assert memory.load("kept") is not None
+    assert key_value.load("kept") is not None
 
 
 def test_several_versions_are_one_journey(kept: DatabaseLocation) -> None:
@@ -134,7 +134,7 @@ def test_a_step_that_fails_leaves_the_old_version_whole(kept: DatabaseLocation) 
 
     assert Stamp.get().schema_version == SCHEMA_VERSION
     assert not {"colour", "weight"} & columns()
-    assert memory.load("kept") is not None
+    assert key_value.load("kept") is not None
 
 
 def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: DatabaseLocation) -> None:
@@ -146,7 +146,7 @@ def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: DatabaseL
     open_database(kept, Mode.DEMO, create=False)
     assert Stamp.get().schema_version == SCHEMA_VERSION
     assert "colour" not in columns()
-    assert memory.load("kept") is not None
+    assert key_value.load("kept") is not None
     assert is_backed_up(kept) == (kept.file is not None)  # on a server it is of the same transaction
 
 

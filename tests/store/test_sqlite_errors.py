@@ -9,7 +9,7 @@ import peewee
 import pytest
 
 from botctl.domain.errors import BotError, Busy, ConfigError
-from botctl.store.door import Database, explain, primary_code_of
+from botctl.store.sqlite import Database, explain, primary_code_of
 from tests.trouble import files_of_at_most
 
 Failure = Callable[[Path], None]

@@ -12,10 +12,10 @@ import pytest
 
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
-from botctl.store.door import Database
 from botctl.store.location import SqliteFile
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
 from botctl.store.models import Alarm, Order, Outgoing, Stamp, Trade, database
+from botctl.store.sqlite import Database
 from tests.databases import rows_of
 from tests.store.version_1 import make_version_1
 

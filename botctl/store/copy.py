@@ -11,9 +11,9 @@ import peewee
 from peewee import BooleanField, FloatField, IntegerField, Model
 
 from botctl.domain.errors import BotError, Refused, WrongDatabase
-from botctl.store.door import Database
 from botctl.store.models import TABLES, Stamp, SystemConfig, database
-from botctl.store.server import SNAPSHOT, ServerDatabase
+from botctl.store.postgres import SNAPSHOT, ServerDatabase
+from botctl.store.sqlite import Database
 
 OpenDatabase = Database | ServerDatabase
 

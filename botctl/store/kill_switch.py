@@ -7,8 +7,8 @@ from pathlib import Path
 
 from botctl.domain.errors import BotError
 from botctl.domain.kill_switch import ACTIVE, PAUSED, SwitchState
-from botctl.store.door import DATABASE_ERRORS, explain
 from botctl.store.models import Event, SystemConfig, database
+from botctl.store.sqlite import DATABASE_ERRORS, explain
 
 
 class Switch:

@@ -16,12 +16,12 @@ import pytest
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import BotError, Busy, ConfigError, DatabaseUnreachable, WrongDatabase
 from botctl.domain.settings import Mode, parse_settings
-from botctl.store import memory
+from botctl.store import key_value
 from botctl.store.database import close_database, open_database, run_lock
 from botctl.store.journal import Correction, Journal
+from botctl.store.kill_switch import Switch
 from botctl.store.location import PostgresServer
 from botctl.store.models import RULED, Event, PaperHolding, SystemConfig, Tick, Trade, database
-from botctl.store.switch import Switch
 from tests.bot_runner import PROJECT, BotRunner
 from tests.databases import Writer, execute, held_lock
 from tests.postgres import PASSWORD, USER, Server
@@ -99,13 +99,13 @@ def test_texts_sort_as_on_sqlite_and_floats_keep_all_their_digits(store: Postgre
 def test_what_sqlite_keeps_is_kept_here_too(store: PostgresServer) -> None:
     PaperHolding.create(currency="BTC", total=Decimal("12345678901.123456780"))
     Tick.create(at=NOON, seconds=0.1 + 0.2, ok=True, exit_code=0, steps=[{"name": "é\n%s %% '"}])
-    memory.save("odd", "before\0after")
+    key_value.save("odd", "before\0after")
 
     tick = Tick.get()
     assert str(PaperHolding.get().total) == "12345678901.123456780"
     assert (tick.at, tick.seconds, tick.ok, tick.steps) == (NOON, 0.1 + 0.2, True, [{"name": "é\n%s %% '"}])
-    assert memory.load("odd") is not None
-    assert memory.load("odd")[0] == "before\ufffdafter"  # type: ignore[index]
+    assert key_value.load("odd") is not None
+    assert key_value.load("odd")[0] == "before\ufffdafter"  # type: ignore[index]
 
 
 def test_rows_with_numbers_of_their_own_are_counted_on_from(store: PostgresServer) -> None:
@@ -161,7 +161,7 @@ def test_a_switch_that_cannot_be_read_inside_a_transaction_does_not_end_it(
 def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(store: PostgresServer) -> None:
     def fail(statement: str) -> None:
         with database.atomic("IMMEDIATE"):
-            memory.save("a", "b")
+            key_value.save("a", "b")
             database.execute_sql(statement)
 
     with pytest.raises(BotError, match="nowhere"):
@@ -169,8 +169,8 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(store: P
     with pytest.raises(BotError, match="division by zero"):
         fail("SELECT 1 / 0")
 
-    assert memory.load("a") is None
-    memory.save("a", "c")
+    assert key_value.load("a") is None
+    key_value.save("a", "c")
 
 
 def test_a_database_that_stays_locked_is_busy(store: PostgresServer) -> None:
@@ -180,12 +180,12 @@ def test_a_database_that_stays_locked_is_busy(store: PostgresServer) -> None:
     other.take()
 
     with pytest.raises(Busy, match="locked by another process"):
-        memory.save("a", "b")
+        key_value.save("a", "b")
     with pytest.raises(Busy), database.atomic("IMMEDIATE"):
         pass
     other.commit()
 
-    memory.save("a", "b")
+    key_value.save("a", "b")
 
 
 # The lock
@@ -231,11 +231,11 @@ def test_a_connection_that_broke_is_never_made_again(store: PostgresServer, serv
         server.execute(f"SELECT pg_terminate_backend({pid})")
         for _ in range(3):
             with pytest.raises(DatabaseUnreachable, match=r"the connection to postgresql://.* broke"):
-                memory.save("a", "b")
+                key_value.save("a", "b")
         with held_lock(store):
             pass
     open_database(store, Mode.DEMO, create=False)
-    assert memory.load("a") is None
+    assert key_value.load("a") is None
 
 
 def test_two_bots_in_two_schemas_of_one_database_do_not_meet(server: Server, empty: PostgresServer) -> None:
