@@ -16,9 +16,9 @@ from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 
 if TYPE_CHECKING:
+    from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
+    from botctl.adapters.simulated import Tape
     from botctl.domain.candles import CandleColumns
-    from botctl.exchange.kraken import KrakenExchange, KrakenMarketData
-    from botctl.exchange.tape import Tape
     from botctl.ports import Clock, Exchange, Sentiment
     from botctl.reconciliation.damaged import Damage
     from botctl.services.bot import Bot
@@ -155,10 +155,10 @@ def build_bot(
 
 def _build_outside(settings: Settings, tape: "Tape | None") -> "tuple[Exchange, Clock, Sentiment]":
     """Kraken with our money, or the paper broker on Kraken's prices or on a tape."""
-    from botctl.exchange.clock import SystemClock
-    from botctl.exchange.paper import PaperBroker
-    from botctl.exchange.tape import Tape
-    from botctl.outside.sentiment import FearAndGreed
+    from botctl.adapters.clock import SystemClock
+    from botctl.adapters.fear_greed import FearAndGreed
+    from botctl.adapters.paper import PaperBroker
+    from botctl.adapters.simulated import Tape
 
     system_clock = SystemClock()
     fear_and_greed = FearAndGreed(settings.sentiment_url, system_clock)
@@ -198,7 +198,7 @@ def build_market(settings: Settings) -> "Tape | KrakenMarketData":
     if settings.botctl_mode is Mode.REPLAY:
         raise Refused("a replay's database has no prices: it shows what was", hint="ask it for trades, why or orders")
     if settings.botctl_mode is Mode.DEMO:
-        from botctl.exchange.demo_tape import load_demo_tape
+        from botctl.adapters.demo import load_demo_tape
 
         return load_demo_tape()
     return build_market_data(settings)
@@ -217,8 +217,8 @@ def open_market_data(settings: Settings) -> "Iterator[KrakenMarketData]":
 
 def build_market_data(settings: Settings) -> "KrakenMarketData":
     """Kraken's public side."""
-    from botctl.exchange.kraken import KrakenMarketData
-    from botctl.exchange.kraken_wire import KrakenWire
+    from botctl.adapters.kraken.exchange import KrakenMarketData
+    from botctl.adapters.kraken.session import KrakenWire
 
     url = settings.kraken_api_url
     return KrakenMarketData(lambda: KrakenWire(base_url=url, api_key=None, private_key=None))
@@ -226,8 +226,8 @@ def build_market_data(settings: Settings) -> "KrakenMarketData":
 
 def build_kraken(settings: Settings) -> "KrakenExchange":
     """Kraken with our keys. Its private calls belong under the process lock."""
-    from botctl.exchange.kraken import KrakenExchange
-    from botctl.exchange.kraken_wire import KrakenWire
+    from botctl.adapters.kraken.exchange import KrakenExchange
+    from botctl.adapters.kraken.session import KrakenWire
 
     return KrakenExchange(
         lambda: KrakenWire(
@@ -240,7 +240,7 @@ def build_kraken(settings: Settings) -> "KrakenExchange":
 
 def kraken_of(bot: "Bot") -> "KrakenExchange | None":
     """The Kraken account that a bot trades on; None where its money is paper."""
-    from botctl.exchange.kraken import KrakenExchange
+    from botctl.adapters.kraken.exchange import KrakenExchange
 
     return bot.exchange if isinstance(bot.exchange, KrakenExchange) else None
 
@@ -257,7 +257,7 @@ def find_candles(home: Home, symbol: str) -> "CandleColumns | None":
     Raises BadValue for a file that can't be believed.
     """
     if home.settings.botctl_mode is Mode.DEMO:
-        from botctl.exchange.demo_tape import load_demo_tape
+        from botctl.adapters.demo import load_demo_tape
 
         return load_demo_tape().history(symbol)
     from botctl.market_data.candle_files import candle_file

@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from botctl.exchange.clock import SystemClock
-from botctl.outside.sentiment import TIMEOUT_SECONDS, FearAndGreed
+from botctl.adapters.clock import SystemClock
+from botctl.adapters.fear_greed import TIMEOUT_SECONDS, FearAndGreed
 from botctl.timeouts import time_limit
 from tests.bot_runner import BotRunner
 

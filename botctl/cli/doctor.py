@@ -26,7 +26,7 @@ from botctl.store.sqlite import damaged
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 if TYPE_CHECKING:
-    from botctl.exchange.kraken import KrakenExchange
+    from botctl.adapters.kraken.exchange import KrakenExchange
     from botctl.services.bot import Bot
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0

@@ -105,7 +105,7 @@ def _text(settings: Settings, name: str) -> str:
 
 
 def _play(home: Home, given: study.Study, grid: "Grid", *, quiet: bool) -> ReplayView:
-    from botctl.exchange.tape import Tape
+    from botctl.adapters.simulated import Tape
     from botctl.services.replay import play, tell
 
     with open_store(home, create=True, durable=False):  # after a power cut it is played again

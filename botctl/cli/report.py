@@ -110,7 +110,7 @@ def _backtest(given: study.Study) -> "Source":
 
 def _write(source: "Source", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str) -> ReportView:
     """Draw everything before anything is written."""
-    from botctl.exchange.clock import SystemClock
+    from botctl.adapters.clock import SystemClock
     from botctl.files import write_private
     from botctl.outside.report_page import render_page
     from botctl.outside.report_png import draw_png

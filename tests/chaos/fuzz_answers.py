@@ -19,6 +19,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from botctl.adapters.kraken.exchange import KrakenExchange
+from botctl.adapters.kraken.markets import MARKETS, load_market_book
+from botctl.adapters.kraken.session import CLOCK, KrakenWire
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
@@ -27,9 +30,6 @@ from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
-from botctl.exchange.kraken import KrakenExchange
-from botctl.exchange.kraken_markets import MARKETS, load_market_book
-from botctl.exchange.kraken_wire import CLOCK, KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import Event, Memory, Trade

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from botctl.adapters.clock import SystemClock
+from botctl.adapters.fear_greed import SENTIMENT, FearAndGreed
 from botctl.domain.settings import Mode
-from botctl.exchange.clock import SystemClock
-from botctl.outside.sentiment import SENTIMENT, FearAndGreed
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import Memory

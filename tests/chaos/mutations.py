@@ -46,7 +46,7 @@ MUTATIONS = {
     "an order without an answer is sent again": Mutation(
         (
             Replacement(
-                "botctl/exchange/kraken.py",
+                "botctl/adapters/kraken/exchange.py",
                 'raise OutcomeUnknown(f"{error.message}; the order may exist") from error',
                 "raise NotProcessed(error) from error",
             ),

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from botctl.exchange.demo_tape import POSITION, tape_folder
+from botctl.adapters.demo import POSITION, tape_folder
 from botctl.store import key_value
 from botctl.store.database import close_database
 from tests.bot_runner import PROJECT, BotRunner

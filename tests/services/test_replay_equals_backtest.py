@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from botctl.adapters.simulated import Tape
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
@@ -14,7 +15,6 @@ from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
-from botctl.exchange.tape import Tape
 from botctl.market_data.timeline import line_up
 from botctl.services.backtest import run_backtest
 from botctl.services.replay import play, tell

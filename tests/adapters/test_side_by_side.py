@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
+from botctl.adapters.kraken.exchange import KrakenExchange
+from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.kraken.transport import CALL_SECONDS
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import Mode, Secret
-from botctl.exchange.kraken import KrakenExchange
-from botctl.exchange.kraken_line import CALL_SECONDS
-from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from tests.fake_kraken import FakeKraken

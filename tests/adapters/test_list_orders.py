@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.order_states import Side
 from botctl.domain.orders import OrderRecord, OrderRequest
-from botctl.exchange.kraken import KrakenExchange
-from tests.exchange.test_kraken import BROKEN, LONG_AGO, ORDER, ORDER_ID, database, exchange, no_patience
+from tests.adapters.test_kraken import BROKEN, LONG_AGO, ORDER, ORDER_ID, database, exchange, no_patience
 from tests.fake_kraken import FakeKraken, Never
 
 __all__ = ["database", "exchange"]

@@ -8,6 +8,15 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from botctl.adapters.kraken.errors import (
+    BEFORE_PROCESSING,
+    UNKNOWN_ORDER,
+    UNKNOWN_PAIR,
+    KrakenSays,
+    order_error,
+    read_error,
+)
+from botctl.adapters.kraken.markets import MarketBook, load_market_book, recall_market_book
 from botctl.adapters.kraken.parsing import (
     parse_balances,
     parse_candles,
@@ -22,6 +31,9 @@ from botctl.adapters.kraken.parsing import (
     parse_order_reports,
     parse_quotes,
 )
+from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.kraken.transport import Call
+from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Market, Quotes, market_of
@@ -29,18 +41,6 @@ from botctl.domain.money import plain
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
 from botctl.domain.words import printable
-from botctl.exchange.kraken_errors import (
-    BEFORE_PROCESSING,
-    UNKNOWN_ORDER,
-    UNKNOWN_PAIR,
-    KrakenSays,
-    order_error,
-    read_error,
-)
-from botctl.exchange.kraken_line import Call
-from botctl.exchange.kraken_markets import MarketBook, load_market_book, recall_market_book
-from botctl.exchange.kraken_wire import KrakenWire
-from botctl.exchange.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.ports import Progress
 
 ORDERS_A_CALL, FILLS_A_CALL = 50, 20

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from freezegun import freeze_time
 
+from botctl.adapters.kraken.exchange import KrakenExchange
+from botctl.adapters.kraken.markets import MARKETS
+from botctl.adapters.kraken.session import KrakenWire
 from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.order_states import Side
 from botctl.domain.orders import OrderRequest
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
-from botctl.exchange.kraken import KrakenExchange
-from botctl.exchange.kraken_markets import MARKETS
-from botctl.exchange.kraken_wire import KrakenWire
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import Memory

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenSays
+from botctl.adapters.kraken.transport import CALL_SECONDS, Call, KrakenLine
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
 from botctl.domain.unix_time import from_unix
-from botctl.exchange.kraken_errors import LOCKOUT, NONCE, KrakenSays
-from botctl.exchange.kraken_line import CALL_SECONDS, Call, KrakenLine
 from botctl.store import key_value
 
 log = logging.getLogger(__name__)

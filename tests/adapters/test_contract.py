@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from botctl.adapters.demo import load_demo_tape
+from botctl.adapters.kraken.exchange import KrakenExchange
+from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.paper import PaperBroker
 from botctl.domain.errors import BadValue, BelowMinimum, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
 from botctl.domain.order_states import Side
 from botctl.domain.orders import Fill, OrderReport, OrderRequest
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
-from botctl.exchange.demo_tape import load_demo_tape
-from botctl.exchange.kraken import KrakenExchange
-from botctl.exchange.kraken_wire import KrakenWire
-from botctl.exchange.paper import PaperBroker
 from botctl.ports import Exchange
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile

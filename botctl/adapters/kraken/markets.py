@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from botctl.adapters.kraken.errors import KrakenSays, read_error
+from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.retry import repeat_read
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
 from botctl.domain.money import MOST, to_decimal
 from botctl.domain.symbols import OLD_NAMES
 from botctl.domain.words import printable
-from botctl.exchange.kraken_errors import KrakenSays, read_error
-from botctl.exchange.kraken_wire import KrakenWire
-from botctl.exchange.retry import repeat_read
 from botctl.store import key_value
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import pytest
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
+from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.errors import ExchangeBusy, ExchangeRefused, ExchangeUnreachable
-from botctl.exchange.retry import NotProcessed, repeat_read, repeat_unprocessed
 
 
 def failing(error: Exception, calls: list[float], times: int = 99) -> Callable[[], str]:

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import quote
 
 from botctl._fast_imports import import_kraken_alone
+from botctl.adapters.kraken.errors import KrakenSays
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import SHORTEST_SECRET, Secret
 from botctl.domain.words import printable
-from botctl.exchange.kraken_errors import KrakenSays
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from botctl.adapters.simulated import Tape
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
-from botctl.exchange.tape import Tape
 from botctl.market_data.timeline import line_up
 from botctl.store import key_value
 

@@ -1,1 +1,0 @@
-"""Where orders go and prices come from: Kraken, the paper broker, the demo's tape."""
