@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from botctl.domain.candles import CandleColumns
     from botctl.ports import Clock, Exchange, Sentiment
     from botctl.reconciliation.damaged import Damage
-    from botctl.services.bot import Bot
-    from botctl.services.council.session import Decider
     from botctl.store.journal import Journal
+    from botctl.trading.bot import Bot
+    from botctl.trading.council.council import Decider
 
 
 @contextmanager
@@ -86,18 +86,18 @@ def build_bot(
 ) -> "Bot":
     """Every service on its port; with a `tape` on that market instead of the mode's own. `backed_up` is the database
     whose daily copies are kept, if it is to have any."""
-    from botctl.services.bot import Bot
-    from botctl.services.council.session import Council
-    from botctl.services.drawdown import DrawdownGuard
-    from botctl.services.entry_gate import EntryGate
-    from botctl.services.execution import ExecutionService
-    from botctl.services.exits import ExitDesk
-    from botctl.services.lookout import Lookout
-    from botctl.services.position_manager import PositionManager
-    from botctl.services.recovery import Patience, Recovery
-    from botctl.services.risk import RiskService
-    from botctl.services.tick_limit import TickLimit
     from botctl.store.journal import Journal
+    from botctl.trading.bot import Bot
+    from botctl.trading.council.council import Council
+    from botctl.trading.drawdown_guard import DrawdownGuard
+    from botctl.trading.execution import ExecutionService
+    from botctl.trading.exits import ExitDesk
+    from botctl.trading.order_settlement import Patience, Recovery
+    from botctl.trading.position_manager import PositionManager
+    from botctl.trading.pre_trade_checks import EntryGate
+    from botctl.trading.risk import RiskService
+    from botctl.trading.snapshot import Lookout
+    from botctl.trading.time_budget import TickLimit
 
     exchange, clock, sentiment = _build_outside(settings, tape)
     on_tape = tape is not None or settings.botctl_mode is Mode.DEMO  # its time is not this machine's
@@ -181,8 +181,8 @@ def _build_decider(
     settings: Settings, exchange: "Exchange", clock: "Clock", sentiment: "Sentiment", journal: "Journal"
 ) -> "Decider":
     """The agents, or the external command."""
-    from botctl.services.council.command import CommandNode
-    from botctl.services.council.master import MasterNode
+    from botctl.trading.council.external_command import CommandNode
+    from botctl.trading.council.master_node import MasterNode
 
     master = MasterNode(exchange, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
     if settings.council_command:

@@ -16,7 +16,7 @@ from botctl.home import Home, open_store
 
 if TYPE_CHECKING:
     from botctl.monitoring.results import TickFigures
-    from botctl.services.bot import Bot
+    from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
 

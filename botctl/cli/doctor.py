@@ -27,7 +27,7 @@ from botctl.wiring import build_market_data, kraken_of, open_bot
 
 if TYPE_CHECKING:
     from botctl.adapters.kraken.exchange import KrakenExchange
-    from botctl.services.bot import Bot
+    from botctl.trading.bot import Bot
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
 """Seconds. botctl sets deadlines by Kraken's own clock, but a wrong one here confuses logs, cron and nonces."""
@@ -215,7 +215,7 @@ def _council(bot: "Bot") -> CheckLine:
     """Everybody who is to sit can."""
     if bot.settings.council_command is not None:
         return _council_command(bot.settings.council_command)
-    from botctl.services.council.master import find_agents
+    from botctl.trading.council.master_node import find_agents
 
     names = bot.settings.council
     try:

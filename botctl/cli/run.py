@@ -41,7 +41,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
       BOTCTL_MODE=paper botctl tick --json
     """
     from botctl.outside.heartbeat import Heartbeat
-    from botctl.services.tick import tick as visit
+    from botctl.trading.tick import tick as visit
 
     home = home_of(ctx)
     check_validate(home, validate)

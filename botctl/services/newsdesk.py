@@ -26,10 +26,10 @@ from botctl.domain.words import printable
 from botctl.monitoring.delivery import Courier, Letter
 from botctl.monitoring.results import TickFigures
 from botctl.services import glances
-from botctl.services.bot import Bot
 from botctl.store import key_value, outbox
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
 from botctl.store.ticks import missed_between
+from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
 

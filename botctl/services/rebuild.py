@@ -17,12 +17,12 @@ from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation.results import RecoverAction
 from botctl.services import rebuilt_rows as rows
-from botctl.services.bot import Bot
 from botctl.services.lost_stops import atr_at, replay_stop
 from botctl.services.reconcile import figures_at, figures_of
 from botctl.services.statement import Statement, fetch_statement
 from botctl.store.journal import Correction
 from botctl.store.models import Order, Trade
+from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
 

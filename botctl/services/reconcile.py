@@ -11,9 +11,9 @@ from botctl.domain.order_states import ACTIVE, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
-from botctl.services.bot import Bot
 from botctl.services.statement import Statement, fetch_statement
 from botctl.store.models import Order, Trade
+from botctl.trading.bot import Bot
 
 USUAL_SPAN = timedelta(days=30)
 """So far back, or to the entry of the oldest trade that is active, whichever is earlier."""

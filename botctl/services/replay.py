@@ -12,12 +12,12 @@ from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
 from botctl.domain.sentiment import Mood
 from botctl.market_data.timeline import Grid
-from botctl.services.bot import Bot
 from botctl.services.glances import trade_record
 from botctl.services.summary import Course, sum_up
-from botctl.services.tick import tick
 from botctl.store.models import Trade
+from botctl.trading.bot import Bot
 from botctl.trading.results import TickView
+from botctl.trading.tick import tick
 
 
 @dataclass

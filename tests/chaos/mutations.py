@@ -38,7 +38,7 @@ class Mutation:
     broken: str
 
 
-EXECUTION, JOURNAL = "botctl/services/execution.py", "botctl/store/journal.py"
+EXECUTION, JOURNAL = "botctl/trading/execution.py", "botctl/store/journal.py"
 NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 4"
 """As good as undisturbed."""
 
@@ -111,7 +111,7 @@ MUTATIONS = {
     "an order that is not found at once is given up": Mutation(
         (
             Replacement(
-                "botctl/services/recovery.py", "elif asked_at > order.deadline + ABSENT_AFTER:", "elif asked_at:"
+                "botctl/trading/order_settlement.py", "elif asked_at > order.deadline + ABSENT_AFTER:", "elif asked_at:"
             ),
         ),
         ("moods: in no list for a minute: a buy by hand; reset after at 4",),

@@ -7,7 +7,7 @@ import pytest
 
 from botctl.domain.settings import parse_settings
 from botctl.home import Home, open_store
-from botctl.services.tick import tick
+from botctl.trading.tick import tick
 from botctl.wiring import build_bot
 from tests import postgres
 from tests.bot_runner import BotRunner

@@ -52,8 +52,8 @@ def test_a_trade_that_opens_or_closes_leaves_no_note_behind(live: BotRunner, kra
     live.run("tick")
 
     live.open_store()
-    from botctl.services.lookout import HELD
     from botctl.store import key_value
+    from botctl.trading.snapshot import HELD
 
     assert key_value.load(HELD) is None
     assert on_the_wire(kraken).count("Ticker") == 1

@@ -17,12 +17,12 @@ from freezegun import freeze_time
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode, parse_settings
 from botctl.home import Home, open_store
-from botctl.services.tick import tick
 from botctl.store import key_value
 from botctl.store.backups import back_up_daily
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import database
+from botctl.trading.tick import tick
 from botctl.wiring import build_bot
 from tests.bot_runner import PROJECT, BotRunner
 from tests.corruption import damage

@@ -10,14 +10,14 @@ from functools import partial
 
 from botctl.domain.errors import BotError, Refused, exit_code_of
 from botctl.domain.settings import no_yes
-from botctl.services.bot import Bot
-from botctl.services.exits import Exits
-from botctl.services.lookout import Look
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
 from botctl.store.decisions import Decision
+from botctl.trading.bot import Bot
+from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
+from botctl.trading.snapshot import Look
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason
 from botctl.ports import Clock
-from botctl.services.exits import Exits
-from botctl.services.lookout import SECOND_LOOK_AFTER, Look, Lookout
-from botctl.services.position_manager import PositionManager
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
+from botctl.trading.exits import Exits
+from botctl.trading.position_manager import PositionManager
+from botctl.trading.snapshot import SECOND_LOOK_AFTER, Look, Lookout
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from botctl.domain.order_states import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData
-from botctl.services.execution import FAR, ExecutionService
-from botctl.services.exits import ExitDesk, Exits, WantedExit
-from botctl.services.lookout import Look, Lookout
-from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Trade
+from botctl.trading.execution import FAR, ExecutionService
+from botctl.trading.exits import ExitDesk, Exits, WantedExit
 from botctl.trading.results import OrderResult
+from botctl.trading.snapshot import Look, Lookout
+from botctl.trading.time_budget import TickLimit
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from botctl.domain.money import floor_to, plain
 from botctl.domain.order_states import ExitReason
 from botctl.domain.sizing import below_minimum
 from botctl.ports import Clock, Exchange
-from botctl.services.lookout import SECOND_LOOK_AFTER, Look
 from botctl.store.journal import Journal
 from botctl.store.models import Trade
 from botctl.trading.results import OrderResult
+from botctl.trading.snapshot import SECOND_LOOK_AFTER, Look
 
 MATERIAL = Decimal("0.001")
 """A balance short by more than this fraction of the trade was touched by somebody else, and is said."""

@@ -18,7 +18,7 @@ from botctl.domain.serialization import to_plain
 from botctl.domain.settings import SETTINGS
 from botctl.domain.words import printable
 from botctl.ports import Briefing
-from botctl.services.council.master import MasterNode
+from botctl.trading.council.master_node import MasterNode
 
 SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
 """The program sees the environment without these: it has no business with our keys."""

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from botctl.domain.settings import Settings
 from botctl.ports import Clock, Exchange, Sentiment
-from botctl.services.council.session import Council
-from botctl.services.drawdown import DrawdownGuard
-from botctl.services.execution import ExecutionService
-from botctl.services.lookout import Lookout
-from botctl.services.position_manager import PositionManager
-from botctl.services.recovery import Recovery
-from botctl.services.risk import RiskService
-from botctl.services.tick_limit import TickLimit
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
+from botctl.trading.council.council import Council
+from botctl.trading.drawdown_guard import DrawdownGuard
+from botctl.trading.execution import ExecutionService
+from botctl.trading.order_settlement import Recovery
+from botctl.trading.position_manager import PositionManager
+from botctl.trading.risk import RiskService
+from botctl.trading.snapshot import Lookout
+from botctl.trading.time_budget import TickLimit
 
 
 @dataclass(frozen=True)

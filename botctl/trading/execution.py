@@ -25,14 +25,14 @@ from botctl.domain.orders import OrderRequest
 from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
-from botctl.services.entry_gate import EntryGate
-from botctl.services.exits import ExitDesk, Exits, Sell, WantedExit
-from botctl.services.lookout import Look, Lookout
-from botctl.services.recovery import Recovery
-from botctl.services.risk import RiskService
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
+from botctl.trading.exits import ExitDesk, Exits, Sell, WantedExit
+from botctl.trading.order_settlement import Recovery
+from botctl.trading.pre_trade_checks import EntryGate
 from botctl.trading.results import OrderResult
+from botctl.trading.risk import RiskService
+from botctl.trading.snapshot import Look, Lookout
 
 log = logging.getLogger(__name__)
 

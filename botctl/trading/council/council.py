@@ -12,14 +12,14 @@ from botctl.domain.money import plain
 from botctl.domain.order_states import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock
-from botctl.services.execution import ExecutionService
-from botctl.services.lookout import Look
-from botctl.services.position_manager import PositionManager
-from botctl.services.tick_limit import TickLimit
 from botctl.store.decisions import Decision, record_decision, record_outcome
 from botctl.store.journal import Journal
 from botctl.timeouts import time_limit
+from botctl.trading.execution import ExecutionService
+from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
+from botctl.trading.snapshot import Look
+from botctl.trading.time_budget import TickLimit
 
 log = logging.getLogger(__name__)
 
