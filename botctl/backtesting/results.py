@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
-from botctl.domain.positions import TradeRecord
+from botctl.queries.positions import TradeRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,16 +28,16 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status --json
     """
     from botctl.cli.views.status import draw_status
-    from botctl.services import glances
+    from botctl.queries import portfolio
 
     home = home_of(ctx)
     settings = home.settings
     with open_store(home):
-        view = glances.status(
+        view = portfolio.status(
             settings.botctl_mode,
             home.switch,
             settings.initial_balance,
-            glances.now_offline(settings.botctl_mode),
+            portfolio.now_offline(settings.botctl_mode),
             settings.timeframe_seconds,
         )
     if view.frozen:
@@ -67,7 +67,7 @@ def positions(
       botctl positions --watch
     """
     from botctl.cli.views.positions import draw_live_positions, draw_trades
-    from botctl.services import glances
+    from botctl.queries import portfolio
 
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
         raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
@@ -81,10 +81,10 @@ def positions(
         if live:
             from botctl.wiring import build_market
 
-            rows = glances.list_live_positions(build_market(home.settings))
+            rows = portfolio.list_live_positions(build_market(home.settings))
             show_list(ctx, rows, draw_live_positions, "no open positions")
         else:
-            show_list(ctx, glances.list_positions(), draw_trades, "no open positions")
+            show_list(ctx, portfolio.list_positions(), draw_trades, "no open positions")
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
@@ -98,10 +98,10 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
       botctl trades --json --limit 1000
     """
     from botctl.cli.views.positions import draw_trades
-    from botctl.services import glances
+    from botctl.queries import portfolio
 
     with open_store(home_of(ctx)):
-        show_list(ctx, glances.list_trades(limit=limit), draw_trades, "no trades yet")
+        show_list(ctx, portfolio.list_trades(limit=limit), draw_trades, "no trades yet")
 
 
 def orders(
@@ -121,10 +121,10 @@ def orders(
       botctl orders --unsettled
     """
     from botctl.cli.views.orders import draw_orders
-    from botctl.services import books
+    from botctl.queries import journal
 
     with open_store(home_of(ctx)):
-        show_list(ctx, books.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
+        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
 
 
 def why(
@@ -142,11 +142,11 @@ def why(
       botctl why BTC/USD
     """
     from botctl.cli.views.audit_trail import draw_decisions
-    from botctl.services import books
+    from botctl.queries import journal
 
     wanted = symbol_from(symbol)
     with open_store(home_of(ctx)):
-        rows = books.list_decisions(wanted, limit)
+        rows = journal.list_decisions(wanted, limit)
         show_list(ctx, rows, draw_decisions, f"the Council has not spoken of {wanted} yet")
 
 

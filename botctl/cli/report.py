@@ -16,7 +16,7 @@ from botctl.cli.views.files import draw_report
 from botctl.domain.errors import BadValue
 from botctl.domain.report import ReportView
 from botctl.home import open_store, read_values
-from botctl.services.glances import now_offline
+from botctl.queries.portfolio import now_offline
 from botctl.wiring import find_candles
 
 if TYPE_CHECKING:

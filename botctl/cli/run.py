@@ -74,7 +74,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl check-positions
     """
-    from botctl.services import glances
+    from botctl.queries import portfolio
 
     home = home_of(ctx)
     with open_bot(home) as bot:
@@ -84,7 +84,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         look = bot.lookout.look(bot.journal.open_symbols())
         exits = bot.positions.check_open_positions(look)
         errors += [*look.problems, *exits.errors]
-        positions = [glances.with_price(trade, look.prices.get(trade.symbol)) for trade in glances.list_positions()]
+        positions = [portfolio.with_price(trade, look.prices.get(trade.symbol)) for trade in portfolio.list_positions()]
         aftermath.note_news(home, bot)
     log_errors(errors)
     for note in exits.notes:

@@ -92,7 +92,7 @@ def demo(
 
 
 def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
-    from botctl.services import glances
+    from botctl.queries import portfolio
     from botctl.services.replay import play
     from botctl.store.models import Decision
 
@@ -102,7 +102,7 @@ def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
     initial = home.settings.initial_balance
     if initial is None or not played.ticks:
         raise BotError("the demo could not play")
-    return DemoView(played.ticks, glances.list_trades(), played.equity, initial, dict(decisions))
+    return DemoView(played.ticks, portfolio.list_trades(), played.equity, initial, dict(decisions))
 
 
 def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:

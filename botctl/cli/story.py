@@ -36,10 +36,10 @@ def explain(
     Example:
       botctl explain 7
     """
-    from botctl.services import story
+    from botctl.queries import audit_trail
 
     with open_store(home_of(ctx)):
-        view = story.explain(trade)
+        view = audit_trail.explain(trade)
     show(ctx, view, draw_trade_history)
 
 
@@ -61,7 +61,7 @@ def show_log(
       botctl log --symbol BTC/USD --since 2026-11-01
       botctl log --follow
     """
-    from botctl.services import story
+    from botctl.queries import audit_trail
 
     wanted = None if symbol is None else symbol_from(symbol)
     begin = since_from(since)
@@ -69,7 +69,7 @@ def show_log(
         raise BadValue("--follow has no end, and so no JSON document", hint="leave out one of them")
     home = home_of(ctx)
     with open_store(home):
-        rows = story.list_events(symbol=wanted, since=begin, limit=limit)
+        rows = audit_trail.list_events(symbol=wanted, since=begin, limit=limit)
     show_list(ctx, rows, draw_events, "nothing has happened yet")
     if follow:
         with suppress(KeyboardInterrupt):  # the way to end it
@@ -78,13 +78,13 @@ def show_log(
 
 def _follow(ctx: typer.Context, home: Home, symbol: str | None, last_id: int) -> None:
     """Show what comes after an event, for ever."""
-    from botctl.services import story
+    from botctl.queries import audit_trail
 
     while True:
         sys.stdout.flush()
         time.sleep(LOOK_AGAIN_AFTER)
         with open_store(home):  # opened anew each time: recover may have put another file in its place
-            new = story.list_events(symbol=symbol, after_id=last_id)
+            new = audit_trail.list_events(symbol=symbol, after_id=last_id)
         if new:
             last_id = new[-1].id
             print_drawing(draw_events(new))

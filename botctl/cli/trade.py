@@ -92,7 +92,7 @@ def sell(
       botctl sell BTC/USD
       botctl sell BTC/USD 0.001
     """
-    from botctl.services import books
+    from botctl.queries import journal
 
     wanted = symbol_from(symbol)
     part = None if amount is None else amount_from(amount)
@@ -106,7 +106,7 @@ def sell(
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
-        result = result or books.closed_without_order(trade.id)
+        result = result or journal.closed_without_order(trade.id)
         aftermath.note_news(home, bot)
     show(ctx, result, draw_order)
     aftermath.send_news(home)

@@ -32,15 +32,15 @@ class _Lookout:
     def look(self) -> Drawing:
         """What is open now. The database is opened anew: a tick may have written to it, and recover may have put
         another in its place. Prices that can't be had are said below the table."""
-        from botctl.services import glances
+        from botctl.queries import portfolio
 
         lines = []
         with open_store(self.home):
             try:
-                rows = glances.list_live_positions(self._market())
+                rows = portfolio.list_live_positions(self._market())
             except BotError as error:
                 lines.append(f"prices can't be had: {error.message}")
-                rows = [glances.with_price(trade, None) for trade in glances.list_positions()]
+                rows = [portfolio.with_price(trade, None) for trade in portfolio.list_positions()]
         mode = self.home.settings.botctl_mode
         return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 

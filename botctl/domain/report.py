@@ -8,8 +8,8 @@ from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING
 
-from botctl.domain.positions import TradeRecord
 from botctl.domain.stops import StopRule
+from botctl.queries.positions import TradeRecord
 
 if TYPE_CHECKING:
     from botctl.queries.slippage import Slippage

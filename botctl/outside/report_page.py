@@ -12,8 +12,8 @@ from typing import Any
 from botctl.domain import text
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
-from botctl.domain.positions import TradeRecord
 from botctl.domain.report import Bars, Chart, Line, Mark, Report, Role, Ruling
+from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 
 DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}

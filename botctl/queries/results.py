@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.positions import LivePosition, TradeRecord
+from botctl.queries.positions import LivePosition, TradeRecord
 from botctl.trading.results import OrderResult
 
 

@@ -25,7 +25,7 @@ from botctl.domain.text import price, signed
 from botctl.domain.words import printable
 from botctl.monitoring.delivery import Courier, Letter
 from botctl.monitoring.results import TickFigures
-from botctl.services import glances
+from botctl.queries import portfolio
 from botctl.store import key_value, outbox
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
 from botctl.store.ticks import missed_between
@@ -229,7 +229,7 @@ def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:
 def read_figures(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> TickFigures:
     """What a monitor wants to know of the tick that ends `now`."""
     settings = bot.settings
-    view = glances.status(
+    view = portfolio.status(
         settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe_seconds
     )
     well: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()

@@ -12,7 +12,7 @@ from botctl.domain.order_states import TradeStatus
 from botctl.domain.performance import deepest_fall
 from botctl.domain.sentiment import Mood
 from botctl.market_data.timeline import Grid
-from botctl.services.glances import trade_record
+from botctl.queries.portfolio import trade_record
 from botctl.services.summary import Course, sum_up
 from botctl.store.models import Trade
 from botctl.trading.bot import Bot

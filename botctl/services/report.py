@@ -12,7 +12,6 @@ from botctl.domain import performance, text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.order_states import TradeStatus
-from botctl.domain.positions import TradeRecord
 from botctl.domain.report import (
     Bars,
     Chart,
@@ -29,6 +28,7 @@ from botctl.domain.report import (
 )
 from botctl.domain.symbols import quote_of
 from botctl.domain.unix_time import from_unix
+from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 
 CURVE_POINTS = 3_000

@@ -6,12 +6,12 @@ from typing import Any
 
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns
-from botctl.domain.positions import TradeRecord
 from botctl.domain.report import Ruling, StopMove
 from botctl.domain.settings import Settings
 from botctl.domain.unix_time import to_unix
+from botctl.queries import portfolio
+from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
-from botctl.services import glances
 from botctl.services.report import Account
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
@@ -32,7 +32,7 @@ class BookSource:
     def account(self) -> Account:
         settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
-        status = glances.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
+        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",
@@ -55,7 +55,7 @@ class BookSource:
         return [to_unix(at) for at, _ in rows], [float(equity) for _, equity in rows]
 
     def trades(self) -> list[TradeRecord]:
-        return glances.list_trades()
+        return portfolio.list_trades()
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
         """As the audit trail has it."""

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.backtesting.results import BacktestTrade
-from botctl.domain.positions import LivePosition, TradeRecord
 from botctl.domain.serialization import to_plain
+from botctl.queries.positions import LivePosition, TradeRecord
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 TRADE = (

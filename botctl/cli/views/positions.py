@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_table, group, short
-from botctl.domain.positions import LivePosition, TradeRecord
 from botctl.domain.text import UNKNOWN, percent, price
+from botctl.queries.positions import LivePosition, TradeRecord
 
 NEAR = Decimal("0.005")
 """How near its stop a price is shown as near, as a fraction."""

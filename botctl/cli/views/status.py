@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from botctl.cli.tables import WIDTH, Drawing, pairs
 from botctl.domain.kill_switch import SwitchState
 from botctl.domain.text import moment, money, percent
-from botctl.services.glances import StatusView
+from botctl.queries.portfolio import StatusView
 
 
 def draw_status(view: StatusView) -> Drawing:

@@ -9,9 +9,9 @@ from botctl.domain.errors import BadValue
 from botctl.domain.money import plain
 from botctl.domain.order_states import OrderState, Side
 from botctl.domain.text import money, price, signed
+from botctl.queries.portfolio import trade_record
 from botctl.queries.results import EventView, StoryStep, StoryView
 from botctl.queries.slippage import Slippage, load_slippages
-from botctl.services.glances import trade_record
 from botctl.store.models import Decision, Event, Order, Trade
 
 TOLD_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")

@@ -18,8 +18,8 @@ from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Tr
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
 
 if TYPE_CHECKING:
-    from botctl.domain.positions import LivePosition, TradeRecord
     from botctl.ports import MarketData
+    from botctl.queries.positions import LivePosition, TradeRecord
 
 CURVE_TICKS = 672
 """Of the curve that status draws: a week of quarter hours."""
@@ -82,7 +82,7 @@ def list_live_positions(market: "MarketData") -> "list[LivePosition]":
 
 def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
     """A trade at a price."""
-    from botctl.domain.positions import LivePosition
+    from botctl.queries.positions import LivePosition
 
     if price is None or trade.entry_price is None:
         return LivePosition(trade, price, None)
@@ -115,7 +115,7 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
 
 def trade_record(row: Trade) -> "TradeRecord":
     """A row of the table as plain values, without what only the bot itself needs of it."""
-    from botctl.domain.positions import TradeRecord
+    from botctl.queries.positions import TradeRecord
 
     return TradeRecord(
         id=row.id,
