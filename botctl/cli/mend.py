@@ -34,7 +34,7 @@ def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False
     Example:
       botctl reconcile --since 2026-11-01
     """
-    from botctl.services.reconcile import reconcile as compare
+    from botctl.reconciliation.reconcile import reconcile as compare
 
     moment = since_from(since)
     home = home_of(ctx)
@@ -61,7 +61,7 @@ def recover(
       botctl recover
       botctl recover --apply
     """
-    from botctl.services.rebuild import apply_rebuild, plan_rebuild
+    from botctl.reconciliation.rebuild import apply_rebuild, plan_rebuild
 
     moment = since_from(since)
     home = home_of(ctx)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.client_order_ids import ClientId, trade_mark
-from botctl.domain.ledger import LedgerTrade, make_ledger
 from botctl.domain.order_states import ExitReason, OrderState, Side
 from botctl.domain.orders import Fill, OrderRecord, OrderReport
+from botctl.reconciliation.exchange_trades import LedgerTrade, make_ledger
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MARK = trade_mark(7)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.differences import Figures, holding_difference, order_difference
-from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.order_states import ACTIVE, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
+from botctl.reconciliation.differences import Figures, holding_difference, order_difference
+from botctl.reconciliation.exchange_records import Statement, fetch_statement
+from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
-from botctl.services.statement import Statement, fetch_statement
 from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot
 

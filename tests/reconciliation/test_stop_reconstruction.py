@@ -12,7 +12,7 @@ from botctl.domain.errors import Refused
 from botctl.domain.settings import parse_settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.market_data.indicators import calculate_atr
-from botctl.services.lost_stops import atr_at, replay_stop
+from botctl.reconciliation.stop_reconstruction import atr_at, replay_stop
 
 SETTINGS = parse_settings({})
 QUARTER = 900

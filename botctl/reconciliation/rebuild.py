@@ -8,18 +8,18 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.domain.candles import Candle
-from botctl.domain.differences import order_difference
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import plain
 from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
+from botctl.reconciliation import rebuilt_rows as rows
+from botctl.reconciliation.differences import order_difference
+from botctl.reconciliation.exchange_records import Statement, fetch_statement
+from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
+from botctl.reconciliation.reconcile import figures_at, figures_of
 from botctl.reconciliation.results import RecoverAction
-from botctl.services import rebuilt_rows as rows
-from botctl.services.lost_stops import atr_at, replay_stop
-from botctl.services.reconcile import figures_at, figures_of
-from botctl.services.statement import Statement, fetch_statement
+from botctl.reconciliation.stop_reconstruction import atr_at, replay_stop
 from botctl.store.journal import Correction
 from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot

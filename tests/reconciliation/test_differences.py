@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.differences import Figures, holding_difference, order_difference
 from botctl.domain.order_states import UNSETTLED, OrderState
+from botctl.reconciliation.differences import Figures, holding_difference, order_difference
 
 FILLED = Figures(OrderState.FILLED, Decimal("0.002"), Decimal("100.0"), Decimal("0.4"))
 NOTHING = Figures(OrderState.CANCELED, Decimal(0), None, None)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.ledger import LedgerOrder, LedgerTrade
 from botctl.domain.money import price_of
 from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.symbols import base_of
-from botctl.services.lost_stops import Replay
+from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
+from botctl.reconciliation.stop_reconstruction import Replay
 from botctl.store.models import Order, Trade
 
 type Columns = dict[str, Any]
