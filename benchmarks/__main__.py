@@ -23,15 +23,15 @@ import numpy as np
 from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
+from botctl.backtesting.backtest import decision_bits, new_book, read_histories, terms_of
+from botctl.backtesting.jit import compiled
+from botctl.backtesting.parameter_grid import Axis, points
+from botctl.backtesting.sweep import Trial
+from botctl.backtesting.sweep_pool import play_grid
 from botctl.domain.decisions import RSI_CEILING
-from botctl.domain.grid import Axis, points
 from botctl.domain.settings import parse_settings
-from botctl.market.compiled import compiled
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import line_up
-from botctl.services.backtest import decision_bits, new_book, read_histories, terms_of
-from botctl.services.sweep import Trial
-from botctl.services.sweep_pool import play_grid
 
 HERE = Path(__file__).parent
 LONG, SHORT = 350_000, 35_000

@@ -35,8 +35,8 @@ def backtest(
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
+    from botctl.backtesting.backtest import run_backtest
     from botctl.cli.views.backtest import draw_backtest, show_csv
-    from botctl.services.backtest import run_backtest
 
     given = study.load_study(ctx, files, options)
     view = run_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)

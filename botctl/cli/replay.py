@@ -106,7 +106,7 @@ def _text(settings: Settings, name: str) -> str:
 
 def _play(home: Home, given: study.Study, grid: "Grid", *, quiet: bool) -> ReplayView:
     from botctl.adapters.simulated import Tape
-    from botctl.services.replay import play, tell
+    from botctl.backtesting.replay import play, tell
 
     with open_store(home, create=True, durable=False):  # after a power cut it is played again
         bot = build_bot(home.settings, home.switch, tape=Tape(given.histories, grid, given.mood))

@@ -101,7 +101,7 @@ def _open_source(
 
 
 def _backtest(given: study.Study) -> "Source":
-    from botctl.services.backtest import Backtest
+    from botctl.backtesting.backtest import Backtest
     from botctl.services.report_backtest import BacktestSource
 
     run = Backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until).run()

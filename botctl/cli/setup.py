@@ -92,8 +92,8 @@ def demo(
 
 
 def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
+    from botctl.backtesting.replay import play
     from botctl.queries import portfolio
-    from botctl.services.replay import play
     from botctl.store.models import Decision
 
     bot = build_bot(home.settings, home.switch)

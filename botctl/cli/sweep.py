@@ -10,7 +10,7 @@ from botctl.cli.output import progress, show
 from botctl.domain.errors import BadValue
 
 if TYPE_CHECKING:
-    from botctl.services.sweep import Score, Trial
+    from botctl.backtesting.sweep import Score, Trial
 
 MOST_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
@@ -55,10 +55,10 @@ def sweep(
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://...
     """
+    from botctl.backtesting.parameter_grid import arrange, count_points, parse_axis
+    from botctl.backtesting.ranking import MEASURES, rank, summarise
+    from botctl.backtesting.sweep import Trial
     from botctl.cli.views.backtest import draw_sweep
-    from botctl.domain.grid import arrange, count_points, parse_axis
-    from botctl.services.ranking import MEASURES, rank, summarise
-    from botctl.services.sweep import Trial
 
     axes = arrange([parse_axis(text) for text in grid])
     if by not in MEASURES:
@@ -78,8 +78,8 @@ def sweep(
 
 def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":
     """Every set of the grid, with a bar for who waits."""
-    from botctl.domain.grid import points
-    from botctl.services.sweep_pool import play_grid
+    from botctl.backtesting.parameter_grid import points
+    from botctl.backtesting.sweep_pool import play_grid
 
     wanted = list(points(trial.axes))
     scores: list[Score] = []
@@ -92,8 +92,8 @@ def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":
 
 def _join(trial: "Trial", by: str, storage: str, name: str, trials: int, *, quiet: bool) -> "list[Score]":
     """So many sets of a study that other machines may be at work on as well; the scores of all of them."""
-    from botctl.outside.optuna_study import join_study
-    from botctl.services.ranking import MEASURES
+    from botctl.backtesting.optuna_study import join_study
+    from botctl.backtesting.ranking import MEASURES
 
     with progress("studying", trials, quiet=quiet) as advance:
         tried = join_study(

@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from botctl.domain import performance, text
+from botctl.backtesting import performance
+from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.order_states import TradeStatus

@@ -5,19 +5,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from botctl.backtesting.backtest import Run
+from botctl.backtesting.engine import BUY, HOLD, SELL
 from botctl.backtesting.results import BacktestTrade
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Action, Stance
 from botctl.domain.order_states import ExitReason, Side
-from botctl.domain.playback import BUY, HOLD, SELL
 from botctl.domain.report import Ruling, StopMove, stop_path
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.domain.unix_time import from_unix, to_unix
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.services.backtest import Run
 from botctl.services.report import Account
 
 NAMES = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}

@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from botctl.backtesting import performance
 from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
-from botctl.domain import performance
 from botctl.domain.candles import CandleColumns
 from botctl.domain.costs import fill_price
 from botctl.domain.order_states import Side

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from botctl.backtesting.backtest import run_backtest
+from botctl.backtesting.parameter_grid import Axis, Point, arrange, parse_axis, points, values_at
+from botctl.backtesting.ranking import rank, summarise
 from botctl.backtesting.results import SweepFigures
+from botctl.backtesting.sweep import Score, Trial
+from botctl.backtesting.sweep_pool import play_grid
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
-from botctl.domain.grid import Axis, Point, arrange, parse_axis, points, values_at
 from botctl.domain.sentiment import FixedMood, MoodHistory
 from botctl.domain.settings import parse_settings
-from botctl.services.backtest import run_backtest
-from botctl.services.ranking import rank, summarise
-from botctl.services.sweep import Score, Trial
-from botctl.services.sweep_pool import play_grid
-from tests.services.histories import START, STEP, first, history_of, rising, walk
+from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
 
 FEAR = FixedMood(Stance.FEAR)
 BASE = {

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botctl.backtesting.backtest import line_up, new_book, read_histories, run_backtest, terms_of
+from botctl.backtesting.jit import Kernel, compiled, plain
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedMood, Mood, MoodHistory
 from botctl.domain.settings import Settings, parse_settings
-from botctl.market.compiled import Kernel, compiled, plain
-from botctl.services.backtest import line_up, new_book, read_histories, run_backtest, terms_of
-from tests.services.histories import START, STEP, first, history_of, rising, walk
-from tests.services.visits import visit_every_bar
+from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
+from tests.backtesting.visits import visit_every_bar
 
 FEAR = FixedMood(Stance.FEAR)
 FREE = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "TRADE_AMOUNT_USD": "100"}

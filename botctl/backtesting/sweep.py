@@ -8,16 +8,16 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from botctl.backtesting.backtest import new_book, read_histories, terms_of
+from botctl.backtesting.engine import Book, History, Terms
+from botctl.backtesting.jit import compiled
+from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.backtesting.results import SweepFigures
+from botctl.backtesting.summary import DAY
 from botctl.domain.candles import CandleColumns
-from botctl.domain.grid import Axis, Point
-from botctl.domain.playback import Book, History, Terms
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import parse_settings
-from botctl.market.compiled import compiled
 from botctl.market_data.timeline import line_up
-from botctl.services.backtest import new_book, read_histories, terms_of
-from botctl.services.summary import DAY
 
 TERMS_OF = {
     "atr_multiple": "atr_multiple",

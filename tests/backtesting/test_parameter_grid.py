@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botctl.backtesting.parameter_grid import (
+    SWEPT,
+    Axis,
+    arrange,
+    count_points,
+    neighbours,
+    parse_axis,
+    points,
+    values_at,
+)
 from botctl.domain.errors import BadValue
-from botctl.domain.grid import SWEPT, Axis, arrange, count_points, neighbours, parse_axis, points, values_at
 from botctl.domain.settings import NAMES
 
 axes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(

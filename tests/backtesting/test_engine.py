@@ -5,9 +5,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botctl.backtesting.engine import cut
 from botctl.domain.costs import COST_DECIMALS
 from botctl.domain.money import floor_to
-from botctl.domain.playback import cut
 
 
 @given(st.integers(1, 10**12), st.integers(1, 10**6))

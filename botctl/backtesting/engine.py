@@ -8,7 +8,7 @@ next price. Walking from event to event instead of from bar to bar changes nothi
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple, Protocol
 
-from botctl.domain.performance import steady_ratio
+from botctl.backtesting.performance import steady_ratio
 from botctl.domain.stops import advance_stop, initial_stop
 
 HOLD, BUY, SELL = 0, 1, 2

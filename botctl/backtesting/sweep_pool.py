@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
 
-from botctl.domain.grid import Point
-from botctl.services.sweep import Score, Trial
+from botctl.backtesting.parameter_grid import Point
+from botctl.backtesting.sweep import Score, Trial
 
 STRETCHES = 8
 """For each worker: many enough that all end at about the same time, few enough that exits found serve again."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import isinf
 
+from botctl.backtesting.parameter_grid import Axis, Point, neighbours, values_at
 from botctl.backtesting.results import SweepFigures, SweepRow, SweepView
-from botctl.domain.grid import Axis, Point, neighbours, values_at
-from botctl.services.sweep import Score
+from botctl.backtesting.sweep import Score
 
 MEASURES: Mapping[str, Callable[[SweepFigures], float]] = {
     "return": lambda figures: figures.returned,

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
+from botctl.backtesting.performance import deepest_fall
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
+from botctl.backtesting.summary import Course, sum_up
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.order_states import TradeStatus
-from botctl.domain.performance import deepest_fall
 from botctl.domain.sentiment import Mood
 from botctl.market_data.timeline import Grid
 from botctl.queries.portfolio import trade_record
-from botctl.services.summary import Course, sum_up
 from botctl.store.models import Trade
 from botctl.trading.bot import Bot
 from botctl.trading.results import TickView

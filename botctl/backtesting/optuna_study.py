@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.domain.errors import ConfigError
-from botctl.domain.grid import Axis, Point
 
 OPENINGS = 4
 """Machines that begin a study at the same moment all make its tables; who comes second finds them the next time."""

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from botctl.adapters.simulated import Tape
+from botctl.backtesting.backtest import run_backtest
+from botctl.backtesting.replay import play, tell
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
@@ -16,14 +18,12 @@ from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.market_data.timeline import line_up
-from botctl.services.backtest import run_backtest
-from botctl.services.replay import play, tell
 from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
-from tests.services.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
+from tests.backtesting.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 
 FEAR = FixedMood(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any, Protocol, cast
 
-from botctl.domain import indicators, performance, playback, stops
-from botctl.domain.playback import Book, History, Table, Terms
+from botctl.backtesting import engine, performance
+from botctl.backtesting.engine import Book, History, Table, Terms
+from botctl.domain import indicators, stops
 
 
 class Kernel(Protocol):
@@ -87,7 +88,7 @@ LAYERS = (
     ),
     (performance, ("steady_ratio",)),
     (
-        playback,
+        engine,
         (
             "find_exit",
             "find_exit_once",

@@ -6,22 +6,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from botctl.backtesting.engine import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
+from botctl.backtesting.jit import Kernel, compiled, plain
 from botctl.backtesting.results import BacktestTrade, BacktestView
+from botctl.backtesting.summary import Course, sum_up
 from botctl.domain.candles import SHOWN, CandleColumns
 from botctl.domain.costs import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.order_states import ExitReason, Side, TradeStatus, stop_reason
-from botctl.domain.playback import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
 from botctl.domain.pnl import calculate_pnl
 from botctl.domain.sentiment import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.domain.unix_time import from_unix
-from botctl.market.compiled import Kernel, compiled, plain
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import Grid, line_up
-from botctl.services.summary import Course, sum_up
 
 if TYPE_CHECKING:
     import numpy as np
