@@ -14,13 +14,13 @@ from botctl.cli.context import JsonFlag, env_file_of, home_of
 from botctl.cli.output import show
 from botctl.cli.views.files import draw_report
 from botctl.domain.errors import BadValue
-from botctl.domain.report import ReportView
 from botctl.home import open_store, read_values
 from botctl.queries.portfolio import now_offline
+from botctl.reporting.model import ReportView
 from botctl.wiring import find_candles
 
 if TYPE_CHECKING:
-    from botctl.services.report import Source
+    from botctl.reporting.build import Source
 
 
 @study.with_study_options
@@ -62,8 +62,8 @@ def report(
       botctl report BTC-USD_15m.csv --from 2024-01-01 --output btc.html
       botctl report --png trade.png --chart trade:7
     """
-    from botctl.outside.report_page import load_plotly
-    from botctl.outside.report_png import check_installed
+    from botctl.reporting.html import load_plotly
+    from botctl.reporting.png import check_installed
 
     _check_ending("--output", output, ".html")
     _check_ending("--png", png, ".png")
@@ -90,7 +90,7 @@ def _open_source(
         folder, _, _ = read_values(env_file_of(ctx))
         yield _backtest(study.load_study(ctx, files, options)), folder / "backtest.html"
         return
-    from botctl.services.report_books import BookSource
+    from botctl.reporting.from_database import BookSource
 
     _refuse_study_options(options)
     home = home_of(ctx)
@@ -102,7 +102,7 @@ def _open_source(
 
 def _backtest(given: study.Study) -> "Source":
     from botctl.backtesting.backtest import Backtest
-    from botctl.services.report_backtest import BacktestSource
+    from botctl.reporting.from_backtest import BacktestSource
 
     run = Backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until).run()
     return BacktestSource(run, given.histories, given.settings)
@@ -112,9 +112,9 @@ def _write(source: "Source", page: Path | None, png: Path | None, chart: str, tr
     """Draw everything before anything is written."""
     from botctl.adapters.clock import SystemClock
     from botctl.files import write_private
-    from botctl.outside.report_page import render_page
-    from botctl.outside.report_png import draw_png
-    from botctl.services.report import build_report, draw_chart
+    from botctl.reporting.build import build_report, draw_chart
+    from botctl.reporting.html import render_page
+    from botctl.reporting.png import draw_png
 
     picture = draw_png(draw_chart(source, chart)) if png else b""
     drawn, every = 0, len(source.trades())

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import pairs
-from botctl.domain.report import ReportView
 from botctl.domain.text import moment
 from botctl.market_data.fetch import FetchView
+from botctl.reporting.model import ReportView
 
 
 def draw_fetched(rows: Sequence[FetchView]) -> str:

@@ -4,8 +4,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.report import Bars, Chart, Line, Role
 from botctl.domain.unix_time import from_unix
+from botctl.reporting.model import Bars, Chart, Line, Role
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

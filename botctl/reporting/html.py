@@ -12,9 +12,9 @@ from typing import Any
 from botctl.domain import text
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
-from botctl.domain.report import Bars, Chart, Line, Mark, Report, Role, Ruling
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
+from botctl.reporting.model import Bars, Chart, Line, Mark, Report, Role, Ruling
 
 DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}
 SHAPES = {Role.ENTRY: "triangle-up", Role.EXIT: "triangle-down"}
@@ -67,7 +67,7 @@ def _policy(*scripts: str) -> str:
 
 
 def _own_file(name: str) -> str:
-    return (resources.files("botctl.outside") / name).read_text(encoding="utf-8")
+    return (resources.files("botctl.reporting") / name).read_text(encoding="utf-8")
 
 
 # Parts of the page

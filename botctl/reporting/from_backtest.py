@@ -12,13 +12,13 @@ from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Action, Stance
 from botctl.domain.order_states import ExitReason, Side
-from botctl.domain.report import Ruling, StopMove, stop_path
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.domain.unix_time import from_unix, to_unix
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.services.report import Account
+from botctl.reporting.build import Account
+from botctl.reporting.model import Ruling, StopMove, stop_path
 
 NAMES = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
 REASONS = {

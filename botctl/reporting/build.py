@@ -13,7 +13,11 @@ from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
 from botctl.domain.order_states import TradeStatus
-from botctl.domain.report import (
+from botctl.domain.symbols import quote_of
+from botctl.domain.unix_time import from_unix
+from botctl.queries.positions import TradeRecord
+from botctl.queries.slippage import Slippage
+from botctl.reporting.model import (
     Bars,
     Chart,
     Line,
@@ -27,10 +31,6 @@ from botctl.domain.report import (
     merge_rulings,
     thin,
 )
-from botctl.domain.symbols import quote_of
-from botctl.domain.unix_time import from_unix
-from botctl.queries.positions import TradeRecord
-from botctl.queries.slippage import Slippage
 
 CURVE_POINTS = 3_000
 """More points than a screen has columns tell nobody more."""

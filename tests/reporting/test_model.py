@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.report import Bars, Ruling, falls, merge_bars, merge_rulings, stop_path, thin
 from botctl.domain.stops import StopRule, advance_stop, initial_stop
+from botctl.reporting.model import Bars, Ruling, falls, merge_bars, merge_rulings, stop_path, thin
 
 prices = st.floats(1, 1e6)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)

@@ -6,13 +6,13 @@ from typing import Any
 
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns
-from botctl.domain.report import Ruling, StopMove
 from botctl.domain.settings import Settings
 from botctl.domain.unix_time import to_unix
 from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
-from botctl.services.report import Account
+from botctl.reporting.build import Account
+from botctl.reporting.model import Ruling, StopMove
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
 
