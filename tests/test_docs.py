@@ -14,7 +14,12 @@ import pytest
 import typer
 
 from botctl.cli.app import app
-from botctl.domain.alarms import (
+from botctl.domain.errors import BotError
+from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
+from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
+from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from botctl.domain.symbols import Timeframe
+from botctl.monitoring.alerts import (
     Condition,
     Guarded,
     failing_condition,
@@ -22,13 +27,8 @@ from botctl.domain.alarms import (
     key_condition,
     unguarded_condition,
 )
-from botctl.domain.errors import BotError
-from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
-from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
-from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
-from botctl.domain.symbols import Timeframe
-from botctl.outside.metrics import METRICS
-from botctl.services.newsdesk import KINDS
+from botctl.monitoring.collect import KINDS
+from botctl.monitoring.metrics import METRICS
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.test_schedule import Machine
 from tests.fields import (

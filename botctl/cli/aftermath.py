@@ -25,25 +25,25 @@ def note_news(home: Home, bot: "Bot", *, ask_for_key: bool = False) -> None:
     """Write down what is to be told; the bot still holds the lock. With `ask_for_key` learn when the key expires."""
     if home.settings.notify_urls is None or bot.validate_only:
         return
-    from botctl.services import newsdesk
+    from botctl.monitoring import collect
     from botctl.wiring import key_expiry_of
 
     now = datetime.now(UTC)
     if ask_for_key and (fetch := key_expiry_of(bot)) is not None:
         with _aside("the key's end can't be learned"):
-            newsdesk.learn_key_expiry(fetch, now)
+            collect.learn_key_expiry(fetch, now)
     with _aside("what is to be told can't be written down"):
-        newsdesk.write_news(bot, home.settings.channels, now)
+        collect.write_news(bot, home.settings.channels, now)
 
 
 def read_figures(home: Home, bot: "Bot", exit_code: int, seconds: float) -> "TickFigures | None":
     """The figures for METRICS_FILE, read while the database is open; None when nobody wants them."""
     if home.settings.metrics_file is None or bot.validate_only:
         return None
-    from botctl.services import newsdesk
+    from botctl.monitoring import collect
 
     with _aside("the metrics can't be read"):
-        return newsdesk.read_figures(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
+        return collect.read_figures(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
     return None
 
 
@@ -51,7 +51,7 @@ def write_figures(home: Home, figures: "TickFigures | None") -> None:
     """Replace METRICS_FILE."""
     if figures is None or home.settings.metrics_file is None:
         return
-    from botctl.outside.metrics import write_metrics
+    from botctl.monitoring.metrics import write_metrics
 
     with _aside("the metrics can't be written"):
         write_metrics(home.folder / home.settings.metrics_file, figures)
@@ -61,14 +61,14 @@ def send_news(home: Home) -> None:
     """Send what is written down. The lock is free again: nobody's exit waits for a service that hangs."""
     if home.settings.notify_urls is None:
         return
-    from botctl.outside.notify import AppriseCourier
-    from botctl.services import newsdesk
+    from botctl.monitoring import collect
+    from botctl.monitoring.sender import AppriseCourier
 
     with suppress(OSError, ValueError):  # whoever waits for the answer needn't wait for a service
         sys.stdout.flush()
     with _aside("messages can't be sent"), open_store(home, create=False):
         channels = home.settings.channels
-        for why in newsdesk.send_news(channels, AppriseCourier(), title_of(home), datetime.now(UTC)):
+        for why in collect.send_news(channels, AppriseCourier(), title_of(home), datetime.now(UTC)):
             log.warning("a message waits for the next run: %s", why)
 
 

@@ -82,15 +82,15 @@ def _files(home: Home) -> Iterator[CheckLine]:
 
 def _watchers(home: Home) -> Iterator[CheckLine]:
     """Those who hear of this bot: each with what keeps it from being heard. Nothing is sent."""
-    from botctl.outside import heartbeat, metrics, notify
+    from botctl.monitoring import heartbeat, metrics, sender
 
     settings = home.settings
     if settings.notify_urls is None:
         yield CheckLine("notify", "warn", "nobody is told when something matters", "set NOTIFY_URLS (docs/settings.md)")
-    elif unreachable := notify.problem_with_addresses(settings.channels):
+    elif unreachable := sender.problem_with_addresses(settings.channels):
         yield CheckLine("notify", "warn", unreachable.message, unreachable.hint)
     else:
-        names = ", ".join(notify.masked(url) for url in settings.channels)
+        names = ", ".join(sender.masked(url) for url in settings.channels)
         yield CheckLine("notify", "ok", f"{names}; `botctl notify --test` sends to each")
     if settings.healthcheck_url is not None:
         problem = heartbeat.problem_with_url(settings.healthcheck_url)

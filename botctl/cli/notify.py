@@ -25,9 +25,9 @@ def notify(
       botctl notify --test
     """
     from botctl.cli.aftermath import title_of
-    from botctl.domain.alarms import Level
+    from botctl.monitoring.alerts import Level
     from botctl.monitoring.delivery import Letter
-    from botctl.outside.notify import MISSING, AppriseCourier, is_missing, masked
+    from botctl.monitoring.sender import MISSING, AppriseCourier, is_missing, masked
 
     if not test:
         raise BadValue("there is nothing to send", hint="`botctl notify --test` sends a test message")

@@ -40,7 +40,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
       botctl tick
       BOTCTL_MODE=paper botctl tick --json
     """
-    from botctl.outside.heartbeat import Heartbeat
+    from botctl.monitoring.heartbeat import Heartbeat
     from botctl.trading.tick import tick as visit
 
     home = home_of(ctx)

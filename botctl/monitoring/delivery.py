@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from botctl.domain.alarms import Level
 from botctl.domain.settings import Secret
+from botctl.monitoring.alerts import Level
 
 
 @dataclass(frozen=True)

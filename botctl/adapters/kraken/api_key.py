@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from botctl.domain.alarms import EXPIRES_SOON
 from botctl.domain.checks import CheckLine
+from botctl.monitoring.alerts import EXPIRES_SOON
 
 NEEDED_RIGHTS = {
     "query-funds": "Query Funds",

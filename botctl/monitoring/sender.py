@@ -22,7 +22,7 @@ SEND_SECONDS = 10.0
 """For all letters together."""
 NO_ANSWER = "no answer in time"
 MISSING = ConfigError("NOTIFY_URLS is set, and apprise is missing", hint="pip install 'botctl[notify]'")
-SENDER = ("-P", "-m", "botctl.outside.courier")
+SENDER = ("-P", "-m", "botctl.monitoring.sender_process")
 """What the process runs. -P: nothing in the current folder stands before Python's own modules."""
 
 
@@ -41,7 +41,7 @@ def problem_with_addresses(urls: Sequence[Secret]) -> ConfigError | None:
     """Why these addresses can't be written to; None when nothing is known against them. Sends nothing."""
     if is_missing():
         return MISSING
-    from botctl.outside.courier import knows
+    from botctl.monitoring.sender_process import knows
 
     if not urls:
         return ConfigError("NOTIFY_URLS names no address", hint="write it like ntfys://my-topic (docs/settings.md)")

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from botctl.domain.alarms import Level, Message, Standing
 from botctl.domain.settings import Secret
+from botctl.monitoring.alerts import Level, Message, Standing
 from botctl.store.models import Alarm, Outgoing, database
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.alarms import (
+from botctl.domain.money import plain
+from botctl.domain.order_states import TradeStatus
+from botctl.domain.settings import Secret
+from botctl.domain.symbols import quote_of
+from botctl.domain.text import price, signed
+from botctl.domain.words import printable
+from botctl.monitoring import outbox
+from botctl.monitoring.alerts import (
     Condition,
     Guarded,
     Level,
@@ -17,16 +24,10 @@ from botctl.domain.alarms import (
     key_condition,
     unguarded_condition,
 )
-from botctl.domain.money import plain
-from botctl.domain.order_states import TradeStatus
-from botctl.domain.settings import Secret
-from botctl.domain.symbols import quote_of
-from botctl.domain.text import price, signed
-from botctl.domain.words import printable
 from botctl.monitoring.delivery import Courier, Letter
 from botctl.monitoring.results import TickFigures
 from botctl.queries import portfolio
-from botctl.store import key_value, outbox
+from botctl.store import key_value
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
 from botctl.store.ticks import missed_between
 from botctl.trading.bot import Bot

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.alarms import (
+from botctl.monitoring.alerts import (
     CALM,
     EXPIRES_SOON,
     Condition,

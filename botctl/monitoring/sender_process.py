@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from botctl.domain.alarms import Level
+from botctl.monitoring.alerts import Level
 
 REFUSED = "refused it, or can't be reached"
 LIFE_SECONDS = 15.0

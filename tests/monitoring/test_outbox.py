@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from botctl.domain.alarms import Level, Message, Standing
 from botctl.domain.settings import Secret
-from botctl.store import outbox
+from botctl.monitoring import outbox
+from botctl.monitoring.alerts import Level, Message, Standing
 from botctl.store.models import Outgoing, database
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""The verbs: what one visit from cron does, told through ports."""
