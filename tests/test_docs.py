@@ -16,7 +16,6 @@ import typer
 from botctl.cli.app import app
 from botctl.domain.errors import BotError
 from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
-from botctl.domain.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.domain.symbols import Timeframe
 from botctl.monitoring.alerts import (
@@ -29,6 +28,7 @@ from botctl.monitoring.alerts import (
 )
 from botctl.monitoring.collect import KINDS
 from botctl.monitoring.metrics import METRICS
+from botctl.scheduling.schedule import Job, cron_block, find_block, service_unit, timer_unit, unit_name
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.test_schedule import Machine
 from tests.fields import (

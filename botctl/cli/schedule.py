@@ -14,7 +14,20 @@ from botctl.cli.context import JsonFlag, YesFlag, confirm, env_file_of, home_of
 from botctl.cli.output import show
 from botctl.cli.views.schedule import draw_schedule
 from botctl.domain.errors import BadValue, ConfigError, Refused
-from botctl.domain.schedule import (
+from botctl.domain.settings import SETTINGS, Mode
+from botctl.home import Home, read_sources
+from botctl.scheduling import crontab, systemd
+from botctl.scheduling.installation import (
+    crontab_or_none,
+    describe_schedule,
+    files_of,
+    install_timer,
+    is_installed,
+    notes_on,
+    remove_timer,
+    replace_crontab,
+)
+from botctl.scheduling.schedule import (
     CRON,
     SHORTEST_DELAY,
     SYSTEMD,
@@ -26,19 +39,6 @@ from botctl.domain.schedule import (
     longest_delay,
     with_block,
     without_block,
-)
-from botctl.domain.settings import SETTINGS, Mode
-from botctl.home import Home, read_sources
-from botctl.outside import crontab, systemd
-from botctl.scheduling.installation import (
-    crontab_or_none,
-    describe_schedule,
-    files_of,
-    install_timer,
-    is_installed,
-    notes_on,
-    remove_timer,
-    replace_crontab,
 )
 
 CronFlag = Annotated[bool, typer.Option("--cron", help="The user's crontab; the default where there is one.")]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from botctl.domain.checks import CheckLine
 from botctl.domain.errors import BotError
-from botctl.domain.schedule import find_block, other_ticks, unit_name
-from botctl.outside import crontab, systemd
+from botctl.scheduling import crontab, systemd
+from botctl.scheduling.schedule import find_block, other_ticks, unit_name
 
 
 def check_schedule(folder: Path) -> CheckLine:

@@ -8,7 +8,9 @@ from pathlib import Path
 from shutil import which
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.schedule import (
+from botctl.files import write_private
+from botctl.scheduling import crontab, systemd
+from botctl.scheduling.schedule import (
     CRON,
     SYSTEMD,
     Job,
@@ -20,8 +22,6 @@ from botctl.domain.schedule import (
     timer_unit,
     unit_name,
 )
-from botctl.files import write_private
-from botctl.outside import crontab, systemd
 
 NO_SANDBOX = "systemd gives no sandbox to users here, so the service runs without one"
 

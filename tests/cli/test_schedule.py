@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from botctl.domain.errors import ConfigError
-from botctl.outside.systemd import write_units
+from botctl.scheduling.systemd import write_units
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.fields import SCHEDULE

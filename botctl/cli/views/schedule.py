@@ -1,7 +1,7 @@
 """What runs the ticks of a home."""
 
 from botctl.cli.tables import pairs
-from botctl.domain.schedule import CRON, SHORTEST_DELAY, ScheduleView
+from botctl.scheduling.schedule import CRON, SHORTEST_DELAY, ScheduleView
 
 
 def draw_schedule(view: ScheduleView) -> str:

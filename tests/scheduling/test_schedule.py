@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.schedule import (
+from botctl.domain.symbols import Timeframe
+from botctl.scheduling.schedule import (
     EVERY,
     Job,
     cron_block,
@@ -21,7 +22,6 @@ from botctl.domain.schedule import (
     with_block,
     without_block,
 )
-from botctl.domain.symbols import Timeframe
 
 HOME = "/home/you/bot"
 LINES = st.lists(st.text(st.characters(blacklist_characters="\n", blacklist_categories=()), max_size=40), max_size=8)

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.schedule import RESTRAINTS, SANDBOX
 from botctl.files import write_public
+from botctl.scheduling.schedule import RESTRAINTS, SANDBOX
 
 SECONDS = 60
 

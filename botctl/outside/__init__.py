@@ -1,1 +1,0 @@
-"""The world beside the exchange: the mood of the market, somebody to tell."""
