@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from botctl.config import Home, is_there, open_store
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
-from botctl.home import Home, is_there, open_store
 from botctl.store.database import close_database, open_database, run_lock
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile

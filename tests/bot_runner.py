@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from botctl.cli.app import run_command
+from botctl.config import LockTimeouts
 from botctl.domain.database_url import ServerUrl
 from botctl.domain.settings import Mode
-from botctl.home import LockTimeouts
 from botctl.store.database import open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile, close_database
 from tests import databases, postgres

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from botctl.config import Home, open_store
 from botctl.domain.errors import BotError
-from botctl.home import Home, open_store
 
 if TYPE_CHECKING:
     from botctl.monitoring.results import TickFigures

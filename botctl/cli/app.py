@@ -18,7 +18,7 @@ from botctl.cli.log import error_line
 from botctl.domain.errors import BadValue, BotError
 
 if TYPE_CHECKING:
-    from botctl.home import LockTimeouts
+    from botctl.config import LockTimeouts
 
 app = typer.Typer(
     name="botctl",

@@ -9,7 +9,7 @@ from contextlib import suppress
 import typer
 
 from botctl.cli.context import env_file_of
-from botctl.home import Home, load_home
+from botctl.config import Home, load_home
 
 
 def complete_symbol(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -10,6 +10,7 @@ from botctl.cli.context import JsonFlag, env_file_of, exit_with
 from botctl.cli.output import show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_checks, draw_config
+from botctl.config import Home, Sources, load_home, others_may_read, read_sources
 from botctl.domain.checks import CheckLine
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
@@ -22,7 +23,6 @@ from botctl.domain.settings import (
     parse_settings,
     shown_value,
 )
-from botctl.home import Home, Sources, load_home, others_may_read, read_sources
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -11,11 +11,11 @@ import typer
 
 from botctl.cli.log import say as say
 from botctl.cli.log import start_log
+from botctl.config import Home, load_home
 from botctl.domain.errors import BadValue, BotError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
 from botctl.domain.symbols import parse_symbol
-from botctl.home import Home, load_home
 
 
 def _remember_json(ctx: typer.Context, wanted: bool) -> bool:

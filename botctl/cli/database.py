@@ -11,11 +11,11 @@ from botctl.cli.output import show, show_list
 from botctl.cli.results import BackupView, CopyView, MigrateView
 from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
 from botctl.cli.views.setup import draw_checks
+from botctl.config import Home, open_store
 from botctl.domain.checks import CheckLine
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
-from botctl.home import Home, open_store
 from botctl.store.database import connected, run_lock
 from botctl.store.location import DatabaseLocation, find_location
 

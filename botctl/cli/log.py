@@ -8,10 +8,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from botctl.config import Home
 from botctl.domain.errors import ConfigError
 from botctl.domain.unix_time import from_unix
 from botctl.domain.words import printable
-from botctl.home import Home
 
 MOST_OF_A_LINE = 4000
 """Characters of one line on stderr."""

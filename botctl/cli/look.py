@@ -8,8 +8,8 @@ import typer
 from botctl.cli.complete import complete_symbol
 from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.output import show, show_list
+from botctl.config import open_store
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
-from botctl.home import open_store
 
 Limit = Annotated[
     int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most so many, the newest.")

@@ -16,9 +16,9 @@ from botctl.cli import study
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
 from botctl.cli.output import show, with_progress
+from botctl.config import Home, open_store, write_env_file
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.settings import Mode, Settings
-from botctl.home import Home, open_store, write_env_file
 from botctl.wiring import build_bot
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from botctl.cli import study
 from botctl.cli.context import JsonFlag, env_file_of, home_of
 from botctl.cli.output import show
 from botctl.cli.views.files import draw_report
+from botctl.config import open_store, read_values
 from botctl.domain.errors import BadValue
-from botctl.home import open_store, read_values
 from botctl.queries.portfolio import now_offline
 from botctl.reporting.model import ReportView
 from botctl.wiring import find_candles

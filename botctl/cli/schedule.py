@@ -13,9 +13,9 @@ import typer
 from botctl.cli.context import JsonFlag, YesFlag, confirm, env_file_of, home_of
 from botctl.cli.output import show
 from botctl.cli.views.schedule import draw_schedule
+from botctl.config import Home, read_sources
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.settings import SETTINGS, Mode
-from botctl.home import Home, read_sources
 from botctl.scheduling import crontab, systemd
 from botctl.scheduling.installation import (
     crontab_or_none,

@@ -13,9 +13,9 @@ from botctl.cli.log import start_log
 from botctl.cli.output import show, show_list, with_progress
 from botctl.cli.results import InitView
 from botctl.cli.views.setup import draw_checks, draw_demo, draw_init
+from botctl.config import Home, is_there, load_home, make_data_folder, open_store, write_env_file
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.settings import Mode, example_env, parse_settings
-from botctl.home import Home, is_there, load_home, make_data_folder, open_store, write_env_file
 from botctl.queries.results import DemoView
 from botctl.wiring import build_bot
 

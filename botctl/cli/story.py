@@ -12,8 +12,8 @@ from botctl.cli.context import JsonFlag, Since, home_of, since_from, symbol_from
 from botctl.cli.look import Limit
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_events, draw_trade_history
+from botctl.config import Home, open_store
 from botctl.domain.errors import BadValue
-from botctl.home import Home, open_store
 
 LOOK_AGAIN_AFTER = 2.0
 """Seconds between two looks of --follow."""

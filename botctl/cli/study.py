@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from botctl.cli.context import env_file_of
+from botctl.config import read_values
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
-from botctl.home import read_values
 
 if TYPE_CHECKING:
     from botctl.domain.sentiment import Mood

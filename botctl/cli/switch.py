@@ -8,10 +8,10 @@ import typer
 from botctl.cli.context import JsonFlag, exit_with, home_of, say
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
+from botctl.config import Home, open_store
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
 from botctl.domain.words import printable
-from botctl.home import Home, open_store
 from botctl.store.database import DATABASE_ERRORS
 
 MOST_REASON = 500

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from botctl.cli.output import keep_showing
 from botctl.cli.tables import Drawing
 from botctl.cli.views.positions import draw_watched_positions
+from botctl.config import Home, open_store
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
-from botctl.home import Home, open_store
 from botctl.wiring import build_market
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from botctl.config import load_home
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import to_amount
 from botctl.domain.settings import NAMES, SETTINGS, Settings, parse_settings
-from botctl.home import load_home
 from tests.chaos.invariants import ALWAYS, check
 from tests.chaos.processes import Run
 from tests.chaos.properties import Property, bare_stage

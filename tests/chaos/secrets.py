@@ -278,9 +278,9 @@ class SecretsKept:
 
 def shown_of(folder: Path) -> list[str]:
     """Everything that objects of ours print of themselves while secrets are in them."""
+    from botctl.config import Home
     from botctl.domain.errors import BotError
     from botctl.domain.settings import parse_settings
-    from botctl.home import Home
     from botctl.store.database import close_database, open_database
     from botctl.wiring import build_bot, build_kraken
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from botctl.config import Home, open_store
 from botctl.domain.settings import parse_settings
-from botctl.home import Home, open_store
 from botctl.trading.tick import tick
 from botctl.wiring import build_bot
 from tests import postgres

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from botctl.config import LockTimeouts
 from botctl.domain.database_url import ServerUrl
-from botctl.home import LockTimeouts
 from botctl.store.location import PostgresServer
 from botctl.store.migrations import SCHEMA_VERSION
 from tests.bot_runner import PROJECT, BotRunner

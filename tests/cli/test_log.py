@@ -121,7 +121,7 @@ import logging, sys
 from pathlib import Path
 from botctl.cli.log import start_log
 from botctl.domain.settings import parse_settings
-from botctl.home import Home
+from botctl.config import Home
 folder = Path(sys.argv[1])
 start_log(Home(folder, folder / ".env", parse_settings({"LOG_FILE": "log"})), debug=False)
 for number in range(2000):

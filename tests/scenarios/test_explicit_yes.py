@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from botctl.config import load_home
 from botctl.domain.errors import ConfigError
-from botctl.home import load_home
 from botctl.wiring import open_bot
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken

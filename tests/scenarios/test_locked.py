@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from botctl.home import LockTimeouts
+from botctl.config import LockTimeouts
 from tests.bot_runner import BotRunner
 from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request

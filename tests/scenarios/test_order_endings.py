@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from peewee import IntegrityError
 
+from botctl.config import load_home
 from botctl.domain.errors import OutcomeUnknown
 from botctl.domain.order_states import ExitReason, OrderState
-from botctl.home import load_home
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.wiring import open_bot

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
+from botctl.config import Home, open_store
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode, parse_settings
-from botctl.home import Home, open_store
 from botctl.store import key_value
 from botctl.store.backups import back_up_daily
 from botctl.store.database import close_database, open_database
