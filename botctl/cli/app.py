@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from botctl.cli.commands import Commands
 from botctl.cli.context import EnvFile
 from botctl.cli.log import error_line
+from botctl.cli.registry import Commands
 from botctl.domain.errors import BadValue, BotError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import typer
 
 from botctl.cli import help_lines
 from botctl.cli.app import app
-from botctl.cli.commands import COMMANDS
+from botctl.cli.registry import COMMANDS
 
 FILE = Path(help_lines.__file__)
 

@@ -116,7 +116,7 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl doctor
       BOTCTL_MODE=live botctl doctor
     """
-    from botctl.cli.doctor import examine
+    from botctl.cli.commands.doctor import examine
 
     lines = examine(env_file_of(ctx), log_flags(ctx))
     show_list(ctx, lines, draw_checks, "nothing to check", name_mode=False)

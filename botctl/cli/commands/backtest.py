@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli import study
+from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, wants_json
 from botctl.cli.output import show
 from botctl.domain.errors import BadValue
 
 
-@study.with_study_options
+@backtest_options.with_study_options
 def backtest(
     ctx: typer.Context,
-    files: study.Files,
-    options: study.StudyOptions,
+    files: backtest_options.Files,
+    options: backtest_options.StudyOptions,
     trades: Annotated[
         int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Show so many trades, the newest.")
     ] = 10,
@@ -38,7 +38,7 @@ def backtest(
     from botctl.backtesting.backtest import run_backtest
     from botctl.cli.views.backtest import draw_backtest, show_csv
 
-    given = study.load_study(ctx, files, options)
+    given = backtest_options.load_study(ctx, files, options)
     view = run_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)
     if as_csv:
         show_csv(view)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from botctl.backtesting.results import ReplayView
-from botctl.cli import study
+from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
 from botctl.cli.output import show, with_progress
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from botctl.market_data.timeline import Grid
 
 DATABASE = "sqlite:///data/replay.db"
-TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *study.OVERRIDES.values())
+TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDES.values())
 """The settings that a kept home remembers."""
 
 
-@study.with_study_options
+@backtest_options.with_study_options
 def replay(
     ctx: typer.Context,
-    files: study.Files,
-    options: study.StudyOptions,
+    files: backtest_options.Files,
+    options: backtest_options.StudyOptions,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep the database in this new or empty folder.")
     ] = None,
@@ -60,7 +60,7 @@ def replay(
     from botctl.cli.views.backtest import draw_backtest, show_csv
     from botctl.market_data.timeline import line_up
 
-    given = study.load_study(ctx, files, options)
+    given = backtest_options.load_study(ctx, files, options)
     grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as home:
@@ -104,7 +104,7 @@ def _text(settings: Settings, name: str) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _play(home: Home, given: study.Study, grid: "Grid", *, quiet: bool) -> ReplayView:
+def _play(home: Home, given: backtest_options.Study, grid: "Grid", *, quiet: bool) -> ReplayView:
     from botctl.adapters.simulated import Tape
     from botctl.backtesting.replay import play, tell
 

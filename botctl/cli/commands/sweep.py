@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botctl.cli import study
+from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, wants_json
 from botctl.cli.output import progress, show
 from botctl.domain.errors import BadValue
@@ -16,10 +16,10 @@ MOST_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
 
 
-@study.with_study_options
+@backtest_options.with_study_options
 def sweep(
     ctx: typer.Context,
-    files: study.Files,
+    files: backtest_options.Files,
     grid: Annotated[list[str], typer.Option("--grid", metavar="NAME=VALUES", help=GRID_HELP)],
     train: Annotated[
         float,
@@ -42,7 +42,7 @@ def sweep(
         int, typer.Option("--trials", metavar="COUNT", min=1, help="How many sets this machine tries for a study.")
     ] = 100,
     *,
-    options: study.StudyOptions,
+    options: backtest_options.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Try every set of a grid, and show the best.
@@ -67,7 +67,7 @@ def sweep(
         raise BadValue("--train 'nan' is no part of a history", hint="give one from 0.05 to 1")
     if (count := count_points(axes)) > MOST_SETS and storage is None:
         raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
-    given = study.load_study(ctx, files, options)
+    given = backtest_options.load_study(ctx, files, options)
     trial = Trial(given.histories, given.values, given.mood, axes, train, given.since, given.until)
     if storage is None:
         scores = _play(trial, workers, quiet=wants_json(ctx))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.complete import complete_symbol
+from botctl.cli.completion import complete_symbol
 from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.output import show, show_list
 from botctl.config import open_store
@@ -73,7 +73,7 @@ def positions(
         raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
     home = home_of(ctx)
     if watch:
-        from botctl.cli.watch import watch_positions
+        from botctl.cli.commands.watch import watch_positions
 
         watch_positions(home, every)
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botctl.cli import study
+from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, env_file_of, home_of
 from botctl.cli.output import show
 from botctl.cli.views.files import draw_report
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from botctl.reporting.build import Source
 
 
-@study.with_study_options
+@backtest_options.with_study_options
 def report(
     ctx: typer.Context,
     files: Annotated[
@@ -48,7 +48,7 @@ def report(
         int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Draw so many trades, the newest.")
     ] = 100,
     *,
-    options: study.StudyOptions,
+    options: backtest_options.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a page of curves, trades and decisions.
@@ -83,12 +83,12 @@ def report(
 
 @contextmanager
 def _open_source(
-    ctx: typer.Context, files: list[str] | None, options: study.StudyOptions
+    ctx: typer.Context, files: list[str] | None, options: backtest_options.StudyOptions
 ) -> "Iterator[tuple[Source, Path]]":
     """What is reported (a backtest of the files, or the database), and where its page goes if nowhere else."""
     if files:
         folder, _, _ = read_values(env_file_of(ctx))
-        yield _backtest(study.load_study(ctx, files, options)), folder / "backtest.html"
+        yield _backtest(backtest_options.load_study(ctx, files, options)), folder / "backtest.html"
         return
     from botctl.reporting.from_database import BookSource
 
@@ -100,7 +100,7 @@ def _open_source(
         yield source, home.folder / "report.html"
 
 
-def _backtest(given: study.Study) -> "Source":
+def _backtest(given: backtest_options.Study) -> "Source":
     from botctl.backtesting.backtest import Backtest
     from botctl.reporting.from_backtest import BacktestSource
 
@@ -134,11 +134,11 @@ def _check_ending(flag: str, path: Path | None, ending: str) -> None:
         raise BadValue(f"{flag} {path} must end in {ending}", hint=f"name it {path.stem or 'report'}{ending}")
 
 
-def _refuse_study_options(options: study.StudyOptions) -> None:
+def _refuse_study_options(options: backtest_options.StudyOptions) -> None:
     """They mean nothing to a database: what is in there has happened."""
     for name in options.given():
         raise BadValue(
-            f"{study.flag_of(name)} is for a backtest, and there is no FILE",
+            f"{backtest_options.flag_of(name)} is for a backtest, and there is no FILE",
             hint="name a file of candles, or leave it out",
         )
 

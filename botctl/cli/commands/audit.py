@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.complete import complete_symbol, complete_trade
+from botctl.cli.commands.portfolio import Limit
+from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import JsonFlag, Since, home_of, since_from, symbol_from, wants_json
-from botctl.cli.look import Limit
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_events, draw_trade_history
 from botctl.config import Home, open_store

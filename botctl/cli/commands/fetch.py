@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.complete import complete_symbol
+from botctl.cli.commands.backtest_options import moment_from
+from botctl.cli.completion import complete_symbol
 from botctl.cli.context import JsonFlag, exit_with, home_of, log_errors, symbol_from, wants_json
 from botctl.cli.output import show_list, with_progress
-from botctl.cli.study import moment_from
 from botctl.cli.views.files import draw_fetched
 from botctl.domain.errors import BadValue, BotError, exit_code_of
 from botctl.domain.symbols import Timeframe

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli import aftermath
+from botctl.cli import after_run
 from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
@@ -51,16 +51,16 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
             heartbeat.start()
             started = time.monotonic()
             view, code = visit(bot)
-            aftermath.note_news(home, bot, ask_for_key=view.ok)
-            figures = aftermath.read_figures(home, bot, code, time.monotonic() - started)
+            after_run.note_news(home, bot, ask_for_key=view.ok)
+            figures = after_run.read_figures(home, bot, code, time.monotonic() - started)
         for note in view.notes:
             say(note)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
-    aftermath.write_figures(home, figures)
+    after_run.write_figures(home, figures)
     heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
-        aftermath.send_news(home)
+        after_run.send_news(home)
     exit_with(code)
 
 
@@ -85,13 +85,13 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         exits = bot.positions.check_open_positions(look)
         errors += [*look.problems, *exits.errors]
         positions = [portfolio.with_price(trade, look.prices.get(trade.symbol)) for trade in portfolio.list_positions()]
-        aftermath.note_news(home, bot)
+        after_run.note_news(home, bot)
     log_errors(errors)
     for note in exits.notes:
         say(note)
     view = CheckView(positions, exits.results, [str(error) for error in errors])
     show(ctx, view, draw_position_check)
-    aftermath.send_news(home)
+    after_run.send_news(home)
     exit_with(exit_code_of(errors))
 
 
@@ -127,7 +127,7 @@ def drawdown(
             report.exits.results,
             [str(error) for error in errors],
         )
-        aftermath.note_news(home, bot)
+        after_run.note_news(home, bot)
     log_errors(errors)
     for note in report.exits.notes:
         say(note)
@@ -135,7 +135,7 @@ def drawdown(
         done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
         say(f"the drawdown guard says stop: {done}")
     show(ctx, view, draw_drawdown)
-    aftermath.send_news(home)
+    after_run.send_news(home)
     exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))
 
 

@@ -9,24 +9,24 @@ from typer.core import TyperGroup
 from botctl.cli.help_lines import HELP_LINES
 
 COMMANDS = {
-    "tick": "run",
-    "check-positions": "run",
-    "drawdown": "run",
-    "buy": "trade",
-    "sell": "trade",
-    "liquidate": "trade",
-    "pause": "switch",
-    "resume": "switch",
-    "status": "look",
-    "positions": "look",
-    "trades": "look",
-    "orders": "look",
-    "why": "look",
-    "explain": "story",
-    "log": "story",
-    "balance": "look",
-    "reconcile": "mend",
-    "recover": "mend",
+    "tick": "tick",
+    "check-positions": "tick",
+    "drawdown": "tick",
+    "buy": "orders",
+    "sell": "orders",
+    "liquidate": "orders",
+    "pause": "kill_switch",
+    "resume": "kill_switch",
+    "status": "portfolio",
+    "positions": "portfolio",
+    "trades": "portfolio",
+    "orders": "portfolio",
+    "why": "portfolio",
+    "explain": "audit",
+    "log": "audit",
+    "balance": "portfolio",
+    "reconcile": "reconciliation",
+    "recover": "reconciliation",
     "report": "report",
     "fetch": "fetch",
     "backtest": "backtest",
@@ -40,13 +40,13 @@ COMMANDS = {
     "demo": "setup",
     "doctor": "setup",
 }
-"""The module of this package that each is in, in the order of `botctl --help`."""
+"""The module of `cli/commands` that each is in, in the order of `botctl --help`."""
 
 
 def _load(name: str) -> Any:
     """One command, made without those that live in the same module."""
     part = typer.Typer(rich_markup_mode=None)
-    import_module(f"botctl.cli.{COMMANDS[name]}").register(part)
+    import_module(f"botctl.cli.commands.{COMMANDS[name]}").register(part)
     part.registered_commands = [info for info in part.registered_commands if info.name == name]
     return typer.main.get_group(part).commands[name]
 

@@ -24,7 +24,7 @@ def notify(
     Example:
       botctl notify --test
     """
-    from botctl.cli.aftermath import title_of
+    from botctl.cli.after_run import title_of
     from botctl.monitoring.alerts import Level
     from botctl.monitoring.delivery import Letter
     from botctl.monitoring.sender import MISSING, AppriseCourier, is_missing, masked
