@@ -14,7 +14,7 @@ import pytest
 
 from botctl.domain.errors import Busy, ConfigError
 from botctl.files import process_lock, write_private, write_public
-from tests.trouble import files_of_at_most
+from tests.corruption import files_of_at_most
 
 HOLDER = """
 import subprocess, sys, time

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from botctl.domain.checks import KEY_EXPIRES_SOON
+
 PAUSES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 """From one saying to the next. The last one holds for as long as it takes."""
 SLACK = timedelta(minutes=1)
@@ -173,12 +175,9 @@ def failing_condition(newest: Iterable[tuple[bool, str]]) -> list[Condition]:
     return [Condition("failing", f"the tick has failed {FAILURES} times in a row or more: {ticks[0][1]}")]
 
 
-EXPIRES_SOON = timedelta(days=14)
-
-
 def key_condition(expires_at: datetime | None, now: datetime) -> list[Condition]:
     """A key that ends soon. Without one nothing can be sold, so there are two weeks of daily warnings."""
-    if expires_at is None or expires_at - now > EXPIRES_SOON:
+    if expires_at is None or expires_at - now > KEY_EXPIRES_SOON:
         return []
     when = f"{expires_at:%Y-%m-%d %H:%M} UTC"
     text = f"the API key expires at {when}" if expires_at > now else f"the API key has expired at {when}"

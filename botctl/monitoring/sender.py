@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import SETTINGS, Secret
@@ -24,6 +25,8 @@ NO_ANSWER = "no answer in time"
 MISSING = ConfigError("NOTIFY_URLS is set, and apprise is missing", hint="pip install 'botctl[notify]'")
 SENDER = ("-P", "-m", "botctl.monitoring.sender_process")
 """What the process runs. -P: nothing in the current folder stands before Python's own modules."""
+PACKAGE_FOLDER = Path(__file__).parents[2]
+"""Where the process finds botctl: it may be a clone that was never installed."""
 
 
 def is_missing() -> bool:
@@ -79,12 +82,14 @@ class AppriseCourier:
         ]
         # The addresses go through a pipe: a command line and an environment can be read by others.
         secrets = {setting.name for setting in SETTINGS if setting.secret}
+        environment = {name: value for name, value in os.environ.items() if name not in secrets}
+        path = os.pathsep.join([str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
             [sys.executable, *SENDER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # apprise's own words may hold an address
-            env={name: value for name, value in os.environ.items() if name not in secrets},
+            env={**environment, "PYTHONPATH": path},
             start_new_session=True,
         )
         try:

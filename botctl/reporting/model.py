@@ -6,13 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from math import ceil
-from typing import TYPE_CHECKING
 
 from botctl.domain.stops import StopRule
 from botctl.queries.positions import TradeRecord
-
-if TYPE_CHECKING:
-    from botctl.queries.slippage import Slippage
+from botctl.queries.slippage import Slippage
 
 
 class Role(StrEnum):

@@ -18,8 +18,8 @@ from botctl.domain.errors import ConfigError
 from botctl.scheduling.systemd import write_units
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
+from tests.corruption import files_of_at_most
 from tests.fields import SCHEDULE
-from tests.trouble import files_of_at_most
 
 CRONTAB = """#!/bin/sh
 # What crontab does, with a file for the spool.

@@ -10,7 +10,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import ConfigError
 from botctl.market_data.candle_files import candle_file, write_candles
 from botctl.market_data.history import load_candles
-from tests.trouble import files_of_at_most
+from tests.corruption import files_of_at_most
 
 ONE = Candle(900, 100.0, 110.0, 90.0, 105.0, 1.5)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botctl.domain.checks import KEY_EXPIRES_SOON
 from botctl.monitoring.alerts import (
     CALM,
-    EXPIRES_SOON,
     Condition,
     Guarded,
     Level,
@@ -154,7 +154,7 @@ def test_with_short_candles_a_tick_that_takes_its_time_is_no_alarm() -> None:
 
 def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after_it() -> None:
     assert key_condition(None, START) == []
-    assert key_condition(START + EXPIRES_SOON + TICK, START) == []
+    assert key_condition(START + KEY_EXPIRES_SOON + TICK, START) == []
     [soon] = key_condition(START + timedelta(days=3), START)
     [over] = key_condition(START, START)
 

@@ -403,7 +403,7 @@ def test_the_process_that_sends_loads_no_more_of_botctl_than_it_needs() -> None:
 
     assert started.returncode == 0, started.stderr
     loaded = set(re.findall(r"\| +(botctl\S*|peewee|typer|ccxt|numpy)$", started.stderr, re.MULTILINE))
-    assert loaded == {"botctl", "botctl.outside", "botctl.domain", "botctl.monitoring.alerts"}
+    assert loaded == {"botctl", "botctl.monitoring", "botctl.domain", "botctl.monitoring.alerts"}
 
 
 def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:

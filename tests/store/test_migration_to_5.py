@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from botctl.store.database import Where
+from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import parse_error_class, parse_price, parse_trade_id
 from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
 from botctl.store.models import Decision, Event, Order, Stamp, Trade, database
@@ -57,7 +57,7 @@ def write_texts() -> None:
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
-def test_the_sentences_of_every_older_schema_fill_the_columns(opened: Where, version: int) -> None:
+def test_the_sentences_of_every_older_schema_fill_the_columns(opened: DatabaseLocation, version: int) -> None:
     write_texts()
     age(version)
 

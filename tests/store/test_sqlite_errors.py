@@ -10,7 +10,7 @@ import pytest
 
 from botctl.domain.errors import BotError, Busy, ConfigError
 from botctl.store.sqlite import Database, explain, primary_code_of
-from tests.trouble import files_of_at_most
+from tests.corruption import files_of_at_most
 
 Failure = Callable[[Path], None]
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from botctl.domain.checks import CheckLine
-from botctl.monitoring.alerts import EXPIRES_SOON
+from botctl.domain.checks import KEY_EXPIRES_SOON, CheckLine
 
 NEEDED_RIGHTS = {
     "query-funds": "Query Funds",
@@ -39,7 +38,7 @@ def check_rights(info: Mapping[str, Any]) -> Iterator[CheckLine]:
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> Iterator[CheckLine]:
     """Says something only of a key that expires soon, or has expired."""
-    if expires_at is not None and (left := expires_at - now) < EXPIRES_SOON:
+    if expires_at is not None and (left := expires_at - now) < KEY_EXPIRES_SOON:
         over = left < timedelta(0)
         detail = "the key has expired" if over else f"the key expires in {left.days} days"
         yield CheckLine("key expiry", "fail" if over else "warn", detail, "renew it at Kraken")

@@ -1,0 +1,6 @@
+"""What an agent of your own imports. These names are stable."""
+
+from botctl.domain.decisions import Stance, Verdict
+from botctl.ports import Agent, Briefing
+
+__all__ = ["Agent", "Briefing", "Stance", "Verdict"]
