@@ -15,7 +15,7 @@ import typer
 
 from botctl.cli.app import app
 from botctl.domain.errors import BotError
-from botctl.domain.order_states import ExitReason, OrderState, TradeStatus
+from botctl.domain.orders import ExitReason, OrderState, TradeStatus
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.domain.symbols import Timeframe
 from botctl.monitoring.alerts import (

@@ -8,11 +8,9 @@ from decimal import Decimal
 from botctl.domain.candles import Candle
 from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
-from botctl.domain.markets import Balances, Holding, Market, Quotes, market_of
+from botctl.domain.markets import Balances, Holding, Market, Quotes, below_minimum, market_of
 from botctl.domain.money import plain
-from botctl.domain.order_states import Side
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
-from botctl.domain.sizing import below_minimum
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database

@@ -11,11 +11,10 @@ from botctl.backtesting.jit import Kernel, compiled, plain
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import Course, sum_up
 from botctl.domain.candles import SHOWN, CandleColumns
-from botctl.domain.costs import COST_DECIMALS, cost_and_fee, fill_price
+from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
-from botctl.domain.order_states import ExitReason, Side, TradeStatus, stop_reason
-from botctl.domain.pnl import calculate_pnl
+from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
 from botctl.domain.sentiment import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of

@@ -10,7 +10,7 @@ from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.backtesting.summary import Course, sum_up
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.order_states import TradeStatus
+from botctl.domain.orders import TradeStatus
 from botctl.domain.sentiment import Mood
 from botctl.market_data.timeline import Grid
 from botctl.queries.portfolio import trade_record

@@ -10,7 +10,7 @@ from botctl.backtesting import performance
 from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain.candles import CandleColumns
 from botctl.domain.costs import fill_price
-from botctl.domain.order_states import Side
+from botctl.domain.orders import Side
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.unix_time import from_unix, to_unix

@@ -9,7 +9,7 @@ people. So a lost database can be rebuilt from the orders that the exchange reme
 import re
 from dataclasses import dataclass
 
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 
 MARK_BITS, ATTEMPT_BITS = 36, 28
 FORM = re.compile(

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from botctl.domain.money import floor_to
-from botctl.domain.order_states import Side
+from botctl.domain.orders import Side
 
 COST_DECIMALS = 8
 """Cost and fee are cut to so many places of the quote currency."""
@@ -18,3 +18,8 @@ def cost_and_fee(amount: Decimal, price: Decimal, fee_rate: Decimal) -> tuple[De
     """What `amount` at `price` costs, and the fee on it, both cut to COST_DECIMALS. In quote."""
     cost = floor_to(amount * price, COST_DECIMALS)
     return cost, floor_to(cost * fee_rate, COST_DECIMALS)
+
+
+def calculate_pnl(entry_cost: Decimal, entry_fee: Decimal, exit_proceeds: Decimal, exit_fee: Decimal) -> Decimal:
+    """Profit and loss in quote: exit proceeds - exit fee - entry cost - entry fee. Exact."""
+    return exit_proceeds - exit_fee - entry_cost - entry_fee

@@ -1,9 +1,11 @@
-"""Figures as people read them: prices, money, fractions and moments in words of one form everywhere."""
+"""Figures and foreign text as people read them: prices, money, fractions and moments in one form everywhere."""
 
 from datetime import datetime
 from decimal import Decimal
 
 UNKNOWN = "-"
+MOST_WORDS = 200
+"""Characters of a foreign text that are shown."""
 
 
 def price(value: Decimal | float | None) -> str:
@@ -32,3 +34,13 @@ def ratio(value: Decimal | float | None) -> str:
 
 def moment(value: datetime | None) -> str:
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
+
+
+def printable(text: str, most: int = MOST_WORDS) -> str:
+    """`text` on one line and not too long, with escapes for what a terminal obeys or a database refuses to keep.
+
+    That is control characters, and halves of characters: JSON may hold them, and so may a command line.
+    """
+    shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: most + 1])
+    line = "".join(shown)
+    return line if len(line) <= most else f"{line[: most - 3]}..."

@@ -1,9 +1,10 @@
-"""Files of candles, written whole or not at all."""
+"""Files of candles: merged with what was fetched, and written whole or not at all."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 from botctl.domain.candles import Candle
@@ -13,6 +14,30 @@ from botctl.files import process_lock, write_parts
 HEADER = "time,open,high,low,close,volume"
 WAIT_SECONDS = 30.0
 """How long one fetch waits for another that writes the same file."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A history with what it gained."""
+
+    candles: list[Candle]
+    added: int
+    changed: list[int]
+    """When candles opened that are now told differently. The kept ones stay: a history must not change its past."""
+
+
+def merge_candles(kept: Mapping[int, Candle], told: Iterable[Candle]) -> Merged:
+    """`kept`, by when they opened, and those of `told` that are new."""
+    told = list(told)
+    new = {candle.time: candle for candle in told if candle.time not in kept}
+    changed = [candle.time for candle in told if candle.time in kept and kept[candle.time] != candle]
+    merged = {**kept, **new}
+    return Merged([merged[time] for time in sorted(merged)], len(new), changed)
+
+
+def find_gaps(times: Sequence[int], seconds: int) -> list[tuple[int, int]]:
+    """Where candles of this length are absent: when the first and the last absent one of each gap opened."""
+    return [(earlier + seconds, later - seconds) for earlier, later in pairwise(times) if later - earlier > seconds]
 
 
 def candle_file(folder: Path, symbol: str, timeframe: str) -> Path:

@@ -5,12 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from botctl.domain.archive import find_gaps, merge_candles
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, UnusableAnswer
 from botctl.domain.symbols import Timeframe
 from botctl.domain.unix_time import from_unix
-from botctl.market_data.candle_files import HEADER, candle_file, file_lock, write_candles
+from botctl.market_data.candle_files import HEADER, candle_file, file_lock, find_gaps, merge_candles, write_candles
 from botctl.market_data.history import load_candles
 
 

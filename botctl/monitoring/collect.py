@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.money import plain
-from botctl.domain.order_states import TradeStatus
+from botctl.domain.orders import TradeStatus
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
-from botctl.domain.text import price, signed
-from botctl.domain.words import printable
+from botctl.domain.text import price, printable, signed
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import (
     Condition,

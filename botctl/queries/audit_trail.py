@@ -7,7 +7,7 @@ from decimal import Decimal
 from botctl.domain.decisions import Action
 from botctl.domain.errors import BadValue
 from botctl.domain.money import plain
-from botctl.domain.order_states import OrderState, Side
+from botctl.domain.orders import OrderState, Side
 from botctl.domain.text import money, price, signed
 from botctl.queries.portfolio import trade_record
 from botctl.queries.results import EventView, StoryStep, StoryView

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from botctl.domain.order_states import Side
+from botctl.domain.orders import Side
 from botctl.queries.results import OrderView
 from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
 from botctl.trading.results import DecisionView, OrderResult, view_decision

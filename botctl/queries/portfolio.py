@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from botctl.domain.kill_switch import system_in_words
-from botctl.domain.order_states import TradeStatus
+from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import FOR_PEOPLE
 from botctl.domain.settings import Mode
 from botctl.domain.text import moment

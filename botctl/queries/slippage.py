@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.decisions import Action
-from botctl.domain.order_states import ExitReason, Side
+from botctl.domain.orders import ExitReason, Side
 from botctl.store.models import Decision, Order, Trade
 
 STOPS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)

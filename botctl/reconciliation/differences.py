@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from botctl.domain.money import plain
-from botctl.domain.order_states import UNSETTLED, OrderState
+from botctl.domain.orders import UNSETTLED, OrderState
 
 NOTHING_THERE = (OrderState.REJECTED, OrderState.ABSENT)
 """Endings of which the exchange shows nothing."""

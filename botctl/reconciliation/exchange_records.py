@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from botctl.domain.client_order_ids import ClientId, parse_client_id
 from botctl.domain.errors import UnusableAnswer
 from botctl.domain.markets import Balances
-from botctl.domain.order_states import ExitReason
-from botctl.domain.orders import Fill, OrderReport
+from botctl.domain.orders import ExitReason, Fill, OrderReport
 from botctl.ports import Exchange, Progress
 from botctl.reconciliation.exchange_trades import LedgerTrade, make_ledger, owner_of
 from botctl.store.journal import Journal

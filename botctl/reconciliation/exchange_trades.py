@@ -8,8 +8,7 @@ from decimal import Decimal
 
 from botctl.domain.client_order_ids import ClientId, parse_client_id
 from botctl.domain.money import price_of, total
-from botctl.domain.order_states import ExitReason, OrderState, Side
-from botctl.domain.orders import Fill, OrderRecord
+from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderState, Side
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.money import plain
-from botctl.domain.order_states import ACTIVE, UNSETTLED, TradeStatus
+from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation import rebuilt_rows as rows

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.costs import calculate_pnl
 from botctl.domain.money import price_of
-from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, TradeStatus
-from botctl.domain.pnl import calculate_pnl
+from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
 from botctl.reconciliation.stop_reconstruction import Replay

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.order_states import ACTIVE, OrderState, TradeStatus
+from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation.differences import Figures, holding_difference, order_difference

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.indicators import SEED_FADES_AFTER
-from botctl.domain.order_states import ExitReason, stop_reason
+from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.settings import Settings
 from botctl.domain.unix_time import from_unix
 from botctl.market_data.indicators import calculate_atr

@@ -12,7 +12,7 @@ from botctl.backtesting import performance
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue
-from botctl.domain.order_states import TradeStatus
+from botctl.domain.orders import TradeStatus
 from botctl.domain.symbols import quote_of
 from botctl.domain.unix_time import from_unix
 from botctl.queries.positions import TradeRecord

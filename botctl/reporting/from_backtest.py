@@ -11,7 +11,7 @@ from botctl.backtesting.results import BacktestTrade
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Action, Stance
-from botctl.domain.order_states import ExitReason, Side
+from botctl.domain.orders import ExitReason, Side
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.domain.unix_time import from_unix, to_unix

@@ -11,7 +11,7 @@ from peewee import BooleanField, Field, FloatField, IntegerField, Model
 
 from botctl.domain.kill_switch import ACTIVE as SWITCHED_ON
 from botctl.domain.kill_switch import PAUSED
-from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus
+from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_stamp

@@ -14,11 +14,10 @@ from typing import Any
 from peewee import IntegrityError
 
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId
+from botctl.domain.costs import calculate_pnl
 from botctl.domain.errors import BelowMinimum, BotError, Refused
 from botctl.domain.money import plain, price_of
-from botctl.domain.order_states import ExitReason, OrderState, Side, TradeStatus, advance
-from botctl.domain.orders import Execution, OrderRequest
-from botctl.domain.pnl import calculate_pnl
+from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database, heed_ids

@@ -16,7 +16,7 @@ from peewee import (
     TextField,
 )
 
-from botctl.domain.order_states import OrderState, TradeStatus
+from botctl.domain.orders import OrderState, TradeStatus
 from botctl.store.fields import decimal_field, json_field, optional_decimal_field, optional_utc_field, utc_field
 
 database = DatabaseProxy()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BotError
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 from botctl.ports import Clock
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch

@@ -18,11 +18,9 @@ from botctl.domain.errors import (
     Refused,
     weightiest,
 )
-from botctl.domain.markets import Market, Quote, market_of
+from botctl.domain.markets import Market, Quote, amount_for_cost, below_minimum, market_of
 from botctl.domain.money import plain
-from botctl.domain.order_states import DEADLINE_AFTER, ExitReason, OrderState, Side, TradeStatus
-from botctl.domain.orders import OrderRequest
-from botctl.domain.sizing import amount_for_cost, below_minimum
+from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal

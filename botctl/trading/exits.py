@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable
-from botctl.domain.markets import Balances, Market, market_of
+from botctl.domain.markets import Balances, Market, below_minimum, market_of
 from botctl.domain.money import floor_to, plain
-from botctl.domain.order_states import ExitReason
-from botctl.domain.sizing import below_minimum
+from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.models import Trade

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
 from botctl.domain.money import plain, price_of, total
-from botctl.domain.order_states import ABSENT_AFTER, UNSETTLED, OrderState, Side
-from botctl.domain.orders import Execution, Fill, OrderReport
+from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
 from botctl.domain.stops import StopRule
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal

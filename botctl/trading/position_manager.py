@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer
-from botctl.domain.order_states import ExitReason, stop_reason
+from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData

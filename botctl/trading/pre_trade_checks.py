@@ -5,7 +5,7 @@ from functools import cached_property
 
 from botctl.domain.errors import OutcomeUnknown, Refused
 from botctl.domain.kill_switch import frozen_refusal
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 from botctl.domain.settings import no_yes
 from botctl.domain.symbols import base_of
 from botctl.store.database import complaint_of_open, opened_where

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from botctl.domain.order_states import stop_reason
+from botctl.domain.orders import stop_reason
 from botctl.domain.stops import advance_stop, initial_stop
 
 ENTRY, ATR = 50_000.0, 500.0

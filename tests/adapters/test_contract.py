@@ -14,8 +14,7 @@ from botctl.adapters.kraken.session import KrakenWire
 from botctl.adapters.paper import PaperBroker
 from botctl.domain.errors import BadValue, BelowMinimum, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
-from botctl.domain.order_states import Side
-from botctl.domain.orders import Fill, OrderReport, OrderRequest
+from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Exchange

@@ -16,8 +16,7 @@ from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.markets import MARKETS
 from botctl.adapters.kraken.session import KrakenWire
 from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
-from botctl.domain.order_states import Side
-from botctl.domain.orders import OrderRequest
+from botctl.domain.orders import OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database

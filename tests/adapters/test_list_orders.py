@@ -9,8 +9,7 @@ import pytest
 
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.domain.errors import ExchangeUnreachable
-from botctl.domain.order_states import Side
-from botctl.domain.orders import OrderRecord, OrderRequest
+from botctl.domain.orders import OrderRecord, OrderRequest, Side
 from tests.adapters.test_kraken import BROKEN, LONG_AGO, ORDER, ORDER_ID, database, exchange, no_patience
 from tests.fake_kraken import FakeKraken, Never
 

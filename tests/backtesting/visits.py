@@ -13,7 +13,7 @@ from botctl.domain.costs import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.decisions import TECHNICAL_STANCES, Action, Verdict, combine
 from botctl.domain.errors import Refused
 from botctl.domain.money import floor_to
-from botctl.domain.order_states import Side, stop_reason
+from botctl.domain.orders import Side, stop_reason
 from botctl.domain.sentiment import Mood
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.order_states import UNSETTLED, TradeStatus
+from botctl.domain.orders import UNSETTLED, TradeStatus
 from botctl.store.models import Order, SystemConfig, Trade
 from tests.chaos.world import World
 from tests.fake_kraken import Order as KrakenOrder

@@ -26,8 +26,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.money import MOST
-from botctl.domain.order_states import Side
-from botctl.domain.orders import Fill, OrderReport, OrderRequest
+from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database

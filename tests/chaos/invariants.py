@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.order_states import UNSETTLED, ExitReason, TradeStatus
+from botctl.domain.orders import UNSETTLED, ExitReason, TradeStatus
 from botctl.store.models import Event, Order, SystemConfig, Trade
 from tests.chaos.world import World
 

@@ -160,7 +160,7 @@ def recover(world: World) -> None:
 
 def count_unsettled(world: World) -> int:
     """How many orders have no known ending yet."""
-    from botctl.domain.order_states import UNSETTLED
+    from botctl.domain.orders import UNSETTLED
     from botctl.store.models import Order
 
     with world.books():

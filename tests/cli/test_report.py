@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.order_states import OrderState
+from botctl.domain.orders import OrderState
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.cli.pages import Page, read_page, trace

@@ -15,7 +15,7 @@ from botctl.domain.client_order_ids import (
     parse_client_id,
     trade_mark,
 )
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 from tests.fake_kraken.private_endpoints import CLIENT_ID
 
 marks = st.integers(0, 2**MARK_BITS - 1).map(trade_mark)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.pnl import calculate_pnl
+from botctl.domain.costs import calculate_pnl
 
 money = st.decimals(min_value="0", max_value="1e12", places=8)
 

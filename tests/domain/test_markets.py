@@ -5,8 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.markets import Market
-from botctl.domain.sizing import amount_for_cost, below_minimum
+from botctl.domain.markets import Market, amount_for_cost, below_minimum
 
 costs = st.decimals(min_value="0.01", max_value="1e9", places=2)
 prices = st.decimals(min_value="0.0001", max_value="1e7", places=4)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.order_states import ABSENT_AFTER, DEADLINE_AFTER, NEXT, UNSETTLED, IllegalStep, OrderState, advance
+from botctl.domain.orders import ABSENT_AFTER, DEADLINE_AFTER, NEXT, UNSETTLED, IllegalStep, OrderState, advance
 
 ALLOWED = {
     ("INTENDED", "SUBMITTED"),

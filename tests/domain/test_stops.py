@@ -5,7 +5,7 @@ from itertools import accumulate
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from botctl.domain.order_states import ExitReason, stop_reason
+from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, advance_stop, initial_stop
 
 prices = st.floats(min_value=1e-8, max_value=1e9)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 

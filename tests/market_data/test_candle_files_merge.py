@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.archive import find_gaps, merge_candles
 from botctl.domain.candles import Candle
+from botctl.market_data.candle_files import find_gaps, merge_candles
 
 places = st.lists(st.integers(0, 40), unique=True)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.order_states import UNSETTLED, OrderState
+from botctl.domain.orders import UNSETTLED, OrderState
 from botctl.reconciliation.differences import Figures, holding_difference, order_difference
 
 FILLED = Figures(OrderState.FILLED, Decimal("0.002"), Decimal("100.0"), Decimal("0.4"))

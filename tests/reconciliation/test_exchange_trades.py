@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.client_order_ids import ClientId, trade_mark
-from botctl.domain.order_states import ExitReason, OrderState, Side
-from botctl.domain.orders import Fill, OrderRecord, OrderReport
+from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderReport, OrderState, Side
 from botctl.reconciliation.exchange_trades import LedgerTrade, make_ledger
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 from botctl.store.database import close_database
 from botctl.store.journal import Journal
 from tests.bot_runner import BotRunner

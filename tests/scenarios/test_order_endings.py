@@ -8,7 +8,7 @@ from peewee import IntegrityError
 
 from botctl.config import load_home
 from botctl.domain.errors import OutcomeUnknown
-from botctl.domain.order_states import ExitReason, OrderState
+from botctl.domain.orders import ExitReason, OrderState
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.wiring import open_bot

@@ -15,8 +15,7 @@ import pytest
 from peewee import IntegrityError
 
 from botctl.domain.errors import BelowMinimum, ExchangeRefused, OutcomeUnknown, Refused
-from botctl.domain.order_states import UNSETTLED, ExitReason, IllegalStep, OrderState
-from botctl.domain.orders import Execution
+from botctl.domain.orders import UNSETTLED, Execution, ExitReason, IllegalStep, OrderState
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.location import DatabaseLocation

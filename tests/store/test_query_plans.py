@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.order_states import ACTIVE, UNSETTLED
+from botctl.domain.orders import ACTIVE, UNSETTLED
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken

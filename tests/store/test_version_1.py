@@ -120,7 +120,7 @@ def test_it_has_the_columns_and_the_walls_of_a_new_one(old: Path, tmp_path: Path
 
 def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Path) -> None:
     from botctl.domain.client_order_ids import parse_client_id
-    from botctl.domain.order_states import ExitReason
+    from botctl.domain.orders import ExitReason
     from botctl.store.journal import Journal
 
     opened(old)

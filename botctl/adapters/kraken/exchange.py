@@ -40,7 +40,7 @@ from botctl.domain.markets import Balances, Market, Quotes, market_of
 from botctl.domain.money import plain
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 from botctl.ports import Progress
 
 ORDERS_A_CALL, FILLS_A_CALL = 50, 20

@@ -16,7 +16,7 @@ from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
 from botctl.domain.money import MOST, to_decimal
 from botctl.domain.symbols import OLD_NAMES
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 from botctl.store import key_value
 
 log = logging.getLogger(__name__)

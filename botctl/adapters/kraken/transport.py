@@ -20,7 +20,7 @@ from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenSays
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import SHORTEST_SECRET, Secret
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)

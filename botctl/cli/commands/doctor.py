@@ -14,10 +14,9 @@ from botctl.cli.log import start_log
 from botctl.config import Home, load_home
 from botctl.domain.checks import CheckLine
 from botctl.domain.errors import BotError, ConfigError
-from botctl.domain.markets import Market
+from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import plain
 from botctl.domain.settings import Mode, missing_for_live, no_yes
-from botctl.domain.sizing import amount_for_cost, below_minimum
 from botctl.domain.symbols import quote_of
 from botctl.scheduling.check import check_schedule
 from botctl.store.checks import careless_server

@@ -11,7 +11,7 @@ from botctl.cli.views.status import draw_switch
 from botctl.config import Home, open_store
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 from botctl.store.database import DATABASE_ERRORS
 
 MOST_REASON = 500

@@ -22,7 +22,7 @@ from botctl.cli.context import (
 from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.domain.errors import BotError, Refused, exit_code_of
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 from botctl.domain.settings import Mode, no_yes
 from botctl.domain.symbols import base_of
 from botctl.trading.results import LiquidationView

@@ -32,7 +32,7 @@ def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
     from rich.panel import Panel
     from rich.text import Text
 
-    from botctl.domain.sparkline import sparkline
+    from botctl.cli.views.status import sparkline
 
     worrying = {
         "system": view.system_status != "ACTIVE" or view.frozen,
@@ -60,3 +60,19 @@ def draw_switch(view: SwitchState) -> str:
     frozen = " and FROZEN: positions are unguarded" if view.frozen else ""
     why = f" ({view.why})" if view.why else ""
     return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The values as bars, oldest first: the lowest is the lowest bar. More than `width` of them are thinned, and the
+    last value always stands at the end. A curve that never moved is a flat one."""
+    if not values or width < 1:
+        return ""
+    count = min(width, len(values))
+    picked = [values[-1 - round(step * (len(values) - 1) / max(count - 1, 1))] for step in range(count)][::-1]
+    low, span = min(picked), max(picked) - min(picked)
+    if span <= 0:
+        return BARS[len(BARS) // 2] * count
+    return "".join(BARS[min(int((value - low) / span * len(BARS)), len(BARS) - 1)] for value in picked)

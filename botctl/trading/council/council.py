@@ -9,7 +9,7 @@ from typing import Protocol
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import BotError, ConfigError, Refused
 from botctl.domain.money import plain
-from botctl.domain.order_states import ExitReason
+from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock
 from botctl.store.decisions import Decision, record_decision, record_outcome

@@ -16,7 +16,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
 from botctl.domain.serialization import to_plain
 from botctl.domain.settings import SETTINGS
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 from botctl.ports import Briefing
 from botctl.trading.council.master_node import MasterNode
 

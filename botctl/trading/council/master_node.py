@@ -12,7 +12,7 @@ from botctl.domain.decisions import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.domain.symbols import Timeframe, base_of
-from botctl.domain.words import printable
+from botctl.domain.text import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 

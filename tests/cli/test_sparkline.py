@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.sparkline import BARS, sparkline
+from botctl.cli.views.status import BARS, sparkline
 
 VALUES = st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=300)
 
