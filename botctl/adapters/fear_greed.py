@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from http.client import HTTPException
 from urllib.request import Request, urlopen
 
+from botctl.domain.candles import from_unix
 from botctl.domain.sentiment import TRUSTED_FOR
-from botctl.domain.unix_time import from_unix
 from botctl.ports import Clock, Reading
 from botctl.store import key_value
 from botctl.timeouts import time_limit

@@ -5,13 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.candles import SHOWN, Candle, CandleColumns
+from botctl.domain.candles import SHOWN, Candle, CandleColumns, from_unix
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.sentiment import TRUSTED_FOR, Mood
 from botctl.domain.symbols import Timeframe, base_of, quote_of
-from botctl.domain.unix_time import from_unix
 from botctl.market_data.timeline import Grid
 from botctl.ports import Reading
 

@@ -10,7 +10,7 @@ from botctl.backtesting.engine import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_
 from botctl.backtesting.jit import Kernel, compiled, plain
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import Course, sum_up
-from botctl.domain.candles import SHOWN, CandleColumns
+from botctl.domain.candles import SHOWN, CandleColumns, from_unix
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
@@ -18,7 +18,6 @@ from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
 from botctl.domain.sentiment import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
-from botctl.domain.unix_time import from_unix
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import Grid, line_up
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from botctl.backtesting import performance
 from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, from_unix, to_unix
 from botctl.domain.costs import fill_price
 from botctl.domain.orders import Side
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
-from botctl.domain.unix_time import from_unix, to_unix
 from botctl.market_data.timeline import Grid
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from botctl.config import Home
+from botctl.domain.candles import from_unix
 from botctl.domain.errors import ConfigError
 from botctl.domain.text import printable
-from botctl.domain.unix_time import from_unix
 
 MOST_OF_A_LINE = 4000
 """Characters of one line on stderr."""

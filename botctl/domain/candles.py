@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
-
-from botctl.domain.unix_time import from_unix
+from datetime import UTC, datetime
+from typing import NamedTuple, SupportsFloat
 
 SHOWN = 720
 """As many candles as Kraken shows, so a run knows no older ones."""
@@ -57,3 +55,13 @@ def check_candle(candle: Candle) -> Candle:
     if not all(0 < price < float("inf") for price in prices) or candle.low > min(prices) or candle.high < max(prices):
         raise ValueError(f"candle {candle.time} is not one: {prices}")
     return candle
+
+
+def from_unix(seconds: SupportsFloat) -> datetime:
+    """The moment, aware, UTC. Raises ValueError, OverflowError or OSError for one that no calendar has."""
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def to_unix(moment: datetime) -> int:
+    """The whole unix seconds of an aware moment; a fraction of a second is left off."""
+    return int(moment.timestamp())

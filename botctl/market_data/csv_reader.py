@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from botctl.domain.candles import to_unix
 from botctl.domain.errors import BadValue
-from botctl.domain.unix_time import to_unix
 
 if TYPE_CHECKING:
     import numpy as np

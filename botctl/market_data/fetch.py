@@ -5,10 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from botctl.domain.candles import Candle
+from botctl.domain.candles import Candle, from_unix
 from botctl.domain.errors import BadValue, UnusableAnswer
 from botctl.domain.symbols import Timeframe
-from botctl.domain.unix_time import from_unix
 from botctl.market_data.candle_files import HEADER, candle_file, file_lock, find_gaps, merge_candles, write_candles
 from botctl.market_data.history import load_candles
 

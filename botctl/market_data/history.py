@@ -6,11 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import MoodHistory
 from botctl.domain.symbols import Timeframe
-from botctl.domain.unix_time import from_unix
 from botctl.market_data.csv_reader import (
     TIME_NAMES,
     Sheet,

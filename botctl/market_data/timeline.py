@@ -6,11 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.errors import BadValue
 from botctl.domain.indicators import CANDLES_NEEDED, SEED_FADES_AFTER
 from botctl.domain.symbols import base_of, quote_of
-from botctl.domain.unix_time import to_unix
 
 
 @dataclass(frozen=True)

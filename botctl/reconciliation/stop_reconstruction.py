@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.candles import Candle
+from botctl.domain.candles import Candle, from_unix
 from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.settings import Settings
-from botctl.domain.unix_time import from_unix
 from botctl.market_data.indicators import calculate_atr
 
 

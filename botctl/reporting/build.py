@@ -10,11 +10,10 @@ from typing import Protocol
 
 from botctl.backtesting import performance
 from botctl.domain import text
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue
 from botctl.domain.orders import TradeStatus
 from botctl.domain.symbols import quote_of
-from botctl.domain.unix_time import from_unix
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.model import (

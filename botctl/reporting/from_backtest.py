@@ -9,12 +9,11 @@ from botctl.backtesting.backtest import Run
 from botctl.backtesting.engine import BUY, HOLD, SELL
 from botctl.backtesting.results import BacktestTrade
 from botctl.domain import text
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, from_unix, to_unix
 from botctl.domain.decisions import Action, Stance
 from botctl.domain.orders import ExitReason, Side
 from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
-from botctl.domain.unix_time import from_unix, to_unix
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.build import Account

@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from botctl.domain import text
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.settings import Settings
-from botctl.domain.unix_time import to_unix
 from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages

@@ -3,8 +3,8 @@
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from botctl.domain.candles import from_unix
 from botctl.domain.errors import ConfigError
-from botctl.domain.unix_time import from_unix
 from botctl.reporting.model import Bars, Chart, Line, Role
 
 if TYPE_CHECKING:

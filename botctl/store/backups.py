@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from botctl.domain.candles import from_unix
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.unix_time import from_unix
 from botctl.store.location import DatabaseLocation
 from botctl.store.sqlite import explain
 

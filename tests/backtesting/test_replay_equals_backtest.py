@@ -11,12 +11,11 @@ from botctl.adapters.simulated import Tape
 from botctl.backtesting.backtest import run_backtest
 from botctl.backtesting.replay import play, tell
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
-from botctl.domain.candles import CandleColumns
+from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
-from botctl.domain.unix_time import from_unix
 from botctl.market_data.timeline import line_up
 from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch

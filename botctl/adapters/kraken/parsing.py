@@ -8,13 +8,12 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from botctl.domain.candles import Candle, check_candle
+from botctl.domain.candles import Candle, check_candle, from_unix, to_unix
 from botctl.domain.errors import ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Quote, Quotes
 from botctl.domain.money import MOST, plain, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, Side
 from botctl.domain.text import printable
-from botctl.domain.unix_time import from_unix, to_unix
 
 log = logging.getLogger(__name__)
 

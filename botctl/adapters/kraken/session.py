@@ -13,9 +13,9 @@ from typing import Any
 
 from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenSays
 from botctl.adapters.kraken.transport import CALL_SECONDS, Call, KrakenLine
+from botctl.domain.candles import from_unix
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
-from botctl.domain.unix_time import from_unix
 from botctl.store import key_value
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers
 
-from botctl.domain.unix_time import from_unix, to_unix
+from botctl.domain.candles import from_unix, to_unix
 
 
 @given(integers(0, 2**33))
