@@ -96,7 +96,7 @@ def build_bot(
     from botctl.trading.position_manager import PositionManager
     from botctl.trading.pre_trade_checks import EntryGate
     from botctl.trading.risk import RiskService
-    from botctl.trading.snapshot import Lookout
+    from botctl.trading.snapshot import SnapshotService
     from botctl.trading.time_budget import TickLimit
 
     exchange, clock, sentiment = _build_outside(settings, tape)
@@ -104,7 +104,7 @@ def build_bot(
     limit = TickLimit(None if on_tape else float(settings.tick_timeout))
     timeframe, rule = settings.timeframe, settings.stop_rule
     journal = Journal(settings.botctl_mode)
-    lookout = Lookout(exchange, clock, settings.quote_currency)
+    snapshots = SnapshotService(exchange, clock, settings.quote_currency)
     recovery = Recovery(exchange, journal, clock, Patience(clock), rule)
     risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, rule=rule)
     cooldown = timedelta(minutes=settings.cooldown_minutes)
@@ -117,13 +117,13 @@ def build_bot(
     )
     desk = ExitDesk(exchange, journal, clock)
     execution = ExecutionService(
-        exchange, journal, recovery, risk, gate, desk, lookout, clock, validate_only=validate_only
+        exchange, journal, recovery, risk, gate, desk, snapshots, clock, validate_only=validate_only
     )
     positions = PositionManager(
-        exchange, journal, execution, desk, lookout, switch, clock, limit, rule=rule, timeframe=timeframe
+        exchange, journal, execution, desk, snapshots, switch, clock, limit, rule=rule, timeframe=timeframe
     )
     guard = DrawdownGuard(
-        lookout,
+        snapshots,
         positions,
         journal,
         switch,
@@ -140,7 +140,7 @@ def build_bot(
         exchange=exchange,
         switch=switch,
         journal=journal,
-        lookout=lookout,
+        snapshots=snapshots,
         risk=risk,
         sentiment=sentiment,
         recovery=recovery,

@@ -55,7 +55,7 @@ def print_drawing(drawing: Drawing) -> None:
     Console(highlight=False, soft_wrap=False).print(drawing)
 
 
-def keep_showing(look: Callable[[], Drawing], seconds: float) -> None:
+def keep_showing(draw: Callable[[], Drawing], seconds: float) -> None:
     """Show what each look gives in the place of the one before, for ever."""
     from rich.console import Console
     from rich.live import Live
@@ -63,7 +63,7 @@ def keep_showing(look: Callable[[], Drawing], seconds: float) -> None:
 
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         while True:
-            seen = look()
+            seen = draw()
             live.update(Text(seen) if isinstance(seen, str) else seen, refresh=True)  # brackets are no markup
             time.sleep(seconds)
 

@@ -234,14 +234,14 @@ class Journal:
                     kind = "stop moved" if stop != trade.stop_loss_price else "new high"
                     after = {"stop_loss_price": stop, "high_price": update.high, "checked_at": update.checked_at}
                     moved.append((trade.id, after))
-                    events.append(_look_event(update, kind, _only(before, after), after))
+                    events.append(_stop_check_event(update, kind, _only(before, after), after))
                 else:  # nothing moved: the look itself is no change worth an event
                     after = {"checked_at": update.checked_at}
                     looked.append((trade.id, after))
                 if update.exiting and not trade.exiting:
                     verdict = {"exiting": update.exiting}
                     hit.append((trade.id, verdict))
-                    events.append(_look_event(update, "stop hit", _only(before, verdict), verdict))
+                    events.append(_stop_check_event(update, "stop hit", _only(before, verdict), verdict))
                     trade.exiting = update.exiting
                 for name, value in after.items():
                     setattr(trade, name, value)
@@ -458,7 +458,7 @@ def _event(
     }
 
 
-def _look_event(update: StopUpdate, kind: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def _stop_check_event(update: StopUpdate, kind: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """The columns of an event that one look at the market caused."""
     event = _event(update.checked_at, kind, update.trade, before, after, update.why)
     return {**event, "price": Decimal(plain(Decimal(repr(update.price))))}

@@ -13,7 +13,7 @@ from botctl.trading.execution import ExecutionService
 from botctl.trading.order_settlement import Recovery
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.risk import RiskService
-from botctl.trading.snapshot import Lookout
+from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TickLimit
 
 
@@ -26,7 +26,7 @@ class Bot:
     exchange: Exchange
     switch: Switch
     journal: Journal
-    lookout: Lookout
+    snapshots: SnapshotService
     risk: RiskService
     sentiment: Sentiment
     recovery: Recovery

@@ -12,7 +12,7 @@ from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.trading.exits import Exits
 from botctl.trading.position_manager import PositionManager
-from botctl.trading.snapshot import SECOND_LOOK_AFTER, Look, Lookout
+from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class DrawdownGuard:
 
     def __init__(
         self,
-        lookout: Lookout,
+        snapshots: SnapshotService,
         positions: PositionManager,
         journal: Journal,
         switch: Switch,
@@ -42,7 +42,7 @@ class DrawdownGuard:
         initial_balance: Decimal,
         max_drawdown: Decimal,
     ) -> None:
-        self.lookout = lookout
+        self.snapshots = snapshots
         self.positions = positions
         self.journal = journal
         self.switch = switch
@@ -50,43 +50,43 @@ class DrawdownGuard:
         self.initial_balance = initial_balance
         self.max_drawdown = max_drawdown
 
-    def check_drawdown(self, look: Look | None = None, *, act: bool = True) -> GuardReport:
+    def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
         """Too far down, and a second look agrees: sell everything, and no buys until somebody says so.
 
         Once tripped it stays tripped: every later check goes on closing what is still open. Without `act` it only
         reports.
         """
-        look = look or self._look()
-        report = self._measure(look)
+        snapshot = snapshot or self._take_snapshot()
+        report = self._measure(snapshot)
         already = self.switch.read().tripped_at is not None
         if not already:
             if not self._too_deep(report):
                 return report
-            second = self._second_look()
+            second = self._second_snapshot()
             if not self._too_deep(second):
                 return second
         report.tripped = True
         if act:
             if not already:
                 report.errors += self._trip(report.equity, report.drawdown)
-            report.exits = self.positions.close_all(ExitReason.DRAWDOWN, look)
+            report.exits = self.positions.close_all(ExitReason.DRAWDOWN, snapshot)
         return report
 
-    def _look(self) -> Look:
-        return self.lookout.look(self.journal.open_symbols())
+    def _take_snapshot(self) -> Snapshot:
+        return self.snapshots.take_snapshot(self.journal.open_symbols())
 
-    def _measure(self, look: Look) -> GuardReport:
-        if look.equity is None:
-            return GuardReport(None, None, errors=list(look.problems))
-        return GuardReport(look.equity, calculate_drawdown(look.equity, self.initial_balance))
+    def _measure(self, snapshot: Snapshot) -> GuardReport:
+        if snapshot.equity is None:
+            return GuardReport(None, None, errors=list(snapshot.problems))
+        return GuardReport(snapshot.equity, calculate_drawdown(snapshot.equity, self.initial_balance))
 
     def _too_deep(self, report: GuardReport) -> bool:
         return report.drawdown is not None and report.drawdown > self.max_drawdown
 
-    def _second_look(self) -> GuardReport:
+    def _second_snapshot(self) -> GuardReport:
         """A fresh one: a single bad price or balance must not sell everything, nor an unknown one allow buys."""
-        self.clock.sleep(SECOND_LOOK_AFTER)
-        second = self._measure(self._look())
+        self.clock.sleep(SECOND_SNAPSHOT_AFTER)
+        second = self._measure(self._take_snapshot())
         if not self._too_deep(second):
             log.warning("a drawdown beyond %s was not confirmed by a second look", self.max_drawdown)
         return second

@@ -30,7 +30,7 @@ from botctl.trading.order_settlement import Recovery
 from botctl.trading.pre_trade_checks import EntryGate
 from botctl.trading.results import OrderResult
 from botctl.trading.risk import RiskService
-from botctl.trading.snapshot import Look, Lookout
+from botctl.trading.snapshot import Snapshot, SnapshotService
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class ExecutionService:
         risk: RiskService,
         gate: EntryGate,
         desk: ExitDesk,
-        lookout: Lookout,
+        snapshots: SnapshotService,
         clock: Clock,
         *,
         validate_only: bool = False,
@@ -66,7 +66,7 @@ class ExecutionService:
         self.risk = risk
         self.gate = gate
         self.desk = desk
-        self.lookout = lookout
+        self.snapshots = snapshots
         self.clock = clock
         self.validate_only = validate_only
 
@@ -106,17 +106,19 @@ class ExecutionService:
         """
         trade = self._open_trade(symbol)
         self.gate.check_exit(trade, reason)
-        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], self.lookout.look([trade.symbol]))
+        exits = self.execute_sells(
+            [WantedExit(trade, reason, amount_token)], self.snapshots.take_snapshot([trade.symbol])
+        )
         if exits.errors:
             raise weightiest(exits.errors)
         return exits.results[0] if exits.results else None
 
-    def execute_sells(self, wanted: Sequence[WantedExit], look: Look) -> Exits:
+    def execute_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
         """Bound each sell by what is there, send them all, learn their endings together, and sweep up what is too
         small to sell: one that hangs holds no other back."""
         if self.validate_only:
             return self._validate_sells(wanted)
-        plan = self.desk.plan(wanted, look)
+        plan = self.desk.plan(wanted, snapshot)
         orders: list[Order] = []
         errors = [*plan.errors]
         for sell in plan.sells:
@@ -133,7 +135,7 @@ class ExecutionService:
                 errors.append(error)
         swept: list[str] = []
         try:
-            swept = self.desk.sweep_after(plan.sells, look) if plan.sells else []
+            swept = self.desk.sweep_after(plan.sells, snapshot) if plan.sells else []
             errors += [short for result in results if (short := self._shortfall(result)) is not None]
         except BotError as error:  # what was sold is told all the same
             errors.append(error)

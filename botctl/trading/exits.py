@@ -12,7 +12,7 @@ from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.models import Trade
 from botctl.trading.results import OrderResult
-from botctl.trading.snapshot import SECOND_LOOK_AFTER, Look
+from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
 MATERIAL = Decimal("0.001")
 """A balance short by more than this fraction of the trade was touched by somebody else, and is said."""
@@ -81,7 +81,7 @@ class ExitDesk:
         self.clock = clock
         self._again: Balances | None = None
 
-    def plan(self, wanted: Iterable[WantedExit], look: Look) -> Plan:
+    def plan(self, wanted: Iterable[WantedExit], snapshot: Snapshot) -> Plan:
         """How much of each trade can be sold. What is too small to sell, or sold by somebody else, is closed here."""
         self._again = None
         sells: list[Sell] = []
@@ -89,7 +89,7 @@ class ExitDesk:
         errors: list[BotError] = []
         for each in wanted:
             try:
-                sell, note = self._plan(each, look)
+                sell, note = self._plan(each, snapshot)
             except BotError as error:
                 errors.append(error)
                 continue
@@ -105,7 +105,7 @@ class ExitDesk:
             return None
         return self._close_as_dust(trade, reason, market)
 
-    def sweep_after(self, sells: Sequence[Sell], look: Look) -> list[str]:
+    def sweep_after(self, sells: Sequence[Sell], snapshot: Snapshot) -> list[str]:
         """Rests too small to sell close as dust: by the asset's minimum, or when the exchange said so as well."""
         notes: list[str] = []
         unsettled = self.journal.unsettled_trade_ids()
@@ -114,14 +114,14 @@ class ExitDesk:
             if trade is None or trade.id in unsettled:
                 continue
             note = self.sweep(trade, sell.reason)
-            market, quote = self._market(trade), look.quotes.good.get(trade.symbol)
+            market, quote = self._market(trade), snapshot.quotes.good.get(trade.symbol)
             too_small = quote is not None and below_minimum(trade.amount, quote.last, market)
             if note is None and too_small and self.journal.refused_below_minimum(trade):
                 note = self._close_as_dust(trade, sell.reason, market)
             notes += [] if note is None else [note]
         return notes
 
-    def _plan(self, wanted: WantedExit, look: Look) -> tuple[Sell | None, str | None]:
+    def _plan(self, wanted: WantedExit, snapshot: Snapshot) -> tuple[Sell | None, str | None]:
         """What to send, in whole lots, and what to say; nothing to send when the trade was closed instead.
 
         Only the minimum in the asset decides here. Whether it is worth enough is the exchange's own word at the
@@ -131,11 +131,11 @@ class ExitDesk:
         amount, note = wanted.amount_to_sell(), None
         if trade.amount < market.min_amount:
             return None, self._close_as_dust(trade, wanted.reason, market)
-        if look.balances is not None:
-            note = self._bound_by_balance(trade, market, look.balances)
+        if snapshot.balances is not None:
+            note = self._bound_by_balance(trade, market, snapshot.balances)
             if trade.closed_at is not None:
                 return None, note
-            amount = min(amount, trade.amount, look.balances.spendable(trade.asset))
+            amount = min(amount, trade.amount, snapshot.balances.spendable(trade.asset))
         amount = floor_to(amount, market.lot_decimals)
         if amount < market.min_amount:
             raise ExchangeRefused(
@@ -149,7 +149,7 @@ class ExitDesk:
         to say of it."""
         there, free = balances.total(trade.asset), balances.spendable(trade.asset)
         if there < min(trade.amount, market.min_amount):
-            again = self._second_look().total(trade.asset)
+            again = self._fetch_balances_again().total(trade.asset)
             if again >= market.min_amount:
                 raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
             why = f"{plain(there)} {trade.asset} is left on the exchange: sold or moved by somebody else"
@@ -162,17 +162,17 @@ class ExitDesk:
             )
         if trade.amount - there <= MATERIAL * trade.amount:
             return None
-        again = self._second_look().total(trade.asset)
+        again = self._fetch_balances_again().total(trade.asset)
         if again != there:
             raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
         why = f"{plain(there)} {trade.asset} is there, the trade says {plain(trade.amount)}"
         self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
         return f"trade {trade.id} ({trade.symbol}): {why}; selling what is there"
 
-    def _second_look(self) -> Balances:
+    def _fetch_balances_again(self) -> Balances:
         """The balances some seconds later, asked once for all: a fresh buy may not show in the first ones."""
         if self._again is None:
-            self.clock.sleep(SECOND_LOOK_AFTER)
+            self.clock.sleep(SECOND_SNAPSHOT_AFTER)
             self._again = self.exchange.fetch_balances()
         return self._again
 

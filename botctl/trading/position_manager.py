@@ -17,7 +17,7 @@ from botctl.store.models import Trade
 from botctl.trading.execution import FAR, ExecutionService
 from botctl.trading.exits import ExitDesk, Exits, WantedExit
 from botctl.trading.results import OrderResult
-from botctl.trading.snapshot import Look, Lookout
+from botctl.trading.snapshot import Snapshot, SnapshotService
 from botctl.trading.time_budget import TickLimit
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class PositionManager:
         journal: Journal,
         execution: ExecutionService,
         desk: ExitDesk,
-        lookout: Lookout,
+        snapshots: SnapshotService,
         switch: Switch,
         clock: Clock,
         limit: TickLimit,
@@ -44,7 +44,7 @@ class PositionManager:
         self.journal = journal
         self.execution = execution
         self.desk = desk
-        self.lookout = lookout
+        self.snapshots = snapshots
         self.switch = switch
         self.clock = clock
         self.limit = limit
@@ -52,7 +52,7 @@ class PositionManager:
         self.timeframe = timeframe
         """The time between two checks."""
 
-    def check_open_positions(self, look: Look) -> Exits:
+    def check_open_positions(self, snapshot: Snapshot) -> Exits:
         """One look at every open trade: sell where the stop is hit, else move the stop up and save it at once.
 
         One symbol's trouble is an error of its own and stops no other's check. Once the tick's time is over nothing
@@ -74,14 +74,14 @@ class PositionManager:
                 if trade.exiting:  # an exit has begun: it goes on at once, whatever the price
                     hits.append(WantedExit(trade, ExitReason(trade.exiting)))
                     continue
-                reason, update = self._judge(trade, look, gaps)
+                reason, update = self._judge(trade, snapshot, gaps)
             except BotError as error:
                 errors.append(error)
                 continue
             updates += [] if update is None else [update]
             hits += [] if reason is None else [WantedExit(trade, reason)]
         errors += self._save(updates)
-        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(hits, look)
+        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(hits, snapshot)
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
         """Sell a trade, or `amount` of it; None when there was nothing left to sell, and it was closed so.
@@ -93,14 +93,14 @@ class PositionManager:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
         return self.execution.execute_sell(trade.symbol, amount, reason)
 
-    def close_all(self, reason: ExitReason, look: Look | None = None) -> Exits:
+    def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
         """Sell every open trade."""
         unsettled = self.journal.unsettled_trade_ids()
         wanted = [WantedExit(trade, reason) for trade in self.journal.open_trades() if trade.id not in unsettled]
         if not wanted:
             return Exits()
-        look = look or self.lookout.look([each.trade.symbol for each in wanted])
-        return self.execution.execute_sells(wanted, look)
+        snapshot = snapshot or self.snapshots.take_snapshot([each.trade.symbol for each in wanted])
+        return self.execution.execute_sells(wanted, snapshot)
 
     def liquidate_all(self) -> Exits:
         """Buys off first, then sell every open trade: also when the switch can't be written."""
@@ -134,10 +134,12 @@ class PositionManager:
             return None
         return self.desk.sweep(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
 
-    def _judge(self, trade: Trade, look: Look, gaps: "MissedCandles") -> tuple[ExitReason | None, StopUpdate | None]:
+    def _judge(
+        self, trade: Trade, snapshot: Snapshot, gaps: "MissedCandles"
+    ) -> tuple[ExitReason | None, StopUpdate | None]:
         """Why this trade must be sold now, or None; and what has moved, to be saved."""
         now = self.clock.now()
-        quote = look.quote(trade.symbol, now)
+        quote = snapshot.quote(trade.symbol, now)
         last = float(quote.last)
         stop, high, entry, atr = _levels(trade)
         if last > stop and quote.ask is not None and last > FAR * float(quote.ask):

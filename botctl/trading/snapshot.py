@@ -13,15 +13,15 @@ from botctl.store import key_value
 
 FRESH_FOR = timedelta(minutes=2)
 """A price older than this (the machine slept between look and act) is stale and triggers nothing."""
-SECOND_LOOK_AFTER = 3.0
+SECOND_SNAPSHOT_AFTER = 3.0
 """Seconds until prices or balances are asked again, before anything is sold or given up because of them."""
-HELD = "lookout.held"
-"""The symbols that value what was held at the last look, besides those that it was asked for: so a trade that opens or
+HELD_SYMBOLS_KEY = "lookout.held"
+"""The symbols that value what was held at the last snapshot, besides those that it was asked for: so a trade that opens or
 closes changes nothing here, and stops wait for no note."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What one look saw. `balances` is None when they could not be had: that is not the same as none."""
 
     quotes: Quotes
@@ -45,7 +45,7 @@ class Look:
         return quote
 
 
-class Lookout:
+class SnapshotService:
     """Asks the exchange what we hold and what it is worth."""
 
     def __init__(self, exchange: Exchange, clock: Clock, quote_currency: str) -> None:
@@ -54,10 +54,10 @@ class Lookout:
         self.quote_currency = quote_currency
         self._held: list[str] = []
 
-    def look(self, symbols: Iterable[str]) -> Look:
+    def take_snapshot(self, symbols: Iterable[str]) -> Snapshot:
         """Balances, and prices of `symbols` and of all that is held. Never raises for what can't be had.
 
-        Both calls go out side by side: what is held now is mostly what was held at the last look. Only what is new
+        Both calls go out side by side: what is held now is mostly what was held at the last snapshot. Only what is new
         since then takes a second price call.
         """
         symbols = list(dict.fromkeys(symbols))
@@ -68,7 +68,7 @@ class Lookout:
         quotes, no_prices = self._quotes(symbols, asked, balances)
         equity, unvalued = self._equity(balances, quotes)
         problems = tuple(problem for problem in (no_balances, no_prices, unvalued) if problem is not None)
-        return Look(quotes, balances, equity, problems)
+        return Snapshot(quotes, balances, equity, problems)
 
     def _balances(self) -> tuple[Balances | None, BotError | None]:
         """What is held, or why that can't be had."""
@@ -111,14 +111,14 @@ class Lookout:
         return Quotes(quotes.good | more.good, quotes.bad | more.bad), problem
 
     def _held_before(self) -> list[str]:
-        """The symbols that valued what was held at the last look, and that nobody else asked for."""
-        kept = key_value.recall(HELD)
+        """The symbols that valued what was held at the last snapshot, and that nobody else asked for."""
+        kept = key_value.recall(HELD_SYMBOLS_KEY)
         self._held = kept[0].split() if kept else []
         return self._held
 
     def _remember(self, symbols: list[str]) -> None:
         if symbols != self._held:
-            key_value.remember(HELD, " ".join(symbols))
+            key_value.remember(HELD_SYMBOLS_KEY, " ".join(symbols))
 
     def _equity(self, balances: Balances | None, quotes: Quotes) -> tuple[Decimal | None, BotError | None]:
         """What all balances are worth; None when any of it can't be valued, and why."""

@@ -17,7 +17,7 @@ from botctl.store.decisions import Decision
 from botctl.trading.bot import Bot
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
-from botctl.trading.snapshot import Look
+from botctl.trading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class TickState:
     entries: list[OrderResult] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    snapshot: Look | None = None
+    snapshot: Snapshot | None = None
     """Prices and balances, once they have been asked for: the steps that need them run after that alone."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
@@ -42,7 +42,7 @@ class TickState:
     """What the step at work has to say of itself."""
 
     @property
-    def seen(self) -> Look:
+    def seen(self) -> Snapshot:
         """The snapshot, for the steps that run after it."""
         if self.snapshot is None:
             raise AssertionError("this step needs a snapshot")
@@ -87,7 +87,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     if bot.switch.read().frozen:
         _run(bot, state, "frozen", _say_unguarded)
         return
-    _run(bot, state, "look", _look)
+    _run(bot, state, "look", _take_snapshot)
     if state.snapshot is None:
         return
     _run(bot, state, "drawdown", _check_drawdown)
@@ -139,21 +139,21 @@ def _say_unguarded(bot: Bot, state: TickState) -> None:
     state.notes.append(f"frozen: {len(bot.journal.open_symbols())} positions are unguarded, and nothing is traded")
 
 
-def _look(bot: Bot, state: TickState) -> None:
+def _take_snapshot(bot: Bot, state: TickState) -> None:
     """Prices for what is open and for what the Council may trade, and all balances."""
     held = bot.journal.open_symbols()
     symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
-    look = state.snapshot = bot.lookout.look(symbols)
-    state.errors += look.problems
-    state.detail = f"{len(look.quotes.good)} prices" + ("" if look.balances is None else ", balances")
+    snapshot = state.snapshot = bot.snapshots.take_snapshot(symbols)
+    state.errors += snapshot.problems
+    state.detail = f"{len(snapshot.quotes.good)} prices" + ("" if snapshot.balances is None else ", balances")
 
 
 def _check_drawdown(bot: Bot, state: TickState) -> None:
-    look = state.seen
-    report = bot.drawdown.check_drawdown(look, act=not bot.validate_only)
+    snapshot = state.seen
+    report = bot.drawdown.check_drawdown(snapshot, act=not bot.validate_only)
     state.equity, state.drawdown, state.tripped = report.equity, report.drawdown, report.tripped
     state.add(report.exits)
-    state.errors += [error for error in report.errors if error not in look.problems]
+    state.errors += [error for error in report.errors if error not in snapshot.problems]
     if report.tripped:
         state.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
         state.detail = "tripped"

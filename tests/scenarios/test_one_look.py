@@ -53,7 +53,7 @@ def test_a_trade_that_opens_or_closes_leaves_no_note_behind(live: BotRunner, kra
 
     live.open_store()
     from botctl.store import key_value
-    from botctl.trading.snapshot import HELD
+    from botctl.trading.snapshot import HELD_SYMBOLS_KEY
 
-    assert key_value.load(HELD) is None
+    assert key_value.load(HELD_SYMBOLS_KEY) is None
     assert on_the_wire(kraken).count("Ticker") == 1

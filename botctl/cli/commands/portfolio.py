@@ -167,19 +167,21 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     home = home_of(ctx)
     quote_currency = home.settings.quote_currency
     with open_bot(home) as bot:
-        look = bot.lookout.look([])
-    if look.balances is None:
-        raise next((error for error in look.problems if isinstance(error, BotError)), ExchangeUnreachable("no balance"))
+        snapshot = bot.snapshots.take_snapshot([])
+    if snapshot.balances is None:
+        raise next(
+            (error for error in snapshot.problems if isinstance(error, BotError)), ExchangeUnreachable("no balance")
+        )
     rows = [
         BalanceView(
             currency,
-            look.balances.total(currency),
-            look.balances.spendable(currency),
-            value_of(currency, look.balances.total(currency), quote_currency, look.prices),
+            snapshot.balances.total(currency),
+            snapshot.balances.spendable(currency),
+            value_of(currency, snapshot.balances.total(currency), quote_currency, snapshot.prices),
         )
-        for currency in sorted(look.balances.currencies())
+        for currency in sorted(snapshot.balances.currencies())
     ]
-    log_errors(list(look.problems))
+    log_errors(list(snapshot.problems))
     show_list(ctx, rows, draw_balances, "nothing is held")
 
 

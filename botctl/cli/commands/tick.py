@@ -81,10 +81,12 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
         errors = bot.recovery.settle_unfinished_orders()
-        look = bot.lookout.look(bot.journal.open_symbols())
-        exits = bot.positions.check_open_positions(look)
-        errors += [*look.problems, *exits.errors]
-        positions = [portfolio.with_price(trade, look.prices.get(trade.symbol)) for trade in portfolio.list_positions()]
+        snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
+        exits = bot.positions.check_open_positions(snapshot)
+        errors += [*snapshot.problems, *exits.errors]
+        positions = [
+            portfolio.with_price(trade, snapshot.prices.get(trade.symbol)) for trade in portfolio.list_positions()
+        ]
         after_run.note_news(home, bot)
     log_errors(errors)
     for note in exits.notes:

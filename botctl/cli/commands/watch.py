@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def watch_positions(home: Home, seconds: float) -> None:
     """Look every so many seconds until Ctrl-C, which is the way to end it."""
     with suppress(KeyboardInterrupt):
-        keep_showing(_Lookout(home).look, seconds)
+        keep_showing(_LivePositions(home).draw, seconds)
 
 
-class _Lookout:
-    """Looks at a home again and again, as another process each time would, but on one connection to Kraken."""
+class _LivePositions:
+    """Snapshots at a home again and again, as another process each time would, but on one connection to Kraken."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
         self._kraken: MarketData | None = None
 
-    def look(self) -> Drawing:
+    def draw(self) -> Drawing:
         """What is open now. The database is opened anew: a tick may have written to it, and recover may have put
         another in its place. Prices that can't be had are said below the table."""
         from botctl.queries import portfolio

@@ -18,7 +18,7 @@ from botctl.timeouts import time_limit
 from botctl.trading.execution import ExecutionService
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
-from botctl.trading.snapshot import Look
+from botctl.trading.snapshot import Snapshot
 from botctl.trading.time_budget import TickLimit
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Council:
         self.symbols = symbols
         self.trade_amount = trade_amount
 
-    def sit(self, look: Look) -> tuple[list[Decision], list[BotError]]:
+    def sit(self, snapshot: Snapshot) -> tuple[list[Decision], list[BotError]]:
         """One decision for each symbol. What can't be decided is HOLD, with an error. Once the tick's time is over
         the rest is left to the next one."""
         rows: list[Decision] = []
@@ -92,7 +92,7 @@ class Council:
                     errors.append(error)
                 decision = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
             try:
-                rows.append(self._record(decision, look))
+                rows.append(self._record(decision, snapshot))
             except BotError as error:  # what is not written down is not acted on
                 errors.append(error)
         return rows, errors
@@ -155,8 +155,8 @@ class Council:
         outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
         return result, outcome, result.trade_id
 
-    def _record(self, decision: CouncilDecision, look: Look) -> Decision:
-        quote = look.quotes.good.get(decision.symbol)
+    def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> Decision:
+        quote = snapshot.quotes.good.get(decision.symbol)
         log.info(
             "council: %s %s at %s (%s)",
             decision.symbol,
