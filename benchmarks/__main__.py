@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
-from botctl.backtesting.backtest import decision_bits, new_book, read_histories, terms_of
+from botctl.backtesting.backtest import decision_bits, new_buffers, read_histories, terms_of
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, points
 from botctl.backtesting.sweep import Trial
@@ -53,7 +53,7 @@ class Loop:
         grid = line_up([market.columns], 14, None, None)
         self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
         self.terms = terms_of(parse_settings(TERMS))
-        self.book = new_book(self.code, 1, len(grid.times))
+        self.buffers = new_buffers(self.code, 1, len(grid.times))
         self.opinions = np.empty(len(grid.times), np.int8)
         self.bits = decision_bits()
 
@@ -65,12 +65,12 @@ class Loop:
             self.opinions, known.atrs[0],
         )  # fmt: skip
         self.code.decide(self.opinions, self.moods, *self.bits, known.decisions[0])
-        trades, cash, _ = self.code.play(known, self.terms, self.book)
+        trades, cash, _ = self.code.play(known, self.terms, self.buffers)
         return int(trades), float(cash)
 
     def trades(self, count: int) -> list[tuple[int, int]]:
         """Entry and exit bar of each."""
-        return list(zip(self.book.entries[:count].tolist(), self.book.exits[:count].tolist(), strict=True))
+        return list(zip(self.buffers.entries[:count].tolist(), self.buffers.exits[:count].tolist(), strict=True))
 
 
 class Limit:
@@ -78,13 +78,13 @@ class Limit:
 
     def __init__(self, market: Market) -> None:
         count = len(market.columns.closes)
-        self.market, self.equity, self.book = market, np.zeros(count), np.zeros((count // 2, 2), np.int64)
+        self.market, self.equity, self.buffers = market, np.zeros(count), np.zeros((count // 2, 2), np.int64)
 
     def run(self) -> tuple[int, float]:
         columns = self.market.columns
         found: tuple[int, float] = fused(
             columns.opens, columns.highs, columns.lows, columns.closes, self.market.moods,
-            10_000.0, 100.0, 0.004, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.book,
+            10_000.0, 100.0, 0.004, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.buffers,
         )  # fmt: skip
         return found
 

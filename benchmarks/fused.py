@@ -6,7 +6,21 @@ from numba import njit
 
 @njit
 def fused(  # type: ignore[no-untyped-def]
-    opens, highs, lows, closes, moods, cash, amount, fee, slippage, cooldown, multiple, breakeven, worst, equity, book
+    opens,
+    highs,
+    lows,
+    closes,
+    moods,
+    cash,
+    amount,
+    fee,
+    slippage,
+    cooldown,
+    multiple,
+    breakeven,
+    worst,
+    equity,
+    buffers,
 ):
     """How many trades there were, and the cash at the end. Trades go to `book` as entry bar, exit bar."""
     count, held, ready, tripped = 0, 0.0, 0, False
@@ -46,7 +60,7 @@ def fused(  # type: ignore[no-untyped-def]
                 if paid <= cash and 0.0 < ask - multiple * atr < ask:
                     cash, held, entry, atr_then = cash - paid, size, cost / size, atr
                     stop, high = entry - multiple * atr, entry
-                    book[count, 0] = at
+                    buffers[count, 0] = at
             continue
         worth = cash + held * close
         equity[at] = worth
@@ -62,6 +76,6 @@ def fused(  # type: ignore[no-untyped-def]
             cost = np.floor(held * opens[at + 1] * (1.0 - slippage) * 1e8 + 1e-6) / 1e8
             cash += cost - np.floor(cost * fee * 1e8 + 1e-6) / 1e8
             held, ready = 0.0, at + cooldown
-            book[count, 1] = at
+            buffers[count, 1] = at
             count += 1
     return count + (held > 0.0), cash

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from botctl.backtesting.engine import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, Book, History, Terms
+from botctl.backtesting.engine import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, BacktestBuffers, History, Terms
 from botctl.backtesting.jit import Kernel, compiled, plain
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import Course, sum_up
@@ -63,15 +63,15 @@ class Backtest:
         self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else plain()
         self.known = read_histories(self.kernel, self.grid, histories, mood, settings.atr_period)
         self.terms = terms_of(settings)
-        self.book = new_book(self.kernel, len(histories), len(self.grid.times))
+        self.buffers = new_buffers(self.kernel, len(histories), len(self.grid.times))
 
     def run(self) -> Run:
         """What botctl would have done, with every bar of it."""
         import numpy as np
 
         grid = self.grid
-        count, _, deepest = self.kernel.play(self.known, self.terms, self.book)
-        equity = np.asarray(self.book.equity)
+        count, _, deepest = self.kernel.play(self.known, self.terms, self.buffers)
+        equity = np.asarray(self.buffers.equity)
         curve = np.ascontiguousarray(equity[grid.first : grid.last + 1])
         below = np.flatnonzero(curve < self.terms.cash * (1.0 - self.terms.max_drawdown))
         course = Course(
@@ -84,8 +84,8 @@ class Backtest:
 
     def _trade(self, number: int) -> BacktestTrade:
         """One trade to the last digit: what the playback found, with the paper broker's own arithmetic."""
-        book, settings = self.book, self.settings
-        symbol, entered, end = int(book.symbols[number]), int(book.entries[number]), int(book.ends[number])
+        buffers, settings = self.buffers, self.settings
+        symbol, entered, end = int(buffers.symbols[number]), int(buffers.entries[number]), int(buffers.ends[number])
         ask = self._next_price(symbol, entered)
         amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
         cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
@@ -110,9 +110,9 @@ class Backtest:
 
     def _closed(self, trade: BacktestTrade, number: int) -> BacktestTrade:
         """The same trade with its exit."""
-        book, settings = self.book, self.settings
-        left, end = int(book.exits[number]), int(book.ends[number])
-        bid = self._next_price(int(book.symbols[number]), left)
+        buffers, settings = self.buffers, self.settings
+        left, end = int(buffers.exits[number]), int(buffers.ends[number])
+        bid = self._next_price(int(buffers.symbols[number]), left)
         price = fill_price(Side.SELL, bid, settings.slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         return replace(
@@ -132,10 +132,10 @@ class Backtest:
 
     def _stop_and_high(self, number: int, entry_price: float) -> tuple[float, float]:
         """Where a trade's stop and its high stood at last."""
-        book, known = self.book, self.known
-        symbol, entered = int(book.symbols[number]), int(book.entries[number])
+        buffers, known = self.buffers, self.known
+        symbol, entered = int(buffers.symbols[number]), int(buffers.entries[number])
         # The guard comes before the stop is looked at.
-        last = int(book.exits[number]) - 1 if book.ends[number] == DRAWDOWN else self.grid.last
+        last = int(buffers.exits[number]) - 1 if buffers.ends[number] == DRAWDOWN else self.grid.last
         _, _, stop, high = self.kernel.find_exit(
             known.closes,
             known.decisions,
@@ -279,7 +279,7 @@ def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
     return np.ascontiguousarray(stances[np.searchsorted(changes, grid.times, side="right") - 1])
 
 
-def new_book(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -> Book:
+def new_buffers(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -> BacktestBuffers:
     """Room for what a playback writes down; `once` for a single one, which finds no exit twice."""
     import numpy as np
 
@@ -287,7 +287,7 @@ def new_book(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -> B
         return kernel.view(np.zeros(count, np.int64))
 
     most = symbols * bars + 1
-    return Book(
+    return BacktestBuffers(
         equity=kernel.view(np.zeros(bars)),
         symbols=room(most),
         entries=room(most),

@@ -78,7 +78,7 @@ class Terms(NamedTuple):
     breakeven_atr: float
 
 
-class Book(NamedTuple):
+class BacktestBuffers(NamedTuple):
     """What is written while playing, and what is kept meanwhile for each symbol."""
 
     equity: MutableSequence[float]
@@ -168,7 +168,7 @@ def cut(lots: float) -> float:
     return float(int(lots)) if lots < WHOLE else lots
 
 
-def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]:
+def play(history: History, terms: Terms, buffers: BacktestBuffers) -> tuple[int, float, float]:
     """Trade the history through; how many trades there were, the cash at the end, and the deepest fall of the equity
     from a high, as a fraction of that high.
 
@@ -176,9 +176,9 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]
     """
     # Each array has a name of its own: see the tricks at the end.
     closes, fills, decisions, atrs = history.closes, history.fills, history.decisions, history.atrs
-    times, last, equity, known = history.times, history.last, book.equity, book.known
-    held, due, number, pointer, left = book.held, book.due, book.number, book.pointer, book.left
-    symbols, entries, exits, ends = book.symbols, book.entries, book.exits, book.ends
+    times, last, equity, known = history.times, history.last, buffers.equity, buffers.known
+    held, due, number, pointer, left = buffers.held, buffers.due, buffers.number, buffers.pointer, buffers.left
+    symbols, entries, exits, ends = buffers.symbols, buffers.entries, buffers.exits, buffers.ends
     fee_rate, slippage = terms.fee_rate, terms.slippage
     count, active, cash, tripped, at, near = 0, 0, cut(terms.cash * PLACES), False, history.first, 0
     fall, floor = Fall(terms.cash, terms.cash, 0.0), terms.cash * (1.0 - terms.max_drawdown)
@@ -201,7 +201,7 @@ def play(history: History, terms: Terms, book: Book) -> tuple[int, float, float]
         if event > last:
             break
         if event >= near:
-            near = bring_near(atrs, fills, book.felt, event, last)
+            near = bring_near(atrs, fills, buffers.felt, event, last)
         for symbol in range(len(held)):
             if held[symbol] > 0.0 and due[symbol] == event:
                 cash += proceeds(held[symbol], fills[symbol, event], fee_rate, slippage)
@@ -318,7 +318,7 @@ def play_sets(
     history: History,
     sets: Sequence[Sequence[float]],
     days: Sequence[int],
-    book: Book,
+    buffers: BacktestBuffers,
     figures: Sequence[MutableSequence[float]],
 ) -> None:
     """Play one set of terms after the other. Of each, in the order of its row: how many trades there were, the return,
@@ -327,8 +327,8 @@ def play_sets(
     for number in range(len(sets)):
         row = sets[number]
         terms = Terms(row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8])
-        count, _, deepest = play(history, terms, book)
-        curve = book.equity[history.first : history.last + 1]
+        count, _, deepest = play(history, terms, buffers)
+        curve = buffers.equity[history.first : history.last + 1]
         told = figures[number]
         told[0], told[1] = float(count), curve[len(curve) - 1] / terms.cash - 1.0
         told[2], told[3] = deepest, steady_ratio(curve, days, terms.cash)

@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from botctl.backtesting.backtest import new_book, read_histories, terms_of
-from botctl.backtesting.engine import Book, History, Terms
+from botctl.backtesting.backtest import new_buffers, read_histories, terms_of
+from botctl.backtesting.engine import BacktestBuffers, History, Terms
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.backtesting.results import SweepFigures
@@ -137,13 +137,13 @@ class Trial:
 
         times = np.asarray(known.times)[known.first : known.last + 1]
         days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        return Part(known, new_book(self.kernel, len(self.histories), len(known.times), once=self._once), days)
+        return Part(known, new_buffers(self.kernel, len(self.histories), len(known.times), once=self._once), days)
 
     def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
         """Exits found before stay good as long as nothing changes that an exit depends on."""
         if exits_of != self._exits_of:
             for part in parts:
-                part.book.known.fill(0)  # type: ignore[attr-defined]
+                part.buffers.known.fill(0)  # type: ignore[attr-defined]
             self._exits_of = exits_of
 
     def _play(self, part: "Part", sets: Sequence[Terms]) -> list[SweepFigures]:
@@ -151,7 +151,7 @@ class Trial:
 
         rows: Any = np.array(sets, dtype=float)
         figures: Any = np.empty((len(sets), 4))
-        self.kernel.play_sets(part.known, rows, part.days, part.book, figures)
+        self.kernel.play_sets(part.known, rows, part.days, part.buffers, figures)
         return [
             SweepFigures(int(trades), returned, fall, None if ratio != ratio else ratio)
             for trades, returned, fall, ratio in figures.tolist()
@@ -174,7 +174,7 @@ class Part:
     """A stretch of history, with what was found out about it."""
 
     known: History
-    book: Book
+    buffers: BacktestBuffers
     days: Any
     """The bars at which its days end, counted from its first bar."""
 

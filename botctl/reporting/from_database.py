@@ -16,7 +16,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
 
 
-class BookSource:
+class DatabaseSource:
     """Reads the open database, and asks `find_candles` for the candles of a symbol."""
 
     def __init__(

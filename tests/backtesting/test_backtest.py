@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botctl.backtesting.backtest import line_up, new_book, read_histories, run_backtest, terms_of
+from botctl.backtesting.backtest import line_up, new_buffers, read_histories, run_backtest, terms_of
 from botctl.backtesting.jit import Kernel, compiled, plain
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
@@ -210,10 +210,10 @@ def playback(
     view = run_backtest(histories, terms, mood)
     code = code or plain()
     grid = line_up(histories, terms.atr_period, None, None)
-    book = new_book(code, len(histories), len(grid.times))
-    code.play(read_histories(code, grid, histories, mood, terms.atr_period), terms_of(terms), book)
+    buffers = new_buffers(code, len(histories), len(grid.times))
+    code.play(read_histories(code, grid, histories, mood, terms.atr_period), terms_of(terms), buffers)
     bars = slice(grid.first, grid.last + 1)
-    return view.trades, np.asarray(book.equity)[bars].tolist(), grid.times[bars].tolist()
+    return view.trades, np.asarray(buffers.equity)[bars].tolist(), grid.times[bars].tolist()
 
 
 # Whatever the future holds
@@ -286,9 +286,9 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
         books = []
         for code in (plain(), compiled()):
             grid = line_up(histories, 2, None, None)
-            book = new_book(code, 3, len(grid.times))
-            played = code.play(read_histories(code, grid, histories, mood, 2), terms_of(terms), book)
-            books.append((played, [np.asarray(column).tolist() for column in book]))
+            buffers = new_buffers(code, 3, len(grid.times))
+            played = code.play(read_histories(code, grid, histories, mood, 2), terms_of(terms), buffers)
+            books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]
         assert books[0][0][0] > 5
     for lots in (0.1, 1e7, 3333333333.9, 2e20):  # the last one is more than an integer holds

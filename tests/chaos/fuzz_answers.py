@@ -20,7 +20,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from botctl.adapters.kraken.exchange import KrakenExchange
-from botctl.adapters.kraken.markets import MARKETS, load_market_book
+from botctl.adapters.kraken.markets import MARKETS, load_catalog
 from botctl.adapters.kraken.session import CLOCK, KrakenWire
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
@@ -93,7 +93,7 @@ def _connect(kraken: FakeKraken) -> Line:
 
 def _look_up_markets(line: Line) -> Mapping[str, Market]:
     Memory.delete().where(Memory.key == MARKETS).execute()
-    return load_market_book(line.exchange.wire).markets
+    return load_catalog(line.exchange.wire).markets
 
 
 CALLS: dict[str, tuple[str, Callable[[Line], Any]]] = {

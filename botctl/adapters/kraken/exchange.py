@@ -16,7 +16,7 @@ from botctl.adapters.kraken.errors import (
     order_error,
     read_error,
 )
-from botctl.adapters.kraken.markets import MarketBook, load_market_book, recall_market_book
+from botctl.adapters.kraken.markets import MarketCatalog, load_cached_catalog, load_catalog
 from botctl.adapters.kraken.parsing import (
     parse_balances,
     parse_candles,
@@ -65,7 +65,7 @@ class KrakenMarketData:
     def __init__(self, wire: Callable[[], KrakenWire]) -> None:
         self._make_wire = wire
         self._wire: KrakenWire | None = None
-        self._book: MarketBook | None = None
+        self._catalog: MarketCatalog | None = None
         self._prefetch: _Prefetch | None = None
 
     @property
@@ -76,14 +76,14 @@ class KrakenMarketData:
         return self._wire
 
     @property
-    def book(self) -> MarketBook:
+    def catalog(self) -> MarketCatalog:
         """The markets, loaded at the first use."""
-        if self._book is None:
-            self._book = load_market_book(self.wire)
-        return self._book
+        if self._catalog is None:
+            self._catalog = load_catalog(self.wire)
+        return self._catalog
 
     def load_markets(self) -> Mapping[str, Market]:
-        return self.book.markets
+        return self.catalog.markets
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
         """Send the Ticker call now, so that its answer comes while other calls are made.
@@ -91,16 +91,16 @@ class KrakenMarketData:
         Only a first try: where it fails, `fetch_quotes` repeats it. While no markets are known nothing is sent: they
         come first.
         """
-        if self._book is None:
-            self._book = recall_market_book()
-        known = self._known(symbols) if self._book is not None else []
+        if self._catalog is None:
+            self._catalog = load_cached_catalog()
+        known = self._known(symbols) if self._catalog is not None else []
         if known:
             self._prefetch = _Prefetch(known, self.wire.begin("Ticker", {"pair": self._names(known)}))
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """One Ticker call. One unknown name fails the whole of it at Kraken, so then each symbol is asked alone."""
         known = self._known(symbols)
-        bad = Quotes({}, {symbol: "is no market on Kraken" for symbol in symbols if symbol not in self.book.markets})
+        bad = Quotes({}, {symbol: "is no market on Kraken" for symbol in symbols if symbol not in self.catalog.markets})
         if not known:  # an empty list would fetch every market there is
             return bad
         try:
@@ -112,10 +112,10 @@ class KrakenMarketData:
         return _merge(bad, parse_quotes(tickers, known, at))
 
     def _known(self, symbols: Sequence[str]) -> list[str]:
-        return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.book.markets]
+        return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.catalog.markets]
 
     def _names(self, symbols: Sequence[str]) -> str:
-        return ",".join(self.book.markets[symbol].exchange_id for symbol in symbols)
+        return ",".join(self.catalog.markets[symbol].exchange_id for symbol in symbols)
 
     def _take_prefetched(self, symbols: Sequence[str]) -> Call | None:
         """The call under way, if it asks for these very symbols. It serves once."""
@@ -137,7 +137,7 @@ class KrakenMarketData:
                 if said.mentions(UNKNOWN_PAIR):
                     raise
                 raise read_error(said) from said
-            return {self.book.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
+            return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
 
         return repeat_read(call)
 
@@ -146,10 +146,10 @@ class KrakenMarketData:
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Up to 719 closed candles. The last row is always the running one, and is dropped."""
-        market = market_of(self.book.markets, symbol)
+        market = market_of(self.catalog.markets, symbol)
         params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
         answer = self._read(lambda: self.wire.get("OHLC", params))
-        rows = next((value for name, value in answer.items() if self.book.symbols.get(name) == symbol), None)
+        rows = next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
         return parse_candles(symbol, rows)
 
     def count_requests(self) -> int:
@@ -183,11 +183,11 @@ class KrakenExchange(KrakenMarketData):
 
     def fetch_balances(self) -> Balances:
         answer = self._read(lambda: self.wire.post("BalanceEx"))
-        return parse_balances(answer, self.book.currency)
+        return parse_balances(answer, self.catalog.currency)
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """One AddOrder. The same order leaves again only after a refusal that came before processing."""
-        market = market_of(self.book.markets, request.symbol)
+        market = market_of(self.catalog.markets, request.symbol)
         params = {
             "pair": market.exchange_id,
             "type": request.side.value,
@@ -248,7 +248,7 @@ class KrakenExchange(KrakenMarketData):
         still_open = self._open_orders()
         ended = self._all_closed_orders_since(since, progress)
         records = [
-            parse_order_record(txid, order, self.book.symbols) for txid, order in {**still_open, **ended}.items()
+            parse_order_record(txid, order, self.catalog.symbols) for txid, order in {**still_open, **ended}.items()
         ]
         return sorted(records, key=lambda record: record.report.opened_at)
 

@@ -40,7 +40,7 @@ OLD_IDS = {
 
 
 @dataclass(frozen=True)
-class MarketBook:
+class MarketCatalog:
     """All markets by symbol, and every name that Kraken uses for a market or a currency."""
 
     markets: Mapping[str, Market]
@@ -60,16 +60,16 @@ class MarketBook:
         return printable(OLD_NAMES.get(name, name), 40), form
 
 
-def recall_market_book() -> MarketBook | None:
+def load_cached_catalog() -> MarketCatalog | None:
     """The markets as kept in the database, if they are of today."""
     kept = key_value.recall(MARKETS)
-    return _book(json.loads(kept[0])) if kept and datetime.now(UTC) - kept[1] < KEPT_FOR else None
+    return _catalog(json.loads(kept[0])) if kept and datetime.now(UTC) - kept[1] < KEPT_FOR else None
 
 
-def load_market_book(wire: KrakenWire) -> MarketBook:
+def load_catalog(wire: KrakenWire) -> MarketCatalog:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
-    if (book := recall_market_book()) is not None:
-        return book
+    if (catalog := load_cached_catalog()) is not None:
+        return catalog
     kept = key_value.recall(MARKETS)
     try:
         # With an old copy at hand one try is enough: stops wait for this.
@@ -78,10 +78,10 @@ def load_market_book(wire: KrakenWire) -> MarketBook:
         if not kept:
             raise
         log.warning("Kraken's markets can't be had now; those of %s serve", kept[1].date())
-        return _book(json.loads(kept[0]))
+        return _catalog(json.loads(kept[0]))
     lost = {row[0] for row in json.loads(kept[0])} - {row[0] for row in rows} if kept else unread
     key_value.remember(MARKETS, json.dumps(rows), datetime.now(UTC) - KEPT_FOR + DOUBTED_FOR if lost else None)
-    return _book(rows)
+    return _catalog(rows)
 
 
 def _fetch_pairs(wire: KrakenWire) -> Mapping[str, Any]:
@@ -165,7 +165,7 @@ class _Markets(Mapping[str, Market]):
         return len(self._rows)
 
 
-def _book(rows: list[list[Any]]) -> MarketBook:
+def _catalog(rows: list[list[Any]]) -> MarketCatalog:
     markets: dict[str, list[Any]] = {}
     symbols: dict[str, str] = {}
     currencies: dict[str, str] = {}
@@ -178,4 +178,4 @@ def _book(rows: list[list[Any]]) -> MarketBook:
         symbols[market_id] = symbols[altname] = symbols[wsname] = symbols[symbol] = symbol
         currencies[base_id] = currencies[base_name] = base
         currencies[quote_id] = currencies[quote_name] = quote
-    return MarketBook(_Markets(markets), symbols, currencies)
+    return MarketCatalog(_Markets(markets), symbols, currencies)

@@ -90,13 +90,13 @@ def _open_source(
         folder, _, _ = read_values(env_file_of(ctx))
         yield _backtest(backtest_options.load_study(ctx, files, options)), folder / "backtest.html"
         return
-    from botctl.reporting.from_database import BookSource
+    from botctl.reporting.from_database import DatabaseSource
 
     _refuse_study_options(options)
     home = home_of(ctx)
     with open_store(home):
         now = now_offline(home.settings.botctl_mode)
-        source = BookSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
+        source = DatabaseSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
         yield source, home.folder / "report.html"
 
 
