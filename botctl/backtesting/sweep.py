@@ -83,7 +83,7 @@ class Trial:
         swept = {name for values in self._changes for change in values for name in change}
         return {
             "grid": {axis.name: list(axis.values) for axis in self.axes},
-            "candles": [_mark_of(history) for history in self.histories],
+            "candles": [_fingerprint(history) for history in self.histories],
             "span": [moment and moment.isoformat() for moment in self.span],
             "mood": _mood_in_words(self.mood),
             "settings": {name: value for name, value in settings.items() if name not in swept},
@@ -187,7 +187,7 @@ def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
     return {TERMS_OF[name]: getattr(terms_of(settings), TERMS_OF[name])}
 
 
-def _mark_of(history: CandleColumns) -> list[Any]:
+def _fingerprint(history: CandleColumns) -> list[Any]:
     """What tells one history from another, in a few words."""
     import numpy as np
 

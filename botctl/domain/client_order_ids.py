@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from botctl.domain.orders import ExitReason
 
-MARK_BITS, ATTEMPT_BITS = 36, 28
+TAG_BITS, ATTEMPT_BITS = 36, 28
 FORM = re.compile(
     r"b07c71(?P<role>[0-9a-f]{2})-(?P<mark1>[0-9a-f]{4})-4(?P<mark2>[0-9a-f]{3})-8(?P<mark3>[0-9a-f]{2})"
     r"(?P<attempt1>[0-9a-f])-(?P<trade>[0-9a-f]{6})(?P<attempt2>[0-9a-f]{6})"
@@ -57,7 +57,7 @@ class ClientId:
         return f"{front}-{number:06x}{attempt[1:]}"
 
 
-def trade_mark(random_bits: int) -> str:
+def trade_tag(random_bits: int) -> str:
     """A trade's mark out of `MARK_BITS` random bits."""
     return f"{random_bits:09x}"
 

@@ -28,7 +28,7 @@ class Statement:
 
 def fetch_statement(exchange: Exchange, journal: Journal, since: datetime, progress: Progress) -> Statement:
     """All of it since `since`, or none. Raises ExchangeUnreachable rather than taking a bad answer for no orders."""
-    known = _orders_without_mark(journal)
+    known = _orders_without_tag(journal)
     records = exchange.list_orders(since - MARGIN, progress)
     ours = [record for record in records if owner_of(record.report.client_order_id, known)]
     filled = [record.report for record in ours if record.report.filled > 0]
@@ -46,7 +46,7 @@ def _all_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fill]
     return fills
 
 
-def _orders_without_mark(journal: Journal) -> Mapping[str, ClientId]:
+def _orders_without_tag(journal: Journal) -> Mapping[str, ClientId]:
     """Orders of the journal whose ids don't say whose they are: an older botctl sent them."""
     return {
         order.client_order_id: ClientId(

@@ -103,7 +103,7 @@ class Rebuild:
     def __init__(self, bot: Bot, statement: Statement) -> None:
         self.bot = bot
         self.statement = statement
-        self.trades = bot.journal.trades_by_mark()
+        self.trades = bot.journal.trades_by_tag()
         self.orders = {order.client_order_id: order for order in bot.journal.orders_with_trades()}
         self._numbers = {row.id for row in self.trades.values()}
         self._candles: dict[str, list[Candle]] = {}

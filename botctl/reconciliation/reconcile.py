@@ -35,7 +35,7 @@ class Pair:
 
 def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> ReconcileView:
     """What both sides say since `since`. Raises ExchangeUnreachable when the exchange's side can't be had whole."""
-    trades = bot.journal.trades_by_mark()
+    trades = bot.journal.trades_by_tag()
     active = [trade for trade in trades.values() if trade.status in ACTIVE]
     since = since or min([bot.clock.now() - USUAL_SPAN, *(trade.created_at for trade in active)])
     statement = fetch_statement(bot.exchange, bot.journal, since, progress)

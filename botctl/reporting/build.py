@@ -20,7 +20,7 @@ from botctl.reporting.model import (
     Bars,
     Chart,
     Line,
-    Mark,
+    Marker,
     Report,
     Role,
     Ruling,
@@ -157,9 +157,9 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
     begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
     end = max(begin, (trade.exit_at or account.until).timestamp())
     lines = [Line("entry price", Role.ENTRY, [begin, end], [entry, entry]), *_stop_lines(source.stops(trade), end)]
-    marks = [Mark("entry", Role.ENTRY, begin, entry)]
+    marks = [Marker("entry", Role.ENTRY, begin, entry)]
     if trade.exit_at and trade.exit_price is not None:
-        marks.append(Mark("exit", Role.EXIT, end, float(trade.exit_price)))
+        marks.append(Marker("exit", Role.EXIT, end, float(trade.exit_price)))
     bars = _bars_around(source.candles(trade.symbol), begin, end)
     merged = None if bars is None else merge_bars(bars, TRADE_BARS)
     note = ""

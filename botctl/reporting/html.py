@@ -14,7 +14,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.model import Bars, Chart, Line, Mark, Report, Role, Ruling
+from botctl.reporting.model import Bars, Chart, Line, Marker, Report, Role, Ruling
 
 DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}
 SHAPES = {Role.ENTRY: "triangle-up", Role.EXIT: "triangle-down"}
@@ -248,7 +248,7 @@ def plotly_figure(chart: Chart) -> dict[str, Any]:
     """A chart as plotly takes it. Colours are names of the style sheet's variables: the page puts in their values."""
     data = [_candlestick(chart.bars)] if chart.bars else []
     data += [_line(line) for line in chart.lines]
-    data += [_mark(mark) for mark in chart.marks]
+    data += [_marker(mark) for mark in chart.marks]
     return {"data": data, "layout": _layout(chart)}
 
 
@@ -289,7 +289,7 @@ def _line(line: Line) -> dict[str, Any]:
     return plot
 
 
-def _mark(mark: Mark) -> dict[str, Any]:
+def _marker(mark: Marker) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",

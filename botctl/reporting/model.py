@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Mark:
+class Marker:
     """One moment on a chart."""
 
     name: str
@@ -65,7 +65,7 @@ class Chart:
     title: str
     unit: str
     lines: Sequence[Line] = ()
-    marks: Sequence[Mark] = ()
+    marks: Sequence[Marker] = ()
     bars: Bars | None = None
     note: str = ""
 

@@ -69,7 +69,7 @@ def cron_line(job: Job) -> str:
 
 def cron_block(job: Job) -> str:
     """The lines of a crontab that belong to this home, between two marks."""
-    first, last = _marks(job.home)
+    first, last = _fence_lines(job.home)
     note = f"# A tick every {job.timeframe}, by `botctl schedule install`; `botctl schedule remove` takes it out."
     return "\n".join([first, note, cron_line(job), last])
 
@@ -116,13 +116,13 @@ def delay_in(block: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _marks(home: str) -> tuple[str, str]:
+def _fence_lines(home: str) -> tuple[str, str]:
     return f"# >>> botctl {home}", f"# <<< botctl {home}"
 
 
 def _span(lines: list[str], home: str) -> tuple[int, int] | None:
     """Where the block of this home begins, and where the line after it does."""
-    first, last = _marks(home)
+    first, last = _fence_lines(home)
     if first not in lines and last not in lines:
         return None
     if lines.count(first) != 1 or lines.count(last) != 1 or lines.index(last) < lines.index(first):

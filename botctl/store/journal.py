@@ -115,7 +115,7 @@ class Journal:
         """Every order there is, oldest first, each with its trade."""
         return list(Order.select(Order, Trade).join(Trade).order_by(Order.id))
 
-    def trades_by_mark(self) -> dict[str, Trade]:
+    def trades_by_tag(self) -> dict[str, Trade]:
         """Every trade there is, by what its client order ids carry."""
         return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
 

@@ -7,19 +7,19 @@ from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
-from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, fresh_mark
+from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, new_trade_tag
 
 SCHEMA_VERSION = 5
 
 Step = Callable[[], None]
 
 
-def mark_trades() -> None:
+def tag_trades() -> None:
     """1 -> 2: every trade gets its mark. Orders of before keep the ids they were sent with."""
     database.execute_sql("ALTER TABLE trade ADD COLUMN mark TEXT NOT NULL DEFAULT ''")
     for (trade_id,) in database.execute_sql("SELECT id FROM trade").fetchall():
         mark = database.param
-        database.execute_sql(f"UPDATE trade SET mark = {mark} WHERE id = {mark}", (fresh_mark(), trade_id))
+        database.execute_sql(f"UPDATE trade SET mark = {mark} WHERE id = {mark}", (new_trade_tag(), trade_id))
     database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
 
 
@@ -43,7 +43,7 @@ def find_what_is_under_way() -> None:
 
 # A step is SQL that both kinds of database know: TEXT COLLATE is left out, a float is DOUBLE PRECISION, a new table is
 # made by its model (`database.create_tables`), a value goes in at `database.param`.
-STEPS: Mapping[int, Step] = {1: mark_trades, 2: keep_alarms, 3: find_what_is_under_way, 4: fill_columns}
+STEPS: Mapping[int, Step] = {1: tag_trades, 2: keep_alarms, 3: find_what_is_under_way, 4: fill_columns}
 """From each older version the step that leads to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}

@@ -23,13 +23,13 @@ database = DatabaseProxy()
 """Stands for the one database of this process once `store.database.open_database` has run."""
 
 
-def fresh_mark() -> str:
+def new_trade_tag() -> str:
     """A mark that no trade of any database has."""
     import secrets
 
-    from botctl.domain.client_order_ids import MARK_BITS, trade_mark
+    from botctl.domain.client_order_ids import TAG_BITS, trade_tag
 
-    return trade_mark(secrets.randbits(MARK_BITS))
+    return trade_tag(secrets.randbits(TAG_BITS))
 
 
 def on_server() -> bool:
@@ -97,7 +97,7 @@ class Trade(Table):
     exit_order_id = TextField(null=True)
     exit_reason = TextField(null=True)
     pnl = optional_decimal_field()
-    mark = TextField(unique=True, default=fresh_mark)
+    mark = TextField(unique=True, default=new_trade_tag)
     """Stands in the client order ids of all its orders, so that the exchange's records tell which are its own."""
 
 
