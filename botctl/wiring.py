@@ -218,19 +218,19 @@ def open_market_data(settings: Settings) -> "Iterator[KrakenMarketData]":
 def build_market_data(settings: Settings) -> "KrakenMarketData":
     """Kraken's public side."""
     from botctl.adapters.kraken.exchange import KrakenMarketData
-    from botctl.adapters.kraken.session import KrakenWire
+    from botctl.adapters.kraken.session import KrakenSession
 
     url = settings.kraken_api_url
-    return KrakenMarketData(lambda: KrakenWire(base_url=url, api_key=None, private_key=None))
+    return KrakenMarketData(lambda: KrakenSession(base_url=url, api_key=None, private_key=None))
 
 
 def build_kraken(settings: Settings) -> "KrakenExchange":
     """Kraken with our keys. Its private calls belong under the process lock."""
     from botctl.adapters.kraken.exchange import KrakenExchange
-    from botctl.adapters.kraken.session import KrakenWire
+    from botctl.adapters.kraken.session import KrakenSession
 
     return KrakenExchange(
-        lambda: KrakenWire(
+        lambda: KrakenSession(
             base_url=settings.kraken_api_url,
             api_key=settings.kraken_api_key,
             private_key=settings.kraken_private_key,

@@ -11,7 +11,7 @@ from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
 from botctl.domain.sentiment import TRUSTED_FOR, Mood
 from botctl.domain.symbols import Timeframe, base_of, quote_of
-from botctl.market_data.timeline import Grid
+from botctl.market_data.timeline import Timeline
 from botctl.ports import Reading
 
 
@@ -24,7 +24,7 @@ class Tape:
     def __init__(
         self,
         histories: Sequence[CandleColumns],
-        grid: Grid,
+        grid: Timeline,
         mood: Mood,
         *,
         name: str = "the replay",

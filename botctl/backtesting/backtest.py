@@ -19,7 +19,7 @@ from botctl.domain.sentiment import MOODS, TRUSTED_SECONDS, FixedMood, Mood, dec
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market_data.timeline import Grid, line_up
+from botctl.market_data.timeline import Timeline, line_up
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Run:
     """A backtest with all that it went through, for those who draw it."""
 
     view: BacktestView
-    grid: Grid
+    timeline: Timeline
     known: History
     equity: Any
     """Of each bar of the grid, as the drawdown guard saw it."""
@@ -59,28 +59,28 @@ class Backtest:
         self.histories = histories
         self.settings = settings
         self.mood = mood
-        self.grid = line_up(histories, settings.atr_period, since, until)
+        self.timeline = line_up(histories, settings.atr_period, since, until)
         self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else plain()
-        self.known = read_histories(self.kernel, self.grid, histories, mood, settings.atr_period)
+        self.known = read_histories(self.kernel, self.timeline, histories, mood, settings.atr_period)
         self.terms = terms_of(settings)
-        self.buffers = new_buffers(self.kernel, len(histories), len(self.grid.times))
+        self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
     def run(self) -> Run:
         """What botctl would have done, with every bar of it."""
         import numpy as np
 
-        grid = self.grid
+        timeline = self.timeline
         count, _, deepest = self.kernel.play(self.known, self.terms, self.buffers)
         equity = np.asarray(self.buffers.equity)
-        curve = np.ascontiguousarray(equity[grid.first : grid.last + 1])
+        curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
         below = np.flatnonzero(curve < self.terms.cash * (1.0 - self.terms.max_drawdown))
         course = Course(
             curve=curve,
             deepest_fall=deepest,
             trades=[self._trade(number) for number in range(count)],
-            tripped_at=from_unix(grid.times[grid.first + below[0]]) if len(below) else None,
+            tripped_at=from_unix(timeline.times[timeline.first + below[0]]) if len(below) else None,
         )
-        return Run(sum_up(grid, self.histories, self.settings, self.mood, course), grid, self.known, equity)
+        return Run(sum_up(timeline, self.histories, self.settings, self.mood, course), timeline, self.known, equity)
 
     def _trade(self, number: int) -> BacktestTrade:
         """One trade to the last digit: what the playback found, with the paper broker's own arithmetic."""
@@ -93,11 +93,11 @@ class Backtest:
         stop, high = self._stop_and_high(number, float(entry_price))
         trade = BacktestTrade(
             id=number + 1,
-            symbol=self.grid.symbols[symbol],
-            asset=base_of(self.grid.symbols[symbol]),
+            symbol=self.timeline.symbols[symbol],
+            asset=base_of(self.timeline.symbols[symbol]),
             mode="backtest",
             status=TradeStatus.OPEN,
-            entry_at=from_unix(self.grid.times[entered]),
+            entry_at=from_unix(self.timeline.times[entered]),
             amount=amount,
             entry_price=entry_price,
             entry_cost=cost,
@@ -118,7 +118,7 @@ class Backtest:
         return replace(
             trade,
             status=TradeStatus.CLOSED,
-            exit_at=from_unix(self.grid.times[left]),
+            exit_at=from_unix(self.timeline.times[left]),
             exit_price=price_of(proceeds, trade.amount),
             exit_proceeds=proceeds,
             exit_fee=fee,
@@ -135,7 +135,7 @@ class Backtest:
         buffers, known = self.buffers, self.known
         symbol, entered = int(buffers.symbols[number]), int(buffers.entries[number])
         # The guard comes before the stop is looked at.
-        last = int(buffers.exits[number]) - 1 if buffers.ends[number] == DRAWDOWN else self.grid.last
+        last = int(buffers.exits[number]) - 1 if buffers.ends[number] == DRAWDOWN else self.timeline.last
         _, _, stop, high = self.kernel.find_exit(
             known.closes,
             known.decisions,
@@ -184,17 +184,17 @@ def terms_of(settings: Settings) -> Terms:
 
 
 def read_histories(
-    kernel: Kernel, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, atr_period: int
+    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], mood: Mood, atr_period: int
 ) -> History:
     """Judge every candle of every history, and lay the outcome on the grid."""
     import numpy as np
 
-    bars = len(grid.times)
+    bars = len(timeline.times)
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
-    moods, (buys, sells) = kernel.view(_moods_on(grid, mood)), decision_bits()
-    for number, (history, places) in enumerate(zip(histories, grid.places, strict=True)):
+    moods, (buys, sells) = kernel.view(_moods_on(timeline, mood)), decision_bits()
+    for number, (history, places) in enumerate(zip(histories, timeline.places, strict=True)):
         opinions, own_atrs = _judge(kernel, history, atr_period)
         seen = np.maximum(places, 0)
         opinions = np.where(places >= 0, opinions[seen], 0).astype(np.int8)
@@ -207,10 +207,10 @@ def read_histories(
         fills=kernel.view(fills),
         decisions=kernel.view(decisions),
         atrs=kernel.view(atrs),
-        times=kernel.view(grid.times),
-        spacing=int(np.diff(grid.times).min()) if bars > 1 else grid.seconds,
-        first=grid.first,
-        last=grid.last,
+        times=kernel.view(timeline.times),
+        spacing=int(np.diff(timeline.times).min()) if bars > 1 else timeline.seconds,
+        first=timeline.first,
+        last=timeline.last,
     )
 
 
@@ -267,16 +267,16 @@ def decision_bits() -> tuple[int, int]:
     return buys, sells
 
 
-def _moods_on(grid: Grid, mood: Mood) -> "np.ndarray[Any, Any]":
+def _moods_on(timeline: Timeline, mood: Mood) -> "np.ndarray[Any, Any]":
     """The mood at each bar, as its place in MOODS. It can only change where a reading comes in or grows too old."""
     import numpy as np
 
     if isinstance(mood, FixedMood):
-        return np.full(len(grid.times), MOODS.index(mood.stance), np.int8)
+        return np.full(len(timeline.times), MOODS.index(mood.stance), np.int8)
     measured = np.asarray(mood.measured, dtype=np.int64)
     changes = np.unique(np.concatenate(([0], measured, measured + TRUSTED_SECONDS + 1)))
     stances = np.array([MOODS.index(mood.stance_at(int(moment))) for moment in changes], np.int8)
-    return np.ascontiguousarray(stances[np.searchsorted(changes, grid.times, side="right") - 1])
+    return np.ascontiguousarray(stances[np.searchsorted(changes, timeline.times, side="right") - 1])
 
 
 def new_buffers(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -> BacktestBuffers:

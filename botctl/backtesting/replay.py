@@ -12,7 +12,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.orders import TradeStatus
 from botctl.domain.sentiment import Mood
-from botctl.market_data.timeline import Grid
+from botctl.market_data.timeline import Timeline
 from botctl.queries.portfolio import trade_record
 from botctl.store.models import Trade
 from botctl.trading.bot import Bot
@@ -63,7 +63,7 @@ def play(bot: Bot, steps: Iterable[object]) -> Played:
     return played
 
 
-def tell(bot: Bot, grid: Grid, histories: Sequence[CandleColumns], mood: Mood, played: Played) -> ReplayView:
+def tell(bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], mood: Mood, played: Played) -> ReplayView:
     """What a played history came to, by the books that the ticks have written. Raises BotError when none played."""
     import numpy as np
 

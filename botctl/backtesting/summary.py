@@ -13,7 +13,7 @@ from botctl.domain.costs import fill_price
 from botctl.domain.orders import Side
 from botctl.domain.sentiment import FixedMood, Mood
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
-from botctl.market_data.timeline import Grid
+from botctl.market_data.timeline import Timeline
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,20 +33,20 @@ class Course:
 
 
 def sum_up(
-    grid: Grid, histories: Sequence[CandleColumns], settings: Settings, mood: Mood, course: Course
+    timeline: Timeline, histories: Sequence[CandleColumns], settings: Settings, mood: Mood, course: Course
 ) -> BacktestView:
     """All figures of one run."""
     import numpy as np
 
-    times, trades = grid.times[grid.first : grid.last + 1], course.trades
+    times, trades = timeline.times[timeline.first : timeline.last + 1], course.trades
     days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
     initial = settings.initial_balance or DEFAULT_BALANCE
     returns = performance.daily_returns([float(initial), *map(float, course.curve[days])])
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
-    final = final_equity(initial, grid, histories, trades)
+    final = final_equity(initial, timeline, histories, trades)
     return BacktestView(
-        symbols=list(grid.symbols),
-        seconds=grid.seconds,
+        symbols=list(timeline.symbols),
+        seconds=timeline.seconds,
         since=from_unix(times[0]),
         until=from_unix(times[-1]),
         bars=len(times),
@@ -54,13 +54,13 @@ def sum_up(
         initial_balance=initial,
         equity=final,
         returned=final / initial - 1,
-        buy_and_hold=_buy_and_hold(grid, histories, settings),
+        buy_and_hold=_buy_and_hold(timeline, histories, settings),
         max_drawdown=Decimal(repr(float(course.deepest_fall))),
         sharpe=performance.sharpe_ratio(returns),
         sortino=performance.sortino_ratio(returns),
         win_rate=performance.win_rate(pnls),
         profit_factor=performance.profit_factor(pnls),
-        exposure=_exposure(grid, trades),
+        exposure=_exposure(timeline, trades),
         fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
         tripped_at=course.tripped_at,
         trades=trades,
@@ -70,7 +70,7 @@ def sum_up(
 
 
 def final_equity(
-    initial: Decimal, grid: Grid, histories: Sequence[CandleColumns], trades: Sequence[BacktestTrade]
+    initial: Decimal, timeline: Timeline, histories: Sequence[CandleColumns], trades: Sequence[BacktestTrade]
 ) -> Decimal:
     """Cash and what is still held, at the last price seen; exact."""
     equity = initial
@@ -79,25 +79,25 @@ def final_equity(
         if trade.exit_proceeds is not None and trade.exit_fee is not None:
             equity += trade.exit_proceeds - trade.exit_fee
         else:
-            number = grid.symbols.index(trade.symbol)
-            equity += trade.amount * grid.close(histories[number], number, grid.last)
+            number = timeline.symbols.index(trade.symbol)
+            equity += trade.amount * timeline.close(histories[number], number, timeline.last)
     return equity
 
 
-def _buy_and_hold(grid: Grid, histories: Sequence[CandleColumns], settings: Settings) -> Decimal:
+def _buy_and_hold(timeline: Timeline, histories: Sequence[CandleColumns], settings: Settings) -> Decimal:
     """What equal parts of the cash in each symbol would have returned, bought at the first bar and never sold."""
     kept = Decimal(0)
     for number, history in enumerate(histories):
-        paid = fill_price(Side.BUY, grid.next_price(history, number, grid.first), settings.slippage)
-        kept += grid.close(history, number, grid.last) / (paid * (1 + settings.fee_rate)) / len(histories)
+        paid = fill_price(Side.BUY, timeline.next_price(history, number, timeline.first), settings.slippage)
+        kept += timeline.close(history, number, timeline.last) / (paid * (1 + settings.fee_rate)) / len(histories)
     return kept - 1
 
 
-def _exposure(grid: Grid, trades: Sequence[BacktestTrade]) -> Decimal:
+def _exposure(timeline: Timeline, trades: Sequence[BacktestTrade]) -> Decimal:
     """The fraction of bars at which something was held."""
     import numpy as np
 
-    times = grid.times[grid.first : grid.last + 1]
+    times = timeline.times[timeline.first : timeline.last + 1]
     held = np.zeros(len(times), bool)
     for trade in trades:
         # Whole seconds: numpy would turn all times into floats at every look-up of a float.

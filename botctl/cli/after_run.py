@@ -15,7 +15,7 @@ from botctl.config import Home, open_store
 from botctl.domain.errors import BotError
 
 if TYPE_CHECKING:
-    from botctl.monitoring.results import TickFigures
+    from botctl.monitoring.results import TickMetrics
     from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
@@ -36,18 +36,18 @@ def note_news(home: Home, bot: "Bot", *, ask_for_key: bool = False) -> None:
         collect.write_news(bot, home.settings.channels, now)
 
 
-def read_figures(home: Home, bot: "Bot", exit_code: int, seconds: float) -> "TickFigures | None":
+def read_metrics(home: Home, bot: "Bot", exit_code: int, seconds: float) -> "TickMetrics | None":
     """The figures for METRICS_FILE, read while the database is open; None when nobody wants them."""
     if home.settings.metrics_file is None or bot.validate_only:
         return None
     from botctl.monitoring import collect
 
     with _aside("the metrics can't be read"):
-        return collect.read_figures(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
+        return collect.read_metrics(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
     return None
 
 
-def write_figures(home: Home, figures: "TickFigures | None") -> None:
+def publish_metrics(home: Home, figures: "TickMetrics | None") -> None:
     """Replace METRICS_FILE."""
     if figures is None or home.settings.metrics_file is None:
         return

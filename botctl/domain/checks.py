@@ -8,7 +8,7 @@ KEY_EXPIRES_SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True)
-class CheckLine:
+class CheckResult:
     """One thing that was looked at. `status` is ok, warn (it can wait) or fail (it can't)."""
 
     name: str

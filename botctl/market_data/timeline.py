@@ -13,7 +13,7 @@ from botctl.domain.symbols import base_of, quote_of
 
 
 @dataclass(frozen=True)
-class Grid:
+class Timeline:
     """All symbols on one line of time: per symbol and bar the newest candle that had closed."""
 
     symbols: tuple[str, ...]
@@ -43,7 +43,7 @@ def _decimal(price: float) -> Decimal:
 
 def line_up(
     histories: Sequence[CandleColumns], atr_period: int, since: datetime | None, until: datetime | None
-) -> Grid:
+) -> Timeline:
     """Put histories on one line of time, and find the bars that can be traded in all of them."""
     import numpy as np
 
@@ -65,7 +65,7 @@ def line_up(
             f"there is nothing to trade in these histories: {warm + 1} candles of each warm up the indicators",
             hint="give longer ones, or other --from and --to",
         )
-    return Grid(tuple(history.symbol for history in histories), seconds, times, places, first, last)
+    return Timeline(tuple(history.symbol for history in histories), seconds, times, places, first, last)
 
 
 def _check_together(histories: Sequence[CandleColumns]) -> None:

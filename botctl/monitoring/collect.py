@@ -24,7 +24,7 @@ from botctl.monitoring.alerts import (
     unguarded_condition,
 )
 from botctl.monitoring.delivery import Courier, Letter
-from botctl.monitoring.results import TickFigures
+from botctl.monitoring.results import TickMetrics
 from botctl.queries import portfolio
 from botctl.store import key_value
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade, database
@@ -226,7 +226,7 @@ def count_unguarded(bot: Bot) -> Mapping[Guarded, str]:
     return find_unguarded(trades, bot.clock.now(), seconds, frozen=bot.switch.read().frozen)
 
 
-def read_figures(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> TickFigures:
+def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> TickMetrics:
     """What a monitor wants to know of the tick that ends `now`."""
     settings = bot.settings
     view = portfolio.status(
@@ -234,7 +234,7 @@ def read_figures(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
     )
     well: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()
     before = None if well is None else well.at.timestamp() + well.seconds
-    return TickFigures(
+    return TickMetrics(
         mode=settings.botctl_mode,
         last_success_at=now.timestamp() if exit_code == 0 else before,
         last_tick_at=now.timestamp(),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.files import write_public
-from botctl.monitoring.results import TickFigures
+from botctl.monitoring.results import TickMetrics
 
 MISSING = ConfigError("METRICS_FILE is set, and prometheus_client is missing", hint="pip install 'botctl[metrics]'")
 
@@ -47,7 +47,7 @@ def problem_with_file(path: Path) -> ConfigError | None:
     return None
 
 
-def write_metrics(path: Path, figures: TickFigures) -> None:
+def write_metrics(path: Path, figures: TickMetrics) -> None:
     """Replace the file, whole or not at all; others may read it. A figure that is unknown is left out.
 
     Raises ConfigError.

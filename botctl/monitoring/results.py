@@ -5,7 +5,7 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True)
-class TickFigures:
+class TickMetrics:
     """What a monitor wants to know after each tick. Money in the quote currency; None is unknown."""
 
     mode: str

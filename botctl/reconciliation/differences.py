@@ -11,7 +11,7 @@ NOTHING_THERE = (OrderState.REJECTED, OrderState.ABSENT)
 
 
 @dataclass(frozen=True)
-class Figures:
+class OrderFigures:
     """An order as one side has it. Amount in the asset, cost and fee in quote; None where that side has none."""
 
     state: OrderState
@@ -20,7 +20,7 @@ class Figures:
     fee: Decimal | None
 
 
-def order_difference(journal: Figures | None, exchange: Figures | None) -> str:
+def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None) -> str:
     """What differs in one order. One that still works is the same: its figures come with its end."""
     if journal is None:
         return "not in the journal"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
-from botctl.reconciliation.differences import Figures, holding_difference, order_difference
+from botctl.reconciliation.differences import OrderFigures, holding_difference, order_difference
 from botctl.reconciliation.exchange_records import Statement, fetch_statement
 from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
@@ -45,14 +45,14 @@ def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> Reconcile
     return ReconcileView(since, same, orders, positions, statement.foreign_orders)
 
 
-def figures_of(row: Order) -> Figures:
+def figures_of(row: Order) -> OrderFigures:
     """An order as the journal has it."""
-    return Figures(OrderState(row.state), row.filled, row.cost, row.fee)
+    return OrderFigures(OrderState(row.state), row.filled, row.cost, row.fee)
 
 
-def figures_at(order: LedgerOrder) -> Figures:
+def figures_at(order: LedgerOrder) -> OrderFigures:
     """An order as the exchange has it."""
-    return Figures(order.state, order.filled, order.cost, order.fee)
+    return OrderFigures(order.state, order.filled, order.cost, order.fee)
 
 
 def _pairs(bot: Bot, statement: Statement, trades: dict[str, Trade], since: datetime) -> list[Pair]:

@@ -19,11 +19,11 @@ from botctl.queries.slippage import Slippage
 from botctl.reporting.model import (
     Bars,
     Chart,
-    Line,
     Marker,
     Report,
     Role,
     Ruling,
+    Series,
     StopMove,
     falls,
     merge_bars,
@@ -133,11 +133,11 @@ def draw_equity(account: Account, times: Sequence[int], values: Sequence[float])
     """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
     lines = []
     if times:
-        lines.append(Line("equity", Role.EQUITY, *thin(times, values, CURVE_POINTS)))
+        lines.append(Series("equity", Role.EQUITY, *thin(times, values, CURVE_POINTS)))
     if times and account.initial_balance is not None:
         floor = float(account.initial_balance * (1 - account.max_drawdown))
         if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
-            lines.append(Line("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
+            lines.append(Series("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
     return Chart(EQUITY, "Equity", account.quote, lines)
 
 
@@ -146,7 +146,7 @@ def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
     lines = []
     if times:
         percents = [100.0 * fall for fall in falls(values)]
-        lines.append(Line("drawdown", Role.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
+        lines.append(Series("drawdown", Role.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
     return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", lines)
 
 
@@ -156,7 +156,7 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
         raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
     begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
     end = max(begin, (trade.exit_at or account.until).timestamp())
-    lines = [Line("entry price", Role.ENTRY, [begin, end], [entry, entry]), *_stop_lines(source.stops(trade), end)]
+    lines = [Series("entry price", Role.ENTRY, [begin, end], [entry, entry]), *_stop_lines(source.stops(trade), end)]
     marks = [Marker("entry", Role.ENTRY, begin, entry)]
     if trade.exit_at and trade.exit_price is not None:
         marks.append(Marker("exit", Role.EXIT, end, float(trade.exit_price)))
@@ -164,20 +164,20 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
     merged = None if bars is None else merge_bars(bars, TRADE_BARS)
     note = ""
     if bars is None or merged is None:
-        lines.append(Line("no candles", Role.PRICE, [m.time for m in marks], [m.value for m in marks]))
+        lines.append(Series("no candles", Role.PRICE, [m.time for m in marks], [m.value for m in marks]))
         note = "no candles"
     elif merged is not bars:
         note = f"each bar is {merged.seconds // bars.seconds} candles"
     return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, merged, note)
 
 
-def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Line]:
+def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Series]:
     """The path of a stop up to `end`; no line where nothing is known of it."""
     if not moves:
         return []
     times = [*(move.time for move in moves), max(end, moves[-1].time)]
     stops = [*(move.stop for move in moves), moves[-1].stop]
-    return [Line("stop", Role.STOP, times, stops, stepped=True)]
+    return [Series("stop", Role.STOP, times, stops, stepped=True)]
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:

@@ -63,9 +63,9 @@ class BacktestSource:
 
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
         """At every bar, as the drawdown guard saw it."""
-        grid = self.run.grid
-        traded = slice(grid.first, grid.last + 1)
-        return grid.times[traded].tolist(), self.run.equity[traded].tolist()
+        timeline = self.run.timeline
+        traded = slice(timeline.first, timeline.last + 1)
+        return timeline.times[traded].tolist(), self.run.equity[traded].tolist()
 
     def trades(self) -> list[TradeRecord]:
         return list(self.view.trades)
@@ -76,7 +76,7 @@ class BacktestSource:
             return []
         import numpy as np
 
-        times, settings, symbol = self.run.grid.times, self.settings, self.view.symbols.index(trade.symbol)
+        times, settings, symbol = self.run.timeline.times, self.settings, self.view.symbols.index(trade.symbol)
         entered, last = self._bar(trade.entry_at), self._bar(trade.exit_at or self.view.until)
         closes = np.asarray(self.run.known.closes)[symbol, entered + 1 : last + 1]
         return stop_path(
@@ -116,22 +116,22 @@ class BacktestSource:
     def _rulings_on(self, number: int) -> list[Ruling]:
         import numpy as np
 
-        grid, symbol = self.run.grid, self.view.symbols[number]
-        decisions = np.asarray(self.run.known.decisions)[number, grid.first : grid.last + 1]
+        timeline, symbol = self.run.timeline, self.view.symbols[number]
+        decisions = np.asarray(self.run.known.decisions)[number, timeline.first : timeline.last + 1]
         starts = np.append(0, np.flatnonzero(np.diff(decisions)) + 1)
         ends = np.append(starts[1:], len(decisions)) - 1
         outcomes = self._outcomes(symbol, starts)
         closes = np.asarray(self.run.known.closes)[number]
         return [
             Ruling(
-                since=from_unix(grid.times[grid.first + start]),
-                until=from_unix(grid.times[grid.first + end]),
+                since=from_unix(timeline.times[timeline.first + start]),
+                until=from_unix(timeline.times[timeline.first + end]),
                 count=int(end - start) + 1,
                 symbol=symbol,
                 decision=NAMES[int(decisions[start])],
                 reason=REASONS[int(decisions[start])],
                 outcome=", ".join(outcomes.get(place, ())),
-                price=Decimal(repr(float(closes[grid.first + start]))),
+                price=Decimal(repr(float(closes[timeline.first + start]))),
             )
             for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
         ]
@@ -142,7 +142,7 @@ class BacktestSource:
 
         outcomes: dict[int, list[str]] = {}
         for at, words in self._orders_of(symbol):
-            place = int(np.searchsorted(starts, self._bar(at) - self.run.grid.first, side="right")) - 1
+            place = int(np.searchsorted(starts, self._bar(at) - self.run.timeline.first, side="right")) - 1
             outcomes.setdefault(place, []).append(words)
         return outcomes
 
@@ -157,4 +157,4 @@ class BacktestSource:
     def _bar(self, at: datetime) -> int:
         import numpy as np
 
-        return int(np.searchsorted(self.run.grid.times, to_unix(at)))
+        return int(np.searchsorted(self.run.timeline.times, to_unix(at)))

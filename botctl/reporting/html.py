@@ -14,7 +14,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.model import Bars, Chart, Line, Marker, Report, Role, Ruling
+from botctl.reporting.model import Bars, Chart, Marker, Report, Role, Ruling, Series
 
 DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}
 SHAPES = {Role.ENTRY: "triangle-up", Role.EXIT: "triangle-down"}
@@ -270,7 +270,7 @@ def _candlestick(bars: Bars) -> dict[str, Any]:
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: Series) -> dict[str, Any]:
     plot = {
         "type": "scatter",
         "mode": "lines",

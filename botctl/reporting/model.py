@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """A curve over time, in unix seconds. A stepped one keeps each value until the next."""
 
     name: str
@@ -64,7 +64,7 @@ class Chart:
     key: str
     title: str
     unit: str
-    lines: Sequence[Line] = ()
+    lines: Sequence[Series] = ()
     marks: Sequence[Marker] = ()
     bars: Bars | None = None
     note: str = ""

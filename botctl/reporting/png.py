@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ConfigError
-from botctl.reporting.model import Bars, Chart, Line, Role
+from botctl.reporting.model import Bars, Chart, Role, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def draw_png(chart: Chart) -> bytes:
     return picture.getvalue()
 
 
-def _draw_line(axes: "Axes", line: Line) -> None:
+def _draw_line(axes: "Axes", line: Series) -> None:
     days, colour = [_days(time) for time in line.times], COLOURS[line.role]
     axes.plot(
         days,

@@ -187,20 +187,20 @@ class ExecutionService:
         request = self.journal.submit(order)  # committed before a byte leaves the house
         log.info(
             "sending %s %s %s (%s)", order.side, plain(order.amount), order.symbol, order.client_order_id,
-            extra=_figures(order),
+            extra=_log_fields(order),
         )  # fmt: skip
         try:
             exchange_order_id = self.exchange.add_order(request)
         except ExchangeRefused as refusal:
             log.info(
                 "%s %s %s (%s) refused: %s", order.side, plain(order.amount), order.symbol, order.client_order_id,
-                refusal, extra=_figures(order),
+                refusal, extra=_log_fields(order),
             )  # fmt: skip
             with _answer_of(order):
                 self.journal.reject(order, refusal, self.clock.now())
             raise
         except BotError as silence:  # whatever it was: the order has left, and may exist
-            log.warning("%s: looking it up (%s)", silence, order.client_order_id, extra=_figures(order))
+            log.warning("%s: looking it up (%s)", silence, order.client_order_id, extra=_log_fields(order))
             with _answer_of(order):
                 self.journal.doubt(order, silence)
             return
@@ -318,7 +318,7 @@ class ExecutionService:
         )
 
 
-def _figures(order: Order) -> dict[str, Any]:
+def _log_fields(order: Order) -> dict[str, Any]:
     """What a line about an order carries for programs."""
     return {
         "symbol": order.symbol,

@@ -16,7 +16,7 @@ FRESH_FOR = timedelta(minutes=2)
 SECOND_SNAPSHOT_AFTER = 3.0
 """Seconds until prices or balances are asked again, before anything is sold or given up because of them."""
 HELD_SYMBOLS_KEY = "lookout.held"
-"""The symbols that value what was held at the last snapshot, besides those that it was asked for: so a trade that opens or
+"""The symbols that value what was held at the last snapshot, besides those asked for: so a trade that opens or
 closes changes nothing here, and stops wait for no note."""
 
 

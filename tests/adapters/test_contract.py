@@ -10,7 +10,7 @@ import pytest
 
 from botctl.adapters.demo import load_demo_tape
 from botctl.adapters.kraken.exchange import KrakenExchange
-from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.paper import PaperBroker
 from botctl.domain.errors import BadValue, BelowMinimum, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
@@ -35,7 +35,7 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchang
     if live:
         server: FakeKraken = request.getfixturevalue("kraken")
         key, secret = Secret(server.api_key), Secret(server.secret)
-        yield KrakenExchange(lambda: KrakenWire(base_url=server.url, api_key=key, private_key=secret))
+        yield KrakenExchange(lambda: KrakenSession(base_url=server.url, api_key=key, private_key=secret))
     else:
         tape = load_demo_tape()
         cash, fee_rate, slippage = Decimal(10000), Decimal("0.004"), Decimal("0.0005")

@@ -14,7 +14,7 @@ from freezegun import freeze_time
 
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.markets import MARKETS
-from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.kraken.session import KrakenSession
 from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.orders import OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
@@ -114,7 +114,7 @@ def database(tmp_path: Path) -> Iterator[Path]:
 def connect(kraken: FakeKraken) -> KrakenExchange:
     """The adapter as a new process makes it."""
     key, secret = Secret(kraken.api_key), Secret(kraken.secret)
-    return KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
+    return KrakenExchange(lambda: KrakenSession(base_url=kraken.url, api_key=key, private_key=secret))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from freezegun import freeze_time
 
 from botctl.adapters.kraken.exchange import KrakenExchange
-from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import CALL_SECONDS
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import Mode, Secret
@@ -39,7 +39,7 @@ def make_exchange(tmp_path: Path, kraken: FakeKraken) -> Iterator[Callable[..., 
     def make(call_seconds: float = CALL_SECONDS) -> KrakenExchange:
         key, secret = Secret(kraken.api_key), Secret(kraken.secret)
         exchange = KrakenExchange(
-            lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret, call_seconds=call_seconds)
+            lambda: KrakenSession(base_url=kraken.url, api_key=key, private_key=secret, call_seconds=call_seconds)
         )
         exchange.load_markets()
         kraken.clear_requests()
@@ -155,7 +155,7 @@ def test_prices_asked_for_ahead_serve_once_and_for_those_symbols_alone(
 
 def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, kraken: FakeKraken) -> None:
     open_database(SqliteFile(tmp_path / "new.db"), Mode.LIVE, create=True)
-    exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=None, private_key=None))
+    exchange = KrakenExchange(lambda: KrakenSession(base_url=kraken.url, api_key=None, private_key=None))
 
     exchange.prefetch_quotes(["BTC/USD"])
     before = kraken.count("*")

@@ -209,11 +209,11 @@ def playback(
     """The trades, and the equity of every bar, which the view tells by the day alone."""
     view = run_backtest(histories, terms, mood)
     code = code or plain()
-    grid = line_up(histories, terms.atr_period, None, None)
-    buffers = new_buffers(code, len(histories), len(grid.times))
-    code.play(read_histories(code, grid, histories, mood, terms.atr_period), terms_of(terms), buffers)
-    bars = slice(grid.first, grid.last + 1)
-    return view.trades, np.asarray(buffers.equity)[bars].tolist(), grid.times[bars].tolist()
+    timeline = line_up(histories, terms.atr_period, None, None)
+    buffers = new_buffers(code, len(histories), len(timeline.times))
+    code.play(read_histories(code, timeline, histories, mood, terms.atr_period), terms_of(terms), buffers)
+    bars = slice(timeline.first, timeline.last + 1)
+    return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
 
 
 # Whatever the future holds
@@ -285,9 +285,9 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
         for code in (plain(), compiled()):
-            grid = line_up(histories, 2, None, None)
-            buffers = new_buffers(code, 3, len(grid.times))
-            played = code.play(read_histories(code, grid, histories, mood, 2), terms_of(terms), buffers)
+            timeline = line_up(histories, 2, None, None)
+            buffers = new_buffers(code, 3, len(timeline.times))
+            played = code.play(read_histories(code, timeline, histories, mood, 2), terms_of(terms), buffers)
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]
         assert books[0][0][0] > 5

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.markets import MARKETS, load_catalog
-from botctl.adapters.kraken.session import CLOCK, KrakenWire
+from botctl.adapters.kraken.session import CLOCK, KrakenSession
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
@@ -79,7 +79,7 @@ def a_line(_stage: Stage) -> Iterator[Line]:
 
 def _connect(kraken: FakeKraken) -> Line:
     key, secret = Secret(kraken.api_key), Secret(kraken.secret)
-    exchange = KrakenExchange(lambda: KrakenWire(base_url=kraken.url, api_key=key, private_key=secret))
+    exchange = KrakenExchange(lambda: KrakenSession(base_url=kraken.url, api_key=key, private_key=secret))
     deadline = datetime.now(UTC) + timedelta(seconds=30)
     request = OrderRequest("client-0", Side.BUY, "BTC/USD", Decimal("0.002"), deadline)
     line = Line(kraken, exchange, request)

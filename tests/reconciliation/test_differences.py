@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.orders import UNSETTLED, OrderState
-from botctl.reconciliation.differences import Figures, holding_difference, order_difference
+from botctl.reconciliation.differences import OrderFigures, holding_difference, order_difference
 
-FILLED = Figures(OrderState.FILLED, Decimal("0.002"), Decimal("100.0"), Decimal("0.4"))
-NOTHING = Figures(OrderState.CANCELED, Decimal(0), None, None)
+FILLED = OrderFigures(OrderState.FILLED, Decimal("0.002"), Decimal("100.0"), Decimal("0.4"))
+NOTHING = OrderFigures(OrderState.CANCELED, Decimal(0), None, None)
 amounts = st.decimals("0", "1000", places=4)
 
 
 @given(st.sampled_from([OrderState.FILLED, OrderState.CANCELED]), amounts, amounts, amounts)
 def test_an_ended_order_is_the_same_as_itself(state: OrderState, filled: Decimal, cost: Decimal, fee: Decimal) -> None:
-    figures = Figures(state, filled, cost, fee)
+    figures = OrderFigures(state, filled, cost, fee)
 
     assert order_difference(figures, replace(figures, cost=cost * Decimal("1.000"))) == ""
 
@@ -62,7 +62,7 @@ def test_an_order_that_only_the_exchange_has() -> None:
 
 @pytest.mark.parametrize("state", UNSETTLED)
 def test_an_order_without_an_ending_here(state: OrderState) -> None:
-    mine = Figures(state, Decimal(0), None, None)
+    mine = OrderFigures(state, Decimal(0), None, None)
 
     assert "the next run settles it" in order_difference(mine, FILLED)
     working = replace(FILLED, state=OrderState.ACCEPTED)

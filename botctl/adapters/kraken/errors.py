@@ -67,7 +67,7 @@ HINTS = {
 }
 
 
-class KrakenSays(Exception):
+class KrakenApiError(Exception):
     """A well-formed answer that carries error or warning texts."""
 
     def __init__(self, texts: tuple[str, ...], *, beside_result: bool = False) -> None:
@@ -82,34 +82,34 @@ class KrakenSays(Exception):
         return all(text.startswith(beginnings) for text in self.texts)
 
 
-def order_error(said: KrakenSays) -> BotError:
+def order_error(api_error: KrakenApiError) -> BotError:
     """What an answer to AddOrder proves: a refusal only when every text is on the closed lists."""
-    message = f"Kraken refused the order: {said}"
-    if said.beside_result:
-        return OutcomeUnknown(f"Kraken refused the order and named it at once: {said}")
-    if said.mentions(NOT_UNIQUE):
-        return OutcomeUnknown(f"Kraken already has an order with this id: {said}")
-    if said.all_of(*TOO_LATE):
+    message = f"Kraken refused the order: {api_error}"
+    if api_error.beside_result:
+        return OutcomeUnknown(f"Kraken refused the order and named it at once: {api_error}")
+    if api_error.mentions(NOT_UNIQUE):
+        return OutcomeUnknown(f"Kraken already has an order with this id: {api_error}")
+    if api_error.all_of(*TOO_LATE):
         return DeadlineElapsed(message)
-    if said.all_of(*BEFORE_PROCESSING):
-        return ExchangeBusy(message, hint=_hint(said))
-    if said.all_of(NO_FUNDS):
-        return InsufficientFunds(message, hint=_hint(said))
-    if said.all_of(*DEFINITE):
-        refused = BelowMinimum if said.mentions(*TOO_SMALL) else ExchangeRefused
-        return refused(message, hint=_hint(said))
-    return OutcomeUnknown(f"Kraken's answer leaves the order open: {said}")
+    if api_error.all_of(*BEFORE_PROCESSING):
+        return ExchangeBusy(message, hint=_hint(api_error))
+    if api_error.all_of(NO_FUNDS):
+        return InsufficientFunds(message, hint=_hint(api_error))
+    if api_error.all_of(*DEFINITE):
+        refused = BelowMinimum if api_error.mentions(*TOO_SMALL) else ExchangeRefused
+        return refused(message, hint=_hint(api_error))
+    return OutcomeUnknown(f"Kraken's answer leaves the order open: {api_error}")
 
 
-def read_error(said: KrakenSays) -> BotError:
+def read_error(api_error: KrakenApiError) -> BotError:
     """What an answer to a read means for the reader."""
-    message = f"Kraken said: {said}"
-    if said.mentions(LOCKOUT):
-        return LockedOut(message, hint=_hint(said))
-    if said.mentions(*DEFINITE, *UNKNOWN_ORDER):
-        return ExchangeRefused(message, hint=_hint(said))
-    return ExchangeUnreachable(message, hint=_hint(said))
+    message = f"Kraken said: {api_error}"
+    if api_error.mentions(LOCKOUT):
+        return LockedOut(message, hint=_hint(api_error))
+    if api_error.mentions(*DEFINITE, *UNKNOWN_ORDER):
+        return ExchangeRefused(message, hint=_hint(api_error))
+    return ExchangeUnreachable(message, hint=_hint(api_error))
 
 
-def _hint(said: KrakenSays) -> str:
-    return next((hint for text, hint in HINTS.items() if said.mentions(text)), "")
+def _hint(api_error: KrakenApiError) -> str:
+    return next((hint for text, hint in HINTS.items() if api_error.mentions(text)), "")

@@ -12,7 +12,7 @@ from botctl.adapters.kraken.errors import (
     BEFORE_PROCESSING,
     UNKNOWN_ORDER,
     UNKNOWN_PAIR,
-    KrakenSays,
+    KrakenApiError,
     order_error,
     read_error,
 )
@@ -31,8 +31,8 @@ from botctl.adapters.kraken.parsing import (
     parse_order_reports,
     parse_quotes,
 )
-from botctl.adapters.kraken.session import KrakenWire
-from botctl.adapters.kraken.transport import Call
+from botctl.adapters.kraken.session import KrakenSession
+from botctl.adapters.kraken.transport import PendingCall
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
@@ -56,20 +56,20 @@ class _Prefetch:
     """A Ticker call that is under way, and the symbols that it asks for."""
 
     symbols: list[str]
-    call: Call
+    call: PendingCall
 
 
 class KrakenMarketData:
     """Kraken's public side: enough for paper trading."""
 
-    def __init__(self, wire: Callable[[], KrakenWire]) -> None:
-        self._make_wire = wire
-        self._wire: KrakenWire | None = None
+    def __init__(self, session: Callable[[], KrakenSession]) -> None:
+        self._make_wire = session
+        self._wire: KrakenSession | None = None
         self._catalog: MarketCatalog | None = None
         self._prefetch: _Prefetch | None = None
 
     @property
-    def wire(self) -> KrakenWire:
+    def session(self) -> KrakenSession:
         """Made at the first call, so that a run without one never loads ccxt."""
         if self._wire is None:
             self._wire = self._make_wire()
@@ -79,7 +79,7 @@ class KrakenMarketData:
     def catalog(self) -> MarketCatalog:
         """The markets, loaded at the first use."""
         if self._catalog is None:
-            self._catalog = load_catalog(self.wire)
+            self._catalog = load_catalog(self.session)
         return self._catalog
 
     def load_markets(self) -> Mapping[str, Market]:
@@ -95,7 +95,7 @@ class KrakenMarketData:
             self._catalog = load_cached_catalog()
         known = self._known(symbols) if self._catalog is not None else []
         if known:
-            self._prefetch = _Prefetch(known, self.wire.begin("Ticker", {"pair": self._names(known)}))
+            self._prefetch = _Prefetch(known, self.session.begin("Ticker", {"pair": self._names(known)}))
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """One Ticker call. One unknown name fails the whole of it at Kraken, so then each symbol is asked alone."""
@@ -105,9 +105,9 @@ class KrakenMarketData:
             return bad
         try:
             tickers, at = self._fetch_tickers(known)
-        except KrakenSays as said:
-            if len(known) == 1 or not said.mentions(UNKNOWN_PAIR):
-                return _merge(bad, Quotes({}, dict.fromkeys(known, str(said))))
+        except KrakenApiError as api_error:
+            if len(known) == 1 or not api_error.mentions(UNKNOWN_PAIR):
+                return _merge(bad, Quotes({}, dict.fromkeys(known, str(api_error))))
             return _merge(bad, *(self.fetch_quotes([symbol]) for symbol in known))
         return _merge(bad, parse_quotes(tickers, known, at))
 
@@ -117,7 +117,7 @@ class KrakenMarketData:
     def _names(self, symbols: Sequence[str]) -> str:
         return ",".join(self.catalog.markets[symbol].exchange_id for symbol in symbols)
 
-    def _take_prefetched(self, symbols: Sequence[str]) -> Call | None:
+    def _take_prefetched(self, symbols: Sequence[str]) -> PendingCall | None:
         """The call under way, if it asks for these very symbols. It serves once."""
         prefetch, self._prefetch = self._prefetch, None
         return prefetch.call if prefetch is not None and prefetch.symbols == symbols else None
@@ -131,24 +131,24 @@ class KrakenMarketData:
             try:
                 answer, at = self._ask_ticker(params) if prefetched is None else prefetched.result()
                 if datetime.now(UTC) - at > AGED_AFTER:
-                    with suppress(BotError, KrakenSays):  # then the older ones serve
+                    with suppress(BotError, KrakenApiError):  # then the older ones serve
                         answer, at = self._ask_ticker(params)
-            except KrakenSays as said:
-                if said.mentions(UNKNOWN_PAIR):
+            except KrakenApiError as api_error:
+                if api_error.mentions(UNKNOWN_PAIR):
                     raise
-                raise read_error(said) from said
+                raise read_error(api_error) from api_error
             return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
 
         return repeat_read(call)
 
     def _ask_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
-        return self.wire.get("Ticker", params), datetime.now(UTC)
+        return self.session.get("Ticker", params), datetime.now(UTC)
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Up to 719 closed candles. The last row is always the running one, and is dropped."""
         market = market_of(self.catalog.markets, symbol)
         params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
-        answer = self._read(lambda: self.wire.get("OHLC", params))
+        answer = self._read(lambda: self.session.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
         return parse_candles(symbol, rows)
 
@@ -161,28 +161,28 @@ class KrakenMarketData:
         def attempt() -> Any:
             try:
                 return call()
-            except KrakenSays as said:
-                raise read_error(said) from said
+            except KrakenApiError as api_error:
+                raise read_error(api_error) from api_error
 
         return repeat_read(attempt)
 
     def fetch_system_status(self) -> str:
         """online, maintenance, cancel_only or post_only."""
-        return printable(str(self._read(lambda: self.wire.get("SystemStatus")).get("status")))
+        return printable(str(self._read(lambda: self.session.get("SystemStatus")).get("status")))
 
 
 class KrakenExchange(KrakenMarketData):
     """Kraken with our money in it. Every private call must be made under the process lock."""
 
     def now(self, *, fresh: bool = False) -> datetime:
-        now: datetime = self._read(lambda: self.wire.now(fresh=fresh))
+        now: datetime = self._read(lambda: self.session.now(fresh=fresh))
         return now
 
     def forget_time(self) -> None:
-        self.wire.forget_time()
+        self.session.forget_time()
 
     def fetch_balances(self) -> Balances:
-        answer = self._read(lambda: self.wire.post("BalanceEx"))
+        answer = self._read(lambda: self.session.post("BalanceEx"))
         return parse_balances(answer, self.catalog.currency)
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
@@ -206,15 +206,15 @@ class KrakenExchange(KrakenMarketData):
     def _send_order(self, params: Mapping[str, str]) -> Mapping[str, Any]:
         """Kraken's answer to one AddOrder, or what its absence or refusal means. Raises NotProcessed as well."""
         try:
-            answer: Mapping[str, Any] = self.wire.post("AddOrder", params, cost=0)
+            answer: Mapping[str, Any] = self.session.post("AddOrder", params, cost=0)
         except LockedOut as error:  # ours, before a byte left
             raise ExchangeBusy(error.message, hint=error.hint) from error
         except ExchangeUnreachable as error:
             raise OutcomeUnknown(f"{error.message}; the order may exist") from error
-        except KrakenSays as said:
-            if said.all_of(*BEFORE_PROCESSING) and not said.beside_result:
-                raise NotProcessed(order_error(said)) from said
-            raise order_error(said) from said
+        except KrakenApiError as api_error:
+            if api_error.all_of(*BEFORE_PROCESSING) and not api_error.beside_result:
+                raise NotProcessed(order_error(api_error)) from api_error
+            raise order_error(api_error) from api_error
         return answer
 
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
@@ -281,12 +281,12 @@ class KrakenExchange(KrakenMarketData):
         return found
 
     def _open_orders(self, **params: str) -> dict[str, Any]:
-        answer = self._read(lambda: self.wire.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
+        answer = self._read(lambda: self.session.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
         return parse_order_list(answer, "open")
 
     def _closed_page(self, **params: str) -> tuple[dict[str, Any], int | None]:
         """One page of ended orders, and how many there are in all, where Kraken says so."""
-        answer = self._read(lambda: self.wire.post("ClosedOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
+        answer = self._read(lambda: self.session.post("ClosedOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
         return parse_order_list(answer, "closed"), parse_order_count(answer)
 
     def _closed_orders_since(self, since: datetime) -> dict[str, Any] | None:
@@ -313,7 +313,7 @@ class KrakenExchange(KrakenMarketData):
 
     def fetch_key_info(self) -> Mapping[str, Any]:
         """What Kraken says of the key in use: its permissions, when it expires."""
-        answer: Mapping[str, Any] = self._read(lambda: self.wire.post("GetApiKeyInfo"))
+        answer: Mapping[str, Any] = self._read(lambda: self.session.post("GetApiKeyInfo"))
         return answer
 
     def fetch_key_expiry(self) -> datetime | None:
@@ -323,30 +323,30 @@ class KrakenExchange(KrakenMarketData):
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
         def attempt() -> Mapping[str, Any]:
             try:
-                answer: Mapping[str, Any] = self.wire.post("QueryOrders", {"txid": ",".join(ids), "trades": "true"})
-            except KrakenSays as said:
-                if said.mentions(*UNKNOWN_ORDER):
+                answer: Mapping[str, Any] = self.session.post("QueryOrders", {"txid": ",".join(ids), "trades": "true"})
+            except KrakenApiError as api_error:
+                if api_error.mentions(*UNKNOWN_ORDER):
                     raise
-                raise read_error(said) from said
+                raise read_error(api_error) from api_error
             return answer
 
         try:
             answer = repeat_read(attempt)
-        except KrakenSays:  # one id that Kraken does not know yet fails the whole call
+        except KrakenApiError:  # one id that Kraken does not know yet fails the whole call
             if len(ids) == 1:
                 return {}
             return {txid: report for one in ids for txid, report in self._query_orders([one]).items()}
         return {txid: report for txid, report in parse_order_reports(answer).items() if txid in ids}
 
     def _query_trades(self, ids: Sequence[str]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self._read(lambda: self.wire.post("QueryTrades", {"txid": ",".join(ids)}))
+        answer: Mapping[str, Any] = self._read(lambda: self.session.post("QueryTrades", {"txid": ",".join(ids)}))
         return answer
 
     def _fills_from_history(self, report: OrderReport) -> list[Fill]:
         """The fills of an order whose record names none: found among the account's trades since it was placed."""
         since = f"{report.opened_at.timestamp() - 1:.0f}"
         params = {"start": since, "trades": "true"}
-        answer = self._read(lambda: self.wire.post("TradesHistory", params, cost=LOOK_UP_COST))
+        answer = self._read(lambda: self.session.post("TradesHistory", params, cost=LOOK_UP_COST))
         trades = answer.get("trades")
         if not isinstance(trades, dict):
             raise ExchangeUnreachable("Kraken's answer to TradesHistory has no list of trades")

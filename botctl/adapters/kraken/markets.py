@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from botctl.adapters.kraken.errors import KrakenSays, read_error
-from botctl.adapters.kraken.session import KrakenWire
+from botctl.adapters.kraken.errors import KrakenApiError, read_error
+from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.retry import repeat_read
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
@@ -66,14 +66,14 @@ def load_cached_catalog() -> MarketCatalog | None:
     return _catalog(json.loads(kept[0])) if kept and datetime.now(UTC) - kept[1] < KEPT_FOR else None
 
 
-def load_catalog(wire: KrakenWire) -> MarketCatalog:
+def load_catalog(session: KrakenSession) -> MarketCatalog:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
     if (catalog := load_cached_catalog()) is not None:
         return catalog
     kept = key_value.recall(MARKETS)
     try:
         # With an old copy at hand one try is enough: stops wait for this.
-        rows, unread = _rows(_try_pairs(wire) if kept else repeat_read(lambda: _try_pairs(wire)))
+        rows, unread = _rows(_try_pairs(session) if kept else repeat_read(lambda: _try_pairs(session)))
     except BotError:
         if not kept:
             raise
@@ -84,18 +84,18 @@ def load_catalog(wire: KrakenWire) -> MarketCatalog:
     return _catalog(rows)
 
 
-def _fetch_pairs(wire: KrakenWire) -> Mapping[str, Any]:
-    pairs: Mapping[str, Any] = wire.get("AssetPairs")
+def _fetch_pairs(session: KrakenSession) -> Mapping[str, Any]:
+    pairs: Mapping[str, Any] = session.get("AssetPairs")
     if not pairs:
         raise ExchangeUnreachable("Kraken's answer to AssetPairs names no market")
     return pairs
 
 
-def _try_pairs(wire: KrakenWire) -> Mapping[str, Any]:
+def _try_pairs(session: KrakenSession) -> Mapping[str, Any]:
     try:
-        return _fetch_pairs(wire)
-    except KrakenSays as said:
-        raise read_error(said) from said
+        return _fetch_pairs(session)
+    except KrakenApiError as api_error:
+        raise read_error(api_error) from api_error
 
 
 def _rows(pairs: Mapping[str, Any]) -> tuple[list[list[Any]], int]:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenSays
-from botctl.adapters.kraken.transport import CALL_SECONDS, Call, KrakenLine
+from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenApiError
+from botctl.adapters.kraken.transport import CALL_SECONDS, KrakenTransport, PendingCall
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
@@ -33,7 +33,7 @@ SESSION, CLOCK = "kraken.session", "kraken.clock"
 
 
 @dataclass
-class Session:
+class SessionState:
     """What the next run must know of this one."""
 
     nonce: int = 0
@@ -42,7 +42,7 @@ class Session:
     locked_until: float = 0.0
 
 
-class KrakenWire:
+class KrakenSession:
     """The line to Kraken. Private calls must be made under the process lock, which keeps the nonce rising.
 
     A public call can be made beside a private one, on a line of its own: no two threads share a connection.
@@ -58,27 +58,27 @@ class KrakenWire:
     ) -> None:
         """`call_seconds` limits each call as a whole."""
         kept = key_value.recall(SESSION)
-        self._session = Session(**json.loads(kept[0])) if kept else Session()
-        self._line = KrakenLine(
+        self._session = SessionState(**json.loads(kept[0])) if kept else SessionState()
+        self._line = KrakenTransport(
             base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
         )
         self._lines = [self._line]
-        self._begun: Call | None = None
+        self._begun: PendingCall | None = None
 
     @property
     def requests(self) -> int:
         """Sent in this run, answered or not."""
-        return sum(line.requests for line in self._lines)
+        return sum(transport.requests for transport in self._lines)
 
-    def begin(self, name: str, params: Mapping[str, str]) -> Call:
+    def begin(self, name: str, params: Mapping[str, str]) -> PendingCall:
         """Send a public call now, to be asked for its answer later; what is called meanwhile goes out beside it."""
         if self._begun is None or not self._begun.ended:
             self._lines.append(self._line.another())
-        self._begun = Call(self._lines[-1], name, params)
+        self._begun = PendingCall(self._lines[-1], name, params)
         return self._begun
 
     def get(self, name: str, params: Mapping[str, str] | None = None) -> Any:
-        """The result of a public call. Raises KrakenSays, or ExchangeUnreachable for an unusable answer."""
+        """The result of a public call. Raises KrakenApiError, or ExchangeUnreachable for an unusable answer."""
         return self._line.call("publicGet", name, params or {})
 
     def post(self, name: str, params: Mapping[str, str] | None = None, *, cost: float = 1) -> Any:
@@ -87,8 +87,8 @@ class KrakenWire:
         self._wait_for_counter(cost)
         try:
             return self._line.call("privatePost", name, params or {})
-        except KrakenSays as said:
-            self._learn_from(said)
+        except KrakenApiError as api_error:
+            self._learn_from(api_error)
             raise
         finally:
             self._session.nonce = max(self._session.nonce, self._line.last_nonce)
@@ -107,7 +107,7 @@ class KrakenWire:
             return self._reference() + timedelta(seconds=float(skew))
         try:
             return self._ask_time()
-        except (KrakenSays, ExchangeUnreachable):
+        except (KrakenApiError, ExchangeUnreachable):
             if fresh or self._newest().date is None:
                 raise
             # A deadline by an estimate is refused at worst; a stop that waits for Time would not be sent at all.
@@ -136,9 +136,9 @@ class KrakenWire:
         """Whose clock the skew is measured from: that of a machine counts on that machine alone."""
         return "date" if self._newest().date is not None else f"local@{socket.gethostname()}"
 
-    def _newest(self) -> KrakenLine:
+    def _newest(self) -> KrakenTransport:
         """The line that the last answer came over."""
-        return max(self._lines, key=lambda line: line.date_seen)
+        return max(self._lines, key=lambda transport: transport.date_seen)
 
     def _reference(self) -> datetime:
         newest = self._newest()
@@ -151,13 +151,13 @@ class KrakenWire:
             until = from_unix(self._session.locked_until)
             raise LockedOut(f"Kraken locked this key out until {until:%H:%M:%S} UTC", hint="wait until then")
 
-    def _learn_from(self, said: KrakenSays) -> None:
-        if said.mentions(LOCKOUT):
+    def _learn_from(self, api_error: KrakenApiError) -> None:
+        if api_error.mentions(LOCKOUT):
             self._session.locked_until = time.time() + LOCKOUT_TIME.total_seconds()
-        if said.mentions(NONCE):
+        if api_error.mentions(NONCE):
             last = max(self._line.last_nonce, int(time.time() * 1000))
             self._line.last_nonce = last + NONCE_STEP_MS
-        if said.mentions("EAPI:Rate limit exceeded"):
+        if api_error.mentions("EAPI:Rate limit exceeded"):
             self._session.counter = COUNTER_MAX  # Kraken counts more than we knew of
 
     def _wait_for_counter(self, cost: float) -> None:

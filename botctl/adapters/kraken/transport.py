@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from botctl._fast_imports import import_kraken_alone
-from botctl.adapters.kraken.errors import KrakenSays
+from botctl.adapters.kraken.errors import KrakenApiError
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import SHORTEST_SECRET, Secret
 from botctl.domain.text import printable
@@ -41,7 +41,7 @@ class Reply:
     seconds: float
 
 
-class KrakenLine:
+class KrakenTransport:
     """One connection, for one thread at a time."""
 
     def __init__(
@@ -77,9 +77,9 @@ class KrakenLine:
         """What the last answer's Date header said, and when by this machine's own seconds it came."""
         self.date_seen = 0.0
 
-    def another(self) -> "KrakenLine":
+    def another(self) -> "KrakenTransport":
         """A line for public calls beside this one. It knows no key, and lets none through that this one knows."""
-        line = KrakenLine(self._base_url, None, None, call_seconds=self.call_seconds)
+        line = KrakenTransport(self._base_url, None, None, call_seconds=self.call_seconds)
         line._secrets = self._secrets
         return line
 
@@ -93,7 +93,7 @@ class KrakenLine:
         self._ccxt.options["lastNonce"] = nonce
 
     def call(self, kind: str, name: str, params: Mapping[str, str]) -> Any:
-        """The result of one call. Raises KrakenSays, or ExchangeUnreachable for an unusable answer."""
+        """The result of one call. Raises KrakenApiError, or ExchangeUnreachable for an unusable answer."""
         return self.judge(name, self.send(kind, name, params))
 
     def send(self, kind: str, name: str, params: Mapping[str, str]) -> Reply:
@@ -125,7 +125,7 @@ class KrakenLine:
         if errors:
             texts = tuple(printable(str(error)) for error in errors)
             if not (body.get("result") and all(text.startswith("W") for text in texts) and name != "AddOrder"):
-                raise KrakenSays(texts, beside_result=bool(body.get("result")))
+                raise KrakenApiError(texts, beside_result=bool(body.get("result")))
             log.warning("Kraken warns: %s", ", ".join(texts))
         if not isinstance(body.get("result"), dict):
             raise ExchangeUnreachable(f"Kraken's answer to {name} has no result")
@@ -151,10 +151,10 @@ class KrakenLine:
         return text
 
 
-class Call:
+class PendingCall:
     """A public call under way in a thread of its own."""
 
-    def __init__(self, line: KrakenLine, name: str, params: Mapping[str, str]) -> None:
+    def __init__(self, line: KrakenTransport, name: str, params: Mapping[str, str]) -> None:
         self._line, self._name = line, name
         self._reply: Reply | None = None
         self._came_at: datetime | None = None

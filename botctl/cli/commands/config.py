@@ -11,7 +11,7 @@ from botctl.cli.output import show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_checks, draw_config
 from botctl.config import Home, Sources, load_home, others_may_read, read_sources
-from botctl.domain.checks import CheckLine
+from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
     SETTINGS,
@@ -61,9 +61,9 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     good = {name: value for name, value in sources.values.items() if name not in problems}
     settings = parse_settings(good)
     ctx.meta["mode"] = settings.botctl_mode
-    lines = [CheckLine("settings", "fail", problem.message, problem.hint) for problem in sources.problems]
+    lines = [CheckResult("settings", "fail", problem.message, problem.hint) for problem in sources.problems]
     lines += [
-        CheckLine("settings", "fail", sentence, f"mend it in {_place(sources, name)}")
+        CheckResult("settings", "fail", sentence, f"mend it in {_place(sources, name)}")
         for name, sentence in problems.items()
     ]
     lines += _live(settings, sources, set(problems))
@@ -94,22 +94,22 @@ def _place(sources: Sources, name: str) -> str:
     return "the environment" if name in sources.from_environment else str(sources.env_file)
 
 
-def _live(settings: Settings, sources: Sources, named: set[str]) -> Iterator[CheckLine]:
+def _live(settings: Settings, sources: Sources, named: set[str]) -> Iterator[CheckResult]:
     """What a live run lacks, but for what has been named already."""
     for name in missing_for_live(settings):
         if name not in named:
-            yield CheckLine("live", "fail", f"live mode needs {name}", f"set it in {sources.env_file}")
+            yield CheckResult("live", "fail", f"live mode needs {name}", f"set it in {sources.env_file}")
     if settings.lacks_yes and "LIVE_TRADING" not in named:
-        yield CheckLine("live", "fail", no_yes().message, no_yes().hint)
+        yield CheckResult("live", "fail", no_yes().message, no_yes().hint)
 
 
-def _files(home: Home) -> Iterator[CheckLine]:
+def _files(home: Home) -> Iterator[CheckResult]:
     """Modes and places, without touching any."""
     if others_may_read(home.env_file):
         status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
-        yield CheckLine("file modes", status, f"{home.env_file} can be read by others", f"chmod 600 {home.env_file}")
+        yield CheckResult("file modes", status, f"{home.env_file} can be read by others", f"chmod 600 {home.env_file}")
     if home.settings.botctl_mode is Mode.LIVE and home.database.lacks_file():  # a server is asked by `botctl db check`
-        yield CheckLine("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
+        yield CheckResult("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
     found = {
         "the home": _problem_with_folder(home.folder),
         "the folder of the database": _problem_with_folder(home.database_file.parent),
@@ -119,7 +119,7 @@ def _files(home: Home) -> Iterator[CheckLine]:
             found[name.upper()] = _problem_with_file(home.folder / file)
     for place, problem in found.items():
         if problem:
-            yield CheckLine("paths", "fail", f"{place}: {problem}", "choose another place, or mend its mode")
+            yield CheckResult("paths", "fail", f"{place}: {problem}", "choose another place, or mend its mode")
 
 
 def _problem_with_folder(path: Path) -> str | None:

@@ -12,7 +12,7 @@ from botctl.cli.results import BackupView, CopyView, MigrateView
 from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
 from botctl.cli.views.setup import draw_checks
 from botctl.config import Home, open_store
-from botctl.domain.checks import CheckLine
+from botctl.domain.checks import CheckResult
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
@@ -104,13 +104,13 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     exit_with(1 if any(found.broken for found in findings) else 0)
 
 
-def _line(found: "Finding") -> CheckLine:
+def _line(found: "Finding") -> CheckResult:
     if found.broken:
         fix = "`botctl recover` shows what the exchange knows; or restore a backup"
-        return CheckLine(found.name, "fail", "; ".join(found.broken), fix)
+        return CheckResult(found.name, "fail", "; ".join(found.broken), fix)
     if found.warning is not None:
-        return CheckLine(found.name, "warn", found.warning, "turn it on in the server's postgresql.conf")
-    return CheckLine(found.name, "ok", found.detail)
+        return CheckResult(found.name, "warn", found.warning, "turn it on in the server's postgresql.conf")
+    return CheckResult(found.name, "ok", found.detail)
 
 
 @db.command()

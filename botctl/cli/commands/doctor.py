@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from botctl.cli.context import LogFlags
 from botctl.cli.log import start_log
 from botctl.config import Home, load_home
-from botctl.domain.checks import CheckLine
+from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import plain
@@ -34,86 +34,88 @@ ENTRY_FEE = Decimal("0.004")
 """What a taker pays at Kraken's lowest tier, as a fraction of the cost."""
 
 
-def examine(env_file: Path | None, flags: LogFlags) -> list[CheckLine]:
+def examine(env_file: Path | None, flags: LogFlags) -> list[CheckResult]:
     """Every check, in an order in which a failing one explains the next."""
     try:
         home = load_home(env_file)
         start_log(home, **flags)
     except BotError as error:
-        return [CheckLine("settings", "fail", error.message, error.hint)]
+        return [CheckResult("settings", "fail", error.message, error.hint)]
     lines = [*_settings(home), *_files(home), *_watchers(home), check_schedule(home.folder)]
     try:
         with open_bot(home) as bot:
             lines.insert(-1, _database(home))
             lines[-1:-1] = _market_checks(home, bot)
     except BotError as error:
-        lines.insert(-1, CheckLine("database", "fail", error.message, error.hint))
+        lines.insert(-1, CheckResult("database", "fail", error.message, error.hint))
     return lines
 
 
-def _settings(home: Home) -> Iterator[CheckLine]:
+def _settings(home: Home) -> Iterator[CheckResult]:
     missing = missing_for_live(home.settings)
     if missing:
-        yield CheckLine("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {home.env_file}")
+        yield CheckResult("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {home.env_file}")
     else:
         where = home.env_file if home.env_file.exists() else "defaults and environment"
-        yield CheckLine("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
+        yield CheckResult("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
     if home.settings.lacks_yes:
         error = no_yes()
-        yield CheckLine("live trading", "fail", error.message, error.hint)
+        yield CheckResult("live trading", "fail", error.message, error.hint)
 
 
-def _files(home: Home) -> Iterator[CheckLine]:
+def _files(home: Home) -> Iterator[CheckResult]:
     for path in (home.env_file, home.database.file):
         if path is None or not path.exists():
             continue
         if path.stat().st_mode & 0o077:
             status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
-            yield CheckLine("file modes", status, f"{path} can be read by others", f"chmod 600 {path}")
+            yield CheckResult("file modes", status, f"{path} can be read by others", f"chmod 600 {path}")
         else:
-            yield CheckLine("file modes", "ok", f"{path} is yours alone")
+            yield CheckResult("file modes", "ok", f"{path} is yours alone")
     folder = home.database_file.parent
     if folder.exists() and not os.access(folder, os.W_OK):
-        yield CheckLine("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
+        yield CheckResult("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
     if home.halt_file.exists():
-        yield CheckLine("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
+        yield CheckResult("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
 
 
-def _watchers(home: Home) -> Iterator[CheckLine]:
+def _watchers(home: Home) -> Iterator[CheckResult]:
     """Those who hear of this bot: each with what keeps it from being heard. Nothing is sent."""
     from botctl.monitoring import heartbeat, metrics, sender
 
     settings = home.settings
     if settings.notify_urls is None:
-        yield CheckLine("notify", "warn", "nobody is told when something matters", "set NOTIFY_URLS (docs/settings.md)")
+        yield CheckResult(
+            "notify", "warn", "nobody is told when something matters", "set NOTIFY_URLS (docs/settings.md)"
+        )
     elif unreachable := sender.problem_with_addresses(settings.channels):
-        yield CheckLine("notify", "warn", unreachable.message, unreachable.hint)
+        yield CheckResult("notify", "warn", unreachable.message, unreachable.hint)
     else:
         names = ", ".join(sender.masked(url) for url in settings.channels)
-        yield CheckLine("notify", "ok", f"{names}; `botctl notify --test` sends to each")
+        yield CheckResult("notify", "ok", f"{names}; `botctl notify --test` sends to each")
     if settings.healthcheck_url is not None:
         problem = heartbeat.problem_with_url(settings.healthcheck_url)
         fix = "correct the setting" if problem else ""
-        yield CheckLine("heartbeat", "warn" if problem else "ok", problem or "HEALTHCHECK_URL is pinged", fix)
+        yield CheckResult("heartbeat", "warn" if problem else "ok", problem or "HEALTHCHECK_URL is pinged", fix)
     if settings.metrics_file is not None:
         path = home.folder / settings.metrics_file
         if unwritable := metrics.problem_with_file(path):
-            yield CheckLine("metrics", "warn", unwritable.message, unwritable.hint)
+            yield CheckResult("metrics", "warn", unwritable.message, unwritable.hint)
         else:
-            yield CheckLine("metrics", "ok", f"each tick writes {path}")
+            yield CheckResult("metrics", "ok", f"each tick writes {path}")
 
 
-def _database(home: Home) -> CheckLine:
+def _database(home: Home) -> CheckResult:
     if complaint := complaint_of_open():
         error = damaged(home.database, complaint)
-        return CheckLine("database", "fail", error.message, error.hint)
+        return CheckResult("database", "fail", error.message, error.hint)
     if careless := careless_server():
-        return CheckLine("database", "warn", careless, "turn it on in the server's postgresql.conf")
-    return CheckLine("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
+        return CheckResult("database", "warn", careless, "turn it on in the server's postgresql.conf")
+    return CheckResult("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
 
 
-def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
-    checks: list[Callable[[], Iterable[CheckLine]]] = []
+def _market_checks(home: Home, bot: "Bot") -> list[CheckResult]:
+    checks: list[Callable[[], Iterable[CheckResult]]] = []
     if home.settings.botctl_mode is Mode.LIVE:
         checks.append(lambda: _clock(bot))
     if (kraken := kraken_of(bot)) is not None:
@@ -121,52 +123,52 @@ def _market_checks(home: Home, bot: "Bot") -> list[CheckLine]:
     if home.settings.botctl_mode is not Mode.DEMO:
         checks.append(lambda: _exchange(home))
     checks += [lambda: _funds(bot), lambda: _symbols(bot), lambda: [_council(bot)], lambda: _sentiment(bot)]
-    lines: list[CheckLine] = []
+    lines: list[CheckResult] = []
     for check in checks:
         try:
             lines += check()
         except BotError as error:
-            lines.append(CheckLine("exchange", "fail", error.message, error.hint or "check the network and the key"))
+            lines.append(CheckResult("exchange", "fail", error.message, error.hint or "check the network and the key"))
     return lines
 
 
-def _exchange(home: Home) -> Iterator[CheckLine]:
+def _exchange(home: Home) -> Iterator[CheckResult]:
     """Kraken's own word on whether it takes orders."""
     try:
         status = build_market_data(home.settings).fetch_system_status()
     except BotError as error:
-        yield CheckLine("exchange", "warn", error.message, "Kraken's status can't be read; try again later")
+        yield CheckResult("exchange", "warn", error.message, "Kraken's status can't be read; try again later")
         return
     fix = "" if status == "online" else "wait until Kraken is online again"
-    yield CheckLine("exchange", "warn" if fix else "ok", f"Kraken says it is {status}", fix)
+    yield CheckResult("exchange", "warn" if fix else "ok", f"Kraken says it is {status}", fix)
 
 
-def _funds(bot: "Bot") -> Iterator[CheckLine]:
+def _funds(bot: "Bot") -> Iterator[CheckResult]:
     """Enough for one entry of the usual size, with a fee of the entry tier on top."""
     try:
         free = bot.exchange.fetch_balances()
     except BotError as error:
-        yield CheckLine("funds", "warn", f"the balance can't be read: {error.message}", "see the key's rights")
+        yield CheckResult("funds", "warn", f"the balance can't be read: {error.message}", "see the key's rights")
         return
     for quote in sorted({quote_of(symbol) for symbol in bot.settings.symbols}):
         have, need = free.spendable(quote), bot.settings.trade_amount_usd * (1 + ENTRY_FEE)
         short = have < need
         detail = f"{plain(have)} {quote} free, one entry needs {plain(need)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if short else ""
-        yield CheckLine("funds", "warn" if short else "ok", detail, fix)
+        yield CheckResult("funds", "warn" if short else "ok", detail, fix)
 
 
-def _clock(bot: "Bot") -> Iterator[CheckLine]:
+def _clock(bot: "Bot") -> Iterator[CheckResult]:
     off = abs((bot.exchange.now(fresh=True) - datetime.now(UTC)).total_seconds())
     detail = f"{off:.0f} s between this machine and Kraken"
     if off > CLOCK_FAIL:
-        yield CheckLine("clock", "fail", detail, "set this machine's clock (NTP)")
+        yield CheckResult("clock", "fail", detail, "set this machine's clock (NTP)")
     else:
         fix = "set this machine's clock (NTP)" if off > CLOCK_WARN else ""
-        yield CheckLine("clock", "warn" if fix else "ok", detail, fix)
+        yield CheckResult("clock", "warn" if fix else "ok", detail, fix)
 
 
-def _key(kraken: "KrakenExchange") -> Iterator[CheckLine]:
+def _key(kraken: "KrakenExchange") -> Iterator[CheckResult]:
     """Kraken's GetApiKeyInfo tells the rights of the key that asks."""
     from botctl.adapters.kraken.api_key import check_expiry, check_rights
     from botctl.adapters.kraken.parsing import parse_key_expiry
@@ -176,41 +178,43 @@ def _key(kraken: "KrakenExchange") -> Iterator[CheckLine]:
     try:
         yield from check_expiry(parse_key_expiry(info), datetime.now(UTC))
     except BotError as error:
-        yield CheckLine("key expiry", "warn", error.message, "try again later")
+        yield CheckResult("key expiry", "warn", error.message, "try again later")
 
 
-def _symbols(bot: "Bot") -> Iterator[CheckLine]:
+def _symbols(bot: "Bot") -> Iterator[CheckResult]:
     """Tradable, and a trade of the usual size can be sold at its own stop."""
     markets = bot.exchange.load_markets()
     quotes = bot.exchange.fetch_quotes([symbol for symbol in bot.settings.symbols if symbol in markets])
     for symbol in bot.settings.symbols:
         market, quote = markets.get(symbol), quotes.good.get(symbol)
         if market is None:
-            yield CheckLine("symbols", "fail", f"{symbol} is no market here", "correct SYMBOLS")
+            yield CheckResult("symbols", "fail", f"{symbol} is no market here", "correct SYMBOLS")
         elif not market.tradable:
-            yield CheckLine("symbols", "fail", f"{symbol} is in {market.status} mode", "wait, or take it from SYMBOLS")
+            yield CheckResult(
+                "symbols", "fail", f"{symbol} is in {market.status} mode", "wait, or take it from SYMBOLS"
+            )
         elif quote is None or quote.ask is None:
-            yield CheckLine("symbols", "fail", f"{symbol} {quotes.bad.get(symbol, 'has no ask')}", "try again later")
+            yield CheckResult("symbols", "fail", f"{symbol} {quotes.bad.get(symbol, 'has no ask')}", "try again later")
         else:
             yield _minimum(bot, market, quote.ask)
 
 
-def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckLine:
+def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckResult:
     cost = bot.settings.trade_amount_usd
     try:
         stop = Decimal(repr(bot.risk.calculate_stop_loss(ask, bot.risk.fetch_candles(market.symbol))))
     except BotError as error:
-        return CheckLine(
+        return CheckResult(
             "minimums", "fail", f"{market.symbol}: {error.message}", error.hint or "no entry without an ATR"
         )
     amount = amount_for_cost(cost, ask, market)
     if why := below_minimum(amount, stop, market):
-        return CheckLine("minimums", "fail", f"{market.symbol}: at its stop {why}", "raise TRADE_AMOUNT_USD")
+        return CheckResult("minimums", "fail", f"{market.symbol}: at its stop {why}", "raise TRADE_AMOUNT_USD")
     detail = f"{market.symbol}: {plain(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
-    return CheckLine("minimums", "ok", detail)
+    return CheckResult("minimums", "ok", detail)
 
 
-def _council(bot: "Bot") -> CheckLine:
+def _council(bot: "Bot") -> CheckResult:
     """Everybody who is to sit can."""
     if bot.settings.council_command is not None:
         return _council_command(bot.settings.council_command)
@@ -220,27 +224,27 @@ def _council(bot: "Bot") -> CheckLine:
     try:
         find_agents(names)
     except ConfigError as error:
-        return CheckLine("council", "fail", error.message, error.hint)
+        return CheckResult("council", "fail", error.message, error.hint)
     if set(names) in ({"technical"}, {"sentiment"}):
         detail = f"{names[0]} alone never decides: a buy takes FEAR and BULLISH"
-        return CheckLine("council", "warn", detail, "COUNCIL=technical,sentiment")
-    return CheckLine("council", "ok", ", ".join(names))
+        return CheckResult("council", "warn", detail, "COUNCIL=technical,sentiment")
+    return CheckResult("council", "ok", ", ".join(names))
 
 
-def _council_command(command: str) -> CheckLine:
+def _council_command(command: str) -> CheckResult:
     try:
         program = shlex.split(command)[0]
     except (ValueError, IndexError) as error:
-        return CheckLine("council", "fail", f"COUNCIL_COMMAND is no command line: {error}", "correct the setting")
+        return CheckResult("council", "fail", f"COUNCIL_COMMAND is no command line: {error}", "correct the setting")
     if shutil.which(program) is None:
         fix = "correct the setting"
-        return CheckLine("council", "fail", f"COUNCIL_COMMAND: there is no program {program!r}", fix)
-    return CheckLine("council", "ok", f"COUNCIL_COMMAND runs {program}")
+        return CheckResult("council", "fail", f"COUNCIL_COMMAND: there is no program {program!r}", fix)
+    return CheckResult("council", "ok", f"COUNCIL_COMMAND runs {program}")
 
 
-def _sentiment(bot: "Bot") -> Iterator[CheckLine]:
+def _sentiment(bot: "Bot") -> Iterator[CheckResult]:
     reading = bot.sentiment.read()
     if reading.index is None:
-        yield CheckLine("sentiment", "warn", reading.why, "without it the Council holds; check SENTIMENT_URL")
+        yield CheckResult("sentiment", "warn", reading.why, "without it the Council holds; check SENTIMENT_URL")
     else:
-        yield CheckLine("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")
+        yield CheckResult("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")

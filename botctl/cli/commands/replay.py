@@ -22,7 +22,7 @@ from botctl.domain.settings import Mode, Settings
 from botctl.wiring import build_bot
 
 if TYPE_CHECKING:
-    from botctl.market_data.timeline import Grid
+    from botctl.market_data.timeline import Timeline
 
 DATABASE = "sqlite:///data/replay.db"
 TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDES.values())
@@ -104,7 +104,7 @@ def _text(settings: Settings, name: str) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _play(home: Home, given: backtest_options.Study, grid: "Grid", *, quiet: bool) -> ReplayView:
+def _play(home: Home, given: backtest_options.Study, grid: "Timeline", *, quiet: bool) -> ReplayView:
     from botctl.adapters.simulated import Tape
     from botctl.backtesting.replay import play, tell
 

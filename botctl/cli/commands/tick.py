@@ -52,12 +52,12 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
             started = time.monotonic()
             view, code = visit(bot)
             after_run.note_news(home, bot, ask_for_key=view.ok)
-            figures = after_run.read_figures(home, bot, code, time.monotonic() - started)
+            figures = after_run.read_metrics(home, bot, code, time.monotonic() - started)
         for note in view.notes:
             say(note)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
-    after_run.write_figures(home, figures)
+    after_run.publish_metrics(home, figures)
     heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
         after_run.send_news(home)
