@@ -91,7 +91,7 @@ def build_bot(
     from botctl.trading.council.council import Council
     from botctl.trading.drawdown_guard import DrawdownGuard
     from botctl.trading.execution import ExecutionService
-    from botctl.trading.exits import ExitDesk
+    from botctl.trading.exits import ExitPlanner
     from botctl.trading.order_settlement import Patience, Recovery
     from botctl.trading.position_manager import PositionManager
     from botctl.trading.pre_trade_checks import EntryGate
@@ -115,12 +115,12 @@ def build_bot(
         cooldown=cooldown,
         lacks_yes=settings.lacks_yes and not validate_only,  # a rehearsal trades nothing
     )
-    desk = ExitDesk(exchange, journal, clock)
+    exit_planner = ExitPlanner(exchange, journal, clock)
     execution = ExecutionService(
-        exchange, journal, recovery, risk, gate, desk, snapshots, clock, validate_only=validate_only
+        exchange, journal, recovery, risk, gate, exit_planner, snapshots, clock, validate_only=validate_only
     )
     positions = PositionManager(
-        exchange, journal, execution, desk, snapshots, switch, clock, limit, rule=rule, timeframe=timeframe
+        exchange, journal, execution, exit_planner, snapshots, switch, clock, limit, rule=rule, timeframe=timeframe
     )
     guard = DrawdownGuard(
         snapshots,

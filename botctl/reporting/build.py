@@ -21,9 +21,9 @@ from botctl.reporting.model import (
     Chart,
     Marker,
     Report,
-    Role,
     Ruling,
     Series,
+    SeriesKind,
     StopMove,
     falls,
     merge_bars,
@@ -133,11 +133,11 @@ def draw_equity(account: Account, times: Sequence[int], values: Sequence[float])
     """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
     lines = []
     if times:
-        lines.append(Series("equity", Role.EQUITY, *thin(times, values, CURVE_POINTS)))
+        lines.append(Series("equity", SeriesKind.EQUITY, *thin(times, values, CURVE_POINTS)))
     if times and account.initial_balance is not None:
         floor = float(account.initial_balance * (1 - account.max_drawdown))
         if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
-            lines.append(Series("drawdown guard", Role.GUARD, [times[0], times[-1]], [floor, floor]))
+            lines.append(Series("drawdown guard", SeriesKind.GUARD, [times[0], times[-1]], [floor, floor]))
     return Chart(EQUITY, "Equity", account.quote, lines)
 
 
@@ -146,7 +146,7 @@ def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
     lines = []
     if times:
         percents = [100.0 * fall for fall in falls(values)]
-        lines.append(Series("drawdown", Role.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
+        lines.append(Series("drawdown", SeriesKind.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
     return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", lines)
 
 
@@ -156,15 +156,18 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
         raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
     begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
     end = max(begin, (trade.exit_at or account.until).timestamp())
-    lines = [Series("entry price", Role.ENTRY, [begin, end], [entry, entry]), *_stop_lines(source.stops(trade), end)]
-    marks = [Marker("entry", Role.ENTRY, begin, entry)]
+    lines = [
+        Series("entry price", SeriesKind.ENTRY, [begin, end], [entry, entry]),
+        *_stop_lines(source.stops(trade), end),
+    ]
+    marks = [Marker("entry", SeriesKind.ENTRY, begin, entry)]
     if trade.exit_at and trade.exit_price is not None:
-        marks.append(Marker("exit", Role.EXIT, end, float(trade.exit_price)))
+        marks.append(Marker("exit", SeriesKind.EXIT, end, float(trade.exit_price)))
     bars = _bars_around(source.candles(trade.symbol), begin, end)
     merged = None if bars is None else merge_bars(bars, TRADE_BARS)
     note = ""
     if bars is None or merged is None:
-        lines.append(Series("no candles", Role.PRICE, [m.time for m in marks], [m.value for m in marks]))
+        lines.append(Series("no candles", SeriesKind.PRICE, [m.time for m in marks], [m.value for m in marks]))
         note = "no candles"
     elif merged is not bars:
         note = f"each bar is {merged.seconds // bars.seconds} candles"
@@ -177,7 +180,7 @@ def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Series]:
         return []
     times = [*(move.time for move in moves), max(end, moves[-1].time)]
     stops = [*(move.stop for move in moves), moves[-1].stop]
-    return [Series("stop", Role.STOP, times, stops, stepped=True)]
+    return [Series("stop", SeriesKind.STOP, times, stops, stepped=True)]
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:

@@ -14,10 +14,10 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.money import plain
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.model import Bars, Chart, Marker, Report, Role, Ruling, Series
+from botctl.reporting.model import Bars, Chart, Marker, Report, Ruling, Series, SeriesKind
 
-DASHES = {Role.GUARD: "dash", Role.ENTRY: "dot", Role.PRICE: "dot"}
-SHAPES = {Role.ENTRY: "triangle-up", Role.EXIT: "triangle-down"}
+DASHES = {SeriesKind.GUARD: "dash", SeriesKind.ENTRY: "dot", SeriesKind.PRICE: "dot"}
+SHAPES = {SeriesKind.ENTRY: "triangle-up", SeriesKind.EXIT: "triangle-down"}
 MONEY_FORMAT = ",.6~r"
 
 
@@ -278,13 +278,13 @@ def _line(line: Series) -> dict[str, Any]:
         "x": _milliseconds(line.times),
         "y": _short(line.values),
         "line": {
-            "color": f"--{line.role}",
+            "color": f"--{line.kind}",
             "width": 1.5,
-            "dash": DASHES.get(line.role, "solid"),
+            "dash": DASHES.get(line.kind, "solid"),
             "shape": "hv" if line.stepped else "linear",
         },
     }
-    if line.role is Role.DRAWDOWN:
+    if line.kind is SeriesKind.DRAWDOWN:
         plot |= {"fill": "tozeroy", "fillcolor": "--shade"}
     return plot
 
@@ -297,9 +297,9 @@ def _marker(mark: Marker) -> dict[str, Any]:
         "x": _milliseconds([mark.time]),
         "y": [mark.value],
         "marker": {
-            "symbol": SHAPES[mark.role],
+            "symbol": SHAPES[mark.kind],
             "size": 13,
-            "color": f"--{mark.role}",
+            "color": f"--{mark.kind}",
             "line": {"color": "--paper", "width": 1},
         },
     }

@@ -12,7 +12,7 @@ from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 
 
-class Role(StrEnum):
+class SeriesKind(StrEnum):
     """What a line or a mark stands for: its colour follows from it."""
 
     EQUITY = "equity"
@@ -29,7 +29,7 @@ class Series:
     """A curve over time, in unix seconds. A stepped one keeps each value until the next."""
 
     name: str
-    role: Role
+    kind: SeriesKind
     times: Sequence[float]
     values: Sequence[float]
     stepped: bool = False
@@ -40,7 +40,7 @@ class Marker:
     """One moment on a chart."""
 
     name: str
-    role: Role
+    kind: SeriesKind
     time: float
     value: float
 

@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ConfigError
-from botctl.reporting.model import Bars, Chart, Role, Series
+from botctl.reporting.model import Bars, Chart, Series, SeriesKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {
-    Role.EQUITY: "#1f5fbf",
-    Role.DRAWDOWN: "#b3403a",
-    Role.GUARD: "#b3403a",
-    Role.PRICE: "#5b6470",
-    Role.STOP: "#c07a00",
-    Role.ENTRY: "#1f5fbf",
-    Role.EXIT: "#7a3fb0",
+    SeriesKind.EQUITY: "#1f5fbf",
+    SeriesKind.DRAWDOWN: "#b3403a",
+    SeriesKind.GUARD: "#b3403a",
+    SeriesKind.PRICE: "#5b6470",
+    SeriesKind.STOP: "#c07a00",
+    SeriesKind.ENTRY: "#1f5fbf",
+    SeriesKind.EXIT: "#7a3fb0",
 }
 RISING, FALLING = "#2a8a5f", "#b3403a"
-SHAPES = {Role.ENTRY: "^", Role.EXIT: "v"}
-DASHED = (Role.GUARD, Role.ENTRY, Role.PRICE)
+SHAPES = {SeriesKind.ENTRY: "^", SeriesKind.EXIT: "v"}
+DASHED = (SeriesKind.GUARD, SeriesKind.ENTRY, SeriesKind.PRICE)
 SECONDS_A_DAY = 86_400.0
 """matplotlib counts time in days."""
 
@@ -46,7 +46,7 @@ def draw_png(chart: Chart) -> bytes:
     for line in chart.lines:
         _draw_line(axes, line)
     for mark in chart.marks:
-        shape: dict[str, Any] = {"marker": SHAPES[mark.role], "color": COLOURS[mark.role], "edgecolors": "white"}
+        shape: dict[str, Any] = {"marker": SHAPES[mark.kind], "color": COLOURS[mark.kind], "edgecolors": "white"}
         axes.scatter(_days(mark.time), mark.value, s=90, zorder=5, label=mark.name, **shape)
     _label_axes(axes, chart)
     if len(chart.lines) + len(chart.marks) > 1:
@@ -59,17 +59,17 @@ def draw_png(chart: Chart) -> bytes:
 
 
 def _draw_line(axes: "Axes", line: Series) -> None:
-    days, colour = [_days(time) for time in line.times], COLOURS[line.role]
+    days, colour = [_days(time) for time in line.times], COLOURS[line.kind]
     axes.plot(
         days,
         line.values,
         label=line.name,
         color=colour,
         linewidth=1.3,
-        linestyle="--" if line.role in DASHED else "-",
+        linestyle="--" if line.kind in DASHED else "-",
         drawstyle="steps-post" if line.stepped else "default",
     )
-    if line.role is Role.DRAWDOWN:
+    if line.kind is SeriesKind.DRAWDOWN:
         axes.fill_between(days, line.values, color=colour, alpha=0.2)
 
 

@@ -25,7 +25,7 @@ from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
-from botctl.trading.exits import ExitDesk, Exits, Sell, WantedExit
+from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
 from botctl.trading.order_settlement import Recovery
 from botctl.trading.pre_trade_checks import EntryGate
 from botctl.trading.results import OrderResult
@@ -54,7 +54,7 @@ class ExecutionService:
         recovery: Recovery,
         risk: RiskService,
         gate: EntryGate,
-        desk: ExitDesk,
+        exit_planner: ExitPlanner,
         snapshots: SnapshotService,
         clock: Clock,
         *,
@@ -65,7 +65,7 @@ class ExecutionService:
         self.recovery = recovery
         self.risk = risk
         self.gate = gate
-        self.desk = desk
+        self.exit_planner = exit_planner
         self.snapshots = snapshots
         self.clock = clock
         self.validate_only = validate_only
@@ -118,7 +118,7 @@ class ExecutionService:
         small to sell: one that hangs holds no other back."""
         if self.validate_only:
             return self._validate_sells(wanted)
-        plan = self.desk.plan(wanted, snapshot)
+        plan = self.exit_planner.plan(wanted, snapshot)
         orders: list[Order] = []
         errors = [*plan.errors]
         for sell in plan.sells:
@@ -135,7 +135,7 @@ class ExecutionService:
                 errors.append(error)
         swept: list[str] = []
         try:
-            swept = self.desk.sweep_after(plan.sells, snapshot) if plan.sells else []
+            swept = self.exit_planner.close_dust_after(plan.sells, snapshot) if plan.sells else []
             errors += [short for result in results if (short := self._shortfall(result)) is not None]
         except BotError as error:  # what was sold is told all the same
             errors.append(error)

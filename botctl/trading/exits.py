@@ -72,7 +72,7 @@ class Exits:
         return Exits(self.results + later.results, self.errors + later.errors, self.notes + later.notes)
 
 
-class ExitDesk:
+class ExitPlanner:
     """Bounds every sell by what the trade holds and what is really there. Sends nothing."""
 
     def __init__(self, exchange: Exchange, journal: Journal, clock: Clock) -> None:
@@ -97,7 +97,7 @@ class ExitDesk:
             notes += [] if note is None else [note]
         return Plan(sells, notes, errors)
 
-    def sweep(self, trade: Trade, reason: ExitReason) -> str | None:
+    def close_dust(self, trade: Trade, reason: ExitReason) -> str | None:
         """Close what an earlier sell left if it is below the order minimum, and say so: nobody could sell it any more.
         None when it goes on."""
         market = self._market(trade)
@@ -105,7 +105,7 @@ class ExitDesk:
             return None
         return self._close_as_dust(trade, reason, market)
 
-    def sweep_after(self, sells: Sequence[Sell], snapshot: Snapshot) -> list[str]:
+    def close_dust_after(self, sells: Sequence[Sell], snapshot: Snapshot) -> list[str]:
         """Rests too small to sell close as dust: by the asset's minimum, or when the exchange said so as well."""
         notes: list[str] = []
         unsettled = self.journal.unsettled_trade_ids()
@@ -113,7 +113,7 @@ class ExitDesk:
             trade = self.journal.open_trade(sell.trade.id)
             if trade is None or trade.id in unsettled:
                 continue
-            note = self.sweep(trade, sell.reason)
+            note = self.close_dust(trade, sell.reason)
             market, quote = self._market(trade), snapshot.quotes.good.get(trade.symbol)
             too_small = quote is not None and below_minimum(trade.amount, quote.last, market)
             if note is None and too_small and self.journal.refused_below_minimum(trade):

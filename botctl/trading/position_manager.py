@@ -15,7 +15,7 @@ from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Trade
 from botctl.trading.execution import FAR, ExecutionService
-from botctl.trading.exits import ExitDesk, Exits, WantedExit
+from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
 from botctl.trading.time_budget import TickLimit
@@ -31,7 +31,7 @@ class PositionManager:
         market: MarketData,
         journal: Journal,
         execution: ExecutionService,
-        desk: ExitDesk,
+        exit_planner: ExitPlanner,
         snapshots: SnapshotService,
         switch: Switch,
         clock: Clock,
@@ -43,7 +43,7 @@ class PositionManager:
         self.market = market
         self.journal = journal
         self.execution = execution
-        self.desk = desk
+        self.exit_planner = exit_planner
         self.snapshots = snapshots
         self.switch = switch
         self.clock = clock
@@ -68,7 +68,7 @@ class PositionManager:
             if trade.id in unsettled:
                 continue  # recovery has said so already
             try:
-                if (swept := self._sweep(trade)) is not None:
+                if (swept := self._close_dust(trade)) is not None:
                     notes.append(swept)
                     continue
                 if trade.exiting:  # an exit has begun: it goes on at once, whatever the price
@@ -128,11 +128,11 @@ class PositionManager:
             return [error]
         return []
 
-    def _sweep(self, trade: Trade) -> str | None:
+    def _close_dust(self, trade: Trade) -> str | None:
         """What to say of a trade whose rest is too small to sell, and was closed now; None for every other one."""
         if self.limit.over:
             return None
-        return self.desk.sweep(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
+        return self.exit_planner.close_dust(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
 
     def _judge(
         self, trade: Trade, snapshot: Snapshot, gaps: "MissedCandles"
