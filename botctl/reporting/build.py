@@ -131,23 +131,23 @@ def draw_chart(source: Source, key: str) -> Chart:
 
 def draw_equity(account: Account, times: Sequence[int], values: Sequence[float]) -> Chart:
     """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
-    lines = []
+    series = []
     if times:
-        lines.append(Series("equity", SeriesKind.EQUITY, *thin(times, values, CURVE_POINTS)))
+        series.append(Series("equity", SeriesKind.EQUITY, *thin(times, values, CURVE_POINTS)))
     if times and account.initial_balance is not None:
         floor = float(account.initial_balance * (1 - account.max_drawdown))
         if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
-            lines.append(Series("drawdown guard", SeriesKind.GUARD, [times[0], times[-1]], [floor, floor]))
-    return Chart(EQUITY, "Equity", account.quote, lines)
+            series.append(Series("drawdown guard", SeriesKind.GUARD, [times[0], times[-1]], [floor, floor]))
+    return Chart(EQUITY, "Equity", account.quote, series)
 
 
 def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
     """How far the account lay below the highest it had been worth."""
-    lines = []
+    series = []
     if times:
         percents = [100.0 * fall for fall in falls(values)]
-        lines.append(Series("drawdown", SeriesKind.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
-    return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", lines)
+        series.append(Series("drawdown", SeriesKind.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
+    return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", series)
 
 
 def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
@@ -156,22 +156,22 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
         raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
     begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
     end = max(begin, (trade.exit_at or account.until).timestamp())
-    lines = [
+    series = [
         Series("entry price", SeriesKind.ENTRY, [begin, end], [entry, entry]),
         *_stop_lines(source.stops(trade), end),
     ]
-    marks = [Marker("entry", SeriesKind.ENTRY, begin, entry)]
+    markers = [Marker("entry", SeriesKind.ENTRY, begin, entry)]
     if trade.exit_at and trade.exit_price is not None:
-        marks.append(Marker("exit", SeriesKind.EXIT, end, float(trade.exit_price)))
+        markers.append(Marker("exit", SeriesKind.EXIT, end, float(trade.exit_price)))
     bars = _bars_around(source.candles(trade.symbol), begin, end)
     merged = None if bars is None else merge_bars(bars, TRADE_BARS)
     note = ""
     if bars is None or merged is None:
-        lines.append(Series("no candles", SeriesKind.PRICE, [m.time for m in marks], [m.value for m in marks]))
+        series.append(Series("no candles", SeriesKind.PRICE, [m.time for m in markers], [m.value for m in markers]))
         note = "no candles"
     elif merged is not bars:
         note = f"each bar is {merged.seconds // bars.seconds} candles"
-    return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), lines, marks, merged, note)
+    return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), series, markers, merged, note)
 
 
 def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Series]:

@@ -89,7 +89,7 @@ def _head(report: Report) -> Iterable[str]:
 def _curves(report: Report) -> Iterable[str]:
     for chart in (report.equity, report.drawdown):
         yield f'<h2 id="{chart.key}">{escape(chart.title)} <span class="quiet">in {escape(chart.unit)}</span></h2>'
-        yield _place(chart) if chart.lines else '<p class="quiet">Nothing to draw yet.</p>'
+        yield _place(chart) if chart.series else '<p class="quiet">Nothing to draw yet.</p>'
 
 
 def _trades(report: Report) -> Iterable[str]:
@@ -247,8 +247,8 @@ def _json(charts: Iterable[Chart]) -> str:
 def plotly_figure(chart: Chart) -> dict[str, Any]:
     """A chart as plotly takes it. Colours are names of the style sheet's variables: the page puts in their values."""
     data = [_candlestick(chart.bars)] if chart.bars else []
-    data += [_line(line) for line in chart.lines]
-    data += [_marker(mark) for mark in chart.marks]
+    data += [_line(line) for line in chart.series]
+    data += [_marker(mark) for mark in chart.markers]
     return {"data": data, "layout": _layout(chart)}
 
 
@@ -312,7 +312,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "plot_bgcolor": "--paper",
         "font": {"color": "--ink", "size": 12, "family": "system-ui, sans-serif"},
         "margin": {"l": 64, "r": 16, "t": 28, "b": 40},
-        "showlegend": len(chart.lines) + len(chart.marks) > 1,
+        "showlegend": len(chart.series) + len(chart.markers) > 1,
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
         "hovermode": "x" if chart.bars else "x unified",
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "--rule", "activecolor": "--quiet"},

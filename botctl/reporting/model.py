@@ -64,8 +64,8 @@ class Chart:
     key: str
     title: str
     unit: str
-    lines: Sequence[Series] = ()
-    marks: Sequence[Marker] = ()
+    series: Sequence[Series] = ()
+    markers: Sequence[Marker] = ()
     bars: Bars | None = None
     note: str = ""
 

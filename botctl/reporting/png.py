@@ -43,15 +43,15 @@ def draw_png(chart: Chart) -> bytes:
     axes = figure.add_subplot()
     if chart.bars:
         _draw_bars(axes, chart.bars)
-    for line in chart.lines:
+    for line in chart.series:
         _draw_line(axes, line)
-    for mark in chart.marks:
+    for mark in chart.markers:
         shape: dict[str, Any] = {"marker": SHAPES[mark.kind], "color": COLOURS[mark.kind], "edgecolors": "white"}
         axes.scatter(_days(mark.time), mark.value, s=90, zorder=5, label=mark.name, **shape)
     _label_axes(axes, chart)
-    if len(chart.lines) + len(chart.marks) > 1:
+    if len(chart.series) + len(chart.markers) > 1:
         figure.legend(frameon=False, loc="outside lower left", ncols=4)
-    if not chart.lines:
+    if not chart.series:
         axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center")
     picture = BytesIO()
     FigureCanvasAgg(figure).print_png(picture)

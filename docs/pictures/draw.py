@@ -103,7 +103,7 @@ def draw(picture: Picture) -> str:
     def y(price: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - price) / (high - low)
 
-    lines = [
+    series = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         f'font-family="Helvetica, Arial, sans-serif" font-size="13" role="img">',
         f"<title>{picture.title}</title>",
@@ -117,30 +117,30 @@ def draw(picture: Picture) -> str:
     ]
     step = 500 if high - low < 3_600 else 1_000
     for tick in range(int(-(-low // step)) * step, int(high) + 1, step):
-        lines.append(f'<path d="M{LEFT} {y(tick):.1f}H{right}" stroke="{GRID}"/>')
-        lines.append(text(LEFT - 10, y(tick) + 4, f"{tick:,}", QUIET, anchor="end"))
+        series.append(f'<path d="M{LEFT} {y(tick):.1f}H{right}" stroke="{GRID}"/>')
+        series.append(text(LEFT - 10, y(tick) + 4, f"{tick:,}", QUIET, anchor="end"))
     for number in range(len(checks)):
-        lines.append(text(x(number), HEIGHT - BOTTOM + 22, str(number), QUIET, anchor="middle"))
-    lines.append(
+        series.append(text(x(number), HEIGHT - BOTTOM + 22, str(number), QUIET, anchor="middle"))
+    series.append(
         text((LEFT + right) / 2, HEIGHT - 6, "check, one each TIMEFRAME; 0 is the entry", QUIET, anchor="middle")
     )
 
-    lines.append(f'<path d="M{LEFT} {y(ENTRY):.1f}H{right}" stroke="{QUIET}" stroke-dasharray="2 4"/>')
+    series.append(f'<path d="M{LEFT} {y(ENTRY):.1f}H{right}" stroke="{QUIET}" stroke-dasharray="2 4"/>')
     if low < arms < high:
-        lines.append(f'<path d="M{LEFT} {y(arms):.1f}H{right}" stroke="{QUIET}" stroke-dasharray="7 5"/>')
+        series.append(f'<path d="M{LEFT} {y(arms):.1f}H{right}" stroke="{QUIET}" stroke-dasharray="7 5"/>')
 
     stairs = f"M{x(0):.1f} {y(checks[0].stop):.1f}"
     for number, check in enumerate(checks[1:], 1):
         stairs += f"H{x(number):.1f}V{y(check.stop):.1f}"
     path = "L".join(f"{x(number):.1f} {y(check.price):.1f}" for number, check in enumerate(checks))
-    lines.append(f'<path d="{stairs}" fill="none" stroke="{STOP}" stroke-width="2.5"/>')
-    lines.append(f'<path d="M{path}" fill="none" stroke="{PRICE}" stroke-width="2"/>')
+    series.append(f'<path d="{stairs}" fill="none" stroke="{STOP}" stroke-width="2.5"/>')
+    series.append(f'<path d="M{path}" fill="none" stroke="{PRICE}" stroke-width="2"/>')
     for number, check in enumerate(checks[:-1]):
-        lines.append(f'<circle cx="{x(number):.1f}" cy="{y(check.price):.1f}" r="3.5" fill="{PRICE}"/>')
+        series.append(f'<circle cx="{x(number):.1f}" cy="{y(check.price):.1f}" r="3.5" fill="{PRICE}"/>')
 
     last = checks[-1]
     at, level = x(len(checks) - 1), y(last.price)
-    lines.append(f'<circle cx="{at:.1f}" cy="{level:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>')
+    series.append(f'<circle cx="{at:.1f}" cy="{level:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>')
     notes = [
         (y(last.stop), f"stop {last.stop:,.0f}{' = entry' if last.stop == ENTRY else ''}", STOP, "bold"),
         (level, f"sold at {last.price:,.0f}", SOLD, "bold"),
@@ -151,8 +151,8 @@ def draw(picture: Picture) -> str:
     if low < arms < high:
         notes.append((y(arms), f"entry + {picture.breakeven:g} ATR", QUIET, "normal"))
     for place, words, colour, weight in apart(notes):
-        lines.append(text(right + 14, place + 4, words, colour, weight=weight))
-    return "\n".join([*lines, "</svg>", ""])
+        series.append(text(right + 14, place + 4, words, colour, weight=weight))
+    return "\n".join([*series, "</svg>", ""])
 
 
 def apart(notes: list[tuple[float, str, str, str]]) -> list[tuple[float, str, str, str]]:

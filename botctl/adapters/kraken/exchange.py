@@ -64,16 +64,16 @@ class KrakenMarketData:
 
     def __init__(self, session: Callable[[], KrakenSession]) -> None:
         self._make_wire = session
-        self._wire: KrakenSession | None = None
+        self._session: KrakenSession | None = None
         self._catalog: MarketCatalog | None = None
         self._prefetch: _Prefetch | None = None
 
     @property
     def session(self) -> KrakenSession:
         """Made at the first call, so that a run without one never loads ccxt."""
-        if self._wire is None:
-            self._wire = self._make_wire()
-        return self._wire
+        if self._session is None:
+            self._session = self._make_wire()
+        return self._session
 
     @property
     def catalog(self) -> MarketCatalog:
@@ -153,7 +153,7 @@ class KrakenMarketData:
         return parse_candles(symbol, rows)
 
     def count_requests(self) -> int:
-        return 0 if self._wire is None else self._wire.requests  # asking must not load ccxt
+        return 0 if self._session is None else self._session.requests  # asking must not load ccxt
 
     def _read(self, call: Callable[[], Any]) -> Any:
         """A call that is safe to repeat, with Kraken's texts turned into our errors."""

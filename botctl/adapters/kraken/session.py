@@ -62,19 +62,19 @@ class KrakenSession:
         self._line = KrakenTransport(
             base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
         )
-        self._lines = [self._line]
+        self._transports = [self._line]
         self._begun: PendingCall | None = None
 
     @property
     def requests(self) -> int:
         """Sent in this run, answered or not."""
-        return sum(transport.requests for transport in self._lines)
+        return sum(transport.requests for transport in self._transports)
 
     def begin(self, name: str, params: Mapping[str, str]) -> PendingCall:
         """Send a public call now, to be asked for its answer later; what is called meanwhile goes out beside it."""
         if self._begun is None or not self._begun.ended:
-            self._lines.append(self._line.another())
-        self._begun = PendingCall(self._lines[-1], name, params)
+            self._transports.append(self._line.another())
+        self._begun = PendingCall(self._transports[-1], name, params)
         return self._begun
 
     def get(self, name: str, params: Mapping[str, str] | None = None) -> Any:
@@ -138,7 +138,7 @@ class KrakenSession:
 
     def _newest(self) -> KrakenTransport:
         """The line that the last answer came over."""
-        return max(self._lines, key=lambda transport: transport.date_seen)
+        return max(self._transports, key=lambda transport: transport.date_seen)
 
     def _reference(self) -> datetime:
         newest = self._newest()
