@@ -117,7 +117,7 @@ class Session:
                 assert found == 1, f"{line} of the page belongs to no line of .env"
         path.write_text(text)
 
-    def plain(self, text: str) -> str:
+    def format_decimal(self, text: str) -> str:
         """Without what is another one each time, and as wide as before."""
         for shown, real in self.real.items():
             text = text.replace(str(real), shown)
@@ -127,7 +127,7 @@ class Session:
 
     def differs(self, said: Said) -> str:
         """How a run differs from the page; empty when it does not."""
-        shown, seen = self.plain(said.shown), self.plain(said.run.stdout)
+        shown, seen = self.format_decimal(said.shown), self.format_decimal(said.run.stdout)
         if not shown or fits(shown.splitlines(), seen.splitlines()):
             return ""
         return f"$ {said.command}\n--- the page\n{shown}\n--- the command\n{seen}\n"

@@ -9,7 +9,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
 from botctl.domain.markets import Balances, Holding, Market, Quotes, below_minimum, market_of
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData, Progress
@@ -130,7 +130,8 @@ def _move(currency: str, change: Decimal) -> None:
     held = Decimal(0) if row is None else row.total
     if held + change < 0:
         raise InsufficientFunds(
-            f"insufficient funds at the paper broker: {plain(-change)} {currency} needed", hint="lower the amount"
+            f"insufficient funds at the paper broker: {format_decimal(-change)} {currency} needed",
+            hint="lower the amount",
         )
     if row is None:
         PaperHolding.create(currency=currency, total=change)

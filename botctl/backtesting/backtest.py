@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from botctl.backtesting.engine import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, BacktestBuffers, History, Terms
-from botctl.backtesting.jit import Kernel, compiled, plain
+from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import Course, sum_up
 from botctl.domain.candles import SHOWN, CandleColumns, from_unix
@@ -60,7 +60,7 @@ class Backtest:
         self.settings = settings
         self.mood = mood
         self.timeline = line_up(histories, settings.atr_period, since, until)
-        self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else plain()
+        self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else interpreted()
         self.known = read_histories(self.kernel, self.timeline, histories, mood, settings.atr_period)
         self.terms = terms_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))

@@ -131,7 +131,7 @@ def compiled() -> Kernel:
     return cast(Kernel, SimpleNamespace(**ready, view=lambda array: array))
 
 
-def plain() -> Kernel:
+def interpreted() -> Kernel:
     """The same functions, uncompiled: for inputs so small that loading a compiler would take longer.
 
     `view` shows an array as plain Python likes it: the same memory, whose items are Python's own numbers.

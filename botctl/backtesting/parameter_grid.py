@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 
 from botctl.domain.errors import BadValue
-from botctl.domain.money import plain, to_decimal
+from botctl.domain.money import format_decimal, to_decimal
 from botctl.domain.settings import SETTINGS
 
 SWEPT = (
@@ -51,7 +51,7 @@ def parse_axis(text: str) -> Axis:
         values = _steps(given) if ":" in given else [to_decimal(part) for part in given.split(",")]
     except ValueError as error:
         raise BadValue(f"--grid {text!r}: {error}", hint="write it like atr_multiple=1:4:0.25 or 1,2,3") from None
-    axis = Axis(name, tuple(dict.fromkeys(plain(value) for value in values)))
+    axis = Axis(name, tuple(dict.fromkeys(format_decimal(value) for value in values)))
     _must_be_read(axis, text)
     return axis
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from botctl.cli.tables import Drawing
-from botctl.domain.serialization import to_plain
+from botctl.domain.serialization import to_json
 
 if TYPE_CHECKING:
     from botctl.ports import Progress
@@ -23,7 +23,7 @@ def show[T](ctx: typer.Context, result: T, draw: Callable[[T], Drawing], *, name
     itself, and for what no mode has a part in.
     """
     if ctx.meta.get("json"):
-        print(json.dumps(to_plain(result)))
+        print(json.dumps(to_json(result)))
         return
     if name_mode:
         print(f"{ctx.meta['mode']} mode")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.text import UNKNOWN, signed
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ type Cell = str | Coloured
 
 
 def amount(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else plain(value)
+    return UNKNOWN if value is None else format_decimal(value)
 
 
 def short(value: Decimal) -> str:
     """An amount to about five digits, for a table that has no room for all of them."""
-    return f"{value:.0f}" if value >= 10_000 else plain(Decimal(f"{value:.5g}"))
+    return f"{value:.0f}" if value >= 10_000 else format_decimal(Decimal(f"{value:.5g}"))
 
 
 def coloured(value: Decimal | None) -> Coloured:

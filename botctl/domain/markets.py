@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.errors import BadValue
-from botctl.domain.money import floor_to, plain
+from botctl.domain.money import floor_to, format_decimal
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,11 @@ def amount_for_cost(cost: Decimal, price: Decimal, market: Market) -> Decimal:
 def below_minimum(amount: Decimal, price: Decimal, market: Market) -> str:
     """Why an order of `amount` at `price` is too small for this market, or the empty text when it is not."""
     if amount < market.min_amount:
-        return f"{plain(amount)} {market.base} is below the order minimum of {plain(market.min_amount)} {market.base}"
+        return f"{format_decimal(amount)} {market.base} is below the order minimum of {format_decimal(market.min_amount)} {market.base}"
     notional = amount * price
     if notional < market.min_cost:
         return (
-            f"{plain(amount)} {market.base} is worth {notional:.2f} {market.quote}, "
-            f"below the minimum of {plain(market.min_cost)} {market.quote}"
+            f"{format_decimal(amount)} {market.base} is worth {notional:.2f} {market.quote}, "
+            f"below the minimum of {format_decimal(market.min_cost)} {market.quote}"
         )
     return ""

@@ -51,7 +51,7 @@ def floor_to(amount: Decimal, decimals: int) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=ROOMY)
 
 
-def plain(number: Decimal) -> str:
+def format_decimal(number: Decimal) -> str:
     """`number` as text without an exponent and without trailing zeros: 0.0001, not 1E-4 nor 0.00010000."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -16,7 +16,7 @@ def written_as(name: str) -> dict[str, str]:
     return {"json": name}
 
 
-def to_plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """A result as JSON has it: decimals and prices as text without exponents, times as ISO 8601 UTC.
 
     A class with `JSON_FIELDS` is written with these fields alone, in their order.
@@ -25,11 +25,11 @@ def to_plain(value: Any) -> Any:
         document: dict[str, Any] = {}
         known = {field.name: field.metadata for field in fields(value)}
         for name in getattr(value, "JSON_FIELDS", known):
-            plain = to_plain(getattr(value, name))
+            format_decimal = to_json(getattr(value, name))
             if known[name].get("merged"):
-                document |= plain
+                document |= format_decimal
             elif key := known[name].get("json", name):
-                document[key] = plain
+                document[key] = format_decimal
         return document
     if isinstance(value, float):
         return f"{Decimal(repr(value)):f}"
@@ -38,7 +38,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in value.items()}
+        return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
+        return [to_json(item) for item in value]
     return str(value) if isinstance(value, str) else value

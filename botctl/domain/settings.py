@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import plain, to_amount, to_decimal
+from botctl.domain.money import format_decimal, to_amount, to_decimal
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe, parse_symbol
 
@@ -331,7 +331,13 @@ def shown_value(settings: Settings, name: str) -> str | None:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ",".join(value)
-    text = plain(value) if isinstance(value, Decimal) else f"{value:g}" if isinstance(value, float) else str(value)
+    text = (
+        format_decimal(value)
+        if isinstance(value, Decimal)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
     return re.sub(KEY_LIKE, "***", re.sub(PASSWORD, r"\1***\2", text))
 
 

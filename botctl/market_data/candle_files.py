@@ -8,7 +8,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from botctl.domain.candles import Candle
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.files import process_lock, write_parts
 
 HEADER = "time,open,high,low,close,volume"
@@ -63,4 +63,4 @@ def write_candles(path: Path, candles: Iterable[Candle]) -> None:
 
 def row_of(candle: Candle) -> str:
     """A candle as a line: figures that read back as the very same ones, without exponents."""
-    return ",".join([str(candle.time), *(plain(Decimal(repr(figure))) for figure in candle[1:])])
+    return ",".join([str(candle.time), *(format_decimal(Decimal(repr(figure))) for figure in candle[1:])])

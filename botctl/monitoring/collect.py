@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
@@ -169,11 +169,15 @@ def _tell(event: Event) -> Message | None:
     if event.kind == "closed":
         return Message(Level.NEWS, _exit_in_words(trade))
     left = Decimal(event.after.get("amount", "0"))
-    return Message(Level.NEWS, f"{printable(event.why)}; {plain(left)} are left (trade {trade.id})") if left else None
+    return (
+        Message(Level.NEWS, f"{printable(event.why)}; {format_decimal(left)} are left (trade {trade.id})")
+        if left
+        else None
+    )
 
 
 def _entry_in_words(trade: Trade, event: Event) -> str:
-    amount = plain(trade.entry_amount) if trade.entry_amount is not None else "some"
+    amount = format_decimal(trade.entry_amount) if trade.entry_amount is not None else "some"
     cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote_of(trade.symbol)}"
     stop = price(event.after.get("stop_loss_price"))
     at = price(trade.entry_price)
@@ -208,7 +212,7 @@ def _unsettled_orders() -> list[Condition]:
     return [
         Condition(
             f"order {order.client_order_id}",
-            f"nobody knows what became of the {order.side} of {plain(order.amount)} {order.symbol}: "
+            f"nobody knows what became of the {order.side} of {format_decimal(order.amount)} {order.symbol}: "
             f"it is {order.state} (client order id {order.client_order_id})",
         )
         for order in Order.select().where(UNSETTLED_ORDERS).order_by(Order.id)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.decisions import Action
 from botctl.domain.errors import BadValue
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderState, Side
 from botctl.domain.text import money, price, signed
 from botctl.queries.portfolio import trade_record
@@ -109,12 +109,14 @@ def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]
     for order in orders:
         buys = order.side == Side.BUY
         why = f", {order.reason}" if order.reason else ""
-        asked = f"{order.side} {plain(order.amount)} {order.symbol}{why}"
+        asked = f"{order.side} {format_decimal(order.amount)} {order.symbol}{why}"
         sent = StoryStep(order.created_at, "order", asked, client_order_id=order.client_order_id)
         yield order.created_at, BUY if buys else SELL, sent
         ended = order.settled_at or order.created_at
         if order.average_price is not None:
-            got = f"{order.state} {plain(order.filled)} at {price(order.average_price)}, fee {money(order.fee)}"
+            got = (
+                f"{order.state} {format_decimal(order.filled)} at {price(order.average_price)}, fee {money(order.fee)}"
+            )
             kind, detail = "filled", got + _slipped(slips[order.id])
         elif order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
             kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import UNSETTLED, OrderState
 
 NOTHING_THERE = (OrderState.REJECTED, OrderState.ABSENT)
@@ -52,7 +52,7 @@ def holding_difference(held: Decimal, left: Decimal | None, balance: Decimal, as
     """
     words = []
     if left is not None and left != held:
-        words.append(f"its orders leave {plain(left)} {asset}")
+        words.append(f"its orders leave {format_decimal(left)} {asset}")
     if balance < held:
-        words.append(f"the balance holds {plain(balance)} {asset} only")
+        words.append(f"the balance holds {format_decimal(balance)} {asset} only")
     return ", ".join(words)

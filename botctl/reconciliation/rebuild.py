@@ -9,7 +9,7 @@ from typing import Any
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
@@ -137,7 +137,7 @@ class Rebuild:
         if not trade.working and trade.held <= 0:
             return None
         if not trade.working and trade.held < self._least(trade):
-            plan.notes.append(f"{_name(trade)}: {plain(trade.held)} {base_of(trade.symbol)} is left as dust")
+            plan.notes.append(f"{_name(trade)}: {format_decimal(trade.held)} {base_of(trade.symbol)} is left as dust")
             return None
         return self._open(trade, None)
 
@@ -209,7 +209,7 @@ class Rebuild:
             action, columns = CLOSE, rows.closed_columns(trade, row, columns)
         detail = f"{len(changed)} of its orders are not here as the exchange has them"
         if sold.amount:
-            detail = f"sold {plain(sold.amount)} {row.asset} for {plain(sold.cost)}, fee {plain(sold.fee)}"
+            detail = f"sold {format_decimal(sold.amount)} {row.asset} for {format_decimal(sold.cost)}, fee {format_decimal(sold.fee)}"
         orders = [self._row_of(order) for order in changed]
         correction = Correction(row, row.id, columns, orders, f"from the exchange's records: {detail}")
         view = RecoverAction(row.id, row.symbol, action, left, row.entry_price, row.stop_loss_price, detail)
@@ -259,7 +259,7 @@ class Rebuild:
             there = self.statement.balances.total(asset)
             if step.opens and step.view.entry_price is not None and amount is not None and there < amount:
                 yield (
-                    f"{step.view.symbol}: the balance holds {plain(there)} {asset}, less than the {plain(amount)} that "
+                    f"{step.view.symbol}: the balance holds {format_decimal(there)} {asset}, less than the {format_decimal(amount)} that "
                     "was bought and not sold: was it sold or moved by hand?"
                 )
 
@@ -281,7 +281,7 @@ def _story(trade: LedgerTrade) -> Iterator[str]:
     if not all(order.exact for order in trade.orders):
         yield "the exchange does not show all its fills: its figures are rounded"
     if trade.sold:
-        yield f"{plain(trade.sold)} of {plain(trade.bought)} was sold"
+        yield f"{format_decimal(trade.sold)} of {format_decimal(trade.bought)} was sold"
     if trade.working:
         yield "a sell of it still works: the next run settles it"
     if trade.exiting:
@@ -292,7 +292,7 @@ def _second_of_an_asset(step: Step) -> Step:
     """A trade that there is no room for: it must not pass unseen."""
     view, asset = step.view, base_of(step.view.symbol)
     detail = (
-        f"{asset} has a second trade: {plain(view.amount or Decimal(0))} {asset} are UNGUARDED; sell them at the "
+        f"{asset} has a second trade: {format_decimal(view.amount or Decimal(0))} {asset} are UNGUARDED; sell them at the "
         "exchange, or close the other trade and run it again"
     )
     return Step(replace(view, action=PROBLEM, detail=detail))

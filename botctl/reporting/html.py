@@ -11,7 +11,7 @@ from typing import Any
 
 from botctl.domain import text
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.model import Bars, Chart, Marker, Report, Ruling, Series, SeriesKind
@@ -169,7 +169,7 @@ def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
         _text(trade.symbol),
         _text(trade.status),
         _text(text.moment(trade.entry_at)),
-        _figure(trade.amount, plain(trade.amount)),
+        _figure(trade.amount, format_decimal(trade.amount)),
         _figure(trade.entry_price, text.price(trade.entry_price)),
         _text(text.moment(trade.exit_at)),
         _figure(trade.exit_price, text.price(trade.exit_price)),
@@ -201,7 +201,7 @@ def _slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
         _text(row.side),
         _text(row.symbol),
         _text(row.reason or "entry"),
-        _figure(row.amount, plain(row.amount)),
+        _figure(row.amount, format_decimal(row.amount)),
         _figure(row.expected_price, text.price(row.expected_price)),
         _text(row.basis),
         _figure(row.average_price, text.price(row.average_price)),

@@ -16,7 +16,7 @@ from peewee import IntegrityError
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId
 from botctl.domain.costs import calculate_pnl
 from botctl.domain.errors import BelowMinimum, BotError, Refused
-from botctl.domain.money import plain, price_of
+from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
@@ -165,7 +165,7 @@ class Journal:
         with _transaction(trade):
             permit()
             if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
-                _change(trade, now, "exit intended", f"sell {plain(amount)} {trade.asset}", exiting=reason)
+                _change(trade, now, "exit intended", f"sell {format_decimal(amount)} {trade.asset}", exiting=reason)
             return _new_order(trade, Side.SELL, amount, reason, whole, deadline, now)
 
     # Steps of an order
@@ -296,7 +296,7 @@ class Journal:
             trade,
             now,
             "opened",
-            f"bought {plain(execution.filled)} {trade.asset} at {float(price):.8g}",
+            f"bought {format_decimal(execution.filled)} {trade.asset} at {float(price):.8g}",
             order,
             status=TradeStatus.OPEN,
             amount=execution.filled,
@@ -318,7 +318,7 @@ class Journal:
                 trade,
                 now,
                 "sold",
-                f"sold {plain(execution.filled)} {trade.asset} at {price:.8g}",
+                f"sold {format_decimal(execution.filled)} {trade.asset} at {price:.8g}",
                 order,
                 amount=trade.amount - execution.filled,
                 sold_amount=trade.sold_amount + execution.filled,
@@ -461,7 +461,7 @@ def _event(
 def _stop_check_event(update: StopUpdate, kind: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """The columns of an event that one look at the market caused."""
     event = _event(update.checked_at, kind, update.trade, before, after, update.why)
-    return {**event, "price": Decimal(plain(Decimal(repr(update.price))))}
+    return {**event, "price": Decimal(format_decimal(Decimal(repr(update.price))))}
 
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.store.models import database
 
 OUTCOME = re.compile(r"(?:bought: trade|sold trade) ([0-9]{1,9})")
@@ -51,7 +51,7 @@ def parse_trade_id(outcome: str) -> int | None:
 def parse_price(why: str) -> str | None:
     """The price that an event of a stop tells."""
     found = PRICE.fullmatch(why)
-    return plain(Decimal(found[1])) if found else None
+    return format_decimal(Decimal(found[1])) if found else None
 
 
 def parse_error_class(error: str) -> str | None:

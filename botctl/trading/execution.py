@@ -19,7 +19,7 @@ from botctl.domain.errors import (
     weightiest,
 )
 from botctl.domain.markets import Market, Quote, amount_for_cost, below_minimum, market_of
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
@@ -186,14 +186,14 @@ class ExecutionService:
     def _transmit(self, order: Order) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house
         log.info(
-            "sending %s %s %s (%s)", order.side, plain(order.amount), order.symbol, order.client_order_id,
+            "sending %s %s %s (%s)", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
             extra=_log_fields(order),
         )  # fmt: skip
         try:
             exchange_order_id = self.exchange.add_order(request)
         except ExchangeRefused as refusal:
             log.info(
-                "%s %s %s (%s) refused: %s", order.side, plain(order.amount), order.symbol, order.client_order_id,
+                "%s %s %s (%s) refused: %s", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
                 refusal, extra=_log_fields(order),
             )  # fmt: skip
             with _answer_of(order):
@@ -241,7 +241,7 @@ class ExecutionService:
             raise BotError(f"{quote.symbol} has no ask price", hint="nothing was bought")
         if not quote.last / FAR <= quote.ask <= quote.last * FAR:
             raise BotError(
-                f"the ask of {quote.symbol}, {plain(quote.ask)}, is far from its last price, {plain(quote.last)}",
+                f"the ask of {quote.symbol}, {format_decimal(quote.ask)}, is far from its last price, {format_decimal(quote.last)}",
                 hint="nothing was bought",
             )
         return quote.ask
@@ -252,7 +252,8 @@ class ExecutionService:
         for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
             if why := below_minimum(quantity, price, market):
                 raise ExchangeRefused(
-                    f"{plain(amount_usd)} {market.quote} buys too little{where}: {why}", hint="raise the amount"
+                    f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}",
+                    hint="raise the amount",
                 )
         return quantity
 
@@ -263,7 +264,7 @@ class ExecutionService:
         except BotError as error:
             log.warning("free funds: %s", error)
             return refusal
-        return InsufficientFunds(f"{refusal.message}; {plain(free)} {currency} is free", hint=refusal.hint)
+        return InsufficientFunds(f"{refusal.message}; {format_decimal(free)} {currency} is free", hint=refusal.hint)
 
     def _open_trade(self, symbol: str) -> Trade:
         trade = self.journal.active_trade(base_of(symbol))
@@ -291,7 +292,7 @@ class ExecutionService:
         ended = result.state in (OrderState.CANCELED, OrderState.ABSENT)
         if not ended or result.filled == result.amount or self.journal.open_trade(result.trade_id or 0) is None:
             return None
-        sold = f"{plain(result.filled)} of {plain(result.amount)} {result.symbol} was sold"
+        sold = f"{format_decimal(result.filled)} of {format_decimal(result.amount)} {result.symbol} was sold"
         return BotError(f"the sell ended {result.state}: {sold}", hint="the next check goes on with the rest")
 
     def _result(self, order: Order) -> OrderResult:

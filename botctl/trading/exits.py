@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable
 from botctl.domain.markets import Balances, Market, below_minimum, market_of
-from botctl.domain.money import floor_to, plain
+from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
@@ -32,7 +32,7 @@ class WantedExit:
             return self.trade.amount
         if self.amount > self.trade.amount:
             raise BadValue(
-                f"{plain(self.amount)} {self.trade.asset} is more than the {plain(self.trade.amount)} that trade "
+                f"{format_decimal(self.amount)} {self.trade.asset} is more than the {format_decimal(self.trade.amount)} that trade "
                 f"{self.trade.id} holds",
                 hint="botctl sells only what it bought",
             )
@@ -139,7 +139,7 @@ class ExitPlanner:
         amount = floor_to(amount, market.lot_decimals)
         if amount < market.min_amount:
             raise ExchangeRefused(
-                f"{plain(amount)} {trade.asset} can't be sold: the order minimum is {plain(market.min_amount)}",
+                f"{format_decimal(amount)} {trade.asset} can't be sold: the order minimum is {format_decimal(market.min_amount)}",
                 hint="sell more, or all of it",
             )
         return Sell(trade, amount, wanted.reason, whole=wanted.amount is None or amount >= trade.amount), note
@@ -152,12 +152,12 @@ class ExitPlanner:
             again = self._fetch_balances_again().total(trade.asset)
             if again >= market.min_amount:
                 raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
-            why = f"{plain(there)} {trade.asset} is left on the exchange: sold or moved by somebody else"
+            why = f"{format_decimal(there)} {trade.asset} is left on the exchange: sold or moved by somebody else"
             self.journal.close_without_order(trade, ExitReason.EXTERNAL, why, self.clock.now())
             return f"trade {trade.id} ({trade.symbol}) closed as EXTERNAL: {why}"
         if free < market.min_amount:
             raise BotError(
-                f"the {plain(there)} {trade.asset} of trade {trade.id} is on hold or earning, and can't be sold",
+                f"the {format_decimal(there)} {trade.asset} of trade {trade.id} is on hold or earning, and can't be sold",
                 hint="cancel your own orders for it, or move it back to the spot balance",
             )
         if trade.amount - there <= MATERIAL * trade.amount:
@@ -165,7 +165,7 @@ class ExitPlanner:
         again = self._fetch_balances_again().total(trade.asset)
         if again != there:
             raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
-        why = f"{plain(there)} {trade.asset} is there, the trade says {plain(trade.amount)}"
+        why = f"{format_decimal(there)} {trade.asset} is there, the trade says {format_decimal(trade.amount)}"
         self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
         return f"trade {trade.id} ({trade.symbol}): {why}; selling what is there"
 
@@ -177,7 +177,9 @@ class ExitPlanner:
         return self._again
 
     def _close_as_dust(self, trade: Trade, reason: ExitReason, market: Market) -> str:
-        why = f"{plain(trade.amount)} {trade.asset} is below the order minimum of {market.symbol}: left as dust"
+        why = (
+            f"{format_decimal(trade.amount)} {trade.asset} is below the order minimum of {market.symbol}: left as dust"
+        )
         self.journal.close_without_order(trade, reason, why, self.clock.now())
         return f"trade {trade.id} ({trade.symbol}) closed, {why}"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown
-from botctl.domain.money import plain, price_of, total
+from botctl.domain.money import format_decimal, price_of, total
 from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
 from botctl.domain.stops import StopRule
 from botctl.ports import Clock, Exchange
@@ -215,10 +215,10 @@ def _tell_ending(order: Order, execution: Execution) -> None:
     log.info(
         "%s %s %s%s, fee %s: %s (%s)",
         "bought" if order.side == Side.BUY else "sold",
-        plain(execution.filled),
+        format_decimal(execution.filled),
         order.symbol,
         price,
-        plain(execution.fee),
+        format_decimal(execution.fee),
         order.state,
         order.client_order_id,
         extra={

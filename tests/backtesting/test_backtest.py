@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botctl.backtesting.backtest import line_up, new_buffers, read_histories, run_backtest, terms_of
-from botctl.backtesting.jit import Kernel, compiled, plain
+from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
@@ -208,7 +208,7 @@ def playback(
 ) -> tuple[list[BacktestTrade], list[float], list[int]]:
     """The trades, and the equity of every bar, which the view tells by the day alone."""
     view = run_backtest(histories, terms, mood)
-    code = code or plain()
+    code = code or interpreted()
     timeline = line_up(histories, terms.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
     code.play(read_histories(code, timeline, histories, mood, terms.atr_period), terms_of(terms), buffers)
@@ -284,7 +284,7 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
     for seed in range(4):
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
-        for code in (plain(), compiled()):
+        for code in (interpreted(), compiled()):
             timeline = line_up(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
             played = code.play(read_histories(code, timeline, histories, mood, 2), terms_of(terms), buffers)
@@ -292,7 +292,7 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
         assert books[0] == books[1]
         assert books[0][0][0] > 5
     for lots in (0.1, 1e7, 3333333333.9, 2e20):  # the last one is more than an integer holds
-        assert compiled().cut(lots) == plain().cut(lots) == pytest.approx(lots, abs=1.0)
+        assert compiled().cut(lots) == interpreted().cut(lots) == pytest.approx(lots, abs=1.0)
 
 
 # What can't be traded, and when

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from botctl.cli import log
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.stage import council_says
@@ -50,7 +50,7 @@ def test_a_trade_leaves_one_line_for_each_decision_with_its_figures_and_its_orde
 
 
 def ending(order: dict[str, Any]) -> str:
-    price, fee = float(order["average_price"]), plain(Decimal(order["fee"]))
+    price, fee = float(order["average_price"]), format_decimal(Decimal(order["fee"]))
     return f"0.002 BTC/USD at {price:.8g}, fee {fee}: FILLED ({order['client_order_id']})"
 
 

@@ -79,12 +79,12 @@ def test_all_of_the_history_may_be_judged(bot: BotRunner) -> None:
 
 
 def test_options_hold_for_all_sets_and_the_grid_wins_over_its_own(bot: BotRunner) -> None:
-    plain = bot.json("sweep", BTC, *GRID)
+    format_decimal = bot.json("sweep", BTC, *GRID)
 
-    assert bot.json("sweep", BTC, *GRID, "--atr-multiple", "9") == plain
-    assert bot.json("sweep", BTC, *GRID, "--fee", "0") != plain
-    assert bot.json("sweep", BTC, *GRID, "--from", "2025-01-25") != plain
-    assert bot.json("sweep", BTC, *GRID, "--workers", "1") == plain
+    assert bot.json("sweep", BTC, *GRID, "--atr-multiple", "9") == format_decimal
+    assert bot.json("sweep", BTC, *GRID, "--fee", "0") != format_decimal
+    assert bot.json("sweep", BTC, *GRID, "--from", "2025-01-25") != format_decimal
+    assert bot.json("sweep", BTC, *GRID, "--workers", "1") == format_decimal
 
 
 @pytest.mark.parametrize(

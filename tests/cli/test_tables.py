@@ -132,10 +132,10 @@ def test_a_plain_table_has_the_very_lines_that_rich_would_print(rows: list[list[
     page = StringIO()
     Console(file=page, width=80, highlight=False).print(rich_table(columns, rows))
 
-    plain = draw_table(columns, rows)
+    format_decimal = draw_table(columns, rows)
 
-    assert isinstance(plain, str)
-    assert plain.splitlines() == page.getvalue().splitlines()
+    assert isinstance(format_decimal, str)
+    assert format_decimal.splitlines() == page.getvalue().splitlines()
 
 
 def test_the_demos_own_table_fits_80_columns(bot: BotRunner) -> None:

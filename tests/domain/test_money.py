@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.money import FARTHEST, LEAST, MOST, floor_to, plain, price_of, to_amount, to_decimal
+from botctl.domain.money import FARTHEST, LEAST, MOST, floor_to, format_decimal, price_of, to_amount, to_decimal
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False)
 amounts = st.decimals(min_value="0", max_value="1e12", places=12)
@@ -81,7 +81,7 @@ def test_more_digits_than_the_context_holds_are_cut_too() -> None:
 
 @given(decimals.filter(lambda number: abs(number.adjusted()) < 100))
 def test_plain_text_has_no_exponent_and_loses_nothing(number: Decimal) -> None:
-    text = plain(number)
+    text = format_decimal(number)
 
     assert Decimal(text) == number
     assert "E" not in text.upper()

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.backtesting.results import BacktestTrade
-from botctl.domain.serialization import to_plain
+from botctl.domain.serialization import to_json
 from botctl.queries.positions import LivePosition, TradeRecord
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -36,7 +36,7 @@ BOUGHT: dict[str, Any] = {
 
 
 def test_a_trade_is_written_with_its_public_names_in_their_order() -> None:
-    written = to_plain(TradeRecord(**BOUGHT))
+    written = to_json(TradeRecord(**BOUGHT))
 
     assert " ".join(written) == TRADE
     assert (written["opened_at"], written["closed_at"]) == ("2026-01-02T00:00:00.000Z", None)
@@ -44,13 +44,13 @@ def test_a_trade_is_written_with_its_public_names_in_their_order() -> None:
 
 
 def test_a_position_is_a_trade_and_its_price() -> None:
-    written = to_plain(LivePosition(TradeRecord(**BOUGHT), Decimal(210), Decimal(5)))
+    written = to_json(LivePosition(TradeRecord(**BOUGHT), Decimal(210), Decimal(5)))
 
     assert " ".join(written) == f"{TRADE} price unrealized_pnl"
 
 
 def test_a_trade_of_a_backtest_is_written_with_fewer_fields_and_names_of_its_own() -> None:
-    written = to_plain(BacktestTrade(**BOUGHT, exit_at=AT))
+    written = to_json(BacktestTrade(**BOUGHT, exit_at=AT))
 
     assert " ".join(written) == BACKTEST_TRADE
     assert written["entry_at"] == written["exit_at"] == "2026-01-02T00:00:00.000Z"

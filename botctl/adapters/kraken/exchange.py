@@ -37,7 +37,7 @@ from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Market, Quotes, market_of
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
 from botctl.domain.text import printable
@@ -192,7 +192,7 @@ class KrakenExchange(KrakenMarketData):
             "pair": market.exchange_id,
             "type": request.side.value,
             "ordertype": "market",
-            "volume": plain(request.amount),
+            "volume": format_decimal(request.amount),
             "oflags": "fciq",
             "cl_ord_id": request.client_order_id,
             "deadline": request.deadline.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

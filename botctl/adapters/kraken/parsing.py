@@ -11,7 +11,7 @@ from typing import Any
 from botctl.domain.candles import Candle, check_candle, from_unix, to_unix
 from botctl.domain.errors import ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Quote, Quotes
-from botctl.domain.money import MOST, plain, to_amount, to_decimal
+from botctl.domain.money import MOST, format_decimal, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, Side
 from botctl.domain.text import printable
 
@@ -186,7 +186,9 @@ def parse_fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
             amount, cost, fee = (_parse_figure(trade[key]) for key in ("vol", "cost", "fee"))
             worth = amount * to_amount(trade["price"])
             if not worth <= 2 * cost + A_FRACTION or not cost <= 2 * worth + A_FRACTION or fee > cost:
-                raise ValueError(f"{plain(amount)} for {plain(cost)} and a fee of {plain(fee)} is no trade")
+                raise ValueError(
+                    f"{format_decimal(amount)} for {format_decimal(cost)} and a fee of {format_decimal(fee)} is no trade"
+                )
             yield Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _parse_time(trade["time"]))
         except (KeyError, TypeError, ValueError) as error:
             log.error("Kraken's record of trade %s can't be read (%s)", printable(trade_id, 40), error)

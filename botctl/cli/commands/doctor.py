@@ -15,7 +15,7 @@ from botctl.config import Home, load_home
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.settings import Mode, missing_for_live, no_yes
 from botctl.domain.symbols import quote_of
 from botctl.scheduling.check import check_schedule
@@ -153,7 +153,7 @@ def _funds(bot: "Bot") -> Iterator[CheckResult]:
     for quote in sorted({quote_of(symbol) for symbol in bot.settings.symbols}):
         have, need = free.spendable(quote), bot.settings.trade_amount_usd * (1 + ENTRY_FEE)
         short = have < need
-        detail = f"{plain(have)} {quote} free, one entry needs {plain(need)}"
+        detail = f"{format_decimal(have)} {quote} free, one entry needs {format_decimal(need)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if short else ""
         yield CheckResult("funds", "warn" if short else "ok", detail, fix)
 
@@ -210,7 +210,7 @@ def _minimum(bot: "Bot", market: Market, ask: Decimal) -> CheckResult:
     amount = amount_for_cost(cost, ask, market)
     if why := below_minimum(amount, stop, market):
         return CheckResult("minimums", "fail", f"{market.symbol}: at its stop {why}", "raise TRADE_AMOUNT_USD")
-    detail = f"{market.symbol}: {plain(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
+    detail = f"{market.symbol}: {format_decimal(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
     return CheckResult("minimums", "ok", detail)
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.cli.tables import Drawing, group, pairs
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.text import UNKNOWN, moment, money, price, signed
 from botctl.queries.results import EventView, StoryView
 from botctl.trading.results import DecisionView
@@ -47,7 +47,7 @@ def _figure(value: Any) -> str:
     if value in (None, ""):
         return UNKNOWN
     try:
-        return plain(Decimal(f"{Decimal(str(value)):.10g}"))
+        return format_decimal(Decimal(f"{Decimal(str(value)):.10g}"))
     except ArithmeticError:
         return str(value)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepRow, SweepView
 from botctl.cli import tables
 from botctl.domain import text
-from botctl.domain.serialization import to_plain
+from botctl.domain.serialization import to_json
 from botctl.domain.symbols import Timeframe, quote_of
 
 UNTRIED = "-"
@@ -41,7 +41,7 @@ def show_csv(view: BacktestView) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(BacktestTrade.JSON_FIELDS)
     for trade in view.trades:
-        writer.writerow(to_plain(trade).values())
+        writer.writerow(to_json(trade).values())
 
 
 def summary(view: BacktestView) -> str:

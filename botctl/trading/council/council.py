@@ -8,7 +8,7 @@ from typing import Protocol
 
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import BotError, ConfigError, Refused
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock
@@ -161,7 +161,7 @@ class Council:
             "council: %s %s at %s (%s)",
             decision.symbol,
             decision.action,
-            "no price" if quote is None else plain(quote.last),
+            "no price" if quote is None else format_decimal(quote.last),
             decision.reason,
             extra={
                 "symbol": decision.symbol,

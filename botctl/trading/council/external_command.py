@@ -14,7 +14,7 @@ from typing import Any
 
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
-from botctl.domain.serialization import to_plain
+from botctl.domain.serialization import to_json
 from botctl.domain.settings import SETTINGS
 from botctl.domain.text import printable
 from botctl.ports import Briefing
@@ -114,7 +114,7 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _question(briefing: Briefing) -> str:
-    trade = None if briefing.trade is None else to_plain(briefing.trade)
+    trade = None if briefing.trade is None else to_json(briefing.trade)
     candles = [_candle(candle) for candle in briefing.candles]
     return json.dumps({"symbol": briefing.symbol, "candles": candles, "trade": trade})
 

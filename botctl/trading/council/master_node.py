@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from botctl.domain.decisions import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import plain
+from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of
 from botctl.domain.text import printable
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
@@ -71,7 +71,7 @@ class MasterNode:
         if trade is not None and trade.entry_price is not None:
             known = OpenTrade(
                 entry_price=float(trade.entry_price),
-                amount=plain(trade.amount),
+                amount=format_decimal(trade.amount),
                 stop_loss_price=float(trade.stop_loss_price or 0),
                 high_price=float(trade.high_price or 0),
                 opened_at=trade.opened_at or trade.created_at,
