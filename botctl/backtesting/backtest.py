@@ -6,7 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from botctl.backtesting.engine import BUY, COUNCIL, DRAWDOWN, MOODS_TOLD, STILL_OPEN, BacktestBuffers, History, Terms
+from botctl.backtesting.engine import (
+    BUY,
+    COUNCIL,
+    DRAWDOWN,
+    MOODS_TOLD,
+    STILL_OPEN,
+    BacktestBuffers,
+    MarketArrays,
+    Terms,
+)
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import Course, sum_up
@@ -38,7 +47,7 @@ class Run:
 
     view: BacktestView
     timeline: Timeline
-    known: History
+    known: MarketArrays
     equity: Any
     """Of each bar of the grid, as the drawdown guard saw it."""
 
@@ -185,7 +194,7 @@ def terms_of(settings: Settings) -> Terms:
 
 def read_histories(
     kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], mood: Mood, atr_period: int
-) -> History:
+) -> MarketArrays:
     """Judge every candle of every history, and lay the outcome on the grid."""
     import numpy as np
 
@@ -202,7 +211,7 @@ def read_histories(
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[seen + 1]
         atrs[number] = own_atrs[seen]
         kernel.decide(kernel.view(opinions), moods, buys, sells, kernel.view(decisions[number]))
-    return History(
+    return MarketArrays(
         closes=kernel.view(closes),
         fills=kernel.view(fills),
         decisions=kernel.view(decisions),

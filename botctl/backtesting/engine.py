@@ -46,7 +46,7 @@ class Notes(Table[int], Protocol):
     def __setitem__(self, place: tuple[int, int], figure: int, /) -> None: ...
 
 
-class History(NamedTuple):
+class MarketArrays(NamedTuple):
     """What was known at each bar."""
 
     closes: Table[float]
@@ -168,7 +168,7 @@ def cut(lots: float) -> float:
     return float(int(lots)) if lots < WHOLE else lots
 
 
-def play(history: History, terms: Terms, buffers: BacktestBuffers) -> tuple[int, float, float]:
+def play(history: MarketArrays, terms: Terms, buffers: BacktestBuffers) -> tuple[int, float, float]:
     """Trade the history through; how many trades there were, the cash at the end, and the deepest fall of the equity
     from a high, as a fraction of that high.
 
@@ -315,7 +315,7 @@ def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float
 
 
 def play_sets(
-    history: History,
+    history: MarketArrays,
     sets: Sequence[Sequence[float]],
     days: Sequence[int],
     buffers: BacktestBuffers,

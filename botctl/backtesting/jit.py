@@ -13,7 +13,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, Protocol, cast
 
 from botctl.backtesting import engine, performance
-from botctl.backtesting.engine import BacktestBuffers, History, Table, Terms
+from botctl.backtesting.engine import BacktestBuffers, MarketArrays, Table, Terms
 from botctl.domain import indicators, stops
 
 
@@ -39,11 +39,11 @@ class Kernel(Protocol):
         self, opinions: Sequence[int], moods: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int], /
     ) -> None: ...
 
-    def play(self, history: History, terms: Terms, buffers: BacktestBuffers, /) -> tuple[int, float, float]: ...
+    def play(self, history: MarketArrays, terms: Terms, buffers: BacktestBuffers, /) -> tuple[int, float, float]: ...
 
     def play_sets(
         self,
-        history: History,
+        history: MarketArrays,
         sets: Sequence[Sequence[float]],
         days: Sequence[int],
         buffers: BacktestBuffers,

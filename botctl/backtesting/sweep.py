@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from botctl.backtesting.backtest import new_buffers, read_histories, terms_of
-from botctl.backtesting.engine import BacktestBuffers, History, Terms
+from botctl.backtesting.engine import BacktestBuffers, MarketArrays, Terms
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.backtesting.results import SweepFigures
@@ -132,7 +132,7 @@ class Trial:
             self._parts_of = atr_period, [self._part(known._replace(first=a, last=z)) for a, z in spans]
         return self._parts_of[1]
 
-    def _part(self, known: History) -> "Part":
+    def _part(self, known: MarketArrays) -> "Part":
         import numpy as np
 
         times = np.asarray(known.times)[known.first : known.last + 1]
@@ -173,7 +173,7 @@ class TermSet(NamedTuple):
 class Part:
     """A stretch of history, with what was found out about it."""
 
-    known: History
+    known: MarketArrays
     buffers: BacktestBuffers
     days: Any
     """The bars at which its days end, counted from its first bar."""

@@ -10,7 +10,7 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderState, Side
 from botctl.domain.text import money, price, signed
 from botctl.queries.portfolio import trade_record
-from botctl.queries.results import EventView, StoryStep, StoryView
+from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.store.models import Decision, Event, Order, Trade
 
@@ -49,7 +49,7 @@ def list_events(
     ]
 
 
-def explain(trade_id: int) -> StoryView:
+def explain(trade_id: int) -> TradeHistory:
     """Why a trade was bought, what moved its stop, why it was sold, and what that cost. Raises BadValue."""
     trade: Trade | None = Trade.get_or_none(Trade.id == trade_id)
     if trade is None:
@@ -61,7 +61,7 @@ def explain(trade_id: int) -> StoryView:
     fees = [fee for fee in (view.entry_fee, view.exit_fee) if fee is not None]
     ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slips)]
     ranked.sort(key=lambda entry: entry[:2])
-    return StoryView(
+    return TradeHistory(
         view,
         [step for _, _, step in ranked],
         sum(fees, Decimal(0)) if fees else None,
@@ -69,7 +69,7 @@ def explain(trade_id: int) -> StoryView:
     )
 
 
-Ranked = tuple[datetime, int, StoryStep]
+Ranked = tuple[datetime, int, HistoryStep]
 """When, which comes first of what happened at once, and what."""
 DECIDED, BUY, FILLED, MOVED, HIT, DECIDED_AGAIN, INTENDED, SELL, SOLD_IT, ENDED = range(10)
 RANKS = {"stop moved": MOVED, "stop hit": HIT, "exit intended": INTENDED, "exit failed": SOLD_IT, "closed": ENDED}
@@ -79,7 +79,7 @@ def _decisions(trade_id: int) -> Iterator[Ranked]:
     for row in Decision.select().where(Decision.trade_id == trade_id).order_by(Decision.id):
         rank = DECIDED if row.decision == Action.BUY else DECIDED_AGAIN
         said = f"the Council said {row.decision}: {row.reason}"
-        yield row.decided_at, rank, StoryStep(row.decided_at, "decided", said, row.price)
+        yield row.decided_at, rank, HistoryStep(row.decided_at, "decided", said, row.price)
 
 
 def _events(trade_id: int) -> Iterator[Ranked]:
@@ -91,7 +91,7 @@ def _events(trade_id: int) -> Iterator[Ranked]:
         if event.kind in TOLD_BY_ORDERS or event.kind == "new high":
             if event.kind == "opened":
                 stop = event.after.get("stop_loss_price")
-                yield latest, FILLED, StoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
+                yield latest, FILLED, HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
             continue
         stop, detail = None, event.why
         if event.kind == "stop moved":
@@ -102,7 +102,7 @@ def _events(trade_id: int) -> Iterator[Ranked]:
             detail = f"stop {was} to {price(stop)}: {event.why}{above}"
         elif event.kind in ("stop hit", "exit intended"):
             detail = f"{event.after.get('exiting')}: {event.why}"
-        yield latest, RANKS.get(event.kind, MOVED), StoryStep(event.at, event.kind, detail, event.price, stop)
+        yield latest, RANKS.get(event.kind, MOVED), HistoryStep(event.at, event.kind, detail, event.price, stop)
 
 
 def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]:
@@ -110,7 +110,7 @@ def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]
         buys = order.side == Side.BUY
         why = f", {order.reason}" if order.reason else ""
         asked = f"{order.side} {format_decimal(order.amount)} {order.symbol}{why}"
-        sent = StoryStep(order.created_at, "order", asked, client_order_id=order.client_order_id)
+        sent = HistoryStep(order.created_at, "order", asked, client_order_id=order.client_order_id)
         yield order.created_at, BUY if buys else SELL, sent
         ended = order.settled_at or order.created_at
         if order.average_price is not None:
@@ -122,7 +122,7 @@ def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]
             kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"
         else:
             kind, detail = "not settled", f"{order.state}{': ' + order.error if order.error else ''}"
-        step = StoryStep(ended, kind, detail, order.average_price, None, order.client_order_id)
+        step = HistoryStep(ended, kind, detail, order.average_price, None, order.client_order_id)
         yield ended, BUY if buys else SOLD_IT, step
 
 

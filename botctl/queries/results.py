@@ -45,7 +45,7 @@ class EventView:
 
 
 @dataclass(frozen=True)
-class StoryStep:
+class HistoryStep:
     """One thing that happened to a trade."""
 
     at: datetime
@@ -59,11 +59,11 @@ class StoryStep:
 
 
 @dataclass(frozen=True)
-class StoryView:
+class TradeHistory:
     """The whole life of one trade."""
 
     trade: TradeRecord
-    steps: list[StoryStep]
+    steps: list[HistoryStep]
     fees: Decimal | None
     slippage_cost: Decimal | None
     """What its orders lost against the best price known before each, in quote; None where none is known."""

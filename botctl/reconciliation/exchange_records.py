@@ -9,7 +9,7 @@ from botctl.domain.errors import UnusableAnswer
 from botctl.domain.markets import Balances
 from botctl.domain.orders import ExitReason, Fill, OrderReport
 from botctl.ports import Exchange, Progress
-from botctl.reconciliation.exchange_trades import LedgerTrade, make_ledger, owner_of
+from botctl.reconciliation.exchange_trades import ExchangeTrade, build_exchange_trades, owner_of
 from botctl.store.journal import Journal
 
 MARGIN = timedelta(minutes=10)
@@ -17,24 +17,26 @@ MARGIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Statement:
+class ExchangeRecords:
     """What the exchange says."""
 
-    trades: tuple[LedgerTrade, ...]
+    trades: tuple[ExchangeTrade, ...]
     foreign_orders: int
     """Orders that are not ours: the owner's, which are left alone."""
     balances: Balances
 
 
-def fetch_statement(exchange: Exchange, journal: Journal, since: datetime, progress: Progress) -> Statement:
+def fetch_exchange_records(
+    exchange: Exchange, journal: Journal, since: datetime, progress: Progress
+) -> ExchangeRecords:
     """All of it since `since`, or none. Raises ExchangeUnreachable rather than taking a bad answer for no orders."""
     known = _orders_without_tag(journal)
     records = exchange.list_orders(since - MARGIN, progress)
     ours = [record for record in records if owner_of(record.report.client_order_id, known)]
     filled = [record.report for record in ours if record.report.filled > 0]
     fills = _all_fills(exchange, filled)
-    trades = make_ledger(ours, fills, known)
-    return Statement(tuple(trades), len(records) - len(ours), exchange.fetch_balances())
+    trades = build_exchange_trades(ours, fills, known)
+    return ExchangeRecords(tuple(trades), len(records) - len(ours), exchange.fetch_balances())
 
 
 def _all_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fill]:

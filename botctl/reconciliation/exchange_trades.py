@@ -12,7 +12,7 @@ from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderState, Side
 
 
 @dataclass(frozen=True)
-class LedgerOrder:
+class ExchangeOrder:
     """An order of ours as the exchange has it. Amounts in the asset; cost (a sell's proceeds) and fee in quote."""
 
     client_order_id: str
@@ -44,11 +44,11 @@ class LedgerOrder:
 
 
 @dataclass(frozen=True)
-class LedgerTrade:
+class ExchangeTrade:
     """All orders of one trade, oldest first. Only ended ones count in its figures, as in the journal."""
 
     mark: str
-    orders: tuple[LedgerOrder, ...]
+    orders: tuple[ExchangeOrder, ...]
 
     @property
     def symbol(self) -> str:
@@ -60,15 +60,15 @@ class LedgerTrade:
         return self.orders[0].said.trade_id
 
     @property
-    def entries(self) -> tuple[LedgerOrder, ...]:
+    def entries(self) -> tuple[ExchangeOrder, ...]:
         return tuple(order for order in self.orders if order.side is Side.BUY)
 
     @property
-    def exits(self) -> tuple[LedgerOrder, ...]:
+    def exits(self) -> tuple[ExchangeOrder, ...]:
         return tuple(order for order in self.orders if order.side is Side.SELL)
 
     @property
-    def working(self) -> tuple[LedgerOrder, ...]:
+    def working(self) -> tuple[ExchangeOrder, ...]:
         return tuple(order for order in self.orders if order.working)
 
     @property
@@ -106,7 +106,7 @@ class LedgerTrade:
         return self.bought - self.sold
 
     @property
-    def last_sale(self) -> LedgerOrder | None:
+    def last_sale(self) -> ExchangeOrder | None:
         """The exit that sold last."""
         sales = [order for order in self.exits if order.filled > 0 and not order.working]
         return max(sales, key=lambda order: order.at) if sales else None
@@ -117,9 +117,9 @@ class LedgerTrade:
         return next((order.said.reason for order in self.exits if order.said.whole), None)
 
 
-def make_ledger(
+def build_exchange_trades(
     records: Sequence[OrderRecord], fills: Iterable[Fill], known: Mapping[str, ClientId]
-) -> list[LedgerTrade]:
+) -> list[ExchangeTrade]:
     """The orders of ours among `records`, by trade, oldest first. `known` names those whose ids don't say whose they
     are: older ones that the journal has."""
     fills_of: defaultdict[str, list[Fill]] = defaultdict(list)
@@ -128,12 +128,12 @@ def make_ledger(
     named: defaultdict[str, list[OrderRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.report.opened_at):
         named[record.report.client_order_id or ""].append(record)
-    trades: defaultdict[str, list[LedgerOrder]] = defaultdict(list)
+    trades: defaultdict[str, list[ExchangeOrder]] = defaultdict(list)
     for client_order_id, some in named.items():
         if (said := owner_of(client_order_id, known)) is not None:
             own = [fill for record in some for fill in fills_of[record.report.exchange_order_id]]
             trades[said.mark].append(_order(client_order_id, said, some, own))
-    return [LedgerTrade(mark, tuple(orders)) for mark, orders in trades.items()]
+    return [ExchangeTrade(mark, tuple(orders)) for mark, orders in trades.items()]
 
 
 def owner_of(client_order_id: str | None, known: Mapping[str, ClientId]) -> ClientId | None:
@@ -141,7 +141,9 @@ def owner_of(client_order_id: str | None, known: Mapping[str, ClientId]) -> Clie
     return parse_client_id(client_order_id) or known.get(client_order_id or "")
 
 
-def _order(client_order_id: str, said: ClientId, records: Sequence[OrderRecord], fills: Sequence[Fill]) -> LedgerOrder:
+def _order(
+    client_order_id: str, said: ClientId, records: Sequence[OrderRecord], fills: Sequence[Fill]
+) -> ExchangeOrder:
     """One intent with all that the exchange shows for it: an id may name several orders there."""
     first, reports = records[0], [record.report for record in records]
     filled = total(report.filled for report in reports)
@@ -151,7 +153,7 @@ def _order(client_order_id: str, said: ClientId, records: Sequence[OrderRecord],
     else:
         complete = filled > 0 and all(report.complete for report in reports)
         state = OrderState.FILLED if complete else OrderState.CANCELED
-    return LedgerOrder(
+    return ExchangeOrder(
         client_order_id=client_order_id,
         said=said,
         exchange_order_id=first.report.exchange_order_id,

@@ -15,11 +15,11 @@ from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation import rebuilt_rows as rows
 from botctl.reconciliation.differences import order_difference
-from botctl.reconciliation.exchange_records import Statement, fetch_statement
-from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
+from botctl.reconciliation.exchange_records import ExchangeRecords, fetch_exchange_records
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
 from botctl.reconciliation.reconcile import figures_at, figures_of
 from botctl.reconciliation.results import RecoverAction
-from botctl.reconciliation.stop_reconstruction import atr_at, replay_stop
+from botctl.reconciliation.stop_reconstruction import atr_at, reconstruct_stop
 from botctl.store.journal import Correction
 from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot
@@ -80,7 +80,7 @@ def plan_rebuild(bot: Bot, since: datetime, progress: Progress) -> Plan:
 
     Raises ExchangeUnreachable when the records or the candles can't be had whole.
     """
-    return Rebuild(bot, fetch_statement(bot.exchange, bot.journal, since, progress)).plan()
+    return Rebuild(bot, fetch_exchange_records(bot.exchange, bot.journal, since, progress)).plan()
 
 
 def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
@@ -100,9 +100,9 @@ def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
 class Rebuild:
     """Compares every trade of ours at the exchange with its row."""
 
-    def __init__(self, bot: Bot, statement: Statement) -> None:
+    def __init__(self, bot: Bot, records: ExchangeRecords) -> None:
         self.bot = bot
-        self.statement = statement
+        self.records = records
         self.trades = bot.journal.trades_by_tag()
         self.orders = {order.client_order_id: order for order in bot.journal.orders_with_trades()}
         self._numbers = {row.id for row in self.trades.values()}
@@ -110,8 +110,8 @@ class Rebuild:
 
     def plan(self) -> Plan:
         """One step for each trade that differs, in the order of their entries."""
-        plan = Plan(foreign_orders=self.statement.foreign_orders)
-        for trade in sorted(self.statement.trades, key=lambda trade: trade.opened_at):
+        plan = Plan(foreign_orders=self.records.foreign_orders)
+        for trade in sorted(self.records.trades, key=lambda trade: trade.opened_at):
             row = self.trades.get(trade.mark)
             try:
                 step = self._missing(trade, plan) if row is None else self._known(trade, row)
@@ -128,7 +128,7 @@ class Rebuild:
 
     # A trade that has no row
 
-    def _missing(self, trade: LedgerTrade, plan: Plan) -> Step | None:
+    def _missing(self, trade: ExchangeTrade, plan: Plan) -> Step | None:
         """Add it if it holds something or an order of it still works; else it has ended, and is none of ours."""
         if len(trade.working) > 1:
             return _problem(trade, SEVERAL_WORK)
@@ -141,7 +141,7 @@ class Rebuild:
             return None
         return self._open(trade, None)
 
-    def _open(self, trade: LedgerTrade, row: Trade | None) -> Step:
+    def _open(self, trade: ExchangeTrade, row: Trade | None) -> Step:
         """The trade as it stands, with its stop. `row` is one that says it never was filled."""
         settings, candles = self.bot.settings, self._candles_of(trade.symbol)
         atr, note = atr_at(candles, trade.orders[0].opened_at, settings)
@@ -152,7 +152,7 @@ class Rebuild:
             detail.insert(0, "its entry still works: the next run settles it")
         else:
             entry_price = rows.entry_columns(trade)["entry_price"]
-            replay = replay_stop(candles, entry_price, trade.opened_at, atr, settings)
+            replay = reconstruct_stop(candles, entry_price, trade.opened_at, atr, settings)
             columns = {**new, **rows.open_columns(trade, atr, replay)}
             detail += [*_story(trade), *replay.notes]
         orders = [self._row_of(order) for order in trade.orders]
@@ -169,7 +169,7 @@ class Rebuild:
         )
         return Step(view, Correction(row, number, columns, orders, why), opens=True)
 
-    def _free_number(self, trade: LedgerTrade) -> int:
+    def _free_number(self, trade: ExchangeTrade) -> int:
         """The number that the trade had, or the next one where another trade has that."""
         free = trade.number > 0 and trade.number not in self._numbers
         number = trade.number if free else max(self._numbers, default=0) + 1
@@ -178,7 +178,7 @@ class Rebuild:
 
     # A trade that has one
 
-    def _known(self, trade: LedgerTrade, row: Trade) -> Step | None:
+    def _known(self, trade: ExchangeTrade, row: Trade) -> Step | None:
         """None when every order of it stands in the journal as the exchange has it."""
         unsettled = [order for order in self.orders.values() if order.trade_id == row.id and order.state in UNSETTLED]
         if unsettled:
@@ -196,13 +196,15 @@ class Rebuild:
             return _told(row, PROBLEM, "it is open here, and the exchange filled nothing of its entry")
         return self._correct(trade, row, changed)
 
-    def _correct(self, trade: LedgerTrade, row: Trade, changed: Sequence[LedgerOrder]) -> Step:
+    def _correct(self, trade: ExchangeTrade, row: Trade, changed: Sequence[ExchangeOrder]) -> Step:
         """An open trade with the sells that its row does not know of: reduced, or closed."""
         ended = [order for order in changed if not order.working]
-        sold = rows.Untold.of((order, self._row_here(order)) for order in ended if order in trade.exits)
+        sold = rows.UnrecordedFills.of((order, self._row_here(order)) for order in ended if order in trade.exits)
         columns = rows.reduced_columns(trade, row, sold)
         if any(order in trade.entries for order in ended):
-            bought = rows.Untold.of((order, self._row_here(order)) for order in ended if order in trade.entries)
+            bought = rows.UnrecordedFills.of(
+                (order, self._row_here(order)) for order in ended if order in trade.entries
+            )
             columns |= {**rows.entry_columns(trade), "amount": columns["amount"] + bought.amount}
         action, left = REDUCE if sold.amount else ADOPT, columns["amount"]
         if sold.amount and self._is_over(trade, left):
@@ -215,20 +217,20 @@ class Rebuild:
         view = RecoverAction(row.id, row.symbol, action, left, row.entry_price, row.stop_loss_price, detail)
         return Step(view, correction)
 
-    def _is_over(self, trade: LedgerTrade, left: Decimal) -> bool:
+    def _is_over(self, trade: ExchangeTrade, left: Decimal) -> bool:
         """Whether what is left of it can't be sold any more."""
         return left <= 0 or (not trade.working and left < self._least(trade))
 
-    def _row_here(self, order: LedgerOrder) -> Order | None:
+    def _row_here(self, order: ExchangeOrder) -> Order | None:
         return self.orders.get(order.client_order_id)
 
-    def _row_of(self, order: LedgerOrder) -> tuple[Order | None, dict[str, Any]]:
+    def _row_of(self, order: ExchangeOrder) -> tuple[Order | None, dict[str, Any]]:
         """An order's row here, if it has one, and what it must say."""
         row = self._row_here(order)
         whole = row is None or order.working
         return row, rows.order_columns(order) if whole else rows.ending_columns(order)
 
-    def _differs(self, order: LedgerOrder) -> bool:
+    def _differs(self, order: ExchangeOrder) -> bool:
         row = self._row_here(order)
         return bool(order_difference(figures_of(row) if row else None, figures_at(order)))
 
@@ -236,7 +238,7 @@ class Rebuild:
 
     def _not_shown(self) -> Iterator[Step]:
         """Active trades of which the exchange shows nothing in the time that was looked at."""
-        shown = {trade.mark for trade in self.statement.trades}
+        shown = {trade.mark for trade in self.records.trades}
         for mark, row in self.trades.items():
             if row.status in ACTIVE and mark not in shown:
                 yield _told(row, LEAVE, "the exchange shows no order of it since then: it stays as it is")
@@ -256,14 +258,14 @@ class Rebuild:
         """Trades that hold more than there is: their sells are bounded by the balance anyway."""
         for step in steps:
             asset, amount = base_of(step.view.symbol), step.view.amount
-            there = self.statement.balances.total(asset)
+            there = self.records.balances.total(asset)
             if step.opens and step.view.entry_price is not None and amount is not None and there < amount:
                 yield (
                     f"{step.view.symbol}: the balance holds {format_decimal(there)} {asset}, less than the {format_decimal(amount)} that "
                     "was bought and not sold: was it sold or moved by hand?"
                 )
 
-    def _least(self, trade: LedgerTrade) -> Decimal:
+    def _least(self, trade: ExchangeTrade) -> Decimal:
         """What can still be sold at all. Raises Refused for a market that is gone: nobody could sell there."""
         market = self.bot.exchange.load_markets().get(trade.symbol)
         if market is None:
@@ -276,7 +278,7 @@ class Rebuild:
         return self._candles[symbol]
 
 
-def _story(trade: LedgerTrade) -> Iterator[str]:
+def _story(trade: ExchangeTrade) -> Iterator[str]:
     """What is to be said of a trade that is missing here."""
     if not all(order.exact for order in trade.orders):
         yield "the exchange does not show all its fills: its figures are rounded"
@@ -298,7 +300,7 @@ def _second_of_an_asset(step: Step) -> Step:
     return Step(replace(view, action=PROBLEM, detail=detail))
 
 
-def _problem(trade: LedgerTrade, detail: str) -> Step:
+def _problem(trade: ExchangeTrade, detail: str) -> Step:
     held = trade.held if trade.entries else None
     return Step(RecoverAction(trade.number, trade.symbol, PROBLEM, held, None, None, f"{_name(trade)}: {detail}"))
 
@@ -307,5 +309,5 @@ def _told(row: Trade, action: str, detail: str) -> Step:
     return Step(RecoverAction(row.id, row.symbol, action, row.amount, row.entry_price, row.stop_loss_price, detail))
 
 
-def _name(trade: LedgerTrade) -> str:
+def _name(trade: ExchangeTrade) -> str:
     return f"trade {trade.number} ({trade.symbol})"

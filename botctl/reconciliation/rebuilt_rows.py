@@ -9,14 +9,14 @@ from botctl.domain.costs import calculate_pnl
 from botctl.domain.money import price_of
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.symbols import base_of
-from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
-from botctl.reconciliation.stop_reconstruction import Replay
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
+from botctl.reconciliation.stop_reconstruction import ReconstructedStop
 from botctl.store.models import Order, Trade
 
 type Columns = dict[str, Any]
 
 
-def order_columns(order: LedgerOrder) -> Columns:
+def order_columns(order: ExchangeOrder) -> Columns:
     """A row of the journal as it would stand there now: one that still works gets its figures with its end."""
     figures: Columns = {
         "client_order_id": order.client_order_id,
@@ -33,7 +33,7 @@ def order_columns(order: LedgerOrder) -> Columns:
     return figures if order.working else {**figures, **ending_columns(order)}
 
 
-def ending_columns(order: LedgerOrder) -> Columns:
+def ending_columns(order: ExchangeOrder) -> Columns:
     """What an order's end adds to its row."""
     return {
         "exchange_order_id": order.exchange_order_id,
@@ -48,7 +48,7 @@ def ending_columns(order: LedgerOrder) -> Columns:
     }
 
 
-def new_columns(trade: LedgerTrade, mode: str) -> Columns:
+def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
     """What a trade that is missing here has whatever its state."""
     symbol = trade.symbol
     return {
@@ -60,12 +60,12 @@ def new_columns(trade: LedgerTrade, mode: str) -> Columns:
     }
 
 
-def pending_columns(trade: LedgerTrade, atr: float) -> Columns:
+def pending_columns(trade: ExchangeTrade, atr: float) -> Columns:
     """A trade whose entry still works: the asset is reserved."""
     return {"status": TradeStatus.PENDING, "amount": trade.orders[0].amount, "atr": atr, "closed_at": None}
 
 
-def open_columns(trade: LedgerTrade, atr: float, replay: Replay) -> Columns:
+def open_columns(trade: ExchangeTrade, atr: float, replay: ReconstructedStop) -> Columns:
     """A trade that holds something, with its stop."""
     last_sale = trade.last_sale
     return {
@@ -86,7 +86,7 @@ def open_columns(trade: LedgerTrade, atr: float, replay: Replay) -> Columns:
     }
 
 
-def entry_columns(trade: LedgerTrade) -> Columns:
+def entry_columns(trade: ExchangeTrade) -> Columns:
     """What its entry did."""
     return {
         "entry_amount": trade.bought,
@@ -98,7 +98,7 @@ def entry_columns(trade: LedgerTrade) -> Columns:
 
 
 @dataclass(frozen=True)
-class Untold:
+class UnrecordedFills:
     """What ended orders did that their rows don't tell. Amount in the asset, cost and fee in quote."""
 
     amount: Decimal
@@ -106,7 +106,7 @@ class Untold:
     fee: Decimal
 
     @classmethod
-    def of(cls, orders: Iterable[tuple[LedgerOrder, Order | None]]) -> "Untold":
+    def of(cls, orders: Iterable[tuple[ExchangeOrder, Order | None]]) -> "UnrecordedFills":
         """The sum over these orders, each with its row if it has one."""
         amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
         for order, row in orders:
@@ -116,7 +116,7 @@ class Untold:
         return cls(amount, cost, fee)
 
 
-def reduced_columns(trade: LedgerTrade, row: Trade, sold: Untold) -> Columns:
+def reduced_columns(trade: ExchangeTrade, row: Trade, sold: UnrecordedFills) -> Columns:
     """An open trade after sells that its row does not know of."""
     last_sale = trade.last_sale
     return {
@@ -129,7 +129,7 @@ def reduced_columns(trade: LedgerTrade, row: Trade, sold: Untold) -> Columns:
     }
 
 
-def closed_columns(trade: LedgerTrade, row: Trade, reduced: Columns) -> Columns:
+def closed_columns(trade: ExchangeTrade, row: Trade, reduced: Columns) -> Columns:
     """The same trade when what is left of it can't be sold any more: its last sale closed it."""
     sold, proceeds, fee, last = reduced["sold_amount"], reduced["exit_proceeds"], reduced["exit_fee"], trade.last_sale
     entry: Columns = {"entry_cost": row.entry_cost, "entry_fee": row.entry_fee, **reduced}

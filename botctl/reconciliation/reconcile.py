@@ -9,8 +9,8 @@ from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation.differences import OrderFigures, holding_difference, order_difference
-from botctl.reconciliation.exchange_records import Statement, fetch_statement
-from botctl.reconciliation.exchange_trades import LedgerOrder, LedgerTrade
+from botctl.reconciliation.exchange_records import ExchangeRecords, fetch_exchange_records
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
 from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot
@@ -30,7 +30,7 @@ class Pair:
     at: datetime
     trade: Trade | None
     row: Order | None
-    order: LedgerOrder | None
+    order: ExchangeOrder | None
 
 
 def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> ReconcileView:
@@ -38,11 +38,11 @@ def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> Reconcile
     trades = bot.journal.trades_by_tag()
     active = [trade for trade in trades.values() if trade.status in ACTIVE]
     since = since or min([bot.clock.now() - USUAL_SPAN, *(trade.created_at for trade in active)])
-    statement = fetch_statement(bot.exchange, bot.journal, since, progress)
-    orders = [_compare(pair) for pair in _pairs(bot, statement, trades, since)]
-    positions = list(_positions(bot, statement, trades))
+    records = fetch_exchange_records(bot.exchange, bot.journal, since, progress)
+    orders = [_compare(pair) for pair in _pairs(bot, records, trades, since)]
+    positions = list(_positions(bot, records, trades))
     same = all(row.same for row in orders) and all(row.same for row in positions)
-    return ReconcileView(since, same, orders, positions, statement.foreign_orders)
+    return ReconcileView(since, same, orders, positions, records.foreign_orders)
 
 
 def figures_of(row: Order) -> OrderFigures:
@@ -50,24 +50,24 @@ def figures_of(row: Order) -> OrderFigures:
     return OrderFigures(OrderState(row.state), row.filled, row.cost, row.fee)
 
 
-def figures_at(order: LedgerOrder) -> OrderFigures:
+def figures_at(order: ExchangeOrder) -> OrderFigures:
     """An order as the exchange has it."""
     return OrderFigures(order.state, order.filled, order.cost, order.fee)
 
 
-def _pairs(bot: Bot, statement: Statement, trades: dict[str, Trade], since: datetime) -> list[Pair]:
+def _pairs(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade], since: datetime) -> list[Pair]:
     """Every order that the exchange shows, and every other one that the journal has since `since`; oldest first."""
     rows = {row.client_order_id: row for row in bot.journal.orders_with_trades()}
     pairs = [
         _shown(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
-        for trade in statement.trades
+        for trade in records.trades
         for order in trade.orders
     ]
     pairs += [_not_shown(row) for row in rows.values() if row.created_at >= since]
     return sorted(pairs, key=lambda pair: pair.at)
 
 
-def _shown(order: LedgerOrder, trade: Trade | None, row: Order | None) -> Pair:
+def _shown(order: ExchangeOrder, trade: Trade | None, row: Order | None) -> Pair:
     role = str(order.said.reason or ENTRY)
     return Pair(order.client_order_id, order.symbol, role, order.opened_at, trade, row, order)
 
@@ -98,29 +98,29 @@ def _compare(pair: Pair) -> ReconciledOrder:
     )
 
 
-def _positions(bot: Bot, statement: Statement, trades: dict[str, Trade]) -> Iterator[ReconciledPosition]:
+def _positions(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade]) -> Iterator[ReconciledPosition]:
     """Every active trade, and every one that holds something by the exchange's records and is missing here."""
-    shown = {trade.mark: trade for trade in statement.trades}
+    shown = {trade.mark: trade for trade in records.trades}
     for mark, trade in trades.items():
         if trade.status in ACTIVE:
-            yield _position(statement, trade, shown.get(mark))
+            yield _position(records, trade, shown.get(mark))
     for mark, lost in shown.items():
         if mark not in trades and _is_held(bot, lost):
-            yield _position(statement, None, lost)
+            yield _position(records, None, lost)
 
 
-def _is_held(bot: Bot, trade: LedgerTrade) -> bool:
+def _is_held(bot: Bot, trade: ExchangeTrade) -> bool:
     """Whether more is left of it than dust."""
     market = bot.exchange.load_markets().get(trade.symbol)
     return trade.held > 0 and (market is None or trade.held >= market.min_amount)
 
 
-def _position(statement: Statement, trade: Trade | None, shown: LedgerTrade | None) -> ReconciledPosition:
+def _position(records: ExchangeRecords, trade: Trade | None, shown: ExchangeTrade | None) -> ReconciledPosition:
     symbol = trade.symbol if trade else (shown.symbol if shown else "")
     asset = base_of(symbol)
     held = trade.amount if trade and trade.status == TradeStatus.OPEN else Decimal(0)
     left = shown.held if shown and shown.entries else None
-    balance = statement.balances.total(asset)
+    balance = records.balances.total(asset)
     difference = holding_difference(held, left, balance, asset)
     if trade is None:
         difference = "no trade here: see `botctl recover`"

@@ -13,7 +13,7 @@ from botctl.market_data.indicators import calculate_atr
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReconstructedStop:
     """Where the stop rule stands. Prices in quote per asset."""
 
     stop: float
@@ -38,9 +38,9 @@ def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> t
     return calculate_atr(candles[:needed], settings.atr_period), note
 
 
-def replay_stop(
+def reconstruct_stop(
     candles: Sequence[Candle], entry_price: Decimal, opened_at: datetime, atr: float, settings: Settings
-) -> Replay:
+) -> ReconstructedStop:
     """The stop rule over every close since the entry, as ticks would have applied it."""
     seconds = settings.timeframe.seconds
     entry, rule = float(entry_price), settings.stop_rule
@@ -56,4 +56,4 @@ def replay_stop(
         if step.hit:
             notes.append(f"the close of {checked_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells it")
             reason = stop_reason(stop, entry)
-    return Replay(stop, high, checked_at, reason, tuple(notes))
+    return ReconstructedStop(stop, high, checked_at, reason, tuple(notes))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from botctl.domain.client_order_ids import ClientId, trade_tag
 from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderReport, OrderState, Side
-from botctl.reconciliation.exchange_trades import LedgerTrade, make_ledger
+from botctl.reconciliation.exchange_trades import ExchangeTrade, build_exchange_trades
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MARK = trade_tag(7)
@@ -56,11 +56,11 @@ def fills_of(records: Sequence[OrderRecord]) -> list[Fill]:
     ]  # fmt: skip
 
 
-def ledger_of(records: Sequence[OrderRecord]) -> list[LedgerTrade]:
-    return make_ledger(records, fills_of(records), {})
+def ledger_of(records: Sequence[OrderRecord]) -> list[ExchangeTrade]:
+    return build_exchange_trades(records, fills_of(records), {})
 
 
-def only(trades: Sequence[LedgerTrade]) -> LedgerTrade:
+def only(trades: Sequence[ExchangeTrade]) -> ExchangeTrade:
     [trade] = trades
     return trade
 
@@ -104,7 +104,7 @@ def test_an_order_that_only_the_journal_knows_belongs_to_its_trade() -> None:
     old = record(name, Side.BUY, "2")
     sale = record(client_id(ExitReason.STOP_LOSS), Side.SELL, "2", minutes=5)
 
-    trade = only(make_ledger([old, sale], fills_of([old, sale]), {name: ClientId(MARK, 3, None, True, 0)}))
+    trade = only(build_exchange_trades([old, sale], fills_of([old, sale]), {name: ClientId(MARK, 3, None, True, 0)}))
 
     assert (trade.mark, trade.held, trade.number) == (MARK, 0, 3)
 
@@ -150,7 +150,7 @@ def test_an_id_that_names_two_orders_at_the_exchange_is_one_intent() -> None:
 
 
 def test_without_its_fills_an_orders_own_record_serves_and_is_not_exact() -> None:
-    trade = only(make_ledger([record(client_id(), Side.BUY, "0.015")], [], {}))
+    trade = only(build_exchange_trades([record(client_id(), Side.BUY, "0.015")], [], {}))
 
     assert (trade.bought, trade.entry_cost) == (Decimal("0.015"), 1)
     assert not trade.orders[0].exact

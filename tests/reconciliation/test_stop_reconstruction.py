@@ -12,7 +12,7 @@ from botctl.domain.errors import Refused
 from botctl.domain.settings import parse_settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.market_data.indicators import calculate_atr
-from botctl.reconciliation.stop_reconstruction import atr_at, replay_stop
+from botctl.reconciliation.stop_reconstruction import atr_at, reconstruct_stop
 
 SETTINGS = parse_settings({})
 QUARTER = 900
@@ -34,7 +34,7 @@ def test_it_is_where_a_check_at_each_close_would_have_left_it(closes: list[float
     candles = [candle(number, 70000) for number in range(5)]  # from before the entry: they play no part
     candles += [candle(5 + number, close) for number, close in enumerate(closes)]
 
-    replay = replay_stop(candles, ENTRY, moment(5.5), ATR, SETTINGS)
+    replay = reconstruct_stop(candles, ENTRY, moment(5.5), ATR, SETTINGS)
 
     stop, high, hit = initial_stop(50000.0, ATR, 2.0), 50000.0, False
     for close in closes:
@@ -48,15 +48,15 @@ def test_it_is_where_a_check_at_each_close_would_have_left_it(closes: list[float
 def test_it_tells_up_to_where_closes_were_looked_at() -> None:
     candles = [candle(number, 50000) for number in range(9)]
 
-    assert replay_stop(candles, ENTRY, moment(5.5), ATR, SETTINGS).checked_at == moment(9)
-    assert replay_stop(candles, ENTRY, moment(9.5), ATR, SETTINGS).checked_at == moment(9.5)
+    assert reconstruct_stop(candles, ENTRY, moment(5.5), ATR, SETTINGS).checked_at == moment(9)
+    assert reconstruct_stop(candles, ENTRY, moment(9.5), ATR, SETTINGS).checked_at == moment(9.5)
 
 
 def test_candles_that_do_not_reach_back_to_the_entry_are_said() -> None:
-    replay = replay_stop([candle(0, 50000)], ENTRY, moment(-3), ATR, SETTINGS)
+    replay = reconstruct_stop([candle(0, 50000)], ENTRY, moment(-3), ATR, SETTINGS)
 
     assert "reach back to" in replay.notes[0]
-    assert replay_stop([candle(0, 50000)], ENTRY, moment(0), ATR, SETTINGS).notes == ()
+    assert reconstruct_stop([candle(0, 50000)], ENTRY, moment(0), ATR, SETTINGS).notes == ()
 
 
 def test_the_atr_is_of_the_candles_that_had_closed() -> None:

@@ -21,18 +21,18 @@ BIG = ("trade", "order", "event", "tick", "decision")
 """Tables that grow for as long as the bot lives."""
 
 
-Statement = tuple[str, Any]
+ExchangeRecords = tuple[str, Any]
 """Its words and its values. Apart, because a value that is bound to a mark tells SQLite nothing about an index."""
 
 
 @pytest.fixture
-def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[Statement]]:
+def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[ExchangeRecords]]:
     """Every statement so far; peewee logs each."""
     caplog.set_level(logging.DEBUG, "peewee")
     return lambda: [record.msg for record in caplog.records if record.name == "peewee"]
 
 
-def walks(live: BotRunner, statement: Statement) -> list[str]:
+def walks(live: BotRunner, statement: ExchangeRecords) -> list[str]:
     """The big tables that a statement reads row after row, and for more than its first ones."""
     words, values = statement
     if not re.match("(SELECT|UPDATE|DELETE)", words) or "LIMIT" in words:
@@ -60,7 +60,7 @@ def walks(live: BotRunner, statement: Statement) -> list[str]:
     ],
 )
 def test_no_statement_walks_through_all_there_was(
-    live: BotRunner, kraken: FakeKraken, statements: Callable[[], list[Statement]], command: str
+    live: BotRunner, kraken: FakeKraken, statements: Callable[[], list[ExchangeRecords]], command: str
 ) -> None:
     live.set(NOTIFY_URLS="json://127.0.0.1:9/", METRICS_FILE="metrics.prom")
     buy(live)
@@ -76,7 +76,7 @@ def test_no_statement_walks_through_all_there_was(
 
 
 def test_a_stop_that_is_hit_is_sold_without_such_a_walk(
-    live: BotRunner, kraken: FakeKraken, statements: Callable[[], list[Statement]]
+    live: BotRunner, kraken: FakeKraken, statements: Callable[[], list[ExchangeRecords]]
 ) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48999)

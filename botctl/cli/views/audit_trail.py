@@ -7,7 +7,7 @@ from typing import Any
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.domain.money import format_decimal
 from botctl.domain.text import UNKNOWN, moment, money, price, signed
-from botctl.queries.results import EventView, StoryView
+from botctl.queries.results import EventView, TradeHistory
 from botctl.trading.results import DecisionView
 
 
@@ -52,7 +52,7 @@ def _figure(value: Any) -> str:
         return str(value)
 
 
-def draw_trade_history(view: StoryView) -> str:
+def draw_trade_history(view: TradeHistory) -> str:
     trade = view.trade
     ended = f", {trade.exit_reason}" if trade.exit_reason else ""
     lines = [(f"trade {trade.id}", f"{trade.symbol} {trade.status}{ended}")]
