@@ -61,7 +61,7 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Home:
+class Config:
     """A live home against the far Kraken, its caches warm."""
 
     folder: Path
@@ -80,12 +80,12 @@ class Home:
     def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Cost:
         return self.stopwatch.run([sys.executable, "-m", "botctl", *arguments], self.env, self.folder, codes=codes)
 
-    def another(self, name: str) -> "Home":
+    def another(self, name: str) -> "Config":
         """A copy of it as it is now."""
         folder = self.folder.with_name(name)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder)
-        return Home(folder, {**self.settings, "BOTCTL_HOME": str(folder)}, self.stopwatch)
+        return Config(folder, {**self.settings, "BOTCTL_HOME": str(folder)}, self.stopwatch)
 
     @contextmanager
     def sql(self) -> Iterator[sqlite3.Connection]:
@@ -104,7 +104,7 @@ def stopwatch() -> Iterator[Stopwatch]:
         watch.close()
 
 
-def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Home:
+def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Config:
     """A new one, whose first calls of the day are made."""
     folder.mkdir()
     settings = {
@@ -119,7 +119,7 @@ def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Home:
         "SENTIMENT_URL": "http://127.0.0.1:9/",
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    home = Home(folder, settings, watch)
+    home = Config(folder, settings, watch)
     home.run("init")
     home.run("tick", codes=(0, 1, 69))  # markets, Kraken's time, the day's copy; no Fear & Greed index here
     return home
@@ -130,7 +130,7 @@ def symbols(count: int) -> list[str]:
     return [f"AAA{number:02}/USD" for number in range(1, count + 1)]
 
 
-def open_positions(home: Home, kraken: FarKraken, count: int) -> list[str]:
+def open_positions(home: Config, kraken: FarKraken, count: int) -> list[str]:
     """Positions in so many symbols, as buys have left them: bought at 1 with an ATR of 0.1, the stop at 0.8."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     names = symbols(count)
@@ -189,7 +189,7 @@ FROM trade
 EVENTS_A_TRADE = ("entry intended", "opened", "new high", "exit intended", "sold", "closed")
 
 
-def write_history(home: Home, count: int) -> None:
+def write_history(home: Config, count: int) -> None:
     """So many closed trades, each with its two orders and six events."""
     with home.sql() as database:
         database.execute("PRAGMA synchronous = OFF")
@@ -203,7 +203,7 @@ def write_history(home: Home, count: int) -> None:
             database.execute(PAST_EVENTS.format(kind=kind))
 
 
-def rows_in(home: Home, table: str) -> int:
+def rows_in(home: Config, table: str) -> int:
     with home.sql() as database:
         [(count,)] = database.execute(f'SELECT count(*) FROM "{table}"')
     return int(count)

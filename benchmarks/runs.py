@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.far_kraken import ROUND_TRIP, FarKraken
 from benchmarks.homes import (
     HERE,
+    Config,
     Cost,
-    Home,
     Stopwatch,
     make_home,
     open_positions,
@@ -31,7 +31,7 @@ PAST = int(os.environ.get("BENCHMARK_TRADES", "1000000"))
 
 
 @contextmanager
-def far_away(folder: Path) -> Iterator[tuple[FarKraken, Home, Stopwatch]]:
+def far_away(folder: Path) -> Iterator[tuple[FarKraken, Config, Stopwatch]]:
     with FarKraken() as kraken, stopwatch() as watch:
         yield kraken, make_home(folder / "home", kraken, watch), watch
 
@@ -218,7 +218,7 @@ def the_size(folder: Path) -> Iterator[Line]:
         names = open_positions(home, kraken, 1)
         guarded = home.another("guarded")
         guarded.run("pause")
-        kinds: list[tuple[str, Home, tuple[str, ...]]] = [
+        kinds: list[tuple[str, Config, tuple[str, ...]]] = [
             ("tick without Council", guarded, ("tick",)),
             ("tick with Council", home, ("tick",)),
             ("check-positions", guarded, ("check-positions",)),
@@ -242,7 +242,7 @@ def the_size(folder: Path) -> Iterator[Line]:
         yield _row("the day's first check", kraken, fresh, ("check-positions",))
 
 
-def _row(name: str, kraken: FarKraken, home: Home, words: tuple[str, ...]) -> Line:
+def _row(name: str, kraken: FarKraken, home: Config, words: tuple[str, ...]) -> Line:
     kraken.ask("forget")
     cost = home.run(*words, codes=(0, 1, 3, 69))
     traffic = kraken.traffic()

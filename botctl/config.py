@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import NAMES, Mode, Settings, misspelled, parse_settings
+from botctl.domain.settings import NAMES, Mode, Settings, parse_settings, unknown_settings
 from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
 from botctl.store.location import BUSY_SECONDS, DatabaseLocation, find_location
@@ -25,7 +25,7 @@ class LockTimeouts:
 
 
 @dataclass(frozen=True)
-class Home:
+class Config:
     """Where this run lives, and with which settings."""
 
     folder: Path
@@ -57,11 +57,11 @@ class Home:
         return Switch(self.halt_file)
 
 
-def load_home(
+def load_config(
     env_file: Path | None = None,
     overrides: Mapping[str, str] | None = None,
     lock_timeouts: LockTimeouts | None = None,
-) -> Home:
+) -> Config:
     """Settings from `overrides`, then the environment, then .env in the home or `env_file`.
 
     Raises ConfigError that names every problem.
@@ -69,7 +69,7 @@ def load_home(
     folder, path, values = read_values(env_file)
     settings = parse_settings({**values, **(overrides or {})})
     folder = Path(settings.botctl_home or folder).absolute()
-    return Home(folder, path, settings, _check_env_mode(path, settings.botctl_mode), lock_timeouts or LockTimeouts())
+    return Config(folder, path, settings, _check_env_mode(path, settings.botctl_mode), lock_timeouts or LockTimeouts())
 
 
 def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str]]:
@@ -84,7 +84,7 @@ def read_values(env_file: Path | None = None) -> tuple[Path, Path, dict[str, str
 
 
 @dataclass(frozen=True)
-class Sources:
+class SettingSources:
     """Where settings come from, and what is wrong with these places, not yet with the values."""
 
     folder: Path
@@ -99,7 +99,7 @@ class Sources:
         return {**self.from_file, **self.from_environment}
 
 
-def read_sources(env_file: Path | None = None) -> Sources:
+def read_sources(env_file: Path | None = None) -> SettingSources:
     """The environment and .env. Raises nothing: every problem is in the answer."""
     given = {name: value for name, value in os.environ.items() if name in NAMES}
     folder = Path(given.get("BOTCTL_HOME") or Path.cwd())
@@ -113,9 +113,9 @@ def read_sources(env_file: Path | None = None) -> Sources:
         ]
     except ConfigError as error:
         problems.append(error)
-    names = misspelled(os.environ, strict=False) + misspelled(from_file, strict=True)
+    names = unknown_settings(os.environ, strict=False) + unknown_settings(from_file, strict=True)
     problems += [ConfigError(name, hint="correct or remove it") for name in names]
-    return Sources(folder, path, from_file, given, problems)
+    return SettingSources(folder, path, from_file, given, problems)
 
 
 def _read_env_file(path: Path, *, must_exist: bool) -> tuple[dict[str, str], list[int]]:
@@ -180,7 +180,7 @@ def others_may_read(path: Path) -> bool:
         return False
 
 
-def make_data_folder(home: Home) -> None:
+def make_data_folder(home: Config) -> None:
     """Where the file HALT would go, which must be at hand in a hurry. Raises ConfigError."""
     folder = home.halt_file.parent
     try:
@@ -189,13 +189,13 @@ def make_data_folder(home: Home) -> None:
         raise ConfigError(f"can't make {folder}: {error.strerror}", hint="check its owner and mode") from error
 
 
-def is_there(home: Home) -> bool:
+def is_there(home: Config) -> bool:
     """Whether the home's database exists. Raises ConfigError or DatabaseUnreachable when its server can't be asked."""
     return home.database.exists()
 
 
 @contextmanager
-def open_store(home: Home, *, create: bool | None = None, durable: bool = True) -> Iterator[None]:
+def open_store(home: Config, *, create: bool | None = None, durable: bool = True) -> Iterator[None]:
     """The database of this home for the length of the block. Only `init` creates a live one,
     and only `replay` one of its own."""
     if create is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from botctl.config import Home, is_there, open_store
+from botctl.config import Config, is_there, open_store
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
 from botctl.store.database import close_database, open_database, run_lock
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_bot(home: Home, *, wait_seconds: float | None = None, validate_only: bool = False) -> Iterator["Bot"]:
+def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only: bool = False) -> Iterator["Bot"]:
     """A bot that may call the exchange: under the process lock, with its database open.
 
     Waits for another run up to `wait_seconds`; where they are not given, as long as the home says.
     Raises ConfigError when a live run lacks its keys or its initial balance, Busy when another run holds the lock.
     """
-    _check_keys(home)
-    where = home.database
-    wait_seconds = home.lock_timeouts.run if wait_seconds is None else wait_seconds
-    if home.settings.botctl_mode is Mode.LIVE and where.lacks_file():
+    _check_keys(config)
+    where = config.database
+    wait_seconds = config.lock_timeouts.run if wait_seconds is None else wait_seconds
+    if config.settings.botctl_mode is Mode.LIVE and where.lacks_file():
         open_database(where, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
-    with run_lock(where, wait_seconds), open_store(home):
-        yield build_bot(home.settings, home.switch, validate_only=validate_only, backed_up=home.database_file)
+    with run_lock(where, wait_seconds), open_store(config):
+        yield build_bot(config.settings, config.switch, validate_only=validate_only, backed_up=config.database_file)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class RecoverySession:
 
 
 @contextmanager
-def open_for_recovery(home: Home, *, apply: bool) -> Iterator[RecoverySession]:
+def open_for_recovery(config: Config, *, apply: bool) -> Iterator[RecoverySession]:
     """A bot that may find its database damaged: then it works on a fresh one, which with `apply` takes its place once
     the block has ended well.
 
@@ -60,20 +60,20 @@ def open_for_recovery(home: Home, *, apply: bool) -> Iterator[RecoverySession]:
     """
     from botctl.reconciliation.damaged import find_damage, missing_database, open_replacement
 
-    _check_keys(home)
-    path, mode = home.database_file, home.settings.botctl_mode
-    if not is_there(home):
-        raise missing_database(mode, home.database)
-    with run_lock(home.database, home.lock_timeouts.run):
-        damage = find_damage(home.database, mode, datetime.now(UTC))
-        with open_store(home) if damage is None else open_replacement(path, mode, damage, apply=apply):
-            yield RecoverySession(build_bot(home.settings, home.switch), damage)
+    _check_keys(config)
+    path, mode = config.database_file, config.settings.botctl_mode
+    if not is_there(config):
+        raise missing_database(mode, config.database)
+    with run_lock(config.database, config.lock_timeouts.run):
+        damage = find_damage(config.database, mode, datetime.now(UTC))
+        with open_store(config) if damage is None else open_replacement(path, mode, damage, apply=apply):
+            yield RecoverySession(build_bot(config.settings, config.switch), damage)
 
 
-def _check_keys(home: Home) -> None:
-    missing = missing_for_live(home.settings)
+def _check_keys(config: Config) -> None:
+    missing = missing_for_live(config.settings)
     if missing:
-        raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {home.env_file}")
+        raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {config.env_file}")
 
 
 def build_bot(
@@ -251,18 +251,18 @@ def key_expiry_of(bot: "Bot") -> "Callable[[], datetime | None] | None":
     return None if kraken is None else kraken.fetch_key_expiry
 
 
-def find_candles(home: Home, symbol: str) -> "CandleColumns | None":
+def find_candles(config: Config, symbol: str) -> "CandleColumns | None":
     """The candles of a symbol that are at hand: the tape's in demo mode, else those that `fetch` has kept.
 
     Raises BadValue for a file that can't be believed.
     """
-    if home.settings.botctl_mode is Mode.DEMO:
+    if config.settings.botctl_mode is Mode.DEMO:
         from botctl.adapters.demo import load_demo_tape
 
         return load_demo_tape().history(symbol)
     from botctl.market_data.candle_files import candle_file
 
-    path = candle_file(home.candles, symbol, home.settings.timeframe)
+    path = candle_file(config.candles, symbol, config.settings.timeframe)
     if not path.exists():
         return None
     from botctl.market_data.history import load_candles

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def note_news(home: Home, bot: "Bot", *, ask_for_key: bool = False) -> None:
+def note_news(config: Config, bot: "Bot", *, ask_for_key: bool = False) -> None:
     """Write down what is to be told; the bot still holds the lock. With `ask_for_key` learn when the key expires."""
-    if home.settings.notify_urls is None or bot.validate_only:
+    if config.settings.notify_urls is None or bot.validate_only:
         return
     from botctl.monitoring import collect
     from botctl.wiring import key_expiry_of
@@ -33,12 +33,12 @@ def note_news(home: Home, bot: "Bot", *, ask_for_key: bool = False) -> None:
         with _aside("the key's end can't be learned"):
             collect.learn_key_expiry(fetch, now)
     with _aside("what is to be told can't be written down"):
-        collect.write_news(bot, home.settings.channels, now)
+        collect.write_news(bot, config.settings.channels, now)
 
 
-def read_metrics(home: Home, bot: "Bot", exit_code: int, seconds: float) -> "TickMetrics | None":
+def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> "TickMetrics | None":
     """The figures for METRICS_FILE, read while the database is open; None when nobody wants them."""
-    if home.settings.metrics_file is None or bot.validate_only:
+    if config.settings.metrics_file is None or bot.validate_only:
         return None
     from botctl.monitoring import collect
 
@@ -47,34 +47,34 @@ def read_metrics(home: Home, bot: "Bot", exit_code: int, seconds: float) -> "Tic
     return None
 
 
-def publish_metrics(home: Home, figures: "TickMetrics | None") -> None:
+def publish_metrics(config: Config, figures: "TickMetrics | None") -> None:
     """Replace METRICS_FILE."""
-    if figures is None or home.settings.metrics_file is None:
+    if figures is None or config.settings.metrics_file is None:
         return
     from botctl.monitoring.metrics import write_metrics
 
     with _aside("the metrics can't be written"):
-        write_metrics(home.folder / home.settings.metrics_file, figures)
+        write_metrics(config.folder / config.settings.metrics_file, figures)
 
 
-def send_news(home: Home) -> None:
+def send_news(config: Config) -> None:
     """Send what is written down. The lock is free again: nobody's exit waits for a service that hangs."""
-    if home.settings.notify_urls is None:
+    if config.settings.notify_urls is None:
         return
     from botctl.monitoring import collect
     from botctl.monitoring.sender import AppriseCourier
 
     with suppress(OSError, ValueError):  # whoever waits for the answer needn't wait for a service
         sys.stdout.flush()
-    with _aside("messages can't be sent"), open_store(home, create=False):
-        channels = home.settings.channels
-        for why in collect.send_news(channels, AppriseCourier(), title_of(home), datetime.now(UTC)):
+    with _aside("messages can't be sent"), open_store(config, create=False):
+        channels = config.settings.channels
+        for why in collect.send_news(channels, AppriseCourier(), title_of(config), datetime.now(UTC)):
             log.warning("a message waits for the next run: %s", why)
 
 
-def title_of(home: Home) -> str:
+def title_of(config: Config) -> str:
     """Which bot it is that speaks: its mode and its machine."""
-    return f"botctl {home.settings.botctl_mode} on {socket.gethostname()}"
+    return f"botctl {config.settings.botctl_mode} on {socket.gethostname()}"
 
 
 @contextmanager

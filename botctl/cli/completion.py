@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from botctl.cli.context import env_file_of
-from botctl.config import Home, load_home
+from botctl.config import Config, load_config
 from botctl.store.sqlite import open_read_only
 
 BUSY_SECONDS = 0.5
@@ -22,9 +22,9 @@ def complete_symbol(ctx: typer.Context, incomplete: str) -> list[str]:
     """The symbols of SYMBOLS, and those that were ever traded or decided on."""
     symbols: list[str] = []
     with suppress(Exception):
-        home = _home(ctx)
-        symbols += home.settings.symbols
-        symbols += known_symbols(home.database_file)
+        config = _home(ctx)
+        symbols += config.settings.symbols
+        symbols += known_symbols(config.database_file)
     return [symbol for symbol in dict.fromkeys(symbols) if symbol.startswith(incomplete)]
 
 
@@ -36,9 +36,9 @@ def complete_trade(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]
     return []
 
 
-def _home(ctx: typer.Context) -> Home:
+def _home(ctx: typer.Context) -> Config:
     """The settings alone: no log is begun."""
-    return load_home(env_file_of(ctx))
+    return load_config(env_file_of(ctx))
 
 
 def known_symbols(path: Path) -> list[str]:

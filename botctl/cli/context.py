@@ -11,7 +11,7 @@ import typer
 
 from botctl.cli.log import say as say
 from botctl.cli.log import start_log
-from botctl.config import Home, load_home
+from botctl.config import Config, load_config
 from botctl.domain.errors import BadValue, BotError, Refused
 from botctl.domain.money import to_amount
 from botctl.domain.settings import Mode
@@ -51,14 +51,14 @@ def log_flags(ctx: typer.Context) -> LogFlags:
     return {"debug": bool(given.get("debug")), "as_json": bool(given.get("log_json"))}
 
 
-def home_of(ctx: typer.Context) -> Home:
+def config_from(ctx: typer.Context) -> Config:
     """The settings of this run; the log starts here."""
-    home = load_home(env_file_of(ctx), lock_timeouts=ctx.obj)
-    ctx.meta["mode"] = home.settings.botctl_mode
-    start_log(home, **log_flags(ctx))
-    for warning in home.warnings:
+    config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj)
+    ctx.meta["mode"] = config.settings.botctl_mode
+    start_log(config, **log_flags(ctx))
+    for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
-    return home
+    return config
 
 
 def log_errors(errors: list[BotError]) -> None:
@@ -107,10 +107,10 @@ def confirm(question: str, *, yes: bool) -> None:
         raise Refused("not confirmed: nothing was sent")
 
 
-def check_validate(home: Home, validate: bool) -> None:
+def check_validate(config: Config, validate: bool) -> None:
     """--validate means something only where Kraken takes orders."""
-    if validate and home.settings.botctl_mode is not Mode.LIVE:
-        raise BadValue(f"--validate works in live mode, and this is {home.settings.botctl_mode}", hint="leave it out")
+    if validate and config.settings.botctl_mode is not Mode.LIVE:
+        raise BadValue(f"--validate works in live mode, and this is {config.settings.botctl_mode}", hint="leave it out")
 
 
 def exit_with(code: int) -> None:

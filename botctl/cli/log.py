@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from botctl.config import Home
+from botctl.config import Config
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ConfigError
 from botctl.domain.text import printable
@@ -29,7 +29,7 @@ KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 logging.addLevelName(NOTICE, "NOTICE")
 
 
-def start_log(home: Home, *, debug: bool, quiet: bool = False, as_json: bool = False) -> None:
+def start_log(config: Config, *, debug: bool, quiet: bool = False, as_json: bool = False) -> None:
     """Warnings and errors to stderr (everything with --debug, nothing with `quiet`), the rest to LOG_FILE.
 
     In systemd's journal, which is a log already, stderr gets what LOG_FILE gets. Only our own logger: ccxt's writes
@@ -44,13 +44,13 @@ def start_log(home: Home, *, debug: bool, quiet: bool = False, as_json: bool = F
     logger.setLevel(logging.DEBUG)
     in_journal = stderr_is_the_journal()
     stderr = logging.StreamHandler(sys.stderr)
-    usual = home.settings.log_level if in_journal else NOTICE
+    usual = config.settings.log_level if in_journal else NOTICE
     stderr.setLevel(logging.DEBUG if debug else logging.CRITICAL if quiet else usual)
     stderr.setFormatter(_JsonLine(in_journal) if as_json else _PlainLine(in_journal))
     logger.addHandler(stderr)
-    if home.settings.log_file:
-        file = _open_log(home.folder / home.settings.log_file)
-        file.setLevel(home.settings.log_level)
+    if config.settings.log_file:
+        file = _open_log(config.folder / config.settings.log_file)
+        file.setLevel(config.settings.log_level)
         words = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
         file.setFormatter(_JsonLine(False) if as_json else words)
         logger.addHandler(file)

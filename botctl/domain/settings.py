@@ -370,7 +370,7 @@ def no_yes() -> ConfigError:
     )
 
 
-def misspelled(names: Mapping[str, str], *, strict: bool) -> list[str]:
+def unknown_settings(names: Mapping[str, str], *, strict: bool) -> list[str]:
     """A sentence for each name that looks like a setting and is none.
 
     BOTCTL_* and KRAKEN_* belong to botctl, so an unknown one is a mistake. With `strict` (names from our own .env)

@@ -14,7 +14,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from botctl.config import load_home
+from botctl.config import load_config
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import to_amount
 from botctl.domain.settings import NAMES, SETTINGS, Settings, parse_settings
@@ -184,7 +184,7 @@ def an_env_file_is_read_or_named(folder: Path, file: EnvFile) -> None:
     path.write_bytes(file.content)
     path.chmod(0o600)
     try:
-        check_settings(load_home().settings)
+        check_settings(load_config().settings)
     except ConfigError as error:
         text = str(error)
         assert str(path) in text or any(name in text for name in NAMES) or "is no setting" in text, text

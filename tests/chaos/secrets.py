@@ -278,7 +278,7 @@ class SecretsKept:
 
 def shown_of(folder: Path) -> list[str]:
     """Everything that objects of ours print of themselves while secrets are in them."""
-    from botctl.config import Home
+    from botctl.config import Config
     from botctl.domain.errors import BotError
     from botctl.domain.settings import parse_settings
     from botctl.store.database import close_database, open_database
@@ -287,7 +287,7 @@ def shown_of(folder: Path) -> list[str]:
     settings = parse_settings(
         {**SECRETS, "BOTCTL_MODE": "live", "INITIAL_BALANCE": "1", "KRAKEN_API_URL": "http://127.0.0.1:9"}
     )
-    home = Home(folder, folder / ".env", settings)
+    home = Config(folder, folder / ".env", settings)
     open_database(home.database, settings.botctl_mode, create=True)
     try:
         bot, kraken = build_bot(settings, home.switch), build_kraken(settings)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.settings import parse_settings
 from botctl.trading.tick import tick
 from botctl.wiring import build_bot
@@ -27,8 +27,8 @@ def played_on_server(tmp_path_factory: pytest.TempPathFactory, server: postgres.
     return url
 
 
-def play(folder: Path, settings: dict[str, str]) -> Home:
-    home = Home(folder, folder / ".env", parse_settings(settings))
+def play(folder: Path, settings: dict[str, str]) -> Config:
+    home = Config(folder, folder / ".env", parse_settings(settings))
     with open_store(home, create=True):
         bot = build_bot(home.settings, home.switch)
         for _ in range(60):

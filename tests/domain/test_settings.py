@@ -18,8 +18,8 @@ from botctl.domain.settings import (
     example_env,
     is_loopback,
     missing_for_live,
-    misspelled,
     parse_settings,
+    unknown_settings,
 )
 
 AMOUNTS = ["0", "-1", "nan", "inf", "ten", "1,000", "1e12", "$5"]
@@ -130,7 +130,7 @@ def test_a_misspelled_name_is_an_error_with_the_right_one_beside_it(name: str, p
     if wrong in NAMES:
         return
 
-    [sentence] = misspelled({wrong: "1"}, strict=True)
+    [sentence] = unknown_settings({wrong: "1"}, strict=True)
 
     assert wrong in sentence
     assert "did you mean" in sentence
@@ -139,7 +139,7 @@ def test_a_misspelled_name_is_an_error_with_the_right_one_beside_it(name: str, p
 def test_only_our_own_prefixes_are_misspelled_in_an_environment_full_of_other_names() -> None:
     environment = {"MAX_DRAWDOWM": "1", "PATH": "/bin", "BOTCTL_MOOD": "live", "KRAKEN_TOKEN": "x"}
 
-    named = misspelled(environment, strict=False)
+    named = unknown_settings(environment, strict=False)
 
     assert [sentence.split()[0] for sentence in named] == ["BOTCTL_MOOD", "KRAKEN_TOKEN"]
 

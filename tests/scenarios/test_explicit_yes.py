@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from botctl.config import load_home
+from botctl.config import load_config
 from botctl.domain.errors import ConfigError
 from botctl.wiring import open_bot
 from tests.bot_runner import BotRunner
@@ -105,7 +105,7 @@ def test_the_doctor_misses_the_yes(live: BotRunner) -> None:
 def test_the_room_that_sends_orders_asks_for_the_yes_itself(live: BotRunner, kraken: FakeKraken) -> None:
     live.unset("LIVE_TRADING")
 
-    with open_bot(load_home()) as bot, pytest.raises(ConfigError, match="LIVE_TRADING"):
+    with open_bot(load_config()) as bot, pytest.raises(ConfigError, match="LIVE_TRADING"):
         bot.execution.execute_buy("BTC/USD", Decimal(100))
 
     assert kraken.orders == []

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from peewee import IntegrityError
 
-from botctl.config import load_home
+from botctl.config import load_config
 from botctl.domain.errors import OutcomeUnknown
 from botctl.domain.orders import ExitReason, OrderState
 from botctl.store.journal import Journal
@@ -444,7 +444,7 @@ def test_a_second_unsettled_order_of_one_trade_is_impossible_in_the_database(liv
 
 def test_a_second_sell_is_refused_before_the_database_has_to(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
-    with open_bot(load_home()) as bot:
+    with open_bot(load_config()) as bot:
         trade, now = Trade.get(), datetime.now(UTC)
         bot.journal.intend_exit(
             trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now

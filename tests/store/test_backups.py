@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
@@ -287,7 +287,7 @@ def test_a_tick_on_a_damaged_database_says_so_and_keeps_every_copy(live: BotRunn
 
 def test_a_database_that_is_thrown_away_has_no_copies(tmp_path: Path) -> None:
     """Put together as `botctl demo` does it."""
-    home = Home(tmp_path, tmp_path / ".env", parse_settings({}))
+    home = Config(tmp_path, tmp_path / ".env", parse_settings({}))
     with open_store(home):
         tick(build_bot(home.settings, home.switch))
 

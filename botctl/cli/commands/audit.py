@@ -9,10 +9,10 @@ import typer
 
 from botctl.cli.commands.portfolio import Limit
 from botctl.cli.completion import complete_symbol, complete_trade
-from botctl.cli.context import JsonFlag, Since, home_of, since_from, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, Since, config_from, since_from, symbol_from, wants_json
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_events, draw_trade_history
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
 
 LOOK_AGAIN_AFTER = 2.0
@@ -38,7 +38,7 @@ def explain(
     """
     from botctl.queries import audit_trail
 
-    with open_store(home_of(ctx)):
+    with open_store(config_from(ctx)):
         view = audit_trail.explain(trade)
     show(ctx, view, draw_trade_history)
 
@@ -67,23 +67,23 @@ def show_log(
     begin = since_from(since)
     if follow and wants_json(ctx):
         raise BadValue("--follow has no end, and so no JSON document", hint="leave out one of them")
-    home = home_of(ctx)
-    with open_store(home):
+    config = config_from(ctx)
+    with open_store(config):
         rows = audit_trail.list_events(symbol=wanted, since=begin, limit=limit)
     show_list(ctx, rows, draw_events, "nothing has happened yet")
     if follow:
         with suppress(KeyboardInterrupt):  # the way to end it
-            _follow(ctx, home, wanted, rows[-1].id if rows else 0)
+            _follow(ctx, config, wanted, rows[-1].id if rows else 0)
 
 
-def _follow(ctx: typer.Context, home: Home, symbol: str | None, last_id: int) -> None:
+def _follow(ctx: typer.Context, config: Config, symbol: str | None, last_id: int) -> None:
     """Show what comes after an event, for ever."""
     from botctl.queries import audit_trail
 
     while True:
         sys.stdout.flush()
         time.sleep(LOOK_AGAIN_AFTER)
-        with open_store(home):  # opened anew each time: recover may have put another file in its place
+        with open_store(config):  # opened anew each time: recover may have put another file in its place
             new = audit_trail.list_events(symbol=symbol, after_id=last_id)
         if new:
             last_id = new[-1].id

@@ -10,7 +10,7 @@ from botctl.cli.context import JsonFlag, env_file_of, exit_with
 from botctl.cli.output import show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_checks, draw_config
-from botctl.config import Home, Sources, load_home, others_may_read, read_sources
+from botctl.config import Config, SettingSources, load_config, others_may_read, read_sources
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
@@ -40,9 +40,9 @@ def show_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl config show
     """
-    home = load_home(env_file_of(ctx))
-    ctx.meta["mode"] = home.settings.botctl_mode
-    lines = list(_lines(home, read_sources(env_file_of(ctx))))
+    config = load_config(env_file_of(ctx))
+    ctx.meta["mode"] = config.settings.botctl_mode
+    lines = list(_lines(config, read_sources(env_file_of(ctx))))
     show_list(ctx, lines, draw_config, "no settings")
 
 
@@ -67,17 +67,17 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         for name, sentence in problems.items()
     ]
     lines += _live(settings, sources, set(problems))
-    lines += _files(Home(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
+    lines += _files(Config(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
     show_list(ctx, lines, draw_checks, "the settings are in order", name_mode=False)
     exit_with(ConfigError.exit_code if any(line.status == "fail" for line in lines) else 0)
 
 
-def _lines(home: Home, sources: Sources) -> Iterator[ConfigLine]:
+def _lines(config: Config, sources: SettingSources) -> Iterator[ConfigLine]:
     for setting in SETTINGS:
         name, file = setting.name, None
-        value = shown_value(home.settings, name)
+        value = shown_value(config.settings, name)
         if name == "BOTCTL_HOME":
-            value = str(home.folder)
+            value = str(config.folder)
         given = sources.values.get(name, "").strip()
         if not given and setting.default is None:
             source = "not set" if value is None else "default"
@@ -90,11 +90,11 @@ def _lines(home: Home, sources: Sources) -> Iterator[ConfigLine]:
         yield ConfigLine(name, value, source, file)
 
 
-def _place(sources: Sources, name: str) -> str:
+def _place(sources: SettingSources, name: str) -> str:
     return "the environment" if name in sources.from_environment else str(sources.env_file)
 
 
-def _live(settings: Settings, sources: Sources, named: set[str]) -> Iterator[CheckResult]:
+def _live(settings: Settings, sources: SettingSources, named: set[str]) -> Iterator[CheckResult]:
     """What a live run lacks, but for what has been named already."""
     for name in missing_for_live(settings):
         if name not in named:
@@ -103,20 +103,24 @@ def _live(settings: Settings, sources: Sources, named: set[str]) -> Iterator[Che
         yield CheckResult("live", "fail", no_yes().message, no_yes().hint)
 
 
-def _files(home: Home) -> Iterator[CheckResult]:
+def _files(config: Config) -> Iterator[CheckResult]:
     """Modes and places, without touching any."""
-    if others_may_read(home.env_file):
-        status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
-        yield CheckResult("file modes", status, f"{home.env_file} can be read by others", f"chmod 600 {home.env_file}")
-    if home.settings.botctl_mode is Mode.LIVE and home.database.lacks_file():  # a server is asked by `botctl db check`
-        yield CheckResult("database", "fail", f"there is no live database at {home.database}", "run `botctl init`")
+    if others_may_read(config.env_file):
+        status = "fail" if config.settings.botctl_mode is Mode.LIVE else "warn"
+        yield CheckResult(
+            "file modes", status, f"{config.env_file} can be read by others", f"chmod 600 {config.env_file}"
+        )
+    if (
+        config.settings.botctl_mode is Mode.LIVE and config.database.lacks_file()
+    ):  # a server is asked by `botctl db check`
+        yield CheckResult("database", "fail", f"there is no live database at {config.database}", "run `botctl init`")
     found = {
-        "the home": _problem_with_folder(home.folder),
-        "the folder of the database": _problem_with_folder(home.database_file.parent),
+        "the home": _problem_with_folder(config.folder),
+        "the folder of the database": _problem_with_folder(config.database_file.parent),
     }
     for name in ("log_file", "metrics_file"):
-        if file := getattr(home.settings, name):
-            found[name.upper()] = _problem_with_file(home.folder / file)
+        if file := getattr(config.settings, name):
+            found[name.upper()] = _problem_with_file(config.folder / file)
     for place, problem in found.items():
         if problem:
             yield CheckResult("paths", "fail", f"{place}: {problem}", "choose another place, or mend its mode")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, exit_with, home_of
+from botctl.cli.context import JsonFlag, config_from, exit_with
 from botctl.cli.output import show, show_list
 from botctl.cli.results import BackupView, CopyView, MigrateView
 from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
 from botctl.cli.views.setup import draw_checks
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.checks import CheckResult
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
@@ -44,14 +44,14 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from botctl.store.migrations import SCHEMA_VERSION, load_stamp
 
-    home = home_of(ctx)
-    with run_lock(home.database, home.lock_timeouts.run):
-        with connected(home.database):
+    config = config_from(ctx)
+    with run_lock(config.database, config.lock_timeouts.run):
+        with connected(config.database):
             stamp = load_stamp()
-        with open_store(home, create=False):
+        with open_store(config, create=False):
             pass
     before = stamp.schema_version if stamp else None
-    show(ctx, MigrateView(str(home.database), before, SCHEMA_VERSION), draw_migration)
+    show(ctx, MigrateView(str(config.database), before, SCHEMA_VERSION), draw_migration)
 
 
 @db.command()
@@ -74,13 +74,13 @@ def backup(
     """
     from botctl.store.backups import FOLDER, back_up_to
 
-    home = home_of(ctx)
+    config = config_from(ctx)
     moment = datetime.now(UTC)
-    beside = home.database_file
+    beside = config.database_file
     to = file or beside.with_name(FOLDER) / f"{beside.stem}-{moment:%Y%m%dT%H%M%SZ}{beside.suffix}"
-    with open_store(home, create=False):
-        back_up_to(home.database, to.absolute())
-    show(ctx, BackupView(str(home.database), str(to.absolute()), to.stat().st_size), draw_backup)
+    with open_store(config, create=False):
+        back_up_to(config.database, to.absolute())
+    show(ctx, BackupView(str(config.database), str(to.absolute()), to.stat().st_size), draw_backup)
 
 
 @db.command()
@@ -96,8 +96,8 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from botctl.store.checks import examine_database
 
-    home = home_of(ctx)
-    with open_store(home, create=False):
+    config = config_from(ctx)
+    with open_store(config, create=False):
         findings = examine_database()
     lines = [_line(found) for found in findings]
     show_list(ctx, lines, draw_checks, "nothing to check", name_mode=False)
@@ -132,27 +132,27 @@ def copy(
     """
     from botctl.store.copy import copy_open_database
 
-    home = home_of(ctx)
-    target, wait_seconds = _where(to, home), home.lock_timeouts.run
+    config = config_from(ctx)
+    target, wait_seconds = _where(to, config), config.lock_timeouts.run
     with (
-        run_lock(home.database, wait_seconds),
-        open_store(home, create=False),
+        run_lock(config.database, wait_seconds),
+        open_store(config, create=False),
         target.open_beside(wait_seconds) as opened,
     ):
         tables = copy_open_database(opened, target)
     steps = [f"set DATABASE_URL={without_password(to)} on every machine, before the next tick", "botctl db check"]
-    if home.settings.botctl_mode is Mode.LIVE:
+    if config.settings.botctl_mode is Mode.LIVE:
         steps.append("botctl reconcile")
-    view = CopyView(str(home.database), str(target), sum(table.rows for table in tables), tables, steps)
+    view = CopyView(str(config.database), str(target), sum(table.rows for table in tables), tables, steps)
     show(ctx, view, draw_copy)
 
 
-def _where(url: str, home: Home) -> DatabaseLocation:
+def _where(url: str, config: Config) -> DatabaseLocation:
     try:
-        where = find_location(parse_database_url(url), home.folder, home.lock_timeouts.statement)
+        where = find_location(parse_database_url(url), config.folder, config.lock_timeouts.statement)
     except ValueError as error:
         raise BadValue(f"--to {error}", hint="see docs/databases.md") from None
-    if where == home.database:
+    if where == config.database:
         raise BadValue("--to names the database that is to be copied", hint="name another one")
     return where
 

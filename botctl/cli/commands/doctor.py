@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from botctl.cli.context import LogFlags
 from botctl.cli.log import start_log
-from botctl.config import Home, load_home
+from botctl.config import Config, load_config
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
@@ -37,53 +37,53 @@ ENTRY_FEE = Decimal("0.004")
 def examine(env_file: Path | None, flags: LogFlags) -> list[CheckResult]:
     """Every check, in an order in which a failing one explains the next."""
     try:
-        home = load_home(env_file)
-        start_log(home, **flags)
+        config = load_config(env_file)
+        start_log(config, **flags)
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
-    lines = [*_settings(home), *_files(home), *_watchers(home), check_schedule(home.folder)]
+    lines = [*_settings(config), *_files(config), *_watchers(config), check_schedule(config.folder)]
     try:
-        with open_bot(home) as bot:
-            lines.insert(-1, _database(home))
-            lines[-1:-1] = _market_checks(home, bot)
+        with open_bot(config) as bot:
+            lines.insert(-1, _database(config))
+            lines[-1:-1] = _market_checks(config, bot)
     except BotError as error:
         lines.insert(-1, CheckResult("database", "fail", error.message, error.hint))
     return lines
 
 
-def _settings(home: Home) -> Iterator[CheckResult]:
-    missing = missing_for_live(home.settings)
+def _settings(config: Config) -> Iterator[CheckResult]:
+    missing = missing_for_live(config.settings)
     if missing:
-        yield CheckResult("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {home.env_file}")
+        yield CheckResult("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {config.env_file}")
     else:
-        where = home.env_file if home.env_file.exists() else "defaults and environment"
-        yield CheckResult("settings", "ok", f"{home.settings.botctl_mode} mode, from {where}")
-    if home.settings.lacks_yes:
+        where = config.env_file if config.env_file.exists() else "defaults and environment"
+        yield CheckResult("settings", "ok", f"{config.settings.botctl_mode} mode, from {where}")
+    if config.settings.lacks_yes:
         error = no_yes()
         yield CheckResult("live trading", "fail", error.message, error.hint)
 
 
-def _files(home: Home) -> Iterator[CheckResult]:
-    for path in (home.env_file, home.database.file):
+def _files(config: Config) -> Iterator[CheckResult]:
+    for path in (config.env_file, config.database.file):
         if path is None or not path.exists():
             continue
         if path.stat().st_mode & 0o077:
-            status = "fail" if home.settings.botctl_mode is Mode.LIVE else "warn"
+            status = "fail" if config.settings.botctl_mode is Mode.LIVE else "warn"
             yield CheckResult("file modes", status, f"{path} can be read by others", f"chmod 600 {path}")
         else:
             yield CheckResult("file modes", "ok", f"{path} is yours alone")
-    folder = home.database_file.parent
+    folder = config.database_file.parent
     if folder.exists() and not os.access(folder, os.W_OK):
         yield CheckResult("file modes", "fail", f"{folder} can't be written", "check its owner and mode")
-    if home.halt_file.exists():
-        yield CheckResult("switch", "warn", f"{home.halt_file} exists, so botctl is paused", "remove it to trade")
+    if config.halt_file.exists():
+        yield CheckResult("switch", "warn", f"{config.halt_file} exists, so botctl is paused", "remove it to trade")
 
 
-def _watchers(home: Home) -> Iterator[CheckResult]:
+def _watchers(config: Config) -> Iterator[CheckResult]:
     """Those who hear of this bot: each with what keeps it from being heard. Nothing is sent."""
     from botctl.monitoring import heartbeat, metrics, sender
 
-    settings = home.settings
+    settings = config.settings
     if settings.notify_urls is None:
         yield CheckResult(
             "notify", "warn", "nobody is told when something matters", "set NOTIFY_URLS (docs/settings.md)"
@@ -98,30 +98,30 @@ def _watchers(home: Home) -> Iterator[CheckResult]:
         fix = "correct the setting" if problem else ""
         yield CheckResult("heartbeat", "warn" if problem else "ok", problem or "HEALTHCHECK_URL is pinged", fix)
     if settings.metrics_file is not None:
-        path = home.folder / settings.metrics_file
+        path = config.folder / settings.metrics_file
         if unwritable := metrics.problem_with_file(path):
             yield CheckResult("metrics", "warn", unwritable.message, unwritable.hint)
         else:
             yield CheckResult("metrics", "ok", f"each tick writes {path}")
 
 
-def _database(home: Home) -> CheckResult:
+def _database(config: Config) -> CheckResult:
     if complaint := complaint_of_open():
-        error = damaged(home.database, complaint)
+        error = damaged(config.database, complaint)
         return CheckResult("database", "fail", error.message, error.hint)
     if careless := careless_server():
         return CheckResult("database", "warn", careless, "turn it on in the server's postgresql.conf")
-    return CheckResult("database", "ok", f"{home.database}, {home.settings.botctl_mode}")
+    return CheckResult("database", "ok", f"{config.database}, {config.settings.botctl_mode}")
 
 
-def _market_checks(home: Home, bot: "Bot") -> list[CheckResult]:
+def _market_checks(config: Config, bot: "Bot") -> list[CheckResult]:
     checks: list[Callable[[], Iterable[CheckResult]]] = []
-    if home.settings.botctl_mode is Mode.LIVE:
+    if config.settings.botctl_mode is Mode.LIVE:
         checks.append(lambda: _clock(bot))
     if (kraken := kraken_of(bot)) is not None:
         checks.append(lambda: _key(kraken))
-    if home.settings.botctl_mode is not Mode.DEMO:
-        checks.append(lambda: _exchange(home))
+    if config.settings.botctl_mode is not Mode.DEMO:
+        checks.append(lambda: _exchange(config))
     checks += [lambda: _funds(bot), lambda: _symbols(bot), lambda: [_council(bot)], lambda: _sentiment(bot)]
     lines: list[CheckResult] = []
     for check in checks:
@@ -132,10 +132,10 @@ def _market_checks(home: Home, bot: "Bot") -> list[CheckResult]:
     return lines
 
 
-def _exchange(home: Home) -> Iterator[CheckResult]:
+def _exchange(config: Config) -> Iterator[CheckResult]:
     """Kraken's own word on whether it takes orders."""
     try:
-        status = build_market_data(home.settings).fetch_system_status()
+        status = build_market_data(config.settings).fetch_system_status()
     except BotError as error:
         yield CheckResult("exchange", "warn", error.message, "Kraken's status can't be read; try again later")
         return

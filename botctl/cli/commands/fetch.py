@@ -9,7 +9,7 @@ import typer
 
 from botctl.cli.commands.backtest_options import moment_from
 from botctl.cli.completion import complete_symbol
-from botctl.cli.context import JsonFlag, exit_with, home_of, log_errors, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, config_from, exit_with, log_errors, symbol_from, wants_json
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.views.files import draw_fetched
 from botctl.domain.errors import BadValue, BotError, exit_code_of
@@ -52,14 +52,14 @@ def fetch(
     begin = moment_from("--since", since)
     if timeframe is not None and timeframe not in Timeframe:
         raise BadValue(f"--timeframe {timeframe!r} must be one of {', '.join(Timeframe)}", hint="give one of them")
-    home = home_of(ctx)
-    length = Timeframe(timeframe or home.settings.timeframe)
+    config = config_from(ctx)
+    length = Timeframe(timeframe or config.settings.timeframe)
     views: list[FetchView] = []
     errors: list[BotError] = []
-    with open_market_data(home.settings) as kraken:
+    with open_market_data(config.settings) as kraken:
         for symbol in with_progress(wanted, "fetching candles", quiet=wants_json(ctx)):
             try:
-                views.append(fetch_history(kraken, symbol, length, home.candles, begin))
+                views.append(fetch_history(kraken, symbol, length, config.candles, begin))
             except BotError as error:  # the other symbols' candles may be had all the same
                 if len(wanted) == 1:
                     raise

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, exit_with, home_of, say
+from botctl.cli.context import JsonFlag, config_from, exit_with, say
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
 from botctl.domain.text import printable
@@ -36,29 +36,29 @@ def pause(
       botctl pause --reason "exchange is upgrading"
       botctl pause --freeze
     """
-    home = home_of(ctx)
+    config = config_from(ctx)
     try:
-        with open_store(home):
-            home.switch.pause(datetime.now(UTC), freeze=freeze, reason=printable(reason, MOST_REASON))
-            state = home.switch.read()
+        with open_store(config):
+            config.switch.pause(datetime.now(UTC), freeze=freeze, reason=printable(reason, MOST_REASON))
+            state = config.switch.read()
     except (*DATABASE_ERRORS, BotError) as error:
-        state = _pause_by_file(home, error)
+        state = _pause_by_file(config, error)
     if state.frozen:
         say("frozen: open positions are NOT guarded until `botctl resume`")
     show(ctx, state, draw_switch)
 
 
-def _pause_by_file(home: Home, error: Exception) -> SwitchState:
+def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     """The database could not take it: a file beside it pauses as well. A wrong database stays an error."""
-    on_server = home.database.file is None
-    if isinstance(error, WrongDatabase) or home.database.lacks_file():
+    on_server = config.database.file is None
+    if isinstance(error, WrongDatabase) or config.database.lacks_file():
         raise error
     try:
-        home.switch.halt()
+        config.switch.halt()
     except OSError:
-        raise ConfigError(f"can't pause: {error}", hint=f"create the file {home.halt_file} by hand") from error
+        raise ConfigError(f"can't pause: {error}", hint=f"create the file {config.halt_file} by hand") from error
     whom = " this machine's runs" if on_server else ""
-    why = f"the database failed ({error}); the file {home.halt_file} pauses{whom} instead"
+    why = f"the database failed ({error}); the file {config.halt_file} pauses{whom} instead"
     say(why)
     return SwitchState(PAUSED, False, False, None, why)
 
@@ -80,10 +80,10 @@ def resume(
       botctl resume
       botctl resume --enable-buys
     """
-    home = home_of(ctx)
-    with open_store(home):
-        home.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
-        state = home.switch.read()
+    config = config_from(ctx)
+    with open_store(config):
+        config.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
+        state = config.switch.read()
     if state.paused:
         say(f"still paused: {state.why}; remove what pauses it")
     elif not state.buy_enabled:

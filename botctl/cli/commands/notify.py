@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, exit_with, home_of
+from botctl.cli.context import JsonFlag, config_from, exit_with
 from botctl.cli.output import show_list
 from botctl.cli.views.setup import draw_notifications
 from botctl.domain.errors import BadValue, ConfigError
@@ -31,13 +31,13 @@ def notify(
 
     if not test:
         raise BadValue("there is nothing to send", hint="`botctl notify --test` sends a test message")
-    home = home_of(ctx)
-    urls = home.settings.channels
+    config = config_from(ctx)
+    urls = config.settings.channels
     if not urls:
-        raise ConfigError("NOTIFY_URLS is not set: nobody is told", hint=f"set it in {home.env_file}")
+        raise ConfigError("NOTIFY_URLS is not set: nobody is told", hint=f"set it in {config.env_file}")
     if is_missing():
         raise MISSING
-    letters = [Letter(url, title_of(home), "This is a test: you will be told.", Level.NEWS) for url in urls]
+    letters = [Letter(url, title_of(config), "This is a test: you will be told.", Level.NEWS) for url in urls]
     failures = AppriseCourier().deliver(letters)
     rows = [
         NotifyView(masked(url), not why, why.removeprefix(f"{masked(url)} ") or "took it")

@@ -12,9 +12,9 @@ from botctl.cli.context import (
     YesFlag,
     amount_from,
     check_validate,
+    config_from,
     confirm,
     exit_with,
-    home_of,
     log_errors,
     say,
     symbol_from,
@@ -57,18 +57,18 @@ def buy(
       botctl buy BTC/USD 100 --validate
     """
     wanted, cost = symbol_from(symbol), amount_from(amount)
-    home = home_of(ctx)
-    check_validate(home, validate)
-    if home.settings.lacks_yes and not validate:
+    config = config_from(ctx)
+    check_validate(config, validate)
+    if config.settings.lacks_yes and not validate:
         raise no_yes()
-    if home.settings.botctl_mode is Mode.LIVE and not validate:
+    if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {wanted} for {cost} with real money?", yes=yes)
-    with open_bot(home, validate_only=validate) as bot:
+    with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.recovery.settle_unfinished_orders())
         result = bot.execution.execute_buy(wanted, cost)
-        after_run.note_news(home, bot)
+        after_run.note_news(config, bot)
     show(ctx, result, draw_order)
-    after_run.send_news(home)
+    after_run.send_news(config)
 
 
 def sell(
@@ -96,20 +96,20 @@ def sell(
 
     wanted = symbol_from(symbol)
     part = None if amount is None else amount_from(amount)
-    home = home_of(ctx)
-    check_validate(home, validate)
-    if home.settings.botctl_mode is Mode.LIVE and not validate:
+    config = config_from(ctx)
+    check_validate(config, validate)
+    if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {base_of(wanted)}?", yes=yes)
-    with open_bot(home, validate_only=validate) as bot:
+    with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.recovery.settle_unfinished_orders())
         trade = bot.journal.active_trade(base_of(wanted))
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or journal.closed_without_order(trade.id)
-        after_run.note_news(home, bot)
+        after_run.note_news(config, bot)
     show(ctx, result, draw_order)
-    after_run.send_news(home)
+    after_run.send_news(config)
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
@@ -123,14 +123,14 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
       botctl liquidate
       botctl liquidate --yes
     """
-    home = home_of(ctx)
-    confirm(f"Sell every open {home.settings.botctl_mode} trade and disable buys?", yes=yes)
-    with open_bot(home) as bot:
+    config = config_from(ctx)
+    confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
+    with open_bot(config) as bot:
         errors = bot.recovery.settle_unfinished_orders()
         exits = bot.positions.liquidate_all()
         errors += exits.errors
         left = len(bot.journal.open_symbols())
-        after_run.note_news(home, bot)
+        after_run.note_news(config, bot)
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))
     log_errors(errors)
@@ -138,7 +138,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         say(note)
     view = LiquidationView(exits.results, left, False, [str(error) for error in errors])
     show(ctx, view, draw_liquidation)
-    after_run.send_news(home)
+    after_run.send_news(config)
     exit_with(exit_code_of(errors))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli.completion import complete_symbol
-from botctl.cli.context import JsonFlag, home_of, log_errors, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, config_from, log_errors, symbol_from, wants_json
 from botctl.cli.output import show, show_list
 from botctl.config import open_store
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
@@ -30,12 +30,12 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.cli.views.status import draw_status
     from botctl.queries import portfolio
 
-    home = home_of(ctx)
-    settings = home.settings
-    with open_store(home):
+    config = config_from(ctx)
+    settings = config.settings
+    with open_store(config):
         view = portfolio.status(
             settings.botctl_mode,
-            home.switch,
+            config.switch,
             settings.initial_balance,
             portfolio.now_offline(settings.botctl_mode),
             settings.timeframe_seconds,
@@ -71,17 +71,17 @@ def positions(
 
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
         raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
-    home = home_of(ctx)
+    config = config_from(ctx)
     if watch:
         from botctl.cli.commands.watch import watch_positions
 
-        watch_positions(home, every)
+        watch_positions(config, every)
         return
-    with open_store(home):
+    with open_store(config):
         if live:
             from botctl.wiring import build_market
 
-            rows = portfolio.list_live_positions(build_market(home.settings))
+            rows = portfolio.list_live_positions(build_market(config.settings))
             show_list(ctx, rows, draw_live_positions, "no open positions")
         else:
             show_list(ctx, portfolio.list_positions(), draw_trades, "no open positions")
@@ -100,7 +100,7 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
     from botctl.cli.views.positions import draw_trades
     from botctl.queries import portfolio
 
-    with open_store(home_of(ctx)):
+    with open_store(config_from(ctx)):
         show_list(ctx, portfolio.list_trades(limit=limit), draw_trades, "no trades yet")
 
 
@@ -123,7 +123,7 @@ def orders(
     from botctl.cli.views.orders import draw_orders
     from botctl.queries import journal
 
-    with open_store(home_of(ctx)):
+    with open_store(config_from(ctx)):
         show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
 
 
@@ -145,7 +145,7 @@ def why(
     from botctl.queries import journal
 
     wanted = symbol_from(symbol)
-    with open_store(home_of(ctx)):
+    with open_store(config_from(ctx)):
         rows = journal.list_decisions(wanted, limit)
         show_list(ctx, rows, draw_decisions, f"the Council has not spoken of {wanted} yet")
 
@@ -164,9 +164,9 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 
-    home = home_of(ctx)
-    quote_currency = home.settings.quote_currency
-    with open_bot(home) as bot:
+    config = config_from(ctx)
+    quote_currency = config.settings.quote_currency
+    with open_bot(config) as bot:
         snapshot = bot.snapshots.take_snapshot([])
     if snapshot.balances is None:
         raise next(

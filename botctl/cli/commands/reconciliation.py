@@ -10,9 +10,9 @@ from botctl.cli.context import (
     JsonFlag,
     Since,
     YesFlag,
+    config_from,
     confirm,
     exit_with,
-    home_of,
     log_errors,
     since_from,
 )
@@ -37,8 +37,8 @@ def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False
     from botctl.reconciliation.reconcile import reconcile as compare
 
     moment = since_from(since)
-    home = home_of(ctx)
-    with open_bot(home) as bot, progress_bar(ctx, "asking the exchange for its orders") as progress:
+    config = config_from(ctx)
+    with open_bot(config) as bot, progress_bar(ctx, "asking the exchange for its orders") as progress:
         view = compare(bot, moment, progress)
     show(ctx, view, draw_reconciliation)
     exit_with(0 if view.same else 1)
@@ -64,14 +64,14 @@ def recover(
     from botctl.reconciliation.rebuild import apply_rebuild, plan_rebuild
 
     moment = since_from(since)
-    home = home_of(ctx)
+    config = config_from(ctx)
     if apply:
-        confirm(f"Rebuild the {home.settings.botctl_mode} trades from the exchange's records?", yes=yes)
+        confirm(f"Rebuild the {config.settings.botctl_mode} trades from the exchange's records?", yes=yes)
     errors: list[BotError] = []
-    with open_for_recovery(home, apply=apply) as session:
+    with open_for_recovery(config, apply=apply) as session:
         bot, damage = session.bot, session.damage
         if damage:
-            print(f"botctl: {home.database} is damaged: {damage.complaint}", file=sys.stderr)
+            print(f"botctl: {config.database} is damaged: {damage.complaint}", file=sys.stderr)
         if apply:
             errors += bot.recovery.settle_unfinished_orders()
         moment = moment or bot.clock.now() - RECOVER_SPAN

@@ -16,7 +16,7 @@ from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, log_flags, wants_json
 from botctl.cli.log import start_log
 from botctl.cli.output import show, with_progress
-from botctl.config import Home, open_store, write_env_file
+from botctl.config import Config, open_store, write_env_file
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.settings import Mode, Settings
 from botctl.wiring import build_bot
@@ -63,9 +63,9 @@ def replay(
     given = backtest_options.load_study(ctx, files, options)
     grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
-    with _place(settings, keep) as home:
-        start_log(home, **log_flags(ctx), quiet=True)  # failed ticks are told once, at the end
-        view = _play(home, given, grid, quiet=wants_json(ctx))
+    with _place(settings, keep) as config:
+        start_log(config, **log_flags(ctx), quiet=True)  # failed ticks are told once, at the end
+        view = _play(config, given, grid, quiet=wants_json(ctx))
     if as_csv:
         show_csv(view)
     else:
@@ -80,11 +80,11 @@ def replay(
 
 
 @contextmanager
-def _place(settings: Settings, keep: Path | None) -> Iterator[Home]:
+def _place(settings: Settings, keep: Path | None) -> Iterator[Config]:
     """A home for one replay: thrown away behind it, or kept, with the settings that tell other commands about it."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="botctl-replay-") as folder:
-            yield Home(Path(folder), Path(folder) / ".env", settings)
+            yield Config(Path(folder), Path(folder) / ".env", settings)
         return
     try:
         keep.mkdir(parents=True, exist_ok=True)
@@ -93,10 +93,10 @@ def _place(settings: Settings, keep: Path | None) -> Iterator[Home]:
         raise ConfigError(f"can't write {keep}: {error.strerror}", hint="give --keep another folder") from error
     if taken:
         raise BadValue(f"--keep {keep} holds something already", hint="name a new or an empty folder")
-    home = Home(keep.absolute(), keep.absolute() / ".env", settings)
+    config = Config(keep.absolute(), keep.absolute() / ".env", settings)
     told = {"BOTCTL_MODE": settings.botctl_mode.value, **{name: _text(settings, name) for name in TOLD}}
-    write_env_file(home.env_file, "".join(f"{name}={text}\n" for name, text in told.items()))
-    yield home
+    write_env_file(config.env_file, "".join(f"{name}={text}\n" for name, text in told.items()))
+    yield config
 
 
 def _text(settings: Settings, name: str) -> str:
@@ -104,12 +104,12 @@ def _text(settings: Settings, name: str) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _play(home: Home, given: backtest_options.Study, grid: "Timeline", *, quiet: bool) -> ReplayView:
+def _play(config: Config, given: backtest_options.Study, grid: "Timeline", *, quiet: bool) -> ReplayView:
     from botctl.adapters.simulated import Tape
     from botctl.backtesting.replay import play, tell
 
-    with open_store(home, create=True, durable=False):  # after a power cut it is played again
-        bot = build_bot(home.settings, home.switch, tape=Tape(given.histories, grid, given.mood))
+    with open_store(config, create=True, durable=False):  # after a power cut it is played again
+        bot = build_bot(config.settings, config.switch, tape=Tape(given.histories, grid, given.mood))
         played = play(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
         return tell(bot, grid, given.histories, given.mood, played)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from botctl.cli.commands import backtest_options
-from botctl.cli.context import JsonFlag, env_file_of, home_of
+from botctl.cli.context import JsonFlag, config_from, env_file_of
 from botctl.cli.output import show
 from botctl.cli.views.files import draw_report
 from botctl.config import open_store, read_values
@@ -93,11 +93,11 @@ def _open_source(
     from botctl.reporting.from_database import DatabaseSource
 
     _refuse_study_options(options)
-    home = home_of(ctx)
-    with open_store(home):
-        now = now_offline(home.settings.botctl_mode)
-        source = DatabaseSource(home.settings, home.switch, now, lambda symbol: find_candles(home, symbol))
-        yield source, home.folder / "report.html"
+    config = config_from(ctx)
+    with open_store(config):
+        now = now_offline(config.settings.botctl_mode)
+        source = DatabaseSource(config.settings, config.switch, now, lambda symbol: find_candles(config, symbol))
+        yield source, config.folder / "report.html"
 
 
 def _backtest(given: backtest_options.Study) -> "Source":

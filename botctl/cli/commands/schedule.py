@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, YesFlag, confirm, env_file_of, home_of
+from botctl.cli.context import JsonFlag, YesFlag, config_from, confirm, env_file_of
 from botctl.cli.output import show
 from botctl.cli.views.schedule import draw_schedule
-from botctl.config import Home, read_sources
+from botctl.config import Config, read_sources
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.settings import SETTINGS, Mode
 from botctl.scheduling import crontab, systemd
@@ -66,8 +66,8 @@ def show_schedule(
       botctl schedule show
       botctl schedule show --systemd
     """
-    home = home_of(ctx)
-    show(ctx, describe_schedule(_kind(home, cron, timer), _job_of(ctx, home)), draw_schedule)
+    config = config_from(ctx)
+    show(ctx, describe_schedule(_kind(config, cron, timer), _job_of(ctx, config)), draw_schedule)
 
 
 def install(
@@ -88,8 +88,8 @@ def install(
       botctl schedule install
       botctl schedule install --systemd --yes
     """
-    home = home_of(ctx)
-    kind, job = _kind(home, cron, timer), _job_of(ctx, home)
+    config = config_from(ctx)
+    kind, job = _kind(config, cron, timer), _job_of(ctx, config)
     _check_settings_reach_it(ctx)
     before = _describe_the_only_schedule(kind, job)
     if before.installed and before.current:
@@ -104,7 +104,7 @@ def install(
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
     backup = None
     if kind == CRON:
-        backup = replace_crontab(home.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
+        backup = replace_crontab(config.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
     else:
         install_timer(wanted)
     notes = notes_on(kind, job, sandbox=sandbox)
@@ -135,36 +135,36 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     Example:
       botctl schedule remove
     """
-    home = home_of(ctx)
-    job = _job_of(ctx, home)
+    config = config_from(ctx)
+    job = _job_of(ctx, config)
     kinds = [kind for kind in (CRON, SYSTEMD) if is_installed(job.home, kind)]
     if kinds:
         confirm(f"Take the ticks of {job.home} out of {' and '.join(kinds)}? Nothing guards it then.", yes=yes)
     backup = None
     for kind in kinds:
         if kind == CRON:
-            backup = replace_crontab(home.folder, without_block(crontab.read_crontab() or "", job.home))
+            backup = replace_crontab(config.folder, without_block(crontab.read_crontab() or "", job.home))
         else:
             remove_timer(job.home)
-    view = describe_schedule(kinds[0] if kinds else _kind(home, False, False), job)
+    view = describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
     show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
 
 
-def _job_of(ctx: typer.Context, home: Home) -> Job:
+def _job_of(ctx: typer.Context, config: Config) -> Job:
     """The tick of this home, as somebody must start it who has neither our folder nor our environment."""
-    mode = home.settings.botctl_mode
+    mode = config.settings.botctl_mode
     if mode is Mode.REPLAY:
         raise BadValue("a replay's database trades no more", hint="schedule the home of another mode")
-    folder, program = str(home.folder), _program()
+    folder, program = str(config.folder), _program()
     options: tuple[str, ...] = ()
-    if home.env_file.absolute() != home.folder / ".env" or env_file_of(ctx) is not None:
-        options = ("--env-file", str(home.env_file.absolute()))
+    if config.env_file.absolute() != config.folder / ".env" or env_file_of(ctx) is not None:
+        options = ("--env-file", str(config.env_file.absolute()))
     own = str(Path(program[0]).parent)
     path = PLAIN_PATH if own in PLAIN_PATH.split(":") else f"{own}:{PLAIN_PATH}"
-    timeframe = home.settings.timeframe
-    named = [name for name in (home.settings.log_file, home.settings.metrics_file) if name]
-    files = [home.database_file, *[home.folder / name for name in named]]
-    elsewhere = {str(file.parent) for file in files if home.folder not in file.parents}
+    timeframe = config.settings.timeframe
+    named = [name for name in (config.settings.log_file, config.settings.metrics_file) if name]
+    files = [config.database_file, *[config.folder / name for name in named]]
+    elsewhere = {str(file.parent) for file in files if config.folder not in file.parents}
     block = find_block(crontab_or_none() or "", folder)
     return Job(
         folder,
@@ -172,7 +172,7 @@ def _job_of(ctx: typer.Context, home: Home) -> Job:
         (("PATH", path), ("BOTCTL_MODE", mode.value), ("BOTCTL_HOME", folder)),
         timeframe,
         min((block and delay_in(block)) or longest_delay(timeframe), longest_delay(timeframe)),
-        float(home.settings.tick_timeout),
+        float(config.settings.tick_timeout),
         (folder, *sorted(elsewhere)),
     )
 
@@ -201,13 +201,13 @@ def _check_settings_reach_it(ctx: typer.Context) -> None:
         )
 
 
-def _kind(home: Home, cron: bool, timer: bool) -> str:
+def _kind(config: Config, cron: bool, timer: bool) -> str:
     """What was asked for, else what is installed, else cron where there is one."""
     if cron and timer:
         raise BadValue("--cron and --systemd exclude each other", hint="choose one of them")
     if cron or timer:
         return CRON if cron else SYSTEMD
-    if is_installed(str(home.folder), SYSTEMD):
+    if is_installed(str(config.folder), SYSTEMD):
         return SYSTEMD
     return CRON if which("crontab") or not which("systemctl") else SYSTEMD
 

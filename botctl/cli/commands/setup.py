@@ -13,7 +13,7 @@ from botctl.cli.log import start_log
 from botctl.cli.output import show, show_list, with_progress
 from botctl.cli.results import InitView
 from botctl.cli.views.setup import draw_checks, draw_demo, draw_init
-from botctl.config import Home, is_there, load_home, make_data_folder, open_store, write_env_file
+from botctl.config import Config, is_there, load_config, make_data_folder, open_store, write_env_file
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.settings import Mode, example_env, parse_settings
 from botctl.queries.results import DemoView
@@ -49,21 +49,21 @@ def init(
     chosen = {"BOTCTL_MODE": mode.value} if mode else {}
     given = env_file_of(ctx)
     missing_file = given is not None and not given.exists()
-    home = load_home(None if missing_file else given, chosen)
+    config = load_config(None if missing_file else given, chosen)
     if missing_file and given is not None:
-        home = replace(home, env_file=given)
-    start_log(home, **log_flags(ctx))
-    wanted = home.settings.botctl_mode
+        config = replace(config, env_file=given)
+    start_log(config, **log_flags(ctx))
+    wanted = config.settings.botctl_mode
     if wanted is Mode.REPLAY:
         raise BadValue("a replay's database is made by `botctl replay --keep` alone", hint="give --mode another mode")
-    if mode and home.env_file.exists() and load_home(given).settings.botctl_mode is not mode:
-        raise ConfigError(f"{home.env_file} is there, for another mode", hint=f"set BOTCTL_MODE={mode} in it")
-    written = write_env_file(home.env_file, example_env(wanted))
-    make_data_folder(home)
-    existed = is_there(home)
-    with open_store(home, create=True):
+    if mode and config.env_file.exists() and load_config(given).settings.botctl_mode is not mode:
+        raise ConfigError(f"{config.env_file} is there, for another mode", hint=f"set BOTCTL_MODE={mode} in it")
+    written = write_env_file(config.env_file, example_env(wanted))
+    make_data_folder(config)
+    existed = is_there(config)
+    with open_store(config, create=True):
         pass
-    view = InitView(wanted, str(home.env_file), written, str(home.database), not existed, NEXT_STEPS[wanted])
+    view = InitView(wanted, str(config.env_file), written, str(config.database), not existed, NEXT_STEPS[wanted])
     show(ctx, view, draw_init, name_mode=False)
 
 
@@ -84,22 +84,22 @@ def demo(
       botctl demo --ticks 500
     """
     with tempfile.TemporaryDirectory(prefix="botctl-demo-") as folder:
-        home = Home(Path(folder), Path(folder) / ".env", parse_settings({}))
-        start_log(home, **log_flags(ctx))
-        with open_store(home, durable=False):  # nobody needs it after a power cut
-            view = _play(home, ticks, quiet=wants_json(ctx))
+        config = Config(Path(folder), Path(folder) / ".env", parse_settings({}))
+        start_log(config, **log_flags(ctx))
+        with open_store(config, durable=False):  # nobody needs it after a power cut
+            view = _play(config, ticks, quiet=wants_json(ctx))
     show(ctx, view, draw_demo, name_mode=False)
 
 
-def _play(home: Home, ticks: int, *, quiet: bool) -> DemoView:
+def _play(config: Config, ticks: int, *, quiet: bool) -> DemoView:
     from botctl.backtesting.replay import play
     from botctl.queries import portfolio
     from botctl.store.models import Decision
 
-    bot = build_bot(home.settings, home.switch)
+    bot = build_bot(config.settings, config.switch)
     played = play(bot, with_progress(range(ticks), "playing the tape", quiet=quiet))
     decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))
-    initial = home.settings.initial_balance
+    initial = config.settings.initial_balance
     if initial is None or not played.ticks:
         raise BotError("the demo could not play")
     return DemoView(played.ticks, portfolio.list_trades(), played.equity, initial, dict(decisions))

@@ -11,8 +11,8 @@ from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
     check_validate,
+    config_from,
     exit_with,
-    home_of,
     log_errors,
     say,
     wants_json,
@@ -43,24 +43,24 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
     from botctl.monitoring.heartbeat import Heartbeat
     from botctl.trading.tick import tick as visit
 
-    home = home_of(ctx)
-    check_validate(home, validate)
-    heartbeat = Heartbeat(None if validate else home.settings.healthcheck_url)
+    config = config_from(ctx)
+    check_validate(config, validate)
+    heartbeat = Heartbeat(None if validate else config.settings.healthcheck_url)
     with heartbeat.watch():
-        with open_bot(home, wait_seconds=0, validate_only=validate) as bot:
+        with open_bot(config, wait_seconds=0, validate_only=validate) as bot:
             heartbeat.start()
             started = time.monotonic()
             view, code = visit(bot)
-            after_run.note_news(home, bot, ask_for_key=view.ok)
-            figures = after_run.read_metrics(home, bot, code, time.monotonic() - started)
+            after_run.note_news(config, bot, ask_for_key=view.ok)
+            figures = after_run.read_metrics(config, bot, code, time.monotonic() - started)
         for note in view.notes:
             say(note)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
-    after_run.publish_metrics(home, figures)
+    after_run.publish_metrics(config, figures)
     heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
-        after_run.send_news(home)
+        after_run.send_news(config)
     exit_with(code)
 
 
@@ -76,8 +76,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     from botctl.queries import portfolio
 
-    home = home_of(ctx)
-    with open_bot(home) as bot:
+    config = config_from(ctx)
+    with open_bot(config) as bot:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
         errors = bot.recovery.settle_unfinished_orders()
@@ -87,13 +87,13 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         positions = [
             portfolio.with_price(trade, snapshot.prices.get(trade.symbol)) for trade in portfolio.list_positions()
         ]
-        after_run.note_news(home, bot)
+        after_run.note_news(config, bot)
     log_errors(errors)
     for note in exits.notes:
         say(note)
     view = CheckView(positions, exits.results, [str(error) for error in errors])
     show(ctx, view, draw_position_check)
-    after_run.send_news(home)
+    after_run.send_news(config)
     exit_with(exit_code_of(errors))
 
 
@@ -113,8 +113,8 @@ def drawdown(
       botctl drawdown --check
       botctl drawdown
     """
-    home = home_of(ctx)
-    with open_bot(home) as bot:
+    config = config_from(ctx)
+    with open_bot(config) as bot:
         errors = bot.recovery.settle_unfinished_orders()
         frozen = bot.switch.read().frozen
         report = bot.drawdown.check_drawdown(act=not check and not frozen)
@@ -129,7 +129,7 @@ def drawdown(
             report.exits.results,
             [str(error) for error in errors],
         )
-        after_run.note_news(home, bot)
+        after_run.note_news(config, bot)
     log_errors(errors)
     for note in report.exits.notes:
         say(note)
@@ -137,7 +137,7 @@ def drawdown(
         done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
         say(f"the drawdown guard says stop: {done}")
     show(ctx, view, draw_drawdown)
-    after_run.send_news(home)
+    after_run.send_news(config)
     exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))
 
 

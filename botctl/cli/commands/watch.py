@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botctl.cli.output import keep_showing
 from botctl.cli.tables import Drawing
 from botctl.cli.views.positions import draw_watched_positions
-from botctl.config import Home, open_store
+from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.wiring import build_market
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from botctl.ports import MarketData
 
 
-def watch_positions(home: Home, seconds: float) -> None:
+def watch_positions(config: Config, seconds: float) -> None:
     """Look every so many seconds until Ctrl-C, which is the way to end it."""
     with suppress(KeyboardInterrupt):
-        keep_showing(_LivePositions(home).draw, seconds)
+        keep_showing(_LivePositions(config).draw, seconds)
 
 
 class _LivePositions:
     """Snapshots at a home again and again, as another process each time would, but on one connection to Kraken."""
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
+    def __init__(self, config: Config) -> None:
+        self.config = config
         self._kraken: MarketData | None = None
 
     def draw(self) -> Drawing:
@@ -35,18 +35,18 @@ class _LivePositions:
         from botctl.queries import portfolio
 
         lines = []
-        with open_store(self.home):
+        with open_store(self.config):
             try:
                 rows = portfolio.list_live_positions(self._market())
             except BotError as error:
                 lines.append(f"prices can't be had: {error.message}")
                 rows = [portfolio.with_price(trade, None) for trade in portfolio.list_positions()]
-        mode = self.home.settings.botctl_mode
+        mode = self.config.settings.botctl_mode
         return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 
     def _market(self) -> "MarketData":
         """The demo's tape stands where the last tick left it, so it is read each time."""
-        if self.home.settings.botctl_mode is Mode.DEMO:
-            return build_market(self.home.settings)
-        self._kraken = self._kraken or build_market(self.home.settings)
+        if self.config.settings.botctl_mode is Mode.DEMO:
+            return build_market(self.config.settings)
+        self._kraken = self._kraken or build_market(self.config.settings)
         return self._kraken
