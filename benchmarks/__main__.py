@@ -49,7 +49,7 @@ class Loop:
     def __init__(self, market: Market) -> None:
         self.code = compiled()
         self.columns = market.columns
-        self.moods = market.moods
+        self.sentiments = market.sentiments
         grid = line_up([market.columns], 14, None, None)
         self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
         self.terms = terms_of(parse_settings(TERMS))
@@ -64,7 +64,7 @@ class Loop:
             columns.highs, columns.lows, columns.closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, 14,
             self.opinions, known.atrs[0],
         )  # fmt: skip
-        self.code.decide(self.opinions, self.moods, *self.bits, known.decisions[0])
+        self.code.decide(self.opinions, self.sentiments, *self.bits, known.decisions[0])
         trades, cash, _ = self.code.play(known, self.terms, self.buffers)
         return int(trades), float(cash)
 
@@ -83,7 +83,7 @@ class Limit:
     def run(self) -> tuple[int, float]:
         columns = self.market.columns
         found: tuple[int, float] = fused(
-            columns.opens, columns.highs, columns.lows, columns.closes, self.market.moods,
+            columns.opens, columns.highs, columns.lows, columns.closes, self.market.sentiments,
             10_000.0, 100.0, 0.004, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.buffers,
         )  # fmt: skip
         return found
@@ -172,7 +172,7 @@ def run(command: Sequence[str]) -> str:
 
 def ask_vectorbt(folder: Path, market: Market, what: str) -> Any:
     """What vectorbt found, and how long it took without compiling."""
-    arrays = folder / f"{len(market.moods)}.npz"
+    arrays = folder / f"{len(market.sentiments)}.npz"
     write_arrays(market, arrays)
     peer = [peers_python(), "-W", "ignore", str(HERE / "peers" / "vectorbt_peer.py"), str(arrays), what]
     return json.loads(run(peer))

@@ -10,7 +10,7 @@ def fused(  # type: ignore[no-untyped-def]
     highs,
     lows,
     closes,
-    moods,
+    sentiments,
     cash,
     amount,
     fee,
@@ -52,7 +52,13 @@ def fused(  # type: ignore[no-untyped-def]
             continue
         if held == 0.0:
             equity[at] = cash
-            if fast > slow and moods[at] == 1 and 100.0 * gain < 70.0 * (gain + loss) and at >= ready and not tripped:
+            if (
+                fast > slow
+                and sentiments[at] == 1
+                and 100.0 * gain < 70.0 * (gain + loss)
+                and at >= ready
+                and not tripped
+            ):
                 ask = opens[at + 1]
                 size = np.floor(amount / ask * 1e8 + 1e-6) / 1e8
                 cost = np.floor(size * ask * (1.0 + slippage) * 1e8 + 1e-6) / 1e8
@@ -72,7 +78,7 @@ def fused(  # type: ignore[no-untyped-def]
             if high > entry + breakeven * atr_then:
                 stop = max(stop, max(entry, high - multiple * atr_then))
             hit = close <= stop
-        if hit or (moods[at] == 2 and fast < slow):
+        if hit or (sentiments[at] == 2 and fast < slow):
             cost = np.floor(held * opens[at + 1] * (1.0 - slippage) * 1e8 + 1e-6) / 1e8
             cash += cost - np.floor(cost * fee * 1e8 + 1e-6) / 1e8
             held, ready = 0.0, at + cooldown

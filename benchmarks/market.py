@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from botctl.domain.candles import CandleColumns
-from botctl.domain.sentiment import MoodHistory
+from botctl.domain.sentiment import SentimentHistory
 
 SECONDS = 900
 YEAR = 35_040
@@ -23,14 +23,14 @@ class Market:
     """Candles, and the mood at each of them as its place in `botctl.domain.sentiment.MOODS`."""
 
     columns: CandleColumns
-    moods: Any
+    sentiments: Any
 
     @property
-    def history(self) -> MoodHistory:
+    def history(self) -> SentimentHistory:
         """The same moods as readings of an index, one at the close of each day's first candle."""
-        days = range(0, len(self.moods), DAY)
+        days = range(0, len(self.sentiments), DAY)
         measured = [int(self.columns.times[at]) + SECONDS for at in days]
-        return MoodHistory(measured, [INDICES[int(self.moods[at])] for at in days])
+        return SentimentHistory(measured, [INDICES[int(self.sentiments[at])] for at in days])
 
 
 def wander(count: int, seed: int = 7) -> Market:
@@ -43,8 +43,8 @@ def wander(count: int, seed: int = 7) -> Market:
     volumes = np.round(chance.uniform(1, 50, count), 4)
     times = START + SECONDS * np.arange(count, dtype=np.int64)
     days = chance.choice(np.array([1, 1, 2, 3], np.int8), count // DAY + 1)
-    moods = np.repeat(days, DAY)[:count].copy()
-    return Market(CandleColumns("BTC/USD", SECONDS, times, opens, highs, lows, closes, volumes), moods)
+    sentiments = np.repeat(days, DAY)[:count].copy()
+    return Market(CandleColumns("BTC/USD", SECONDS, times, opens, highs, lows, closes, volumes), sentiments)
 
 
 def write_csv(market: Market, path: Path) -> None:
@@ -60,5 +60,10 @@ def write_arrays(market: Market, path: Path) -> None:
     """The same as arrays, for peers that get them handed over."""
     columns = market.columns
     np.savez(
-        path, opens=columns.opens, highs=columns.highs, lows=columns.lows, closes=columns.closes, moods=market.moods
+        path,
+        opens=columns.opens,
+        highs=columns.highs,
+        lows=columns.lows,
+        closes=columns.closes,
+        sentiments=market.sentiments,
     )

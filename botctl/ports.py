@@ -95,7 +95,7 @@ class OpenTrade:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SentimentReading:
     """A value of the Fear & Greed index, 0 to 100, and when it was measured; `index` is None when it can't be had."""
 
     index: int | None
@@ -106,7 +106,7 @@ class Reading:
 class Sentiment(Protocol):
     """Where the mood of the market is read."""
 
-    def read(self) -> Reading:
+    def read(self) -> SentimentReading:
         """The index now; never raises. Asked again within a run it may answer from memory."""
 
 

@@ -26,7 +26,7 @@ from botctl.cli.app import run_command
 from botctl.store.database import close_database
 from tests.bot_runner import Run
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.mood import Mood
+from tests.scenarios.mood import SentimentSeries
 
 BLOCK = re.compile(
     r"^<!-- price: (?P<price>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -55,7 +55,7 @@ class Session:
     """Plays the blocks of one page in order, with this Kraken and this index at the other end."""
 
     kraken: FakeKraken
-    mood: Mood
+    mood: SentimentSeries
     secrets: Mapping[str, str] = field(default_factory=dict)
     """What stands in the page for a key, and the key."""
     real: dict[str, Path] = field(default_factory=dict)
@@ -188,9 +188,9 @@ def _standing_on(terminal: int) -> Iterator[None]:
 
 
 @contextmanager
-def market() -> Iterator[tuple[FakeKraken, Mood]]:
+def market() -> Iterator[tuple[FakeKraken, SentimentSeries]]:
     """A Kraken whose BTC has fallen to 50,000, with an ATR of 500, while fear is about."""
-    with FakeKraken() as kraken, Mood(37) as mood:
+    with FakeKraken() as kraken, SentimentSeries(37) as mood:
         for symbol, price in (("BTC/USD", 50000), ("ETH/USD", 2500)):
             kraken.set_price(symbol, price)
             kraken.set_candles(symbol, falling_to(price, price / 100))

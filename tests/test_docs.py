@@ -19,12 +19,12 @@ from botctl.domain.orders import ExitReason, OrderState, TradeStatus
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.domain.symbols import Timeframe
 from botctl.monitoring.alerts import (
-    Condition,
     Guarded,
-    failing_condition,
+    Problem,
+    failing_problem,
     find_unguarded,
-    key_condition,
-    unguarded_condition,
+    key_problem,
+    unguarded_problem,
 )
 from botctl.monitoring.collect import KINDS
 from botctl.monitoring.metrics import METRICS
@@ -295,7 +295,7 @@ def kinds_of_trouble() -> dict[str, list[str]]:
     found = {}
     for file in ("domain/alarms.py", "services/newsdesk.py"):
         for call in ast.walk(ast.parse(read(f"botctl/{file}"))):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Condition" and len(call.args) > 1:
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Problem" and len(call.args) > 1:
                 key, text = (pieces_of(argument) for argument in call.args[:2])
                 if key:
                     found[key[0].split()[0]] = [piece for piece in text if len(piece) > 10 and "`" not in piece]
@@ -322,14 +322,14 @@ def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
 @pytest.mark.parametrize(
     "conditions",
     [
-        unguarded_condition({Guarded(1, "BTC/USD", None, True): "frozen", Guarded(2, "ETH/USD", None, True): "frozen"}),
-        failing_condition([(False, "look: Kraken is unreachable")] * 3),
-        key_condition(NOW + timedelta(days=3), NOW),
-        key_condition(NOW - timedelta(days=3), NOW),
+        unguarded_problem({Guarded(1, "BTC/USD", None, True): "frozen", Guarded(2, "ETH/USD", None, True): "frozen"}),
+        failing_problem([(False, "look: Kraken is unreachable")] * 3),
+        key_problem(NOW + timedelta(days=3), NOW),
+        key_problem(NOW - timedelta(days=3), NOW),
     ],
     ids=["unguarded", "failing", "key expires", "key has expired"],
 )
-def test_the_page_of_operations_has_the_words_of_a_trouble(conditions: list[Condition]) -> None:
+def test_the_page_of_operations_has_the_words_of_a_trouble(conditions: list[Problem]) -> None:
     [condition] = conditions
     [row] = re.findall(rf"^\| \[`{condition.key}`\].*$", section("Troubles"), re.MULTILINE)
     shown = [re.escape(words).replace(r"\.\.\.", ".*") for words in re.findall(r"`([^`]*)`", row.split(" | ")[1])]

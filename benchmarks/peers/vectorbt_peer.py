@@ -34,14 +34,14 @@ def upright(row):
 
 
 def trade(data, multiples, breakevens):
-    opens, highs, lows, closes, moods = (data[name] for name in ("opens", "highs", "lows", "closes", "moods"))
+    opens, highs, lows, closes, sentiments = (data[name] for name in ("opens", "highs", "lows", "closes", "sentiments"))
     fast = vbt.MA.run(closes, 12, ewm=True).ma.to_numpy().ravel()
     slow = vbt.MA.run(closes, 26, ewm=True).ma.to_numpy().ravel()
     rsi = vbt.RSI.run(closes, WILDER_14, ewm=True).rsi.to_numpy().ravel()
     atrs = vbt.ATR.run(highs, lows, closes, WILDER_14, ewm=True).atr.to_numpy().ravel()
-    entries = (fast > slow) & (rsi < 70) & (moods == 1)
+    entries = (fast > slow) & (rsi < 70) & (sentiments == 1)
     entries[:ATR_FADED] = False
-    exits = (fast < slow) & (moods == 2)
+    exits = (fast < slow) & (sentiments == 2)
     fills = np.append(opens[1:], closes[-1])
     return vbt.Portfolio.from_signals(
         upright(closes),

@@ -11,7 +11,7 @@ from botctl.adapters.simulated import Tape
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
-from botctl.domain.sentiment import MoodHistory
+from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.timeline import line_up
 from botctl.store import key_value
@@ -47,7 +47,7 @@ def load_demo_tape(folder: Path | None = None) -> Tape:
     return Tape(
         histories,
         grid,
-        _mood(grid.seconds, next(iter(sheets.values()))),
+        _sentiment(grid.seconds, next(iter(sheets.values()))),
         name=NAME,
         markets=markets,
         half_spread=HALF_SPREAD,
@@ -84,6 +84,6 @@ def _columns(symbol: str, rows: list[list[str]]) -> CandleColumns:
     return CandleColumns(symbol, TIMEFRAME.seconds, [*map(int, times)], *([*map(float, f)] for f in figures))
 
 
-def _mood(seconds: int, rows: list[list[str]]) -> MoodHistory:
+def _sentiment(seconds: int, rows: list[list[str]]) -> SentimentHistory:
     """The tape's own Fear & Greed index, measured at each close."""
-    return MoodHistory([int(row[0]) + seconds for row in rows], [int(row[6]) for row in rows])
+    return SentimentHistory([int(row[0]) + seconds for row in rows], [int(row[6]) for row in rows])

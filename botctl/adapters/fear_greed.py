@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 from botctl.domain.candles import from_unix
 from botctl.domain.sentiment import TRUSTED_FOR
-from botctl.ports import Clock, Reading
+from botctl.ports import Clock, SentimentReading
 from botctl.store import key_value
 from botctl.timeouts import time_limit
 
@@ -42,14 +42,14 @@ class FearAndGreed:
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
         self.clock = clock
-        self._reading: Reading | None = None
+        self._reading: SentimentReading | None = None
 
-    def read(self) -> Reading:
+    def read(self) -> SentimentReading:
         """The index now. What can't be read, or is too old by its own stamp, is None with the reason."""
         self._reading = self._reading or self._read()  # one try a run, however many symbols ask
         return self._reading
 
-    def _read(self) -> Reading:
+    def _read(self) -> SentimentReading:
         now = self.clock.now()
         kept = key_value.recall(SENTIMENT)
         try:
@@ -59,7 +59,7 @@ class FearAndGreed:
             index_now, measured_at = self._fetch()
         except UNREADABLE as error:
             log.info("the Fear & Greed index can't be read: %s", error)
-            return Reading(None, None, f"the index can't be read ({type(error).__name__})")
+            return SentimentReading(None, None, f"the index can't be read ({type(error).__name__})")
         key_value.remember(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
         return _judge(index_now, measured_at, now)
 
@@ -81,7 +81,9 @@ def _whole(value: object) -> int:
     return int(value)
 
 
-def _judge(index: int, measured_at: datetime, now: datetime) -> Reading:
+def _judge(index: int, measured_at: datetime, now: datetime) -> SentimentReading:
     if not -CLOCK_TOLERANCE <= now - measured_at <= TRUSTED_FOR:
-        return Reading(None, measured_at, f"the index was measured at {measured_at:%Y-%m-%d %H:%M}, too far from now")
-    return Reading(index, measured_at, f"index {index}, measured {measured_at:%Y-%m-%d %H:%M}")
+        return SentimentReading(
+            None, measured_at, f"the index was measured at {measured_at:%Y-%m-%d %H:%M}, too far from now"
+        )
+    return SentimentReading(index, measured_at, f"index {index}, measured {measured_at:%Y-%m-%d %H:%M}")

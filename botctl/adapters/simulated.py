@@ -9,10 +9,10 @@ from botctl.domain.candles import SHOWN, Candle, CandleColumns, from_unix
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
-from botctl.domain.sentiment import TRUSTED_FOR, Mood
+from botctl.domain.sentiment import TRUSTED_FOR, SentimentSeries
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.market_data.timeline import Timeline
-from botctl.ports import Reading
+from botctl.ports import SentimentReading
 
 
 class Tape:
@@ -25,7 +25,7 @@ class Tape:
         self,
         histories: Sequence[CandleColumns],
         grid: Timeline,
-        mood: Mood,
+        sentiment: SentimentSeries,
         *,
         name: str = "the replay",
         markets: Mapping[str, Market] | None = None,
@@ -36,7 +36,7 @@ class Tape:
         """`half_spread` puts bid and ask, as a fraction, on either side of the next price. `start` is the bar that
         was played last, and `keep` is told each one that is played."""
         self._grid = grid
-        self._mood = mood
+        self._sentiment = sentiment
         self._name = name
         self._markets = markets if markets is not None else {symbol: _free_market(symbol) for symbol in grid.symbols}
         self._half_spread = half_spread
@@ -114,12 +114,14 @@ class Tape:
 
     # As a mood
 
-    def read(self) -> Reading:
+    def read(self) -> SentimentReading:
         """The Fear & Greed index as it was known at this bar."""
-        known = self._mood.known_at(self.now().timestamp())
+        known = self._sentiment.known_at(self.now().timestamp())
         if known is None:
-            return Reading(None, None, f"no reading of the last {TRUSTED_FOR // timedelta(hours=1)} hours on the tape")
-        return Reading(known[0], from_unix(known[1]), "on the tape")
+            return SentimentReading(
+                None, None, f"no reading of the last {TRUSTED_FOR // timedelta(hours=1)} hours on the tape"
+            )
+        return SentimentReading(known[0], from_unix(known[1]), "on the tape")
 
     def _beside(self, symbol: str, price: Decimal, direction: int) -> Decimal:
         if not self._half_spread:

@@ -10,7 +10,7 @@ from botctl.backtesting.engine import (
     BUY,
     COUNCIL,
     DRAWDOWN,
-    MOODS_TOLD,
+    SENTIMENT_STANCE_COUNT,
     STILL_OPEN,
     BacktestBuffers,
     MarketArrays,
@@ -24,7 +24,7 @@ from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
-from botctl.domain.sentiment import MOODS, TRUSTED_SECONDS, FixedMood, Mood, decision_table
+from botctl.domain.sentiment import SENTIMENT_STANCES, TRUSTED_SECONDS, FixedSentiment, SentimentSeries, decision_table
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
@@ -59,7 +59,7 @@ class Backtest:
         self,
         histories: Sequence[CandleColumns],
         settings: Settings,
-        mood: Mood,
+        sentiment: SentimentSeries,
         *,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -67,10 +67,10 @@ class Backtest:
         """Raises BadValue for histories that can't be traded together or are too short."""
         self.histories = histories
         self.settings = settings
-        self.mood = mood
+        self.sentiment = sentiment
         self.timeline = line_up(histories, settings.atr_period, since, until)
         self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else interpreted()
-        self.known = read_histories(self.kernel, self.timeline, histories, mood, settings.atr_period)
+        self.known = read_histories(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
         self.terms = terms_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
@@ -89,7 +89,9 @@ class Backtest:
             trades=[self._trade(number) for number in range(count)],
             tripped_at=from_unix(timeline.times[timeline.first + below[0]]) if len(below) else None,
         )
-        return Run(sum_up(timeline, self.histories, self.settings, self.mood, course), timeline, self.known, equity)
+        return Run(
+            sum_up(timeline, self.histories, self.settings, self.sentiment, course), timeline, self.known, equity
+        )
 
     def _trade(self, number: int) -> BacktestTrade:
         """One trade to the last digit: what the playback found, with the paper broker's own arithmetic."""
@@ -162,7 +164,7 @@ class Backtest:
 def run_backtest(
     histories: Sequence[CandleColumns],
     settings: Settings,
-    mood: Mood,
+    sentiment: SentimentSeries,
     *,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -171,7 +173,7 @@ def run_backtest(
 
     Raises BadValue for histories that can't be traded together or are too short.
     """
-    return Backtest(histories, settings, mood, since=since, until=until).run().view
+    return Backtest(histories, settings, sentiment, since=since, until=until).run().view
 
 
 # What a run starts from
@@ -193,7 +195,7 @@ def terms_of(settings: Settings) -> Terms:
 
 
 def read_histories(
-    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], mood: Mood, atr_period: int
+    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, atr_period: int
 ) -> MarketArrays:
     """Judge every candle of every history, and lay the outcome on the grid."""
     import numpy as np
@@ -202,7 +204,7 @@ def read_histories(
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
-    moods, (buys, sells) = kernel.view(_moods_on(timeline, mood)), decision_bits()
+    sentiments, (buys, sells) = kernel.view(_sentiment_on(timeline, sentiment)), decision_bits()
     for number, (history, places) in enumerate(zip(histories, timeline.places, strict=True)):
         opinions, own_atrs = _judge(kernel, history, atr_period)
         seen = np.maximum(places, 0)
@@ -210,7 +212,7 @@ def read_histories(
         closes[number] = np.asarray(history.closes, dtype=float)[seen]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[seen + 1]
         atrs[number] = own_atrs[seen]
-        kernel.decide(kernel.view(opinions), moods, buys, sells, kernel.view(decisions[number]))
+        kernel.decide(kernel.view(opinions), sentiments, buys, sells, kernel.view(decisions[number]))
     return MarketArrays(
         closes=kernel.view(closes),
         fills=kernel.view(fills),
@@ -269,22 +271,22 @@ def decision_bits() -> tuple[int, int]:
     """Which pairs of an opinion and a mood buy, and which sell, as `decide` takes them."""
     buys = sells = 0
     for opinion, row in zip(TECHNICAL_STANCES, decision_table(list(TECHNICAL_STANCES.values())), strict=True):
-        for mood, action in enumerate(row):
-            bit = 1 << (MOODS_TOLD * opinion + mood)
+        for sentiment, action in enumerate(row):
+            bit = 1 << (SENTIMENT_STANCE_COUNT * opinion + sentiment)
             buys |= bit * (action is Action.BUY)
             sells |= bit * (action is Action.SELL)
     return buys, sells
 
 
-def _moods_on(timeline: Timeline, mood: Mood) -> "np.ndarray[Any, Any]":
+def _sentiment_on(timeline: Timeline, sentiment: SentimentSeries) -> "np.ndarray[Any, Any]":
     """The mood at each bar, as its place in MOODS. It can only change where a reading comes in or grows too old."""
     import numpy as np
 
-    if isinstance(mood, FixedMood):
-        return np.full(len(timeline.times), MOODS.index(mood.stance), np.int8)
-    measured = np.asarray(mood.measured, dtype=np.int64)
+    if isinstance(sentiment, FixedSentiment):
+        return np.full(len(timeline.times), SENTIMENT_STANCES.index(sentiment.stance), np.int8)
+    measured = np.asarray(sentiment.measured, dtype=np.int64)
     changes = np.unique(np.concatenate(([0], measured, measured + TRUSTED_SECONDS + 1)))
-    stances = np.array([MOODS.index(mood.stance_at(int(moment))) for moment in changes], np.int8)
+    stances = np.array([SENTIMENT_STANCES.index(sentiment.stance_at(int(moment))) for moment in changes], np.int8)
     return np.ascontiguousarray(stances[np.searchsorted(changes, timeline.times, side="right") - 1])
 
 

@@ -14,7 +14,7 @@ from botctl.domain.stops import advance_stop, initial_stop
 HOLD, BUY, SELL = 0, 1, 2
 """Decisions of the Council, as numbers that fit into an array."""
 
-MOODS_TOLD = 4
+SENTIMENT_STANCE_COUNT = 4
 """How many moods there are, as in `moods.MOODS`; written out, since compiled code is kept by what this file says."""
 
 STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
@@ -374,7 +374,7 @@ def bring_near(first: Table[float], second: Table[float], felt: MutableSequence[
 
 
 def decide(
-    opinions: Sequence[int], moods: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int]
+    opinions: Sequence[int], sentiments: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int]
 ) -> None:
     """The Council's decision at every bar, by the technical opinion and the mood.
 
@@ -382,7 +382,7 @@ def decide(
     other: a processor looks up many bars at once so.
     """
     for at in range(len(opinions)):
-        pair = MOODS_TOLD * opinions[at] + moods[at]
+        pair = SENTIMENT_STANCE_COUNT * opinions[at] + sentiments[at]
         decisions[at] = BUY * (buys >> pair & 1) + SELL * (sells >> pair & 1)
 
 

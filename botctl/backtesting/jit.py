@@ -36,7 +36,13 @@ class Kernel(Protocol):
     ) -> None: ...
 
     def decide(
-        self, opinions: Sequence[int], moods: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int], /
+        self,
+        opinions: Sequence[int],
+        sentiments: Sequence[int],
+        buys: int,
+        sells: int,
+        decisions: MutableSequence[int],
+        /,
     ) -> None: ...
 
     def play(self, history: MarketArrays, terms: Terms, buffers: BacktestBuffers, /) -> tuple[int, float, float]: ...

@@ -11,7 +11,7 @@ from botctl.backtesting.summary import Course, sum_up
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.orders import TradeStatus
-from botctl.domain.sentiment import Mood
+from botctl.domain.sentiment import SentimentSeries
 from botctl.market_data.timeline import Timeline
 from botctl.queries.portfolio import trade_record
 from botctl.store.models import Trade
@@ -63,7 +63,9 @@ def play(bot: Bot, steps: Iterable[object]) -> Played:
     return played
 
 
-def tell(bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], mood: Mood, played: Played) -> ReplayView:
+def tell(
+    bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, played: Played
+) -> ReplayView:
     """What a played history came to, by the books that the ticks have written. Raises BotError when none played."""
     import numpy as np
 
@@ -72,7 +74,7 @@ def tell(bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], mood: Moo
     curve = np.array(played.curve)
     trades = [_backtest_trade(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
     course = Course(curve, deepest_fall(played.curve), trades, bot.switch.read().tripped_at)
-    view = sum_up(grid, histories, bot.settings, mood, course)
+    view = sum_up(grid, histories, bot.settings, sentiment, course)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
     return ReplayView(**figures, ticks=played.ticks, failed_ticks=played.failed, errors=played.tell_errors())
 

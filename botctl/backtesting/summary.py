@@ -11,7 +11,7 @@ from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain.candles import CandleColumns, from_unix, to_unix
 from botctl.domain.costs import fill_price
 from botctl.domain.orders import Side
-from botctl.domain.sentiment import FixedMood, Mood
+from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.market_data.timeline import Timeline
 
@@ -33,7 +33,11 @@ class Course:
 
 
 def sum_up(
-    timeline: Timeline, histories: Sequence[CandleColumns], settings: Settings, mood: Mood, course: Course
+    timeline: Timeline,
+    histories: Sequence[CandleColumns],
+    settings: Settings,
+    sentiment: SentimentSeries,
+    course: Course,
 ) -> BacktestView:
     """All figures of one run."""
     import numpy as np
@@ -50,7 +54,7 @@ def sum_up(
         since=from_unix(times[0]),
         until=from_unix(times[-1]),
         bars=len(times),
-        mood=f"{mood.stance} at all times" if isinstance(mood, FixedMood) else "Fear & Greed history",
+        mood=f"{sentiment.stance} at all times" if isinstance(sentiment, FixedSentiment) else "Fear & Greed history",
         initial_balance=initial,
         equity=final,
         returned=final / initial - 1,

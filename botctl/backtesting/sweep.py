@@ -15,7 +15,7 @@ from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.summary import DAY
 from botctl.domain.candles import CandleColumns
-from botctl.domain.sentiment import FixedMood, Mood
+from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import parse_settings
 from botctl.market_data.timeline import line_up
 
@@ -50,7 +50,7 @@ class Trial:
         self,
         histories: Sequence[CandleColumns],
         base: Mapping[str, str],
-        mood: Mood,
+        sentiment: SentimentSeries,
         axes: Sequence[Axis],
         train: float,
         since: datetime | None = None,
@@ -58,7 +58,7 @@ class Trial:
     ) -> None:
         """Raises ConfigError for values that are none of their settings'."""
         self.histories = histories
-        self.mood = mood
+        self.sentiment = sentiment
         self.axes = axes
         self.train = train
         self.span = since, until
@@ -85,7 +85,7 @@ class Trial:
             "grid": {axis.name: list(axis.values) for axis in self.axes},
             "candles": [_fingerprint(history) for history in self.histories],
             "span": [moment and moment.isoformat() for moment in self.span],
-            "mood": _mood_in_words(self.mood),
+            "mood": _sentiment_in_words(self.sentiment),
             "settings": {name: value for name, value in settings.items() if name not in swept},
             "train": self.train,
         }
@@ -124,7 +124,7 @@ class Trial:
         """The part to judge by and the part to show, which begins where the first ends."""
         if self._parts_of[0] != atr_period:
             grid = line_up(self.histories, atr_period, *self.span)
-            known = read_histories(self.kernel, grid, self.histories, self.mood, atr_period)
+            known = read_histories(self.kernel, grid, self.histories, self.sentiment, atr_period)
             split = known.first + int((known.last - known.first + 1) * self.train)
             spans = [(known.first, known.last)]
             if known.first < split < known.last:
@@ -195,7 +195,7 @@ def _fingerprint(history: CandleColumns) -> list[Any]:
     return [history.symbol, len(closes), int(history.times[0]), int(history.times[-1]), crc32(closes.tobytes())]
 
 
-def _mood_in_words(mood: Mood) -> list[Any]:
-    if isinstance(mood, FixedMood):
-        return [str(mood.stance)]
-    return [len(mood.measured), int(mood.measured[0]), int(mood.measured[-1])]
+def _sentiment_in_words(sentiment: SentimentSeries) -> list[Any]:
+    if isinstance(sentiment, FixedSentiment):
+        return [str(sentiment.stance)]
+    return [len(sentiment.measured), int(sentiment.measured[0]), int(sentiment.measured[-1])]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def note_news(config: Config, bot: "Bot", *, ask_for_key: bool = False) -> None:
+def queue_notifications(config: Config, bot: "Bot", *, ask_for_key: bool = False) -> None:
     """Write down what is to be told; the bot still holds the lock. With `ask_for_key` learn when the key expires."""
     if config.settings.notify_urls is None or bot.validate_only:
         return
@@ -33,7 +33,7 @@ def note_news(config: Config, bot: "Bot", *, ask_for_key: bool = False) -> None:
         with _aside("the key's end can't be learned"):
             collect.learn_key_expiry(fetch, now)
     with _aside("what is to be told can't be written down"):
-        collect.write_news(bot, config.settings.channels, now)
+        collect.enqueue_news(bot, config.settings.channels, now)
 
 
 def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> "TickMetrics | None":
@@ -57,18 +57,18 @@ def publish_metrics(config: Config, figures: "TickMetrics | None") -> None:
         write_metrics(config.folder / config.settings.metrics_file, figures)
 
 
-def send_news(config: Config) -> None:
+def deliver_notifications(config: Config) -> None:
     """Send what is written down. The lock is free again: nobody's exit waits for a service that hangs."""
     if config.settings.notify_urls is None:
         return
     from botctl.monitoring import collect
-    from botctl.monitoring.sender import AppriseCourier
+    from botctl.monitoring.sender import AppriseSender
 
     with suppress(OSError, ValueError):  # whoever waits for the answer needn't wait for a service
         sys.stdout.flush()
     with _aside("messages can't be sent"), open_store(config, create=False):
         channels = config.settings.channels
-        for why in collect.send_news(channels, AppriseCourier(), title_of(config), datetime.now(UTC)):
+        for why in collect.deliver_queued(channels, AppriseSender(), title_of(config), datetime.now(UTC)):
             log.warning("a message waits for the next run: %s", why)
 
 

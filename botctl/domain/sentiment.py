@@ -11,7 +11,7 @@ TRUSTED_FOR = timedelta(hours=48)
 """No reading of the index is believed for longer, by its own time stamp."""
 TRUSTED_SECONDS = int(TRUSTED_FOR.total_seconds())
 
-MOODS = (Stance.UNKNOWN, Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
+SENTIMENT_STANCES = (Stance.UNKNOWN, Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
 """The stances of a mood; where histories are read, each is its place in here."""
 
 FIXED = {Stance.FEAR: 25, Stance.GREED: 75, Stance.NEUTRAL: 50}
@@ -19,7 +19,7 @@ FIXED = {Stance.FEAR: 25, Stance.GREED: 75, Stance.NEUTRAL: 50}
 
 
 @dataclass(frozen=True)
-class MoodHistory:
+class SentimentHistory:
     """Readings of the index, 0 to 100, oldest first, with the unix seconds of their measurement."""
 
     measured: Sequence[int]
@@ -39,7 +39,7 @@ class MoodHistory:
 
 
 @dataclass(frozen=True)
-class FixedMood:
+class FixedSentiment:
     """One stance for all times, where no history of the index is at hand."""
 
     stance: Stance
@@ -52,12 +52,15 @@ class FixedMood:
         return self.stance
 
 
-Mood = MoodHistory | FixedMood
+SentimentSeries = SentimentHistory | FixedSentiment
 
 
-def decision_table(technical: Sequence[Stance], moods: Sequence[Stance] = MOODS) -> list[list[Action]]:
+def decision_table(technical: Sequence[Stance], sentiments: Sequence[Stance] = SENTIMENT_STANCES) -> list[list[Action]]:
     """What the Council decides on each pair of a technical stance and a mood: its own rule, asked for every pair."""
     return [
-        [combine("", (Verdict("technical", opinion, ""), Verdict("sentiment", mood, ""))).action for mood in moods]
+        [
+            combine("", (Verdict("technical", opinion, ""), Verdict("sentiment", sentiment, ""))).action
+            for sentiment in sentiments
+        ]
         for opinion in technical
     ]

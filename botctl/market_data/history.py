@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.domain.sentiment import MoodHistory
+from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.csv_reader import (
     TIME_NAMES,
@@ -37,7 +37,7 @@ CANDLE_NAMES = {
 }
 KRAKEN_COLUMNS = ("time", "open", "high", "low", "close", "volume", "trades")
 """Kraken's downloadable files have no header."""
-MOOD_NAMES = {"time": TIME_NAMES, "value": ("value", "index", "fear_greed", "fear_and_greed", "fng")}
+SENTIMENT_NAMES = {"time": TIME_NAMES, "value": ("value", "index", "fear_greed", "fear_and_greed", "fng")}
 ENOUGH_TO_JUDGE = 100
 """From so many candles on the steps between them tell how long one is, whatever was not traded."""
 
@@ -181,23 +181,23 @@ def _parquet_times(column: Any) -> Any:
 # The mood
 
 
-def load_moods(path: Path) -> MoodHistory:
+def load_sentiment(path: Path) -> SentimentHistory:
     """Readings of the Fear & Greed index: a CSV with a header, or the JSON that alternative.me answers.
 
     In whatever order; the index is a whole number from 0 to 100. Raises BadValue that names the first bad line.
     """
     if read_bytes(path).lstrip()[:1] in (b"{", b"["):
-        readings = _moods_in_json(path)
+        readings = _sentiment_in_json(path)
     else:
-        readings = _moods_in_sheet(open_sheet(path, MOOD_NAMES, {2: ("time", "value")}))
+        readings = _sentiment_in_table(open_sheet(path, SENTIMENT_NAMES, {2: ("time", "value")}))
     times, indices = zip(*sorted(readings), strict=True)
     for earlier, later in pairwise(times):
         if earlier == later:
             raise BadValue(f"{path} has two readings of {moment(later)}", hint="keep one of them")
-    return MoodHistory(times, indices)
+    return SentimentHistory(times, indices)
 
 
-def _moods_in_sheet(sheet: Sheet) -> list[tuple[int, int]]:
+def _sentiment_in_table(sheet: Sheet) -> list[tuple[int, int]]:
     times, values = read_slowly(sheet, lambda row: _no_index(row[0]))
     return [(int(time), int(value)) for time, value in zip(times, values, strict=True)]
 
@@ -206,7 +206,7 @@ def _no_index(value: float) -> str:
     return "" if 0 <= value <= 100 and value == int(value) else f"{value:g} is no index from 0 to 100"
 
 
-def _moods_in_json(path: Path) -> list[tuple[int, int]]:
+def _sentiment_in_json(path: Path) -> list[tuple[int, int]]:
     try:
         document = json.loads(read_bytes(path))
     except ValueError as error:

@@ -13,17 +13,17 @@ from botctl.domain.symbols import quote_of
 from botctl.domain.text import price, printable, signed
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import (
-    Condition,
     Guarded,
     Level,
     Message,
-    failing_condition,
+    Problem,
+    failing_problem,
     find_unguarded,
-    judge_alarms,
-    key_condition,
-    unguarded_condition,
+    judge_alerts,
+    key_problem,
+    unguarded_problem,
 )
-from botctl.monitoring.delivery import Courier, Letter
+from botctl.monitoring.delivery import MessageSender, OutgoingMessage
 from botctl.monitoring.results import TickMetrics
 from botctl.queries import portfolio
 from botctl.store import key_value
@@ -49,25 +49,25 @@ MOST_OF_A_LETTER = 3000
 """Characters. Most services take no more, or cut it into many pieces."""
 
 
-def write_news(bot: Bot, channels: Sequence[Secret], now: datetime) -> None:
+def enqueue_news(bot: Bot, channels: Sequence[Secret], now: datetime) -> None:
     """Put what has happened since the last time, and every trouble that is due, into the outbox.
 
     Nothing is written when there is nothing to say. Whatever is written is written in one transaction: an event is told
     and counted as told, or neither. Raises BotError.
     """
     cursor, news = _events_to_tell(bot)
-    known = outbox.load_standings()
-    conditions = find_conditions(bot, now)
+    known = outbox.load_active_alerts()
+    conditions = collect_problems(bot, now)
     if not (news or known or conditions or cursor is not None):
         return
-    standings, alarms = judge_alarms(known, conditions, now)
+    active_alerts, alarms = judge_alerts(known, conditions, now)
     messages = [*news, *alarms]
     with database.atomic("IMMEDIATE"):
         if cursor is not None:
             key_value.save(CURSOR, str(cursor))
-        if standings != known:
-            outbox.save_standings(standings)
-        outbox.put([outbox.channel_of(url) for url in channels], messages, now)
+        if active_alerts != known:
+            outbox.save_active_alerts(active_alerts)
+        outbox.enqueue([outbox.channel_of(url) for url in channels], messages, now)
     for message in messages:
         log.info("to be told: %s", message.text)
 
@@ -84,25 +84,25 @@ def learn_key_expiry(fetch: Callable[[], datetime | None], now: datetime) -> Non
     key_value.save(KEY_EXPIRY, "" if expires_at is None else expires_at.isoformat(), now)
 
 
-def send_news(channels: Sequence[Secret], courier: Courier, title: str, now: datetime) -> list[str]:
+def deliver_queued(channels: Sequence[Secret], sender: MessageSender, title: str, now: datetime) -> list[str]:
     """Send what the outbox holds, as one letter to each channel. What can't be sent stays for the next run.
 
     Returns why a channel was not reached, without its address. Needs the database and not the process lock.
     """
     urls = {outbox.channel_of(url): url for url in channels}
     claimed = outbox.claim(list(urls), now)
-    letters = [
-        Letter(urls[channel], title, _body([row.text for row in rows]), outbox.worst(rows))
+    messages = [
+        OutgoingMessage(urls[channel], title, _body([row.text for row in rows]), outbox.worst(rows))
         for channel, rows in claimed.items()
     ]
-    if not letters:
+    if not messages:
         return []
-    failures = courier.deliver(letters)
+    failures = sender.deliver(messages)
     for rows, why in zip(claimed.values(), failures, strict=True):
         if why:
-            outbox.give_back(rows)
+            outbox.release(rows)
         else:
-            outbox.take_out(rows)
+            outbox.acknowledge(rows)
     return [why for why in failures if why]
 
 
@@ -156,7 +156,7 @@ def _newest_of(news: list[Message]) -> list[Message]:
     if len(news) <= MOST_NEWS:
         return news
     left_out = len(news) - MOST_NEWS
-    return [Message(Level.NEWS, f"{left_out} earlier entries and exits: see `botctl trades`"), *news[-MOST_NEWS:]]
+    return [Message(Level.INFO, f"{left_out} earlier entries and exits: see `botctl trades`"), *news[-MOST_NEWS:]]
 
 
 def _tell(event: Event) -> Message | None:
@@ -165,12 +165,12 @@ def _tell(event: Event) -> Message | None:
     if trade is None:
         return None
     if event.kind == "opened":
-        return Message(Level.NEWS, _entry_in_words(trade, event))
+        return Message(Level.INFO, _entry_in_words(trade, event))
     if event.kind == "closed":
-        return Message(Level.NEWS, _exit_in_words(trade))
+        return Message(Level.INFO, _exit_in_words(trade))
     left = Decimal(event.after.get("amount", "0"))
     return (
-        Message(Level.NEWS, f"{printable(event.why)}; {format_decimal(left)} are left (trade {trade.id})")
+        Message(Level.INFO, f"{printable(event.why)}; {format_decimal(left)} are left (trade {trade.id})")
         if left
         else None
     )
@@ -193,24 +193,24 @@ def _exit_in_words(trade: Trade) -> str:
 # What is wrong
 
 
-def find_conditions(bot: Bot, now: datetime) -> list[Condition]:
+def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
     """Everything that is wrong by the database. `now` is this machine's time."""
     ticks = list(Tick.select().order_by(Tick.id.desc()).limit(3))
     expiry = key_value.load(KEY_EXPIRY)
     conditions = [
         *_drawdown(bot),
-        *unguarded_condition(count_unguarded(bot)),
+        *unguarded_problem(count_unguarded(bot)),
         *_unsettled_orders(),
-        *failing_condition([(tick.ok, _failure(tick)) for tick in ticks]),
+        *failing_problem([(tick.ok, _failure(tick)) for tick in ticks]),
         *_missed(ticks, bot.settings.timeframe_seconds),
-        *key_condition(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
+        *key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
     ]
-    return [Condition(each.key, printable(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
+    return [Problem(each.key, printable(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
 
 
-def _unsettled_orders() -> list[Condition]:
+def _unsettled_orders() -> list[Problem]:
     return [
-        Condition(
+        Problem(
             f"order {order.client_order_id}",
             f"nobody knows what became of the {order.side} of {format_decimal(order.amount)} {order.symbol}: "
             f"it is {order.state} (client order id {order.client_order_id})",
@@ -254,14 +254,14 @@ def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
     )
 
 
-def _drawdown(bot: Bot) -> list[Condition]:
+def _drawdown(bot: Bot) -> list[Problem]:
     tripped_at = bot.switch.read().tripped_at
     if tripped_at is None:
         return []
     last: Event | None = Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).first()
     why = last.why if last is not None and "tripped_at" in last.after else "the drawdown guard is tripped"
     return [
-        Condition("drawdown", f"{why}; since {tripped_at:%Y-%m-%d %H:%M} UTC (`botctl resume --enable-buys` ends it)")
+        Problem("drawdown", f"{why}; since {tripped_at:%Y-%m-%d %H:%M} UTC (`botctl resume --enable-buys` ends it)")
     ]
 
 
@@ -271,7 +271,7 @@ def _failure(tick: Tick) -> str:
     return f"{failed['name']}: {failed['detail']}" if failed else f"exit code {tick.exit_code}"
 
 
-def _missed(ticks: Sequence[Tick], seconds: int) -> list[Condition]:
+def _missed(ticks: Sequence[Tick], seconds: int) -> list[Problem]:
     """Runs that should have been between the last two ticks. A run that was killed is one of them."""
     if len(ticks) < 2:
         return []
@@ -279,4 +279,4 @@ def _missed(ticks: Sequence[Tick], seconds: int) -> list[Condition]:
     missed = missed_between(before.at, newest.at, seconds)
     if not missed:
         return []
-    return [Condition("missed", f"{missed} runs were missed, or died, since {before.at:%Y-%m-%d %H:%M} UTC")]
+    return [Problem("missed", f"{missed} runs were missed, or died, since {before.at:%Y-%m-%d %H:%M} UTC")]

@@ -9,7 +9,7 @@ from botctl.monitoring.alerts import Level
 
 
 @dataclass(frozen=True)
-class Letter:
+class OutgoingMessage:
     """One message for one address."""
 
     url: Secret
@@ -18,9 +18,9 @@ class Letter:
     level: Level
 
 
-class Courier(Protocol):
+class MessageSender(Protocol):
     """Delivers messages."""
 
-    def deliver(self, letters: Sequence[Letter]) -> list[str]:
+    def deliver(self, messages: Sequence[OutgoingMessage]) -> list[str]:
         """For each of them why it was not delivered; empty when it was. Takes no longer than a fixed time, whatever the
         services behind do, and never raises."""

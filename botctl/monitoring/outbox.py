@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from botctl.domain.settings import Secret
-from botctl.monitoring.alerts import Level, Message, Standing
+from botctl.monitoring.alerts import ActiveAlert, Level, Message
 from botctl.store.models import Alarm, Outgoing, database
 
 log = logging.getLogger(__name__)
@@ -23,26 +23,27 @@ def channel_of(url: Secret) -> str:
     return hashlib.sha256(b"botctl channel " + url.reveal().encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def load_standings() -> list[Standing]:
+def load_active_alerts() -> list[ActiveAlert]:
     """Every trouble that has been said and is not long over."""
     return [
-        Standing(row.key, row.text, row.since, row.said_at, row.times, row.size, row.told, row.over_at)
+        ActiveAlert(row.key, row.text, row.since, row.said_at, row.times, row.size, row.told, row.over_at)
         for row in Alarm.select().order_by(Alarm.id)
     ]
 
 
-def save_standings(standings: Sequence[Standing]) -> None:
+def save_active_alerts(active_alerts: Sequence[ActiveAlert]) -> None:
     """These, and no others. The caller holds the transaction."""
-    Alarm.delete().where(Alarm.key.not_in([standing.key for standing in standings])).execute()
-    for standing in standings:
+    Alarm.delete().where(Alarm.key.not_in([active_alert.key for active_alert in active_alerts])).execute()
+    for active_alert in active_alerts:
         columns = {
-            name: getattr(standing, name) for name in ("text", "since", "said_at", "times", "size", "told", "over_at")
+            name: getattr(active_alert, name)
+            for name in ("text", "since", "said_at", "times", "size", "told", "over_at")
         }
-        if not Alarm.update(**columns).where(Alarm.key == standing.key).execute():
-            Alarm.create(key=standing.key, **columns)
+        if not Alarm.update(**columns).where(Alarm.key == active_alert.key).execute():
+            Alarm.create(key=active_alert.key, **columns)
 
 
-def put(channels: Collection[str], messages: Sequence[Message], now: datetime) -> None:
+def enqueue(channels: Collection[str], messages: Sequence[Message], now: datetime) -> None:
     """Each message for each channel, in place of the oldest where there are too many. The caller holds the
     transaction."""
     for channel in channels:
@@ -71,12 +72,12 @@ def claim(channels: Collection[str], now: datetime) -> dict[str, list[Outgoing]]
     return claimed
 
 
-def take_out(rows: Sequence[Outgoing]) -> None:
+def acknowledge(rows: Sequence[Outgoing]) -> None:
     """They have arrived."""
     Outgoing.delete().where(Outgoing.id.in_([row.id for row in rows])).execute()
 
 
-def give_back(rows: Sequence[Outgoing]) -> None:
+def release(rows: Sequence[Outgoing]) -> None:
     """They have not: the next run may try."""
     Outgoing.update(claimed_until=None).where(Outgoing.id.in_([row.id for row in rows])).execute()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import SETTINGS, Secret
-from botctl.monitoring.delivery import Letter
+from botctl.monitoring.delivery import OutgoingMessage
 
 log = logging.getLogger(__name__)
 
@@ -54,31 +54,31 @@ def problem_with_addresses(urls: Sequence[Secret]) -> ConfigError | None:
     return None
 
 
-class AppriseCourier:
+class AppriseSender:
     """Sends through apprise, within `seconds` in all."""
 
     def __init__(self, seconds: float = SEND_SECONDS) -> None:
         self.seconds = seconds
 
-    def deliver(self, letters: Sequence[Letter]) -> list[str]:
+    def deliver(self, messages: Sequence[OutgoingMessage]) -> list[str]:
         """For each letter why it has not arrived; empty when it has."""
         if is_missing():
-            return [str(MISSING)] * len(letters)
+            return [str(MISSING)] * len(messages)
         try:
-            answers = self._send(letters)
+            answers = self._send(messages)
         except (OSError, ValueError) as error:
             log.debug("the courier failed: %s", type(error).__name__)
             answers = {}
-        return [self._why(letter, answers.get(place, NO_ANSWER)) for place, letter in enumerate(letters)]
+        return [self._why(message, answers.get(place, NO_ANSWER)) for place, message in enumerate(messages)]
 
-    def _why(self, letter: Letter, answer: str) -> str:
-        return f"{masked(letter.url)} {answer}" if answer else ""
+    def _why(self, message: OutgoingMessage, answer: str) -> str:
+        return f"{masked(message.url)} {answer}" if answer else ""
 
-    def _send(self, letters: Sequence[Letter]) -> dict[int, str]:
+    def _send(self, messages: Sequence[OutgoingMessage]) -> dict[int, str]:
         """What became of each letter, by its place. One that nothing is known of is missing."""
         told = [
             {"url": each.url.reveal(), "title": each.title, "body": each.body, "level": int(each.level)}
-            for each in letters
+            for each in messages
         ]
         # The addresses go through a pipe: a command line and an environment can be read by others.
         secrets = {setting.name for setting in SETTINGS if setting.secret}

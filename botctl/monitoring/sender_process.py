@@ -45,7 +45,7 @@ def send(url: str, title: str, body: str, level: int) -> str:
     service = _service(url)
     if service is None:
         return UNKNOWN
-    kinds = {Level.NEWS: NotifyType.INFO, Level.RELIEF: NotifyType.SUCCESS, Level.ALARM: NotifyType.FAILURE}
+    kinds = {Level.INFO: NotifyType.INFO, Level.RESOLVED: NotifyType.SUCCESS, Level.ALERT: NotifyType.FAILURE}
     code = _LastCode()
     logging.getLogger("apprise").addHandler(code)
     try:
@@ -72,17 +72,17 @@ class _LastCode(logging.Handler):
 
 def main() -> None:
     """Send all letters at once: a dead service keeps no other waiting."""
-    letters: list[dict[str, Any]] = json.load(sys.stdin)
+    messages: list[dict[str, Any]] = json.load(sys.stdin)
     lock = threading.Lock()
 
-    def deliver(place: int, letter: dict[str, Any]) -> None:
-        answer = send(**letter)
+    def deliver(place: int, message: dict[str, Any]) -> None:
+        answer = send(**message)
         with lock:
             print(place, answer, flush=True)
 
     import apprise  # noqa: F401 - once, before the threads
 
-    threads = [threading.Thread(target=deliver, args=each, daemon=True) for each in enumerate(letters)]
+    threads = [threading.Thread(target=deliver, args=each, daemon=True) for each in enumerate(messages)]
     for thread in threads:
         thread.start()
     end = time.monotonic() + LIFE_SECONDS

@@ -19,15 +19,15 @@ from botctl.queries.slippage import Slippage
 from botctl.reporting.model import (
     Bars,
     Chart,
+    DecisionSpan,
     Marker,
     Report,
-    Ruling,
     Series,
     SeriesKind,
     StopMove,
     falls,
     merge_bars,
-    merge_rulings,
+    merge_decision_spans,
     thin,
 )
 
@@ -36,7 +36,7 @@ CURVE_POINTS = 3_000
 TRADE_BARS = 400
 CONTEXT_BARS = 24
 """Candles before a trade's entry and after its exit."""
-RULINGS_SHOWN = 500
+DECISIONS_SHOWN = 500
 EQUITY, DRAWDOWN, TRADE = "equity", "drawdown", "trade:"
 
 
@@ -74,7 +74,7 @@ class Source(Protocol):
     def candles(self, symbol: str) -> CandleColumns | None:
         """The candles of a symbol, if any are at hand."""
 
-    def rulings(self) -> list[Ruling]:
+    def decision_spans(self) -> list[DecisionSpan]:
         """What the Council said, oldest first."""
 
     def slippages(self) -> list[Slippage]:
@@ -84,8 +84,8 @@ class Source(Protocol):
 def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Report:
     """All of a page; the newest `most_drawn` trades with a chart."""
     account, trades, curve = source.account(), source.trades(), source.curve()
-    said, slippages = source.rulings(), source.slippages()
-    rulings = merge_rulings(said)
+    said, slippages = source.decision_spans(), source.slippages()
+    decision_spans = merge_decision_spans(said)
     entered = [trade for trade in trades if trade.entry_at is not None]
     shown = entered[-most_drawn:] if most_drawn else []
     drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
@@ -104,8 +104,8 @@ def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Repor
         drawdown=draw_drawdown(*curve),
         trades=trades[::-1],
         drawn=drawn,
-        rulings=rulings[-RULINGS_SHOWN:][::-1],
-        all_rulings=len(rulings),
+        decision_spans=decision_spans[-DECISIONS_SHOWN:][::-1],
+        all_rulings=len(decision_spans),
         decided=_count(said),
         slippages=slippages[::-1],
     )
@@ -258,8 +258,8 @@ def _slippage_in_words(slippages: Sequence[Slippage], quote: str) -> str:
     return f"{100 * mean:z.3f} % on average, {text.money(total)} {quote} in {of}"
 
 
-def _count(rulings: Sequence[Ruling]) -> dict[str, int]:
+def _count(decision_spans: Sequence[DecisionSpan]) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for ruling in rulings:
-        counts[ruling.decision] += ruling.count
+    for span in decision_spans:
+        counts[span.decision] += span.count
     return dict(sorted(counts.items()))

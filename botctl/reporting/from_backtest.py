@@ -17,7 +17,7 @@ from botctl.domain.symbols import Timeframe, quote_of
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.build import Account
-from botctl.reporting.model import Ruling, StopMove, stop_path
+from botctl.reporting.model import DecisionSpan, StopMove, stop_path
 
 NAMES = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
 REASONS = {
@@ -91,10 +91,10 @@ class BacktestSource:
     def candles(self, symbol: str) -> CandleColumns | None:
         return self.histories[symbol]
 
-    def rulings(self) -> list[Ruling]:
+    def decision_spans(self) -> list[DecisionSpan]:
         """Decisions that were the same from bar to bar are one ruling."""
-        rulings = [ruling for number in range(len(self.view.symbols)) for ruling in self._rulings_on(number)]
-        return sorted(rulings, key=lambda ruling: ruling.since)
+        decision_spans = [span for number in range(len(self.view.symbols)) for span in self._decision_spans_on(number)]
+        return sorted(decision_spans, key=lambda span: span.since)
 
     def slippages(self) -> list[Slippage]:
         rows = [row for number, trade in enumerate(self.view.trades, 1) for row in self._slippages_of(number, trade)]
@@ -113,7 +113,7 @@ class BacktestSource:
         expected = Decimal(repr(float(fill)))
         return Slippage(at, number, side, trade.symbol, reason, trade.amount, expected, BASIS, average)
 
-    def _rulings_on(self, number: int) -> list[Ruling]:
+    def _decision_spans_on(self, number: int) -> list[DecisionSpan]:
         import numpy as np
 
         timeline, symbol = self.run.timeline, self.view.symbols[number]
@@ -123,7 +123,7 @@ class BacktestSource:
         outcomes = self._outcomes(symbol, starts)
         closes = np.asarray(self.run.known.closes)[number]
         return [
-            Ruling(
+            DecisionSpan(
                 since=from_unix(timeline.times[timeline.first + start]),
                 until=from_unix(timeline.times[timeline.first + end]),
                 count=int(end - start) + 1,

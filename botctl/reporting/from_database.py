@@ -11,7 +11,7 @@ from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.reporting.build import Account
-from botctl.reporting.model import Ruling, StopMove
+from botctl.reporting.model import DecisionSpan, StopMove
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
 
@@ -70,10 +70,10 @@ class DatabaseSource:
             self._found[symbol] = self.find_candles(symbol)
         return self._found[symbol]
 
-    def rulings(self) -> list[Ruling]:
+    def decision_spans(self) -> list[DecisionSpan]:
         wanted = (Decision.symbol, Decision.decision, Decision.reason, Decision.outcome, Decision.price)
         rows: Any = Decision.select(Decision.decided_at, *wanted).order_by(Decision.id).tuples()
-        return [Ruling(at, at, 1, *words) for at, *words in rows]
+        return [DecisionSpan(at, at, 1, *words) for at, *words in rows]
 
     def slippages(self) -> list[Slippage]:
         return list(load_slippages().values())

@@ -14,7 +14,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.model import Bars, Chart, Marker, Report, Ruling, Series, SeriesKind
+from botctl.reporting.model import Bars, Chart, DecisionSpan, Marker, Report, Series, SeriesKind
 
 DASHES = {SeriesKind.GUARD: "dash", SeriesKind.ENTRY: "dot", SeriesKind.PRICE: "dot"}
 SHAPES = {SeriesKind.ENTRY: "triangle-up", SeriesKind.EXIT: "triangle-down"}
@@ -45,7 +45,7 @@ def render_page(report: Report, plotly: str) -> str:
             *_head(report),
             *_curves(report),
             *_trades(report),
-            *_rulings(report),
+            *_decision_spans(report),
             *_slippages(report),
             "</main>",
             f'<script type="application/json" id="figures">{_json(charts)}</script>',
@@ -111,16 +111,16 @@ def _trades(report: Report) -> Iterable[str]:
     yield "</div>"
 
 
-def _rulings(report: Report) -> Iterable[str]:
+def _decision_spans(report: Report) -> Iterable[str]:
     counts = ", ".join(f"{count:,} {decision}" for decision, count in report.decided.items()) or "none"
     yield f'<h2 id="council">The Council\'s decisions <span class="quiet">{escape(counts)}</span></h2>'
-    if report.rulings:
-        cut = len(report.rulings) < report.all_rulings
-        rows = f"The newest {len(report.rulings):,} of {report.all_rulings:,} rows" if cut else "Newest first"
+    if report.decision_spans:
+        cut = len(report.decision_spans) < report.all_rulings
+        rows = f"The newest {len(report.decision_spans):,} of {report.all_rulings:,} rows" if cut else "Newest first"
         yield f'<p class="quiet">{rows}; the same said several times on end is one row.</p>'
     yield from _table(
         "from, to, times*, symbol, decision, price*, reason~, what came of it~",
-        map(_ruling_cells, report.rulings),
+        map(_decision_cells, report.decision_spans),
         "the Council has not spoken yet",
     )
 
@@ -181,16 +181,16 @@ def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
     )
 
 
-def _ruling_cells(ruling: Ruling) -> Sequence[str]:
+def _decision_cells(span: DecisionSpan) -> Sequence[str]:
     return (
-        _text(text.moment(ruling.since)),
-        _text(text.moment(ruling.until) if ruling.count > 1 else ""),
-        _figure(Decimal(ruling.count), f"{ruling.count:,}"),
-        _text(ruling.symbol),
-        _text(ruling.decision),
-        _figure(ruling.price, text.price(ruling.price)),
-        _text(ruling.reason, kind="words"),
-        _text(ruling.outcome, kind="words"),
+        _text(text.moment(span.since)),
+        _text(text.moment(span.until) if span.count > 1 else ""),
+        _figure(Decimal(span.count), f"{span.count:,}"),
+        _text(span.symbol),
+        _text(span.decision),
+        _figure(span.price, text.price(span.price)),
+        _text(span.reason, kind="words"),
+        _text(span.outcome, kind="words"),
     )
 
 

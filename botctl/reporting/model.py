@@ -79,7 +79,7 @@ class StopMove:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class DecisionSpan:
     """What the Council said of a symbol, once or several times on end."""
 
     since: datetime
@@ -109,7 +109,7 @@ class Report:
     """All of them, newest first."""
     drawn: Mapping[int, Chart]
     """The charts of the newest trades, by the trade's id."""
-    rulings: Sequence[Ruling]
+    decision_spans: Sequence[DecisionSpan]
     """Newest first."""
     all_rulings: int
     """How many there are, shown or not."""
@@ -175,23 +175,23 @@ def falls(values: Iterable[float]) -> list[float]:
     return fallen
 
 
-def merge_rulings(rulings: Iterable[Ruling]) -> list[Ruling]:
+def merge_decision_spans(decision_spans: Iterable[DecisionSpan]) -> list[DecisionSpan]:
     """The same said of a symbol several times on end becomes one ruling. Oldest first, in and out."""
-    merged: list[Ruling] = []
+    merged: list[DecisionSpan] = []
     newest: dict[str, int] = {}
-    for ruling in rulings:
-        place = newest.get(ruling.symbol)
+    for span in decision_spans:
+        place = newest.get(span.symbol)
         before = merged[place] if place is not None else None
-        if before and place is not None and _words(before) == _words(ruling):
-            merged[place] = replace(before, until=ruling.until, count=before.count + ruling.count)
+        if before and place is not None and _words(before) == _words(span):
+            merged[place] = replace(before, until=span.until, count=before.count + span.count)
         else:
-            newest[ruling.symbol] = len(merged)
-            merged.append(ruling)
+            newest[span.symbol] = len(merged)
+            merged.append(span)
     return merged
 
 
-def _words(ruling: Ruling) -> tuple[str, str, str]:
-    return ruling.decision, ruling.reason, ruling.outcome
+def _words(span: DecisionSpan) -> tuple[str, str, str]:
+    return span.decision, span.reason, span.outcome
 
 
 # The stop

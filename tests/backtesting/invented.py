@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from botctl.domain.candles import CandleColumns
-from botctl.domain.sentiment import MoodHistory
+from botctl.domain.sentiment import SentimentHistory
 
 BEGIN = 1_600_000_200 - 1_600_000_200 % 86_400
 """The midnight at which the first candle opens."""
@@ -57,8 +57,8 @@ def seasons(*trends: float, each: int) -> Callable[[int], float]:
     return lambda at: trends[at // each % len(trends)]
 
 
-def draw_moods(seed: int, seconds: int, *, every: int = DAY) -> MoodHistory:
+def draw_moods(seed: int, seconds: int, *, every: int = DAY) -> SentimentHistory:
     """Readings for so long, some of them left out for so long that the last one is not trusted any more."""
     dice = Random(seed)
     kept = [number for number in range(-2, seconds // every + 1) if number % 30 not in range(11, 21)]
-    return MoodHistory([BEGIN + number * every for number in kept], [dice.choice(INDICES) for _ in kept])
+    return SentimentHistory([BEGIN + number * every for number in kept], [dice.choice(INDICES) for _ in kept])

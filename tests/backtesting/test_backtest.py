@@ -15,12 +15,12 @@ from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
-from botctl.domain.sentiment import FixedMood, Mood, MoodHistory
+from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
 from botctl.domain.settings import Settings, parse_settings
 from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
 from tests.backtesting.visits import visit_every_bar
 
-FEAR = FixedMood(Stance.FEAR)
+FEAR = FixedSentiment(Stance.FEAR)
 FREE = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "TRADE_AMOUNT_USD": "100"}
 WARM = 114
 """Candles that an ATR of 2 periods needs."""
@@ -153,7 +153,7 @@ def test_cash_that_runs_out_ends_entries() -> None:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, Mood]:
+def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSeries]:
     """A few symbols, with or without absent candles, terms that bite, and a mood that turns."""
     seed, absent = draw(seeds), draw(st.sampled_from([0.0, 0.0, 0.1]))
     symbols = draw(st.sampled_from([("BTC/USD",), ("BTC/USD", "ETH/USD"), ("BTC/USD", "ETH/USD", "SOL/USD")]))
@@ -171,18 +171,18 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, Mood]:
     }
     indices = draw(st.lists(st.sampled_from([20, 20, 80, 50]), min_size=20, max_size=20))
     measured = [START + (100 + 6 * place) * STEP for place in range(20)]
-    mood = draw(st.sampled_from([FEAR, MoodHistory(measured, indices)]))
-    return histories, parse_settings(values), mood
+    sentiment = draw(st.sampled_from([FEAR, SentimentHistory(measured, indices)]))
+    return histories, parse_settings(values), sentiment
 
 
 @settings(max_examples=60)
 @given(worlds())
-def test_it_trades_as_visit_after_visit_would(world: tuple[list[CandleColumns], Settings, Mood]) -> None:
-    histories, terms, mood = world
+def test_it_trades_as_visit_after_visit_would(world: tuple[list[CandleColumns], Settings, SentimentSeries]) -> None:
+    histories, terms, sentiment = world
 
-    slow = visit_every_bar(histories, terms, mood)
-    trades, equity, times = playback(histories, terms, mood)
-    view = run_backtest(histories, terms, mood)
+    slow = visit_every_bar(histories, terms, sentiment)
+    trades, equity, times = playback(histories, terms, sentiment)
+    view = run_backtest(histories, terms, sentiment)
 
     assert times == slow.times
     assert [trade.symbol for trade in trades] == [position.symbol for position in slow.positions]
@@ -204,14 +204,14 @@ def _seen(history: CandleColumns, now: int) -> int:
 
 
 def playback(
-    histories: Sequence[CandleColumns], terms: Settings, mood: Mood, code: Kernel | None = None
+    histories: Sequence[CandleColumns], terms: Settings, sentiment: SentimentSeries, code: Kernel | None = None
 ) -> tuple[list[BacktestTrade], list[float], list[int]]:
     """The trades, and the equity of every bar, which the view tells by the day alone."""
-    view = run_backtest(histories, terms, mood)
+    view = run_backtest(histories, terms, sentiment)
     code = code or interpreted()
     timeline = line_up(histories, terms.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    code.play(read_histories(code, timeline, histories, mood, terms.atr_period), terms_of(terms), buffers)
+    code.play(read_histories(code, timeline, histories, sentiment, terms.atr_period), terms_of(terms), buffers)
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
 
@@ -222,17 +222,17 @@ def playback(
 @settings(max_examples=60)
 @given(worlds(), st.integers(1, 40))
 def test_the_past_is_the_same_whatever_comes_after_it(
-    world: tuple[list[CandleColumns], Settings, Mood], cut: int
+    world: tuple[list[CandleColumns], Settings, SentimentSeries], cut: int
 ) -> None:
-    histories, terms, mood = world
+    histories, terms, sentiment = world
     now = START + STEP * (max(len(history.times) for history in histories) - cut)
     shorter = [first(h, sum(time < now for time in h.times)) for h in histories]
     try:
-        known = run_backtest(shorter, terms, mood)
+        known = run_backtest(shorter, terms, sentiment)
     except BadValue:
         return  # nothing to trade before the cut
 
-    view = run_backtest(histories, terms, mood)
+    view = run_backtest(histories, terms, sentiment)
 
     before = [trade for trade in view.trades if trade.entry_at <= known.until]
     assert [trade.entry_at for trade in before] == [trade.entry_at for trade in known.trades]
@@ -279,7 +279,9 @@ def test_a_symbol_that_never_trades_changes_nothing_for_another(seed: int) -> No
 
 
 def test_compiled_code_gives_the_very_same_figures() -> None:
-    mood = MoodHistory([START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)])
+    sentiment = SentimentHistory(
+        [START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)]
+    )
     terms = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
     for seed in range(4):
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
@@ -287,7 +289,7 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
         for code in (interpreted(), compiled()):
             timeline = line_up(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
-            played = code.play(read_histories(code, timeline, histories, mood, 2), terms_of(terms), buffers)
+            played = code.play(read_histories(code, timeline, histories, sentiment, 2), terms_of(terms), buffers)
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]
         assert books[0][0][0] > 5

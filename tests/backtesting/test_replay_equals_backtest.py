@@ -13,7 +13,7 @@ from botctl.backtesting.replay import play, tell
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.decisions import Stance
-from botctl.domain.sentiment import FixedMood, Mood
+from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.market_data.timeline import line_up
@@ -24,7 +24,7 @@ from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
 from tests.backtesting.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 
-FEAR = FixedMood(Stance.FEAR)
+FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
 TO_A_BILLIONTH = ("amount", "entry_price", "entry_cost", "entry_fee", "atr", "stop_loss_price", "high_price")
 TO_A_BILLIONTH += ("exit_price", "exit_proceeds", "exit_fee", "pnl")
@@ -35,7 +35,7 @@ class Case:
     """What is played, and what must come of it so that the case tells something."""
 
     histories: list[CandleColumns]
-    mood: Mood = FEAR
+    sentiment: SentimentSeries = FEAR
     settings: dict[str, str] = field(default_factory=dict)
     since: int | None = None
     until: int | None = None
@@ -51,12 +51,12 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     base = {"SYMBOLS": ",".join(symbols), "QUOTE_CURRENCY": quote_of(symbols[0]), "TIMEFRAME": timeframe}
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
     since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
-    calculated = run_backtest(case.histories, settings, case.mood, since=since, until=until)
+    calculated = run_backtest(case.histories, settings, case.sentiment, since=since, until=until)
     grid = line_up(case.histories, settings.atr_period, since, until)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
-    bot = build_bot(settings, Switch(folder / "HALT"), tape=Tape(case.histories, grid, case.mood))
+    bot = build_bot(settings, Switch(folder / "HALT"), tape=Tape(case.histories, grid, case.sentiment))
     played = play(bot, range(grid.last - grid.first + 1))
-    return calculated, tell(bot, grid, case.histories, case.mood, played)
+    return calculated, tell(bot, grid, case.histories, case.sentiment, played)
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,7 @@ def several(seed: int, count: int, **options: object) -> list[CandleColumns]:
 def cases(count: int, seed: int) -> dict[str, Case]:
     """Every kind of case on histories of `count` candles."""
     alone = [draw_history(seed, count, drift=UPS_AND_DOWNS)]
-    moods = draw_moods(seed, count * 900, every=6 * 3600)
+    sentiments = draw_moods(seed, count * 900, every=6 * 3600)
     stops = ("STOP_LOSS", "TRAILING_STOP")
     return {
         "ups and downs": Case(alone, trades=4, reasons=stops),
@@ -124,7 +124,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
         ),
         "free of charge": Case(alone, settings={"FEE_RATE": "0", "SLIPPAGE": "0", "BREAKEVEN_ATR": "0.5"}, trades=4),
         "a short ATR": Case(alone, settings={"ATR_PERIOD": "2", "ATR_MULTIPLE": "4"}, trades=3),
-        "moods": Case(several(seed + 10, count), moods, {"ATR_MULTIPLE": "15"}, trades=3, reasons=("COUNCIL",)),
+        "moods": Case(several(seed + 10, count), sentiments, {"ATR_MULTIPLE": "15"}, trades=3, reasons=("COUNCIL",)),
         "several share the cash": Case(
             several(seed + 20, count), settings={"TRADE_AMOUNT_USD": "3400", "MAX_DRAWDOWN": "0.9"}, trades=8
         ),

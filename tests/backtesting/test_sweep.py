@@ -13,11 +13,11 @@ from botctl.backtesting.sweep import Score, Trial
 from botctl.backtesting.sweep_pool import play_grid
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
-from botctl.domain.sentiment import FixedMood, MoodHistory
+from botctl.domain.sentiment import FixedSentiment, SentimentHistory
 from botctl.domain.settings import parse_settings
 from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
 
-FEAR = FixedMood(Stance.FEAR)
+FEAR = FixedSentiment(Stance.FEAR)
 BASE = {
     "FEE_RATE": "0.001",
     "SLIPPAGE": "0.0005",
@@ -259,12 +259,12 @@ def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     terms = trial_of(axes).terms_in_words()
 
     assert Trial(markets(), {**BASE, "ATR_MULTIPLE": "7"}, FEAR, axes, 1.0).terms_in_words() == terms
-    mood = MoodHistory([START], [20])
+    sentiment = SentimentHistory([START], [20])
     until = datetime.fromtimestamp(START + 500 * STEP, UTC)
     for others, key in (
         (Trial(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
         (Trial(markets(6), BASE, FEAR, axes, 1.0), "candles"),
-        (Trial(markets(), BASE, mood, axes, 1.0), "mood"),
+        (Trial(markets(), BASE, sentiment, axes, 1.0), "mood"),
         (Trial(markets(), BASE, FEAR, axes, 1.0, None, until), "span"),
         (Trial(markets(), BASE, FEAR, axes, 0.7), "train"),
         (Trial(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),

@@ -14,7 +14,7 @@ from botctl.domain.decisions import TECHNICAL_STANCES, Action, Verdict, combine
 from botctl.domain.errors import Refused
 from botctl.domain.money import floor_to
 from botctl.domain.orders import Side, stop_reason
-from botctl.domain.sentiment import Mood
+from botctl.domain.sentiment import SentimentSeries
 from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.market_data.indicators import calculate_atr, calculate_trend
@@ -43,7 +43,7 @@ class Diary:
     cash: Decimal = Decimal(0)
 
 
-def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, mood: Mood) -> Diary:
+def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> Diary:
     """One visit at each candle's close, from where every symbol has its ATR to where one has no next price."""
     closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
     needed = max(settings.atr_period + 100, 114)
@@ -66,7 +66,7 @@ def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, mood
             for position in active:
                 _leave(diary, position, following, now, "DRAWDOWN", settings)
             continue
-        opinions = {h.symbol: _decide(h, seen[h.symbol], mood, now) for h in histories}
+        opinions = {h.symbol: _decide(h, seen[h.symbol], sentiment, now) for h in histories}
         for position in active:
             position.stop, position.high, hit = advance_stop(
                 price[position.symbol],
@@ -96,9 +96,9 @@ def candles_of(history: CandleColumns, count: int) -> list[Candle]:
     return [Candle(int(time), *figures) for time, *figures in rows]
 
 
-def _decide(history: CandleColumns, count: int, mood: Mood, now: int) -> Action:
+def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now: int) -> Action:
     opinion = TECHNICAL_STANCES[calculate_trend(candles_of(history, count))[0]]
-    verdicts = (Verdict("technical", opinion, ""), Verdict("sentiment", mood.stance_at(now), ""))
+    verdicts = (Verdict("technical", opinion, ""), Verdict("sentiment", sentiment.stance_at(now), ""))
     return combine(history.symbol, verdicts).action
 
 

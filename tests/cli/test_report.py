@@ -117,9 +117,9 @@ def test_decisions_and_orders_are_all_counted(veteran: BotRunner, page: Page) ->
     decisions = veteran.json("why", "BTC/USD", "--limit", "1000") + veteran.json("why", "ETH/USD", "--limit", "1000")
     orders = [row for row in veteran.json("orders", "--limit", "1000") if row["state"] == OrderState.FILLED]
 
-    _, rulings, slippages = page.tables
-    assert sum(int(row["times"]) for row in rulings) == len(decisions)
-    assert {row["reason"] for row in rulings} == {row["reason"] for row in decisions}
+    _, decision_spans, slippages = page.tables
+    assert sum(int(row["times"]) for row in decision_spans) == len(decisions)
+    assert {row["reason"] for row in decision_spans} == {row["reason"] for row in decisions}
     assert [row["filled at"] for row in slippages] == [row["average_price"] for row in reversed(orders)]
 
 

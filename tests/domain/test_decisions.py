@@ -16,14 +16,14 @@ def decide(*said: Stance) -> Action:
 
 
 @pytest.mark.parametrize(("technical", "mood"), list(product(Stance, repeat=2)))
-def test_two_members_buy_on_fear_and_bullish_sell_on_greed_and_bearish(technical: Stance, mood: Stance) -> None:
+def test_two_members_buy_on_fear_and_bullish_sell_on_greed_and_bearish(technical: Stance, sentiment: Stance) -> None:
     expected = Action.HOLD
-    if {technical, mood} == {Stance.BULLISH, Stance.FEAR}:
+    if {technical, sentiment} == {Stance.BULLISH, Stance.FEAR}:
         expected = Action.BUY
-    if {technical, mood} == {Stance.BEARISH, Stance.GREED}:
+    if {technical, sentiment} == {Stance.BEARISH, Stance.GREED}:
         expected = Action.SELL
 
-    assert decide(technical, mood) == expected
+    assert decide(technical, sentiment) == expected
 
 
 @given(st.lists(stances, max_size=6), st.sampled_from([Stance.UNKNOWN, Stance.NEUTRAL]), st.integers(0, 6))

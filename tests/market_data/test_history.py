@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.market_data.history import load_candles, load_moods
+from botctl.market_data.history import load_candles, load_sentiment
 from tests.bot_runner import PROJECT
 
 START = 1_700_000_100 // 900 * 900
@@ -273,10 +273,10 @@ def test_absent_candles_are_counted(tmp_path: Path) -> None:
 def test_the_demo_tape_is_a_history_and_a_mood_too() -> None:
     tape = PROJECT / "data" / "tape" / "BTC-USD.csv"
 
-    history, mood = load_candles(tape), load_moods(tape)
+    history, sentiment = load_candles(tape), load_sentiment(tape)
 
     assert (history.symbol, history.seconds, history.absent) == ("BTC/USD", 900, 0)
-    assert list(mood.measured) == list(history.times)
+    assert list(sentiment.measured) == list(history.times)
 
 
 def test_parquet_without_pyarrow_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,9 +328,9 @@ def test_the_index_is_read_from_csv_and_from_the_answer_of_its_service(tmp_path:
     )
 
     for path in (sheet, answer):
-        mood = load_moods(path)
-        assert list(mood.measured) == [1704067200, 1704153600]
-        assert list(mood.indices) == [30, 55]
+        sentiment = load_sentiment(path)
+        assert list(sentiment.measured) == [1704067200, 1704153600]
+        assert list(sentiment.indices) == [30, 55]
 
 
 @pytest.mark.parametrize(
@@ -355,4 +355,4 @@ def test_a_bad_reading_refuses_the_file(tmp_path: Path, content: str, words: str
     path.write_text(content)
 
     with pytest.raises(BadValue, match=words):
-        load_moods(path)
+        load_sentiment(path)

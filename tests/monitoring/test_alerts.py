@@ -9,31 +9,31 @@ from hypothesis import strategies as st
 
 from botctl.domain.checks import KEY_EXPIRES_SOON
 from botctl.monitoring.alerts import (
-    CALM,
-    Condition,
+    REOPEN_WINDOW,
+    ActiveAlert,
     Guarded,
     Level,
     Message,
-    Standing,
-    failing_condition,
+    Problem,
+    failing_problem,
     find_unguarded,
-    judge_alarms,
-    key_condition,
+    judge_alerts,
+    key_problem,
     lasted,
-    unguarded_condition,
+    unguarded_problem,
 )
 
 START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 TICK = timedelta(minutes=15)
-TROUBLE = Condition("trouble", "something is wrong")
+TROUBLE = Problem("trouble", "something is wrong")
 
 
-def play(course: list[bool], condition: Condition = TROUBLE, every: timedelta = TICK) -> list[tuple[int, Message]]:
+def play(course: list[bool], condition: Problem = TROUBLE, every: timedelta = TICK) -> list[tuple[int, Message]]:
     """What is said at which of the ticks, of which each has the trouble or not."""
-    known: list[Standing] = []
+    known: list[ActiveAlert] = []
     said: list[tuple[int, Message]] = []
     for number, there in enumerate(course):
-        known, messages = judge_alarms(known, [condition] if there else [], START + number * every)
+        known, messages = judge_alerts(known, [condition] if there else [], START + number * every)
         said += [(number, message) for message in messages]
     return said
 
@@ -43,7 +43,7 @@ def test_a_trouble_that_lasts_is_said_after_15_minutes_1_hour_4_hours_and_then_d
 
     hours = [number / 4 for number, _ in said]
     assert hours == [0, 0.25, 1.25, 5.25, 29.25, 53.25]
-    assert {message.level for _, message in said} == {Level.ALARM}
+    assert {message.level for _, message in said} == {Level.ALERT}
     assert said[0][1].text == "something is wrong"
     assert said[3][1].text == "for 5 h: something is wrong"
 
@@ -51,15 +51,15 @@ def test_a_trouble_that_lasts_is_said_after_15_minutes_1_hour_4_hours_and_then_d
 def test_a_trouble_that_is_over_is_said_to_be_over_once() -> None:
     said = play([True, False, False, False])
 
-    assert [(number, message.level) for number, message in said] == [(0, Level.ALARM), (1, Level.RELIEF)]
+    assert [(number, message.level) for number, message in said] == [(0, Level.ALERT), (1, Level.RESOLVED)]
     assert said[1][1].text == "over after 15 min: something is wrong"
 
 
 def test_all_well_says_nothing_and_remembers_nothing() -> None:
-    assert judge_alarms([], [], START) == ([], [])
-    known, _ = judge_alarms([], [TROUBLE], START)
-    known, _ = judge_alarms(known, [], START + TICK)
-    assert judge_alarms(known, [], START + TICK + CALM) == ([], [])
+    assert judge_alerts([], [], START) == ([], [])
+    known, _ = judge_alerts([], [TROUBLE], START)
+    known, _ = judge_alerts(known, [], START + TICK)
+    assert judge_alerts(known, [], START + TICK + REOPEN_WINDOW) == ([], [])
 
 
 def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
@@ -69,19 +69,19 @@ def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
 
 
 def test_a_trouble_that_is_back_after_its_end_was_said_is_told_within_the_hour() -> None:
-    known = [Standing("trouble", "x", START, START, 7, 0, told=True, over_at=START + TICK)]
+    known = [ActiveAlert("trouble", "x", START, START, 7, 0, told=True, over_at=START + TICK)]
 
-    known, now = judge_alarms(known, [TROUBLE], START + 2 * TICK)
-    _, later = judge_alarms(known, [TROUBLE], START + timedelta(hours=1))
+    known, now = judge_alerts(known, [TROUBLE], START + 2 * TICK)
+    _, later = judge_alerts(known, [TROUBLE], START + timedelta(hours=1))
 
-    assert (now, [message.level for message in later]) == ([], [Level.ALARM])
+    assert (now, [message.level for message in later]) == ([], [Level.ALERT])
 
 
 def test_a_trouble_that_grows_is_said_at_once() -> None:
-    known, _ = judge_alarms([], [Condition("trouble", "one", size=1)], START)
+    known, _ = judge_alerts([], [Problem("trouble", "one", size=1)], START)
 
-    known, grown = judge_alarms(known, [Condition("trouble", "two", size=2)], START + timedelta(minutes=1))
-    _, shrunk = judge_alarms(known, [Condition("trouble", "one", size=1)], START + timedelta(minutes=2))
+    known, grown = judge_alerts(known, [Problem("trouble", "two", size=2)], START + timedelta(minutes=1))
+    _, shrunk = judge_alerts(known, [Problem("trouble", "one", size=1)], START + timedelta(minutes=2))
 
     assert [message.text for message in grown] == ["for 1 min: two"]
     assert shrunk == []
@@ -89,11 +89,11 @@ def test_a_trouble_that_grows_is_said_at_once() -> None:
 
 def test_a_wrong_clock_that_is_set_right_silences_nothing() -> None:
     future = START + timedelta(days=2000)
-    known, _ = judge_alarms([], [TROUBLE], future)
+    known, _ = judge_alerts([], [TROUBLE], future)
 
-    _, said = judge_alarms(known, [TROUBLE], START)
+    _, said = judge_alerts(known, [TROUBLE], START)
 
-    assert [message.level for message in said] == [Level.ALARM]
+    assert [message.level for message in said] == [Level.ALERT]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=300))
@@ -102,7 +102,7 @@ def test_whatever_comes_and_goes_the_last_word_is_true_within_the_hour_or_two(co
     words = dict(play(course))
     for number, there in enumerate(course):
         if number in words:
-            assert (words[number].level is Level.ALARM) == there  # nothing false is ever said
+            assert (words[number].level is Level.ALERT) == there  # nothing false is ever said
             told = there
         since_true = since_true + 1 if told != there else 0
         assert since_true <= 4  # ticks of 15 minutes: no trouble is hidden for longer
@@ -112,17 +112,17 @@ def test_whatever_comes_and_goes_the_last_word_is_true_within_the_hour_or_two(co
 def test_beginnings_and_ends_alternate(course: list[bool]) -> None:
     levels = [message.level for _, message in play(course)]
 
-    assert not any(pair == (Level.RELIEF, Level.RELIEF) for pair in itertools.pairwise(levels))
-    assert not levels or levels[0] is Level.ALARM
+    assert not any(pair == (Level.RESOLVED, Level.RESOLVED) for pair in itertools.pairwise(levels))
+    assert not levels or levels[0] is Level.ALERT
 
 
 def test_the_tick_is_failing_from_the_third_time_on_and_a_good_one_ends_it() -> None:
     bad, good = (False, "look: no answer"), (True, "")
 
-    assert failing_condition([bad, bad]) == []
-    assert failing_condition([bad, bad, good]) == []
-    assert failing_condition([good, bad, bad, bad]) == []
-    [alarm] = failing_condition([bad, bad, bad])
+    assert failing_problem([bad, bad]) == []
+    assert failing_problem([bad, bad, good]) == []
+    assert failing_problem([good, bad, bad, bad]) == []
+    [alarm] = failing_problem([bad, bad, bad])
     assert "look: no answer" in alarm.text
 
 
@@ -141,7 +141,7 @@ def test_a_position_is_unguarded_when_nobody_checks_its_stop(trade: Guarded, fro
     found = find_unguarded([trade], START, 900, frozen=frozen)
 
     assert (trade in found) == (why is not None)
-    conditions = unguarded_condition(found)
+    conditions = unguarded_problem(found)
     assert [condition.size for condition in conditions] == ([1] if why else [])
     assert not why or (why in conditions[0].text and "BTC/USD" in conditions[0].text)
 
@@ -153,10 +153,10 @@ def test_with_short_candles_a_tick_that_takes_its_time_is_no_alarm() -> None:
 
 
 def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after_it() -> None:
-    assert key_condition(None, START) == []
-    assert key_condition(START + KEY_EXPIRES_SOON + TICK, START) == []
-    [soon] = key_condition(START + timedelta(days=3), START)
-    [over] = key_condition(START, START)
+    assert key_problem(None, START) == []
+    assert key_problem(START + KEY_EXPIRES_SOON + TICK, START) == []
+    [soon] = key_problem(START + timedelta(days=3), START)
+    [over] = key_problem(START, START)
 
     assert (soon.urgent, over.urgent) == (False, True)
     assert [number / 96 for number, _ in play([True] * 96 * 3, soon)] == [0, 1, 2]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.stops import StopRule, advance_stop, initial_stop
-from botctl.reporting.model import Bars, Ruling, falls, merge_bars, merge_rulings, stop_path, thin
+from botctl.reporting.model import Bars, DecisionSpan, falls, merge_bars, merge_decision_spans, stop_path, thin
 
 prices = st.floats(1, 1e6)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -60,13 +60,13 @@ def test_the_path_of_a_stop_is_the_rules_own_and_never_falls(closes: list[float]
 
 def test_the_same_said_on_end_is_one_ruling_for_each_symbol() -> None:
     said = [("BTC/USD", "HOLD"), ("ETH/USD", "BUY"), ("BTC/USD", "HOLD"), ("BTC/USD", "SELL"), ("BTC/USD", "HOLD")]
-    rulings = [
-        Ruling(moment, moment, 1, symbol, decision, "so", "", None)
+    decision_spans = [
+        DecisionSpan(moment, moment, 1, symbol, decision, "so", "", None)
         for number, (symbol, decision) in enumerate(said)
         for moment in [NOON + timedelta(minutes=number)]
     ]
 
-    merged = merge_rulings(rulings)
+    merged = merge_decision_spans(decision_spans)
 
     assert [(row.symbol, row.decision, row.count) for row in merged] == [
         ("BTC/USD", "HOLD", 2),

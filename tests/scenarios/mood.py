@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
-class Mood:
+class SentimentSeries:
     """Answers `value`, measured at `measured_at` (unix seconds; now when None), or `body` as it stands."""
 
     def __init__(self, value: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.mood import Mood
+from tests.scenarios.mood import SentimentSeries
 from tests.scenarios.stage import (
     buy,
     council_says,
@@ -24,9 +24,9 @@ from tests.scenarios.stage import (
 
 
 @pytest.fixture
-def mood(live: BotRunner) -> Iterator[Mood]:
+def mood(live: BotRunner) -> Iterator[SentimentSeries]:
     """The index stands at 30: fear."""
-    with Mood(30) as server:
+    with SentimentSeries(30) as server:
         live.set(SENTIMENT_URL=server.url)
         yield server
 
@@ -55,7 +55,7 @@ def decision(live: BotRunner, symbol: str = "BTC/USD") -> str:
 
 
 def test_fear_in_a_rising_market_buys_for_the_amount_in_the_settings(
-    live: BotRunner, kraken: FakeKraken, mood: Mood
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
 ) -> None:
     live.set(TRADE_AMOUNT_USD="250")
     rising(kraken)
@@ -72,7 +72,9 @@ def test_fear_in_a_rising_market_buys_for_the_amount_in_the_settings(
     assert (why["decision"], why["outcome"], why["price"]) == ("BUY", "bought: trade 1", "50000.00000")
 
 
-def test_greed_in_a_falling_market_sells_whatever_the_stop(live: BotRunner, kraken: FakeKraken, mood: Mood) -> None:
+def test_greed_in_a_falling_market_sells_whatever_the_stop(
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
+) -> None:
     buy(live)
     mood.value = 80
     falling(kraken)
@@ -87,7 +89,7 @@ def test_greed_in_a_falling_market_sells_whatever_the_stop(live: BotRunner, krak
 
 
 def test_greed_in_a_falling_market_without_a_trade_does_nothing(
-    live: BotRunner, kraken: FakeKraken, mood: Mood
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
 ) -> None:
     mood.value = 80
     falling(kraken)
@@ -111,7 +113,7 @@ def test_greed_in_a_falling_market_without_a_trade_does_nothing(
     ],
 )
 def test_anything_else_holds(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, market: tuple[int, int], index: int, stances: list[str]
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, market: tuple[int, int], index: int, stances: list[str]
 ) -> None:
     buy(live)
     mood.value = index
@@ -125,7 +127,7 @@ def test_anything_else_holds(
     assert sides(kraken) == ["buy"]
 
 
-def test_the_running_candle_plays_no_part(live: BotRunner, kraken: FakeKraken, mood: Mood) -> None:
+def test_the_running_candle_plays_no_part(live: BotRunner, kraken: FakeKraken, mood: SentimentSeries) -> None:
     falling(kraken)
     kraken.set_price("BTC/USD", 90000)  # the running candle alone would turn the averages
 
@@ -137,7 +139,7 @@ def test_the_running_candle_plays_no_part(live: BotRunner, kraken: FakeKraken, m
 # The mood
 
 
-def test_the_mood_is_asked_once_an_hour(live: BotRunner, kraken: FakeKraken, mood: Mood) -> None:
+def test_the_mood_is_asked_once_an_hour(live: BotRunner, kraken: FakeKraken, mood: SentimentSeries) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
     with stopped_clock() as clock:
         live.run("tick")
@@ -154,7 +156,7 @@ def test_the_mood_is_asked_once_an_hour(live: BotRunner, kraken: FakeKraken, moo
     ("hours", "stance"), [(47.9, "FEAR"), (48.1, "UNKNOWN"), (24 * 365, "UNKNOWN"), (-5, "UNKNOWN")]
 )
 def test_a_mood_older_than_two_days_by_its_own_stamp_is_unknown(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, hours: float, stance: str
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, hours: float, stance: str
 ) -> None:
     mood.measured_at = time.time() - hours * 3600
     rising(kraken)
@@ -166,7 +168,9 @@ def test_a_mood_older_than_two_days_by_its_own_stamp_is_unknown(
     assert sides(kraken) == (["buy"] if stance == "FEAR" else [])
 
 
-def test_a_mood_that_grows_old_in_the_cache_is_not_believed(live: BotRunner, kraken: FakeKraken, mood: Mood) -> None:
+def test_a_mood_that_grows_old_in_the_cache_is_not_believed(
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
+) -> None:
     live.set(COUNCIL="sentiment")
     with stopped_clock() as clock:
         mood.measured_at = time.time() - 47.5 * 3600
@@ -200,7 +204,7 @@ BODIES = [
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:45]))
 def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, body: bytes
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, body: bytes
 ) -> None:
     mood.body = body
     rising(kraken)
@@ -215,7 +219,7 @@ def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
 
 @pytest.mark.parametrize("trouble", ["nobody there", "HTTP 500", "not HTTP"])
 def test_a_mood_that_cannot_be_reached_holds_and_is_no_failure(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, trouble: str
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, trouble: str
 ) -> None:
     rising(kraken)
     if trouble == "nobody there":
@@ -301,7 +305,7 @@ def test_a_stop_needs_a_hundred_and_fourteen_candles(
 
 @pytest.mark.parametrize(("count", "stance"), [(113, "UNKNOWN"), (114, "BULLISH")])
 def test_a_technical_verdict_needs_a_hundred_and_fourteen_candles(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, count: int, stance: str
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, count: int, stance: str
 ) -> None:
     rising(kraken, count=count)
 
@@ -324,7 +328,7 @@ def install_agent(folder: Path, name: str, lines: str) -> None:
 
 
 def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = (
         "from botctl.domain.decisions import Stance, Verdict\n"
@@ -342,7 +346,12 @@ def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
 
 @pytest.mark.parametrize("lines", ["raise ZeroDivisionError('oh')", "return None", "return briefing.nothing"])
 def test_an_agent_that_fails_is_unknown_and_an_error_and_the_rest_goes_on(
-    live: BotRunner, kraken: FakeKraken, mood: Mood, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str
+    live: BotRunner,
+    kraken: FakeKraken,
+    mood: SentimentSeries,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: str,
 ) -> None:
     install_agent(tmp_path, "grumpy", lines)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -13,8 +13,8 @@ import pytest
 
 from botctl.domain.settings import Secret
 from botctl.monitoring.alerts import Level
-from botctl.monitoring.delivery import Letter
-from botctl.monitoring.sender import SENDER, AppriseCourier
+from botctl.monitoring.delivery import OutgoingMessage
+from botctl.monitoring.sender import SENDER, AppriseSender
 from botctl.store.models import Memory
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
@@ -383,13 +383,13 @@ def test_a_rehearsal_tells_nobody_and_counts_for_nothing(told: BotRunner, listen
 def test_the_courier_is_ended_when_its_time_is_over_and_knows_what_had_arrived(listener: Listener, way: str) -> None:
     with Listener() as good:
         setattr(listener, way, True)
-        letters = [
-            Letter(Secret(f"json://{where}/x"), "a title", "some words", Level.NEWS)
+        messages = [
+            OutgoingMessage(Secret(f"json://{where}/x"), "a title", "some words", Level.INFO)
             for where in (listener.place, good.place)
         ]
 
         started = time.monotonic()
-        failures = AppriseCourier(seconds=3).deliver(letters)
+        failures = AppriseSender(seconds=3).deliver(messages)
         taken = time.monotonic() - started
 
     assert failures == ["json://*** no answer in time", ""]

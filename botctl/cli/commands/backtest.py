@@ -39,7 +39,7 @@ def backtest(
     from botctl.cli.views.backtest import draw_backtest, show_csv
 
     given = backtest_options.load_study(ctx, files, options)
-    view = run_backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until)
+    view = run_backtest(given.histories, given.settings, given.sentiment, since=given.since, until=given.until)
     if as_csv:
         show_csv(view)
     else:

@@ -20,7 +20,7 @@ from botctl.domain.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
 
 if TYPE_CHECKING:
-    from botctl.domain.sentiment import Mood
+    from botctl.domain.sentiment import SentimentSeries
 
 OVERRIDES = {
     "fee": "FEE_RATE",
@@ -111,7 +111,7 @@ class Study:
     """A history to be studied, and the terms of it."""
 
     histories: list[CandleColumns]
-    mood: "Mood"
+    sentiment: "SentimentSeries"
     settings: Settings
     values: dict[str, str]
     """The settings as texts, for who varies them."""
@@ -128,10 +128,10 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     named = [_file_and_symbol(text) for text in files]
     values = _strategy_values(ctx)  # before the files, which take longer to read
     parse_settings({**values, **overrides})
-    mood = mood_from(USUAL_SENTIMENT if options.sentiment is None else options.sentiment)
+    sentiment = sentiment_from(USUAL_SENTIMENT if options.sentiment is None else options.sentiment)
     histories = [load_candles(path, symbol) for path, symbol in named]
     all_values = {**values, **overrides, **_told_by(histories)}
-    return Study(histories, mood, parse_settings(all_values), all_values, *span)
+    return Study(histories, sentiment, parse_settings(all_values), all_values, *span)
 
 
 def check_overrides(options: Mapping[str, str]) -> dict[str, str]:
@@ -163,16 +163,16 @@ def moment_from(flag: str, text: str | None) -> datetime | None:
     return moment + timedelta(days=1) if flag == "--to" and len(text.strip()) <= len("2024-01-31") else moment
 
 
-def mood_from(text: str) -> "Mood":
+def sentiment_from(text: str) -> "SentimentSeries":
     """A --sentiment: a stance for all times, or a file. Raises BadValue."""
-    from botctl.domain.sentiment import FixedMood
-    from botctl.market_data.history import load_moods
+    from botctl.domain.sentiment import FixedSentiment
+    from botctl.market_data.history import load_sentiment
 
     if text.upper() in STANCES:
-        return FixedMood(Stance(text.upper()))
+        return FixedSentiment(Stance(text.upper()))
     if not Path(text).exists():
         raise BadValue(f"--sentiment {text!r} is neither a file nor {', '.join(STANCES)}", hint="give one of them")
-    return load_moods(Path(text))
+    return load_sentiment(Path(text))
 
 
 def _file_and_symbol(text: str) -> tuple[Path, str | None]:

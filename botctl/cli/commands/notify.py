@@ -26,8 +26,8 @@ def notify(
     """
     from botctl.cli.after_run import title_of
     from botctl.monitoring.alerts import Level
-    from botctl.monitoring.delivery import Letter
-    from botctl.monitoring.sender import MISSING, AppriseCourier, is_missing, masked
+    from botctl.monitoring.delivery import OutgoingMessage
+    from botctl.monitoring.sender import MISSING, AppriseSender, is_missing, masked
 
     if not test:
         raise BadValue("there is nothing to send", hint="`botctl notify --test` sends a test message")
@@ -37,8 +37,8 @@ def notify(
         raise ConfigError("NOTIFY_URLS is not set: nobody is told", hint=f"set it in {config.env_file}")
     if is_missing():
         raise MISSING
-    letters = [Letter(url, title_of(config), "This is a test: you will be told.", Level.NEWS) for url in urls]
-    failures = AppriseCourier().deliver(letters)
+    messages = [OutgoingMessage(url, title_of(config), "This is a test: you will be told.", Level.INFO) for url in urls]
+    failures = AppriseSender().deliver(messages)
     rows = [
         NotifyView(masked(url), not why, why.removeprefix(f"{masked(url)} ") or "took it")
         for url, why in zip(urls, failures, strict=True)

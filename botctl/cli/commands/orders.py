@@ -66,9 +66,9 @@ def buy(
     with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.recovery.settle_unfinished_orders())
         result = bot.execution.execute_buy(wanted, cost)
-        after_run.note_news(config, bot)
+        after_run.queue_notifications(config, bot)
     show(ctx, result, draw_order)
-    after_run.send_news(config)
+    after_run.deliver_notifications(config)
 
 
 def sell(
@@ -107,9 +107,9 @@ def sell(
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or journal.closed_without_order(trade.id)
-        after_run.note_news(config, bot)
+        after_run.queue_notifications(config, bot)
     show(ctx, result, draw_order)
-    after_run.send_news(config)
+    after_run.deliver_notifications(config)
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
@@ -130,7 +130,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         exits = bot.positions.liquidate_all()
         errors += exits.errors
         left = len(bot.journal.open_symbols())
-        after_run.note_news(config, bot)
+        after_run.queue_notifications(config, bot)
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))
     log_errors(errors)
@@ -138,7 +138,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         say(note)
     view = LiquidationView(exits.results, left, False, [str(error) for error in errors])
     show(ctx, view, draw_liquidation)
-    after_run.send_news(config)
+    after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
 
 

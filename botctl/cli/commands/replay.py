@@ -109,9 +109,9 @@ def _play(config: Config, given: backtest_options.Study, grid: "Timeline", *, qu
     from botctl.backtesting.replay import play, tell
 
     with open_store(config, create=True, durable=False):  # after a power cut it is played again
-        bot = build_bot(config.settings, config.switch, tape=Tape(given.histories, grid, given.mood))
+        bot = build_bot(config.settings, config.switch, tape=Tape(given.histories, grid, given.sentiment))
         played = play(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
-        return tell(bot, grid, given.histories, given.mood, played)
+        return tell(bot, grid, given.histories, given.sentiment, played)
 
 
 def register(app: typer.Typer) -> None:

@@ -104,7 +104,7 @@ def _backtest(given: backtest_options.Study) -> "Source":
     from botctl.backtesting.backtest import Backtest
     from botctl.reporting.from_backtest import BacktestSource
 
-    run = Backtest(given.histories, given.settings, given.mood, since=given.since, until=given.until).run()
+    run = Backtest(given.histories, given.settings, given.sentiment, since=given.since, until=given.until).run()
     return BacktestSource(run, given.histories, given.settings)
 
 

@@ -68,7 +68,7 @@ def sweep(
     if (count := count_points(axes)) > MOST_SETS and storage is None:
         raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
     given = backtest_options.load_study(ctx, files, options)
-    trial = Trial(given.histories, given.values, given.mood, axes, train, given.since, given.until)
+    trial = Trial(given.histories, given.values, given.sentiment, axes, train, given.since, given.until)
     if storage is None:
         scores = _play(trial, workers, quiet=wants_json(ctx))
     else:

@@ -51,7 +51,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
             heartbeat.start()
             started = time.monotonic()
             view, code = visit(bot)
-            after_run.note_news(config, bot, ask_for_key=view.ok)
+            after_run.queue_notifications(config, bot, ask_for_key=view.ok)
             figures = after_run.read_metrics(config, bot, code, time.monotonic() - started)
         for note in view.notes:
             say(note)
@@ -60,7 +60,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
     after_run.publish_metrics(config, figures)
     heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
-        after_run.send_news(config)
+        after_run.deliver_notifications(config)
     exit_with(code)
 
 
@@ -87,13 +87,13 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         positions = [
             portfolio.with_price(trade, snapshot.prices.get(trade.symbol)) for trade in portfolio.list_positions()
         ]
-        after_run.note_news(config, bot)
+        after_run.queue_notifications(config, bot)
     log_errors(errors)
     for note in exits.notes:
         say(note)
     view = CheckView(positions, exits.results, [str(error) for error in errors])
     show(ctx, view, draw_position_check)
-    after_run.send_news(config)
+    after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
 
 
@@ -129,7 +129,7 @@ def drawdown(
             report.exits.results,
             [str(error) for error in errors],
         )
-        after_run.note_news(config, bot)
+        after_run.queue_notifications(config, bot)
     log_errors(errors)
     for note in report.exits.notes:
         say(note)
@@ -137,7 +137,7 @@ def drawdown(
         done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
         say(f"the drawdown guard says stop: {done}")
     show(ctx, view, draw_drawdown)
-    after_run.send_news(config)
+    after_run.deliver_notifications(config)
     exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))
 
 

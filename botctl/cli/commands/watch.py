@@ -23,7 +23,7 @@ def watch_positions(config: Config, seconds: float) -> None:
 
 
 class _LivePositions:
-    """Snapshots at a home again and again, as another process each time would, but on one connection to Kraken."""
+    """Reads the positions of a home again and again, as another process each time would, but on one connection to Kraken."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
