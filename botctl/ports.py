@@ -24,7 +24,7 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
 
-    def start_visit(self) -> bool:
+    def start_tick(self) -> bool:
         """A tick begins; on a tape this is what moves time on. False when there is no more time to come."""
 
 

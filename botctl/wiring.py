@@ -17,7 +17,7 @@ from botctl.store.location import SqliteFile
 
 if TYPE_CHECKING:
     from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
-    from botctl.adapters.simulated import Tape
+    from botctl.adapters.simulated import SimulatedMarket
     from botctl.domain.candles import CandleColumns
     from botctl.ports import Clock, Exchange, Sentiment
     from botctl.reconciliation.damaged import Damage
@@ -82,9 +82,9 @@ def build_bot(
     *,
     validate_only: bool = False,
     backed_up: Path | None = None,
-    tape: "Tape | None" = None,
+    simulated: "SimulatedMarket | None" = None,
 ) -> "Bot":
-    """Every service on its port; with a `tape` on that market instead of the mode's own. `backed_up` is the database
+    """Every service on its port; with a `simulated` market on that one instead of the mode's own. `backed_up` is the database
     whose daily copies are kept, if it is to have any."""
     from botctl.store.journal import Journal
     from botctl.trading.bot import Bot
@@ -92,35 +92,52 @@ def build_bot(
     from botctl.trading.drawdown_guard import DrawdownGuard
     from botctl.trading.execution import ExecutionService
     from botctl.trading.exits import ExitPlanner
-    from botctl.trading.order_settlement import Patience, Recovery
+    from botctl.trading.order_settlement import OrderSettlement, WaitBudget
     from botctl.trading.position_manager import PositionManager
-    from botctl.trading.pre_trade_checks import EntryGate
+    from botctl.trading.pre_trade_checks import PreTradeChecks
     from botctl.trading.risk import RiskService
     from botctl.trading.snapshot import SnapshotService
-    from botctl.trading.time_budget import TickLimit
+    from botctl.trading.time_budget import TimeBudget
 
-    exchange, clock, sentiment = _build_outside(settings, tape)
-    on_tape = tape is not None or settings.botctl_mode is Mode.DEMO  # its time is not this machine's
-    limit = TickLimit(None if on_tape else float(settings.tick_timeout))
+    exchange, clock, sentiment = _build_outside(settings, simulated)
+    on_recorded_prices = simulated is not None or settings.botctl_mode is Mode.DEMO  # its time is not this machine's
+    time_budget = TimeBudget(None if on_recorded_prices else float(settings.tick_timeout))
     timeframe, rule = settings.timeframe, settings.stop_rule
     journal = Journal(settings.botctl_mode)
     snapshots = SnapshotService(exchange, clock, settings.quote_currency)
-    recovery = Recovery(exchange, journal, clock, Patience(clock), rule)
+    settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock), rule)
     risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, rule=rule)
     cooldown = timedelta(minutes=settings.cooldown_minutes)
-    gate = EntryGate(
+    pre_trade_checks = PreTradeChecks(
         switch,
         journal,
         max_open_trades=settings.max_open_trades,
         cooldown=cooldown,
-        lacks_yes=settings.lacks_yes and not validate_only,  # a rehearsal trades nothing
+        live_trading_disabled=settings.live_trading_disabled and not validate_only,  # a rehearsal trades nothing
     )
     exit_planner = ExitPlanner(exchange, journal, clock)
     execution = ExecutionService(
-        exchange, journal, recovery, risk, gate, exit_planner, snapshots, clock, validate_only=validate_only
+        exchange,
+        journal,
+        settlement,
+        risk,
+        pre_trade_checks,
+        exit_planner,
+        snapshots,
+        clock,
+        validate_only=validate_only,
     )
     positions = PositionManager(
-        exchange, journal, execution, exit_planner, snapshots, switch, clock, limit, rule=rule, timeframe=timeframe
+        exchange,
+        journal,
+        execution,
+        exit_planner,
+        snapshots,
+        switch,
+        clock,
+        time_budget,
+        rule=rule,
+        timeframe=timeframe,
     )
     guard = DrawdownGuard(
         snapshots,
@@ -133,7 +150,7 @@ def build_bot(
     )
     decider = _build_decider(settings, exchange, clock, sentiment, journal)
     symbols, amount = settings.symbols, settings.trade_amount_usd
-    council = Council(decider, execution, positions, journal, clock, limit, symbols=symbols, trade_amount=amount)
+    council = Council(decider, execution, positions, journal, clock, time_budget, symbols=symbols, trade_amount=amount)
     return Bot(
         settings=settings,
         clock=clock,
@@ -143,29 +160,29 @@ def build_bot(
         snapshots=snapshots,
         risk=risk,
         sentiment=sentiment,
-        recovery=recovery,
+        settlement=settlement,
         execution=execution,
         positions=positions,
         drawdown=guard,
         council=council,
-        limit=limit,
+        time_budget=time_budget,
         backed_up=backed_up,
     )
 
 
-def _build_outside(settings: Settings, tape: "Tape | None") -> "tuple[Exchange, Clock, Sentiment]":
-    """Kraken with our money, or the paper broker on Kraken's prices or on a tape."""
+def _build_outside(settings: Settings, simulated: "SimulatedMarket | None") -> "tuple[Exchange, Clock, Sentiment]":
+    """Kraken with our money, or the paper broker on Kraken's prices or on recorded ones."""
     from botctl.adapters.clock import SystemClock
     from botctl.adapters.fear_greed import FearAndGreed
     from botctl.adapters.paper import PaperBroker
-    from botctl.adapters.simulated import Tape
+    from botctl.adapters.simulated import SimulatedMarket
 
     system_clock = SystemClock()
     fear_and_greed = FearAndGreed(settings.sentiment_url, system_clock)
     if settings.botctl_mode is Mode.LIVE:
         return build_kraken(settings), system_clock, fear_and_greed
-    market = tape or build_market(settings)
-    clock: Clock = market if isinstance(market, Tape) else system_clock
+    market = simulated or build_market(settings)
+    clock: Clock = market if isinstance(market, SimulatedMarket) else system_clock
     broker = PaperBroker(
         market,
         clock,
@@ -174,7 +191,7 @@ def _build_outside(settings: Settings, tape: "Tape | None") -> "tuple[Exchange, 
         fee_rate=settings.fee_rate,
         slippage=settings.slippage,
     )
-    return broker, clock, market if isinstance(market, Tape) else fear_and_greed
+    return broker, clock, market if isinstance(market, SimulatedMarket) else fear_and_greed
 
 
 def _build_decider(
@@ -190,7 +207,7 @@ def _build_decider(
     return master
 
 
-def build_market(settings: Settings) -> "Tape | KrakenMarketData":
+def build_market(settings: Settings) -> "SimulatedMarket | KrakenMarketData":
     """Where prices come from: the demo's tape, or Kraken's public side. Needs no lock.
 
     Raises Refused in the database that a replay kept: it has no market any more.
@@ -198,9 +215,9 @@ def build_market(settings: Settings) -> "Tape | KrakenMarketData":
     if settings.botctl_mode is Mode.REPLAY:
         raise Refused("a replay's database has no prices: it shows what was", hint="ask it for trades, why or orders")
     if settings.botctl_mode is Mode.DEMO:
-        from botctl.adapters.demo import load_demo_tape
+        from botctl.adapters.demo import load_demo_market
 
-        return load_demo_tape()
+        return load_demo_market()
     return build_market_data(settings)
 
 
@@ -257,9 +274,9 @@ def find_candles(config: Config, symbol: str) -> "CandleColumns | None":
     Raises BadValue for a file that can't be believed.
     """
     if config.settings.botctl_mode is Mode.DEMO:
-        from botctl.adapters.demo import load_demo_tape
+        from botctl.adapters.demo import load_demo_market
 
-        return load_demo_tape().history(symbol)
+        return load_demo_market().history(symbol)
     from botctl.market_data.candle_files import candle_file
 
     path = candle_file(config.candles, symbol, config.settings.timeframe)

@@ -13,5 +13,5 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def start_visit(self) -> bool:
+    def start_tick(self) -> bool:
         return True

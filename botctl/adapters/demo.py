@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from botctl.adapters.simulated import Tape
+from botctl.adapters.simulated import SimulatedMarket
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
@@ -30,7 +30,7 @@ def tape_folder() -> Path:
     return packaged if packaged.exists() else Path(__file__).parents[2] / "data" / "tape"
 
 
-def load_demo_tape(folder: Path | None = None) -> Tape:
+def load_demo_market(folder: Path | None = None) -> SimulatedMarket:
     """The bundled tape, where the open database says that it stands. It plays to its very last candle."""
     folder = folder or tape_folder()
     try:
@@ -44,7 +44,7 @@ def load_demo_tape(folder: Path | None = None) -> Tape:
     grid = line_up(histories, 0, None, None)
     grid = replace(grid, first=warm_up, last=len(grid.times) - 1)
     kept = key_value.load(POSITION)
-    return Tape(
+    return SimulatedMarket(
         histories,
         grid,
         _sentiment(grid.seconds, next(iter(sheets.values()))),

@@ -15,7 +15,7 @@ from botctl.market_data.timeline import Timeline
 from botctl.ports import SentimentReading
 
 
-class Tape:
+class SimulatedMarket:
     """A market, a clock and a mood in one. It begins before the grid's first bar, and ends with its last.
 
     At each bar the newest close is the last price, and an order is filled at the next price, as in a backtest.
@@ -55,7 +55,7 @@ class Tape:
     def sleep(self, seconds: float) -> None:
         """The tape stands still between two ticks."""
 
-    def start_visit(self) -> bool:
+    def start_tick(self) -> bool:
         """One bar further; False at the end of the tape."""
         if self._bar >= self._grid.last:
             return False

@@ -132,14 +132,14 @@ PRECEDENCE: tuple[tuple[type[BotError], ...], ...] = (
 """Which errors stand for the others, first those that say the most. Of two in one row the earlier one does."""
 
 
-def weightiest(errors: Sequence[BotError]) -> BotError:
+def most_severe(errors: Sequence[BotError]) -> BotError:
     """The one that stands for all of them, where only one can be said."""
     return min(errors, key=_rank)
 
 
 def exit_code_of(errors: Sequence[BotError]) -> int:
     """The exit code of a command that did what it could, and met these errors."""
-    return weightiest(errors).exit_code if errors else 0
+    return most_severe(errors).exit_code if errors else 0
 
 
 def _rank(error: BotError) -> int:

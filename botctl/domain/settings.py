@@ -267,7 +267,7 @@ class Settings:
         return self.timeframe.seconds
 
     @property
-    def lacks_yes(self) -> bool:
+    def live_trading_disabled(self) -> bool:
         """Whether this is live mode without the explicit yes to real money: it guards and sells, and buys nothing."""
         return self.botctl_mode is Mode.LIVE and not self.live_trading
 
@@ -362,7 +362,7 @@ def missing_for_live(settings: Settings) -> list[str]:
     return [name for name, value in needed.items() if value is None]
 
 
-def no_yes() -> ConfigError:
+def live_trading_disabled_error() -> ConfigError:
     """What a live run is told that would buy, and may not."""
     return ConfigError(
         "live mode buys nothing while LIVE_TRADING is no; stops and the drawdown guard go on protecting what is open",

@@ -143,14 +143,14 @@ def find_unguarded(trades: Iterable[Guarded], now: datetime, seconds: int, *, fr
 
     One check that failed is an error and no alarm: the next one replays what it missed. After two it is.
     """
-    patience = max(timedelta(seconds=1.5 * seconds), MIN_GRACE)
+    grace = max(timedelta(seconds=1.5 * seconds), MIN_GRACE)
     reasons: dict[Guarded, str] = {}
     for trade in trades:
         if frozen:
             reasons[trade] = "frozen"
         elif not trade.has_stop:
             reasons[trade] = "no stop"
-        elif trade.checked_at is None or now - trade.checked_at > patience:
+        elif trade.checked_at is None or now - trade.checked_at > grace:
             last = "never" if trade.checked_at is None else f"last at {trade.checked_at:%Y-%m-%d %H:%M} UTC"
             reasons[trade] = f"no good check, {last}"
     return reasons

@@ -10,11 +10,11 @@ from botctl.store.kill_switch import Switch
 from botctl.trading.council.council import Council
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.execution import ExecutionService
-from botctl.trading.order_settlement import Recovery
+from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
-from botctl.trading.time_budget import TickLimit
+from botctl.trading.time_budget import TimeBudget
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Bot:
     snapshots: SnapshotService
     risk: RiskService
     sentiment: Sentiment
-    recovery: Recovery
+    settlement: OrderSettlement
     execution: ExecutionService
     positions: PositionManager
     drawdown: DrawdownGuard
     council: Council
-    limit: TickLimit
+    time_budget: TimeBudget
     backed_up: Path | None = None
     """The database that a tick leaves a daily copy of; none of one that is thrown away."""
 
@@ -44,6 +44,6 @@ class Bot:
         return self.execution.validate_only
 
     @property
-    def lacks_yes(self) -> bool:
+    def live_trading_disabled(self) -> bool:
         """Whether every buy is refused because LIVE_TRADING does not say yes to real money."""
-        return self.execution.gate.lacks_yes
+        return self.execution.pre_trade_checks.live_trading_disabled

@@ -16,7 +16,7 @@ from botctl.domain.errors import (
     InsufficientFunds,
     OutcomeUnknown,
     Refused,
-    weightiest,
+    most_severe,
 )
 from botctl.domain.markets import Market, Quote, amount_for_cost, below_minimum, market_of
 from botctl.domain.money import format_decimal
@@ -26,8 +26,8 @@ from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
-from botctl.trading.order_settlement import Recovery
-from botctl.trading.pre_trade_checks import EntryGate
+from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import Snapshot, SnapshotService
@@ -51,9 +51,9 @@ class ExecutionService:
         self,
         exchange: Exchange,
         journal: Journal,
-        recovery: Recovery,
+        settlement: OrderSettlement,
         risk: RiskService,
-        gate: EntryGate,
+        pre_trade_checks: PreTradeChecks,
         exit_planner: ExitPlanner,
         snapshots: SnapshotService,
         clock: Clock,
@@ -62,9 +62,9 @@ class ExecutionService:
     ) -> None:
         self.exchange = exchange
         self.journal = journal
-        self.recovery = recovery
+        self.settlement = settlement
         self.risk = risk
-        self.gate = gate
+        self.pre_trade_checks = pre_trade_checks
         self.exit_planner = exit_planner
         self.snapshots = snapshots
         self.clock = clock
@@ -80,7 +80,7 @@ class ExecutionService:
         The ATR comes first: no stop, no order. Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and
         OutcomeUnknown when the order may exist; then the asset stays reserved until a later run knows.
         """
-        self.gate.check(symbol, self.clock.now())
+        self.pre_trade_checks.check(symbol, self.clock.now())
         market = self.market(symbol)
         if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
@@ -105,12 +105,12 @@ class ExecutionService:
         Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
         """
         trade = self._open_trade(symbol)
-        self.gate.check_exit(trade, reason)
+        self.pre_trade_checks.check_exit(trade, reason)
         exits = self.execute_sells(
             [WantedExit(trade, reason, amount_token)], self.snapshots.take_snapshot([trade.symbol])
         )
         if exits.errors:
-            raise weightiest(exits.errors)
+            raise most_severe(exits.errors)
         return exits.results[0] if exits.results else None
 
     def execute_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
@@ -126,7 +126,7 @@ class ExecutionService:
                 orders.append(self._place_exit(sell))
             except BotError as error:
                 errors.append(error)
-        errors += self.recovery.settle(orders)
+        errors += self.settlement.settle(orders)
         results: list[OrderResult] = []
         for order in orders:
             try:
@@ -163,18 +163,18 @@ class ExecutionService:
 
     def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> Order:
         """Buy `quantity` of the asset; the trade's stop will hang from `atr`."""
-        self.gate.check_database()
+        self.pre_trade_checks.check_database()
 
         def intend(deadline: datetime, now: datetime) -> Order:
             """Every rule is asked again: much may have happened while the exchange was asked for this and that."""
-            permit = partial(self.gate.check, symbol, now)
+            permit = partial(self.pre_trade_checks.check, symbol, now)
             return self.journal.intend_entry(symbol, quantity, atr, permit=permit, deadline=deadline, now=now)
 
         return self.place_market_order(intend)
 
     def _place_exit(self, sell: Sell) -> Order:
         """Sell what the plan says, out of its trade."""
-        permit = partial(self.gate.check_exit, sell.trade, sell.reason)
+        permit = partial(self.pre_trade_checks.check_exit, sell.trade, sell.reason)
 
         def intend(deadline: datetime, now: datetime) -> Order:
             return self.journal.intend_exit(
@@ -276,9 +276,9 @@ class ExecutionService:
 
     def _outcome(self, order: Order) -> OrderResult:
         """Follow one order to its end; raises what its caller must know."""
-        errors = self.recovery.settle([order])
+        errors = self.settlement.settle([order])
         if errors:
-            raise weightiest(errors)
+            raise most_severe(errors)
         if order.state == OrderState.ABSENT:
             raise BotError(f"the {order.side} of {order.symbol} never reached the exchange", hint="try again")
         if order.filled == 0:

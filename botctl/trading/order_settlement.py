@@ -15,9 +15,9 @@ from botctl.store.models import Order, Trade
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 20.0
+WAIT_BUDGET_SECONDS = 20.0
 """How long one run waits for answers, in all."""
-PAUSES = (0.5, 2.0, 6.0, PATIENCE_SECONDS)
+LOOK_UP_INTERVALS = (0.5, 2.0, 6.0, WAIT_BUDGET_SECONDS)
 """Between two look-ups, as far as patience lasts. So few that they stay under Kraken's rate counter."""
 FILLS_AGAIN_AFTER = 2.0
 """Seconds until fills that don't add up are asked for again."""
@@ -31,10 +31,10 @@ SINCE_BEFORE_DEADLINE = timedelta(minutes=10)
 """Lost orders are sought from so long before their deadline: more than any clock they were set by can be wrong."""
 
 
-class Patience:
+class WaitBudget:
     """The seconds that one run may spend waiting for unsettled orders."""
 
-    def __init__(self, clock: Clock, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, clock: Clock, seconds: float = WAIT_BUDGET_SECONDS) -> None:
         self.clock = clock
         self.left = seconds
 
@@ -52,14 +52,16 @@ class Patience:
         return True
 
 
-class Recovery:
+class OrderSettlement:
     """Settles orders against the exchange."""
 
-    def __init__(self, exchange: Exchange, journal: Journal, clock: Clock, patience: Patience, rule: StopRule) -> None:
+    def __init__(
+        self, exchange: Exchange, journal: Journal, clock: Clock, wait_budget: WaitBudget, rule: StopRule
+    ) -> None:
         self.exchange = exchange
         self.journal = journal
         self.clock = clock
-        self.patience = patience
+        self.wait_budget = wait_budget
         self.rule = rule
 
     def settle_unfinished_orders(self) -> list[BotError]:
@@ -76,13 +78,13 @@ class Recovery:
     def settle(self, orders: Sequence[Order]) -> list[BotError]:
         """Look until every order has ended or this run's patience has; an error for each that has not."""
         errors: list[BotError] = []
-        pauses = iter(PAUSES)
+        pauses = iter(LOOK_UP_INTERVALS)
         while waiting := _unsettled(orders):
             started = time.monotonic()
             errors = self._learn(waiting)
-            self.patience.spend(time.monotonic() - started)
+            self.wait_budget.spend(time.monotonic() - started)
             locked_out = any(isinstance(error, LockedOut) for error in errors)
-            if locked_out or not _unsettled(waiting) or not self.patience.wait(next(pauses, PAUSES[-1])):
+            if locked_out or not _unsettled(waiting) or not self.wait_budget.wait(next(pauses, LOOK_UP_INTERVALS[-1])):
                 break
         still = _still_open(orders)
         return errors + still if still else []
@@ -175,7 +177,7 @@ class Recovery:
         fills = self.exchange.fetch_fills(reports)
         ids = {report.exchange_order_id for report in reports}
         shown = total(fill.amount for fill in fills if fill.exchange_order_id in ids)
-        if shown != total(report.filled for report in reports) and self.patience.wait(FILLS_AGAIN_AFTER):
+        if shown != total(report.filled for report in reports) and self.wait_budget.wait(FILLS_AGAIN_AFTER):
             fills = self.exchange.fetch_fills(reports)
         return fills
 

@@ -18,7 +18,7 @@ from botctl.trading.execution import FAR, ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
-from botctl.trading.time_budget import TickLimit
+from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class PositionManager:
         snapshots: SnapshotService,
         switch: Switch,
         clock: Clock,
-        limit: TickLimit,
+        time_budget: TimeBudget,
         *,
         rule: StopRule,
         timeframe: Timeframe,
@@ -47,7 +47,7 @@ class PositionManager:
         self.snapshots = snapshots
         self.switch = switch
         self.clock = clock
-        self.limit = limit
+        self.time_budget = time_budget
         self.rule = rule
         self.timeframe = timeframe
         """The time between two checks."""
@@ -130,7 +130,7 @@ class PositionManager:
 
     def _close_dust(self, trade: Trade) -> str | None:
         """What to say of a trade whose rest is too small to sell, and was closed now; None for every other one."""
-        if self.limit.over:
+        if self.time_budget.expired:
             return None
         return self.exit_planner.close_dust(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
 
@@ -166,8 +166,8 @@ class PositionManager:
         since = trade.checked_at or trade.opened_at or now
         if now - since <= timedelta(seconds=2 * seconds):
             return []
-        if self.limit.over:
-            raise self.limit.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not looked up")
+        if self.time_budget.expired:
+            raise self.time_budget.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not looked up")
         found = gaps.fetch(trade.symbol)
         if found and found[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
             log.warning("%s: candles reach back to %s only", trade.symbol, found[0].closed_at(seconds))

@@ -6,7 +6,7 @@ from functools import cached_property
 from botctl.domain.errors import OutcomeUnknown, Refused
 from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import no_yes
+from botctl.domain.settings import live_trading_disabled_error
 from botctl.domain.symbols import base_of
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.journal import Journal, already_open
@@ -15,23 +15,29 @@ from botctl.store.models import Trade
 from botctl.store.sqlite import damaged
 
 
-class EntryGate:
+class PreTradeChecks:
     """Asks the settings, the switch and the journal. Raises Refused with the rule that said no, or ConfigError
     for real money without an explicit yes (`lacks_yes`)."""
 
     def __init__(
-        self, switch: Switch, journal: Journal, *, max_open_trades: int, cooldown: timedelta, lacks_yes: bool = False
+        self,
+        switch: Switch,
+        journal: Journal,
+        *,
+        max_open_trades: int,
+        cooldown: timedelta,
+        live_trading_disabled: bool = False,
     ) -> None:
         self.switch = switch
         self.journal = journal
         self.max_open_trades = max_open_trades
         self.cooldown = cooldown
-        self.lacks_yes = lacks_yes
+        self.live_trading_disabled = live_trading_disabled
 
     def check(self, symbol: str, now: datetime) -> None:
         """Every rule, the switch first. Asked early, to save the calls, and again as the buy is written down."""
-        if self.lacks_yes:
-            raise no_yes()
+        if self.live_trading_disabled:
+            raise live_trading_disabled_error()
         self.check_switch()
         asset = base_of(symbol)
         if (trade := self.journal.active_trade(asset)) is not None:

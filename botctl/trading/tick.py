@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 from botctl.domain.errors import BotError, Refused, exit_code_of
-from botctl.domain.settings import no_yes
+from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
@@ -69,10 +69,10 @@ def tick(bot: Bot) -> tuple[TickView, int]:
 
     Raises Refused at the end of the demo's tape.
     """
-    if not bot.clock.start_visit():
+    if not bot.clock.start_tick():
         raise Refused("the demo's tape is at its end", hint="delete the demo database to play it again")
     started = time.monotonic()
-    bot.limit.start()
+    bot.time_budget.start()
     state = TickState(bot.clock.now())
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "recover", _recover)
@@ -96,7 +96,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     _run(bot, state, "positions", _check_positions)
     if bot.switch.read().paused:
         return
-    _run(bot, state, "live trading", _say_no_buys)
+    _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "council", _hear_council)
     if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
         state.notes.append("paused while the Council sat: nothing was executed")
@@ -131,7 +131,7 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
 
 def _recover(bot: Bot, state: TickState) -> None:
     before = len(bot.journal.unsettled())
-    state.errors += bot.recovery.settle_unfinished_orders()
+    state.errors += bot.settlement.settle_unfinished_orders()
     state.detail = f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled"
 
 
@@ -170,10 +170,10 @@ def _check_positions(bot: Bot, state: TickState) -> None:
     state.detail = f"{checked} checked, {len(exits.results)} sold"
 
 
-def _say_no_buys(bot: Bot, state: TickState) -> None:
+def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
     """Said at each tick, and not only when the Council would buy: nobody should find out by chance."""
-    if bot.lacks_yes:
-        raise no_yes()
+    if bot.live_trading_disabled:
+        raise live_trading_disabled_error()
 
 
 def _hear_council(bot: Bot, state: TickState) -> None:
@@ -184,7 +184,7 @@ def _hear_council(bot: Bot, state: TickState) -> None:
 
 def _execute(bot: Bot, state: TickState) -> None:
     why_not = "the drawdown is unknown" if state.drawdown is None else ""
-    if bot.lacks_yes:
+    if bot.live_trading_disabled:
         why_not = "LIVE_TRADING is no"
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits

@@ -5,7 +5,7 @@ import time
 from botctl.domain.errors import BotError
 
 
-class TickLimit:
+class TimeBudget:
     """How long a tick may go on. Without `seconds`, or before `start`, nothing is limited.
 
     What it ends are look-ups, the Council and entries. A stop that is hit, and every exit that is due, is sold
@@ -25,7 +25,7 @@ class TickLimit:
         return None if self._end is None else max(0.0, self._end - _now())
 
     @property
-    def over(self) -> bool:
+    def expired(self) -> bool:
         return self.left() == 0
 
     def error(self, undone: str) -> BotError:

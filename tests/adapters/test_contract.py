@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from botctl.adapters.demo import load_demo_tape
+from botctl.adapters.demo import load_demo_market
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.paper import PaperBroker
@@ -37,7 +37,7 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchang
         key, secret = Secret(server.api_key), Secret(server.secret)
         yield KrakenExchange(lambda: KrakenSession(base_url=server.url, api_key=key, private_key=secret))
     else:
-        tape = load_demo_tape()
+        tape = load_demo_market()
         cash, fee_rate, slippage = Decimal(10000), Decimal("0.004"), Decimal("0.0005")
         yield PaperBroker(
             tape, tape, quote_currency="USD", opening_cash=cash, fee_rate=fee_rate, slippage=slippage

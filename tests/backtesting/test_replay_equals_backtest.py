@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botctl.adapters.simulated import Tape
+from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.backtest import run_backtest
 from botctl.backtesting.replay import play, tell
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
@@ -54,7 +54,7 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     calculated = run_backtest(case.histories, settings, case.sentiment, since=since, until=until)
     grid = line_up(case.histories, settings.atr_period, since, until)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
-    bot = build_bot(settings, Switch(folder / "HALT"), tape=Tape(case.histories, grid, case.sentiment))
+    bot = build_bot(settings, Switch(folder / "HALT"), simulated=SimulatedMarket(case.histories, grid, case.sentiment))
     played = play(bot, range(grid.last - grid.first + 1))
     return calculated, tell(bot, grid, case.histories, case.sentiment, played)
 
@@ -117,26 +117,26 @@ def cases(count: int, seed: int) -> dict[str, Case]:
     sentiments = draw_moods(seed, count * 900, every=6 * 3600)
     stops = ("STOP_LOSS", "TRAILING_STOP")
     return {
-        "ups and downs": Case(alone, trades=4, reasons=stops),
+         "ups and downs": Case(alone, trades=4, reasons=stops),
         "no cool-down": Case(alone, settings={"COOLDOWN_MINUTES": "0"}, trades=5, reasons=stops),
-        "wide stop, early trail": Case(
+         "wide stop, early trail": Case(
             alone, settings={"ATR_MULTIPLE": "3.5", "BREAKEVEN_ATR": "0.7", "ATR_PERIOD": "21"}, trades=2
         ),
-        "free of charge": Case(alone, settings={"FEE_RATE": "0", "SLIPPAGE": "0", "BREAKEVEN_ATR": "0.5"}, trades=4),
-        "a short ATR": Case(alone, settings={"ATR_PERIOD": "2", "ATR_MULTIPLE": "4"}, trades=3),
+         "free of charge": Case(alone, settings={"FEE_RATE": "0", "SLIPPAGE": "0", "BREAKEVEN_ATR": "0.5"}, trades=4),
+         "a short ATR": Case(alone, settings={"ATR_PERIOD": "2", "ATR_MULTIPLE": "4"}, trades=3),
         "moods": Case(several(seed + 10, count), sentiments, {"ATR_MULTIPLE": "15"}, trades=3, reasons=("COUNCIL",)),
-        "several share the cash": Case(
+         "several share the cash": Case(
             several(seed + 20, count), settings={"TRADE_AMOUNT_USD": "3400", "MAX_DRAWDOWN": "0.9"}, trades=8
         ),
-        "one at a time": Case(
+         "one at a time": Case(
             several(seed + 30, count), settings={"MAX_OPEN_TRADES": "1", "COOLDOWN_MINUTES": "0"}, trades=5
         ),
-        "the cash runs out": Case(
+         "the cash runs out": Case(
             several(seed + 40, count),
             settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.95", "COOLDOWN_MINUTES": "15"},
             trades=2,
         ),
-        "a crash": Case(
+         "a crash": Case(
             [
                 draw_history(seed + 50, count, drift=CRASH),
                 draw_history(seed + 51, count, symbol="ETH/USD", price=900, decimals=2, drift=CRASH, absent=0.02),
@@ -148,16 +148,16 @@ def cases(count: int, seed: int) -> dict[str, Case]:
             reasons=("DRAWDOWN",),
             trips=True,
         ),
-        "a drawdown of fees": Case(
+         "a drawdown of fees": Case(
             alone, settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.01"}, trips=True
         ),
-        "hourly candles": Case(
+         "hourly candles": Case(
             [draw_history(seed + 60, count, seconds=3600, drift=UPS_AND_DOWNS, absent=0.01)],
             draw_moods(seed + 60, count * 3600),
             {"COOLDOWN_MINUTES": "180"},
             trades=1,
         ),
-        "from here to there": Case(several(seed + 70, count), since=BETWEEN[0], until=BETWEEN[1], trades=1),
+         "from here to there": Case(several(seed + 70, count), since=BETWEEN[0], until=BETWEEN[1], trades=1),
     }  # fmt: skip
 
 

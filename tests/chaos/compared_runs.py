@@ -51,10 +51,14 @@ class ComparedRuns:
             tally.seen.update([f"exit code {run.exit_code}", *(reason for _, reason in expected.closed)])
         return run
 
-    def _run_disturbed(self, arguments: tuple[str, ...], patience: float) -> Run:
+    def _run_disturbed(self, arguments: tuple[str, ...], wait_seconds: float) -> Run:
         """One run under what is armed for it, which is over with it."""
         ending = self._disturbances.ending
-        run = run_until(self._world, arguments, *ending) if ending else self._world.run(*arguments, patience=patience)
+        run = (
+            run_until(self._world, arguments, *ending)
+            if ending
+            else self._world.run(*arguments, wait_seconds=wait_seconds)
+        )
         self._disturbances.clear()
         return run
 

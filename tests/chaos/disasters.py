@@ -174,7 +174,7 @@ def give_to(places: list[Path], uid: int) -> None:
 def while_locked(world: World, scene: str, kind: str, number: int) -> Run:
     """Another process takes the database for itself at one request, 0 for the start, and keeps it for longer than
     anybody waits: to the end of the run, or until the next request shows that the run has given up waiting."""
-    patience = None if kind == "locked for really long" else BUSY_SECONDS
+    wait_seconds = None if kind == "locked for really long" else BUSY_SECONDS
     with world.look() as other:
         seen = 0
 
@@ -189,7 +189,7 @@ def while_locked(world: World, scene: str, kind: str, number: int) -> Run:
         if number == 0:
             other.execute("BEGIN EXCLUSIVE")
         world.kraken.before = hook
-        run = act(world, scene, busy_seconds=patience)
+        run = act(world, scene, busy_seconds=wait_seconds)
         world.kraken.before = None
         assert world.kraken.bugs == [], world.kraken.bugs
     if run.exit_code not in (0, 3):

@@ -131,17 +131,17 @@ def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool, 
         factory.tick(timedelta(seconds=seconds))
 
     class HastySocket(socket.socket):
-        patience: float | None = None
+        wait_seconds: float | None = None
 
         def settimeout(self, seconds: float | None) -> None:
-            self.patience = seconds
+            self.wait_seconds = seconds
             super().settimeout(None if seconds is None else min(seconds, real_patience))
 
         def recv_into(self, *args: Any) -> int:
             try:
                 return super().recv_into(*args)
             except TimeoutError:
-                pass_by(max(0.0, (self.patience or 0) - real_patience))
+                pass_by(max(0.0, (self.wait_seconds or 0) - real_patience))
                 raise
 
     time.sleep = pass_by

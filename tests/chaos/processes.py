@@ -38,7 +38,7 @@ class Command:
     err: str
     end: End = field(default_factory=End)
     hasty: bool = True
-    patience: float = 0.25
+    wait_seconds: float = 0.25
     """Seconds that a hasty run really waits for an answer: enough where every answer comes at once or never."""
     most_bytes: int | None = None
     """No file may grow beyond it."""

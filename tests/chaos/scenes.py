@@ -147,7 +147,7 @@ def recover(world: World) -> None:
     """The runs that cron brings, until the journal is settled and a tick had nothing to complain of."""
     world.council_is_silent()
     for _ in range(MOST_TICKS):
-        run = world.run("tick", patience=CALM_PATIENCE)
+        run = world.run("tick", wait_seconds=CALM_PATIENCE)
         check_words(run)
         check(world, ALWAYS)
         if run.exit_code in (0, 3) and not count_unsettled(world):
@@ -174,7 +174,7 @@ def guard_is_awake(world: World) -> None:
     for market in world.kraken.markets:
         if not market.symbol.startswith("EUR"):
             world.kraken.set_price(market.symbol, market.last / 2)
-    run = world.run("tick", patience=CALM_PATIENCE)
+    run = world.run("tick", wait_seconds=CALM_PATIENCE)
     check_words(run)
     with world.books():
         left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]

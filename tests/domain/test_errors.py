@@ -22,7 +22,7 @@ from botctl.domain.errors import (
     UnusableAnswer,
     WrongDatabase,
     exit_code_of,
-    weightiest,
+    most_severe,
 )
 
 IN_ORDER = (OutcomeUnknown, ExchangeUnreachable, ConfigError, Busy, ExchangeRefused, Refused, BadValue, BotError)
@@ -46,13 +46,13 @@ def test_the_first_of_the_table_decides_whatever_the_order(kinds: list[type[BotE
     first = min(kinds, key=IN_ORDER.index)
 
     assert exit_code_of([kind("it failed") for kind in kinds]) == CODES[IN_ORDER.index(first)]
-    assert type(weightiest([kind("it failed") for kind in kinds])) is first
+    assert type(most_severe([kind("it failed") for kind in kinds])) is first
 
 
 def test_of_two_in_one_row_the_earlier_one_is_said() -> None:
     met = [Refused("first"), ExchangeUnreachable("second"), ExchangeBusy("third"), ExchangeUnreachable("fourth")]
 
-    assert weightiest(met).message == "second"
+    assert most_severe(met).message == "second"
 
 
 @pytest.mark.parametrize("kind", [UnusableAnswer, LockedOut, ExchangeBusy, DeadlineElapsed])

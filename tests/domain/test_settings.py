@@ -167,9 +167,9 @@ def test_a_tick_ends_before_the_next_one_is_due(timeframe: str, seconds: int) ->
 
 @pytest.mark.parametrize("text", ["yes", "YES", "Yes"])
 def test_a_yes_to_live_trading_is_a_yes(text: str) -> None:
-    assert not parse_settings({"BOTCTL_MODE": "live", "LIVE_TRADING": text}).lacks_yes
+    assert not parse_settings({"BOTCTL_MODE": "live", "LIVE_TRADING": text}).live_trading_disabled
 
 
 def test_no_yes_is_a_no_in_live_mode_and_of_no_account_elsewhere() -> None:
-    assert parse_settings({"BOTCTL_MODE": "live"}).lacks_yes
-    assert not parse_settings({"BOTCTL_MODE": "paper"}).lacks_yes
+    assert parse_settings({"BOTCTL_MODE": "live"}).live_trading_disabled
+    assert not parse_settings({"BOTCTL_MODE": "paper"}).live_trading_disabled

@@ -18,8 +18,8 @@ from botctl.domain.settings import (
     Mode,
     Settings,
     find_problems,
+    live_trading_disabled_error,
     missing_for_live,
-    no_yes,
     parse_settings,
     shown_value,
 )
@@ -99,8 +99,8 @@ def _live(settings: Settings, sources: SettingSources, named: set[str]) -> Itera
     for name in missing_for_live(settings):
         if name not in named:
             yield CheckResult("live", "fail", f"live mode needs {name}", f"set it in {sources.env_file}")
-    if settings.lacks_yes and "LIVE_TRADING" not in named:
-        yield CheckResult("live", "fail", no_yes().message, no_yes().hint)
+    if settings.live_trading_disabled and "LIVE_TRADING" not in named:
+        yield CheckResult("live", "fail", live_trading_disabled_error().message, live_trading_disabled_error().hint)
 
 
 def _files(config: Config) -> Iterator[CheckResult]:

@@ -16,7 +16,7 @@ from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
-from botctl.domain.settings import Mode, missing_for_live, no_yes
+from botctl.domain.settings import Mode, live_trading_disabled_error, missing_for_live
 from botctl.domain.symbols import quote_of
 from botctl.scheduling.check import check_schedule
 from botctl.store.checks import careless_server
@@ -58,8 +58,8 @@ def _settings(config: Config) -> Iterator[CheckResult]:
     else:
         where = config.env_file if config.env_file.exists() else "defaults and environment"
         yield CheckResult("settings", "ok", f"{config.settings.botctl_mode} mode, from {where}")
-    if config.settings.lacks_yes:
-        error = no_yes()
+    if config.settings.live_trading_disabled:
+        error = live_trading_disabled_error()
         yield CheckResult("live trading", "fail", error.message, error.hint)
 
 

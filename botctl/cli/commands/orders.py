@@ -23,7 +23,7 @@ from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.domain.errors import BotError, Refused, exit_code_of
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import Mode, no_yes
+from botctl.domain.settings import Mode, live_trading_disabled_error
 from botctl.domain.symbols import base_of
 from botctl.trading.results import LiquidationView
 from botctl.wiring import open_bot
@@ -59,12 +59,12 @@ def buy(
     wanted, cost = symbol_from(symbol), amount_from(amount)
     config = config_from(ctx)
     check_validate(config, validate)
-    if config.settings.lacks_yes and not validate:
-        raise no_yes()
+    if config.settings.live_trading_disabled and not validate:
+        raise live_trading_disabled_error()
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {wanted} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.recovery.settle_unfinished_orders())
+        log_errors(bot.settlement.settle_unfinished_orders())
         result = bot.execution.execute_buy(wanted, cost)
         after_run.queue_notifications(config, bot)
     show(ctx, result, draw_order)
@@ -101,7 +101,7 @@ def sell(
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {base_of(wanted)}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.recovery.settle_unfinished_orders())
+        log_errors(bot.settlement.settle_unfinished_orders())
         trade = bot.journal.active_trade(base_of(wanted))
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
@@ -126,7 +126,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     config = config_from(ctx)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(config) as bot:
-        errors = bot.recovery.settle_unfinished_orders()
+        errors = bot.settlement.settle_unfinished_orders()
         exits = bot.positions.liquidate_all()
         errors += exits.errors
         left = len(bot.journal.open_symbols())

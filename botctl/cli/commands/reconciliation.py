@@ -73,7 +73,7 @@ def recover(
         if damage:
             print(f"botctl: {config.database} is damaged: {damage.complaint}", file=sys.stderr)
         if apply:
-            errors += bot.recovery.settle_unfinished_orders()
+            errors += bot.settlement.settle_unfinished_orders()
         moment = moment or bot.clock.now() - RECOVER_SPAN
         with progress_bar(ctx, "asking the exchange for its orders") as progress:
             plan = plan_rebuild(bot, moment, progress)

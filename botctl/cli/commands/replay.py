@@ -105,11 +105,13 @@ def _text(settings: Settings, name: str) -> str:
 
 
 def _play(config: Config, given: backtest_options.Study, grid: "Timeline", *, quiet: bool) -> ReplayView:
-    from botctl.adapters.simulated import Tape
+    from botctl.adapters.simulated import SimulatedMarket
     from botctl.backtesting.replay import play, tell
 
     with open_store(config, create=True, durable=False):  # after a power cut it is played again
-        bot = build_bot(config.settings, config.switch, tape=Tape(given.histories, grid, given.sentiment))
+        bot = build_bot(
+            config.settings, config.switch, simulated=SimulatedMarket(given.histories, grid, given.sentiment)
+        )
         played = play(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
         return tell(bot, grid, given.histories, given.sentiment, played)
 

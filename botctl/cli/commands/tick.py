@@ -80,7 +80,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_bot(config) as bot:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
-        errors = bot.recovery.settle_unfinished_orders()
+        errors = bot.settlement.settle_unfinished_orders()
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits = bot.positions.check_open_positions(snapshot)
         errors += [*snapshot.problems, *exits.errors]
@@ -115,7 +115,7 @@ def drawdown(
     """
     config = config_from(ctx)
     with open_bot(config) as bot:
-        errors = bot.recovery.settle_unfinished_orders()
+        errors = bot.settlement.settle_unfinished_orders()
         frozen = bot.switch.read().frozen
         report = bot.drawdown.check_drawdown(act=not check and not frozen)
         errors += [*report.errors, *report.exits.errors]

@@ -19,7 +19,7 @@ from botctl.trading.execution import ExecutionService
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot
-from botctl.trading.time_budget import TickLimit
+from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Council:
         positions: PositionManager,
         journal: Journal,
         clock: Clock,
-        limit: TickLimit,
+        time_budget: TimeBudget,
         *,
         symbols: Sequence[str],
         trade_amount: Decimal,
@@ -68,7 +68,7 @@ class Council:
         self.positions = positions
         self.journal = journal
         self.clock = clock
-        self.limit = limit
+        self.time_budget = time_budget
         self.symbols = symbols
         self.trade_amount = trade_amount
 
@@ -78,8 +78,8 @@ class Council:
         rows: list[Decision] = []
         errors: list[BotError] = []
         for number, symbol in enumerate(self.symbols):
-            if self.limit.over:
-                errors.append(self.limit.error(f"the Council did not sit on {', '.join(self.symbols[number:])}"))
+            if self.time_budget.expired:
+                errors.append(self.time_budget.error(f"the Council did not sit on {', '.join(self.symbols[number:])}"))
                 break
             try:
                 decision = self._decide(symbol)
@@ -111,8 +111,8 @@ class Council:
     def _act_on_buy(self, row: Decision, why_not: str) -> Acted:
         if why_not:
             return Acted(None, _note(row, f"not bought: {why_not}"))
-        if self.limit.over:
-            late = self.limit.error(f"{row.symbol} was not bought")
+        if self.time_budget.expired:
+            late = self.time_budget.error(f"{row.symbol} was not bought")
             return Acted(None, [late, *_note(row, "not bought: the tick's time was over")])
         return self._act(row, self._buy)
 
@@ -135,14 +135,14 @@ class Council:
 
         Raises BotError.
         """
-        left = self.limit.left()
+        left = self.time_budget.left()
         if left is None:
             return self.decider.decide(symbol)
         try:
             with time_limit(left):
                 return self.decider.decide(symbol)
         except TimeoutError:
-            raise self.limit.error("the Council had not decided yet") from None
+            raise self.time_budget.error("the Council had not decided yet") from None
 
     def _sell(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
         trade = self.journal.active_trade(base_of(row.symbol))
