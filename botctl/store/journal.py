@@ -179,7 +179,7 @@ class Journal:
         """The exchange has it."""
         _move(order, OrderState.ACCEPTED, exchange_order_id=exchange_order_id)
 
-    def doubt(self, order: Order, error: BotError) -> None:
+    def mark_unknown(self, order: Order, error: BotError) -> None:
         """Nobody knows whether the exchange has it."""
         _move(order, OrderState.UNKNOWN, error=str(error), error_class=type(error).__name__)
 
@@ -187,7 +187,7 @@ class Journal:
         """A definite no."""
         self._came_to_nothing(order, OrderState.REJECTED, str(refusal), now, type(refusal).__name__)
 
-    def absent(self, order: Order, why: str, now: datetime) -> None:
+    def mark_absent(self, order: Order, why: str, now: datetime) -> None:
         """It never was."""
         self._came_to_nothing(order, OrderState.ABSENT, why, now)
 
@@ -254,7 +254,7 @@ class Journal:
         with _transaction(trade):
             self._close(trade, reason, why, now)
 
-    def shrink(self, trade: Trade, amount: Decimal, why: str, now: datetime) -> None:
+    def reduce_amount(self, trade: Trade, amount: Decimal, why: str, now: datetime) -> None:
         """Less is there than the trade says."""
         with _transaction(trade):
             _change(trade, now, "shrunk", why, amount=amount)

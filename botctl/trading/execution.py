@@ -149,12 +149,12 @@ class ExecutionService:
         """
         order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
         try:
-            self._transmit(order)
+            self._send(order)
         except DeadlineElapsed as error:
             log.warning("%s: asking the exchange for its time", error)
             self.exchange.forget_time()
             order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
-            self._transmit(order)
+            self._send(order)
         return order
 
     def market(self, symbol: str) -> Market:
@@ -183,7 +183,7 @@ class ExecutionService:
 
         return self.place_market_order(intend)
 
-    def _transmit(self, order: Order) -> None:
+    def _send(self, order: Order) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house
         log.info(
             "sending %s %s %s (%s)", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
@@ -196,17 +196,17 @@ class ExecutionService:
                 "%s %s %s (%s) refused: %s", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
                 refusal, extra=_log_fields(order),
             )  # fmt: skip
-            with _answer_of(order):
+            with _recording_the_answer_to(order):
                 self.journal.reject(order, refusal, self.clock.now())
             raise
         except BotError as silence:  # whatever it was: the order has left, and may exist
             log.warning("%s: looking it up (%s)", silence, order.client_order_id, extra=_log_fields(order))
-            with _answer_of(order):
-                self.journal.doubt(order, silence)
+            with _recording_the_answer_to(order):
+                self.journal.mark_unknown(order, silence)
             return
         if exchange_order_id is None:
             raise AssertionError("an order that was not validated only must have an id")
-        with _answer_of(order):
+        with _recording_the_answer_to(order):
             self.journal.accept(order, exchange_order_id)
 
     def _validate(self, side: Side, symbol: str, quantity: Decimal) -> OrderResult:
@@ -332,7 +332,7 @@ def _log_fields(order: Order) -> dict[str, Any]:
 
 
 @contextmanager
-def _answer_of(order: Order) -> Iterator[None]:
+def _recording_the_answer_to(order: Order) -> Iterator[None]:
     """Writing down what came of an order that has left. Where that fails it stays SUBMITTED: one of unknown outcome,
     which keeps its trade from any other order and which the next run looks up."""
     try:

@@ -166,7 +166,7 @@ class ExitPlanner:
         if again != there:
             raise ExchangeUnreachable(f"two looks at the {trade.asset} balance disagree: {there}, then {again}")
         why = f"{format_decimal(there)} {trade.asset} is there, the trade says {format_decimal(trade.amount)}"
-        self.journal.shrink(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
+        self.journal.reduce_amount(trade, floor_to(there, market.lot_decimals), why, self.clock.now())
         return f"trade {trade.id} ({trade.symbol}): {why}; selling what is there"
 
     def _fetch_balances_again(self) -> Balances:

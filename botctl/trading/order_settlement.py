@@ -69,10 +69,10 @@ class OrderSettlement:
         orders, errors = self.journal.unsettled(), []
         for order in orders:
             try:
-                self._admit(order)
+                self._resume_interrupted(order)
             except BotError as error:
                 errors.append(error)
-        errors += self._learn([order for order in orders if order.state in LOOKED_UP])
+        errors += self._look_up([order for order in orders if order.state in LOOKED_UP])
         return errors + _still_open(orders)
 
     def settle(self, orders: Sequence[Order]) -> list[BotError]:
@@ -81,7 +81,7 @@ class OrderSettlement:
         pauses = iter(LOOK_UP_INTERVALS)
         while waiting := _unsettled(orders):
             started = time.monotonic()
-            errors = self._learn(waiting)
+            errors = self._look_up(waiting)
             self.wait_budget.spend(time.monotonic() - started)
             locked_out = any(isinstance(error, LockedOut) for error in errors)
             if locked_out or not _unsettled(waiting) or not self.wait_budget.wait(next(pauses, LOOK_UP_INTERVALS[-1])):
@@ -89,14 +89,14 @@ class OrderSettlement:
         still = _still_open(orders)
         return errors + still if still else []
 
-    def _admit(self, order: Order) -> None:
+    def _resume_interrupted(self, order: Order) -> None:
         """What another run left in mid-air: not sent, or perhaps sent."""
         if order.state == OrderState.INTENDED:
-            self.journal.absent(order, "the run ended before it was sent", self.clock.now())
+            self.journal.mark_absent(order, "the run ended before it was sent", self.clock.now())
         elif order.state == OrderState.SUBMITTED:
-            self.journal.doubt(order, OutcomeUnknown("the run ended while it was being sent"))
+            self.journal.mark_unknown(order, OutcomeUnknown("the run ended while it was being sent"))
 
-    def _learn(self, orders: Sequence[Order]) -> list[BotError]:
+    def _look_up(self, orders: Sequence[Order]) -> list[BotError]:
         """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""
         errors: list[BotError] = []
         ended: list[Found] = []
@@ -139,7 +139,7 @@ class OrderSettlement:
                     self.journal.accept(order, reports[0].exchange_order_id)
                 elif asked_at > order.deadline + ABSENT_AFTER:
                     why = "no such order on the exchange long after its deadline"
-                    self.journal.absent(order, why, self.clock.now())
+                    self.journal.mark_absent(order, why, self.clock.now())
             except BotError as error:
                 errors.append(error)
         return [(order, found[order.client_order_id]) for order in orders if order.exchange_order_id], errors
@@ -157,7 +157,7 @@ class OrderSettlement:
                 execution = self._execution(order, found, fills)
                 if execution is not None:
                     self.journal.settle(order, execution, self.clock.now(), stop=self._first_stop(order, execution))
-                    _tell_ending(order, execution)
+                    _log_ending(order, execution)
             except BotError as error:
                 errors.append(error)
         return errors
@@ -210,7 +210,7 @@ class OrderSettlement:
         return at if order.deadline - SINCE_BEFORE_DEADLINE <= at <= latest else now
 
 
-def _tell_ending(order: Order, execution: Execution) -> None:
+def _log_ending(order: Order, execution: Execution) -> None:
     """One line with all figures of an order that has ended."""
     figures = {"filled": execution.filled, "cost": execution.cost, "fee": execution.fee}
     price = f" at {float(price_of(execution.cost, execution.filled)):.8g}" if execution.filled else ""

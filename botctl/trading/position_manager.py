@@ -156,7 +156,7 @@ class PositionManager:
         *_, step = self.rule.advance_over((*missed, last), stop, high, entry, atr)
         after = f" and {len(missed)} missed closes" if missed else ""
         reason = stop_reason(step.stop, entry) if step.hit else None
-        _tell_verdict(trade, step, reason, after)
+        _log_verdict(trade, step, reason, after)
         kept = None if self.execution.validate_only else reason
         return reason, StopUpdate(trade, step.stop, step.high, now, step.price, f"price {step.price:g}{after}", kept)
 
@@ -196,7 +196,7 @@ class MissedCandles:
             raise
 
 
-def _tell_verdict(trade: Trade, step: StopStep, reason: ExitReason | None, after: str) -> None:
+def _log_verdict(trade: Trade, step: StopStep, reason: ExitReason | None, after: str) -> None:
     """One line for a stop that is hit or has moved; a check that changed nothing is for the debug log."""
     price, stop, high = step.price, step.stop, step.high
     moved = stop != trade.stop_loss_price

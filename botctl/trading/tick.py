@@ -85,7 +85,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
 def _guard_and_trade(bot: Bot, state: TickState) -> None:
     """Guard what is open, and only then look for entries."""
     if bot.switch.read().frozen:
-        _run(bot, state, "frozen", _say_unguarded)
+        _run(bot, state, "frozen", _warn_of_unguarded)
         return
     _run(bot, state, "look", _take_snapshot)
     if state.snapshot is None:
@@ -97,7 +97,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     if bot.switch.read().paused:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
-    _run(bot, state, "council", _hear_council)
+    _run(bot, state, "council", _ask_council)
     if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
         state.notes.append("paused while the Council sat: nothing was executed")
         return
@@ -135,7 +135,7 @@ def _recover(bot: Bot, state: TickState) -> None:
     state.detail = f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled"
 
 
-def _say_unguarded(bot: Bot, state: TickState) -> None:
+def _warn_of_unguarded(bot: Bot, state: TickState) -> None:
     state.notes.append(f"frozen: {len(bot.journal.open_symbols())} positions are unguarded, and nothing is traded")
 
 
@@ -176,8 +176,8 @@ def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
         raise live_trading_disabled_error()
 
 
-def _hear_council(bot: Bot, state: TickState) -> None:
-    state.decisions, errors = bot.council.sit(state.seen)
+def _ask_council(bot: Bot, state: TickState) -> None:
+    state.decisions, errors = bot.council.decide_all(state.seen)
     state.errors += errors
     state.detail = ", ".join(f"{row.symbol} {row.decision}" for row in state.decisions)
 

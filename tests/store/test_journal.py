@@ -105,7 +105,7 @@ def test_every_way_that_an_entry_ends_is_told(journal: Journal) -> None:
         "BTC/USD": lambda order: journal.settle(sent(journal, order), BOUGHT, LATER, stop=STOP),
         "ETH/USD": lambda order: journal.settle(sent(journal, order), replace(BOUGHT, filled=Decimal(0)), LATER),
         "SOL/USD": refuse,
-        "ADA/USD": lambda order: journal.absent(order, "it never left", LATER),
+        "ADA/USD": lambda order: journal.mark_absent(order, "it never left", LATER),
     }
 
     for symbol, end in ends.items():
@@ -247,7 +247,7 @@ def test_an_exit_that_came_to_nothing_is_told_and_a_stop_goes_on(
 
     def end() -> None:
         if state is OrderState.ABSENT:
-            journal.absent(order, "it never left", LATER)
+            journal.mark_absent(order, "it never left", LATER)
         else:
             journal.submit(order)
             journal.reject(order, ExchangeRefused("Market in cancel_only mode"), LATER)
@@ -281,20 +281,22 @@ def test_the_class_of_a_refusal_is_kept_and_not_its_wording_says_what_it_was(
 def test_an_order_that_was_in_doubt_and_never_was_has_no_error_class(journal: Journal) -> None:
     order = intend(journal)
     journal.submit(order)
-    journal.doubt(order, OutcomeUnknown("no answer"))
+    journal.mark_unknown(order, OutcomeUnknown("no answer"))
     doubted = Order.get_by_id(order.id)
 
-    journal.absent(order, "no such order", LATER)
+    journal.mark_absent(order, "no such order", LATER)
 
     assert (doubted.error, doubted.error_class) == ("no answer", "OutcomeUnknown")
-    absent = Order.get_by_id(order.id)
-    assert (absent.error, absent.error_class) == ("no such order", None)
+    mark_absent = Order.get_by_id(order.id)
+    assert (mark_absent.error, mark_absent.error_class) == ("no such order", None)
 
 
 def test_a_trade_that_shrank_or_vanished_is_told(journal: Journal) -> None:
     trade = opened(journal)
 
-    assert check_trail(trade, lambda: journal.shrink(trade, Decimal("0.001"), "sold by hand", LATER)) == {"amount"}
+    assert check_trail(trade, lambda: journal.reduce_amount(trade, Decimal("0.001"), "sold by hand", LATER)) == {
+        "amount"
+    }
     altered = check_trail(
         trade, lambda: journal.close_without_order(trade, ExitReason.EXTERNAL, "nothing is left", LATER)
     )

@@ -72,7 +72,7 @@ class Council:
         self.symbols = symbols
         self.trade_amount = trade_amount
 
-    def sit(self, snapshot: Snapshot) -> tuple[list[Decision], list[BotError]]:
+    def decide_all(self, snapshot: Snapshot) -> tuple[list[Decision], list[BotError]]:
         """One decision for each symbol. What can't be decided is HOLD, with an error. Once the tick's time is over
         the rest is left to the next one."""
         rows: list[Decision] = []
@@ -110,10 +110,10 @@ class Council:
 
     def _act_on_buy(self, row: Decision, why_not: str) -> Acted:
         if why_not:
-            return Acted(None, _note(row, f"not bought: {why_not}"))
+            return Acted(None, _record_outcome(row, f"not bought: {why_not}"))
         if self.time_budget.expired:
             late = self.time_budget.error(f"{row.symbol} was not bought")
-            return Acted(None, [late, *_note(row, "not bought: the tick's time was over")])
+            return Acted(None, [late, *_record_outcome(row, "not bought: the tick's time was over")])
         return self._act(row, self._buy)
 
     def _act(self, row: Decision, act: Callable[[Decision], tuple[OrderResult | None, str, int | None]]) -> Acted:
@@ -128,7 +128,7 @@ class Council:
         except BotError as error:
             outcome = f"failed: {error}"
             errors.append(error)
-        return Acted(result, [*errors, *_note(row, outcome, trade_id)])
+        return Acted(result, [*errors, *_record_outcome(row, outcome, trade_id)])
 
     def _decide(self, symbol: str) -> CouncilDecision:
         """What the Council says within the tick's time: agents may be anybody's, and no order is under way here.
@@ -172,7 +172,7 @@ class Council:
         return record_decision(decision, at=self.clock.now(), price=None if quote is None else quote.last)
 
 
-def _note(row: Decision, outcome: str, trade_id: int | None = None) -> list[BotError]:
+def _record_outcome(row: Decision, outcome: str, trade_id: int | None = None) -> list[BotError]:
     """What came of a decision. Where it can't be written, what was done is done, and is told all the same: the error is
     returned."""
     log.info("council: %s %s: %s", row.symbol, row.decision, outcome, extra={"symbol": row.symbol, "outcome": outcome})

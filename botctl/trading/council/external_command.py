@@ -65,7 +65,7 @@ class CommandNode:
                         env=environment,
                         start_new_session=True,
                     )
-                answer = _hear(process, self.timeout_seconds)
+                answer = _communicate(process, self.timeout_seconds)
             except BaseException as error:
                 if process is not None:
                     os.killpg(process.pid, signal.SIGKILL)
@@ -78,7 +78,7 @@ class CommandNode:
         return answer.decode()
 
 
-def _hear(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+def _communicate(process: subprocess.Popen[bytes], seconds: float) -> bytes:
     """All that the program says until it has ended. Raises TimeoutExpired, or ValueError when it says too much."""
     assert process.stdout is not None
     end = time.monotonic() + seconds

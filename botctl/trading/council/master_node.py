@@ -53,7 +53,7 @@ class MasterNode:
         verdicts, errors = [], []
         for name, point in self.members.items():
             try:
-                verdicts.append(self._hear(name, point, briefing))
+                verdicts.append(self._ask(name, point, briefing))
             except BaseException as error:  # an agent may come from anybody: whatever it raises, the tick goes on
                 if _ends_the_run(error):
                     raise
@@ -78,7 +78,7 @@ class MasterNode:
             )
         return Briefing(symbol, candles, self.sentiment, known, self.clock.now())
 
-    def _hear(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
+    def _ask(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
         with redirect_stdout(sys.stderr):  # stdout is for the result: an agent that prints must not break its JSON
             if name not in self._agents:
                 self._agents[name] = point.load()()
