@@ -23,10 +23,10 @@ import numpy as np
 from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
-from botctl.backtesting.backtest import decision_bits, new_buffers, read_histories, terms_of
+from botctl.backtesting.backtest import decision_bits, new_buffers, parameters_of, read_histories
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, points
-from botctl.backtesting.sweep import Trial
+from botctl.backtesting.sweep import SweepRunner
 from botctl.backtesting.sweep_pool import play_grid
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.settings import parse_settings
@@ -52,7 +52,7 @@ class Loop:
         self.sentiments = market.sentiments
         grid = line_up([market.columns], 14, None, None)
         self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
-        self.terms = terms_of(parse_settings(TERMS))
+        self.parameters = parameters_of(parse_settings(TERMS))
         self.buffers = new_buffers(self.code, 1, len(grid.times))
         self.opinions = np.empty(len(grid.times), np.int8)
         self.bits = decision_bits()
@@ -65,7 +65,7 @@ class Loop:
             self.opinions, known.atrs[0],
         )  # fmt: skip
         self.code.decide(self.opinions, self.sentiments, *self.bits, known.decisions[0])
-        trades, cash, _ = self.code.play(known, self.terms, self.buffers)
+        trades, cash, _ = self.code.play(known, self.parameters, self.buffers)
         return int(trades), float(cash)
 
     def trades(self, count: int) -> list[tuple[int, int]]:
@@ -129,7 +129,7 @@ def a_sweep(folder: Path) -> Iterator[Line]:
     market = wander(SHORT)
     multiples, breakevens = (tuple(map(str, np.linspace(*span))) for span in ((1, 5, 40), (1, 4, 25)))
     axes = [Axis("atr_multiple", multiples), Axis("breakeven_atr", breakevens)]
-    trial = Trial([market.columns], TERMS, market.history, axes, 1.0)
+    trial = SweepRunner([market.columns], TERMS, market.history, axes, 1.0)
     grid = list(points(axes))
     trial.score(grid[0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

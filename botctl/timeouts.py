@@ -9,7 +9,7 @@ from types import FrameType
 
 SHORTEST = 0.001
 """Seconds: the kernel takes an alarm after none for no alarm at all."""
-AGAIN = 1.0
+REPEAT_SECONDS = 1.0
 """Seconds from one alarm to the next: whoever swallows the first is told again."""
 
 
@@ -29,9 +29,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, end)
     started = time.clock_gettime(time.CLOCK_MONOTONIC)
-    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, SHORTEST), AGAIN)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, SHORTEST), REPEAT_SECONDS)
     if outer and outer < seconds:
-        signal.setitimer(signal.ITIMER_REAL, outer, AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, outer, REPEAT_SECONDS)
     try:
         yield
     finally:
@@ -39,4 +39,4 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         if outer:
             passed = time.clock_gettime(time.CLOCK_MONOTONIC) - started
-            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, SHORTEST), AGAIN)
+            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, SHORTEST), REPEAT_SECONDS)

@@ -84,8 +84,10 @@ def build_bot(
     backed_up: Path | None = None,
     simulated: "SimulatedMarket | None" = None,
 ) -> "Bot":
-    """Every service on its port; with a `simulated` market on that one instead of the mode's own. `backed_up` is the database
-    whose daily copies are kept, if it is to have any."""
+    """Every service on its port, with a `simulated` market instead of the mode's own where there is one.
+
+    `backed_up` is the database whose daily copies are kept, if it is to have any.
+    """
     from botctl.store.journal import Journal
     from botctl.trading.bot import Bot
     from botctl.trading.council.council import Council

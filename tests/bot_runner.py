@@ -185,6 +185,11 @@ class BotRunner:
         """The server that keeps the databases; None on SQLite."""
         return self._databases.server
 
+    @property
+    def mode(self) -> str:
+        """The mode that is set."""
+        return self._settings.mode
+
     def url_of(self, mode: str) -> str:
         """The address of a mode's database on the server."""
         return self._databases.url_of(mode)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.settings import NAMES
-from botctl.store.database import close_database
+from botctl.domain.settings import NAMES, Mode
+from botctl.store.database import close_database, open_database
+from botctl.store.location import SqliteFile
 from tests import postgres
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
@@ -180,3 +181,17 @@ def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
     )
     assert bot.run("init").exit_code == 0
     assert bot.run("balance").exit_code == 0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """Where a database may come to be."""
+    yield tmp_path / "data" / "demo.db"
+    close_database()
+
+
+@pytest.fixture
+def store(path: Path) -> Path:
+    """A new demo database, open."""
+    open_database(SqliteFile(path), Mode.DEMO, create=True)
+    return path

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.candles import SHOWN, Candle, CandleColumns, from_unix
+from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, Candle, CandleColumns, from_unix
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
@@ -139,14 +139,14 @@ class _Window:
 
     def upto(self, place: int) -> list[Candle]:
         """The candles that end with the one at `place`."""
-        first = max(self._end, place + 1 - SHOWN)
+        first = max(self._end, place + 1 - KRAKEN_CANDLE_LIMIT)
         if first <= place:
             kept, self._end = self._history, place + 1
             columns = (kept.opens, kept.highs, kept.lows, kept.closes, kept.volumes)
             figures = zip(*(map(float, column[first : self._end]) for column in columns), strict=True)
             opened = map(int, kept.times[first : self._end])
             made = [Candle(time, *figure) for time, figure in zip(opened, figures, strict=True)]
-            self._candles = [*self._candles, *made][-SHOWN:]
+            self._candles = [*self._candles, *made][-KRAKEN_CANDLE_LIMIT:]
         return list(self._candles)
 
 

@@ -13,13 +13,13 @@ from botctl.backtesting.engine import (
     SENTIMENT_STANCE_COUNT,
     STILL_OPEN,
     BacktestBuffers,
+    BacktestParameters,
     MarketArrays,
-    Terms,
 )
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
-from botctl.backtesting.summary import Course, sum_up
-from botctl.domain.candles import SHOWN, CandleColumns, from_unix
+from botctl.backtesting.summary import RunOutcome, summarize
+from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, CandleColumns, from_unix
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
@@ -71,7 +71,7 @@ class Backtest:
         self.timeline = line_up(histories, settings.atr_period, since, until)
         self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else interpreted()
         self.known = read_histories(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
-        self.terms = terms_of(settings)
+        self.parameters = parameters_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
     def run(self) -> Run:
@@ -79,18 +79,18 @@ class Backtest:
         import numpy as np
 
         timeline = self.timeline
-        count, _, deepest = self.kernel.play(self.known, self.terms, self.buffers)
+        count, _, deepest = self.kernel.play(self.known, self.parameters, self.buffers)
         equity = np.asarray(self.buffers.equity)
         curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
-        below = np.flatnonzero(curve < self.terms.cash * (1.0 - self.terms.max_drawdown))
-        course = Course(
+        below = np.flatnonzero(curve < self.parameters.cash * (1.0 - self.parameters.max_drawdown))
+        outcome = RunOutcome(
             curve=curve,
             deepest_fall=deepest,
             trades=[self._trade(number) for number in range(count)],
             tripped_at=from_unix(timeline.times[timeline.first + below[0]]) if len(below) else None,
         )
         return Run(
-            sum_up(timeline, self.histories, self.settings, self.sentiment, course), timeline, self.known, equity
+            summarize(timeline, self.histories, self.settings, self.sentiment, outcome), timeline, self.known, equity
         )
 
     def _trade(self, number: int) -> BacktestTrade:
@@ -155,8 +155,8 @@ class Backtest:
             last,
             entry_price,
             float(known.atrs[symbol, entered]),
-            self.terms.atr_multiple,
-            self.terms.breakeven_atr,
+            self.parameters.atr_multiple,
+            self.parameters.breakeven_atr,
         )
         return stop, high
 
@@ -179,9 +179,9 @@ def run_backtest(
 # What a run starts from
 
 
-def terms_of(settings: Settings) -> Terms:
+def parameters_of(settings: Settings) -> BacktestParameters:
     """The settings as the playback takes them."""
-    return Terms(
+    return BacktestParameters(
         cash=float(settings.initial_balance or DEFAULT_BALANCE),
         trade_amount=float(settings.trade_amount_usd),
         max_open_trades=settings.max_open_trades,
@@ -254,16 +254,16 @@ def _as_shown(
     """
     import numpy as np
 
-    faded = (1.0 - 1.0 / period) ** (SHOWN - period)
-    if faded < FADED or len(atrs) <= SHOWN:
+    faded = (1.0 - 1.0 / period) ** (KRAKEN_CANDLE_LIMIT - period)
+    if faded < FADED or len(atrs) <= KRAKEN_CANDLE_LIMIT:
         return atrs
     before = np.concatenate((closes[:1], closes[:-1]))
     ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
-    oldest = np.arange(1, len(atrs) - SHOWN + 1)
+    oldest = np.arange(1, len(atrs) - KRAKEN_CANDLE_LIMIT + 1)
     begun = oldest + period - 1
     seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
     shown = atrs.copy()
-    shown[SHOWN:] -= faded * (atrs[begun] - seeds)
+    shown[KRAKEN_CANDLE_LIMIT:] -= faded * (atrs[begun] - seeds)
     return shown
 
 
@@ -306,7 +306,7 @@ def new_buffers(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -
         ends=room(most),
         known=kernel.view(np.zeros((symbols, 0 if once else bars), np.int64)),
         held=kernel.view(np.zeros(symbols)),
-        due=room(symbols),
+        exit_bar=room(symbols),
         felt=kernel.view(np.zeros(symbols)),
         number=room(symbols),
         left=room(symbols),

@@ -22,7 +22,7 @@ STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 ENDS = 4
 """How many ways there are."""
 
-PLACES = 1e8
+LOTS_PER_UNIT = 1e8
 """Lots, costs and fees have eight decimals, as at the paper broker."""
 LAST_BITS = 1e-15
 """By such a part of itself a product of a few floats may miss what it is exactly."""
@@ -64,7 +64,7 @@ class MarketArrays(NamedTuple):
     """The bars that are traded: `last` is the last one whose orders can still be filled."""
 
 
-class Terms(NamedTuple):
+class BacktestParameters(NamedTuple):
     """The settings of a run. Money in quote, fractions as fractions."""
 
     cash: float
@@ -92,7 +92,7 @@ class BacktestBuffers(NamedTuple):
     """Exits found before, by symbol and entry bar; 0 where none was: sets of terms that differ in other things than
     the exit's own find them here. Without any bars nothing is kept, for whoever plays only once."""
     held: MutableSequence[float]
-    due: MutableSequence[int]
+    exit_bar: MutableSequence[int]
     felt: MutableSequence[float]
     """Nothing that is of use: what `bring_near` came upon, so that the compiler can't leave it out."""
     number: MutableSequence[int]
@@ -101,7 +101,7 @@ class BacktestBuffers(NamedTuple):
     pointer: MutableSequence[int]
 
 
-class Fall(NamedTuple):
+class DrawdownTracker(NamedTuple):
     """How far an equity has fallen: its high, its lowest since then, and the deepest fall from any high before, as a
     fraction of that high. No division is needed before there is a new high."""
 
@@ -128,10 +128,12 @@ def find_exit(
     """
     stop, high = initial_stop(entry, atr, multiple), entry
     for at in range(entered + 1, last + 1):
-        stop, high, hit = advance_stop(closes[nth(symbol), nth(at)], stop, high, entry, atr, multiple, breakeven)
+        stop, high, hit = advance_stop(
+            closes[unsigned_index(symbol), unsigned_index(at)], stop, high, entry, atr, multiple, breakeven
+        )
         if hit:
             return at, STOPPED, stop, high
-        if decisions[nth(symbol), nth(at)] == SELL:
+        if decisions[unsigned_index(symbol), unsigned_index(at)] == SELL:
             return at, COUNCIL, stop, high
     return last + 1, STILL_OPEN, stop, high
 
@@ -145,13 +147,13 @@ def find_exit_once(
     entered: int,
     last: int,
     entry: float,
-    terms: Terms,
+    parameters: BacktestParameters,
 ) -> int:
     """The exit's bar and how it ends, as one number: `bar * ENDS + end`; from `known` where it was found before."""
     keeping = known.shape[1] > 0
     found = known[symbol, entered] if keeping else 0
     if found == 0:
-        atr, multiple, breakeven = atrs[symbol, entered], terms.atr_multiple, terms.breakeven_atr
+        atr, multiple, breakeven = atrs[symbol, entered], parameters.atr_multiple, parameters.breakeven_atr
         bar, end, _, _ = find_exit(closes, decisions, symbol, entered, last, entry, atr, multiple, breakeven)
         found = ENDS * bar + end
         if keeping:
@@ -159,7 +161,7 @@ def find_exit_once(
     return found
 
 
-def cut(lots: float) -> float:
+def truncate_to_lot(lots: float) -> float:
     """`lots` without their fraction; a float that misses a whole lot by its last bits is that lot.
 
     Beyond 2 ** 53 a float has no fraction left to cut, and a compiled integer would soon overflow.
@@ -168,7 +170,7 @@ def cut(lots: float) -> float:
     return float(int(lots)) if lots < WHOLE else lots
 
 
-def play(history: MarketArrays, terms: Terms, buffers: BacktestBuffers) -> tuple[int, float, float]:
+def play(history: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers) -> tuple[int, float, float]:
     """Trade the history through; how many trades there were, the cash at the end, and the deepest fall of the equity
     from a high, as a fraction of that high.
 
@@ -177,19 +179,35 @@ def play(history: MarketArrays, terms: Terms, buffers: BacktestBuffers) -> tuple
     # Each array has a name of its own: see the tricks at the end.
     closes, fills, decisions, atrs = history.closes, history.fills, history.decisions, history.atrs
     times, last, equity, known = history.times, history.last, buffers.equity, buffers.known
-    held, due, number, pointer, left = buffers.held, buffers.due, buffers.number, buffers.pointer, buffers.left
+    held, exit_bar, number, pointer, left = (
+        buffers.held,
+        buffers.exit_bar,
+        buffers.number,
+        buffers.pointer,
+        buffers.left,
+    )
     symbols, entries, exits, ends = buffers.symbols, buffers.entries, buffers.exits, buffers.ends
-    fee_rate, slippage = terms.fee_rate, terms.slippage
-    count, active, cash, tripped, at, near = 0, 0, cut(terms.cash * PLACES), False, history.first, 0
-    fall, floor = Fall(terms.cash, terms.cash, 0.0), terms.cash * (1.0 - terms.max_drawdown)
-    rest = -(-terms.cooldown_seconds // history.spacing)  # bars after which no clock needs asking
+    fee_rate, slippage = parameters.fee_rate, parameters.slippage
+    count, active, cash, tripped, at, near = (
+        0,
+        0,
+        truncate_to_lot(parameters.cash * LOTS_PER_UNIT),
+        False,
+        history.first,
+        0,
+    )
+    fall, floor = (
+        DrawdownTracker(parameters.cash, parameters.cash, 0.0),
+        parameters.cash * (1.0 - parameters.max_drawdown),
+    )
+    rest = -(-parameters.cooldown_seconds // history.spacing)  # bars after which no clock needs asking
     for symbol in range(len(held)):
-        held[symbol], due[symbol], pointer[symbol], left[symbol] = 0.0, last + 1, 0, at - rest
+        held[symbol], exit_bar[symbol], pointer[symbol], left[symbol] = 0.0, last + 1, 0, at - rest
     while at <= last:
-        entering = active < terms.max_open_trades and not tripped
-        event = next_event(decisions, pointer, held, due, at, last, entering)
+        entering = active < parameters.max_open_trades and not tripped
+        event = next_event(decisions, pointer, held, exit_bar, at, last, entering)
         until = min(event, last)
-        below, fall = value(closes, held, equity, cash / PLACES, active, fall, floor, at, until)
+        below, fall = value(closes, held, equity, cash / LOTS_PER_UNIT, active, fall, floor, at, until)
         if below <= until:  # the guard sells all and enters nothing more; it acts with nothing open as well
             for symbol in range(len(held)):
                 if held[symbol] > 0.0:
@@ -201,36 +219,36 @@ def play(history: MarketArrays, terms: Terms, buffers: BacktestBuffers) -> tuple
         if event > last:
             break
         if event >= near:
-            near = bring_near(atrs, fills, buffers.felt, event, last)
+            near = prefetch(atrs, fills, buffers.felt, event, last)
         for symbol in range(len(held)):
-            if held[symbol] > 0.0 and due[symbol] == event:
+            if held[symbol] > 0.0 and exit_bar[symbol] == event:
                 cash += proceeds(held[symbol], fills[symbol, event], fee_rate, slippage)
                 held[symbol], left[symbol] = 0.0, event
                 active -= 1
         for symbol in range(len(held)):
             wanted = decisions[symbol, event] == BUY and held[symbol] == 0.0
-            if not wanted or tripped or active >= terms.max_open_trades:
+            if not wanted or tripped or active >= parameters.max_open_trades:
                 continue
             waited = event - left[symbol]
-            if waited < rest and (waited == 0 or times[event] - times[left[symbol]] < terms.cooldown_seconds):
+            if waited < rest and (waited == 0 or times[event] - times[left[symbol]] < parameters.cooldown_seconds):
                 continue
-            amount, cost = order(fills[symbol, event], closes[symbol, event], atrs[symbol, event], terms)
-            paid = cost + cut(cost * fee_rate)
+            amount, cost = order(fills[symbol, event], closes[symbol, event], atrs[symbol, event], parameters)
+            paid = cost + truncate_to_lot(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            found = find_exit_once(closes, decisions, atrs, known, symbol, event, last, cost / amount, terms)
-            held[symbol], due[symbol], number[symbol] = amount / PLACES, found // ENDS, count
+            found = find_exit_once(closes, decisions, atrs, known, symbol, event, last, cost / amount, parameters)
+            held[symbol], exit_bar[symbol], number[symbol] = amount / LOTS_PER_UNIT, found // ENDS, count
             symbols[count], entries[count], exits[count], ends[count] = symbol, event, found // ENDS, found % ENDS
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
-    return count, cash / PLACES, max(fall.deepest, 1.0 - fall.low / fall.high)
+    return count, cash / LOTS_PER_UNIT, max(fall.deepest, 1.0 - fall.low / fall.high)
 
 
 def next_event(
     decisions: Table[int],
     pointer: MutableSequence[int],
     held: Sequence[float],
-    due: Sequence[int],
+    exit_bar: Sequence[int],
     at: int,
     last: int,
     entering: bool,
@@ -242,10 +260,10 @@ def next_event(
     event = last + 1
     for symbol in range(len(held)):
         if held[symbol] > 0.0:
-            event = min(event, due[symbol])
+            event = min(event, exit_bar[symbol])
         elif entering:
             begin = max(pointer[symbol], at)
-            while decisions[nth(symbol), nth(begin)] != BUY:
+            while decisions[unsigned_index(symbol), unsigned_index(begin)] != BUY:
                 begin += 1
             pointer[symbol] = begin
             event = min(event, begin)
@@ -258,11 +276,11 @@ def value(
     equity: MutableSequence[float],
     cash: float,
     active: int,
-    fall: Fall,
+    fall: DrawdownTracker,
     floor: float,
     at: int,
     until: int,
-) -> tuple[int, Fall]:
+) -> tuple[int, DrawdownTracker]:
     """Write the equity of bars `at` to `until`: cash and what is held at its last price.
 
     Returns the first of them that lies below `floor`, or the one after the last; what lies behind is not to be relied
@@ -277,41 +295,45 @@ def value(
         pending -= 1
         if pending > 0:
             for bar in range(at, until + 1):
-                equity[nth(bar)] = (equity[nth(bar)] if begun else cash) + amount * closes[nth(symbol), nth(bar)]
+                equity[unsigned_index(bar)] = (equity[unsigned_index(bar)] if begun else cash) + amount * closes[
+                    unsigned_index(symbol), unsigned_index(bar)
+                ]
             begun = True
             continue
         for bar in range(at, until + 1):  # the last one that is held completes the sum
-            worth = (equity[nth(bar)] if begun else cash) + amount * closes[nth(symbol), nth(bar)]
-            equity[nth(bar)] = worth
+            worth = (equity[unsigned_index(bar)] if begun else cash) + amount * closes[
+                unsigned_index(symbol), unsigned_index(bar)
+            ]
+            equity[unsigned_index(bar)] = worth
             low = min(low, worth)
             if worth > high:
                 deepest = max(deepest, 1.0 - low / high)
                 high = low = worth
             if worth < floor:
-                return bar, Fall(high, low, deepest)
-        return until + 1, Fall(high, low, deepest)
+                return bar, DrawdownTracker(high, low, deepest)
+        return until + 1, DrawdownTracker(high, low, deepest)
     for bar in range(at, until + 1):
-        equity[nth(bar)] = cash
+        equity[unsigned_index(bar)] = cash
     low = min(low, cash)
     if cash > high:
         deepest = max(deepest, 1.0 - low / high)
         high = low = cash
-    return at if cash < floor else until + 1, Fall(high, low, deepest)
+    return at if cash < floor else until + 1, DrawdownTracker(high, low, deepest)
 
 
-def order(ask: float, close: float, atr: float, terms: Terms) -> tuple[float, float]:
+def order(ask: float, close: float, atr: float, parameters: BacktestParameters) -> tuple[float, float]:
     """How much a buy at `ask` is for, and what it costs before its fee; zeros where its stop could never be hit."""
-    stop = initial_stop(ask, atr, terms.atr_multiple)
+    stop = initial_stop(ask, atr, parameters.atr_multiple)
     if not 0.0 < stop < ask or atr < 1e-9 * close:
         return 0.0, 0.0
-    amount = cut(terms.trade_amount * PLACES / ask)
-    return amount, cut(amount * ask * (1.0 + terms.slippage))
+    amount = truncate_to_lot(parameters.trade_amount * LOTS_PER_UNIT / ask)
+    return amount, truncate_to_lot(amount * ask * (1.0 + parameters.slippage))
 
 
 def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
     """What a sale brings, after its fee."""
-    cost = cut(held * PLACES * bid * (1.0 - slippage))
-    return cost - cut(cost * fee_rate)
+    cost = truncate_to_lot(held * LOTS_PER_UNIT * bid * (1.0 - slippage))
+    return cost - truncate_to_lot(cost * fee_rate)
 
 
 def play_sets(
@@ -326,12 +348,14 @@ def play_sets(
     """
     for number in range(len(sets)):
         row = sets[number]
-        terms = Terms(row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8])
-        count, _, deepest = play(history, terms, buffers)
+        parameters = BacktestParameters(
+            row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8]
+        )
+        count, _, deepest = play(history, parameters, buffers)
         curve = buffers.equity[history.first : history.last + 1]
         told = figures[number]
-        told[0], told[1] = float(count), curve[len(curve) - 1] / terms.cash - 1.0
-        told[2], told[3] = deepest, steady_ratio(curve, days, terms.cash)
+        told[0], told[1] = float(count), curve[len(curve) - 1] / parameters.cash - 1.0
+        told[2], told[3] = deepest, steady_ratio(curve, days, parameters.cash)
 
 
 # Tricks for the compiler and the processor: begin.
@@ -353,12 +377,12 @@ LINE = 8
 """Floats that come at once, as one line of the cache."""
 
 
-def nth(place: int) -> int:
+def unsigned_index(place: int) -> int:
     """A place that is never counted from the end. Compiled it is a number without a sign, so that nobody asks which."""
     return place
 
 
-def bring_near(first: Table[float], second: Table[float], felt: MutableSequence[float], event: int, last: int) -> int:
+def prefetch(first: Table[float], second: Table[float], felt: MutableSequence[float], event: int, last: int) -> int:
     """Touch what will be asked for here and there in the next bars, so that the processor has it at hand by then.
 
     A figure out of the blue takes it a hundred times as long as one that it saw coming. Returns the bar up to which
@@ -368,7 +392,9 @@ def bring_near(first: Table[float], second: Table[float], felt: MutableSequence[
     for symbol in range(len(felt)):
         total = 0.0
         for bar in range(event, end, LINE):
-            total += first[nth(symbol), nth(bar)] + second[nth(symbol), nth(bar)]
+            total += (
+                first[unsigned_index(symbol), unsigned_index(bar)] + second[unsigned_index(symbol), unsigned_index(bar)]
+            )
         felt[symbol] = total
     return event + NEAR
 

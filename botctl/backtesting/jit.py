@@ -13,7 +13,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any, Protocol, cast
 
 from botctl.backtesting import engine, performance
-from botctl.backtesting.engine import BacktestBuffers, MarketArrays, Table, Terms
+from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays, Table
 from botctl.domain import indicators, stops
 
 
@@ -45,7 +45,9 @@ class Kernel(Protocol):
         /,
     ) -> None: ...
 
-    def play(self, history: MarketArrays, terms: Terms, buffers: BacktestBuffers, /) -> tuple[int, float, float]: ...
+    def play(
+        self, history: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers, /
+    ) -> tuple[int, float, float]: ...
 
     def play_sets(
         self,
@@ -71,13 +73,13 @@ class Kernel(Protocol):
         /,
     ) -> tuple[int, int, float, float]: ...
 
-    def cut(self, lots: float, /) -> float: ...
+    def truncate_to_lot(self, lots: float, /) -> float: ...
 
     def view(self, array: Any, /) -> Any:
         """An array as these functions like it: the same memory, read and written by both."""
 
 
-LAYERS = (
+COMPILE_ORDER = (
     (stops, ("initial_stop", "advance_stop")),
     (
         indicators,
@@ -111,10 +113,10 @@ LAYERS = (
     ),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
-ENTRANCES = frozenset({"read_market", "decide", "play", "play_sets", "steady_ratio"})
+ENTRY_POINTS = frozenset({"read_market", "decide", "play", "play_sets", "steady_ratio"})
 """Functions that are called from outside. All others become part of those that call them: handing over what they are
 given takes longer than what most of them do."""
-WITHOUT_NAN = frozenset({"read_on", "value"})
+FASTMATH = frozenset({"read_on", "value"})
 """Functions whose figures are never NaN: told so, the compiler finds the least and the greatest of many at once, which
 is the same figure in whatever order they are looked at."""
 
@@ -127,11 +129,11 @@ def compiled() -> Kernel:
     from numba import njit
 
     ready: dict[str, Callable[..., Any]] = {"nth": np.uintp}
-    for module, names in LAYERS:
+    for module, names in COMPILE_ORDER:
         for name in names:
-            liberties = {"nnan", "nsz"} if name in WITHOUT_NAN else False
+            liberties = {"nnan", "nsz"} if name in FASTMATH else False
             compile_it = njit(
-                cache=True, nogil=True, fastmath=liberties, error_model="numpy", forceinline=name not in ENTRANCES
+                cache=True, nogil=True, fastmath=liberties, error_model="numpy", forceinline=name not in ENTRY_POINTS
             )
             ready[name] = compile_it(_seeing(getattr(module, name), ready))
     return cast(Kernel, SimpleNamespace(**ready, view=lambda array: array))
@@ -142,22 +144,22 @@ def interpreted() -> Kernel:
 
     `view` shows an array as plain Python likes it: the same memory, whose items are Python's own numbers.
     """
-    functions = {name: getattr(module, name) for module, names in LAYERS for name in names}
+    functions = {name: getattr(module, name) for module, names in COMPILE_ORDER for name in names}
     return cast(Kernel, SimpleNamespace(**functions, view=memoryview))
 
 
 def _seeing(function: FunctionType, compiled_ones: dict[str, Callable[..., Any]]) -> FunctionType:
     """The very same code, with the functions that it calls replaced by their compiled selves."""
     names = {**function.__globals__, **compiled_ones}
-    twin = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-    twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
-    return twin
+    clone = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+    clone.__module__, clone.__qualname__ = function.__module__, function.__qualname__
+    return clone
 
 
 def cache_folder() -> Path:
     """Where compiled code is kept: one folder for each state of the sources."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for module, _ in LAYERS:
+    for module, _ in COMPILE_ORDER:
         digest.update(Path(module.__file__ or "").read_bytes())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "botctl" / "compiled" / digest.hexdigest()[:16]

@@ -17,7 +17,7 @@ def join_study(
     *,
     storage: str,
     name: str,
-    terms: dict[str, Any],
+    parameters: dict[str, Any],
     trials: int,
     after_each: Callable[[], None],
 ) -> list[Point]:
@@ -40,7 +40,7 @@ def join_study(
 
     try:
         study = _open(storage, name)
-        _must_be_alike(study, name, terms)
+        _must_be_alike(study, name, parameters)
         study.optimize(objective, n_trials=trials)
         done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     except ConfigError:
@@ -65,11 +65,11 @@ def _open(storage: str, name: str) -> Any:
     raise AssertionError("the last opening returns or raises")
 
 
-def _must_be_alike(study: Any, name: str, terms: dict[str, Any]) -> None:
+def _must_be_alike(study: Any, name: str, parameters: dict[str, Any]) -> None:
     """All machines of a study must try the same thing: the first one's terms stand, and another's are refused."""
     begun = study.user_attrs.get("terms")
     if begun is None:
-        study.set_user_attr("terms", terms)
-    elif begun != terms:
-        differing = ", ".join(key for key in terms if begun.get(key) != terms[key])
+        study.set_user_attr("terms", parameters)
+    elif begun != parameters:
+        differing = ", ".join(key for key in parameters if begun.get(key) != parameters[key])
         raise ConfigError(f"the study {name!r} was begun with another {differing}", hint="take another --study")

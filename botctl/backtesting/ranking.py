@@ -23,7 +23,7 @@ def rank(scores: Sequence[Score], by: str) -> list[Score]:
     return sorted(scores, key=lambda score: (-MEASURES[by](score.train), score.point))
 
 
-def summarise(axes: Sequence[Axis], scores: Sequence[Score], by: str, train: float, top: int) -> SweepView:
+def summarize_sweep(axes: Sequence[Axis], scores: Sequence[Score], by: str, train: float, top: int) -> SweepView:
     """The `top` best of ranked scores, and in plain words what to think of them."""
     judged = {score.point: MEASURES[by](score.train) for score in scores}
     rows = [_row(axes, score, judged) for score in scores[:top]]

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botctl.backtesting.performance import deepest_fall
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
-from botctl.backtesting.summary import Course, sum_up
+from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.orders import TradeStatus
@@ -21,7 +21,7 @@ from botctl.trading.tick import tick
 
 
 @dataclass
-class Played:
+class ReplayOutcome:
     """What a stretch of ticks brought."""
 
     ticks: int = 0
@@ -51,9 +51,9 @@ class Played:
         return [f"{error} (in {count} ticks)" if count > 1 else error for error, count in kinds]
 
 
-def play(bot: Bot, steps: Iterable[object]) -> Played:
+def run_ticks(bot: Bot, steps: Iterable[object]) -> ReplayOutcome:
     """One tick for each of `steps`, as long as the tape lasts."""
-    played = Played()
+    played = ReplayOutcome()
     for _ in steps:
         try:
             view, _code = tick(bot)
@@ -63,8 +63,8 @@ def play(bot: Bot, steps: Iterable[object]) -> Played:
     return played
 
 
-def tell(
-    bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, played: Played
+def summarize_replay(
+    bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, played: ReplayOutcome
 ) -> ReplayView:
     """What a played history came to, by the books that the ticks have written. Raises BotError when none played."""
     import numpy as np
@@ -73,8 +73,8 @@ def tell(
         raise BotError("the replay could not play a single tick")
     curve = np.array(played.curve)
     trades = [_backtest_trade(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
-    course = Course(curve, deepest_fall(played.curve), trades, bot.switch.read().tripped_at)
-    view = sum_up(grid, histories, bot.settings, sentiment, course)
+    course = RunOutcome(curve, deepest_fall(played.curve), trades, bot.switch.read().tripped_at)
+    view = summarize(grid, histories, bot.settings, sentiment, course)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
     return ReplayView(**figures, ticks=played.ticks, failed_ticks=played.failed, errors=played.tell_errors())
 

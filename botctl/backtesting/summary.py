@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 @dataclass(frozen=True)
-class Course:
+class RunOutcome:
     """How a run over a history went."""
 
     curve: "np.ndarray[Any, Any]"
@@ -32,20 +32,20 @@ class Course:
     tripped_at: datetime | None
 
 
-def sum_up(
+def summarize(
     timeline: Timeline,
     histories: Sequence[CandleColumns],
     settings: Settings,
     sentiment: SentimentSeries,
-    course: Course,
+    outcome: RunOutcome,
 ) -> BacktestView:
     """All figures of one run."""
     import numpy as np
 
-    times, trades = timeline.times[timeline.first : timeline.last + 1], course.trades
+    times, trades = timeline.times[timeline.first : timeline.last + 1], outcome.trades
     days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
     initial = settings.initial_balance or DEFAULT_BALANCE
-    returns = performance.daily_returns([float(initial), *map(float, course.curve[days])])
+    returns = performance.daily_returns([float(initial), *map(float, outcome.curve[days])])
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
     final = final_equity(initial, timeline, histories, trades)
     return BacktestView(
@@ -59,16 +59,16 @@ def sum_up(
         equity=final,
         returned=final / initial - 1,
         buy_and_hold=_buy_and_hold(timeline, histories, settings),
-        max_drawdown=Decimal(repr(float(course.deepest_fall))),
+        max_drawdown=Decimal(repr(float(outcome.deepest_fall))),
         sharpe=performance.sharpe_ratio(returns),
         sortino=performance.sortino_ratio(returns),
         win_rate=performance.win_rate(pnls),
         profit_factor=performance.profit_factor(pnls),
         exposure=_exposure(timeline, trades),
         fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
-        tripped_at=course.tripped_at,
+        tripped_at=outcome.tripped_at,
         trades=trades,
-        equity_curve=[EquityPoint(from_unix(times[day]), float(course.curve[day])) for day in days],
+        equity_curve=[EquityPoint(from_unix(times[day]), float(outcome.curve[day])) for day in days],
         absent_candles=sum(history.absent for history in histories),
     )
 

@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from botctl.backtesting.backtest import new_buffers, read_histories, terms_of
-from botctl.backtesting.engine import BacktestBuffers, MarketArrays, Terms
+from botctl.backtesting.backtest import new_buffers, parameters_of, read_histories
+from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.backtesting.results import SweepFigures
@@ -19,7 +19,7 @@ from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import parse_settings
 from botctl.market_data.timeline import line_up
 
-TERMS_OF = {
+PARAMETER_OF = {
     "atr_multiple": "atr_multiple",
     "breakeven_atr": "breakeven_atr",
     "cooldown_minutes": "cooldown_seconds",
@@ -41,7 +41,7 @@ class Score:
     test: SweepFigures | None
 
 
-class Trial:
+class SweepRunner:
     """Plays one set after the other over the same candles. What sets share is worked out once: the Council's
     decisions and the ATR for all of one ATR period, the exits for all that have the exit's settings in common. Only the
     newest of each are kept, so memory does not grow with the number of sets."""
@@ -64,20 +64,20 @@ class Trial:
         self.span = since, until
         self.kernel = compiled()
         settings = parse_settings(base)
-        self._atr_period, self._terms = settings.atr_period, terms_of(settings)
+        self._atr_period, self._terms = settings.atr_period, parameters_of(settings)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
-        self._parts_of: tuple[int, list[Part]] = (0, [])
+        self._parts_of: tuple[int, list[Segment]] = (0, [])
         self._exits_of: tuple[float, ...] = ()
         self._once = {axis.name for axis in axes} <= EXIT_AXES
         """Whether no two sets have an exit in common."""
 
-    def twin(self) -> "Trial":
+    def clone(self) -> "SweepRunner":
         """One more of the same, to play beside it: they share the histories and write down apart."""
         other = copy(self)
         other._parts_of, other._exits_of = (0, []), ()
         return other
 
-    def terms_in_words(self) -> dict[str, Any]:
+    def parameters_in_words(self) -> dict[str, Any]:
         """What machines must have in common to work on one study; what swept settings are elsewhere plays no part."""
         settings = {**self._terms._asdict(), "atr_period": self._atr_period}
         swept = {name for values in self._changes for change in values for name in change}
@@ -103,24 +103,24 @@ class Trial:
             for score in self._score_alike(list(alike))
         ]
 
-    def _score_alike(self, sets: "Sequence[TermSet]") -> list[Score]:
+    def _score_alike(self, sets: "Sequence[ParameterSet]") -> list[Score]:
         """The scores of sets that share an ATR and its exits."""
-        parts = self._parts(sets[0].atr_period)
-        self._forget_exits(parts, sets[0].exits_of)
-        figures_of = [self._play(part, [one.terms for one in sets]) for part in parts]
-        tests = figures_of[1] if len(parts) > 1 else [None] * len(sets)
+        segments = self._segments(sets[0].atr_period)
+        self._forget_exits(segments, sets[0].exits_of)
+        figures_of = [self._play(segment, [one.parameters for one in sets]) for segment in segments]
+        tests = figures_of[1] if len(segments) > 1 else [None] * len(sets)
         return [Score(one.point, train, test) for one, train, test in zip(sets, figures_of[0], tests, strict=True)]
 
-    def _set_at(self, point: Point) -> "TermSet":
+    def _set_at(self, point: Point) -> "ParameterSet":
         changes: dict[str, float] = {}
         for values, place in zip(self._changes, point, strict=True):
             changes |= values[place]
         period = int(changes.pop("atr_period", self._atr_period))
-        terms = self._terms._replace(**changes)  # type: ignore[arg-type]
-        exits_of = () if self._once else (terms.trade_amount, terms.atr_multiple, terms.breakeven_atr)
-        return TermSet(point, period, terms, (period, *exits_of))
+        parameters = self._terms._replace(**changes)  # type: ignore[arg-type]
+        exits_of = () if self._once else (parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr)
+        return ParameterSet(point, period, parameters, (period, *exits_of))
 
-    def _parts(self, atr_period: int) -> list["Part"]:
+    def _segments(self, atr_period: int) -> list["Segment"]:
         """The part to judge by and the part to show, which begins where the first ends."""
         if self._parts_of[0] != atr_period:
             grid = line_up(self.histories, atr_period, *self.span)
@@ -129,48 +129,48 @@ class Trial:
             spans = [(known.first, known.last)]
             if known.first < split < known.last:
                 spans = [(known.first, split - 1), (split, known.last)]
-            self._parts_of = atr_period, [self._part(known._replace(first=a, last=z)) for a, z in spans]
+            self._parts_of = atr_period, [self._segment(known._replace(first=a, last=z)) for a, z in spans]
         return self._parts_of[1]
 
-    def _part(self, known: MarketArrays) -> "Part":
+    def _segment(self, known: MarketArrays) -> "Segment":
         import numpy as np
 
         times = np.asarray(known.times)[known.first : known.last + 1]
         days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        return Part(known, new_buffers(self.kernel, len(self.histories), len(known.times), once=self._once), days)
+        return Segment(known, new_buffers(self.kernel, len(self.histories), len(known.times), once=self._once), days)
 
-    def _forget_exits(self, parts: Sequence["Part"], exits_of: tuple[float, ...]) -> None:
+    def _forget_exits(self, segments: Sequence["Segment"], exits_of: tuple[float, ...]) -> None:
         """Exits found before stay good as long as nothing changes that an exit depends on."""
         if exits_of != self._exits_of:
-            for part in parts:
-                part.buffers.known.fill(0)  # type: ignore[attr-defined]
+            for segment in segments:
+                segment.buffers.known.fill(0)  # type: ignore[attr-defined]
             self._exits_of = exits_of
 
-    def _play(self, part: "Part", sets: Sequence[Terms]) -> list[SweepFigures]:
+    def _play(self, segment: "Segment", sets: Sequence[BacktestParameters]) -> list[SweepFigures]:
         import numpy as np
 
         rows: Any = np.array(sets, dtype=float)
         figures: Any = np.empty((len(sets), 4))
-        self.kernel.play_sets(part.known, rows, part.days, part.buffers, figures)
+        self.kernel.play_sets(segment.known, rows, segment.days, segment.buffers, figures)
         return [
             SweepFigures(int(trades), returned, fall, None if ratio != ratio else ratio)
             for trades, returned, fall, ratio in figures.tolist()
         ]
 
 
-class TermSet(NamedTuple):
+class ParameterSet(NamedTuple):
     """The set of settings at one point of the grid."""
 
     point: Point
     atr_period: int
-    terms: Terms
+    parameters: BacktestParameters
     exits_of: tuple[float, ...]
     """What its exits depend on: sets that are alike in it share what was found of them. The ATR's period alone where no
     two sets have an exit in common."""
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """A stretch of history, with what was found out about it."""
 
     known: MarketArrays
@@ -184,7 +184,7 @@ def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
     settings = parse_settings({**base, name.upper(): value})
     if name == "atr_period":
         return {"atr_period": settings.atr_period}
-    return {TERMS_OF[name]: getattr(terms_of(settings), TERMS_OF[name])}
+    return {PARAMETER_OF[name]: getattr(parameters_of(settings), PARAMETER_OF[name])}
 
 
 def _fingerprint(history: CandleColumns) -> list[Any]:

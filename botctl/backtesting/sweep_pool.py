@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import local
 
 from botctl.backtesting.parameter_grid import Point
-from botctl.backtesting.sweep import Score, Trial
+from botctl.backtesting.sweep import Score, SweepRunner
 
 STRETCHES = 8
 """For each worker: many enough that all end at about the same time, few enough that exits found serve again."""
@@ -14,7 +14,7 @@ MOST = 2000
 """Sets of a stretch: a fraction of a second, so that Ctrl-C and the progress bar need not wait."""
 
 
-def play_grid(trial: Trial, points: Sequence[Point], workers: int | None = None) -> Iterator[list[Score]]:
+def play_grid(trial: SweepRunner, points: Sequence[Point], workers: int | None = None) -> Iterator[list[Score]]:
     """The scores of all points, a stretch at a time, in their order."""
     count = workers or os.cpu_count() or 1
     size = min(MOST, max(1, -(-len(points) // (count * STRETCHES))))
@@ -23,7 +23,7 @@ def play_grid(trial: Trial, points: Sequence[Point], workers: int | None = None)
 
     def score(stretch: Sequence[Point]) -> list[Score]:
         if not hasattr(own, "trial"):
-            own.trial = trial.twin()
+            own.trial = trial.clone()
         scores: list[Score] = own.trial.score_all(stretch)
         return scores
 

@@ -9,7 +9,7 @@ from typing import Annotated, TypedDict
 
 import typer
 
-from botctl.cli.log import say as say
+from botctl.cli.log import notice as notice
 from botctl.cli.log import start_log
 from botctl.config import Config, load_config
 from botctl.domain.errors import BadValue, BotError, Refused

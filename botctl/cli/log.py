@@ -11,7 +11,7 @@ from pathlib import Path
 from botctl.config import Config
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ConfigError
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 
 MOST_OF_A_LINE = 4000
 """Characters of one line on stderr."""
@@ -56,14 +56,14 @@ def start_log(config: Config, *, debug: bool, quiet: bool = False, as_json: bool
         logger.addHandler(file)
 
 
-def say(note: str) -> None:
+def notice(note: str) -> None:
     """Tell a person on stderr what is no warning; it stands in the log as well."""
     logging.getLogger("botctl").log(NOTICE, "%s", note)
 
 
 def error_line(text: str, *, as_json: bool) -> str:
     """The one line that a failed command leaves on stderr."""
-    line = printable(" ".join(text.split()), MOST_OF_A_LINE)
+    line = sanitize(" ".join(text.split()), MOST_OF_A_LINE)
     in_journal = stderr_is_the_journal()
     if as_json:
         record = logging.makeLogRecord({"name": "botctl", "levelno": logging.ERROR, "levelname": "ERROR", "msg": line})
@@ -90,7 +90,7 @@ class _PlainLine(logging.Formatter):
         self.in_journal = in_journal
 
     def format(self, record: logging.LogRecord) -> str:
-        words = printable(record.getMessage(), MOST_OF_A_LINE)
+        words = sanitize(record.getMessage(), MOST_OF_A_LINE)
         if self.in_journal:
             return f"<{PRIORITIES.get(record.levelno, 6)}>{words}"
         return f"botctl: {words}" if record.levelno == NOTICE else f"botctl: {record.levelname.lower()}: {words}"
@@ -109,7 +109,7 @@ class _JsonLine(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": printable(record.getMessage(), MOST_OF_A_LINE),
+            "message": sanitize(record.getMessage(), MOST_OF_A_LINE),
             **{name: value for name, value in vars(record).items() if name not in KNOWN},
         }
         if record.exc_info and record.exc_info[0] is not None:

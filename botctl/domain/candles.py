@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, SupportsFloat
 
-SHOWN = 720
+KRAKEN_CANDLE_LIMIT = 720
 """As many candles as Kraken shows, so a run knows no older ones."""
 
 

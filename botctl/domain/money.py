@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
 
-MOST = Decimal("1e12")
+MAX_AMOUNT = Decimal("1e12")
 """No amount, cost or price that botctl handles reaches this: a larger figure is a mistake, not money."""
 
-LEAST = Decimal("1e-18")
+MIN_AMOUNT = Decimal("1e-18")
 """Anything below is zero: float64, in which rules count, must not lose it."""
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 """Plain digits: Decimal itself also takes 1_000, other scripts' digits, nan and inf."""
@@ -39,10 +39,10 @@ def to_decimal(value: object) -> Decimal:
 def to_amount(value: object) -> Decimal:
     """`value` as a positive Decimal below `MOST`. Raises ValueError with a sentence that fits behind the value."""
     number = to_decimal(value)
-    if number < LEAST:
+    if number < MIN_AMOUNT:
         raise ValueError(f"{value!s:.60} must be more than zero")
-    if number >= MOST:
-        raise ValueError(f"{value!s:.60} is more than botctl handles (below {MOST:f})")
+    if number >= MAX_AMOUNT:
+        raise ValueError(f"{value!s:.60} is more than botctl handles (below {MAX_AMOUNT:f})")
     return number
 
 

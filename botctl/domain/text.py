@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 UNKNOWN = "-"
-MOST_WORDS = 200
+MAX_FOREIGN_TEXT = 200
 """Characters of a foreign text that are shown."""
 
 
@@ -36,7 +36,7 @@ def moment(value: datetime | None) -> str:
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
-def printable(text: str, most: int = MOST_WORDS) -> str:
+def sanitize(text: str, most: int = MAX_FOREIGN_TEXT) -> str:
     """`text` on one line and not too long, with escapes for what a terminal obeys or a database refuses to keep.
 
     That is control characters, and halves of characters: JSON may hold them, and so may a command line.

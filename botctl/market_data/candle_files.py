@@ -17,7 +17,7 @@ WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """A history with what it gained."""
 
     candles: list[Candle]
@@ -26,13 +26,13 @@ class Merged:
     """When candles opened that are now told differently. The kept ones stay: a history must not change its past."""
 
 
-def merge_candles(kept: Mapping[int, Candle], told: Iterable[Candle]) -> Merged:
+def merge_candles(kept: Mapping[int, Candle], told: Iterable[Candle]) -> MergeResult:
     """`kept`, by when they opened, and those of `told` that are new."""
     told = list(told)
     new = {candle.time: candle for candle in told if candle.time not in kept}
     changed = [candle.time for candle in told if candle.time in kept and kept[candle.time] != candle]
     merged = {**kept, **new}
-    return Merged([merged[time] for time in sorted(merged)], len(new), changed)
+    return MergeResult([merged[time] for time in sorted(merged)], len(new), changed)
 
 
 def find_gaps(times: Sequence[int], seconds: int) -> list[tuple[int, int]]:

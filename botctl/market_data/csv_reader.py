@@ -28,7 +28,7 @@ Names = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Sheet:
+class CsvTable:
     """A text file that looks like a table, before its cells are believed."""
 
     path: Path
@@ -70,7 +70,7 @@ def read_bytes(path: Path) -> bytes:
     return raw
 
 
-def open_sheet(path: Path, wanted: Names, positions: Mapping[int, Sequence[str]]) -> Sheet:
+def open_table(path: Path, wanted: Names, positions: Mapping[int, Sequence[str]]) -> CsvTable:
     """Find the header of a CSV, and in it the wanted columns, the first of which is the time.
 
     `positions` names the columns of files without a header by how many there are. Raises BadValue.
@@ -105,7 +105,7 @@ def open_sheet(path: Path, wanted: Names, positions: Mapping[int, Sequence[str]]
     first = split(lines[skipped])
     iso = len(first) > places[0] and not is_number(first[places[0]])
     commas = text.count(",") - sum(line.count(",") for line in lines[:skipped])
-    return Sheet(path, lines[skipped:], skipped, len(cells), places, iso, commas)
+    return CsvTable(path, lines[skipped:], skipped, len(cells), places, iso, commas)
 
 
 def _find(path: Path, line: int, columns: Sequence[str], name: str, names: Sequence[str]) -> int:
@@ -133,22 +133,22 @@ def is_number(text: str) -> bool:
         return False
 
 
-def read_fast(sheet: Sheet) -> "list[np.ndarray[Any, Any]] | None":
+def read_fast(table: CsvTable) -> "list[np.ndarray[Any, Any]] | None":
     """The wanted columns, times in unix seconds; None when numpy stumbles over anything at all."""
     import numpy as np
 
-    if sheet.commas != len(sheet.lines) * (sheet.width - 1):
+    if table.commas != len(table.lines) * (table.width - 1):
         return None
-    kinds = [("0", "U40" if sheet.iso else "f8")] + [(str(place), "f8") for place in range(1, len(sheet.places))]
+    kinds = [("0", "U40" if table.iso else "f8")] + [(str(place), "f8") for place in range(1, len(table.places))]
     try:
-        table = np.loadtxt(
-            sheet.lines, delimiter=",", comments=None, usecols=sheet.places, dtype=kinds, quotechar='"', ndmin=1
+        rows = np.loadtxt(
+            table.lines, delimiter=",", comments=None, usecols=table.places, dtype=kinds, quotechar='"', ndmin=1
         )
-        times = np.array([parse_iso(text) for text in table["0"].tolist()]) if sheet.iso else _whole(table["0"])
+        times = np.array([parse_iso(text) for text in rows["0"].tolist()]) if table.iso else _whole(rows["0"])
     except ValueError:
         return None
-    columns = [times, *(np.ascontiguousarray(table[name]) for name, _ in kinds[1:])]
-    return columns if len(times) == len(sheet.lines) and all(map(_finite, columns)) else None
+    columns = [times, *(np.ascontiguousarray(rows[name]) for name, _ in kinds[1:])]
+    return columns if len(times) == len(table.lines) and all(map(_finite, columns)) else None
 
 
 def _finite(column: "np.ndarray[Any, Any]") -> bool:
@@ -173,7 +173,7 @@ def unit_of(stamp: float) -> int:
     return next((unit for least, unit in UNITS if stamp >= least), 1)
 
 
-def read_slowly(sheet: Sheet, check_row: Callable[[list[float]], str]) -> "list[np.ndarray[Any, Any]]":
+def read_slowly(table: CsvTable, check_row: Callable[[list[float]], str]) -> "list[np.ndarray[Any, Any]]":
     """The wanted columns as `read_fast` has them. Raises BadValue with the line of the first bad row.
 
     `check_row` is given the figures of a row and says what is wrong with them.
@@ -181,22 +181,22 @@ def read_slowly(sheet: Sheet, check_row: Callable[[list[float]], str]) -> "list[
     import numpy as np
 
     rows, unit = [], 0
-    for number, line in enumerate(sheet.lines):
+    for number, line in enumerate(table.lines):
         cells = split(line)
-        if len(cells) != sheet.width:
-            sheet.complain(number, f"{len(cells)} columns instead of {sheet.width}")
-        stamp, *figures = (cells[place] for place in sheet.places)
+        if len(cells) != table.width:
+            table.complain(number, f"{len(cells)} columns instead of {table.width}")
+        stamp, *figures = (cells[place] for place in table.places)
         for cell in figures:
             if not is_number(cell):
-                sheet.complain(number, f"{cell[:40]!r} is no number")
+                table.complain(number, f"{cell[:40]!r} is no number")
         try:
-            time, unit = _read_time(stamp, unit, sheet.iso)
+            time, unit = _read_time(stamp, unit, table.iso)
         except (ValueError, OverflowError):
-            form = "ISO 8601" if sheet.iso else "unix seconds or milliseconds"
-            sheet.complain(number, f"{stamp[:40]!r} is no time in {form}")
+            form = "ISO 8601" if table.iso else "unix seconds or milliseconds"
+            table.complain(number, f"{stamp[:40]!r} is no time in {form}")
         row = [float(cell) for cell in figures]
         if wrong := check_row(row):
-            sheet.complain(number, wrong)
+            table.complain(number, wrong)
         rows.append((time, *row))
     times, *columns = zip(*rows, strict=True)
     return [np.array(times, dtype=np.int64), *(np.array(column, dtype=float) for column in columns)]

@@ -12,8 +12,8 @@ from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.csv_reader import (
     TIME_NAMES,
-    Sheet,
-    open_sheet,
+    CsvTable,
+    open_table,
     parse_iso,
     read_bytes,
     read_fast,
@@ -54,17 +54,17 @@ def load_candles(path: Path, symbol: str | None = None) -> CandleColumns:
         raise BadValue(f"the name of {path} tells no symbol", hint=f"name it behind the file: {path}:BTC/USD")
     if path.suffix.lower() == ".parquet":
         columns, place = _read_parquet(path), "row"
-        sheet = None
+        table = None
     else:
-        sheet, place = open_sheet(path, CANDLE_NAMES, {6: KRAKEN_COLUMNS[:6], 7: KRAKEN_COLUMNS}), "line"
-        fast = read_fast(sheet)
-        columns = fast if fast is not None and _sound(fast) else read_slowly(sheet, what_is_wrong)
-    skipped = sheet.skipped if sheet else 0
+        table, place = open_table(path, CANDLE_NAMES, {6: KRAKEN_COLUMNS[:6], 7: KRAKEN_COLUMNS}), "line"
+        fast = read_fast(table)
+        columns = fast if fast is not None and _sound(fast) else read_slowly(table, problem_with_candles)
+    skipped = table.skipped if table else 0
     seconds = _check_times(path, columns[0], f"{path} {place}", skipped)
     return CandleColumns(symbol, seconds, *columns)
 
 
-def what_is_wrong(row: list[float]) -> str:
+def problem_with_candles(row: list[float]) -> str:
     """What makes a row of open, high, low, close and volume impossible; nothing when it is a candle."""
     low, high = row[2], row[1]
     prices = row[:4]
@@ -153,7 +153,7 @@ def _read_parquet(path: Path) -> "Columns":
     if _sound(columns) and all(np.isfinite(column).all() for column in columns):
         return columns
     for row, figures in enumerate(zip(*columns[1:], strict=True)):
-        wrong = what_is_wrong([float(figure) for figure in figures])
+        wrong = problem_with_candles([float(figure) for figure in figures])
         if wrong or not all(map(np.isfinite, figures)):
             raise BadValue(f"{path} row {row + 1}: {wrong or 'a figure is absent'}", hint="mend or remove the row")
     return columns
@@ -189,7 +189,7 @@ def load_sentiment(path: Path) -> SentimentHistory:
     if read_bytes(path).lstrip()[:1] in (b"{", b"["):
         readings = _sentiment_in_json(path)
     else:
-        readings = _sentiment_in_table(open_sheet(path, SENTIMENT_NAMES, {2: ("time", "value")}))
+        readings = _sentiment_in_table(open_table(path, SENTIMENT_NAMES, {2: ("time", "value")}))
     times, indices = zip(*sorted(readings), strict=True)
     for earlier, later in pairwise(times):
         if earlier == later:
@@ -197,8 +197,8 @@ def load_sentiment(path: Path) -> SentimentHistory:
     return SentimentHistory(times, indices)
 
 
-def _sentiment_in_table(sheet: Sheet) -> list[tuple[int, int]]:
-    times, values = read_slowly(sheet, lambda row: _no_index(row[0]))
+def _sentiment_in_table(table: CsvTable) -> list[tuple[int, int]]:
+    times, values = read_slowly(table, lambda row: _no_index(row[0]))
     return [(int(time), int(value)) for time, value in zip(times, values, strict=True)]
 
 

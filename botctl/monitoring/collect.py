@@ -10,7 +10,7 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
-from botctl.domain.text import price, printable, signed
+from botctl.domain.text import price, sanitize, signed
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import (
     Guarded,
@@ -170,7 +170,7 @@ def _tell(event: Event) -> Message | None:
         return Message(Level.INFO, _exit_in_words(trade))
     left = Decimal(event.after.get("amount", "0"))
     return (
-        Message(Level.INFO, f"{printable(event.why)}; {format_decimal(left)} are left (trade {trade.id})")
+        Message(Level.INFO, f"{sanitize(event.why)}; {format_decimal(left)} are left (trade {trade.id})")
         if left
         else None
     )
@@ -205,7 +205,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
         *_missed(ticks, bot.settings.timeframe_seconds),
         *key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
     ]
-    return [Problem(each.key, printable(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
+    return [Problem(each.key, sanitize(each.text, MOST_OF_A_LINE), each.size, each.urgent) for each in conditions]
 
 
 def _unsettled_orders() -> list[Problem]:

@@ -14,13 +14,13 @@ from botctl.domain.kill_switch import PAUSED
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
-from botctl.store.migrations import SCHEMA_VERSION, load_stamp
+from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
 
 MOST = 5
 """Rows that are named for one broken rule."""
 
-WALLS = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
+REQUIRED_INDEXES = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
 """The unique indexes that are no column's own."""
 
 
@@ -78,8 +78,8 @@ def careless_server() -> str | None:
 
 def _schema() -> Finding:
     """The tables, columns and unique indexes that the rules of the journal rest on."""
-    stamp, there = load_stamp(), set(database.get_tables())
-    broken = [] if stamp and stamp.schema_version == SCHEMA_VERSION else [f"{opened_where()} has another schema"]
+    info, there = load_database_info(), set(database.get_tables())
+    broken = [] if info and info.schema_version == SCHEMA_VERSION else [f"{opened_where()} has another schema"]
     for table in TABLES:
         name = table._meta.table_name
         if name not in there:
@@ -94,7 +94,7 @@ def _schema() -> Finding:
         broken += [f"{name}.{column} rounds its numbers" for column, kind in columns.items() if _rounds(kind)]
         indexes = {index.name: index.unique for index in database.get_indexes(name)}
         broken += [f"{name} lacks the unique index {index}" for index in _unique(table) if not indexes.get(index)]
-    mode = stamp.mode if stamp else "unknown"
+    mode = info.mode if info else "unknown"
     return Finding("schema", f"version {SCHEMA_VERSION}, mode {mode}, {len(TABLES)} tables", tuple(broken))
 
 
@@ -105,7 +105,7 @@ def _rounds(kind: str) -> bool:
 
 def _unique(table: type[Model]) -> list[str]:
     names = [f"{table._meta.table_name}_{field.column_name}" for field in table._meta.sorted_fields if field.unique]
-    return names + WALLS.get(table._meta.table_name, [])
+    return names + REQUIRED_INDEXES.get(table._meta.table_name, [])
 
 
 def _values() -> Iterator[str]:

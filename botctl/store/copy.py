@@ -11,7 +11,7 @@ import peewee
 from peewee import BooleanField, FloatField, IntegerField, Model
 
 from botctl.domain.errors import BotError, Refused, WrongDatabase
-from botctl.store.models import TABLES, Stamp, SystemConfig, database
+from botctl.store.models import TABLES, DatabaseInfo, SystemConfig, database
 from botctl.store.postgres import SNAPSHOT, ServerDatabase
 from botctl.store.sqlite import Database
 
@@ -19,7 +19,7 @@ OpenDatabase = Database | ServerDatabase
 
 BATCH = 500
 """Rows that travel together."""
-MADE_WITH_IT = (Stamp, SystemConfig)
+MADE_WITH_IT = (DatabaseInfo, SystemConfig)
 """What `init` fills: a database where only these have rows is still empty."""
 
 
@@ -39,8 +39,8 @@ def copy_open_database(target: OpenDatabase, name: object) -> list[CopiedTable]:
     its own, WrongDatabase when it is of another mode, schema or program, BotError otherwise.
     """
     with (
-        database.obj.patient(),
-        target.patient(),
+        database.obj.without_idle_timeout(),
+        target.without_idle_timeout(),
         database.atomic("IMMEDIATE"),
         target.atomic("IMMEDIATE"),
     ):
@@ -52,7 +52,7 @@ def copy_into_file(path: Path) -> None:
     """Copy the open database as it is at this moment into a new SQLite file; keeps nobody from writing meanwhile."""
     target = Database(str(path), pragmas={"synchronous": "full", "foreign_keys": 1})
     try:
-        with database.obj.patient(), database.atomic(SNAPSHOT), target.atomic("IMMEDIATE"):
+        with database.obj.without_idle_timeout(), database.atomic(SNAPSHOT), target.atomic("IMMEDIATE"):
             _make_tables(target)
             _pour(target)
     finally:
@@ -111,7 +111,7 @@ def _pour_table(table: type[Model], target: OpenDatabase) -> CopiedTable:
         values = [value for row in rows for value in row]
         _run(target, f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([row_of_marks] * len(rows))}', values)
         total += len(rows)
-    target.heed_ids(name)
+    target.advance_id_sequence(name)
     return CopiedTable(name, total, digest.hexdigest())
 
 

@@ -8,7 +8,7 @@ from botctl.domain.settings import Mode
 from botctl.store.location import DatabaseLocation as DatabaseLocation
 from botctl.store.location import close_database as close_database
 from botctl.store.location import opened_where as opened_where
-from botctl.store.migrations import bring_up_to_date, create_schema, load_stamp
+from botctl.store.migrations import bring_up_to_date, create_schema, load_database_info
 from botctl.store.models import database
 from botctl.store.sqlite import DATABASE_ERRORS as DATABASE_ERRORS
 from botctl.store.sqlite import explain as explain
@@ -36,7 +36,7 @@ def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable:
         raise _missing(where, mode)
     try:
         where.connect(durable=durable)
-        _check_stamp(where, mode, create=create)
+        _check_database_info(where, mode, create=create)
     except OSError as error:
         hint = "check the folder's owner and mode"
         raise ConfigError(f"can't write {where}: {error.strerror}", hint=hint) from error
@@ -44,10 +44,10 @@ def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable:
         raise explain(error, where) from error
 
 
-def _check_stamp(where: DatabaseLocation, mode: Mode, *, create: bool) -> None:
+def _check_database_info(where: DatabaseLocation, mode: Mode, *, create: bool) -> None:
     """What is connected must be a botctl database of this mode, and of this schema or an older one."""
-    stamp = load_stamp()
-    if stamp is None:
+    info = load_database_info()
+    if info is None:
         there = database.get_tables()
         if not create and not there and where.file is None:
             raise _missing(where, mode)
@@ -55,9 +55,9 @@ def _check_stamp(where: DatabaseLocation, mode: Mode, *, create: bool) -> None:
             hint = "name another with DATABASE_URL, or run `botctl init` if it is empty"
             raise WrongDatabase(f"{where} is no botctl database", hint=hint)
         create_schema(mode)
-    elif stamp.mode != mode:
+    elif info.mode != mode:
         raise WrongDatabase(
-            f"{where} is a {stamp.mode} database, and BOTCTL_MODE is {mode}",
+            f"{where} is a {info.mode} database, and BOTCTL_MODE is {mode}",
             hint="set BOTCTL_MODE or DATABASE_URL so that they match",
         )
     else:

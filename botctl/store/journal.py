@@ -20,7 +20,7 @@ from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
-from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database, heed_ids
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, advance_id_sequence, database
 
 RECOVERED = "recovered"
 """The kind of an event that tells what came from the exchange's records."""
@@ -402,7 +402,7 @@ def _correct(correction: Correction, now: datetime) -> None:
     trade, columns = correction.trade, correction.columns
     if trade is None:
         trade = Trade.create(id=correction.number, **columns)
-        heed_ids(Trade)
+        advance_id_sequence(Trade)
         Event.create(**_event(now, RECOVERED, trade, {}, dict(columns), correction.why))
     elif columns:
         _change(trade, now, RECOVERED, correction.why, **columns)

@@ -13,7 +13,7 @@ from botctl.domain.database_url import SQLITE, ServerUrl
 from botctl.domain.errors import ConfigError
 from botctl.files import process_lock, sync_to_disk
 from botctl.store.integrity import COMPANIONS, check_integrity
-from botctl.store.models import RULED, database
+from botctl.store.models import TABLES_LOCKED_FOR_WRITES, database
 from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, make_private_file
 
 if TYPE_CHECKING:
@@ -261,7 +261,9 @@ class PostgresServer(DatabaseLocation):
     def _database(self) -> "ServerDatabase":
         from botctl.store.postgres import ServerDatabase
 
-        return ServerDatabase(self.url, tuple(table._meta.table_name for table in RULED), self.busy_seconds)
+        return ServerDatabase(
+            self.url, tuple(table._meta.table_name for table in TABLES_LOCKED_FOR_WRITES), self.busy_seconds
+        )
 
 
 def find_location(url: str | ServerUrl, home: Path, busy_seconds: float = BUSY_SECONDS) -> DatabaseLocation:

@@ -7,7 +7,7 @@ from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
-from botctl.store.models import TABLES, Alarm, Outgoing, Stamp, SystemConfig, database, new_trade_tag
+from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag
 
 SCHEMA_VERSION = 5
 
@@ -49,22 +49,22 @@ STEPS: Mapping[int, Step] = {1: tag_trades, 2: keep_alarms, 3: find_what_is_unde
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}
 
 
-def load_stamp() -> Stamp | None:
+def load_database_info() -> DatabaseInfo | None:
     """The stamp of the open database, or None when it has no tables yet."""
     if "stamp" not in database.get_tables():
         return None
-    stamp: Stamp | None = Stamp.get_or_none()
-    return stamp
+    info: DatabaseInfo | None = DatabaseInfo.get_or_none()
+    return info
 
 
 def create_schema(mode: Mode) -> None:
     """All tables, the stamp and the switches in one transaction: a run killed here leaves an empty file or all."""
     now = datetime.now(UTC)
     with database.atomic("IMMEDIATE"):
-        if load_stamp() is not None:  # another process was faster
+        if load_database_info() is not None:  # another process was faster
             return
         database.create_tables(TABLES)
-        Stamp.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=now)
+        DatabaseInfo.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=now)
         for key, value in FIRST_SWITCHES.items():
             SystemConfig.create(key=key, value=value, updated_at=now)
 
@@ -77,7 +77,7 @@ def bring_up_to_date(
 
     Raises WrongDatabase when the database is newer than this botctl.
     """
-    found = Stamp.get().schema_version
+    found = DatabaseInfo.get().schema_version
     if found > version:
         raise WrongDatabase(
             f"{where} has schema {found}, newer than this botctl's {version}", hint="update botctl, then run it again"
@@ -85,9 +85,9 @@ def bring_up_to_date(
     if found == version:
         return
     with database.atomic("IMMEDIATE"):
-        found = Stamp.get().schema_version  # another process may have been faster
+        found = DatabaseInfo.get().schema_version  # another process may have been faster
         if found < version:
             where.keep_version(found)
         for step in range(found, version):
             steps[step]()
-        Stamp.update(schema_version=version).execute()
+        DatabaseInfo.update(schema_version=version).execute()

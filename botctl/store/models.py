@@ -37,10 +37,10 @@ def on_server() -> bool:
     return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
 
 
-def heed_ids(table: type[Model]) -> None:
+def advance_id_sequence(table: type[Model]) -> None:
     """A row was written with an id of its own: the next one counts on from it. SQLite does so by itself."""
     if on_server():
-        database.obj.heed_ids(table._meta.table_name)
+        database.obj.advance_id_sequence(table._meta.table_name)
 
 
 class Table(Model):
@@ -50,12 +50,15 @@ class Table(Model):
         database = database
 
 
-class Stamp(Table):
+class DatabaseInfo(Table):
     """One row: what kind of database this is. Apart from SystemConfig, so that a broken switch can't hide the mode."""
 
     mode = TextField()
     schema_version = IntegerField()
     created_at = utc_field()
+
+    class Meta:
+        table_name = "stamp"
 
 
 class SystemConfig(Table):
@@ -169,12 +172,15 @@ class Event(Table):
     """The price that moved the high or the stop, or hit the stop."""
 
 
-class Memory(Table):
+class KeyValue(Table):
     """Small things kept between runs: caches, the last nonce, the rate counter, the tape's position."""
 
     key = TextField(unique=True)
     value = TextField()
     saved_at = utc_field()
+
+    class Meta:
+        table_name = "memory"
 
 
 class PaperHolding(Table):
@@ -222,9 +228,22 @@ class Outgoing(Table):
     """Some run is sending it just now; one that dies lets go of it at this moment."""
 
 
-TABLES = (Stamp, SystemConfig, Trade, Order, Decision, Tick, Event, Memory, PaperHolding, PaperOrder, Alarm, Outgoing)
+TABLES = (
+    DatabaseInfo,
+    SystemConfig,
+    Trade,
+    Order,
+    Decision,
+    Tick,
+    Event,
+    KeyValue,
+    PaperHolding,
+    PaperOrder,
+    Alarm,
+    Outgoing,
+)
 
-RULED = (SystemConfig, Trade, Order)
+TABLES_LOCKED_FOR_WRITES = (SystemConfig, Trade, Order)
 """What an order stands on: the switch, and that no other trade or order stands in its way."""
 
 ACTIVE_TRADES = SQL("status IN ('PENDING', 'OPEN')")

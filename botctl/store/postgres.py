@@ -152,7 +152,7 @@ class ServerDatabase(PostgresqlDatabase):
         conn.close()
 
     @contextmanager
-    def patient(self) -> Iterator[None]:
+    def without_idle_timeout(self) -> Iterator[None]:
         """A transaction in the block may idle as long as it likes: another database is being read or written."""
         set_limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
         self.cursor().execute(set_limit, ("0",))
@@ -172,7 +172,7 @@ class ServerDatabase(PostgresqlDatabase):
         for name in self.get_tables():
             cursor.execute(f'CREATE TABLE "{schema}"."{name}" AS TABLE "{name}"')
 
-    def heed_ids(self, table: str) -> None:
+    def advance_id_sequence(self, table: str) -> None:
         """Rows were written with ids of their own: the next one counts on from them."""
         self.cursor().execute(
             f"""SELECT setval(pg_get_serial_sequence('"{table}"', 'id'), (SELECT max(id) FROM "{table}"))"""

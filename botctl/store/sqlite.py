@@ -92,11 +92,11 @@ class Database(SqliteDatabase):
         if self.connection().in_transaction:  # type: ignore[no-untyped-call]
             super().rollback()
 
-    def patient(self) -> AbstractContextManager[None]:
+    def without_idle_timeout(self) -> AbstractContextManager[None]:
         """A transaction in the block may idle as long as it likes: in a file any may."""
         return nullcontext()
 
-    def heed_ids(self, table: str) -> None:
+    def advance_id_sequence(self, table: str) -> None:
         """Rows were written with ids of their own: SQLite counts on from them by itself."""
 
 

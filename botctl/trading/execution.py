@@ -34,7 +34,7 @@ from botctl.trading.snapshot import Snapshot, SnapshotService
 
 log = logging.getLogger(__name__)
 
-FAR = 2
+MAX_ASK_TO_LAST_RATIO = 2
 """How many times the last price an ask may be, or the other way round. Beyond it one of them is no price."""
 VALIDATED = "VALIDATED"
 """What an order that the exchange only checked is called in results."""
@@ -239,7 +239,7 @@ class ExecutionService:
         """What a buy is sized by. Raises BotError when it is missing, or no price."""
         if quote.ask is None:
             raise BotError(f"{quote.symbol} has no ask price", hint="nothing was bought")
-        if not quote.last / FAR <= quote.ask <= quote.last * FAR:
+        if not quote.last / MAX_ASK_TO_LAST_RATIO <= quote.ask <= quote.last * MAX_ASK_TO_LAST_RATIO:
             raise BotError(
                 f"the ask of {quote.symbol}, {format_decimal(quote.ask)}, is far from its last price, {format_decimal(quote.last)}",
                 hint="nothing was bought",

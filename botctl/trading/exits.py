@@ -14,7 +14,7 @@ from botctl.store.models import Trade
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
-MATERIAL = Decimal("0.001")
+MISSING_BALANCE_TOLERANCE = Decimal("0.001")
 """A balance short by more than this fraction of the trade was touched by somebody else, and is said."""
 
 
@@ -160,7 +160,7 @@ class ExitPlanner:
                 f"the {format_decimal(there)} {trade.asset} of trade {trade.id} is on hold or earning, and can't be sold",
                 hint="cancel your own orders for it, or move it back to the spot balance",
             )
-        if trade.amount - there <= MATERIAL * trade.amount:
+        if trade.amount - there <= MISSING_BALANCE_TOLERANCE * trade.amount:
             return None
         again = self._fetch_balances_again().total(trade.asset)
         if again != there:

@@ -14,7 +14,7 @@ from botctl.ports import Clock, MarketData
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Trade
-from botctl.trading.execution import FAR, ExecutionService
+from botctl.trading.execution import MAX_ASK_TO_LAST_RATIO, ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
@@ -142,7 +142,7 @@ class PositionManager:
         quote = snapshot.quote(trade.symbol, now)
         last = float(quote.last)
         stop, high, entry, atr = _levels(trade)
-        if last > stop and quote.ask is not None and last > FAR * float(quote.ask):
+        if last > stop and quote.ask is not None and last > MAX_ASK_TO_LAST_RATIO * float(quote.ask):
             # A stop that followed such a price would be above the market, and the next look would sell.
             raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
         try:

@@ -21,7 +21,7 @@ from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
-from botctl.store.models import Memory
+from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
@@ -515,7 +515,7 @@ def test_a_row_that_is_no_candle_is_unusable(row: object, exchange: KrakenExchan
 
 
 def age_markets() -> None:
-    Memory.update(saved_at=datetime.now(UTC) - timedelta(days=2)).where(Memory.key == MARKETS).execute()
+    KeyValue.update(saved_at=datetime.now(UTC) - timedelta(days=2)).where(KeyValue.key == MARKETS).execute()
 
 
 def market_answer(kraken: FakeKraken, **changes: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botctl.backtesting.backtest import line_up, new_buffers, read_histories, run_backtest, terms_of
+from botctl.backtesting.backtest import line_up, new_buffers, parameters_of, read_histories, run_backtest
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
@@ -178,11 +178,11 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
 @settings(max_examples=60)
 @given(worlds())
 def test_it_trades_as_visit_after_visit_would(world: tuple[list[CandleColumns], Settings, SentimentSeries]) -> None:
-    histories, terms, sentiment = world
+    histories, parameters, sentiment = world
 
-    slow = visit_every_bar(histories, terms, sentiment)
-    trades, equity, times = playback(histories, terms, sentiment)
-    view = run_backtest(histories, terms, sentiment)
+    slow = visit_every_bar(histories, parameters, sentiment)
+    trades, equity, times = playback(histories, parameters, sentiment)
+    view = run_backtest(histories, parameters, sentiment)
 
     assert times == slow.times
     assert [trade.symbol for trade in trades] == [position.symbol for position in slow.positions]
@@ -204,14 +204,16 @@ def _seen(history: CandleColumns, now: int) -> int:
 
 
 def playback(
-    histories: Sequence[CandleColumns], terms: Settings, sentiment: SentimentSeries, code: Kernel | None = None
+    histories: Sequence[CandleColumns], parameters: Settings, sentiment: SentimentSeries, code: Kernel | None = None
 ) -> tuple[list[BacktestTrade], list[float], list[int]]:
     """The trades, and the equity of every bar, which the view tells by the day alone."""
-    view = run_backtest(histories, terms, sentiment)
+    view = run_backtest(histories, parameters, sentiment)
     code = code or interpreted()
-    timeline = line_up(histories, terms.atr_period, None, None)
+    timeline = line_up(histories, parameters.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    code.play(read_histories(code, timeline, histories, sentiment, terms.atr_period), terms_of(terms), buffers)
+    code.play(
+        read_histories(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
+    )
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
 
@@ -222,17 +224,17 @@ def playback(
 @settings(max_examples=60)
 @given(worlds(), st.integers(1, 40))
 def test_the_past_is_the_same_whatever_comes_after_it(
-    world: tuple[list[CandleColumns], Settings, SentimentSeries], cut: int
+    world: tuple[list[CandleColumns], Settings, SentimentSeries], truncate_to_lot: int
 ) -> None:
-    histories, terms, sentiment = world
-    now = START + STEP * (max(len(history.times) for history in histories) - cut)
+    histories, parameters, sentiment = world
+    now = START + STEP * (max(len(history.times) for history in histories) - truncate_to_lot)
     shorter = [first(h, sum(time < now for time in h.times)) for h in histories]
     try:
-        known = run_backtest(shorter, terms, sentiment)
+        known = run_backtest(shorter, parameters, sentiment)
     except BadValue:
-        return  # nothing to trade before the cut
+        return  # nothing to trade before the truncate_to_lot
 
-    view = run_backtest(histories, terms, sentiment)
+    view = run_backtest(histories, parameters, sentiment)
 
     before = [trade for trade in view.trades if trade.entry_at <= known.until]
     assert [trade.entry_at for trade in before] == [trade.entry_at for trade in known.trades]
@@ -282,19 +284,21 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
     sentiment = SentimentHistory(
         [START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)]
     )
-    terms = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
+    parameters = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
     for seed in range(4):
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
         for code in (interpreted(), compiled()):
             timeline = line_up(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
-            played = code.play(read_histories(code, timeline, histories, sentiment, 2), terms_of(terms), buffers)
+            played = code.play(
+                read_histories(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers
+            )
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]
         assert books[0][0][0] > 5
     for lots in (0.1, 1e7, 3333333333.9, 2e20):  # the last one is more than an integer holds
-        assert compiled().cut(lots) == interpreted().cut(lots) == pytest.approx(lots, abs=1.0)
+        assert compiled().truncate_to_lot(lots) == interpreted().truncate_to_lot(lots) == pytest.approx(lots, abs=1.0)
 
 
 # What can't be traded, and when

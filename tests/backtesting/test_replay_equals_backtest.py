@@ -9,7 +9,7 @@ import pytest
 
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.backtest import run_backtest
-from botctl.backtesting.replay import play, tell
+from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.decisions import Stance
@@ -55,8 +55,8 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     grid = line_up(case.histories, settings.atr_period, since, until)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
     bot = build_bot(settings, Switch(folder / "HALT"), simulated=SimulatedMarket(case.histories, grid, case.sentiment))
-    played = play(bot, range(grid.last - grid.first + 1))
-    return calculated, tell(bot, grid, case.histories, case.sentiment, played)
+    played = run_ticks(bot, range(grid.last - grid.first + 1))
+    return calculated, summarize_replay(bot, grid, case.histories, case.sentiment, played)
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ import pytest
 
 from botctl.backtesting.backtest import run_backtest
 from botctl.backtesting.parameter_grid import Axis, Point, arrange, parse_axis, points, values_at
-from botctl.backtesting.ranking import rank, summarise
+from botctl.backtesting.ranking import rank, summarize_sweep
 from botctl.backtesting.results import SweepFigures
-from botctl.backtesting.sweep import Score, Trial
+from botctl.backtesting.sweep import Score, SweepRunner
 from botctl.backtesting.sweep_pool import play_grid
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
@@ -44,8 +44,8 @@ def markets(seed: int = 5, count: int = 700) -> list[CandleColumns]:
     return [walk(seed, count, symbol, absent=0.03) for symbol in ("BTC/USD", "ETH/USD")]
 
 
-def trial_of(axes: list[Axis], train: float = 1.0, histories: list[CandleColumns] | None = None) -> Trial:
-    return Trial(histories or markets(), BASE, FEAR, axes, train)
+def trial_of(axes: list[Axis], train: float = 1.0, histories: list[CandleColumns] | None = None) -> SweepRunner:
+    return SweepRunner(histories or markets(), BASE, FEAR, axes, train)
 
 
 def figures(returned: float, trades: int = 100, fall: float = 0.1, sharpe: float | None = 1.0) -> SweepFigures:
@@ -54,7 +54,7 @@ def figures(returned: float, trades: int = 100, fall: float = 0.1, sharpe: float
 
 def warnings_of(scores: list[Score], by: str = "return", train: float = 0.5) -> str:
     axes = [Axis("atr_multiple", tuple(str(score.point[0]) for score in scores))]
-    return " ".join(summarise(axes, rank(scores, by), by, train, 10).warnings)
+    return " ".join(summarize_sweep(axes, rank(scores, by), by, train, 10).warnings)
 
 
 # Against the backtest
@@ -81,14 +81,14 @@ def test_it_plays_between_two_moments_alone() -> None:
     histories, axes = markets(), grid_of("atr_multiple=2")
     span = [datetime.fromtimestamp(START + STEP * bar, UTC) for bar in (200, 500)]
 
-    [score] = play_all(Trial(histories, BASE, FEAR, axes, 1.0, *span))
+    [score] = play_all(SweepRunner(histories, BASE, FEAR, axes, 1.0, *span))
 
     view = run_backtest(histories, parse_settings({**BASE, "ATR_MULTIPLE": "2"}), FEAR, since=span[0], until=span[1])
     assert score.train.trades == len(view.trades)
     assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
 
 
-def play_all(trial: Trial) -> list[Score]:
+def play_all(trial: SweepRunner) -> list[Score]:
     return [trial.score(point) for point in points(trial.axes)]
 
 
@@ -116,11 +116,11 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
     base = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "BREAKEVEN_ATR": "1", "INITIAL_BALANCE": "1000"}
     axes, histories = grid_of("trade_amount_usd=401,0.000007"), [history_of([*rising(114), *candles])]
 
-    trial = Trial(histories, base, FEAR, axes, 1.0)
+    trial = SweepRunner(histories, base, FEAR, axes, 1.0)
     large, small = play_all(trial)
 
     assert (large.train.trades, small.train.trades) == (1, 1)
-    assert small == Trial(histories, base, FEAR, axes, 1.0).score(small.point)
+    assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
 
 
 def test_one_worker_and_two_give_the_same_scores() -> None:
@@ -194,7 +194,7 @@ def test_each_row_tells_the_spread_of_its_neighbours() -> None:
     axes = grid_of("atr_multiple=1,2,3", "breakeven_atr=1,2")
     scores = [Score(point, figures(point[0] + point[1] / 10), None) for point in points(axes)]
 
-    view = summarise(axes, rank(scores, "return"), "return", 1.0, 2)
+    view = summarize_sweep(axes, rank(scores, "return"), "return", 1.0, 2)
 
     assert [row.settings for row in view.best] == [
         {"atr_multiple": "3", "breakeven_atr": "2"},
@@ -211,7 +211,7 @@ def test_a_set_without_a_sharpe_ratio_is_no_endless_figure() -> None:
     axes = grid_of("atr_multiple=1,2")
     scores = [Score((0,), figures(0.1), figures(0.1, sharpe=None)), Score((1,), figures(0.0, sharpe=None), figures(0))]
 
-    view = summarise(axes, rank(scores, "sharpe"), "sharpe", 0.5, 2)
+    view = summarize_sweep(axes, rank(scores, "sharpe"), "sharpe", 0.5, 2)
 
     assert (view.best[0].neighbours, view.best[0].neighbours_low) == (1, None)
 
@@ -256,20 +256,20 @@ def test_a_peak_few_trades_and_no_test_are_said() -> None:
 
 def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     axes = grid_of("atr_multiple=1,2")
-    terms = trial_of(axes).terms_in_words()
+    parameters = trial_of(axes).parameters_in_words()
 
-    assert Trial(markets(), {**BASE, "ATR_MULTIPLE": "7"}, FEAR, axes, 1.0).terms_in_words() == terms
+    assert SweepRunner(markets(), {**BASE, "ATR_MULTIPLE": "7"}, FEAR, axes, 1.0).parameters_in_words() == parameters
     sentiment = SentimentHistory([START], [20])
     until = datetime.fromtimestamp(START + 500 * STEP, UTC)
     for others, key in (
-        (Trial(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
-        (Trial(markets(6), BASE, FEAR, axes, 1.0), "candles"),
-        (Trial(markets(), BASE, sentiment, axes, 1.0), "mood"),
-        (Trial(markets(), BASE, FEAR, axes, 1.0, None, until), "span"),
-        (Trial(markets(), BASE, FEAR, axes, 0.7), "train"),
-        (Trial(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
+        (SweepRunner(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
+        (SweepRunner(markets(6), BASE, FEAR, axes, 1.0), "candles"),
+        (SweepRunner(markets(), BASE, sentiment, axes, 1.0), "mood"),
+        (SweepRunner(markets(), BASE, FEAR, axes, 1.0, None, until), "span"),
+        (SweepRunner(markets(), BASE, FEAR, axes, 0.7), "train"),
+        (SweepRunner(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
     ):
-        assert [name for name, value in others.terms_in_words().items() if value != terms[name]] == [key]
+        assert [name for name, value in others.parameters_in_words().items() if value != parameters[name]] == [key]
 
 
 def test_points_are_tuples_of_places() -> None:

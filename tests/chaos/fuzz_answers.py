@@ -25,13 +25,13 @@ from botctl.adapters.kraken.session import CLOCK, KrakenSession
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
-from botctl.domain.money import MOST
+from botctl.domain.money import MAX_AMOUNT
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
 from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
-from botctl.store.models import Event, Memory, Trade
+from botctl.store.models import Event, KeyValue, Trade
 from tests.chaos.clock import WorldClock
 from tests.chaos.invalid_answers import Twist, garbled, twists
 from tests.chaos.invariants import ALWAYS, check
@@ -92,7 +92,7 @@ def _connect(kraken: FakeKraken) -> Line:
 
 
 def _look_up_markets(line: Line) -> Mapping[str, Market]:
-    Memory.delete().where(Memory.key == MARKETS).execute()
+    KeyValue.delete().where(KeyValue.key == MARKETS).execute()
     return load_catalog(line.exchange.wire).markets
 
 
@@ -142,7 +142,7 @@ def an_answer_is_sane_or_an_error_of_ours(line: Line, question: Question) -> Non
         left -= 1
         return garbled(reply, question.changes)
 
-    Memory.delete().where(Memory.key == CLOCK).execute()
+    KeyValue.delete().where(KeyValue.key == CLOCK).execute()
     line.kraken.alter_reply = garble
     try:
         answer = call(line)
@@ -159,20 +159,20 @@ def check_sane(answer: Any, line: Line) -> None:
         case BotError():
             assert len(str(answer)) < 2000, f"{len(str(answer))} characters of an error"
         case Balances():
-            assert all(h.total.is_finite() and h.free.is_finite() and h.total < MOST for h in answer.holdings)
+            assert all(h.total.is_finite() and h.free.is_finite() and h.total < MAX_AMOUNT for h in answer.holdings)
         case Quotes():
             prices = [p for quote in answer.good.values() for p in (quote.last, quote.bid, quote.ask) if p is not None]
-            assert all(0 < price < MOST for price in prices)
+            assert all(0 < price < MAX_AMOUNT for price in prices)
             assert set(answer.good) | set(answer.bad) == {"BTC/USD", "ETH/USD"}
         case [Candle(), *_]:
             for candle in answer:
-                assert 0 < candle.low <= candle.close <= candle.high < float(MOST)
+                assert 0 < candle.low <= candle.close <= candle.high < float(MAX_AMOUNT)
                 assert 0 <= candle.volume < float("inf")
                 candle.closed_at(900)
         case [Fill(), *_]:
             for fill in answer:
-                assert 0 < fill.amount < MOST
-                assert 0 <= fill.fee <= fill.cost < MOST
+                assert 0 < fill.amount < MAX_AMOUNT
+                assert 0 <= fill.fee <= fill.cost < MAX_AMOUNT
         case dict() | Mapping():
             for value in answer.values():
                 _check_value(value, line)
@@ -186,8 +186,8 @@ def _check_value(value: Any, line: Line) -> None:
     for report in value if isinstance(value, list) else [value]:
         if isinstance(report, OrderReport):
             assert 0 <= report.filled <= line.request.amount
-            assert 0 <= report.fee < MOST
-            assert 0 <= report.cost < MOST
+            assert 0 <= report.fee < MAX_AMOUNT
+            assert 0 <= report.cost < MAX_AMOUNT
             assert report.client_order_id is None or isinstance(report.client_order_id, str)
         if isinstance(report, Market):
             assert 0 <= report.lot_decimals <= 30

@@ -19,7 +19,7 @@ from botctl.adapters.fear_greed import SENTIMENT, FearAndGreed
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
-from botctl.store.models import Memory
+from botctl.store.models import KeyValue
 from tests.chaos.fuzz_input import check_run
 from tests.chaos.invalid_answers import TREE_CHANGES, Twist, byte_twists, garbled, tree_twists
 from tests.chaos.invariants import ALWAYS, check
@@ -281,7 +281,7 @@ def a_mood_is_believed_or_unknown(server: RawServer, answer: Answer) -> None:
     newest = {"value": "30", "value_classification": "Fear", "timestamp": str(int(time.time()))}
     true = {"name": "Fear and Greed Index", "data": [newest], "metadata": {"error": None}}
     server.answer = answer.head + garbled(Reply(json.dumps(true).encode()), answer.changes).body
-    Memory.delete().where(Memory.key == SENTIMENT).execute()
+    KeyValue.delete().where(KeyValue.key == SENTIMENT).execute()
     started = time.monotonic()
 
     reading = FearAndGreed(server.url, SystemClock()).read()

@@ -250,8 +250,8 @@ def test_the_table_shows_the_fix_below_what_fails(live: BotRunner, kraken: FakeK
 def forget_markets(bot: BotRunner) -> None:
     """Drop the day's copy of the market list, as the next day does."""
     from botctl.store.database import close_database
-    from botctl.store.models import Memory
+    from botctl.store.models import KeyValue
 
     bot.open_store()
-    assert Memory.delete().where(Memory.key.contains("market")).execute() > 0
+    assert KeyValue.delete().where(KeyValue.key.contains("market")).execute() > 0
     close_database()

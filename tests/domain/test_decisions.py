@@ -15,7 +15,7 @@ def decide(*said: Stance) -> Action:
     return combine("BTC/USD", [Verdict(f"agent{place}", stance, "") for place, stance in enumerate(said)]).action
 
 
-@pytest.mark.parametrize(("technical", "mood"), list(product(Stance, repeat=2)))
+@pytest.mark.parametrize(("technical", "sentiment"), list(product(Stance, repeat=2)))
 def test_two_members_buy_on_fear_and_bullish_sell_on_greed_and_bearish(technical: Stance, sentiment: Stance) -> None:
     expected = Action.HOLD
     if {technical, sentiment} == {Stance.BULLISH, Stance.FEAR}:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.money import FARTHEST, LEAST, MOST, floor_to, format_decimal, price_of, to_amount, to_decimal
+from botctl.domain.money import (
+    FARTHEST,
+    MAX_AMOUNT,
+    MIN_AMOUNT,
+    floor_to,
+    format_decimal,
+    price_of,
+    to_amount,
+    to_decimal,
+)
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False)
 amounts = st.decimals(min_value="0", max_value="1e12", places=12)
@@ -52,7 +61,7 @@ def test_what_is_no_finite_exact_number_is_refused(value: object) -> None:
 
 @given(decimals)
 def test_an_amount_is_above_zero_and_below_the_most(number: Decimal) -> None:
-    if LEAST <= number < MOST:
+    if MIN_AMOUNT <= number < MAX_AMOUNT:
         assert to_amount(str(number)) == number
     else:
         with pytest.raises(ValueError):

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 @given(text=ANY_TEXT, most=st.integers(10, 300))
 def test_any_text_becomes_one_short_line_that_can_be_kept(text: str, most: int) -> None:
-    shown = printable(text, most)
+    shown = sanitize(text, most)
 
     assert shown.isprintable()
     assert len(shown) <= most
@@ -19,8 +19,8 @@ def test_any_text_becomes_one_short_line_that_can_be_kept(text: str, most: int) 
 
 @given(text=ANY_TEXT.filter(str.isprintable), most=st.integers(10, 300))
 def test_plain_words_stay_as_they_are(text: str, most: int) -> None:
-    assert printable(text, most) == text or len(text) > most
+    assert sanitize(text, most) == text or len(text) > most
 
 
 def test_what_a_terminal_obeys_is_shown_instead() -> None:
-    assert printable("a\x1b[2Jb\nc\ud800") == "a\\x1b[2Jb\\nc\\ud800"
+    assert sanitize("a\x1b[2Jb\nc\ud800") == "a\\x1b[2Jb\\nc\\ud800"

@@ -15,7 +15,7 @@ from botctl.domain.settings import Secret
 from botctl.monitoring.alerts import Level
 from botctl.monitoring.delivery import OutgoingMessage
 from botctl.monitoring.sender import SENDER, AppriseSender
-from botctl.store.models import Memory
+from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
@@ -447,7 +447,7 @@ def test_a_long_row_of_moved_stops_is_read_once(told: BotRunner, kraken: FakeKra
     told.run("tick")
     newest = max(row[0] for row in told.rows()["event"])
     told.open_store()
-    cursor = Memory.get(Memory.key == "news.cursor").value
+    cursor = KeyValue.get(KeyValue.key == "news.cursor").value
     kraken.set_price("BTC/USD", 48999)
     told.run("tick")
 

@@ -13,20 +13,6 @@ from tests import postgres
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    """Where a database may come to be."""
-    yield tmp_path / "data" / "demo.db"
-    close_database()
-
-
-@pytest.fixture
-def store(path: Path) -> Path:
-    """A new demo database, open."""
-    open_database(SqliteFile(path), Mode.DEMO, create=True)
-    return path
-
-
-@pytest.fixture
 def opened(tmp_path: Path, kept_on: postgres.Server | None) -> Iterator[DatabaseLocation]:
     """A new demo database of either kind, open."""
     url = kept_on.new_database() if kept_on else ""

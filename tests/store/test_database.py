@@ -16,7 +16,7 @@ from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile, find_location
 from botctl.store.migrations import SCHEMA_VERSION
-from botctl.store.models import TABLES, Stamp, SystemConfig, database
+from botctl.store.models import TABLES, DatabaseInfo, SystemConfig, database
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 
@@ -54,7 +54,7 @@ def mode_of(path: Path) -> int:
 
 
 def test_a_new_database_is_stamped_and_switched_on(store: Path) -> None:
-    [stamp] = Stamp.select()
+    [stamp] = DatabaseInfo.select()
 
     assert (stamp.mode, stamp.schema_version) == ("demo", SCHEMA_VERSION)
     assert {row.key: row.value for row in SystemConfig.select()} == {
@@ -130,7 +130,7 @@ def test_an_empty_file_becomes_a_database_where_one_may_be_made(path: Path) -> N
 
     open_database(SqliteFile(path), Mode.DEMO, create=True)
 
-    assert Stamp.select().count() == 1
+    assert DatabaseInfo.select().count() == 1
 
 
 def test_an_empty_file_is_no_live_database(path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from botctl.store import key_value
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.location import DatabaseLocation
-from botctl.store.models import Event, Memory, PaperHolding, Trade
+from botctl.store.models import Event, KeyValue, PaperHolding, Trade
 from tests.databases import rows_of
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ def test_what_is_kept_again_takes_the_place_of_what_was(opened: DatabaseLocation
     key_value.save("nonce", "2", NOON + timedelta(hours=1))
 
     assert key_value.load("nonce") == ("2", NOON + timedelta(hours=1))
-    assert Memory.select().count() == 1
+    assert KeyValue.select().count() == 1
 
 
 def test_without_a_moment_it_is_kept_as_of_now(opened: DatabaseLocation) -> None:

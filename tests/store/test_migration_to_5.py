@@ -8,7 +8,7 @@ import pytest
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import parse_error_class, parse_price, parse_trade_id
 from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
-from botctl.store.models import Decision, Event, Order, Stamp, Trade, database
+from botctl.store.models import DatabaseInfo, Decision, Event, Order, Trade, database
 from tests.databases import AGEING
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -19,7 +19,7 @@ def age(version: int) -> None:
     for newer in range(SCHEMA_VERSION, version, -1):
         for statement in AGEING[newer]:
             database.execute_sql(statement)
-    Stamp.update(schema_version=version).execute()
+    DatabaseInfo.update(schema_version=version).execute()
 
 
 def write_texts() -> None:
@@ -63,7 +63,7 @@ def test_the_sentences_of_every_older_schema_fill_the_columns(opened: DatabaseLo
 
     bring_up_to_date(opened)
 
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert [row.trade_id for row in Decision.select().order_by(Decision.id)] == [1, 1, None, None]
     assert [row.price for row in Event.select().order_by(Event.id)] == [
         Decimal(51500), Decimal("0.000015"), None, None

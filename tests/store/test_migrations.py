@@ -15,7 +15,7 @@ from botctl.store import key_value
 from botctl.store.database import close_database, connected, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
-from botctl.store.models import Stamp, database
+from botctl.store.models import DatabaseInfo, database
 
 NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
 """Versions that are not there yet: the steps to them are invented here."""
@@ -87,7 +87,7 @@ def address(where: DatabaseLocation) -> str:
 def test_an_older_database_is_led_to_the_new_version(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
-    assert Stamp.get().schema_version == NEXT
+    assert DatabaseInfo.get().schema_version == NEXT
     assert "colour" in columns()
     assert key_value.load("kept") is not None
 
@@ -95,7 +95,7 @@ def test_an_older_database_is_led_to_the_new_version(kept: DatabaseLocation) -> 
 def test_several_versions_are_one_journey(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: add_weight}, version=AFTER_NEXT)
 
-    assert Stamp.get().schema_version == AFTER_NEXT
+    assert DatabaseInfo.get().schema_version == AFTER_NEXT
     assert {"colour", "weight"} <= columns()
 
 
@@ -117,7 +117,7 @@ def test_the_backup_is_the_old_database_and_private(kept: DatabaseLocation) -> N
 def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: DatabaseLocation) -> None:
     bring_up_to_date(kept, steps={SCHEMA_VERSION: fail}, version=SCHEMA_VERSION)
 
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert not is_backed_up(kept)
 
 
@@ -132,7 +132,7 @@ def test_a_step_that_fails_leaves_the_old_version_whole(kept: DatabaseLocation) 
     with pytest.raises(RuntimeError, match="the step failed"):
         bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: fail}, version=AFTER_NEXT)
 
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert not {"colour", "weight"} & columns()
     assert key_value.load("kept") is not None
 
@@ -144,7 +144,7 @@ def test_a_run_killed_in_the_middle_leaves_the_old_version_whole(kept: DatabaseL
 
     assert died.returncode == -9, died.stderr
     open_database(kept, Mode.DEMO, create=False)
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert "colour" not in columns()
     assert key_value.load("kept") is not None
     assert is_backed_up(kept) == (kept.file is not None)  # on a server it is of the same transaction
@@ -157,7 +157,7 @@ def test_after_a_crash_the_next_run_completes_the_journey(kept: DatabaseLocation
 
     bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
-    assert Stamp.get().schema_version == NEXT
+    assert DatabaseInfo.get().schema_version == NEXT
     assert "colour" in columns()
 
 

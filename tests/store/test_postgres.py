@@ -21,7 +21,7 @@ from botctl.store.database import close_database, open_database, run_lock
 from botctl.store.journal import Correction, Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import PostgresServer
-from botctl.store.models import RULED, Event, PaperHolding, SystemConfig, Tick, Trade, database
+from botctl.store.models import TABLES_LOCKED_FOR_WRITES, Event, PaperHolding, SystemConfig, Tick, Trade, database
 from tests.bot_runner import PROJECT, BotRunner
 from tests.databases import Writer, execute, held_lock
 from tests.postgres import PASSWORD, USER, Server
@@ -137,7 +137,7 @@ def test_processes_that_make_it_at_once_make_one(empty: PostgresServer) -> None:
 
 def test_nobody_turns_the_switch_or_writes_a_trade_while_an_intent_is_written(store: PostgresServer) -> None:
     with database.atomic("IMMEDIATE"):
-        for table in RULED:
+        for table in TABLES_LOCKED_FOR_WRITES:
             with psycopg.connect(store.url.value, autocommit=True) as other:
                 other.execute("SET lock_timeout = '20ms'")
                 with pytest.raises(psycopg.errors.LockNotAvailable):

@@ -14,7 +14,7 @@ from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
-from botctl.store.models import Alarm, Order, Outgoing, Stamp, Trade, database
+from botctl.store.models import Alarm, DatabaseInfo, Order, Outgoing, Trade, database
 from botctl.store.sqlite import Database
 from tests.databases import rows_of
 from tests.store.version_1 import make_version_1
@@ -78,7 +78,7 @@ def test_a_database_of_version_2_gets_its_alarms_and_keeps_all_else(old: Path) -
 
     opened(old)
 
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert (Alarm.select().count(), Outgoing.select().count()) == (0, 0)
     close_database()
     after = rows_of(old, without=("stamp", "alarm", "outgoing"))
@@ -100,7 +100,7 @@ def test_every_trade_has_a_mark_of_its_own(old: Path) -> None:
 
     marks = [trade.mark for trade in Trade.select()]
 
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert len(set(marks)) == 2
     assert all(re.fullmatch("[0-9a-f]{9}", mark) for mark in marks)
     close_database()
@@ -151,7 +151,7 @@ def test_killed_between_its_statements_it_is_whole_as_it_was(old: Path, number: 
     assert died.returncode == -9, died.stderr
     assert rows_of(old) == before
     opened(old)
-    assert Stamp.get().schema_version == SCHEMA_VERSION
+    assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert Order.select().count() == 2
     close_database()
 

@@ -40,7 +40,7 @@ from botctl.domain.markets import Balances, Market, Quotes, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 from botctl.ports import Progress
 
 ORDERS_A_CALL, FILLS_A_CALL = 50, 20
@@ -168,7 +168,7 @@ class KrakenMarketData:
 
     def fetch_system_status(self) -> str:
         """online, maintenance, cancel_only or post_only."""
-        return printable(str(self._read(lambda: self.session.get("SystemStatus")).get("status")))
+        return sanitize(str(self._read(lambda: self.session.get("SystemStatus")).get("status")))
 
 
 class KrakenExchange(KrakenMarketData):

@@ -14,9 +14,9 @@ from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.retry import repeat_read
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
-from botctl.domain.money import MOST, to_decimal
+from botctl.domain.money import MAX_AMOUNT, to_decimal
 from botctl.domain.symbols import OLD_NAMES
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 from botctl.store import key_value
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class MarketCatalog:
         if form and name not in self.currencies and without_term in self.currencies:
             name = without_term
         name = self.currencies.get(name, OLD_IDS.get(name, name))
-        return printable(OLD_NAMES.get(name, name), 40), form
+        return sanitize(OLD_NAMES.get(name, name), 40), form
 
 
 def load_cached_catalog() -> MarketCatalog | None:
@@ -108,7 +108,7 @@ def _rows(pairs: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
                 continue
             row = _row(market_id, pair)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            log.warning("market %s is not understood: %s", printable(market_id, 40), error)
+            log.warning("market %s is not understood: %s", sanitize(market_id, 40), error)
             unread += 1
             continue
         wsname = row[2]
@@ -128,7 +128,7 @@ def _row(market_id: str, pair: Mapping[str, Any]) -> list[Any]:
         raise ValueError(f"{wsname!r:.40} is no name of a market")
     least = [to_decimal(pair.get(key, "0")) for key in ("ordermin", "costmin")]
     lot, price = int(pair["lot_decimals"]), int(pair["pair_decimals"])
-    if min(least) < 0 or max(least) >= MOST or lot not in LOT_DECIMALS:
+    if min(least) < 0 or max(least) >= MAX_AMOUNT or lot not in LOT_DECIMALS:
         raise ValueError(f"lots of {lot} decimals, at least {least[0]}, worth {least[1]}")
     minima = [str(minimum) for minimum in least]
     return [_name(market_id), altname, wsname, base, quote, lot, price, *minima, str(pair.get("status", "online"))]

@@ -11,9 +11,9 @@ from typing import Any
 from botctl.domain.candles import Candle, check_candle, from_unix, to_unix
 from botctl.domain.errors import ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Quote, Quotes
-from botctl.domain.money import MOST, format_decimal, to_amount, to_decimal
+from botctl.domain.money import MAX_AMOUNT, format_decimal, to_amount, to_decimal
 from botctl.domain.orders import Fill, OrderRecord, OrderReport, Side
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def parse_order_report(txid: str, order: Any) -> OrderReport:
             closed_at=_parse_time(ended) if ended else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnusableAnswer(f"Kraken's record of order {printable(txid, 40)} can't be read ({error})") from error
+        raise UnusableAnswer(f"Kraken's record of order {sanitize(txid, 40)} can't be read ({error})") from error
 
 
 def parse_order_record(txid: str, order: Any, symbols: Mapping[str, str]) -> OrderRecord:
@@ -191,7 +191,7 @@ def parse_fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
                 )
             yield Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _parse_time(trade["time"]))
         except (KeyError, TypeError, ValueError) as error:
-            log.error("Kraken's record of trade %s can't be read (%s)", printable(trade_id, 40), error)
+            log.error("Kraken's record of trade %s can't be read (%s)", sanitize(trade_id, 40), error)
 
 
 def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:
@@ -205,7 +205,7 @@ def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:
 def _parse_figure(value: Any) -> Decimal:
     """An amount, a cost or a fee: zero or more, and not absurd."""
     number = to_decimal(value)
-    if not 0 <= number < MOST:
+    if not 0 <= number < MAX_AMOUNT:
         raise ValueError(f"{number} is no figure of an order")
     return number
 

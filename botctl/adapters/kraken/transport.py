@@ -20,7 +20,7 @@ from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenApiError
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import SHORTEST_SECRET, Secret
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class KrakenTransport:
         if not isinstance(errors, list) or reply.status not in (200, 429):
             raise ExchangeUnreachable(f"Kraken's answer to {name} is unusable (HTTP {reply.status})")
         if errors:
-            texts = tuple(printable(str(error)) for error in errors)
+            texts = tuple(sanitize(str(error)) for error in errors)
             if not (body.get("result") and all(text.startswith("W") for text in texts) and name != "AddOrder"):
                 raise KrakenApiError(texts, beside_result=bool(body.get("result")))
             log.warning("Kraken warns: %s", ", ".join(texts))

@@ -42,12 +42,12 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl db migrate
     """
-    from botctl.store.migrations import SCHEMA_VERSION, load_stamp
+    from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 
     config = config_from(ctx)
     with run_lock(config.database, config.lock_timeouts.run):
         with connected(config.database):
-            stamp = load_stamp()
+            stamp = load_database_info()
         with open_store(config, create=False):
             pass
     before = stamp.schema_version if stamp else None

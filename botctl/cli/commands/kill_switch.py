@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, config_from, exit_with, say
+from botctl.cli.context import JsonFlag, config_from, exit_with, notice
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, ConfigError, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 from botctl.store.database import DATABASE_ERRORS
 
 MOST_REASON = 500
@@ -39,12 +39,12 @@ def pause(
     config = config_from(ctx)
     try:
         with open_store(config):
-            config.switch.pause(datetime.now(UTC), freeze=freeze, reason=printable(reason, MOST_REASON))
+            config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MOST_REASON))
             state = config.switch.read()
     except (*DATABASE_ERRORS, BotError) as error:
         state = _pause_by_file(config, error)
     if state.frozen:
-        say("frozen: open positions are NOT guarded until `botctl resume`")
+        notice("frozen: open positions are NOT guarded until `botctl resume`")
     show(ctx, state, draw_switch)
 
 
@@ -59,7 +59,7 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
         raise ConfigError(f"can't pause: {error}", hint=f"create the file {config.halt_file} by hand") from error
     whom = " this machine's runs" if on_server else ""
     why = f"the database failed ({error}); the file {config.halt_file} pauses{whom} instead"
-    say(why)
+    notice(why)
     return SwitchState(PAUSED, False, False, None, why)
 
 
@@ -85,9 +85,9 @@ def resume(
         config.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
         state = config.switch.read()
     if state.paused:
-        say(f"still paused: {state.why}; remove what pauses it")
+        notice(f"still paused: {state.why}; remove what pauses it")
     elif not state.buy_enabled:
-        say("buys stay disabled: `botctl resume --enable-buys` allows them")
+        notice("buys stay disabled: `botctl resume --enable-buys` allows them")
     show(ctx, state, draw_switch)
     exit_with(3 if state.paused else 0)
 

@@ -16,7 +16,7 @@ from botctl.cli.context import (
     confirm,
     exit_with,
     log_errors,
-    say,
+    notice,
     symbol_from,
 )
 from botctl.cli.output import show
@@ -135,7 +135,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))
     log_errors(errors)
     for note in exits.notes:
-        say(note)
+        notice(note)
     view = LiquidationView(exits.results, left, False, [str(error) for error in errors])
     show(ctx, view, draw_liquidation)
     after_run.deliver_notifications(config)

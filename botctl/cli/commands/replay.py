@@ -106,14 +106,14 @@ def _text(settings: Settings, name: str) -> str:
 
 def _play(config: Config, given: backtest_options.Study, grid: "Timeline", *, quiet: bool) -> ReplayView:
     from botctl.adapters.simulated import SimulatedMarket
-    from botctl.backtesting.replay import play, tell
+    from botctl.backtesting.replay import run_ticks, summarize_replay
 
     with open_store(config, create=True, durable=False):  # after a power cut it is played again
         bot = build_bot(
             config.settings, config.switch, simulated=SimulatedMarket(given.histories, grid, given.sentiment)
         )
-        played = play(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
-        return tell(bot, grid, given.histories, given.sentiment, played)
+        played = run_ticks(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
+        return summarize_replay(bot, grid, given.histories, given.sentiment, played)
 
 
 def register(app: typer.Typer) -> None:

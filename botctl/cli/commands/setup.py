@@ -92,12 +92,12 @@ def demo(
 
 
 def _play(config: Config, ticks: int, *, quiet: bool) -> DemoView:
-    from botctl.backtesting.replay import play
+    from botctl.backtesting.replay import run_ticks
     from botctl.queries import portfolio
     from botctl.store.models import Decision
 
     bot = build_bot(config.settings, config.switch)
-    played = play(bot, with_progress(range(ticks), "playing the tape", quiet=quiet))
+    played = run_ticks(bot, with_progress(range(ticks), "playing the tape", quiet=quiet))
     decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))
     initial = config.settings.initial_balance
     if initial is None or not played.ticks:

@@ -10,7 +10,7 @@ from botctl.cli.output import progress, show
 from botctl.domain.errors import BadValue
 
 if TYPE_CHECKING:
-    from botctl.backtesting.sweep import Score, Trial
+    from botctl.backtesting.sweep import Score, SweepRunner
 
 MOST_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
@@ -56,8 +56,8 @@ def sweep(
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://...
     """
     from botctl.backtesting.parameter_grid import arrange, count_points, parse_axis
-    from botctl.backtesting.ranking import MEASURES, rank, summarise
-    from botctl.backtesting.sweep import Trial
+    from botctl.backtesting.ranking import MEASURES, rank, summarize_sweep
+    from botctl.backtesting.sweep import SweepRunner
     from botctl.cli.views.backtest import draw_sweep
 
     axes = arrange([parse_axis(text) for text in grid])
@@ -68,15 +68,15 @@ def sweep(
     if (count := count_points(axes)) > MOST_SETS and storage is None:
         raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
     given = backtest_options.load_study(ctx, files, options)
-    trial = Trial(given.histories, given.values, given.sentiment, axes, train, given.since, given.until)
+    trial = SweepRunner(given.histories, given.values, given.sentiment, axes, train, given.since, given.until)
     if storage is None:
         scores = _play(trial, workers, quiet=wants_json(ctx))
     else:
         scores = _join(trial, by, storage, study_name, trials, quiet=wants_json(ctx))
-    show(ctx, summarise(axes, rank(scores, by), by, train, top), draw_sweep, name_mode=False)
+    show(ctx, summarize_sweep(axes, rank(scores, by), by, train, top), draw_sweep, name_mode=False)
 
 
-def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":
+def _play(trial: "SweepRunner", workers: int | None, *, quiet: bool) -> "list[Score]":
     """Every set of the grid, with a bar for who waits."""
     from botctl.backtesting.parameter_grid import points
     from botctl.backtesting.sweep_pool import play_grid
@@ -90,7 +90,7 @@ def _play(trial: "Trial", workers: int | None, *, quiet: bool) -> "list[Score]":
     return scores
 
 
-def _join(trial: "Trial", by: str, storage: str, name: str, trials: int, *, quiet: bool) -> "list[Score]":
+def _join(trial: "SweepRunner", by: str, storage: str, name: str, trials: int, *, quiet: bool) -> "list[Score]":
     """So many sets of a study that other machines may be at work on as well; the scores of all of them."""
     from botctl.backtesting.optuna_study import join_study
     from botctl.backtesting.ranking import MEASURES
@@ -101,7 +101,7 @@ def _join(trial: "Trial", by: str, storage: str, name: str, trials: int, *, quie
             lambda point: MEASURES[by](trial.score(point).train),
             storage=storage,
             name=name,
-            terms={**trial.terms_in_words(), "by": by},
+            parameters={**trial.parameters_in_words(), "by": by},
             trials=trials,
             after_each=lambda: advance(1),
         )

@@ -14,7 +14,7 @@ from botctl.cli.context import (
     config_from,
     exit_with,
     log_errors,
-    say,
+    notice,
     wants_json,
 )
 from botctl.cli.output import show
@@ -54,7 +54,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
             after_run.queue_notifications(config, bot, ask_for_key=view.ok)
             figures = after_run.read_metrics(config, bot, code, time.monotonic() - started)
         for note in view.notes:
-            say(note)
+            notice(note)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
     after_run.publish_metrics(config, figures)
@@ -90,7 +90,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     for note in exits.notes:
-        say(note)
+        notice(note)
     view = CheckView(positions, exits.results, [str(error) for error in errors])
     show(ctx, view, draw_position_check)
     after_run.deliver_notifications(config)
@@ -132,10 +132,10 @@ def drawdown(
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     for note in report.exits.notes:
-        say(note)
+        notice(note)
     if report.tripped:
         done = "only reported" if check or frozen else "buys are disabled, open trades are sold"
-        say(f"the drawdown guard says stop: {done}")
+        notice(f"the drawdown guard says stop: {done}")
     show(ctx, view, draw_drawdown)
     after_run.deliver_notifications(config)
     exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))

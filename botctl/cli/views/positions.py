@@ -7,7 +7,7 @@ from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_ta
 from botctl.domain.text import UNKNOWN, percent, price
 from botctl.queries.positions import LivePosition, TradeRecord
 
-NEAR = Decimal("0.005")
+NEAR_STOP = Decimal("0.005")
 """How near its stop a price is shown as near, as a fraction."""
 
 
@@ -74,7 +74,7 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
 def _gap(distance: Decimal | None) -> Cell:
     """How far a price is from its stop; red at or below it, yellow close to it."""
     text = percent(distance)
-    if distance is None or distance >= NEAR:
+    if distance is None or distance >= NEAR_STOP:
         return text
     return Coloured(text, "red" if distance <= 0 else "yellow")
 

@@ -16,7 +16,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
 from botctl.domain.serialization import to_json
 from botctl.domain.settings import SETTINGS
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 from botctl.ports import Briefing
 from botctl.trading.council.master_node import MasterNode
 
@@ -43,7 +43,7 @@ class CommandNode:
         try:
             decision, reason = _read_answer(self._ask(question))
         except (OSError, ValueError, RecursionError, subprocess.SubprocessError) as error:
-            why = printable(str(error))
+            why = sanitize(str(error))
             message = f"COUNCIL_COMMAND failed on {symbol}: {why}"
             verdict = Verdict("command", Stance.UNKNOWN, why)
             return CouncilDecision(symbol, Action.HOLD, "the command failed", (verdict,), message)
@@ -130,4 +130,4 @@ def _read_answer(text: str) -> tuple[Action, str]:
         raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
     if not isinstance(answer.get("reason"), str):
         raise ValueError(f"an answer without a reason: {text.strip()[:100]!r}")
-    return Action(answer["decision"]), printable(answer["reason"], 500)
+    return Action(answer["decision"]), sanitize(answer["reason"], 500)

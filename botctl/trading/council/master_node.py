@@ -12,7 +12,7 @@ from botctl.domain.decisions import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of
-from botctl.domain.text import printable
+from botctl.domain.text import sanitize
 from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 
@@ -87,7 +87,7 @@ class MasterNode:
             raise TypeError(f"its answer is no Verdict: {verdict!r:.80}")
         if not isinstance(verdict.stance, str) or verdict.stance not in list(Stance):
             raise TypeError(f"its answer has no stance: {verdict.stance!r:.80}")
-        return Verdict(printable(str(verdict.agent), 40), Stance(verdict.stance), printable(str(verdict.reason), 500))
+        return Verdict(sanitize(str(verdict.agent), 40), Stance(verdict.stance), sanitize(str(verdict.reason), 500))
 
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
@@ -115,6 +115,6 @@ def _ends_the_run(error: BaseException) -> bool:
 def _words_of(error: BaseException) -> str:
     """What an exception says of itself; not even that is certain to work."""
     try:
-        return printable(str(error) or type(error).__name__)
+        return sanitize(str(error) or type(error).__name__)
     except Exception:  # noqa: BLE001 - a stranger's __str__
         return type(error).__name__
