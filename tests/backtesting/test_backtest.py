@@ -224,15 +224,15 @@ def playback(
 @settings(max_examples=60)
 @given(worlds(), st.integers(1, 40))
 def test_the_past_is_the_same_whatever_comes_after_it(
-    world: tuple[list[CandleColumns], Settings, SentimentSeries], truncate_to_lot: int
+    world: tuple[list[CandleColumns], Settings, SentimentSeries], cut: int
 ) -> None:
     histories, parameters, sentiment = world
-    now = START + STEP * (max(len(history.times) for history in histories) - truncate_to_lot)
+    now = START + STEP * (max(len(history.times) for history in histories) - cut)
     shorter = [first(h, sum(time < now for time in h.times)) for h in histories]
     try:
         known = run_backtest(shorter, parameters, sentiment)
     except BadValue:
-        return  # nothing to trade before the truncate_to_lot
+        return  # nothing to trade before the cut
 
     view = run_backtest(histories, parameters, sentiment)
 
