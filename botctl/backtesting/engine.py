@@ -94,7 +94,7 @@ class BacktestBuffers(NamedTuple):
     held: MutableSequence[float]
     exit_bar: MutableSequence[int]
     felt: MutableSequence[float]
-    """Nothing that is of use: what `bring_near` came upon, so that the compiler can't leave it out."""
+    """Nothing that is of use: what `prefetch` came upon, so that the compiler can't leave it out."""
     number: MutableSequence[int]
     left: MutableSequence[int]
     """The bar of the last exit."""
@@ -362,9 +362,9 @@ def play_sets(
 #
 # None of them changes a figure: without them the same comes out, later. Measured on two shared cores, least of many
 # runs, `play` alone (350,000 candles: 0.86 ms; 3,000,000: 2.8 ms):
-# - `nth`, places without a sign: without it the compiler asks at each look-up whether to count from the end, which
+# - `unsigned_index`, places without a sign: without it the compiler asks at each look-up whether to count from the end, which
 #   takes 1.2 times as long on 350,000 candles and 1.9 times on 3,000,000.
-# - `bring_near`, memory asked for ahead: without it 3,000,000 candles take 1.4 times as long; 350,000 fit into the
+# - `prefetch`, memory asked for ahead: without it 3,000,000 candles take 1.4 times as long; 350,000 fit into the
 #   cache and take as long as with it.
 # - `decide` by the bits of two numbers: a table would be looked up bar by bar, bits are shifted for many bars at once.
 # - The names of its own that `play` has for each array: compiled code counts who holds an array each time that it is

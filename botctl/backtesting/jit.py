@@ -100,12 +100,12 @@ COMPILE_ORDER = (
         (
             "find_exit",
             "find_exit_once",
-            "cut",
+            "truncate_to_lot",
             "proceeds",
             "order",
             "next_event",
             "value",
-            "bring_near",
+            "prefetch",
             "decide",
             "play",
             "play_sets",
@@ -123,12 +123,12 @@ is the same figure in whatever order they are looked at."""
 
 @cache
 def compiled() -> Kernel:
-    """Every function of LAYERS, compiled when first called with new types."""
+    """Every function of COMPILE_ORDER, compiled when first called with new types."""
     os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
     import numpy as np
     from numba import njit
 
-    ready: dict[str, Callable[..., Any]] = {"nth": np.uintp}
+    ready: dict[str, Callable[..., Any]] = {"unsigned_index": np.uintp}
     for module, names in COMPILE_ORDER:
         for name in names:
             liberties = {"nnan", "nsz"} if name in FASTMATH else False

@@ -175,7 +175,7 @@ class Event(Table):
 class KeyValue(Table):
     """Small things kept between runs: caches, the last nonce, the rate counter, the tape's position."""
 
-    key = TextField(unique=True)
+    key = TextField()
     value = TextField()
     saved_at = utc_field()
 
@@ -258,3 +258,4 @@ Order.add_index(
     SQL(f'CREATE UNIQUE INDEX one_unsettled_order_per_trade ON "order" (trade_id) WHERE {UNSETTLED_ORDERS.sql}')
 )
 Order.add_index(SQL(f'CREATE INDEX order_unsettled ON "order" (state) WHERE {UNSETTLED_ORDERS.sql}'))
+KeyValue.add_index(SQL('CREATE UNIQUE INDEX "memory_key" ON "memory" ("key")'))  # the name that databases have
