@@ -284,7 +284,7 @@ def pieces_of(text: ast.expr) -> list[str]:
 
 
 def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
-    troubles, table = kinds_of_trouble(), section("Troubles")
+    troubles, table = kinds_of_trouble(), section("Problems")
 
     assert set(troubles) == {"unguarded", "drawdown", "order", "failing", "missed", "key"}
     for key, pieces in troubles.items():
@@ -306,7 +306,7 @@ def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
 )
 def test_the_page_of_operations_has_the_words_of_a_trouble(conditions: list[Problem]) -> None:
     [condition] = conditions
-    [row] = re.findall(rf"^\| \[`{condition.key}`\].*$", section("Troubles"), re.MULTILINE)
+    [row] = re.findall(rf"^\| \[`{condition.key}`\].*$", section("Problems"), re.MULTILINE)
     shown = [re.escape(words).replace(r"\.\.\.", ".*") for words in re.findall(r"`([^`]*)`", row.split(" | ")[1])]
 
     assert any(re.match(words, condition.text) for words in shown), f"{condition.text}\n{row}"
@@ -333,10 +333,10 @@ def test_every_step_of_a_tick_that_may_fail_is_on_the_page_of_operations() -> No
 
 
 def test_all_news_are_on_the_page_of_operations() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", section("News"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|", section("Events"), re.MULTILINE)
 
     assert set(rows) == set(KINDS)
-    assert [reason for reason in ExitReason if f"`{reason}`" not in section("News")] == []
+    assert [reason for reason in ExitReason if f"`{reason}`" not in section("Events")] == []
 
 
 def test_every_metric_is_on_the_page_of_operations() -> None:
