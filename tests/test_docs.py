@@ -167,12 +167,19 @@ def test_the_examples_of_a_schedule_are_what_schedule_install_writes() -> None:
 
 def test_every_link_in_the_docs_leads_somewhere() -> None:
     broken = []
-    for page in pages():
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if "://" not in target and not (page.parent / target).exists():
-                broken.append(f"{page.name}: {target}")
+    for page in [*pages(), PROJECT / "CHANGELOG.md"]:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+            path = page.parent / target if target else page
+            if "://" not in target and not (path.exists() and (not anchor or anchor in anchors(path))):
+                broken.append(f"{page.name}: {target}#{anchor}")
 
     assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Where links into a page may lead: its titles, as GitHub writes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
 def test_the_commands_of_the_docs_are_the_commands_there_are(bot: BotRunner) -> None:
