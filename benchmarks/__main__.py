@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
-from botctl.backtesting.backtest import decision_bits, new_buffers, parameters_of, read_histories
+from botctl.backtesting.backtest import decision_bits, new_buffers, parameters_of, build_arrays
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, points
 from botctl.backtesting.sweep import SweepRunner
-from botctl.backtesting.sweep_pool import play_grid
+from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.settings import parse_settings
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
@@ -51,7 +51,7 @@ class Loop:
         self.columns = market.columns
         self.sentiments = market.sentiments
         grid = line_up([market.columns], 14, None, None)
-        self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
+        self.known = build_arrays(self.code, grid, [market.columns], market.history, 14)
         self.parameters = parameters_of(parse_settings(TERMS))
         self.buffers = new_buffers(self.code, 1, len(grid.times))
         self.opinions = np.empty(len(grid.times), np.int8)
@@ -65,7 +65,7 @@ class Loop:
             self.opinions, known.atrs[0],
         )  # fmt: skip
         self.code.decide(self.opinions, self.sentiments, *self.bits, known.decisions[0])
-        trades, cash, _ = self.code.play(known, self.parameters, self.buffers)
+        trades, cash, _ = self.code.simulate(known, self.parameters, self.buffers)
         return int(trades), float(cash)
 
     def trades(self, count: int) -> list[tuple[int, int]]:
@@ -135,7 +135,7 @@ def a_sweep(folder: Path) -> Iterator[Line]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     scores = [trial.score(point) for point in grid]
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    one, all_cores = take_turns(lambda: trial.score_all(grid), lambda: list(play_grid(trial, grid)), turns=9)
+    one, all_cores = take_turns(lambda: trial.score_all(grid), lambda: list(score_in_parallel(trial, grid)), turns=9)
     theirs = ask_vectorbt(folder, market, "sweep")
     pairs = zip(scores, theirs["returns"], strict=True)
     apart = max(abs(score.train.returned - other) for score, other in pairs)

@@ -78,7 +78,7 @@ class BacktestSource:
 
         times, settings, symbol = self.run.timeline.times, self.settings, self.view.symbols.index(trade.symbol)
         entered, last = self._bar(trade.entry_at), self._bar(trade.exit_at or self.view.until)
-        closes = np.asarray(self.run.known.closes)[symbol, entered + 1 : last + 1]
+        closes = np.asarray(self.run.arrays.closes)[symbol, entered + 1 : last + 1]
         return stop_path(
             times[entered + 1 : last + 1].tolist(),
             closes.tolist(),
@@ -109,7 +109,7 @@ class BacktestSource:
     def _slippage(
         self, number: int, trade: BacktestTrade, side: Side, at: datetime, average: Decimal, reason: str
     ) -> Slippage:
-        fill = self.run.known.fills[self.view.symbols.index(trade.symbol), self._bar(at)]
+        fill = self.run.arrays.fills[self.view.symbols.index(trade.symbol), self._bar(at)]
         expected = Decimal(repr(float(fill)))
         return Slippage(at, number, side, trade.symbol, reason, trade.amount, expected, BASIS, average)
 
@@ -117,11 +117,11 @@ class BacktestSource:
         import numpy as np
 
         timeline, symbol = self.run.timeline, self.view.symbols[number]
-        decisions = np.asarray(self.run.known.decisions)[number, timeline.first : timeline.last + 1]
+        decisions = np.asarray(self.run.arrays.decisions)[number, timeline.first : timeline.last + 1]
         starts = np.append(0, np.flatnonzero(np.diff(decisions)) + 1)
         ends = np.append(starts[1:], len(decisions)) - 1
         outcomes = self._outcomes(symbol, starts)
-        closes = np.asarray(self.run.known.closes)[number]
+        closes = np.asarray(self.run.arrays.closes)[number]
         return [
             DecisionSpan(
                 since=from_unix(timeline.times[timeline.first + start]),
