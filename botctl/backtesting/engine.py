@@ -21,7 +21,7 @@ STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 ENDING_COUNT = 4
 
 LOTS_PER_UNIT = 1e8
-"""Lots, costs and fees have eight decimals, as at the paper broker."""
+"""Lots, costs and fees have eight decimals, as at the paper broker: whole numbers of lots add up exactly in floats."""
 ROUNDING_ERROR = 1e-15
 """The relative error that a product of a few floats may have."""
 MAX_FRACTIONAL = 2.0**53
@@ -169,22 +169,19 @@ def truncate_to_lot(lots: float) -> float:
 def simulate(
     arrays: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers
 ) -> tuple[int, float, float]:
-    """Trade the history; the number of trades, the final cash, and the equity's deepest drawdown as a fraction.
-
-    Money is counted in lots here: whole numbers, which floats add up exactly.
-    """
+    """Trade the history, with money in lots; the number of trades, the final cash, and the deepest drawdown."""
     # Each array has a local name: see the optimizations at the end.
     closes, fills, decisions, atrs = arrays.closes, arrays.fills, arrays.decisions, arrays.atrs
-    times, last, equity, exit_cache = arrays.times, arrays.last, buffers.equity, buffers.exit_cache
+    times, last, equity, cache = arrays.times, arrays.last, buffers.equity, buffers.exit_cache
     held, exit_bar, trade = buffers.held, buffers.exit_bar, buffers.trade
     next_buy, last_exit = buffers.next_buy, buffers.last_exit
     symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
-    fee_rate, slippage = parameters.fee_rate, parameters.slippage
+    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.slippage, parameters.cooldown_seconds
     count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), False
     at, prefetched = arrays.first, 0
     drawdown = DrawdownTracker(parameters.cash, parameters.cash, 0.0)
     floor = parameters.cash * (1.0 - parameters.max_drawdown)
-    cooldown_bars = -(-parameters.cooldown_seconds // arrays.spacing)  # after so many bars no clock needs checking
+    cooldown_bars = -(-cooldown // arrays.spacing)  # after so many bars no clock needs checking
     for symbol in range(len(held)):
         held[symbol], exit_bar[symbol], next_buy[symbol], last_exit[symbol] = 0.0, last + 1, 0, at - cooldown_bars
     while at <= last:
@@ -214,17 +211,13 @@ def simulate(
             if not wanted or tripped or active >= parameters.max_open_trades:
                 continue
             bars = event - last_exit[symbol]
-            if bars < cooldown_bars and (
-                bars == 0 or times[event] - times[last_exit[symbol]] < parameters.cooldown_seconds
-            ):
+            if bars < cooldown_bars and (bars == 0 or times[event] - times[last_exit[symbol]] < cooldown):
                 continue
             amount, cost = size_order(fills[symbol, event], closes[symbol, event], atrs[symbol, event], parameters)
             paid = cost + truncate_to_lot(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            found = find_cached_exit(
-                closes, decisions, atrs, exit_cache, symbol, event, last, cost / amount, parameters
-            )
+            found = find_cached_exit(closes, decisions, atrs, cache, symbol, event, last, cost / amount, parameters)
             held[symbol], exit_bar[symbol], trade[symbol] = amount / LOTS_PER_UNIT, found // ENDING_COUNT, count
             symbols[count], entries[count] = symbol, event
             exits[count], endings[count] = found // ENDING_COUNT, found % ENDING_COUNT
