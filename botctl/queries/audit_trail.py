@@ -72,7 +72,7 @@ def explain(trade_id: int) -> TradeHistory:
 Ranked = tuple[datetime, int, HistoryStep]
 """The time, the rank among steps of the same time, and the step."""
 STEP_ORDER = (
-    *("buy decided", "buy sent", "buy settled", "stop moved", "stop hit"),
+    *("buy decided", "buy sent", "buy settled", "stop set", "stop moved", "stop hit"),
     *("sell decided", "exit intended", "sell sent", "exit failed", "sell settled", "closed"),
 )
 RANKS = {name: rank for rank, name in enumerate(STEP_ORDER)}
@@ -96,7 +96,7 @@ def _events(trade_id: int) -> Iterator[Ranked]:
         if event.kind in COVERED_BY_ORDERS or event.kind == "new high":
             if event.kind == "opened":
                 stop = event.after.get("stop_loss_price")
-                yield latest, RANKS["buy settled"], HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
+                yield latest, RANKS["stop set"], HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
             continue
         stop, detail = None, event.why
         if event.kind == "stop moved":
