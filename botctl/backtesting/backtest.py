@@ -162,21 +162,6 @@ class Backtest:
         return stop, high
 
 
-def run_backtest(
-    histories: Sequence[CandleColumns],
-    settings: Settings,
-    sentiment: SentimentSeries,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> BacktestView:
-    """What botctl would have done with these histories under these settings.
-
-    Raises BadValue for histories that don't fit together or are too short.
-    """
-    return Backtest(histories, settings, sentiment, since=since, until=until).run().view
-
-
 # The engine's input
 
 

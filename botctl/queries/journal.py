@@ -1,5 +1,6 @@
 """Orders and the Council's decisions, from the database."""
 
+from dataclasses import fields
 from decimal import Decimal
 
 from botctl.domain.orders import Side
@@ -49,20 +50,4 @@ def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
 
 
 def _view_order(row: Order) -> OrderView:
-    return OrderView(
-        id=row.id,
-        client_order_id=row.client_order_id,
-        exchange_order_id=row.exchange_order_id,
-        trade_id=row.trade_id,
-        side=row.side,
-        symbol=row.symbol,
-        state=row.state,
-        amount=row.amount,
-        cost=row.cost,
-        filled=row.filled,
-        average_price=row.average_price,
-        fee=row.fee,
-        deadline=row.deadline,
-        created_at=row.created_at,
-        error=row.error,
-    )
+    return OrderView(**{each.name: getattr(row, each.name) for each in fields(OrderView)})

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from botctl.domain.client_order_ids import ClientId, parse_client_id
 from botctl.domain.money import price_of, total
@@ -42,6 +43,19 @@ class ExchangeOrder:
         return price_of(self.cost, self.filled) if self.filled else None
 
 
+class Totals(NamedTuple):
+    """Sums over orders. Amount in the asset; cost (or proceeds) and fee in quote."""
+
+    amount: Decimal
+    cost: Decimal
+    fee: Decimal
+
+    @classmethod
+    def of(cls, orders: Iterable[ExchangeOrder]) -> "Totals":
+        figures = [(order.filled, order.cost, order.fee) for order in orders]
+        return cls(*map(total, zip(*figures, strict=True))) if figures else cls(Decimal(0), Decimal(0), Decimal(0))
+
+
 @dataclass(frozen=True)
 class ExchangeTrade:
     """The orders of one trade, oldest first. Only ended ones count in its figures, as in the journal."""
@@ -71,16 +85,12 @@ class ExchangeTrade:
         return tuple(order for order in self.orders if order.working)
 
     @property
-    def bought(self) -> Decimal:
-        return total(order.filled for order in self.entries if not order.working)
+    def bought(self) -> Totals:
+        return Totals.of(order for order in self.entries if not order.working)
 
     @property
-    def entry_cost(self) -> Decimal:
-        return total(order.cost for order in self.entries if not order.working)
-
-    @property
-    def entry_fee(self) -> Decimal:
-        return total(order.fee for order in self.entries if not order.working)
+    def sold(self) -> Totals:
+        return Totals.of(order for order in self.exits if not order.working)
 
     @property
     def opened_at(self) -> datetime:
@@ -88,20 +98,8 @@ class ExchangeTrade:
         return max(order.at for order in self.entries or self.orders)
 
     @property
-    def sold(self) -> Decimal:
-        return total(order.filled for order in self.exits if not order.working)
-
-    @property
-    def proceeds(self) -> Decimal:
-        return total(order.cost for order in self.exits if not order.working)
-
-    @property
-    def exit_fee(self) -> Decimal:
-        return total(order.fee for order in self.exits if not order.working)
-
-    @property
     def held(self) -> Decimal:
-        return self.bought - self.sold
+        return self.bought.amount - self.sold.amount
 
     @property
     def last_sale(self) -> ExchangeOrder | None:

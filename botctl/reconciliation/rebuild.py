@@ -16,7 +16,7 @@ from botctl.ports import Progress
 from botctl.reconciliation import rebuilt_rows as rows
 from botctl.reconciliation.differences import order_difference
 from botctl.reconciliation.exchange_records import ExchangeRecords, fetch_exchange_records
-from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, Totals
 from botctl.reconciliation.reconcile import exchange_figures, journal_figures
 from botctl.reconciliation.results import RecoverAction
 from botctl.reconciliation.stop_reconstruction import atr_at, reconstruct_stop
@@ -146,7 +146,7 @@ class Rebuild:
         atr, note = atr_at(candles, trade.orders[0].opened_at, settings)
         new = rows.new_columns(trade, settings.botctl_mode) if row is None else {}
         details = [note] if note else []
-        if trade.bought == 0:
+        if trade.bought.amount == 0:
             columns = {**new, **rows.pending_columns(trade, atr)}
             details.insert(0, "its entry is still open: the next run settles it")
         else:
@@ -191,7 +191,7 @@ class Rebuild:
             return _problem(trade, SEVERAL_WORKING)
         if row.status != TradeStatus.OPEN:
             return self._open(trade, row) if trade.working or trade.held >= self._min_amount(trade) else None
-        if trade.entries and trade.bought == 0:
+        if trade.entries and trade.bought.amount == 0:
             return _unchanged(row, PROBLEM, "it is open, but the exchange filled nothing of its entry")
         return self._correct(trade, row, changed)
 
@@ -215,8 +215,8 @@ class Rebuild:
         view = RecoverAction(row.id, row.symbol, action, left, row.entry_price, row.stop_loss_price, detail)
         return Step(view, correction)
 
-    def _unrecorded(self, orders: Iterable[ExchangeOrder]) -> rows.UnrecordedFills:
-        return rows.UnrecordedFills.of((order, self._row_of(order)) for order in orders)
+    def _unrecorded(self, orders: Iterable[ExchangeOrder]) -> Totals:
+        return rows.unrecorded((order, self._row_of(order)) for order in orders)
 
     def _is_over(self, trade: ExchangeTrade, left: Decimal) -> bool:
         """Whether the rest can't be sold."""
@@ -281,8 +281,8 @@ class Rebuild:
 def _details(trade: ExchangeTrade) -> Iterator[str]:
     if not all(order.exact for order in trade.orders):
         yield "the exchange did not return all its fills: its figures are rounded"
-    if trade.sold:
-        yield f"{format_decimal(trade.sold)} of {format_decimal(trade.bought)} was sold"
+    if trade.sold.amount:
+        yield f"{format_decimal(trade.sold.amount)} of {format_decimal(trade.bought.amount)} was sold"
     if trade.working:
         yield "a sell of it is still open: the next run settles it"
     if trade.exiting:

@@ -1,7 +1,6 @@
 """The database columns of a trade and its orders, from the exchange's records."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +8,7 @@ from botctl.domain.costs import calculate_pnl
 from botctl.domain.money import price_of
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.symbols import base_of
-from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, Totals
 from botctl.reconciliation.stop_reconstruction import ReconstructedStop
 from botctl.store.models import Order, Trade
 
@@ -49,11 +48,10 @@ def ending_columns(order: ExchangeOrder) -> Columns:
 
 
 def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
-    """What a trade that is missing here has whatever its state."""
-    symbol = trade.symbol
+    """What a missing trade has in any state."""
     return {
-        "symbol": symbol,
-        "asset": base_of(symbol),
+        "symbol": trade.symbol,
+        "asset": base_of(trade.symbol),
         "mode": mode,
         "created_at": trade.orders[0].opened_at,
         "mark": trade.mark,
@@ -77,44 +75,36 @@ def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> C
         "high_price": stop.high,
         "checked_at": stop.checked_at,
         "exiting": trade.exiting or stop.hit,
-        "sold_amount": trade.sold,
-        "exit_proceeds": trade.proceeds,
-        "exit_fee": trade.exit_fee,
+        "sold_amount": trade.sold.amount,
+        "exit_proceeds": trade.sold.cost,
+        "exit_fee": trade.sold.fee,
         "exit_order_id": last_sale.exchange_order_id if last_sale else None,
         "closed_at": None,
     }
 
 
 def entry_columns(trade: ExchangeTrade) -> Columns:
+    bought = trade.bought
     return {
-        "entry_amount": trade.bought,
-        "entry_price": price_of(trade.entry_cost, trade.bought),
-        "entry_cost": trade.entry_cost,
-        "entry_fee": trade.entry_fee,
+        "entry_amount": bought.amount,
+        "entry_price": price_of(bought.cost, bought.amount),
+        "entry_cost": bought.cost,
+        "entry_fee": bought.fee,
         "entry_order_id": next(order.exchange_order_id for order in trade.entries if order.filled > 0),
     }
 
 
-@dataclass(frozen=True)
-class UnrecordedFills:
-    """Fills of ended orders that their rows lack. Amount in the asset, cost and fee in quote."""
-
-    amount: Decimal
-    cost: Decimal
-    fee: Decimal
-
-    @classmethod
-    def of(cls, orders: Iterable[tuple[ExchangeOrder, Order | None]]) -> "UnrecordedFills":
-        """The sum over orders and their rows."""
-        amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
-        for order, row in orders:
-            amount += order.filled - (row.filled if row else 0)
-            cost += order.cost - (row.cost or 0 if row else 0)
-            fee += order.fee - (row.fee or 0 if row else 0)
-        return cls(amount, cost, fee)
+def unrecorded(orders: Iterable[tuple[ExchangeOrder, Order | None]]) -> Totals:
+    """The fills of ended orders that their rows lack."""
+    amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
+    for order, row in orders:
+        amount += order.filled - (row.filled if row else 0)
+        cost += order.cost - (row.cost or 0 if row else 0)
+        fee += order.fee - (row.fee or 0 if row else 0)
+    return Totals(amount, cost, fee)
 
 
-def reduced_columns(trade: ExchangeTrade, row: Trade, sold: UnrecordedFills) -> Columns:
+def reduced_columns(trade: ExchangeTrade, row: Trade, sold: Totals) -> Columns:
     """An open trade after sells that its row lacks."""
     last_sale = trade.last_sale
     return {

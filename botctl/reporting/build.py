@@ -3,10 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from botctl.backtesting import performance
 from botctl.domain import text
@@ -17,6 +16,7 @@ from botctl.domain.symbols import quote_of
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.model import (
+    Account,
     Bars,
     Chart,
     DecisionSpan,
@@ -31,6 +31,12 @@ from botctl.reporting.model import (
     merge_decision_spans,
 )
 
+if TYPE_CHECKING:
+    from botctl.reporting.from_backtest import BacktestSource
+    from botctl.reporting.from_database import DatabaseSource
+
+    type ReportSource = BacktestSource | DatabaseSource
+
 MAX_CURVE_POINTS = 3_000
 """About the columns of a screen."""
 MAX_TRADE_BARS = 400
@@ -40,43 +46,7 @@ MAX_DECISION_ROWS = 500
 EQUITY, DRAWDOWN, TRADE = "equity", "drawdown", "trade:"
 
 
-@dataclass(frozen=True)
-class Account:
-    """What a report says of its account."""
-
-    title: str
-    about: str
-    quote: str
-    initial_balance: Decimal | None
-    max_drawdown: Decimal
-    until: datetime
-    """The end of the data: open trades are drawn up to here."""
-    figures: Sequence[tuple[str, str]]
-    """Figures that only this source has."""
-    candles_hint: str
-    """How to get candles for a symbol without them, with `{symbol}` in its place."""
-
-
-class ReportSource(Protocol):
-    """A database or a backtest. Lists are oldest first."""
-
-    def account(self) -> Account: ...
-
-    def curve(self) -> tuple[Sequence[int], Sequence[float]]:
-        """The equity over time, in unix seconds; may be empty."""
-
-    def trades(self) -> list[TradeRecord]: ...
-
-    def stops(self, trade: TradeRecord) -> list[StopMove]: ...
-
-    def candles(self, symbol: str) -> CandleColumns | None: ...
-
-    def decision_spans(self) -> list[DecisionSpan]: ...
-
-    def slippages(self) -> list[Slippage]: ...
-
-
-def build_report(source: ReportSource, *, max_drawn: int, made_at: datetime) -> Report:
+def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -> Report:
     """The page's content, with a chart of each of the newest `max_drawn` trades."""
     account, trades, curve = source.account(), source.trades(), source.curve()
     decisions, slippages = source.decision_spans(), source.slippages()
@@ -106,7 +76,7 @@ def build_report(source: ReportSource, *, max_drawn: int, made_at: datetime) -> 
     )
 
 
-def draw_chart(source: ReportSource, key: str) -> Chart:
+def draw_chart(source: "ReportSource", key: str) -> Chart:
     """The chart of a key: equity, drawdown, or trade:7. Raises BadValue."""
     if key == EQUITY:
         return draw_equity(source.account(), *source.curve())
@@ -144,7 +114,7 @@ def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
     return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", series)
 
 
-def draw_trade(source: ReportSource, account: Account, trade: TradeRecord) -> Chart:
+def draw_trade(source: "ReportSource", account: Account, trade: TradeRecord) -> Chart:
     """A trade on its candles: entry, the path of its stop, exit."""
     if trade.entry_at is None or trade.entry_price is None:
         raise BadValue(f"trade {trade.id} has no entry", hint="choose another")

@@ -16,8 +16,7 @@ from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.build import Account
-from botctl.reporting.model import DecisionSpan, StopMove, stop_path
+from botctl.reporting.model import Account, DecisionSpan, StopMove, stop_path
 
 ACTIONS = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
 REASONS = {

@@ -10,8 +10,7 @@ from botctl.domain.settings import Settings
 from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
-from botctl.reporting.build import Account
-from botctl.reporting.model import DecisionSpan, StopMove
+from botctl.reporting.model import Account, DecisionSpan, StopMove
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
 

@@ -93,6 +93,23 @@ class DecisionSpan:
 
 
 @dataclass(frozen=True)
+class Account:
+    """What a report says of its account."""
+
+    title: str
+    about: str
+    quote: str
+    initial_balance: Decimal | None
+    max_drawdown: Decimal
+    until: datetime
+    """The end of the data: open trades are drawn up to here."""
+    figures: Sequence[tuple[str, str]]
+    """Figures that only this source has."""
+    candles_hint: str
+    """How to get candles for a symbol without them, with `{symbol}` in its place."""
+
+
+@dataclass(frozen=True)
 class Report:
     title: str
     about: str

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botctl.backtesting.backtest import build_arrays, line_up, new_buffers, parameters_of, run_backtest
+from botctl.backtesting.backtest import build_arrays, line_up, new_buffers, parameters_of
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
@@ -17,7 +17,7 @@ from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
 from botctl.domain.settings import Settings, parse_settings
-from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
+from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 from tests.backtesting.visits import visit_every_bar
 
 FEAR = FixedSentiment(Stance.FEAR)

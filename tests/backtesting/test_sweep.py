@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from botctl.backtesting.backtest import run_backtest
 from botctl.backtesting.parameter_grid import Axis, Point, arrange, parse_axis, points, values_at
 from botctl.backtesting.ranking import rank, summarize_sweep
 from botctl.backtesting.results import SweepFigures
@@ -15,7 +14,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory
 from botctl.domain.settings import parse_settings
-from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
+from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
 FEAR = FixedSentiment(Stance.FEAR)
 BASE = {

@@ -132,7 +132,7 @@ def test_machines_that_join_one_study_see_what_the_others_tried(bot: BotRunner, 
     assert first["sets"] <= second["sets"] <= 8  # a trial may draw a set that was tried before
     assert len(optuna.load_study(study_name="stops", storage=storage).trials) == 8
     check_error(bot.run("sweep", BTC, "--grid", "atr_multiple=1,2", *join), 78, "started with another grid", "--study")
-    check_error(bot.run("sweep", BTC, *GRID, *join, "--by", "sharpe"), 78, "begun with another by")
+    check_error(bot.run("sweep", BTC, *GRID, *join, "--by", "sharpe"), 78, "started with another by")
     check_error(bot.run("sweep", BTC, *GRID, *join, "--fee", "0"), 78, "begun with another settings")
 
 
