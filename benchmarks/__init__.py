@@ -1,1 +1,1 @@
-"""Measures botctl against its peers and against its own limit, and prints ratios within one run."""
+"""Benchmarks of botctl against other tools and a hand-written limit."""

@@ -1,7 +1,7 @@
-"""Every benchmark: `python -m benchmarks`. Prints ratios within this one run.
+"""Every benchmark: `python -m benchmarks`. Prints ratios within one run.
 
-The peers are installed into an environment of their own, `benchmarks/.venv`, at the first run. A ratio of two compares
-medians of runs that took turns, so that a machine that slows down slows both.
+The other tools are installed into `benchmarks/.venv` at the first run. A ratio compares medians of alternating runs, so
+that a machine that slows down slows both.
 """
 
 import argparse
@@ -23,11 +23,11 @@ import numpy as np
 from benchmarks import runs
 from benchmarks.fused import fused
 from benchmarks.market import YEAR, Market, wander, write_arrays, write_csv
-from botctl.backtesting.backtest import decision_bits, new_buffers, parameters_of, read_histories
+from botctl.backtesting.backtest import build_arrays, decision_bits, new_buffers, parameters_of
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, points
 from botctl.backtesting.sweep import SweepRunner
-from botctl.backtesting.sweep_pool import play_grid
+from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.settings import parse_settings
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
@@ -36,45 +36,44 @@ from botctl.market_data.timeline import line_up
 HERE = Path(__file__).parent
 LONG, SHORT = 350_000, 35_000
 TURNS = 15
-TERMS = {"COOLDOWN_MINUTES": "15", "MAX_DRAWDOWN": "0.99", "QUOTE_CURRENCY": "USD"}
-"""Terms that the peers can be given as well: they have no drawdown guard, and wait one candle at least."""
-
+SETTINGS = {"COOLDOWN_MINUTES": "15", "MAX_DRAWDOWN": "0.99", "QUOTE_CURRENCY": "USD"}
+"""Settings that the other tools can match: they have no drawdown guard, and wait at least one candle."""
 
 Line = str
 
 
 class Loop:
-    """The compiled playback of one market, indicators included, on arrays that are there already."""
+    """The compiled backtest of one market, indicators included, on existing arrays."""
 
     def __init__(self, market: Market) -> None:
-        self.code = compiled()
+        self.kernel = compiled()
         self.columns = market.columns
         self.sentiments = market.sentiments
-        grid = line_up([market.columns], 14, None, None)
-        self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
-        self.parameters = parameters_of(parse_settings(TERMS))
-        self.buffers = new_buffers(self.code, 1, len(grid.times))
-        self.opinions = np.empty(len(grid.times), np.int8)
+        timeline = line_up([market.columns], 14, None, None)
+        self.arrays = build_arrays(self.kernel, timeline, [market.columns], market.history, 14)
+        self.parameters = parameters_of(parse_settings(SETTINGS))
+        self.buffers = new_buffers(self.kernel, 1, len(timeline.times))
+        self.opinions = np.empty(len(timeline.times), np.int8)
         self.bits = decision_bits()
 
     def run(self) -> tuple[int, float]:
-        """Every opinion, ATR, decision and trade worked out anew."""
-        columns, known = self.columns, self.known
-        self.code.read_market(
+        """Calculates every opinion, ATR, decision and trade."""
+        columns, arrays = self.columns, self.arrays
+        self.kernel.read_market(
             columns.highs, columns.lows, columns.closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, 14,
-            self.opinions, known.atrs[0],
+            self.opinions, arrays.atrs[0],
         )  # fmt: skip
-        self.code.decide(self.opinions, self.sentiments, *self.bits, known.decisions[0])
-        trades, cash, _ = self.code.play(known, self.parameters, self.buffers)
+        self.kernel.decide(self.opinions, self.sentiments, *self.bits, arrays.decisions[0])
+        trades, cash, _ = self.kernel.simulate(arrays, self.parameters, self.buffers)
         return int(trades), float(cash)
 
     def trades(self, count: int) -> list[tuple[int, int]]:
-        """Entry and exit bar of each."""
+        """Entry and exit bars."""
         return list(zip(self.buffers.entries[:count].tolist(), self.buffers.exits[:count].tolist(), strict=True))
 
 
 class Limit:
-    """The same by hand."""
+    """The same as one hand-written loop."""
 
     def __init__(self, market: Market) -> None:
         count = len(market.columns.closes)
@@ -82,15 +81,15 @@ class Limit:
 
     def run(self) -> tuple[int, float]:
         columns = self.market.columns
-        found: tuple[int, float] = fused(
+        result: tuple[int, float] = fused(
             columns.opens, columns.highs, columns.lows, columns.closes, self.market.sentiments,
             10_000.0, 100.0, 0.004, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.buffers,
         )  # fmt: skip
-        return found
+        return result
 
 
 def take_turns(*runs: Callable[[], object], turns: int = TURNS) -> list[float]:
-    """The median seconds of each, after one run that does not count."""
+    """The median seconds of each, after one warm-up run."""
     seconds: list[list[float]] = [[] for _ in runs]
     for turn in range(turns + 1):
         for run, own in zip(runs, seconds, strict=True):
@@ -105,7 +104,7 @@ def the_limit(_folder: Path) -> Iterator[Line]:
     """The compiled loop against one written by hand."""
     market = wander(LONG)
     loop, limit = Loop(market), Limit(market)
-    assert np.allclose(loop.run(), limit.run(), rtol=1e-12), "the two do not trade alike"
+    assert np.allclose(loop.run(), limit.run(), rtol=1e-12), "the two results differ"
     ours, hand = take_turns(loop.run, limit.run, turns=101)
     yield f"compiled loop, {LONG:,} candles: {1e3 * ours:.2f} ms, {LONG / ours / 1e6:.0f} million candles a second"
     yield f"written by hand as one loop: {1e3 * hand:.2f} ms, {LONG / hand / 1e6:.0f} million candles a second"
@@ -113,15 +112,15 @@ def the_limit(_folder: Path) -> Iterator[Line]:
 
 
 def against_vectorbt(folder: Path) -> Iterator[Line]:
-    """The same trades, how much sooner."""
+    """The same trades in vectorbt."""
     market = wander(LONG)
     loop = Loop(market)
     count, _ = loop.run()
     (ours,) = take_turns(loop.run, turns=51)
     theirs = ask_vectorbt(folder, market, "once")
-    alike = [tuple(trade[:2]) for trade in theirs["trades"]] == loop.trades(count)
+    same = [tuple(trade[:2]) for trade in theirs["trades"]] == loop.trades(count)
     yield f"vectorbt, {LONG:,} candles: {1e3 * theirs['seconds']:.1f} ms; botctl {1e3 * ours:.2f} ms"
-    yield f"ratio: {theirs['seconds'] / ours:.0f} times; {count:,} trades, {'all alike' if alike else 'NOT ALIKE'}"
+    yield f"ratio: {theirs['seconds'] / ours:.0f} times; {count:,} trades, {'all the same' if same else 'NOT THE SAME'}"
 
 
 def a_sweep(folder: Path) -> Iterator[Line]:
@@ -129,18 +128,18 @@ def a_sweep(folder: Path) -> Iterator[Line]:
     market = wander(SHORT)
     multiples, breakevens = (tuple(map(str, np.linspace(*span))) for span in ((1, 5, 40), (1, 4, 25)))
     axes = [Axis("atr_multiple", multiples), Axis("breakeven_atr", breakevens)]
-    trial = SweepRunner([market.columns], TERMS, market.history, axes, 1.0)
+    runner = SweepRunner([market.columns], SETTINGS, market.history, axes, 1.0)
     grid = list(points(axes))
-    trial.score(grid[0])
+    runner.score(grid[0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scores = [trial.score(point) for point in grid]
+    scores = [runner.score(point) for point in grid]
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    one, all_cores = take_turns(lambda: trial.score_all(grid), lambda: list(play_grid(trial, grid)), turns=9)
+    one, all_cores = take_turns(lambda: runner.score_all(grid), lambda: list(score_in_parallel(runner, grid)), turns=9)
     theirs = ask_vectorbt(folder, market, "sweep")
     pairs = zip(scores, theirs["returns"], strict=True)
-    apart = max(abs(score.train.returned - other) for score, other in pairs)
+    difference = max(abs(score.train.returned - other) for score, other in pairs)
     yield f"{len(grid):,} sets over {SHORT:,} candles: {all_cores:.3f} s; vectorbt {theirs['seconds']:.1f} s"
-    yield f"ratio: {theirs['seconds'] / all_cores:.0f} times; returns differ by at most {apart:.0e}"
+    yield f"ratio: {theirs['seconds'] / all_cores:.0f} times; returns differ by at most {difference:.0e}"
     yield f"on one core: {one:.3f} s, {theirs['seconds'] / one:.0f} times"
     yield f"memory grown by the sweep: {grown} KiB; vectorbt's peak {theirs['peak_bytes'] / 2**20:.0f} MiB"
 
@@ -162,7 +161,7 @@ def cold_processes(folder: Path) -> Iterator[Line]:
 
 
 def run(command: Sequence[str]) -> str:
-    """A process that must succeed; what it printed."""
+    """Runs a process that must succeed; returns its output."""
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -171,7 +170,7 @@ def run(command: Sequence[str]) -> str:
 
 
 def ask_vectorbt(folder: Path, market: Market, what: str) -> Any:
-    """What vectorbt found, and how long it took without compiling."""
+    """vectorbt's result, and its time without compiling."""
     arrays = folder / f"{len(market.sentiments)}.npz"
     write_arrays(market, arrays)
     peer = [peers_python(), "-W", "ignore", str(HERE / "peers" / "vectorbt_peer.py"), str(arrays), what]
@@ -179,7 +178,7 @@ def ask_vectorbt(folder: Path, market: Market, what: str) -> Any:
 
 
 def peers_python() -> str:
-    """The Python of the peers' own environment, made at the first call."""
+    """The Python of the other tools' environment, created at the first call."""
     home = HERE / ".venv"
     python = home / "bin" / "python"
     if not python.exists():
@@ -204,13 +203,12 @@ BENCHMARKS: tuple[tuple[str, Callable[[Path], Iterator[Line]]], ...] = (
 
 
 def main() -> None:
-    """Run what was asked for, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=[name for name, _ in BENCHMARKS], action="append")
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, benchmark in BENCHMARKS:
-            if wanted.only is None or name in wanted.only:
+            if arguments.only is None or name in arguments.only:
                 own = Path(folder) / name
                 own.mkdir()
                 for line in benchmark(own):

@@ -1,4 +1,4 @@
-"""A fake Kraken far away: in a process of its own, a hundred milliseconds from the bot, counting what it is sent."""
+"""A fake Kraken in a process of its own, 100 ms away from the bot, that counts its traffic."""
 
 import multiprocessing
 import time
@@ -13,12 +13,12 @@ from tests.fake_kraken.http_server import HttpHandler
 ROUND_TRIP = 0.1
 """Seconds from a request to its answer."""
 MARKETS = 1_000
-"""Besides the eight that every fake Kraken lists; the real one lists some more."""
+"""Besides the eight that every fake Kraken lists; the real one lists a few more."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What has arrived since the last `forget`."""
+    """The requests since the last `forget`."""
 
     endpoints: list[str]
     arrived_at: list[float]
@@ -33,11 +33,11 @@ class Traffic:
 
 
 class CountingKraken(FakeKraken):
-    """Counts bytes, and holds what it is told to."""
+    """Counts bytes, and delays its answers."""
 
     sent = answered = 0
     distance = 0.0
-    """Seconds from a request's arrival to its answer, the fake's own work included: a far machine is no slow one."""
+    """Seconds from a request's arrival to its answer, including the fake's own work."""
 
     def __init__(self) -> None:
         super().__init__(handler=CountingHandler)
@@ -46,7 +46,7 @@ class CountingKraken(FakeKraken):
         return self.url, self.api_key, self.secret
 
     def hold(self, symbols: list[str], amount: str) -> None:
-        """So much of each symbol's asset is in the account, and besides only money."""
+        """Sets the balances: `amount` of each symbol's asset, and USD."""
         with self.lock:
             self.account.balances = {"ZUSD": Decimal(10_000)}
             self.account.balances |= {self.markets[symbol].base.id: Decimal(amount) for symbol in symbols}
@@ -90,36 +90,36 @@ class CountingHandler(HttpHandler):
 
 
 class FarKraken:
-    """Its remote control: every method of CountingKraken, called in the other process."""
+    """Calls the methods of a CountingKraken in another process."""
 
     def __init__(self, latency: float = ROUND_TRIP) -> None:
         context = multiprocessing.get_context("spawn")
-        self._line, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, latency), daemon=True)
+        self._pipe, other_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other_end, latency), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
-        self.url, self.api_key, self.secret = self._line.recv()
+        self.url, self.api_key, self.secret = self._pipe.recv()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._line.send(None)
+        self._pipe.send(None)
         self._process.join()
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        self._line.send((method, arguments))
-        return self._line.recv()
+        self._pipe.send((method, arguments))
+        return self._pipe.recv()
 
     def traffic(self) -> Traffic:
-        found: Traffic = self.ask("traffic")
-        return found
+        traffic: Traffic = self.ask("traffic")
+        return traffic
 
 
-def _serve(line: Any, latency: float) -> None:
+def _serve(pipe: Any, latency: float) -> None:
     with CountingKraken() as kraken:
         kraken.distance = latency
         kraken.markets.add_many(MARKETS)
-        line.send(kraken.account_key())
-        while (asked := line.recv()) is not None:
-            method, arguments = asked
-            line.send(getattr(kraken, method)(*arguments))
+        pipe.send(kraken.account_key())
+        while (call := pipe.recv()) is not None:
+            method, arguments = call
+            pipe.send(getattr(kraken, method)(*arguments))

@@ -1,4 +1,4 @@
-"""The limit: the same strategy for one symbol, written by hand as one fused loop with nothing to spare."""
+"""The limit: the same strategy for one symbol as one hand-written loop."""
 
 import numpy as np
 from numba import njit
@@ -22,7 +22,7 @@ def fused(  # type: ignore[no-untyped-def]
     equity,
     buffers,
 ):
-    """How many trades there were, and the cash at the end. Trades go to `book` as entry bar, exit bar."""
+    """The number of trades and the final cash. Writes the entry and exit bars of trades to `buffers`."""
     count, held, ready, tripped = 0, 0.0, 0, False
     entry = atr_then = stop = high = 0.0
     floor = cash * (1.0 - worst)

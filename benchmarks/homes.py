@@ -1,4 +1,4 @@
-"""Homes whose databases were filled by SQL: open positions, or a long history. And commands run in them."""
+"""Homes with databases filled by SQL, and the cost of commands in them."""
 
 import json
 import os
@@ -19,12 +19,12 @@ from benchmarks.far_kraken import FarKraken
 HERE = Path(__file__).parent
 INITIAL = "10000"
 AMOUNT = "10"
-"""Of each open position, in the asset. All were bought at 1."""
+"""Of each open position, in the asset, bought at 1."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one command cost, as a process from its start to its end."""
+    """The cost of one command, as a process from start to end."""
 
     code: int
     out: str
@@ -36,7 +36,7 @@ class Cost:
 
 
 class Stopwatch:
-    """Runs commands one after another."""
+    """Runs commands one after another in the process of stopwatch.py."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -47,8 +47,8 @@ class Stopwatch:
         """The cost of a command, which must end with one of `codes`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        wanted = {"command": list(command), "env": env, "cwd": str(cwd)}
-        print(json.dumps(wanted), file=self._process.stdin, flush=True)
+        request = {"command": list(command), "env": env, "cwd": str(cwd)}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
         cost = Cost(**json.loads(self._process.stdout.readline()))
         if cost.code not in codes:
             raise SystemExit(f"{' '.join(command)} ended with {cost.code}:\n{cost.out[-500:]}\n{cost.err[-2000:]}")
@@ -61,8 +61,8 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class Config:
-    """A live home against the far Kraken, its caches warm."""
+class Home:
+    """A live home with warm caches, connected to the far Kraken."""
 
     folder: Path
     settings: dict[str, str]
@@ -80,12 +80,12 @@ class Config:
     def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Cost:
         return self.stopwatch.run([sys.executable, "-m", "botctl", *arguments], self.env, self.folder, codes=codes)
 
-    def another(self, name: str) -> "Config":
-        """A copy of it as it is now."""
+    def another(self, name: str) -> "Home":
+        """A copy of its current state."""
         folder = self.folder.with_name(name)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder)
-        return Config(folder, {**self.settings, "BOTCTL_HOME": str(folder)}, self.stopwatch)
+        return Home(folder, {**self.settings, "BOTCTL_HOME": str(folder)}, self.stopwatch)
 
     @contextmanager
     def sql(self) -> Iterator[sqlite3.Connection]:
@@ -104,8 +104,8 @@ def stopwatch() -> Iterator[Stopwatch]:
         watch.close()
 
 
-def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Config:
-    """A new one, whose first calls of the day are made."""
+def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Home:
+    """A new home, after its first calls of the day."""
     folder.mkdir()
     settings = {
         "BOTCTL_HOME": str(folder),
@@ -119,23 +119,22 @@ def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Config:
         "SENTIMENT_URL": "http://127.0.0.1:9/",
         "PYTHONDONTWRITEBYTECODE": "",
     }
-    home = Config(folder, settings, watch)
+    home = Home(folder, settings, watch)
     home.run("init")
     home.run("tick", codes=(0, 1, 69))  # markets, Kraken's time, the day's copy; no Fear & Greed index here
     return home
 
 
 def symbols(count: int) -> list[str]:
-    """So many of the fake Kraken's many."""
     return [f"AAA{number:02}/USD" for number in range(1, count + 1)]
 
 
-def open_positions(home: Config, kraken: FarKraken, count: int) -> list[str]:
-    """Positions in so many symbols, as buys have left them: bought at 1 with an ATR of 0.1, the stop at 0.8."""
+def open_positions(home: Home, kraken: FarKraken, count: int) -> list[str]:
+    """Opens positions in `count` symbols, as after buys at 1 with an ATR of 0.1 and the stop at 0.8."""
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     names = symbols(count)
     rows = [
-        (symbol, symbol.split("/")[0], now, AMOUNT, AMOUNT, now, f"O{number:05}-AAAAA-AAAAAA", now, _mark())
+        (symbol, symbol.split("/")[0], now, AMOUNT, AMOUNT, now, f"O{number:05}-AAAAA-AAAAAA", now, _tag())
         for number, symbol in enumerate(names, 1)
     ]
     with home.sql() as database:
@@ -146,17 +145,17 @@ def open_positions(home: Config, kraken: FarKraken, count: int) -> list[str]:
             " 1.0, ?, '0', '0', '0', ?)",
             rows,
         )
-        # Kraken's time is asked for once a day, by the first order.
+        # Kraken's time is fetched once a day, by the first order.
         database.execute(
             "INSERT OR REPLACE INTO memory (key, value, saved_at) VALUES ('kraken.clock', 'date 0.0', ?)", (now,)
         )
     kraken.ask("hold", names, AMOUNT)
     kraken.ask("price", names, "1")
-    home.run("check-positions")  # what is held is known to the next look
+    home.run("check-positions")  # so that the next snapshot knows what is held
     return names
 
 
-def _mark() -> str:
+def _tag() -> str:
     return f"{secrets.randbits(36):09x}"
 
 
@@ -189,8 +188,8 @@ FROM trade
 EVENTS_A_TRADE = ("entry intended", "opened", "new high", "exit intended", "sold", "closed")
 
 
-def write_history(home: Config, count: int) -> None:
-    """So many closed trades, each with its two orders and six events."""
+def write_history(home: Home, count: int) -> None:
+    """Writes `count` closed trades, each with two orders and six events."""
     with home.sql() as database:
         database.execute("PRAGMA synchronous = OFF")
         database.execute("PRAGMA cache_size = -400000")
@@ -203,7 +202,7 @@ def write_history(home: Config, count: int) -> None:
             database.execute(PAST_EVENTS.format(kind=kind))
 
 
-def rows_in(home: Config, table: str) -> int:
+def rows_in(home: Home, table: str) -> int:
     with home.sql() as database:
         [(count,)] = database.execute(f'SELECT count(*) FROM "{table}"')
     return int(count)

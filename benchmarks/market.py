@@ -1,4 +1,4 @@
-"""The market that everybody in a comparison trades: a seeded random walk, and what the Council would say of it."""
+"""The market of all comparisons: a seeded random walk with a sentiment for each candle."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +14,27 @@ YEAR = 35_040
 """Candles of a quarter of an hour in a year."""
 DAY = 96
 INDICES = {1: 25, 2: 75, 3: 50}
-"""A Fear & Greed index for each mood: fear, greed, neither."""
+"""A Fear & Greed index for each sentiment: fear, greed, neither."""
 START = 1_400_000_400
 
 
 @dataclass(frozen=True)
 class Market:
-    """Candles, and the mood at each of them as its place in `botctl.domain.sentiment.MOODS`."""
+    """Candles, and the sentiment at each as its index in `botctl.domain.sentiment.SENTIMENT_STANCES`."""
 
     columns: CandleColumns
     sentiments: Any
 
     @property
     def history(self) -> SentimentHistory:
-        """The same moods as readings of an index, one at the close of each day's first candle."""
+        """The same as readings of an index, one at the close of each day's first candle."""
         days = range(0, len(self.sentiments), DAY)
         measured = [int(self.columns.times[at]) + SECONDS for at in days]
         return SentimentHistory(measured, [INDICES[int(self.sentiments[at])] for at in days])
 
 
 def wander(count: int, seed: int = 7) -> Market:
-    """`count` candles that wander like a lively coin, under a mood that changes once a day."""
+    """`count` candles of a random walk, with a sentiment that changes once a day."""
     chance = np.random.default_rng(seed)
     closes = np.round(20_000 * np.exp(np.cumsum(chance.normal(0, 0.003, count))), 1)
     opens = np.concatenate((closes[:1], closes[:-1]))
@@ -48,7 +48,7 @@ def wander(count: int, seed: int = 7) -> Market:
 
 
 def write_csv(market: Market, path: Path) -> None:
-    """The same candles as a file with a header."""
+    """Writes the candles as a CSV file with a header."""
     columns = market.columns
     rows = zip(columns.times, columns.opens, columns.highs, columns.lows, columns.closes, columns.volumes, strict=True)
     with path.open("w") as file:
@@ -57,7 +57,7 @@ def write_csv(market: Market, path: Path) -> None:
 
 
 def write_arrays(market: Market, path: Path) -> None:
-    """The same as arrays, for peers that get them handed over."""
+    """Writes the market as arrays for other tools."""
     columns = market.columns
     np.savez(
         path,

@@ -1,4 +1,4 @@
-"""What a run of the bot costs, from the start of its process to its end, with Kraken a tenth of a second away."""
+"""The cost of a run of the bot, from the start of its process to its end, with Kraken 100 ms away."""
 
 import os
 import sqlite3
@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.far_kraken import ROUND_TRIP, FarKraken
 from benchmarks.homes import (
     HERE,
-    Config,
     Cost,
+    Home,
     Stopwatch,
     make_home,
     open_positions,
@@ -25,68 +25,69 @@ from benchmarks.homes import (
 
 Line = str
 TURNS = int(os.environ.get("BENCHMARK_TURNS", "7"))
-"""Runs of each thing that is compared. The quickest counts: whatever else the machine does only makes one slower."""
+"""Runs per comparison. The fastest counts, because other load only makes a run slower."""
 MANY = 500
 PAST = int(os.environ.get("BENCHMARK_TRADES", "1000000"))
 
 
 @contextmanager
-def far_away(folder: Path) -> Iterator[tuple[FarKraken, Config, Stopwatch]]:
+def far_away(folder: Path) -> Iterator[tuple[FarKraken, Home, Stopwatch]]:
     with FarKraken() as kraken, stopwatch() as watch:
         yield kraken, make_home(folder / "home", kraken, watch), watch
 
 
-def quickest(*runs: Callable[[], Cost], turns: int = TURNS) -> list[Cost]:
-    """The quickest run of each, after one that does not count. They take turns, so that a busy minute slows all."""
+def fastest(*runs: Callable[[], Cost], turns: int = TURNS) -> list[Cost]:
+    """The fastest run of each, after one warm-up. They alternate, so that other load slows all."""
     best: list[Cost | None] = [None for _ in runs]
     for turn in range(turns + 1):
         for number, run in enumerate(runs):
-            cost, so_far = run(), best[number]
-            if turn and (so_far is None or cost.seconds < so_far.seconds):
+            cost, best_so_far = run(), best[number]
+            if turn and (best_so_far is None or cost.seconds < best_so_far.seconds):
                 best[number] = cost
     return [cost for cost in best if cost is not None]
 
 
-def told(cost: Cost) -> str:
+def _time_text(cost: Cost) -> str:
     return f"{1000 * cost.seconds:.0f} ms ({1000 * cost.cpu_seconds:.0f} ms of them CPU)"
 
 
 def a_start(folder: Path) -> Iterator[Line]:
-    """The quickest commands against the import of their two libraries."""
+    """The fastest commands against the import of their two libraries."""
     with far_away(folder) as (kraken, home, watch):
         open_positions(home, kraken, 1)
-        yardstick = [sys.executable, "-c", "import typer, peewee"]
+        imports = [sys.executable, "-c", "import typer, peewee"]
         commands = ("pause", "resume", "status", "positions", "--help")
-        bare, *costs = quickest(
-            lambda: watch.run(yardstick, home.env, home.folder),
+        bare, *costs = fastest(
+            lambda: watch.run(imports, home.env, home.folder),
             *(lambda command=command: home.run(command) for command in commands),  # type: ignore[misc]
             turns=2 * TURNS,
         )
-        yield f"import typer, peewee: {told(bare)}"
+        yield f"import typer, peewee: {_time_text(bare)}"
         for command, cost in zip(commands, costs, strict=True):
             ratios = f"{cost.seconds / bare.seconds:.2f}, of CPU {cost.cpu_seconds / bare.cpu_seconds:.2f}"
-            yield f"{command}: {told(cost)}; ratio {ratios}"
+            yield f"{command}: {_time_text(cost)}; ratio {ratios}"
 
 
 def a_check(folder: Path) -> Iterator[Line]:
-    """check-positions against the script that everybody writes first, and with many positions."""
+    """check-positions against a minimal ccxt script, and with many positions."""
     with far_away(folder) as (kraken, home, watch):
         one, many = home.another("one"), home.another("many")
         names = open_positions(one, kraken, 1)
         script = [sys.executable, "-W", "ignore", str(HERE / "peers" / "ccxt_script.py"), *names]
-        ours, theirs, bare = quickest(
+        ours, theirs, bare = fastest(
             lambda: one.run("check-positions"),
             lambda: watch.run(script, one.env, one.folder),
             lambda: watch.run([sys.executable, "-c", "import ccxt"], one.env, one.folder),
         )
-        yield f"check-positions, one position: {told(ours)}"
-        yield f"the same as a script with import ccxt and load_markets: {told(theirs)}; import ccxt alone {told(bare)}"
+        yield f"check-positions, one position: {_time_text(ours)}"
+        yield f"the same as a script with import ccxt and load_markets: {_time_text(theirs)}"
+        yield f"import ccxt alone: {_time_text(bare)}"
         yield f"ratio: {ours.seconds / theirs.seconds:.2f}, of CPU {ours.cpu_seconds / theirs.cpu_seconds:.2f}"
         open_positions(many, kraken, MANY)
         price = iter(range(1, 1000))
 
         def rising(*arguments: str) -> Cost:
-            """Every high moves."""
+            """Moves every high."""
             kraken.ask("hold", symbols(MANY), "10")
             kraken.ask("price", symbols(MANY), f"1.{next(price):05}")
             return many.run("check-positions", *arguments)
@@ -95,10 +96,10 @@ def a_check(folder: Path) -> Iterator[Line]:
             kraken.ask("hold", [], "0")
             return home.run("check-positions", *arguments)
 
-        few, all_of_them, few_json, all_json = quickest(none, rising, lambda: none("--json"), lambda: rising("--json"))
+        few, all_of_them, few_json, all_json = fastest(none, rising, lambda: none("--json"), lambda: rising("--json"))
         kraken.ask("forget")
         rising()
-        yield f"check-positions, no position: {told(few)}; {MANY} positions, all moved: {told(all_of_them)}"
+        yield f"check-positions, no position: {_time_text(few)}; {MANY} positions, all moved: {_time_text(all_of_them)}"
         yield f"ratio: {all_of_them.seconds / few.seconds:.2f} with the table, " + (
             f"{all_json.seconds / few_json.seconds:.2f} with --json; requests: {kraken.traffic().endpoints}"
         )
@@ -140,8 +141,8 @@ def a_million(folder: Path) -> Iterator[Line]:
         for home in (empty, full):
             home.run("pause")
         for name in ("check-positions", "pause", "status", "tick"):
-            few, many = quickest(lambda name=name: empty.run(name), lambda name=name: full.run(name))  # type: ignore[misc]
-            yield f"{name}: empty {told(few)}, full {told(many)}; ratio {many.seconds / few.seconds:.2f}"
+            few, many = fastest(lambda name=name: empty.run(name), lambda name=name: full.run(name))  # type: ignore[misc]
+            yield f"{name}: empty {_time_text(few)}, full {_time_text(many)}; ratio {many.seconds / few.seconds:.2f}"
         for copy in (full.folder / "data" / "backups").iterdir():
             copy.unlink()
         first = full.run("tick")
@@ -158,22 +159,22 @@ import atexit, sys, time
 from botctl.cli.app import main
 from botctl.store.sqlite import _Cursor
 
-execute, worst = _Cursor.execute, [0.0]
+execute, longest = _Cursor.execute, [0.0]
 
 def timed(self, sql, *parameters):
-    asked = time.perf_counter()
+    started = time.perf_counter()
     try:
         return execute(self, sql, *parameters)
     finally:
         if sql.startswith(("BEGIN", "INSERT", "UPDATE")) and not self.connection.in_transaction or "BEGIN" in sql:
-            worst[0] = max(worst[0], time.perf_counter() - asked)
+            longest[0] = max(longest[0], time.perf_counter() - started)
 
 _Cursor.execute = timed
-atexit.register(lambda: print("waited", worst[0], file=sys.stderr))
+atexit.register(lambda: print("waited", longest[0], file=sys.stderr))
 main()
 """
-"""A command that says on stderr how long it waited at most until it could write: for BEGIN, or for a statement that is
-a transaction of its own, whose own way to the disk counts too."""
+"""A command that prints on stderr its longest wait until it could write: for BEGIN, or for a statement that is
+a transaction of its own, its write to the disk included."""
 
 
 def eight_at_once(folder: Path) -> Iterator[Line]:
@@ -194,19 +195,18 @@ def eight_at_once(folder: Path) -> Iterator[Line]:
                 for words in CROWD
             ]  # fmt: skip
             for words, run in zip(CROWD, runs, strict=True):
-                said = run.communicate()[1]
-                waits.append(float(said.rsplit("waited", 1)[1]))
+                stderr = run.communicate()[1]
+                waits.append(float(stderr.rsplit("waited", 1)[1]))
                 busy = words == ("tick",) and run.returncode == 75
                 ran += words == ("tick",) and not busy
-                if run.returncode and not busy and "Fear" not in said:
+                if run.returncode and not busy and "Fear" not in stderr:
                     codes.append(run.returncode)
-                    yield f"FAILED: {' '.join(words)} ended with {run.returncode}: {said.strip()[-300:]}"
+                    yield f"FAILED: {' '.join(words)} ended with {run.returncode}: {stderr.strip()[-300:]}"
         # Every round moves fifty highs once, pauses once and resumes once.
-        wanted = events + ROUNDS * (len(names) + 2)
-        kept = rows_in(home, "event")
-        yield f"{len(CROWD)} commands at once, {ROUNDS} rounds: {len(codes)} failed; events {kept} of {wanted}; " + (
-            f"ticks {rows_in(home, 'tick') - ticks} of {ran}"
-        )
+        expected = events + ROUNDS * (len(names) + 2)
+        written = rows_in(home, "event")
+        counts = f"events {written} of {expected}; ticks {rows_in(home, 'tick') - ticks} of {ran}"
+        yield f"{len(CROWD)} commands at once, {ROUNDS} rounds: {len(codes)} failed; {counts}"
         with sqlite3.connect(home.database) as database:
             [(sound,)] = database.execute("PRAGMA integrity_check(1)")
         yield f"worst wait for the database: {1000 * max(waits):.0f} ms; integrity {sound}"
@@ -218,7 +218,7 @@ def the_size(folder: Path) -> Iterator[Line]:
         names = open_positions(home, kraken, 1)
         guarded = home.another("guarded")
         guarded.run("pause")
-        kinds: list[tuple[str, Config, tuple[str, ...]]] = [
+        kinds: list[tuple[str, Home, tuple[str, ...]]] = [
             ("tick without Council", guarded, ("tick",)),
             ("tick with Council", home, ("tick",)),
             ("check-positions", guarded, ("check-positions",)),
@@ -230,8 +230,8 @@ def the_size(folder: Path) -> Iterator[Line]:
         ]
         yield "| run | peak memory | requests | bytes sent | bytes received |"
         yield "| --- | --- | --- | --- | --- |"
-        for name, where, words in kinds:
-            yield _row(name, kraken, where, words)
+        for name, run_in, words in kinds:
+            yield _row(name, kraken, run_in, words)
         kraken.ask("price", names, "0.7")
         yield _row("a stop that is hit", kraken, guarded, ("check-positions",))
         fresh = home.another("fresh")
@@ -242,9 +242,10 @@ def the_size(folder: Path) -> Iterator[Line]:
         yield _row("the day's first check", kraken, fresh, ("check-positions",))
 
 
-def _row(name: str, kraken: FarKraken, home: Config, words: tuple[str, ...]) -> Line:
+def _row(name: str, kraken: FarKraken, home: Home, words: tuple[str, ...]) -> Line:
     kraken.ask("forget")
     cost = home.run(*words, codes=(0, 1, 3, 69))
     traffic = kraken.traffic()
-    asked = f"{len(traffic.endpoints)} ({', '.join(traffic.endpoints)})" if traffic.endpoints else "0"
-    return f"| {name} | {cost.peak_kib / 1024:.0f} MB | {asked} | {traffic.sent_bytes:,} | {traffic.answered_bytes:,} |"
+    requests = f"{len(traffic.endpoints)} ({', '.join(traffic.endpoints)})" if traffic.endpoints else "0"
+    sizes = f"{traffic.sent_bytes:,} | {traffic.answered_bytes:,}"
+    return f"| {name} | {cost.peak_kib / 1024:.0f} MB | {requests} | {sizes} |"

@@ -1,6 +1,6 @@
-"""Runs commands and says what each cost: `python stopwatch.py` reads one JSON object a line and answers with one.
+"""Measures commands: `python stopwatch.py` reads one JSON object per line and answers with one.
 
-A small process of its own, because Linux counts the memory of whoever starts a command to the command's peak.
+A small process of its own, because Linux counts the starting process's memory towards the command's peak.
 """
 
 import json
@@ -16,11 +16,11 @@ def main() -> None:
         print(json.dumps(measure(json.loads(line))), flush=True)
 
 
-def measure(wanted: dict) -> dict:
+def measure(request: dict) -> dict:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         started_at, began = time.time(), time.perf_counter()
-        run = subprocess.Popen(wanted["command"], env=wanted["env"], cwd=wanted["cwd"], stdout=out, stderr=err)
-        _, status, used = os.wait4(run.pid, 0)
+        run = subprocess.Popen(request["command"], env=request["env"], cwd=request["cwd"], stdout=out, stderr=err)
+        _, status, usage = os.wait4(run.pid, 0)
         seconds = time.perf_counter() - began
         out.seek(0)
         err.seek(0)
@@ -30,8 +30,8 @@ def measure(wanted: dict) -> dict:
             "err": err.read(),
             "started_at": started_at,
             "seconds": seconds,
-            "cpu_seconds": used.ru_utime + used.ru_stime,
-            "peak_kib": used.ru_maxrss,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "peak_kib": usage.ru_maxrss,
         }
 
 

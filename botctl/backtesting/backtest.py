@@ -1,4 +1,4 @@
-"""Trades a history as the bot would have: the Council's entries, the stop rule's exits, one account for all symbols."""
+"""Trades histories as the bot would have: the Council's entries, the stop rule's exits, one account for all symbols."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,27 +33,29 @@ from botctl.market_data.timeline import Timeline, line_up
 if TYPE_CHECKING:
     import numpy as np
 
-COMPILE_FROM = 160_000
-"""Candles from which on loading compiled code is quicker than running without."""
-FADED = 1e-17
-"""What a float no longer feels beside one."""
-REASONS = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
-"""Why a trade ended; one whose stop was hit is told by where the stop stood."""
+    type Array = np.ndarray[Any, Any]
+
+MIN_COMPILED_CANDLES = 160_000
+"""From so many candles on, loading compiled code is faster than running without."""
+NEGLIGIBLE_WEIGHT = 1e-17
+"""A weight that changes no float of about one."""
+EXIT_REASONS = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
+"""By ending. Where a stop was hit, the reason follows from its price."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A backtest with all that it went through, for those who draw it."""
+    """A finished backtest with its arrays, for reports."""
 
     view: BacktestView
     timeline: Timeline
-    known: MarketArrays
+    arrays: MarketArrays
     equity: Any
-    """Of each bar of the grid, as the drawdown guard saw it."""
+    """At each bar, as the drawdown guard used it."""
 
 
 class Backtest:
-    """Trades histories through on one line of time: what is known at each bar, the terms, and what playing wrote."""
+    """Trades histories on one timeline."""
 
     def __init__(
         self,
@@ -64,39 +66,38 @@ class Backtest:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> None:
-        """Raises BadValue for histories that can't be traded together or are too short."""
+        """Raises BadValue for histories that don't fit together or are too short."""
         self.histories = histories
         self.settings = settings
         self.sentiment = sentiment
         self.timeline = line_up(histories, settings.atr_period, since, until)
-        self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else interpreted()
-        self.known = read_histories(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
+        candles = sum(len(history.closes) for history in histories)
+        self.kernel = compiled() if candles >= MIN_COMPILED_CANDLES else interpreted()
+        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
         self.parameters = parameters_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
     def run(self) -> Run:
-        """What botctl would have done, with every bar of it."""
         import numpy as np
 
         timeline = self.timeline
-        count, _, deepest = self.kernel.play(self.known, self.parameters, self.buffers)
+        count, _, max_drawdown = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
         equity = np.asarray(self.buffers.equity)
         curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
         below = np.flatnonzero(curve < self.parameters.cash * (1.0 - self.parameters.max_drawdown))
         outcome = RunOutcome(
             curve=curve,
-            deepest_fall=deepest,
+            max_drawdown=max_drawdown,
             trades=[self._trade(number) for number in range(count)],
             tripped_at=from_unix(timeline.times[timeline.first + below[0]]) if len(below) else None,
         )
-        return Run(
-            summarize(timeline, self.histories, self.settings, self.sentiment, outcome), timeline, self.known, equity
-        )
+        view = summarize(timeline, self.histories, self.settings, self.sentiment, outcome)
+        return Run(view, timeline, self.arrays, equity)
 
     def _trade(self, number: int) -> BacktestTrade:
-        """One trade to the last digit: what the playback found, with the paper broker's own arithmetic."""
+        """One trade with exact money: the engine's bars, the paper broker's arithmetic."""
         buffers, settings = self.buffers, self.settings
-        symbol, entered, end = int(buffers.symbols[number]), int(buffers.entries[number]), int(buffers.ends[number])
+        symbol, entered, ending = int(buffers.symbols[number]), int(buffers.entries[number]), buffers.endings[number]
         ask = self._next_price(symbol, entered)
         amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
         cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
@@ -113,74 +114,58 @@ class Backtest:
             entry_price=entry_price,
             entry_cost=cost,
             entry_fee=fee,
-            atr=float(self.known.atrs[symbol, entered]),
+            atr=float(self.arrays.atrs[symbol, entered]),
             stop_loss_price=stop,
             high_price=high,
         )
-        return trade if end == STILL_OPEN else self._closed(trade, number)
+        return trade if ending == STILL_OPEN else self._close(trade, number)
 
-    def _closed(self, trade: BacktestTrade, number: int) -> BacktestTrade:
+    def _close(self, trade: BacktestTrade, number: int) -> BacktestTrade:
         """The same trade with its exit."""
         buffers, settings = self.buffers, self.settings
-        left, end = int(buffers.exits[number]), int(buffers.ends[number])
-        bid = self._next_price(int(buffers.symbols[number]), left)
+        exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
+        bid = self._next_price(int(buffers.symbols[number]), exited)
         price = fill_price(Side.SELL, bid, settings.slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         return replace(
             trade,
             status=TradeStatus.CLOSED,
-            exit_at=from_unix(self.timeline.times[left]),
+            exit_at=from_unix(self.timeline.times[exited]),
             exit_price=price_of(proceeds, trade.amount),
             exit_proceeds=proceeds,
             exit_fee=fee,
-            exit_reason=REASONS.get(end) or stop_reason(trade.stop_loss_price, float(trade.entry_price)),
+            exit_reason=EXIT_REASONS.get(ending) or stop_reason(trade.stop_loss_price, float(trade.entry_price)),
             pnl=calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee),
         )
 
     def _next_price(self, symbol: int, bar: int) -> Decimal:
-        """What an order of this bar is filled at, before slippage: the shortest digits that mean this float."""
-        return Decimal(repr(float(self.known.fills[symbol, bar])))
+        """What an order of this bar fills at, before slippage: the shortest decimal of this float."""
+        return Decimal(repr(float(self.arrays.fills[symbol, bar])))
 
     def _stop_and_high(self, number: int, entry_price: float) -> tuple[float, float]:
-        """Where a trade's stop and its high stood at last."""
-        buffers, known = self.buffers, self.known
+        """A trade's last stop and high."""
+        buffers, arrays = self.buffers, self.arrays
         symbol, entered = int(buffers.symbols[number]), int(buffers.entries[number])
-        # The guard comes before the stop is looked at.
-        last = int(buffers.exits[number]) - 1 if buffers.ends[number] == DRAWDOWN else self.timeline.last
+        # The drawdown guard sells before stops are checked.
+        last = int(buffers.exits[number]) - 1 if buffers.endings[number] == DRAWDOWN else self.timeline.last
         _, _, stop, high = self.kernel.find_exit(
-            known.closes,
-            known.decisions,
+            arrays.closes,
+            arrays.decisions,
             symbol,
             entered,
             last,
             entry_price,
-            float(known.atrs[symbol, entered]),
+            float(arrays.atrs[symbol, entered]),
             self.parameters.atr_multiple,
             self.parameters.breakeven_atr,
         )
         return stop, high
 
 
-def run_backtest(
-    histories: Sequence[CandleColumns],
-    settings: Settings,
-    sentiment: SentimentSeries,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> BacktestView:
-    """What botctl would have done with these histories under these settings.
-
-    Raises BadValue for histories that can't be traded together or are too short.
-    """
-    return Backtest(histories, settings, sentiment, since=since, until=until).run().view
-
-
-# What a run starts from
+# The engine's input
 
 
 def parameters_of(settings: Settings) -> BacktestParameters:
-    """The settings as the playback takes them."""
     return BacktestParameters(
         cash=float(settings.initial_balance or DEFAULT_BALANCE),
         trade_amount=float(settings.trade_amount_usd),
@@ -194,24 +179,24 @@ def parameters_of(settings: Settings) -> BacktestParameters:
     )
 
 
-def read_histories(
+def build_arrays(
     kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, atr_period: int
 ) -> MarketArrays:
-    """Judge every candle of every history, and lay the outcome on the grid."""
+    """Prices, ATRs and the Council's decisions at every bar of the timeline."""
     import numpy as np
 
     bars = len(timeline.times)
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
-    sentiments, (buys, sells) = kernel.view(_sentiment_on(timeline, sentiment)), decision_bits()
+    sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), decision_bits()
     for number, (history, places) in enumerate(zip(histories, timeline.places, strict=True)):
-        opinions, own_atrs = _judge(kernel, history, atr_period)
-        seen = np.maximum(places, 0)
-        opinions = np.where(places >= 0, opinions[seen], 0).astype(np.int8)
-        closes[number] = np.asarray(history.closes, dtype=float)[seen]
-        fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[seen + 1]
-        atrs[number] = own_atrs[seen]
+        opinions, own_atrs = _analyze(kernel, history, atr_period)
+        candles = np.maximum(places, 0)
+        opinions = np.where(places >= 0, opinions[candles], 0).astype(np.int8)
+        closes[number] = np.asarray(history.closes, dtype=float)[candles]
+        fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[candles + 1]
+        atrs[number] = own_atrs[candles]
         kernel.decide(kernel.view(opinions), sentiments, buys, sells, kernel.view(decisions[number]))
     return MarketArrays(
         closes=kernel.view(closes),
@@ -225,10 +210,8 @@ def read_histories(
     )
 
 
-def _judge(
-    kernel: Kernel, history: CandleColumns, atr_period: int
-) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
-    """The technical opinion and the ATR of every candle of one history."""
+def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[Array, Array]":
+    """The technical opinion and the ATR at every candle of one history."""
     import numpy as np
 
     columns = [np.ascontiguousarray(column, dtype=float) for column in (history.highs, history.lows, history.closes)]
@@ -236,39 +219,32 @@ def _judge(
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
     outcome = kernel.view(opinions), kernel.view(atrs)
     kernel.read_market(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
-    return opinions, _as_shown(atrs, *columns, period=atr_period)
+    return opinions, _atrs_as_live(atrs, *columns, period=atr_period)
 
 
-def _as_shown(
-    atrs: "np.ndarray[Any, Any]",
-    highs: "np.ndarray[Any, Any]",
-    lows: "np.ndarray[Any, Any]",
-    closes: "np.ndarray[Any, Any]",
-    *,
-    period: int,
-) -> "np.ndarray[Any, Any]":
-    """The ATRs as a run sees them, which begins its average with the oldest candle that the exchange shows.
+def _atrs_as_live(atrs: "Array", highs: "Array", lows: "Array", closes: "Array", *, period: int) -> "Array":
+    """The ATRs as a live run calculates them, whose average starts at the oldest candle that the exchange returns.
 
-    A long average still feels where it began: what it feels of that moment here and what it would feel there differ
-    by a known factor, so no average is worked out twice.
+    The start keeps a weight in a long average. Here and there that weight is the same, so the difference of the two
+    starts corrects each average without calculating it again.
     """
     import numpy as np
 
-    faded = (1.0 - 1.0 / period) ** (KRAKEN_CANDLE_LIMIT - period)
-    if faded < FADED or len(atrs) <= KRAKEN_CANDLE_LIMIT:
+    weight = (1.0 - 1.0 / period) ** (KRAKEN_CANDLE_LIMIT - period)
+    if weight < NEGLIGIBLE_WEIGHT or len(atrs) <= KRAKEN_CANDLE_LIMIT:
         return atrs
     before = np.concatenate((closes[:1], closes[:-1]))
     ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
     oldest = np.arange(1, len(atrs) - KRAKEN_CANDLE_LIMIT + 1)
     begun = oldest + period - 1
     seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
-    shown = atrs.copy()
-    shown[KRAKEN_CANDLE_LIMIT:] -= faded * (atrs[begun] - seeds)
-    return shown
+    corrected = atrs.copy()
+    corrected[KRAKEN_CANDLE_LIMIT:] -= weight * (atrs[begun] - seeds)
+    return corrected
 
 
 def decision_bits() -> tuple[int, int]:
-    """Which pairs of an opinion and a mood buy, and which sell, as `decide` takes them."""
+    """Which pairs of an opinion and a sentiment buy, and which sell, as `engine.decide` takes them."""
     buys = sells = 0
     for opinion, row in zip(TECHNICAL_STANCES, decision_table(list(TECHNICAL_STANCES.values())), strict=True):
         for sentiment, action in enumerate(row):
@@ -278,8 +254,8 @@ def decision_bits() -> tuple[int, int]:
     return buys, sells
 
 
-def _sentiment_on(timeline: Timeline, sentiment: SentimentSeries) -> "np.ndarray[Any, Any]":
-    """The mood at each bar, as its place in MOODS. It can only change where a reading comes in or grows too old."""
+def _sentiments_on(timeline: Timeline, sentiment: SentimentSeries) -> "Array":
+    """The sentiment at each bar, as its index in SENTIMENT_STANCES. It changes where a reading arrives or expires."""
     import numpy as np
 
     if isinstance(sentiment, FixedSentiment):
@@ -290,25 +266,25 @@ def _sentiment_on(timeline: Timeline, sentiment: SentimentSeries) -> "np.ndarray
     return np.ascontiguousarray(stances[np.searchsorted(changes, timeline.times, side="right") - 1])
 
 
-def new_buffers(kernel: Kernel, symbols: int, bars: int, *, once: bool = True) -> BacktestBuffers:
-    """Room for what a playback writes down; `once` for a single one, which finds no exit twice."""
+def new_buffers(kernel: Kernel, symbols: int, bars: int, *, cache_exits: bool = False) -> BacktestBuffers:
+    """Buffers for a run; `cache_exits` for several runs that may share exits."""
     import numpy as np
 
-    def room(count: int) -> Any:
-        return kernel.view(np.zeros(count, np.int64))
+    def zeros(shape: int | tuple[int, int], kind: type = np.int64) -> Any:
+        return kernel.view(np.zeros(shape, kind))
 
-    most = symbols * bars + 1
+    max_trades = symbols * bars + 1
     return BacktestBuffers(
-        equity=kernel.view(np.zeros(bars)),
-        symbols=room(most),
-        entries=room(most),
-        exits=room(most),
-        ends=room(most),
-        known=kernel.view(np.zeros((symbols, 0 if once else bars), np.int64)),
-        held=kernel.view(np.zeros(symbols)),
-        exit_bar=room(symbols),
-        felt=kernel.view(np.zeros(symbols)),
-        number=room(symbols),
-        left=room(symbols),
-        pointer=room(symbols),
+        equity=zeros(bars, float),
+        symbols=zeros(max_trades),
+        entries=zeros(max_trades),
+        exits=zeros(max_trades),
+        endings=zeros(max_trades),
+        exit_cache=zeros((symbols, bars if cache_exits else 0)),
+        held=zeros(symbols, float),
+        exit_bar=zeros(symbols),
+        prefetch_sink=zeros(symbols, float),
+        trade=zeros(symbols),
+        last_exit=zeros(symbols),
+        next_buy=zeros(symbols),
     )

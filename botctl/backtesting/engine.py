@@ -1,64 +1,59 @@
-"""A history traded through: entries where the Council said BUY, exits by the stop rule, one account for all symbols.
+"""Trades a history: the Council's entries, the stop rule's exits, one account for all symbols.
 
-The same steps in the same order as a tick, on plain numbers, so that it runs as it stands and compiled by numba alike.
-A bar stands for the tick that comes when its candle closes: prices seen are the bar's close, orders are filled at the
-next price. Walking from event to event instead of from bar to bar changes nothing but the time that it takes.
+The steps and their order are those of a tick, on plain numbers, so that the same functions run interpreted and compiled
+by numba. A bar is the tick that comes when its candle closes: decisions use the bar's close, orders fill at the next
+price. Going from event to event instead of from bar to bar saves time and changes no result.
 """
 
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple, Protocol
 
-from botctl.backtesting.performance import steady_ratio
+from botctl.backtesting.performance import sharpe_of_curve
 from botctl.domain.stops import advance_stop, initial_stop
 
 HOLD, BUY, SELL = 0, 1, 2
-"""Decisions of the Council, as numbers that fit into an array."""
-
+"""The Council's decisions."""
 SENTIMENT_STANCE_COUNT = 4
-"""How many moods there are, as in `moods.MOODS`; written out, since compiled code is kept by what this file says."""
+"""The length of `sentiment.SENTIMENT_STANCES`. Written out, because the cache of compiled code depends on this file."""
 
 STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
 """How a trade ended."""
-ENDS = 4
-"""How many ways there are."""
+ENDING_COUNT = 4
 
 LOTS_PER_UNIT = 1e8
-"""Lots, costs and fees have eight decimals, as at the paper broker."""
-LAST_BITS = 1e-15
-"""By such a part of itself a product of a few floats may miss what it is exactly."""
-WHOLE = 2.0**53
+"""Lots, costs and fees have eight decimals, as at the paper broker: whole numbers of lots add up exactly in floats."""
+ROUNDING_ERROR = 1e-15
+"""The relative error that a product of a few floats may have."""
+MAX_FRACTIONAL = 2.0**53
 """From here on every float is a whole number."""
 
 
-class Table[Figure](Protocol):
-    """Figures by symbol and bar, looked up as `table[symbol, bar]`: a row by itself would be one more object whose
-    holders compiled code has to count."""
+class Table[Number](Protocol):
+    """Numbers by `table[symbol, bar]`; a row of its own would be one more object with references to count."""
 
-    def __getitem__(self, place: tuple[int, int], /) -> Figure: ...
+    def __getitem__(self, index: tuple[int, int], /) -> Number: ...
 
 
-class Notes(Table[int], Protocol):
-    """A table that is written to as well."""
-
+class WritableTable(Table[int], Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def __setitem__(self, place: tuple[int, int], figure: int, /) -> None: ...
+    def __setitem__(self, index: tuple[int, int], number: int, /) -> None: ...
 
 
 class MarketArrays(NamedTuple):
-    """What was known at each bar."""
+    """Prices and decisions at each bar."""
 
     closes: Table[float]
     fills: Table[float]
     """The next price after the bar: what an order of this bar is filled at, before slippage."""
     decisions: Table[int]
-    """Of one bar more than there are: whoever looks for the next BUY finds one there at the latest."""
+    """One bar longer than the others and BUY there, so that the search for the next BUY always ends."""
     atrs: Table[float]
     times: Sequence[int]
     """When each bar closed, in unix seconds."""
     spacing: int
-    """The least time from one bar to the next, in seconds."""
+    """The shortest time from one bar to the next, in seconds."""
     first: int
     last: int
     """The bars that are traded: `last` is the last one whose orders can still be filled."""
@@ -79,31 +74,32 @@ class BacktestParameters(NamedTuple):
 
 
 class BacktestBuffers(NamedTuple):
-    """What is written while playing, and what is kept meanwhile for each symbol."""
+    """The results of a run and its state per symbol."""
 
     equity: MutableSequence[float]
-    """Of each bar, as the guard sees it: before the bar's own orders."""
+    """At each bar, before the bar's own orders, as the drawdown guard uses it."""
     symbols: MutableSequence[int]
     entries: MutableSequence[int]
     exits: MutableSequence[int]
-    ends: MutableSequence[int]
-    """Of each trade, in the order of entries: its symbol, its bars, and how it ended."""
-    known: Notes
-    """Exits found before, by symbol and entry bar; 0 where none was: sets of terms that differ in other things than
-    the exit's own find them here. Without any bars nothing is kept, for whoever plays only once."""
+    endings: MutableSequence[int]
+    """Per trade, in the order of entries: its symbol, its entry and exit bars, and how it ended."""
+    exit_cache: WritableTable
+    """Exits by symbol and entry bar, 0 where unknown, for parameter sets that share the exit's parameters. Without bars
+    nothing is cached."""
     held: MutableSequence[float]
     exit_bar: MutableSequence[int]
-    felt: MutableSequence[float]
-    """Nothing that is of use: what `prefetch` came upon, so that the compiler can't leave it out."""
-    number: MutableSequence[int]
-    left: MutableSequence[int]
-    """The bar of the last exit."""
-    pointer: MutableSequence[int]
+    prefetch_sink: MutableSequence[float]
+    """Where `prefetch` writes, so that the compiler can't leave it out. Never read."""
+    trade: MutableSequence[int]
+    last_exit: MutableSequence[int]
+    next_buy: MutableSequence[int]
 
 
 class DrawdownTracker(NamedTuple):
-    """How far an equity has fallen: its high, its lowest since then, and the deepest fall from any high before, as a
-    fraction of that high. No division is needed before there is a new high."""
+    """The equity's high, its low since then, and the deepest drawdown from any high before, as a fraction of that high.
+
+    Only a new high needs a division.
+    """
 
     high: float
     low: float
@@ -121,10 +117,10 @@ def find_exit(
     multiple: float,
     breakeven: float,
 ) -> tuple[int, int, float, float]:
-    """Where a position ends that was entered at bar `entered`: the bar, how, and its stop and high then.
+    """Where a position entered at bar `entered` ends: the bar, how, and its stop and high then.
 
-    It depends on the entry and on the exit's own parameters alone: neither on cash nor on other trades. Without an
-    exit up to bar `last` the answer is `last` + 1 and STILL_OPEN.
+    It depends on the entry and the exit's own parameters alone, not on cash or other trades. Without an exit up to bar
+    `last` the result is `last` + 1 and STILL_OPEN.
     """
     stop, high = initial_stop(entry, atr, multiple), entry
     for at in range(entered + 1, last + 1):
@@ -138,155 +134,141 @@ def find_exit(
     return last + 1, STILL_OPEN, stop, high
 
 
-def find_exit_once(
+def find_cached_exit(
     closes: Table[float],
     decisions: Table[int],
     atrs: Table[float],
-    known: Notes,
+    exit_cache: WritableTable,
     symbol: int,
     entered: int,
     last: int,
     entry: float,
     parameters: BacktestParameters,
 ) -> int:
-    """The exit's bar and how it ends, as one number: `bar * ENDS + end`; from `known` where it was found before."""
-    keeping = known.shape[1] > 0
-    found = known[symbol, entered] if keeping else 0
+    """The exit's bar and how it ends, as one number: `bar * ENDING_COUNT + ending`."""
+    caching = exit_cache.shape[1] > 0
+    found = exit_cache[symbol, entered] if caching else 0
     if found == 0:
         atr, multiple, breakeven = atrs[symbol, entered], parameters.atr_multiple, parameters.breakeven_atr
-        bar, end, _, _ = find_exit(closes, decisions, symbol, entered, last, entry, atr, multiple, breakeven)
-        found = ENDS * bar + end
-        if keeping:
-            known[symbol, entered] = found
+        bar, ending, _, _ = find_exit(closes, decisions, symbol, entered, last, entry, atr, multiple, breakeven)
+        found = ENDING_COUNT * bar + ending
+        if caching:
+            exit_cache[symbol, entered] = found
     return found
 
 
 def truncate_to_lot(lots: float) -> float:
-    """`lots` without their fraction; a float that misses a whole lot by its last bits is that lot.
+    """`lots` without their fraction; a float just below a whole number by rounding error is that number.
 
-    Beyond 2 ** 53 a float has no fraction left to cut, and a compiled integer would soon overflow.
+    Beyond 2 ** 53 a float has no fraction, and a compiled integer would soon overflow.
     """
-    lots += min(max(1e-6, lots * LAST_BITS), 0.05)
-    return float(int(lots)) if lots < WHOLE else lots
+    lots += min(max(1e-6, lots * ROUNDING_ERROR), 0.05)
+    return float(int(lots)) if lots < MAX_FRACTIONAL else lots
 
 
-def play(history: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers) -> tuple[int, float, float]:
-    """Trade the history through; how many trades there were, the cash at the end, and the deepest fall of the equity
-    from a high, as a fraction of that high.
-
-    Money is in lots while it plays: whole numbers, which floats add up exactly and no division has to be made for.
-    """
-    # Each array has a name of its own: see the tricks at the end.
-    closes, fills, decisions, atrs = history.closes, history.fills, history.decisions, history.atrs
-    times, last, equity, known = history.times, history.last, buffers.equity, buffers.known
-    held, exit_bar, number, pointer, left = (
-        buffers.held,
-        buffers.exit_bar,
-        buffers.number,
-        buffers.pointer,
-        buffers.left,
-    )
-    symbols, entries, exits, ends = buffers.symbols, buffers.entries, buffers.exits, buffers.ends
-    fee_rate, slippage = parameters.fee_rate, parameters.slippage
-    count, active, cash, tripped, at, near = (
-        0,
-        0,
-        truncate_to_lot(parameters.cash * LOTS_PER_UNIT),
-        False,
-        history.first,
-        0,
-    )
-    fall, floor = (
-        DrawdownTracker(parameters.cash, parameters.cash, 0.0),
-        parameters.cash * (1.0 - parameters.max_drawdown),
-    )
-    rest = -(-parameters.cooldown_seconds // history.spacing)  # bars after which no clock needs asking
+def simulate(
+    arrays: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers
+) -> tuple[int, float, float]:
+    """Trade the history, with money in lots; the number of trades, the final cash, and the deepest drawdown."""
+    # Each array has a local name: see the optimizations at the end.
+    closes, fills, decisions, atrs = arrays.closes, arrays.fills, arrays.decisions, arrays.atrs
+    times, last, equity, cache = arrays.times, arrays.last, buffers.equity, buffers.exit_cache
+    held, exit_bar, trade = buffers.held, buffers.exit_bar, buffers.trade
+    next_buy, last_exit = buffers.next_buy, buffers.last_exit
+    symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
+    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.slippage, parameters.cooldown_seconds
+    count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), False
+    at, prefetched = arrays.first, 0
+    drawdown = DrawdownTracker(parameters.cash, parameters.cash, 0.0)
+    floor = parameters.cash * (1.0 - parameters.max_drawdown)
+    cooldown_bars = -(-cooldown // arrays.spacing)  # after so many bars no clock needs checking
     for symbol in range(len(held)):
-        held[symbol], exit_bar[symbol], pointer[symbol], left[symbol] = 0.0, last + 1, 0, at - rest
+        held[symbol], exit_bar[symbol], next_buy[symbol], last_exit[symbol] = 0.0, last + 1, 0, at - cooldown_bars
     while at <= last:
         entering = active < parameters.max_open_trades and not tripped
-        event = next_event(decisions, pointer, held, exit_bar, at, last, entering)
+        event = next_event(decisions, next_buy, held, exit_bar, at, last, entering)
         until = min(event, last)
-        below, fall = value(closes, held, equity, cash / LOTS_PER_UNIT, active, fall, floor, at, until)
-        if below <= until:  # the guard sells all and enters nothing more; it acts with nothing open as well
+        below, drawdown = write_equity(closes, held, equity, cash / LOTS_PER_UNIT, active, drawdown, floor, at, until)
+        if below <= until:  # the drawdown guard trips, even with nothing open: it sells all and ends entries
             for symbol in range(len(held)):
                 if held[symbol] > 0.0:
-                    cash += proceeds(held[symbol], fills[symbol, below], fee_rate, slippage)
+                    cash += sale_proceeds(held[symbol], fills[symbol, below], fee_rate, slippage)
                     held[symbol] = 0.0
-                    exits[number[symbol]], ends[number[symbol]] = below, DRAWDOWN
+                    exits[trade[symbol]], endings[trade[symbol]] = below, DRAWDOWN
             tripped, floor, active, at = True, 0.0, 0, below + 1
             continue
         if event > last:
             break
-        if event >= near:
-            near = prefetch(atrs, fills, buffers.felt, event, last)
+        if event >= prefetched:
+            prefetched = prefetch(atrs, fills, buffers.prefetch_sink, event, last)
         for symbol in range(len(held)):
             if held[symbol] > 0.0 and exit_bar[symbol] == event:
-                cash += proceeds(held[symbol], fills[symbol, event], fee_rate, slippage)
-                held[symbol], left[symbol] = 0.0, event
+                cash += sale_proceeds(held[symbol], fills[symbol, event], fee_rate, slippage)
+                held[symbol], last_exit[symbol] = 0.0, event
                 active -= 1
         for symbol in range(len(held)):
             wanted = decisions[symbol, event] == BUY and held[symbol] == 0.0
             if not wanted or tripped or active >= parameters.max_open_trades:
                 continue
-            waited = event - left[symbol]
-            if waited < rest and (waited == 0 or times[event] - times[left[symbol]] < parameters.cooldown_seconds):
+            bars = event - last_exit[symbol]
+            if bars < cooldown_bars and (bars == 0 or times[event] - times[last_exit[symbol]] < cooldown):
                 continue
-            amount, cost = order(fills[symbol, event], closes[symbol, event], atrs[symbol, event], parameters)
+            amount, cost = size_order(fills[symbol, event], closes[symbol, event], atrs[symbol, event], parameters)
             paid = cost + truncate_to_lot(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            found = find_exit_once(closes, decisions, atrs, known, symbol, event, last, cost / amount, parameters)
-            held[symbol], exit_bar[symbol], number[symbol] = amount / LOTS_PER_UNIT, found // ENDS, count
-            symbols[count], entries[count], exits[count], ends[count] = symbol, event, found // ENDS, found % ENDS
+            found = find_cached_exit(closes, decisions, atrs, cache, symbol, event, last, cost / amount, parameters)
+            held[symbol], exit_bar[symbol], trade[symbol] = amount / LOTS_PER_UNIT, found // ENDING_COUNT, count
+            symbols[count], entries[count] = symbol, event
+            exits[count], endings[count] = found // ENDING_COUNT, found % ENDING_COUNT
             cash, count, active = cash - paid, count + 1, active + 1
         at = event + 1
-    return count, cash / LOTS_PER_UNIT, max(fall.deepest, 1.0 - fall.low / fall.high)
+    return count, cash / LOTS_PER_UNIT, max(drawdown.deepest, 1.0 - drawdown.low / drawdown.high)
 
 
 def next_event(
     decisions: Table[int],
-    pointer: MutableSequence[int],
+    next_buy: MutableSequence[int],
     held: Sequence[float],
     exit_bar: Sequence[int],
     at: int,
     last: int,
     entering: bool,
 ) -> int:
-    """The next bar from `at` on at which a position is due to end or one may be entered; beyond the last if none.
+    """The next bar from `at` on at which a position ends or one may be entered; beyond `last` if there is none.
 
-    `pointer` remembers how far each symbol's next BUY is known.
+    `next_buy` caches the bar of each symbol's next BUY.
     """
     event = last + 1
     for symbol in range(len(held)):
         if held[symbol] > 0.0:
             event = min(event, exit_bar[symbol])
         elif entering:
-            begin = max(pointer[symbol], at)
+            begin = max(next_buy[symbol], at)
             while decisions[unsigned_index(symbol), unsigned_index(begin)] != BUY:
                 begin += 1
-            pointer[symbol] = begin
+            next_buy[symbol] = begin
             event = min(event, begin)
     return event
 
 
-def value(
+def write_equity(
     closes: Table[float],
     held: Sequence[float],
     equity: MutableSequence[float],
     cash: float,
     active: int,
-    fall: DrawdownTracker,
+    drawdown: DrawdownTracker,
     floor: float,
     at: int,
     until: int,
 ) -> tuple[int, DrawdownTracker]:
     """Write the equity of bars `at` to `until`: cash and what is held at its last price.
 
-    Returns the first of them that lies below `floor`, or the one after the last; what lies behind is not to be relied
-    on then. And the equity's fall, as far as it is known by there.
+    Returns the first bar below `floor`, or `until` + 1, and the drawdown up to there. Equity after a bar below the
+    floor is not valid.
     """
-    high, low, deepest = fall
+    high, low, deepest = drawdown
     pending, begun = active, False
     for symbol in range(len(held)):
         amount = held[symbol]
@@ -300,7 +282,7 @@ def value(
                 ]
             begun = True
             continue
-        for bar in range(at, until + 1):  # the last one that is held completes the sum
+        for bar in range(at, until + 1):  # the last symbol held completes the sum
             worth = (equity[unsigned_index(bar)] if begun else cash) + amount * closes[
                 unsigned_index(symbol), unsigned_index(bar)
             ]
@@ -321,8 +303,8 @@ def value(
     return at if cash < floor else until + 1, DrawdownTracker(high, low, deepest)
 
 
-def order(ask: float, close: float, atr: float, parameters: BacktestParameters) -> tuple[float, float]:
-    """How much a buy at `ask` is for, and what it costs before its fee; zeros where its stop could never be hit."""
+def size_order(ask: float, close: float, atr: float, parameters: BacktestParameters) -> tuple[float, float]:
+    """The amount of a buy at `ask` and its cost before the fee; zeros where its stop could never be hit."""
     stop = initial_stop(ask, atr, parameters.atr_multiple)
     if not 0.0 < stop < ask or atr < 1e-9 * close:
         return 0.0, 0.0
@@ -330,86 +312,83 @@ def order(ask: float, close: float, atr: float, parameters: BacktestParameters) 
     return amount, truncate_to_lot(amount * ask * (1.0 + parameters.slippage))
 
 
-def proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
-    """What a sale brings, after its fee."""
+def sale_proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
+    """The proceeds of a sale after its fee."""
     cost = truncate_to_lot(held * LOTS_PER_UNIT * bid * (1.0 - slippage))
     return cost - truncate_to_lot(cost * fee_rate)
 
 
-def play_sets(
-    history: MarketArrays,
+def simulate_sets(
+    arrays: MarketArrays,
     sets: Sequence[Sequence[float]],
-    days: Sequence[int],
+    day_ends: Sequence[int],
     buffers: BacktestBuffers,
     figures: Sequence[MutableSequence[float]],
 ) -> None:
-    """Play one set of terms after the other. Of each, in the order of its row: how many trades there were, the return,
-    the deepest fall and the Sharpe ratio; `days` are the bars at which days end, counted from the first one traded.
+    """Simulate one parameter set after another. A row of `figures` gets the number of trades, the return, the deepest
+    drawdown and the Sharpe ratio. `day_ends` are the last bars of each day, counted from the first traded bar.
     """
     for number in range(len(sets)):
         row = sets[number]
         parameters = BacktestParameters(
             row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8]
         )
-        count, _, deepest = play(history, parameters, buffers)
-        curve = buffers.equity[history.first : history.last + 1]
-        told = figures[number]
-        told[0], told[1] = float(count), curve[len(curve) - 1] / parameters.cash - 1.0
-        told[2], told[3] = deepest, steady_ratio(curve, days, parameters.cash)
+        count, _, deepest = simulate(arrays, parameters, buffers)
+        curve = buffers.equity[arrays.first : arrays.last + 1]
+        result = figures[number]
+        result[0], result[1] = float(count), curve[len(curve) - 1] / parameters.cash - 1.0
+        result[2], result[3] = deepest, sharpe_of_curve(curve, day_ends, parameters.cash)
 
 
-# Tricks for the compiler and the processor: begin.
+# Optimizations for the compiler and the processor: begin.
 #
-# None of them changes a figure: without them the same comes out, later. Measured on two shared cores, least of many
-# runs, `play` alone (350,000 candles: 0.86 ms; 3,000,000: 2.8 ms):
-# - `unsigned_index`, places without a sign: without it the compiler asks at each look-up whether to count from the end, which
-#   takes 1.2 times as long on 350,000 candles and 1.9 times on 3,000,000.
-# - `prefetch`, memory asked for ahead: without it 3,000,000 candles take 1.4 times as long; 350,000 fit into the
-#   cache and take as long as with it.
-# - `decide` by the bits of two numbers: a table would be looked up bar by bar, bits are shifted for many bars at once.
-# - The names of its own that `play` has for each array: compiled code counts who holds an array each time that it is
-#   reached through a tuple, which costs more than all that is done with it.
+# None of them changes a result. Measured on two shared cores, the fastest of many runs, `simulate` alone (350,000
+# candles: 0.86 ms; 3,000,000: 2.8 ms):
+# - `unsigned_index`: with signed indexes the compiler checks at each access whether to count from the end, which takes
+#   1.2 times as long on 350,000 candles and 1.9 times on 3,000,000.
+# - `prefetch`: without it 3,000,000 candles take 1.4 times as long; 350,000 fit into the cache and gain nothing.
+# - `decide` by the bits of two numbers: a table needs one lookup per bar, bits are shifted for many bars at once.
+# - Local names for arrays in `simulate`: compiled code counts references each time an array is read from a tuple, which
+#   costs more than the work on it.
+
+PREFETCH_BARS = 4096
+"""Few enough to fit into the processor's cache, enough to be worth a call."""
+FLOATS_PER_CACHE_LINE = 8
 
 
-NEAR = 4096
-"""So many bars ahead are brought near at once: few enough for the processor's cache, many enough to be quick."""
-LINE = 8
-"""Floats that come at once, as one line of the cache."""
+def unsigned_index(index: int) -> int:
+    """An index that is never counted from the end. Compiled, it is an unsigned integer."""
+    return index
 
 
-def unsigned_index(place: int) -> int:
-    """A place that is never counted from the end. Compiled it is a number without a sign, so that nobody asks which."""
-    return place
+def prefetch(
+    first: Table[float], second: Table[float], prefetch_sink: MutableSequence[float], event: int, last: int
+) -> int:
+    """Read what the next bars need at scattered places, so that it is in the processor's cache by then.
 
-
-def prefetch(first: Table[float], second: Table[float], felt: MutableSequence[float], event: int, last: int) -> int:
-    """Touch what will be asked for here and there in the next bars, so that the processor has it at hand by then.
-
-    A figure out of the blue takes it a hundred times as long as one that it saw coming. Returns the bar up to which
-    all is near.
+    A cache miss costs about a hundred times a hit. Returns the bar up to which everything is cached.
     """
-    end = min(event + NEAR, last + 1)
-    for symbol in range(len(felt)):
+    end = min(event + PREFETCH_BARS, last + 1)
+    for symbol in range(len(prefetch_sink)):
         total = 0.0
-        for bar in range(event, end, LINE):
+        for bar in range(event, end, FLOATS_PER_CACHE_LINE):
             total += (
                 first[unsigned_index(symbol), unsigned_index(bar)] + second[unsigned_index(symbol), unsigned_index(bar)]
             )
-        felt[symbol] = total
-    return event + NEAR
+        prefetch_sink[symbol] = total
+    return event + PREFETCH_BARS
 
 
 def decide(
     opinions: Sequence[int], sentiments: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int]
 ) -> None:
-    """The Council's decision at every bar, by the technical opinion and the mood.
+    """The Council's decision at every bar, by the technical opinion and the sentiment.
 
-    Which pairs of them buy and which sell is told by the bits of two numbers, the moods of one opinion beside each
-    other: a processor looks up many bars at once so.
+    A bit of `buys` or `sells` is one pair of them: opinion * SENTIMENT_STANCE_COUNT + sentiment.
     """
     for at in range(len(opinions)):
         pair = SENTIMENT_STANCE_COUNT * opinions[at] + sentiments[at]
         decisions[at] = BUY * (buys >> pair & 1) + SELL * (sells >> pair & 1)
 
 
-# Tricks: end.
+# Optimizations: end.

@@ -1,124 +1,49 @@
 """The one place that calls numba: pure functions on plain numbers, compiled as they stand.
 
-Compiled code is kept between processes in a folder of the user's cache, named after the sources that went into it, so
-that a changed rule is never served by yesterday's machine code.
+Compiled code is cached between processes in the user's cache folder, by a digest of its sources, so that a changed rule
+never runs old machine code.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FunctionType, SimpleNamespace
-from typing import Any, Protocol, cast
+from types import FunctionType
+from typing import Any
 
 from botctl.backtesting import engine, performance
-from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays, Table
 from botctl.domain import indicators, stops
 
 
-class Kernel(Protocol):
-    """The functions that a backtest calls, compiled or not; each is documented where it is written."""
+class Kernel:
+    """The functions that a backtest calls, uncompiled; an instance of `compiled` has the compiled ones instead."""
 
-    def read_market(
-        self,
-        highs: Sequence[float],
-        lows: Sequence[float],
-        closes: Sequence[float],
-        fast: int,
-        slow: int,
-        rsi_period: int,
-        rsi_ceiling: float,
-        atr_period: int,
-        opinions: MutableSequence[int],
-        atrs: MutableSequence[float],
-        /,
-    ) -> None: ...
+    read_market = staticmethod(indicators.read_market)
+    decide = staticmethod(engine.decide)
+    simulate = staticmethod(engine.simulate)
+    simulate_sets = staticmethod(engine.simulate_sets)
+    find_exit = staticmethod(engine.find_exit)
+    truncate_to_lot = staticmethod(engine.truncate_to_lot)
 
-    def decide(
-        self,
-        opinions: Sequence[int],
-        sentiments: Sequence[int],
-        buys: int,
-        sells: int,
-        decisions: MutableSequence[int],
-        /,
-    ) -> None: ...
-
-    def play(
-        self, history: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers, /
-    ) -> tuple[int, float, float]: ...
-
-    def play_sets(
-        self,
-        history: MarketArrays,
-        sets: Sequence[Sequence[float]],
-        days: Sequence[int],
-        buffers: BacktestBuffers,
-        figures: Sequence[MutableSequence[float]],
-        /,
-    ) -> None: ...
-
-    def find_exit(
-        self,
-        closes: Table[float],
-        decisions: Table[int],
-        symbol: int,
-        entered: int,
-        last: int,
-        entry: float,
-        atr: float,
-        multiple: float,
-        breakeven: float,
-        /,
-    ) -> tuple[int, int, float, float]: ...
-
-    def truncate_to_lot(self, lots: float, /) -> float: ...
-
-    def view(self, array: Any, /) -> Any:
-        """An array as these functions like it: the same memory, read and written by both."""
+    def __init__(self, view: Callable[[Any], Any], **functions: Callable[..., Any]) -> None:
+        """`view` gives an array in the form that the functions are fastest with; both share their memory."""
+        self.view = view
+        vars(self).update(functions)
 
 
 COMPILE_ORDER = (
-    (stops, ("initial_stop", "advance_stop")),
-    (
-        indicators,
-        (
-            "smooth",
-            "fade",
-            "true_range",
-            "relative_strength",
-            "opinion_of_figures",
-            "technical_opinion",
-            "read_on",
-            "read_market",
-        ),
-    ),
-    (performance, ("steady_ratio",)),
-    (
-        engine,
-        (
-            "find_exit",
-            "find_exit_once",
-            "truncate_to_lot",
-            "proceeds",
-            "order",
-            "next_event",
-            "value",
-            "prefetch",
-            "decide",
-            "play",
-            "play_sets",
-        ),
-    ),
+    (stops, "initial_stop advance_stop"),
+    (indicators, "smooth fade true_range relative_strength opinion_of_figures technical_opinion read_on read_market"),
+    (performance, "sharpe_of_curve"),
+    (engine, "find_exit find_cached_exit truncate_to_lot sale_proceeds size_order next_event write_equity prefetch"),
+    (engine, "decide simulate simulate_sets"),
 )
-"""What is compiled, in an order in which each function finds those that it calls."""
-ENTRY_POINTS = frozenset({"read_market", "decide", "play", "play_sets", "steady_ratio"})
-"""Functions that are called from outside. All others become part of those that call them: handing over what they are
-given takes longer than what most of them do."""
-FASTMATH = frozenset({"read_on", "value"})
-"""Functions whose figures are never NaN: told so, the compiler finds the least and the greatest of many at once, which
-is the same figure in whatever order they are looked at."""
+"""What is compiled: each function after those that it calls."""
+ENTRY_POINTS = frozenset({"read_market", "decide", "simulate", "simulate_sets", "sharpe_of_curve"})
+"""Functions that are called from outside. All others are inlined: passing arguments costs more than their work."""
+FASTMATH = frozenset({"read_on", "write_equity"})
+"""Functions whose numbers are never NaN: knowing that, the compiler takes minimum and maximum of many at once."""
 
 
 @cache
@@ -130,34 +55,33 @@ def compiled() -> Kernel:
 
     ready: dict[str, Callable[..., Any]] = {"unsigned_index": np.uintp}
     for module, names in COMPILE_ORDER:
-        for name in names:
-            liberties = {"nnan", "nsz"} if name in FASTMATH else False
+        for name in names.split():
+            fastmath = {"nnan", "nsz"} if name in FASTMATH else False
             compile_it = njit(
-                cache=True, nogil=True, fastmath=liberties, error_model="numpy", forceinline=name not in ENTRY_POINTS
+                cache=True, nogil=True, fastmath=fastmath, error_model="numpy", forceinline=name not in ENTRY_POINTS
             )
-            ready[name] = compile_it(_seeing(getattr(module, name), ready))
-    return cast(Kernel, SimpleNamespace(**ready, view=lambda array: array))
+            ready[name] = compile_it(_with_globals(getattr(module, name), ready))
+    return Kernel(lambda array: array, **ready)
 
 
 def interpreted() -> Kernel:
     """The same functions, uncompiled: for inputs so small that loading a compiler would take longer.
 
-    `view` shows an array as plain Python likes it: the same memory, whose items are Python's own numbers.
+    A memoryview yields Python's own numbers, which are faster here than numpy's.
     """
-    functions = {name: getattr(module, name) for module, names in COMPILE_ORDER for name in names}
-    return cast(Kernel, SimpleNamespace(**functions, view=memoryview))
+    return Kernel(memoryview)
 
 
-def _seeing(function: FunctionType, compiled_ones: dict[str, Callable[..., Any]]) -> FunctionType:
-    """The very same code, with the functions that it calls replaced by their compiled selves."""
-    names = {**function.__globals__, **compiled_ones}
+def _with_globals(function: FunctionType, replacements: dict[str, Callable[..., Any]]) -> FunctionType:
+    """The same code, calling `replacements` instead of the module's own functions."""
+    names = {**function.__globals__, **replacements}
     clone = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
     clone.__module__, clone.__qualname__ = function.__module__, function.__qualname__
     return clone
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept: one folder for each state of the sources."""
+    """The folder of compiled code, one for each state of the sources."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for module, _ in COMPILE_ORDER:
         digest.update(Path(module.__file__ or "").read_bytes())

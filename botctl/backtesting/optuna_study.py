@@ -7,8 +7,8 @@ from typing import Any
 from botctl.backtesting.parameter_grid import Axis, Point
 from botctl.domain.errors import ConfigError
 
-OPENINGS = 4
-"""Machines that begin a study at the same moment all make its tables; who comes second finds them the next time."""
+MAX_ATTEMPTS = 4
+"""Machines that start a study at the same moment all create its tables; the losers find them at the next attempt."""
 
 
 def join_study(
@@ -23,8 +23,8 @@ def join_study(
 ) -> list[Point]:
     """Try `trials` more points of the study `name`, and return all that any machine has tried.
 
-    `measure` tells how good a point is, more being better; `terms` are what the machines must have in common. Raises
-    ConfigError when Optuna is not installed, or its storage can't be reached.
+    `measure` rates a point, more being better; all machines must have the same `parameters`. Raises ConfigError when
+    Optuna is not installed or its storage fails.
     """
     try:
         import optuna
@@ -32,44 +32,43 @@ def join_study(
         raise ConfigError("--storage needs Optuna", hint="pip install 'botctl[sweep]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-    def objective(one: Any) -> float:
-        point = tuple(one.suggest_int(axis.name, 0, len(axis.values) - 1) for axis in axes)
+    def objective(trial: Any) -> float:
+        point = tuple(trial.suggest_int(axis.name, 0, len(axis.values) - 1) for axis in axes)
         value = measure(point)
         after_each()
         return value
 
     try:
         study = _open(storage, name)
-        _must_be_alike(study, name, parameters)
+        _check_parameters(study, name, parameters)
         study.optimize(objective, n_trials=trials)
         done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     except ConfigError:
         raise
-    except Exception as error:  # any driver of any database may fail in its own way
+    except Exception as error:  # each database driver has its own errors
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"the study {name!r} at --storage failed: {reason}", hint="check the address") from error
-    return sorted({tuple(int(one.params[axis.name]) for axis in axes) for one in done})
+    return sorted({tuple(int(trial.params[axis.name]) for axis in axes) for trial in done})
 
 
 def _open(storage: str, name: str) -> Any:
-    """The study, made where there is none yet."""
     import optuna
 
-    for opening in range(1, OPENINGS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-        except Exception:  # another machine may have made the tables meanwhile
-            if opening == OPENINGS:
+        except Exception:  # another machine may be creating the tables
+            if attempt == MAX_ATTEMPTS:
                 raise
-            time.sleep(0.25 * opening)
-    raise AssertionError("the last opening returns or raises")
+            time.sleep(0.25 * attempt)
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _must_be_alike(study: Any, name: str, parameters: dict[str, Any]) -> None:
-    """All machines of a study must try the same thing: the first one's terms stand, and another's are refused."""
-    begun = study.user_attrs.get("terms")
-    if begun is None:
+def _check_parameters(study: Any, name: str, parameters: dict[str, Any]) -> None:
+    """All machines must try the same thing: the first one's parameters are stored, others are refused."""
+    stored = study.user_attrs.get("terms")
+    if stored is None:
         study.set_user_attr("terms", parameters)
-    elif begun != parameters:
-        differing = ", ".join(key for key in parameters if begun.get(key) != parameters[key])
-        raise ConfigError(f"the study {name!r} was begun with another {differing}", hint="take another --study")
+    elif stored != parameters:
+        differing = ", ".join(key for key in parameters if stored.get(key) != parameters[key])
+        raise ConfigError(f"the study {name!r} was started with another {differing}", hint="choose another --study")

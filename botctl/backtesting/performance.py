@@ -1,4 +1,4 @@
-"""How well a run did: figures from its equity curve and its trades.
+"""Performance measures, from an equity curve and its trades.
 
 Ratios are of daily returns, annualised by the square root of 365, since these markets never close; the risk-free rate
 is taken as zero. Sharpe: mean by standard deviation (W. F. Sharpe, The Sharpe Ratio, 1994). Sortino: mean by the root
@@ -11,11 +11,10 @@ from decimal import Decimal
 from itertools import pairwise
 from math import nan, sqrt
 
-DAYS_A_YEAR = 365
+DAYS_PER_YEAR = 365
 
 
 def daily_returns(equities: Sequence[float]) -> list[float]:
-    """From one day's equity to the next, as fractions."""
     return [later / earlier - 1.0 for earlier, later in pairwise(equities) if earlier > 0]
 
 
@@ -26,63 +25,59 @@ def day_ends(times: Sequence[int], values: Sequence[float]) -> list[float]:
 
 
 def sharpe_ratio(returns: Sequence[float]) -> float | None:
-    """Annualised; None with fewer than two days, or where nothing ever moved."""
+    """Annualised; None with fewer than two days or without any change."""
     if len(returns) < 2:
         return None
     mean = sum(returns) / len(returns)
     spread = sqrt(sum((one - mean) ** 2 for one in returns) / (len(returns) - 1))
-    return mean / spread * sqrt(DAYS_A_YEAR) if spread > 0 else None
+    return mean / spread * sqrt(DAYS_PER_YEAR) if spread > 0 else None
 
 
 def sortino_ratio(returns: Sequence[float]) -> float | None:
-    """Annualised; None with fewer than two days, or without a losing one."""
+    """Annualised; None with fewer than two days or without a losing one."""
     if len(returns) < 2:
         return None
     mean = sum(returns) / len(returns)
     downside = sqrt(sum(min(one, 0.0) ** 2 for one in returns) / len(returns))
-    return mean / downside * sqrt(DAYS_A_YEAR) if downside > 0 else None
+    return mean / downside * sqrt(DAYS_PER_YEAR) if downside > 0 else None
 
 
-def deepest_fall(equity: Sequence[float]) -> float:
-    """The largest fall from a high, as a fraction of that high: 0.2 is twenty percent."""
+def calculate_max_drawdown(equity: Sequence[float]) -> float:
+    """The deepest drawdown, as a fraction of the high before it: 0.2 is twenty percent."""
     high, deepest = equity[0], 0.0
-    for at in range(len(equity)):
-        worth = equity[at]
+    for worth in equity:
         high = max(high, worth)
         if worth < high * (1.0 - deepest):
             deepest = 1.0 - worth / high
     return deepest
 
 
-def steady_ratio(equity: Sequence[float], days: Sequence[int], opening: float) -> float:
-    """The Sharpe ratio of an equity curve whose days end at the bars `days`; NaN where there is none.
-
-    The same figure as `sharpe_ratio`'s, in one pass without lists, for those who need thousands of them.
-    """
+def sharpe_of_curve(equity: Sequence[float], day_ends: Sequence[int], opening: float) -> float:
+    """`sharpe_ratio` of a curve whose days end at the bars `day_ends`, in one pass without lists; NaN for None."""
     total, squares, before = 0.0, 0.0, opening
-    for number in range(len(days)):
-        change = equity[days[number]] / before - 1.0
-        before = equity[days[number]]
+    for number in range(len(day_ends)):
+        change = equity[day_ends[number]] / before - 1.0
+        before = equity[day_ends[number]]
         total += change
         squares += change * change
-    if len(days) < 2:
+    if len(day_ends) < 2:
         return nan
-    mean = total / len(days)
-    spread = (squares - len(days) * mean * mean) / (len(days) - 1)
-    return mean / sqrt(spread) * sqrt(DAYS_A_YEAR) if spread > 1e-18 else nan
+    mean = total / len(day_ends)
+    spread = (squares - len(day_ends) * mean * mean) / (len(day_ends) - 1)
+    return mean / sqrt(spread) * sqrt(DAYS_PER_YEAR) if spread > 1e-18 else nan
 
 
 def win_rate(pnls: Sequence[Decimal]) -> Decimal | None:
-    """The fraction of trades that earned something; None without trades."""
+    """The fraction of trades with a profit; None without trades."""
     return Decimal(sum(pnl > 0 for pnl in pnls)) / len(pnls) if pnls else None
 
 
 def profit_factor(pnls: Iterable[Decimal]) -> Decimal | None:
-    """What the winners earned by what the losers lost; None without a loser."""
-    won, lost = Decimal(0), Decimal(0)
+    """The winners' profits by the losers' losses; None without a loser."""
+    profits, losses = Decimal(0), Decimal(0)
     for pnl in pnls:
         if pnl > 0:
-            won += pnl
+            profits += pnl
         else:
-            lost -= pnl
-    return won / lost if lost > 0 else None
+            losses -= pnl
+    return profits / losses if losses > 0 else None

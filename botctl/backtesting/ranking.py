@@ -1,4 +1,4 @@
-"""What a sweep comes to: the best sets, what their neighbours did, and how little that may mean."""
+"""Ranks the sets of a sweep, and warns of how little the ranking may mean."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isinf
@@ -12,38 +12,37 @@ MEASURES: Mapping[str, Callable[[SweepFigures], float]] = {
     "sharpe": lambda figures: float("-inf") if figures.sharpe is None else figures.sharpe,
     "drawdown": lambda figures: -figures.max_drawdown,
 }
-"""What sets may be judged by; more is better in each."""
+"""What sets may be ranked by; more is better in each."""
 FEW_TRADES = 30
-"""Fewer trades than that say next to nothing about a set."""
+"""Fewer trades are too small a sample."""
 
 
 def rank(scores: Sequence[Score], by: str) -> list[Score]:
-    """The best first, by what they did on the part they are judged by; equals in the grid's order, whoever was done
-    first."""
+    """The best first, by the train part; equals in the grid's order."""
     return sorted(scores, key=lambda score: (-MEASURES[by](score.train), score.point))
 
 
 def summarize_sweep(axes: Sequence[Axis], scores: Sequence[Score], by: str, train: float, top: int) -> SweepView:
-    """The `top` best of ranked scores, and in plain words what to think of them."""
-    judged = {score.point: MEASURES[by](score.train) for score in scores}
-    rows = [_row(axes, score, judged) for score in scores[:top]]
+    """The `top` best of ranked scores, with warnings."""
+    ranked_by = {score.point: MEASURES[by](score.train) for score in scores}
+    rows = [_row(axes, score, ranked_by) for score in scores[:top]]
     return SweepView(len(scores), by, train, rows, _warnings(scores, rows, by, train))
 
 
-def _row(axes: Sequence[Axis], score: Score, judged: Mapping[Point, float]) -> SweepRow:
-    around = [judged[point] for point in neighbours(axes, score.point) if point in judged]
+def _row(axes: Sequence[Axis], score: Score, ranked_by: Mapping[Point, float]) -> SweepRow:
+    around = [ranked_by[point] for point in neighbours(axes, score.point) if point in ranked_by]
     return SweepRow(
         settings=values_at(axes, score.point),
         train=score.train,
         test=score.test,
         neighbours=len(around),
-        neighbours_low=_known(min(around, default=None)),
-        neighbours_high=_known(max(around, default=None)),
+        neighbours_low=_finite(min(around, default=None)),
+        neighbours_high=_finite(max(around, default=None)),
     )
 
 
-def _known(figure: float | None) -> float | None:
-    """A set without a Sharpe ratio ranks below all others, but that is no figure to show."""
+def _finite(figure: float | None) -> float | None:
+    """None for a set without a Sharpe ratio, which ranks below all others at minus infinity."""
     return None if figure is None or isinf(figure) else figure
 
 
@@ -53,37 +52,37 @@ def _warnings(scores: Sequence[Score], rows: Sequence[SweepRow], by: str, train:
     return [
         f"The best of {len(scores):,} sets is the best partly by luck: with enough sets one of them fits any past.",
         "Trust a set whose neighbours do about as well, and which also does well where it was not chosen (test).",
-        *_warnings_of_test(rows[0], scores, by, train),
-        *_warnings_of_choice(rows[0], by),
+        *_test_warnings(rows[0], scores, by, train),
+        *_train_warnings(rows[0], by),
     ]
 
 
-def _warnings_of_test(best: SweepRow, scores: Sequence[Score], by: str, train: float) -> list[str]:
+def _test_warnings(best: SweepRow, scores: Sequence[Score], by: str, train: float) -> list[str]:
     """How the best set does where it was not chosen."""
     if best.test is None:
         return ["Nothing was kept aside to test the choice on: --train 0.7 keeps the last 30 %."]
     tested = sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
     place = tested.index(MEASURES[by](best.test)) + 1
-    words = [f"On the test part the best set is number {place:,} of {len(tested):,}."]
+    warnings = [f"On the test part the best set is number {place:,} of {len(tested):,}."]
     if _falls_short(best.train, best.test, by, train) or place > (len(tested) + 1) / 2:
-        words.append("That is far from what it promised: it was fitted to the first part.")
-    return words
+        warnings.append("That is far below its result on the first part: it is overfitted.")
+    return warnings
 
 
-def _warnings_of_choice(best: SweepRow, by: str) -> list[str]:
-    """What is against the best set where it was chosen."""
-    words = []
+def _train_warnings(best: SweepRow, by: str) -> list[str]:
+    """What speaks against the best set where it was chosen."""
+    warnings = []
     if best.neighbours_low is not None and best.neighbours_low < 0 < MEASURES[by](best.train):
-        words.append("A small step away from the best set loses: it stands on a peak, not on a plateau.")
+        warnings.append("A small step away from the best set loses: it is a peak, not a plateau.")
     if best.train.trades < FEW_TRADES:
-        words.append(f"It made {best.train.trades} trades only: too few to tell skill from chance.")
-    return words
+        warnings.append(f"It made only {best.train.trades} trades: too few to tell skill from chance.")
+    return warnings
 
 
-def _falls_short(judged: SweepFigures, tested: SweepFigures, by: str, train: float) -> bool:
-    """Whether the test part brought less than half of what the first part promised, or lost half as much again.
+def _falls_short(train_figures: SweepFigures, test_figures: SweepFigures, by: str, train: float) -> bool:
+    """Whether the test part has less than half of the train part's result, or lost half as much again.
 
-    A return is promised for a length of time, and the test part is the shorter one.
+    A return is scaled to the test part's shorter time.
     """
-    promised = MEASURES[by](judged) * ((1 - train) / train if by == "return" else 1)
-    return MEASURES[by](tested) < promised - abs(promised) / 2
+    expected = MEASURES[by](train_figures) * ((1 - train) / train if by == "return" else 1)
+    return MEASURES[by](test_figures) < expected - abs(expected) / 2

@@ -1,11 +1,11 @@
-"""Plays ticks one after another on a tape, and tells what they brought."""
+"""Runs ticks one after another on a simulated market, and summarizes them."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
-from botctl.backtesting.performance import deepest_fall
+from botctl.backtesting.performance import calculate_max_drawdown
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import CandleColumns
@@ -22,20 +22,19 @@ from botctl.trading.tick import tick
 
 @dataclass
 class ReplayOutcome:
-    """What a stretch of ticks brought."""
+    """The sums of a series of ticks."""
 
     ticks: int = 0
     failed: int = 0
     """Ticks in which a step failed."""
     errors: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """What went wrong: by its words without their figures the first such error, and in how many ticks it came."""
+    """By message without its numbers: the first such error, and in how many ticks it occurred."""
     equity: Decimal | None = None
     """The last one known."""
     curve: list[float] = field(default_factory=list)
-    """The equity that each tick saw; where it could not be known, the one before."""
+    """Each tick's equity; where it is unknown, the one before."""
 
     def add(self, view: TickView) -> None:
-        """One more tick."""
         self.ticks += 1
         self.failed += not view.ok
         for error in view.errors:
@@ -45,42 +44,42 @@ class ReplayOutcome:
         self.equity = self.equity if view.equity is None else view.equity
         self.curve.append(float("nan") if self.equity is None else float(self.equity))
 
-    def tell_errors(self) -> list[str]:
+    def error_messages(self) -> list[str]:
         """Each kind of error once, the most frequent first."""
         kinds = sorted(self.errors.values(), key=lambda kind: -kind[1])
         return [f"{error} (in {count} ticks)" if count > 1 else error for error, count in kinds]
 
 
 def run_ticks(bot: Bot, steps: Iterable[object]) -> ReplayOutcome:
-    """One tick for each of `steps`, as long as the tape lasts."""
-    played = ReplayOutcome()
+    """One tick for each of `steps`, until the simulated market ends."""
+    outcome = ReplayOutcome()
     for _ in steps:
         try:
             view, _code = tick(bot)
-        except Refused:  # the end of the tape
+        except Refused:  # the simulated market has ended
             break
-        played.add(view)
-    return played
+        outcome.add(view)
+    return outcome
 
 
 def summarize_replay(
-    bot: Bot, grid: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, played: ReplayOutcome
+    bot: Bot, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, outcome: ReplayOutcome
 ) -> ReplayView:
-    """What a played history came to, by the books that the ticks have written. Raises BotError when none played."""
+    """The result of a replay, from the database that its ticks wrote. Raises BotError when no tick ran."""
     import numpy as np
 
-    if not played.ticks:
-        raise BotError("the replay could not play a single tick")
-    curve = np.array(played.curve)
+    if not outcome.ticks:
+        raise BotError("the replay could not run a single tick")
     trades = [_backtest_trade(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
-    course = RunOutcome(curve, deepest_fall(played.curve), trades, bot.switch.read().tripped_at)
-    view = summarize(grid, histories, bot.settings, sentiment, course)
+    drawdown, tripped_at = calculate_max_drawdown(outcome.curve), bot.switch.read().tripped_at
+    run = RunOutcome(np.array(outcome.curve), drawdown, trades, tripped_at)
+    view = summarize(timeline, histories, bot.settings, sentiment, run)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
-    return ReplayView(**figures, ticks=played.ticks, failed_ticks=played.failed, errors=played.tell_errors())
+    return ReplayView(**figures, ticks=outcome.ticks, failed_ticks=outcome.failed, errors=outcome.error_messages())
 
 
 def _backtest_trade(row: Trade) -> BacktestTrade:
-    """A trade of the database as a backtest has its own: what a part of it was sold for counts once all is sold."""
+    """A trade of the database as a backtest reports it: partial sales count only once all is sold."""
     closed = row.status == TradeStatus.CLOSED
     record = vars(trade_record(row)) | {
         "amount": row.entry_amount,

@@ -1,4 +1,4 @@
-"""What `backtest`, `replay` and `sweep` answer. The fields of `--json` are these fields."""
+"""Results of `backtest`, `replay` and `sweep`; their fields are the fields of `--json`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,27 +10,12 @@ from botctl.queries.positions import TradeRecord
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestTrade(TradeRecord):
-    """One trade of a backtest, calculated as the paper broker does. What it lacks at the end is still open.
-
-    `amount` is what was bought.
-    """
+    """One trade, calculated as the paper broker does. Without an exit it is still open; `amount` is what was bought."""
 
     JSON_FIELDS: ClassVar[tuple[str, ...]] = (
-        "symbol",
-        "entry_at",
-        "amount",
-        "entry_price",
-        "entry_cost",
-        "entry_fee",
-        "atr",
-        "stop_loss_price",
-        "high_price",
-        "exit_at",
-        "exit_price",
-        "exit_proceeds",
-        "exit_fee",
-        "exit_reason",
-        "pnl",
+        *("symbol", "entry_at", "amount", "entry_price", "entry_cost", "entry_fee"),
+        *("atr", "stop_loss_price", "high_price"),
+        *("exit_at", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "pnl"),
     )
     """The columns of --csv too."""
 
@@ -47,7 +32,7 @@ class BacktestTrade(TradeRecord):
 
 @dataclass(frozen=True)
 class EquityPoint:
-    """What the account was worth at the end of one UTC day."""
+    """The equity at the end of one UTC day."""
 
     at: datetime
     equity: float
@@ -55,7 +40,7 @@ class EquityPoint:
 
 @dataclass(frozen=True)
 class BacktestView:
-    """What botctl would have done with a history. Fractions are fractions; ratios are None where there is none."""
+    """What botctl would have done with a history. Ratios are None where they are not defined."""
 
     symbols: list[str]
     seconds: int
@@ -78,12 +63,12 @@ class BacktestView:
     trades: list[BacktestTrade]
     equity_curve: list[EquityPoint]
     absent_candles: int = 0
-    """Candles that the files lack between their first and their last."""
+    """Candles missing in the files between their first and their last."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayView(BacktestView):
-    """The same, by what real ticks wrote into a database."""
+    """The same, from the database that real ticks wrote."""
 
     ticks: int
     failed_ticks: int
@@ -93,7 +78,7 @@ class ReplayView(BacktestView):
 
 @dataclass(frozen=True)
 class SweepFigures:
-    """How one set of settings did on one part of a history. Fractions are fractions."""
+    """The performance of one set of settings on one part of a history."""
 
     trades: int
     returned: float
@@ -103,10 +88,10 @@ class SweepFigures:
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One set of settings: on the part it is judged by, on the part that follows, and what its neighbours did.
+    """One set of settings: on the part it is ranked by, on the part that follows, and its neighbours.
 
-    `neighbours_low` and `neighbours_high` are the worst and the best judged figure of the sets one step away; None
-    where none were tried.
+    `neighbours_low` and `neighbours_high` are the worst and the best ranking figure of the sets one step away; None if
+    none was tried.
     """
 
     settings: dict[str, str]
@@ -119,7 +104,7 @@ class SweepRow:
 
 @dataclass(frozen=True)
 class SweepView:
-    """The best sets of a sweep. `warnings` say in words how little that may mean."""
+    """The best sets of a sweep, with warnings against trusting them."""
 
     sets: int
     by: str

@@ -1,4 +1,4 @@
-"""The figures of a run over a history: what came of it, beside what merely holding would have brought."""
+"""Summarizes a run over a history: its performance, beside that of buy and hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,14 @@ from botctl.market_data.timeline import Timeline
 if TYPE_CHECKING:
     import numpy as np
 
-DAY = 86_400
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run over a history went."""
-
     curve: "np.ndarray[Any, Any]"
     """The equity at each traded bar, before the bar's own orders."""
-    deepest_fall: float
+    max_drawdown: float
     trades: list[BacktestTrade]
     tripped_at: datetime | None
 
@@ -39,15 +37,14 @@ def summarize(
     sentiment: SentimentSeries,
     outcome: RunOutcome,
 ) -> BacktestView:
-    """All figures of one run."""
     import numpy as np
 
     times, trades = timeline.times[timeline.first : timeline.last + 1], outcome.trades
-    days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
+    days = np.append(np.flatnonzero(np.diff(times // SECONDS_PER_DAY)), len(times) - 1)
     initial = settings.initial_balance or DEFAULT_BALANCE
     returns = performance.daily_returns([float(initial), *map(float, outcome.curve[days])])
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
-    final = final_equity(initial, timeline, histories, trades)
+    final = _final_equity(initial, timeline, histories, trades)
     return BacktestView(
         symbols=list(timeline.symbols),
         seconds=timeline.seconds,
@@ -59,7 +56,7 @@ def summarize(
         equity=final,
         returned=final / initial - 1,
         buy_and_hold=_buy_and_hold(timeline, histories, settings),
-        max_drawdown=Decimal(repr(float(outcome.deepest_fall))),
+        max_drawdown=Decimal(repr(float(outcome.max_drawdown))),
         sharpe=performance.sharpe_ratio(returns),
         sortino=performance.sortino_ratio(returns),
         win_rate=performance.win_rate(pnls),
@@ -73,10 +70,10 @@ def summarize(
     )
 
 
-def final_equity(
+def _final_equity(
     initial: Decimal, timeline: Timeline, histories: Sequence[CandleColumns], trades: Sequence[BacktestTrade]
 ) -> Decimal:
-    """Cash and what is still held, at the last price seen; exact."""
+    """Cash and what is still held, at the last price; exact."""
     equity = initial
     for trade in trades:
         equity -= trade.entry_cost + trade.entry_fee
@@ -89,22 +86,22 @@ def final_equity(
 
 
 def _buy_and_hold(timeline: Timeline, histories: Sequence[CandleColumns], settings: Settings) -> Decimal:
-    """What equal parts of the cash in each symbol would have returned, bought at the first bar and never sold."""
-    kept = Decimal(0)
+    """The return of equal parts of the cash in each symbol, bought at the first bar and never sold."""
+    growth = Decimal(0)
     for number, history in enumerate(histories):
         paid = fill_price(Side.BUY, timeline.next_price(history, number, timeline.first), settings.slippage)
-        kept += timeline.close(history, number, timeline.last) / (paid * (1 + settings.fee_rate)) / len(histories)
-    return kept - 1
+        growth += timeline.close(history, number, timeline.last) / (paid * (1 + settings.fee_rate)) / len(histories)
+    return growth - 1
 
 
 def _exposure(timeline: Timeline, trades: Sequence[BacktestTrade]) -> Decimal:
-    """The fraction of bars at which something was held."""
+    """The fraction of bars with an open position."""
     import numpy as np
 
     times = timeline.times[timeline.first : timeline.last + 1]
     held = np.zeros(len(times), bool)
     for trade in trades:
-        # Whole seconds: numpy would turn all times into floats at every look-up of a float.
+        # Whole seconds: for a float, numpy would convert all times to floats at every search.
         begin = np.searchsorted(times, to_unix(trade.entry_at))
         end = np.searchsorted(times, to_unix(trade.exit_at)) if trade.exit_at else len(times)
         held[begin:end] = True

@@ -1,4 +1,4 @@
-"""Tries many sets of settings on one history: judged on its first part, shown on the rest, which they never saw."""
+"""Simulates many sets of settings on one history: ranked on its first part, tested on the rest."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -8,43 +8,57 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from botctl.backtesting.backtest import new_buffers, parameters_of, read_histories
+from botctl.backtesting.backtest import build_arrays, new_buffers, parameters_of
 from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
-from botctl.backtesting.parameter_grid import Axis, Point
+from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, Axis, Point
 from botctl.backtesting.results import SweepFigures
-from botctl.backtesting.summary import DAY
+from botctl.backtesting.summary import SECONDS_PER_DAY
 from botctl.domain.candles import CandleColumns
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import parse_settings
 from botctl.market_data.timeline import line_up
 
-PARAMETER_OF = {
-    "atr_multiple": "atr_multiple",
-    "breakeven_atr": "breakeven_atr",
-    "cooldown_minutes": "cooldown_seconds",
-    "max_open_trades": "max_open_trades",
-    "trade_amount_usd": "trade_amount",
-    "max_drawdown": "max_drawdown",
-}
-"""What swept settings are called among the terms of a run."""
-EXIT_AXES = frozenset({"atr_period", "atr_multiple", "breakeven_atr", "trade_amount_usd"})
-"""What an exit depends on, besides the bar of its entry: the amount by the last digits of the entry price."""
+RENAMED_PARAMETERS = {"cooldown_minutes": "cooldown_seconds", "trade_amount_usd": "trade_amount"}
+"""Settings with another name among the parameters of a run."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How one set did on the part it is judged by, and on the part that follows; None without such a part."""
+    """The performance of one set on the part it is ranked by, and on the part that follows, if there is one."""
 
     point: Point
     train: SweepFigures
     test: SweepFigures | None
 
 
+class ParameterSet(NamedTuple):
+    """The settings at one point of the grid."""
+
+    point: Point
+    atr_period: int
+    parameters: BacktestParameters
+    exit_key: tuple[float, ...]
+    """What its exits depend on: sets with the same key share cached exits. The ATR period alone where no two sets have
+    an exit in common."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the history with its buffers."""
+
+    arrays: MarketArrays
+    buffers: BacktestBuffers
+    day_ends: Any
+    """The last bar of each day, counted from the first traded bar."""
+
+
 class SweepRunner:
-    """Plays one set after the other over the same candles. What sets share is worked out once: the Council's
-    decisions and the ATR for all of one ATR period, the exits for all that have the exit's settings in common. Only the
-    newest of each are kept, so memory does not grow with the number of sets."""
+    """Simulates one set after another on the same candles.
+
+    Sets with the same ATR period share the Council's decisions and the ATR, sets with the same exit parameters share
+    exits. Only the newest of each are cached, so memory does not grow with the number of sets.
+    """
 
     def __init__(
         self,
@@ -56,7 +70,7 @@ class SweepRunner:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> None:
-        """Raises ConfigError for values that are none of their settings'."""
+        """Raises ConfigError for invalid settings."""
         self.histories = histories
         self.sentiment = sentiment
         self.axes = axes
@@ -64,138 +78,113 @@ class SweepRunner:
         self.span = since, until
         self.kernel = compiled()
         settings = parse_settings(base)
-        self._atr_period, self._terms = settings.atr_period, parameters_of(settings)
+        self._atr_period, self._parameters = settings.atr_period, parameters_of(settings)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
-        self._parts_of: tuple[int, list[Segment]] = (0, [])
-        self._exits_of: tuple[float, ...] = ()
-        self._once = {axis.name for axis in axes} <= EXIT_AXES
-        """Whether no two sets have an exit in common."""
+        self._segments_cache: tuple[int, list[Segment]] = (0, [])
+        self._cached_exit_key: tuple[float, ...] = ()
+        self._share_exits = not {axis.name for axis in axes} <= {*EXIT_PARAMETERS}
+        """Whether some sets have exits in common."""
 
     def clone(self) -> "SweepRunner":
-        """One more of the same, to play beside it: they share the histories and write down apart."""
+        """A runner for another thread: it shares the histories and has its own buffers."""
         other = copy(self)
-        other._parts_of, other._exits_of = (0, []), ()
+        other._segments_cache, other._cached_exit_key = (0, []), ()
         return other
 
-    def parameters_in_words(self) -> dict[str, Any]:
-        """What machines must have in common to work on one study; what swept settings are elsewhere plays no part."""
-        settings = {**self._terms._asdict(), "atr_period": self._atr_period}
+    def study_parameters(self) -> dict[str, Any]:
+        """What machines of one study must have in common; base values of swept settings are left out."""
+        settings = {**self._parameters._asdict(), "atr_period": self._atr_period}
         swept = {name for values in self._changes for change in values for name in change}
         return {
             "grid": {axis.name: list(axis.values) for axis in self.axes},
             "candles": [_fingerprint(history) for history in self.histories],
             "span": [moment and moment.isoformat() for moment in self.span],
-            "mood": _sentiment_in_words(self.sentiment),
+            "mood": _sentiment_fingerprint(self.sentiment),
             "settings": {name: value for name, value in settings.items() if name not in swept},
             "train": self.train,
         }
 
     def score(self, point: Point) -> Score:
-        """How the set at this point of the grid does."""
         return self.score_all([point])[0]
 
     def score_all(self, points: Sequence[Point]) -> list[Score]:
-        """The same for several points, those that share an ATR and its exits in one call."""
-        sets = map(self._set_at, points)
-        return [
-            score
-            for _, alike in groupby(sets, key=lambda one: one.exits_of)
-            for score in self._score_alike(list(alike))
-        ]
+        """The scores of several points, those that share exits in one call of compiled code."""
+        groups = groupby(map(self._set_at, points), key=lambda each: each.exit_key)
+        return [score for _, group in groups for score in self._score_group(list(group))]
 
-    def _score_alike(self, sets: "Sequence[ParameterSet]") -> list[Score]:
-        """The scores of sets that share an ATR and its exits."""
+    def _score_group(self, sets: Sequence[ParameterSet]) -> list[Score]:
         segments = self._segments(sets[0].atr_period)
-        self._forget_exits(segments, sets[0].exits_of)
-        figures_of = [self._play(segment, [one.parameters for one in sets]) for segment in segments]
-        tests = figures_of[1] if len(segments) > 1 else [None] * len(sets)
-        return [Score(one.point, train, test) for one, train, test in zip(sets, figures_of[0], tests, strict=True)]
+        self._clear_exits(segments, sets[0].exit_key)
+        figures = [self._simulate(segment, [each.parameters for each in sets]) for segment in segments]
+        tests = figures[1] if len(segments) > 1 else [None] * len(sets)
+        return [Score(each.point, train, test) for each, train, test in zip(sets, figures[0], tests, strict=True)]
 
-    def _set_at(self, point: Point) -> "ParameterSet":
+    def _set_at(self, point: Point) -> ParameterSet:
         changes: dict[str, float] = {}
-        for values, place in zip(self._changes, point, strict=True):
-            changes |= values[place]
+        for values, index in zip(self._changes, point, strict=True):
+            changes |= values[index]
         period = int(changes.pop("atr_period", self._atr_period))
-        parameters = self._terms._replace(**changes)  # type: ignore[arg-type]
-        exits_of = () if self._once else (parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr)
-        return ParameterSet(point, period, parameters, (period, *exits_of))
+        parameters = self._parameters._replace(**changes)  # type: ignore[arg-type]
+        shared = (parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr)
+        return ParameterSet(point, period, parameters, (period, *shared) if self._share_exits else (period,))
 
-    def _segments(self, atr_period: int) -> list["Segment"]:
-        """The part to judge by and the part to show, which begins where the first ends."""
-        if self._parts_of[0] != atr_period:
-            grid = line_up(self.histories, atr_period, *self.span)
-            known = read_histories(self.kernel, grid, self.histories, self.sentiment, atr_period)
-            split = known.first + int((known.last - known.first + 1) * self.train)
-            spans = [(known.first, known.last)]
-            if known.first < split < known.last:
-                spans = [(known.first, split - 1), (split, known.last)]
-            self._parts_of = atr_period, [self._segment(known._replace(first=a, last=z)) for a, z in spans]
-        return self._parts_of[1]
+    def _segments(self, atr_period: int) -> list[Segment]:
+        """The train part, and the test part that follows it."""
+        if self._segments_cache[0] != atr_period:
+            timeline = line_up(self.histories, atr_period, *self.span)
+            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period)
+            split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
+            spans = [(arrays.first, arrays.last)]
+            if arrays.first < split < arrays.last:
+                spans = [(arrays.first, split - 1), (split, arrays.last)]
+            segments = [self._segment(arrays._replace(first=first, last=last)) for first, last in spans]
+            self._segments_cache = atr_period, segments
+        return self._segments_cache[1]
 
-    def _segment(self, known: MarketArrays) -> "Segment":
+    def _segment(self, arrays: MarketArrays) -> Segment:
         import numpy as np
 
-        times = np.asarray(known.times)[known.first : known.last + 1]
-        days = np.append(np.flatnonzero(np.diff(times // DAY)), len(times) - 1)
-        return Segment(known, new_buffers(self.kernel, len(self.histories), len(known.times), once=self._once), days)
+        times = np.asarray(arrays.times)[arrays.first : arrays.last + 1]
+        day_ends = np.append(np.flatnonzero(np.diff(times // SECONDS_PER_DAY)), len(times) - 1)
+        symbols, bars = len(self.histories), len(arrays.times)
+        return Segment(arrays, new_buffers(self.kernel, symbols, bars, cache_exits=self._share_exits), day_ends)
 
-    def _forget_exits(self, segments: Sequence["Segment"], exits_of: tuple[float, ...]) -> None:
-        """Exits found before stay good as long as nothing changes that an exit depends on."""
-        if exits_of != self._exits_of:
+    def _clear_exits(self, segments: Sequence[Segment], exit_key: tuple[float, ...]) -> None:
+        """Cached exits are valid until a parameter changes that they depend on."""
+        if exit_key != self._cached_exit_key:
             for segment in segments:
-                segment.buffers.known.fill(0)  # type: ignore[attr-defined]
-            self._exits_of = exits_of
+                segment.buffers.exit_cache.fill(0)  # type: ignore[attr-defined]
+            self._cached_exit_key = exit_key
 
-    def _play(self, segment: "Segment", sets: Sequence[BacktestParameters]) -> list[SweepFigures]:
+    def _simulate(self, segment: Segment, sets: Sequence[BacktestParameters]) -> list[SweepFigures]:
         import numpy as np
 
         rows: Any = np.array(sets, dtype=float)
         figures: Any = np.empty((len(sets), 4))
-        self.kernel.play_sets(segment.known, rows, segment.days, segment.buffers, figures)
+        self.kernel.simulate_sets(segment.arrays, rows, segment.day_ends, segment.buffers, figures)
         return [
-            SweepFigures(int(trades), returned, fall, None if ratio != ratio else ratio)
-            for trades, returned, fall, ratio in figures.tolist()
+            SweepFigures(int(trades), returned, drawdown, None if sharpe != sharpe else sharpe)
+            for trades, returned, drawdown, sharpe in figures.tolist()
         ]
 
 
-class ParameterSet(NamedTuple):
-    """The set of settings at one point of the grid."""
-
-    point: Point
-    atr_period: int
-    parameters: BacktestParameters
-    exits_of: tuple[float, ...]
-    """What its exits depend on: sets that are alike in it share what was found of them. The ATR's period alone where no
-    two sets have an exit in common."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of history, with what was found out about it."""
-
-    known: MarketArrays
-    buffers: BacktestBuffers
-    days: Any
-    """The bars at which its days end, counted from its first bar."""
-
-
 def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
-    """What one value of one setting changes in the terms of a run."""
+    """What one value of one setting changes among the parameters of a run."""
     settings = parse_settings({**base, name.upper(): value})
     if name == "atr_period":
         return {"atr_period": settings.atr_period}
-    return {PARAMETER_OF[name]: getattr(parameters_of(settings), PARAMETER_OF[name])}
+    parameter = RENAMED_PARAMETERS.get(name, name)
+    return {parameter: getattr(parameters_of(settings), parameter)}
 
 
 def _fingerprint(history: CandleColumns) -> list[Any]:
-    """What tells one history from another, in a few words."""
     import numpy as np
 
     closes = np.ascontiguousarray(history.closes, dtype=float)
     return [history.symbol, len(closes), int(history.times[0]), int(history.times[-1]), crc32(closes.tobytes())]
 
 
-def _sentiment_in_words(sentiment: SentimentSeries) -> list[Any]:
+def _sentiment_fingerprint(sentiment: SentimentSeries) -> list[Any]:
     if isinstance(sentiment, FixedSentiment):
         return [str(sentiment.stance)]
     return [len(sentiment.measured), int(sentiment.measured[0]), int(sentiment.measured[-1])]

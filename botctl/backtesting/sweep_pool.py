@@ -1,4 +1,4 @@
-"""Plays a sweep on all cores: threads take one stretch of the grid after another; compiled code runs beside itself."""
+"""Runs a sweep on all cores: threads take one batch of the grid after another; compiled code releases the GIL."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,23 +8,25 @@ from threading import local
 from botctl.backtesting.parameter_grid import Point
 from botctl.backtesting.sweep import Score, SweepRunner
 
-STRETCHES = 8
-"""For each worker: many enough that all end at about the same time, few enough that exits found serve again."""
-MOST = 2000
-"""Sets of a stretch: a fraction of a second, so that Ctrl-C and the progress bar need not wait."""
+BATCHES_PER_WORKER = 8
+"""Enough that all workers end at about the same time, few enough that cached exits are used again."""
+MAX_BATCH = 2000
+"""Sets of a batch: a fraction of a second, so that Ctrl-C and the progress bar need not wait."""
 
 
-def play_grid(trial: SweepRunner, points: Sequence[Point], workers: int | None = None) -> Iterator[list[Score]]:
-    """The scores of all points, a stretch at a time, in their order."""
+def score_in_parallel(
+    runner: SweepRunner, points: Sequence[Point], workers: int | None = None
+) -> Iterator[list[Score]]:
+    """The scores of all points, batch by batch, in their order."""
     count = workers or os.cpu_count() or 1
-    size = min(MOST, max(1, -(-len(points) // (count * STRETCHES))))
-    trial.score(points[0])  # compiled once, before all ask for it
-    own = local()
+    size = min(MAX_BATCH, max(1, -(-len(points) // (count * BATCHES_PER_WORKER))))
+    runner.score(points[0])  # compiles once, before all threads need it
+    thread = local()
 
-    def score(stretch: Sequence[Point]) -> list[Score]:
-        if not hasattr(own, "trial"):
-            own.trial = trial.clone()
-        scores: list[Score] = own.trial.score_all(stretch)
+    def score(batch: Sequence[Point]) -> list[Score]:
+        if not hasattr(thread, "runner"):
+            thread.runner = runner.clone()
+        scores: list[Score] = thread.runner.score_all(batch)
         return scores
 
     pool = ThreadPoolExecutor(count)

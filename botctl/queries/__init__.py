@@ -1,1 +1,1 @@
-"""What the database answers: read only."""
+"""Read-only queries of the database."""

@@ -1,4 +1,4 @@
-"""The audit trail, told: every event in order, and the whole life of one trade."""
+"""The audit trail: every event in order, and the whole history of one trade."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,14 +14,14 @@ from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.store.models import Decision, Event, Order, Trade
 
-TOLD_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")
-"""Events that an order tells better."""
+COVERED_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")
+"""Events that an order shows in more detail."""
 
 
 def list_events(
     *, symbol: str | None = None, since: datetime | None = None, after_id: int = 0, limit: int | None = None
 ) -> list[EventView]:
-    """The newest entries of the audit trail, newest last. Those of the switch belong to no symbol."""
+    """The newest entries, newest last. Those of the kill switch have no symbol."""
     query = Event.select().where(Event.id > after_id).order_by(Event.id.desc())
     if since is not None:
         query = query.where(Event.at >= since)
@@ -50,19 +50,19 @@ def list_events(
 
 
 def explain(trade_id: int) -> TradeHistory:
-    """Why a trade was bought, what moved its stop, why it was sold, and what that cost. Raises BadValue."""
+    """Why a trade was bought, what moved its stop, why it was sold, and its costs. Raises BadValue."""
     trade: Trade | None = Trade.get_or_none(Trade.id == trade_id)
     if trade is None:
-        raise BadValue(f"there is no trade {trade_id}", hint="see `botctl trades`")
+        raise BadValue(f"no trade {trade_id}", hint="see `botctl trades`")
     orders = list(Order.select(Order, Trade).join(Trade).where(Order.trade == trade).order_by(Order.id))
-    slips = load_slippages(trade_id)
-    costs = [slip.cost for slip in slips.values() if slip.cost is not None]
-    view = trade_record(trade)
-    fees = [fee for fee in (view.entry_fee, view.exit_fee) if fee is not None]
-    ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slips)]
+    slippages = load_slippages(trade_id)
+    costs = [slippage.cost for slippage in slippages.values() if slippage.cost is not None]
+    record = trade_record(trade)
+    fees = [fee for fee in (record.entry_fee, record.exit_fee) if fee is not None]
+    ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slippages)]
     ranked.sort(key=lambda entry: entry[:2])
     return TradeHistory(
-        view,
+        record,
         [step for _, _, step in ranked],
         sum(fees, Decimal(0)) if fees else None,
         sum(costs, Decimal(0)) if costs else None,
@@ -70,64 +70,70 @@ def explain(trade_id: int) -> TradeHistory:
 
 
 Ranked = tuple[datetime, int, HistoryStep]
-"""When, which comes first of what happened at once, and what."""
-DECIDED, BUY, FILLED, MOVED, HIT, DECIDED_AGAIN, INTENDED, SELL, SOLD_IT, ENDED = range(10)
-RANKS = {"stop moved": MOVED, "stop hit": HIT, "exit intended": INTENDED, "exit failed": SOLD_IT, "closed": ENDED}
+"""The time, the rank among steps of the same time, and the step."""
+STEP_ORDER = (
+    *("buy decided", "buy sent", "buy settled", "stop set", "stop moved", "stop hit"),
+    *("sell decided", "exit intended", "sell sent", "exit failed", "sell settled", "closed"),
+)
+RANKS = {name: rank for rank, name in enumerate(STEP_ORDER)}
 
 
 def _decisions(trade_id: int) -> Iterator[Ranked]:
     for row in Decision.select().where(Decision.trade_id == trade_id).order_by(Decision.id):
-        rank = DECIDED if row.decision == Action.BUY else DECIDED_AGAIN
-        said = f"the Council said {row.decision}: {row.reason}"
-        yield row.decided_at, rank, HistoryStep(row.decided_at, "decided", said, row.price)
+        rank = RANKS["buy decided" if row.decision == Action.BUY else "sell decided"]
+        detail = f"the Council decided {row.decision}: {row.reason}"
+        yield row.decided_at, rank, HistoryStep(row.decided_at, "decided", detail, row.price)
 
 
 def _events(trade_id: int) -> Iterator[Ranked]:
-    """Highs that moved no stop are left out. The time of an exit may be the exchange's: it is told after what led to
-    it all the same."""
+    """The events that orders don't cover, without highs that moved no stop.
+
+    An exit may have the exchange's time, so no event is ranked before an earlier one.
+    """
     latest: datetime | None = None
     for event in Event.select().where(Event.trade_id == trade_id).order_by(Event.id):
         latest = event.at if latest is None else max(latest, event.at)
-        if event.kind in TOLD_BY_ORDERS or event.kind == "new high":
+        if event.kind in COVERED_BY_ORDERS or event.kind == "new high":
             if event.kind == "opened":
                 stop = event.after.get("stop_loss_price")
-                yield latest, FILLED, HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
+                yield latest, RANKS["stop set"], HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
             continue
         stop, detail = None, event.why
         if event.kind == "stop moved":
             stop = event.after["stop_loss_price"]
-            was = price(event.before.get("stop_loss_price"))
+            before = price(event.before.get("stop_loss_price"))
             high = event.after["high_price"]
             above = "" if event.price is not None and float(event.price) == high else f", high {price(high)}"
-            detail = f"stop {was} to {price(stop)}: {event.why}{above}"
+            detail = f"stop {before} to {price(stop)}: {event.why}{above}"
         elif event.kind in ("stop hit", "exit intended"):
             detail = f"{event.after.get('exiting')}: {event.why}"
-        yield latest, RANKS.get(event.kind, MOVED), HistoryStep(event.at, event.kind, detail, event.price, stop)
+        yield (
+            latest,
+            RANKS.get(event.kind, RANKS["stop moved"]),
+            HistoryStep(event.at, event.kind, detail, event.price, stop),
+        )
 
 
-def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]:
+def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ranked]:
     for order in orders:
-        buys = order.side == Side.BUY
+        side = "buy" if order.side == Side.BUY else "sell"
         why = f", {order.reason}" if order.reason else ""
-        asked = f"{order.side} {format_decimal(order.amount)} {order.symbol}{why}"
-        sent = HistoryStep(order.created_at, "order", asked, client_order_id=order.client_order_id)
-        yield order.created_at, BUY if buys else SELL, sent
+        detail = f"{order.side} {format_decimal(order.amount)} {order.symbol}{why}"
+        sent = HistoryStep(order.created_at, "order", detail, client_order_id=order.client_order_id)
+        yield order.created_at, RANKS[f"{side} sent"], sent
         ended = order.settled_at or order.created_at
         if order.average_price is not None:
-            got = (
-                f"{order.state} {format_decimal(order.filled)} at {price(order.average_price)}, fee {money(order.fee)}"
-            )
-            kind, detail = "filled", got + _slipped(slips[order.id])
+            filled = f"{format_decimal(order.filled)} at {price(order.average_price)}, fee {money(order.fee)}"
+            kind, detail = "filled", f"{order.state} {filled}{_slippage_text(slippages[order.id])}"
         elif order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
             kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"
         else:
             kind, detail = "not settled", f"{order.state}{': ' + order.error if order.error else ''}"
         step = HistoryStep(ended, kind, detail, order.average_price, None, order.client_order_id)
-        yield ended, BUY if buys else SOLD_IT, step
+        yield ended, RANKS[f"{side} settled"], step
 
 
-def _slipped(slip: Slippage) -> str:
-    """How far from the best price that is known."""
-    if slip.fraction is None or slip.expected_price is None:
+def _slippage_text(row: Slippage) -> str:
+    if row.fraction is None or row.expected_price is None:
         return ""
-    return f"; {100 * slip.fraction:+.2f} % ({signed(slip.cost)}) against {price(slip.expected_price)}, {slip.basis}"
+    return f"; {100 * row.fraction:+.2f} % ({signed(row.cost)}) against {price(row.expected_price)}, {row.basis}"

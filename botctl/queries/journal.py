@@ -1,5 +1,6 @@
-"""The journal's orders and the Council's decisions, read from the database alone."""
+"""Orders and the Council's decisions, from the database."""
 
+from dataclasses import fields
 from decimal import Decimal
 
 from botctl.domain.orders import Side
@@ -8,11 +9,11 @@ from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
 from botctl.trading.results import DecisionView, OrderResult, view_decision
 
 NO_ORDER = "NONE"
-"""The state of an order that was never made."""
+"""The state in a result that has no order."""
 
 
 def closed_without_order(trade_id: int) -> OrderResult:
-    """What to say of a trade that closed because nothing of it could be sold: dust, or coins that are gone."""
+    """The result of a sell that closed the trade because nothing could be sold: dust, or coins that are gone."""
     trade = Trade.get_by_id(trade_id)
     event = Event.select().where(Event.trade_id == trade_id).order_by(Event.id.desc()).get()
     return OrderResult(
@@ -43,26 +44,10 @@ def list_orders(*, limit: int | None = None, unsettled: bool = False) -> list[Or
 
 
 def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
-    """What the Council said of a symbol, newest first."""
+    """The Council's decisions on a symbol, newest first."""
     rows = Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit)
     return [view_decision(row) for row in rows]
 
 
 def _view_order(row: Order) -> OrderView:
-    return OrderView(
-        id=row.id,
-        client_order_id=row.client_order_id,
-        exchange_order_id=row.exchange_order_id,
-        trade_id=row.trade_id,
-        side=row.side,
-        symbol=row.symbol,
-        state=row.state,
-        amount=row.amount,
-        cost=row.cost,
-        filled=row.filled,
-        average_price=row.average_price,
-        fee=row.fee,
-        deadline=row.deadline,
-        created_at=row.created_at,
-        error=row.error,
-    )
+    return OrderView(**{each.name: getattr(row, each.name) for each in fields(OrderView)})

@@ -1,7 +1,4 @@
-"""What is and what was, for the quickest commands: read from the database alone.
-
-What a trade looks like is imported only by what answers with it: `status` does without.
-"""
+"""Status and trades for the quickest commands, from the database. `status` runs without importing trade records."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,13 +19,11 @@ if TYPE_CHECKING:
     from botctl.queries.positions import LivePosition, TradeRecord
 
 CURVE_TICKS = 672
-"""Of the curve that status draws: a week of quarter hours."""
+"""Length of the equity curve in `status`: a week of quarter hours."""
 
 
 @dataclass(frozen=True)
 class StatusView:
-    """All of it at one glance, from the database alone."""
-
     mode: str
     system_status: str
     frozen: bool
@@ -45,7 +40,7 @@ class StatusView:
     why: str = field(default="", metadata=FOR_PEOPLE)
     """What paused it."""
     equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
-    """As the newest ticks saw it, oldest first."""
+    """From the newest ticks, oldest first."""
 
     @property
     def system_in_words(self) -> str:
@@ -61,7 +56,7 @@ class StatusView:
 
 
 def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "list[TradeRecord]":
-    """Every trade there ever was, newest last."""
+    """All trades, newest last."""
     query = Trade.select().order_by(Trade.id.desc())
     if symbol:
         query = query.where(Trade.symbol == symbol)
@@ -74,14 +69,13 @@ def list_positions() -> "list[TradeRecord]":
 
 
 def list_live_positions(market: "MarketData") -> "list[LivePosition]":
-    """The same with prices of now, in one call."""
+    """The same with current prices, from one request."""
     trades = list_positions()
     quotes = market.fetch_quotes([trade.symbol for trade in trades]).good if trades else {}
     return [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
 
 
 def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
-    """A trade at a price."""
     from botctl.queries.positions import LivePosition
 
     if price is None or trade.entry_price is None:
@@ -90,10 +84,10 @@ def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
 
 
 def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
-    """All of it at one glance. `seconds` is the time between two ticks; overdue ones count as missed."""
+    """`seconds` is the time between two ticks; overdue ones count as missed."""
     state = switch.read()
-    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()
+    newest: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
+    newest_valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()
     return StatusView(
         mode=mode,
         system_status=state.system_status,
@@ -101,20 +95,20 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         buy_enabled=state.buy_enabled,
         tripped_at=state.tripped_at,
         initial_balance=initial_balance,
-        equity=valued.equity if valued else None,
-        drawdown=valued.drawdown if valued else None,
+        equity=newest_valued.equity if newest_valued else None,
+        drawdown=newest_valued.drawdown if newest_valued else None,
         open_trades=Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).count(),
         unsettled_orders=Order.select().where(UNSETTLED_ORDERS).count(),
-        last_tick_at=last.at if last else None,
-        last_tick_ok=last.ok if last else None,
-        missed_ticks=load_missed_ticks() + (missed_between(last.at, now, seconds) if last else 0),
+        last_tick_at=newest.at if newest else None,
+        last_tick_ok=newest.ok if newest else None,
+        missed_ticks=load_missed_ticks() + (missed_between(newest.at, now, seconds) if newest else 0),
         why=state.why,
         equity_curve=_equity_curve(),
     )
 
 
 def trade_record(row: Trade) -> "TradeRecord":
-    """A row of the table as plain values, without what only the bot itself needs of it."""
+    """A row as plain values, without the bot's internal columns."""
     from botctl.queries.positions import TradeRecord
 
     return TradeRecord(
@@ -142,12 +136,12 @@ def trade_record(row: Trade) -> "TradeRecord":
 
 
 def _equity_curve() -> tuple[float, ...]:
-    """Of the newest ticks that could value the account, oldest first."""
+    """From the newest ticks that could value the account, oldest first."""
     rows = Tick.select(Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).limit(CURVE_TICKS)
     return tuple(float(row.equity) for row in rows if row.equity is not None)[::-1]
 
 
 def now_offline(mode: Mode) -> datetime:
-    """The time for commands that never call out: where a tape stands since its last tick, else this machine's."""
-    moment = datetime.now(UTC)
-    return moment if mode in (Mode.PAPER, Mode.LIVE) else load_last_tick_at() or moment
+    """The time for commands that need no exchange: a simulated market's last tick, or this machine's clock."""
+    now = datetime.now(UTC)
+    return now if mode in (Mode.PAPER, Mode.LIVE) else load_last_tick_at() or now

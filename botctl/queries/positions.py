@@ -1,4 +1,4 @@
-"""A trade as plain values, the same for every command, report and study."""
+"""A trade as plain values, the same for every command, report and backtest."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from botctl.domain.serialization import MERGED, written_as
 class TradeRecord:
     """One trade. Money and prices in quote, amount in the asset: held while OPEN, traded once CLOSED.
 
-    None is what is unknown or has not happened.
+    None is unknown, or has not happened.
     """
 
     id: int
@@ -38,7 +38,7 @@ class TradeRecord:
 
 @dataclass(frozen=True)
 class LivePosition:
-    """An open trade with the price of now."""
+    """An open trade with its current price."""
 
     trade: TradeRecord = field(metadata=MERGED)
     price: Decimal | None
@@ -47,7 +47,7 @@ class LivePosition:
 
     @property
     def stop_distance(self) -> Decimal | None:
-        """How far the price may fall until the stop sells, as a fraction of it; zero or less: the next check sells."""
+        """How far the price may fall before the stop sells, as a fraction; at zero or below the next check sells."""
         if self.price is None or self.trade.stop_loss_price is None:
             return None
         return 1 - Decimal(repr(self.trade.stop_loss_price)) / self.price

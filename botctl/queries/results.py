@@ -1,4 +1,4 @@
-"""What the commands that only read answer. The fields of `--json` are these fields."""
+"""Results of read-only commands; their fields are the fields of `--json`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ class OrderView:
 
 @dataclass(frozen=True)
 class EventView:
-    """One entry of the audit trail. `before` and `after` are columns by name."""
+    """One entry of the audit trail; `before` and `after` are columns by name."""
 
     id: int
     at: datetime
@@ -54,24 +54,22 @@ class HistoryStep:
     price: Decimal | None = None
     """The market's, or the fill's."""
     stop_loss_price: float | None = None
-    """From here on, where it changed."""
+    """The stop from here on, where it changed."""
     client_order_id: str | None = None
 
 
 @dataclass(frozen=True)
 class TradeHistory:
-    """The whole life of one trade."""
-
     trade: TradeRecord
     steps: list[HistoryStep]
     fees: Decimal | None
     slippage_cost: Decimal | None
-    """What its orders lost against the best price known before each, in quote; None where none is known."""
+    """The loss against the best price known before each order, in quote; None where none is known."""
 
 
 @dataclass(frozen=True)
 class BalanceView:
-    """What the exchange holds of one currency; `value` in the quote currency, None when it has no price."""
+    """The balance of one currency; `value` in the quote currency, None when it has no price."""
 
     currency: str
     total: Decimal
@@ -81,8 +79,6 @@ class BalanceView:
 
 @dataclass(frozen=True)
 class DemoView:
-    """What a played tape brought."""
-
     ticks: int
     trades: list[TradeRecord]
     equity: Decimal | None
@@ -92,7 +88,7 @@ class DemoView:
 
 @dataclass(frozen=True)
 class CheckView:
-    """What one round of stop checks did, and what is open after it."""
+    """The result of one round of stop checks, and the positions after it."""
 
     positions: list[LivePosition]
     exits: list[OrderResult]

@@ -1,4 +1,4 @@
-"""How far from the expected price each order was filled, by the best price that the database knows."""
+"""The slippage of each order, against the best expected price in the database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from botctl.store.models import Decision, Order, Trade
 STOPS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)
 
 DecidedPrices = Mapping[tuple[int, str], Decimal]
-"""By trade and action, the last price when the Council decided to buy or to sell it."""
+"""By trade and action, the last price at the Council's decision."""
 
 
 @dataclass(frozen=True)
 class Slippage:
-    """What a filled order was expected to fetch, by which price, and what it did."""
+    """A filled order's expected and actual price."""
 
     at: datetime
     trade_id: int
@@ -27,12 +27,12 @@ class Slippage:
     amount: Decimal
     expected_price: Decimal | None
     basis: str
-    """Which price was expected."""
+    """What the expected price is."""
     average_price: Decimal
 
     @property
     def fraction(self) -> Decimal | None:
-        """(average - expected) / expected, positive when it hurts; None where nothing is known to be expected."""
+        """(average - expected) / expected, positive when it hurts; None without an expected price."""
         if self.expected_price is None:
             return None
         change = self.average_price / self.expected_price - 1
@@ -40,7 +40,7 @@ class Slippage:
 
     @property
     def cost(self) -> Decimal | None:
-        """The same for the whole amount, in quote."""
+        """For the whole amount, in quote."""
         if self.expected_price is None:
             return None
         change = (self.average_price - self.expected_price) * self.amount
@@ -48,9 +48,9 @@ class Slippage:
 
 
 def load_slippages(trade_id: int | None = None) -> dict[int, Slippage]:
-    """The slippage of every filled order, or of those of one trade, by the order's id, oldest first.
+    """The slippage of every filled order, or of one trade's, by order id, oldest first.
 
-    What an order was sized at is not kept, so each is measured by the best price that is.
+    The price that an order was sized at is not stored, so each is measured against the best one that is.
     """
     rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
     if trade_id is not None:

@@ -1,1 +1,1 @@
-"""The database beside what the exchange has, and its repair."""
+"""Compares the database with the exchange, and repairs it."""

@@ -1,4 +1,4 @@
-"""What recover does about a database that is missing or damaged: it works on a fresh one, which takes its place."""
+"""Replaces a missing or damaged database: recover works on a fresh one, which takes its place."""
 
 import os
 import shutil
@@ -21,41 +21,41 @@ class Damage:
     """What is wrong with a database file."""
 
     complaint: str
-    """In SQLite's words."""
+    """SQLite's own message."""
     moved_to: Path
-    """Where the damaged file goes once another one takes its place."""
+    """Where the damaged file goes when it is replaced."""
 
 
-def missing_database(mode: Mode, place: object) -> ConfigError:
-    """Why recover can't begin without a database at `place`, and what to do instead."""
+def missing_database(mode: Mode, location: object) -> ConfigError:
+    """Why recover can't start without a database, and what to do instead."""
     rebuild = "run `botctl init`, then `botctl recover --apply`"
-    hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to begin anew"
-    return ConfigError(f"there is no {mode} database at {place}", hint=hint)
+    hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to start anew"
+    return ConfigError(f"there is no {mode} database at {location}", hint=hint)
 
 
 def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage | None:
-    """What is wrong with the database; None when it is sound. A server looks after its files itself.
+    """What is wrong with the database; None for a sound one or a server, which checks its files itself.
 
     Raises ConfigError for a damaged one that can't be rebuilt: the paper broker has no records elsewhere. Raises Busy
-    while another process keeps the file locked.
+    while another process locks the file.
     """
     complaint = database.find_damage()
     if complaint is None or database.file is None:
         return None
     if mode is not Mode.LIVE:
         raise ConfigError(
-            f"{database} is damaged ({complaint}), and the paper broker's own records were in it",
-            hint="restore a backup, or move it away and run `botctl init` to begin anew",
+            f"{database} is damaged ({complaint}), and the paper broker has no other records",
+            hint="restore a backup, or move it away and run `botctl init` to start anew",
         )
     return Damage(complaint, name_aside(database.file, now))
 
 
 @contextmanager
 def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> Iterator[None]:
-    """A fresh database, open for the length of the block instead of the damaged one at `path`.
+    """A fresh database, open during the block instead of the damaged one at `path`.
 
-    With `apply` it takes that one's place once the block has ended well; else nothing is left of it. The run's lock
-    must be held.
+    With `apply` it replaces that one when the block succeeds; otherwise it is deleted. The caller must hold the run's
+    lock.
     """
     with _temporary_folder(path if apply else None) as folder:
         fresh = folder / path.name
@@ -71,13 +71,13 @@ def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> 
 
 @contextmanager
 def _temporary_folder(beside: Path | None) -> Iterator[Path]:
-    """A folder for a database that is being made: on the same disk as `beside`, or anywhere."""
+    """A folder on the same disk as `beside`, or anywhere."""
     if beside is None:
         with TemporaryDirectory(prefix="botctl-recover-") as name:
             yield Path(name)
         return
     folder = beside.with_name(f"{beside.name}.rebuild")
-    shutil.rmtree(folder, ignore_errors=True)  # a run that died may have left it
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed run
     folder.mkdir(mode=0o700)
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""What differs between the journal and the exchange, in words; the empty text when nothing does."""
+"""Describes differences between the journal and the exchange; an empty text when there are none."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,13 +6,13 @@ from decimal import Decimal
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import UNSETTLED, OrderState
 
-NOTHING_THERE = (OrderState.REJECTED, OrderState.ABSENT)
-"""Endings of which the exchange shows nothing."""
+NOT_PLACED = (OrderState.REJECTED, OrderState.ABSENT)
+"""Endings without an order at the exchange."""
 
 
 @dataclass(frozen=True)
 class OrderFigures:
-    """An order as one side has it. Amount in the asset, cost and fee in quote; None where that side has none."""
+    """An order on one side. Amount in the asset, cost and fee in quote; None where that side has none."""
 
     state: OrderState
     filled: Decimal
@@ -21,12 +21,12 @@ class OrderFigures:
 
 
 def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None) -> str:
-    """What differs in one order. One that still works is the same: its figures come with its end."""
+    """What differs in one order. Figures of a working order are not compared: they come with its end."""
     if journal is None:
         return "not in the journal"
     if exchange is None:
-        # Nothing was traded: an exchange may forget an order that was canceled unfilled.
-        if journal.state in NOTHING_THERE or (journal.state is OrderState.CANCELED and not journal.filled):
+        # An exchange may forget an order that was canceled unfilled.
+        if journal.state in NOT_PLACED or (journal.state is OrderState.CANCELED and not journal.filled):
             return ""
         return "no ending yet" if journal.state in UNSETTLED else "not on the exchange"
     if journal.state in UNSETTLED:
@@ -37,7 +37,7 @@ def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None
         for name, one, other in (
             ("state", journal.state, exchange.state),
             ("filled", journal.filled, exchange.filled),
-            ("cost", journal.cost or 0, exchange.cost or 0),  # an order that came to nothing has none in the journal
+            ("cost", journal.cost or 0, exchange.cost or 0),  # an unfilled order has none in the journal
             ("fee", journal.fee or 0, exchange.fee or 0),
         )
         if one != other
@@ -46,13 +46,13 @@ def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None
 
 
 def holding_difference(held: Decimal, left: Decimal | None, balance: Decimal, asset: str) -> str:
-    """What differs between what a trade holds, what the exchange's orders leave of it, and what the balance holds.
+    """What differs between a trade's amount, what the exchange's orders leave of it, and the balance.
 
-    `left` is None when its entry was not looked at. More in the balance is no difference: the owner may hold some.
+    `left` is None when its entry is outside the period. A larger balance is no difference: the user may hold more.
     """
-    words = []
+    differences = []
     if left is not None and left != held:
-        words.append(f"its orders leave {format_decimal(left)} {asset}")
+        differences.append(f"its orders leave {format_decimal(left)} {asset}")
     if balance < held:
-        words.append(f"the balance holds {format_decimal(balance)} {asset} only")
-    return ", ".join(words)
+        differences.append(f"the balance is only {format_decimal(balance)} {asset}")
+    return ", ".join(differences)

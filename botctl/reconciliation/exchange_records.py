@@ -1,4 +1,4 @@
-"""Asks the exchange for all it remembers: every order of the account, the exact figures of ours, and the balances."""
+"""Fetches the exchange's records: every order of the account, the fills of ours, and the balances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,43 +13,41 @@ from botctl.reconciliation.exchange_trades import ExchangeTrade, build_exchange_
 from botctl.store.journal import Journal
 
 MARGIN = timedelta(minutes=10)
-"""Orders are asked for from so long before: more than any clock they were written down by can be wrong."""
+"""Orders are requested from this much earlier, in case a clock was wrong."""
 
 
 @dataclass(frozen=True)
 class ExchangeRecords:
-    """What the exchange says."""
-
     trades: tuple[ExchangeTrade, ...]
     foreign_orders: int
-    """Orders that are not ours: the owner's, which are left alone."""
+    """The number of the user's own orders."""
     balances: Balances
 
 
 def fetch_exchange_records(
     exchange: Exchange, journal: Journal, since: datetime, progress: Progress
 ) -> ExchangeRecords:
-    """All of it since `since`, or none. Raises ExchangeUnreachable rather than taking a bad answer for no orders."""
-    known = _orders_without_tag(journal)
+    """All records since `since`. Raises ExchangeUnreachable when they are incomplete."""
+    untagged = _orders_without_tag(journal)
     records = exchange.list_orders(since - MARGIN, progress)
-    ours = [record for record in records if owner_of(record.report.client_order_id, known)]
+    ours = [record for record in records if owner_of(record.report.client_order_id, untagged)]
     filled = [record.report for record in ours if record.report.filled > 0]
-    fills = _all_fills(exchange, filled)
-    trades = build_exchange_trades(ours, fills, known)
+    fills = _fetch_fills(exchange, filled)
+    trades = build_exchange_trades(ours, fills, untagged)
     return ExchangeRecords(tuple(trades), len(records) - len(ours), exchange.fetch_balances())
 
 
-def _all_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fill]:
-    """The fills of these orders: every one that their records name, or none."""
+def _fetch_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fill]:
+    """The fills of these orders. Raises UnusableAnswer when one is missing."""
     fills = exchange.fetch_fills(reports) if reports else []
-    missing = {name for report in reports for name in report.fill_ids} - {fill.fill_id for fill in fills}
+    missing = {fill_id for report in reports for fill_id in report.fill_ids} - {fill.fill_id for fill in fills}
     if missing:
-        raise UnusableAnswer(f"the exchange does not show {len(missing)} fills of our orders", hint="try again")
+        raise UnusableAnswer(f"the exchange did not return {len(missing)} fills of our orders", hint="try again")
     return fills
 
 
 def _orders_without_tag(journal: Journal) -> Mapping[str, ClientId]:
-    """Orders of the journal whose ids don't say whose they are: an older botctl sent them."""
+    """Orders of the journal whose ids have no trade tag: an older botctl sent them."""
     return {
         order.client_order_id: ClientId(
             order.trade.mark, order.trade_id, ExitReason(order.reason) if order.reason else None, order.whole, 0

@@ -1,10 +1,11 @@
-"""What the exchange's own records say of each trade: what it bought, what it sold, and what it still holds."""
+"""Each trade by the exchange's records: what it bought, sold, and still holds."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from botctl.domain.client_order_ids import ClientId, parse_client_id
 from botctl.domain.money import price_of, total
@@ -13,26 +14,25 @@ from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderState, Side
 
 @dataclass(frozen=True)
 class ExchangeOrder:
-    """An order of ours as the exchange has it. Amounts in the asset; cost (a sell's proceeds) and fee in quote."""
+    """One of our orders at the exchange. Amounts in the asset; cost (a sell's proceeds) and fee in quote."""
 
     client_order_id: str
-    said: ClientId
-    """What its client order id says, or the journal where the id is of an older botctl."""
+    client_id: ClientId
+    """From its client order id, or from the journal for an id of an older botctl."""
     exchange_order_id: str
     symbol: str
     side: Side
     amount: Decimal
-    """Asked for."""
     state: OrderState
-    """ACCEPTED while it works, else FILLED or CANCELED: what the journal calls it."""
+    """ACCEPTED while it works, then FILLED or CANCELED."""
     filled: Decimal
     cost: Decimal
     fee: Decimal
     opened_at: datetime
     at: datetime
-    """Its last fill, else its end."""
+    """Its last fill, or its end without one."""
     exact: bool
-    """Whether the figures are the sum of its fills, or only its record's, cut to the price's decimals."""
+    """Whether the figures are the sum of its fills, not the order's own, which have only the price's decimals."""
 
     @property
     def working(self) -> bool:
@@ -43,9 +43,22 @@ class ExchangeOrder:
         return price_of(self.cost, self.filled) if self.filled else None
 
 
+class Totals(NamedTuple):
+    """Sums over orders. Amount in the asset; cost (or proceeds) and fee in quote."""
+
+    amount: Decimal
+    cost: Decimal
+    fee: Decimal
+
+    @classmethod
+    def of(cls, orders: Iterable[ExchangeOrder]) -> "Totals":
+        figures = [(order.filled, order.cost, order.fee) for order in orders]
+        return cls(*map(total, zip(*figures, strict=True))) if figures else cls(Decimal(0), Decimal(0), Decimal(0))
+
+
 @dataclass(frozen=True)
 class ExchangeTrade:
-    """All orders of one trade, oldest first. Only ended ones count in its figures, as in the journal."""
+    """The orders of one trade, oldest first. Only ended ones count in its figures, as in the journal."""
 
     mark: str
     orders: tuple[ExchangeOrder, ...]
@@ -56,8 +69,8 @@ class ExchangeTrade:
 
     @property
     def number(self) -> int:
-        """What the database that sent the orders called the trade."""
-        return self.orders[0].said.trade_id
+        """Its id in the database that sent the orders."""
+        return self.orders[0].client_id.trade_id
 
     @property
     def entries(self) -> tuple[ExchangeOrder, ...]:
@@ -72,16 +85,12 @@ class ExchangeTrade:
         return tuple(order for order in self.orders if order.working)
 
     @property
-    def bought(self) -> Decimal:
-        return total(order.filled for order in self.entries if not order.working)
+    def bought(self) -> Totals:
+        return Totals.of(order for order in self.entries if not order.working)
 
     @property
-    def entry_cost(self) -> Decimal:
-        return total(order.cost for order in self.entries if not order.working)
-
-    @property
-    def entry_fee(self) -> Decimal:
-        return total(order.fee for order in self.entries if not order.working)
+    def sold(self) -> Totals:
+        return Totals.of(order for order in self.exits if not order.working)
 
     @property
     def opened_at(self) -> datetime:
@@ -89,62 +98,47 @@ class ExchangeTrade:
         return max(order.at for order in self.entries or self.orders)
 
     @property
-    def sold(self) -> Decimal:
-        return total(order.filled for order in self.exits if not order.working)
-
-    @property
-    def proceeds(self) -> Decimal:
-        return total(order.cost for order in self.exits if not order.working)
-
-    @property
-    def exit_fee(self) -> Decimal:
-        return total(order.fee for order in self.exits if not order.working)
-
-    @property
     def held(self) -> Decimal:
-        """What its ended orders leave."""
-        return self.bought - self.sold
+        return self.bought.amount - self.sold.amount
 
     @property
     def last_sale(self) -> ExchangeOrder | None:
-        """The exit that sold last."""
         sales = [order for order in self.exits if order.filled > 0 and not order.working]
         return max(sales, key=lambda order: order.at) if sales else None
 
     @property
     def exiting(self) -> ExitReason | None:
-        """Why an exit of the whole trade has begun, if one has: it goes on until nothing is left."""
-        return next((order.said.reason for order in self.exits if order.said.whole), None)
+        """Why an exit of the whole trade has begun: it continues until nothing is left."""
+        return next((order.client_id.reason for order in self.exits if order.client_id.whole), None)
 
 
 def build_exchange_trades(
-    records: Sequence[OrderRecord], fills: Iterable[Fill], known: Mapping[str, ClientId]
+    records: Sequence[OrderRecord], fills: Iterable[Fill], untagged: Mapping[str, ClientId]
 ) -> list[ExchangeTrade]:
-    """The orders of ours among `records`, by trade, oldest first. `known` names those whose ids don't say whose they
-    are: older ones that the journal has."""
+    """Our orders among `records`, by trade, oldest first. `untagged` identifies older orders without a trade tag."""
     fills_of: defaultdict[str, list[Fill]] = defaultdict(list)
     for fill in fills:
         fills_of[fill.exchange_order_id].append(fill)
-    named: defaultdict[str, list[OrderRecord]] = defaultdict(list)
+    records_of: defaultdict[str, list[OrderRecord]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.report.opened_at):
-        named[record.report.client_order_id or ""].append(record)
+        records_of[record.report.client_order_id or ""].append(record)
     trades: defaultdict[str, list[ExchangeOrder]] = defaultdict(list)
-    for client_order_id, some in named.items():
-        if (said := owner_of(client_order_id, known)) is not None:
-            own = [fill for record in some for fill in fills_of[record.report.exchange_order_id]]
-            trades[said.mark].append(_order(client_order_id, said, some, own))
+    for client_order_id, own in records_of.items():
+        if (client_id := owner_of(client_order_id, untagged)) is not None:
+            own_fills = [fill for record in own for fill in fills_of[record.report.exchange_order_id]]
+            trades[client_id.mark].append(_order(client_order_id, client_id, own, own_fills))
     return [ExchangeTrade(mark, tuple(orders)) for mark, orders in trades.items()]
 
 
-def owner_of(client_order_id: str | None, known: Mapping[str, ClientId]) -> ClientId | None:
-    """Which trade of ours an order belongs to; None for the owner's own."""
-    return parse_client_id(client_order_id) or known.get(client_order_id or "")
+def owner_of(client_order_id: str | None, untagged: Mapping[str, ClientId]) -> ClientId | None:
+    """The trade that an order belongs to; None for the user's own orders."""
+    return parse_client_id(client_order_id) or untagged.get(client_order_id or "")
 
 
 def _order(
-    client_order_id: str, said: ClientId, records: Sequence[OrderRecord], fills: Sequence[Fill]
+    client_order_id: str, client_id: ClientId, records: Sequence[OrderRecord], fills: Sequence[Fill]
 ) -> ExchangeOrder:
-    """One intent with all that the exchange shows for it: an id may name several orders there."""
+    """One order with all its records: an id may have several at the exchange."""
     first, reports = records[0], [record.report for record in records]
     filled = total(report.filled for report in reports)
     exact = total(fill.amount for fill in fills) == filled
@@ -155,7 +149,7 @@ def _order(
         state = OrderState.FILLED if complete else OrderState.CANCELED
     return ExchangeOrder(
         client_order_id=client_order_id,
-        said=said,
+        client_id=client_id,
         exchange_order_id=first.report.exchange_order_id,
         symbol=first.symbol,
         side=first.side,

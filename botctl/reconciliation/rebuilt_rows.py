@@ -1,7 +1,6 @@
-"""The columns that a trade and its orders must have, by the exchange's records."""
+"""The database columns of a trade and its orders, from the exchange's records."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +8,7 @@ from botctl.domain.costs import calculate_pnl
 from botctl.domain.money import price_of
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, TradeStatus
 from botctl.domain.symbols import base_of
-from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, Totals
 from botctl.reconciliation.stop_reconstruction import ReconstructedStop
 from botctl.store.models import Order, Trade
 
@@ -17,15 +16,15 @@ type Columns = dict[str, Any]
 
 
 def order_columns(order: ExchangeOrder) -> Columns:
-    """A row of the journal as it would stand there now: one that still works gets its figures with its end."""
+    """A row of the journal; a working order gets its figures at its end."""
     figures: Columns = {
         "client_order_id": order.client_order_id,
         "exchange_order_id": order.exchange_order_id,
         "side": order.side,
         "symbol": order.symbol,
         "state": order.state,
-        "reason": order.said.reason,
-        "whole": order.said.whole,
+        "reason": order.client_id.reason,
+        "whole": order.client_id.whole,
         "amount": order.amount,
         "deadline": order.opened_at + DEADLINE_AFTER,
         "created_at": order.opened_at,
@@ -34,7 +33,7 @@ def order_columns(order: ExchangeOrder) -> Columns:
 
 
 def ending_columns(order: ExchangeOrder) -> Columns:
-    """What an order's end adds to its row."""
+    """The columns that an order's end sets."""
     return {
         "exchange_order_id": order.exchange_order_id,
         "state": order.state,
@@ -49,11 +48,10 @@ def ending_columns(order: ExchangeOrder) -> Columns:
 
 
 def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
-    """What a trade that is missing here has whatever its state."""
-    symbol = trade.symbol
+    """What a missing trade has in any state."""
     return {
-        "symbol": symbol,
-        "asset": base_of(symbol),
+        "symbol": trade.symbol,
+        "asset": base_of(trade.symbol),
         "mode": mode,
         "created_at": trade.orders[0].opened_at,
         "mark": trade.mark,
@@ -61,12 +59,11 @@ def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
 
 
 def pending_columns(trade: ExchangeTrade, atr: float) -> Columns:
-    """A trade whose entry still works: the asset is reserved."""
+    """A trade whose entry still works."""
     return {"status": TradeStatus.PENDING, "amount": trade.orders[0].amount, "atr": atr, "closed_at": None}
 
 
-def open_columns(trade: ExchangeTrade, atr: float, replay: ReconstructedStop) -> Columns:
-    """A trade that holds something, with its stop."""
+def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> Columns:
     last_sale = trade.last_sale
     return {
         "status": TradeStatus.OPEN,
@@ -74,50 +71,41 @@ def open_columns(trade: ExchangeTrade, atr: float, replay: ReconstructedStop) ->
         **entry_columns(trade),
         "opened_at": trade.opened_at,
         "atr": atr,
-        "stop_loss_price": replay.stop,
-        "high_price": replay.high,
-        "checked_at": replay.checked_at,
-        "exiting": trade.exiting or replay.hit,
-        "sold_amount": trade.sold,
-        "exit_proceeds": trade.proceeds,
-        "exit_fee": trade.exit_fee,
+        "stop_loss_price": stop.stop,
+        "high_price": stop.high,
+        "checked_at": stop.checked_at,
+        "exiting": trade.exiting or stop.hit,
+        "sold_amount": trade.sold.amount,
+        "exit_proceeds": trade.sold.cost,
+        "exit_fee": trade.sold.fee,
         "exit_order_id": last_sale.exchange_order_id if last_sale else None,
         "closed_at": None,
     }
 
 
 def entry_columns(trade: ExchangeTrade) -> Columns:
-    """What its entry did."""
+    bought = trade.bought
     return {
-        "entry_amount": trade.bought,
-        "entry_price": price_of(trade.entry_cost, trade.bought),
-        "entry_cost": trade.entry_cost,
-        "entry_fee": trade.entry_fee,
+        "entry_amount": bought.amount,
+        "entry_price": price_of(bought.cost, bought.amount),
+        "entry_cost": bought.cost,
+        "entry_fee": bought.fee,
         "entry_order_id": next(order.exchange_order_id for order in trade.entries if order.filled > 0),
     }
 
 
-@dataclass(frozen=True)
-class UnrecordedFills:
-    """What ended orders did that their rows don't tell. Amount in the asset, cost and fee in quote."""
-
-    amount: Decimal
-    cost: Decimal
-    fee: Decimal
-
-    @classmethod
-    def of(cls, orders: Iterable[tuple[ExchangeOrder, Order | None]]) -> "UnrecordedFills":
-        """The sum over these orders, each with its row if it has one."""
-        amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
-        for order, row in orders:
-            amount += order.filled - (row.filled if row else 0)
-            cost += order.cost - (row.cost or 0 if row else 0)
-            fee += order.fee - (row.fee or 0 if row else 0)
-        return cls(amount, cost, fee)
+def unrecorded(orders: Iterable[tuple[ExchangeOrder, Order | None]]) -> Totals:
+    """The fills of ended orders that their rows lack."""
+    amount, cost, fee = Decimal(0), Decimal(0), Decimal(0)
+    for order, row in orders:
+        amount += order.filled - (row.filled if row else 0)
+        cost += order.cost - (row.cost or 0 if row else 0)
+        fee += order.fee - (row.fee or 0 if row else 0)
+    return Totals(amount, cost, fee)
 
 
-def reduced_columns(trade: ExchangeTrade, row: Trade, sold: UnrecordedFills) -> Columns:
-    """An open trade after sells that its row does not know of."""
+def reduced_columns(trade: ExchangeTrade, row: Trade, sold: Totals) -> Columns:
+    """An open trade after sells that its row lacks."""
     last_sale = trade.last_sale
     return {
         "amount": row.amount - sold.amount,
@@ -130,17 +118,17 @@ def reduced_columns(trade: ExchangeTrade, row: Trade, sold: UnrecordedFills) -> 
 
 
 def closed_columns(trade: ExchangeTrade, row: Trade, reduced: Columns) -> Columns:
-    """The same trade when what is left of it can't be sold any more: its last sale closed it."""
+    """The same trade when the rest can't be sold: its last sale closed it."""
     sold, proceeds, fee, last = reduced["sold_amount"], reduced["exit_proceeds"], reduced["exit_fee"], trade.last_sale
     entry: Columns = {"entry_cost": row.entry_cost, "entry_fee": row.entry_fee, **reduced}
-    known = None not in (entry["entry_cost"], entry["entry_fee"])
+    complete = None not in (entry["entry_cost"], entry["entry_fee"])
     return {
         **reduced,
         "status": TradeStatus.CLOSED,
         "amount": sold,
         "exit_price": price_of(proceeds, sold),
-        "exit_reason": (last and last.said.reason) or ExitReason.MANUAL,
+        "exit_reason": (last and last.client_id.reason) or ExitReason.MANUAL,
         "closed_at": last.at if last else trade.orders[-1].at,
         "exiting": None,
-        "pnl": calculate_pnl(entry["entry_cost"], entry["entry_fee"], proceeds, fee) if known else None,
+        "pnl": calculate_pnl(entry["entry_cost"], entry["entry_fee"], proceeds, fee) if complete else None,
     }

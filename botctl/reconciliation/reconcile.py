@@ -1,4 +1,4 @@
-"""Journal, trades and exchange side by side: one row for each order, one for each trade. Changes nothing."""
+"""Compares journal and trades with the exchange, order by order and trade by trade. Changes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, R
 from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot
 
-USUAL_SPAN = timedelta(days=30)
-"""So far back, or to the entry of the oldest trade that is active, whichever is earlier."""
+DEFAULT_PERIOD = timedelta(days=30)
+"""How far back, or to the entry of the oldest active trade if that is earlier."""
 ENTRY = "entry"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One order: the journal's row, and what the exchange has of it. One of the two may be missing."""
+class OrderPair:
+    """One order in the journal and at the exchange. One of the two may be missing."""
 
     client_order_id: str
     symbol: str
@@ -34,10 +34,10 @@ class Pair:
 
 
 def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> ReconcileView:
-    """What both sides say since `since`. Raises ExchangeUnreachable when the exchange's side can't be had whole."""
+    """Both sides since `since`. Raises ExchangeUnreachable when the exchange's records are incomplete."""
     trades = bot.journal.trades_by_tag()
     active = [trade for trade in trades.values() if trade.status in ACTIVE]
-    since = since or min([bot.clock.now() - USUAL_SPAN, *(trade.created_at for trade in active)])
+    since = since or min([bot.clock.now() - DEFAULT_PERIOD, *(trade.created_at for trade in active)])
     records = fetch_exchange_records(bot.exchange, bot.journal, since, progress)
     orders = [_compare(pair) for pair in _pairs(bot, records, trades, since)]
     positions = list(_positions(bot, records, trades))
@@ -45,40 +45,38 @@ def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> Reconcile
     return ReconcileView(since, same, orders, positions, records.foreign_orders)
 
 
-def figures_of(row: Order) -> OrderFigures:
-    """An order as the journal has it."""
+def journal_figures(row: Order) -> OrderFigures:
     return OrderFigures(OrderState(row.state), row.filled, row.cost, row.fee)
 
 
-def figures_at(order: ExchangeOrder) -> OrderFigures:
-    """An order as the exchange has it."""
+def exchange_figures(order: ExchangeOrder) -> OrderFigures:
     return OrderFigures(order.state, order.filled, order.cost, order.fee)
 
 
-def _pairs(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade], since: datetime) -> list[Pair]:
-    """Every order that the exchange shows, and every other one that the journal has since `since`; oldest first."""
+def _pairs(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade], since: datetime) -> list[OrderPair]:
+    """Every order at the exchange, and every other one in the journal since `since`; oldest first."""
     rows = {row.client_order_id: row for row in bot.journal.orders_with_trades()}
     pairs = [
-        _shown(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
+        _exchange_pair(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
         for trade in records.trades
         for order in trade.orders
     ]
-    pairs += [_not_shown(row) for row in rows.values() if row.created_at >= since]
+    pairs += [_journal_pair(row) for row in rows.values() if row.created_at >= since]
     return sorted(pairs, key=lambda pair: pair.at)
 
 
-def _shown(order: ExchangeOrder, trade: Trade | None, row: Order | None) -> Pair:
-    role = str(order.said.reason or ENTRY)
-    return Pair(order.client_order_id, order.symbol, role, order.opened_at, trade, row, order)
+def _exchange_pair(order: ExchangeOrder, trade: Trade | None, row: Order | None) -> OrderPair:
+    role = str(order.client_id.reason or ENTRY)
+    return OrderPair(order.client_order_id, order.symbol, role, order.opened_at, trade, row, order)
 
 
-def _not_shown(row: Order) -> Pair:
-    return Pair(row.client_order_id, row.symbol, row.reason or ENTRY, row.created_at, row.trade, row, None)
+def _journal_pair(row: Order) -> OrderPair:
+    return OrderPair(row.client_order_id, row.symbol, row.reason or ENTRY, row.created_at, row.trade, row, None)
 
 
-def _compare(pair: Pair) -> ReconciledOrder:
+def _compare(pair: OrderPair) -> ReconciledOrder:
     row, order = pair.row, pair.order
-    difference = order_difference(figures_of(row) if row else None, figures_at(order) if order else None)
+    difference = order_difference(journal_figures(row) if row else None, exchange_figures(order) if order else None)
     return ReconciledOrder(
         trade_id=pair.trade.id if pair.trade else None,
         symbol=pair.symbol,
@@ -99,31 +97,31 @@ def _compare(pair: Pair) -> ReconciledOrder:
 
 
 def _positions(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade]) -> Iterator[ReconciledPosition]:
-    """Every active trade, and every one that holds something by the exchange's records and is missing here."""
-    shown = {trade.mark: trade for trade in records.trades}
+    """Every active trade, and every one that the exchange's records hold and the database lacks."""
+    exchange_trades = {trade.mark: trade for trade in records.trades}
     for mark, trade in trades.items():
         if trade.status in ACTIVE:
-            yield _position(records, trade, shown.get(mark))
-    for mark, lost in shown.items():
-        if mark not in trades and _is_held(bot, lost):
-            yield _position(records, None, lost)
+            yield _position(records, trade, exchange_trades.get(mark))
+    for mark, missing in exchange_trades.items():
+        if mark not in trades and _is_held(bot, missing):
+            yield _position(records, None, missing)
 
 
 def _is_held(bot: Bot, trade: ExchangeTrade) -> bool:
-    """Whether more is left of it than dust."""
+    """Whether more than dust is left of it."""
     market = bot.exchange.load_markets().get(trade.symbol)
     return trade.held > 0 and (market is None or trade.held >= market.min_amount)
 
 
-def _position(records: ExchangeRecords, trade: Trade | None, shown: ExchangeTrade | None) -> ReconciledPosition:
-    symbol = trade.symbol if trade else (shown.symbol if shown else "")
+def _position(records: ExchangeRecords, trade: Trade | None, exchange: ExchangeTrade | None) -> ReconciledPosition:
+    symbol = trade.symbol if trade else (exchange.symbol if exchange else "")
     asset = base_of(symbol)
     held = trade.amount if trade and trade.status == TradeStatus.OPEN else Decimal(0)
-    left = shown.held if shown and shown.entries else None
+    left = exchange.held if exchange and exchange.entries else None
     balance = records.balances.total(asset)
     difference = holding_difference(held, left, balance, asset)
     if trade is None:
-        difference = "no trade here: see `botctl recover`"
+        difference = "no trade in the database: see `botctl recover`"
     return ReconciledPosition(
         trade_id=trade.id if trade else None,
         symbol=symbol,
@@ -132,5 +130,5 @@ def _position(records: ExchangeRecords, trade: Trade | None, shown: ExchangeTrad
         exchange_held=left,
         balance=balance,
         same=not difference,
-        verdict=difference or ("same" if left is not None else "its entry was not looked at"),
+        verdict=difference or ("same" if left is not None else "its entry is outside the period"),
     )

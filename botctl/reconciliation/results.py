@@ -1,4 +1,4 @@
-"""What `reconcile` and `recover` answer. The fields of `--json` are these fields."""
+"""Results of `reconcile` and `recover`; their fields are the fields of `--json`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,12 +7,12 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class ReconciledOrder:
-    """One order as the journal has it beside what the exchange has; None where that side has nothing."""
+    """One order in the journal and at the exchange; None where that side lacks it."""
 
     trade_id: int | None
     symbol: str
     role: str
-    """entry, or why it sells."""
+    """entry, or the reason of a sell."""
     client_order_id: str
     exchange_order_id: str | None
     journal_state: str | None
@@ -29,14 +29,14 @@ class ReconciledOrder:
 
 @dataclass(frozen=True)
 class ReconciledPosition:
-    """What a trade holds beside what the exchange's orders leave of it, and what the balance holds of its asset."""
+    """A trade's amount, what the exchange's orders leave of it, and the balance of its asset."""
 
     trade_id: int | None
     symbol: str
     asset: str
     held: Decimal
     exchange_held: Decimal | None
-    """None when the entry lies before what was looked at."""
+    """None when the entry is outside the period."""
     balance: Decimal
     same: bool
     verdict: str
@@ -44,26 +44,24 @@ class ReconciledPosition:
 
 @dataclass(frozen=True)
 class ReconcileView:
-    """Journal, trades and exchange side by side."""
-
     since: datetime
     same: bool
     orders: list[ReconciledOrder]
     positions: list[ReconciledPosition]
     foreign_orders: int
-    """Orders of the account that are not botctl's."""
+    """The user's own orders."""
 
 
 @dataclass(frozen=True)
 class RecoverAction:
-    """One thing that recover does or would do, or can't."""
+    """One thing that recover does, would do, or can't do."""
 
     trade_id: int | None
     symbol: str
     action: str
     """add, reduce, close, adopt, settle, leave or problem."""
     amount: Decimal | None
-    """What the trade holds after it."""
+    """The trade's amount after it."""
     entry_price: Decimal | None
     stop_loss_price: float | None
     detail: str
@@ -71,16 +69,14 @@ class RecoverAction:
 
 @dataclass(frozen=True)
 class RecoverView:
-    """What differs between the database and the exchange, and whether the database was mended."""
-
     since: datetime
     applied: bool
     actions: list[RecoverAction]
     same_trades: int
-    """Trades of which database and exchange tell the same."""
+    """Trades without a difference."""
     foreign_orders: int
-    """Orders of the account that are not botctl's."""
+    """The user's own orders."""
     damaged_file: str | None
-    """Where the damaged database was moved."""
+    """Where the damaged database was moved to."""
     notes: list[str]
     errors: list[str]

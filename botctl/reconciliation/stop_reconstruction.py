@@ -1,4 +1,4 @@
-"""The stop that a lost trade must have had: from the candles at its entry, and the closes since."""
+"""Reconstructs the stop of a lost trade from the candles at its entry and the closes since."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,27 +14,24 @@ from botctl.market_data.indicators import calculate_atr
 
 @dataclass(frozen=True)
 class ReconstructedStop:
-    """Where the stop rule stands. Prices in quote per asset."""
+    """The state of the stop rule. Prices in quote per asset."""
 
     stop: float
     high: float
     checked_at: datetime
-    """Up to where closes were looked at."""
+    """The last close that was checked."""
     hit: ExitReason | None
-    """Set when a close hit the stop: it must be sold, as after any missed run."""
+    """Set when a close hit the stop: the trade must be sold, as after a missed run."""
     notes: tuple[str, ...]
 
 
 def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> tuple[float, str]:
-    """The ATR of the candles that had closed at `moment`, and what to say of it if they no longer reach back so far.
-
-    Raises Refused when there are too few of them at all.
-    """
+    """The ATR at `moment`, and a note if the candles don't reach back that far. Raises Refused for too few candles."""
     needed = settings.atr_period + SEED_FADES_AFTER
     closed = [candle for candle in candles if candle.closed_at(settings.timeframe.seconds) <= moment]
     if len(closed) >= needed:
         return calculate_atr(closed, settings.atr_period), ""
-    note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} there are"
+    note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} candles"
     return calculate_atr(candles[:needed], settings.atr_period), note
 
 
@@ -47,13 +44,13 @@ def reconstruct_stop(
     stop, high, checked_at = rule.initial_stop(entry, atr), entry, opened_at
     notes: list[str] = []
     if candles and (reach := from_unix(candles[0].time)) > opened_at:
-        notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: what was before moved no stop")
+        notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: earlier prices did not move the stop")
     since = [candle for candle in candles if candle.closed_at(seconds) > opened_at]
     reason = None
     steps = rule.advance_over((candle.close for candle in since), stop, high, entry, atr)
     for step, candle in zip(steps, since, strict=False):  # the steps end at the close that hits the stop
         stop, high, checked_at = step.stop, step.high, candle.closed_at(seconds)
         if step.hit:
-            notes.append(f"the close of {checked_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells it")
+            notes.append(f"the close of {checked_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells")
             reason = stop_reason(stop, entry)
     return ReconstructedStop(stop, high, checked_at, reason, tuple(notes))

@@ -1,1 +1,1 @@
-"""The report: a page and a picture made from the database or a backtest."""
+"""Reports on the database or a backtest, as an HTML page or a PNG."""

@@ -1,12 +1,11 @@
-"""Puts a report together, from whatever source: its figures, its charts, its tables."""
+"""Builds a report from any source: its figures, charts and tables."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from botctl.backtesting import performance
 from botctl.domain import text
@@ -17,6 +16,7 @@ from botctl.domain.symbols import quote_of
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.model import (
+    Account,
     Bars,
     Chart,
     DecisionSpan,
@@ -25,69 +25,34 @@ from botctl.reporting.model import (
     Series,
     SeriesKind,
     StopMove,
-    falls,
+    calculate_drawdowns,
+    downsample,
     merge_bars,
     merge_decision_spans,
-    thin,
 )
 
-CURVE_POINTS = 3_000
-"""More points than a screen has columns tell nobody more."""
-TRADE_BARS = 400
+if TYPE_CHECKING:
+    from botctl.reporting.from_backtest import BacktestSource
+    from botctl.reporting.from_database import DatabaseSource
+
+    type ReportSource = BacktestSource | DatabaseSource
+
+MAX_CURVE_POINTS = 3_000
+"""About the columns of a screen."""
+MAX_TRADE_BARS = 400
 CONTEXT_BARS = 24
 """Candles before a trade's entry and after its exit."""
-DECISIONS_SHOWN = 500
+MAX_DECISION_ROWS = 500
 EQUITY, DRAWDOWN, TRADE = "equity", "drawdown", "trade:"
 
 
-@dataclass(frozen=True)
-class Account:
-    """Whose report it is."""
-
-    title: str
-    about: str
-    quote: str
-    initial_balance: Decimal | None
-    max_drawdown: Decimal
-    until: datetime
-    """Up to when something is known: where open trades are drawn to."""
-    figures: Sequence[tuple[str, str]]
-    """What this source alone knows."""
-    candles_hint: str
-    """How to get candles of a symbol that has none; `{symbol}` stands for it."""
-
-
-class Source(Protocol):
-    """What a report is made of: a database, or a backtest."""
-
-    def account(self) -> Account: ...
-
-    def curve(self) -> tuple[Sequence[int], Sequence[float]]:
-        """The equity over time, in unix seconds; may be empty."""
-
-    def trades(self) -> list[TradeRecord]:
-        """All of them, oldest first."""
-
-    def stops(self, trade: TradeRecord) -> list[StopMove]:
-        """Where the trade's stop stood, from its entry on."""
-
-    def candles(self, symbol: str) -> CandleColumns | None:
-        """The candles of a symbol, if any are at hand."""
-
-    def decision_spans(self) -> list[DecisionSpan]:
-        """What the Council said, oldest first."""
-
-    def slippages(self) -> list[Slippage]:
-        """Every filled order, oldest first."""
-
-
-def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Report:
-    """All of a page; the newest `most_drawn` trades with a chart."""
+def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -> Report:
+    """The page's content, with a chart of each of the newest `max_drawn` trades."""
     account, trades, curve = source.account(), source.trades(), source.curve()
-    said, slippages = source.decision_spans(), source.slippages()
-    decision_spans = merge_decision_spans(said)
+    decisions, slippages = source.decision_spans(), source.slippages()
+    decision_spans = merge_decision_spans(decisions)
     entered = [trade for trade in trades if trade.entry_at is not None]
-    shown = entered[-most_drawn:] if most_drawn else []
+    shown = entered[-max_drawn:] if max_drawn else []
     drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
     return Report(
         title=account.title,
@@ -104,25 +69,25 @@ def build_report(source: Source, *, most_drawn: int, made_at: datetime) -> Repor
         drawdown=draw_drawdown(*curve),
         trades=trades[::-1],
         drawn=drawn,
-        decision_spans=decision_spans[-DECISIONS_SHOWN:][::-1],
-        all_rulings=len(decision_spans),
-        decided=_count(said),
+        decision_spans=decision_spans[-MAX_DECISION_ROWS:][::-1],
+        decision_span_count=len(decision_spans),
+        decision_counts=_count(decisions),
         slippages=slippages[::-1],
     )
 
 
-def draw_chart(source: Source, key: str) -> Chart:
-    """One chart by its key: equity, drawdown, or trade:7. Raises BadValue."""
+def draw_chart(source: "ReportSource", key: str) -> Chart:
+    """The chart of a key: equity, drawdown, or trade:7. Raises BadValue."""
     if key == EQUITY:
         return draw_equity(source.account(), *source.curve())
     if key == DRAWDOWN:
         return draw_drawdown(*source.curve())
-    wanted = key.removeprefix(TRADE)
-    if not key.startswith(TRADE) or not wanted.isdecimal():
-        raise BadValue(f"--chart {key!r} is no chart", hint="give equity, drawdown or trade:ID")
-    trade = next((trade for trade in source.trades() if trade.id == int(wanted)), None)
+    trade_id = key.removeprefix(TRADE)
+    if not key.startswith(TRADE) or not trade_id.isdecimal():
+        raise BadValue(f"--chart {key!r} is not a chart", hint="give equity, drawdown or trade:ID")
+    trade = next((trade for trade in source.trades() if trade.id == int(trade_id)), None)
     if trade is None or trade.entry_at is None:
-        raise BadValue(f"--chart {key}: there is no such trade", hint="the report's table has their ids")
+        raise BadValue(f"--chart {key}: no such trade", hint="the report's table has their ids")
     return draw_trade(source, source.account(), trade)
 
 
@@ -130,41 +95,40 @@ def draw_chart(source: Source, key: str) -> Chart:
 
 
 def draw_equity(account: Account, times: Sequence[int], values: Sequence[float]) -> Chart:
-    """What the account was worth, and, where it came near, the worth below which the guard sells everything."""
+    """The equity, and the drawdown guard's limit where the equity comes near it."""
     series = []
     if times:
-        series.append(Series("equity", SeriesKind.EQUITY, *thin(times, values, CURVE_POINTS)))
+        series.append(Series("equity", SeriesKind.EQUITY, *downsample(times, values, MAX_CURVE_POINTS)))
     if times and account.initial_balance is not None:
         floor = float(account.initial_balance * (1 - account.max_drawdown))
-        if min(values) - floor < max(values) - min(values):  # from farther off it would only flatten the curve
+        if min(values) - floor < max(values) - min(values):  # farther off it would flatten the curve
             series.append(Series("drawdown guard", SeriesKind.GUARD, [times[0], times[-1]], [floor, floor]))
     return Chart(EQUITY, "Equity", account.quote, series)
 
 
 def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
-    """How far the account lay below the highest it had been worth."""
     series = []
     if times:
-        percents = [100.0 * fall for fall in falls(values)]
-        series.append(Series("drawdown", SeriesKind.DRAWDOWN, *thin(times, percents, CURVE_POINTS)))
+        percents = [100.0 * drawdown for drawdown in calculate_drawdowns(values)]
+        series.append(Series("drawdown", SeriesKind.DRAWDOWN, *downsample(times, percents, MAX_CURVE_POINTS)))
     return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", series)
 
 
-def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
+def draw_trade(source: "ReportSource", account: Account, trade: TradeRecord) -> Chart:
     """A trade on its candles: entry, the path of its stop, exit."""
     if trade.entry_at is None or trade.entry_price is None:
-        raise BadValue(f"trade {trade.id} was never entered", hint="choose another")
+        raise BadValue(f"trade {trade.id} has no entry", hint="choose another")
     begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
     end = max(begin, (trade.exit_at or account.until).timestamp())
     series = [
         Series("entry price", SeriesKind.ENTRY, [begin, end], [entry, entry]),
-        *_stop_lines(source.stops(trade), end),
+        *_stop_series(source.stops(trade), end),
     ]
     markers = [Marker("entry", SeriesKind.ENTRY, begin, entry)]
     if trade.exit_at and trade.exit_price is not None:
         markers.append(Marker("exit", SeriesKind.EXIT, end, float(trade.exit_price)))
     bars = _bars_around(source.candles(trade.symbol), begin, end)
-    merged = None if bars is None else merge_bars(bars, TRADE_BARS)
+    merged = None if bars is None else merge_bars(bars, MAX_TRADE_BARS)
     note = ""
     if bars is None or merged is None:
         series.append(Series("no candles", SeriesKind.PRICE, [m.time for m in markers], [m.value for m in markers]))
@@ -174,8 +138,8 @@ def draw_trade(source: Source, account: Account, trade: TradeRecord) -> Chart:
     return Chart(f"{TRADE}{trade.id}", _title(trade), quote_of(trade.symbol), series, markers, merged, note)
 
 
-def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Series]:
-    """The path of a stop up to `end`; no line where nothing is known of it."""
+def _stop_series(moves: Sequence[StopMove], end: float) -> list[Series]:
+    """The path of a stop up to `end`, if it is known."""
     if not moves:
         return []
     times = [*(move.time for move in moves), max(end, moves[-1].time)]
@@ -184,16 +148,16 @@ def _stop_lines(moves: Sequence[StopMove], end: float) -> list[Series]:
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:
-    """The candles of a trade and some around it; None where there are none."""
+    """The candles of a trade and some around it, if there are any."""
     if candles is None:
         return None
     seconds, times = candles.seconds, candles.times
     around = seconds * max(CONTEXT_BARS, int((end - begin) / seconds) // 4)
-    part = slice(bisect_left(times, begin - around), bisect_right(times, end + around))
-    if part.start >= part.stop:
+    span = slice(bisect_left(times, begin - around), bisect_right(times, end + around))
+    if span.start >= span.stop:
         return None
     columns = (candles.opens, candles.highs, candles.lows, candles.closes)
-    return Bars(seconds, [int(time) for time in times[part]], *(list(map(float, column[part])) for column in columns))
+    return Bars(seconds, [int(time) for time in times[span]], *(list(map(float, column[span])) for column in columns))
 
 
 def _title(trade: TradeRecord) -> str:
@@ -203,11 +167,11 @@ def _title(trade: TradeRecord) -> str:
 
 
 def _missing_candles(account: Account, shown: Sequence[TradeRecord], drawn: dict[int, Chart]) -> list[str]:
-    bare = Counter(trade.symbol for trade in shown if drawn[trade.id].bars is None)
+    missing = Counter(trade.symbol for trade in shown if drawn[trade.id].bars is None)
     return [
-        f"No candles are at hand for {count} of the drawn trades of {symbol}: these show entry, stop and exit alone. "
+        f"No candles for {count} of the drawn trades of {symbol}: their charts show only entry, stop and exit. "
         + account.candles_hint.format(symbol=symbol)
-        for symbol, count in bare.items()
+        for symbol, count in missing.items()
     ]
 
 
@@ -215,7 +179,6 @@ def _missing_candles(account: Account, shown: Sequence[TradeRecord], drawn: dict
 
 
 def _curve_figures(account: Account, times: Sequence[int], values: Sequence[float]) -> list[tuple[str, str]]:
-    """What the equity's curve says; nothing without one."""
     if not times:
         return []
     equity, initial = Decimal(repr(float(values[-1]))), account.initial_balance
@@ -226,13 +189,12 @@ def _curve_figures(account: Account, times: Sequence[int], values: Sequence[floa
         ("from, to", f"{text.moment(from_unix(times[0]))} to {text.moment(from_unix(times[-1]))} UTC"),
         ("equity", f"{text.money(equity)} of {text.money(initial)} {account.quote}"),
         ("return", text.percent(None if initial is None else equity / initial - 1)),
-        ("max drawdown", text.percent(Decimal(repr(-min(falls(values)))))),
+        ("max drawdown", text.percent(Decimal(repr(-min(calculate_drawdowns(values)))))),
         ("Sharpe, Sortino", f"{text.ratio(sharpe)}, {text.ratio(sortino)}"),
     ]
 
 
 def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage], quote: str) -> list[tuple[str, str]]:
-    """What the trades and their orders come to."""
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
     still_open = sum(trade.status == TradeStatus.OPEN for trade in trades)
     reasons = Counter(trade.exit_reason for trade in trades if trade.exit_reason)
@@ -243,19 +205,19 @@ def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage],
         ("win rate", text.percent(performance.win_rate(pnls))),
         ("profit factor", text.ratio(performance.profit_factor(pnls))),
         ("fees", f"{text.money(fees)} {quote}"),
-        ("slippage", _slippage_in_words(slippages, quote)),
+        ("slippage", _slippage_summary(slippages, quote)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
     ]
 
 
-def _slippage_in_words(slippages: Sequence[Slippage], quote: str) -> str:
-    known = [(row.fraction, row.cost) for row in slippages if row.fraction is not None and row.cost is not None]
-    if not known:
+def _slippage_summary(slippages: Sequence[Slippage], quote: str) -> str:
+    measured = [(row.fraction, row.cost) for row in slippages if row.fraction is not None and row.cost is not None]
+    if not measured:
         return "unknown"
-    mean = sum((fraction for fraction, _ in known), Decimal(0)) / len(known)
-    total = sum((cost for _, cost in known), Decimal(0))
-    of = f"{len(known):,} of {len(slippages):,} orders"
-    return f"{100 * mean:z.3f} % on average, {text.money(total)} {quote} in {of}"
+    mean = sum((fraction for fraction, _ in measured), Decimal(0)) / len(measured)
+    total = sum((cost for _, cost in measured), Decimal(0))
+    orders = f"{len(measured):,} of {len(slippages):,} orders"
+    return f"{100 * mean:z.3f} % on average, {text.money(total)} {quote} in {orders}"
 
 
 def _count(decision_spans: Sequence[DecisionSpan]) -> dict[str, int]:

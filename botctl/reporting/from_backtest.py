@@ -1,4 +1,4 @@
-"""A report's source: a backtest, bar by bar."""
+"""A backtest as the source of a report."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,22 +16,19 @@ from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.build import Account
-from botctl.reporting.model import DecisionSpan, StopMove, stop_path
+from botctl.reporting.model import Account, DecisionSpan, StopMove, stop_path
 
-NAMES = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
+ACTIONS = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
 REASONS = {
     BUY: f"technical {Stance.BULLISH}, sentiment {Stance.FEAR}",
     SELL: f"technical {Stance.BEARISH}, sentiment {Stance.GREED}",
     HOLD: "anything else",
 }
-"""There is one way to each decision but HOLD."""
+"""BUY and SELL each have one possible reason."""
 BASIS = "the next candle's open"
 
 
 class BacktestSource:
-    """Reads a run, the histories it was played on, and its settings."""
-
     def __init__(self, run: Run, histories: Sequence[CandleColumns], settings: Settings) -> None:
         self.run = run
         self.view = run.view
@@ -40,7 +37,7 @@ class BacktestSource:
 
     def account(self) -> Account:
         view, settings = self.view, self.settings
-        guard = f"tripped at {text.moment(view.tripped_at)} UTC" if view.tripped_at else "quiet"
+        guard = f"tripped at {text.moment(view.tripped_at)} UTC" if view.tripped_at else "not tripped"
         return Account(
             title="botctl backtest",
             about=f"{', '.join(view.symbols)} on {Timeframe.from_seconds(view.seconds)} candles, {view.bars:,} bars",
@@ -51,18 +48,17 @@ class BacktestSource:
             figures=[
                 ("buy and hold", text.percent(view.buy_and_hold)),
                 ("exposure", text.percent(view.exposure)),
-                ("mood", view.mood),
+                ("sentiment", view.mood),
                 ("drawdown guard", guard),
                 ("fee, slippage", f"{text.percent(settings.fee_rate)}, {text.percent(settings.slippage)}"),
                 ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
                 ("breakeven", f"from {settings.breakeven_atr:g} ATR on"),
-                ("absent candles", f"{view.absent_candles:,}"),
+                ("missing candles", f"{view.absent_candles:,}"),
             ],
             candles_hint="",
         )
 
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
-        """At every bar, as the drawdown guard saw it."""
         timeline = self.run.timeline
         traded = slice(timeline.first, timeline.last + 1)
         return timeline.times[traded].tolist(), self.run.equity[traded].tolist()
@@ -71,14 +67,13 @@ class BacktestSource:
         return list(self.view.trades)
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
-        """The rule's own steps, from close to close."""
         if trade.entry_at is None or trade.entry_price is None or trade.atr is None:
             return []
         import numpy as np
 
         times, settings, symbol = self.run.timeline.times, self.settings, self.view.symbols.index(trade.symbol)
         entered, last = self._bar(trade.entry_at), self._bar(trade.exit_at or self.view.until)
-        closes = np.asarray(self.run.known.closes)[symbol, entered + 1 : last + 1]
+        closes = np.asarray(self.run.arrays.closes)[symbol, entered + 1 : last + 1]
         return stop_path(
             times[entered + 1 : last + 1].tolist(),
             closes.tolist(),
@@ -92,16 +87,14 @@ class BacktestSource:
         return self.histories[symbol]
 
     def decision_spans(self) -> list[DecisionSpan]:
-        """Decisions that were the same from bar to bar are one ruling."""
-        decision_spans = [span for number in range(len(self.view.symbols)) for span in self._decision_spans_on(number)]
-        return sorted(decision_spans, key=lambda span: span.since)
+        spans = [span for number in range(len(self.view.symbols)) for span in self._decision_spans_on(number)]
+        return sorted(spans, key=lambda span: span.since)
 
     def slippages(self) -> list[Slippage]:
         rows = [row for number, trade in enumerate(self.view.trades, 1) for row in self._slippages_of(number, trade)]
         return sorted(rows, key=lambda row: row.at)
 
     def _slippages_of(self, number: int, trade: BacktestTrade) -> Iterator[Slippage]:
-        """Of a trade's entry, and of its exit if it has one."""
         yield self._slippage(number, trade, Side.BUY, trade.entry_at, trade.entry_price, "")
         if trade.exit_at and trade.exit_price is not None:
             yield self._slippage(number, trade, Side.SELL, trade.exit_at, trade.exit_price, trade.exit_reason or "")
@@ -109,7 +102,7 @@ class BacktestSource:
     def _slippage(
         self, number: int, trade: BacktestTrade, side: Side, at: datetime, average: Decimal, reason: str
     ) -> Slippage:
-        fill = self.run.known.fills[self.view.symbols.index(trade.symbol), self._bar(at)]
+        fill = self.run.arrays.fills[self.view.symbols.index(trade.symbol), self._bar(at)]
         expected = Decimal(repr(float(fill)))
         return Slippage(at, number, side, trade.symbol, reason, trade.amount, expected, BASIS, average)
 
@@ -117,37 +110,37 @@ class BacktestSource:
         import numpy as np
 
         timeline, symbol = self.run.timeline, self.view.symbols[number]
-        decisions = np.asarray(self.run.known.decisions)[number, timeline.first : timeline.last + 1]
+        decisions = np.asarray(self.run.arrays.decisions)[number, timeline.first : timeline.last + 1]
         starts = np.append(0, np.flatnonzero(np.diff(decisions)) + 1)
         ends = np.append(starts[1:], len(decisions)) - 1
         outcomes = self._outcomes(symbol, starts)
-        closes = np.asarray(self.run.known.closes)[number]
+        closes = np.asarray(self.run.arrays.closes)[number]
         return [
             DecisionSpan(
                 since=from_unix(timeline.times[timeline.first + start]),
                 until=from_unix(timeline.times[timeline.first + end]),
                 count=int(end - start) + 1,
                 symbol=symbol,
-                decision=NAMES[int(decisions[start])],
+                decision=ACTIONS[int(decisions[start])],
                 reason=REASONS[int(decisions[start])],
-                outcome=", ".join(outcomes.get(place, ())),
+                outcome=", ".join(outcomes.get(index, ())),
                 price=Decimal(repr(float(closes[timeline.first + start]))),
             )
-            for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
+            for index, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True))
         ]
 
     def _outcomes(self, symbol: str, starts: Any) -> dict[int, list[str]]:
-        """What came of each stretch of equal decisions, by its place among `starts`."""
+        """The orders from each span of equal decisions, by its index among `starts`."""
         import numpy as np
 
         outcomes: dict[int, list[str]] = {}
-        for at, words in self._orders_of(symbol):
-            place = int(np.searchsorted(starts, self._bar(at) - self.run.timeline.first, side="right")) - 1
-            outcomes.setdefault(place, []).append(words)
+        for at, order in self._orders_of(symbol):
+            index = int(np.searchsorted(starts, self._bar(at) - self.run.timeline.first, side="right")) - 1
+            outcomes.setdefault(index, []).append(order)
         return outcomes
 
     def _orders_of(self, symbol: str) -> Iterator[tuple[datetime, str]]:
-        """When the Council's decisions on a symbol came to an order, and to which."""
+        """The time and description of each order from a decision of the Council."""
         for number, trade in enumerate(self.view.trades, 1):
             if trade.symbol == symbol:
                 yield trade.entry_at, f"bought: trade {number}"

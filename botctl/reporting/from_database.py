@@ -1,4 +1,4 @@
-"""A report's source: what the database of a home holds."""
+"""The database as the source of a report."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -10,15 +10,12 @@ from botctl.domain.settings import Settings
 from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
-from botctl.reporting.build import Account
-from botctl.reporting.model import DecisionSpan, StopMove
+from botctl.reporting.model import Account, DecisionSpan, StopMove
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
 
 
 class DatabaseSource:
-    """Reads the open database, and asks `find_candles` for the candles of a symbol."""
-
     def __init__(
         self, settings: Settings, switch: Switch, now: datetime, find_candles: Callable[[str], CandleColumns | None]
     ) -> None:
@@ -26,7 +23,7 @@ class DatabaseSource:
         self.switch = switch
         self.now = now
         self.find_candles = find_candles
-        self._found: dict[str, CandleColumns | None] = {}
+        self._candles: dict[str, CandleColumns | None] = {}
 
     def account(self) -> Account:
         settings, mode = self.settings, self.settings.botctl_mode
@@ -44,11 +41,11 @@ class DatabaseSource:
                 ("buys", status.buys_in_words),
                 ("drawdown below the initial balance", text.percent(status.drawdown)),
             ],
-            candles_hint="`botctl fetch {symbol}` keeps the candles that Kraken still tells, the newest 720.",
+            candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
         )
 
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
-        """As each tick that could value the account saw it."""
+        """From each tick that could value the account."""
         query = Tick.select(Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id)
         rows: Any = list(query.tuples())
         return [to_unix(at) for at, _ in rows], [float(equity) for _, equity in rows]
@@ -57,7 +54,7 @@ class DatabaseSource:
         return portfolio.list_trades()
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
-        """As the audit trail has it."""
+        """From the audit trail."""
         moves: list[StopMove] = []
         for event in Event.select(Event.at, Event.after).where(Event.trade_id == trade.id).order_by(Event.id):
             stop = event.after.get("stop_loss_price")
@@ -66,14 +63,14 @@ class DatabaseSource:
         return moves
 
     def candles(self, symbol: str) -> CandleColumns | None:
-        if symbol not in self._found:
-            self._found[symbol] = self.find_candles(symbol)
-        return self._found[symbol]
+        if symbol not in self._candles:
+            self._candles[symbol] = self.find_candles(symbol)
+        return self._candles[symbol]
 
     def decision_spans(self) -> list[DecisionSpan]:
-        wanted = (Decision.symbol, Decision.decision, Decision.reason, Decision.outcome, Decision.price)
-        rows: Any = Decision.select(Decision.decided_at, *wanted).order_by(Decision.id).tuples()
-        return [DecisionSpan(at, at, 1, *words) for at, *words in rows]
+        columns = (Decision.symbol, Decision.decision, Decision.reason, Decision.outcome, Decision.price)
+        rows: Any = Decision.select(Decision.decided_at, *columns).order_by(Decision.id).tuples()
+        return [DecisionSpan(at, at, 1, *values) for at, *values in rows]
 
     def slippages(self) -> list[Slippage]:
         return list(load_slippages().values())

@@ -1,4 +1,4 @@
-"""The one place that calls plotly: a report as one HTML file that needs nothing else and asks nobody for anything."""
+"""The one place that calls plotly: renders a report as one HTML file that loads nothing from anywhere."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ MONEY_FORMAT = ",.6~r"
 
 
 def load_plotly() -> str:
-    """plotly's own JavaScript, which goes into the page. Raises ConfigError where plotly is not installed."""
+    """plotly's JavaScript, which goes into the page. Raises ConfigError without plotly."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
@@ -31,8 +31,8 @@ def load_plotly() -> str:
 
 
 def render_page(report: Report, plotly: str) -> str:
-    """The whole page. Words from outside (reasons of agents, of a pause) are only ever text in it."""
-    style, script = _own_file("report.css"), _own_file("report.js")
+    """The whole page. Text from outside (reasons of agents, of a pause) is escaped."""
+    style, script = _read_asset("report.css"), _read_asset("report.js")
     charts = [report.equity, report.drawdown, *report.drawn.values()]
     return "\n".join(
         [
@@ -57,16 +57,16 @@ def render_page(report: Report, plotly: str) -> str:
 
 
 def _policy(*scripts: str) -> str:
-    """Nothing is loaded from anywhere, and no script runs but these; plotly writes styles of its own."""
+    """A policy that loads nothing and runs only these scripts; plotly adds its own inline styles."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{one}'" for one in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _own_file(name: str) -> str:
+def _read_asset(name: str) -> str:
     return (resources.files("botctl.reporting") / name).read_text(encoding="utf-8")
 
 
@@ -79,8 +79,8 @@ def _head(report: Report) -> Iterable[str]:
     yield '<nav><a href="#equity">Equity</a><a href="#trades">Trades</a><a href="#council">Council</a>'
     yield '<a href="#slippage">Slippage</a></nav>'
     yield "<dl>"
-    for name, words in report.figures:
-        yield f"<div><dt>{escape(name)}</dt><dd>{escape(words)}</dd></div>"
+    for name, value in report.figures:
+        yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
     yield "</dl>"
     yield from (f'<p class="note">{escape(note)}</p>' for note in report.notes)
     yield '<noscript><p class="note">The charts need JavaScript; the tables do not.</p></noscript>'
@@ -89,56 +89,59 @@ def _head(report: Report) -> Iterable[str]:
 def _curves(report: Report) -> Iterable[str]:
     for chart in (report.equity, report.drawdown):
         yield f'<h2 id="{chart.key}">{escape(chart.title)} <span class="quiet">in {escape(chart.unit)}</span></h2>'
-        yield _place(chart) if chart.series else '<p class="quiet">Nothing to draw yet.</p>'
+        yield _chart_element(chart) if chart.series else '<p class="quiet">No data yet.</p>'
 
 
 def _trades(report: Report) -> Iterable[str]:
     yield f'<h2 id="trades">Trades <span class="quiet">{len(report.trades):,}, newest first</span></h2>'
     yield from _table(
-        "id, symbol, status, entered, amount*, entry price*, left, exit price*, why, fees*, P&L*, of cost*, stop*",
+        "id, symbol, status, entered, amount*, entry price*, exited, exit price*, reason, fees*, P&L*, of cost*, stop*",
         (_trade_cells(trade, trade.id in report.drawn) for trade in report.trades),
         "no trades yet",
     )
     if not report.drawn:
         return
     drawn = f"the newest {len(report.drawn):,}" if len(report.drawn) < len(report.trades) else f"{len(report.drawn):,}"
-    yield f'<h2 id="charts">Trades on their candles <span class="quiet">{drawn}</span></h2>'
-    yield '<p class="quiet mouse">Drag to zoom in, double-click for all of it.</p><div class="trades">'
+    yield f'<h2 id="charts">Trade charts <span class="quiet">{drawn}</span></h2>'
+    yield '<p class="quiet mouse">Drag to zoom in, double-click to reset.</p><div class="trades">'
     for number, chart in report.drawn.items():
         note = f" <span>({escape(chart.note)})</span>" if chart.note else ""
         yield f'<figure id="trade-{number}"><figcaption>{escape(chart.title)}{note}</figcaption>'
-        yield f"{_place(chart)}</figure>"
+        yield f"{_chart_element(chart)}</figure>"
     yield "</div>"
 
 
 def _decision_spans(report: Report) -> Iterable[str]:
-    counts = ", ".join(f"{count:,} {decision}" for decision, count in report.decided.items()) or "none"
+    counts = ", ".join(f"{count:,} {decision}" for decision, count in report.decision_counts.items()) or "none"
     yield f'<h2 id="council">The Council\'s decisions <span class="quiet">{escape(counts)}</span></h2>'
     if report.decision_spans:
-        cut = len(report.decision_spans) < report.all_rulings
-        rows = f"The newest {len(report.decision_spans):,} of {report.all_rulings:,} rows" if cut else "Newest first"
-        yield f'<p class="quiet">{rows}; the same said several times on end is one row.</p>'
+        cut = len(report.decision_spans) < report.decision_span_count
+        rows = (
+            f"The newest {len(report.decision_spans):,} of {report.decision_span_count:,} rows"
+            if cut
+            else "Newest first"
+        )
+        yield f'<p class="quiet">{rows}; equal decisions in a row are merged.</p>'
     yield from _table(
-        "from, to, times*, symbol, decision, price*, reason~, what came of it~",
+        "from, to, count*, symbol, decision, price*, reason~, outcome~",
         map(_decision_cells, report.decision_spans),
-        "the Council has not spoken yet",
+        "no decisions yet",
     )
 
 
 def _slippages(report: Report) -> Iterable[str]:
     count = f"{len(report.slippages):,}, newest first"
     yield f'<h2 id="slippage">Slippage of orders <span class="quiet">{count}</span></h2>'
-    yield '<p class="quiet">Average fill price against the price named as expected; positive when it hurts. '
+    yield '<p class="quiet">Average fill price against the expected price; positive when it hurts. '
     yield f"Prices and cost in {escape(report.quote)}.</p>"
     yield from _table(
-        "at, trade*, side, symbol, why, amount*, expected*, expected is, filled at*, slippage*, cost*",
+        "at, trade*, side, symbol, reason, amount*, expected*, expected is, filled at*, slippage*, cost*",
         (_slippage_cells(row, row.trade_id in report.drawn) for row in report.slippages),
-        "no order was filled yet",
+        "no filled orders yet",
     )
 
 
-def _place(chart: Chart) -> str:
-    """Where the script draws a chart."""
+def _chart_element(chart: Chart) -> str:
     return f'<div class="chart" data-chart="{chart.key}" role="img" aria-label="{escape(chart.title)}"></div>'
 
 
@@ -146,7 +149,7 @@ def _place(chart: Chart) -> str:
 
 
 def _table(columns: str, rows: Iterable[Sequence[str]], when_empty: str) -> Iterable[str]:
-    """A table of ready cells; a column marked * has figures, one marked ~ words that may be long."""
+    """A table of rendered cells; a column marked * has figures, one marked ~ long text."""
     names = columns.split(", ")
     body = ["".join(row) for row in rows]
     if not body:
@@ -210,8 +213,8 @@ def _slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
     )
 
 
-def _text(words: str, *, raw: bool = False, kind: str = "") -> str:
-    inner = words if raw else escape(words)
+def _text(content: str, *, raw: bool = False, kind: str = "") -> str:
+    inner = content if raw else escape(content)
     return f'<td class="{kind}">{inner}</td>' if kind else f"<td>{inner}</td>"
 
 
@@ -220,13 +223,12 @@ def _link(trade_id: int, drawn: bool) -> str:
 
 
 def _figure(value: Decimal | float | None, shown: str | None = None, *, coloured: bool = False) -> str:
-    """A figure as people read it, and behind it to its last digit."""
+    """A figure in short form, with the exact value in the markup."""
     if value is None:
         return f'<td class="figure">{text.UNKNOWN}</td>'
     exact = Decimal(repr(value)) if isinstance(value, float) else value
     colour = (' class="gain"' if exact > 0 else ' class="loss"') if coloured and exact else ""
-    words = shown if shown is not None else text.money(exact)
-    return f'<td{colour}><data value="{exact:f}">{escape(words)}</data></td>'
+    return f'<td{colour}><data value="{exact:f}">{escape(shown or text.money(exact))}</data></td>'
 
 
 def _percent(fraction: Decimal | None, decimals: int = 2) -> str:
@@ -235,25 +237,24 @@ def _percent(fraction: Decimal | None, decimals: int = 2) -> str:
     return _figure(round(fraction, 8), f"{100 * fraction:z.{decimals}f} %")
 
 
-# Charts, in plotly's words
+# Charts
 
 
 def _json(charts: Iterable[Chart]) -> str:
-    """Every chart by its key. `<` is written in another way, so that nothing in it can end the element."""
+    """Every chart by its key. `<` is escaped, so that no text can end the script element."""
     plots = {chart.key: plotly_figure(chart) for chart in charts}
     return json.dumps(plots, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def plotly_figure(chart: Chart) -> dict[str, Any]:
-    """A chart as plotly takes it. Colours are names of the style sheet's variables: the page puts in their values."""
+    """A chart as a plotly figure. Colours are CSS variables, which the page's script replaces by their values."""
     data = [_candlestick(chart.bars)] if chart.bars else []
-    data += [_line(line) for line in chart.series]
-    data += [_marker(mark) for mark in chart.markers]
+    data += [*map(_series, chart.series), *map(_marker, chart.markers)]
     return {"data": data, "layout": _layout(chart)}
 
 
 def _candlestick(bars: Bars) -> dict[str, Any]:
-    """A candle's time is when it opened; it is drawn over the whole of its length."""
+    """A candle's time is its opening; it is drawn over its whole length."""
     return {
         "type": "candlestick",
         "name": "candles",
@@ -270,36 +271,36 @@ def _candlestick(bars: Bars) -> dict[str, Any]:
     }
 
 
-def _line(line: Series) -> dict[str, Any]:
+def _series(series: Series) -> dict[str, Any]:
     plot = {
         "type": "scatter",
         "mode": "lines",
-        "name": line.name,
-        "x": _milliseconds(line.times),
-        "y": _short(line.values),
+        "name": series.name,
+        "x": _milliseconds(series.times),
+        "y": _short(series.values),
         "line": {
-            "color": f"--{line.kind}",
+            "color": f"--{series.kind}",
             "width": 1.5,
-            "dash": DASHES.get(line.kind, "solid"),
-            "shape": "hv" if line.stepped else "linear",
+            "dash": DASHES.get(series.kind, "solid"),
+            "shape": "hv" if series.stepped else "linear",
         },
     }
-    if line.kind is SeriesKind.DRAWDOWN:
+    if series.kind is SeriesKind.DRAWDOWN:
         plot |= {"fill": "tozeroy", "fillcolor": "--shade"}
     return plot
 
 
-def _marker(mark: Marker) -> dict[str, Any]:
+def _marker(marker: Marker) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": mark.name,
-        "x": _milliseconds([mark.time]),
-        "y": [mark.value],
+        "name": marker.name,
+        "x": _milliseconds([marker.time]),
+        "y": [marker.value],
         "marker": {
-            "symbol": SHAPES[mark.kind],
+            "symbol": SHAPES[marker.kind],
             "size": 13,
-            "color": f"--{mark.kind}",
+            "color": f"--{marker.kind}",
             "line": {"color": "--paper", "width": 1},
         },
     }
@@ -318,7 +319,7 @@ def _layout(chart: Chart) -> dict[str, Any]:
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "--rule", "activecolor": "--quiet"},
         "hoverlabel": {"bgcolor": "--raised", "bordercolor": "--rule", "font": {"color": "--ink"}},
         "dragmode": "zoom",
-        "uirevision": "kept",  # a change from light to dark leaves a zoom as it was
+        "uirevision": "kept",  # switching between light and dark keeps the zoom
         "xaxis": {**axis, "type": "date", "rangeslider": {"visible": False}, "nticks": 7, "tickangle": 0},
         "yaxis": {**axis, "title": {"text": chart.unit}, "tickformat": MONEY_FORMAT, "hoverformat": MONEY_FORMAT},
     }
@@ -329,5 +330,5 @@ def _milliseconds(times: Sequence[float]) -> list[int]:
 
 
 def _short(values: Sequence[float]) -> list[float]:
-    """Ten significant digits: more than any chart shows, and half the page."""
+    """Ten significant digits: more than any chart shows, at half the size."""
     return [float(f"{value:.10g}") for value in values]

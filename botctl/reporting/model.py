@@ -1,10 +1,11 @@
-"""What a report shows, before anybody draws it: figures, charts and tables, the same for a database and a backtest."""
+"""The content of a report before it is drawn, the same for a database and a backtest."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import accumulate
 from math import ceil
 
 from botctl.domain.stops import StopRule
@@ -13,7 +14,7 @@ from botctl.queries.slippage import Slippage
 
 
 class SeriesKind(StrEnum):
-    """What a line or a mark stands for: its colour follows from it."""
+    """The meaning of a series or marker, which decides its colour."""
 
     EQUITY = "equity"
     DRAWDOWN = "drawdown"
@@ -26,7 +27,7 @@ class SeriesKind(StrEnum):
 
 @dataclass(frozen=True)
 class Series:
-    """A curve over time, in unix seconds. A stepped one keeps each value until the next."""
+    """Values over time, in unix seconds. A stepped series keeps each value until the next."""
 
     name: str
     kind: SeriesKind
@@ -37,8 +38,6 @@ class Series:
 
 @dataclass(frozen=True)
 class Marker:
-    """One moment on a chart."""
-
     name: str
     kind: SeriesKind
     time: float
@@ -47,7 +46,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class Bars:
-    """Candles to be drawn, oldest first; `seconds` is the length of one."""
+    """Candles to draw, oldest first; `seconds` is the length of one."""
 
     seconds: int
     times: Sequence[int]
@@ -59,7 +58,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture over time. `key` is what asks for it: equity, drawdown, or trade:7."""
+    """Series, markers and candles on one time axis. `key` is equity, drawdown, or trade:7."""
 
     key: str
     title: str
@@ -72,7 +71,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class StopMove:
-    """From this moment on, in unix seconds, the stop stood there."""
+    """The stop from this time on, in unix seconds."""
 
     time: float
     stop: float
@@ -80,7 +79,7 @@ class StopMove:
 
 @dataclass(frozen=True)
 class DecisionSpan:
-    """What the Council said of a symbol, once or several times on end."""
+    """One decision of the Council on a symbol, once or several times in a row."""
 
     since: datetime
     until: datetime
@@ -90,13 +89,28 @@ class DecisionSpan:
     reason: str
     outcome: str
     price: Decimal | None
-    """When it was first said."""
+    """At the first of them."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a report says of its account."""
+
+    title: str
+    about: str
+    quote: str
+    initial_balance: Decimal | None
+    max_drawdown: Decimal
+    until: datetime
+    """The end of the data: open trades are drawn up to here."""
+    figures: Sequence[tuple[str, str]]
+    """Figures that only this source has."""
+    candles_hint: str
+    """How to get candles for a symbol without them, with `{symbol}` in its place."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """All of one page."""
-
     title: str
     about: str
     made_at: datetime
@@ -106,22 +120,21 @@ class Report:
     equity: Chart
     drawdown: Chart
     trades: Sequence[TradeRecord]
-    """All of them, newest first."""
+    """Newest first."""
     drawn: Mapping[int, Chart]
-    """The charts of the newest trades, by the trade's id."""
+    """Charts of the newest trades, by trade id."""
     decision_spans: Sequence[DecisionSpan]
     """Newest first."""
-    all_rulings: int
-    """How many there are, shown or not."""
-    decided: Mapping[str, int]
-    """How often each decision was made."""
-    slippages: "Sequence[Slippage]" = field(default_factory=list)
+    decision_span_count: int
+    """Including those not shown."""
+    decision_counts: Mapping[str, int]
+    slippages: Sequence[Slippage]
     """Newest first."""
 
 
 @dataclass(frozen=True)
 class ReportView:
-    """The files that a report wrote, each None where it was not asked for, and how many trades it tells of."""
+    """The files that a report wrote, None where not requested, and its numbers of trades."""
 
     file: str | None
     png: str | None
@@ -129,30 +142,23 @@ class ReportView:
     trades_drawn: int
 
 
-# Fewer points, the same picture
-
-
-def thin(times: Sequence[float], values: Sequence[float], most: int) -> tuple[list[float], list[float]]:
-    """At most about `most` points of a curve: of each stretch its lowest and its highest, and both ends of the curve.
-
-    No extreme is lost.
-    """
+def downsample(times: Sequence[float], values: Sequence[float], limit: int) -> tuple[list[float], list[float]]:
+    """At most about `limit` points: the ends of the curve, and the minimum and maximum of each bucket."""
     count = len(values)
-    if count <= most:
+    if count <= limit:
         return list(times), list(values)
-    width = ceil(2 * count / most)
-    kept = {0, count - 1}
+    width = ceil(2 * count / limit)
+    selected = {0, count - 1}
     for begin in range(0, count, width):
-        stretch = range(begin, min(begin + width, count))
-        kept.add(min(stretch, key=values.__getitem__))
-        kept.add(max(stretch, key=values.__getitem__))
-    places = sorted(kept)
-    return [times[place] for place in places], [values[place] for place in places]
+        bucket = range(begin, min(begin + width, count))
+        selected |= {min(bucket, key=values.__getitem__), max(bucket, key=values.__getitem__)}
+    indexes = sorted(selected)
+    return [times[index] for index in indexes], [values[index] for index in indexes]
 
 
-def merge_bars(bars: Bars, most: int) -> Bars:
-    """At most `most` bars: several candles on end become a longer one, with the highest high and the lowest low."""
-    width = ceil(len(bars.times) / most)
+def merge_bars(bars: Bars, limit: int) -> Bars:
+    """At most `limit` bars: consecutive candles become a longer one, with the highest high and the lowest low."""
+    width = ceil(len(bars.times) / limit)
     if width <= 1:
         return bars
     starts = range(0, len(bars.times), width)
@@ -166,41 +172,36 @@ def merge_bars(bars: Bars, most: int) -> Bars:
     )
 
 
-def falls(values: Iterable[float]) -> list[float]:
-    """How far each value lies below the highest before it, as a fraction, never positive: -0.2 is twenty percent."""
-    high, fallen = 0.0, []
-    for value in values:
-        high = max(high, value)
-        fallen.append(value / high - 1.0 if high > 0 else 0.0)
-    return fallen
+def calculate_drawdowns(values: Sequence[float]) -> list[float]:
+    """Each value against the highest so far, as a fraction, never positive: -0.2 is twenty percent below."""
+    highs = accumulate(values, max, initial=0.0)
+    next(highs)
+    return [value / high - 1.0 if high > 0 else 0.0 for value, high in zip(values, highs, strict=True)]
 
 
 def merge_decision_spans(decision_spans: Iterable[DecisionSpan]) -> list[DecisionSpan]:
-    """The same said of a symbol several times on end becomes one ruling. Oldest first, in and out."""
+    """Consecutive equal decisions on a symbol become one span. Oldest first, in and out."""
     merged: list[DecisionSpan] = []
     newest: dict[str, int] = {}
     for span in decision_spans:
-        place = newest.get(span.symbol)
-        before = merged[place] if place is not None else None
-        if before and place is not None and _words(before) == _words(span):
-            merged[place] = replace(before, until=span.until, count=before.count + span.count)
+        index = newest.get(span.symbol)
+        before = merged[index] if index is not None else None
+        if before and index is not None and _content(before) == _content(span):
+            merged[index] = replace(before, until=span.until, count=before.count + span.count)
         else:
             newest[span.symbol] = len(merged)
             merged.append(span)
     return merged
 
 
-def _words(span: DecisionSpan) -> tuple[str, str, str]:
+def _content(span: DecisionSpan) -> tuple[str, str, str]:
     return span.decision, span.reason, span.outcome
-
-
-# The stop
 
 
 def stop_path(
     times: Sequence[float], closes: Sequence[float], entered: float, entry: float, atr: float, rule: StopRule
 ) -> list[StopMove]:
-    """Where the stop stood from the moment `entered` on, as the closes after it moved it, until one of them hit it."""
+    """The stop from `entered` on, moved by the closes after it, until one of them hits it."""
     path = [StopMove(entered, rule.initial_stop(entry, atr))]
     steps = rule.advance_over(closes, path[0].stop, entry, entry, atr)
     for time, step in zip(times, steps, strict=False):

@@ -1,4 +1,4 @@
-"""The one place that calls matplotlib: a chart of a report as a PNG, which takes neither a browser nor a screen."""
+"""The one place that calls matplotlib: draws a chart as a PNG, without a browser or a screen."""
 
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,12 @@ COLOURS = {
 RISING, FALLING = "#2a8a5f", "#b3403a"
 SHAPES = {SeriesKind.ENTRY: "^", SeriesKind.EXIT: "v"}
 DASHED = (SeriesKind.GUARD, SeriesKind.ENTRY, SeriesKind.PRICE)
-SECONDS_A_DAY = 86_400.0
+SECONDS_PER_DAY = 86_400.0
 """matplotlib counts time in days."""
 
 
 def check_installed() -> None:
-    """Raises ConfigError where matplotlib is not there."""
+    """Raises ConfigError without matplotlib."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
@@ -35,7 +35,7 @@ def check_installed() -> None:
 
 
 def draw_png(chart: Chart) -> bytes:
-    """The chart as a picture of 1500 by 750 points."""
+    """The chart as a PNG of 1500 by 750 pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -43,38 +43,37 @@ def draw_png(chart: Chart) -> bytes:
     axes = figure.add_subplot()
     if chart.bars:
         _draw_bars(axes, chart.bars)
-    for line in chart.series:
-        _draw_line(axes, line)
-    for mark in chart.markers:
-        shape: dict[str, Any] = {"marker": SHAPES[mark.kind], "color": COLOURS[mark.kind], "edgecolors": "white"}
-        axes.scatter(_days(mark.time), mark.value, s=90, zorder=5, label=mark.name, **shape)
+    for series in chart.series:
+        _draw_series(axes, series)
+    for marker in chart.markers:
+        shape: dict[str, Any] = {"marker": SHAPES[marker.kind], "color": COLOURS[marker.kind], "edgecolors": "white"}
+        axes.scatter(_days(marker.time), marker.value, s=90, zorder=5, label=marker.name, **shape)
     _label_axes(axes, chart)
     if len(chart.series) + len(chart.markers) > 1:
         figure.legend(frameon=False, loc="outside lower left", ncols=4)
     if not chart.series:
-        axes.text(0.5, 0.5, "nothing to draw yet", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no data yet", transform=axes.transAxes, ha="center")
     picture = BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     return picture.getvalue()
 
 
-def _draw_line(axes: "Axes", line: Series) -> None:
-    days, colour = [_days(time) for time in line.times], COLOURS[line.kind]
+def _draw_series(axes: "Axes", series: Series) -> None:
+    days, colour = [_days(time) for time in series.times], COLOURS[series.kind]
     axes.plot(
         days,
-        line.values,
-        label=line.name,
+        series.values,
+        label=series.name,
         color=colour,
         linewidth=1.3,
-        linestyle="--" if line.kind in DASHED else "-",
-        drawstyle="steps-post" if line.stepped else "default",
+        linestyle="--" if series.kind in DASHED else "-",
+        drawstyle="steps-post" if series.stepped else "default",
     )
-    if line.kind is SeriesKind.DRAWDOWN:
-        axes.fill_between(days, line.values, color=colour, alpha=0.2)
+    if series.kind is SeriesKind.DRAWDOWN:
+        axes.fill_between(days, series.values, color=colour, alpha=0.2)
 
 
 def _label_axes(axes: "Axes", chart: Chart) -> None:
-    """Title, scales and grid."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator()
@@ -95,7 +94,7 @@ def _draw_bars(axes: "Axes", bars: Bars) -> None:
     colours = [RISING if close >= open_ else FALLING for open_, close in zip(bars.opens, bars.closes, strict=True)]
     axes.vlines(middles, bars.lows, bars.highs, colors=colours, linewidth=0.7)
     heights = [close - open_ for open_, close in zip(bars.opens, bars.closes, strict=True)]
-    width = 0.7 * bars.seconds / SECONDS_A_DAY
+    width = 0.7 * bars.seconds / SECONDS_PER_DAY
     body: dict[str, Any] = {"bottom": bars.opens, "color": colours, "edgecolor": colours, "linewidth": 0.7}
     axes.bar(middles, heights, width, **body)
 

@@ -2,11 +2,27 @@
 
 import random
 from collections.abc import Sequence
+from datetime import datetime
 
+from botctl.backtesting.backtest import Backtest
+from botctl.backtesting.results import BacktestView
 from botctl.domain.candles import CandleColumns
+from botctl.domain.sentiment import SentimentSeries
+from botctl.domain.settings import Settings
 
 START = 1_700_000_100 // 900 * 900
 STEP = 900
+
+
+def run_backtest(
+    histories: Sequence[CandleColumns],
+    settings: Settings,
+    sentiment: SentimentSeries,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> BacktestView:
+    return Backtest(histories, settings, sentiment, since=since, until=until).run().view
 
 
 def history_of(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botctl.backtesting.backtest import line_up, new_buffers, parameters_of, read_histories, run_backtest
+from botctl.backtesting.backtest import build_arrays, line_up, new_buffers, parameters_of
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
@@ -17,7 +17,7 @@ from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
 from botctl.domain.settings import Settings, parse_settings
-from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
+from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 from tests.backtesting.visits import visit_every_bar
 
 FEAR = FixedSentiment(Stance.FEAR)
@@ -211,8 +211,8 @@ def playback(
     code = code or interpreted()
     timeline = line_up(histories, parameters.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    code.play(
-        read_histories(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
+    code.simulate(
+        build_arrays(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
     )
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
@@ -291,8 +291,8 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
         for code in (interpreted(), compiled()):
             timeline = line_up(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
-            played = code.play(
-                read_histories(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers
+            played = code.simulate(
+                build_arrays(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers
             )
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.backtesting.parameter_grid import (
-    SWEPT,
+    SWEEPABLE,
     Axis,
     arrange,
     count_points,
@@ -19,7 +19,7 @@ from botctl.domain.settings import NAMES
 
 axes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(
     lambda sizes: [
-        Axis(name, tuple(str(value) for value in range(size))) for name, size in zip(SWEPT, sizes, strict=False)
+        Axis(name, tuple(str(value) for value in range(size))) for name, size in zip(SWEEPABLE, sizes, strict=False)
     ]
 )
 
@@ -49,10 +49,10 @@ def test_steps_of_a_range_are_exact() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "names no setting"),
-        ("atr_multiple", "names no setting"),
-        ("fee_rate=0,1", "names no setting"),
-        ("kraken_private_key=1", "names no setting"),
+        ("", "does not name a setting"),
+        ("atr_multiple", "does not name a setting"),
+        ("fee_rate=0,1", "does not name a setting"),
+        ("kraken_private_key=1", "does not name a setting"),
         ("atr_multiple=", "not a decimal number"),
         ("atr_multiple=1,,2", "not a decimal number"),
         ("atr_multiple=nan", "not a decimal number"),
@@ -78,7 +78,7 @@ def test_a_bad_axis_is_named_in_one_line(text: str, words: str) -> None:
 
 
 def test_every_swept_name_is_a_setting() -> None:
-    assert {name.upper() for name in SWEPT} <= set(NAMES)
+    assert {name.upper() for name in SWEEPABLE} <= set(NAMES)
 
 
 def test_a_setting_named_twice_is_refused() -> None:

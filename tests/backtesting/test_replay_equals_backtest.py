@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from botctl.adapters.simulated import SimulatedMarket
-from botctl.backtesting.backtest import run_backtest
 from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns, from_unix
@@ -22,6 +21,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
+from tests.backtesting.histories import run_backtest
 from tests.backtesting.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 
 FEAR = FixedSentiment(Stance.FEAR)

@@ -5,17 +5,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from botctl.backtesting.backtest import run_backtest
 from botctl.backtesting.parameter_grid import Axis, Point, arrange, parse_axis, points, values_at
 from botctl.backtesting.ranking import rank, summarize_sweep
 from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.sweep import Score, SweepRunner
-from botctl.backtesting.sweep_pool import play_grid
+from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory
 from botctl.domain.settings import parse_settings
-from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
+from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
 FEAR = FixedSentiment(Stance.FEAR)
 BASE = {
@@ -126,8 +125,8 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
 def test_one_worker_and_two_give_the_same_scores() -> None:
     axes = grid_of("atr_multiple=1:4:0.1", "breakeven_atr=0.5,1,2,3", "max_open_trades=1,2")
     wanted = list(points(axes))
-    alone = [score for some in play_grid(trial_of(axes, 0.6), wanted, 1) for score in some]
-    together = [score for some in play_grid(trial_of(axes, 0.6), wanted, 2) for score in some]
+    alone = [score for some in score_in_parallel(trial_of(axes, 0.6), wanted, 1) for score in some]
+    together = [score for some in score_in_parallel(trial_of(axes, 0.6), wanted, 2) for score in some]
 
     assert [score.point for score in alone] == [score.point for score in together] == wanted
     assert rank(together, "return") == rank(alone, "return")
@@ -223,7 +222,7 @@ def test_a_choice_that_failed_its_test_is_called_fitted() -> None:
     assert "number 1 of 2" in warnings_of(good)
     assert "fitted" not in warnings_of(good)
     assert "number 2 of 2" in warnings_of(bad)
-    assert "fitted to the first part" in warnings_of(bad)
+    assert "overfitted" in warnings_of(bad)
 
 
 def test_a_shorter_test_part_promises_less() -> None:
@@ -245,8 +244,8 @@ def test_a_peak_few_trades_and_no_test_are_said() -> None:
 
     words = warnings_of(scores, train=1.0)
 
-    assert "peak, not on a plateau" in words
-    assert "7 trades only" in words
+    assert "peak, not a plateau" in words
+    assert "only 7 trades" in words
     assert "Nothing was kept aside" in words
     assert "fits any past" in words
 
@@ -256,9 +255,9 @@ def test_a_peak_few_trades_and_no_test_are_said() -> None:
 
 def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     axes = grid_of("atr_multiple=1,2")
-    parameters = trial_of(axes).parameters_in_words()
+    parameters = trial_of(axes).study_parameters()
 
-    assert SweepRunner(markets(), {**BASE, "ATR_MULTIPLE": "7"}, FEAR, axes, 1.0).parameters_in_words() == parameters
+    assert SweepRunner(markets(), {**BASE, "ATR_MULTIPLE": "7"}, FEAR, axes, 1.0).study_parameters() == parameters
     sentiment = SentimentHistory([START], [20])
     until = datetime.fromtimestamp(START + 500 * STEP, UTC)
     for others, key in (
@@ -269,7 +268,7 @@ def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
         (SweepRunner(markets(), BASE, FEAR, axes, 0.7), "train"),
         (SweepRunner(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
     ):
-        assert [name for name, value in others.parameters_in_words().items() if value != parameters[name]] == [key]
+        assert [name for name, value in others.study_parameters().items() if value != parameters[name]] == [key]
 
 
 def test_points_are_tuples_of_places() -> None:

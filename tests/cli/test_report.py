@@ -48,7 +48,7 @@ def test_the_page_of_a_database_has_the_numbers_that_trades_tells(veteran: BotRu
     rows = page.tables[0]
     assert [row["id"] for row in rows] == [str(trade["id"]) for trade in reversed(told)]
     for row, trade in zip(rows, reversed(told), strict=True):
-        assert (row["symbol"], row["status"], row["why"]) == (
+        assert (row["symbol"], row["status"], row["reason"]) == (
             trade["symbol"],
             trade["status"],
             trade["exit_reason"] or "-",
@@ -118,7 +118,7 @@ def test_decisions_and_orders_are_all_counted(veteran: BotRunner, page: Page) ->
     orders = [row for row in veteran.json("orders", "--limit", "1000") if row["state"] == OrderState.FILLED]
 
     _, decision_spans, slippages = page.tables
-    assert sum(int(row["times"]) for row in decision_spans) == len(decisions)
+    assert sum(int(row["count"]) for row in decision_spans) == len(decisions)
     assert {row["reason"] for row in decision_spans} == {row["reason"] for row in decisions}
     assert [row["filled at"] for row in slippages] == [row["average_price"] for row in reversed(orders)]
 
@@ -130,9 +130,9 @@ def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
         expected, average, hurts = (Decimal(row[name]) for name in ("expected", "filled at", "slippage"))
         change = average / expected - 1 if row["side"] == "buy" else 1 - average / expected
         assert hurts == round(change, 8)
-    entries = [row for row in rows if row["why"] == "entry"]
+    entries = [row for row in rows if row["reason"] == "entry"]
     assert {row["expected is"] for row in entries} == {"last price when decided"}
-    assert {row["expected is"] for row in rows if row["why"].endswith("STOP")} <= {"the stop"}
+    assert {row["expected is"] for row in rows if row["reason"].endswith("STOP")} <= {"the stop"}
     assert all(Decimal(row["slippage"]) > 0 for row in entries)
 
 
@@ -152,7 +152,7 @@ def test_an_empty_database_makes_a_page_too(bot: BotRunner) -> None:
     assert set(answer) == REPORT
     assert (answer["trades"], answer["trades_drawn"], answer["png"]) == (0, 0, None)
     assert page.tables == []
-    for words in ("no trades yet", "Nothing to draw yet", "the Council has not spoken yet", "no order was filled yet"):
+    for words in ("no trades yet", "No data yet", "no decisions yet", "no filled orders yet"):
         assert words in page.text
 
 
@@ -275,8 +275,8 @@ def test_a_png_of_nothing_yet(bot: BotRunner) -> None:
     [
         (("--output", "data/demo.db"), "--output data/demo.db must end in .html"),
         (("--png", "chart.jpg"), "--png chart.jpg must end in .png"),
-        (("--png", "a.png", "--chart", "trade:99999"), "--chart trade:99999: there is no such trade"),
-        (("--png", "a.png", "--chart", "profit"), "--chart 'profit' is no chart"),
+        (("--png", "a.png", "--chart", "trade:99999"), "--chart trade:99999: no such trade"),
+        (("--png", "a.png", "--chart", "profit"), "--chart 'profit' is not a chart"),
         (("--chart", "trade:1"), "--chart chooses what --png writes"),
         (("--fee", "0.1"), "--fee is for a backtest"),
         (("--atr-multiple", "3"), "--atr-multiple is for a backtest"),

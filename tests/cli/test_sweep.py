@@ -90,7 +90,7 @@ def test_options_hold_for_all_sets_and_the_grid_wins_over_its_own(bot: BotRunner
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--grid", "fee_rate=0,1"), "names no setting"),
+        (("--grid", "fee_rate=0,1"), "does not name a setting"),
         (("--grid", "atr_multiple=4:1:1"), "a range goes up"),
         (("--grid", "atr_multiple=0,1"), "0 must be"),
         (("--grid", "atr_period=14.5"), "must be a whole number"),
@@ -131,8 +131,8 @@ def test_machines_that_join_one_study_see_what_the_others_tried(bot: BotRunner, 
     assert all(row["settings"] in tried for row in first["best"])
     assert first["sets"] <= second["sets"] <= 8  # a trial may draw a set that was tried before
     assert len(optuna.load_study(study_name="stops", storage=storage).trials) == 8
-    check_error(bot.run("sweep", BTC, "--grid", "atr_multiple=1,2", *join), 78, "begun with another grid", "--study")
-    check_error(bot.run("sweep", BTC, *GRID, *join, "--by", "sharpe"), 78, "begun with another by")
+    check_error(bot.run("sweep", BTC, "--grid", "atr_multiple=1,2", *join), 78, "started with another grid", "--study")
+    check_error(bot.run("sweep", BTC, *GRID, *join, "--by", "sharpe"), 78, "started with another by")
     check_error(bot.run("sweep", BTC, *GRID, *join, "--fee", "0"), 78, "begun with another settings")
 
 

@@ -78,4 +78,4 @@ def test_more_in_the_balance_is_no_difference(held: Decimal, more: Decimal) -> N
 def test_less_in_the_balance_and_other_orders_are_both_named() -> None:
     said = holding_difference(Decimal(2), Decimal("1.50"), Decimal(1), "BTC")
 
-    assert said == "its orders leave 1.5 BTC, the balance holds 1 BTC only"
+    assert said == "its orders leave 1.5 BTC, the balance is only 1 BTC"

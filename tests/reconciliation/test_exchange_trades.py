@@ -77,8 +77,8 @@ def test_what_is_held_is_what_was_bought_less_what_was_sold(bought: Decimal, sol
     trade = only(ledger_of(records))
 
     assert trade.held == bought - sum(sold)
-    assert (trade.entry_cost, trade.entry_fee) == (bought * 100, 1)
-    assert (trade.proceeds, trade.exit_fee) == (sum(sold) * 100, len(sold))
+    assert (trade.bought.cost, trade.bought.fee) == (bought * 100, 1)
+    assert (trade.sold.cost, trade.sold.fee) == (sum(sold) * 100, len(sold))
     assert [order.side for order in trade.orders] == [Side.BUY, *[Side.SELL] * len(sold)]
     assert trade.exiting is None
     assert all(order.exact for order in trade.orders)
@@ -117,7 +117,7 @@ def test_an_order_that_still_works_counts_with_its_end() -> None:
 
     trade = only(ledger_of(records))
 
-    assert (trade.held, trade.sold, trade.last_sale) == (2, 0, None)
+    assert (trade.held, trade.sold.amount, trade.last_sale) == (2, 0, None)
     assert [order.state for order in trade.working] == [OrderState.ACCEPTED]
     assert trade.exiting is ExitReason.COUNCIL
 
@@ -152,5 +152,5 @@ def test_an_id_that_names_two_orders_at_the_exchange_is_one_intent() -> None:
 def test_without_its_fills_an_orders_own_record_serves_and_is_not_exact() -> None:
     trade = only(build_exchange_trades([record(client_id(), Side.BUY, "0.015")], [], {}))
 
-    assert (trade.bought, trade.entry_cost) == (Decimal("0.015"), 1)
+    assert trade.bought[:2] == (Decimal("0.015"), 1)
     assert not trade.orders[0].exact

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.stops import StopRule, advance_stop, initial_stop
-from botctl.reporting.model import Bars, DecisionSpan, falls, merge_bars, merge_decision_spans, stop_path, thin
+from botctl.reporting.model import (
+    Bars,
+    DecisionSpan,
+    calculate_drawdowns,
+    downsample,
+    merge_bars,
+    merge_decision_spans,
+    stop_path,
+)
 
 prices = st.floats(1, 1e6)
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -14,7 +22,7 @@ NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
 @given(values=st.lists(prices, min_size=1, max_size=500), most=st.integers(4, 100))
 def test_a_thinned_curve_keeps_its_extremes_its_ends_and_its_order(values: list[float], most: int) -> None:
-    times, kept = thin(list(range(len(values))), values, most)
+    times, kept = downsample(list(range(len(values))), values, most)
 
     assert (min(kept), max(kept)) == (min(values), max(values))
     assert (times[0], times[-1]) == (0, len(values) - 1)
@@ -40,7 +48,7 @@ def test_merged_bars_keep_first_last_highest_and_lowest(rows: list[tuple[float, 
 def test_a_fall_is_measured_from_the_highest_so_far(values: list[float]) -> None:
     expected = [value / max(values[: place + 1]) - 1 for place, value in enumerate(values)]
 
-    assert falls(values) == expected
+    assert calculate_drawdowns(values) == expected
     assert max(expected) <= 0
 
 

@@ -73,7 +73,7 @@ def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken)
         ("""UPDATE "order" SET state = 'ABSENT'""", ["state differs"]),
         ("""UPDATE "order" SET state = 'UNKNOWN'""", ["no ending yet: the next run settles it"]),
         ("UPDATE trade SET amount = '0.0015'", ["its orders leave 0.002 BTC"]),
-        ("UPDATE trade SET amount = '0.003'", ["its orders leave 0.002 BTC, the balance holds 0.002 BTC only"]),
+        ("UPDATE trade SET amount = '0.003'", ["its orders leave 0.002 BTC, the balance is only 0.002 BTC"]),
         ("""DELETE FROM "order" """, ["not in the journal"]),
     ],
 )
@@ -93,7 +93,7 @@ def test_an_order_that_the_exchange_does_not_show_is_named(live: BotRunner, krak
     run = reconciled(live)
 
     assert differing(run) == ["not on the exchange"]
-    assert only(run.json()["positions"])["verdict"] == "its entry was not looked at"
+    assert only(run.json()["positions"])["verdict"] == "its entry is outside the period"
 
 
 def test_a_trade_that_is_missing_here_is_named(live: BotRunner, kraken: FakeKraken) -> None:
@@ -102,7 +102,7 @@ def test_a_trade_that_is_missing_here_is_named(live: BotRunner, kraken: FakeKrak
 
     run = reconciled(live)
 
-    assert differing(run) == ["not in the journal", "no trade here: see `botctl recover`"]
+    assert differing(run) == ["not in the journal", "no trade in the database: see `botctl recover`"]
     assert only(run.json()["orders"])["trade_id"] is None
 
 
@@ -120,7 +120,7 @@ def test_coins_that_were_sold_by_hand_are_missed(live: BotRunner, kraken: FakeKr
 
     run = reconciled(live)
 
-    assert differing(run) == ["the balance holds 0.000996 BTC only"]
+    assert differing(run) == ["the balance is only 0.000996 BTC"]
     assert run.json()["foreign_orders"] == 1
 
 

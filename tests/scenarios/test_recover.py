@@ -229,7 +229,7 @@ def test_coins_that_were_moved_away_are_said_and_the_trade_is_added_all_the_same
     answer = recover(live)
 
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
-    assert "the balance holds 0.001 BTC" in answer["notes"][0]
+    assert "the balance is 0.001 BTC" in answer["notes"][0]
 
 
 # Orders that have no ending yet

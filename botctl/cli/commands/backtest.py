@@ -35,11 +35,11 @@ def backtest(
     """
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
-    from botctl.backtesting.backtest import run_backtest
+    from botctl.backtesting.backtest import Backtest
     from botctl.cli.views.backtest import draw_backtest, show_csv
 
     given = backtest_options.load_study(ctx, files, options)
-    view = run_backtest(given.histories, given.settings, given.sentiment, since=given.since, until=given.until)
+    view = Backtest(given.histories, given.settings, given.sentiment, since=given.since, until=given.until).run().view
     if as_csv:
         show_csv(view)
     else:

@@ -61,11 +61,11 @@ def replay(
     from botctl.market_data.timeline import line_up
 
     given = backtest_options.load_study(ctx, files, options)
-    grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
+    timeline = line_up(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as config:
         start_log(config, **log_flags(ctx), quiet=True)  # failed ticks are told once, at the end
-        view = _play(config, given, grid, quiet=wants_json(ctx))
+        view = _play(config, given, timeline, quiet=wants_json(ctx))
     if as_csv:
         show_csv(view)
     else:
@@ -104,16 +104,18 @@ def _text(settings: Settings, name: str) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _play(config: Config, given: backtest_options.Study, grid: "Timeline", *, quiet: bool) -> ReplayView:
+def _play(config: Config, given: backtest_options.Study, timeline: "Timeline", *, quiet: bool) -> ReplayView:
     from botctl.adapters.simulated import SimulatedMarket
     from botctl.backtesting.replay import run_ticks, summarize_replay
 
     with open_store(config, create=True, durable=False):  # after a power cut it is played again
         bot = build_bot(
-            config.settings, config.switch, simulated=SimulatedMarket(given.histories, grid, given.sentiment)
+            config.settings, config.switch, simulated=SimulatedMarket(given.histories, timeline, given.sentiment)
         )
-        played = run_ticks(bot, with_progress(range(grid.last - grid.first + 1), "playing the history", quiet=quiet))
-        return summarize_replay(bot, grid, given.histories, given.sentiment, played)
+        outcome = run_ticks(
+            bot, with_progress(range(timeline.last - timeline.first + 1), "playing the history", quiet=quiet)
+        )
+        return summarize_replay(bot, timeline, given.histories, given.sentiment, outcome)
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from botctl.reporting.model import ReportView
 from botctl.wiring import find_candles
 
 if TYPE_CHECKING:
-    from botctl.reporting.build import Source
+    from botctl.reporting.build import ReportSource
 
 
 @backtest_options.with_study_options
@@ -84,7 +84,7 @@ def report(
 @contextmanager
 def _open_source(
     ctx: typer.Context, files: list[str] | None, options: backtest_options.StudyOptions
-) -> "Iterator[tuple[Source, Path]]":
+) -> "Iterator[tuple[ReportSource, Path]]":
     """What is reported (a backtest of the files, or the database), and where its page goes if nowhere else."""
     if files:
         folder, _, _ = read_values(env_file_of(ctx))
@@ -100,7 +100,7 @@ def _open_source(
         yield source, config.folder / "report.html"
 
 
-def _backtest(given: backtest_options.Study) -> "Source":
+def _backtest(given: backtest_options.Study) -> "ReportSource":
     from botctl.backtesting.backtest import Backtest
     from botctl.reporting.from_backtest import BacktestSource
 
@@ -108,7 +108,9 @@ def _backtest(given: backtest_options.Study) -> "Source":
     return BacktestSource(run, given.histories, given.settings)
 
 
-def _write(source: "Source", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str) -> ReportView:
+def _write(
+    source: "ReportSource", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str
+) -> ReportView:
     """Draw everything before anything is written."""
     from botctl.adapters.clock import SystemClock
     from botctl.files import write_private
@@ -119,7 +121,7 @@ def _write(source: "Source", page: Path | None, png: Path | None, chart: str, tr
     picture = draw_png(draw_chart(source, chart)) if png else b""
     drawn, every = 0, len(source.trades())
     if page:
-        built = build_report(source, most_drawn=trades, made_at=SystemClock().now())
+        built = build_report(source, max_drawn=trades, made_at=SystemClock().now())
         write_private(page, render_page(built, plotly).encode())
         drawn = len(built.drawn)
     if png:

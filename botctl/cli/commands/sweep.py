@@ -12,7 +12,7 @@ from botctl.domain.errors import BadValue
 if TYPE_CHECKING:
     from botctl.backtesting.sweep import Score, SweepRunner
 
-MOST_SETS = 1_000_000
+MAX_SETS = 1_000_000
 GRID_HELP = "A setting and its values: atr_multiple=1:4:0.25 or cooldown_minutes=0,60. May be given several times."
 
 
@@ -65,47 +65,47 @@ def sweep(
         raise BadValue(f"--by {by!r} is not one of {', '.join(MEASURES)}", hint="give one of them")
     if train != train:
         raise BadValue("--train 'nan' is no part of a history", hint="give one from 0.05 to 1")
-    if (count := count_points(axes)) > MOST_SETS and storage is None:
-        raise BadValue(f"{count:,} sets are more than {MOST_SETS:,}", hint="take wider steps, or --storage for a study")
+    if (count := count_points(axes)) > MAX_SETS and storage is None:
+        raise BadValue(f"{count:,} sets are more than {MAX_SETS:,}", hint="take wider steps, or --storage for a study")
     given = backtest_options.load_study(ctx, files, options)
-    trial = SweepRunner(given.histories, given.values, given.sentiment, axes, train, given.since, given.until)
+    runner = SweepRunner(given.histories, given.values, given.sentiment, axes, train, given.since, given.until)
     if storage is None:
-        scores = _play(trial, workers, quiet=wants_json(ctx))
+        scores = _score_grid(runner, workers, quiet=wants_json(ctx))
     else:
-        scores = _join(trial, by, storage, study_name, trials, quiet=wants_json(ctx))
+        scores = _score_study(runner, by, storage, study_name, trials, quiet=wants_json(ctx))
     show(ctx, summarize_sweep(axes, rank(scores, by), by, train, top), draw_sweep, name_mode=False)
 
 
-def _play(trial: "SweepRunner", workers: int | None, *, quiet: bool) -> "list[Score]":
+def _score_grid(runner: "SweepRunner", workers: int | None, *, quiet: bool) -> "list[Score]":
     """Every set of the grid, with a bar for who waits."""
     from botctl.backtesting.parameter_grid import points
-    from botctl.backtesting.sweep_pool import play_grid
+    from botctl.backtesting.sweep_pool import score_in_parallel
 
-    wanted = list(points(trial.axes))
+    grid = list(points(runner.axes))
     scores: list[Score] = []
-    with progress("sweeping", len(wanted), quiet=quiet) as advance:
-        for some in play_grid(trial, wanted, workers):
-            scores += some
-            advance(len(some))
+    with progress("sweeping", len(grid), quiet=quiet) as advance:
+        for batch in score_in_parallel(runner, grid, workers):
+            scores += batch
+            advance(len(batch))
     return scores
 
 
-def _join(trial: "SweepRunner", by: str, storage: str, name: str, trials: int, *, quiet: bool) -> "list[Score]":
+def _score_study(runner: "SweepRunner", by: str, storage: str, name: str, trials: int, *, quiet: bool) -> "list[Score]":
     """So many sets of a study that other machines may be at work on as well; the scores of all of them."""
     from botctl.backtesting.optuna_study import join_study
     from botctl.backtesting.ranking import MEASURES
 
     with progress("studying", trials, quiet=quiet) as advance:
         tried = join_study(
-            trial.axes,
-            lambda point: MEASURES[by](trial.score(point).train),
+            runner.axes,
+            lambda point: MEASURES[by](runner.score(point).train),
             storage=storage,
             name=name,
-            parameters={**trial.parameters_in_words(), "by": by},
+            parameters={**runner.study_parameters(), "by": by},
             trials=trials,
             after_each=lambda: advance(1),
         )
-    return [trial.score(point) for point in tried]
+    return [runner.score(point) for point in tried]
 
 
 def register(app: typer.Typer) -> None:
