@@ -1,5 +1,6 @@
 """The journal's orders and the Council's decisions, read from the database alone."""
 
+from collections import Counter
 from decimal import Decimal
 
 from botctl.domain.orders import Side
@@ -46,6 +47,11 @@ def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
     """What the Council said of a symbol, newest first."""
     rows = Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit)
     return [view_decision(row) for row in rows]
+
+
+def count_decisions() -> dict[str, int]:
+    """How often the Council decided each action."""
+    return dict(Counter(str(row.decision) for row in Decision.select(Decision.decision)))
 
 
 def _view_order(row: Order) -> OrderView:

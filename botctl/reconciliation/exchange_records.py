@@ -10,7 +10,7 @@ from botctl.domain.markets import Balances
 from botctl.domain.orders import ExitReason, Fill, OrderReport
 from botctl.ports import Exchange, Progress
 from botctl.reconciliation.exchange_trades import ExchangeTrade, build_exchange_trades, owner_of
-from botctl.store.journal import Journal
+from botctl.store.corrections import load_orders_with_trades
 
 MARGIN = timedelta(minutes=10)
 """Orders are asked for from so long before: more than any clock they were written down by can be wrong."""
@@ -26,11 +26,9 @@ class ExchangeRecords:
     balances: Balances
 
 
-def fetch_exchange_records(
-    exchange: Exchange, journal: Journal, since: datetime, progress: Progress
-) -> ExchangeRecords:
+def fetch_exchange_records(exchange: Exchange, since: datetime, progress: Progress) -> ExchangeRecords:
     """All of it since `since`, or none. Raises ExchangeUnreachable rather than taking a bad answer for no orders."""
-    known = _orders_without_tag(journal)
+    known = _orders_without_tag()
     records = exchange.list_orders(since - MARGIN, progress)
     ours = [record for record in records if owner_of(record.report.client_order_id, known)]
     filled = [record.report for record in ours if record.report.filled > 0]
@@ -48,12 +46,12 @@ def _all_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fill]
     return fills
 
 
-def _orders_without_tag(journal: Journal) -> Mapping[str, ClientId]:
+def _orders_without_tag() -> Mapping[str, ClientId]:
     """Orders of the journal whose ids don't say whose they are: an older botctl sent them."""
     return {
         order.client_order_id: ClientId(
             order.trade.mark, order.trade_id, ExitReason(order.reason) if order.reason else None, order.whole, 0
         )
-        for order in journal.orders_with_trades()
+        for order in load_orders_with_trades()
         if parse_client_id(order.client_order_id) is None
     }

@@ -24,7 +24,7 @@ from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, Order
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
-from botctl.store.models import Order, Trade
+from botctl.store.rows import OrderRow, TradeRow
 from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
@@ -40,7 +40,7 @@ VALIDATED = "VALIDATED"
 """What an order that the exchange only checked is called in results."""
 
 
-Intend = Callable[[datetime, datetime], Order]
+Intend = Callable[[datetime, datetime], OrderRow]
 """Writes an order down, with its deadline in exchange time and the moment it is made."""
 
 
@@ -119,7 +119,7 @@ class ExecutionService:
         if self.validate_only:
             return self._validate_sells(wanted)
         plan = self.exit_planner.plan(wanted, snapshot)
-        orders: list[Order] = []
+        orders: list[OrderRow] = []
         errors = [*plan.errors]
         for sell in plan.sells:
             try:
@@ -141,7 +141,7 @@ class ExecutionService:
             errors.append(error)
         return Exits(results, errors, plan.notes + swept)
 
-    def place_market_order(self, intend: Intend) -> Order:
+    def place_market_order(self, intend: Intend) -> OrderRow:
         """Write down one market order by `intend`, and send it. It may not have ended on return.
 
         An order that came too late by the exchange's clock is followed by one fresh one. Raises ExchangeRefused when it
@@ -161,29 +161,29 @@ class ExecutionService:
         """The market of a symbol. Whether it takes orders now is the exchange's own word at each order."""
         return market_of(self.exchange.load_markets(), symbol)
 
-    def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> Order:
+    def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> OrderRow:
         """Buy `quantity` of the asset; the trade's stop will hang from `atr`."""
         self.pre_trade_checks.check_database()
 
-        def intend(deadline: datetime, now: datetime) -> Order:
+        def intend(deadline: datetime, now: datetime) -> OrderRow:
             """Every rule is asked again: much may have happened while the exchange was asked for this and that."""
-            permit = partial(self.pre_trade_checks.check, symbol, now)
-            return self.journal.intend_entry(symbol, quantity, atr, permit=permit, deadline=deadline, now=now)
+            check = partial(self.pre_trade_checks.check, symbol, now)
+            return self.journal.intend_entry(symbol, quantity, atr, check=check, deadline=deadline, now=now)
 
         return self.place_market_order(intend)
 
-    def _place_exit(self, sell: Sell) -> Order:
+    def _place_exit(self, sell: Sell) -> OrderRow:
         """Sell what the plan says, out of its trade."""
-        permit = partial(self.pre_trade_checks.check_exit, sell.trade, sell.reason)
+        check = partial(self.pre_trade_checks.check_exit, sell.trade, sell.reason)
 
-        def intend(deadline: datetime, now: datetime) -> Order:
+        def intend(deadline: datetime, now: datetime) -> OrderRow:
             return self.journal.intend_exit(
-                sell.trade, sell.amount, sell.reason, whole=sell.whole, permit=permit, deadline=deadline, now=now
+                sell.trade, sell.amount, sell.reason, whole=sell.whole, check=check, deadline=deadline, now=now
             )
 
         return self.place_market_order(intend)
 
-    def _send(self, order: Order) -> None:
+    def _send(self, order: OrderRow) -> None:
         request = self.journal.submit(order)  # committed before a byte leaves the house
         log.info(
             "sending %s %s %s (%s)", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
@@ -266,7 +266,7 @@ class ExecutionService:
             return refusal
         return InsufficientFunds(f"{refusal.message}; {format_decimal(free)} {currency} is free", hint=refusal.hint)
 
-    def _open_trade(self, symbol: str) -> Trade:
+    def _open_trade(self, symbol: str) -> TradeRow:
         trade = self.journal.active_trade(base_of(symbol))
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(symbol)}", hint="see `botctl positions`")
@@ -274,7 +274,7 @@ class ExecutionService:
             raise Refused(f"trade {trade.id} is not open", hint="see `botctl positions`")
         return trade
 
-    def _outcome(self, order: Order) -> OrderResult:
+    def _outcome(self, order: OrderRow) -> OrderResult:
         """Follow one order to its end; raises what its caller must know."""
         errors = self.settlement.settle([order])
         if errors:
@@ -295,8 +295,8 @@ class ExecutionService:
         sold = f"{format_decimal(result.filled)} of {format_decimal(result.amount)} {result.symbol} was sold"
         return BotError(f"the sell ended {result.state}: {sold}", hint="the next check goes on with the rest")
 
-    def _result(self, order: Order) -> OrderResult:
-        trade = Trade.get_by_id(order.trade_id)
+    def _result(self, order: OrderRow) -> OrderResult:
+        trade = self.journal.trade(order.trade_id)
         partly = order.state == OrderState.CANCELED and order.filled > 0
         return OrderResult(
             side=order.side,
@@ -319,7 +319,7 @@ class ExecutionService:
         )
 
 
-def _log_fields(order: Order) -> dict[str, Any]:
+def _log_fields(order: OrderRow) -> dict[str, Any]:
     """What a line about an order carries for programs."""
     return {
         "symbol": order.symbol,
@@ -332,7 +332,7 @@ def _log_fields(order: Order) -> dict[str, Any]:
 
 
 @contextmanager
-def _recording_the_answer_to(order: Order) -> Iterator[None]:
+def _recording_the_answer_to(order: OrderRow) -> Iterator[None]:
     """Writing down what came of an order that has left. Where that fails it stays SUBMITTED: one of unknown outcome,
     which keeps its trade from any other order and which the next run looks up."""
     try:

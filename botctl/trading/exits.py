@@ -10,7 +10,7 @@ from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
-from botctl.store.models import Trade
+from botctl.store.rows import TradeRow
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
@@ -22,7 +22,7 @@ MISSING_BALANCE_TOLERANCE = Decimal("0.001")
 class WantedExit:
     """A trade that is to be sold, and why; `amount` is the part of it, or None for all of it."""
 
-    trade: Trade
+    trade: TradeRow
     reason: ExitReason
     amount: Decimal | None = None
 
@@ -43,7 +43,7 @@ class WantedExit:
 class Sell:
     """An exit as it can be sent: how much of which trade, and why."""
 
-    trade: Trade
+    trade: TradeRow
     amount: Decimal
     reason: ExitReason
     whole: bool
@@ -97,7 +97,7 @@ class ExitPlanner:
             notes += [] if note is None else [note]
         return Plan(sells, notes, errors)
 
-    def close_dust(self, trade: Trade, reason: ExitReason) -> str | None:
+    def close_dust(self, trade: TradeRow, reason: ExitReason) -> str | None:
         """Close what an earlier sell left if it is below the order minimum, and say so: nobody could sell it any more.
         None when it goes on."""
         market = self._market(trade)
@@ -144,7 +144,7 @@ class ExitPlanner:
             )
         return Sell(trade, amount, wanted.reason, whole=wanted.amount is None or amount >= trade.amount), note
 
-    def _bound_by_balance(self, trade: Trade, market: Market, balances: Balances) -> str | None:
+    def _bound_by_balance(self, trade: TradeRow, market: Market, balances: Balances) -> str | None:
         """Bring the trade down to what is there, or close it as EXTERNAL, when a second look says so too. Returns what
         to say of it."""
         there, free = balances.total(trade.asset), balances.spendable(trade.asset)
@@ -176,12 +176,12 @@ class ExitPlanner:
             self._again = self.exchange.fetch_balances()
         return self._again
 
-    def _close_as_dust(self, trade: Trade, reason: ExitReason, market: Market) -> str:
+    def _close_as_dust(self, trade: TradeRow, reason: ExitReason, market: Market) -> str:
         why = (
             f"{format_decimal(trade.amount)} {trade.asset} is below the order minimum of {market.symbol}: left as dust"
         )
         self.journal.close_without_order(trade, reason, why, self.clock.now())
         return f"trade {trade.id} ({trade.symbol}) closed, {why}"
 
-    def _market(self, trade: Trade) -> Market:
+    def _market(self, trade: TradeRow) -> Market:
         return market_of(self.exchange.load_markets(), trade.symbol)

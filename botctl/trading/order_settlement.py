@@ -11,7 +11,7 @@ from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, Order
 from botctl.domain.stops import StopRule
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
-from botctl.store.models import Order, Trade
+from botctl.store.rows import OrderRow
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ LOOK_UP_INTERVALS = (0.5, 2.0, 6.0, WAIT_BUDGET_SECONDS)
 FILLS_AGAIN_AFTER = 2.0
 """Seconds until fills that don't add up are asked for again."""
 
-Found = tuple[Order, list[OrderReport]]
+Found = tuple[OrderRow, list[OrderReport]]
 """An order, and every order that the exchange shows for it."""
 
 LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
@@ -75,7 +75,7 @@ class OrderSettlement:
         errors += self._look_up([order for order in orders if order.state in LOOKED_UP])
         return errors + _still_open(orders)
 
-    def settle(self, orders: Sequence[Order]) -> list[BotError]:
+    def settle(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Look until every order has ended or this run's patience has; an error for each that has not."""
         errors: list[BotError] = []
         pauses = iter(LOOK_UP_INTERVALS)
@@ -89,14 +89,14 @@ class OrderSettlement:
         still = _still_open(orders)
         return errors + still if still else []
 
-    def _resume_interrupted(self, order: Order) -> None:
+    def _resume_interrupted(self, order: OrderRow) -> None:
         """What another run left in mid-air: not sent, or perhaps sent."""
         if order.state == OrderState.INTENDED:
             self.journal.mark_absent(order, "the run ended before it was sent", self.clock.now())
         elif order.state == OrderState.SUBMITTED:
             self.journal.mark_unknown(order, OutcomeUnknown("the run ended while it was being sent"))
 
-    def _look_up(self, orders: Sequence[Order]) -> list[BotError]:
+    def _look_up(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """One round of look-ups: orders whose id is known by that, lost ones by their client order ids."""
         errors: list[BotError] = []
         ended: list[Found] = []
@@ -116,7 +116,7 @@ class OrderSettlement:
         final = [(order, reports) for order, reports in ended if reports and all(report.final for report in reports)]
         return [*errors, *not_found, *self._write_endings(final)]
 
-    def _find(self, orders: Sequence[Order]) -> tuple[list[Found], list[BotError]]:
+    def _find(self, orders: Sequence[OrderRow]) -> tuple[list[Found], list[BotError]]:
         """What carries these orders' client ids, and what went wrong over it. Nothing, long enough after the deadline,
         proves that nothing is."""
         if not orders:
@@ -162,11 +162,11 @@ class OrderSettlement:
                 errors.append(error)
         return errors
 
-    def _first_stop(self, order: Order, execution: Execution) -> float | None:
+    def _first_stop(self, order: OrderRow, execution: Execution) -> float | None:
         """Where the stop of a trade rests that this buy has opened; None for a sell, or when nothing was bought."""
         if order.side != Side.BUY or execution.filled <= 0:
             return None
-        trade = Trade.get_by_id(order.trade_id)
+        trade = self.journal.trade(order.trade_id)
         if trade.atr is None:
             raise AssertionError(f"trade {trade.id} was entered without an ATR")
         return self.rule.initial_stop(float(price_of(execution.cost, execution.filled)), trade.atr)
@@ -181,7 +181,7 @@ class OrderSettlement:
             fills = self.exchange.fetch_fills(reports)
         return fills
 
-    def _execution(self, order: Order, found: list[OrderReport], fills: Iterable[Fill]) -> Execution | None:
+    def _execution(self, order: OrderRow, found: list[OrderReport], fills: Iterable[Fill]) -> Execution | None:
         """The sum of an order's fills, or None while the exchange has not shown all of them yet."""
         ids = {report.exchange_order_id for report in found}
         own = [fill for fill in fills if fill.exchange_order_id in ids]
@@ -202,7 +202,7 @@ class OrderSettlement:
             return None
         return Execution(main.exchange_order_id, complete, filled, cost, fee, self._ended_at(order, main, own))
 
-    def _ended_at(self, order: Order, report: OrderReport, own: Sequence[Fill]) -> datetime:
+    def _ended_at(self, order: OrderRow, report: OrderReport, own: Sequence[Fill]) -> datetime:
         """When it was done, by the exchange's word where that can be: cool-downs and missed closes count from it."""
         now = self.clock.now()
         at = max([fill.at for fill in own], default=report.closed_at or now)
@@ -210,7 +210,7 @@ class OrderSettlement:
         return at if order.deadline - SINCE_BEFORE_DEADLINE <= at <= latest else now
 
 
-def _log_ending(order: Order, execution: Execution) -> None:
+def _log_ending(order: OrderRow, execution: Execution) -> None:
     """One line with all figures of an order that has ended."""
     figures = {"filled": execution.filled, "cost": execution.cost, "fee": execution.fee}
     price = f" at {float(price_of(execution.cost, execution.filled)):.8g}" if execution.filled else ""
@@ -235,17 +235,17 @@ def _log_ending(order: Order, execution: Execution) -> None:
     )
 
 
-def _own_report(order: Order, reports: Mapping[str, OrderReport]) -> OrderReport | None:
+def _own_report(order: OrderRow, reports: Mapping[str, OrderReport]) -> OrderReport | None:
     """What is shown under an order's id, unless it carries the client order id of another one."""
     report = reports.get(str(order.exchange_order_id))
     return report if report is None or report.client_order_id in (None, order.client_order_id) else None
 
 
-def _unsettled(orders: Sequence[Order]) -> list[Order]:
+def _unsettled(orders: Sequence[OrderRow]) -> list[OrderRow]:
     return [order for order in orders if order.state in UNSETTLED]
 
 
-def _still_open(orders: Sequence[Order]) -> list[BotError]:
+def _still_open(orders: Sequence[OrderRow]) -> list[BotError]:
     return [
         OutcomeUnknown(
             f"the {order.side} of {order.amount} {order.symbol} is {order.state} (client order id "

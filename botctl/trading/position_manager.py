@@ -13,7 +13,7 @@ from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
-from botctl.store.models import Trade
+from botctl.store.rows import TradeRow
 from botctl.trading.execution import MAX_ASK_TO_LAST_RATIO, ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.results import OrderResult
@@ -128,14 +128,14 @@ class PositionManager:
             return [error]
         return []
 
-    def _close_dust(self, trade: Trade) -> str | None:
+    def _close_dust(self, trade: TradeRow) -> str | None:
         """What to say of a trade whose rest is too small to sell, and was closed now; None for every other one."""
         if self.time_budget.expired:
             return None
         return self.exit_planner.close_dust(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
 
     def _judge(
-        self, trade: Trade, snapshot: Snapshot, gaps: "MissedCandles"
+        self, trade: TradeRow, snapshot: Snapshot, gaps: "MissedCandles"
     ) -> tuple[ExitReason | None, StopUpdate | None]:
         """Why this trade must be sold now, or None; and what has moved, to be saved."""
         now = self.clock.now()
@@ -160,7 +160,7 @@ class PositionManager:
         kept = None if self.execution.validate_only else reason
         return reason, StopUpdate(trade, step.stop, step.high, now, step.price, f"price {step.price:g}{after}", kept)
 
-    def _missed_closes(self, trade: Trade, now: datetime, gaps: "MissedCandles") -> list[float]:
+    def _missed_closes(self, trade: TradeRow, now: datetime, gaps: "MissedCandles") -> list[float]:
         """The closes between the last good check and now, when that is more than two intervals ago."""
         seconds = self.timeframe.seconds
         since = trade.checked_at or trade.opened_at or now
@@ -196,7 +196,7 @@ class MissedCandles:
             raise
 
 
-def _log_verdict(trade: Trade, step: StopStep, reason: ExitReason | None, after: str) -> None:
+def _log_verdict(trade: TradeRow, step: StopStep, reason: ExitReason | None, after: str) -> None:
     """One line for a stop that is hit or has moved; a check that changed nothing is for the debug log."""
     price, stop, high = step.price, step.stop, step.high
     moved = stop != trade.stop_loss_price
@@ -222,7 +222,7 @@ def _log_verdict(trade: Trade, step: StopStep, reason: ExitReason | None, after:
     )
 
 
-def _levels(trade: Trade) -> tuple[float, float, float, float]:
+def _levels(trade: TradeRow) -> tuple[float, float, float, float]:
     """Stop, high, entry price and ATR. Raises BotError for a trade that lacks one: it must not pass unseen."""
     stop, high, atr = trade.stop_loss_price, trade.high_price, trade.atr
     if trade.entry_price is None or stop is None or high is None or atr is None:

@@ -11,7 +11,7 @@ from botctl.domain.symbols import base_of
 from botctl.store.database import complaint_of_open, opened_where
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
-from botctl.store.models import Trade
+from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
 
 
@@ -51,7 +51,7 @@ class PreTradeChecks:
         if (active := self.journal.active_count()) >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
-    def check_exit(self, trade: Trade, reason: ExitReason) -> None:
+    def check_exit(self, trade: TradeRow, reason: ExitReason) -> None:
         """Whether a trade may be sold: not while frozen, but by liquidate, nor beside an order that may still sell it.
 
         Raises Refused or OutcomeUnknown."""

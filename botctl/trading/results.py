@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from botctl.domain.serialization import FOR_PEOPLE
+from botctl.store.rows import DecisionRow
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,6 @@ class OrderResult:
 @dataclass(frozen=True)
 class DecisionView:
     """What the Council said once, and what came of it."""
-
-    symbol: str
-    decided_at: datetime
-    decision: str
-    reason: str
-    verdicts: list[dict[str, str]]
-    outcome: str
-    price: Decimal | None
-
-
-class DecisionRow(Protocol):
-    """The columns of a kept decision that are shown."""
 
     symbol: str
     decided_at: datetime

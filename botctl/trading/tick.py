@@ -13,7 +13,7 @@ from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
-from botctl.store.decisions import Decision
+from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
@@ -31,7 +31,7 @@ class TickState:
     errors: list[BotError] = field(default_factory=list)
     exits: list[OrderResult] = field(default_factory=list)
     entries: list[OrderResult] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[DecisionRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     snapshot: Snapshot | None = None
     """Prices and balances, once they have been asked for: the steps that need them run after that alone."""

@@ -432,11 +432,11 @@ def test_a_second_unsettled_order_of_one_trade_is_impossible_in_the_database(liv
     live.open_store()
     journal, now = Journal("live"), datetime.now(UTC)
     trade = Trade.get()
-    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now)
+    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, check=lambda: None, deadline=now, now=now)
 
     with pytest.raises(IntegrityError):
         journal.intend_exit(
-            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+            trade, trade.amount, ExitReason.MANUAL, whole=True, check=lambda: None, deadline=now, now=now
         )
 
     assert Order.select().where(Order.state == OrderState.INTENDED).count() == 1
@@ -447,7 +447,7 @@ def test_a_second_sell_is_refused_before_the_database_has_to(live: BotRunner, kr
     with open_bot(load_config()) as bot:
         trade, now = Trade.get(), datetime.now(UTC)
         bot.journal.intend_exit(
-            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+            trade, trade.amount, ExitReason.MANUAL, whole=True, check=lambda: None, deadline=now, now=now
         )
 
         with pytest.raises(OutcomeUnknown, match="trade 1 has an order whose ending is unknown"):

@@ -17,8 +17,9 @@ from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import BotError, Busy, ConfigError, DatabaseUnreachable, WrongDatabase
 from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
+from botctl.store.corrections import Correction, apply_corrections
 from botctl.store.database import close_database, open_database, run_lock
-from botctl.store.journal import Correction, Journal
+from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import PostgresServer
 from botctl.store.models import TABLES_LOCKED_FOR_WRITES, Event, PaperHolding, SystemConfig, Tick, Trade, database
@@ -113,7 +114,7 @@ def test_rows_with_numbers_of_their_own_are_counted_on_from(store: PostgresServe
     columns = {"symbol": "BTC/USD", "asset": "BTC", "mode": "demo", "status": "CLOSED", "created_at": NOON}
     lost = Correction(None, 41, {**columns, "amount": Decimal(1)}, [], "it was lost")
 
-    Journal("demo").correct([lost], NOON)
+    apply_corrections([lost], NOON)
 
     assert Trade.create(symbol="ETH/USD", asset="ETH", mode="demo", created_at=NOON, amount=Decimal(1)).id == 42
 

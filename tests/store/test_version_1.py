@@ -130,7 +130,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     now = trade.created_at
 
     order = journal.intend_exit(
-        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, permit=lambda: None, deadline=now, now=now
+        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, check=lambda: None, deadline=now, now=now
     )
 
     assert unsettled.client_order_id == "1f0f4c9a-61ce-4d53-a1b5-3b6b0b1d9a11"

@@ -12,8 +12,9 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock
-from botctl.store.decisions import Decision, record_decision, record_outcome
+from botctl.store.decisions import record_decision, record_outcome
 from botctl.store.journal import Journal
+from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.execution import ExecutionService
 from botctl.trading.position_manager import PositionManager
@@ -72,10 +73,10 @@ class Council:
         self.symbols = symbols
         self.trade_amount = trade_amount
 
-    def decide_all(self, snapshot: Snapshot) -> tuple[list[Decision], list[BotError]]:
+    def decide_all(self, snapshot: Snapshot) -> tuple[list[DecisionRow], list[BotError]]:
         """One decision for each symbol. What can't be decided is HOLD, with an error. Once the tick's time is over
         the rest is left to the next one."""
-        rows: list[Decision] = []
+        rows: list[DecisionRow] = []
         errors: list[BotError] = []
         for number, symbol in enumerate(self.symbols):
             if self.time_budget.expired:
@@ -97,7 +98,7 @@ class Council:
                 errors.append(error)
         return rows, errors
 
-    def execute(self, rows: Sequence[Decision], *, why_not: str = "") -> Executed:
+    def execute(self, rows: Sequence[DecisionRow], *, why_not: str = "") -> Executed:
         """Act on these decisions. SELL closes the trade whatever its stop; sells go first. With `why_not` nothing is
         bought, and that is the reason noted."""
         sold = [self._act(row, self._sell) for row in rows if row.decision == Action.SELL]
@@ -108,7 +109,7 @@ class Council:
             errors=[error for done in (*sold, *bought) for error in done.errors],
         )
 
-    def _act_on_buy(self, row: Decision, why_not: str) -> Acted:
+    def _act_on_buy(self, row: DecisionRow, why_not: str) -> Acted:
         if why_not:
             return Acted(None, _record_outcome(row, f"not bought: {why_not}"))
         if self.time_budget.expired:
@@ -116,7 +117,7 @@ class Council:
             return Acted(None, [late, *_record_outcome(row, "not bought: the tick's time was over")])
         return self._act(row, self._buy)
 
-    def _act(self, row: Decision, act: Callable[[Decision], tuple[OrderResult | None, str, int | None]]) -> Acted:
+    def _act(self, row: DecisionRow, act: Callable[[DecisionRow], tuple[OrderResult | None, str, int | None]]) -> Acted:
         """Act on one decision, and note on it what came of that."""
         result: OrderResult | None = None
         errors: list[BotError] = []
@@ -144,18 +145,18 @@ class Council:
         except TimeoutError:
             raise self.time_budget.error("the Council had not decided yet") from None
 
-    def _sell(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
+    def _sell(self, row: DecisionRow) -> tuple[OrderResult | None, str, int | None]:
         trade = self.journal.active_trade(base_of(row.symbol))
         if trade is None or trade.entry_price is None:
             return None, "nothing to sell", None
         return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}", trade.id
 
-    def _buy(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
+    def _buy(self, row: DecisionRow) -> tuple[OrderResult | None, str, int | None]:
         result = self.execution.execute_buy(row.symbol, self.trade_amount)
         outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
         return result, outcome, result.trade_id
 
-    def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> Decision:
+    def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> DecisionRow:
         quote = snapshot.quotes.good.get(decision.symbol)
         log.info(
             "council: %s %s at %s (%s)",
@@ -172,7 +173,7 @@ class Council:
         return record_decision(decision, at=self.clock.now(), price=None if quote is None else quote.last)
 
 
-def _record_outcome(row: Decision, outcome: str, trade_id: int | None = None) -> list[BotError]:
+def _record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) -> list[BotError]:
     """What came of a decision. Where it can't be written, what was done is done, and is told all the same: the error is
     returned."""
     log.info("council: %s %s: %s", row.symbol, row.decision, outcome, extra={"symbol": row.symbol, "outcome": outcome})
