@@ -200,12 +200,12 @@ def _build_decider(
     settings: Settings, exchange: "Exchange", clock: "Clock", sentiment: "Sentiment", journal: "Journal"
 ) -> "Decider":
     """The agents, or the external command."""
-    from botctl.trading.council.external_command import CommandNode
+    from botctl.trading.council.external_command import ExternalCommand
     from botctl.trading.council.master_node import MasterNode
 
     master = MasterNode(exchange, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
     if settings.council_command:
-        return CommandNode(master, settings.council_command, float(settings.council_timeout))
+        return ExternalCommand(master, settings.council_command, float(settings.council_timeout))
     return master
 
 

@@ -312,7 +312,7 @@ def _settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datet
 
 
 def _close(trade: Trade, reason: ExitReason, why: str, at: datetime, order: OrderRow | None = None) -> None:
-    """Close a trade; what it still holds is dust or gone. The P&L of an EXTERNAL exit is unknown: botctl did not sell."""
+    """Close a trade; what it still holds is dust or gone. The P&L of an EXTERNAL exit is unknown."""
     sold = trade.sold_amount > 0
     pnl = None
     if reason is not ExitReason.EXTERNAL and trade.entry_cost is not None and trade.entry_fee is not None:

@@ -1,4 +1,4 @@
-"""Trades, orders and decisions as the rest of botctl reads them: without setters, so that only the store writes them."""
+"""Read-only views of trades, orders and decisions: only the store writes them."""
 
 from datetime import datetime
 from decimal import Decimal

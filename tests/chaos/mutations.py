@@ -61,7 +61,7 @@ MUTATIONS = {
         (
             Replacement(
                 EXECUTION,
-                "request = self.journal.submit(order)  # committed before a byte leaves the house",
+                "request = self.journal.submit(order)  # committed before a byte is sent",
                 "request = OrderRequest(\n"
                 "            order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline\n"
                 "        )",

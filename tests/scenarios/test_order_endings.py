@@ -264,7 +264,7 @@ def test_what_is_left_of_a_position_sold_partly_by_hand_is_sold_and_said(live: B
     run = live.run("tick")
 
     assert run.exit_code == 0, run.stderr
-    assert "0.0012345678 BTC is there, the trade says 0.002" in run.stderr
+    assert "the balance is 0.0012345678 BTC, less than the trade's 0.002" in run.stderr
     assert kraken.orders[1].volume == Decimal("0.00123456")  # whole lots
     assert (only(live.trades())["status"], only(live.trades())["exit_reason"]) == ("CLOSED", "STOP_LOSS")
 
@@ -281,7 +281,7 @@ def test_a_position_sold_wholly_by_hand_closes_as_external_with_its_profit_unkno
     run = live.run(*command)
 
     assert run.exit_code == 0, run.stderr
-    assert "sold or moved by somebody else" in run.stderr + run.stdout
+    assert "sold or moved outside botctl" in run.stderr + run.stdout
     trade = only(live.trades())
     assert (trade["status"], trade["exit_reason"], trade["pnl"]) == ("CLOSED", "EXTERNAL", None)
     assert sent(kraken, "sell") == []
