@@ -105,14 +105,7 @@ class Journal:
     # Intents
 
     def intend_entry(
-        self,
-        symbol: str,
-        amount: Decimal,
-        atr: float,
-        *,
-        check: Callable[[], None],
-        deadline: datetime,
-        now: datetime,
+        self, symbol: str, amount: Decimal, atr: float, *, check: Callable[[], None], deadline: datetime, now: datetime
     ) -> OrderRow:
         """Reserve the asset and record a buy, in one transaction.
 

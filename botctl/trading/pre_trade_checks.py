@@ -9,7 +9,7 @@ from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.settings import live_trading_disabled_error
 from botctl.domain.symbols import base_of
-from botctl.store.database import complaint_of_open, opened_where
+from botctl.store.database import opened_where
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
@@ -63,7 +63,7 @@ class PreTradeChecks:
     @cached_property
     def _damage(self) -> str | None:
         """Once a run: the check reads the whole file."""
-        return complaint_of_open()
+        return opened_where().find_damage()
 
     def check_switch(self) -> None:
         state = self.switch.read()

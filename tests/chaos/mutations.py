@@ -137,7 +137,8 @@ MUTATIONS = {
         (
             Replacement(
                 JOURNAL,
-                "        with _transaction(order):\n            _set_state(\n                order,\n                ended,",
+                "        with _transaction(order):\n            _set_state(\n                order,\n"
+                "                ended,",
                 "        if order:\n            _set_state(\n                order,\n                ended,",
             ),
         ),

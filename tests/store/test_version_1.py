@@ -13,7 +13,7 @@ import pytest
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
-from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.models import Alarm, DatabaseInfo, Order, Outgoing, Trade, database
 from botctl.store.sqlite import Database
 from tests.databases import rows_of
@@ -91,7 +91,7 @@ def lead_to_version_2(old: Path) -> None:
     """What botctl made of it before there were alarms."""
     database.initialize(Database(str(old)))
     database.connect()
-    bring_up_to_date(SqliteFile(old), steps={1: STEPS[1]}, version=2)
+    migrate_database(SqliteFile(old), steps={1: STEPS[1]}, version=2)
     close_database()
 
 
