@@ -16,8 +16,8 @@ MAX_PRICE_AGE = timedelta(minutes=2)
 SECOND_SNAPSHOT_AFTER = 3.0
 """Seconds until prices or balances are fetched again, before anything is liquidated or written off because of them."""
 HELD_SYMBOLS_KEY = "lookout.held"
-"""Where the symbols are kept that value the balances, without those the caller asked for: so a trade that opens or
-closes does not change them, and stops wait for no write."""
+"""The key of the symbols that value the balances, without those the caller asked for: a trade that opens or closes
+does not change them, so that stops wait for no write."""
 
 
 @dataclass(frozen=True)

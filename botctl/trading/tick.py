@@ -1,4 +1,4 @@
-"""One tick, from top to bottom: settle orders, guard the open positions, and only then look for entries."""
+"""One tick, from top to bottom: settle orders, guard the open positions, and only then seek entries."""
 
 import logging
 import time
