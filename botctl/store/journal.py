@@ -331,7 +331,7 @@ def _close(trade: Trade, reason: ExitReason, why: str, at: datetime, order: Orde
 
 @contextmanager
 def _transaction(*rows: Any) -> Iterator[None]:
-    """One transaction. If it fails `rows` get their columns back, so that what was not written does not look written."""
+    """One transaction. If it fails `rows` get their columns back: what was not written must not look written."""
     before = [dict(row.__data__) for row in rows]
     try:
         with database.atomic("IMMEDIATE"):
