@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botctl.config import Config, is_there, open_store
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
-from botctl.store.database import close_database, open_database, run_lock
+from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 
@@ -38,7 +38,7 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
     wait_seconds = config.lock_timeouts.run if wait_seconds is None else wait_seconds
     if config.settings.botctl_mode is Mode.LIVE and where.lacks_file():
         open_database(where, Mode.LIVE, create=False)  # says what is wrong, before a lock file is made
-    with run_lock(where, wait_seconds), open_store(config):
+    with where.lock(wait_seconds), open_store(config):
         yield build_bot(config.settings, config.switch, validate_only=validate_only, backed_up=config.database_file)
 
 
@@ -64,7 +64,7 @@ def open_for_recovery(config: Config, *, apply: bool) -> Iterator[RecoverySessio
     path, mode = config.database_file, config.settings.botctl_mode
     if not is_there(config):
         raise missing_database(mode, config.database)
-    with run_lock(config.database, config.lock_timeouts.run):
+    with config.database.lock(config.lock_timeouts.run):
         damage = find_damage(config.database, mode, datetime.now(UTC))
         with open_store(config) if damage is None else open_replacement(path, mode, damage, apply=apply):
             yield RecoverySession(build_bot(config.settings, config.switch), damage)
@@ -200,12 +200,12 @@ def _build_decider(
     settings: Settings, exchange: "Exchange", clock: "Clock", sentiment: "Sentiment", journal: "Journal"
 ) -> "Decider":
     """The agents, or the external command."""
-    from botctl.trading.council.external_command import CommandNode
+    from botctl.trading.council.external_command import ExternalCommand
     from botctl.trading.council.master_node import MasterNode
 
     master = MasterNode(exchange, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
     if settings.council_command:
-        return CommandNode(master, settings.council_command, float(settings.council_timeout))
+        return ExternalCommand(master, settings.council_command, float(settings.council_timeout))
     return master
 
 

@@ -51,7 +51,7 @@ class FearAndGreed:
 
     def _read(self) -> SentimentReading:
         now = self.clock.now()
-        kept = key_value.recall(SENTIMENT)
+        kept = key_value.load_cached(SENTIMENT)
         try:
             if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
                 index, measured = kept[0].split()
@@ -60,7 +60,7 @@ class FearAndGreed:
         except UNREADABLE as error:
             log.info("the Fear & Greed index can't be read: %s", error)
             return SentimentReading(None, None, f"the index can't be read ({type(error).__name__})")
-        key_value.remember(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
+        key_value.save_cached(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
         return _judge(index_now, measured_at, now)
 
     def _fetch(self) -> tuple[int, datetime]:

@@ -4,7 +4,7 @@ Each carries the exit code that scripts rely on, a category for `--json`, and, w
 Anything outside this family is a bug.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 class BotError(Exception):
@@ -144,3 +144,17 @@ def exit_code_of(errors: Sequence[BotError]) -> int:
 
 def _rank(error: BotError) -> int:
     return next(place for place, kinds in enumerate(PRECEDENCE) if isinstance(error, kinds))
+
+
+def attempt_each[Item, Result](
+    action: Callable[[Item], Result], items: Iterable[Item]
+) -> tuple[list[Result], list[BotError]]:
+    """Call `action` with every item: a BotError of one item does not stop the others."""
+    results: list[Result] = []
+    errors: list[BotError] = []
+    for item in items:
+        try:
+            results.append(action(item))
+        except BotError as error:
+            errors.append(error)
+    return results, errors

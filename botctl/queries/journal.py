@@ -1,5 +1,6 @@
 """Orders and the Council's decisions, from the database."""
 
+from collections import Counter
 from dataclasses import fields
 from decimal import Decimal
 
@@ -47,6 +48,11 @@ def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
     """The Council's decisions on a symbol, newest first."""
     rows = Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit)
     return [view_decision(row) for row in rows]
+
+
+def count_decisions() -> dict[str, int]:
+    """How often the Council decided each action."""
+    return dict(Counter(str(row.decision) for row in Decision.select(Decision.decision)))
 
 
 def _view_order(row: Order) -> OrderView:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
-from botctl.store.integrity import move_aside, name_aside
+from botctl.store.integrity import damaged_name, move_damaged
 from botctl.store.location import DatabaseLocation, SqliteFile, close_database
 
 
@@ -47,7 +47,7 @@ def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage
             f"{database} is damaged ({complaint}), and the paper broker has no other records",
             hint="restore a backup, or move it away and run `botctl init` to start anew",
         )
-    return Damage(complaint, name_aside(database.file, now))
+    return Damage(complaint, damaged_name(database.file, now))
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> 
         finally:
             close_database()
         if apply:
-            move_aside(path, damage.moved_to)
+            move_damaged(path, damage.moved_to)
             os.replace(fresh, path)
 
 

@@ -10,7 +10,7 @@ from botctl.domain.markets import Balances
 from botctl.domain.orders import ExitReason, Fill, OrderReport
 from botctl.ports import Exchange, Progress
 from botctl.reconciliation.exchange_trades import ExchangeTrade, build_exchange_trades, owner_of
-from botctl.store.journal import Journal
+from botctl.store.corrections import load_orders_with_trades
 
 MARGIN = timedelta(minutes=10)
 """Orders are requested from this much earlier, in case a clock was wrong."""
@@ -24,11 +24,9 @@ class ExchangeRecords:
     balances: Balances
 
 
-def fetch_exchange_records(
-    exchange: Exchange, journal: Journal, since: datetime, progress: Progress
-) -> ExchangeRecords:
+def fetch_exchange_records(exchange: Exchange, since: datetime, progress: Progress) -> ExchangeRecords:
     """All records since `since`. Raises ExchangeUnreachable when they are incomplete."""
-    untagged = _orders_without_tag(journal)
+    untagged = _orders_without_tag()
     records = exchange.list_orders(since - MARGIN, progress)
     ours = [record for record in records if owner_of(record.report.client_order_id, untagged)]
     filled = [record.report for record in ours if record.report.filled > 0]
@@ -46,12 +44,12 @@ def _fetch_fills(exchange: Exchange, reports: Sequence[OrderReport]) -> list[Fil
     return fills
 
 
-def _orders_without_tag(journal: Journal) -> Mapping[str, ClientId]:
+def _orders_without_tag() -> Mapping[str, ClientId]:
     """Orders of the journal whose ids have no trade tag: an older botctl sent them."""
     return {
         order.client_order_id: ClientId(
             order.trade.mark, order.trade_id, ExitReason(order.reason) if order.reason else None, order.whole, 0
         )
-        for order in journal.orders_with_trades()
+        for order in load_orders_with_trades()
         if parse_client_id(order.client_order_id) is None
     }

@@ -20,8 +20,8 @@ from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, 
 from botctl.reconciliation.reconcile import exchange_figures, journal_figures
 from botctl.reconciliation.results import RecoverAction
 from botctl.reconciliation.stop_reconstruction import atr_at, reconstruct_stop
-from botctl.store.journal import Correction
-from botctl.store.models import Order, Trade
+from botctl.store.corrections import Correction, apply_corrections, load_orders_with_trades, load_trades_by_tag
+from botctl.store.models import Order, Trade, database
 from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def plan_rebuild(bot: Bot, since: datetime, progress: Progress) -> Plan:
 
     Raises ExchangeUnreachable when the records or the candles are incomplete.
     """
-    return Rebuild(bot, fetch_exchange_records(bot.exchange, bot.journal, since, progress)).plan()
+    return Rebuild(bot, fetch_exchange_records(bot.exchange, since, progress)).plan()
 
 
 def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
@@ -90,8 +90,8 @@ def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
     if not plan.corrections and not fresh:
         return
     now = bot.clock.now()
-    with bot.journal.one_transaction():
-        bot.journal.correct(plan.corrections, now)
+    with database.atomic("IMMEDIATE"):
+        apply_corrections(plan.corrections, now)
         bot.switch.pause(now, freeze=False, reason=PAUSE_REASON)
     log.info("recovered %d trades from the exchange's records", len(plan.corrections))
 
@@ -102,8 +102,8 @@ class Rebuild:
     def __init__(self, bot: Bot, records: ExchangeRecords) -> None:
         self.bot = bot
         self.records = records
-        self.trades = bot.journal.trades_by_tag()
-        self.orders = {order.client_order_id: order for order in bot.journal.orders_with_trades()}
+        self.trades = load_trades_by_tag()
+        self.orders = {order.client_order_id: order for order in load_orders_with_trades()}
         self._ids = {row.id for row in self.trades.values()}
         self._candles: dict[str, list[Candle]] = {}
 

@@ -12,6 +12,7 @@ from botctl.reconciliation.differences import OrderFigures, holding_difference, 
 from botctl.reconciliation.exchange_records import ExchangeRecords, fetch_exchange_records
 from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
+from botctl.store.corrections import load_orders_with_trades, load_trades_by_tag
 from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot
 
@@ -35,10 +36,10 @@ class OrderPair:
 
 def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> ReconcileView:
     """Both sides since `since`. Raises ExchangeUnreachable when the exchange's records are incomplete."""
-    trades = bot.journal.trades_by_tag()
+    trades = load_trades_by_tag()
     active = [trade for trade in trades.values() if trade.status in ACTIVE]
     since = since or min([bot.clock.now() - DEFAULT_PERIOD, *(trade.created_at for trade in active)])
-    records = fetch_exchange_records(bot.exchange, bot.journal, since, progress)
+    records = fetch_exchange_records(bot.exchange, since, progress)
     orders = [_compare(pair) for pair in _pairs(bot, records, trades, since)]
     positions = list(_positions(bot, records, trades))
     same = all(row.same for row in orders) and all(row.same for row in positions)
@@ -55,7 +56,7 @@ def exchange_figures(order: ExchangeOrder) -> OrderFigures:
 
 def _pairs(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade], since: datetime) -> list[OrderPair]:
     """Every order at the exchange, and every other one in the journal since `since`; oldest first."""
-    rows = {row.client_order_id: row for row in bot.journal.orders_with_trades()}
+    rows = {row.client_order_id: row for row in load_orders_with_trades()}
     pairs = [
         _exchange_pair(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
         for trade in records.trades

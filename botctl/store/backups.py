@@ -1,4 +1,4 @@
-"""Copies of the database: one before each migration, one a day, kept for seven days."""
+"""Backups of the database: one before each migration and one a day, kept for seven days."""
 
 import os
 import re
@@ -12,18 +12,16 @@ from botctl.domain.errors import BotError, Refused
 from botctl.store.location import DatabaseLocation
 from botctl.store.sqlite import explain
 
-KEPT_FOR = timedelta(days=7)
+RETENTION = timedelta(days=7)
 FOLDER = "backups"
 """Beside the database."""
 
 
 def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Path | None:
-    """The day's first run leaves a copy of the database in the folder beside it; None when today's is there already.
+    """Back up the database into the folder beside it, once a day; returns None when today's backup exists.
 
-    `database` is its file, or for one on a server the file that it would be.
-
-    Copies older than seven days go once the new one is whole and sound. Raises ConfigError when the database is
-    damaged, and BotError when the disk refuses; then every older copy stays.
+    `database` is its file, or for one on a server the file that it would be. Backups older than seven days are deleted
+    once the new one is complete. Raises ConfigError when the database is damaged, BotError when the disk fails.
     """
     folder, today = database.with_name(FOLDER), now.astimezone(UTC).date()
     copy = folder / f"{database.stem}-{today}{database.suffix}"
@@ -31,9 +29,9 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
         if copy.exists():
             return None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _clear_parts(database)
+        _delete_unfinished(database)
         where.back_up(copy, must_be_sound=True)
-        for old in _made_before(database, today - KEPT_FOR):
+        for old in _backups_before(database, today - RETENTION):
             old.unlink(missing_ok=True)
     except OSError as error:
         raise BotError(f"no copy of {where} was made: {error.strerror}", hint=f"check {folder}") from error
@@ -44,9 +42,9 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
 
 
 def back_up_to(where: DatabaseLocation, to: Path) -> None:
-    """A copy of the database in the new file `to`. Raises Refused when that is there, and as `back_up_daily`."""
+    """Back up the database into the new file `to`. Raises Refused when it exists, else as `back_up_daily`."""
     if os.path.lexists(to):
-        raise Refused(f"{to} is there already", hint="name another file")
+        raise Refused(f"{to} already exists", hint="name another file")
     try:
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         where.back_up(to, must_be_sound=True)
@@ -57,39 +55,35 @@ def back_up_to(where: DatabaseLocation, to: Path) -> None:
         raise type(failed)(f"no copy was made: {failed.message}", hint=failed.hint) from error
 
 
-def _made_before(database: Path, day: date) -> Iterator[Path]:
-    """Our own copies from before `day`, told by their names alone: nobody else's file is touched."""
-    ours = re.compile(rf"{re.escape(database.stem)}-(\d{{4}}-\d{{2}}-\d{{2}}){re.escape(database.suffix)}")
+def _backups_before(database: Path, day: date) -> Iterator[Path]:
+    """The backups from before `day`. Only files with a backup's name are considered."""
+    daily = re.compile(rf"{re.escape(database.stem)}-(\d{{4}}-\d{{2}}-\d{{2}}){re.escape(database.suffix)}")
     for file in database.with_name(FOLDER).iterdir():
-        if (match := ours.fullmatch(file.name)) and (made := _day(match[1])) and made < day:
+        if (match := daily.fullmatch(file.name)) and (made := _parse_day(match[1])) and made < day:
             yield file
     before_migration = re.compile(rf"{re.escape(database.name)}\.v\d+\.backup")
     for file in database.parent.iterdir():
-        if before_migration.fullmatch(file.name) and _written_on(file) < day:
+        if before_migration.fullmatch(file.name) and from_unix(file.stat().st_mtime).date() < day:
             yield file
 
 
-def _day(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
         return None
 
 
-def _written_on(file: Path) -> date:
-    return from_unix(file.stat().st_mtime).date()
-
-
-def _clear_parts(database: Path) -> None:
-    """What killed runs left half-made. A part whose process lives is another run's at work."""
+def _delete_unfinished(database: Path) -> None:
+    """Delete the unfinished backups of killed runs. If its process is alive another run is writing it."""
     part = re.compile(rf"{re.escape(database.stem)}[-.].*\.(\d+)\.part(-journal|-wal|-shm)?")
     for folder in (database.with_name(FOLDER), database.parent):
         for file in folder.iterdir():
-            if (match := part.fullmatch(file.name)) and not _lives(int(match[1])):
+            if (match := part.fullmatch(file.name)) and not _is_running(int(match[1])):
                 file.unlink(missing_ok=True)
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

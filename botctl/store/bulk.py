@@ -1,4 +1,4 @@
-"""Many rows in one go: each value through its column, the statement made once."""
+"""Inserts and updates of many rows with one prepared statement."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,18 +9,18 @@ from botctl.store.models import Table, database
 
 
 def insert_rows(table: type[Table], rows: Sequence[dict[str, Any]]) -> None:
-    """New rows, each with the same columns. The caller holds the transaction."""
+    """Insert rows that have the same columns. The caller holds the transaction."""
     if not rows:
         return
     fields = [_field(table, name) for name in rows[0]]
     names = ", ".join(f'"{field.column_name}"' for field in fields)
-    marks = ", ".join([database.param] * len(fields))
-    statement = f'INSERT INTO "{_name(table)}" ({names}) VALUES ({marks})'
+    placeholders = ", ".join([database.param] * len(fields))
+    statement = f'INSERT INTO "{_name(table)}" ({names}) VALUES ({placeholders})'
     database.cursor().executemany(statement, [_values(fields, row.values()) for row in rows])
 
 
 def update_rows(table: type[Table], rows: Sequence[tuple[int, dict[str, Any]]]) -> None:
-    """New values for rows by id, of the same columns in each. The caller holds the transaction."""
+    """Update the same columns of rows, by id. The caller holds the transaction."""
     if not rows:
         return
     fields = [_field(table, name) for name in rows[0][1]]

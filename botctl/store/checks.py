@@ -1,4 +1,4 @@
-"""What must hold in any database of ours, asked of its tables: the rows that break a rule, and there should be none."""
+"""Consistency checks of a database: each lists the rows that break a rule."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,26 +7,34 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from peewee import BooleanField, Field, FloatField, IntegerField, Model
+from peewee import BooleanField, FloatField, IntegerField, Model
 
-from botctl.domain.kill_switch import ACTIVE as SWITCHED_ON
-from botctl.domain.kill_switch import PAUSED
+from botctl.domain.kill_switch import ACTIVE, PAUSED
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
-from botctl.store.database import complaint_of_open, opened_where
+from botctl.store.database import opened_where
 from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
 
-MOST = 5
-"""Rows that are named for one broken rule."""
-
+MAX_ROWS_NAMED = 5
+"""For one broken rule."""
 REQUIRED_INDEXES = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
-"""The unique indexes that are no column's own."""
+"""The unique indexes that don't belong to a column."""
+SWITCH_VALUES = {"system_status": (ACTIVE, PAUSED), "frozen": ("true", "false"), "buy_enabled": ("true", "false")}
+READABLE: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (DecimalField, lambda value: Decimal(value).is_finite()),
+    (UtcField, lambda value: datetime.fromisoformat(value).tzinfo),
+    (JsonField, lambda value: [json.loads(value)]),
+    (FloatField, lambda value: not isinstance(value, str | bytes) and abs(float(value)) < float("inf")),
+    (IntegerField, lambda value: isinstance(value, int)),
+    (BooleanField, lambda value: isinstance(value, int)),
+)
+"""For each kind of column a test of a stored value: what is false, or raises, is unreadable."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: what it is about, and every way in which it fails; none when all is well."""
+    """The result of one check: its topic, and every broken rule."""
 
     name: str
     detail: str
@@ -35,38 +43,36 @@ class Finding:
 
 
 def examine_database() -> list[Finding]:
-    """Every check of the open database. Raises BotError where it can't even be read."""
+    """Every check of the open database. Raises BotError if it can't be read at all."""
     findings = [_integrity(), _schema()]
-    if findings[-1].broken:  # what reads the tables would only stumble over the same
+    if findings[-1].broken:  # the other checks need the tables
         return findings
     checks: list[tuple[str, str, Callable[[], Iterator[str]]]] = [
         ("values", "every amount, time and detail can be read", _values),
         ("references", "every order belongs to a trade", _references),
-        ("trades", "every trade is what its status says", _trades),
-        ("orders", "every order is what its state says", _orders),
+        ("trades", "every trade matches its status", _trades),
+        ("orders", "every order matches its state", _orders),
         ("switch", "it can be read", _switch),
-        ("numbering", "new rows get numbers of their own", _numbering),
+        ("numbering", "new rows get unused ids", _numbering),
     ]
     for name, detail, check in checks:
         broken = tuple(check())
         findings.append(Finding(name, detail, broken))
         if broken and name == "values":
-            break  # the rules below compare these very values
+            break  # the other checks compare these values
     return findings
 
 
 def _integrity() -> Finding:
-    complaint = complaint_of_open()
+    complaint = opened_where().find_damage()
     if not on_server():
-        return Finding("integrity", "SQLite finds the file sound", () if complaint is None else (complaint,))
+        return Finding("integrity", "SQLite reports no damage", () if complaint is None else (complaint,))
     checksums = database.execute_sql("SHOW data_checksums").fetchone()[0]
-    return Finding(
-        "integrity", f"the server looks after it; checksums of its pages are {checksums}", warning=careless_server()
-    )
+    return Finding("integrity", f"the server's task; its data checksums are {checksums}", warning=careless_server())
 
 
 def careless_server() -> str | None:
-    """What the open database's server does not keep through a power cut; None for a careful one, and for a file."""
+    """The settings of the open database's server that risk data in a power cut; None for a safe one, and for a file."""
     if not on_server():
         return None
     rows = database.execute_sql(
@@ -77,20 +83,17 @@ def careless_server() -> str | None:
 
 
 def _schema() -> Finding:
-    """The tables, columns and unique indexes that the rules of the journal rest on."""
-    info, there = load_database_info(), set(database.get_tables())
+    """The tables, columns and unique indexes that the journal needs."""
+    info, tables = load_database_info(), set(database.get_tables())
     broken = [] if info and info.schema_version == SCHEMA_VERSION else [f"{opened_where()} has another schema"]
     for table in TABLES:
         name = table._meta.table_name
-        if name not in there:
+        if name not in tables:
             broken.append(f"the table {name} is missing")
             continue
         columns = {column.name: column.data_type for column in database.get_columns(name)}
-        broken += [
-            f"{name} lacks the column {field.column_name}"
-            for field in table._meta.sorted_fields
-            if field.column_name not in columns
-        ]
+        expected = [field.column_name for field in table._meta.sorted_fields]
+        broken += [f"{name} lacks the column {column}" for column in expected if column not in columns]
         broken += [f"{name}.{column} rounds its numbers" for column, kind in columns.items() if _rounds(kind)]
         indexes = {index.name: index.unique for index in database.get_indexes(name)}
         broken += [f"{name} lacks the unique index {index}" for index in _unique(table) if not indexes.get(index)]
@@ -99,7 +102,7 @@ def _schema() -> Finding:
 
 
 def _rounds(kind: str) -> bool:
-    """A server's REAL has half the digits of SQLite's."""
+    """PostgreSQL's REAL has half the digits of SQLite's."""
     return on_server() and kind.lower() == "real"
 
 
@@ -110,137 +113,101 @@ def _unique(table: type[Model]) -> list[str]:
 
 def _values() -> Iterator[str]:
     for table in TABLES:
-        name = table._meta.table_name
-        fields = [field for field in table._meta.sorted_fields if _reader(field) is not None]
-        listed = ", ".join(f'"{field.column_name}"' for field in fields)
-        bad = 0
-        for row in database.execute_sql(f'SELECT id, {listed} FROM "{name}" ORDER BY id').fetchall():
-            for field, value in zip(fields, row[1:], strict=True):
-                reader = _reader(field)
-                if value is None or reader is None:
-                    continue
-                try:
-                    reader(value)
-                except (ArithmeticError, TypeError, ValueError):
-                    bad += 1
-                    if bad <= MOST:
-                        yield f"{name} {row[0]}: {field.column_name} reads {value!r:.60}"
-        if bad > MOST:
-            yield f"{name}: {bad - MOST} more"
+        name, tests = table._meta.table_name, {}
+        for field in table._meta.sorted_fields:
+            if (test := next((test for kind, test in READABLE if isinstance(field, kind)), None)) is not None:
+                tests[field.column_name] = test
+        listed = ", ".join(f'"{column}"' for column in tests)
+        unreadable = [
+            f"{name} {row_id}: {column} reads {value!r:.60}"
+            for row_id, *values in database.execute_sql(f'SELECT id, {listed} FROM "{name}" ORDER BY id').fetchall()
+            for (column, test), value in zip(tests.items(), values, strict=True)
+            if value is not None and not _passes(test, value)
+        ]
+        yield from unreadable[:MAX_ROWS_NAMED]
+        if len(unreadable) > MAX_ROWS_NAMED:
+            yield f"{name}: {len(unreadable) - MAX_ROWS_NAMED} more"
 
 
-def _reader(field: "Field[Any]") -> Callable[[Any], object] | None:
-    """What takes a stored value of this column, or fails."""
-    if isinstance(field, DecimalField):
-        return _finite
-    if isinstance(field, UtcField):
-        return _aware
-    if isinstance(field, JsonField):
-        return json.loads
-    if isinstance(field, FloatField):
-        return _number
-    if isinstance(field, BooleanField | IntegerField):
-        return _whole
-    return None
-
-
-def _finite(value: Any) -> None:
-    if not Decimal(value).is_finite():
-        raise ValueError("not finite")
-
-
-def _aware(value: Any) -> None:
-    if datetime.fromisoformat(value).tzinfo is None:
-        raise ValueError("without a time zone")
-
-
-def _number(value: Any) -> None:
-    if isinstance(value, str | bytes) or not abs(float(value)) < float("inf"):
-        raise ValueError("no number")
-
-
-def _whole(value: Any) -> None:
-    if not isinstance(value, int):
-        raise ValueError("no whole number")
+def _passes(test: Callable[[Any], object], value: Any) -> bool:
+    try:
+        return bool(test(value))
+    except (ArithmeticError, TypeError, ValueError):
+        return False
 
 
 def _references() -> Iterator[str]:
-    lost = Order.select(Order.id).where(Order.trade.not_in(Trade.select(Trade.id)))
-    yield from _some("order", [row.id for row in lost], "its trade is missing")
-    events = Event.select(Event.trade_id).where(
-        Event.trade_id.is_null(False) & Event.trade_id.not_in(Trade.select(Trade.id))
-    )
-    yield from _some("trade", sorted({row.trade_id or 0 for row in events}), "events tell of it, and it is missing")
+    trades = Trade.select(Trade.id)
+    lost = Order.select(Order.id).where(Order.trade.not_in(trades))
+    yield from _named("order", [row.id for row in lost], "its trade is missing")
+    events = Event.select(Event.trade_id).where(Event.trade_id.is_null(False) & Event.trade_id.not_in(trades))
+    yield from _named("trade", sorted({row.trade_id or 0 for row in events}), "it has events, and it is missing")
 
 
 def _trades() -> Iterator[str]:
+    is_open, is_closed = Trade.status == TradeStatus.OPEN, Trade.status == TradeStatus.CLOSED
     stop = Trade.stop_loss_price
-    holds_nothing = (
+    no_entry = (
         Trade.entry_price.is_null() | Trade.entry_cost.is_null() | Trade.entry_amount.is_null() | Trade.atr.is_null()
     )
     rules: list[tuple[Any, str]] = [
-        (Trade.status.not_in(list(TradeStatus)), "its status is none of ours"),
-        ((Trade.status == TradeStatus.OPEN) & (stop.is_null() | (stop <= 0)), "it is open without a stop"),
-        ((Trade.status == TradeStatus.OPEN) & holds_nothing, "it is open without its entry's figures"),
-        ((Trade.status == TradeStatus.CLOSED) & Trade.closed_at.is_null(), "it is closed without a time"),
-        ((Trade.status == TradeStatus.CLOSED) & Trade.exit_reason.is_null(), "it is closed without a reason"),
-        (Trade.exit_reason.not_in(list(ExitReason)), "its exit's reason is none of ours"),
+        (Trade.status.not_in(list(TradeStatus)), "its status is unknown"),
+        (is_open & (stop.is_null() | (stop <= 0)), "it is open without a stop"),
+        (is_open & no_entry, "it is open without its entry's figures"),
+        (is_closed & Trade.closed_at.is_null(), "it is closed without a time"),
+        (is_closed & Trade.exit_reason.is_null(), "it is closed without a reason"),
+        (Trade.exit_reason.not_in(list(ExitReason)), "its exit reason is unknown"),
     ]
-    for rule, why in rules:
-        yield from _some("trade", [row.id for row in Trade.select(Trade.id).where(rule)], why)
-    open_ones = Trade.select().where(Trade.status == TradeStatus.OPEN)
-    yield from _some("trade", [row.id for row in open_ones if row.amount <= 0], "it is open and holds nothing")
+    yield from _broken("trade", Trade, rules)
+    open_trades = Trade.select().where(is_open)
+    yield from _named("trade", [row.id for row in open_trades if row.amount <= 0], "it is open and holds nothing")
 
 
 def _orders() -> Iterator[str]:
-    taken = (OrderState.ACCEPTED, OrderState.FILLED)
+    accepted = Order.state.in_((OrderState.ACCEPTED, OrderState.FILLED))
     ended = Order.state.in_((OrderState.FILLED, OrderState.CANCELED))
     rules: list[tuple[Any, str]] = [
-        (Order.state.not_in(list(OrderState)), "its state is none of ours"),
-        (Order.side.not_in(list(Side)), "its side is none of ours"),
-        (
-            Order.state.in_(taken) & Order.exchange_order_id.is_null(),
-            "the exchange has it, and its id there is missing",
-        ),
+        (Order.state.not_in(list(OrderState)), "its state is unknown"),
+        (Order.side.not_in(list(Side)), "its side is unknown"),
+        (accepted & Order.exchange_order_id.is_null(), "the exchange has it, and its id there is missing"),
         (ended & (Order.cost.is_null() | Order.fee.is_null()), "it has ended without its cost and fee"),
         ((Order.side == Side.SELL) & Order.reason.is_null(), "it sells without a reason"),
     ]
-    for rule, why in rules:
-        yield from _some("order", [row.id for row in Order.select(Order.id).where(rule)], why)
+    yield from _broken("order", Order, rules)
 
 
 def _switch() -> Iterator[str]:
     values = {row.key: row.value for row in SystemConfig.select()}
-    allowed = {
-        "system_status": (SWITCHED_ON, PAUSED),
-        "frozen": ("true", "false"),
-        "buy_enabled": ("true", "false"),
-    }
-    for key, words in allowed.items():
-        if values.get(key) not in words:
+    for key, allowed in SWITCH_VALUES.items():
+        if values.get(key) not in allowed:
             yield f"{key} reads {values.get(key)!r}"
     if "tripped_at" not in values:
         yield "tripped_at is missing"
 
 
 def _numbering() -> Iterator[str]:
-    """A server counts on by itself, and after rows with numbers of their own it may count wrong."""
+    """A server's id sequence may be behind after rows were inserted with ids."""
     if not on_server():
         return
     for table in TABLES:
         name = table._meta.table_name
         [sequence] = database.execute_sql(f"""SELECT pg_get_serial_sequence('"{name}"', 'id')""").fetchone()
         if sequence is None:
-            yield f"{name} does not count its rows"
+            yield f"{name} has no id sequence"
             continue
         [last, called] = database.execute_sql(f"SELECT last_value, is_called FROM {sequence}").fetchone()
         [highest] = database.execute_sql(f'SELECT coalesce(max(id), 0) FROM "{name}"').fetchone()
         if highest > (last if called else last - 1):
-            yield f"{name} would give the number {last + called} again"
+            yield f"{name} would give the id {last + called} again"
 
 
-def _some(what: str, ids: list[int], why: str) -> Iterator[str]:
-    for row_id in ids[:MOST]:
-        yield f"{what} {row_id}: {why}"
-    if len(ids) > MOST:
-        yield f"{len(ids) - MOST} more of {what}: {why}"
+def _broken(name: str, table: type[Trade] | type[Order], rules: list[tuple[Any, str]]) -> Iterator[str]:
+    for rule, why in rules:
+        yield from _named(name, [row.id for row in table.select(table.id).where(rule)], why)
+
+
+def _named(name: str, ids: list[int], why: str) -> Iterator[str]:
+    for row_id in ids[:MAX_ROWS_NAMED]:
+        yield f"{name} {row_id}: {why}"
+    if len(ids) > MAX_ROWS_NAMED:
+        yield f"{len(ids) - MAX_ROWS_NAMED} more of {name}: {why}"

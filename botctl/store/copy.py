@@ -1,4 +1,4 @@
-"""All rows of one database into another, of either kind: in one transaction, and compared before it is kept."""
+"""Copies all rows of one database into another, of either kind, in one transaction that compares them before commit."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,14 +18,14 @@ from botctl.store.sqlite import Database
 OpenDatabase = Database | ServerDatabase
 
 BATCH = 500
-"""Rows that travel together."""
-MADE_WITH_IT = (DatabaseInfo, SystemConfig)
-"""What `init` fills: a database where only these have rows is still empty."""
+"""Rows in one statement."""
+FILLED_BY_INIT = (DatabaseInfo, SystemConfig)
+"""A database where only these tables have rows counts as empty."""
 
 
 @dataclass(frozen=True)
 class CopiedTable:
-    """A table that is the same in two databases: its rows, and the SHA-256 of all their values."""
+    """A table that is the same in both databases: its rows, and the SHA-256 of all their values."""
 
     table: str
     rows: int
@@ -33,10 +33,10 @@ class CopiedTable:
 
 
 def copy_open_database(target: OpenDatabase, name: object) -> list[CopiedTable]:
-    """Copy every row of the open database into the empty one that `name` says; nobody writes to either meanwhile.
+    """Copy every row of the open database into the empty database `name`; both are locked for other writers.
 
-    The tables are made where there are none. All of it is kept or nothing. Raises Refused when the target has rows of
-    its own, WrongDatabase when it is of another mode, schema or program, BotError otherwise.
+    Missing tables are created. All rows are committed or none. Raises Refused when the target has rows of its own,
+    WrongDatabase when it is of another mode, schema or program, BotError otherwise.
     """
     with (
         database.obj.without_idle_timeout(),
@@ -44,108 +44,108 @@ def copy_open_database(target: OpenDatabase, name: object) -> list[CopiedTable]:
         database.atomic("IMMEDIATE"),
         target.atomic("IMMEDIATE"),
     ):
-        _make_ready(target, name)
-        return _pour(target)
+        _prepare(target, name)
+        return _copy_rows(target)
 
 
 def copy_into_file(path: Path) -> None:
-    """Copy the open database as it is at this moment into a new SQLite file; keeps nobody from writing meanwhile."""
+    """Copy a snapshot of the open database into a new SQLite file. Other writers are not locked out."""
     target = Database(str(path), pragmas={"synchronous": "full", "foreign_keys": 1})
     try:
         with database.obj.without_idle_timeout(), database.atomic(SNAPSHOT), target.atomic("IMMEDIATE"):
-            _make_tables(target)
-            _pour(target)
+            _create_tables(target)
+            _copy_rows(target)
     finally:
         target.close()
 
 
-def _make_ready(target: OpenDatabase, name: object) -> None:
-    there = set(target.get_tables())
-    if not there:
-        _make_tables(target)
+def _prepare(target: OpenDatabase, name: object) -> None:
+    """Create the tables, or empty those that `init` fills."""
+    tables = set(target.get_tables())
+    if not tables:
+        _create_tables(target)
         return
-    if not {table._meta.table_name for table in TABLES} <= there:
-        raise WrongDatabase(f"{name} is no botctl database of this version", hint="name an empty one")
-    found = _run(target, "SELECT mode, schema_version FROM stamp").fetchall()
-    ours = database.execute_sql("SELECT mode, schema_version FROM stamp").fetchall()
-    if found and found != ours:
-        mode, schema = found[0]
+    if not {table._meta.table_name for table in TABLES} <= tables:
+        raise WrongDatabase(f"{name} is not a botctl database of this version", hint="name an empty one")
+    info = _run(target, "SELECT mode, schema_version FROM stamp").fetchall()
+    if info and info != database.execute_sql("SELECT mode, schema_version FROM stamp").fetchall():
+        mode, schema = info[0]
         raise WrongDatabase(f"{name} is a {mode} database with schema {schema}", hint="name an empty one")
     for table in TABLES:
-        of = table._meta.table_name
-        if table not in MADE_WITH_IT and _run(target, f'SELECT 1 FROM "{of}" LIMIT 1').fetchone():
-            raise Refused(f"{name} is not empty: its table {of} has rows", hint="name an empty database")
-    for table in MADE_WITH_IT:
+        table_name = table._meta.table_name
+        if table not in FILLED_BY_INIT and _run(target, f'SELECT 1 FROM "{table_name}" LIMIT 1').fetchone():
+            raise Refused(f"{name} is not empty: its table {table_name} has rows", hint="name an empty database")
+    for table in FILLED_BY_INIT:
         _run(target, f'DELETE FROM "{table._meta.table_name}"')
 
 
-def _make_tables(target: OpenDatabase) -> None:
+def _create_tables(target: OpenDatabase) -> None:
     bound: AbstractContextManager[object] = target.bind_ctx(TABLES)
     with bound:
         target.create_tables(TABLES)
 
 
-def _pour(target: OpenDatabase) -> list[CopiedTable]:
-    """Every row of the open database into the tables of `target`, then read again from there and compared."""
-    copied = [_pour_table(table, target) for table in TABLES]
-    for before in copied:
-        [table] = [table for table in TABLES if table._meta.table_name == before.table]
-        after = _sum_of(table, target)
-        if after != before:
+def _copy_rows(target: OpenDatabase) -> list[CopiedTable]:
+    """Copy every table, then read each again from `target` and compare."""
+    written = [_copy_table(table, target) for table in TABLES]
+    for table, copied in zip(TABLES, written, strict=True):
+        stored = _read_checksum(table, target)
+        if stored != copied:
             raise BotError(
-                f"the copy of table {before.table} differs: {before.rows} rows became {after.rows}, or their values "
+                f"the copy of table {copied.table} differs: {copied.rows} rows became {stored.rows}, or their values "
                 "changed",
                 hint="nothing was kept; please report it",
             )
-    return copied
+    return written
 
 
-def _pour_table(table: type[Model], target: OpenDatabase) -> CopiedTable:
+def _copy_table(table: type[Model], target: OpenDatabase) -> CopiedTable:
     name, columns = table._meta.table_name, _columns(table)
     listed = ", ".join(f'"{column}"' for column in columns)
-    row_of_marks = f"({', '.join([target.param] * len(columns))})"
+    placeholders = f"({', '.join([target.param] * len(columns))})"
     total, digest = 0, hashlib.sha256()
     for rows in _batches(table, database.obj):
-        for row in rows:
-            digest.update(repr(row).encode("utf-8", "backslashreplace"))
+        digest.update(_encode(rows))
         values = [value for row in rows for value in row]
-        _run(target, f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([row_of_marks] * len(rows))}', values)
+        _run(target, f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([placeholders] * len(rows))}', values)
         total += len(rows)
     target.advance_id_sequence(name)
     return CopiedTable(name, total, digest.hexdigest())
 
 
-def _sum_of(table: type[Model], source: OpenDatabase) -> CopiedTable:
+def _read_checksum(table: type[Model], source: OpenDatabase) -> CopiedTable:
     total, digest = 0, hashlib.sha256()
     for rows in _batches(table, source):
+        digest.update(_encode(rows))
         total += len(rows)
-        for row in rows:
-            digest.update(repr(row).encode("utf-8", "backslashreplace"))
     return CopiedTable(table._meta.table_name, total, digest.hexdigest())
 
 
+def _encode(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    return "".join(map(repr, rows)).encode("utf-8", "backslashreplace")
+
+
 def _batches(table: type[Model], source: OpenDatabase) -> Iterator[list[tuple[Any, ...]]]:
-    """All rows by their ids, with each value as both kinds of database keep it."""
+    """All rows by id, with each value as both kinds of database store it."""
     listed = ", ".join(f'"{column}"' for column in _columns(table))
     query = f'SELECT {listed} FROM "{table._meta.table_name}" WHERE id > {source.param} ORDER BY id LIMIT {BATCH}'
     last = -(2**31)
     while rows := _run(source, query, (last,)).fetchall():
         last = rows[-1][0]
-        yield [_as_kept(table, row) for row in rows]
+        yield [_normalize(table, row) for row in rows]
 
 
-def _run(where: OpenDatabase, statement: str, values: Sequence[Any] = ()) -> Any:
-    return where.execute_sql(statement, values)  # type: ignore[no-untyped-call]
+def _run(target: OpenDatabase, statement: str, values: Sequence[Any] = ()) -> Any:
+    return target.execute_sql(statement, values)  # type: ignore[no-untyped-call]
 
 
 def _columns(table: type[Model]) -> list[str]:
     """The id first."""
-    names: list[str] = [field.column_name for field in table._meta.sorted_fields]
-    return names
+    return [field.column_name for field in table._meta.sorted_fields]
 
 
-def _as_kept(table: type[Model], row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """SQLite has 0 and 1 for false and true, may hold a whole number among floats, and text with a NUL in it."""
+def _normalize(table: type[Model], row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """SQLite stores booleans as 0 and 1, may store a float as an integer, and allows NUL in text."""
     values: list[Any] = []
     for field, value in zip(table._meta.sorted_fields, row, strict=True):
         try:

@@ -1,17 +1,17 @@
-"""The Council's decisions: each is recorded before it is acted on, then what came of it."""
+"""The Council's decisions: each is recorded before it is executed, then its outcome."""
 
 from datetime import datetime
 from decimal import Decimal
+from typing import cast
 
 from botctl.domain.decisions import CouncilDecision
 from botctl.store.models import Decision
+from botctl.store.rows import DecisionRow
 
-__all__ = ["Decision", "record_decision", "record_outcome"]
 
-
-def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal | None) -> Decision:
-    """Write down a decision with every verdict. `price` is the last one then, None where it is unknown."""
-    row: Decision = Decision.create(
+def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal | None) -> DecisionRow:
+    """Insert a decision with every verdict. `price` is the last price at that moment, None where it is unknown."""
+    row: DecisionRow = Decision.create(
         symbol=decision.symbol,
         decided_at=at,
         decision=decision.action,
@@ -25,7 +25,8 @@ def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal |
     return row
 
 
-def record_outcome(row: Decision, outcome: str, trade_id: int | None = None) -> None:
-    """Write down what came of a decision, and which trade it bought or sold. `row` says so even where that fails."""
-    row.outcome, row.trade_id = outcome, trade_id
+def record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) -> None:
+    """Record the outcome of a decision, and the trade it bought or sold. `row` is updated even if the write fails."""
+    written = cast("Decision", row)
+    written.outcome, written.trade_id = outcome, trade_id
     Decision.update(outcome=outcome, trade_id=trade_id).where(Decision.id == row.id).execute()

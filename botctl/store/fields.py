@@ -1,4 +1,4 @@
-"""Columns that keep what they were given: decimals and times as text."""
+"""Columns that store values exactly: decimals and times as text."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from peewee import Field, TextField
 
 
 class DecimalField(TextField):
-    """A Decimal as its exact text. peewee's own keeps a REAL on SQLite and bends 12345678901.12345678."""
+    """A Decimal as its exact text. peewee's own is a REAL on SQLite and rounds 12345678901.12345678."""
 
     def db_value(self, value: Decimal | None) -> str | None:
         return None if value is None else str(value)
@@ -19,7 +19,7 @@ class DecimalField(TextField):
 
 
 class UtcField(TextField):
-    """An aware moment as ISO 8601 text in UTC, always of one length, so that text order is time order."""
+    """An aware datetime as ISO 8601 text in UTC, always of one length, so that text order is time order."""
 
     def db_value(self, value: datetime | None) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
@@ -29,7 +29,7 @@ class UtcField(TextField):
 
 
 class JsonField(TextField):
-    """Anything json takes, as text."""
+    """A JSON document as text."""
 
     def db_value(self, value: Any) -> str | None:
         return None if value is None else json.dumps(value, default=str)
@@ -39,25 +39,21 @@ class JsonField(TextField):
 
 
 def decimal_field(**options: Any) -> "Field[Decimal]":
-    """A column of decimals."""
     return DecimalField(**options)
 
 
 def optional_decimal_field() -> "Field[Decimal | None]":
-    """A column of decimals that may be unknown. None means unknown, never zero."""
+    """None means unknown, never zero."""
     return DecimalField(null=True)
 
 
 def utc_field(**options: Any) -> "Field[datetime]":
-    """A column of moments."""
     return UtcField(**options)
 
 
 def optional_utc_field() -> "Field[datetime | None]":
-    """A column of moments that may not have come."""
     return UtcField(null=True)
 
 
 def json_field() -> "Field[Any]":
-    """A column of anything json takes."""
     return JsonField()

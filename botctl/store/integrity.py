@@ -1,4 +1,4 @@
-"""Whether a database file is sound, by SQLite's own check, and out of whose way it goes when it is not."""
+"""Damage of a database file: SQLite's own check, and moving a damaged file away."""
 
 import os
 import sqlite3
@@ -9,15 +9,14 @@ from botctl.domain.errors import Busy
 from botctl.store.sqlite import explain, open_read_only
 
 COMPANIONS = ("-wal", "-shm")
-"""What SQLite keeps beside a database in use."""
+"""The suffixes of SQLite's files beside a database in use."""
 
 
 def check_integrity(path: Path, busy_seconds: float) -> str | None:
-    """SQLite's first complaint about the database at `path`; None when it is sound.
+    """SQLite's first complaint about the file at `path`, None without one. A file of another kind is a complaint too.
 
-    On a read-only connection of its own, so that it sees the file and changes nothing. A file that is no database is
-    a complaint too. A complaint must be repeated: a file that another process is just writing may read oddly once.
-    Raises Busy when another process keeps the whole file for itself for longer than `busy_seconds`.
+    It uses a read-only connection and changes nothing. A complaint must be repeated: a file that another process is
+    writing may read wrongly once. Raises Busy when another process keeps it locked for more than `busy_seconds`.
     """
     return _complaint(path, busy_seconds) and _complaint(path, busy_seconds)
 
@@ -34,17 +33,17 @@ def _complaint(path: Path, busy_seconds: float) -> str | None:
     return None if complaint == "ok" else " ".join(str(complaint).split())
 
 
-def name_aside(path: Path, now: datetime) -> Path:
-    """What a damaged database is called from `now` on."""
+def damaged_name(path: Path, now: datetime) -> Path:
+    """The new name of a damaged database."""
     return path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}")
 
 
-def move_aside(path: Path, aside: Path) -> None:
-    """Move a damaged database out of the way, with what SQLite keeps beside it. Nothing is deleted.
+def move_damaged(path: Path, to: Path) -> None:
+    """Rename a damaged database and its companions. Nothing is deleted.
 
-    The database itself goes first: a run that dies in between leaves none in its place, and the next one says so.
+    The database goes first: if the run dies in between, the next one reports a missing database.
     """
-    os.rename(path, aside)
+    os.rename(path, to)
     for suffix in COMPANIONS:
         if os.path.exists(f"{path}{suffix}"):
-            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+            os.rename(f"{path}{suffix}", f"{to}{suffix}")

@@ -1,4 +1,4 @@
-"""The kill switch: what may happen now. It fails closed: what can't be read means PAUSED."""
+"""The kill switch: what is allowed now. It fails closed: an unreadable switch means PAUSED."""
 
 import os
 from contextlib import suppress
@@ -12,7 +12,7 @@ from botctl.store.sqlite import DATABASE_ERRORS, explain
 
 
 class Switch:
-    """Reads and sets the switch. `halt_file` beside the database pauses too, whatever the database says."""
+    """Reads and sets the switch. `halt_file` pauses as well, whatever is in the database."""
 
     def __init__(self, halt_file: Path) -> None:
         self.halt_file = halt_file
@@ -20,54 +20,54 @@ class Switch:
     def read(self) -> SwitchState:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
         try:
-            with database.atomic():  # inside a transaction a savepoint: a failed look must not end it on a server
+            with database.atomic():  # a savepoint within a transaction: a failed read must not abort it on a server
                 values = {row.key: row.value for row in SystemConfig.select()}
         except (BotError, *DATABASE_ERRORS, ValueError) as error:
-            return SwitchState(PAUSED, False, False, None, f"the switch can't be read ({error})")
-        tripped_at, garbage = _moment(values.get("tripped_at"))
+            return SwitchState(PAUSED, False, False, None, f"the kill switch can't be read ({error})")
+        tripped_at, problem = _parse_time(values.get("tripped_at"))
         status, why = values.get("system_status", ""), values.get("pause_reason", "")
         if status not in (ACTIVE, PAUSED):
             status, why = PAUSED, f"system_status reads {status!r}"
-        if garbage is not None:
-            status, why = PAUSED, garbage
+        if problem is not None:
+            status, why = PAUSED, problem
         if os.path.lexists(self.halt_file):
             status, why = PAUSED, f"the file {self.halt_file} exists"
-        buys = values.get("buy_enabled") == "true" and values.get("tripped_at") == ""
-        return SwitchState(status, values.get("frozen") == "true", buys, tripped_at, why)
+        buys_enabled = values.get("buy_enabled") == "true" and values.get("tripped_at") == ""
+        return SwitchState(status, values.get("frozen") == "true", buys_enabled, tripped_at, why)
 
     def pause(self, now: datetime, *, freeze: bool, reason: str) -> None:
-        """No new entries; with `freeze` no order at all but liquidate's."""
+        """No new entries; with `freeze` no orders at all except by liquidate."""
         changes = {"system_status": PAUSED}
-        if reason:  # an earlier one is not wiped by a pause without
+        if reason:  # a pause without a reason keeps the earlier one
             changes["pause_reason"] = reason
         if freeze:
             changes["frozen"] = "true"
         self._set(now, reason or ("pause --freeze" if freeze else "pause"), changes)
 
     def resume(self, now: datetime, *, enable_buys: bool) -> None:
-        """Entries again; with `enable_buys` also after a drawdown or a liquidation disabled them."""
+        """Allow entries; with `enable_buys` also after a drawdown or a liquidation disabled them."""
         changes = {"system_status": ACTIVE, "frozen": "false", "pause_reason": ""}
         if enable_buys:
             changes |= {"buy_enabled": "true", "tripped_at": ""}
         self._set(now, "resume --enable-buys" if enable_buys else "resume", changes)
 
     def disable_buys(self, now: datetime, why: str) -> None:
-        """No buys until somebody enables them again."""
+        """No buys until the user enables them again."""
         self._set(now, why, {"buy_enabled": "false"})
 
     def trip(self, now: datetime, why: str) -> None:
-        """The drawdown guard has fired: buys off, and every later tick goes on closing what is open."""
+        """The drawdown guard has fired: buys are disabled, and every later tick sells what is still open."""
         self._set(now, why, {"buy_enabled": "false", "tripped_at": now.isoformat()})
 
     def halt(self) -> None:
-        """Pause by the file alone. Raises OSError."""
+        """Pause by creating the file. Raises OSError."""
         self.halt_file.parent.mkdir(parents=True, exist_ok=True)
         self.halt_file.touch(mode=0o600)
 
     def _set(self, now: datetime, why: str, changes: dict[str, str]) -> None:
-        """Write switches and their event. A lost table is made anew: what it then lacks still reads as paused.
+        """Write settings and their event. A missing table is created: settings missing in it still read as paused.
 
-        Raises BotError when the database can't take it; then the HALT file pauses instead.
+        Raises BotError when that fails, after it has paused by the HALT file.
         """
         try:
             SystemConfig.create_table(safe=True)
@@ -85,16 +85,15 @@ class Switch:
             before = {row.key: str(row.value) for row in rows}
             for key, value in changes.items():
                 SystemConfig.insert(key=key, value=value, updated_at=now).on_conflict(
-                    conflict_target=[SystemConfig.key],
-                    update={SystemConfig.value: value, SystemConfig.updated_at: now},
+                    conflict_target=[SystemConfig.key], update={SystemConfig.value: value, SystemConfig.updated_at: now}
                 ).execute()
             Event.create(at=now, kind="switch", before=before, after=changes, why=why)
 
 
-def _moment(text: str | None) -> tuple[datetime | None, str | None]:
-    """A stored moment, and what is wrong with it: what can't be read pauses, and sells nothing."""
+def _parse_time(text: str | None) -> tuple[datetime | None, str | None]:
+    """The stored time, or the problem with it: an unreadable one pauses, and sells nothing."""
     if text is None:
-        return None, "tripped_at is lost"
+        return None, "tripped_at is missing"
     try:
         return (datetime.fromisoformat(text) if text else None), None
     except ValueError:

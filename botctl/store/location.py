@@ -1,4 +1,4 @@
-"""Where a database is, a SQLite file or a PostgreSQL server, and all that is done differently with the two."""
+"""The two kinds of database, a SQLite file and a PostgreSQL server, behind one interface."""
 
 import os
 import sqlite3
@@ -25,23 +25,22 @@ BUSY_SECONDS = 10.0
 
 
 class DatabaseLocation(ABC):
-    """What can be done with a database wherever it is. Prints as a path or an address, without a password."""
+    """Where a database is, and the operations that differ between the two kinds. Prints without a password."""
 
     hint_if_missing: str
-    """What to do when there is no database."""
 
     @property
     @abstractmethod
     def file(self) -> Path | None:
-        """The file that it is; None on a server."""
+        """The database's file; None on a server."""
 
     def lacks_file(self) -> bool:
-        """Whether it is a file that is not there. Asks no server."""
+        """Whether it is a file that does not exist. Connects to no server."""
         return self.file is not None and not self.file.exists()
 
     @abstractmethod
     def exists(self) -> bool:
-        """Whether there is a database. Raises ConfigError or DatabaseUnreachable where its server can't be asked."""
+        """Whether there is a database. Raises ConfigError or DatabaseUnreachable."""
 
     @abstractmethod
     def is_open(self) -> bool:
@@ -49,56 +48,53 @@ class DatabaseLocation(ABC):
 
     @abstractmethod
     def connect(self, *, durable: bool = True) -> None:
-        """Make it this process's open database. A file that is not there is made, with mode 0600; its tables are not.
+        """Open it as this process's database. A missing file is created with mode 0600 and without tables.
 
-        Without `durable` a power cut may lose a file. Raises OSError, and one of DATABASE_ERRORS or BotError.
+        Without `durable` a power cut may lose the file. Raises OSError, and one of DATABASE_ERRORS or BotError.
         """
 
     @abstractmethod
     def connect_as_it_is(self) -> None:
-        """The same with nothing made and nothing changed."""
+        """As `connect`, but create and change nothing."""
 
     @abstractmethod
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
-        """Hold the one lock of the database: of this machine for a file, of all machines for one on a server.
+        """Hold the run's lock: on this machine for a file, among all machines on a server.
 
         Waits up to `wait_seconds` for another run to end, then raises Busy. Raises ConfigError or DatabaseUnreachable
-        where there can be no lock.
+        when it can't be locked.
         """
 
     @abstractmethod
     def open_beside(self, wait_seconds: float) -> "AbstractContextManager[OpenDatabase]":
-        """Open it under its own lock, beside the open database. A file that was made for a block that fails goes again.
+        """Open and lock it in addition to the open database. A file created for a block that fails is deleted.
 
         Raises Busy, ConfigError, BotError.
         """
 
     @abstractmethod
     def find_damage(self) -> str | None:
-        """What SQLite finds wrong with the file; None when it is sound. A server looks after its files itself.
+        """SQLite's complaint about the file; None when it has none. A server checks its files itself.
 
         Raises Busy while another process keeps the file locked.
         """
 
     @abstractmethod
     def keep_version(self, version: int) -> None:
-        """A copy of the open database as it is at schema `version`, in the transaction that is to migrate it.
-
-        One that is there already is from before, and stays.
-        """
+        """Back up the open database at schema `version`, inside its migration. An existing backup stays."""
 
     def back_up(self, to: Path, *, must_be_sound: bool) -> None:
-        """A consistent copy in a SQLite file: owner-only, and whole or not there. One that is there already stays.
+        """Make a consistent copy in a SQLite file, with mode 0600, complete or not at all. An existing file stays.
 
         Raises OSError, sqlite3.Error, BotError; ConfigError when it `must_be_sound` and is damaged.
         """
         part = to.with_name(f"{to.name}.{os.getpid()}.part")
-        _discard(part)  # a killed run may have had this process's number
+        _discard(part)  # of a killed run with the same process id
         part.touch(mode=0o600)
         try:
             self._copy_into(part)
             with closing(sqlite3.connect(part)) as copy:
-                copy.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+                copy.execute("PRAGMA journal_mode = DELETE")  # a single file
                 [complaint] = copy.execute("PRAGMA integrity_check(1)").fetchone()
             if must_be_sound and complaint != "ok":
                 raise damaged(self, " ".join(str(complaint).split()))
@@ -111,16 +107,16 @@ class DatabaseLocation(ABC):
 
     @abstractmethod
     def _copy_into(self, empty: Path) -> None:
-        """Copy what was committed last, of a server from the open connection; keeps nobody from writing meanwhile."""
+        """Copy the last committed state; other writers are not locked out."""
 
 
 @dataclass(frozen=True)
 class SqliteFile(DatabaseLocation):
-    """A database in a file."""
+    """A database in a SQLite file."""
 
     path: Path
     busy_seconds: float = field(default=BUSY_SECONDS, compare=False)
-    hint_if_missing = "start botctl in its home (or set BOTCTL_HOME), or run `botctl init` to make one"
+    hint_if_missing = "start botctl in its home (or set BOTCTL_HOME), or run `botctl init` to create one"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -176,7 +172,7 @@ class SqliteFile(DatabaseLocation):
         return check_integrity(self.path, self.busy_seconds)
 
     def keep_version(self, version: int) -> None:
-        """Beside it. A damaged one is copied as it is: its stops need the migration more than a sound copy."""
+        """In a file beside it. A damaged one is copied too: its stops need the migration more than a sound copy."""
         self.back_up(self.path.with_name(f"{self.path.name}.v{version}.backup"), must_be_sound=False)
 
     def _copy_into(self, empty: Path) -> None:
@@ -190,11 +186,11 @@ class SqliteFile(DatabaseLocation):
 
 @dataclass(frozen=True)
 class PostgresServer(DatabaseLocation):
-    """A database on a server. One connection serves a whole run: it writes, and holds the run's lock."""
+    """A database on a PostgreSQL server. One connection is used for a whole run, and holds its lock."""
 
     url: ServerUrl
     busy_seconds: float = field(default=BUSY_SECONDS, compare=False)
-    hint_if_missing = "correct DATABASE_URL, or run `botctl init` to make one"
+    hint_if_missing = "correct DATABASE_URL, or run `botctl init` to create one"
 
     def __str__(self) -> str:
         return str(self.url)
@@ -208,13 +204,13 @@ class PostgresServer(DatabaseLocation):
         return "stamp" in database.get_tables()
 
     def is_open(self) -> bool:
-        from botctl.store.postgres import ServerDatabase  # a run on SQLite starts without it
+        from botctl.store.postgres import ServerDatabase  # not loaded for SQLite
 
         opened = database.obj
         return isinstance(opened, ServerDatabase) and opened.url == self.url and not opened.is_closed()
 
     def connect(self, *, durable: bool = True) -> None:
-        """Where it is open already its connection serves on."""
+        """An open connection is kept: it may hold the lock."""
         if not self.is_open():
             server = self._database()
             _use(server)
@@ -250,11 +246,11 @@ class PostgresServer(DatabaseLocation):
         return None
 
     def keep_version(self, version: int) -> None:
-        """In a schema beside its own."""
-        database.obj.keep_tables_aside(f"botctl_v{version}")
+        """In another schema of the same database."""
+        database.obj.copy_tables_to_schema(f"botctl_v{version}")
 
     def _copy_into(self, empty: Path) -> None:
-        from botctl.store.copy import copy_into_file  # a run on SQLite starts without it
+        from botctl.store.copy import copy_into_file  # not loaded for SQLite
 
         copy_into_file(empty)
 
@@ -267,14 +263,14 @@ class PostgresServer(DatabaseLocation):
 
 
 def find_location(url: str | ServerUrl, home: Path, busy_seconds: float = BUSY_SECONDS) -> DatabaseLocation:
-    """Where DATABASE_URL says that the database is; a relative sqlite:/// path lies under `home`."""
+    """The location of DATABASE_URL; a relative sqlite:/// path is relative to `home`."""
     if isinstance(url, ServerUrl):
         return PostgresServer(url, busy_seconds)
     return SqliteFile(home / url.removeprefix(SQLITE), busy_seconds)
 
 
 def opened_where() -> DatabaseLocation:
-    """The database that is open."""
+    """The location of the open database."""
     opened = database.obj
     if isinstance(opened, Database):
         return SqliteFile(Path(opened.database), opened.timeout)
@@ -282,7 +278,6 @@ def opened_where() -> DatabaseLocation:
 
 
 def close_database() -> None:
-    """Let go of the open database; nothing is lost without it."""
     if database.obj is not None and not database.is_closed():
         database.close()
 

@@ -1,4 +1,4 @@
-"""Schema 4 to 5: what stood in sentences only gets columns. No other module reads those sentences."""
+"""Schema 4 to 5: columns for what was only in texts. No other module parses those texts."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from botctl.store.models import database
 OUTCOME = re.compile(r"(?:bought: trade|sold trade) ([0-9]{1,9})")
 """A decision's outcome that names the trade."""
 PRICE = re.compile(r"price ([0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]{2,3})?)(?: and [0-9]+ missed closes)?")
-"""Why a stop or a high moved, or a stop was hit. The price has six digits."""
+"""The text of a stop or high that moved, or of a stop that was hit. The price has six digits."""
 ERRORS = (
     (
         "Kraken's answer leaves the order open|Kraken already has an order with this id"
@@ -26,11 +26,11 @@ ERRORS = (
     ("Kraken refused the order: .*minimum|the paper broker refused the order: ", "BelowMinimum"),
     ("Kraken refused the order: |insufficient funds at the paper broker", "ExchangeRefused"),
 )
-"""How an order's error begins, and the class that it was; the first that fits."""
+"""How an order's error begins, and its class; the first match counts."""
 
 
 def fill_columns() -> None:
-    """Add `decision.trade_id`, `event.price` and `order.error_class`, empty where the old text does not tell them."""
+    """Add `decision.trade_id`, `event.price` and `order.error_class`, NULL where the old text does not contain them."""
     database.execute_sql("ALTER TABLE decision ADD COLUMN trade_id INTEGER")
     database.execute_sql("ALTER TABLE event ADD COLUMN price TEXT")
     database.execute_sql('ALTER TABLE "order" ADD COLUMN error_class TEXT')
@@ -43,25 +43,22 @@ def fill_columns() -> None:
 
 
 def parse_trade_id(outcome: str) -> int | None:
-    """The trade that a decision bought or sold."""
     found = OUTCOME.fullmatch(outcome)
     return int(found[1]) if found else None
 
 
 def parse_price(why: str) -> str | None:
-    """The price that an event of a stop tells."""
     found = PRICE.fullmatch(why)
     return format_decimal(Decimal(found[1])) if found else None
 
 
 def parse_error_class(error: str) -> str | None:
-    """The name of the class that an order's error was."""
     return next((name for pattern, name in ERRORS if re.match(pattern, error, re.DOTALL)), None)
 
 
 def _fill(table: str, column: str, texts: str, parse: Callable[[str], int | str | None]) -> None:
     rows = [(parse(text), row_id) for row_id, text in database.execute_sql(texts).fetchall()]
-    known = [row for row in rows if row[0] is not None]
-    if known:
+    parsed = [row for row in rows if row[0] is not None]
+    if parsed:
         statement = f'UPDATE "{table}" SET "{column}" = {database.param} WHERE "id" = {database.param}'
-        database.cursor().executemany(statement, known)
+        database.cursor().executemany(statement, parsed)

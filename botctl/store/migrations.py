@@ -1,4 +1,4 @@
-"""The schema's version: makes a new database, brings an older one up to date, refuses a newer one."""
+"""The schema's version: creates a new database, migrates an older one, refuses a newer one."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -15,25 +15,24 @@ Step = Callable[[], None]
 
 
 def tag_trades() -> None:
-    """1 -> 2: every trade gets its mark. Orders of before keep the ids they were sent with."""
+    """1 -> 2: every trade gets a tag. Earlier orders keep their client order ids."""
     database.execute_sql("ALTER TABLE trade ADD COLUMN mark TEXT NOT NULL DEFAULT ''")
     for (trade_id,) in database.execute_sql("SELECT id FROM trade").fetchall():
-        mark = database.param
-        database.execute_sql(f"UPDATE trade SET mark = {mark} WHERE id = {mark}", (new_trade_tag(), trade_id))
+        param = database.param
+        database.execute_sql(f"UPDATE trade SET mark = {param} WHERE id = {param}", (new_trade_tag(), trade_id))
     database.execute_sql('CREATE UNIQUE INDEX "trade_mark" ON "trade" ("mark")')
 
 
-def keep_alarms() -> None:
-    """2 -> 3: what has been said, and what is still to be sent.
+def create_alert_tables() -> None:
+    """2 -> 3: the tables of alerts and of messages to send.
 
-    Both are new here, so the tables of today serve. A later step that changes one must first spell out here what it
-    was.
+    They are created by today's models. A later step that changes one must first spell out here what it was.
     """
     database.create_tables((Alarm, Outgoing), safe=False)
 
 
-def find_what_is_under_way() -> None:
-    """3 -> 4: open trades and unsettled orders are found however many there were before them."""
+def create_partial_indexes() -> None:
+    """3 -> 4: indexes that find open trades and unsettled orders among any number of others."""
     database.execute_sql("CREATE INDEX trade_active ON trade (status) WHERE status IN ('PENDING', 'OPEN')")
     database.execute_sql(
         'CREATE INDEX order_unsettled ON "order" (state) '
@@ -41,16 +40,16 @@ def find_what_is_under_way() -> None:
     )
 
 
-# A step is SQL that both kinds of database know: TEXT COLLATE is left out, a float is DOUBLE PRECISION, a new table is
-# made by its model (`database.create_tables`), a value goes in at `database.param`.
-STEPS: Mapping[int, Step] = {1: tag_trades, 2: keep_alarms, 3: find_what_is_under_way, 4: fill_columns}
-"""From each older version the step that leads to the next one."""
+# A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its
+# model (`database.create_tables`), a placeholder is `database.param`.
+STEPS: Mapping[int, Step] = {1: tag_trades, 2: create_alert_tables, 3: create_partial_indexes, 4: fill_columns}
+"""The step from each older version to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}
 
 
 def load_database_info() -> DatabaseInfo | None:
-    """The stamp of the open database, or None when it has no tables yet."""
+    """The mode and version of the open database, None when it has no tables yet."""
     if "stamp" not in database.get_tables():
         return None
     info: DatabaseInfo | None = DatabaseInfo.get_or_none()
@@ -58,10 +57,10 @@ def load_database_info() -> DatabaseInfo | None:
 
 
 def create_schema(mode: Mode) -> None:
-    """All tables, the stamp and the switches in one transaction: a run killed here leaves an empty file or all."""
+    """Create and fill all tables in one transaction: a run killed here leaves an empty database or a complete one."""
     now = datetime.now(UTC)
     with database.atomic("IMMEDIATE"):
-        if load_database_info() is not None:  # another process was faster
+        if load_database_info() is not None:  # another process created it meanwhile
             return
         database.create_tables(TABLES)
         DatabaseInfo.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=now)
@@ -69,11 +68,11 @@ def create_schema(mode: Mode) -> None:
             SystemConfig.create(key=key, value=value, updated_at=now)
 
 
-def bring_up_to_date(
+def migrate_database(
     where: DatabaseLocation, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION
 ) -> None:
-    """Lead an older database to `version`, in one transaction that keeps a copy first: a file beside it, on a server
-    a schema beside its own.
+    """Migrate an older database to `version`, in one transaction, after a backup: a file beside it, on a server a
+    schema beside its own.
 
     Raises WrongDatabase when the database is newer than this botctl.
     """
@@ -85,7 +84,7 @@ def bring_up_to_date(
     if found == version:
         return
     with database.atomic("IMMEDIATE"):
-        found = DatabaseInfo.get().schema_version  # another process may have been faster
+        found = DatabaseInfo.get().schema_version  # another process may have migrated it meanwhile
         if found < version:
             where.keep_version(found)
         for step in range(found, version):

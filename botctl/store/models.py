@@ -1,5 +1,4 @@
-"""The tables. What the database itself forbids stands at the bottom: a second active trade of one asset, and a
-second unsettled order of one trade."""
+"""The tables. Unique indexes forbid a second active trade of an asset, and a second unsettled order of a trade."""
 
 from decimal import Decimal
 
@@ -20,11 +19,11 @@ from botctl.domain.orders import OrderState, TradeStatus
 from botctl.store.fields import decimal_field, json_field, optional_decimal_field, optional_utc_field, utc_field
 
 database = DatabaseProxy()
-"""Stands for the one database of this process once `store.database.open_database` has run."""
+"""This process's database, set by `store.database.open_database`."""
 
 
 def new_trade_tag() -> str:
-    """A mark that no trade of any database has."""
+    """A random tag, unique among the trades of all databases."""
     import secrets
 
     from botctl.domain.client_order_ids import TAG_BITS, trade_tag
@@ -33,12 +32,12 @@ def new_trade_tag() -> str:
 
 
 def on_server() -> bool:
-    """Whether the open database is on a server."""
+    """Whether the open database is PostgreSQL."""
     return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
 
 
 def advance_id_sequence(table: type[Model]) -> None:
-    """A row was written with an id of its own: the next one counts on from it. SQLite does so by itself."""
+    """Continue after the highest id once rows were inserted with ids. SQLite does so by itself."""
     if on_server():
         database.obj.advance_id_sequence(table._meta.table_name)
 
@@ -51,7 +50,7 @@ class Table(Model):
 
 
 class DatabaseInfo(Table):
-    """One row: what kind of database this is. Apart from SystemConfig, so that a broken switch can't hide the mode."""
+    """One row: mode and schema. Not in SystemConfig, so that a broken switch can't hide the mode."""
 
     mode = TextField()
     schema_version = IntegerField()
@@ -62,7 +61,7 @@ class DatabaseInfo(Table):
 
 
 class SystemConfig(Table):
-    """The switchboard, readable and settable from outside: system_status, frozen, buy_enabled, tripped_at."""
+    """The kill switch, which other programs may read and set: system_status, frozen, buy_enabled, tripped_at."""
 
     key = TextField(unique=True)
     value = TextField()
@@ -70,7 +69,7 @@ class SystemConfig(Table):
 
 
 class Trade(Table):
-    """From entry to exit. Money as text, prices of the stop rule as float64."""
+    """A trade from entry to exit. Money is text, prices of the stop rule are float64."""
 
     symbol = TextField()
     asset = TextField()
@@ -78,7 +77,7 @@ class Trade(Table):
     status = TextField(default=TradeStatus.PENDING)
     created_at = utc_field()
     amount = decimal_field()
-    """Asked for while PENDING, still held while OPEN, traded once CLOSED; in the asset."""
+    """Ordered while PENDING, held while OPEN, sold once CLOSED; in the asset."""
     entry_amount = optional_decimal_field()
     entry_price = optional_decimal_field()
     entry_cost = optional_decimal_field()
@@ -89,9 +88,9 @@ class Trade(Table):
     stop_loss_price = FloatField(null=True)
     high_price = FloatField(null=True)
     checked_at = optional_utc_field()
-    """The last good stop check: where a late tick begins to catch up."""
+    """The last stop check: a late tick replays the closes since then."""
     exiting = TextField(null=True)
-    """The reason of an exit that has begun: sells go on at every check until nothing is left."""
+    """The reason of an exit that has begun: every check sells until nothing is left."""
     sold_amount = decimal_field(default=Decimal(0))
     exit_proceeds = decimal_field(default=Decimal(0))
     exit_price = optional_decimal_field()
@@ -101,11 +100,11 @@ class Trade(Table):
     exit_reason = TextField(null=True)
     pnl = optional_decimal_field()
     mark = TextField(unique=True, default=new_trade_tag)
-    """Stands in the client order ids of all its orders, so that the exchange's records tell which are its own."""
+    """A tag in the client order ids of its orders, which identifies them in the exchange's records."""
 
 
 class Order(Table):
-    """The journal: written before the request leaves, and never forgotten."""
+    """The order journal: recorded before the request is sent, and never deleted."""
 
     client_order_id = TextField(unique=True)
     exchange_order_id = TextField(null=True)
@@ -115,7 +114,7 @@ class Order(Table):
     symbol = TextField()
     state = TextField(default=OrderState.INTENDED)
     reason = TextField(null=True)
-    """Why it sells; empty for an entry."""
+    """Why it sells; NULL for an entry."""
     whole = BooleanField(default=True)
     """Whether a sell is for all that is left of the trade."""
     amount = decimal_field()
@@ -129,11 +128,11 @@ class Order(Table):
     settled_at = optional_utc_field()
     error = TextField(null=True)
     error_class = TextField(null=True)
-    """Which class of `domain.errors` that was, by its name; empty where no error of ours says why."""
+    """The name of the error's class in `domain.errors`."""
 
 
 class Decision(Table):
-    """What the Council said, who said what, and what came of it."""
+    """A decision of the Council, with its verdicts and outcome."""
 
     symbol = TextField(index=True)
     decided_at = utc_field()
@@ -143,11 +142,11 @@ class Decision(Table):
     outcome = TextField(default="")
     price = optional_decimal_field()
     trade_id = IntegerField(null=True, index=True)
-    """The trade that it bought or sold."""
+    """The trade it bought or sold."""
 
 
 class Tick(Table):
-    """One visit from cron."""
+    """One tick."""
 
     at = utc_field(index=True)
     seconds = FloatField()
@@ -173,7 +172,7 @@ class Event(Table):
 
 
 class KeyValue(Table):
-    """Small things kept between runs: caches, the last nonce, the rate counter, the tape's position."""
+    """Values kept between runs: caches, the last nonce, the rate counter, the demo's position."""
 
     key = TextField()
     value = TextField()
@@ -184,14 +183,14 @@ class KeyValue(Table):
 
 
 class PaperHolding(Table):
-    """What the paper broker holds of one currency."""
+    """The paper broker's balance of one currency."""
 
     currency = TextField(unique=True)
     total = decimal_field()
 
 
 class PaperOrder(Table):
-    """An order at the paper broker; its markets always fill it whole."""
+    """An order at the paper broker, always filled completely."""
 
     exchange_order_id = TextField(unique=True)
     client_order_id = TextField(index=True)
@@ -204,7 +203,7 @@ class PaperOrder(Table):
 
 
 class Alarm(Table):
-    """A trouble that has been said, from its beginning until an hour after its end."""
+    """A reported problem, until an hour after its end."""
 
     key = TextField(unique=True)
     text = TextField()
@@ -217,39 +216,29 @@ class Alarm(Table):
 
 
 class Outgoing(Table):
-    """A message that has not reached its channel yet."""
+    """A message that has not been delivered yet."""
 
     channel = TextField(index=True)
-    """A digest of the address, which is a secret and stands nowhere in the database."""
+    """A digest of the address, which is a secret."""
     level = IntegerField()
     text = TextField()
     written_at = utc_field()
     claimed_until = optional_utc_field()
-    """Some run is sending it just now; one that dies lets go of it at this moment."""
+    """A run is sending it; if that run dies, others may send it from then on."""
 
 
 TABLES = (
-    DatabaseInfo,
-    SystemConfig,
-    Trade,
-    Order,
-    Decision,
-    Tick,
-    Event,
-    KeyValue,
-    PaperHolding,
-    PaperOrder,
-    Alarm,
-    Outgoing,
-)
+    DatabaseInfo, SystemConfig, Trade, Order, Decision, Tick, Event, KeyValue,
+    PaperHolding, PaperOrder, Alarm, Outgoing,
+)  # fmt: skip
 
 TABLES_LOCKED_FOR_WRITES = (SystemConfig, Trade, Order)
-"""What an order stands on: the switch, and that no other trade or order stands in its way."""
+"""The pre-trade checks read these: the switch, and other trades and orders."""
 
 ACTIVE_TRADES = SQL("status IN ('PENDING', 'OPEN')")
 UNSETTLED_ORDERS = SQL("state IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED')")
-"""The few rows that every run looks for among all there ever were. A partial index serves a query that says its own
-condition word for word, and values that are bound to marks say nothing: so these are texts."""
+"""The conditions of the partial indexes. SQLite uses such an index only for a query with exactly its text, so they are
+not built from bound values."""
 
 Trade.add_index(SQL(f"CREATE UNIQUE INDEX one_active_trade_per_asset ON trade (asset) WHERE {ACTIVE_TRADES.sql}"))
 Trade.add_index(SQL(f"CREATE INDEX trade_active ON trade (status) WHERE {ACTIVE_TRADES.sql}"))

@@ -1,7 +1,7 @@
-"""The door of PostgreSQL: connections with time limits, transactions like SQLite's, and errors that are our own.
+"""PostgreSQL: connections with time limits, transactions like SQLite's, and errors translated into our own.
 
-One connection serves a whole run: it writes the journal and holds the run's lock. So a run that has lost its lock has
-lost its journal too, and can't commit that an order is about to leave. It is never opened a second time.
+One connection is used for a whole run: it writes the journal and holds the run's lock. So a run that has lost its lock
+can't commit that an order is about to be sent. The connection is never reopened.
 """
 
 import json
@@ -23,19 +23,18 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 60
-"""How long any statement may take."""
 IDLE_TRANSACTION_SECONDS = 30
-"""A host that freezes in the middle of a transaction keeps the others from writing for so long, and no longer."""
+"""How long a host that freezes in a transaction can lock out the others."""
 SILENCE_SECONDS = 30
-"""After so long without a sign of life the server gives up a client, and a client the server."""
+"""After so long without a response client and server drop the connection."""
 
 SNAPSHOT = "SNAPSHOT"
-"""A kind of transaction, beside SQLite's own words."""
+"""A kind of transaction, besides those of SQLite."""
 RUN_LOCK, WRITE_LOCK = 0x626F7463, 0x626F7464
-"""The first halves of our advisory locks' keys; the second is made of the schema's name."""
+"""The first halves of the advisory locks' keys; the second is the hash of the schema's name."""
 
-# Whoever dies without a word (a power cut, a cable) must be noticed soon: until then its lock is held.
-_OF_THE_CLIENT = {
+# A client lost by a power cut or a cable must be noticed soon: until then its lock is held.
+CLIENT_OPTIONS = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives_idle": SILENCE_SECONDS // 3,
     "keepalives_interval": SILENCE_SECONDS // 3,
@@ -44,30 +43,29 @@ _OF_THE_CLIENT = {
     "client_encoding": "utf8",
     "target_session_attrs": "read-write",
 }
-_OF_THE_SESSION = {
-    "synchronous_commit": "on",  # what an order stands on must be on disk
+SESSION_SETTINGS = {
+    "synchronous_commit": "on",  # an order must be on disk before it is sent
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
-    "idle_session_timeout": "0",  # a run waits for the exchange now and then, and must keep its lock
+    "idle_session_timeout": "0",  # a run that waits for the exchange must keep its lock
     "tcp_keepalives_idle": str(SILENCE_SECONDS // 3),
     "tcp_keepalives_interval": str(SILENCE_SECONDS // 3),
     "tcp_keepalives_count": "2",
     "tcp_user_timeout": f"{SILENCE_SECONDS}s",
 }
 
-PASSING = re.compile(
+TEMPORARY = re.compile(
     "refused|timeout|timed out|starting up|shutting down|recovery|too many|remaining connection slots|closed the "
     "connection|reset by peer|unreachable|no route|not accepting|broken pipe|no such file",
     re.IGNORECASE,
 )
-"""What is said by a server that is away for now. Everything else that keeps us from connecting is in the settings."""
+"""Messages of a server that is unavailable for now. Every other failure to connect is one of the settings."""
 
 
 class ServerDatabase(PostgresqlDatabase):
-    """peewee's PostgreSQL, whose errors are ours. A broken rule of the tables stays peewee's own IntegrityError."""
+    """peewee's PostgreSQL with our errors. A violated constraint stays peewee's IntegrityError."""
 
-    # SQLite compares text byte by byte, where other collations would sort the same rows otherwise; and its REAL has 64
-    # bits, where that of PostgreSQL has 32 and would move a stop.
+    # As on SQLite: text sorts by bytes, and floats have 64 bits. PostgreSQL's REAL has 32 and would change a stop.
     field_types = {  # noqa: RUF012 - peewee's own way
         **PostgresqlDatabase.field_types,
         "TEXT": 'TEXT COLLATE "C"',
@@ -75,8 +73,8 @@ class ServerDatabase(PostgresqlDatabase):
     }
 
     def __init__(self, url: ServerUrl, tables: tuple[str, ...], lock_seconds: float) -> None:
-        """`tables` are those that nobody else may write to while an order is written down; `lock_seconds` is how long
-        a statement waits for another run to finish writing."""
+        """`tables` are locked for other writers while an order is recorded; `lock_seconds` is how long a statement
+        waits for a lock."""
         self.url = url
         self.tables = tables
         self.lock_seconds = lock_seconds
@@ -85,18 +83,20 @@ class ServerDatabase(PostgresqlDatabase):
         super().__init__(url.reveal(), autoconnect=False)
 
     def open(self) -> None:
-        """Connect, and look whether botctl can live there. Raises ConfigError, DatabaseUnreachable."""
+        """Connect, and check schema and encoding. Raises ConfigError, DatabaseUnreachable."""
         self.connect()
         cursor = self.cursor()
         cursor.execute("SELECT current_schema(), current_setting('server_encoding')")
         schema, encoding = cursor.fetchone()
         if schema is None or encoding != "UTF8":
             self.close()
-            problem = f"its encoding is {encoding}" if schema else "its search_path names no schema that is there"
-            raise ConfigError(f"{self.url} can't be used: {problem}", hint="make one with ENCODING 'UTF8' for botctl")
+            problem = f"its encoding is {encoding}" if schema else "no schema in its search_path exists"
+            raise ConfigError(
+                f"{self.url} can't be used: {problem}", hint="create a database with ENCODING 'UTF8' for botctl"
+            )
 
     def cursor(self, named_cursor: str | None = None) -> Any:
-        """A connection that broke is not made again: the lock it held is gone, and perhaps another run's."""
+        """A broken connection is not reopened: another run may have its lock by now."""
         import psycopg
 
         try:
@@ -105,10 +105,10 @@ class ServerDatabase(PostgresqlDatabase):
             raise explain_server_error(error, self.url, lost=True) from error
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin a transaction. "IMMEDIATE" as on SQLite: no other run writes until it ends, nobody at all to `tables`.
+        """Begin a transaction. "IMMEDIATE" as on SQLite: until it ends no other run writes, and no client to `tables`,
+        so that the switch it reads is still the same when it commits. Readers are not locked out.
 
-        So what it reads, such as the switch, still holds when it commits, whoever writes from wherever. Readers go on.
-        SNAPSHOT reads what was there at one moment, and keeps nobody from writing.
+        SNAPSHOT reads the state of one moment, and locks nothing.
         """
         cursor = self.cursor()
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if lock_type == SNAPSHOT else "BEGIN")
@@ -122,13 +122,13 @@ class ServerDatabase(PostgresqlDatabase):
             raise
 
     def _lock_tables(self, cursor: Any) -> None:
-        # One that is missing is another's worry: with the switch lost, stops must still be sold.
+        # Missing tables are left out: without the switch's table stops must still be sold.
         cursor.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY(%s)",
             (list(self.tables),),
         )
-        there = {name for (name,) in cursor.fetchall()}
-        names = ", ".join(f'"{name}"' for name in self.tables if name in there)
+        existing = {name for (name,) in cursor.fetchall()}
+        names = ", ".join(f'"{name}"' for name in self.tables if name in existing)
         if names:
             cursor.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
@@ -136,7 +136,7 @@ class ServerDatabase(PostgresqlDatabase):
         self.cursor().execute("COMMIT")
 
     def rollback(self) -> None:
-        """Where the connection itself broke the server rolls back: an error here would hide the first one."""
+        """After a broken connection the server rolls back by itself: an error here would hide the first one."""
         try:
             self.cursor().execute("ROLLBACK")
         except BotError:
@@ -144,7 +144,7 @@ class ServerDatabase(PostgresqlDatabase):
                 self.connection().close()  # type: ignore[no-untyped-call]
 
     def _close(self, conn: Any) -> None:
-        """Free the lock before the connection goes: the server may take a moment to notice its end."""
+        """Release the lock before closing: the server may take a moment to notice the end of a connection."""
         if self.holds_lock:
             with suppress(Exception):
                 conn.execute("SELECT pg_advisory_unlock_all()")
@@ -153,17 +153,17 @@ class ServerDatabase(PostgresqlDatabase):
 
     @contextmanager
     def without_idle_timeout(self) -> Iterator[None]:
-        """A transaction in the block may idle as long as it likes: another database is being read or written."""
-        set_limit = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
-        self.cursor().execute(set_limit, ("0",))
+        """Let transactions idle in the block, while another database is read or written."""
+        set_timeout = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
+        self.cursor().execute(set_timeout, ("0",))
         try:
             yield
         finally:
             with suppress(BotError):
-                self.cursor().execute(set_limit, (f"{IDLE_TRANSACTION_SECONDS}s",))
+                self.cursor().execute(set_timeout, (f"{IDLE_TRANSACTION_SECONDS}s",))
 
-    def keep_tables_aside(self, schema: str) -> None:
-        """Copy our tables as they are into `schema`, inside the caller's transaction. One that is there stays."""
+    def copy_tables_to_schema(self, schema: str) -> None:
+        """Copy all tables into a new `schema`, inside the caller's transaction. An existing schema stays."""
         cursor = self.cursor()
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
         if cursor.fetchone():
@@ -173,7 +173,7 @@ class ServerDatabase(PostgresqlDatabase):
             cursor.execute(f'CREATE TABLE "{schema}"."{name}" AS TABLE "{name}"')
 
     def advance_id_sequence(self, table: str) -> None:
-        """Rows were written with ids of their own: the next one counts on from them."""
+        """Continue after the highest id once rows were inserted with ids."""
         self.cursor().execute(
             f"""SELECT setval(pg_get_serial_sequence('"{table}"', 'id'), (SELECT max(id) FROM "{table}"))"""
             f""" WHERE EXISTS (SELECT 1 FROM "{table}")"""
@@ -181,7 +181,7 @@ class ServerDatabase(PostgresqlDatabase):
 
 
 def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
-    """psycopg, which peewee was kept from loading. Raises ConfigError where it is not installed."""
+    """psycopg, which `_fast_imports` keeps peewee from loading. Raises ConfigError if it is not installed."""
     try:
         import psycopg
         from psycopg.pq import TransactionStatus
@@ -215,7 +215,7 @@ def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
         txn_unknown = TransactionStatus.UNKNOWN
 
         def check_driver(self) -> None:
-            """It is there."""
+            """It was imported above."""
 
         def connect(self, db: ServerDatabase, **_: Any) -> "psycopg.Connection[Any]":
             return connect(url, db.lock_seconds, Cursor)
@@ -224,24 +224,24 @@ def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
 
 
 def connect(url: ServerUrl, lock_seconds: float, cursor: "type[psycopg.Cursor[Any]]") -> "psycopg.Connection[Any]":
-    """A connection of its own, in autocommit, with all its time limits set.
+    """Open a connection in autocommit with all its time limits.
 
-    Raises ConfigError for what only other settings mend, DatabaseUnreachable for what passes.
+    Raises ConfigError for wrong settings, DatabaseUnreachable for a temporary failure.
     """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
-    who = f"botctl {socket.gethostname()}"[:50] + f" {os.getpid()}"
+    application = f"botctl {socket.gethostname()}"[:50] + f" {os.getpid()}"
     try:
-        # libpq reads the address itself: peewee's db_url knows neither several hosts nor a socket's folder.
-        given = conninfo_to_dict(url.reveal())
-        wanted = {**_OF_THE_SESSION, "lock_timeout": f"{1000 * lock_seconds:.0f}ms"}
-        options: dict[str, Any] = {**_OF_THE_CLIENT, "application_name": who, **given}
+        # By libpq: peewee's db_url supports neither several hosts nor a socket's folder.
+        from_url = conninfo_to_dict(url.reveal())
+        settings = {**SESSION_SETTINGS, "lock_timeout": f"{1000 * lock_seconds:.0f}ms"}
+        options: dict[str, Any] = {**CLIENT_OPTIONS, "application_name": application, **from_url}
         connection = psycopg.connect(**options, autocommit=True, prepare_threshold=None, cursor_factory=cursor)
-        # set_config, and only what this server knows: an older one has fewer, a pooler takes no start-up options
+        # by set_config: a pooler accepts no start-up options, and an older server has fewer settings
         connection.execute(
             "SELECT set_config(name, %s::json ->> name, false) FROM pg_settings WHERE name = ANY(%s)",
-            (json.dumps(wanted), list(wanted)),
+            (json.dumps(settings), list(settings)),
         )
     except psycopg.Error as error:
         raise _explain_no_connection(error, url) from error
@@ -249,26 +249,26 @@ def connect(url: ServerUrl, lock_seconds: float, cursor: "type[psycopg.Cursor[An
 
 
 def _storable(params: Any) -> Any:
-    """PostgreSQL keeps every character but NUL, and an answer of the exchange may hold one."""
+    """Replace NUL, which PostgreSQL can't store in text and an answer of the exchange may contain."""
     if not params:
         return params
     return [value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value for value in params]
 
 
 def _explain_no_connection(error: "psycopg.Error", url: ServerUrl) -> BotError:
-    text = _said(error, url)
+    text = _message_of(error, url)
     if "read-only" in text or "standby" in text:
         return ConfigError(f"{url} can only be read: {text}", hint="name the primary server in DATABASE_URL")
-    if PASSING.search(text):
+    if TEMPORARY.search(text):
         return DatabaseUnreachable(f"{url} can't be reached: {text}", hint="is it running? The next run tries again")
     return ConfigError(f"can't connect to {url}: {text}", hint="check DATABASE_URL, and the server's pg_hba.conf")
 
 
 def explain_server_error(error: "psycopg.Error", where: ServerUrl, *, lost: bool = False) -> BotError:
-    """What a statement's failure means, with the fix. SQLSTATE decides: messages come in the server's language."""
+    """Translate a failed statement by its SQLSTATE: messages are in the server's language."""
     import psycopg
 
-    state, text = error.sqlstate or "", _said(error, where)
+    state, text = error.sqlstate or "", _message_of(error, where)
     if lost or state[:2] == "08" or state in ("57P01", "57P02", "57P03", "57P05", "25P03"):
         return DatabaseUnreachable(
             f"the connection to {where} broke: {text}", hint="the next run goes on; is the server running?"
@@ -278,7 +278,9 @@ def explain_server_error(error: "psycopg.Error", where: ServerUrl, *, lost: bool
     if state == "57014":
         return DatabaseUnreachable(f"{where} took longer than {STATEMENT_SECONDS} s", hint="is the server overloaded?")
     if state[:2] == "53":
-        return DatabaseUnreachable(f"{where} is short of means: {text}", hint="free some disk or memory of the server")
+        return DatabaseUnreachable(
+            f"{where} is out of resources: {text}", hint="free some disk or memory of the server"
+        )
     if state == "25006":
         return ConfigError(f"{where} can only be read: {text}", hint="name the primary server in DATABASE_URL")
     if state == "42501":
@@ -289,8 +291,8 @@ def explain_server_error(error: "psycopg.Error", where: ServerUrl, *, lost: bool
     return BotError(f"{where} failed: {text}", hint="see `botctl doctor`")
 
 
-def _said(error: "psycopg.Error", url: ServerUrl) -> str:
-    """The driver's words on one line, without the password."""
+def _message_of(error: "psycopg.Error", url: ServerUrl) -> str:
+    """The driver's message on one line, without the password."""
     text = " ".join((error.diag.message_primary or str(error)).split())
     for secret in url.secrets:
         if len(secret) > 2:
@@ -303,32 +305,32 @@ def _said(error: "psycopg.Error", url: ServerUrl) -> str:
 
 @contextmanager
 def advisory_lock(database: ServerDatabase, wait_seconds: float) -> Iterator[None]:
-    """Hold the run's lock of this database for the length of the block, on its own open connection.
+    """Hold the run's lock of this database, on its open connection. Waits up to `wait_seconds`, then raises Busy.
 
-    Waits up to `wait_seconds`, then raises Busy. When this process or its machine dies, the server frees it.
+    When this process or its machine dies, the server releases the lock.
     """
-    _wait_for(database, wait_seconds)
+    _wait_for_lock(database, wait_seconds)
     database.holds_lock = True
     try:
         yield
     finally:
         if not database.is_closed():
             with suppress(BotError):
-                _ask(database, "SELECT pg_advisory_unlock(%s, hashtext(current_schema()))")
+                _query_lock(database, "SELECT pg_advisory_unlock(%s, hashtext(current_schema()))")
             database.holds_lock = False
 
 
-def _wait_for(database: ServerDatabase, wait_seconds: float) -> None:
+def _wait_for_lock(database: ServerDatabase, wait_seconds: float) -> None:
     end = time.monotonic() + wait_seconds
-    while not _ask(database, "SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))"):
+    while not _query_lock(database, "SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))"):
         if time.monotonic() >= end:
             raise Busy(f"another run of botctl holds the lock{_holder(database)}", hint="let it end, then try again")
         time.sleep(min(0.2, wait_seconds))
 
 
 def _holder(database: ServerDatabase) -> str:
-    """Who has it, where the server tells: every run gives its host and process as its name."""
-    name = _ask(
+    """The run that holds the lock, if the server shows it: a run's application_name is its host and process."""
+    name = _query_lock(
         database,
         "SELECT max(activity.application_name) FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)"
         " WHERE locktype = 'advisory' AND granted AND classid = %s::bigint::oid"
@@ -337,6 +339,6 @@ def _holder(database: ServerDatabase) -> str:
     return f" ({name})" if name else ""
 
 
-def _ask(database: ServerDatabase, question: str) -> Any:
-    [answer] = database.execute_sql(question, (RUN_LOCK,)).fetchone()  # type: ignore[no-untyped-call]
+def _query_lock(database: ServerDatabase, statement: str) -> Any:
+    [answer] = database.execute_sql(statement, (RUN_LOCK,)).fetchone()  # type: ignore[no-untyped-call]
     return answer

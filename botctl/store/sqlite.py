@@ -1,4 +1,4 @@
-"""The door of SQLite: what it says leaves this floor as one of our own errors, with the fix."""
+"""SQLite: connections whose errors are translated into our own, with the fix."""
 
 import os
 import sqlite3
@@ -15,7 +15,6 @@ from botctl.domain.errors import BotError, Busy, ConfigError
 DATABASE_ERRORS = (PeeweeException, sqlite3.Error)
 
 DAMAGED_HINT = "`botctl recover` shows what the exchange knows; `botctl recover --apply` rebuilds"
-"""The way out of a database that is damaged."""
 
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -24,7 +23,7 @@ DISK_FAILS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def explain(error: BaseException, path: object = "the database") -> BotError:
-    """A database error as a sentence with the fix. SQLite's code decides; its text is only repeated."""
+    """Translate a database error by SQLite's result code."""
     error = _cause_of(error)
     code, text = primary_code_of(error), str(error)
     if code in LOCKED:
@@ -41,19 +40,18 @@ def explain(error: BaseException, path: object = "the database") -> BotError:
 
 
 def primary_code_of(error: BaseException) -> int | None:
-    """SQLite's primary result code; None for what is no error of SQLite, such as a connection that is closed."""
+    """SQLite's primary result code; None for other errors, such as a closed connection."""
     code: int | None = getattr(error, "sqlite_errorcode", None)  # the extended one: SQLITE_BUSY_SNAPSHOT is 517
     return None if code is None else code & 0xFF
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """SQLite's own error, which peewee keeps in its own as `orig`."""
+    """SQLite's own error, which peewee's error has as `orig`."""
     original = getattr(error, "orig", None)
     return original if isinstance(original, sqlite3.Error) else error
 
 
 def damaged(path: object, complaint: str) -> ConfigError:
-    """What to say of a database that can't be trusted any more."""
     return ConfigError(f"{path} is damaged ({complaint})", hint=DAMAGED_HINT)
 
 
@@ -68,40 +66,40 @@ def make_private_file(path: Path) -> None:
 
 @contextmanager
 def open_read_only(path: Path, busy_seconds: float) -> Iterator[sqlite3.Connection]:
-    """A connection of its own that can't write, and makes no file beside the database.
+    """A read-only connection that creates no file beside the database.
 
-    Read-only SQLite still makes a -wal and a -shm to read along with writers. "immutable" keeps it from that, and is
-    true while no -wal says that somebody writes: then all is in the file.
+    Even with mode=ro SQLite creates a -wal and a -shm, unless the file is "immutable". Without a -wal nothing writes
+    and everything is in the file, so that it is.
     """
-    beside = path.with_name(f"{path.name}-wal")
-    options = "mode=ro" if beside.exists() else "mode=ro&immutable=1"
+    wal = path.with_name(f"{path.name}-wal")
+    options = "mode=ro" if wal.exists() else "mode=ro&immutable=1"
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=busy_seconds)) as opened:
         yield opened
 
 
 class Database(SqliteDatabase):
-    """peewee's SQLite, whose errors are ours. A broken rule of the tables stays peewee's own IntegrityError."""
+    """peewee's SQLite with our errors. A violated constraint stays peewee's IntegrityError."""
 
     def cursor(self, named_cursor: str | None = None) -> sqlite3.Cursor:
-        """The one place that every statement and every row goes through."""
+        """Every statement and every row goes through this cursor."""
         connection: sqlite3.Connection = self.connection()  # type: ignore[no-untyped-call]
         return connection.cursor(partial(_Cursor, self.database))
 
     def rollback(self) -> None:
-        """A full disk makes SQLite roll back by itself: a second time would be an error that hides the first."""
+        """A full disk makes SQLite roll back by itself: a second rollback would fail and hide the first error."""
         if self.connection().in_transaction:  # type: ignore[no-untyped-call]
             super().rollback()
 
     def without_idle_timeout(self) -> AbstractContextManager[None]:
-        """A transaction in the block may idle as long as it likes: in a file any may."""
+        """SQLite has no such timeout."""
         return nullcontext()
 
     def advance_id_sequence(self, table: str) -> None:
-        """Rows were written with ids of their own: SQLite counts on from them by itself."""
+        """SQLite continues after the highest id by itself."""
 
 
 class _Cursor(sqlite3.Cursor):
-    """Rows come one by one, so damage may show at any of them and not only at the statement."""
+    """Translates errors of single rows as well: damage may show at any of them."""
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
         super().__init__(connection)

@@ -1,4 +1,4 @@
-"""The record of each tick, and of the ticks that cron left out."""
+"""The record of each tick, and the number of missed ticks."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,6 @@ def record_tick(
     equity: Decimal | None,
     drawdown: Decimal | None,
 ) -> None:
-    """Write down a tick that began at `at` and took `seconds`."""
     Tick.create(
         at=at,
         seconds=round(seconds, 3),
@@ -40,13 +39,12 @@ def load_last_tick_at() -> datetime | None:
 
 
 def load_missed_ticks() -> int:
-    """How many runs cron has left out so far."""
-    kept = key_value.load(MISSED)
-    return int(kept[0]) if kept else 0
+    """How many ticks cron has missed so far."""
+    saved = key_value.load(MISSED)
+    return int(saved[0]) if saved else 0
 
 
 def add_missed_ticks(missed: int) -> None:
-    """Count so many more."""
     key_value.save(MISSED, str(load_missed_ticks() + missed))
 
 

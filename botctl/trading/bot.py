@@ -1,4 +1,4 @@
-"""Everything one run works with, put together by wiring."""
+"""The services of one run, put together by wiring."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from botctl.trading.time_budget import TimeBudget
 
 @dataclass(frozen=True)
 class Bot:
-    """The services of one run."""
+    """One run's settings, ports and services."""
 
     settings: Settings
     clock: Clock
@@ -36,14 +36,14 @@ class Bot:
     council: Council
     time_budget: TimeBudget
     backed_up: Path | None = None
-    """The database that a tick leaves a daily copy of; none of one that is thrown away."""
+    """The database that a tick copies daily; None for a temporary one."""
 
     @property
     def validate_only(self) -> bool:
-        """Whether orders are only checked by the exchange, and nothing is recorded."""
+        """Whether the exchange only checks orders, and nothing is recorded."""
         return self.execution.validate_only
 
     @property
     def live_trading_disabled(self) -> bool:
-        """Whether every buy is refused because LIVE_TRADING does not say yes to real money."""
+        """Whether every buy is refused because LIVE_TRADING is not yes in live mode."""
         return self.execution.pre_trade_checks.live_trading_disabled

@@ -1,7 +1,7 @@
-"""The drawdown guard: sells everything and disables buys when the account has fallen too far."""
+"""The drawdown guard: sells everything and disables buys when the account has lost too much."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 
 from botctl.domain.equity import calculate_drawdown
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class GuardReport:
-    """What the guard saw and did. `drawdown` is None while it is unknown: then nobody sells and nobody buys."""
+    """The outcome of a check. `drawdown` is None while it is unknown: then nothing is liquidated or bought."""
 
     equity: Decimal | None
     drawdown: Decimal | None
@@ -28,46 +28,37 @@ class GuardReport:
     errors: list[BotError] = field(default_factory=list)
 
 
+@dataclass
 class DrawdownGuard:
-    """Measures the whole account against where it started."""
+    """Compares the account's equity with its initial balance."""
 
-    def __init__(
-        self,
-        snapshots: SnapshotService,
-        positions: PositionManager,
-        journal: Journal,
-        switch: Switch,
-        clock: Clock,
-        *,
-        initial_balance: Decimal,
-        max_drawdown: Decimal,
-    ) -> None:
-        self.snapshots = snapshots
-        self.positions = positions
-        self.journal = journal
-        self.switch = switch
-        self.clock = clock
-        self.initial_balance = initial_balance
-        self.max_drawdown = max_drawdown
+    snapshots: SnapshotService
+    positions: PositionManager
+    journal: Journal
+    switch: Switch
+    clock: Clock
+    _: KW_ONLY
+    initial_balance: Decimal
+    max_drawdown: Decimal
 
     def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
-        """Too far down, and a second look agrees: sell everything, and no buys until somebody says so.
+        """Beyond the limit, confirmed by a second snapshot: sell everything, and disable buys until the user enables
+        them.
 
-        Once tripped it stays tripped: every later check goes on closing what is still open. Without `act` it only
-        reports.
+        A tripped guard stays tripped: every later check sells what is still open. Without `act` it only reports.
         """
         snapshot = snapshot or self._take_snapshot()
         report = self._measure(snapshot)
-        already = self.switch.read().tripped_at is not None
-        if not already:
+        tripped_before = self.switch.read().tripped_at is not None
+        if not tripped_before:
             if not self._too_deep(report):
                 return report
-            second = self._second_snapshot()
+            second = self._second_measurement()
             if not self._too_deep(second):
                 return second
         report.tripped = True
         if act:
-            if not already:
+            if not tripped_before:
                 report.errors += self._trip(report.equity, report.drawdown)
             report.exits = self.positions.close_all(ExitReason.DRAWDOWN, snapshot)
         return report
@@ -83,16 +74,16 @@ class DrawdownGuard:
     def _too_deep(self, report: GuardReport) -> bool:
         return report.drawdown is not None and report.drawdown > self.max_drawdown
 
-    def _second_snapshot(self) -> GuardReport:
-        """A fresh one: a single bad price or balance must not sell everything, nor an unknown one allow buys."""
+    def _second_measurement(self) -> GuardReport:
+        """One bad price or balance must not sell everything, nor an unknown one allow buys."""
         self.clock.sleep(SECOND_SNAPSHOT_AFTER)
         second = self._measure(self._take_snapshot())
         if not self._too_deep(second):
-            log.warning("a drawdown beyond %s was not confirmed by a second look", self.max_drawdown)
+            log.warning("a drawdown beyond %s was not confirmed by a second snapshot", self.max_drawdown)
         return second
 
     def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
-        """Disable buys, say so, and return what kept that from being written."""
+        """Disable buys; returns the error if that can't be recorded."""
         message = (
             f"drawdown guard tripped: equity {equity:.2f} is {100 * (drawdown or 0):.2f} % below "
             f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"

@@ -1,9 +1,10 @@
-"""The only room that sends orders: written down first, sent once, and followed to its end."""
+"""Places orders: records each one, sends it once, and follows it to its end. The only module that sends orders."""
 
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -16,6 +17,7 @@ from botctl.domain.errors import (
     InsufficientFunds,
     OutcomeUnknown,
     Refused,
+    attempt_each,
     most_severe,
 )
 from botctl.domain.markets import Market, Quote, amount_for_cost, below_minimum, market_of
@@ -24,7 +26,7 @@ from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, Order
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
-from botctl.store.models import Order, Trade
+from botctl.store.rows import OrderRow, TradeRow
 from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
@@ -35,56 +37,44 @@ from botctl.trading.snapshot import Snapshot, SnapshotService
 log = logging.getLogger(__name__)
 
 MAX_ASK_TO_LAST_RATIO = 2
-"""How many times the last price an ask may be, or the other way round. Beyond it one of them is no price."""
+"""How far the ask and the last price may be apart. Beyond that one of them is wrong."""
 VALIDATED = "VALIDATED"
-"""What an order that the exchange only checked is called in results."""
+"""The state in results of an order that the exchange only checked."""
+
+Intend = Callable[[datetime, datetime], OrderRow]
+"""Records an order, given its deadline in exchange time and the current time."""
 
 
-Intend = Callable[[datetime, datetime], Order]
-"""Writes an order down, with its deadline in exchange time and the moment it is made."""
-
-
+@dataclass
 class ExecutionService:
     """Buys and sells at market. With `validate_only` the exchange checks each order and nothing is recorded."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        journal: Journal,
-        settlement: OrderSettlement,
-        risk: RiskService,
-        pre_trade_checks: PreTradeChecks,
-        exit_planner: ExitPlanner,
-        snapshots: SnapshotService,
-        clock: Clock,
-        *,
-        validate_only: bool = False,
-    ) -> None:
-        self.exchange = exchange
-        self.journal = journal
-        self.settlement = settlement
-        self.risk = risk
-        self.pre_trade_checks = pre_trade_checks
-        self.exit_planner = exit_planner
-        self.snapshots = snapshots
-        self.clock = clock
-        self.validate_only = validate_only
+    exchange: Exchange
+    journal: Journal
+    settlement: OrderSettlement
+    risk: RiskService
+    pre_trade_checks: PreTradeChecks
+    exit_planner: ExitPlanner
+    snapshots: SnapshotService
+    clock: Clock
+    _: KW_ONLY
+    validate_only: bool = False
 
     def get_balance(self, currency: str) -> Decimal:
-        """The free funds in `currency`. Raises ExchangeUnreachable rather than reading a bad answer as zero."""
+        """The free funds in `currency`. Raises ExchangeUnreachable; an invalid answer is never read as zero."""
         return self.exchange.fetch_balances().spendable(currency)
 
     def execute_buy(self, symbol: str, amount_usd: Decimal) -> OrderResult:
-        """Buy for `amount_usd` of the symbol's quote currency (the fee comes on top), with a stop below.
+        """Buy for `amount_usd` of the symbol's quote currency, plus the fee, with a stop.
 
-        The ATR comes first: no stop, no order. Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and
-        OutcomeUnknown when the order may exist; then the asset stays reserved until a later run knows.
+        Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and OutcomeUnknown when the order may exist;
+        then the asset stays reserved until a later run has settled the order.
         """
         self.pre_trade_checks.check(symbol, self.clock.now())
         market = self.market(symbol)
         if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
-        candles = self.risk.fetch_candles(symbol)
+        candles = self.risk.fetch_candles(symbol)  # no order without an ATR to place its stop by
         atr = self.risk.calculate_atr(candles)
         ask = self._ask_of(self._quote(symbol))
         quantity = self._size(market, ask, self.risk.calculate_stop_loss(ask, candles), amount_usd)
@@ -94,58 +84,49 @@ class ExecutionService:
             order = self._place_entry(symbol, quantity, atr)
         except InsufficientFunds as refusal:
             raise self._with_free_funds(refusal, market.quote) from refusal
-        return self._outcome(order)
+        return self._settled_result(order)
 
     def execute_sell(
         self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
     ) -> OrderResult | None:
-        """Sell `amount_token` of the asset out of its open trade, or all of it; None when there was nothing left to
-        sell, and the trade was closed so.
+        """Sell `amount_token` of the asset from its open trade, or all of it; None when nothing could be sold and the
+        trade was closed.
 
         Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
         """
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
-        exits = self.execute_sells(
-            [WantedExit(trade, reason, amount_token)], self.snapshots.take_snapshot([trade.symbol])
-        )
+        snapshot = self.snapshots.take_snapshot([trade.symbol])
+        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot)
         if exits.errors:
             raise most_severe(exits.errors)
         return exits.results[0] if exits.results else None
 
     def execute_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
-        """Bound each sell by what is there, send them all, learn their endings together, and sweep up what is too
-        small to sell: one that hangs holds no other back."""
+        """Plan the sells, send them all, settle them together, and close what is left as dust.
+
+        One order that fails or hangs does not hold back the others.
+        """
         if self.validate_only:
-            return self._validate_sells(wanted)
+            return Exits(*attempt_each(self._validate_sell, wanted))
         plan = self.exit_planner.plan(wanted, snapshot)
-        orders: list[Order] = []
-        errors = [*plan.errors]
-        for sell in plan.sells:
-            try:
-                orders.append(self._place_exit(sell))
-            except BotError as error:
-                errors.append(error)
-        errors += self.settlement.settle(orders)
-        results: list[OrderResult] = []
-        for order in orders:
-            try:
-                results.append(self._result(order))
-            except BotError as error:
-                errors.append(error)
-        swept: list[str] = []
+        orders, unsent = attempt_each(self._place_exit, plan.sells)
+        unsettled = self.settlement.settle(orders)
+        results, unread = attempt_each(self._result, orders)
+        errors = [*plan.errors, *unsent, *unsettled, *unread]
+        dust: list[str] = []
         try:
-            swept = self.exit_planner.close_dust_after(plan.sells, snapshot) if plan.sells else []
-            errors += [short for result in results if (short := self._shortfall(result)) is not None]
-        except BotError as error:  # what was sold is told all the same
+            dust = self.exit_planner.close_dust_after(plan.sells, snapshot) if plan.sells else []
+            errors += [error for result in results if (error := self._shortfall(result)) is not None]
+        except BotError as error:  # the results of the sells are reported all the same
             errors.append(error)
-        return Exits(results, errors, plan.notes + swept)
+        return Exits(results, errors, plan.notes + dust)
 
-    def place_market_order(self, intend: Intend) -> Order:
-        """Write down one market order by `intend`, and send it. It may not have ended on return.
+    def place_market_order(self, intend: Intend) -> OrderRow:
+        """Record one market order by `intend`, and send it. It may not have ended on return.
 
-        An order that came too late by the exchange's clock is followed by one fresh one. Raises ExchangeRefused when it
-        is certain that nothing was placed; a lost answer leaves the order UNKNOWN and raises nothing.
+        An order that arrived after its deadline is replaced once. Raises ExchangeRefused when it is certain that
+        nothing was placed; a lost answer leaves the order UNKNOWN and raises nothing.
         """
         order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
         try:
@@ -158,51 +139,43 @@ class ExecutionService:
         return order
 
     def market(self, symbol: str) -> Market:
-        """The market of a symbol. Whether it takes orders now is the exchange's own word at each order."""
+        """The market of a symbol. Its status may be out of date: the exchange decides at each order."""
         return market_of(self.exchange.load_markets(), symbol)
 
-    def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> Order:
-        """Buy `quantity` of the asset; the trade's stop will hang from `atr`."""
+    def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> OrderRow:
+        """Buy `quantity` of the asset; the stop is calculated from `atr`."""
         self.pre_trade_checks.check_database()
 
-        def intend(deadline: datetime, now: datetime) -> Order:
-            """Every rule is asked again: much may have happened while the exchange was asked for this and that."""
-            permit = partial(self.pre_trade_checks.check, symbol, now)
-            return self.journal.intend_entry(symbol, quantity, atr, permit=permit, deadline=deadline, now=now)
+        def intend(deadline: datetime, now: datetime) -> OrderRow:
+            check = partial(self.pre_trade_checks.check, symbol, now)  # again: the calls before took their time
+            return self.journal.intend_entry(symbol, quantity, atr, check=check, deadline=deadline, now=now)
 
         return self.place_market_order(intend)
 
-    def _place_exit(self, sell: Sell) -> Order:
-        """Sell what the plan says, out of its trade."""
-        permit = partial(self.pre_trade_checks.check_exit, sell.trade, sell.reason)
+    def _place_exit(self, sell: Sell) -> OrderRow:
+        check = partial(self.pre_trade_checks.check_exit, sell.trade, sell.reason)
 
-        def intend(deadline: datetime, now: datetime) -> Order:
+        def intend(deadline: datetime, now: datetime) -> OrderRow:
             return self.journal.intend_exit(
-                sell.trade, sell.amount, sell.reason, whole=sell.whole, permit=permit, deadline=deadline, now=now
+                sell.trade, sell.amount, sell.reason, whole=sell.whole, check=check, deadline=deadline, now=now
             )
 
         return self.place_market_order(intend)
 
-    def _send(self, order: Order) -> None:
-        request = self.journal.submit(order)  # committed before a byte leaves the house
-        log.info(
-            "sending %s %s %s (%s)", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
-            extra=_log_fields(order),
-        )  # fmt: skip
+    def _send(self, order: OrderRow) -> None:
+        request = self.journal.submit(order)  # committed before a byte is sent
+        _log_order(order, "sending")
         try:
             exchange_order_id = self.exchange.add_order(request)
         except ExchangeRefused as refusal:
-            log.info(
-                "%s %s %s (%s) refused: %s", order.side, format_decimal(order.amount), order.symbol, order.client_order_id,
-                refusal, extra=_log_fields(order),
-            )  # fmt: skip
+            _log_order(order, "refused", refusal)
             with _recording_the_answer_to(order):
                 self.journal.reject(order, refusal, self.clock.now())
             raise
-        except BotError as silence:  # whatever it was: the order has left, and may exist
-            log.warning("%s: looking it up (%s)", silence, order.client_order_id, extra=_log_fields(order))
+        except BotError as error:  # whatever it is: the order was sent, and may exist
+            log.warning("%s: looking it up (%s)", error, order.client_order_id, extra=_log_fields(order))
             with _recording_the_answer_to(order):
-                self.journal.mark_unknown(order, silence)
+                self.journal.mark_unknown(order, error)
             return
         if exchange_order_id is None:
             raise AssertionError("an order that was not validated only must have an id")
@@ -210,7 +183,7 @@ class ExecutionService:
             self.journal.accept(order, exchange_order_id)
 
     def _validate(self, side: Side, symbol: str, quantity: Decimal) -> OrderResult:
-        """Let the exchange check an order: nothing trades, nothing is written."""
+        """Let the exchange check an order: nothing is traded, nothing is recorded."""
         client_order_id = str(uuid.uuid4())
         deadline = self.exchange.now() + DEADLINE_AFTER
         self.exchange.add_order(OrderRequest(client_order_id, side, symbol, quantity, deadline), validate=True)
@@ -219,15 +192,8 @@ class ExecutionService:
             note="validated only: nothing was traded",
         )  # fmt: skip
 
-    def _validate_sells(self, wanted: Sequence[WantedExit]) -> Exits:
-        results: list[OrderResult] = []
-        errors: list[BotError] = []
-        for each in wanted:
-            try:
-                results.append(self._validate(Side.SELL, each.trade.symbol, each.amount_to_sell()))
-            except BotError as error:
-                errors.append(error)
-        return Exits(results, errors)
+    def _validate_sell(self, wanted: WantedExit) -> OrderResult:
+        return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
     def _quote(self, symbol: str) -> Quote:
         quotes = self.exchange.fetch_quotes([symbol])
@@ -236,29 +202,26 @@ class ExecutionService:
         return quotes.good[symbol]
 
     def _ask_of(self, quote: Quote) -> Decimal:
-        """What a buy is sized by. Raises BotError when it is missing, or no price."""
+        """The price that sizes a buy. Raises BotError when it is missing or implausible."""
         if quote.ask is None:
             raise BotError(f"{quote.symbol} has no ask price", hint="nothing was bought")
         if not quote.last / MAX_ASK_TO_LAST_RATIO <= quote.ask <= quote.last * MAX_ASK_TO_LAST_RATIO:
-            raise BotError(
-                f"the ask of {quote.symbol}, {format_decimal(quote.ask)}, is far from its last price, {format_decimal(quote.last)}",
-                hint="nothing was bought",
-            )
+            ask, last = format_decimal(quote.ask), format_decimal(quote.last)
+            why = f"the ask of {quote.symbol}, {ask}, is far from its last price, {last}"
+            raise BotError(why, hint="nothing was bought")
         return quote.ask
 
     def _size(self, market: Market, ask: Decimal, stop: float, amount_usd: Decimal) -> Decimal:
-        """How much of the asset the amount buys at the ask, if that could also be sold at its own stop."""
+        """The amount of the asset that `amount_usd` buys at the ask. It must be large enough to be sold at its stop."""
         quantity = amount_for_cost(amount_usd, ask, market)
         for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
             if why := below_minimum(quantity, price, market):
-                raise ExchangeRefused(
-                    f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}",
-                    hint="raise the amount",
-                )
+                problem = f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}"
+                raise ExchangeRefused(problem, hint="raise the amount")
         return quantity
 
     def _with_free_funds(self, refusal: InsufficientFunds, currency: str) -> InsufficientFunds:
-        """The refusal, with what there is instead, as far as the exchange says so now."""
+        """The refusal with the free funds, if they can be fetched now."""
         try:
             free = self.get_balance(currency)
         except BotError as error:
@@ -266,7 +229,7 @@ class ExecutionService:
             return refusal
         return InsufficientFunds(f"{refusal.message}; {format_decimal(free)} {currency} is free", hint=refusal.hint)
 
-    def _open_trade(self, symbol: str) -> Trade:
+    def _open_trade(self, symbol: str) -> TradeRow:
         trade = self.journal.active_trade(base_of(symbol))
         if trade is None:
             raise Refused(f"there is no open trade of {base_of(symbol)}", hint="see `botctl positions`")
@@ -274,29 +237,28 @@ class ExecutionService:
             raise Refused(f"trade {trade.id} is not open", hint="see `botctl positions`")
         return trade
 
-    def _outcome(self, order: Order) -> OrderResult:
-        """Follow one order to its end; raises what its caller must know."""
+    def _settled_result(self, order: OrderRow) -> OrderResult:
+        """Follow one order to its end. Raises BotError unless something was traded."""
         errors = self.settlement.settle([order])
         if errors:
             raise most_severe(errors)
+        name = f"the {order.side} of {order.symbol}"
         if order.state == OrderState.ABSENT:
-            raise BotError(f"the {order.side} of {order.symbol} never reached the exchange", hint="try again")
+            raise BotError(f"{name} never reached the exchange", hint="try again")
         if order.filled == 0:
-            raise ExchangeRefused(
-                f"the exchange canceled the {order.side} of {order.symbol} unfilled", hint="try again"
-            )
+            raise ExchangeRefused(f"the exchange canceled {name} unfilled", hint="try again")
         return self._result(order)
 
     def _shortfall(self, result: OrderResult) -> BotError | None:
-        """What to say of a sell that has ended without selling all it was for, when its trade lives on."""
+        """The error for a sell that ended before its amount was sold, while its trade is still open."""
         ended = result.state in (OrderState.CANCELED, OrderState.ABSENT)
         if not ended or result.filled == result.amount or self.journal.open_trade(result.trade_id or 0) is None:
             return None
         sold = f"{format_decimal(result.filled)} of {format_decimal(result.amount)} {result.symbol} was sold"
-        return BotError(f"the sell ended {result.state}: {sold}", hint="the next check goes on with the rest")
+        return BotError(f"the sell ended {result.state}: {sold}", hint="the next check sells the rest")
 
-    def _result(self, order: Order) -> OrderResult:
-        trade = Trade.get_by_id(order.trade_id)
+    def _result(self, order: OrderRow) -> OrderResult:
+        trade = self.journal.trade(order.trade_id)
         partly = order.state == OrderState.CANCELED and order.filled > 0
         return OrderResult(
             side=order.side,
@@ -319,27 +281,26 @@ class ExecutionService:
         )
 
 
-def _log_fields(order: Order) -> dict[str, Any]:
-    """What a line about an order carries for programs."""
-    return {
-        "symbol": order.symbol,
-        "side": order.side,
-        "amount": order.amount,
-        "reason": order.reason,
-        "trade_id": order.trade_id,
-        "client_order_id": order.client_order_id,
-    }
+def _log_order(order: OrderRow, event: str, error: BotError | None = None) -> None:
+    name = f"{order.side} {format_decimal(order.amount)} {order.symbol} ({order.client_order_id})"
+    message = f"{event} {name}" if error is None else f"{name} {event}: {error}"
+    log.info("%s", message, extra=_log_fields(order))
+
+
+def _log_fields(order: OrderRow) -> dict[str, Any]:
+    names = ("symbol", "side", "amount", "reason", "trade_id", "client_order_id")
+    return {name: getattr(order, name) for name in names}
 
 
 @contextmanager
-def _recording_the_answer_to(order: Order) -> Iterator[None]:
-    """Writing down what came of an order that has left. Where that fails it stays SUBMITTED: one of unknown outcome,
-    which keeps its trade from any other order and which the next run looks up."""
+def _recording_the_answer_to(order: OrderRow) -> Iterator[None]:
+    """Explain a failure to record what the exchange answered. The order stays SUBMITTED, which means that its outcome
+    is unknown: its trade gets no other order, and the next run looks it up."""
     try:
         yield
     except BotError as error:
         raise OutcomeUnknown(
-            f"the {order.side} of {order.symbol} was sent, and the answer could not be written down: {error.message} "
+            f"the {order.side} of {order.symbol} was sent, and the answer could not be recorded: {error.message} "
             f"(client order id {order.client_order_id})",
             hint="the next run looks it up; don't repeat it",
         ) from error

@@ -1,19 +1,20 @@
-"""Guards what is open: a stop check at every tick."""
+"""Guards the open positions: a stop check at every tick."""
 
 import logging
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer
+from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer, attempt_each
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
-from botctl.store.models import Trade
+from botctl.store.rows import TradeRow
 from botctl.trading.execution import MAX_ASK_TO_LAST_RATIO, ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.results import OrderResult
@@ -23,68 +24,40 @@ from botctl.trading.time_budget import TimeBudget
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class PositionManager:
-    """Checks stops against prices, moves them up, and has sold what must be sold."""
+    """Checks prices against stops, moves stops up, and has positions sold."""
 
-    def __init__(
-        self,
-        market: MarketData,
-        journal: Journal,
-        execution: ExecutionService,
-        exit_planner: ExitPlanner,
-        snapshots: SnapshotService,
-        switch: Switch,
-        clock: Clock,
-        time_budget: TimeBudget,
-        *,
-        rule: StopRule,
-        timeframe: Timeframe,
-    ) -> None:
-        self.market = market
-        self.journal = journal
-        self.execution = execution
-        self.exit_planner = exit_planner
-        self.snapshots = snapshots
-        self.switch = switch
-        self.clock = clock
-        self.time_budget = time_budget
-        self.rule = rule
-        self.timeframe = timeframe
-        """The time between two checks."""
+    market: MarketData
+    journal: Journal
+    execution: ExecutionService
+    exit_planner: ExitPlanner
+    snapshots: SnapshotService
+    switch: Switch
+    clock: Clock
+    time_budget: TimeBudget
+    _: KW_ONLY
+    rule: StopRule
+    timeframe: Timeframe
+    """The time between two checks."""
 
     def check_open_positions(self, snapshot: Snapshot) -> Exits:
-        """One look at every open trade: sell where the stop is hit, else move the stop up and save it at once.
+        """Check every open trade once: sell where the stop is hit, else move the stop up.
 
-        One symbol's trouble is an error of its own and stops no other's check. Once the tick's time is over nothing
-        more is looked up, and the prices seen before decide alone.
+        An error of one symbol does not stop the checks of the others. Once the tick's time is over only the prices of
+        the snapshot decide: nothing more is fetched.
         """
-        notes: list[str] = []
-        errors: list[BotError] = []
-        hits: list[WantedExit] = []
-        updates: list[StopUpdate] = []
-        gaps = MissedCandles(self.market, self.timeframe)
-        unsettled = self.journal.unsettled_trade_ids()
-        for trade in self.journal.open_trades():
-            if trade.id in unsettled:
-                continue  # recovery has said so already
-            try:
-                if (swept := self._close_dust(trade)) is not None:
-                    notes.append(swept)
-                    continue
-                if trade.exiting:  # an exit has begun: it goes on at once, whatever the price
-                    hits.append(WantedExit(trade, ExitReason(trade.exiting)))
-                    continue
-                reason, update = self._judge(trade, snapshot, gaps)
-            except BotError as error:
-                errors.append(error)
-                continue
-            updates += [] if update is None else [update]
-            hits += [] if reason is None else [WantedExit(trade, reason)]
-        errors += self._save(updates)
-        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(hits, snapshot)
+        candles = MissedCandles(self.market, self.timeframe)
+        unsettled = self.journal.unsettled_trade_ids()  # settlement has reported these already
+        trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
+        checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
+        errors += self._save([check.update for check in checks if check.update is not None])
+        notes = [check.note for check in checks if check.note is not None]
+        wanted = [check.exit for check in checks if check.exit is not None]
+        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(wanted, snapshot)
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
-        """Sell a trade, or `amount` of it; None when there was nothing left to sell, and it was closed so.
+        """Sell a trade, or `amount` of it; None when nothing could be sold and the trade was closed.
 
         Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
         """
@@ -103,7 +76,7 @@ class PositionManager:
         return self.execution.execute_sells(wanted, snapshot)
 
     def liquidate_all(self) -> Exits:
-        """Buys off first, then sell every open trade: also when the switch can't be written."""
+        """Disable buys, then sell every open trade, also when the switch can't be written."""
         errors: list[BotError] = []
         try:
             self.switch.disable_buys(self.clock.now(), ExitReason.LIQUIDATION)
@@ -111,15 +84,50 @@ class PositionManager:
             errors.append(error)
         return self.close_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
 
-    # The stop rule at work
+    # One trade
+
+    def _check(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
+        if (note := self._close_dust(trade)) is not None:
+            return Check(note=note)
+        if trade.exiting:  # an exit that has begun goes on whatever the price
+            return Check(WantedExit(trade, ExitReason(trade.exiting)))
+        return self._check_stop(trade, snapshot, candles)
+
+    def _close_dust(self, trade: TradeRow) -> str | None:
+        if self.time_budget.expired:
+            return None
+        return self.exit_planner.close_dust(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
+
+    def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
+        now = self.clock.now()
+        quote = snapshot.quote(trade.symbol, now)
+        last = float(quote.last)
+        stop, high, entry, atr = _levels(trade)
+        if last > stop and quote.ask is not None and last > MAX_ASK_TO_LAST_RATIO * float(quote.ask):
+            # A stop that followed such a price would be above the market, and the next check would sell.
+            raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
+        try:
+            missed = self._missed_closes(trade, now, candles)
+        except BotError:
+            # The stop still guards but does not move, so that the next tick can replay the missed closes in order.
+            if last <= stop:
+                return Check(WantedExit(trade, stop_reason(stop, entry)))
+            raise
+        *_, step = self.rule.advance_over((*missed, last), stop, high, entry, atr)
+        after = f" and {len(missed)} missed closes" if missed else ""
+        reason = stop_reason(step.stop, entry) if step.hit else None
+        _log_check(trade, step, reason, after)
+        why, exiting = f"price {step.price:g}{after}", None if self.execution.validate_only else reason
+        update = StopUpdate(trade, step.stop, step.high, now, step.price, why, exiting)
+        return Check(None if reason is None else WantedExit(trade, reason), update)
 
     def _save(self, updates: list[StopUpdate]) -> list[BotError]:
-        """All at once; where that fails each alone, and what can't be saved keeps no hit stop from being sold."""
+        """Save all together, or each alone if that fails. An error here stops no sell."""
         if not updates:
             return []
         try:
             self.journal.save_stops(updates)
-        except Busy as error:  # would be as busy for each of them
+        except Busy as error:  # the database stays locked for each of them
             return [error]
         except BotError as error:
             for update in updates:
@@ -128,60 +136,37 @@ class PositionManager:
             return [error]
         return []
 
-    def _close_dust(self, trade: Trade) -> str | None:
-        """What to say of a trade whose rest is too small to sell, and was closed now; None for every other one."""
-        if self.time_budget.expired:
-            return None
-        return self.exit_planner.close_dust(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
-
-    def _judge(
-        self, trade: Trade, snapshot: Snapshot, gaps: "MissedCandles"
-    ) -> tuple[ExitReason | None, StopUpdate | None]:
-        """Why this trade must be sold now, or None; and what has moved, to be saved."""
-        now = self.clock.now()
-        quote = snapshot.quote(trade.symbol, now)
-        last = float(quote.last)
-        stop, high, entry, atr = _levels(trade)
-        if last > stop and quote.ask is not None and last > MAX_ASK_TO_LAST_RATIO * float(quote.ask):
-            # A stop that followed such a price would be above the market, and the next look would sell.
-            raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
-        try:
-            missed = self._missed_closes(trade, now, gaps)
-        except BotError:
-            # The gap can't be filled now: the stop still guards, but nothing moves, so that the next tick
-            # can replay the gap in its true order.
-            if last <= stop:
-                return stop_reason(stop, entry), None
-            raise
-        *_, step = self.rule.advance_over((*missed, last), stop, high, entry, atr)
-        after = f" and {len(missed)} missed closes" if missed else ""
-        reason = stop_reason(step.stop, entry) if step.hit else None
-        _log_verdict(trade, step, reason, after)
-        kept = None if self.execution.validate_only else reason
-        return reason, StopUpdate(trade, step.stop, step.high, now, step.price, f"price {step.price:g}{after}", kept)
-
-    def _missed_closes(self, trade: Trade, now: datetime, gaps: "MissedCandles") -> list[float]:
+    def _missed_closes(self, trade: TradeRow, now: datetime, candles: "MissedCandles") -> list[float]:
         """The closes between the last good check and now, when that is more than two intervals ago."""
         seconds = self.timeframe.seconds
         since = trade.checked_at or trade.opened_at or now
         if now - since <= timedelta(seconds=2 * seconds):
             return []
         if self.time_budget.expired:
-            raise self.time_budget.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not looked up")
-        found = gaps.fetch(trade.symbol)
-        if found and found[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
-            log.warning("%s: candles reach back to %s only", trade.symbol, found[0].closed_at(seconds))
-        return [candle.close for candle in found if since < candle.closed_at(seconds) <= now]
+            raise self.time_budget.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not fetched")
+        closed = candles.fetch(trade.symbol)
+        if closed and closed[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
+            log.warning("%s: candles reach back to %s only", trade.symbol, closed[0].closed_at(seconds))
+        return [candle.close for candle in closed if since < candle.closed_at(seconds) <= now]
 
 
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one trade's check."""
+
+    exit: WantedExit | None = None
+    update: StopUpdate | None = None
+    note: str | None = None
+
+
+@dataclass
 class MissedCandles:
-    """The candles that one round of checks catches up with. Those that can't be had for one symbol won't be had for
-    the next: nobody's stop waits for retries again."""
+    """Candles since the last check, for one round of checks. After one failure no further symbol is tried: the stops
+    of the other symbols don't wait for retries again."""
 
-    def __init__(self, market: MarketData, timeframe: Timeframe) -> None:
-        self.market = market
-        self.timeframe = timeframe
-        self._failed: BotError | None = None
+    market: MarketData
+    timeframe: Timeframe
+    _failed: BotError | None = field(default=None, init=False)
 
     def fetch(self, symbol: str) -> list[Candle]:
         """The newest closed candles of the symbol. Raises ExchangeUnreachable."""
@@ -196,34 +181,23 @@ class MissedCandles:
             raise
 
 
-def _log_verdict(trade: Trade, step: StopStep, reason: ExitReason | None, after: str) -> None:
-    """One line for a stop that is hit or has moved; a check that changed nothing is for the debug log."""
+def _log_check(trade: TradeRow, step: StopStep, reason: ExitReason | None, after: str) -> None:
+    """One line for a stop that is hit or has moved; a check without a change goes to the debug log."""
     price, stop, high = step.price, step.stop, step.high
     moved = stop != trade.stop_loss_price
     verdict = f"sell ({reason})" if reason else f"stop moved from {trade.stop_loss_price:.8g}" if moved else "hold"
     log.log(
         logging.INFO if reason or moved else logging.DEBUG,
         "%s trade %d: price %.8g%s, stop %.8g, high %.8g: %s",
-        trade.symbol,
-        trade.id,
-        price,
-        after,
-        stop,
-        high,
-        verdict,
+        trade.symbol, trade.id, price, after, stop, high, verdict,
         extra={
-            "symbol": trade.symbol,
-            "trade_id": trade.id,
-            "price": price,
-            "stop": stop,
-            "high": high,
-            "reason": reason,
+            "symbol": trade.symbol, "trade_id": trade.id, "price": price, "stop": stop, "high": high, "reason": reason,
         },
-    )
+    )  # fmt: skip
 
 
-def _levels(trade: Trade) -> tuple[float, float, float, float]:
-    """Stop, high, entry price and ATR. Raises BotError for a trade that lacks one: it must not pass unseen."""
+def _levels(trade: TradeRow) -> tuple[float, float, float, float]:
+    """Stop, high, entry price and ATR. Raises BotError for a trade that lacks one."""
     stop, high, atr = trade.stop_loss_price, trade.high_price, trade.atr
     if trade.entry_price is None or stop is None or high is None or atr is None:
         raise BotError(f"trade {trade.id} ({trade.symbol}) has no stop", hint=f"sell it: `botctl sell {trade.symbol}`")

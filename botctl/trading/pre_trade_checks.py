@@ -1,5 +1,6 @@
-"""Whether an order is allowed now: the safety rules that stand before every buy, and the few before a sell."""
+"""Pre-trade checks: the rules that every buy must pass, and the few that a sell must pass."""
 
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -8,34 +9,27 @@ from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.settings import live_trading_disabled_error
 from botctl.domain.symbols import base_of
-from botctl.store.database import complaint_of_open, opened_where
+from botctl.store.database import opened_where
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
-from botctl.store.models import Trade
+from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
 
 
+@dataclass
 class PreTradeChecks:
-    """Asks the settings, the switch and the journal. Raises Refused with the rule that said no, or ConfigError
-    for real money without an explicit yes (`lacks_yes`)."""
+    """Checks against the settings, the kill switch and the journal. They raise Refused with the rule that failed, or
+    ConfigError while live trading is disabled."""
 
-    def __init__(
-        self,
-        switch: Switch,
-        journal: Journal,
-        *,
-        max_open_trades: int,
-        cooldown: timedelta,
-        live_trading_disabled: bool = False,
-    ) -> None:
-        self.switch = switch
-        self.journal = journal
-        self.max_open_trades = max_open_trades
-        self.cooldown = cooldown
-        self.live_trading_disabled = live_trading_disabled
+    switch: Switch
+    journal: Journal
+    _: KW_ONLY
+    max_open_trades: int
+    cooldown: timedelta
+    live_trading_disabled: bool = False
 
     def check(self, symbol: str, now: datetime) -> None:
-        """Every rule, the switch first. Asked early, to save the calls, and again as the buy is written down."""
+        """Every rule for a buy. Called early, to save requests, and again when the buy is recorded."""
         if self.live_trading_disabled:
             raise live_trading_disabled_error()
         self.check_switch()
@@ -51,27 +45,27 @@ class PreTradeChecks:
         if (active := self.journal.active_count()) >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
-    def check_exit(self, trade: Trade, reason: ExitReason) -> None:
-        """Whether a trade may be sold: not while frozen, but by liquidate, nor beside an order that may still sell it.
+    def check_exit(self, trade: TradeRow, reason: ExitReason) -> None:
+        """The rules for a sell: not while frozen, except by liquidate, nor while the trade has an unsettled order.
 
-        Raises Refused or OutcomeUnknown."""
+        Raises Refused or OutcomeUnknown.
+        """
         if reason is not ExitReason.LIQUIDATION and self.switch.read().frozen:
             raise frozen_refusal()
         if trade.id in self.journal.unsettled_trade_ids():
             raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
 
     def check_database(self) -> None:
-        """Raises ConfigError when the database is damaged: a buy that it may lose is not made. Sells never ask."""
-        if self._complaint is not None:
-            raise damaged(opened_where(), self._complaint)
+        """Raises ConfigError when the database is damaged: a buy could be lost with it. Sells are not checked."""
+        if self._damage is not None:
+            raise damaged(opened_where(), self._damage)
 
     @cached_property
-    def _complaint(self) -> str | None:
-        """Once a run: it reads the whole file."""
-        return complaint_of_open()
+    def _damage(self) -> str | None:
+        """Once a run: the check reads the whole file."""
+        return opened_where().find_damage()
 
     def check_switch(self) -> None:
-        """The kill switch alone."""
         state = self.switch.read()
         if state.paused:
             raise Refused(

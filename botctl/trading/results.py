@@ -1,16 +1,16 @@
-"""What the trading commands answer. The fields of `--json` are these fields."""
+"""The results of the trading commands; their fields are the fields of `--json`."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
 
 from botctl.domain.serialization import FOR_PEOPLE
+from botctl.store.rows import DecisionRow
 
 
 @dataclass(frozen=True)
 class OrderResult:
-    """What came of one buy or sell.
+    """The result of one buy or sell.
 
     `state` is the order's; VALIDATED when the exchange only checked it, NONE when there was nothing to send.
     """
@@ -36,19 +36,7 @@ class OrderResult:
 
 @dataclass(frozen=True)
 class DecisionView:
-    """What the Council said once, and what came of it."""
-
-    symbol: str
-    decided_at: datetime
-    decision: str
-    reason: str
-    verdicts: list[dict[str, str]]
-    outcome: str
-    price: Decimal | None
-
-
-class DecisionRow(Protocol):
-    """The columns of a kept decision that are shown."""
+    """A decision of the Council, and its outcome."""
 
     symbol: str
     decided_at: datetime
@@ -60,13 +48,12 @@ class DecisionRow(Protocol):
 
 
 def view_decision(row: DecisionRow) -> DecisionView:
-    """A kept decision without what only the database needs of it."""
     return DecisionView(row.symbol, row.decided_at, row.decision, row.reason, row.verdicts, row.outcome, row.price)
 
 
 @dataclass(frozen=True)
 class DrawdownView:
-    """What the account is worth. Fractions; equity and drawdown are None while they are unknown."""
+    """The account's drawdown, as a fraction. Equity and drawdown are None while they are unknown."""
 
     equity: Decimal | None
     initial_balance: Decimal
@@ -88,7 +75,7 @@ class StepView:
 
 @dataclass(frozen=True)
 class TickView:
-    """One visit from cron."""
+    """One tick."""
 
     at: datetime
     mode: str
@@ -105,7 +92,7 @@ class TickView:
 
 @dataclass(frozen=True)
 class LiquidationView:
-    """What the eject button did."""
+    """The result of `liquidate`."""
 
     exits: list[OrderResult]
     open_trades: int

@@ -1,6 +1,7 @@
-"""Candles in, stop out."""
+"""Stop-loss prices from candles."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
@@ -11,17 +12,18 @@ from botctl.market_data import indicators
 from botctl.ports import MarketData
 
 
+@dataclass
 class RiskService:
-    """Knows how far below an entry its stop must lie."""
+    """Calculates the stop-loss price of an entry."""
 
-    def __init__(self, market: MarketData, *, timeframe: Timeframe, period: int, rule: StopRule) -> None:
-        self.market = market
-        self.timeframe = timeframe
-        self.period = period
-        self.rule = rule
+    market: MarketData
+    _: KW_ONLY
+    timeframe: Timeframe
+    period: int
+    rule: StopRule
 
     def fetch_candles(self, symbol: str) -> list[Candle]:
-        """The symbol's closed candles that its ATR is taken from. Raises ExchangeUnreachable."""
+        """The closed candles for the symbol's ATR. Raises ExchangeUnreachable."""
         return self.market.fetch_candles(symbol, self.timeframe)
 
     def calculate_atr(self, ohlcv_data: Sequence[Candle]) -> float:
@@ -29,7 +31,7 @@ class RiskService:
         return indicators.calculate_atr(ohlcv_data, self.period)
 
     def calculate_stop_loss(self, entry_price: Decimal | float, ohlcv_data: Sequence[Candle]) -> float:
-        """entry - multiple * ATR, in quote per asset. Raises Refused when there is no such stop above zero."""
+        """entry - multiple * ATR, in quote per asset. Raises Refused unless it is above zero and below the entry."""
         atr = self.calculate_atr(ohlcv_data)
         stop = self.rule.initial_stop(float(entry_price), atr)
         if not 0 < stop < float(entry_price):

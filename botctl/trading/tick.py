@@ -1,4 +1,4 @@
-"""One visit from cron, read top to bottom: settle the past, guard the present, and only then look for more."""
+"""One tick, from top to bottom: settle orders, guard the open positions, and only then seek entries."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
-from botctl.store.decisions import Decision
+from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
@@ -24,53 +24,51 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TickState:
-    """What has happened so far in this tick. Each step reads it, and adds what it did."""
+    """The state of one tick: each step reads it, and adds its results."""
 
     at: datetime
     steps: list[StepView] = field(default_factory=list)
     errors: list[BotError] = field(default_factory=list)
     exits: list[OrderResult] = field(default_factory=list)
     entries: list[OrderResult] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[DecisionRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     snapshot: Snapshot | None = None
-    """Prices and balances, once they have been asked for: the steps that need them run after that alone."""
+    """Prices and balances; the steps that need them run only after they were fetched."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
     tripped: bool = False
     detail: str = ""
-    """What the step at work has to say of itself."""
+    """The summary of the running step."""
 
     @property
-    def seen(self) -> Snapshot:
-        """The snapshot, for the steps that run after it."""
+    def fetched_snapshot(self) -> Snapshot:
         if self.snapshot is None:
             raise AssertionError("this step needs a snapshot")
         return self.snapshot
 
     @property
     def exit_code(self) -> int:
-        """3 for a tripped guard, else what the errors come to."""
+        """3 for a tripped guard, else the exit code of the errors."""
         return Refused.exit_code if self.tripped else exit_code_of(self.errors)
 
     def add(self, exits: Exits) -> None:
-        """A round of exits; its errors are the step's."""
         self.exits += exits.results
         self.errors += exits.errors
         self.notes += exits.notes
 
 
 Step = Callable[[Bot, TickState], None]
-"""What it did goes into the state; what went wrong it raises, or adds to the state's errors and goes on."""
+"""Adds its results to the state. It raises an error, or adds it to the state's errors and goes on."""
 
 
 def tick(bot: Bot) -> tuple[TickView, int]:
-    """One visit and its exit code. A failed step never keeps the later ones from running.
+    """Run one tick; returns its result and exit code. A failed step does not stop the later ones.
 
-    Raises Refused at the end of the demo's tape.
+    Raises Refused at the end of the demo's recorded prices.
     """
     if not bot.clock.start_tick():
-        raise Refused("the demo's tape is at its end", hint="delete the demo database to play it again")
+        raise Refused("the demo's recorded prices are at their end", hint="delete the demo database to start again")
     started = time.monotonic()
     bot.time_budget.start()
     state = TickState(bot.clock.now())
@@ -83,7 +81,6 @@ def tick(bot: Bot) -> tuple[TickView, int]:
 
 
 def _guard_and_trade(bot: Bot, state: TickState) -> None:
-    """Guard what is open, and only then look for entries."""
     if bot.switch.read().frozen:
         _run(bot, state, "frozen", _warn_of_unguarded)
         return
@@ -98,14 +95,14 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "council", _ask_council)
-    if bot.switch.read().paused:  # somebody pulled the switch while the Council sat
-        state.notes.append("paused while the Council sat: nothing was executed")
+    if bot.switch.read().paused:
+        state.notes.append("paused while the Council decided: nothing was executed")
         return
     _run(bot, state, "execute", _execute)
 
 
 def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
-    """Run one step, and note how it went; one that had nothing to say and no error leaves no trace."""
+    """Run one step and add its outcome, unless it has neither a detail nor an error."""
     before, state.detail = len(state.errors), ""
     try:
         step(bot, state)
@@ -140,7 +137,7 @@ def _warn_of_unguarded(bot: Bot, state: TickState) -> None:
 
 
 def _take_snapshot(bot: Bot, state: TickState) -> None:
-    """Prices for what is open and for what the Council may trade, and all balances."""
+    """Prices of the open trades and of the symbols the Council may trade, and all balances."""
     held = bot.journal.open_symbols()
     symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
     snapshot = state.snapshot = bot.snapshots.take_snapshot(symbols)
@@ -149,7 +146,7 @@ def _take_snapshot(bot: Bot, state: TickState) -> None:
 
 
 def _check_drawdown(bot: Bot, state: TickState) -> None:
-    snapshot = state.seen
+    snapshot = state.fetched_snapshot
     report = bot.drawdown.check_drawdown(snapshot, act=not bot.validate_only)
     state.equity, state.drawdown, state.tripped = report.equity, report.drawdown, report.tripped
     state.add(report.exits)
@@ -158,26 +155,26 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
         state.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
         state.detail = "tripped"
     elif report.drawdown is None:
-        state.detail = "unknown: no liquidation, no buys"  # the look has said why
+        state.detail = "unknown: no liquidation, no buys"  # the snapshot step has reported why
     else:
         state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
 
 
 def _check_positions(bot: Bot, state: TickState) -> None:
     checked = len(bot.journal.open_symbols())
-    exits = bot.positions.check_open_positions(state.seen)
+    exits = bot.positions.check_open_positions(state.fetched_snapshot)
     state.add(exits)
     state.detail = f"{checked} checked, {len(exits.results)} sold"
 
 
 def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
-    """Said at each tick, and not only when the Council would buy: nobody should find out by chance."""
+    """At each tick, not only when the Council decides to buy."""
     if bot.live_trading_disabled:
         raise live_trading_disabled_error()
 
 
 def _ask_council(bot: Bot, state: TickState) -> None:
-    state.decisions, errors = bot.council.decide_all(state.seen)
+    state.decisions, errors = bot.council.decide_all(state.fetched_snapshot)
     state.errors += errors
     state.detail = ", ".join(f"{row.symbol} {row.decision}" for row in state.decisions)
 
@@ -194,7 +191,7 @@ def _execute(bot: Bot, state: TickState) -> None:
 
 
 def _back_up(bot: Bot, state: TickState) -> None:
-    """The day's first tick by this machine's clock, whatever day it is on the demo's tape."""
+    """At the day's first tick by this machine's clock, whatever the day of the demo's prices."""
     copy = None if bot.backed_up is None else back_up_daily(opened_where(), bot.backed_up, datetime.now(UTC))
     state.detail = "" if copy is None else f"copied to {copy}"
 

@@ -209,7 +209,7 @@ def play_sitting(stage: Stage, what: str, decision: str) -> None:
         if then:
             assert orders == ["buy"], "a resumed Council may buy"
         else:
-            assert "paused while the Council sat" in run.stderr, run.words
+            assert "paused while the Council decided" in run.stderr, run.words
             pulled.check(world)
         come_to_order(world, pulled if not then else None)
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import SqliteFile
-from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import database
 from tests.bot_runner import PROJECT
 from tests.chaos import killer
@@ -144,7 +144,7 @@ def migrate(wanted: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["most_bytes"], hard))
     where = SqliteFile(path)
     open_database(where, Mode.LIVE, create=False)
-    bring_up_to_date(where, steps={SCHEMA_VERSION: paint_trades}, version=NEWEST)
+    migrate_database(where, steps={SCHEMA_VERSION: paint_trades}, version=NEWEST)
     print(json.dumps({"commits": countdown.commits, "statements": countdown.statements}))
 
 

@@ -61,7 +61,7 @@ MUTATIONS = {
         (
             Replacement(
                 EXECUTION,
-                "request = self.journal.submit(order)  # committed before a byte leaves the house",
+                "request = self.journal.submit(order)  # committed before a byte is sent",
                 "request = OrderRequest(\n"
                 "            order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline\n"
                 "        )",
@@ -84,7 +84,7 @@ MUTATIONS = {
                 "        from botctl.store.models import database\n\n"
                 '        with database.atomic("IMMEDIATE"):\n'
                 "            return self._send_at_last(intend)\n\n"
-                "    def _send_at_last(self, intend: Callable[[datetime, datetime], Order]) -> Order:\n"
+                "    def _send_at_last(self, intend: Intend) -> OrderRow:\n"
                 "        order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())\n        try:\n",
             ),
         ),
@@ -118,7 +118,7 @@ MUTATIONS = {
         "every_fill_is_in_the_journal_and_the_other_way_round",
     ),
     "the switch is not read again before an entry": Mutation(
-        (Replacement(JOURNAL, "                permit()\n                trade = ", "                trade = "),),
+        (Replacement(JOURNAL, "                check()\n                trade = ", "                trade = "),),
         ("kill switch: pause, request: a buy by hand, 3", "kill switch: HALT, request: a buy by hand, 3"),
         "nothing_is_intended_against_the_switch",
     ),
@@ -126,7 +126,7 @@ MUTATIONS = {
         (
             Replacement(
                 JOURNAL,
-                "    Event.create(**_event(at, kind, trade, before, changes, why, order))\n",
+                "    Event.create(**event_columns(at, kind, trade, before, changes, why, order))\n",
                 "",
             ),
         ),
@@ -137,8 +137,9 @@ MUTATIONS = {
         (
             Replacement(
                 JOURNAL,
-                "        with _transaction(order):\n            _move(\n                order,\n                ended,",
-                "        if order:\n            _move(\n                order,\n                ended,",
+                "        with _transaction(order):\n            _set_state(\n                order,\n"
+                "                ended,",
+                "        if order:\n            _set_state(\n                order,\n                ended,",
             ),
         ),
         tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(4, 10)),

@@ -30,7 +30,7 @@ DIES_WHILE_IT_COMPARES = """
 import os, signal, sys
 from botctl.cli.app import run_command
 from botctl.store import copy
-copy._sum_of = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+copy._read_checksum = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 run_command(["db", "copy", "--to", sys.argv[1]])
 """
 
@@ -206,7 +206,7 @@ def test_a_backup_is_one_private_file_with_every_row(veteran: BotRunner) -> None
     file = Path(answer["file"])
     assert (file.stat().st_size, stat.S_IMODE(file.stat().st_mode)) == (answer["bytes"], 0o600)
     assert rows_of(file) == before
-    check_error(again, 3, "is there already")
+    check_error(again, 3, "already exists")
     assert veteran.run("db", "backup").exit_code == 0
     assert len(list((veteran.home / "data" / "backups").glob("demo-*Z.db"))) == 1
 
@@ -228,13 +228,13 @@ BROKEN = {
     "UPDATE trade SET amount = 'much' WHERE id = 1": "trade 1: amount reads 'much'",
     "UPDATE tick SET at = 'noon' WHERE id = 2": "tick 2: at reads 'noon'",
     "UPDATE event SET \"after\" = '{' WHERE id = 1": "event 1: after reads '{'",
-    "UPDATE trade SET status = 'LOST' WHERE id = 1": "trade 1: its status is none of ours",
+    "UPDATE trade SET status = 'LOST' WHERE id = 1": "trade 1: its status is unknown",
     "UPDATE trade SET status = 'OPEN', stop_loss_price = NULL WHERE id = 1": "trade 1: it is open without a stop",
     "UPDATE trade SET status = 'OPEN', amount = '0' WHERE id = 1": "trade 1: it is open and holds nothing",
     "UPDATE trade SET closed_at = NULL WHERE id = 1": "trade 1: it is closed without a time",
     "UPDATE \"order\" SET exchange_order_id = NULL WHERE id = 1": "order 1: the exchange has it",
     "UPDATE \"order\" SET cost = NULL WHERE id = 1": "order 1: it has ended without its cost",
-    "UPDATE event SET trade_id = 99 WHERE trade_id = 1": "trade 99: events tell of it, and it is missing",
+    "UPDATE event SET trade_id = 99 WHERE trade_id = 1": "trade 99: it has events, and it is missing",
     "UPDATE systemconfig SET value = 'maybe' WHERE key = 'frozen'": "frozen reads 'maybe'",
     "DROP INDEX one_active_trade_per_asset": "trade lacks the unique index one_active_trade_per_asset",
     "DROP TABLE decision": "the table decision is missing",
@@ -292,7 +292,7 @@ def test_a_server_that_would_give_a_number_twice_is_named(hosted: BotRunner) -> 
     run = hosted.run("db", "check", "--json")
 
     assert run.exit_code == 1
-    assert "tick would give the number 1 again" in run.stdout
+    assert "tick would give the id 1 again" in run.stdout
 
 
 # Migrations

@@ -189,7 +189,7 @@ def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
         trade.amount,
         ExitReason.STOP_LOSS,
         whole=True,
-        permit=lambda: None,
+        check=lambda: None,
         deadline=entry.deadline,
         now=entry.created_at,
     )

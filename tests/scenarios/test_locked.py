@@ -45,7 +45,7 @@ def test_a_sell_whose_answer_cannot_be_written_is_unknown_and_found_by_the_next_
     after = live.run("tick")
 
     assert run.exit_code == 69, explained(run)
-    assert "was sent, and the answer could not be written down" in run.stderr
+    assert "was sent, and the answer could not be recorded" in run.stderr
     assert "bug:" not in explained(run)
     assert [order["state"] for order in orders] == ["FILLED", "SUBMITTED"]
     assert after.exit_code == 0, explained(after)
@@ -137,7 +137,7 @@ def test_a_note_that_cannot_be_made_does_not_cost_the_answer_it_is_about(
     run = live.run("check-positions")
 
     assert run.exit_code == 0, explained(run)
-    assert "can't be remembered" in run.stderr
+    assert "can't be saved" in run.stderr
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 

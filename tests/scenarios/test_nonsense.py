@@ -92,7 +92,7 @@ def test_one_balance_that_is_too_small_shrinks_no_trade(live: BotRunner, kraken:
     amount = only(live.positions())["amount"]
     live.run("check-positions")
 
-    assert "two looks" in first.stderr
+    assert "two checks" in first.stderr
     assert Decimal(amount) == Decimal("0.002")
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 

@@ -264,7 +264,7 @@ def test_what_is_left_of_a_position_sold_partly_by_hand_is_sold_and_said(live: B
     run = live.run("tick")
 
     assert run.exit_code == 0, run.stderr
-    assert "0.0012345678 BTC is there, the trade says 0.002" in run.stderr
+    assert "the balance is 0.0012345678 BTC, less than the trade's 0.002" in run.stderr
     assert kraken.orders[1].volume == Decimal("0.00123456")  # whole lots
     assert (only(live.trades())["status"], only(live.trades())["exit_reason"]) == ("CLOSED", "STOP_LOSS")
 
@@ -281,7 +281,7 @@ def test_a_position_sold_wholly_by_hand_closes_as_external_with_its_profit_unkno
     run = live.run(*command)
 
     assert run.exit_code == 0, run.stderr
-    assert "sold or moved by somebody else" in run.stderr + run.stdout
+    assert "sold or moved outside botctl" in run.stderr + run.stdout
     trade = only(live.trades())
     assert (trade["status"], trade["exit_reason"], trade["pnl"]) == ("CLOSED", "EXTERNAL", None)
     assert sent(kraken, "sell") == []
@@ -432,11 +432,11 @@ def test_a_second_unsettled_order_of_one_trade_is_impossible_in_the_database(liv
     live.open_store()
     journal, now = Journal("live"), datetime.now(UTC)
     trade = Trade.get()
-    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now)
+    journal.intend_exit(trade, trade.amount, ExitReason.MANUAL, whole=True, check=lambda: None, deadline=now, now=now)
 
     with pytest.raises(IntegrityError):
         journal.intend_exit(
-            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+            trade, trade.amount, ExitReason.MANUAL, whole=True, check=lambda: None, deadline=now, now=now
         )
 
     assert Order.select().where(Order.state == OrderState.INTENDED).count() == 1
@@ -447,7 +447,7 @@ def test_a_second_sell_is_refused_before_the_database_has_to(live: BotRunner, kr
     with open_bot(load_config()) as bot:
         trade, now = Trade.get(), datetime.now(UTC)
         bot.journal.intend_exit(
-            trade, trade.amount, ExitReason.MANUAL, whole=True, permit=lambda: None, deadline=now, now=now
+            trade, trade.amount, ExitReason.MANUAL, whole=True, check=lambda: None, deadline=now, now=now
         )
 
         with pytest.raises(OutcomeUnknown, match="trade 1 has an order whose ending is unknown"):

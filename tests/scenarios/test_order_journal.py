@@ -156,7 +156,7 @@ def test_an_order_that_was_only_intended_never_leaves(live: BotRunner, kraken: F
     now = datetime.now(UTC)
     live.open_store()
     Journal("live").intend_entry(
-        "BTC/USD", Decimal("0.002"), 500, permit=lambda: None, deadline=now + timedelta(seconds=30), now=now
+        "BTC/USD", Decimal("0.002"), 500, check=lambda: None, deadline=now + timedelta(seconds=30), now=now
     )
     close_database()
 

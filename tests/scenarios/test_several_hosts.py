@@ -149,7 +149,7 @@ def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run
     after = hosted_live.run("tick")
 
     assert run.exit_code == 69, explained(run)
-    assert "was sent, and the answer could not be written down" in run.stderr
+    assert "was sent, and the answer could not be recorded" in run.stderr
     assert after.exit_code == 0, explained(after)
     assert trade_of(hosted_live)["exit_reason"] == "STOP_LOSS"
     assert len(sent(kraken, "sell")) == 1

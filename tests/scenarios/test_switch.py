@@ -194,7 +194,7 @@ def test_a_switch_pulled_while_the_council_sits_stops_the_entry(live: BotRunner,
     run = live.run("tick")
 
     assert run.exit_code == 0, explained(run)
-    assert "paused while the Council sat" in run.stderr
+    assert "paused while the Council decided" in run.stderr
     assert sides(kraken) == []
     assert live.json("status")["system_status"] == "PAUSED"
 

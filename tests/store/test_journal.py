@@ -35,7 +35,7 @@ def journal(opened: DatabaseLocation) -> Journal:
 
 
 def intend(journal: Journal, symbol: str = "BTC/USD") -> Order:
-    return journal.intend_entry(symbol, Decimal("0.002"), 500.0, permit=lambda: None, deadline=LATER, now=NOON)
+    return journal.intend_entry(symbol, Decimal("0.002"), 500.0, check=lambda: None, deadline=LATER, now=NOON)
 
 
 def sent(journal: Journal, order: Order) -> Order:
@@ -52,7 +52,7 @@ def opened(journal: Journal, symbol: str = "BTC/USD") -> Trade:
 
 
 def exiting(journal: Journal, trade: Trade, reason: ExitReason = ExitReason.MANUAL) -> Order:
-    order = journal.intend_exit(trade, trade.amount, reason, whole=True, permit=lambda: None, deadline=LATER, now=LATER)
+    order = journal.intend_exit(trade, trade.amount, reason, whole=True, check=lambda: None, deadline=LATER, now=LATER)
     return sent(journal, order)
 
 
@@ -243,7 +243,7 @@ def test_an_exit_that_came_to_nothing_is_told_and_a_stop_goes_on(
     journal: Journal, state: OrderState, reason: ExitReason
 ) -> None:
     trade = opened(journal)
-    order = journal.intend_exit(trade, trade.amount, reason, whole=True, permit=lambda: None, deadline=LATER, now=LATER)
+    order = journal.intend_exit(trade, trade.amount, reason, whole=True, check=lambda: None, deadline=LATER, now=LATER)
 
     def end() -> None:
         if state is OrderState.ABSENT:
@@ -268,7 +268,7 @@ def test_the_class_of_a_refusal_is_kept_and_not_its_wording_says_what_it_was(
 ) -> None:
     trade = opened(journal)
     order = journal.intend_exit(
-        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, permit=lambda: None, deadline=LATER, now=LATER
+        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, check=lambda: None, deadline=LATER, now=LATER
     )
     journal.submit(order)
 

@@ -7,7 +7,7 @@ import pytest
 
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import parse_error_class, parse_price, parse_trade_id
-from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import DatabaseInfo, Decision, Event, Order, Trade, database
 from tests.databases import AGEING
 
@@ -61,7 +61,7 @@ def test_the_sentences_of_every_older_schema_fill_the_columns(opened: DatabaseLo
     write_texts()
     age(version)
 
-    bring_up_to_date(opened)
+    migrate_database(opened)
 
     assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert [row.trade_id for row in Decision.select().order_by(Decision.id)] == [1, 1, None, None]

@@ -14,7 +14,7 @@ from botctl.domain.settings import Mode
 from botctl.store import key_value
 from botctl.store.database import close_database, connected, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer
-from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.models import DatabaseInfo, database
 
 NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
@@ -27,7 +27,7 @@ from botctl.domain.database_url import parse_database_url
 from botctl.domain.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import find_location
-from botctl.store.migrations import SCHEMA_VERSION, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import database
 
 def step():
@@ -37,7 +37,7 @@ def step():
 
 where = find_location(parse_database_url(sys.argv[1]), Path())
 open_database(where, Mode.DEMO, create=False)
-bring_up_to_date(where, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
+migrate_database(where, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
 """
 
 TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(0.5)").replace(
@@ -85,7 +85,7 @@ def address(where: DatabaseLocation) -> str:
 
 
 def test_an_older_database_is_led_to_the_new_version(kept: DatabaseLocation) -> None:
-    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
+    migrate_database(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
     assert DatabaseInfo.get().schema_version == NEXT
     assert "colour" in columns()
@@ -93,14 +93,14 @@ def test_an_older_database_is_led_to_the_new_version(kept: DatabaseLocation) -> 
 
 
 def test_several_versions_are_one_journey(kept: DatabaseLocation) -> None:
-    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: add_weight}, version=AFTER_NEXT)
+    migrate_database(kept, steps={SCHEMA_VERSION: add_colour, NEXT: add_weight}, version=AFTER_NEXT)
 
     assert DatabaseInfo.get().schema_version == AFTER_NEXT
     assert {"colour", "weight"} <= columns()
 
 
 def test_the_backup_is_the_old_database_and_private(kept: DatabaseLocation) -> None:
-    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
+    migrate_database(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
     if kept.file is None:
         aside = database.execute_sql(f"SELECT value FROM botctl_v{SCHEMA_VERSION}.memory WHERE key = 'kept'")
@@ -115,7 +115,7 @@ def test_the_backup_is_the_old_database_and_private(kept: DatabaseLocation) -> N
 
 
 def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: DatabaseLocation) -> None:
-    bring_up_to_date(kept, steps={SCHEMA_VERSION: fail}, version=SCHEMA_VERSION)
+    migrate_database(kept, steps={SCHEMA_VERSION: fail}, version=SCHEMA_VERSION)
 
     assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert not is_backed_up(kept)
@@ -123,14 +123,14 @@ def test_a_database_of_this_version_is_not_touched_nor_backed_up(kept: DatabaseL
 
 def test_a_newer_database_is_refused(kept: DatabaseLocation) -> None:
     with pytest.raises(ConfigError, match=f"schema {SCHEMA_VERSION}, newer than this botctl's {SCHEMA_VERSION - 1}"):
-        bring_up_to_date(kept, steps={}, version=SCHEMA_VERSION - 1)
+        migrate_database(kept, steps={}, version=SCHEMA_VERSION - 1)
 
     assert not is_backed_up(kept)
 
 
 def test_a_step_that_fails_leaves_the_old_version_whole(kept: DatabaseLocation) -> None:
     with pytest.raises(RuntimeError, match="the step failed"):
-        bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour, NEXT: fail}, version=AFTER_NEXT)
+        migrate_database(kept, steps={SCHEMA_VERSION: add_colour, NEXT: fail}, version=AFTER_NEXT)
 
     assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert not {"colour", "weight"} & columns()
@@ -155,7 +155,7 @@ def test_after_a_crash_the_next_run_completes_the_journey(kept: DatabaseLocation
     subprocess.run([sys.executable, "-c", DIES_IN_THE_MIDDLE, address(kept)], capture_output=True)
     open_database(kept, Mode.DEMO, create=False)
 
-    bring_up_to_date(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
+    migrate_database(kept, steps={SCHEMA_VERSION: add_colour}, version=NEXT)
 
     assert DatabaseInfo.get().schema_version == NEXT
     assert "colour" in columns()

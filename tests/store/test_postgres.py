@@ -17,8 +17,8 @@ from botctl.domain.database_url import ServerUrl
 from botctl.domain.errors import BotError, Busy, ConfigError, DatabaseUnreachable, WrongDatabase
 from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
-from botctl.store.database import close_database, open_database, run_lock
-from botctl.store.journal import Correction, Journal
+from botctl.store.corrections import Correction, apply_corrections
+from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
 from botctl.store.location import PostgresServer
 from botctl.store.models import TABLES_LOCKED_FOR_WRITES, Event, PaperHolding, SystemConfig, Tick, Trade, database
@@ -113,7 +113,7 @@ def test_rows_with_numbers_of_their_own_are_counted_on_from(store: PostgresServe
     columns = {"symbol": "BTC/USD", "asset": "BTC", "mode": "demo", "status": "CLOSED", "created_at": NOON}
     lost = Correction(None, 41, {**columns, "amount": Decimal(1)}, [], "it was lost")
 
-    Journal("demo").correct([lost], NOON)
+    apply_corrections([lost], NOON)
 
     assert Trade.create(symbol="ETH/USD", asset="ETH", mode="demo", created_at=NOON, amount=Decimal(1)).id == 42
 
@@ -194,12 +194,12 @@ def test_a_database_that_stays_locked_is_busy(store: PostgresServer) -> None:
 def test_one_holds_the_lock_and_others_wait_as_long_as_they_were_told(store: PostgresServer) -> None:
     with held_lock(store):
         started = time.monotonic()
-        with pytest.raises(Busy, match="another run"), run_lock(store, 0.4):
+        with pytest.raises(Busy, match="another run"), store.lock(0.4):
             pass
         took = time.monotonic() - started
 
     for _ in range(20):  # it is free at once, not only when the server has noticed
-        with run_lock(store, 0):
+        with store.lock(0):
             open_database(store, Mode.DEMO, create=False)
             close_database()
     assert 0.35 < took < 3
@@ -210,12 +210,12 @@ def test_who_waits_goes_on_when_the_other_ends(store: PostgresServer) -> None:
     other.__enter__()
     threading.Timer(0.3, other.__exit__, (None, None, None)).start()
 
-    with run_lock(store, 5):
+    with store.lock(5):
         pass
 
 
 def test_the_lock_is_held_by_the_connection_that_writes(store: PostgresServer) -> None:
-    with run_lock(store, 0):
+    with store.lock(0):
         open_database(store, Mode.DEMO, create=False)
         [holder] = database.execute_sql(f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND {HERE}").fetchone()
         [writer] = database.execute_sql("SELECT pg_backend_pid()").fetchone()
@@ -225,7 +225,7 @@ def test_the_lock_is_held_by_the_connection_that_writes(store: PostgresServer) -
 
 
 def test_a_connection_that_broke_is_never_made_again(store: PostgresServer, server: Server) -> None:
-    with run_lock(store, 0):
+    with store.lock(0):
         open_database(store, Mode.DEMO, create=False)
         [pid] = database.execute_sql("SELECT pg_backend_pid()").fetchone()
         server.execute(f"SELECT pg_terminate_backend({pid})")
@@ -247,7 +247,7 @@ def test_two_bots_in_two_schemas_of_one_database_do_not_meet(server: Server, emp
     open_database(one, Mode.DEMO, create=True)
     open_database(two, Mode.PAPER, create=True)
 
-    with held_lock(one), run_lock(two, 0):
+    with held_lock(one), two.lock(0):
         pass
 
 

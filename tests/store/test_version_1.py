@@ -13,7 +13,7 @@ import pytest
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
-from botctl.store.migrations import SCHEMA_VERSION, STEPS, bring_up_to_date
+from botctl.store.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.models import Alarm, DatabaseInfo, Order, Outgoing, Trade, database
 from botctl.store.sqlite import Database
 from tests.databases import rows_of
@@ -91,7 +91,7 @@ def lead_to_version_2(old: Path) -> None:
     """What botctl made of it before there were alarms."""
     database.initialize(Database(str(old)))
     database.connect()
-    bring_up_to_date(SqliteFile(old), steps={1: STEPS[1]}, version=2)
+    migrate_database(SqliteFile(old), steps={1: STEPS[1]}, version=2)
     close_database()
 
 
@@ -130,7 +130,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     now = trade.created_at
 
     order = journal.intend_exit(
-        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, permit=lambda: None, deadline=now, now=now
+        trade, trade.amount, ExitReason.STOP_LOSS, whole=True, check=lambda: None, deadline=now, now=now
     )
 
     assert unsettled.client_order_id == "1f0f4c9a-61ce-4d53-a1b5-3b6b0b1d9a11"

@@ -62,7 +62,7 @@ class MarketCatalog:
 
 def load_cached_catalog() -> MarketCatalog | None:
     """The markets as kept in the database, if they are of today."""
-    kept = key_value.recall(MARKETS)
+    kept = key_value.load_cached(MARKETS)
     return _catalog(json.loads(kept[0])) if kept and datetime.now(UTC) - kept[1] < KEPT_FOR else None
 
 
@@ -70,7 +70,7 @@ def load_catalog(session: KrakenSession) -> MarketCatalog:
     """The markets as kept in the database, fetched anew once a day. An older copy serves while Kraken can't be had."""
     if (catalog := load_cached_catalog()) is not None:
         return catalog
-    kept = key_value.recall(MARKETS)
+    kept = key_value.load_cached(MARKETS)
     try:
         # With an old copy at hand one try is enough: stops wait for this.
         rows, unread = _rows(_try_pairs(session) if kept else repeat_read(lambda: _try_pairs(session)))
@@ -80,7 +80,7 @@ def load_catalog(session: KrakenSession) -> MarketCatalog:
         log.warning("Kraken's markets can't be had now; those of %s serve", kept[1].date())
         return _catalog(json.loads(kept[0]))
     lost = {row[0] for row in json.loads(kept[0])} - {row[0] for row in rows} if kept else unread
-    key_value.remember(MARKETS, json.dumps(rows), datetime.now(UTC) - KEPT_FOR + DOUBTED_FOR if lost else None)
+    key_value.save_cached(MARKETS, json.dumps(rows), datetime.now(UTC) - KEPT_FOR + DOUBTED_FOR if lost else None)
     return _catalog(rows)
 
 

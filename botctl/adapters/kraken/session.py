@@ -57,7 +57,7 @@ class KrakenSession:
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`call_seconds` limits each call as a whole."""
-        kept = key_value.recall(SESSION)
+        kept = key_value.load_cached(SESSION)
         self._session = SessionState(**json.loads(kept[0])) if kept else SessionState()
         self._line = KrakenTransport(
             base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
@@ -92,7 +92,7 @@ class KrakenSession:
             raise
         finally:
             self._session.nonce = max(self._session.nonce, self._line.last_nonce)
-            key_value.remember(SESSION, json.dumps(asdict(self._session)))
+            key_value.save_cached(SESSION, json.dumps(asdict(self._session)))
 
     def now(self, *, fresh: bool = False) -> datetime:
         """The time at Kraken; with `fresh` as Kraken itself says right now.
@@ -100,7 +100,7 @@ class KrakenSession:
         Every answer carries a Date header; how far that is from Kraken's own Time is asked once a day. So no order
         waits for a Time call, and this machine's clock plays no part.
         """
-        kept = key_value.recall(CLOCK)
+        kept = key_value.load_cached(CLOCK)
         source, skew = kept[0].split() if kept else ("", "0")
         same_source = source == self._source()
         if kept and same_source and not fresh and datetime.now(UTC) - kept[1] < CLOCK_TRUSTED:
@@ -116,8 +116,8 @@ class KrakenSession:
 
     def forget_time(self) -> None:
         """Kraken disagreed about the time: ask it again before the next use."""
-        if kept := key_value.recall(CLOCK):
-            key_value.remember(CLOCK, kept[0], from_unix(0))
+        if kept := key_value.load_cached(CLOCK):
+            key_value.save_cached(CLOCK, kept[0], from_unix(0))
 
     def _ask_time(self) -> datetime:
         result = self.get("Time")
@@ -129,7 +129,7 @@ class KrakenSession:
         if newest.date is not None and abs(at - self._reference()) > CLOCKS_AGREE:
             raise ExchangeUnreachable(f"Kraken's Time ({at}) and the date of its answer ({newest.date}) disagree")
         skew = (at - self._reference()).total_seconds()
-        key_value.remember(CLOCK, f"{self._source()} {skew}")
+        key_value.save_cached(CLOCK, f"{self._source()} {skew}")
         return at
 
     def _source(self) -> str:

@@ -16,7 +16,7 @@ from botctl.domain.checks import CheckResult
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
-from botctl.store.database import connected, run_lock
+from botctl.store.database import connected
 from botctl.store.location import DatabaseLocation, find_location
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 
     config = config_from(ctx)
-    with run_lock(config.database, config.lock_timeouts.run):
+    with config.database.lock(config.lock_timeouts.run):
         with connected(config.database):
             stamp = load_database_info()
         with open_store(config, create=False):
@@ -135,7 +135,7 @@ def copy(
     config = config_from(ctx)
     target, wait_seconds = _where(to, config), config.lock_timeouts.run
     with (
-        run_lock(config.database, wait_seconds),
+        config.database.lock(wait_seconds),
         open_store(config, create=False),
         target.open_beside(wait_seconds) as opened,
     ):

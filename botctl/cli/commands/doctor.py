@@ -20,7 +20,7 @@ from botctl.domain.settings import Mode, live_trading_disabled_error, missing_fo
 from botctl.domain.symbols import quote_of
 from botctl.scheduling.check import check_schedule
 from botctl.store.checks import careless_server
-from botctl.store.database import complaint_of_open
+from botctl.store.database import opened_where
 from botctl.store.sqlite import damaged
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
@@ -106,7 +106,7 @@ def _watchers(config: Config) -> Iterator[CheckResult]:
 
 
 def _database(config: Config) -> CheckResult:
-    if complaint := complaint_of_open():
+    if complaint := opened_where().find_damage():
         error = damaged(config.database, complaint)
         return CheckResult("database", "fail", error.message, error.hint)
     if careless := careless_server():

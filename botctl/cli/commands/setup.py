@@ -1,7 +1,6 @@
 """Help yourself: init, demo, doctor."""
 
 import tempfile
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -94,15 +93,14 @@ def demo(
 def _play(config: Config, ticks: int, *, quiet: bool) -> DemoView:
     from botctl.backtesting.replay import run_ticks
     from botctl.queries import portfolio
-    from botctl.store.models import Decision
+    from botctl.queries.journal import count_decisions
 
     bot = build_bot(config.settings, config.switch)
     played = run_ticks(bot, with_progress(range(ticks), "playing the tape", quiet=quiet))
-    decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))
     initial = config.settings.initial_balance
     if initial is None or not played.ticks:
         raise BotError("the demo could not play")
-    return DemoView(played.ticks, portfolio.list_trades(), played.equity, initial, dict(decisions))
+    return DemoView(played.ticks, portfolio.list_trades(), played.equity, initial, count_decisions())
 
 
 def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:

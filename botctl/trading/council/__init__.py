@@ -1,1 +1,1 @@
-"""The only room with opinions."""
+"""The Council: agents, or an external command, that decide what to buy and sell."""

@@ -1,8 +1,8 @@
-"""A sitting of the Council: decisions for every symbol, all of them recorded, then acted on, sells first."""
+"""The Council: decides for every symbol, records the decisions, and executes them, sells first."""
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import Protocol
 
@@ -12,8 +12,9 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock
-from botctl.store.decisions import Decision, record_decision, record_outcome
+from botctl.store.decisions import record_decision, record_outcome
 from botctl.store.journal import Journal
+from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.execution import ExecutionService
 from botctl.trading.position_manager import PositionManager
@@ -32,92 +33,74 @@ class Decider(Protocol):
 
 
 @dataclass(frozen=True)
-class Acted:
-    """What came of one decision."""
-
-    result: OrderResult | None
-    errors: list[BotError]
-
-
-@dataclass(frozen=True)
 class Executed:
-    """What came of all decisions of a sitting."""
+    """The results of executing decisions."""
 
     exits: list[OrderResult]
     entries: list[OrderResult]
     errors: list[BotError]
 
 
+Outcome = tuple[OrderResult | None, str, int | None]
+"""The result of an order, the text recorded with the decision, and the trade's id."""
+
+
+@dataclass
 class Council:
-    """Sits for each symbol, and has its decisions executed."""
+    """Decides for each symbol, and executes the decisions."""
 
-    def __init__(
-        self,
-        decider: Decider,
-        execution: ExecutionService,
-        positions: PositionManager,
-        journal: Journal,
-        clock: Clock,
-        time_budget: TimeBudget,
-        *,
-        symbols: Sequence[str],
-        trade_amount: Decimal,
-    ) -> None:
-        self.decider = decider
-        self.execution = execution
-        self.positions = positions
-        self.journal = journal
-        self.clock = clock
-        self.time_budget = time_budget
-        self.symbols = symbols
-        self.trade_amount = trade_amount
+    decider: Decider
+    execution: ExecutionService
+    positions: PositionManager
+    journal: Journal
+    clock: Clock
+    time_budget: TimeBudget
+    _: KW_ONLY
+    symbols: Sequence[str]
+    trade_amount: Decimal
 
-    def decide_all(self, snapshot: Snapshot) -> tuple[list[Decision], list[BotError]]:
-        """One decision for each symbol. What can't be decided is HOLD, with an error. Once the tick's time is over
-        the rest is left to the next one."""
-        rows: list[Decision] = []
+    def decide_all(self, snapshot: Snapshot) -> tuple[list[DecisionRow], list[BotError]]:
+        """One recorded decision for each symbol. A failure means HOLD and an error. Symbols that are left when the
+        tick's time is over have no decision."""
+        rows: list[DecisionRow] = []
         errors: list[BotError] = []
         for number, symbol in enumerate(self.symbols):
             if self.time_budget.expired:
-                errors.append(self.time_budget.error(f"the Council did not sit on {', '.join(self.symbols[number:])}"))
+                left = ", ".join(self.symbols[number:])
+                errors.append(self.time_budget.error(f"the Council did not decide on {left}"))
                 break
-            try:
-                decision = self._decide(symbol)
-                if decision.error:
-                    errors.append(BotError(decision.error))
-            except BotError as error:
-                if not isinstance(error, ConfigError):
-                    error = type(error)(f"{symbol}: {error.message}", hint=error.hint)
-                if str(error) not in map(str, errors):  # a seat that nobody can take is the same for every symbol
-                    errors.append(error)
-                decision = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
+            decision, error = self._decide_or_hold(symbol)
+            if error is not None and str(error) not in map(str, errors):  # a missing agent is the same for each symbol
+                errors.append(error)
             try:
                 rows.append(self._record(decision, snapshot))
-            except BotError as error:  # what is not written down is not acted on
-                errors.append(error)
+            except BotError as failure:  # a decision that is not recorded is not executed
+                errors.append(failure)
         return rows, errors
 
-    def execute(self, rows: Sequence[Decision], *, why_not: str = "") -> Executed:
-        """Act on these decisions. SELL closes the trade whatever its stop; sells go first. With `why_not` nothing is
-        bought, and that is the reason noted."""
+    def execute(self, rows: Sequence[DecisionRow], *, why_not: str = "") -> Executed:
+        """Execute these decisions, sells first. SELL closes the trade whatever its stop. With `why_not` nothing is
+        bought, and that is recorded as the reason."""
         sold = [self._act(row, self._sell) for row in rows if row.decision == Action.SELL]
         bought = [self._act_on_buy(row, why_not) for row in rows if row.decision == Action.BUY]
         return Executed(
-            exits=[done.result for done in sold if done.result is not None],
-            entries=[done.result for done in bought if done.result is not None],
-            errors=[error for done in (*sold, *bought) for error in done.errors],
+            exits=[result for result, _ in sold if result is not None],
+            entries=[result for result, _ in bought if result is not None],
+            errors=[error for _, errors in (*sold, *bought) for error in errors],
         )
 
-    def _act_on_buy(self, row: Decision, why_not: str) -> Acted:
+    def _act_on_buy(self, row: DecisionRow, why_not: str) -> tuple[OrderResult | None, list[BotError]]:
         if why_not:
-            return Acted(None, _record_outcome(row, f"not bought: {why_not}"))
+            return None, _record_outcome(row, f"not bought: {why_not}")
         if self.time_budget.expired:
             late = self.time_budget.error(f"{row.symbol} was not bought")
-            return Acted(None, [late, *_record_outcome(row, "not bought: the tick's time was over")])
+            return None, [late, *_record_outcome(row, "not bought: the tick's time was over")]
         return self._act(row, self._buy)
 
-    def _act(self, row: Decision, act: Callable[[Decision], tuple[OrderResult | None, str, int | None]]) -> Acted:
-        """Act on one decision, and note on it what came of that."""
+    def _act(
+        self, row: DecisionRow, act: Callable[[DecisionRow], Outcome]
+    ) -> tuple[OrderResult | None, list[BotError]]:
+        """Execute one decision and record its outcome."""
         result: OrderResult | None = None
         errors: list[BotError] = []
         trade_id: int | None = None
@@ -128,13 +111,20 @@ class Council:
         except BotError as error:
             outcome = f"failed: {error}"
             errors.append(error)
-        return Acted(result, [*errors, *_record_outcome(row, outcome, trade_id)])
+        return result, [*errors, *_record_outcome(row, outcome, trade_id)]
+
+    def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision, BotError | None]:
+        try:
+            decision = self._decide(symbol)
+        except BotError as error:
+            held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
+            if isinstance(error, ConfigError):
+                return held, error
+            return held, type(error)(f"{symbol}: {error.message}", hint=error.hint)
+        return decision, BotError(decision.error) if decision.error else None
 
     def _decide(self, symbol: str) -> CouncilDecision:
-        """What the Council says within the tick's time: agents may be anybody's, and no order is under way here.
-
-        Raises BotError.
-        """
+        """The decision within the tick's time: it is safe to interrupt agents, as no order is being sent here."""
         left = self.time_budget.left()
         if left is None:
             return self.decider.decide(symbol)
@@ -144,37 +134,29 @@ class Council:
         except TimeoutError:
             raise self.time_budget.error("the Council had not decided yet") from None
 
-    def _sell(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
+    def _sell(self, row: DecisionRow) -> Outcome:
         trade = self.journal.active_trade(base_of(row.symbol))
         if trade is None or trade.entry_price is None:
             return None, "nothing to sell", None
         return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}", trade.id
 
-    def _buy(self, row: Decision) -> tuple[OrderResult | None, str, int | None]:
+    def _buy(self, row: DecisionRow) -> Outcome:
         result = self.execution.execute_buy(row.symbol, self.trade_amount)
         outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
         return result, outcome, result.trade_id
 
-    def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> Decision:
-        quote = snapshot.quotes.good.get(decision.symbol)
+    def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> DecisionRow:
+        price = snapshot.prices.get(decision.symbol)
+        shown = "no price" if price is None else format_decimal(price)
         log.info(
-            "council: %s %s at %s (%s)",
-            decision.symbol,
-            decision.action,
-            "no price" if quote is None else format_decimal(quote.last),
-            decision.reason,
-            extra={
-                "symbol": decision.symbol,
-                "decision": str(decision.action),
-                "price": None if quote is None else quote.last,
-            },
-        )
-        return record_decision(decision, at=self.clock.now(), price=None if quote is None else quote.last)
+            "council: %s %s at %s (%s)", decision.symbol, decision.action, shown, decision.reason,
+            extra={"symbol": decision.symbol, "decision": str(decision.action), "price": price},
+        )  # fmt: skip
+        return record_decision(decision, at=self.clock.now(), price=price)
 
 
-def _record_outcome(row: Decision, outcome: str, trade_id: int | None = None) -> list[BotError]:
-    """What came of a decision. Where it can't be written, what was done is done, and is told all the same: the error is
-    returned."""
+def _record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) -> list[BotError]:
+    """Record a decision's outcome. Returns the error if that fails: the order's result is reported all the same."""
     log.info("council: %s %s: %s", row.symbol, row.decision, outcome, extra={"symbol": row.symbol, "outcome": outcome})
     try:
         record_outcome(row, outcome, trade_id)

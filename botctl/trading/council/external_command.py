@@ -21,16 +21,16 @@ from botctl.ports import Briefing
 from botctl.trading.council.master_node import MasterNode
 
 SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
-"""The program sees the environment without these: it has no business with our keys."""
-MOST_BYTES = 65_536
-"""Of an answer. A program that goes on and on must not fill the memory until its time is over."""
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+"""Variables that are removed from the program's environment."""
+MAX_BYTES = 65_536
+"""Of an answer, so that a program can't fill the memory until its time is over."""
+TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 ACTIONS = [str(action) for action in Action]
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
 
-class CommandNode:
-    """One JSON object in, one out, in time; anything else is HOLD and an error said."""
+class ExternalCommand:
+    """Sends one JSON object and expects one within the time limit; anything else is HOLD and an error."""
 
     def __init__(self, master: MasterNode, command: str, timeout_seconds: float) -> None:
         self.master = master
@@ -38,7 +38,7 @@ class CommandNode:
         self.timeout_seconds = timeout_seconds
 
     def decide(self, symbol: str) -> CouncilDecision:
-        """What the program says. Raises ExchangeUnreachable when the candles can't be had."""
+        """The program's decision. Raises ExchangeUnreachable when the candles are unavailable."""
         question = _question(self.master.brief(symbol))
         try:
             decision, reason = _read_answer(self._ask(question))
@@ -53,14 +53,16 @@ class CommandNode:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         process = None
-        with tempfile.TemporaryFile() as asked:  # a program that does not listen can't make a file wait
-            asked.write(question.encode())
-            asked.seek(0)
+        with (
+            tempfile.TemporaryFile() as question_file
+        ):  # unlike a pipe it never blocks, even if the program does not read it
+            question_file.write(question.encode())
+            question_file.seek(0)
             try:
-                with _signals_wait():
+                with _signals_deferred():
                     process = subprocess.Popen(
                         shlex.split(self.command),
-                        stdin=asked,
+                        stdin=question_file,
                         stdout=subprocess.PIPE,
                         env=environment,
                         start_new_session=True,
@@ -79,38 +81,37 @@ class CommandNode:
 
 
 def _communicate(process: subprocess.Popen[bytes], seconds: float) -> bytes:
-    """All that the program says until it has ended. Raises TimeoutExpired, or ValueError when it says too much."""
+    """The program's output until it has ended. Raises TimeoutExpired, or ValueError for too much output."""
     assert process.stdout is not None
     end = time.monotonic() + seconds
-    said = b""
+    output = b""
     with process.stdout, selectors.DefaultSelector() as readable:
         readable.register(process.stdout, selectors.EVENT_READ)
         while True:
             if not readable.select(max(0.0, end - time.monotonic())):
                 raise subprocess.TimeoutExpired(process.args, seconds)
-            piece = os.read(process.stdout.fileno(), MOST_BYTES)
+            piece = os.read(process.stdout.fileno(), MAX_BYTES)
             if not piece:
                 break
-            said += piece
-            if len(said) > MOST_BYTES:
-                raise ValueError(f"an answer of more than {MOST_BYTES} bytes")
+            output += piece
+            if len(output) > MAX_BYTES:
+                raise ValueError(f"an answer of more than {MAX_BYTES} bytes")
     process.wait(max(0.0, end - time.monotonic()))
-    return said
+    return output
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a time limit wait for the end of the block: a program must be known before anything may
-    interrupt, or it would outlive us."""
-    came: list[int] = []
-    handlers = {number: signal.signal(number, lambda got, _: came.append(got)) for number in ENDINGS}
+def _signals_deferred() -> Iterator[None]:
+    """Deliver Ctrl-C, SIGTERM and a time limit after the block: interrupted in it, the program would not be ended."""
+    received: list[int] = []
+    handlers = {number: signal.signal(number, lambda got, _: received.append(got)) for number in TERMINATING_SIGNALS}
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for ending in came:
-        signal.raise_signal(ending)
+    for received_number in received:
+        signal.raise_signal(received_number)
 
 
 def _question(briefing: Briefing) -> str:

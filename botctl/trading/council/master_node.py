@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 
@@ -20,63 +21,54 @@ log = logging.getLogger(__name__)
 
 AGENTS = "botctl.agents"
 TERMINATED = 128 + signal.SIGTERM
-"""The exit code that SIGTERM ends a run with."""
+"""The exit code of a run ended by SIGTERM."""
 
 
+@dataclass
 class MasterNode:
-    """Prepares the briefing of a symbol and hears everybody who sits."""
+    """Prepares the briefing of a symbol and asks every agent in COUNCIL."""
 
-    def __init__(
-        self,
-        market: MarketData,
-        sentiment: Sentiment,
-        journal: Journal,
-        clock: Clock,
-        *,
-        timeframe: Timeframe,
-        names: Sequence[str],
-    ) -> None:
-        self.market = market
-        self.sentiment = sentiment
-        self.journal = journal
-        self.clock = clock
-        self.timeframe = timeframe
-        self.names = names
-        self._agents: dict[str, Agent] = {}
+    market: MarketData
+    sentiment: Sentiment
+    journal: Journal
+    clock: Clock
+    _: KW_ONLY
+    timeframe: Timeframe
+    names: Sequence[str]
+    _agents: dict[str, Agent] = field(default_factory=dict, init=False)
 
     def decide(self, symbol: str) -> CouncilDecision:
-        """BUY, SELL or HOLD, with every verdict. A member that fails says UNKNOWN, which means HOLD.
+        """BUY, SELL or HOLD, with every verdict. An agent that fails counts as UNKNOWN, which means HOLD.
 
-        Raises ExchangeUnreachable when the candles can't be had.
+        Raises ExchangeUnreachable when the candles are unavailable.
         """
         briefing = self.brief(symbol)
         verdicts, errors = [], []
         for name, point in self.members.items():
             try:
                 verdicts.append(self._ask(name, point, briefing))
-            except BaseException as error:  # an agent may come from anybody: whatever it raises, the tick goes on
+            except BaseException as error:  # whatever a third-party agent raises, the tick goes on
                 if _ends_the_run(error):
                     raise
                 log.exception("agent %s failed on %s", name, symbol)
-                why = _words_of(error)
+                why = _message_of(error)
                 verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {why}"))
                 errors.append(f"agent {name} failed on {symbol}: {why}")
         return combine(symbol, verdicts, "; ".join(errors))
 
     def brief(self, symbol: str) -> Briefing:
-        """What the members are told."""
         candles = self.market.fetch_candles(symbol, self.timeframe)
         trade = self.journal.active_trade(base_of(symbol))
-        known = None
+        open_trade = None
         if trade is not None and trade.entry_price is not None:
-            known = OpenTrade(
+            open_trade = OpenTrade(
                 entry_price=float(trade.entry_price),
                 amount=format_decimal(trade.amount),
                 stop_loss_price=float(trade.stop_loss_price or 0),
                 high_price=float(trade.high_price or 0),
                 opened_at=trade.opened_at or trade.created_at,
             )
-        return Briefing(symbol, candles, self.sentiment, known, self.clock.now())
+        return Briefing(symbol, candles, self.sentiment, open_trade, self.clock.now())
 
     def _ask(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
         with redirect_stdout(sys.stderr):  # stdout is for the result: an agent that prints must not break its JSON
@@ -84,14 +76,14 @@ class MasterNode:
                 self._agents[name] = point.load()()
             verdict = self._agents[name].judge(briefing)
         if not isinstance(verdict, Verdict):
-            raise TypeError(f"its answer is no Verdict: {verdict!r:.80}")
+            raise TypeError(f"its answer is not a Verdict: {verdict!r:.80}")
         if not isinstance(verdict.stance, str) or verdict.stance not in list(Stance):
             raise TypeError(f"its answer has no stance: {verdict.stance!r:.80}")
         return Verdict(sanitize(str(verdict.agent), 40), Stance(verdict.stance), sanitize(str(verdict.reason), 500))
 
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
-        """The members named in COUNCIL, in that order. Raises ConfigError for one that is not installed."""
+        """The agents named in COUNCIL, as `find_agents`."""
         return find_agents(self.names)
 
 
@@ -108,13 +100,13 @@ def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
 
 
 def _ends_the_run(error: BaseException) -> bool:
-    """Whether this is Ctrl-C or SIGTERM, and no doing of the agent's."""
+    """Whether this is Ctrl-C or SIGTERM, not an error of the agent."""
     return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED)
 
 
-def _words_of(error: BaseException) -> str:
-    """What an exception says of itself; not even that is certain to work."""
+def _message_of(error: BaseException) -> str:
+    """The exception's text. A third party's __str__ may fail as well."""
     try:
         return sanitize(str(error) or type(error).__name__)
-    except Exception:  # noqa: BLE001 - a stranger's __str__
+    except Exception:  # noqa: BLE001
         return type(error).__name__

@@ -1,11 +1,11 @@
-"""The sentiment agent: where the crowd's mood stands."""
+"""The sentiment agent: the Fear & Greed index."""
 
 from botctl.domain.decisions import Stance, Verdict, sentiment_stance
 from botctl.ports import Briefing
 
 
 class SentimentAgent:
-    """The Fear & Greed index as FEAR, GREED or NEUTRAL; UNKNOWN when it can't be had or is old."""
+    """The Fear & Greed index as FEAR, GREED or NEUTRAL; UNKNOWN when it is unavailable or old."""
 
     def judge(self, briefing: Briefing) -> Verdict:
         reading = briefing.sentiment.read()

@@ -1,4 +1,4 @@
-"""The technical agent: where the trend points."""
+"""The technical agent: the trend by EMA and RSI."""
 
 from botctl.domain.decisions import TECHNICAL_STANCES, Stance, Verdict
 from botctl.domain.indicators import CANDLES_NEEDED

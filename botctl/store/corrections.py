@@ -1,0 +1,65 @@
+"""Corrections of trades and orders from the exchange's records, each with its audit event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botctl.store.journal import change_trade, event_columns
+from botctl.store.models import Event, Order, Trade, advance_id_sequence, database
+
+RECOVERED = "recovered"
+"""The kind of these events."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What to change on one trade and its orders: columns by name."""
+
+    trade: Trade | None
+    """None for a trade that is missing in the database."""
+    number: int
+    """The trade's id, also of a missing one."""
+    columns: Mapping[str, Any]
+    orders: Sequence[tuple[Order | None, Mapping[str, Any]]]
+    why: str
+
+
+def load_orders_with_trades() -> list[Order]:
+    """Every order, oldest first, each with its trade."""
+    return list(Order.select(Order, Trade).join(Trade).order_by(Order.id))
+
+
+def load_trades_by_tag() -> dict[str, Trade]:
+    """Every trade by the tag in its client order ids."""
+    return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
+
+
+def apply_corrections(corrections: Sequence[Correction], now: datetime) -> None:
+    """Write all corrections in one transaction."""
+    with database.atomic("IMMEDIATE"):
+        for correction in corrections:
+            trade = _correct_trade(correction, now)
+            for order, columns in correction.orders:
+                _correct_order(trade, order, columns, correction.why, now)
+
+
+def _correct_trade(correction: Correction, now: datetime) -> Trade:
+    trade, columns = correction.trade, correction.columns
+    if trade is None:
+        trade = Trade.create(id=correction.number, **columns)
+        advance_id_sequence(Trade)
+        Event.create(**event_columns(now, RECOVERED, trade, {}, columns, correction.why))
+    elif columns:
+        change_trade(trade, now, RECOVERED, correction.why, **columns)
+    return trade
+
+
+def _correct_order(trade: Trade, order: Order | None, columns: Mapping[str, Any], why: str, now: datetime) -> None:
+    before = {} if order is None else {name: getattr(order, name) for name in columns}
+    if order is None:
+        order = Order.create(trade=trade, **columns)
+    else:
+        Order.update(**columns).where(Order.id == order.id).execute()
+    # Without the trade's id: the columns of an event that has one are the trade's.
+    Event.create(at=now, kind=RECOVERED, order_id=order.id, before=before, after=dict(columns), why=why)
