@@ -26,7 +26,7 @@ from botctl.cli.app import run_command
 from botctl.store.database import close_database
 from tests.bot_runner import Run
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.mood import SentimentSeries
+from tests.scenarios.sentiment_service import SentimentSeries
 
 BLOCK = re.compile(
     r"^<!-- price: (?P<price>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

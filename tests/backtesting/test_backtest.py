@@ -17,8 +17,8 @@ from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
 from botctl.domain.settings import Settings, parse_settings
+from tests.backtesting.bar_by_bar import visit_every_bar
 from tests.backtesting.histories import START, STEP, first, history_of, rising, walk
-from tests.backtesting.visits import visit_every_bar
 
 FEAR = FixedSentiment(Stance.FEAR)
 FREE = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "TRADE_AMOUNT_USD": "100"}

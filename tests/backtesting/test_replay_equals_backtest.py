@@ -22,7 +22,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
-from tests.backtesting.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
+from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
 
 FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")

@@ -11,7 +11,7 @@ from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
 from tests.fields import EVENT, STORY, STORY_STEP, TRADE
-from tests.scenarios.stage import QUARTER, buy, council_says, explained, stopped_clock
+from tests.scenarios.steps import QUARTER, buy, council_says, explained, stopped_clock
 
 
 def told(bot: BotRunner, trade: int) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ import pytest
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, on_the_wire, tampered
+from tests.scenarios.steps import buy, on_the_wire, tampered
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

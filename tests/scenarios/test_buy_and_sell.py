@@ -6,7 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, trade_of
 
 
 def test_a_buy_is_recorded_with_krakens_figures_and_its_stop_to_the_cent(live: BotRunner, kraken: FakeKraken) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.mood import SentimentSeries
-from tests.scenarios.stage import (
+from tests.scenarios.sentiment_service import SentimentSeries
+from tests.scenarios.steps import (
     buy,
     council_says,
     explained,

@@ -11,7 +11,7 @@ from botctl.store.database import close_database
 from botctl.store.journal import Journal
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_program, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_program, council_says, explained, sides, trade_of
 
 
 def heard(live: BotRunner) -> dict[str, Any]:

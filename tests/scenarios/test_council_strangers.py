@@ -7,7 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import council_program, explained
+from tests.scenarios.steps import council_program, explained
 from tests.scenarios.test_council import install_agent
 
 

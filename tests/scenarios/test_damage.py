@@ -7,7 +7,7 @@ from tests.cli.assertions import check_error
 from tests.cli.test_doctor import only_failure
 from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, trade_of
 
 pytestmark = pytest.mark.sqlite("it damages the file")
 

@@ -20,9 +20,9 @@ from tests.chaos.world import World
 from tests.cli.assertions import check_error, files_in
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server
-from tests.scenarios.disasters import all_trades, damage, reconciled, recover
+from tests.scenarios.database_loss import all_trades, damage, reconciled, recover
 from tests.scenarios.journal_tools import only
-from tests.scenarios.stage import buy, explained
+from tests.scenarios.steps import buy, explained
 
 about_the_file = pytest.mark.sqlite("a server looks after its own files")
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.stage import buy, council_says, explained, on_the_wire, sides, tampered, trade_of
+from tests.scenarios.steps import buy, council_says, explained, on_the_wire, sides, tampered, trade_of
 
 
 def worth(kraken: FakeKraken, equity: float | str, *, btc: Any = 50000) -> None:

@@ -9,7 +9,7 @@ from botctl.domain.errors import ConfigError
 from botctl.wiring import open_bot
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, trade_of
 
 
 @pytest.fixture

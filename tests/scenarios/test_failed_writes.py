@@ -5,7 +5,7 @@ from decimal import Decimal
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.journal_tools import only, sent
-from tests.scenarios.stage import buy, council_says, explained, sides, tampered, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, tampered, trade_of
 
 
 def spoil(live: BotRunner, write: str, when: str = "1") -> None:

@@ -10,7 +10,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.stage import buy, explained, sides
+from tests.scenarios.steps import buy, explained, sides
 
 CHECK = "/0f6f5a5e-1b1b-4c4c-9d9d-a1b2c3d4e5f6"
 

@@ -8,7 +8,7 @@ from freezegun.api import FrozenDateTimeFactory
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, trade_of
+from tests.scenarios.steps import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, trade_of
 
 PATHS: list[tuple[list[float], str]] = [
     ([50100, 49900, 50200], "None"),

@@ -10,7 +10,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.journal_tools import client_ids, only, sent
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, trade_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.fake_kraken import FakeKraken, Request
 from tests.fake_kraken.orders import order_json, trade_json
 from tests.fake_kraken.public_endpoints import ticker_json
 from tests.scenarios.journal_tools import later, only, open_position, sent
-from tests.scenarios.stage import explained, sides, trade_of
+from tests.scenarios.steps import explained, sides, trade_of
 
 
 def answer(kraken: FakeKraken, endpoint: str, result: dict[str, Any], **options: Any) -> None:

@@ -19,7 +19,7 @@ from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
+from tests.scenarios.steps import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
 
 
 @pytest.fixture

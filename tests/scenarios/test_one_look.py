@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, explained, on_the_wire, sides
+from tests.scenarios.steps import buy, explained, on_the_wire, sides
 
 
 def look(live: BotRunner, kraken: FakeKraken) -> list[str]:

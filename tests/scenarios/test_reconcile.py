@@ -10,9 +10,9 @@ from tests.bot_runner import BotRunner, Run
 from tests.cli.test_output import check_values, on_terminal
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
-from tests.scenarios.disasters import kept, lose, restore, save
+from tests.scenarios.database_loss import kept, lose, restore, save
 from tests.scenarios.journal_tools import later, lose_the_next_order, only, place_by_hand, sent
-from tests.scenarios.stage import buy, explained, tampered
+from tests.scenarios.steps import buy, explained, tampered
 
 
 def differing(run: Run) -> list[str]:

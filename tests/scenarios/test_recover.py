@@ -13,7 +13,7 @@ from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
-from tests.scenarios.disasters import (
+from tests.scenarios.database_loss import (
     all_orders,
     all_trades,
     kept,
@@ -25,7 +25,7 @@ from tests.scenarios.disasters import (
     save,
 )
 from tests.scenarios.journal_tools import later, only, place_by_hand, sent
-from tests.scenarios.stage import buy, explained, sides, stopped_clock, tampered
+from tests.scenarios.steps import buy, explained, sides, stopped_clock, tampered
 
 BY_OUR_CLOCK = {"created_at", "checked_at"}
 """Written by this machine's clock: the exchange's own moment stands in for it."""

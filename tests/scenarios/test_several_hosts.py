@@ -16,7 +16,7 @@ from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
 from tests.postgres import PASSWORD, Server, own_server
 from tests.scenarios.journal_tools import only, sent
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, trade_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, explained, sides, trade_of
 
 
 def look_at(live: BotRunner, kraken: FakeKraken, price: float | str) -> dict[str, Any]:

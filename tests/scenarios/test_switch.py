@@ -10,7 +10,7 @@ import pytest
 from tests.bot_runner import BotRunner, Run
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.stage import (
+from tests.scenarios.steps import (
     buy,
     council_program,
     council_says,

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import QUARTER, buy, council_program, council_says, explained, sides, stopped_clock, trade_of
+from tests.scenarios.steps import QUARTER, buy, council_program, council_says, explained, sides, stopped_clock, trade_of
 from tests.scenarios.test_council import install_agent
 
 SECONDS = 4

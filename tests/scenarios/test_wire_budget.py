@@ -6,7 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.stage import buy, explained, on_the_wire, sides, stopped_clock
+from tests.scenarios.steps import buy, explained, on_the_wire, sides, stopped_clock
 
 ONE_LOOK = ["BalanceEx", "Ticker"]
 ONE_CONFIRMATION = ["QueryOrders", "QueryTrades"]

@@ -27,7 +27,7 @@ from botctl.wiring import build_bot
 from tests.bot_runner import PROJECT, BotRunner
 from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, explained, trade_of
+from tests.scenarios.steps import buy, explained, trade_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

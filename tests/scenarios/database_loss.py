@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bot_runner import BotRunner, Run
-from tests.scenarios.stage import explained
+from tests.scenarios.steps import explained
 
 BOOKKEEPING = ("memory",)
 """What the wire to Kraken keeps: the nonce and the rate counter, which every private call moves."""
