@@ -380,7 +380,9 @@ def test_without_cron_systemd_does_it(bot: BotRunner, machine: Machine, monkeypa
         machine.folder.joinpath(name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or name)
 
     assert bot.json("schedule", "show")["kind"] == "systemd"
-    check_error(bot.run("schedule", "install", "--cron", "--yes"), 78, "no crontab command", "--systemd")
+    check_error(
+        bot.run("schedule", "install", "--cron", "--yes"), 78, "the crontab command is not installed", "--systemd"
+    )
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd-analyze")

@@ -140,7 +140,7 @@ def test_what_is_no_file_of_figures_is_never_replaced(measured: BotRunner, home:
     run = measured.run("tick")
 
     assert run.exit_code == 0
-    assert f"{file} holds something else" in run.stderr
+    assert f"{file} is not a metrics file of botctl" in run.stderr
     assert (home / file).stat().st_ino == before
     assert (home / "notes").read_text() == "of my own\n"
     assert measured.run("status").exit_code == 0
