@@ -1,7 +1,4 @@
-"""Notifications: what the database says after a run goes into the outbox, and from there to the services.
-
-Queueing needs the process lock, delivery does not.
-"""
+"""Notifications: new events and problems go into the outbox under the process lock, and are delivered without it."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -66,10 +63,7 @@ def refresh_key_expiry(fetch: Callable[[], datetime | None], now: datetime) -> N
 
 
 def deliver_queued(channels: Sequence[Secret], title: str, now: datetime) -> list[str]:
-    """Send what the outbox holds, as one message to each channel. What fails is kept for the next run.
-
-    Returns why channels were not reached, without their addresses. Needs the database, not the process lock.
-    """
+    """Send what the outbox holds, as one message to each channel. Returns the failures, without addresses."""
     urls = {outbox.channel_of(url): url for url in channels}
     claimed = outbox.claim(list(urls), now)
     messages = [

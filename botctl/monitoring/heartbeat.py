@@ -1,7 +1,4 @@
-"""Pings for healthchecks.io and similar services: start, success and failure of each tick.
-
-Each ping runs in a thread of its own: the start's goes out while the tick begins its work.
-"""
+"""Pings for healthchecks.io and similar services: start, success and failure of each tick."""
 
 import logging
 import signal
@@ -62,7 +59,7 @@ class Heartbeat:
             raise
 
     def start(self) -> None:
-        """Ping the start of the tick. Returns at once."""
+        """Ping the start of the tick in the background."""
         if self._url is not None:
             self._started_at = time.monotonic()
             self._start_ping = _ping(self._url, "start", b"")

@@ -47,8 +47,7 @@ def save_active_alerts(alerts: Sequence[ActiveAlert]) -> None:
 
 
 def enqueue(channels: Collection[str], messages: Sequence[Message], now: datetime) -> None:
-    """Queue each message for each channel; the oldest beyond MAX_MESSAGES are dropped. The caller holds the
-    transaction."""
+    """Queue each message for each channel, and drop the oldest. The caller holds the transaction."""
     for channel in channels:
         for message in messages:
             Outgoing.create(channel=channel, level=message.level, text=message.text, written_at=now)
@@ -58,8 +57,7 @@ def enqueue(channels: Collection[str], messages: Sequence[Message], now: datetim
 
 
 def claim(channels: Collection[str], now: datetime) -> dict[str, list[Outgoing]]:
-    """Reserve what this run is to send, oldest first by channel. Messages that are too old or whose channel is no
-    longer set are dropped."""
+    """Reserve the messages for this run, oldest first by channel. Drops those that are too old or have no channel."""
     if Outgoing.select().first() is None:  # as on nearly every run: nothing to write
         return {}
     # A claim that ends later than one made now comes from a wrong clock.

@@ -1,8 +1,4 @@
-"""Sends messages to more than a hundred services through apprise.
-
-A process of its own (`sender_process.py`) does it, which is ended when its time is over: a service that hangs delays
-neither this run nor the end of this process any longer.
-"""
+"""Sends messages through apprise, in a process of its own that is killed when a service hangs."""
 
 import json
 import logging
