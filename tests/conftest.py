@@ -76,7 +76,7 @@ def server() -> postgres.Server:
 
 
 @pytest.fixture(scope="session")
-def kept_on(request: pytest.FixtureRequest) -> postgres.Server | None:
+def database_server(request: pytest.FixtureRequest) -> postgres.Server | None:
     """The server that all tests of this run use; None on SQLite."""
     if request.config.getoption("--database") != "postgresql":
         return None
@@ -123,10 +123,10 @@ def bot(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    kept_on: postgres.Server | None,
+    database_server: postgres.Server | None,
 ) -> Iterator[BotRunner]:
     """botctl in demo mode."""
-    runner = BotRunner(home, monkeypatch, capsys, kept_on)
+    runner = BotRunner(home, monkeypatch, capsys, database_server)
     yield runner
     close_database()
     runner.drop_databases()

@@ -19,7 +19,7 @@ def damage(database: Path, name: str) -> None:
 
 
 @contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
+def limited_file_size(size: int) -> Iterator[None]:
     """Limit the size of every file that this process writes, in bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

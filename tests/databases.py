@@ -14,7 +14,7 @@ import psycopg
 from botctl.store.location import DatabaseLocation, PostgresServer
 from botctl.store.postgres import RUN_LOCK
 
-AGEING = {
+DOWNGRADES = {
     2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),
     3: ('DROP TABLE "alarm"', 'DROP TABLE "outgoing"'),
     4: ('DROP INDEX "trade_active"', 'DROP INDEX "order_unsettled"'),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bot_runner import BotRunner, Run
-from tests.scenarios.steps import explained
+from tests.scenarios.steps import output_of
 
 BOOKKEEPING = ("memory",)
 """Tables with the nonce and the rate counter, which every private call changes."""
@@ -60,7 +60,7 @@ def kept(live: BotRunner) -> dict[str, list[Any]]:
 def recover(live: BotRunner, *options: str) -> dict[str, Any]:
     """`recover --apply`, which must succeed."""
     run = live.run("recover", "--apply", "--yes", "--json", *options)
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     answer: dict[str, Any] = run.json()
     return answer
 

@@ -35,7 +35,7 @@ def trade_of(live: BotRunner, symbol: str = "BTC/USD") -> dict[str, Any]:
     return [trade for trade in live.trades() if trade["symbol"] == symbol][-1]
 
 
-def on_the_wire(kraken: FakeKraken) -> list[str]:
+def requested_endpoints(kraken: FakeKraken) -> list[str]:
     """The endpoints of the requests that Kraken received, in order."""
     return [request.endpoint for request in list(kraken.requests)]
 
@@ -45,7 +45,7 @@ def sides(kraken: FakeKraken) -> list[str]:
     return [order.side for order in kraken.orders]
 
 
-def tampered(live: BotRunner, statement: str) -> None:
+def execute_sql(live: BotRunner, statement: str) -> None:
     """Change the database from outside, as a user with the sqlite3 shell or psql does."""
     live.execute(statement)
 
@@ -62,6 +62,6 @@ def council_says(live: BotRunner, decision: str, *lines: str) -> None:
     council_program(live, *lines, f"print(json.dumps({{'decision': '{decision}', 'reason': 'told so'}}))")
 
 
-def explained(run: Run) -> str:
+def output_of(run: Run) -> str:
     """The output of a run, as the message of an assertion."""
     return run.stdout + run.stderr

@@ -15,8 +15,8 @@ from tests.scenarios.sentiment_service import SentimentService
 from tests.scenarios.steps import (
     buy,
     council_says,
-    explained,
-    on_the_wire,
+    output_of,
+    requested_endpoints,
     sides,
     stopped_clock,
     trade_of,
@@ -62,7 +62,7 @@ def test_fear_in_a_rising_market_buys_for_the_amount_in_the_settings(
 
     run = live.run("tick", "--json")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert [entry["symbol"] for entry in run.json()["entries"]] == ["BTC/USD"]
     assert verdicts(live) == {"technical": "BULLISH", "sentiment": "FEAR"}
     trade = trade_of(live)
@@ -81,7 +81,7 @@ def test_greed_in_a_falling_market_sells_whatever_the_stop(
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live) == {"technical": "BEARISH", "sentiment": "GREED"}
     trade = trade_of(live)
     assert (trade["status"], trade["exit_reason"], trade["stop_loss_price"]) == ("CLOSED", "COUNCIL", "49000.0")
@@ -96,7 +96,7 @@ def test_greed_in_a_falling_market_without_a_trade_does_nothing(
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert live.json("why", "BTC/USD")[0]["outcome"] == "nothing to sell"
     assert sides(kraken) == []
 
@@ -126,7 +126,7 @@ def test_anything_else_holds(
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert list(verdicts(live).values()) == stances
     assert decision(live) == "HOLD"
     assert sides(kraken) == ["buy"]
@@ -168,7 +168,7 @@ def test_a_mood_older_than_two_days_by_its_own_stamp_is_unknown(
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live)["sentiment"] == stance
     assert sides(kraken) == (["buy"] if stance == "FEAR" else [])
 
@@ -216,7 +216,7 @@ def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live)["sentiment"] == "UNKNOWN"
     assert decision(live) == "HOLD"
     assert sides(kraken) == []
@@ -234,7 +234,7 @@ def test_a_mood_that_cannot_be_reached_holds_and_is_no_failure(
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live) == {"technical": "BULLISH", "sentiment": "UNKNOWN"}
     assert decision(live) == "HOLD"
 
@@ -257,7 +257,7 @@ def test_an_asset_cools_down_after_its_exit(live: BotRunner, kraken: FakeKraken)
         clock.tick(2)
         live.run("tick")
 
-    assert too_soon.exit_code == 0, explained(too_soon)
+    assert too_soon.exit_code == 0, output_of(too_soon)
     assert "cools down until" in refused
     assert sides(kraken) == ["buy", "sell", "buy"]
 
@@ -269,7 +269,7 @@ def test_no_entry_beyond_the_most_open_trades(live: BotRunner, kraken: FakeKrake
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "MAX_OPEN_TRADES is 1" in entry_outcome(live)
     assert len(kraken.orders) == 1
 
@@ -280,7 +280,7 @@ def test_no_entry_while_buys_are_disabled(live: BotRunner, kraken: FakeKraken) -
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "buys are disabled" in entry_outcome(live)
     assert sides(kraken) == []
 
@@ -364,7 +364,7 @@ def test_an_agent_that_fails_is_unknown_and_an_error_and_the_rest_goes_on(
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "grumpy failed on BTC/USD" in run.stderr
     assert "bug" not in run.stderr
     for symbol in ("BTC/USD", "ETH/USD"):
@@ -390,7 +390,7 @@ def test_a_symbol_without_candles_stops_no_other(live: BotRunner, kraken: FakeKr
 
     run = live.run("tick")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert (decision(live), decision(live, "ETH/USD")) == ("HOLD", "BUY")
     assert "could not decide" in live.json("why", "BTC/USD")[0]["reason"]
     assert [order.symbol for order in kraken.orders] == ["ETH/USD"]
@@ -417,4 +417,4 @@ def test_every_decision_is_kept_newest_first(live: BotRunner, kraken: FakeKraken
     assert len(live.json("why", "BTC/USD", "--limit", "1")) == 1
     shown = live.run("why", "BTC/USD").stdout
     assert "told so" in shown
-    assert on_the_wire(kraken).count("AddOrder") == 1
+    assert requested_endpoints(kraken).count("AddOrder") == 1

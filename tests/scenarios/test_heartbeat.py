@@ -10,7 +10,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.steps import buy, explained, sides
+from tests.scenarios.steps import buy, output_of, sides
 
 CHECK = "/0f6f5a5e-1b1b-4c4c-9d9d-a1b2c3d4e5f6"
 
@@ -110,7 +110,7 @@ def test_an_address_that_refuses_changes_nothing_and_is_not_shown(watched: BotRu
 
     run = watched.run("--debug", "tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "HEALTHCHECK_URL can't be reached" in run.stderr
     assert CHECK[1:13] not in run.stderr + (home / "log").read_text()
 

@@ -18,7 +18,7 @@ from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.steps import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
+from tests.scenarios.steps import QUARTER, buy, execute_sql, output_of, requested_endpoints, sides, stopped_clock
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_entry_and_exit_are_told_once_each_with_the_profit(
     run = told.run("tick")
     told.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     bought, sold = listener.lines
     assert bought.startswith("bought 0.002 BTC/USD at 50,0")
     assert "stop 49,0" in bought
@@ -80,7 +80,7 @@ def test_every_way_out_is_told_at_once(
 
     run = told.run(*command)
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     [line] = listener.lines
     assert "BTC/USD closed" in line
 
@@ -95,7 +95,7 @@ def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
     kraken.set_price("BTC/USD", 48999)
     kraken.fault("OHLC", "hang_before", seconds=30)
     process = told.spawn("tick")
-    wait_for(lambda: "OHLC" in on_the_wire(kraken) and told.trades()[0]["status"] == "CLOSED")
+    wait_for(lambda: "OHLC" in requested_endpoints(kraken) and told.trades()[0]["status"] == "CLOSED")
     process.kill()
     process.wait(timeout=10)
     kraken.release()
@@ -253,8 +253,8 @@ IN_DOUBT = "b07c7101-0000-4000-8000-000001000000"
 def leave_a_sell_in_doubt(live: BotRunner) -> None:
     """As a run leaves it whose request was lost: Kraken never saw it, and its deadline is still to come."""
     deadline = (datetime.now(UTC) + timedelta(seconds=30)).isoformat(timespec="microseconds")
-    tampered(live, "UPDATE trade SET exiting = 'STOP_LOSS'")
-    tampered(
+    execute_sql(live, "UPDATE trade SET exiting = 'STOP_LOSS'")
+    execute_sql(
         live,
         'INSERT INTO "order" (client_order_id, trade_id, side, symbol, state, reason, whole, amount, filled, deadline, '
         f"created_at) SELECT '{IN_DOUBT}', trade_id, 'sell', symbol, 'UNKNOWN', 'STOP_LOSS', TRUE, amount, '0', "
@@ -354,12 +354,12 @@ def test_whatever_is_wrong_with_it_the_stop_is_sold_and_the_exit_code_is_the_sam
     told.run("tick")
     if statement.startswith("UPDATE"):
         statement += " WHERE key = 'news.cursor'"
-    tampered(told, statement)
+    execute_sql(told, statement)
     kraken.set_price("BTC/USD", 48999)
 
     run = told.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert sides(kraken) == ["buy", "sell"]
     assert "botctl: warning: " in run.stderr
 
@@ -435,7 +435,7 @@ def test_a_long_row_of_moved_stops_is_read_once(told: BotRunner, kraken: FakeKra
     told.run("pause")
     told.run("tick")
     columns = "at, kind, trade_id, order_id, before, after, why"
-    tampered(
+    execute_sql(
         told,
         f"INSERT INTO event ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
         "SELECT at, 'new high', trade_id, order_id, before, after, why FROM event, n WHERE kind = 'opened'",
