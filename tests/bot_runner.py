@@ -1,4 +1,4 @@
-"""Runs botctl in a home of its own: its settings, its databases and its commands, joined in one `bot`."""
+"""Runs botctl in a home of its own, with its settings and databases."""
 
 import json
 import os
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Run:
-    """What one command answered."""
+    """The result of one command."""
 
     exit_code: int
     stdout: str
@@ -61,7 +61,7 @@ class ModeDatabases:
         self._urls: dict[str, str] = {}
 
     def url_of(self, mode: str) -> str:
-        """On the server; made when it is first asked for."""
+        """The address on the server; the database is created at the first call."""
         assert self.server is not None
         if mode not in self._urls:
             self._urls[mode] = self.server.new_database()
@@ -87,7 +87,7 @@ class Commands:
         self._home = home
         self._capsys = capsys
         self.lock_timeouts: LockTimeouts | None = None
-        """How long commands in this process wait for others, where that is not as long as always."""
+        """How long commands in this process wait for locks; None for the default."""
 
     def run(self, *arguments: str) -> Run:
         """One command, in this process."""
@@ -114,7 +114,7 @@ class Commands:
 
 
 class BotRunner:
-    """botctl in one home. What is said here of the database is about that of the mode that is set."""
+    """botctl in one home. Its database is that of the current mode."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class BotRunner:
     # Settings
 
     def set(self, **settings: str) -> None:
-        """Settings for all runs from here on. On a server each mode has a database, as on SQLite a file."""
+        """Settings for all later runs. On a server each mode has its own database."""
         mode = settings.get("BOTCTL_MODE", "").lower()
         if self.server and mode in list(Mode):
             settings.setdefault("DATABASE_URL", self.url_of(mode))
@@ -150,7 +150,7 @@ class BotRunner:
         return self._commands.run(*arguments)
 
     def wait_for_others(self, timeouts: LockTimeouts) -> None:
-        """How long commands in this process wait for others, from here on."""
+        """Set how long commands in this process wait for locks."""
         self._commands.lock_timeouts = timeouts
 
     def json(self, *arguments: str) -> Any:
@@ -182,12 +182,12 @@ class BotRunner:
 
     @property
     def server(self) -> postgres.Server | None:
-        """The server that keeps the databases; None on SQLite."""
+        """The PostgreSQL server of the databases; None on SQLite."""
         return self._databases.server
 
     @property
     def mode(self) -> str:
-        """The mode that is set."""
+        """The current mode."""
         return self._settings.mode
 
     def url_of(self, mode: str) -> str:
@@ -204,17 +204,17 @@ class BotRunner:
 
     @property
     def database(self) -> Path:
-        """The file that a SQLite database is."""
+        """The file of a SQLite database."""
         return self._databases.file_of(self._settings.mode)
 
     def execute(self, statement: str) -> None:
-        """Change the database from outside, as a person with a shell of it does."""
+        """Change the database from outside, as a user with its shell does."""
         databases.execute(self.where, statement)
 
     def rows(self, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-        """Every row of every table, looked at without a change."""
+        """Every row of every table, read without a change."""
         return databases.rows_of(self.where, without=without)
 
     def open_store(self) -> None:
-        """Open the database for a look with the models."""
+        """Open the database to read it with the models."""
         open_database(self.where, Mode(self._settings.mode), create=False)

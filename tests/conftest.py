@@ -1,4 +1,4 @@
-"""What every test stands on: a home of its own, a Kraken of its own, and no way out to the real ones."""
+"""Fixtures of all tests: a home and a fake Kraken of their own, and no access to the real ones."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 
 A_FILE = "path"
-"""The fixture of tests/store for what is about a SQLite file."""
+"""The fixture of tests about a SQLite file."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,29 +25,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--database",
         choices=("sqlite", "postgresql"),
         default="sqlite",
-        help="What every bot of the tests keeps its data in; postgresql starts a server of its own.",
+        help="The database of the tests; postgresql starts a server of its own.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    hear_ctrl_c()
+    restore_sigint()
     if not hasattr(config, "workerinput"):
-        postgres.make_room()
+        postgres.create_folder()
 
 
-def hear_ctrl_c() -> None:
-    """A shell has what it starts with `&` ignore Ctrl-C, and so would every command that a test interrupts."""
+def restore_sigint() -> None:
+    """A shell starts background jobs with SIGINT ignored, and a command under test would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        postgres.clear_room()
+        postgres.remove_folder()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is about SQLite's own file is left out where there is none, and what waits is spread over the run."""
+    """Deselect tests about SQLite files on PostgreSQL, and spread tests that wait over the run."""
     if config.getoption("--database") == "postgresql":
         about_files = [item for item in items if item.get_closest_marker("sqlite") or A_FILE in item.fixturenames]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=about_files)
@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def spread_waiting(items: list[pytest.Item]) -> list[pytest.Item]:
-    """The tests that wait at even distances among those that work: side by side with them they cost nearly nothing."""
+    """Put tests that wait at even distances between the others: in parallel with them they cost almost nothing."""
     waiting = [item for item in items if item.get_closest_marker("waits")]
     working = [item for item in items if not item.get_closest_marker("waits")]
     distance = len(working) // (len(waiting) or 1)
@@ -68,7 +68,7 @@ def spread_waiting(items: list[pytest.Item]) -> list[pytest.Item]:
 
 @pytest.fixture(scope="session")
 def server() -> postgres.Server:
-    """A PostgreSQL server of the tests' own; without one the test is skipped."""
+    """The PostgreSQL server of the tests; without PostgreSQL the test is skipped."""
     try:
         return postgres.shared_server()
     except postgres.NoServer as error:
@@ -76,8 +76,8 @@ def server() -> postgres.Server:
 
 
 @pytest.fixture(scope="session")
-def kept_on(request: pytest.FixtureRequest) -> postgres.Server | None:
-    """The server that this run of the tests keeps its data on; None on SQLite."""
+def database_server(request: pytest.FixtureRequest) -> postgres.Server | None:
+    """The server that all tests of this run use; None on SQLite."""
     if request.config.getoption("--database") != "postgresql":
         return None
     found: postgres.Server = request.getfixturevalue("server")
@@ -85,8 +85,8 @@ def kept_on(request: pytest.FixtureRequest) -> postgres.Server | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_way_out() -> Iterator[None]:
-    """No test reaches any machine but this one: not the real Kraken, not the real Fear & Greed index."""
+def block_network() -> Iterator[None]:
+    """Block connections to other machines: the real Kraken and the real Fear & Greed index."""
     real = socket.getaddrinfo
 
     def loopback_only(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -101,7 +101,7 @@ def no_way_out() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting and no .env of the person who runs the tests plays a part."""
+    """Remove the settings of the user who runs the tests."""
     for name in os.environ:
         if name in NAMES or name.startswith(("BOTCTL_", "KRAKEN_")):
             monkeypatch.delenv(name)
@@ -123,10 +123,10 @@ def bot(
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    kept_on: postgres.Server | None,
+    database_server: postgres.Server | None,
 ) -> Iterator[BotRunner]:
     """botctl in demo mode."""
-    runner = BotRunner(home, monkeypatch, capsys, kept_on)
+    runner = BotRunner(home, monkeypatch, capsys, database_server)
     yield runner
     close_database()
     runner.drop_databases()
@@ -153,7 +153,7 @@ def hosted_live(hosted: BotRunner, kraken: FakeKraken) -> BotRunner:
 
 @pytest.fixture
 def kraken() -> Iterator[FakeKraken]:
-    """A Kraken where BTC stands at 50000 with an ATR of exactly 500, and nobody else trades."""
+    """A fake Kraken with BTC at 50000 and an ATR of exactly 500."""
     with FakeKraken() as server:
         server.set_price("BTC/USD", 50000)
         server.flat_candles("BTC/USD", 50000, 500)
@@ -162,14 +162,14 @@ def kraken() -> Iterator[FakeKraken]:
 
 @pytest.fixture
 def live(bot: BotRunner, kraken: FakeKraken) -> BotRunner:
-    """botctl in live mode against that Kraken, with its database made and its caches warm."""
+    """botctl in live mode against the fake Kraken, with a database and warm caches."""
     go_live(bot, kraken)
     kraken.clear_requests()
     return bot
 
 
 def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
-    """Settings for that Kraken, a database, and warm caches."""
+    """Set live mode against the fake Kraken, create the database and fill the caches."""
     bot.set(
         BOTCTL_MODE="live",
         LIVE_TRADING="yes",
@@ -185,7 +185,7 @@ def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[Path]:
-    """Where a database may come to be."""
+    """The path of a database that does not exist yet."""
     yield tmp_path / "data" / "demo.db"
     close_database()
 

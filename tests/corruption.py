@@ -1,4 +1,4 @@
-"""What happens to files: damage, and a disk that takes no more."""
+"""Damage to files, and a full disk."""
 
 import resource
 import sqlite3
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def damage(database: Path, name: str) -> None:
-    """Garbage over the first page of a table or an index, as a dying disk leaves it."""
+    """Overwrite the first page of a table or an index with garbage."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
@@ -19,8 +19,8 @@ def damage(database: Path, name: str) -> None:
 
 
 @contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond so many bytes."""
+def limited_file_size(size: int) -> Iterator[None]:
+    """Limit the size of every file that this process writes, in bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

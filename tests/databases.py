@@ -1,4 +1,4 @@
-"""What happens to a database from outside: a look, a change, another process at work, the loss of all of it."""
+"""Access to a database from outside botctl: reads, changes, another writer, a held lock."""
 
 import shutil
 import sqlite3
@@ -14,7 +14,7 @@ import psycopg
 from botctl.store.location import DatabaseLocation, PostgresServer
 from botctl.store.postgres import RUN_LOCK
 
-AGEING = {
+DOWNGRADES = {
     2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),
     3: ('DROP TABLE "alarm"', 'DROP TABLE "outgoing"'),
     4: ('DROP INDEX "trade_active"', 'DROP INDEX "order_unsettled"'),
@@ -25,11 +25,11 @@ AGEING = {
         'ALTER TABLE "order" DROP COLUMN "error_class"',
     ),
 }
-"""What takes the step to each version of the schema back."""
+"""The statements that undo the migration to each version of the schema."""
 
 
 def rows_of(where: DatabaseLocation, *, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-    """Every row of every table; a file is read from a copy, so that looking changes nothing."""
+    """Every row of every table. A file is read from a copy, so that reading changes nothing."""
     if isinstance(where, PostgresServer):
         with psycopg.connect(where.url.reveal()) as server:
             names = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
@@ -55,17 +55,16 @@ def execute(where: DatabaseLocation, statement: str) -> None:
 
 
 class Writer:
-    """Another process at work in the database: it keeps others from writing from `take` until it commits."""
+    """Another process that writes: it blocks other writers from `take` until it commits."""
 
     def __init__(self, where: DatabaseLocation) -> None:
         self.where = where
         self._connection: sqlite3.Connection | psycopg.Connection[Any] | None = None
 
     def take(self, *statements: str, commit_after: float | None = None) -> None:
-        """Begin a transaction, once; leave it open, or commit it by itself after so many seconds.
+        """Begin a transaction, once. It stays open, or commits by itself after `commit_after` seconds.
 
-        On a server a person's statement locks no more than what it changes; without one all tables are locked, as
-        another run does.
+        On a server a statement locks only what it changes; without one all tables are locked, as another run does.
         """
         if self._connection is not None:
             return
@@ -85,7 +84,7 @@ class Writer:
             threading.Timer(commit_after, self.commit).start()
 
     def commit(self) -> None:
-        assert self._connection is not None, "it never began"
+        assert self._connection is not None, "no transaction was begun"
         self._connection.execute("COMMIT")
         self._connection.close()
 

@@ -1,4 +1,4 @@
-"""Somebody who is told things over HTTP: a local server that keeps what it is sent, and misbehaves on request."""
+"""A local HTTP server that records every POST, and misbehaves on request."""
 
 import json
 import threading
@@ -9,8 +9,8 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Heard:
-    """One request: its path with its query, its body, and when it came."""
+class Received:
+    """One request: its path with its query, its body, and when it arrived."""
 
     path: str
     body: bytes
@@ -21,39 +21,39 @@ class Heard:
 
 
 class Listener:
-    """Answers `status`; with `hangs` it takes the request and never answers, with `drips` it never comes to an end."""
+    """Answers `status`; with `hangs` it accepts the request and never answers, with `drips` its answer never ends."""
 
     def __init__(self) -> None:
-        self.heard: list[Heard] = []
+        self.received: list[Received] = []
         self.status = 200
         self.hangs = False
         self.drips = False
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
 
     @property
-    def place(self) -> str:
+    def address(self) -> str:
         return f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def paths(self) -> list[str]:
-        return [heard.path for heard in self.heard]
+        return [request.path for request in self.received]
 
     @property
     def lines(self) -> list[str]:
         """Every line of every message that came through apprise's json://."""
-        return [line for heard in self.heard for line in heard.json()["message"].splitlines()]
+        return [line for request in self.received for line in request.json()["message"].splitlines()]
 
-    def forget(self) -> None:
-        self.heard.clear()
+    def clear(self) -> None:
+        self.received.clear()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -63,14 +63,14 @@ class Listener:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                listener.heard.append(Heard(self.path, body, time.time()))
+                listener.received.append(Received(self.path, body, time.time()))
                 if listener.hangs:
-                    listener._over.wait(60)
+                    listener._stopped.wait(60)
                     return
                 self.send_response(listener.status)
                 self.send_header("Content-Length", "1000000" if listener.drips else "2")
                 self.end_headers()
-                while listener.drips and not listener._over.wait(0.2):
+                while listener.drips and not listener._stopped.wait(0.2):
                     try:
                         self.wfile.write(b".")
                         self.wfile.flush()

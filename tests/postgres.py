@@ -1,7 +1,5 @@
-"""A PostgreSQL of the tests' own, from the machine's binaries: started by the first test that asks, shared by all
-worker processes, and gone with the last.
-
-No disk is waited for there (fsync is off): what a server promises of power cuts is not ours to test.
+"""A PostgreSQL server for the tests: started by the first test that needs it, shared by all worker processes, and
+stopped after the last. It runs without fsync, because the tests don't test PostgreSQL's own durability.
 """
 
 import fcntl
@@ -22,7 +20,7 @@ import psycopg
 FOLDER = "TESTS_OF_A_SERVER"
 """The environment variable by which worker processes know the folder of the one server."""
 USER, PASSWORD = "owner", "p@ss/word of the owner"
-QUICK = ("fsync=off", "full_page_writes=off", "max_connections=200", "autovacuum=off", "log_min_messages=fatal")
+FAST_OPTIONS = ("fsync=off", "full_page_writes=off", "max_connections=200", "autovacuum=off", "log_min_messages=fatal")
 
 
 class NoServer(Exception):
@@ -34,7 +32,7 @@ def program(name: str) -> str:
     places = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(places))
     if found is None:
-        raise NoServer(f"there is no {name} on this machine: install PostgreSQL to run this")
+        raise NoServer(f"{name} was not found: install PostgreSQL to run this")
     return found
 
 
@@ -50,7 +48,7 @@ class Server:
         return int((self.folder / "port").read_text())
 
     def create(self) -> None:
-        """Its files, once. The programs refuse to run as root, so root lends them to nobody."""
+        """Create its files. PostgreSQL refuses to run as root, so for root they belong to the user nobody."""
         self.folder.chmod(0o755)
         self.data.mkdir()
         secret = self.folder / "secret"
@@ -68,7 +66,7 @@ class Server:
 
     def start(self) -> None:
         options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.data}"]
-        flags = " ".join(f"-c {option}" for option in (*options, *QUICK))
+        flags = " ".join(f"-c {option}" for option in (*options, *FAST_OPTIONS))
         log = str(self.data / "log")
         self._run(program("pg_ctl"), "--pgdata", str(self.data), "--log", log, "--wait", "--options", flags, "start")
 
@@ -108,7 +106,7 @@ class Server:
 
 
 def shared_server() -> Server:
-    """The one server of this test run, started if nobody has yet. Raises NoServer."""
+    """The server of this test run, started by the first caller. Raises NoServer."""
     program("initdb"), program("pg_ctl")
     folder = Path(os.environ[FOLDER])
     with (folder / "lock").open("w") as lock:
@@ -123,7 +121,7 @@ def shared_server() -> Server:
 
 
 def stop_with(pid: int, server: Server) -> None:
-    """A test run that is killed takes its server along: somebody must watch for that."""
+    """Stop the server when the test run is killed: a shell process waits for that."""
     gone = f"while kill -0 {pid} 2>/dev/null; do sleep 1; done"
     stop = f"kill -QUIT $(head -n 1 {server.data}/postmaster.pid) && rm -rf {server.folder.parent}"
     devnull = subprocess.DEVNULL
@@ -132,8 +130,8 @@ def stop_with(pid: int, server: Server) -> None:
     )
 
 
-def make_room() -> None:
-    """Before the workers start: a folder that all of them know."""
+def create_folder() -> None:
+    """Before the workers start: a folder for all of them, named by an environment variable."""
     if FOLDER not in os.environ:
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="tests-of-a-server-")
         folder = Path(os.environ[FOLDER])
@@ -141,8 +139,8 @@ def make_room() -> None:
         (folder / "run").write_text(str(os.getpid()))
 
 
-def clear_room() -> None:
-    """After the workers ended."""
+def remove_folder() -> None:
+    """After the workers ended: stop the server and remove the folder."""
     folder = Path(os.environ.pop(FOLDER))
     if (folder / "server").exists():
         Server(folder / "server").stop()

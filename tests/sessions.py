@@ -1,7 +1,7 @@
-"""Sessions at a terminal, as pages show them: each command of a page is run, and what it answers is compared.
+"""Terminal sessions of the docs: each command of a page is run, and its output is compared with the page.
 
-A block marked `console` holds what a person types after `$ ` and what is seen then; a line `...` stands for any lines.
-`cd ~/NAME` goes to a home of its own, made new. A block marked `ini` is lines that are written into its .env.
+A `console` block has commands after `$ `, each with its output; a line `...` matches any lines.
+`cd ~/NAME` goes to a new home. The lines of an `ini` block are written into its .env.
 A comment `<!-- price: BTC/USD 51500 -->` moves Kraken's price. Dates, client order ids and paths may differ.
 """
 
@@ -26,7 +26,7 @@ from botctl.cli.app import run_command
 from botctl.store.database import close_database
 from tests.bot_runner import Run
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.mood import SentimentSeries
+from tests.scenarios.sentiment_service import SentimentService
 
 BLOCK = re.compile(
     r"^<!-- price: (?P<price>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -42,8 +42,8 @@ QUESTION = b"[y/N]: "
 
 
 @dataclass
-class Said:
-    """A command of a page, what it shows there, and what it said when it was run."""
+class PageCommand:
+    """A command of a page, its output there, and the result of running it."""
 
     command: str
     shown: str
@@ -52,12 +52,12 @@ class Said:
 
 @dataclass
 class Session:
-    """Plays the blocks of one page in order, with this Kraken and this index at the other end."""
+    """Runs the blocks of one page in order, against a fake Kraken and a fake sentiment service."""
 
     kraken: FakeKraken
-    mood: SentimentSeries
+    sentiment: SentimentService
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """What stands in the page for a key, and the key."""
+    """The real keys by their placeholders in the page."""
     real: dict[str, Path] = field(default_factory=dict)
     """Homes by the path that the page shows."""
 
@@ -70,7 +70,7 @@ class Session:
         for folder in self.real.values():
             shutil.rmtree(folder)
 
-    def play(self, page: str) -> Iterator[Said]:
+    def play(self, page: str) -> Iterator[PageCommand]:
         for block in BLOCK.finditer(page):
             if block["price"]:
                 symbol, price = block["price"].split()
@@ -80,33 +80,33 @@ class Session:
             elif block["kind"] == "console":
                 yield from self._play_block(block["text"])
 
-    def _play_block(self, text: str) -> Iterator[Said]:
+    def _play_block(self, text: str) -> Iterator[PageCommand]:
         code = 0
         for piece in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, _, shown = piece.partition("\n")
             command = command.split("  #")[0].strip()
-            if place := re.search(r"\bcd ~/(\S+)$", command):
-                self._go(f"/home/you/{place[1]}")
+            if folder := re.search(r"\bcd ~/(\S+)$", command):
+                self._go(f"/home/you/{folder[1]}")
             elif command == "echo $?":
-                yield Said(command, shown, Run(0, f"{code}\n", ""))
+                yield PageCommand(command, shown, Run(0, f"{code}\n", ""))
             elif command.startswith("botctl"):
                 run = on_terminal(shlex.split(command)[1:], answer=("y" if "[y/N]: y" in shown else "n"))
                 code = run.exit_code
                 if command.startswith("botctl init"):
-                    self._set(f"KRAKEN_API_URL={self.kraken.url}\nSENTIMENT_URL={self.mood.url}")
-                yield Said(command, shown, run)
+                    self._set(f"KRAKEN_API_URL={self.kraken.url}\nSENTIMENT_URL={self.sentiment.url}")
+                yield PageCommand(command, shown, run)
             else:
                 subprocess.run(["sh", "-c", command], check=True)
 
     def _go(self, shown: str) -> None:
-        """To a home whose path is as long as the one shown: lines break at the same places."""
+        """Go to a home whose path is as long as the one shown, so that lines break at the same places."""
         if shown not in self.real:
             prefix = "/tmp/" + "x" * (len(shown) - len("/tmp/") - 8)  # mkdtemp adds eight characters
             self.real[shown] = Path(tempfile.mkdtemp(prefix=os.path.basename(prefix), dir="/tmp"))
         os.chdir(self.real[shown])
 
     def _set(self, lines: str) -> None:
-        """Write settings into the home's .env, in the place of what it says of them."""
+        """Replace settings in the home's .env."""
         path = Path(".env")
         text = path.read_text()
         for line in lines.split("\n"):
@@ -114,33 +114,33 @@ class Session:
             if value:
                 value = self.secrets.get(value, value)
                 text, found = re.subn(rf"^#? ?{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
-                assert found == 1, f"{line} of the page belongs to no line of .env"
+                assert found == 1, f"{line} of the page is not a setting of .env"
         path.write_text(text)
 
-    def format_decimal(self, text: str) -> str:
-        """Without what is another one each time, and as wide as before."""
+    def normalize(self, text: str) -> str:
+        """Replace what differs from run to run by text of the same width."""
         for shown, real in self.real.items():
             text = text.replace(str(real), shown)
         for changing in CHANGING:
             text = re.sub(changing, lambda found: re.sub(r"\w", "0", found[0]), text)
         return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
-    def differs(self, said: Said) -> str:
+    def differs(self, command: PageCommand) -> str:
         """How a run differs from the page; empty when it does not."""
-        shown, seen = self.format_decimal(said.shown), self.format_decimal(said.run.stdout)
+        shown, seen = self.normalize(command.shown), self.normalize(command.run.stdout)
         if not shown or fits(shown.splitlines(), seen.splitlines()):
             return ""
-        return f"$ {said.command}\n--- the page\n{shown}\n--- the command\n{seen}\n"
+        return f"$ {command.command}\n--- the page\n{shown}\n--- the command\n{seen}\n"
 
 
 def fits(shown: list[str], seen: list[str]) -> bool:
-    """Whether these are the lines of a page, where `...` stands for any lines."""
+    """Whether these are the lines of a page, where `...` matches any lines."""
     pattern = "".join(r"(?:.*\n)*" if line.strip() == "..." else re.escape(line) + "\n" for line in shown)
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in seen)) is not None
 
 
-class Elsewhere(io.TextIOWrapper):
-    """stderr of somebody who reads it in the same window, without the bars that a terminal gets."""
+class NotATerminal(io.TextIOWrapper):
+    """stderr in the same window, but without the progress bars of a terminal."""
 
     def isatty(self) -> bool:
         return False
@@ -149,36 +149,36 @@ class Elsewhere(io.TextIOWrapper):
 def on_terminal(arguments: list[str], *, answer: str = "n") -> Run:
     """One command in this process, on a terminal of 80 columns. A question gets this answer."""
     ours, theirs = pty.openpty()
-    said = bytearray()
+    output = bytearray()
 
     def read() -> None:
         try:
             while piece := os.read(ours, 65536):
-                said.extend(piece)
-                if said.endswith(QUESTION):
+                output.extend(piece)
+                if output.endswith(QUESTION):
                     os.write(ours, f"{answer}\n".encode())
-        except OSError:  # how Linux tells that the other end has closed
+        except OSError:  # on Linux: the other end has closed
             pass
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    with _standing_on(theirs):
+    with _redirect_standard_streams(theirs):
         try:
             code = run_command(arguments)
         finally:
             close_database()
     reader.join(10)
     os.close(ours)
-    return Run(code, CONTROL.sub("", said.decode()).replace("\r\n", "\n"), "")
+    return Run(code, CONTROL.sub("", output.decode()).replace("\r\n", "\n"), "")
 
 
 @contextmanager
-def _standing_on(terminal: int) -> Iterator[None]:
-    """With this terminal as stdin, stdout and stderr. It is closed at the end."""
+def _redirect_standard_streams(terminal: int) -> Iterator[None]:
+    """Use this terminal as stdin, stdout and stderr, and close it at the end."""
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin = io.TextIOWrapper(io.FileIO(os.dup(terminal), "rb"))
     sys.stdout = io.TextIOWrapper(io.FileIO(os.dup(terminal), "wb"), line_buffering=True)
-    sys.stderr = Elsewhere(io.FileIO(terminal, "wb"), line_buffering=True)
+    sys.stderr = NotATerminal(io.FileIO(terminal, "wb"), line_buffering=True)
     try:
         yield
     finally:
@@ -188,13 +188,13 @@ def _standing_on(terminal: int) -> Iterator[None]:
 
 
 @contextmanager
-def market() -> Iterator[tuple[FakeKraken, SentimentSeries]]:
-    """A Kraken whose BTC has fallen to 50,000, with an ATR of 500, while fear is about."""
-    with FakeKraken() as kraken, SentimentSeries(37) as mood:
+def market() -> Iterator[tuple[FakeKraken, SentimentService]]:
+    """A Kraken where BTC has fallen to 50,000 with an ATR of 500, and an index of 37 (fear)."""
+    with FakeKraken() as kraken, SentimentService(37) as sentiment:
         for symbol, price in (("BTC/USD", 50000), ("ETH/USD", 2500)):
             kraken.set_price(symbol, price)
             kraken.set_candles(symbol, falling_to(price, price / 100))
-        yield kraken, mood
+        yield kraken, sentiment
 
 
 def falling_to(price: float, true_range: float, count: int = 200) -> list[tuple[float, float, float, float]]:

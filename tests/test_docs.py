@@ -18,17 +18,14 @@ from botctl.domain.errors import BotError
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus
 from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.domain.symbols import Timeframe
-from botctl.monitoring.alerts import (
-    Guarded,
-    Problem,
-    failing_problem,
-    find_unguarded,
-    key_problem,
-    unguarded_problem,
-)
-from botctl.monitoring.collect import KINDS
+from botctl.monitoring.alerts import Problem
+from botctl.monitoring.collect import REPORTED_EVENTS
 from botctl.monitoring.metrics import METRICS
-from botctl.scheduling.schedule import Job, cron_block, find_block, service_unit, timer_unit
+from botctl.monitoring.problems import failing_problem, key_problem, unguarded_problem, unguarded_reason
+from botctl.scheduling.crontab import cron_block, find_block
+from botctl.scheduling.schedule import Job
+from botctl.scheduling.systemd import service_unit, timer_unit
+from botctl.store.models import Trade
 from tests import architecture, json_fields
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.test_schedule import Machine
@@ -275,12 +272,10 @@ def section(title: str) -> str:
 def kinds_of_trouble() -> dict[str, list[str]]:
     """The first word of each alarm's key, with the words that its text always has, from the code that makes them."""
     found = {}
-    for file in ("alerts.py", "collect.py"):
-        for call in ast.walk(ast.parse(read(f"botctl/monitoring/{file}"))):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Problem" and len(call.args) > 1:
-                key, text = (pieces_of(argument) for argument in call.args[:2])
-                if key:
-                    found[key[0].split()[0]] = [piece for piece in text if len(piece) > 10 and "`" not in piece]
+    for call in ast.walk(ast.parse(read("botctl/monitoring/problems.py"))):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "Problem":
+            key, text = (pieces_of(argument) for argument in call.args[:2])
+            found[key[0].split()[0]] = [piece for piece in text if len(piece) > 10 and "`" not in piece]
     return found
 
 
@@ -302,32 +297,29 @@ def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
 
 
 @pytest.mark.parametrize(
-    "conditions",
+    "problem",
     [
-        unguarded_problem({Guarded(1, "BTC/USD", None, True): "frozen", Guarded(2, "ETH/USD", None, True): "frozen"}),
+        unguarded_problem(["BTC/USD (trade 1, frozen)", "ETH/USD (trade 2, frozen)"]),
         failing_problem([(False, "look: Kraken is unreachable")] * 3),
         key_problem(NOW + timedelta(days=3), NOW),
         key_problem(NOW - timedelta(days=3), NOW),
     ],
     ids=["unguarded", "failing", "key expires", "key has expired"],
 )
-def test_the_page_of_operations_has_the_words_of_a_trouble(conditions: list[Problem]) -> None:
-    [condition] = conditions
-    [row] = re.findall(rf"^\| \[`{condition.key}`\].*$", section("Problems"), re.MULTILINE)
+def test_the_page_of_operations_has_the_words_of_a_trouble(problem: Problem) -> None:
+    [row] = re.findall(rf"^\| \[`{problem.key}`\].*$", section("Problems"), re.MULTILINE)
     shown = [re.escape(words).replace(r"\.\.\.", ".*") for words in re.findall(r"`([^`]*)`", row.split(" | ")[1])]
 
-    assert any(re.match(words, condition.text) for words in shown), f"{condition.text}\n{row}"
+    assert any(re.match(words, problem.text) for words in shown), f"{problem.text}\n{row}"
 
 
 def test_every_reason_for_no_guard_is_on_the_page_of_operations() -> None:
-    trades = [Guarded(1, "BTC/USD", NOW, False), Guarded(2, "ETH/USD", NOW - timedelta(days=1), True)]
-    reasons = {
-        *find_unguarded(trades, NOW, 900, frozen=True).values(),
-        *find_unguarded(trades, NOW, 900, frozen=False).values(),
-    }
+    trades = [Trade(checked_at=NOW), Trade(checked_at=NOW - timedelta(days=1), stop_loss_price=1.0)]
+    reasons = {unguarded_reason(trade, NOW, 900, frozen=frozen) for trade in trades for frozen in (True, False)}
 
     assert len(reasons) == 3
     for reason in reasons:
+        assert reason is not None
         assert f"`{reason.split(' at ')[0]}" in section("unguarded")
 
 
@@ -342,14 +334,14 @@ def test_every_step_of_a_tick_that_may_fail_is_on_the_page_of_operations() -> No
 def test_all_news_are_on_the_page_of_operations() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", section("Events"), re.MULTILINE)
 
-    assert set(rows) == set(KINDS)
+    assert set(rows) == set(REPORTED_EVENTS)
     assert [reason for reason in ExitReason if f"`{reason}`" not in section("Events")] == []
 
 
 def test_every_metric_is_on_the_page_of_operations() -> None:
     page = read("docs/operations.md")
 
-    assert [name for _, name, _ in METRICS if f"`{name}`" not in page] == []
+    assert [name for name in METRICS if f"`{name}`" not in page] == []
 
 
 def all_commands() -> dict[str, click.Command]:

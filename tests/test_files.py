@@ -14,7 +14,7 @@ import pytest
 
 from botctl.domain.errors import Busy, ConfigError
 from botctl.files import process_lock, write_private, write_public
-from tests.corruption import files_of_at_most
+from tests.corruption import limited_file_size
 
 HOLDER = """
 import subprocess, sys, time
@@ -122,7 +122,7 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(
     path = tmp_path / "a file"
     write(path, b"old")
 
-    with files_of_at_most(3), pytest.raises(ConfigError, match=r"can't write .*: File too large"):
+    with limited_file_size(3), pytest.raises(ConfigError, match=r"can't write .*: File too large"):
         write(path, b"new, and too long")
     kept = path.read_bytes()
     write(path, b"new")

@@ -15,7 +15,7 @@ from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
 
 if TYPE_CHECKING:
-    from botctl.monitoring.results import TickMetrics
+    from botctl.monitoring.metrics import Metrics
     from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
@@ -31,30 +31,30 @@ def queue_notifications(config: Config, bot: "Bot", *, ask_for_key: bool = False
     now = datetime.now(UTC)
     if ask_for_key and (fetch := key_expiry_of(bot)) is not None:
         with _aside("the key's end can't be learned"):
-            collect.learn_key_expiry(fetch, now)
+            collect.refresh_key_expiry(fetch, now)
     with _aside("what is to be told can't be written down"):
-        collect.enqueue_news(bot, config.settings.channels, now)
+        collect.queue_notifications(bot, config.settings.channels, now)
 
 
-def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> "TickMetrics | None":
+def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> "Metrics | None":
     """The figures for METRICS_FILE, read while the database is open; None when nobody wants them."""
     if config.settings.metrics_file is None or bot.validate_only:
         return None
-    from botctl.monitoring import collect
+    from botctl.monitoring import metrics
 
     with _aside("the metrics can't be read"):
-        return collect.read_metrics(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
+        return metrics.read_metrics(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
     return None
 
 
-def publish_metrics(config: Config, figures: "TickMetrics | None") -> None:
+def publish_metrics(config: Config, figures: "Metrics | None") -> None:
     """Replace METRICS_FILE."""
     if figures is None or config.settings.metrics_file is None:
         return
     from botctl.monitoring.metrics import write_metrics
 
     with _aside("the metrics can't be written"):
-        write_metrics(config.folder / config.settings.metrics_file, figures)
+        write_metrics(config.folder / config.settings.metrics_file, config.settings.botctl_mode, figures)
 
 
 def deliver_notifications(config: Config) -> None:
@@ -62,13 +62,12 @@ def deliver_notifications(config: Config) -> None:
     if config.settings.notify_urls is None:
         return
     from botctl.monitoring import collect
-    from botctl.monitoring.sender import AppriseSender
 
     with suppress(OSError, ValueError):  # whoever waits for the answer needn't wait for a service
         sys.stdout.flush()
     with _aside("messages can't be sent"), open_store(config, create=False):
         channels = config.settings.channels
-        for why in collect.deliver_queued(channels, AppriseSender(), title_of(config), datetime.now(UTC)):
+        for why in collect.deliver_queued(channels, title_of(config), datetime.now(UTC)):
             log.warning("a message waits for the next run: %s", why)
 
 

@@ -57,3 +57,13 @@ class CopyView:
     rows: int
     tables: "list[CopiedTable]"
     next: list[str]
+
+
+@dataclass(frozen=True)
+class NotifyView:
+    """Whether one address of NOTIFY_URLS took the test message."""
+
+    service: str
+    """The scheme of the address; the rest of it may be a secret."""
+    ok: bool
+    detail: str

@@ -1,64 +1,91 @@
-"""Figures of the last tick for Prometheus, in a file that node_exporter's textfile collector reads."""
+"""Metrics of the last tick for Prometheus, in a file that node_exporter's textfile collector reads."""
 
 import os
+from datetime import datetime
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.files import write_public
-from botctl.monitoring.results import TickMetrics
+from botctl.monitoring.problems import load_unguarded
+from botctl.queries import portfolio
+from botctl.store.models import Tick
+from botctl.trading.bot import Bot
 
-MISSING = ConfigError("METRICS_FILE is set, and prometheus_client is missing", hint="pip install 'botctl[metrics]'")
-
-BEGINNING = b"# HELP botctl_"
-"""Of every file that is written here. Nothing else is ever replaced."""
-
-METRICS: tuple[tuple[str, str, str], ...] = (
-    ("last_success_at", "botctl_last_success_timestamp_seconds", "When the last tick without a failure ended."),
-    ("last_tick_at", "botctl_last_tick_timestamp_seconds", "When the last tick ended."),
-    ("seconds", "botctl_last_tick_duration_seconds", "How long it took."),
-    ("exit_code", "botctl_last_tick_exit_code", "Its exit code."),
-    ("requests", "botctl_last_tick_requests", "Requests it sent to the exchange."),
-    ("equity", "botctl_equity", "Everything valued in the quote currency, when it was last known."),
-    ("drawdown", "botctl_drawdown_ratio", "Fraction of the initial balance that is gone, when it was last known."),
-    ("open_trades", "botctl_open_trades", "Open positions."),
-    ("unguarded", "botctl_unguarded_positions", "Open positions whose stop nobody checks."),
-    ("unsettled_orders", "botctl_unsettled_orders", "Orders whose ending is not known."),
-    ("missed_runs", "botctl_missed_runs", "Runs left out since the database was made."),
+MISSING = ConfigError(
+    "METRICS_FILE is set but prometheus_client is not installed", hint="pip install 'botctl[metrics]'"
 )
-"""Field of TickFigures, name, meaning. Names stay: dashboards stand on them."""
+FILE_HEADER = b"# HELP botctl_"
+"""The first bytes of a metrics file of botctl. Any other file is never replaced."""
+
+METRICS = {
+    "botctl_last_success_timestamp_seconds": "When the last tick without a failure ended.",
+    "botctl_last_tick_timestamp_seconds": "When the last tick ended.",
+    "botctl_last_tick_duration_seconds": "How long it took.",
+    "botctl_last_tick_exit_code": "Its exit code.",
+    "botctl_last_tick_requests": "Requests it sent to the exchange.",
+    "botctl_equity": "Everything valued in the quote currency, when it was last known.",
+    "botctl_drawdown_ratio": "Fraction of the initial balance that is gone, when it was last known.",
+    "botctl_open_trades": "Open positions.",
+    "botctl_unguarded_positions": "Open positions whose stop is not checked.",
+    "botctl_unsettled_orders": "Orders whose outcome is not known yet.",
+    "botctl_missed_runs": "Runs missed since the database was created.",
+}
+"""The names are public: dashboards use them."""
+Metrics = dict[str, float | Decimal | None]
+"""Values by name. None is unknown."""
+
+
+def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> Metrics:
+    """The metrics of the tick that ends `now`."""
+    settings = bot.settings
+    status = portfolio.status(
+        settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe_seconds
+    )
+    success: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()
+    earlier_success_at = None if success is None else success.at.timestamp() + success.seconds
+    return {
+        "botctl_last_success_timestamp_seconds": now.timestamp() if exit_code == 0 else earlier_success_at,
+        "botctl_last_tick_timestamp_seconds": now.timestamp(),
+        "botctl_last_tick_duration_seconds": seconds,
+        "botctl_last_tick_exit_code": exit_code,
+        "botctl_last_tick_requests": bot.exchange.count_requests(),
+        "botctl_equity": status.equity,
+        "botctl_drawdown_ratio": status.drawdown,
+        "botctl_open_trades": status.open_trades,
+        "botctl_unguarded_positions": len(load_unguarded(bot)),
+        "botctl_unsettled_orders": status.unsettled_orders,
+        "botctl_missed_runs": status.missed_ticks,
+    }
 
 
 def problem_with_file(path: Path) -> ConfigError | None:
-    """Why the figures can't be written; None when nothing is known against it."""
+    """Why the metrics can't be written to this file, if anything."""
     if find_spec("prometheus_client") is None:
         return MISSING
     if not os.access(path.parent, os.W_OK) or path.is_dir():
-        return ConfigError(f"METRICS_FILE {path} can't be written", hint="check that its folder is there, and yours")
+        return ConfigError(f"METRICS_FILE {path} can't be written", hint="check that its folder exists and is yours")
     try:
         with path.open("rb") as file:
-            found = file.read(len(BEGINNING))
+            header = file.read(len(FILE_HEADER))
     except FileNotFoundError:
         return None
     except OSError as error:
         return ConfigError(f"METRICS_FILE {path} can't be read: {error.strerror}", hint="name another file")
-    if found not in (b"", BEGINNING):  # a slip of the pen must not cost a database
-        return ConfigError(f"METRICS_FILE {path} holds something else", hint="name another file")
+    if header not in (b"", FILE_HEADER):  # a typing error must not cost a database
+        return ConfigError(f"METRICS_FILE {path} is not a metrics file of botctl", hint="name another file")
     return None
 
 
-def write_metrics(path: Path, figures: TickMetrics) -> None:
-    """Replace the file, whole or not at all; others may read it. A figure that is unknown is left out.
-
-    Raises ConfigError.
-    """
+def write_metrics(path: Path, mode: str, metrics: Metrics) -> None:
+    """Replace the file atomically, readable by all users. Unknown values are left out. Raises ConfigError."""
     if problem := problem_with_file(path):
         raise problem
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
-    for field, name, meaning in METRICS:
-        value = getattr(figures, field)
+    for name, value in metrics.items():
         if value is not None:
-            Gauge(name, meaning, ["mode"], registry=registry).labels(mode=figures.mode).set(float(value))
+            Gauge(name, METRICS[name], ["mode"], registry=registry).labels(mode=mode).set(float(value))
     write_public(path, generate_latest(registry))

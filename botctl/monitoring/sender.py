@@ -1,8 +1,4 @@
-"""Sends messages to over a hundred services through apprise.
-
-Sending is done by a process of its own (`courier.py`), which is ended when its time is over. A service that hangs,
-however it does it, holds nobody up longer than that: not this run, and not the end of this process.
-"""
+"""Sends messages through apprise, in a process of its own that is killed when a service hangs."""
 
 import json
 import logging
@@ -10,103 +6,106 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import SETTINGS, Secret
-from botctl.monitoring.delivery import OutgoingMessage
+from botctl.monitoring.alerts import Level
 
 log = logging.getLogger(__name__)
 
 SEND_SECONDS = 10.0
-"""For all letters together."""
+"""For all messages together."""
 NO_ANSWER = "no answer in time"
-MISSING = ConfigError("NOTIFY_URLS is set, and apprise is missing", hint="pip install 'botctl[notify]'")
+MISSING = ConfigError("NOTIFY_URLS is set but apprise is not installed", hint="pip install 'botctl[notify]'")
 SENDER = ("-P", "-m", "botctl.monitoring.sender_process")
-"""What the process runs. -P: nothing in the current folder stands before Python's own modules."""
+"""What the process runs. -P: a file in the current folder must not shadow a module of Python's."""
 PACKAGE_FOLDER = Path(__file__).parents[2]
 """Where the process finds botctl: it may be a clone that was never installed."""
 
 
-def is_missing() -> bool:
-    """Whether apprise is not installed."""
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """One message for one address."""
+
+    url: Secret
+    title: str
+    body: str
+    level: Level
+
+
+def apprise_is_missing() -> bool:
     return find_spec("apprise") is None
 
 
 def masked(url: Secret) -> str:
-    """The service an address belongs to. All else of it may be a secret."""
+    """The service of an address. The rest of the address may be a secret."""
     scheme = url.reveal().partition("://")[0]
     return f"{scheme if scheme.isalnum() and len(scheme) <= 20 else '?'}://***"
 
 
 def problem_with_addresses(urls: Sequence[Secret]) -> ConfigError | None:
-    """Why these addresses can't be written to; None when nothing is known against them. Sends nothing."""
-    if is_missing():
+    """What is wrong with these addresses, if anything. Sends nothing."""
+    if apprise_is_missing():
         return MISSING
-    from botctl.monitoring.sender_process import knows
+    from botctl.monitoring.sender_process import create_service
 
     if not urls:
-        return ConfigError("NOTIFY_URLS names no address", hint="write it like ntfys://my-topic (docs/settings.md)")
-    if unknown := [str(place) for place, url in enumerate(urls, 1) if not knows(url.reveal())]:
+        return ConfigError("NOTIFY_URLS has no address", hint="write it like ntfys://my-topic (docs/settings.md)")
+    if unknown := [str(number) for number, url in enumerate(urls, 1) if create_service(url.reveal()) is None]:
         which = f"address {', '.join(unknown)} of NOTIFY_URLS"
         return ConfigError(f"apprise does not understand {which}", hint="see github.com/caronc/apprise/wiki")
     return None
 
 
-class AppriseSender:
-    """Sends through apprise, within `seconds` in all."""
-
-    def __init__(self, seconds: float = SEND_SECONDS) -> None:
-        self.seconds = seconds
-
-    def deliver(self, messages: Sequence[OutgoingMessage]) -> list[str]:
-        """For each letter why it has not arrived; empty when it has."""
-        if is_missing():
-            return [str(MISSING)] * len(messages)
-        try:
-            answers = self._send(messages)
-        except (OSError, ValueError) as error:
-            log.debug("the courier failed: %s", type(error).__name__)
-            answers = {}
-        return [self._why(message, answers.get(place, NO_ANSWER)) for place, message in enumerate(messages)]
-
-    def _why(self, message: OutgoingMessage, answer: str) -> str:
-        return f"{masked(message.url)} {answer}" if answer else ""
-
-    def _send(self, messages: Sequence[OutgoingMessage]) -> dict[int, str]:
-        """What became of each letter, by its place. One that nothing is known of is missing."""
-        told = [
-            {"url": each.url.reveal(), "title": each.title, "body": each.body, "level": int(each.level)}
-            for each in messages
-        ]
-        # The addresses go through a pipe: a command line and an environment can be read by others.
-        secrets = {setting.name for setting in SETTINGS if setting.secret}
-        environment = {name: value for name, value in os.environ.items() if name not in secrets}
-        path = os.pathsep.join([str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
-        process = subprocess.Popen(
-            [sys.executable, *SENDER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # apprise's own words may hold an address
-            env={**environment, "PYTHONPATH": path},
-            start_new_session=True,
-        )
-        try:
-            said, _ = process.communicate(json.dumps(told).encode(), timeout=self.seconds)
-        except subprocess.TimeoutExpired as expired:
-            said = expired.output or b""
-        finally:  # also after Ctrl-C
-            process.kill()
-            process.wait()
-        return _read_answers(said.decode("utf-8", "replace"))
+def send_messages(messages: Sequence[OutgoingMessage], seconds: float = SEND_SECONDS) -> list[str]:
+    """Send all messages within `seconds`. Returns for each why it was not delivered, or an empty string."""
+    if apprise_is_missing():
+        return [str(MISSING)] * len(messages)
+    try:
+        results = _run_sender(messages, seconds)
+    except (OSError, ValueError) as error:
+        log.debug("the sender process failed: %s", type(error).__name__)
+        results = {}
+    failures = [results.get(index, NO_ANSWER) for index in range(len(messages))]
+    return [why and f"{masked(message.url)} {why}" for message, why in zip(messages, failures, strict=True)]
 
 
-def _read_answers(said: str) -> dict[int, str]:
-    """What became of each letter, by its place. A line that was cut off tells nothing."""
-    answers: dict[int, str] = {}
-    for line in said.splitlines(keepends=True):
-        place, _, answer = line.partition(" ")
-        if line.endswith("\n") and place.isdecimal():
-            answers[int(place)] = answer.strip()
-    return answers
+def _run_sender(messages: Sequence[OutgoingMessage], seconds: float) -> dict[int, str]:
+    """The result of each message by its index. A message without a result is missing."""
+    fields = [
+        {"url": each.url.reveal(), "title": each.title, "body": each.body, "level": int(each.level)}
+        for each in messages
+    ]
+    # The addresses go through a pipe: other users can read a command line, and an environment is inherited.
+    secrets = {setting.name for setting in SETTINGS if setting.secret}
+    environment = {name: value for name, value in os.environ.items() if name not in secrets}
+    path = os.pathsep.join([str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, *SENDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # apprise's errors may contain an address
+        env={**environment, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(json.dumps(fields).encode(), timeout=seconds)
+    except subprocess.TimeoutExpired as expired:
+        output = expired.output or b""
+    finally:  # also after Ctrl-C
+        process.kill()
+        process.wait()
+    return _parse_results(output.decode("utf-8", "replace"))
+
+
+def _parse_results(output: str) -> dict[int, str]:
+    """The result by index. A line that was cut off is left out."""
+    results: dict[int, str] = {}
+    for line in output.splitlines(keepends=True):
+        index, _, result = line.partition(" ")
+        if line.endswith("\n") and index.isdecimal():
+            results[int(index)] = result.strip()
+    return results

@@ -1,1 +1,1 @@
-"""Who starts the ticks: cron, or a timer of systemd."""
+"""The schedule of the ticks, by cron or a systemd timer."""

@@ -1,4 +1,4 @@
-"""Histories for tests: worked out by hand, or drawn at random from a seed."""
+"""Small histories for tests: written by hand, or random walks from a seed."""
 
 import random
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def history_of(
 
 
 def rising(count: int, end: float = 200.0) -> list[tuple[float, float, float, float]]:
-    """Up 2 and down 1 in turn, the last close at `end`: bullish without being overbought, with true ranges of 10."""
+    """Up 2 and down 1 in turn, the last close is `end`: bullish without being overbought, with true ranges of 10."""
     closes = [end]
     while len(closes) < count:
         closes.append(closes[-1] + (1 if len(closes) % 2 else -2))
@@ -59,6 +59,6 @@ def walk(seed: int, count: int, symbol: str = "BTC/USD", *, absent: float = 0.0)
 
 
 def first(history: CandleColumns, count: int) -> CandleColumns:
-    """The same history before anything after its first candles had happened."""
+    """The first candles of a history."""
     columns = (history.times, history.opens, history.highs, history.lows, history.closes, history.volumes)
     return CandleColumns(history.symbol, history.seconds, *(list(column[:count]) for column in columns))

@@ -17,8 +17,8 @@ from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
 from botctl.domain.settings import Settings, parse_settings
+from tests.backtesting.bar_by_bar import run_every_bar
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
-from tests.backtesting.visits import visit_every_bar
 
 FEAR = FixedSentiment(Stance.FEAR)
 FREE = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "TRADE_AMOUNT_USD": "100"}
@@ -108,7 +108,7 @@ def test_the_cool_down_keeps_out_for_its_time() -> None:
     view = run_backtest(
         [history_of(zigzag := [*rising(WARM), (200, 200, 150, 150), *rising(12, 214)])], given_settings(), FEAR
     )
-    slow = visit_every_bar([history_of(zigzag)], given_settings(), FEAR)
+    slow = run_every_bar([history_of(zigzag)], given_settings(), FEAR)
 
     assert [trade.entry_at for trade in view.trades][:2] == [at(0), at(5)]
     assert view.trades[0].exit_at == at(1)
@@ -180,7 +180,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
 def test_it_trades_as_visit_after_visit_would(world: tuple[list[CandleColumns], Settings, SentimentSeries]) -> None:
     histories, parameters, sentiment = world
 
-    slow = visit_every_bar(histories, parameters, sentiment)
+    slow = run_every_bar(histories, parameters, sentiment)
     trades, equity, times = playback(histories, parameters, sentiment)
     view = run_backtest(histories, parameters, sentiment)
 

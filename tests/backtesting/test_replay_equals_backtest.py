@@ -22,7 +22,7 @@ from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
 from tests.backtesting.histories import run_backtest
-from tests.backtesting.invented import BEGIN, COLUMNS, DAY, draw_history, draw_moods, seasons
+from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_sentiment, seasons
 
 FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
@@ -114,7 +114,7 @@ def several(seed: int, count: int, **options: object) -> list[CandleColumns]:
 def cases(count: int, seed: int) -> dict[str, Case]:
     """Every kind of case on histories of `count` candles."""
     alone = [draw_history(seed, count, drift=UPS_AND_DOWNS)]
-    sentiments = draw_moods(seed, count * 900, every=6 * 3600)
+    sentiments = draw_sentiment(seed, count * 900, every=6 * 3600)
     stops = ("STOP_LOSS", "TRAILING_STOP")
     return {
          "ups and downs": Case(alone, trades=4, reasons=stops),
@@ -153,7 +153,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
         ),
          "hourly candles": Case(
             [draw_history(seed + 60, count, seconds=3600, drift=UPS_AND_DOWNS, absent=0.01)],
-            draw_moods(seed + 60, count * 3600),
+            draw_sentiment(seed + 60, count * 3600),
             {"COOLDOWN_MINUTES": "180"},
             trades=1,
         ),

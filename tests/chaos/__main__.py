@@ -14,9 +14,9 @@ from rich.table import Table
 
 from tests.chaos.campaign import Chapter, Figures, Outcome, attempt, default_workers, heading, play_all
 from tests.chaos.chapters import CHAPTERS
-from tests.chaos.figures import table
 from tests.chaos.processes import Processes
 from tests.chaos.scenes import Stage
+from tests.chaos.summary_table import table
 
 MOST_SHOWN = 20
 """Failures that are told in full."""

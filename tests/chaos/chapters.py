@@ -2,6 +2,7 @@
 
 from tests.chaos.campaign import Chapter
 from tests.chaos.disasters import Disasters
+from tests.chaos.exchange_conditions import Moods
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.fuzz_answers import ANSWERS
 from tests.chaos.fuzz_council import COUNCIL
@@ -10,7 +11,6 @@ from tests.chaos.kill_switch_races import KillSwitchRaces
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.migrations import Migrations
 from tests.chaos.model import Model
-from tests.chaos.moods import Moods
 from tests.chaos.properties import Fuzz, Property
 from tests.chaos.races import Races
 from tests.chaos.secrets import SecretsKept

@@ -8,7 +8,7 @@ from tests.chaos.kills import run_until
 from tests.chaos.modelled_world import ModelledWorld
 from tests.chaos.processes import Run
 from tests.chaos.scenes import MOST_TICKS, guard_is_awake
-from tests.chaos.story import Story
+from tests.chaos.step_log import Story
 
 QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
 """What holds whenever the journal is settled, also when a run was ended before it could sell everything."""

@@ -10,6 +10,6 @@ from tests.postgres import Server
 
 
 @pytest.fixture(scope="module")
-def stage(kept_on: Server | None) -> Iterator[Stage]:
+def stage(database_server: Server | None) -> Iterator[Stage]:
     with Processes() as processes:
-        yield Stage(processes, kept_on)
+        yield Stage(processes, database_server)

@@ -28,7 +28,7 @@ from tests.chaos.disasters import FRAME, swollen
 from tests.chaos.processes import End
 from tests.chaos.scenes import Stage, guard_is_awake, recover
 from tests.chaos.world import World
-from tests.databases import AGEING
+from tests.databases import DOWNGRADES
 
 OLDEST, NEWEST = 1, SCHEMA_VERSION + 1
 SCENE = "a stop that is hit"
@@ -55,7 +55,7 @@ def age(world: World) -> None:
     """Turn the world's database into one of the oldest version."""
     with world.look() as connection:
         for version in range(SCHEMA_VERSION, OLDEST, -1):
-            for statement in AGEING[version]:
+            for statement in DOWNGRADES[version]:
                 connection.execute(statement)
         connection.execute("UPDATE stamp SET schema_version = ?", (OLDEST,))
 

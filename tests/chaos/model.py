@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.scenes import Stage
 from tests.chaos.state_machine import TradingStateMachine
-from tests.chaos.story import Surprise, Tally
+from tests.chaos.step_log import Surprise, Tally
 
 STEPS = 50
 """In one game."""

@@ -9,7 +9,7 @@ from tests.chaos.comparison import Comparison
 from tests.chaos.facts import read_facts
 from tests.chaos.history import QUARTER, History
 from tests.chaos.simple_model import LATE_AFTER, Quote, Rules, SimpleModel
-from tests.chaos.story import Story
+from tests.chaos.step_log import Story
 from tests.chaos.world import OPENING_CASH, World
 
 PRICES = {"BTC/USD": Decimal(50000), "ETH/USD": Decimal(2500)}

@@ -20,7 +20,7 @@ from tests.chaos.history import QUARTER
 from tests.chaos.kills import COMMIT_BOUNDARIES, REQUEST_BOUNDARIES
 from tests.chaos.modelled_world import PRICES, TRADE_AMOUNT, GameSettings, ModelledWorld, prepare
 from tests.chaos.scenes import Stage
-from tests.chaos.story import Story, Tally
+from tests.chaos.step_log import Story, Tally
 from tests.fake_kraken import PartialThenCanceled, Pieces, Slow
 from tests.fake_kraken.faults import KINDS
 

@@ -5,7 +5,7 @@ import pytest
 from tests.chaos.disasters import READ_ONLY, Disasters
 from tests.chaos.migrations import NEWEST, Migrations
 from tests.chaos.scenes import SCENES, Stage
-from tests.databases import AGEING
+from tests.databases import DOWNGRADES
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
 ONE_IN = 23
@@ -53,7 +53,7 @@ def test_a_database_locked_at_any_request_loses_nothing(scene: str, stage: Stage
 
 
 def test_every_step_of_the_schema_can_be_taken_back_here() -> None:
-    assert set(range(2, NEWEST)) <= set(AGEING)
+    assert set(range(2, NEWEST)) <= set(DOWNGRADES)
 
 
 @pytest.mark.sqlite("tests/store/test_migrations.py has the server's")

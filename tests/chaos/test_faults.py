@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
+from tests.chaos.exchange_conditions import SENTIMENT_STANCES, Moods
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, requests_of, run_in_trouble
-from tests.chaos.moods import SENTIMENT_STANCES, Moods
 from tests.chaos.scenes import SCENES, Stage
 
 ONE_IN = 199

@@ -1,4 +1,4 @@
-"""What the tests of the command line look at: error lines, and what is in a database."""
+"""Assertions about errors of the command line, and the content of a folder."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def check_error(run: Run, exit_code: int, *words: str) -> None:
 
 
 def check_json_error(run: Run, exit_code: int, category: str) -> dict[str, Any]:
-    """One JSON object that tells the error, and this exit code."""
+    """One JSON object with the error, and this exit code."""
     assert run.exit_code == exit_code, run.stdout + run.stderr
     answer: dict[str, Any] = json.loads(run.stdout)
     assert set(answer) == ERROR

@@ -1,4 +1,4 @@
-"""A demo home with a past, played once and copied for each test that only looks at it."""
+"""A demo home with 60 ticks, run once and copied for each test that reads it."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.bot_runner import BotRunner
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's database after 60 ticks: trades that closed, and decisions of every kind."""
+    """The demo's database after 60 ticks, with closed trades and decisions of every kind."""
     return play(tmp_path_factory.mktemp("played"), {}).database_file
 
 

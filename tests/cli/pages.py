@@ -1,4 +1,4 @@
-"""Reads a report's page as a browser would: its tables, its charts, and everything it refers to."""
+"""Parses the HTML page of a report: its tables, its charts, and everything it refers to."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ LOADING = ("src", "href", "srcset", "data", "action", "poster", "background", "s
 
 @dataclass
 class Page:
-    """What one page holds."""
+    """The content of a page."""
 
     text: str
     policy: str = ""
@@ -53,7 +53,7 @@ class _Reader(HTMLParser):
             self.cells[-1], self.exact = given["value"] or "", True
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"{tag} ends what it did not begin"
+        assert self.open.pop() == tag, f"</{tag}> closes another tag"
         if tag == "tr" and not self.names:
             self.names = self.cells
         elif tag == "tr":

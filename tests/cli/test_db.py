@@ -18,7 +18,7 @@ from botctl.store.location import PostgresServer
 from botctl.store.migrations import SCHEMA_VERSION
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
-from tests.databases import AGEING, execute, held_lock, rows_of
+from tests.databases import DOWNGRADES, execute, held_lock, rows_of
 from tests.fields import BACKUP, CHECK, COPIED_TABLE, COPY, MIGRATE
 from tests.postgres import Server
 from tests.store.version_1 import make_version_1
@@ -314,8 +314,8 @@ def test_a_database_of_0_1_0_is_brought_up_to_date(bot: BotRunner) -> None:
 def test_an_older_database_on_a_server_is_brought_up_to_date(hosted: BotRunner) -> None:
     hosted.run("tick")
     trades = hosted.rows()["trade"]
-    for version in sorted(AGEING, reverse=True):
-        for statement in AGEING[version]:
+    for version in sorted(DOWNGRADES, reverse=True):
+        for statement in DOWNGRADES[version]:
             hosted.execute(statement)
     hosted.execute("UPDATE stamp SET schema_version = 1")
 

@@ -16,7 +16,7 @@ from botctl.cli import log
 from botctl.domain.money import format_decimal
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import council_says
+from tests.scenarios.steps import council_says
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:

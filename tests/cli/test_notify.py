@@ -17,7 +17,7 @@ def listener() -> Iterator[Listener]:
 
 
 def test_each_address_gets_a_test_message(bot: BotRunner, listener: Listener) -> None:
-    bot.set(NOTIFY_URLS=f"json://{listener.place}/one json://{listener.place}/two")
+    bot.set(NOTIFY_URLS=f"json://{listener.address}/one json://{listener.address}/two")
 
     run = bot.run("notify", "--test")
 
@@ -25,18 +25,18 @@ def test_each_address_gets_a_test_message(bot: BotRunner, listener: Listener) ->
     assert sorted(listener.paths) == ["/one", "/two"]
     assert "1. json://***  ok" in run.stdout
     assert "2. json://***  ok" in run.stdout
-    assert listener.place not in run.stdout
+    assert listener.address not in run.stdout
 
 
 def test_an_address_that_does_not_take_it_is_named_by_its_place_and_fails(bot: BotRunner, listener: Listener) -> None:
     listener.status = 403
-    bot.set(NOTIFY_URLS=f"json://{listener.place}/secret-token,nonsense://secret-token")
+    bot.set(NOTIFY_URLS=f"json://{listener.address}/secret-token,nonsense://secret-token")
 
     run = bot.run("notify", "--test", "--json")
 
     assert run.exit_code == 1
     assert run.json() == [
-        {"service": "json://***", "ok": False, "detail": "refused it, or can't be reached (HTTP 403)"},
+        {"service": "json://***", "ok": False, "detail": "refused the message or can't be reached (HTTP 403)"},
         {"service": "nonsense://***", "ok": False, "detail": "is an address that apprise does not understand"},
     ]
     assert "secret-token" not in run.stdout + run.stderr
@@ -57,7 +57,7 @@ def test_without_apprise_the_extra_is_named_and_everything_else_works(
     monkeypatch.setitem(sys.modules, "apprise", None)  # as Python says that it is not there
     bot.set(NOTIFY_URLS="json://127.0.0.1:9/x")
 
-    check_error(bot.run("notify", "--test"), 78, "apprise is missing", "pip install 'botctl[notify]'")
+    check_error(bot.run("notify", "--test"), 78, "apprise is not installed", "pip install 'botctl[notify]'")
     bought = bot.run("tick")  # the demo's first tick buys
     doctor = bot.json("doctor")
 
@@ -100,10 +100,10 @@ def test_the_doctor_knows_who_is_told(bot: BotRunner, urls: str, words: str) -> 
 
 
 def test_a_demo_that_is_told_of_says_so_with_its_mode(bot: BotRunner, listener: Listener) -> None:
-    bot.set(NOTIFY_URLS=f"json://{listener.place}")
+    bot.set(NOTIFY_URLS=f"json://{listener.address}")
 
     bot.run("tick")
 
-    [letter] = listener.heard
+    [letter] = listener.received
     assert letter.json()["title"].startswith("botctl demo on ")
     assert letter.json()["message"].startswith("bought ")

@@ -18,7 +18,7 @@ from botctl.domain.errors import ConfigError
 from botctl.scheduling.systemd import write_units
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
-from tests.corruption import files_of_at_most
+from tests.corruption import limited_file_size
 from tests.fields import SCHEDULE
 
 CRONTAB = """#!/bin/sh
@@ -380,7 +380,9 @@ def test_without_cron_systemd_does_it(bot: BotRunner, machine: Machine, monkeypa
         machine.folder.joinpath(name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or name)
 
     assert bot.json("schedule", "show")["kind"] == "systemd"
-    check_error(bot.run("schedule", "install", "--cron", "--yes"), 78, "no crontab command", "--systemd")
+    check_error(
+        bot.run("schedule", "install", "--cron", "--yes"), 78, "the crontab command is not installed", "--systemd"
+    )
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd-analyze")
@@ -403,7 +405,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(bot: BotRunner, machine: Mac
 def test_a_unit_that_cannot_be_written_whole_stays_as_it_was(machine: Machine) -> None:
     write_units({"botctl.service": "[Service]\n"})
 
-    with files_of_at_most(12), pytest.raises(ConfigError, match="File too large"):
+    with limited_file_size(12), pytest.raises(ConfigError, match="File too large"):
         write_units({"botctl.service": "[Service]\nExecStart=/usr/bin/botctl tick\n"})
 
     assert files_in(machine.units) == {"botctl.service": b"[Service]\n"}

@@ -11,7 +11,7 @@ from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
 from tests.fields import EVENT, STORY, STORY_STEP, TRADE
-from tests.scenarios.stage import QUARTER, buy, council_says, explained, stopped_clock
+from tests.scenarios.steps import QUARTER, buy, council_says, output_of, stopped_clock
 
 
 def told(bot: BotRunner, trade: int) -> list[tuple[str, str]]:
@@ -36,7 +36,7 @@ def test_a_trade_is_told_from_the_decision_to_the_exit(live: BotRunner, kraken: 
             clock.tick(QUARTER)
             kraken.set_price("BTC/USD", price)
             run = live.run("check-positions")
-            assert run.exit_code == 0, explained(run)
+            assert run.exit_code == 0, output_of(run)
 
         steps = told(live, 1)
         answer = live.json("explain", "1")

@@ -15,7 +15,7 @@ import pytest
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, on_the_wire, tampered
+from tests.scenarios.steps import buy, execute_sql, requested_endpoints
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -81,7 +81,7 @@ def test_watching_shows_how_far_the_stop_is_and_keeps_up(
     first = watched.read_until("Ctrl-C ends it")
     kraken.set_price("BTC/USD", 51000)
     watched.read_until("51,000.00")
-    tampered(live, "UPDATE trade SET stop_loss_price = 50490")
+    execute_sql(live, "UPDATE trade SET stop_loss_price = 50490")
     nearer = watched.read_until("1.00 %")
 
     assert "2.00 %" in first
@@ -95,7 +95,7 @@ def test_watching_asks_for_public_prices_alone(watched: Terminal, kraken: FakeKr
     watched.read_until("Ctrl-C ends it")
     watched.end()
 
-    assert set(on_the_wire(kraken)) == {"Ticker"}
+    assert set(requested_endpoints(kraken)) == {"Ticker"}
 
 
 def test_a_tick_goes_on_beside_it(watched: Terminal, live: BotRunner, kraken: FakeKraken) -> None:

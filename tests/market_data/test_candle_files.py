@@ -10,7 +10,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import ConfigError
 from botctl.market_data.candle_files import candle_file, write_candles
 from botctl.market_data.history import load_candles
-from tests.corruption import files_of_at_most
+from tests.corruption import limited_file_size
 
 ONE = Candle(900, 100.0, 110.0, 90.0, 105.0, 1.5)
 
@@ -35,7 +35,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path) -> 
     write_candles(path, [ONE])
     before = path.read_bytes()
 
-    with files_of_at_most(len(before)), pytest.raises(ConfigError, match="File too large"):
+    with limited_file_size(len(before)), pytest.raises(ConfigError, match="File too large"):
         write_candles(path, [ONE, ONE._replace(time=1800)])
 
     assert path.read_bytes() == before

@@ -8,32 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.checks import KEY_EXPIRES_SOON
-from botctl.monitoring.alerts import (
-    REOPEN_WINDOW,
-    ActiveAlert,
-    Guarded,
-    Level,
-    Message,
-    Problem,
-    failing_problem,
-    find_unguarded,
-    judge_alerts,
-    key_problem,
-    lasted,
-    unguarded_problem,
-)
+from botctl.monitoring.alerts import REOPEN_WINDOW, ActiveAlert, Level, Message, Problem, format_duration, update_alerts
+from botctl.monitoring.problems import failing_problem, key_problem, unguarded_problem, unguarded_reason
+from botctl.store.models import Trade
 
 START = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
 TICK = timedelta(minutes=15)
 TROUBLE = Problem("trouble", "something is wrong")
 
 
-def play(course: list[bool], condition: Problem = TROUBLE, every: timedelta = TICK) -> list[tuple[int, Message]]:
+def play(course: list[bool], problem: Problem = TROUBLE, every: timedelta = TICK) -> list[tuple[int, Message]]:
     """What is said at which of the ticks, of which each has the trouble or not."""
     known: list[ActiveAlert] = []
     said: list[tuple[int, Message]] = []
     for number, there in enumerate(course):
-        known, messages = judge_alerts(known, [condition] if there else [], START + number * every)
+        known, messages = update_alerts(known, [problem] if there else [], START + number * every)
         said += [(number, message) for message in messages]
     return said
 
@@ -52,14 +41,14 @@ def test_a_trouble_that_is_over_is_said_to_be_over_once() -> None:
     said = play([True, False, False, False])
 
     assert [(number, message.level) for number, message in said] == [(0, Level.ALERT), (1, Level.RESOLVED)]
-    assert said[1][1].text == "over after 15 min: something is wrong"
+    assert said[1][1].text == "resolved after 15 min: something is wrong"
 
 
 def test_all_well_says_nothing_and_remembers_nothing() -> None:
-    assert judge_alerts([], [], START) == ([], [])
-    known, _ = judge_alerts([], [TROUBLE], START)
-    known, _ = judge_alerts(known, [], START + TICK)
-    assert judge_alerts(known, [], START + TICK + REOPEN_WINDOW) == ([], [])
+    assert update_alerts([], [], START) == ([], [])
+    known, _ = update_alerts([], [TROUBLE], START)
+    known, _ = update_alerts(known, [], START + TICK)
+    assert update_alerts(known, [], START + TICK + REOPEN_WINDOW) == ([], [])
 
 
 def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
@@ -69,19 +58,19 @@ def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
 
 
 def test_a_trouble_that_is_back_after_its_end_was_said_is_told_within_the_hour() -> None:
-    known = [ActiveAlert("trouble", "x", START, START, 7, 0, told=True, over_at=START + TICK)]
+    known = [ActiveAlert("trouble", "x", START, START, 7, 0, announced=True, resolved_at=START + TICK)]
 
-    known, now = judge_alerts(known, [TROUBLE], START + 2 * TICK)
-    _, later = judge_alerts(known, [TROUBLE], START + timedelta(hours=1))
+    known, now = update_alerts(known, [TROUBLE], START + 2 * TICK)
+    _, later = update_alerts(known, [TROUBLE], START + timedelta(hours=1))
 
     assert (now, [message.level for message in later]) == ([], [Level.ALERT])
 
 
 def test_a_trouble_that_grows_is_said_at_once() -> None:
-    known, _ = judge_alerts([], [Problem("trouble", "one", size=1)], START)
+    known, _ = update_alerts([], [Problem("trouble", "one", size=1)], START)
 
-    known, grown = judge_alerts(known, [Problem("trouble", "two", size=2)], START + timedelta(minutes=1))
-    _, shrunk = judge_alerts(known, [Problem("trouble", "one", size=1)], START + timedelta(minutes=2))
+    known, grown = update_alerts(known, [Problem("trouble", "two", size=2)], START + timedelta(minutes=1))
+    _, shrunk = update_alerts(known, [Problem("trouble", "one", size=1)], START + timedelta(minutes=2))
 
     assert [message.text for message in grown] == ["for 1 min: two"]
     assert shrunk == []
@@ -89,9 +78,9 @@ def test_a_trouble_that_grows_is_said_at_once() -> None:
 
 def test_a_wrong_clock_that_is_set_right_silences_nothing() -> None:
     future = START + timedelta(days=2000)
-    known, _ = judge_alerts([], [TROUBLE], future)
+    known, _ = update_alerts([], [TROUBLE], future)
 
-    _, said = judge_alerts(known, [TROUBLE], START)
+    _, said = update_alerts(known, [TROUBLE], START)
 
     assert [message.level for message in said] == [Level.ALERT]
 
@@ -119,45 +108,53 @@ def test_beginnings_and_ends_alternate(course: list[bool]) -> None:
 def test_the_tick_is_failing_from_the_third_time_on_and_a_good_one_ends_it() -> None:
     bad, good = (False, "look: no answer"), (True, "")
 
-    assert failing_problem([bad, bad]) == []
-    assert failing_problem([bad, bad, good]) == []
-    assert failing_problem([good, bad, bad, bad]) == []
-    [alarm] = failing_problem([bad, bad, bad])
-    assert "look: no answer" in alarm.text
+    assert failing_problem([bad, bad]) is None
+    assert failing_problem([bad, bad, good]) is None
+    assert failing_problem([good, bad, bad, bad]) is None
+    problem = failing_problem([bad, bad, bad])
+    assert problem is not None
+    assert "look: no answer" in problem.text
+
+
+def open_trade(checked_at: datetime | None = START, stop: float | None = 49_000.0) -> Trade:
+    return Trade(id=1, symbol="BTC/USD", checked_at=checked_at, stop_loss_price=stop)
 
 
 @pytest.mark.parametrize(
     ("trade", "frozen", "why"),
     [
-        (Guarded(1, "BTC/USD", START, True), False, None),
-        (Guarded(1, "BTC/USD", START - timedelta(minutes=15), True), False, None),
-        (Guarded(1, "BTC/USD", START - timedelta(minutes=30), True), False, "no good check"),
-        (Guarded(1, "BTC/USD", None, True), False, "never"),
-        (Guarded(1, "BTC/USD", START, False), False, "no stop"),
-        (Guarded(1, "BTC/USD", START, True), True, "frozen"),
+        (open_trade(), False, None),
+        (open_trade(START - timedelta(minutes=15)), False, None),
+        (open_trade(START - timedelta(minutes=30)), False, "no good check, last at 2026-11-25 02:30 UTC"),
+        (open_trade(None), False, "no good check, never"),
+        (open_trade(stop=None), False, "no stop"),
+        (open_trade(), True, "frozen"),
     ],
 )
-def test_a_position_is_unguarded_when_nobody_checks_its_stop(trade: Guarded, frozen: bool, why: str | None) -> None:
-    found = find_unguarded([trade], START, 900, frozen=frozen)
+def test_a_position_is_unguarded_when_nobody_checks_its_stop(trade: Trade, frozen: bool, why: str | None) -> None:
+    assert unguarded_reason(trade, START, 900, frozen=frozen) == why
 
-    assert (trade in found) == (why is not None)
-    conditions = unguarded_problem(found)
-    assert [condition.size for condition in conditions] == ([1] if why else [])
-    assert not why or (why in conditions[0].text and "BTC/USD" in conditions[0].text)
+
+def test_all_unguarded_positions_are_one_problem_of_their_number() -> None:
+    many = unguarded_problem([f"BTC/USD (trade {number}, frozen)" for number in range(12)])
+
+    assert unguarded_problem([]) is None
+    assert many is not None
+    assert many.size == 12
+    assert many.text.endswith("trade 9, frozen); and 2 more")
 
 
 def test_with_short_candles_a_tick_that_takes_its_time_is_no_alarm() -> None:
-    checked = Guarded(1, "BTC/USD", START - timedelta(minutes=2), True)
-
-    assert find_unguarded([checked], START, 60, frozen=False) == {}
+    assert unguarded_reason(open_trade(START - timedelta(minutes=2)), START, 60, frozen=False) is None
 
 
 def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after_it() -> None:
-    assert key_problem(None, START) == []
-    assert key_problem(START + KEY_EXPIRES_SOON + TICK, START) == []
-    [soon] = key_problem(START + timedelta(days=3), START)
-    [over] = key_problem(START, START)
+    assert key_problem(None, START) is None
+    assert key_problem(START + KEY_EXPIRES_SOON + TICK, START) is None
+    soon, over = key_problem(START + timedelta(days=3), START), key_problem(START, START)
 
+    assert soon is not None
+    assert over is not None
     assert (soon.urgent, over.urgent) == (False, True)
     assert [number / 96 for number, _ in play([True] * 96 * 3, soon)] == [0, 1, 2]
 
@@ -165,4 +162,11 @@ def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after
 def test_a_length_of_time_is_told_in_its_largest_unit() -> None:
     spans = [0, 15, 119, 120, 24 * 60, 48 * 60]
 
-    assert [lasted(timedelta(minutes=span)) for span in spans] == ["0 min", "15 min", "119 min", "2 h", "24 h", "2 d"]
+    assert [format_duration(timedelta(minutes=span)) for span in spans] == [
+        "0 min",
+        "15 min",
+        "119 min",
+        "2 h",
+        "24 h",
+        "2 d",
+    ]

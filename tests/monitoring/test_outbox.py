@@ -9,7 +9,7 @@ from botctl.monitoring.alerts import ActiveAlert, Level, Message
 from botctl.store.models import Outgoing, database
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)
-LATER = NOW + outbox.CLAIMED_FOR + timedelta(seconds=1)
+LATER = NOW + outbox.CLAIM_TIME + timedelta(seconds=1)
 
 
 def enqueue(*texts: str, channels: tuple[str, ...] = ("a",), at: datetime = NOW) -> None:
@@ -57,13 +57,13 @@ def test_of_too_many_messages_the_newest_are_kept(store: Path) -> None:
         enqueue(*[f"{number}.{part}" for part in range(10)], channels=("a", "b"))
 
     kept = claimed()["a"]
-    assert len(kept) == outbox.MOST_KEPT
+    assert len(kept) == outbox.MAX_MESSAGES
     assert kept[-1] == "29.9"
-    assert Outgoing.select().count() == 2 * outbox.MOST_KEPT
+    assert Outgoing.select().count() == 2 * outbox.MAX_MESSAGES
 
 
 def test_what_is_too_old_or_has_no_channel_any_more_is_dropped(store: Path) -> None:
-    enqueue("old", at=NOW - outbox.KEPT_FOR - timedelta(hours=1))
+    enqueue("old", at=NOW - outbox.MAX_AGE - timedelta(hours=1))
     enqueue("to nobody", channels=("gone",))
     enqueue("new")
 
@@ -81,8 +81,8 @@ def test_an_address_stands_in_the_database_as_a_digest(store: Path) -> None:
 
 
 def test_alarms_are_kept_as_they_are_said(store: Path) -> None:
-    one = ActiveAlert("one", "a text", NOW, NOW, 3, 2, told=True)
-    two = ActiveAlert("two", "another", NOW, LATER, 1, 0, told=False, over_at=LATER)
+    one = ActiveAlert("one", "a text", NOW, NOW, 3, 2, announced=True)
+    two = ActiveAlert("two", "another", NOW, LATER, 1, 0, announced=False, resolved_at=LATER)
 
     outbox.save_active_alerts([one, two])
     assert outbox.load_active_alerts() == [one, two]

@@ -1,4 +1,4 @@
-"""What the scenarios of the order journal share: lost answers, runs killed in mid-air, and time that has passed."""
+"""Steps for scenarios of the order journal: lost answers, killed runs, and time that has passed."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Order, Request
 
 DEADLINE_AFTER, ABSENT_AFTER = 30, 90
-"""Seconds from intent to deadline, and from there until an order that nobody finds counts as never placed."""
+"""Seconds from intent to deadline, and from there until an order that is not found counts as never placed."""
 
 
 def open_position(live: BotRunner, amount: str = "100") -> dict[str, Any]:
@@ -27,7 +27,7 @@ def open_position(live: BotRunner, amount: str = "100") -> dict[str, Any]:
 
 
 def sent(kraken: FakeKraken, side: str | None = None) -> list[Request]:
-    """Every AddOrder that reached Kraken, whatever became of it."""
+    """Every AddOrder request that reached Kraken, processed or not."""
     arrived = [request for request in list(kraken.requests) if request.endpoint == "AddOrder"]
     return [request for request in arrived if side in (None, request.params["type"])]
 
@@ -46,21 +46,21 @@ def only(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def lose_the_next_order(kraken: FakeKraken, kind: str = "drop_before", **options: Any) -> None:
-    """AddOrder is spoiled and not processed, and a lock-out ends the look-up: so the run does not wait 20 seconds."""
+    """The next AddOrder fails unprocessed. A lock-out ends the look-up, so that the run does not wait 20 seconds."""
     kraken.fault("AddOrder", kind, processed=False, **options)
     kraken.fault("OpenOrders", "error", error="EGeneral:Temporary lockout")
 
 
 @contextmanager
 def later(**span: float) -> Iterator[None]:
-    """The same world, some time on: our clock and Kraken's alike."""
+    """Move our clock and Kraken's forward."""
     with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True):
         yield
 
 
 def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> Run:
-    """A run that SIGKILL ends at a request: as it arrives ("before"), once it is processed ("after"), or in flight
-    so that it never arrives ("lost")."""
+    """Kill a run at a request: when it arrives ("before"), when it is processed ("after"), or so that it never arrives
+    ("lost")."""
     killed: list[int] = []
 
     def kill(request: Request) -> None:
@@ -81,15 +81,15 @@ def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Kraken may still be at work on a request whose sender is dead."""
+    """Wait up to 5 seconds: Kraken may still process a request whose sender is dead."""
     end = time.monotonic() + 5
     while not condition():
-        assert time.monotonic() < end, "it never came"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.01)
 
 
 def place_by_hand(kraken: FakeKraken, side: str, amount: Decimal, price: int) -> Order:
-    """The owner's own limit order, through the same API key."""
+    """A limit order of the user's own, through the same API key."""
     import ccxt
 
     client = ccxt.kraken(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
 def test_a_buy_is_recorded_with_krakens_figures_and_its_stop_to_the_cent(live: BotRunner, kraken: FakeKraken) -> None:
@@ -93,7 +93,7 @@ def test_a_refused_sell_ends_every_command_with_the_same_exit_code(
 
     run = live.run(*command)
 
-    assert run.exit_code == code, explained(run)
+    assert run.exit_code == code, output_of(run)
     assert sides(kraken) == ["buy"]
 
 
@@ -110,7 +110,7 @@ def test_every_sell_is_for_whole_lots_of_what_is_there(
 
     run = live.run(*command)
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert [order.volume for order in kraken.orders if order.side == "sell"] == [Decimal("0.00123456")]
     assert trade_of(live)["status"] == "CLOSED"
 
@@ -124,6 +124,6 @@ def test_a_stop_that_is_hit_in_a_rehearsal_sells_nothing_and_writes_nothing(
 
     run = live.run("tick", "--validate")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert sides(kraken) == ["buy"]
     assert trade_of(live)["status"] == "OPEN"

@@ -11,12 +11,12 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.mood import SentimentSeries
-from tests.scenarios.stage import (
+from tests.scenarios.sentiment_service import SentimentService
+from tests.scenarios.steps import (
     buy,
     council_says,
-    explained,
-    on_the_wire,
+    output_of,
+    requested_endpoints,
     sides,
     stopped_clock,
     trade_of,
@@ -24,9 +24,9 @@ from tests.scenarios.stage import (
 
 
 @pytest.fixture
-def mood(live: BotRunner) -> Iterator[SentimentSeries]:
+def sentiment(live: BotRunner) -> Iterator[SentimentService]:
     """The index stands at 30: fear."""
-    with SentimentSeries(30) as server:
+    with SentimentService(30) as server:
         live.set(SENTIMENT_URL=server.url)
         yield server
 
@@ -55,14 +55,14 @@ def decision(live: BotRunner, symbol: str = "BTC/USD") -> str:
 
 
 def test_fear_in_a_rising_market_buys_for_the_amount_in_the_settings(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService
 ) -> None:
     live.set(TRADE_AMOUNT_USD="250")
     rising(kraken)
 
     run = live.run("tick", "--json")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert [entry["symbol"] for entry in run.json()["entries"]] == ["BTC/USD"]
     assert verdicts(live) == {"technical": "BULLISH", "sentiment": "FEAR"}
     trade = trade_of(live)
@@ -73,15 +73,15 @@ def test_fear_in_a_rising_market_buys_for_the_amount_in_the_settings(
 
 
 def test_greed_in_a_falling_market_sells_whatever_the_stop(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService
 ) -> None:
     buy(live)
-    mood.value = 80
+    sentiment.value = 80
     falling(kraken)
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live) == {"technical": "BEARISH", "sentiment": "GREED"}
     trade = trade_of(live)
     assert (trade["status"], trade["exit_reason"], trade["stop_loss_price"]) == ("CLOSED", "COUNCIL", "49000.0")
@@ -89,14 +89,14 @@ def test_greed_in_a_falling_market_sells_whatever_the_stop(
 
 
 def test_greed_in_a_falling_market_without_a_trade_does_nothing(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService
 ) -> None:
-    mood.value = 80
+    sentiment.value = 80
     falling(kraken)
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert live.json("why", "BTC/USD")[0]["outcome"] == "nothing to sell"
     assert sides(kraken) == []
 
@@ -113,21 +113,26 @@ def test_greed_in_a_falling_market_without_a_trade_does_nothing(
     ],
 )
 def test_anything_else_holds(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, market: tuple[int, int], index: int, stances: list[str]
+    live: BotRunner,
+    kraken: FakeKraken,
+    sentiment: SentimentService,
+    market: tuple[int, int],
+    index: int,
+    stances: list[str],
 ) -> None:
     buy(live)
-    mood.value = index
+    sentiment.value = index
     trend(kraken, *market)
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert list(verdicts(live).values()) == stances
     assert decision(live) == "HOLD"
     assert sides(kraken) == ["buy"]
 
 
-def test_the_running_candle_plays_no_part(live: BotRunner, kraken: FakeKraken, mood: SentimentSeries) -> None:
+def test_the_running_candle_plays_no_part(live: BotRunner, kraken: FakeKraken, sentiment: SentimentService) -> None:
     falling(kraken)
     kraken.set_price("BTC/USD", 90000)  # the running candle alone would turn the averages
 
@@ -136,50 +141,50 @@ def test_the_running_candle_plays_no_part(live: BotRunner, kraken: FakeKraken, m
     assert verdicts(live)["technical"] == "BEARISH"
 
 
-# The mood
+# The sentiment index
 
 
-def test_the_mood_is_asked_once_an_hour(live: BotRunner, kraken: FakeKraken, mood: SentimentSeries) -> None:
+def test_the_mood_is_asked_once_an_hour(live: BotRunner, kraken: FakeKraken, sentiment: SentimentService) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
     with stopped_clock() as clock:
         live.run("tick")
         clock.tick(3599)
         live.run("tick")
-        within_the_hour = mood.asked
+        within_the_hour = sentiment.request_count
         clock.tick(1)
         live.run("tick")
 
-    assert (within_the_hour, mood.asked) == (1, 2)
+    assert (within_the_hour, sentiment.request_count) == (1, 2)
 
 
 @pytest.mark.parametrize(
     ("hours", "stance"), [(47.9, "FEAR"), (48.1, "UNKNOWN"), (24 * 365, "UNKNOWN"), (-5, "UNKNOWN")]
 )
 def test_a_mood_older_than_two_days_by_its_own_stamp_is_unknown(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, hours: float, stance: str
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, hours: float, stance: str
 ) -> None:
-    mood.measured_at = time.time() - hours * 3600
+    sentiment.measured_at = time.time() - hours * 3600
     rising(kraken)
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live)["sentiment"] == stance
     assert sides(kraken) == (["buy"] if stance == "FEAR" else [])
 
 
 def test_a_mood_that_grows_old_in_the_cache_is_not_believed(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService
 ) -> None:
     live.set(COUNCIL="sentiment")
     with stopped_clock() as clock:
-        mood.measured_at = time.time() - 47.5 * 3600
+        sentiment.measured_at = time.time() - 47.5 * 3600
         live.run("tick")
         young = verdicts(live)["sentiment"]
         clock.tick(2400)
         live.run("tick")
 
-        assert (young, verdicts(live)["sentiment"], mood.asked) == ("FEAR", "UNKNOWN", 1)
+        assert (young, verdicts(live)["sentiment"], sentiment.request_count) == ("FEAR", "UNKNOWN", 1)
 
 
 BODIES = [
@@ -204,14 +209,14 @@ BODIES = [
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:45]))
 def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, body: bytes
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, body: bytes
 ) -> None:
-    mood.body = body
+    sentiment.body = body
     rising(kraken)
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live)["sentiment"] == "UNKNOWN"
     assert decision(live) == "HOLD"
     assert sides(kraken) == []
@@ -219,17 +224,17 @@ def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
 
 @pytest.mark.parametrize("trouble", ["nobody there", "HTTP 500", "not HTTP"])
 def test_a_mood_that_cannot_be_reached_holds_and_is_no_failure(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, trouble: str
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, trouble: str
 ) -> None:
     rising(kraken)
     if trouble == "nobody there":
         live.set(SENTIMENT_URL="http://127.0.0.1:9/")
-    mood.status = 500 if trouble == "HTTP 500" else 200
-    mood.rude = trouble == "not HTTP"
+    sentiment.status = 500 if trouble == "HTTP 500" else 200
+    sentiment.speaks_http = trouble != "not HTTP"
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert verdicts(live) == {"technical": "BULLISH", "sentiment": "UNKNOWN"}
     assert decision(live) == "HOLD"
 
@@ -252,7 +257,7 @@ def test_an_asset_cools_down_after_its_exit(live: BotRunner, kraken: FakeKraken)
         clock.tick(2)
         live.run("tick")
 
-    assert too_soon.exit_code == 0, explained(too_soon)
+    assert too_soon.exit_code == 0, output_of(too_soon)
     assert "cools down until" in refused
     assert sides(kraken) == ["buy", "sell", "buy"]
 
@@ -264,7 +269,7 @@ def test_no_entry_beyond_the_most_open_trades(live: BotRunner, kraken: FakeKrake
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "MAX_OPEN_TRADES is 1" in entry_outcome(live)
     assert len(kraken.orders) == 1
 
@@ -275,7 +280,7 @@ def test_no_entry_while_buys_are_disabled(live: BotRunner, kraken: FakeKraken) -
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "buys are disabled" in entry_outcome(live)
     assert sides(kraken) == []
 
@@ -305,7 +310,7 @@ def test_a_stop_needs_a_hundred_and_fourteen_candles(
 
 @pytest.mark.parametrize(("count", "stance"), [(113, "UNKNOWN"), (114, "BULLISH")])
 def test_a_technical_verdict_needs_a_hundred_and_fourteen_candles(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, count: int, stance: str
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, count: int, stance: str
 ) -> None:
     rising(kraken, count=count)
 
@@ -328,7 +333,7 @@ def install_agent(folder: Path, name: str, lines: str) -> None:
 
 
 def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
-    live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = (
         "from botctl.domain.decisions import Stance, Verdict\n"
@@ -348,7 +353,7 @@ def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
 def test_an_agent_that_fails_is_unknown_and_an_error_and_the_rest_goes_on(
     live: BotRunner,
     kraken: FakeKraken,
-    mood: SentimentSeries,
+    sentiment: SentimentService,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     lines: str,
@@ -359,7 +364,7 @@ def test_an_agent_that_fails_is_unknown_and_an_error_and_the_rest_goes_on(
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "grumpy failed on BTC/USD" in run.stderr
     assert "bug" not in run.stderr
     for symbol in ("BTC/USD", "ETH/USD"):
@@ -385,7 +390,7 @@ def test_a_symbol_without_candles_stops_no_other(live: BotRunner, kraken: FakeKr
 
     run = live.run("tick")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert (decision(live), decision(live, "ETH/USD")) == ("HOLD", "BUY")
     assert "could not decide" in live.json("why", "BTC/USD")[0]["reason"]
     assert [order.symbol for order in kraken.orders] == ["ETH/USD"]
@@ -412,4 +417,4 @@ def test_every_decision_is_kept_newest_first(live: BotRunner, kraken: FakeKraken
     assert len(live.json("why", "BTC/USD", "--limit", "1")) == 1
     shown = live.run("why", "BTC/USD").stdout
     assert "told so" in shown
-    assert on_the_wire(kraken).count("AddOrder") == 1
+    assert requested_endpoints(kraken).count("AddOrder") == 1

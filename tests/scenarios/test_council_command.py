@@ -11,7 +11,7 @@ from botctl.store.database import close_database
 from botctl.store.journal import Journal
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_program, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_program, council_says, output_of, sides, trade_of
 
 
 def heard(live: BotRunner) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def test_a_programs_buy_opens_and_its_sell_closes(live: BotRunner, kraken: FakeK
     council_says(live, "SELL")
     sold = live.run("tick")
 
-    assert (bought.exit_code, held.exit_code, sold.exit_code) == (0, 0, 0), explained(sold)
+    assert (bought.exit_code, held.exit_code, sold.exit_code) == (0, 0, 0), output_of(sold)
     assert between == ["buy"]
     assert trade_of(live)["exit_reason"] == "COUNCIL"
     why = live.json("why", "BTC/USD")
@@ -111,7 +111,7 @@ def test_a_bad_answer_holds_and_is_an_error(live: BotRunner, kraken: FakeKraken,
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
     assert "COUNCIL_COMMAND failed on ETH/USD" in run.stderr
     assert live.json("why", "BTC/USD")[0]["decision"] == "HOLD"
@@ -125,7 +125,7 @@ def test_a_program_that_fails_holds_whatever_it_printed(live: BotRunner, kraken:
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
     assert sides(kraken) == []
 
@@ -138,7 +138,7 @@ def test_a_program_that_cannot_be_started_holds_and_is_an_error(
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
     assert sides(kraken) == []
 
@@ -153,7 +153,7 @@ def test_a_program_out_of_time_holds_and_its_children_end_with_it(live: BotRunne
     run = live.run("tick")
 
     assert time.monotonic() - started < 1.4
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "no answer within 0.5 seconds" in run.stderr
     assert sides(kraken) == []
     time.sleep(0.9)
@@ -169,7 +169,7 @@ def test_a_program_that_does_not_listen_may_still_decide(live: BotRunner, kraken
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert sides(kraken) == ["buy"]
 
 
@@ -199,6 +199,6 @@ def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
 
     run = live.run("tick")
 
-    assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["ETH/USD"], explained(run)
-    assert run.exit_code == 69, explained(run)
+    assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["ETH/USD"], output_of(run)
+    assert run.exit_code == 69, output_of(run)
     assert live.json("status")["last_tick_ok"] is False

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import council_program, explained
+from tests.scenarios.steps import council_program, output_of
 from tests.scenarios.test_council import install_agent
 
 
@@ -16,7 +16,7 @@ def test_a_program_that_says_too_much_is_ended(live: BotRunner, kraken: FakeKrak
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "more than 65536 bytes" in run.stderr
 
 
@@ -26,7 +26,7 @@ def test_a_reason_in_strange_letters_is_kept(reason: str, live: BotRunner, krake
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert live.json("why", "BTC/USD")[0]["reason"].isprintable()
 
 
@@ -50,7 +50,7 @@ def test_an_agent_that_would_end_the_run_is_unknown(
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "agent grumpy failed on BTC/USD" in run.stderr
     assert "bug:" not in run.stderr
     assert live.json("status")["last_tick_ok"] is False

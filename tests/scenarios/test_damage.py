@@ -7,7 +7,7 @@ from tests.cli.assertions import check_error
 from tests.cli.test_doctor import only_failure
 from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 pytestmark = pytest.mark.sqlite("it damages the file")
 
@@ -33,10 +33,10 @@ def test_a_tick_sells_what_hit_its_stop_buys_nothing_and_says_it_loudly(live: Bo
 
     run = live.run("tick")
 
-    assert run.exit_code == 78, explained(run)
+    assert run.exit_code == 78, output_of(run)
     assert "live.db is damaged" in run.stderr
     assert RECOVER in run.stderr
-    assert "bug:" not in explained(run)
+    assert "bug:" not in output_of(run)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert sides(kraken) == ["buy", "sell"]
 
@@ -47,7 +47,7 @@ def test_a_council_whose_buy_the_check_refuses_is_an_error_of_the_tick(live: Bot
 
     run = live.run("tick")
 
-    assert run.exit_code == 78, explained(run)
+    assert run.exit_code == 78, output_of(run)
     assert "execute: " in run.stderr
     assert "live.db is damaged" in run.stderr
     assert sides(kraken) == []
@@ -61,7 +61,7 @@ def test_damaged_caches_keep_no_stop_from_being_sold(live: BotRunner, kraken: Fa
 
     run = live.run("check-positions")
 
-    assert trade_of(live)["exit_reason"] == "STOP_LOSS", explained(run)
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS", output_of(run)
     assert sides(kraken) == ["buy", "sell"]
 
 
@@ -72,7 +72,7 @@ def test_a_journal_that_cannot_be_read_sends_nothing(live: BotRunner, kraken: Fa
 
     tick, sold = live.run("tick"), live.run("sell", "BTC/USD", "--yes")
 
-    assert tick.exit_code == 78, explained(tick)
+    assert tick.exit_code == 78, output_of(tick)
     check_error(sold, 78, "live.db is damaged", RECOVER)
     assert "Traceback" not in tick.stderr
     assert "bug:" not in tick.stderr

@@ -20,18 +20,18 @@ from tests.chaos.world import World
 from tests.cli.assertions import check_error, files_in
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server
-from tests.scenarios.disasters import all_trades, damage, reconciled, recover
+from tests.scenarios.database_loss import all_trades, damage, reconciled, recover
 from tests.scenarios.journal_tools import only
-from tests.scenarios.stage import buy, explained
+from tests.scenarios.steps import buy, output_of
 
 about_the_file = pytest.mark.sqlite("a server looks after its own files")
 
 
 @pytest.fixture
-def world(kept_on: Server | None) -> Iterator[World]:
+def world(database_server: Server | None) -> Iterator[World]:
     """A live home with two open trades, whose runs can be killed at any commit."""
     with Processes() as processes:
-        world = World(processes, server=kept_on)
+        world = World(processes, server=database_server)
         world.must("init")
         for symbol in ("BTC/USD", "ETH/USD"):
             world.must("buy", symbol, "100", "--yes")
@@ -105,7 +105,7 @@ def test_a_damaged_database_is_moved_aside_whole_and_rebuilt(live: BotRunner, kr
 
     run = live.run("recover", "--apply", "--yes")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     [aside] = asides(live)
     assert aside.read_bytes() == content
     assert "is damaged" in run.stderr
@@ -128,7 +128,7 @@ def test_without_apply_a_damaged_database_is_left_as_it_lies(live: BotRunner, kr
 
     run = live.run("recover", "--json")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert [row["action"] for row in run.json()["actions"]] == ["add"]
     assert files_in(live.home) == before
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.stage import buy, council_says, explained, on_the_wire, sides, tampered, trade_of
+from tests.scenarios.steps import buy, council_says, execute_sql, output_of, requested_endpoints, sides, trade_of
 
 
 def worth(kraken: FakeKraken, equity: float | str, *, btc: Any = 50000) -> None:
@@ -19,8 +19,8 @@ def worth(kraken: FakeKraken, equity: float | str, *, btc: Any = 50000) -> None:
 
 def trip(live: BotRunner) -> None:
     """The guard fired on an earlier visit."""
-    tampered(live, "UPDATE systemconfig SET value = '2026-01-01T00:00:00+00:00' WHERE key = 'tripped_at'")
-    tampered(live, "UPDATE systemconfig SET value = 'false' WHERE key = 'buy_enabled'")
+    execute_sql(live, "UPDATE systemconfig SET value = '2026-01-01T00:00:00+00:00' WHERE key = 'tripped_at'")
+    execute_sql(live, "UPDATE systemconfig SET value = 'false' WHERE key = 'buy_enabled'")
 
 
 def sold(kraken: FakeKraken) -> list[str]:
@@ -40,7 +40,7 @@ def test_more_than_a_fifth_down_sells_everything_and_disables_buys(live: BotRunn
     status = live.json("status")
     bought = live.run("buy", "SOL/USD", "100", "--yes")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert "drawdown guard tripped" in run.stderr
     assert "7990.00" in run.stderr
     assert "20.10 %" in run.stderr
@@ -62,12 +62,12 @@ def test_a_fifth_down_or_less_trips_nothing(live: BotRunner, kraken: FakeKraken,
 
     run = live.run("drawdown", "--json")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert Decimal(run.json()["equity"]) == Decimal(str(equity))
     assert run.json()["tripped"] is False
     assert live.json("status")["buy_enabled"] is True
     assert sold(kraken) == []
-    assert on_the_wire(kraken).count("BalanceEx") == 1
+    assert requested_endpoints(kraken).count("BalanceEx") == 1
 
 
 def test_a_hair_more_than_a_fifth_down_trips_also_while_paused(live: BotRunner, kraken: FakeKraken) -> None:
@@ -77,7 +77,7 @@ def test_a_hair_more_than_a_fifth_down_trips_also_while_paused(live: BotRunner, 
 
     run = live.run("tick")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert trade_of(live)["exit_reason"] == "DRAWDOWN"
 
 
@@ -110,9 +110,9 @@ def test_a_first_look_that_a_second_does_not_confirm_sells_nothing(live: BotRunn
     kraken.clear_requests()
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "not confirmed" in run.stderr
-    assert on_the_wire(kraken).count("BalanceEx") == on_the_wire(kraken).count("Ticker") == 2
+    assert requested_endpoints(kraken).count("BalanceEx") == requested_endpoints(kraken).count("Ticker") == 2
     assert sold(kraken) == []
     assert live.json("status")["buy_enabled"] is True
 
@@ -128,7 +128,7 @@ def test_a_second_look_that_cannot_be_had_leaves_the_drawdown_unknown(live: BotR
     run = live.run("tick")
 
     assert sides(kraken) == ["buy"]
-    assert run.exit_code not in (0, 3), explained(run)
+    assert run.exit_code not in (0, 3), output_of(run)
 
 
 @pytest.mark.parametrize("kind", ["empty_result", "truncated"])
@@ -140,7 +140,7 @@ def test_a_bad_balance_answer_sells_nothing_and_buys_nothing(live: BotRunner, kr
 
     run = live.run("tick")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert sides(kraken) == ["buy"]
     assert "drawdown is unknown" in live.json("why", "ETH/USD")[0]["outcome"]
     status = live.json("status")
@@ -157,7 +157,7 @@ def test_a_balance_without_a_price_leaves_the_drawdown_unknown(live: BotRunner, 
     run = live.run("tick", "--json")
     report = live.run("drawdown", "--json")
 
-    assert (run.exit_code, report.exit_code) == (1, 1), explained(run)
+    assert (run.exit_code, report.exit_code) == (1, 1), output_of(run)
     assert "LUNA2 can't be valued" in run.stderr
     assert run.json()["drawdown"] is None
     assert report.json()["drawdown"] is None
@@ -171,7 +171,7 @@ def test_a_held_coin_whose_price_is_zero_leaves_the_drawdown_unknown(live: BotRu
 
     report = live.run("drawdown", "--json")
 
-    assert report.exit_code == 1, explained(report)
+    assert report.exit_code == 1, output_of(report)
     assert (report.json()["equity"], report.json()["tripped"]) == (None, False)
 
 
@@ -203,7 +203,7 @@ def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
 
     run = live.run("drawdown", "--check", "--json")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert (run.json()["tripped"], Decimal(run.json()["drawdown"])) == (True, Decimal("0.3"))
     assert sold(kraken) == []
     status = live.json("status")
@@ -241,7 +241,7 @@ def test_a_tripped_guard_closes_what_is_open_and_hears_no_council(live: BotRunne
 
     assert run.exit_code == 3
     assert trade_of(live)["exit_reason"] == "DRAWDOWN"
-    assert "OHLC" not in on_the_wire(kraken)
+    assert "OHLC" not in requested_endpoints(kraken)
 
 
 def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken) -> None:
@@ -256,7 +256,7 @@ def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken)
     assert (resumed.exit_code, still.exit_code, tick.exit_code) == (0, 3, 3)
     assert "buys stay disabled" in resumed.stderr
     assert "--enable-buys" in still.stderr
-    assert (enabled.exit_code, allowed.exit_code) == (0, 0), explained(allowed)
+    assert (enabled.exit_code, allowed.exit_code) == (0, 0), output_of(allowed)
     assert live.json("status")["tripped_at"] is None
 
 
@@ -264,11 +264,11 @@ def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken)
 def test_the_guard_sells_also_when_the_switch_is_broken(live: BotRunner, kraken: FakeKraken, damage: str) -> None:
     buy(live)
     worth(kraken, 7000)
-    tampered(live, damage)
+    execute_sql(live, damage)
 
     run = live.run("tick")
 
-    assert sold(kraken) == ["BTC/USD"], explained(run)
+    assert sold(kraken) == ["BTC/USD"], output_of(run)
     assert run.exit_code != 0
 
 
@@ -287,7 +287,7 @@ def test_liquidate_sells_every_trade_and_disables_buys(
 
     run = live.run("liquidate", "--yes", "--json")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert len(run.json()["exits"]) == 2
     assert {trade["exit_reason"] for trade in live.trades()} == {"LIQUIDATION"}
     assert kraken.balances["XXBT"] == 1
@@ -306,17 +306,17 @@ def test_liquidate_refuses_without_a_yes_off_a_terminal(live: BotRunner, kraken:
 
     assert run.exit_code == 2
     assert "--yes" in run.stderr
-    assert on_the_wire(kraken) == []
+    assert requested_endpoints(kraken) == []
     assert live.json("status")["buy_enabled"] is True
 
 
 def test_liquidate_works_when_the_switch_is_broken(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
-    tampered(live, "DROP TABLE systemconfig")
+    execute_sql(live, "DROP TABLE systemconfig")
 
     run = live.run("liquidate", "--yes")
 
-    assert sold(kraken) == ["BTC/USD"], explained(run)
+    assert sold(kraken) == ["BTC/USD"], output_of(run)
     assert live.run("buy", "BTC/USD", "100", "--yes").exit_code == 3
 
 
@@ -327,4 +327,4 @@ def test_liquidate_without_prices_and_balances_still_sells(live: BotRunner, krak
 
     run = live.run("liquidate", "--yes")
 
-    assert trade_of(live)["exit_reason"] == "LIQUIDATION", explained(run)
+    assert trade_of(live)["exit_reason"] == "LIQUIDATION", output_of(run)

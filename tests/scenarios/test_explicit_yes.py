@@ -9,7 +9,7 @@ from botctl.domain.errors import ConfigError
 from botctl.wiring import open_bot
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_council_sells_without_a_yes_and_does_not_buy(silent: BotRunner, kra
 
     run = silent.run("tick", "--json")
 
-    assert trade_of(silent)["exit_reason"] == "COUNCIL", explained(sold)
+    assert trade_of(silent)["exit_reason"] == "COUNCIL", output_of(sold)
     assert run.exit_code == 78
     assert [row["outcome"] for row in run.json()["decisions"]] == ["not bought: LIVE_TRADING is no"]
     assert sides(kraken) == ["buy", "sell"]
@@ -78,7 +78,7 @@ def test_a_paused_tick_needs_no_yes(silent: BotRunner) -> None:
 def test_a_way_out_needs_no_yes(silent: BotRunner, way_out: tuple[str, ...]) -> None:
     run = silent.run(*way_out)
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert trade_of(silent)["status"] == "CLOSED"
 
 

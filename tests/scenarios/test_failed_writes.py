@@ -5,23 +5,25 @@ from decimal import Decimal
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.journal_tools import only, sent
-from tests.scenarios.stage import buy, council_says, explained, sides, tampered, trade_of
+from tests.scenarios.steps import buy, council_says, execute_sql, output_of, sides, trade_of
 
 
 def spoil(live: BotRunner, write: str, when: str = "1") -> None:
     """Every such write fails from now on, where it is about the row that `when` tells."""
     if live.server:
         fails = "BEGIN RAISE division_by_zero; END"
-        tampered(live, f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS '{fails}'")
+        execute_sql(live, f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS '{fails}'")
         condition = "true" if when == "1" else when
-        tampered(live, f"CREATE TRIGGER spoil BEFORE {write} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION spoil()")
+        execute_sql(
+            live, f"CREATE TRIGGER spoil BEFORE {write} FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION spoil()"
+        )
         return
     overflow = "SELECT abs(-9223372036854775807 - 1)"  # an error of the moment, not of a rule
-    tampered(live, f"CREATE TRIGGER spoil BEFORE {write} WHEN {when} BEGIN {overflow}; END")
+    execute_sql(live, f"CREATE TRIGGER spoil BEFORE {write} WHEN {when} BEGIN {overflow}; END")
 
 
 def mend(live: BotRunner) -> None:
-    tampered(live, "DROP FUNCTION spoil CASCADE" if live.server else "DROP TRIGGER spoil")
+    execute_sql(live, "DROP FUNCTION spoil CASCADE" if live.server else "DROP TRIGGER spoil")
 
 
 def two_positions(live: BotRunner, kraken: FakeKraken) -> None:
@@ -41,7 +43,7 @@ def test_an_ending_that_cannot_be_written_leaves_the_others_written(live: BotRun
     run = live.run("check-positions")
     trades = {trade["symbol"]: trade["status"] for trade in live.trades()}
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert trades == {"BTC/USD": "OPEN", "ETH/USD": "CLOSED"}
     assert [order["state"] for order in live.orders()][2:] == ["ACCEPTED", "FILLED"]
 
@@ -55,10 +57,10 @@ def test_an_ending_that_was_rolled_back_is_settled_by_a_later_run(live: BotRunne
 
     run = live.run("check-positions")
     mend(live)
-    tampered(live, "DELETE FROM memory WHERE key = 'kraken.session'")  # the lock-out is over
+    execute_sql(live, "DELETE FROM memory WHERE key = 'kraken.session'")  # the lock-out is over
     after = live.run("check-positions")
 
-    assert (run.exit_code, after.exit_code) == (69, 0), explained(run) + explained(after)
+    assert (run.exit_code, after.exit_code) == (69, 0), output_of(run) + output_of(after)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert len(sent(kraken, "sell")) == 1
 
@@ -73,7 +75,7 @@ def test_a_stop_that_cannot_be_moved_keeps_no_other_from_moving(live: BotRunner,
     run = live.run("check-positions")
 
     after = {trade["symbol"]: Decimal(trade["stop_loss_price"]) for trade in live.positions()}
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert after["BTC/USD"] == before["BTC/USD"]
     assert after["ETH/USD"] > before["ETH/USD"]
 
@@ -86,7 +88,7 @@ def test_a_stop_that_is_hit_is_sold_when_another_cannot_be_saved(live: BotRunner
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert trade_of(live, "ETH/USD")["exit_reason"] == "STOP_LOSS"
     assert trade_of(live, "BTC/USD")["status"] == "OPEN"
 
@@ -94,15 +96,15 @@ def test_a_stop_that_is_hit_is_sold_when_another_cannot_be_saved(live: BotRunner
 def test_an_order_that_cannot_be_given_up_keeps_no_other_from_its_ending(live: BotRunner, kraken: FakeKraken) -> None:
     """Both runs died: one before it sent its buy, one after its sell was taken."""
     two_positions(live, kraken)
-    tampered(live, "UPDATE \"order\" SET state = 'SUBMITTED' WHERE id = 1")
-    tampered(live, "UPDATE trade SET status = 'PENDING' WHERE id = 1")
-    tampered(live, "UPDATE \"order\" SET state = 'ACCEPTED' WHERE id = 2")
-    tampered(live, "UPDATE trade SET status = 'PENDING' WHERE id = 2")
+    execute_sql(live, "UPDATE \"order\" SET state = 'SUBMITTED' WHERE id = 1")
+    execute_sql(live, "UPDATE trade SET status = 'PENDING' WHERE id = 1")
+    execute_sql(live, "UPDATE \"order\" SET state = 'ACCEPTED' WHERE id = 2")
+    execute_sql(live, "UPDATE trade SET status = 'PENDING' WHERE id = 2")
     spoil(live, 'UPDATE ON "order"', "NEW.id = 1")
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert [order["state"] for order in live.orders()] == ["SUBMITTED", "FILLED"]
 
 
@@ -113,7 +115,7 @@ def test_a_bought_position_is_told_when_its_decision_cannot_be_noted(live: BotRu
     run = live.run("tick", "--json")
 
     answer = run.json()
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert [result["side"] for result in answer["entries"]] == ["buy"]
     assert only([step for step in answer["steps"] if not step["ok"]])["name"] == "execute"
     assert sides(kraken) == ["buy"]
@@ -127,7 +129,7 @@ def test_a_decision_that_cannot_be_written_is_not_acted_on(live: BotRunner, krak
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert [order.symbol for order in kraken.orders] == ["ETH/USD"]
 
 
@@ -139,7 +141,7 @@ def test_a_tick_that_cannot_be_recorded_reports_its_sale(live: BotRunner, kraken
     run = live.run("tick", "--json")
 
     answer = run.json()
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert answer["ok"] is False
     assert [result["reason"] for result in answer["exits"]] == ["STOP_LOSS"]
     assert only([step for step in answer["steps"] if not step["ok"]])["name"] == "record"

@@ -10,7 +10,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.stage import buy, explained, sides
+from tests.scenarios.steps import buy, output_of, sides
 
 CHECK = "/0f6f5a5e-1b1b-4c4c-9d9d-a1b2c3d4e5f6"
 
@@ -25,7 +25,7 @@ def listener() -> Iterator[Listener]:
 def watched(live: BotRunner, listener: Listener) -> BotRunner:
     """A live bot with a heartbeat, and no Council."""
     live.run("pause")
-    live.set(HEALTHCHECK_URL=f"http://{listener.place}{CHECK}")
+    live.set(HEALTHCHECK_URL=f"http://{listener.address}{CHECK}")
     return live
 
 
@@ -45,7 +45,7 @@ def test_a_failing_tick_pings_its_failure_and_says_which(
 
     assert run.exit_code != 0
     assert listener.paths == [f"{CHECK}/start", f"{CHECK}/fail"]
-    assert f"exit code {run.exit_code}\n" in listener.heard[-1].body.decode()
+    assert f"exit code {run.exit_code}\n" in listener.received[-1].body.decode()
 
 
 def test_a_tick_that_can_not_even_start_pings_its_failure(watched: BotRunner, listener: Listener) -> None:
@@ -76,7 +76,7 @@ def test_nothing_else_pings(watched: BotRunner, listener: Listener, command: tup
 
 
 def test_what_stands_behind_a_question_mark_stays_there(watched: BotRunner, listener: Listener) -> None:
-    watched.set(HEALTHCHECK_URL=f"http://{listener.place}/push/?key=1")
+    watched.set(HEALTHCHECK_URL=f"http://{listener.address}/push/?key=1")
 
     watched.run("tick")
 
@@ -110,8 +110,8 @@ def test_an_address_that_refuses_changes_nothing_and_is_not_shown(watched: BotRu
 
     run = watched.run("--debug", "tick")
 
-    assert run.exit_code == 0, explained(run)
-    assert "HEALTHCHECK_URL was not reached" in run.stderr
+    assert run.exit_code == 0, output_of(run)
+    assert "HEALTHCHECK_URL can't be reached" in run.stderr
     assert CHECK[1:13] not in run.stderr + (home / "log").read_text()
 
 
@@ -123,5 +123,5 @@ def test_an_address_that_is_none_is_a_warning_and_no_failure(watched: BotRunner,
     doctor = watched.json("doctor")
 
     assert run.exit_code == 0
-    assert "HEALTHCHECK_URL is no http or https address" in run.stderr
+    assert "HEALTHCHECK_URL is not an http or https address" in run.stderr
     assert [line["status"] for line in doctor if line["name"] == "heartbeat"] == ["warn"]

@@ -8,7 +8,7 @@ from freezegun.api import FrozenDateTimeFactory
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, trade_of
+from tests.scenarios.steps import QUARTER, buy, output_of, requested_endpoints, sides, stopped_clock, trade_of
 
 PATHS: list[tuple[list[float], str]] = [
     ([50100, 49900, 50200], "None"),
@@ -103,12 +103,12 @@ def test_two_intervals_are_not_late_and_cost_no_candles(live: BotRunner, kraken:
         kraken.clear_requests()
         clock.tick(2 * QUARTER)
         live.run("check-positions")
-        in_time = on_the_wire(kraken)
+        in_time = requested_endpoints(kraken)
         clock.tick(2 * QUARTER + 1)
         live.run("check-positions")
 
         assert "OHLC" not in in_time
-        assert on_the_wire(kraken).count("OHLC") == 1
+        assert requested_endpoints(kraken).count("OHLC") == 1
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_without_the_gaps_candles_nothing_moves_until_a_tick_can_replay_them(
         assert blind.exit_code != 0
         assert "Kraken" in blind.stderr
         assert (after["status"], after["stop_loss_price"], after["high_price"]) == ("OPEN", "49000.0", "50000.0")
-        assert seeing.exit_code == 0, explained(seeing)
+        assert seeing.exit_code == 0, output_of(seeing)
         assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 

@@ -10,7 +10,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.journal_tools import client_ids, only, sent
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_a_sell_whose_answer_cannot_be_written_is_unknown_and_found_by_the_next_
     kraken.before = None
     after = live.run("tick")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert "was sent, and the answer could not be recorded" in run.stderr
-    assert "bug:" not in explained(run)
+    assert "bug:" not in output_of(run)
     assert [order["state"] for order in orders] == ["FILLED", "SUBMITTED"]
-    assert after.exit_code == 0, explained(after)
+    assert after.exit_code == 0, output_of(after)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert len(client_ids(sent(kraken, "sell"))) == len(sent(kraken, "sell")) == 1
 
@@ -64,7 +64,7 @@ def test_a_buy_whose_answer_cannot_be_written_is_adopted_with_its_stop(
     kraken.before = None
     live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert "don't repeat it" in run.stderr
     assert again.exit_code != 0
     assert sides(kraken) == ["buy"]
@@ -81,7 +81,7 @@ def test_a_refusal_that_cannot_be_written_sends_no_second_order(
     run = live.run("buy", "BTC/USD", "100", "--yes")
     other.commit()
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert kraken.count("AddOrder") == 1
 
 
@@ -99,9 +99,9 @@ def test_the_other_stops_are_sold_in_the_same_run(live: BotRunner, kraken: FakeK
     kraken.before = None
     after = live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["BTC/USD", "ETH/USD"]
-    assert after.exit_code == 0, explained(after)
+    assert after.exit_code == 0, output_of(after)
     assert {trade["status"] for trade in live.trades()} == {"CLOSED"}
     assert len(sent(kraken, "sell")) == 2
 
@@ -118,9 +118,9 @@ def test_an_ending_that_cannot_be_written_does_not_look_written(
     kraken.before = None
     after = live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert "is ACCEPTED" in run.stderr
-    assert after.exit_code == 0, explained(after)
+    assert after.exit_code == 0, output_of(after)
     assert trade_of(live)["status"] == "CLOSED"
     assert sides(kraken) == ["buy", "sell"]
 
@@ -136,7 +136,7 @@ def test_a_note_that_cannot_be_made_does_not_cost_the_answer_it_is_about(
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "can't be saved" in run.stderr
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
@@ -153,10 +153,10 @@ def test_a_tick_that_cannot_be_recorded_still_tells_what_it_sold(
     other.commit()
 
     answer = run.json()
-    assert run.exit_code == 75, explained(run)
+    assert run.exit_code == 75, output_of(run)
     assert [result["reason"] for result in answer["exits"]] == ["STOP_LOSS"]
     assert {step["name"] for step in answer["steps"] if not step["ok"]} == {"council", "record"}
-    assert "bug:" not in explained(run)
+    assert "bug:" not in output_of(run)
 
 
 def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
@@ -170,7 +170,7 @@ def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 75, explained(run)
+    assert run.exit_code == 75, output_of(run)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert sides(kraken) == ["buy", "sell"]
 
@@ -189,6 +189,6 @@ def test_a_full_disk_is_no_bug_and_the_next_run_sells_once(live: BotRunner, krak
     assert process.returncode in (1, 69), out + err
     assert "bug:" not in out + err
     assert "Traceback" not in err
-    assert after.exit_code == 0, explained(after)
+    assert after.exit_code == 0, output_of(after)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert len(sent(kraken, "sell")) == 1

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, stopped_clock
+from tests.scenarios.steps import QUARTER, buy, output_of, requested_endpoints, stopped_clock
 
 FILE = "botctl.prom"
 
@@ -58,7 +58,7 @@ def test_a_tick_leaves_all_its_figures(measured: BotRunner, kraken: FakeKraken, 
         "missed_runs",
     }
     assert abs(told["last_success_timestamp_seconds"] - time.time()) < 60
-    assert told["last_tick_requests"] == len(on_the_wire(kraken)) == 2
+    assert told["last_tick_requests"] == len(requested_endpoints(kraken)) == 2
     assert (told["open_trades"], told["unguarded_positions"], told["last_tick_exit_code"]) == (1, 0, 0)
     status = measured.json("status")
     assert told["equity"] == float(status["equity"])
@@ -122,7 +122,7 @@ def test_a_file_that_can_not_be_written_is_said_and_changes_nothing(
     run = measured.run("tick")
     doctor = measured.json("doctor")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert re.search("warning: the metrics can't be written: .*botctl.prom|data", run.stderr)
     assert run.stderr.count("\n") == 1
     assert [line["status"] for line in doctor if line["name"] == "metrics"] == ["warn"]
@@ -140,7 +140,7 @@ def test_what_is_no_file_of_figures_is_never_replaced(measured: BotRunner, home:
     run = measured.run("tick")
 
     assert run.exit_code == 0
-    assert f"{file} holds something else" in run.stderr
+    assert f"{file} is not a metrics file of botctl" in run.stderr
     assert (home / file).stat().st_ino == before
     assert (home / "notes").read_text() == "of my own\n"
     assert measured.run("status").exit_code == 0

@@ -10,7 +10,7 @@ from tests.fake_kraken import FakeKraken, Request
 from tests.fake_kraken.orders import order_json, trade_json
 from tests.fake_kraken.public_endpoints import ticker_json
 from tests.scenarios.journal_tools import later, only, open_position, sent
-from tests.scenarios.stage import explained, sides, trade_of
+from tests.scenarios.steps import output_of, sides, trade_of
 
 
 def answer(kraken: FakeKraken, endpoint: str, result: dict[str, Any], **options: Any) -> None:
@@ -25,7 +25,7 @@ def test_an_order_under_another_orders_id_is_found_by_its_own(live: BotRunner, k
     with later(minutes=15):
         second = live.run("tick")
 
-    assert (first.exit_code, second.exit_code) == (69, 0), explained(second)
+    assert (first.exit_code, second.exit_code) == (69, 0), output_of(second)
     assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
     assert len(sent(kraken)) == 1
 
@@ -80,7 +80,7 @@ def test_a_fill_of_another_age_starts_no_endless_cool_down(moment: int, live: Bo
     with later(minutes=61):
         again = live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert again.exit_code == 0, explained(again)
+    assert again.exit_code == 0, output_of(again)
 
 
 def test_one_balance_that_is_too_small_shrinks_no_trade(live: BotRunner, kraken: FakeKraken) -> None:
@@ -127,7 +127,7 @@ def test_a_refusal_in_strange_letters_is_written_down(text: str, live: BotRunner
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert run.exit_code == 4, explained(run)
+    assert run.exit_code == 4, output_of(run)
     assert run.stderr.count("\n") == 1
     assert run.stderr.strip().isprintable()
     assert only(live.orders())["state"] == "REJECTED"

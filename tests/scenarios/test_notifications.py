@@ -13,13 +13,12 @@ import pytest
 
 from botctl.domain.settings import Secret
 from botctl.monitoring.alerts import Level
-from botctl.monitoring.delivery import OutgoingMessage
-from botctl.monitoring.sender import SENDER, AppriseSender
+from botctl.monitoring.sender import SENDER, OutgoingMessage, send_messages
 from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.scenarios.stage import QUARTER, buy, explained, on_the_wire, sides, stopped_clock, tampered
+from tests.scenarios.steps import QUARTER, buy, execute_sql, output_of, requested_endpoints, sides, stopped_clock
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def listener() -> Iterator[Listener]:
 @pytest.fixture
 def told(live: BotRunner, listener: Listener) -> BotRunner:
     """A live bot whose owner listens."""
-    live.set(NOTIFY_URLS=f"json://{listener.place}/me")
+    live.set(NOTIFY_URLS=f"json://{listener.address}/me")
     live.run("pause")  # no Council: what is told is what the test does
     return live
 
@@ -45,7 +44,7 @@ def test_a_quiet_tick_says_nothing_and_starts_no_courier(told: BotRunner, listen
     run = told.run("tick")
 
     assert (run.exit_code, run.stdout, run.stderr) == (0, "", "")
-    assert listener.heard == []
+    assert listener.received == []
     assert row_counts(told) == {"outgoing": 0, "alarm": 0}
 
 
@@ -59,14 +58,14 @@ def test_entry_and_exit_are_told_once_each_with_the_profit(
     run = told.run("tick")
     told.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     bought, sold = listener.lines
     assert bought.startswith("bought 0.002 BTC/USD at 50,0")
     assert "stop 49,0" in bought
     assert "BTC/USD closed at 48,9" in sold
     assert "STOP_LOSS" in sold
     assert f"P&L {float(told.trades()[0]['pnl']):+,.2f} USD" in sold
-    assert listener.heard[0].json()["title"].startswith("botctl live on ")
+    assert listener.received[0].json()["title"].startswith("botctl live on ")
     assert row_counts(told)["outgoing"] == 0
 
 
@@ -77,11 +76,11 @@ def test_every_way_out_is_told_at_once(
     told.run("resume")
     buy(told)
     kraken.set_price("BTC/USD", 48999)
-    listener.forget()
+    listener.clear()
 
     run = told.run(*command)
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     [line] = listener.lines
     assert "BTC/USD closed" in line
 
@@ -92,15 +91,15 @@ def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
     """The process dies while it asks for the second symbol's candles: the stop's sale is long written down."""
     told.run("resume")
     buy(told)
-    listener.forget()
+    listener.clear()
     kraken.set_price("BTC/USD", 48999)
     kraken.fault("OHLC", "hang_before", seconds=30)
     process = told.spawn("tick")
-    wait_for(lambda: "OHLC" in on_the_wire(kraken) and told.trades()[0]["status"] == "CLOSED")
+    wait_for(lambda: "OHLC" in requested_endpoints(kraken) and told.trades()[0]["status"] == "CLOSED")
     process.kill()
     process.wait(timeout=10)
     kraken.release()
-    assert listener.heard == []
+    assert listener.received == []
 
     told.run("pause")
     told.run("tick")
@@ -114,7 +113,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_tick(
     told.run("resume")
     listener.status = 503
     run = told.run("buy", "BTC/USD", "100", "--yes")
-    listener.forget()
+    listener.clear()
     kept = row_counts(told)["outgoing"]
 
     listener.status = 200
@@ -123,11 +122,9 @@ def test_what_could_not_be_sent_is_sent_by_the_next_tick(
     told.run("tick")
 
     assert run.exit_code == 0
-    assert (
-        "botctl: warning: a message waits for the next run: json://*** refused it, or can't be reached (HTTP 503)"
-        in (run.stderr)
-    )
-    assert listener.place not in run.stderr
+    assert "warning: a message waits for the next run: json://*** refused the message or can't be reached" in run.stderr
+    assert "(HTTP 503)" in run.stderr
+    assert listener.address not in run.stderr
     assert kept == 1
     assert len(listener.lines) == 1
     assert row_counts(told)["outgoing"] == 0
@@ -137,11 +134,11 @@ def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_
     told: BotRunner, listener: Listener
 ) -> None:
     with Listener() as other:
-        told.set(NOTIFY_URLS=f"json://{listener.place}/a, json://{other.place}/b")
+        told.set(NOTIFY_URLS=f"json://{listener.address}/a, json://{other.address}/b")
         other.status = 500
         told.run("resume")
         buy(told)
-        other.forget()
+        other.clear()
         other.status = 200
         told.run("pause")
         told.run("tick")
@@ -157,14 +154,14 @@ def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a
     told.run("resume")
     buy(told)
     told.run("pause")
-    listener.forget()
+    listener.clear()
     setattr(listener, way, True)
     kraken.set_price("BTC/USD", 48999)
     kraken.clear_requests()
 
     started = time.monotonic()
     process = told.spawn("tick")
-    wait_for(lambda: listener.heard)
+    wait_for(lambda: listener.received)
     sold_before_it_was_told = list(sides(kraken))
     second = told.run("check-positions")  # the lock is free meanwhile
     process.communicate(timeout=40)
@@ -181,7 +178,7 @@ def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_ke
     told.run("resume")
     listener.hangs = True
     process = told.spawn("buy", "BTC/USD", "100", "--yes")
-    wait_for(lambda: listener.heard)
+    wait_for(lambda: listener.received)
 
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -194,7 +191,7 @@ def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_ke
 def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: BotRunner, listener: Listener) -> None:
     told.run("resume")
     buy(told)
-    listener.forget()
+    listener.clear()
     with stopped_clock() as clock:
         told.run("pause", "--freeze")
         for _ in range(4):
@@ -207,7 +204,7 @@ def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: Bot
     assert [line.split(":")[0] for line in listener.lines] == [
         "1 open positions are unguarded",
         "for 15 min",  # a quarter of an hour later
-        "over after 60 min",
+        "resolved after 60 min",
     ]
     assert "BTC/USD (trade 1, frozen)" in listener.lines[0]
 
@@ -219,14 +216,14 @@ def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
     with stopped_clock() as clock:
         for number in range(4):
             assert told.run("tick").exit_code != 0
-            assert bool(listener.heard) == (number >= 2)
+            assert bool(listener.received) == (number >= 2)
             clock.tick(QUARTER)
         kraken.key.permissions.add("query-funds")
         told.run("tick")
 
     assert "the tick has failed 3 times in a row" in listener.lines[0]
     assert "look: " in listener.lines[0]
-    assert listener.lines[-1].startswith("over after")
+    assert listener.lines[-1].startswith("resolved after")
 
 
 def test_an_order_of_unknown_outcome_is_told_and_so_is_its_end(
@@ -236,18 +233,18 @@ def test_an_order_of_unknown_outcome_is_told_and_so_is_its_end(
     with stopped_clock() as clock:
         buy(told)
         told.run("pause")
-        listener.forget()
+        listener.clear()
         kraken.set_price("BTC/USD", 48999)
         leave_a_sell_in_doubt(told)
         assert told.run("tick").exit_code == 69
         [first] = listener.lines
-        listener.forget()
+        listener.clear()
         clock.tick(QUARTER)
         told.run("tick")
 
-    assert "nobody knows what became of the sell of 0.002 BTC/USD" in first
+    assert "the outcome of an order is unknown: sell 0.002 BTC/USD, state UNKNOWN" in first
     assert IN_DOUBT in first
-    assert [line.split(" ")[0] for line in listener.lines] == ["BTC/USD", "over"], listener.lines
+    assert [line.split(" ")[0] for line in listener.lines] == ["BTC/USD", "resolved"], listener.lines
 
 
 IN_DOUBT = "b07c7101-0000-4000-8000-000001000000"
@@ -256,8 +253,8 @@ IN_DOUBT = "b07c7101-0000-4000-8000-000001000000"
 def leave_a_sell_in_doubt(live: BotRunner) -> None:
     """As a run leaves it whose request was lost: Kraken never saw it, and its deadline is still to come."""
     deadline = (datetime.now(UTC) + timedelta(seconds=30)).isoformat(timespec="microseconds")
-    tampered(live, "UPDATE trade SET exiting = 'STOP_LOSS'")
-    tampered(
+    execute_sql(live, "UPDATE trade SET exiting = 'STOP_LOSS'")
+    execute_sql(
         live,
         'INSERT INTO "order" (client_order_id, trade_id, side, symbol, state, reason, whole, amount, filled, deadline, '
         f"created_at) SELECT '{IN_DOUBT}', trade_id, 'sell', symbol, 'UNKNOWN', 'STOP_LOSS', TRUE, amount, '0', "
@@ -280,7 +277,7 @@ def test_a_tripped_guard_is_told_and_again_while_it_lasts(
     assert [line.split(":")[0] for line in listener.lines] == [
         "drawdown guard tripped",
         "for 15 min",
-        "over after 30 min",
+        "resolved after 30 min",
     ]
 
 
@@ -292,8 +289,8 @@ def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
         clock.tick(QUARTER)
         told.run("tick")
 
-    assert listener.lines[0].startswith("3 runs were missed, or died, since")
-    assert [line.split(" ")[0] for line in listener.lines] == ["3", "over"]
+    assert listener.lines[0].startswith("3 runs were missed or killed since")
+    assert [line.split(" ")[0] for line in listener.lines] == ["3", "resolved"]
 
 
 def test_a_key_that_ends_soon_is_asked_for_once_a_day_and_told_daily(
@@ -324,11 +321,11 @@ def test_what_happened_long_before_somebody_listened_is_no_news(live: BotRunner,
         clock.tick(2 * 3600)
         live.run("pause")
         live.run("tick")
-        live.set(NOTIFY_URLS=f"json://{listener.place}/me")
+        live.set(NOTIFY_URLS=f"json://{listener.address}/me")
         clock.tick(QUARTER)
         live.run("tick")
 
-    assert listener.heard == []
+    assert listener.received == []
 
 
 def test_messages_to_a_service_that_is_dead_for_days_do_not_grow_without_end(
@@ -357,12 +354,12 @@ def test_whatever_is_wrong_with_it_the_stop_is_sold_and_the_exit_code_is_the_sam
     told.run("tick")
     if statement.startswith("UPDATE"):
         statement += " WHERE key = 'news.cursor'"
-    tampered(told, statement)
+    execute_sql(told, statement)
     kraken.set_price("BTC/USD", 48999)
 
     run = told.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert sides(kraken) == ["buy", "sell"]
     assert "botctl: warning: " in run.stderr
 
@@ -371,11 +368,11 @@ def test_a_rehearsal_tells_nobody_and_counts_for_nothing(told: BotRunner, listen
     told.run("resume")
     buy(told)
     told.run("pause", "--freeze")
-    listener.forget()
+    listener.clear()
 
     told.run("tick", "--validate")
 
-    assert listener.heard == []
+    assert listener.received == []
     assert row_counts(told) == {"outgoing": 0, "alarm": 0}
 
 
@@ -385,11 +382,11 @@ def test_the_courier_is_ended_when_its_time_is_over_and_knows_what_had_arrived(l
         setattr(listener, way, True)
         messages = [
             OutgoingMessage(Secret(f"json://{where}/x"), "a title", "some words", Level.INFO)
-            for where in (listener.place, good.place)
+            for where in (listener.address, good.address)
         ]
 
         started = time.monotonic()
-        failures = AppriseSender(seconds=3).deliver(messages)
+        failures = send_messages(messages, seconds=3)
         taken = time.monotonic() - started
 
     assert failures == ["json://*** no answer in time", ""]
@@ -403,12 +400,12 @@ def test_the_process_that_sends_loads_no_more_of_botctl_than_it_needs() -> None:
 
     assert started.returncode == 0, started.stderr
     loaded = set(re.findall(r"\| +(botctl\S*|peewee|typer|ccxt|numpy)$", started.stderr, re.MULTILINE))
-    assert loaded == {"botctl", "botctl.monitoring", "botctl.domain", "botctl.monitoring.alerts"}
+    assert loaded == {"botctl", "botctl.monitoring", "botctl.monitoring.alerts"}
 
 
 def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
     secret = "s3cr3t-t0ken-0123456789"
-    told.set(NOTIFY_URLS=f"json://{listener.place}/{secret}, nonsense://{secret}", LOG_FILE="log", LOG_LEVEL="DEBUG")
+    told.set(NOTIFY_URLS=f"json://{listener.address}/{secret}, nonsense://{secret}", LOG_FILE="log", LOG_LEVEL="DEBUG")
     told.run("resume")
 
     for status in (200, 403):
@@ -438,7 +435,7 @@ def test_a_long_row_of_moved_stops_is_read_once(told: BotRunner, kraken: FakeKra
     told.run("pause")
     told.run("tick")
     columns = "at, kind, trade_id, order_id, before, after, why"
-    tampered(
+    execute_sql(
         told,
         f"INSERT INTO event ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
         "SELECT at, 'new high', trade_id, order_id, before, after, why FROM event, n WHERE kind = 'opened'",

@@ -4,15 +4,15 @@ from decimal import Decimal
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, explained, on_the_wire, sides
+from tests.scenarios.steps import buy, output_of, requested_endpoints, sides
 
 
 def look(live: BotRunner, kraken: FakeKraken) -> list[str]:
     """What one check of the drawdown asks for."""
     kraken.clear_requests()
     run = live.run("drawdown", "--check")
-    assert run.exit_code == 0, explained(run)
-    return sorted(on_the_wire(kraken))
+    assert run.exit_code == 0, output_of(run)
+    return sorted(requested_endpoints(kraken))
 
 
 def test_what_is_newly_held_costs_a_second_price_call_once(live: BotRunner, kraken: FakeKraken) -> None:
@@ -38,7 +38,7 @@ def test_prices_of_what_else_is_held_failing_costs_no_stop(live: BotRunner, krak
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert sides(kraken) == ["buy", "sell"]
 
 
@@ -56,4 +56,4 @@ def test_a_trade_that_opens_or_closes_leaves_no_note_behind(live: BotRunner, kra
     from botctl.trading.snapshot import HELD_SYMBOLS_KEY
 
     assert key_value.load(HELD_SYMBOLS_KEY) is None
-    assert on_the_wire(kraken).count("Ticker") == 1
+    assert requested_endpoints(kraken).count("Ticker") == 1

@@ -10,9 +10,9 @@ from tests.bot_runner import BotRunner, Run
 from tests.cli.test_output import check_values, on_terminal
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
-from tests.scenarios.disasters import kept, lose, restore, save
+from tests.scenarios.database_loss import kept, lose, restore, save
 from tests.scenarios.journal_tools import later, lose_the_next_order, only, place_by_hand, sent
-from tests.scenarios.stage import buy, explained, tampered
+from tests.scenarios.steps import buy, execute_sql, output_of
 
 
 def differing(run: Run) -> list[str]:
@@ -20,7 +20,7 @@ def differing(run: Run) -> list[str]:
     answer = run.json()
     rows = [*answer["orders"], *answer["positions"]]
     verdicts = [row["verdict"] for row in rows if not row["same"]]
-    assert (run.exit_code, answer["same"]) == ((1, False) if verdicts else (0, True)), explained(run)
+    assert (run.exit_code, answer["same"]) == ((1, False) if verdicts else (0, True)), output_of(run)
     return verdicts
 
 
@@ -81,7 +81,7 @@ def test_whatever_was_changed_here_is_named(
     live: BotRunner, kraken: FakeKraken, change: str, verdicts: list[str]
 ) -> None:
     buy(live)
-    tampered(live, change)
+    execute_sql(live, change)
 
     assert differing(reconciled(live)) == verdicts
 
@@ -196,8 +196,8 @@ def test_the_paper_broker_is_reconciled_alike(bot: BotRunner) -> None:
     for _ in range(40):
         bot.run("tick")
     same: dict[str, Any] = bot.json("reconcile", "--since", "2024-01-01")
-    tampered(bot, """UPDATE "order" SET fee = '0' WHERE id = 1""")
-    tampered(bot, "DELETE FROM paperorder WHERE id = 2")
+    execute_sql(bot, """UPDATE "order" SET fee = '0' WHERE id = 1""")
+    execute_sql(bot, "DELETE FROM paperorder WHERE id = 2")
 
     run = bot.run("reconcile", "--since", "2024-01-01", "--json")
 
@@ -209,12 +209,12 @@ def test_the_table_tells_what_differs_and_fits_80_columns(live: BotRunner, krake
     kraken.set_price("BTC/USD", "104321.98765")
     kraken.markets.add("FARTCOIN/USD", "0.00001234567", ordermin=1)
     kraken.balances["ZUSD"] = Decimal(10**9)
-    tampered(live, "DELETE FROM memory WHERE key = 'kraken.markets'")
+    execute_sql(live, "DELETE FROM memory WHERE key = 'kraken.markets'")
     buy(live, amount="1234567.89")
     buy(live, "FARTCOIN/USD", "123.45")
     kraken.set_price("BTC/USD", 98000)
     live.run("check-positions")
-    tampered(live, """UPDATE "order" SET cost = '12345678.12345678' WHERE id = 2""")
+    execute_sql(live, """UPDATE "order" SET cost = '12345678.12345678' WHERE id = 2""")
 
     run = live.run("reconcile")
 

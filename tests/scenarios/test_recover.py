@@ -13,7 +13,7 @@ from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
-from tests.scenarios.disasters import (
+from tests.scenarios.database_loss import (
     all_orders,
     all_trades,
     kept,
@@ -25,7 +25,7 @@ from tests.scenarios.disasters import (
     save,
 )
 from tests.scenarios.journal_tools import later, only, place_by_hand, sent
-from tests.scenarios.stage import buy, explained, sides, stopped_clock, tampered
+from tests.scenarios.steps import buy, execute_sql, output_of, sides, stopped_clock
 
 BY_OUR_CLOCK = {"created_at", "checked_at"}
 """Written by this machine's clock: the exchange's own moment stands in for it."""
@@ -45,7 +45,7 @@ def without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
 
 def sell_part(live: BotRunner, amount: str = "0.0005") -> None:
     run = live.run("sell", "BTC/USD", amount, "--yes")
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
 
 
 # What is rebuilt is what was lost
@@ -175,7 +175,7 @@ def test_a_close_that_hit_the_stop_while_nobody_looked_is_sold_at_the_next_check
         check = live.run("check-positions")
 
     assert "hit its stop" in only(answer["actions"])["detail"]
-    assert check.exit_code == 0, explained(check)
+    assert check.exit_code == 0, output_of(check)
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
@@ -272,7 +272,7 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
     assert [row["action"] for row in first["actions"]] == ["add"]
     assert pending["status"] == "PENDING"
     assert again.exit_code == 3
-    assert tick.exit_code == 0, explained(tick)
+    assert tick.exit_code == 0, output_of(tick)
     trade = only(live.positions())
     assert (trade["status"], trade["stop_loss_price"]) == ("OPEN", "49000.0")
     assert reconciled(live).exit_code == 0
@@ -291,7 +291,7 @@ def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: B
     tick = live.run("check-positions")
 
     assert (order["state"], order["client_order_id"]) == ("ACCEPTED", kraken.orders[1].cl_ord_id)
-    assert tick.exit_code == 0, explained(tick)
+    assert tick.exit_code == 0, output_of(tick)
     trade = only(live.trades())
     assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "MANUAL")
     assert len(kraken.orders) == 2
@@ -315,7 +315,7 @@ def leave_unsettled(live: BotRunner, *arguments: str) -> None:
     """A run whose order rests at the exchange when its patience ends."""
     with later(seconds=0):
         run = live.run(*arguments)
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
 
 
 # A backup that is older than the truth
@@ -422,8 +422,8 @@ def test_two_open_trades_of_one_asset_leave_one_unguarded_and_that_is_said_loudl
 @pytest.mark.waits
 def test_an_order_that_was_given_up_and_came_late_after_all_is_adopted(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
-    tampered(live, "UPDATE trade SET status = 'FAILED'")
-    tampered(live, """UPDATE "order" SET state = 'ABSENT', filled = '0', cost = NULL, fee = NULL""")
+    execute_sql(live, "UPDATE trade SET status = 'FAILED'")
+    execute_sql(live, """UPDATE "order" SET state = 'ABSENT', filled = '0', cost = NULL, fee = NULL""")
 
     before = planned(live)
     recover(live)
@@ -438,7 +438,7 @@ def test_a_trade_of_an_older_botctl_stays_as_it_is(live: BotRunner, kraken: Fake
     """Its ids tell nothing, so only the journal knows that they are ours."""
     buy(live)
     name = str(uuid.uuid4())
-    tampered(live, f"""UPDATE "order" SET client_order_id = '{name}'""")
+    execute_sql(live, f"""UPDATE "order" SET client_order_id = '{name}'""")
     kraken.orders[0].cl_ord_id = name
 
     with_its_journal = live.json("recover")
@@ -506,7 +506,7 @@ def test_without_apply_nothing_changes(disasters: BotRunner, kraken: FakeKraken)
 
     run = disasters.run("recover")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "add trade 2" in run.stdout
     assert "reduce trade 1" in run.stdout
     assert "botctl recover --apply" in run.stdout
@@ -542,7 +542,7 @@ def test_while_paused_the_recovered_trades_are_guarded(disasters: BotRunner, kra
 
     tick = disasters.run("tick")
 
-    assert tick.exit_code == 0, explained(tick)
+    assert tick.exit_code == 0, output_of(tick)
     assert {trade["exit_reason"] for trade in disasters.trades()} == {"STOP_LOSS"}
     assert {kraken.balances[name] for name in ("XXBT", "XETH")} == {Decimal(0)}
 
@@ -563,7 +563,7 @@ def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, 
 
     run = disasters.run("recover", "--apply", "--yes")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert kept(disasters) == before
 
 

@@ -16,7 +16,7 @@ from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
 from tests.postgres import PASSWORD, Server, own_server
 from tests.scenarios.journal_tools import only, sent
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
 @pytest.fixture
@@ -128,11 +128,11 @@ def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken:
     kraken.before = None
     after = hosted_live.run("tick")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert "the connection to postgresql://" in run.stderr
-    assert "bug:" not in explained(run)
+    assert "bug:" not in output_of(run)
     assert in_between == 0
-    assert after.exit_code == 0, explained(after)
+    assert after.exit_code == 0, output_of(after)
     assert trade_of(hosted_live)["exit_reason"] == "STOP_LOSS"
     assert len(sent(kraken, "sell")) == 1
 
@@ -148,9 +148,9 @@ def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run
     kraken.before = None
     after = hosted_live.run("tick")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert "was sent, and the answer could not be recorded" in run.stderr
-    assert after.exit_code == 0, explained(after)
+    assert after.exit_code == 0, output_of(after)
     assert trade_of(hosted_live)["exit_reason"] == "STOP_LOSS"
     assert len(sent(kraken, "sell")) == 1
 
@@ -165,7 +165,7 @@ def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
 
     assert "hush" not in run.stdout + run.stderr
     if command == "pause":
-        assert run.exit_code == 0, explained(run)
+        assert run.exit_code == 0, output_of(run)
         assert "pauses this machine's runs instead" in run.stderr
         assert (hosted_live.home / "data" / "HALT").exists()
     else:
@@ -193,9 +193,9 @@ def test_a_server_that_stops_in_the_middle_of_a_tick_and_comes_back(hosted_live:
         server.start()
         after = hosted_live.run("tick")
 
-        assert run.exit_code == 1, explained(run)
+        assert run.exit_code == 1, output_of(run)
         assert sells == 0
-        assert after.exit_code == 0, explained(after)
+        assert after.exit_code == 0, output_of(after)
         assert trade_of(hosted_live)["exit_reason"] == "STOP_LOSS"
         assert len(sent(kraken, "sell")) == 1
 
@@ -215,7 +215,7 @@ def test_a_pause_that_a_person_commits_in_psql_stops_the_buy_that_is_being_writt
 
     run = hosted_live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert kraken.count("AddOrder") == 0
     assert hosted_live.trades() == []
 

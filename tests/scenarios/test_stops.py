@@ -8,14 +8,14 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, council_says, explained, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
 def look_at(live: BotRunner, kraken: FakeKraken, price: float | str) -> dict[str, Any]:
     """The price moves, the bot looks once, and this is the trade after it."""
     kraken.set_price("BTC/USD", price)
     run = live.run("check-positions")
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     return trade_of(live)
 
 
@@ -26,7 +26,7 @@ def test_a_stop_that_is_hit_sells_and_the_loss_is_right_to_the_last_digit(live: 
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     trade = trade_of(live)
     bought, sold = kraken.orders
     assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
@@ -184,8 +184,8 @@ def test_prices_that_kraken_refuses_are_an_error_and_no_crash(live: BotRunner, k
     check, tick = live.run("check-positions"), live.run("tick")
     kraken.clear_faults()
 
-    assert check.exit_code in (4, 69), explained(check)
-    assert tick.exit_code in (1, 4, 69), explained(tick)
+    assert check.exit_code in (4, 69), output_of(check)
+    assert tick.exit_code in (1, 4, 69), output_of(tick)
     assert error in check.stderr
     assert error in tick.stderr
     assert "bug" not in check.stderr + tick.stderr
@@ -209,7 +209,7 @@ def test_without_balances_a_hit_stop_sells_the_trades_amount_and_nothing_else_is
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert "BalanceEx" in run.stderr or "balance" in run.stderr
     assert [(order.symbol, order.volume) for order in kraken.orders if order.side == "sell"] == [
         ("BTC/USD", Decimal("0.002"))
@@ -226,7 +226,7 @@ def test_a_balance_answer_without_a_figure_is_not_a_balance_of_zero(live: BotRun
 
     run = live.run("check-positions")
 
-    assert run.exit_code == 69, explained(run)
+    assert run.exit_code == 69, output_of(run)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert sides(kraken) == ["buy", "sell"]
 

@@ -10,14 +10,14 @@ import pytest
 from tests.bot_runner import BotRunner, Run
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.stage import (
+from tests.scenarios.steps import (
     buy,
     council_program,
     council_says,
-    explained,
-    on_the_wire,
+    execute_sql,
+    output_of,
+    requested_endpoints,
     sides,
-    tampered,
     trade_of,
 )
 
@@ -37,9 +37,9 @@ def test_a_paused_tick_guards_stops_and_hears_no_council(live: BotRunner, kraken
     run = live.run("tick")
 
     assert (paused["system_status"], paused["why"]) == ("PAUSED", "an upgrade")
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
-    assert "OHLC" not in on_the_wire(kraken)
+    assert "OHLC" not in requested_endpoints(kraken)
     assert sides(kraken) == ["buy", "sell"]
 
 
@@ -50,7 +50,7 @@ def test_a_pause_refuses_buys_and_lets_manual_sells_through(live: BotRunner, kra
     bought = live.run("buy", "ETH/USD", "100", "--yes")
     sold = live.run("sell", "BTC/USD", "--yes")
 
-    assert (bought.exit_code, sold.exit_code) == (3, 0), explained(sold)
+    assert (bought.exit_code, sold.exit_code) == (3, 0), output_of(sold)
     assert "paused" in bought.stderr
     assert sides(kraken) == ["buy", "sell"]
 
@@ -105,7 +105,7 @@ def test_a_switch_that_cannot_be_read_means_paused_and_stops_still_fire(
     live.set(SYMBOLS="ETH/USD")
     buy(live)
     council_says(live, "BUY")
-    tampered(live, damage)
+    execute_sql(live, damage)
     kraken.set_price("BTC/USD", 48999)
 
     status = live.json("status")
@@ -117,26 +117,26 @@ def test_a_switch_that_cannot_be_read_means_paused_and_stops_still_fire(
     assert bought.exit_code == 3
     if live.server and ("TABLE" in damage):
         assert "backup: " in tick.stderr  # which takes every table, or says so
-        assert tick.exit_code == 1, explained(tick)
+        assert tick.exit_code == 1, output_of(tick)
     else:
-        assert tick.exit_code == 0, explained(tick)
-    assert "OHLC" not in on_the_wire(kraken)
+        assert tick.exit_code == 0, output_of(tick)
+    assert "OHLC" not in requested_endpoints(kraken)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
     assert sides(kraken) == ["buy", "sell"]
 
 
 @pytest.mark.parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"])
 def test_a_pause_holds_also_when_the_switch_is_broken(live: BotRunner, damage: str) -> None:
-    tampered(live, damage)
+    execute_sql(live, damage)
 
     run = live.run("pause")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert live.json("status")["system_status"] == "PAUSED"
 
 
 def test_a_missing_buy_flag_means_no_buys(live: BotRunner, kraken: FakeKraken) -> None:
-    tampered(live, "DELETE FROM systemconfig WHERE key = 'buy_enabled'")
+    execute_sql(live, "DELETE FROM systemconfig WHERE key = 'buy_enabled'")
 
     assert live.run("buy", "BTC/USD", "100", "--yes").exit_code == 3
     assert sides(kraken) == []
@@ -193,7 +193,7 @@ def test_a_switch_pulled_while_the_council_sits_stops_the_entry(live: BotRunner,
 
     run = live.run("tick")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert "paused while the Council decided" in run.stderr
     assert sides(kraken) == []
     assert live.json("status")["system_status"] == "PAUSED"
@@ -204,14 +204,14 @@ def test_a_switch_pulled_while_an_entry_is_prepared_stops_it(live: BotRunner, kr
     council_says(live, "BUY")
 
     def pull(_request: Request) -> None:
-        if on_the_wire(kraken).count("OHLC") == 2:
+        if requested_endpoints(kraken).count("OHLC") == 2:
             halt_file(live).touch()
 
     kraken.clear_requests()
     kraken.before = pull
     run = live.run("tick")
 
-    assert on_the_wire(kraken).count("OHLC") == 2, explained(run)
+    assert requested_endpoints(kraken).count("OHLC") == 2, output_of(run)
     assert "paused" in live.json("why", "BTC/USD")[0]["outcome"]
     assert sides(kraken) == []
 
@@ -258,7 +258,7 @@ def test_a_switch_pulled_before_the_buy_is_written_down_stops_it(
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert pull in run.stderr
     assert kraken.count("AddOrder") == 0
     assert live.trades() == []
@@ -274,7 +274,7 @@ def test_a_trade_that_another_process_opens_before_the_buy_is_written_down_count
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert "MAX_OPEN_TRADES is 1" in run.stderr
     assert kraken.count("AddOrder") == 0
 
@@ -284,12 +284,12 @@ def test_a_pause_between_two_attempts_stops_the_second(live: BotRunner, kraken: 
 
     def pull(request: Request) -> None:
         if request.endpoint == "AddOrder":
-            tampered(live, PULLS["paused"])
+            execute_sql(live, PULLS["paused"])
 
     kraken.before = pull
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert run.exit_code == 3, explained(run)
+    assert run.exit_code == 3, output_of(run)
     assert kraken.count("AddOrder") == 1
     assert sides(kraken) == []
 
@@ -304,7 +304,7 @@ def test_a_freeze_before_the_sell_is_written_down_stops_it_and_no_liquidation(
     before = sides(kraken)
     liquidated = live.run("liquidate", "--yes")
 
-    assert (sold.exit_code, liquidated.exit_code) == (3, 0), explained(sold) + explained(liquidated)
+    assert (sold.exit_code, liquidated.exit_code) == (3, 0), output_of(sold) + output_of(liquidated)
     assert "frozen" in sold.stderr
     assert (before, sides(kraken)) == (["buy"], ["buy", "sell"])
 
@@ -325,12 +325,12 @@ def test_a_second_tick_ends_at_once_with_one_line(live: BotRunner, kraken: FakeK
     first = live.run("tick")
     [(run, seconds)] = second
 
-    assert first.exit_code == 0, explained(first)
+    assert first.exit_code == 0, output_of(first)
     assert (run.exit_code, run.stdout) == (75, "")
     assert len(run.stderr.splitlines()) == 1
     assert "another run" in run.stderr
     assert seconds < 4  # the start of an interpreter, and no wait
-    assert on_the_wire(kraken).count("BalanceEx") == 1
+    assert requested_endpoints(kraken).count("BalanceEx") == 1
 
 
 def test_a_manual_command_waits_for_the_lock(live: BotRunner, kraken: FakeKraken) -> None:
@@ -342,7 +342,7 @@ def test_a_manual_command_waits_for_the_lock(live: BotRunner, kraken: FakeKraken
 
     run = live.run("sell", "BTC/USD", "--yes")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert time.monotonic() - started >= 0.4
     assert sides(kraken) == ["buy", "sell"]
 
@@ -355,7 +355,7 @@ def test_the_switch_and_looking_need_no_lock(live: BotRunner, arguments: tuple[s
         started = time.monotonic()
         run = live.run(*arguments)
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert time.monotonic() - started < 2
 
 
@@ -384,11 +384,11 @@ def test_a_missing_live_database_is_an_error_and_none_is_made(
 
     run = live.run(command)
 
-    assert run.exit_code == 78, explained(run)
+    assert run.exit_code == 78, output_of(run)
     assert "no live database" in run.stderr
     assert "init" in run.stderr
     assert list(empty.iterdir()) == []
-    assert on_the_wire(kraken) == []
+    assert requested_endpoints(kraken) == []
 
 
 @pytest.mark.parametrize("command", ["tick", "status", "positions", "resume", "check-positions"])
@@ -398,6 +398,6 @@ def test_a_database_of_another_mode_is_not_opened(live: BotRunner, kraken: FakeK
 
     run = live.run(command)
 
-    assert run.exit_code == 78, explained(run)
+    assert run.exit_code == 78, output_of(run)
     assert "live database" in run.stderr
-    assert on_the_wire(kraken) == []
+    assert requested_endpoints(kraken) == []

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import QUARTER, buy, council_program, council_says, explained, sides, stopped_clock, trade_of
+from tests.scenarios.steps import QUARTER, buy, council_program, council_says, output_of, sides, stopped_clock, trade_of
 from tests.scenarios.test_council import install_agent
 
 SECONDS = 4
@@ -34,7 +34,7 @@ def test_a_council_that_takes_too_long_is_ended_and_the_rest_is_left_to_the_next
 
     run = hurried.run("tick", "--json")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert time.monotonic() - started < 15
     assert [row["symbol"] for row in run.json()["decisions"]] == ["BTC/USD"]
     assert run.json()["decisions"][0]["decision"] == "HOLD"
@@ -76,7 +76,7 @@ def test_agents_that_never_answer_are_ended_one_after_the_other(
 
     run = hurried.run("tick", "--json")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert time.monotonic() - started < 20
     assert run.json()["decisions"][0]["decision"] == "HOLD"
 
@@ -86,7 +86,7 @@ def test_what_was_decided_too_late_is_not_bought(hurried: BotRunner, kraken: Fak
 
     run = hurried.run("tick", "--json")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert [row["outcome"] for row in run.json()["decisions"]] == ["not bought: the tick's time was over", ""]
     assert kraken.orders == []
 
@@ -110,7 +110,7 @@ def test_stops_that_are_hit_are_sold_when_the_time_is_over(hurried: BotRunner, k
 
     run = hurried.run("tick", "--json")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     assert [trade["exit_reason"] for trade in hurried.trades()] == ["STOP_LOSS", "STOP_LOSS"]
     assert any("did not decide on BTC/USD, ETH/USD" in error for error in run.json()["errors"])
 
@@ -128,11 +128,11 @@ def test_missed_closes_are_left_to_the_next_tick_and_stops_are_not(hurried: BotR
         hurried.unset("TICK_TIMEOUT")
         whole = hurried.run("check-positions")
 
-        assert cut.exit_code == 1, explained(cut)
+        assert cut.exit_code == 1, output_of(cut)
         assert any("closes that trade 1 (BTC/USD) missed" in error for error in cut.json()["errors"])
         assert trade_of(hurried, "ETH/USD")["exit_reason"] == "STOP_LOSS"
         assert after_cut["stop_loss_price"] == "49000.0"
-        assert whole.exit_code == 0, explained(whole)
+        assert whole.exit_code == 0, output_of(whole)
         assert trade_of(hurried, "BTC/USD")["stop_loss_price"] == "52000.0"
 
 
@@ -144,7 +144,7 @@ def test_only_ticks_are_limited(hurried: BotRunner, kraken: FakeKraken) -> None:
 
         run = hurried.run("check-positions")
 
-        assert run.exit_code == 0, explained(run)
+        assert run.exit_code == 0, output_of(run)
 
 
 def test_the_demo_has_time_without_end(bot: BotRunner) -> None:
@@ -153,5 +153,5 @@ def test_the_demo_has_time_without_end(bot: BotRunner) -> None:
 
     run = bot.run("tick", "--json")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert len(run.json()["decisions"]) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.stage import buy, explained, on_the_wire, sides, stopped_clock
+from tests.scenarios.steps import buy, output_of, requested_endpoints, sides, stopped_clock
 
 ONE_LOOK = ["BalanceEx", "Ticker"]
 ONE_CONFIRMATION = ["QueryOrders", "QueryTrades"]
@@ -25,16 +25,16 @@ def test_forty_positions_cost_one_look_and_every_stop_hit_one_more_call(live: Bo
         kraken.clear_requests()
 
         quiet = live.run("check-positions")
-        on_a_quiet_visit = on_the_wire(kraken)
+        on_a_quiet_visit = requested_endpoints(kraken)
         for symbol in symbols[:15]:
             kraken.set_price(symbol, "0.9")
         kraken.clear_requests()
         busy = live.run("check-positions")
 
-    assert (quiet.exit_code, busy.exit_code) == (0, 0), explained(busy)
+    assert (quiet.exit_code, busy.exit_code) == (0, 0), output_of(busy)
     assert sorted(on_a_quiet_visit) == ONE_LOOK
-    assert on_the_wire(kraken)[2:] == ["AddOrder"] * 15 + ONE_CONFIRMATION
-    assert sorted(on_the_wire(kraken)[:2]) == ONE_LOOK
+    assert requested_endpoints(kraken)[2:] == ["AddOrder"] * 15 + ONE_CONFIRMATION
+    assert sorted(requested_endpoints(kraken)[:2]) == ONE_LOOK
     assert sides(kraken).count("sell") == 15
     assert len(live.positions()) == 25
 
@@ -44,13 +44,13 @@ def test_one_position_costs_one_look_and_a_stop_hit_one_order_more(live: BotRunn
     kraken.clear_requests()
 
     live.run("check-positions")
-    quiet = on_the_wire(kraken)
+    quiet = requested_endpoints(kraken)
     kraken.set_price("BTC/USD", 48000)
     kraken.clear_requests()
     live.run("check-positions")
 
     assert sorted(quiet) == ONE_LOOK
-    assert on_the_wire(kraken)[2:] == ["AddOrder", *ONE_CONFIRMATION]
+    assert requested_endpoints(kraken)[2:] == ["AddOrder", *ONE_CONFIRMATION]
     assert sides(kraken) == ["buy", "sell"]
 
 
@@ -62,9 +62,9 @@ def test_a_visit_without_a_council_and_without_positions_costs_at_most_one_look(
 
     run = live.run(command)
 
-    assert run.exit_code == 0, explained(run)
-    assert set(on_the_wire(kraken)) <= set(ONE_LOOK)
-    assert len(on_the_wire(kraken)) <= 2
+    assert run.exit_code == 0, output_of(run)
+    assert set(requested_endpoints(kraken)) <= set(ONE_LOOK)
+    assert len(requested_endpoints(kraken)) <= 2
 
 
 def test_a_paused_tick_with_a_position_costs_one_look(live: BotRunner, kraken: FakeKraken) -> None:
@@ -74,7 +74,7 @@ def test_a_paused_tick_with_a_position_costs_one_look(live: BotRunner, kraken: F
 
     live.run("tick")
 
-    assert sorted(on_the_wire(kraken)) == ONE_LOOK
+    assert sorted(requested_endpoints(kraken)) == ONE_LOOK
 
 
 def test_the_stops_order_leaves_before_any_candle_is_asked_for(live: BotRunner, kraken: FakeKraken) -> None:
@@ -84,7 +84,7 @@ def test_the_stops_order_leaves_before_any_candle_is_asked_for(live: BotRunner, 
 
     live.run("tick")
 
-    asked = on_the_wire(kraken)
+    asked = requested_endpoints(kraken)
     assert asked.index("AddOrder") < asked.index("OHLC")
 
 

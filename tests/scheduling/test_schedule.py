@@ -8,20 +8,17 @@ from hypothesis import strategies as st
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.symbols import Timeframe
-from botctl.scheduling.schedule import (
-    EVERY,
-    Job,
+from botctl.scheduling.crontab import (
     cron_block,
     cron_line,
-    delay_in,
     find_block,
-    longest_delay,
-    other_ticks,
-    service_unit,
-    unit_name,
+    find_manual_ticks,
+    parse_delay,
     with_block,
     without_block,
 )
+from botctl.scheduling.schedule import INTERVALS, Job, max_delay
+from botctl.scheduling.systemd import service_unit, unit_name
 
 HOME = "/home/you/bot"
 LINES = st.lists(st.text(st.characters(blacklist_characters="\n", blacklist_categories=()), max_size=40), max_size=8)
@@ -88,7 +85,7 @@ def test_a_percent_sign_does_not_end_the_line_for_cron() -> None:
 
 @pytest.mark.parametrize("delay", [5, 37, 120])
 def test_the_delay_can_be_read_back(delay: int) -> None:
-    assert delay_in(cron_block(job(delay=delay))) == delay
+    assert parse_delay(cron_block(job(delay=delay))) == delay
 
 
 def test_a_line_that_cron_may_refuse_is_not_written() -> None:
@@ -104,8 +101,8 @@ def test_no_path_brings_in_a_line_of_its_own(place: str) -> None:
 
 @pytest.mark.parametrize("timeframe", Timeframe)
 def test_every_timeframe_has_its_times_and_a_delay_that_leaves_the_tick_its_time(timeframe: Timeframe) -> None:
-    assert timeframe in EVERY
-    assert 5 < longest_delay(timeframe) <= min(120, timeframe.seconds / 4)
+    assert timeframe in INTERVALS
+    assert 5 < max_delay(timeframe) <= min(120, timeframe.seconds / 4)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +116,7 @@ def test_every_timeframe_has_its_times_and_a_delay_that_leaves_the_tick_its_time
     ],
 )
 def test_a_tick_that_was_written_by_hand_is_found(line: str, found: bool) -> None:
-    assert other_ticks(f"{line}\n{cron_block(job())}\n", HOME) == ([line] if found else [])
+    assert find_manual_ticks(f"{line}\n{cron_block(job())}\n", HOME) == ([line] if found else [])
 
 
 def test_systemd_reads_each_word_as_it_is() -> None:

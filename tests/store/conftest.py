@@ -13,12 +13,12 @@ from tests import postgres
 
 
 @pytest.fixture
-def opened(tmp_path: Path, kept_on: postgres.Server | None) -> Iterator[DatabaseLocation]:
+def opened(tmp_path: Path, database_server: postgres.Server | None) -> Iterator[DatabaseLocation]:
     """A new demo database of either kind, open."""
-    url = kept_on.new_database() if kept_on else ""
+    url = database_server.new_database() if database_server else ""
     where = PostgresServer(ServerUrl(url)) if url else SqliteFile(tmp_path / "data" / "demo.db")
     open_database(where, Mode.DEMO, create=True)
     yield where
     close_database()
-    if kept_on:
-        kept_on.drop(url)
+    if database_server:
+        database_server.drop(url)

@@ -27,7 +27,7 @@ from botctl.wiring import build_bot
 from tests.bot_runner import PROJECT, BotRunner
 from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy, explained, trade_of
+from tests.scenarios.steps import buy, output_of, trade_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -264,7 +264,7 @@ def test_a_backup_that_fails_is_an_error_of_the_tick_after_all_else_is_done(
 
     run = live.run("tick", "--json")
 
-    assert run.exit_code == 1, explained(run)
+    assert run.exit_code == 1, output_of(run)
     steps = run.json()["steps"]
     assert [step["name"] for step in steps if not step["ok"]] == ["backup"] == [steps[-1]["name"]]
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
@@ -279,7 +279,7 @@ def test_a_tick_on_a_damaged_database_says_so_and_keeps_every_copy(live: BotRunn
 
     run = live.run("tick")
 
-    assert run.exit_code == 78, explained(run)
+    assert run.exit_code == 78, output_of(run)
     assert "backup: " in run.stderr
     assert "live.db is damaged" in run.stderr
     assert names(live.database) == [old.name]
@@ -307,7 +307,7 @@ def test_a_copy_put_in_the_databases_place_works(live: BotRunner, kraken: FakeKr
     kraken.set_price("BTC/USD", 48999)
     run = live.run("check-positions")
 
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 

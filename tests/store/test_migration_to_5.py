@@ -9,7 +9,7 @@ from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import parse_error_class, parse_price, parse_trade_id
 from botctl.store.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import DatabaseInfo, Decision, Event, Order, Trade, database
-from tests.databases import AGEING
+from tests.databases import DOWNGRADES
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 
@@ -17,7 +17,7 @@ NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 def age(version: int) -> None:
     """Make the open database one of an older schema."""
     for newer in range(SCHEMA_VERSION, version, -1):
-        for statement in AGEING[newer]:
+        for statement in DOWNGRADES[newer]:
             database.execute_sql(statement)
     DatabaseInfo.update(schema_version=version).execute()
 

@@ -13,7 +13,7 @@ from botctl.domain.orders import ACTIVE, UNSETTLED
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.stage import buy
+from tests.scenarios.steps import buy
 
 pytestmark = pytest.mark.sqlite  # a plan is SQLite's own; the same indexes serve a server
 

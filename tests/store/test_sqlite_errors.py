@@ -10,7 +10,7 @@ import pytest
 
 from botctl.domain.errors import BotError, Busy, ConfigError
 from botctl.store.sqlite import Database, explain, primary_code_of
-from tests.corruption import files_of_at_most
+from tests.corruption import limited_file_size
 
 Failure = Callable[[Path], None]
 
@@ -78,7 +78,7 @@ def full(path: Path) -> None:
 
 def input_output(path: Path) -> None:
     """A file that may not grow further: the disk refuses the write itself."""
-    with connection_to(str(path)) as connection, files_of_at_most(path.stat().st_size):
+    with connection_to(str(path)) as connection, limited_file_size(path.stat().st_size):
         connection.execute("INSERT INTO kept VALUES (?)", ("x" * 100_000,))
 
 

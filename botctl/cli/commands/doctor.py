@@ -18,7 +18,7 @@ from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
 from botctl.domain.settings import Mode, live_trading_disabled_error, missing_for_live
 from botctl.domain.symbols import quote_of
-from botctl.scheduling.check import check_schedule
+from botctl.scheduling.installation import check_schedule
 from botctl.store.checks import careless_server
 from botctl.store.database import opened_where
 from botctl.store.sqlite import damaged

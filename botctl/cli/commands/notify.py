@@ -6,9 +6,9 @@ import typer
 
 from botctl.cli.context import JsonFlag, config_from, exit_with
 from botctl.cli.output import show_list
+from botctl.cli.results import NotifyView
 from botctl.cli.views.setup import draw_notifications
 from botctl.domain.errors import BadValue, ConfigError
-from botctl.monitoring.results import NotifyView
 
 
 def notify(
@@ -26,8 +26,7 @@ def notify(
     """
     from botctl.cli.after_run import title_of
     from botctl.monitoring.alerts import Level
-    from botctl.monitoring.delivery import OutgoingMessage
-    from botctl.monitoring.sender import MISSING, AppriseSender, is_missing, masked
+    from botctl.monitoring.sender import MISSING, OutgoingMessage, apprise_is_missing, masked, send_messages
 
     if not test:
         raise BadValue("there is nothing to send", hint="`botctl notify --test` sends a test message")
@@ -35,10 +34,10 @@ def notify(
     urls = config.settings.channels
     if not urls:
         raise ConfigError("NOTIFY_URLS is not set: nobody is told", hint=f"set it in {config.env_file}")
-    if is_missing():
+    if apprise_is_missing():
         raise MISSING
     messages = [OutgoingMessage(url, title_of(config), "This is a test: you will be told.", Level.INFO) for url in urls]
-    failures = AppriseSender().deliver(messages)
+    failures = send_messages(messages)
     rows = [
         NotifyView(masked(url), not why, why.removeprefix(f"{masked(url)} ") or "took it")
         for url, why in zip(urls, failures, strict=True)

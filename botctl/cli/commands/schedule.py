@@ -17,29 +17,16 @@ from botctl.config import Config, read_sources
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.settings import SETTINGS, Mode
 from botctl.scheduling import crontab, systemd
+from botctl.scheduling.crontab import cron_block, find_block, parse_delay, with_block, without_block
 from botctl.scheduling.installation import (
-    crontab_or_none,
     describe_schedule,
-    files_of,
-    install_timer,
+    installation_notes,
     is_installed,
-    notes_on,
-    remove_timer,
+    read_crontab_if_available,
+    render_files,
     replace_crontab,
 )
-from botctl.scheduling.schedule import (
-    CRON,
-    SHORTEST_DELAY,
-    SYSTEMD,
-    Job,
-    ScheduleView,
-    cron_block,
-    delay_in,
-    find_block,
-    longest_delay,
-    with_block,
-    without_block,
-)
+from botctl.scheduling.schedule import CRON, MIN_DELAY, SYSTEMD, Job, ScheduleView, max_delay
 
 CronFlag = Annotated[bool, typer.Option("--cron", help="The user's crontab; the default where there is one.")]
 SystemdFlag = Annotated[bool, typer.Option("--systemd", help="A timer of the user's systemd.")]
@@ -97,8 +84,8 @@ def install(
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
-        job = replace(job, delay_seconds=randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
-    wanted = files_of(kind, job, sandbox=sandbox)
+        job = replace(job, delay_seconds=randint(MIN_DELAY, max_delay(job.timeframe)))
+    wanted = render_files(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
         print("\n\n".join(f"{place}:\n{text.rstrip()}" for place, text in wanted.items()), file=sys.stderr)
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
@@ -106,8 +93,8 @@ def install(
     if kind == CRON:
         backup = replace_crontab(config.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
     else:
-        install_timer(wanted)
-    notes = notes_on(kind, job, sandbox=sandbox)
+        systemd.install_timer({Path(path).name: text for path, text in wanted.items()})
+    notes = installation_notes(kind, job, sandbox=sandbox)
     view = replace(describe_schedule(kind, job), changed=True, backup=backup, notes=notes)
     show(ctx, view, draw_schedule)
 
@@ -145,7 +132,7 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
         if kind == CRON:
             backup = replace_crontab(config.folder, without_block(crontab.read_crontab() or "", job.home))
         else:
-            remove_timer(job.home)
+            systemd.remove_timer(job.home)
     view = describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
     show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
 
@@ -165,13 +152,13 @@ def _job_of(ctx: typer.Context, config: Config) -> Job:
     named = [name for name in (config.settings.log_file, config.settings.metrics_file) if name]
     files = [config.database_file, *[config.folder / name for name in named]]
     elsewhere = {str(file.parent) for file in files if config.folder not in file.parents}
-    block = find_block(crontab_or_none() or "", folder)
+    block = find_block(read_crontab_if_available() or "", folder)
     return Job(
         folder,
         (*program, *options, "tick"),
         (("PATH", path), ("BOTCTL_MODE", mode.value), ("BOTCTL_HOME", folder)),
         timeframe,
-        min((block and delay_in(block)) or longest_delay(timeframe), longest_delay(timeframe)),
+        min((block and parse_delay(block)) or max_delay(timeframe), max_delay(timeframe)),
         float(config.settings.tick_timeout),
         (folder, *sorted(elsewhere)),
     )

@@ -58,7 +58,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
     after_run.publish_metrics(config, figures)
-    heartbeat.end(ok=code == 0, words="\n".join([f"exit code {code}", *view.errors]))
+    heartbeat.end(ok=code == 0, detail="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
         after_run.deliver_notifications(config)
     exit_with(code)

@@ -1,7 +1,7 @@
 """What runs the ticks of a home."""
 
 from botctl.cli.tables import pairs
-from botctl.scheduling.schedule import CRON, SHORTEST_DELAY, ScheduleView
+from botctl.scheduling.schedule import CRON, MIN_DELAY, ScheduleView
 
 
 def draw_schedule(view: ScheduleView) -> str:
@@ -11,7 +11,7 @@ def draw_schedule(view: ScheduleView) -> str:
     else:
         state, hint = "does not run the ticks", ": `botctl schedule install` has it run them"
     done = "removed from" if view.changed and not view.installed else "changed in" if view.changed else ""
-    delay = f"{SHORTEST_DELAY} to {view.delay_seconds} s, always the same"
+    delay = f"{MIN_DELAY} to {view.delay_seconds} s, always the same"
     if view.kind == CRON and view.installed:
         delay = f"{view.delay_seconds} s"
     rows = [

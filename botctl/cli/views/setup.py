@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from botctl.cli.results import ConfigLine, InitView
+from botctl.cli.results import ConfigLine, InitView, NotifyView
 from botctl.cli.tables import Coloured, Drawing, draw_table, group, pairs
 from botctl.cli.views.positions import draw_trades
 from botctl.domain.checks import CheckResult
 from botctl.domain.text import UNKNOWN, money
-from botctl.monitoring.results import NotifyView
 from botctl.queries.results import DemoView
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}

@@ -1,4 +1,4 @@
-"""A Fear & Greed index of our own: a local HTTP server with the shape of alternative.me's answer."""
+"""A local HTTP server that answers like the Fear & Greed index of alternative.me."""
 
 import json
 import threading
@@ -7,16 +7,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 
-class SentimentSeries:
-    """Answers `value`, measured at `measured_at` (unix seconds; now when None), or `body` as it stands."""
+class SentimentService:
+    """Answers `value`, measured at `measured_at` (Unix seconds; now when None), or the raw `body`."""
 
     def __init__(self, value: int) -> None:
         self.value = value
         self.measured_at: float | None = None
         self.body: bytes | None = None
         self.status = 200
-        self.rude = False  # answers something that is not HTTP
-        self.asked = 0
+        self.speaks_http = True
+        self.request_count = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
 
     @property
@@ -44,16 +44,16 @@ class SentimentSeries:
         self._server.server_close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        mood = self
+        service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                mood.asked += 1
-                body = mood.answer()
-                if mood.rude:
+                service.request_count += 1
+                body = service.answer()
+                if not service.speaks_http:
                     self.wfile.write(b"220 mail.example.com ESMTP\r\n")
                     return
-                self.send_response(mood.status)
+                self.send_response(service.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -1,4 +1,4 @@
-"""What the scenarios of a lost database share: ways to lose it, and what recover makes of what the exchange knows."""
+"""Steps for scenarios of a lost or damaged database, and of its recovery from the exchange's records."""
 
 import os
 import shutil
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.bot_runner import BotRunner, Run
-from tests.scenarios.stage import explained
+from tests.scenarios.steps import output_of
 
 BOOKKEEPING = ("memory",)
-"""What the wire to Kraken keeps: the nonce and the rate counter, which every private call moves."""
+"""Tables with the nonce and the rate counter, which every private call changes."""
 
 
 def lose(live: BotRunner) -> None:
-    """The disk is gone, and botctl set up anew."""
+    """Delete the database and run init."""
     if live.server:
         live.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     for suffix in ("", "-wal", "-shm"):
@@ -24,7 +24,7 @@ def lose(live: BotRunner) -> None:
 
 
 def save(live: BotRunner) -> Path:
-    """A backup, as SQLite itself makes one; on a server by its own means."""
+    """A backup through SQLite's backup API, or a copied database on a server."""
     if live.server:
         return Path(live.server.new_database(like=live.url_of(live.mode)))
     backup = live.home / f"backup-{len(list(live.home.glob('backup-*')))}.db"
@@ -43,7 +43,7 @@ def restore(live: BotRunner, backup: Path) -> None:
 
 
 def damage(live: BotRunner, *, header: bool = False) -> bytes:
-    """Garbage over some pages of the file, or over its first ones; what it is then."""
+    """Overwrite some pages of the file, or its header, with garbage. Returns the new content."""
     content = bytearray(live.database.read_bytes())
     start = 0 if header else 4096 * 2
     assert len(content) > start + 8192
@@ -53,20 +53,20 @@ def damage(live: BotRunner, *, header: bool = False) -> bytes:
 
 
 def kept(live: BotRunner) -> dict[str, list[Any]]:
-    """Every row that recover may not touch on its own."""
+    """Every row that recover must not change."""
     return live.rows(without=BOOKKEEPING)
 
 
 def recover(live: BotRunner, *options: str) -> dict[str, Any]:
-    """`recover --apply`, which must do well."""
+    """`recover --apply`, which must succeed."""
     run = live.run("recover", "--apply", "--yes", "--json", *options)
-    assert run.exit_code == 0, explained(run)
+    assert run.exit_code == 0, output_of(run)
     answer: dict[str, Any] = run.json()
     return answer
 
 
 def planned(live: BotRunner) -> list[tuple[str, int]]:
-    """What recover would do, and with which trade."""
+    """The actions that recover plans, with their trades."""
     return [(row["action"], row["trade_id"]) for row in live.json("recover")["actions"]]
 
 

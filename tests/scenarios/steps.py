@@ -1,4 +1,4 @@
-"""What several scenarios share: a clock that stands still, a Council that says what it is told, the wire's story."""
+"""Steps that several scenarios share: a frozen clock, a scripted Council, the requests and orders Kraken received."""
 
 import shlex
 import sys
@@ -18,14 +18,14 @@ QUARTER = 900
 
 @contextmanager
 def stopped_clock() -> Iterator[FrozenDateTimeFactory]:
-    """Time stands still at ten seconds past the next quarter of an hour. The test moves it on, Kraken's too."""
+    """Freeze time, Kraken's too, ten seconds after the next quarter of an hour. The test moves it on."""
     quarter = (datetime.now(UTC).timestamp() // QUARTER + 1) * QUARTER
     with freeze_time(datetime.fromtimestamp(quarter + 10, UTC)) as clock:
         yield clock
 
 
 def buy(live: BotRunner, symbol: str = "BTC/USD", amount: str = "100") -> None:
-    """A position that the scenario needs."""
+    """Open a position."""
     run = live.run("buy", symbol, amount, "--yes")
     assert run.exit_code == 0, run.stderr
 
@@ -35,33 +35,33 @@ def trade_of(live: BotRunner, symbol: str = "BTC/USD") -> dict[str, Any]:
     return [trade for trade in live.trades() if trade["symbol"] == symbol][-1]
 
 
-def on_the_wire(kraken: FakeKraken) -> list[str]:
-    """What was asked of Kraken, in order."""
+def requested_endpoints(kraken: FakeKraken) -> list[str]:
+    """The endpoints of the requests that Kraken received, in order."""
     return [request.endpoint for request in list(kraken.requests)]
 
 
 def sides(kraken: FakeKraken) -> list[str]:
-    """The orders that Kraken took: buy or sell, in order."""
+    """The sides of the orders that Kraken accepted, in order."""
     return [order.side for order in kraken.orders]
 
 
-def tampered(live: BotRunner, statement: str) -> None:
-    """Change the database from outside, as a person with the sqlite3 shell or psql does."""
+def execute_sql(live: BotRunner, statement: str) -> None:
+    """Change the database from outside, as a user with the sqlite3 shell or psql does."""
     live.execute(statement)
 
 
 def council_program(live: BotRunner, *lines: str) -> None:
-    """COUNCIL_COMMAND is a Python program of these lines, which finds what it was told in `asked`."""
+    """Set COUNCIL_COMMAND to a Python program of these lines; `asked` is its stdin."""
     script = live.home / "council.py"
     script.write_text("\n".join(["import json, os, sys, time", "asked = sys.stdin.read()", *lines]))
     live.set(COUNCIL_COMMAND=shlex.join([sys.executable, str(script)]))
 
 
 def council_says(live: BotRunner, decision: str, *lines: str) -> None:
-    """The Council decides so on every symbol, after these lines."""
+    """Set COUNCIL_COMMAND to a program that runs these lines, then decides so on every symbol."""
     council_program(live, *lines, f"print(json.dumps({{'decision': '{decision}', 'reason': 'told so'}}))")
 
 
-def explained(run: Run) -> str:
-    """A failed run's words, for an assertion that must not fail silently."""
+def output_of(run: Run) -> str:
+    """The output of a run, as the message of an assertion."""
     return run.stdout + run.stderr

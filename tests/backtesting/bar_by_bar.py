@@ -1,6 +1,6 @@
-"""A backtest told slowly: visit after visit, each judging the candles it could see with a run's own functions.
+"""The reference for backtests: one run at every bar, each with the candles closed by then and the bot's own functions.
 
-It shares the stop rule and the indicators' last values with the bot, and nothing with the playback.
+It shares the stop rule and the indicators with the bot, and nothing with the backtest engine.
 """
 
 from bisect import bisect_right
@@ -34,8 +34,8 @@ class Position:
 
 
 @dataclass
-class Diary:
-    """What the visits brought."""
+class ReferenceRun:
+    """The positions and the equity of a reference backtest."""
 
     positions: list[Position] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
@@ -43,28 +43,28 @@ class Diary:
     cash: Decimal = Decimal(0)
 
 
-def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> Diary:
-    """One visit at each candle's close, from where every symbol has its ATR to where one has no next price."""
+def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> ReferenceRun:
+    """One run at each candle's close, from the first with an ATR for every symbol to the last with a next price."""
     closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
     needed = max(settings.atr_period + 100, 114)
     begin = max(times[needed - 1] for times in closed.values())
     end = min(times[-2] for times in closed.values())
-    diary = Diary(cash=settings.initial_balance or Decimal(0))
-    floor = float(diary.cash) * (1 - float(settings.max_drawdown))
+    run = ReferenceRun(cash=settings.initial_balance or Decimal(0))
+    floor = float(run.cash) * (1 - float(settings.max_drawdown))
     tripped = False
     rested: dict[str, int] = {}
     for now in sorted({time for times in closed.values() for time in times if begin <= time <= end}):
         seen = {h.symbol: bisect_right(closed[h.symbol], now) for h in histories}
         price = {h.symbol: float(h.closes[seen[h.symbol] - 1]) for h in histories}
         following = {h.symbol: Decimal(repr(float(h.opens[seen[h.symbol]]))) for h in histories}
-        active = [position for position in diary.positions if position.exit_at is None]
-        worth = diary.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in active)
-        diary.times.append(now)
-        diary.equity.append(worth)
+        active = [position for position in run.positions if position.exit_at is None]
+        worth = run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in active)
+        run.times.append(now)
+        run.equity.append(worth)
         if float(worth) < floor and not tripped:
             tripped = True
             for position in active:
-                _leave(diary, position, following, now, "DRAWDOWN", settings)
+                _close_position(run, position, following, now, "DRAWDOWN", settings)
             continue
         opinions = {h.symbol: _decide(h, seen[h.symbol], sentiment, now) for h in histories}
         for position in active:
@@ -79,15 +79,15 @@ def visit_every_bar(histories: Sequence[CandleColumns], settings: Settings, sent
             )
             if hit:
                 reason = stop_reason(position.stop, position.entry)
-                _leave(diary, position, following, now, reason, settings)
+                _close_position(run, position, following, now, reason, settings)
                 rested[position.symbol] = now + 60 * settings.cooldown_minutes
             elif opinions[position.symbol] is Action.SELL:
-                _leave(diary, position, following, now, "COUNCIL", settings)
+                _close_position(run, position, following, now, "COUNCIL", settings)
                 rested[position.symbol] = now + 60 * settings.cooldown_minutes
         for h in histories:
             if opinions[h.symbol] is Action.BUY and not tripped and rested.get(h.symbol, 0) <= now:
-                _enter(diary, h, seen[h.symbol], following[h.symbol], now, settings)
-    return diary
+                _open_position(run, h, seen[h.symbol], following[h.symbol], now, settings)
+    return run
 
 
 def candles_of(history: CandleColumns, count: int) -> list[Candle]:
@@ -102,8 +102,10 @@ def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now:
     return combine(history.symbol, verdicts).action
 
 
-def _enter(diary: Diary, history: CandleColumns, count: int, ask: Decimal, now: int, settings: Settings) -> None:
-    active = [position for position in diary.positions if position.exit_at is None]
+def _open_position(
+    run: ReferenceRun, history: CandleColumns, count: int, ask: Decimal, now: int, settings: Settings
+) -> None:
+    active = [position for position in run.positions if position.exit_at is None]
     if len(active) >= settings.max_open_trades or any(p.symbol == history.symbol for p in active):
         return
     try:
@@ -114,18 +116,18 @@ def _enter(diary: Diary, history: CandleColumns, count: int, ask: Decimal, now: 
         return
     amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
     cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
-    if not amount or cost + fee > diary.cash:
+    if not amount or cost + fee > run.cash:
         return
-    diary.cash -= cost + fee
+    run.cash -= cost + fee
     entry = float(cost / amount)
     stop = initial_stop(entry, atr, settings.atr_multiple)
-    diary.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry))
+    run.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry))
 
 
-def _leave(
-    diary: Diary, position: Position, following: dict[str, Decimal], now: int, reason: str, settings: Settings
+def _close_position(
+    run: ReferenceRun, position: Position, following: dict[str, Decimal], now: int, reason: str, settings: Settings
 ) -> None:
     price = fill_price(Side.SELL, following[position.symbol], settings.slippage)
     proceeds, fee = cost_and_fee(position.amount, price, settings.fee_rate)
-    diary.cash += proceeds - fee
+    run.cash += proceeds - fee
     position.exit_at, position.reason = now, reason

@@ -1,0 +1,123 @@
+"""The problems to report after a run, as the database shows them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from botctl.domain.checks import KEY_EXPIRES_SOON
+from botctl.domain.money import format_decimal
+from botctl.domain.orders import TradeStatus
+from botctl.domain.text import sanitize
+from botctl.monitoring.alerts import Problem
+from botctl.store import key_value
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
+from botctl.store.ticks import missed_between
+from botctl.trading.bot import Bot
+
+KEY_EXPIRY_KEY = "key.expiry"
+MIN_GRACE = timedelta(minutes=5)
+"""With short candles a single tick may take longer than the time between two of them."""
+MAX_NAMED_TRADES = 10
+FAILURES = 3
+"""Failed ticks in a row that are a problem. A single failure is often the exchange's, and over by the next tick."""
+MAX_LINE_LENGTH = 500
+
+
+def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
+    """Everything that is wrong now. `now` is this machine's time."""
+    ticks = list(Tick.select().order_by(Tick.id.desc()).limit(FAILURES))
+    expiry = key_value.load(KEY_EXPIRY_KEY)
+    problems = [
+        _drawdown_problem(bot),
+        unguarded_problem(load_unguarded(bot)),
+        *_order_problems(),
+        failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
+        _missed_problem(ticks, bot.settings.timeframe_seconds),
+        key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
+    ]
+    return [replace(each, text=sanitize(each.text, MAX_LINE_LENGTH)) for each in problems if each is not None]
+
+
+def unguarded_reason(trade: Trade, now: datetime, seconds: int, *, frozen: bool) -> str | None:
+    """Why the stop of an open trade is not checked, if it is not. `seconds` is the time between two checks.
+
+    One failed check is no problem: the next one replays what it missed.
+    """
+    if frozen:
+        return "frozen"
+    if trade.stop_loss_price is None:
+        return "no stop"
+    if trade.checked_at is None:
+        return "no good check, never"
+    if now - trade.checked_at > max(timedelta(seconds=1.5 * seconds), MIN_GRACE):
+        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+def load_unguarded(bot: Bot) -> list[str]:
+    """The open trades whose stop is not checked now, each with the reason."""
+    frozen, now = bot.switch.read().frozen, bot.clock.now()
+    trades = Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
+    return [
+        f"{trade.symbol} (trade {trade.id}, {reason})"
+        for trade in trades
+        if (reason := unguarded_reason(trade, now, bot.settings.timeframe_seconds, frozen=frozen))
+    ]
+
+
+def unguarded_problem(trades: Sequence[str]) -> Problem | None:
+    """One problem for all unguarded trades: it grows with their number."""
+    if not trades:
+        return None
+    more = [f"and {len(trades) - MAX_NAMED_TRADES} more"] if len(trades) > MAX_NAMED_TRADES else []
+    names = "; ".join([*trades[:MAX_NAMED_TRADES], *more])
+    return Problem("unguarded", f"{len(trades)} open positions are unguarded: {names}", size=len(trades))
+
+
+def failing_problem(newest: Sequence[tuple[bool, str]]) -> Problem | None:
+    """From the newest ticks, newest first: whether each was ok, and its first failure."""
+    if len(newest) < FAILURES or any(ok for ok, _ in newest[:FAILURES]):
+        return None
+    return Problem("failing", f"the tick has failed {FAILURES} times in a row or more: {newest[0][1]}")
+
+
+def key_problem(expires_at: datetime | None, now: datetime) -> Problem | None:
+    """An API key that expires soon. Nothing can be sold without it, so there are two weeks of daily warnings."""
+    if expires_at is None or expires_at - now > KEY_EXPIRES_SOON:
+        return None
+    when = f"{expires_at:%Y-%m-%d %H:%M} UTC"
+    text = f"the API key expires at {when}" if expires_at > now else f"the API key expired at {when}"
+    return Problem("key", f"{text}: renew it at Kraken", urgent=expires_at <= now)
+
+
+def _drawdown_problem(bot: Bot) -> Problem | None:
+    tripped_at = bot.switch.read().tripped_at
+    if tripped_at is None:
+        return None
+    last: Event | None = Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).first()
+    why = last.why if last is not None and "tripped_at" in last.after else "the drawdown guard is tripped"
+    since = f"{tripped_at:%Y-%m-%d %H:%M} UTC"
+    return Problem("drawdown", f"{why}; since {since} (`botctl resume --enable-buys` resets it)")
+
+
+def _order_problems() -> list[Problem]:
+    return [
+        Problem(
+            f"order {order.client_order_id}",
+            f"the outcome of an order is unknown: {order.side} {format_decimal(order.amount)} {order.symbol}, "
+            f"state {order.state} (client order id {order.client_order_id})",
+        )
+        for order in Order.select().where(UNSETTLED_ORDERS).order_by(Order.id)
+    ]
+
+
+def _first_failure(tick: Tick) -> str:
+    failed = next((step for step in tick.steps if not step["ok"]), None)
+    return f"{failed['name']}: {failed['detail']}" if failed else f"exit code {tick.exit_code}"
+
+
+def _missed_problem(ticks: Sequence[Tick], seconds: int) -> Problem | None:
+    """Runs that are missing between the last two ticks. A run that was killed is one of them."""
+    if len(ticks) < 2 or not (missed := missed_between(ticks[1].at, ticks[0].at, seconds)):
+        return None
+    return Problem("missed", f"{missed} runs were missed or killed since {ticks[1].at:%Y-%m-%d %H:%M} UTC")
