@@ -31,7 +31,7 @@ from botctl.backtesting.sweep_pool import play_grid
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.settings import parse_settings
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market_data.timeline import line_up
+from botctl.market_data.timeline import align_histories
 
 HERE = Path(__file__).parent
 LONG, SHORT = 350_000, 35_000
@@ -50,7 +50,7 @@ class Loop:
         self.code = compiled()
         self.columns = market.columns
         self.sentiments = market.sentiments
-        grid = line_up([market.columns], 14, None, None)
+        grid = align_histories([market.columns], 14, None, None)
         self.known = read_histories(self.code, grid, [market.columns], market.history, 14)
         self.parameters = parameters_of(parse_settings(TERMS))
         self.buffers = new_buffers(self.code, 1, len(grid.times))
@@ -60,7 +60,7 @@ class Loop:
     def run(self) -> tuple[int, float]:
         """Every opinion, ATR, decision and trade worked out anew."""
         columns, known = self.columns, self.known
-        self.code.read_market(
+        self.code.calculate_indicators(
             columns.highs, columns.lows, columns.closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, 14,
             self.opinions, known.atrs[0],
         )  # fmt: skip

@@ -24,11 +24,17 @@ from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
-from botctl.domain.sentiment import SENTIMENT_STANCES, TRUSTED_SECONDS, FixedSentiment, SentimentSeries, decision_table
+from botctl.domain.sentiment import (
+    MAX_READING_AGE_SECONDS,
+    SENTIMENT_STANCES,
+    FixedSentiment,
+    SentimentSeries,
+    decision_table,
+)
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market_data.timeline import Timeline, line_up
+from botctl.market_data.timeline import Timeline, align_histories
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +74,7 @@ class Backtest:
         self.histories = histories
         self.settings = settings
         self.sentiment = sentiment
-        self.timeline = line_up(histories, settings.atr_period, since, until)
+        self.timeline = align_histories(histories, settings.atr_period, since, until)
         self.kernel = compiled() if sum(len(history.closes) for history in histories) >= COMPILE_FROM else interpreted()
         self.known = read_histories(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
         self.parameters = parameters_of(settings)
@@ -205,7 +211,7 @@ def read_histories(
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
     sentiments, (buys, sells) = kernel.view(_sentiment_on(timeline, sentiment)), decision_bits()
-    for number, (history, places) in enumerate(zip(histories, timeline.places, strict=True)):
+    for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
         opinions, own_atrs = _judge(kernel, history, atr_period)
         seen = np.maximum(places, 0)
         opinions = np.where(places >= 0, opinions[seen], 0).astype(np.int8)
@@ -235,7 +241,7 @@ def _judge(
     highs, lows, closes = map(kernel.view, columns)
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
     outcome = kernel.view(opinions), kernel.view(atrs)
-    kernel.read_market(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
+    kernel.calculate_indicators(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
     return opinions, _as_shown(atrs, *columns, period=atr_period)
 
 
@@ -285,7 +291,7 @@ def _sentiment_on(timeline: Timeline, sentiment: SentimentSeries) -> "np.ndarray
     if isinstance(sentiment, FixedSentiment):
         return np.full(len(timeline.times), SENTIMENT_STANCES.index(sentiment.stance), np.int8)
     measured = np.asarray(sentiment.measured, dtype=np.int64)
-    changes = np.unique(np.concatenate(([0], measured, measured + TRUSTED_SECONDS + 1)))
+    changes = np.unique(np.concatenate(([0], measured, measured + MAX_READING_AGE_SECONDS + 1)))
     stances = np.array([SENTIMENT_STANCES.index(sentiment.stance_at(int(moment))) for moment in changes], np.int8)
     return np.ascontiguousarray(stances[np.searchsorted(changes, timeline.times, side="right") - 1])
 

@@ -20,7 +20,7 @@ from botctl.domain import indicators, stops
 class Kernel(Protocol):
     """The functions that a backtest calls, compiled or not; each is documented where it is written."""
 
-    def read_market(
+    def calculate_indicators(
         self,
         highs: Sequence[float],
         lows: Sequence[float],
@@ -88,10 +88,11 @@ COMPILE_ORDER = (
             "fade",
             "true_range",
             "relative_strength",
-            "opinion_of_figures",
+            "opinion_of_valid_averages",
             "technical_opinion",
-            "read_on",
-            "read_market",
+            "seed_average",
+            "continue_indicators",
+            "calculate_indicators",
         ),
     ),
     (performance, ("steady_ratio",)),
@@ -113,10 +114,10 @@ COMPILE_ORDER = (
     ),
 )
 """What is compiled, in an order in which each function finds those that it calls."""
-ENTRY_POINTS = frozenset({"read_market", "decide", "play", "play_sets", "steady_ratio"})
+ENTRY_POINTS = frozenset({"calculate_indicators", "decide", "play", "play_sets", "steady_ratio"})
 """Functions that are called from outside. All others become part of those that call them: handing over what they are
 given takes longer than what most of them do."""
-FASTMATH = frozenset({"read_on", "value"})
+FASTMATH = frozenset({"continue_indicators", "value"})
 """Functions whose figures are never NaN: told so, the compiler finds the least and the greatest of many at once, which
 is the same figure in whatever order they are looked at."""
 

@@ -17,7 +17,7 @@ from botctl.backtesting.summary import DAY
 from botctl.domain.candles import CandleColumns
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import parse_settings
-from botctl.market_data.timeline import line_up
+from botctl.market_data.timeline import align_histories
 
 PARAMETER_OF = {
     "atr_multiple": "atr_multiple",
@@ -123,7 +123,7 @@ class SweepRunner:
     def _segments(self, atr_period: int) -> list["Segment"]:
         """The part to judge by and the part to show, which begins where the first ends."""
         if self._parts_of[0] != atr_period:
-            grid = line_up(self.histories, atr_period, *self.span)
+            grid = align_histories(self.histories, atr_period, *self.span)
             known = read_histories(self.kernel, grid, self.histories, self.sentiment, atr_period)
             split = known.first + int((known.last - known.first + 1) * self.train)
             spans = [(known.first, known.last)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botctl.domain.kill_switch import system_in_words
 from botctl.domain.orders import TradeStatus
-from botctl.domain.serialization import FOR_PEOPLE
+from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.settings import Mode
 from botctl.domain.text import moment
 from botctl.store.kill_switch import Switch
@@ -42,9 +42,9 @@ class StatusView:
     last_tick_at: datetime | None
     last_tick_ok: bool | None
     missed_ticks: int
-    why: str = field(default="", metadata=FOR_PEOPLE)
+    why: str = field(default="", metadata=NOT_IN_JSON)
     """What paused it."""
-    equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
+    equity_curve: tuple[float, ...] = field(default=(), metadata=NOT_IN_JSON)
     """As the newest ticks saw it, oldest first."""
 
     @property

@@ -132,7 +132,7 @@ def build_exchange_trades(
     for client_order_id, some in named.items():
         if (said := owner_of(client_order_id, known)) is not None:
             own = [fill for record in some for fill in fills_of[record.report.exchange_order_id]]
-            trades[said.mark].append(_order(client_order_id, said, some, own))
+            trades[said.trade_tag].append(_order(client_order_id, said, some, own))
     return [ExchangeTrade(mark, tuple(orders)) for mark, orders in trades.items()]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from botctl.domain.serialization import FOR_PEOPLE
+from botctl.domain.serialization import NOT_IN_JSON
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class TickView:
     equity: Decimal | None
     drawdown: Decimal | None
     errors: list[str]
-    notes: list[str] = field(default_factory=list, metadata=FOR_PEOPLE)
+    notes: list[str] = field(default_factory=list, metadata=NOT_IN_JSON)
 
 
 @dataclass(frozen=True)

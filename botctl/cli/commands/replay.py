@@ -58,10 +58,10 @@ def replay(
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
     from botctl.cli.views.backtest import draw_backtest, show_csv
-    from botctl.market_data.timeline import line_up
+    from botctl.market_data.timeline import align_histories
 
     given = backtest_options.load_study(ctx, files, options)
-    grid = line_up(given.histories, given.settings.atr_period, given.since, given.until)
+    grid = align_histories(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as config:
         start_log(config, **log_flags(ctx), quiet=True)  # failed ticks are told once, at the end
