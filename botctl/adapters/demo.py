@@ -55,16 +55,9 @@ def load_demo_market(folder: Path | None = None) -> SimulatedMarket:
 
 
 def _parse_market(row: dict[str, Any]) -> Market:
-    return Market(
-        symbol=row["symbol"],
-        base=row["base"],
-        quote=row["quote"],
-        exchange_id=row["symbol"],
-        lot_decimals=int(row["lot_decimals"]),
-        price_decimals=int(row["price_decimals"]),
-        min_amount=Decimal(row["min_amount"]),
-        min_cost=Decimal(row["min_cost"]),
-    )
+    decimals = int(row["lot_decimals"]), int(row["price_decimals"])
+    minima = Decimal(row["min_amount"]), Decimal(row["min_cost"])
+    return Market(row["symbol"], row["base"], row["quote"], row["symbol"], *decimals, *minima)
 
 
 def _read_rows(folder: Path, symbol: str) -> list[list[str]]:

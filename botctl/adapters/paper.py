@@ -55,7 +55,7 @@ class PaperBroker:
         return self._clock.now()
 
     def forget_time(self) -> None:
-        """Does nothing: its clock is this machine's."""
+        """Does nothing: it has no clock of its own."""
 
     def fetch_balances(self) -> Balances:
         return Balances(tuple(Holding(row.currency, "", row.total, row.total) for row in PaperHolding.select()))

@@ -1,7 +1,6 @@
 """Histories played as a live market: prices, candles, sentiment and time, one bar further with each tick."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -104,15 +103,8 @@ class SimulatedMarket:
             return None
         history = self._histories[symbol]
         closed = slice(self._newest(symbol) + 1)
-        return replace(
-            history,
-            times=history.times[closed],
-            opens=history.opens[closed],
-            highs=history.highs[closed],
-            lows=history.lows[closed],
-            closes=history.closes[closed],
-            volumes=history.volumes[closed],
-        )
+        columns = (column[closed] for column in history.values)
+        return CandleColumns(symbol, history.seconds, history.times[closed], *columns)
 
     # As a sentiment source
 
@@ -146,9 +138,9 @@ class _Window:
         """The candles that end with the one at index `newest`."""
         first = max(self._end, newest + 1 - KRAKEN_CANDLE_LIMIT)
         if first <= newest:
-            history, new = self._history, slice(first, newest + 1)
-            columns = (history.opens, history.highs, history.lows, history.closes, history.volumes)
-            rows = zip(map(int, history.times[new]), *(map(float, column[new]) for column in columns), strict=True)
+            new = slice(first, newest + 1)
+            columns = (map(float, column[new]) for column in self._history.values)
+            rows = zip(map(int, self._history.times[new]), *columns, strict=True)
             self._candles = [*self._candles, *(Candle(*row) for row in rows)][-KRAKEN_CANDLE_LIMIT:]
             self._end = newest + 1
         return list(self._candles)
@@ -156,13 +148,5 @@ class _Window:
 
 def _free_market(symbol: str) -> Market:
     """A market without order minimums: any amount of eight decimals can be traded."""
-    return Market(
-        symbol=symbol,
-        base=base_of(symbol),
-        quote=quote_of(symbol),
-        exchange_id=symbol,
-        lot_decimals=8,
-        price_decimals=8,
-        min_amount=Decimal("1e-8"),
-        min_cost=Decimal(0),
-    )
+    base, quote = base_of(symbol), quote_of(symbol)
+    return Market(symbol, base, quote, symbol, 8, 8, min_amount=Decimal("1e-8"), min_cost=Decimal(0))

@@ -62,6 +62,11 @@ class CandleColumns:
     volumes: Sequence[float]
 
     @property
+    def values(self) -> tuple[Sequence[float], ...]:
+        """All columns but the times."""
+        return self.opens, self.highs, self.lows, self.closes, self.volumes
+
+    @property
     def absent(self) -> int:
         """How many candles are absent between the first and the last."""
         return int(self.times[-1] - self.times[0]) // self.seconds + 1 - len(self.times)

@@ -43,8 +43,6 @@ GREED_FROM = 55
 
 @dataclass(frozen=True)
 class Verdict:
-    """One agent's opinion and the reason for it."""
-
     agent: str
     stance: Stance
     reason: str

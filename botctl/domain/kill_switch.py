@@ -24,10 +24,8 @@ class SwitchState:
 
 
 def system_in_words(system_status: str, frozen: bool, why: str) -> str:
-    """Whether the system trades, and why it is paused."""
     return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
 
 
 def frozen_refusal() -> Refused:
-    """Why no order is sent while botctl is frozen."""
     return Refused("botctl is frozen: only `botctl liquidate` sends orders", hint="`botctl resume` ends the freeze")

@@ -11,8 +11,6 @@ from botctl.domain.money import floor_to, format_decimal
 
 @dataclass(frozen=True)
 class Market:
-    """A market and its order rules."""
-
     symbol: str
     base: str
     quote: str
@@ -60,7 +58,6 @@ class Quotes:
 
     @property
     def prices(self) -> dict[str, Decimal]:
-        """The last price of each usable quote."""
         return {symbol: quote.last for symbol, quote in self.good.items()}
 
 
@@ -80,8 +77,6 @@ class Holding:
 
 @dataclass(frozen=True)
 class Balances:
-    """All balances of the account."""
-
     holdings: tuple[Holding, ...]
 
     def spendable(self, currency: str) -> Decimal:
@@ -93,7 +88,6 @@ class Balances:
         return sum((h.total for h in self.holdings if h.currency == currency), Decimal(0))
 
     def currencies(self) -> set[str]:
-        """All currencies with a balance."""
         return {h.currency for h in self.holdings if h.total != 0}
 
 

@@ -1,7 +1,6 @@
 """Every setting: its name, default, parser and meaning; read once into one frozen object."""
 
 import base64
-import binascii
 import difflib
 import re
 from collections.abc import Callable, Mapping
@@ -55,14 +54,13 @@ def _amount(text: str) -> Decimal:
 
 def _decimal(low: str, high: str, *, include_low: bool = True) -> Callable[[str], Decimal]:
     """A parser for decimals from `low` to below `high`."""
-    minimum, maximum = Decimal(low), Decimal(high)
 
     def parse(text: str) -> Decimal:
         try:
             number = to_decimal(text)
         except ValueError:
             raise ValueError("must be a number") from None
-        if number >= maximum or number < minimum or (number == minimum and not include_low):
+        if not Decimal(low) <= number < Decimal(high) or (number == Decimal(low) and not include_low):
             raise ValueError(f"must be {'at least' if include_low else 'above'} {low} and below {high}")
         return number
 
@@ -85,10 +83,9 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
 
 def _symbols(text: str) -> tuple[str, ...]:
     try:
-        symbols = [parse_symbol(part) for part in text.split(",")]
+        return tuple(dict.fromkeys(parse_symbol(part) for part in text.split(",")))
     except ValueError as error:
         raise ValueError(f"must list symbols such as BTC/USD,ETH/USD; {error}") from None
-    return tuple(dict.fromkeys(symbols))
 
 
 def _currency(text: str) -> str:
@@ -138,7 +135,7 @@ def _api_key(text: str) -> Secret:
 def _private_key(text: str) -> Secret:
     try:
         base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise ValueError("is not a Kraken private key: base64 text, copied completely") from None
     return Secret(text)
 
@@ -150,10 +147,9 @@ def _yes(text: str) -> bool:
 
 
 def _level(text: str) -> str:
-    level = text.upper()
-    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
-    return level
+    return text.upper()
 
 
 class Setting(NamedTuple):

@@ -31,13 +31,10 @@ def advance_stop(
 
 
 class StopStep(NamedTuple):
-    """The stop after one price."""
-
     price: float
     stop: float
     high: float
     hit: bool
-    """Whether `price` hits the stop."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,6 @@ class StopRule:
     """The rise above the entry that starts to move the stop."""
 
     def initial_stop(self, entry: float, atr: float) -> float:
-        """The stop after an entry."""
         return initial_stop(entry, atr, self.atr_multiple)
 
     def advance_over(

@@ -10,8 +10,6 @@ ASSET_ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
 
 
 class Timeframe(StrEnum):
-    """The length of a candle."""
-
     MINUTE = "1m"
     MINUTES_5 = "5m"
     MINUTES_15 = "15m"

@@ -18,8 +18,6 @@ WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class MergeResult:
-    """A history after a merge."""
-
     candles: list[Candle]
     added: int
     changed: list[int]

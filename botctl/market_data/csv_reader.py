@@ -19,7 +19,6 @@ GZIP = b"\x1f\x8b"
 UNITS = ((1e14, 1_000_000), (1e11, 1_000))
 """From this size on a time stamp counts this many parts of a second; in seconds 1e11 would be the year 5138."""
 MAX_STAMP = 1e17
-"""Time stamps are below this in any unit."""
 TIME_NAMES = ("time", "timestamp", "timestamp_ms", "unix", "open_time", "date", "datetime")
 """Possible names of the time column; the first one found is used."""
 
@@ -37,7 +36,7 @@ class CsvTable:
     skipped: int
     """The number of lines before the first row: comments and the header."""
     width: int
-    """The number of cells of each row."""
+    """Cells per row."""
     columns: list[int]
     """The indexes of the wanted columns, the time first."""
     iso: bool
@@ -122,7 +121,6 @@ def _find_column(path: Path, line: int, names: Sequence[str], name: str, aliases
 
 
 def split(line: str) -> list[str]:
-    """The cells of one line."""
     cells = next(csv.reader([line])) if '"' in line else line.split(",")
     return [cell.strip() for cell in cells]
 

@@ -81,8 +81,7 @@ def _load_stored(path: Path, symbol: str, seconds: int) -> dict[int, Candle]:
         raise BadValue(
             f"{path} has other columns or candles than fetch writes", hint=f"move it away; it must begin with {HEADER}"
         )
-    columns = (history.opens, history.highs, history.lows, history.closes, history.volumes)
-    rows = zip(history.times, *columns, strict=True)
+    rows = zip(history.times, *history.values, strict=True)
     return {int(time): Candle(int(time), *map(float, values)) for time, *values in rows}
 
 

@@ -10,15 +10,7 @@ from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.symbols import Timeframe
-from botctl.market_data.csv_reader import (
-    TIME_NAMES,
-    open_table,
-    parse_iso,
-    read_bytes,
-    read_fast,
-    read_slowly,
-    unit_of,
-)
+from botctl.market_data.csv_reader import TIME_NAMES, open_table, parse_iso, read_bytes, read_fast, read_slowly, unit_of
 from botctl.market_data.file_names import seconds_in, symbol_in
 
 if TYPE_CHECKING:

@@ -36,11 +36,7 @@ BEFORE_PROCESSING = (
 )
 """Refusals before an order is processed: the same order may be sent again, a bounded number of times."""
 
-TOO_SMALL = (
-    "EOrder:Order minimum not met",
-    "EOrder:Cost minimum not met",
-    "EGeneral:Invalid arguments:volume minimum",
-)
+TOO_SMALL = ("EOrder:Order minimum not met", "EOrder:Cost minimum not met", "EGeneral:Invalid arguments:volume minimum")
 """Refusals of an order below the market's minimum, in the asset or in quote."""
 
 DEFINITE = (

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import batched
 from typing import Any
 
+from botctl.adapters.kraken import parsing
 from botctl.adapters.kraken.errors import (
     BEFORE_PROCESSING,
     UNKNOWN_ORDER,
@@ -17,20 +17,6 @@ from botctl.adapters.kraken.errors import (
     read_error,
 )
 from botctl.adapters.kraken.markets import MarketCatalog, load_cached_catalog, load_catalog
-from botctl.adapters.kraken.parsing import (
-    parse_balances,
-    parse_candles,
-    parse_client_order_id,
-    parse_fills,
-    parse_key_expiry,
-    parse_order_count,
-    parse_order_id,
-    parse_order_list,
-    parse_order_record,
-    parse_order_report,
-    parse_order_reports,
-    parse_quotes,
-)
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import PendingCall
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
@@ -51,14 +37,6 @@ MAX_QUOTE_AGE = timedelta(seconds=5)
 """Prices that waited longer for the balances are fetched again: stops are compared with current prices."""
 
 
-@dataclass(frozen=True)
-class _Prefetch:
-    """A pending Ticker call and its symbols."""
-
-    symbols: list[str]
-    call: PendingCall
-
-
 class KrakenMarketData:
     """Kraken's public endpoints: all that paper trading needs."""
 
@@ -66,7 +44,7 @@ class KrakenMarketData:
         self._open_session = open_session
         self._session: KrakenSession | None = None
         self._catalog: MarketCatalog | None = None
-        self._prefetch: _Prefetch | None = None
+        self._prefetched: tuple[list[str], PendingCall] | None = None
 
     @property
     def session(self) -> KrakenSession:
@@ -77,7 +55,6 @@ class KrakenMarketData:
 
     @property
     def catalog(self) -> MarketCatalog:
-        """Loaded at the first use."""
         if self._catalog is None:
             self._catalog = load_catalog(self.session)
         return self._catalog
@@ -94,7 +71,7 @@ class KrakenMarketData:
             self._catalog = load_cached_catalog()
         listed = self._listed(symbols) if self._catalog is not None else []
         if listed:
-            self._prefetch = _Prefetch(listed, self.session.start_call("Ticker", {"pair": self._market_ids(listed)}))
+            self._prefetched = listed, self.session.start_call("Ticker", {"pair": self._market_ids(listed)})
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """One Ticker call, or one for each symbol if Kraken refuses them all because of one unknown name."""
@@ -103,12 +80,12 @@ class KrakenMarketData:
         if not listed:  # an empty list would fetch all markets
             return bad
         try:
-            tickers, at = repeat_read(partial(self._fetch_tickers, listed))
+            tickers, at = self._read(lambda: self._fetch_tickers(listed), unless=(UNKNOWN_PAIR,))
         except KrakenApiError as api_error:
             if len(listed) == 1 or not api_error.mentions(UNKNOWN_PAIR):
                 return _merge(bad, Quotes({}, dict.fromkeys(listed, str(api_error))))
             return _merge(bad, *(self.fetch_quotes([symbol]) for symbol in listed))
-        return _merge(bad, parse_quotes(tickers, listed, at))
+        return _merge(bad, parsing.parse_quotes(tickers, listed, at))
 
     def _listed(self, symbols: Sequence[str]) -> list[str]:
         return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.catalog.markets]
@@ -118,22 +95,17 @@ class KrakenMarketData:
 
     def _take_prefetched(self, symbols: Sequence[str]) -> PendingCall | None:
         """The pending call, once, if it is for exactly these symbols."""
-        prefetch, self._prefetch = self._prefetch, None
-        return prefetch.call if prefetch is not None and prefetch.symbols == symbols else None
+        prefetched, self._prefetched = self._prefetched, None
+        return prefetched[1] if prefetched is not None and prefetched[0] == symbols else None
 
     def _fetch_tickers(self, symbols: Sequence[str]) -> tuple[dict[str, Any], datetime]:
-        """Tickers by symbol, and when they arrived. Raises KrakenApiError for an unknown market."""
+        """Tickers by symbol, and when they arrived."""
         params = {"pair": self._market_ids(symbols)}
         prefetched = self._take_prefetched(symbols)
-        try:
-            answer, at = self._call_ticker(params) if prefetched is None else prefetched.result()
-            if datetime.now(UTC) - at > MAX_QUOTE_AGE:
-                with suppress(BotError, KrakenApiError):  # use the older ones
-                    answer, at = self._call_ticker(params)
-        except KrakenApiError as api_error:
-            if api_error.mentions(UNKNOWN_PAIR):
-                raise
-            raise read_error(api_error) from api_error
+        answer, at = self._call_ticker(params) if prefetched is None else prefetched.result()
+        if datetime.now(UTC) - at > MAX_QUOTE_AGE:
+            with suppress(BotError, KrakenApiError):  # use the older ones
+                answer, at = self._call_ticker(params)
         return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
 
     def _call_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
@@ -145,18 +117,20 @@ class KrakenMarketData:
         params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
         answer = self._read(lambda: self.session.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
-        return parse_candles(symbol, rows)
+        return parsing.parse_candles(symbol, rows)
 
     def count_requests(self) -> int:
         return 0 if self._session is None else self._session.requests  # must not load ccxt
 
-    def _read(self, call: Callable[[], Any]) -> Any:
-        """Repeat a call that is safe to repeat, and translate Kraken's errors."""
+    def _read(self, call: Callable[[], Any], *, unless: tuple[str, ...] = ()) -> Any:
+        """Repeat a call that is safe to repeat, and translate Kraken's errors `unless` they begin like this."""
 
         def attempt() -> Any:
             try:
                 return call()
             except KrakenApiError as api_error:
+                if api_error.mentions(*unless):
+                    raise
                 raise read_error(api_error) from api_error
 
         return repeat_read(attempt)
@@ -178,7 +152,7 @@ class KrakenExchange(KrakenMarketData):
 
     def fetch_balances(self) -> Balances:
         answer = self._read(lambda: self.session.post("BalanceEx"))
-        return parse_balances(answer, self.catalog.currency)
+        return parsing.parse_balances(answer, self.catalog.currency)
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """One AddOrder, repeated only after a refusal before processing."""
@@ -195,7 +169,7 @@ class KrakenExchange(KrakenMarketData):
         if validate:
             params["validate"] = "true"
         answer = repeat_unprocessed(partial(self._send_order, params))
-        return None if validate else parse_order_id(answer)
+        return None if validate else parsing.parse_order_id(answer)
 
     def _send_order(self, params: Mapping[str, str]) -> Mapping[str, Any]:
         """Kraken's answer to one AddOrder. Raises NotProcessed, or the error for a refusal or a missing answer."""
@@ -229,7 +203,7 @@ class KrakenExchange(KrakenMarketData):
             for client_order_id in client_order_ids:
                 found |= self._query_client_order_id(client_order_id)
         reports: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
-        for report in (parse_order_report(txid, order) for txid, order in found.items()):
+        for report in (parsing.parse_order_report(txid, order) for txid, order in found.items()):
             if report.client_order_id in reports:
                 reports[report.client_order_id].append(report)
         return reports
@@ -237,7 +211,7 @@ class KrakenExchange(KrakenMarketData):
     def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
         """Open orders first, as in `find_orders`, then every page of ended ones."""
         orders = self._open_orders() | self._all_closed_orders_since(since, progress)
-        records = [parse_order_record(txid, order, self.catalog.symbols) for txid, order in orders.items()]
+        records = [parsing.parse_order_record(txid, order, self.catalog.symbols) for txid, order in orders.items()]
         return sorted(records, key=lambda record: record.report.opened_at)
 
     def _all_closed_orders_since(self, since: datetime, progress: Progress) -> dict[str, Any]:
@@ -263,18 +237,18 @@ class KrakenExchange(KrakenMarketData):
         found = self._open_orders(cl_ord_id=client_order_id)
         ended, count = self._closed_page(cl_ord_id=client_order_id)
         found |= ended
-        if len(ended) < (count or 0) or not all(parse_client_order_id(order) for order in found.values()):
+        if len(ended) < (count or 0) or not all(parsing.parse_client_order_id(order) for order in found.values()):
             raise UnusableAnswer(f"Kraken's answer about the order {client_order_id} is incomplete")
         return found
 
     def _open_orders(self, **params: str) -> dict[str, Any]:
         answer = self._read(lambda: self.session.post("OpenOrders", {**params, "trades": "true"}, cost=HISTORY_COST))
-        return parse_order_list(answer, "open")
+        return parsing.parse_order_list(answer, "open")
 
     def _closed_page(self, **params: str) -> tuple[dict[str, Any], int | None]:
         """One page of ended orders, and the total number of them if Kraken reports it."""
         answer = self._read(lambda: self.session.post("ClosedOrders", {**params, "trades": "true"}, cost=HISTORY_COST))
-        return parse_order_list(answer, "closed"), parse_order_count(answer)
+        return parsing.parse_order_list(answer, "closed"), parsing.parse_order_count(answer)
 
     def _orders_since(self, since: datetime) -> dict[str, Any] | None:
         """All open and ended orders, or None if there are too many pages: only a complete list proves absence."""
@@ -292,7 +266,7 @@ class KrakenExchange(KrakenMarketData):
         fill_ids = [fill_id for report in reports for fill_id in report.fill_ids]
         fills: list[Fill] = []
         for ids in batched(fill_ids, FILLS_PER_CALL):
-            fills += parse_fills(self._read(partial(self.session.post, "QueryTrades", {"txid": ",".join(ids)})))
+            fills += parsing.parse_fills(self._read(partial(self.session.post, "QueryTrades", {"txid": ",".join(ids)})))
         for report in reports:
             if report.filled > 0 and not report.fill_ids:
                 fills += self._fills_from_history(report)
@@ -305,25 +279,17 @@ class KrakenExchange(KrakenMarketData):
 
     def fetch_key_expiry(self) -> datetime | None:
         """When the API key expires; None when it never does. Raises UnusableAnswer."""
-        return parse_key_expiry(self.fetch_key_info())
+        return parsing.parse_key_expiry(self.fetch_key_info())
 
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
-        def attempt() -> Mapping[str, Any]:
-            try:
-                answer: Mapping[str, Any] = self.session.post("QueryOrders", {"txid": ",".join(ids), "trades": "true"})
-            except KrakenApiError as api_error:
-                if api_error.mentions(*UNKNOWN_ORDER):
-                    raise
-                raise read_error(api_error) from api_error
-            return answer
-
+        params = {"txid": ",".join(ids), "trades": "true"}
         try:
-            answer = repeat_read(attempt)
+            answer = self._read(lambda: self.session.post("QueryOrders", params), unless=UNKNOWN_ORDER)
         except KrakenApiError:  # one id that is not known to Kraken yet fails the whole call
             if len(ids) == 1:
                 return {}
             return {txid: report for one in ids for txid, report in self._query_orders([one]).items()}
-        return {txid: report for txid, report in parse_order_reports(answer).items() if txid in ids}
+        return {txid: report for txid, report in parsing.parse_order_reports(answer).items() if txid in ids}
 
     def _fills_from_history(self, report: OrderReport) -> list[Fill]:
         """The fills of an order whose record lists none: found among the account's trades since it was placed."""
@@ -332,7 +298,7 @@ class KrakenExchange(KrakenMarketData):
         trades = answer.get("trades")
         if not isinstance(trades, dict):
             raise ExchangeUnreachable("Kraken's answer to TradesHistory has no list of trades")
-        return [fill for fill in parse_fills(trades) if fill.exchange_order_id == report.exchange_order_id]
+        return [fill for fill in parsing.parse_fills(trades) if fill.exchange_order_id == report.exchange_order_id]
 
 
 def _start(since: datetime) -> str:
