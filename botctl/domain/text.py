@@ -5,10 +5,9 @@ from decimal import Decimal
 
 UNKNOWN = "-"
 MAX_FOREIGN_TEXT = 200
-"""How many characters of a foreign text are shown."""
 
 
-def price(value: Decimal | float | None) -> str:
+def format_price(value: Decimal | float | None) -> str:
     """Two decimals from 100 on, six significant digits below."""
     if value is None:
         return UNKNOWN
@@ -16,23 +15,23 @@ def price(value: Decimal | float | None) -> str:
     return f"{number:,.2f}" if abs(number) >= 100 else f"{number:.6g}"
 
 
-def money(value: Decimal | None) -> str:
+def format_money(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{value:,.2f}"
 
 
-def signed(value: Decimal | None) -> str:
+def format_signed(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{value:+,.2f}"
 
 
-def percent(value: Decimal | None) -> str:
+def format_percent(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:z.2f} %"
 
 
-def ratio(value: Decimal | float | None) -> str:
+def format_ratio(value: Decimal | float | None) -> str:
     return UNKNOWN if value is None else f"{value:.2f}"
 
 
-def moment(value: datetime | None) -> str:
+def format_time(value: datetime | None) -> str:
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 

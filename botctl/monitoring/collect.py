@@ -10,7 +10,7 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
-from botctl.domain.text import price, sanitize, signed
+from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import (
     Guarded,
@@ -179,14 +179,14 @@ def _tell(event: Event) -> Message | None:
 def _entry_in_words(trade: Trade, event: Event) -> str:
     amount = format_decimal(trade.entry_amount) if trade.entry_amount is not None else "some"
     cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote_of(trade.symbol)}"
-    stop = price(event.after.get("stop_loss_price"))
-    at = price(trade.entry_price)
+    stop = format_price(event.after.get("stop_loss_price"))
+    at = format_price(trade.entry_price)
     return f"bought {amount} {trade.symbol} at {at}{cost}, stop {stop} (trade {trade.id})"
 
 
 def _exit_in_words(trade: Trade) -> str:
-    at = f" at {price(trade.exit_price)}" if trade.exit_price is not None else ""
-    pnl = "P&L unknown" if trade.pnl is None else f"P&L {signed(trade.pnl)} {quote_of(trade.symbol)}"
+    at = f" at {format_price(trade.exit_price)}" if trade.exit_price is not None else ""
+    pnl = "P&L unknown" if trade.pnl is None else f"P&L {format_signed(trade.pnl)} {quote_of(trade.symbol)}"
     return f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})"
 
 

@@ -8,7 +8,7 @@ from botctl.domain.decisions import Action
 from botctl.domain.errors import BadValue
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderState, Side
-from botctl.domain.text import money, price, signed
+from botctl.domain.text import format_money, format_price, format_signed
 from botctl.queries.portfolio import trade_record
 from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
@@ -91,15 +91,15 @@ def _events(trade_id: int) -> Iterator[Ranked]:
         if event.kind in TOLD_BY_ORDERS or event.kind == "new high":
             if event.kind == "opened":
                 stop = event.after.get("stop_loss_price")
-                yield latest, FILLED, HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
+                yield latest, FILLED, HistoryStep(event.at, "stop set", f"stop {format_price(stop)}", None, stop)
             continue
         stop, detail = None, event.why
         if event.kind == "stop moved":
             stop = event.after["stop_loss_price"]
-            was = price(event.before.get("stop_loss_price"))
+            was = format_price(event.before.get("stop_loss_price"))
             high = event.after["high_price"]
-            above = "" if event.price is not None and float(event.price) == high else f", high {price(high)}"
-            detail = f"stop {was} to {price(stop)}: {event.why}{above}"
+            above = "" if event.price is not None and float(event.price) == high else f", high {format_price(high)}"
+            detail = f"stop {was} to {format_price(stop)}: {event.why}{above}"
         elif event.kind in ("stop hit", "exit intended"):
             detail = f"{event.after.get('exiting')}: {event.why}"
         yield latest, RANKS.get(event.kind, MOVED), HistoryStep(event.at, event.kind, detail, event.price, stop)
@@ -114,9 +114,8 @@ def _orders(orders: list[Order], slips: dict[int, Slippage]) -> Iterator[Ranked]
         yield order.created_at, BUY if buys else SELL, sent
         ended = order.settled_at or order.created_at
         if order.average_price is not None:
-            got = (
-                f"{order.state} {format_decimal(order.filled)} at {price(order.average_price)}, fee {money(order.fee)}"
-            )
+            price, fee = format_price(order.average_price), format_money(order.fee)
+            got = f"{order.state} {format_decimal(order.filled)} at {price}, fee {fee}"
             kind, detail = "filled", got + _slipped(slips[order.id])
         elif order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
             kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"
@@ -130,4 +129,5 @@ def _slipped(slip: Slippage) -> str:
     """How far from the best price that is known."""
     if slip.fraction is None or slip.expected_price is None:
         return ""
-    return f"; {100 * slip.fraction:+.2f} % ({signed(slip.cost)}) against {price(slip.expected_price)}, {slip.basis}"
+    cost, expected = format_signed(slip.cost), format_price(slip.expected_price)
+    return f"; {100 * slip.fraction:+.2f} % ({cost}) against {expected}, {slip.basis}"
