@@ -31,7 +31,7 @@ from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.settings import parse_settings
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market_data.timeline import line_up
+from botctl.market_data.timeline import align_histories
 
 HERE = Path(__file__).parent
 LONG, SHORT = 350_000, 35_000
@@ -49,7 +49,7 @@ class Loop:
         self.kernel = compiled()
         self.columns = market.columns
         self.sentiments = market.sentiments
-        timeline = line_up([market.columns], 14, None, None)
+        timeline = align_histories([market.columns], 14, None, None)
         self.arrays = build_arrays(self.kernel, timeline, [market.columns], market.history, 14)
         self.parameters = parameters_of(parse_settings(SETTINGS))
         self.buffers = new_buffers(self.kernel, 1, len(timeline.times))
@@ -59,7 +59,7 @@ class Loop:
     def run(self) -> tuple[int, float]:
         """Calculates every opinion, ATR, decision and trade."""
         columns, arrays = self.columns, self.arrays
-        self.kernel.read_market(
+        self.kernel.calculate_indicators(
             columns.highs, columns.lows, columns.closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, 14,
             self.opinions, arrays.atrs[0],
         )  # fmt: skip

@@ -1,13 +1,12 @@
-"""The two imports that are made quicker than Python would make them: peewee without its drivers, ccxt's Kraken alone.
+"""Two imports faster than Python's own: peewee without its drivers, and ccxt's Kraken alone.
 
-What each saves, in CPU time of one cold process, the median of nine on a busy machine with two cores:
+CPU time in a new process, the median of nine on a busy machine with two cores:
 
-    import peewee, where psycopg is installed        190 ms; so 64 ms
-    import ccxt, for its class `kraken`              485 ms; so 185 ms
+    import peewee, where psycopg is installed        190 ms; here 64 ms
+    import ccxt, for its class `kraken`              485 ms; here 185 ms
 
-`tests/cli/test_start.py` guards both: `test_quick_commands_take_less_than_three_times_their_two_libraries` what a start
-may take, `test_what_must_be_quick_imports_nothing_heavy` what it may load. `benchmarks --only start` measures it.
-This module imports nothing of botctl.
+Guarded by `test_quick_commands_take_less_than_three_times_their_two_libraries` and
+`test_what_must_be_quick_imports_nothing_heavy` in `tests/cli/test_start.py`; measured by `benchmarks --only start`.
 """
 
 import sys
@@ -16,9 +15,9 @@ from typing import Any
 
 
 def import_peewee_without_drivers() -> None:
-    """Load peewee as if no PostgreSQL driver were installed: it imports every one that it finds.
+    """Import peewee as if no PostgreSQL driver were installed, because it imports all that it finds.
 
-    A run on SQLite needs none, and `store/server.py` imports its own. None in sys.modules means: not installed.
+    SQLite needs none, and `store/postgres.py` imports its own. None in sys.modules means: not installed.
     """
     drivers = [name for name in ("psycopg", "psycopg2", "psycopg2cffi") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(drivers))  # type: ignore[arg-type]
@@ -30,10 +29,10 @@ def import_peewee_without_drivers() -> None:
 
 
 def import_kraken_alone() -> Any:
-    """ccxt's class `kraken`, without the hundred other exchanges that `import ccxt` brings along.
+    """ccxt's class `kraken`, without the hundred other exchanges that `import ccxt` loads.
 
-    The package's own file is not run while `ccxt.kraken` is loaded. Whoever imports ccxt afterwards (an agent may) gets
-    the whole of it; where ccxt is loaded already, that is used.
+    `ccxt/__init__.py` is not run for this. A later `import ccxt`, for example in an agent, loads the whole package; if
+    it is loaded already, that is used.
     """
     if "ccxt" in sys.modules:
         import ccxt
@@ -44,7 +43,7 @@ def import_kraken_alone() -> Any:
     spec = util.find_spec("ccxt")
     if spec is None:
         raise ImportError("ccxt is not installed")
-    sys.modules["ccxt"] = util.module_from_spec(spec)  # knows where its parts lie, and has run nothing
+    sys.modules["ccxt"] = util.module_from_spec(spec)  # an empty package: finds its modules, has run nothing
     try:
         import ccxt.kraken
     finally:

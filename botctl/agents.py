@@ -1,4 +1,4 @@
-"""What an agent of your own imports. These names are stable."""
+"""What your own agents import. These names are stable."""
 
 from botctl.domain.decisions import Stance, Verdict
 from botctl.ports import Agent, Briefing

@@ -1,4 +1,4 @@
-"""Files: replaced whole or not at all, brought to the disk, and locked between processes."""
+"""Files: replaced atomically, synced to disk, and locked between processes."""
 
 import fcntl
 import os
@@ -11,49 +11,40 @@ from botctl.domain.errors import Busy, ConfigError
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace `path` by this content, file mode 0600: it is the old file or the new one at any moment.
-
-    Raises ConfigError.
-    """
+    """Replace `path` atomically, with file mode 0600. Raises ConfigError."""
     write_parts(path, (content,), mode=0o600)
 
 
 def write_public(path: Path, content: bytes) -> None:
-    """The same with file mode 0644."""
+    """Replace `path` atomically, with file mode 0644. Raises ConfigError."""
     write_parts(path, (content,), mode=0o644)
 
 
 def write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
-    """Replace `path` by these parts, written one after the other. A power cut leaves the old file or the new one too.
+    """Replace `path` atomically by these parts, one after the other. Safe against power cuts. Raises ConfigError."""
+    import tempfile  # takes 5 ms, and most runs write no file
 
-    Raises ConfigError.
-    """
-    import tempfile  # 5 ms that a run which writes no file does not need
-
-    beside: str | None = None
+    temporary: str | None = None
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 from its first byte
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 from the start
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
-        beside = None
+        os.replace(temporary, path)
+        temporary = None
         sync_to_disk(path.parent)
     except OSError as error:
         raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the disk and the folder") from error
     finally:
-        if beside is not None:  # also after Ctrl-C
+        if temporary is not None:  # also after Ctrl-C
             with suppress(OSError):
-                os.unlink(beside)
+                os.unlink(temporary)
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk: until then a power cut may take them.
-
-    Raises OSError.
-    """
+    """fsync a file or a folder. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -63,9 +54,9 @@ def sync_to_disk(path: Path) -> None:
 
 @contextmanager
 def process_lock(path: Path, wait_seconds: float) -> Iterator[None]:
-    """Hold the lock file `path` for the length of the block. The kernel frees it when the process dies.
+    """Hold the lock file `path` during the block. The file stays; the kernel releases the lock if the process dies.
 
-    Waits up to `wait_seconds` for another run to end, then raises Busy. The file stays behind; the lock does not.
+    Waits up to `wait_seconds` for another run to end, then raises Busy.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,13 +64,13 @@ def process_lock(path: Path, wait_seconds: float) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
     try:
-        _wait_for(handle, wait_seconds)
+        _acquire(handle, wait_seconds)
         yield
     finally:
         os.close(handle)
 
 
-def _wait_for(handle: int, wait_seconds: float) -> None:
+def _acquire(handle: int, wait_seconds: float) -> None:
     end = time.monotonic() + wait_seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What trading needs of the outside world: an exchange, a clock, the market's sentiment and the Council's agents."""
+"""The interfaces of everything outside trading: exchange, clock, market sentiment and the Council's agents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,80 +12,80 @@ from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
 
 Progress = Callable[[int, int | None], object]
-"""Told how much of a long answer has come so far, and of how much, where that is known."""
+"""Called with the number of items received so far and the total, if known."""
 
 
 class Clock(Protocol):
-    """The time of this run: the machine's, or the tape's."""
+    """The time of a run: this machine's, or that of a simulated market."""
 
     def now(self) -> datetime:
-        """This moment, aware, UTC."""
+        """The current time, aware, UTC."""
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
 
     def start_tick(self) -> bool:
-        """A tick begins; on a tape this is what moves time on. False when there is no more time to come."""
+        """Called when a tick begins; moves simulated time on. False at the end of simulated time."""
 
 
 class MarketData(Protocol):
-    """Prices, candles and order rules. Every method raises ExchangeUnreachable when no usable answer came."""
+    """Prices, candles and order rules. Every method raises ExchangeUnreachable without a usable answer."""
 
     def load_markets(self) -> Mapping[str, Market]:
-        """Every market by symbol."""
+        """All markets by symbol."""
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
-        """Last, bid and ask of each symbol, in one call. A symbol without a usable price is in `bad`."""
+        """Last, bid and ask of each symbol, in one call. Symbols without a usable price are in `bad`."""
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
-        """Say that `fetch_quotes` is next asked for these symbols: the call may be under way meanwhile. An adapter that
-        has nothing to gain does nothing. Raises nothing."""
+        """Announce the next `fetch_quotes`, so that its call may run meanwhile. May do nothing. Raises nothing."""
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
-        """The newest closed candles, oldest first; at most some hundred. The running candle is not among them."""
+        """The newest closed candles, oldest first; at most some hundred."""
 
     def count_requests(self) -> int:
-        """How many requests it has sent over the network in this run."""
+        """The number of requests sent over the network in this run."""
 
 
 class Exchange(MarketData, Protocol):
-    """An exchange that holds our money. Kraken and the paper broker answer alike."""
+    """An exchange with an account: Kraken or the paper broker."""
 
     def now(self, *, fresh: bool = False) -> datetime:
-        """The exchange's own time, as well as it is known; with `fresh` asked of the exchange right now."""
+        """The best estimate of the exchange's time; with `fresh` fetched from the exchange now."""
 
     def forget_time(self) -> None:
-        """The exchange disagreed about a deadline: ask it for its time before the next one is set."""
+        """Fetch the time again before the next deadline, because the exchange disagreed with the last one."""
 
     def fetch_balances(self) -> Balances:
-        """Everything it holds for us. Raises ExchangeUnreachable rather than reading a bad answer as empty."""
+        """All balances. Raises ExchangeUnreachable rather than reading an invalid answer as empty."""
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
-        """Send a market order once and return the exchange's id of it (None when only validated).
+        """Send a market order once and return the exchange's id of it (None if only validated).
 
         Raises ExchangeRefused or ExchangeBusy when it is certain that nothing was placed, and OutcomeUnknown
         whenever it is not.
         """
 
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
-        """What became of orders by the exchange's ids. One that it does not name is missing from the answer."""
+        """Reports by the exchange's ids, without orders that are missing from its answer."""
 
     def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
-        """For each client order id every order, open or ended, that carries it and was placed after `since`
-        (exchange time). An empty list is a fact, not a failure."""
+        """For each client order id all orders with it, open or ended, placed after `since` (exchange time).
 
-    def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
-        """Every order of the account that is open, or ended after `since` (exchange time), oldest first; whoever
-        placed it. All of them or none: raises ExchangeUnreachable when any part of the list is not a usable answer.
+        An empty list proves that there is no such order.
         """
 
+    def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
+        """All orders of the account, also those of other programs, that are open or ended after `since` (exchange
+        time), oldest first. Raises ExchangeUnreachable rather than returning an incomplete list."""
+
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
-        """The executions of these orders, with exact figures."""
+        """The fills of these orders, with exact amounts."""
 
 
 @dataclass(frozen=True)
 class OpenTrade:
-    """What an agent may know of the trade that is open in its symbol."""
+    """What an agent may know of the open trade in its symbol."""
 
     entry_price: float
     amount: str
@@ -96,7 +96,7 @@ class OpenTrade:
 
 @dataclass(frozen=True)
 class SentimentReading:
-    """A value of the Fear & Greed index, 0 to 100, and when it was measured; `index` is None when it can't be had."""
+    """The Fear & Greed index, 0 to 100, and when it was measured; `index` is None when it is unavailable."""
 
     index: int | None
     measured_at: datetime | None
@@ -104,15 +104,15 @@ class SentimentReading:
 
 
 class Sentiment(Protocol):
-    """Where the mood of the market is read."""
+    """A source of market sentiment."""
 
     def read(self) -> SentimentReading:
-        """The index now; never raises. Asked again within a run it may answer from memory."""
+        """The index now. Raises nothing. May cache its answer within a run."""
 
 
 @dataclass(frozen=True)
 class Briefing:
-    """What the Council's members are told about one symbol."""
+    """What the Council's agents get to know about one symbol."""
 
     symbol: str
     candles: Sequence[Candle]
@@ -122,7 +122,7 @@ class Briefing:
 
 
 class Agent(Protocol):
-    """A member of the Council. Found through the entry-point group `botctl.agents`; built without arguments."""
+    """A member of the Council, found through the entry-point group `botctl.agents` and built without arguments."""
 
     def judge(self, briefing: Briefing) -> Verdict:
         """This agent's opinion of the symbol."""

@@ -1,4 +1,4 @@
-"""Ends what takes too long as a whole: a server that sends a byte now and then never meets the time-out of a read."""
+"""Limits the time of a whole block: a server that sends a byte now and then never exceeds a socket's time-out."""
 
 import signal
 import threading
@@ -7,36 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SHORTEST = 0.001
-"""Seconds: the kernel takes an alarm after none for no alarm at all."""
+MIN_SECONDS = 0.001
+"""A timer of zero seconds would be no timer at all."""
 REPEAT_SECONDS = 1.0
-"""Seconds from one alarm to the next: whoever swallows the first is told again."""
+"""The alarm repeats, in case other code swallows the first TimeoutError."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in the block once `seconds` have passed, or at once when none are left, and again every
-    second until the block has ended. Limits may stand inside one another: the nearest end counts.
+    """Raise TimeoutError in the block after `seconds` (at once if negative), and again every second until it ends.
 
-    By the kernel's alarm, which reaches the main thread alone: in another one nothing is limited.
+    Limits can be nested: the earliest end counts. Uses SIGALRM, so it does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def on_alarm(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"no end within {seconds:g} seconds")
 
-    before = signal.signal(signal.SIGALRM, end)
+    previous = signal.signal(signal.SIGALRM, on_alarm)
     started = time.clock_gettime(time.CLOCK_MONOTONIC)
-    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, SHORTEST), REPEAT_SECONDS)
+    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, MIN_SECONDS), REPEAT_SECONDS)
     if outer and outer < seconds:
         signal.setitimer(signal.ITIMER_REAL, outer, REPEAT_SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous)
         if outer:
             passed = time.clock_gettime(time.CLOCK_MONOTONIC) - started
-            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, SHORTEST), REPEAT_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, max(outer - passed, MIN_SECONDS), REPEAT_SECONDS)

@@ -1,12 +1,10 @@
-"""This machine's clock, for runs on real time."""
+"""This machine's clock, for paper and live runs."""
 
 import time
 from datetime import UTC, datetime
 
 
 class SystemClock:
-    """The time of paper and live runs."""
-
     def now(self) -> datetime:
         return datetime.now(UTC)
 

@@ -1,4 +1,4 @@
-"""The demo's market: the synthetic tape that comes with botctl, played as any other history."""
+"""The demo's market: the synthetic candles that come with botctl, played like any other history."""
 
 import csv
 import json
@@ -13,77 +13,64 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.symbols import Timeframe
-from botctl.market_data.timeline import line_up
+from botctl.market_data.timeline import align_histories
 from botctl.store import key_value
 
-POSITION = "tape.position"
-"""Where the demo stands is kept in its database under this name: each tick of a demo is a process of its own."""
+POSITION_KEY = "tape.position"
+"""The last bar that was played, in the demo's database: each tick of a demo is a process of its own."""
 TIMEFRAME = Timeframe.MINUTES_15
 HALF_SPREAD = Decimal("0.00005")
-"""Bid and ask lie so far, as a fraction of the next price, on either side of it."""
-NAME = "the demo's tape"
+"""The distance of bid and ask from the next price, as a fraction of it."""
 
 
-def tape_folder() -> Path:
-    """Where the tape lies: inside an installed package, or in data/ of a clone."""
+def demo_data_folder() -> Path:
+    """The folder of the demo's data: inside an installed package, or in data/ of a clone."""
     packaged = Path(__file__).parents[1] / "tape"
     return packaged if packaged.exists() else Path(__file__).parents[2] / "data" / "tape"
 
 
 def load_demo_market(folder: Path | None = None) -> SimulatedMarket:
-    """The bundled tape, where the open database says that it stands. It plays to its very last candle."""
-    folder = folder or tape_folder()
+    """The demo's market at the bar that the open database has stored. It can be played to its very last candle."""
+    folder = folder or demo_data_folder()
     try:
         description = json.loads((folder / "markets.json").read_text())
+        markets = {row["symbol"]: _parse_market(row) for row in description["markets"]}
+        rows = {symbol: _read_rows(folder, symbol) for symbol in markets}
     except (OSError, ValueError) as error:
-        raise ConfigError(f"the demo's tape in {folder} can't be read", hint="reinstall botctl") from error
-    markets = {row["symbol"]: _market(row) for row in description["markets"]}
-    sheets = {symbol: _read_rows(folder, symbol) for symbol in markets}
-    histories = [_columns(symbol, rows) for symbol, rows in sheets.items()]
-    warm_up = int(description["warm_up"])
-    grid = line_up(histories, 0, None, None)
-    grid = replace(grid, first=warm_up, last=len(grid.times) - 1)
-    kept = key_value.load(POSITION)
+        raise ConfigError(f"the demo's data in {folder} can't be read", hint="reinstall botctl") from error
+    histories = [_parse_candles(symbol, rows[symbol]) for symbol in markets]
+    timeline = align_histories(histories, 0, None, None)
+    timeline = replace(timeline, first=int(description["warm_up"]), last=len(timeline.times) - 1)
+    stored = key_value.load(POSITION_KEY)
     return SimulatedMarket(
         histories,
-        grid,
-        _sentiment(grid.seconds, next(iter(sheets.values()))),
-        name=NAME,
+        timeline,
+        _parse_sentiment(next(iter(rows.values()))),
+        name="the demo's data",
         markets=markets,
         half_spread=HALF_SPREAD,
-        start=int(kept[0]) if kept else None,
-        keep=lambda bar: key_value.save(POSITION, str(bar)),
+        last_bar=int(stored[0]) if stored else None,
+        save_bar=lambda bar: key_value.save(POSITION_KEY, str(bar)),
     )
 
 
-def _market(row: dict[str, Any]) -> Market:
-    return Market(
-        symbol=row["symbol"],
-        base=row["base"],
-        quote=row["quote"],
-        exchange_id=row["symbol"],
-        lot_decimals=int(row["lot_decimals"]),
-        price_decimals=int(row["price_decimals"]),
-        min_amount=Decimal(row["min_amount"]),
-        min_cost=Decimal(row["min_cost"]),
-    )
+def _parse_market(row: dict[str, Any]) -> Market:
+    decimals = int(row["lot_decimals"]), int(row["price_decimals"])
+    minima = Decimal(row["min_amount"]), Decimal(row["min_cost"])
+    return Market(row["symbol"], row["base"], row["quote"], row["symbol"], *decimals, *minima)
 
 
 def _read_rows(folder: Path, symbol: str) -> list[list[str]]:
     """The rows of one symbol: time, open, high, low, close, volume, fear_greed."""
-    path = folder / f"{symbol.replace('/', '-')}.csv"
-    try:
-        with path.open(newline="") as file:
-            return [row for row in csv.reader(file) if row and row[0].isdigit()]
-    except OSError as error:
-        raise ConfigError(f"the demo's tape {path} can't be read", hint="reinstall botctl") from error
+    with (folder / f"{symbol.replace('/', '-')}.csv").open(newline="") as file:
+        return [row for row in csv.reader(file) if row and row[0].isdigit()]
 
 
-def _columns(symbol: str, rows: list[list[str]]) -> CandleColumns:
-    times, *figures = list(zip(*rows, strict=True))[:6]
-    return CandleColumns(symbol, TIMEFRAME.seconds, [*map(int, times)], *([*map(float, f)] for f in figures))
+def _parse_candles(symbol: str, rows: list[list[str]]) -> CandleColumns:
+    times, *columns = list(zip(*rows, strict=True))[:6]
+    return CandleColumns(symbol, TIMEFRAME.seconds, [*map(int, times)], *([*map(float, c)] for c in columns))
 
 
-def _sentiment(seconds: int, rows: list[list[str]]) -> SentimentHistory:
-    """The tape's own Fear & Greed index, measured at each close."""
-    return SentimentHistory([int(row[0]) + seconds for row in rows], [int(row[6]) for row in rows])
+def _parse_sentiment(rows: list[list[str]]) -> SentimentHistory:
+    """The Fear & Greed index, measured at each close."""
+    return SentimentHistory([int(row[0]) + TIMEFRAME.seconds for row in rows], [int(row[6]) for row in rows])

@@ -1,4 +1,4 @@
-"""The Fear & Greed index of alternative.me, read at most once an hour and never believed when it is old."""
+"""The Fear & Greed index of alternative.me, fetched at most once an hour and not used when it is old."""
 
 import json
 import logging
@@ -8,22 +8,22 @@ from http.client import HTTPException
 from urllib.request import Request, urlopen
 
 from botctl.domain.candles import from_unix
-from botctl.domain.sentiment import TRUSTED_FOR
+from botctl.domain.sentiment import MAX_READING_AGE
 from botctl.ports import Clock, SentimentReading
 from botctl.store import key_value
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
 
-KEPT_FOR = timedelta(hours=1)
+MAX_CACHE_AGE = timedelta(hours=1)
 CLOCK_TOLERANCE = timedelta(hours=1)
-"""How far in the future a time stamp may lie: clocks differ a little, not by a day."""
+"""How far in the future a time stamp may be: clocks differ a little, not by a day."""
 TIMEOUT_SECONDS = 10
-"""For all of it, however slowly the answer drips in."""
-MOST_BYTES = 100_000
-SENTIMENT = "sentiment"
-WHOLE = re.compile(r"-?[0-9]{1,12}")
-UNREADABLE = (
+"""For the whole request, however slowly the answer arrives."""
+MAX_BYTES = 100_000
+CACHE_KEY = "sentiment"
+INTEGER = re.compile(r"-?[0-9]{1,12}")
+READ_ERRORS = (
     OSError,
     HTTPException,
     ValueError,
@@ -33,11 +33,11 @@ UNREADABLE = (
     ArithmeticError,
     RecursionError,
 )
-"""What an address that is down, something that speaks no HTTP, and JSON of any other shape can raise."""
+"""The errors of an unreachable server, of one that does not speak HTTP, and of JSON of another shape."""
 
 
 class FearAndGreed:
-    """Reads the index from its JSON API. An answer has `data: [{value, timestamp, ...}]`, all of it text."""
+    """Reads the index from its JSON API, whose answer has `data: [{value, timestamp, ...}]`, all values as text."""
 
     def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
@@ -45,45 +45,43 @@ class FearAndGreed:
         self._reading: SentimentReading | None = None
 
     def read(self) -> SentimentReading:
-        """The index now. What can't be read, or is too old by its own stamp, is None with the reason."""
-        self._reading = self._reading or self._read()  # one try a run, however many symbols ask
+        """The index now; None with the reason where it can't be read or its own time stamp is too old."""
+        self._reading = self._reading or self._read()  # one attempt per run, however many symbols ask
         return self._reading
 
     def _read(self) -> SentimentReading:
         now = self.clock.now()
-        kept = key_value.load_cached(SENTIMENT)
         try:
-            if kept is not None and timedelta(0) <= now - kept[1] < KEPT_FOR:
-                index, measured = kept[0].split()
-                return _judge(int(index), datetime.fromisoformat(measured), now)
-            index_now, measured_at = self._fetch()
-        except UNREADABLE as error:
+            index, measured_at = self._load_cached(now) or self._fetch(now)
+        except READ_ERRORS as error:
             log.info("the Fear & Greed index can't be read: %s", error)
             return SentimentReading(None, None, f"the index can't be read ({type(error).__name__})")
-        key_value.save_cached(SENTIMENT, f"{index_now} {measured_at.isoformat()}", now)
-        return _judge(index_now, measured_at, now)
+        shown = f"{measured_at:%Y-%m-%d %H:%M}"
+        if not -CLOCK_TOLERANCE <= now - measured_at <= MAX_READING_AGE:
+            return SentimentReading(None, measured_at, f"the index was measured at {shown}, too far from now")
+        return SentimentReading(index, measured_at, f"index {index}, measured {shown}")
 
-    def _fetch(self) -> tuple[int, datetime]:
+    def _load_cached(self, now: datetime) -> tuple[int, datetime] | None:
+        cached = key_value.load_cached(CACHE_KEY)
+        if cached is None or not timedelta(0) <= now - cached[1] < MAX_CACHE_AGE:
+            return None
+        index, measured_at = cached[0].split()
+        return int(index), datetime.fromisoformat(measured_at)
+
+    def _fetch(self, now: datetime) -> tuple[int, datetime]:
         request = Request(self.url, headers={"User-Agent": "botctl", "Accept": "application/json"})
         with time_limit(TIMEOUT_SECONDS), urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            body = json.loads(answer.read(MOST_BYTES))
+            body = json.loads(answer.read(MAX_BYTES))
         newest = body["data"][0]
-        index, measured_at = _whole(newest["value"]), from_unix(_whole(newest["timestamp"]))
+        index, measured_at = _parse_integer(newest["value"]), from_unix(_parse_integer(newest["timestamp"]))
         if not 0 <= index <= 100:
-            raise ValueError(f"{index} is no index from 0 to 100")
+            raise ValueError(f"{index} is not an index from 0 to 100")
+        key_value.save_cached(CACHE_KEY, f"{index} {measured_at.isoformat()}", now)
         return index, measured_at
 
 
-def _whole(value: object) -> int:
-    """A whole number, which the API writes as text. True is none, and 30.9 is not 30."""
-    if not isinstance(value, str | int) or isinstance(value, bool) or not WHOLE.fullmatch(str(value)):
-        raise ValueError(f"{value!r:.40} is no whole number")
+def _parse_integer(value: object) -> int:
+    """A whole number, which the API writes as text. Raises ValueError, also for True and 30.9."""
+    if not isinstance(value, str | int) or isinstance(value, bool) or not INTEGER.fullmatch(str(value)):
+        raise ValueError(f"{value!r:.40} is not a whole number")
     return int(value)
-
-
-def _judge(index: int, measured_at: datetime, now: datetime) -> SentimentReading:
-    if not -CLOCK_TOLERANCE <= now - measured_at <= TRUSTED_FOR:
-        return SentimentReading(
-            None, measured_at, f"the index was measured at {measured_at:%Y-%m-%d %H:%M}, too far from now"
-        )
-    return SentimentReading(index, measured_at, f"index {index}, measured {measured_at:%Y-%m-%d %H:%M}")

@@ -1,4 +1,4 @@
-"""The paper broker: an exchange that is only a table, with cash, fees, minimums and refusals of its own."""
+"""The paper broker: an exchange simulated in the database, with cash, fees, order minimums and refusals."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from botctl.store.models import PaperHolding, PaperOrder, database
 
 
 class PaperBroker:
-    """Fills every order whole at bid or ask plus slippage, takes its fee in quote, and forgets nothing."""
+    """Fills every order completely, at ask plus or bid less slippage, and charges its fee in quote."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class PaperBroker:
         return self._prices.fetch_quotes(symbols)
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
-        """Nothing to do: the balances are at hand, so that prices have no other call to wait for."""
+        """Does nothing: no other call delays the prices, because the balances are local."""
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         return self._prices.fetch_candles(symbol, timeframe)
@@ -55,13 +55,13 @@ class PaperBroker:
         return self._clock.now()
 
     def forget_time(self) -> None:
-        """Its clock is ours."""
+        """Does nothing: it has no clock of its own."""
 
     def fetch_balances(self) -> Balances:
         return Balances(tuple(Holding(row.currency, "", row.total, row.total) for row in PaperHolding.select()))
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
-        """Check the order as an exchange would, and fill it at once, in one transaction."""
+        """Check the order as an exchange would, and fill it in one transaction."""
         market = market_of(self.load_markets(), request.symbol)
         price = self._fill_price(request)
         cost, fee = cost_and_fee(request.amount, price, self._fee_rate)
@@ -94,10 +94,10 @@ class PaperBroker:
         return {row.exchange_order_id: _report(row) for row in rows}
 
     def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
-        wanted: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
-        for row in PaperOrder.select().where(PaperOrder.client_order_id.in_(list(wanted))):
-            wanted[row.client_order_id].append(_report(row))
-        return wanted
+        found: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
+        for row in PaperOrder.select().where(PaperOrder.client_order_id.in_(list(found))):
+            found[row.client_order_id].append(_report(row))
+        return found
 
     def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
         rows = PaperOrder.select().where(PaperOrder.at > since).order_by(PaperOrder.id)
@@ -111,21 +111,22 @@ class PaperBroker:
         ]
 
     def _fill_price(self, request: OrderRequest) -> Decimal:
-        """Ask plus slippage for a buy, bid less slippage for a sell. Without a price nothing is placed."""
+        """Ask plus slippage for a buy, bid less slippage for a sell. Raises ExchangeBusy."""
         try:
             quotes = self.fetch_quotes([request.symbol])
         except ExchangeUnreachable as error:
             raise ExchangeBusy(f"the paper broker has no price of {request.symbol}: {error.message}") from error
         quote = quotes.good.get(request.symbol)
-        base = None if quote is None else (quote.ask if request.side is Side.BUY else quote.bid)
-        if base is None:
-            why = quotes.bad.get(request.symbol, "has nobody on the other side")
-            raise ExchangeBusy(f"{request.symbol} {why}: the paper broker can't fill it")
-        return fill_price(request.side, base, self._slippage)
+        price = None if quote is None else (quote.ask if request.side is Side.BUY else quote.bid)
+        if price is None:
+            missing = "has no ask" if request.side is Side.BUY else "has no bid"
+            problem = quotes.bad.get(request.symbol, missing)
+            raise ExchangeBusy(f"{request.symbol} {problem}: the paper broker can't fill it")
+        return fill_price(request.side, price, self._slippage)
 
 
 def _move(currency: str, change: Decimal) -> None:
-    """Add to a holding, inside the caller's transaction. Raises InsufficientFunds when it would fall below zero."""
+    """Change a balance, inside the caller's transaction. Raises InsufficientFunds if it would fall below zero."""
     row = PaperHolding.get_or_none(PaperHolding.currency == currency)
     held = Decimal(0) if row is None else row.total
     if held + change < 0:

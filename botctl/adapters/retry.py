@@ -1,4 +1,4 @@
-"""Repeats calls that are safe to repeat: reads, and orders that the exchange refused before processing them."""
+"""Retries calls that are safe to repeat: reads, and orders that the exchange refused before processing them."""
 
 import random
 import time
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from botctl.domain.errors import BotError, LockedOut
 
-PAUSE, LONGEST_PAUSE, JITTER = 0.3, 4.0, 0.3
-"""Seconds: the first pause, which doubles each time; where that ends; and what chance adds to each."""
+PAUSE, MAX_PAUSE, JITTER = 0.3, 4.0, 0.3
+"""In seconds: the first pause, which doubles each time, its maximum, and the random part added to each."""
 
 
 class NotProcessed(Exception):
@@ -16,22 +16,22 @@ class NotProcessed(Exception):
     def __init__(self, error: BotError) -> None:
         super().__init__(error.message)
         self.error = error
-        """What the caller is to hear if the order is refused every time."""
+        """Raised to the caller if the order is refused every time."""
 
 
 def repeat_read[T](call: Callable[[], T]) -> T:
-    """`call()`, again after errors that may pass. Raises the last error unchanged. Never for an order."""
+    """`call()`, repeated after temporary errors. Raises the last error unchanged. Never use it for an order."""
 
-    def may_pass(error: BaseException) -> bool:
+    def is_temporary(error: BaseException) -> bool:
         return isinstance(error, BotError) and error.retryable and not isinstance(error, LockedOut)
 
-    return _repeat(call, may_pass, attempts=4, seconds=15)
+    return _repeat(call, is_temporary, attempts=4, seconds=15)
 
 
 def repeat_unprocessed[T](send: Callable[[], T]) -> T:
-    """`send()`, again only after NotProcessed: the one error that proves that the order was not processed.
+    """`send()`, repeated only after NotProcessed, the one error that proves that the order was not processed.
 
-    Raises the error that the last NotProcessed carries once the attempts are spent.
+    When the attempts are used up it raises the error inside the last NotProcessed.
     """
     try:
         return _repeat(send, lambda error: isinstance(error, NotProcessed), attempts=3, seconds=8)
@@ -39,8 +39,8 @@ def repeat_unprocessed[T](send: Callable[[], T]) -> T:
         raise refused.error from refused
 
 
-def _repeat[T](call: Callable[[], T], again: Callable[[BaseException], bool], *, attempts: int, seconds: float) -> T:
-    """With growing pauses, for at most so many attempts and about so many seconds.
+def _repeat[T](call: Callable[[], T], retry: Callable[[BaseException], bool], *, attempts: int, seconds: float) -> T:
+    """`call()`, repeated with growing pauses, at most `attempts` times and for about `seconds`.
 
     The first attempt is made without tenacity: importing it takes 55 ms, and most runs never repeat a call.
     """
@@ -48,23 +48,17 @@ def _repeat[T](call: Callable[[], T], again: Callable[[BaseException], bool], *,
     try:
         return call()
     except Exception as error:
-        if not again(error) or time.monotonic() - started >= seconds:
+        if not retry(error) or time.monotonic() - started >= seconds:
             raise
     time.sleep(PAUSE + random.uniform(0, JITTER))
 
-    from tenacity import (
-        Retrying,
-        retry_if_exception,
-        stop_after_attempt,
-        stop_after_delay,
-        wait_exponential,
-        wait_random,
-    )
+    import tenacity
 
-    retrying = Retrying(
-        retry=retry_if_exception(again),
-        wait=wait_exponential(multiplier=2 * PAUSE, max=LONGEST_PAUSE) + wait_random(0, JITTER),
-        stop=stop_after_attempt(attempts - 1) | stop_after_delay(seconds - (time.monotonic() - started)),
+    remaining = seconds - (time.monotonic() - started)
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(retry),
+        wait=tenacity.wait_exponential(multiplier=2 * PAUSE, max=MAX_PAUSE) + tenacity.wait_random(0, JITTER),
+        stop=tenacity.stop_after_attempt(attempts - 1) | tenacity.stop_after_delay(remaining),
         reraise=True,
     )
     return retrying(call)

@@ -1,7 +1,6 @@
-"""Histories played as a market: prices, candles, mood and time, one bar further with each visit."""
+"""Histories played as a live market: prices, candles, sentiment and time, one bar further with each tick."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -9,14 +8,14 @@ from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, Candle, CandleColumns, fr
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market, Quote, Quotes
 from botctl.domain.money import floor_to
-from botctl.domain.sentiment import TRUSTED_FOR, SentimentSeries
+from botctl.domain.sentiment import MAX_READING_AGE, SentimentSeries
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.market_data.timeline import Timeline
 from botctl.ports import SentimentReading
 
 
 class SimulatedMarket:
-    """A market, a clock and a mood in one. It begins before the grid's first bar, and ends with its last.
+    """A market, a clock and a sentiment source in one. The first tick moves it to the timeline's first bar.
 
     At each bar the newest close is the last price, and an order is filled at the next price, as in a backtest.
     """
@@ -24,44 +23,44 @@ class SimulatedMarket:
     def __init__(
         self,
         histories: Sequence[CandleColumns],
-        grid: Timeline,
+        timeline: Timeline,
         sentiment: SentimentSeries,
         *,
         name: str = "the replay",
         markets: Mapping[str, Market] | None = None,
         half_spread: Decimal = Decimal(0),
-        start: int | None = None,
-        keep: Callable[[int], None] | None = None,
+        last_bar: int | None = None,
+        save_bar: Callable[[int], None] | None = None,
     ) -> None:
-        """`half_spread` puts bid and ask, as a fraction, on either side of the next price. `start` is the bar that
-        was played last, and `keep` is told each one that is played."""
-        self._grid = grid
+        """`half_spread` is the distance of bid and ask from the next price, as a fraction of it. `last_bar` was played
+        by an earlier run, and `save_bar` is called with each further one."""
+        self._timeline = timeline
         self._sentiment = sentiment
         self._name = name
-        self._markets = markets if markets is not None else {symbol: _free_market(symbol) for symbol in grid.symbols}
+        self._markets = markets or {symbol: _free_market(symbol) for symbol in timeline.symbols}
         self._half_spread = half_spread
-        self._bar = grid.first - 1 if start is None else start
-        self._keep = keep
-        self._histories = dict(zip(grid.symbols, histories, strict=True))
-        self._numbers = {symbol: number for number, symbol in enumerate(grid.symbols)}
+        self._bar = timeline.first - 1 if last_bar is None else last_bar
+        self._save_bar = save_bar
+        self._histories = dict(zip(timeline.symbols, histories, strict=True))
+        self._numbers = {symbol: number for number, symbol in enumerate(timeline.symbols)}
         self._windows = {history.symbol: _Window(history) for history in histories}
 
     # As a clock
 
     def now(self) -> datetime:
         """When the newest bar closed."""
-        return from_unix(self._grid.times[self._bar])
+        return from_unix(self._timeline.times[self._bar])
 
     def sleep(self, seconds: float) -> None:
-        """The tape stands still between two ticks."""
+        """Does nothing: time only moves with ticks."""
 
     def start_tick(self) -> bool:
-        """One bar further; False at the end of the tape."""
-        if self._bar >= self._grid.last:
+        """Move on by one bar; False at the end."""
+        if self._bar >= self._timeline.last:
             return False
         self._bar += 1
-        if self._keep is not None:
-            self._keep(self._bar)
+        if self._save_bar is not None:
+            self._save_bar(self._bar)
         return True
 
     # As a market
@@ -70,95 +69,84 @@ class SimulatedMarket:
         return self._markets
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
-        """The newest close is the last price; bid and ask lie around the next one."""
+        """The newest close is the last price; bid and ask are on either side of the next one."""
         good, bad = {}, {}
         for symbol in symbols:
             if symbol not in self._numbers:
-                bad[symbol] = f"is not on {self._name}"
+                bad[symbol] = f"is not in {self._name}"
                 continue
             history, number = self._histories[symbol], self._numbers[symbol]
-            last = self._grid.close(history, number, self._bar)
-            following = self._grid.next_price(history, number, self._bar)
-            bid, ask = self._beside(symbol, following, -1), self._beside(symbol, following, 1)
+            last = self._timeline.close(history, number, self._bar)
+            following = self._timeline.next_price(history, number, self._bar)
+            bid, ask = self._shift(symbol, following, -1), self._shift(symbol, following, 1)
             good[symbol] = Quote(symbol, last, bid, ask, self.now())
         return Quotes(good, bad)
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
-        """Nothing to do: the prices are at hand."""
+        """Does nothing: the prices are in memory."""
 
     def count_requests(self) -> int:
         return 0
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
-        """The newest 720 closed candles, of the one timeframe that the histories have."""
-        if symbol not in self._numbers or timeframe.seconds != self._grid.seconds:
-            there = Timeframe.from_seconds(self._grid.seconds)
-            raise ConfigError(f"{self._name} has no {timeframe} candles of {symbol}", hint=f"it has {there} ones only")
-        return self._windows[symbol].upto(int(self._grid.places[self._numbers[symbol]][self._bar]))
+        """The newest 720 closed candles, of the histories' own timeframe."""
+        if symbol not in self._numbers or timeframe.seconds != self._timeline.seconds:
+            available = Timeframe.from_seconds(self._timeline.seconds)
+            raise ConfigError(
+                f"no {timeframe} candles of {symbol} in {self._name}", hint=f"it has only {available} ones"
+            )
+        return self._windows[symbol].up_to(self._newest(symbol))
 
     def history(self, symbol: str) -> CandleColumns | None:
-        """Every candle that has closed so far; None for a symbol that is not on the tape."""
+        """All candles that have closed so far; None for an unknown symbol."""
         if symbol not in self._numbers:
             return None
         history = self._histories[symbol]
-        until = int(self._grid.places[self._numbers[symbol]][self._bar]) + 1
-        return replace(
-            history,
-            times=history.times[:until],
-            opens=history.opens[:until],
-            highs=history.highs[:until],
-            lows=history.lows[:until],
-            closes=history.closes[:until],
-            volumes=history.volumes[:until],
-        )
+        closed = slice(self._newest(symbol) + 1)
+        columns = (column[closed] for column in history.values)
+        return CandleColumns(symbol, history.seconds, history.times[closed], *columns)
 
-    # As a mood
+    # As a sentiment source
 
     def read(self) -> SentimentReading:
         """The Fear & Greed index as it was known at this bar."""
-        known = self._sentiment.known_at(self.now().timestamp())
-        if known is None:
-            return SentimentReading(
-                None, None, f"no reading of the last {TRUSTED_FOR // timedelta(hours=1)} hours on the tape"
-            )
-        return SentimentReading(known[0], from_unix(known[1]), "on the tape")
+        reading = self._sentiment.reading_at(self.now().timestamp())
+        if reading is None:
+            hours = MAX_READING_AGE // timedelta(hours=1)
+            return SentimentReading(None, None, f"the history has no reading of the last {hours} hours")
+        return SentimentReading(reading[0], from_unix(reading[1]), "from the history")
 
-    def _beside(self, symbol: str, price: Decimal, direction: int) -> Decimal:
+    def _newest(self, symbol: str) -> int:
+        """The index of the newest closed candle of a symbol."""
+        return int(self._timeline.candle_indexes[self._numbers[symbol]][self._bar])
+
+    def _shift(self, symbol: str, price: Decimal, direction: int) -> Decimal:
         if not self._half_spread:
-            return price  # to its last digit: a history may be finer than any market's price decimals
+            return price  # with all its digits: a history may be finer than the market's price decimals
         return floor_to(price * (1 + direction * self._half_spread), self._markets[symbol].price_decimals)
 
 
 class _Window:
-    """The newest candles of one history, moved on with time: each candle is made once."""
+    """The newest candles of one history: each Candle is created once."""
 
     def __init__(self, history: CandleColumns) -> None:
         self._history = history
         self._candles: list[Candle] = []
         self._end = 0
 
-    def upto(self, place: int) -> list[Candle]:
-        """The candles that end with the one at `place`."""
-        first = max(self._end, place + 1 - KRAKEN_CANDLE_LIMIT)
-        if first <= place:
-            kept, self._end = self._history, place + 1
-            columns = (kept.opens, kept.highs, kept.lows, kept.closes, kept.volumes)
-            figures = zip(*(map(float, column[first : self._end]) for column in columns), strict=True)
-            opened = map(int, kept.times[first : self._end])
-            made = [Candle(time, *figure) for time, figure in zip(opened, figures, strict=True)]
-            self._candles = [*self._candles, *made][-KRAKEN_CANDLE_LIMIT:]
+    def up_to(self, newest: int) -> list[Candle]:
+        """The candles that end with the one at index `newest`."""
+        first = max(self._end, newest + 1 - KRAKEN_CANDLE_LIMIT)
+        if first <= newest:
+            new = slice(first, newest + 1)
+            columns = (map(float, column[new]) for column in self._history.values)
+            rows = zip(map(int, self._history.times[new]), *columns, strict=True)
+            self._candles = [*self._candles, *(Candle(*row) for row in rows)][-KRAKEN_CANDLE_LIMIT:]
+            self._end = newest + 1
         return list(self._candles)
 
 
 def _free_market(symbol: str) -> Market:
-    """A market of a history, which knows no order minimums: any amount of eight decimals trades."""
-    return Market(
-        symbol=symbol,
-        base=base_of(symbol),
-        quote=quote_of(symbol),
-        exchange_id=symbol,
-        lot_decimals=8,
-        price_decimals=8,
-        min_amount=Decimal("1e-8"),
-        min_cost=Decimal(0),
-    )
+    """A market without order minimums: any amount of eight decimals can be traded."""
+    base, quote = base_of(symbol), quote_of(symbol)
+    return Market(symbol, base, quote, symbol, 8, 8, min_amount=Decimal("1e-8"), min_cost=Decimal(0))

@@ -24,11 +24,17 @@ from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
-from botctl.domain.sentiment import SENTIMENT_STANCES, TRUSTED_SECONDS, FixedSentiment, SentimentSeries, decision_table
+from botctl.domain.sentiment import (
+    MAX_READING_AGE_SECONDS,
+    SENTIMENT_STANCES,
+    FixedSentiment,
+    SentimentSeries,
+    decision_table,
+)
 from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
-from botctl.market_data.timeline import Timeline, line_up
+from botctl.market_data.timeline import Timeline, align_histories
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +76,7 @@ class Backtest:
         self.histories = histories
         self.settings = settings
         self.sentiment = sentiment
-        self.timeline = line_up(histories, settings.atr_period, since, until)
+        self.timeline = align_histories(histories, settings.atr_period, since, until)
         candles = sum(len(history.closes) for history in histories)
         self.kernel = compiled() if candles >= MIN_COMPILED_CANDLES else interpreted()
         self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
@@ -190,7 +196,7 @@ def build_arrays(
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
     sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), decision_bits()
-    for number, (history, places) in enumerate(zip(histories, timeline.places, strict=True)):
+    for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
         opinions, own_atrs = _analyze(kernel, history, atr_period)
         candles = np.maximum(places, 0)
         opinions = np.where(places >= 0, opinions[candles], 0).astype(np.int8)
@@ -218,7 +224,7 @@ def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[
     highs, lows, closes = map(kernel.view, columns)
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
     outcome = kernel.view(opinions), kernel.view(atrs)
-    kernel.read_market(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
+    kernel.calculate_indicators(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
     return opinions, _atrs_as_live(atrs, *columns, period=atr_period)
 
 
@@ -261,7 +267,7 @@ def _sentiments_on(timeline: Timeline, sentiment: SentimentSeries) -> "Array":
     if isinstance(sentiment, FixedSentiment):
         return np.full(len(timeline.times), SENTIMENT_STANCES.index(sentiment.stance), np.int8)
     measured = np.asarray(sentiment.measured, dtype=np.int64)
-    changes = np.unique(np.concatenate(([0], measured, measured + TRUSTED_SECONDS + 1)))
+    changes = np.unique(np.concatenate(([0], measured, measured + MAX_READING_AGE_SECONDS + 1)))
     stances = np.array([SENTIMENT_STANCES.index(sentiment.stance_at(int(moment))) for moment in changes], np.int8)
     return np.ascontiguousarray(stances[np.searchsorted(changes, timeline.times, side="right") - 1])
 

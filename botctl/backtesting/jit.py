@@ -19,7 +19,7 @@ from botctl.domain import indicators, stops
 class Kernel:
     """The functions that a backtest calls, uncompiled; an instance of `compiled` has the compiled ones instead."""
 
-    read_market = staticmethod(indicators.read_market)
+    calculate_indicators = staticmethod(indicators.calculate_indicators)
     decide = staticmethod(engine.decide)
     simulate = staticmethod(engine.simulate)
     simulate_sets = staticmethod(engine.simulate_sets)
@@ -34,15 +34,18 @@ class Kernel:
 
 COMPILE_ORDER = (
     (stops, "initial_stop advance_stop"),
-    (indicators, "smooth fade true_range relative_strength opinion_of_figures technical_opinion read_on read_market"),
+    (
+        indicators,
+        "smooth fade true_range relative_strength opinion_of_figures technical_opinion read_on calculate_indicators",
+    ),
     (performance, "sharpe_of_curve"),
     (engine, "find_exit find_cached_exit truncate_to_lot sale_proceeds size_order next_event write_equity prefetch"),
     (engine, "decide simulate simulate_sets"),
 )
 """What is compiled: each function after those that it calls."""
-ENTRY_POINTS = frozenset({"read_market", "decide", "simulate", "simulate_sets", "sharpe_of_curve"})
+ENTRY_POINTS = frozenset({"calculate_indicators", "decide", "simulate", "simulate_sets", "sharpe_of_curve"})
 """Functions that are called from outside. All others are inlined: passing arguments costs more than their work."""
-FASTMATH = frozenset({"read_on", "write_equity"})
+FASTMATH = frozenset({"continue_indicators", "write_equity"})
 """Functions whose numbers are never NaN: knowing that, the compiler takes minimum and maximum of many at once."""
 
 

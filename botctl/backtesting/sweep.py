@@ -17,7 +17,7 @@ from botctl.backtesting.summary import SECONDS_PER_DAY
 from botctl.domain.candles import CandleColumns
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import parse_settings
-from botctl.market_data.timeline import line_up
+from botctl.market_data.timeline import align_histories
 
 RENAMED_PARAMETERS = {"cooldown_minutes": "cooldown_seconds", "trade_amount_usd": "trade_amount"}
 """Settings with another name among the parameters of a run."""
@@ -131,7 +131,7 @@ class SweepRunner:
     def _segments(self, atr_period: int) -> list[Segment]:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
-            timeline = line_up(self.histories, atr_period, *self.span)
+            timeline = align_histories(self.histories, atr_period, *self.span)
             arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period)
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from botctl.domain.money import format_decimal
-from botctl.domain.text import UNKNOWN, signed
+from botctl.domain.text import UNKNOWN, format_signed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,7 +46,7 @@ def short(value: Decimal) -> str:
 
 def coloured(value: Decimal | None) -> Coloured:
     """Profit in green, loss in red, where there are colours."""
-    return Coloured(signed(value), "green" if value is None or value >= 0 else "red")
+    return Coloured(format_signed(value), "green" if value is None or value >= 0 else "red")
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:

@@ -1,1 +1,1 @@
-"""The rules of the house: plain values in, plain values out, no clock, no disk, no network."""
+"""The rules of trading: plain values in, plain values out, no clock, no disk, no network."""

@@ -1,4 +1,4 @@
-"""Closed candles, one at a time and as the columns of a history."""
+"""Closed candles, one at a time and as the columns of a history, and the unix time they are stamped with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 from typing import NamedTuple, SupportsFloat
 
 KRAKEN_CANDLE_LIMIT = 720
-"""As many candles as Kraken shows, so a run knows no older ones."""
+"""Kraken returns at most this many candles, so a run never sees older ones."""
+
+
+def from_unix(seconds: SupportsFloat) -> datetime:
+    """Unix seconds as an aware UTC datetime. Raises ValueError, OverflowError or OSError outside the calendar."""
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def to_unix(moment: datetime) -> int:
+    """An aware datetime as whole unix seconds; a fraction of a second is dropped."""
+    return int(moment.timestamp())
 
 
 class Candle(NamedTuple):
@@ -25,18 +35,26 @@ class Candle(NamedTuple):
         return from_unix(self.time + seconds)
 
 
+def check_candle(candle: Candle) -> Candle:
+    """`candle` itself. Raises ValueError when its prices contradict each other."""
+    prices = candle[1:5]
+    if not all(0 < price < float("inf") for price in prices) or candle.low > min(prices) or candle.high < max(prices):
+        raise ValueError(f"candle {candle.time} has impossible prices {prices}")
+    return candle
+
+
 @dataclass(frozen=True)
 class CandleColumns:
-    """A history of closed candles of one symbol as columns, oldest first.
+    """A history of closed candles of one symbol as columns, oldest first. Candles may be absent.
 
-    `times` are when the candles opened, in unix seconds; prices in quote per asset, volumes in the asset. A candle
-    that is absent (nothing traded, nothing recorded) is simply not there.
+    Prices in quote per asset, volumes in the asset.
     """
 
     symbol: str
     seconds: int
     """The length of a candle."""
     times: Sequence[int]
+    """When each candle opened, in unix seconds."""
     opens: Sequence[float]
     highs: Sequence[float]
     lows: Sequence[float]
@@ -44,24 +62,11 @@ class CandleColumns:
     volumes: Sequence[float]
 
     @property
+    def values(self) -> tuple[Sequence[float], ...]:
+        """All columns but the times."""
+        return self.opens, self.highs, self.lows, self.closes, self.volumes
+
+    @property
     def absent(self) -> int:
-        """How many candles between the first and the last are not there."""
+        """How many candles are absent between the first and the last."""
         return int(self.times[-1] - self.times[0]) // self.seconds + 1 - len(self.times)
-
-
-def check_candle(candle: Candle) -> Candle:
-    """`candle` itself, or ValueError when its figures can't be those of a market."""
-    prices = candle[1:5]
-    if not all(0 < price < float("inf") for price in prices) or candle.low > min(prices) or candle.high < max(prices):
-        raise ValueError(f"candle {candle.time} is not one: {prices}")
-    return candle
-
-
-def from_unix(seconds: SupportsFloat) -> datetime:
-    """The moment, aware, UTC. Raises ValueError, OverflowError or OSError for one that no calendar has."""
-    return datetime.fromtimestamp(float(seconds), UTC)
-
-
-def to_unix(moment: datetime) -> int:
-    """The whole unix seconds of an aware moment; a fraction of a second is left off."""
-    return int(moment.timestamp())

@@ -6,7 +6,7 @@ from botctl.domain.money import floor_to
 from botctl.domain.orders import Side
 
 COST_DECIMALS = 8
-"""Cost and fee are cut to so many places of the quote currency."""
+"""Decimal places of a cost and a fee in the quote currency."""
 
 
 def fill_price(side: Side, price: Decimal, slippage: Decimal) -> Decimal:
@@ -15,7 +15,7 @@ def fill_price(side: Side, price: Decimal, slippage: Decimal) -> Decimal:
 
 
 def cost_and_fee(amount: Decimal, price: Decimal, fee_rate: Decimal) -> tuple[Decimal, Decimal]:
-    """What `amount` at `price` costs, and the fee on it, both cut to COST_DECIMALS. In quote."""
+    """The cost of `amount` at `price` and the fee on it, in quote, both truncated to COST_DECIMALS."""
     cost = floor_to(amount * price, COST_DECIMALS)
     return cost, floor_to(cost * fee_rate, COST_DECIMALS)
 

@@ -1,4 +1,4 @@
-"""What DATABASE_URL may say: a SQLite file, or a database on a PostgreSQL server, whose password never prints."""
+"""DATABASE_URL: a SQLite file, or a database on a PostgreSQL server, whose password is never printed."""
 
 import re
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 SQLITE, POSTGRESQL = "sqlite:///", "postgresql://"
 
 CREDENTIALS = re.compile(r"(?P<user>//[^\s:/@]*):[^\s]*@")
-"""A password in an address, up to the last @: one that was not encoded may hold some itself."""
+"""A password in an address, up to the last @: one that is not encoded may contain some itself."""
 PASSWORD_OPTION = re.compile(r"(?P<name>\b(?:ssl)?password=)[^&\s'\"]*", re.IGNORECASE)
 ENCODED = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
-"""What may stand in an address's user and password (RFC 3986). Anything else must be written as %XX."""
+"""A valid user or password of an address (RFC 3986). Other characters must be written as %XX."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,17 +24,16 @@ class ServerUrl:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The passwords in it, as they are written and as they are meant."""
+        """The passwords in it, both encoded and decoded."""
         parts = urlsplit(self.value)
-        named = [value for name, value in parse_qsl(parts.query) if name in ("password", "sslpassword")]
-        written = [parts.password] if parts.password else []
-        return tuple(dict.fromkeys([*written, *(unquote(text) for text in written), *named]))
+        options = [value for name, value in parse_qsl(parts.query) if name in ("password", "sslpassword")]
+        passwords = [parts.password, unquote(parts.password)] if parts.password else []
+        return tuple(dict.fromkeys([*passwords, *options]))
 
     def __str__(self) -> str:
         return without_password(self.value)
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
 
 def without_password(text: str) -> str:
@@ -43,10 +42,10 @@ def without_password(text: str) -> str:
 
 
 def parse_database_url(text: str) -> str | ServerUrl:
-    """A sqlite:/// address as it is, or that of a server.
+    """A sqlite:/// address unchanged, or that of a server. Raises ValueError.
 
-    The server's name, port, options (`sslmode`, several hosts, a socket's folder) are libpq's own business. What is
-    checked here is what libpq would take apart otherwise than it is meant. Raises ValueError.
+    libpq checks the server's name, port and options (`sslmode`, several hosts, a socket's folder). This rejects only
+    what libpq would silently read in another way than it is meant.
     """
     if text.startswith(SQLITE) and len(text) > len(SQLITE):
         return text
@@ -54,10 +53,10 @@ def parse_database_url(text: str) -> str | ServerUrl:
         raise ValueError(
             "must be sqlite:///path (under the home), sqlite:////absolute/path or postgresql://user@host/database"
         )
-    # urlsplit ends the address at the first /, ? or #, so the last @ of the whole tells where the password ends.
+    # urlsplit ends the address at the first /, ? or #, so the last @ of the whole text ends the password.
     rest = text.removeprefix(POSTGRESQL)
     credentials, _, server = rest.rpartition("@")
-    if "?" in credentials:  # an @ of the options
+    if "?" in credentials:  # an @ in the options
         credentials, server = "", rest
     user, _, password = credentials.partition(":")
     if not (ENCODED.fullmatch(user) and ENCODED.fullmatch(password)):

@@ -1,4 +1,4 @@
-"""How opinions become a decision."""
+"""How the agents' verdicts become one decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ TECHNICAL_STANCES = {
     indicators.BEARISH: Stance.BEARISH,
     indicators.NEUTRAL: Stance.NEUTRAL,
 }
-"""The technical agent's opinions, which are numbers where histories are read, as stances."""
+"""The technical agent's opinions, which are numbers in a backtest's arrays, as stances."""
 
 
 class Action(StrEnum):
@@ -35,7 +35,7 @@ BUYERS = frozenset({Stance.BULLISH, Stance.FEAR})
 SELLERS = frozenset({Stance.BEARISH, Stance.GREED})
 
 RSI_CEILING = 70.0
-"""Above it a rising market counts as overbought, and the technical agent keeps out."""
+"""Above it the market is overbought, and the technical agent is not BULLISH."""
 FEAR_UP_TO = 46
 GREED_FROM = 55
 """The Fear & Greed index's own classes: fear up to 46, greed from 55, neutral between."""
@@ -43,8 +43,6 @@ GREED_FROM = 55
 
 @dataclass(frozen=True)
 class Verdict:
-    """One agent's opinion, with its reason in words."""
-
     agent: str
     stance: Stance
     reason: str
@@ -52,7 +50,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CouncilDecision:
-    """What the Council says of one symbol. `error` tells of a member that failed."""
+    """The Council's decision on one symbol. `error` is that of an agent that failed."""
 
     symbol: str
     action: Action
@@ -62,19 +60,15 @@ class CouncilDecision:
 
 
 def sentiment_stance(index: int) -> Stance:
-    """Where the Fear & Greed index (0 to 100) stands."""
+    """The stance for a Fear & Greed index of 0 to 100."""
     if index <= FEAR_UP_TO:
         return Stance.FEAR
     return Stance.GREED if index >= GREED_FROM else Stance.NEUTRAL
 
 
 def combine(symbol: str, verdicts: Sequence[Verdict], error: str = "") -> CouncilDecision:
-    """BUY = FEAR and BULLISH, SELL = GREED and BEARISH, with nobody of another stance; anything else is HOLD."""
+    """BUY = FEAR and BULLISH, SELL = GREED and BEARISH, and no other stance; anything else is HOLD."""
     stances = frozenset(verdict.stance for verdict in verdicts)
-    said = ", ".join(f"{verdict.agent} {verdict.stance}" for verdict in verdicts) or "nobody sat"
-    action = Action.HOLD
-    if stances == BUYERS:
-        action = Action.BUY
-    elif stances == SELLERS:
-        action = Action.SELL
-    return CouncilDecision(symbol, action, said, tuple(verdicts), error)
+    action = {BUYERS: Action.BUY, SELLERS: Action.SELL}.get(stances, Action.HOLD)
+    reason = ", ".join(f"{verdict.agent} {verdict.stance}" for verdict in verdicts) or "no agent answered"
+    return CouncilDecision(symbol, action, reason, tuple(verdicts), error)

@@ -1,4 +1,4 @@
-"""What the account is worth, and how far that is below where it started."""
+"""What the account is worth, and how far that is below its start."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -10,12 +10,11 @@ WORTHLESS = frozenset({"KFEE"})
 
 
 def valuation_symbols(currencies: Iterable[str], quote: str, markets: Mapping[str, Market]) -> dict[str, str | None]:
-    """For each currency the symbol that values it in `quote`, direct or inverse; None where there is no market."""
-    chosen: dict[str, str | None] = {}
-    for currency in sorted(set(currencies) - {quote} - WORTHLESS):
-        candidates = (f"{currency}/{quote}", f"{quote}/{currency}")
-        chosen[currency] = next((symbol for symbol in candidates if symbol in markets), None)
-    return chosen
+    """For each currency the symbol that values it in `quote`, direct or inverse; None where no market does."""
+    return {
+        currency: next((s for s in (f"{currency}/{quote}", f"{quote}/{currency}") if s in markets), None)
+        for currency in sorted(set(currencies) - {quote} - WORTHLESS)
+    }
 
 
 def value_of(currency: str, amount: Decimal, quote: str, prices: Mapping[str, Decimal]) -> Decimal | None:
@@ -34,7 +33,7 @@ def value_of(currency: str, amount: Decimal, quote: str, prices: Mapping[str, De
 def calculate_equity(
     balances: Balances, quote: str, prices: Mapping[str, Decimal]
 ) -> tuple[Decimal | None, tuple[str, ...]]:
-    """Every balance valued in `quote`, and the currencies that could not be. With any of those equity is None."""
+    """All balances valued in `quote`, and the currencies that can't be valued. If there are any, equity is None."""
     total, unvalued = Decimal(0), []
     for currency in sorted(balances.currencies()):
         value = value_of(currency, balances.total(currency), quote, prices)

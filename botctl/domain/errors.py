@@ -1,14 +1,14 @@
-"""One family of errors, named for the reader's next move and not for the library that failed.
+"""The errors of botctl, named for what the caller should do next and not for the library that failed.
 
-Each carries the exit code that scripts rely on, a category for `--json`, and, where there is one, the fix as a hint.
-Anything outside this family is a bug.
+Each has the exit code that scripts rely on, a category for `--json` and, where possible, the fix as a hint.
+Any exception outside this family is a bug.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 
 class BotError(Exception):
-    """Something failed after what could be done was done."""
+    """The base class: the command failed after doing all it could."""
 
     exit_code = 1
     category = "failed"
@@ -24,36 +24,36 @@ class BotError(Exception):
 
 
 class BadValue(BotError):
-    """A value on the command line that can't be meant: another value mends it."""
+    """An invalid value on the command line."""
 
     exit_code = 2
     category = "usage"
 
 
 class Refused(BotError):
-    """Our own safety rule said no. Nothing was sent."""
+    """A safety rule of botctl forbids it. Nothing was sent."""
 
     exit_code = 3
     category = "refused"
 
 
 class ExchangeRefused(BotError):
-    """A definite no from the exchange: nothing was placed, and asking again won't help."""
+    """The exchange refused for good: nothing was placed, and a retry won't help."""
 
     exit_code = 4
     category = "exchange_refused"
 
 
 class BelowMinimum(ExchangeRefused):
-    """The exchange takes no order as small as that."""
+    """The order is below the exchange's minimum."""
 
 
 class InsufficientFunds(ExchangeRefused):
-    """The exchange does not hold enough for the order: nothing was placed."""
+    """The balance is too small for the order: nothing was placed."""
 
 
 class ExchangeBusy(ExchangeRefused):
-    """A definite no for a passing reason (rate limit, nonce, deadline): nothing was placed, later it may be."""
+    """The exchange refused for a temporary reason (rate limit, nonce, deadline): nothing was placed."""
 
     exit_code = 69
     category = "exchange_busy"
@@ -61,7 +61,7 @@ class ExchangeBusy(ExchangeRefused):
 
 
 class DeadlineElapsed(ExchangeBusy):
-    """The order came too late by the exchange's clock: nothing was placed, a fresh order may go out."""
+    """The order arrived too late by the exchange's clock: nothing was placed, a new order may be sent."""
 
 
 class ExchangeUnreachable(BotError):
@@ -73,13 +73,13 @@ class ExchangeUnreachable(BotError):
 
 
 class UnusableAnswer(ExchangeUnreachable):
-    """An answer came, and what it says of one thing can't be used; other things may be answered well."""
+    """One item of an answer is invalid; other requests may succeed."""
 
     category = "unusable_answer"
 
 
 class LockedOut(ExchangeUnreachable):
-    """The exchange locked the key out for a while; calling again only prolongs it."""
+    """The exchange locked the key out for a while; further calls only prolong it."""
 
     category = "locked_out"
 
@@ -93,7 +93,7 @@ class OutcomeUnknown(BotError):
 
 
 class Busy(BotError):
-    """Another run holds the lock, or the database."""
+    """Another run holds the lock or the database."""
 
     exit_code = 75
     category = "busy"
@@ -101,49 +101,49 @@ class Busy(BotError):
 
 
 class DatabaseUnreachable(BotError):
-    """The database's server is away, or the connection to it broke. The next run tries again."""
+    """The database server is unavailable, or the connection broke. The next run tries again."""
 
     retryable = True
 
 
 class ConfigError(BotError):
-    """Settings, files or the database are not as they must be."""
+    """Settings, files or the database need fixing."""
 
     exit_code = 78
     category = "config"
 
 
 class WrongDatabase(ConfigError):
-    """Not the database that the settings mean: missing, of another mode, another program's, or from a newer botctl."""
+    """The wrong database: missing, of another mode, another program's, or from a newer botctl."""
 
 
 # Many errors, one exit code
 
 PRECEDENCE: tuple[tuple[type[BotError], ...], ...] = (
     (OutcomeUnknown,),  # 69: money may have moved
-    (ExchangeUnreachable, ExchangeBusy),  # 69: the next run may well do better
-    (ConfigError,),  # 78: no run does better until its owner changes something
+    (ExchangeUnreachable, ExchangeBusy),  # 69: the next run may succeed
+    (ConfigError,),  # 78: no run succeeds until the user fixes something
     (Busy,),  # 75
     (ExchangeRefused,),  # 4
     (Refused,),  # 3
     (BadValue,),  # 2
     (BotError,),  # 1
 )
-"""Which errors stand for the others, first those that say the most. Of two in one row the earlier one does."""
+"""Which of several errors sets the exit code, the most severe first; within a row the earlier error does."""
 
 
 def most_severe(errors: Sequence[BotError]) -> BotError:
-    """The one that stands for all of them, where only one can be said."""
+    """The error to report where only one can be."""
     return min(errors, key=_rank)
 
 
 def exit_code_of(errors: Sequence[BotError]) -> int:
-    """The exit code of a command that did what it could, and met these errors."""
+    """The exit code of a command that did all it could and met these errors."""
     return most_severe(errors).exit_code if errors else 0
 
 
 def _rank(error: BotError) -> int:
-    return next(place for place, kinds in enumerate(PRECEDENCE) if isinstance(error, kinds))
+    return next(rank for rank, kinds in enumerate(PRECEDENCE) if isinstance(error, kinds))
 
 
 def attempt_each[Item, Result](

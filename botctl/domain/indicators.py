@@ -1,24 +1,24 @@
-"""EMA, RSI and ATR one candle at a time: plain arithmetic on floats that judges the last candle and a whole history.
+"""EMA, RSI and ATR of a whole history, one candle at a time, in plain arithmetic on floats.
 
-Every function takes and returns scalars, or walks over anything that can be indexed, so it runs as it stands and
-compiled by numba alike. Definitions: J. Welles Wilder, New Concepts in Technical Trading Systems (1978), for the ATR,
-the RSI and their smoothing; each average begins with the plain mean of its first values.
+The functions take scalars or anything that can be indexed, so that they run interpreted and compiled by numba alike.
+Definitions: J. Welles Wilder, New Concepts in Technical Trading Systems (1978), for the ATR, the RSI and their
+smoothing; each average starts with the plain mean of its first values.
 """
 
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple
 
 SEED_FADES_AFTER = 100
-"""Wilder's average still feels its first value for so many candles beyond its period."""
+"""After this many candles beyond its period the first value of Wilder's average no longer matters."""
 CANDLES_NEEDED = 114
-"""The technical agent wants to see so many, so that the seeds of its averages have faded."""
+"""How many the technical agent needs, so that the seeds of its averages have faded."""
 
 BULLISH, BEARISH, NEUTRAL, UNKNOWN = 1, 2, 3, 0
-"""What the technical agent says, as numbers that fit into an array."""
+"""The technical agent's opinions as numbers, which fit into an array."""
 
 
 class Averages(NamedTuple):
-    """One figure for each average that the technical agent and the stop live by: its value, or its weight."""
+    """The value, or the weight, of each average that the technical agent and the stop use."""
 
     fast: float
     slow: float
@@ -33,13 +33,13 @@ def smooth(average: float, value: float, weight: float) -> float:
 
 
 def fade(total: float, value: float, weight: float) -> float:
-    """Wilder's sum after one more value: it loses its part `weight` first. By that weight it is the average, and two
-    of them stand to each other as their averages do."""
+    """Wilder's sum after one more value. Times `weight` it is the average, and the ratio of two sums is that of
+    their averages."""
     return total * (1.0 - weight) + value
 
 
 def true_range(high: float, low: float, previous_close: float) -> float:
-    """How far the price went in one candle, with the gap to the close before it. In quote per asset."""
+    """The range of a candle including the gap to the previous close, in quote per asset."""
     return max(high, previous_close) - min(low, previous_close)
 
 
@@ -51,22 +51,32 @@ def relative_strength(gain: float, loss: float) -> float:
 
 def technical_opinion(fast: float, slow: float, gain: float, loss: float, ceiling: float) -> int:
     """Fast EMA over slow and RSI below `ceiling`: BULLISH; under it: BEARISH; else NEUTRAL, without figures UNKNOWN."""
-    return UNKNOWN if fast != fast or slow != slow else opinion_of_figures(fast, slow, gain, loss, ceiling)
+    return UNKNOWN if fast != fast or slow != slow else opinion_of_valid_averages(fast, slow, gain, loss, ceiling)
 
 
-def opinion_of_figures(fast: float, slow: float, gain: float, loss: float, ceiling: float) -> int:
+def opinion_of_valid_averages(fast: float, slow: float, gain: float, loss: float, ceiling: float) -> int:
     """The same where no average is NaN.
 
-    The RSI is asked for without its division, which costs more than all the rest: it lies below the ceiling when
-    100 * gain < ceiling * (gain + loss). Without any move there is no RSI. There is nothing to branch on either: a
-    processor that guesses wrong which way a market turns loses the time of several candles.
+    RSI < ceiling is computed without the division, which costs more than all the rest, as
+    100 * gain < ceiling * (gain + loss). Without any move there is no RSI. The code has no branches, because each one
+    that a processor predicts wrong costs the time of several candles.
     """
     moves = gain + loss
     bullish = (fast > slow) & (100.0 * gain < ceiling * moves)
     return (moves > 0.0) * (NEUTRAL - (NEUTRAL - BULLISH) * bullish - (NEUTRAL - BEARISH) * (fast < slow))
 
 
-def read_market(
+def seed_average(
+    total: float, average: float, value: float, at: int, period: int, weight: float
+) -> tuple[float, float]:
+    """The sum of the first `period` values, and the average after value number `at`: NaN until they are complete."""
+    if at >= period:
+        return total, smooth(average, value, weight)
+    total += value
+    return total, total / period if at == period - 1 else float("nan")
+
+
+def calculate_indicators(
     highs: Sequence[float],
     lows: Sequence[float],
     closes: Sequence[float],
@@ -78,10 +88,10 @@ def read_market(
     opinions: MutableSequence[int],
     atrs: MutableSequence[float],
 ) -> tuple[float, float, float, float]:
-    """The technical agent's opinion and the ATR of every candle, and the last EMAs, gain and loss.
+    """Fill in the technical agent's opinion and the ATR of every candle; return the last EMAs, gain and loss.
 
-    Each candle is judged by itself and those before it, so the last opinion of a history is the one that a run at
-    its end forms. Where the candles don't reach, opinions are UNKNOWN and the ATR is NaN.
+    Each row depends on no later candle, so a backtest sees what a run at that moment sees. While there are too few
+    candles the opinion is UNKNOWN and the ATR is NaN.
     """
     count = len(closes)
     fast_weight, slow_weight = 2.0 / (ema_fast + 1.0), 2.0 / (ema_slow + 1.0)
@@ -96,37 +106,25 @@ def read_market(
         spread = true_range(highs[at], lows[at], previous) if at else highs[at] - lows[at]
         up, down = max(close - previous, 0.0), max(previous - close, 0.0)
         previous = close
-        if at < ema_fast:
-            fast_sum += close
-            fast = fast_sum / ema_fast if at == ema_fast - 1 else nan
-        else:
-            fast = smooth(fast, close, fast_weight)
-        if at < ema_slow:
-            slow_sum += close
-            slow = slow_sum / ema_slow if at == ema_slow - 1 else nan
-        else:
-            slow = smooth(slow, close, slow_weight)
+        fast_sum, fast = seed_average(fast_sum, fast, close, at, ema_fast, fast_weight)
+        slow_sum, slow = seed_average(slow_sum, slow, close, at, ema_slow, slow_weight)
         if at <= rsi_period:
             gain_sum += up
             loss_sum += down
             gain, loss = (gain_sum, loss_sum) if at == rsi_period else (nan, nan)
         else:
             gain, loss = fade(gain, up, rsi_weight), fade(loss, down, rsi_weight)
-        if at < atr_period:
-            range_sum += spread
-            atr = range_sum / atr_period if at == atr_period - 1 else nan
-        else:
-            atr = smooth(atr, spread, atr_weight)
+        range_sum, atr = seed_average(range_sum, atr, spread, at, atr_period, atr_weight)
         opinions[at] = technical_opinion(fast, slow, gain, loss, ceiling)
         atrs[at] = atr
     if seeded >= count:
         return fast, slow, gain, loss
     averages = Averages(fast, slow, gain, loss, atr)
     weights = Averages(fast_weight, slow_weight, rsi_weight, rsi_weight, atr_weight)
-    return read_on(highs, lows, closes, seeded, averages, weights, ceiling, opinions, atrs)
+    return continue_indicators(highs, lows, closes, seeded, averages, weights, ceiling, opinions, atrs)
 
 
-def read_on(
+def continue_indicators(
     highs: Sequence[float],
     lows: Sequence[float],
     closes: Sequence[float],
@@ -137,10 +135,9 @@ def read_on(
     opinions: MutableSequence[int],
     atrs: MutableSequence[float],
 ) -> tuple[float, float, float, float]:
-    """The same from candle `begin` on, which is not the first, once every average has its seed: nearly all candles of
-    a history come this way."""
+    """The same from candle `begin` on, when every average has its seed: the fast path of nearly all candles."""
     fast, slow, gain, loss, atr = averages
-    begin = max(begin, 1)  # so that the compiler knows: no index is counted from the end
+    begin = max(begin, 1)  # shows the compiler that no index is negative
     previous = closes[begin - 1]
     for after in range(len(closes) - begin):
         at = begin + after
@@ -151,6 +148,6 @@ def read_on(
         gain, loss = fade(gain, rise, weights.gain), fade(loss, rise - move, weights.loss)
         atr = smooth(atr, true_range(highs[at], lows[at], previous), weights.atr)
         previous = close
-        opinions[at] = opinion_of_figures(fast, slow, gain, loss, ceiling)
+        opinions[at] = opinion_of_valid_averages(fast, slow, gain, loss, ceiling)
         atrs[at] = atr
     return fast, slow, gain, loss

@@ -1,4 +1,4 @@
-"""What the kill switch says."""
+"""The state of the kill switch."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ ACTIVE, PAUSED = "ACTIVE", "PAUSED"
 
 @dataclass(frozen=True)
 class SwitchState:
-    """One reading of the switch. `why` says what paused it."""
+    """The switch as read at one moment. `why` is the reason for a pause."""
 
     system_status: str
     frozen: bool
@@ -24,10 +24,8 @@ class SwitchState:
 
 
 def system_in_words(system_status: str, frozen: bool, why: str) -> str:
-    """Whether the system trades, and what paused it."""
     return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
 
 
 def frozen_refusal() -> Refused:
-    """Why an order is not sent while botctl is frozen."""
-    return Refused("botctl is frozen: no order but liquidate's is sent", hint="`botctl resume` thaws it")
+    return Refused("botctl is frozen: only `botctl liquidate` sends orders", hint="`botctl resume` ends the freeze")

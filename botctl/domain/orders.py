@@ -1,4 +1,4 @@
-"""Orders and fills as they go to an exchange and come back from it."""
+"""Orders, their states, and the fills that an exchange reports."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ class Side(StrEnum):
 
 class OrderState(StrEnum):
     INTENDED = "INTENDED"
-    """Written down; nothing has left the house."""
+    """Recorded, not sent."""
     SUBMITTED = "SUBMITTED"
-    """About to be sent, perhaps sent."""
+    """About to be sent, perhaps already sent."""
     UNKNOWN = "UNKNOWN"
     """Sent, and the answer was lost or unclear."""
     ACCEPTED = "ACCEPTED"
@@ -24,9 +24,9 @@ class OrderState(StrEnum):
     CANCELED = "CANCELED"
     """Ended by the exchange; with filled > 0 it is a partial fill, and counts as one."""
     REJECTED = "REJECTED"
-    """A definite no: nothing was placed."""
+    """Refused by the exchange: nothing was placed."""
     ABSENT = "ABSENT"
-    """Proved never to have existed, or never to have left."""
+    """Proved never to have been placed or sent."""
 
 
 NEXT: dict[OrderState, frozenset[OrderState]] = {
@@ -41,21 +41,21 @@ NEXT: dict[OrderState, frozenset[OrderState]] = {
 }
 
 UNSETTLED = tuple(state for state, following in NEXT.items() if following)
-"""The states that recovery must lead to an end."""
+"""The states that settlement must bring to a final one."""
 
 DEADLINE_AFTER = timedelta(seconds=30)
-"""From intent to deadline, in exchange time. Kraken takes 2 to 60 seconds; the middle forgives a clock most."""
+"""From intent to deadline, in exchange time. Kraken accepts 2 to 60 seconds; the middle tolerates most skew."""
 
 ABSENT_AFTER = timedelta(seconds=90)
-"""How long past its deadline an order that is in no list counts as never placed (one was seen to surface late)."""
+"""An order missing from every list counts as never placed this long after its deadline (one surfaced late)."""
 
 
 class IllegalStep(Exception):
-    """A step that nobody foresaw. It is a bug, and stops where it happens."""
+    """A transition that `NEXT` does not allow: a bug."""
 
 
 def advance(state: OrderState, to: OrderState) -> OrderState:
-    """`to`, if an order may go there from `state`. Raises IllegalStep otherwise."""
+    """`to`, if `NEXT` allows it from `state`. Raises IllegalStep."""
     if to not in NEXT[state]:
         raise IllegalStep(f"an order cannot go from {state} to {to}")
     return to
@@ -63,7 +63,7 @@ def advance(state: OrderState, to: OrderState) -> OrderState:
 
 class TradeStatus(StrEnum):
     PENDING = "PENDING"
-    """Its entry order is not settled: the asset is reserved."""
+    """Its entry order is not settled; the asset is reserved."""
     OPEN = "OPEN"
     CLOSED = "CLOSED"
     FAILED = "FAILED"
@@ -85,7 +85,7 @@ class ExitReason(StrEnum):
 
 
 def stop_reason(stop: float, entry: float) -> ExitReason:
-    """What to call an exit at this stop: below entry a loss, at entry breakeven, above it trailing."""
+    """The reason of an exit at this stop: below entry a loss, at entry breakeven, above it trailing."""
     if stop < entry:
         return ExitReason.STOP_LOSS
     return ExitReason.BREAKEVEN if stop == entry else ExitReason.TRAILING_STOP
@@ -93,7 +93,7 @@ def stop_reason(stop: float, entry: float) -> ExitReason:
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """A market order as it goes to an exchange. `amount` is in the asset, `deadline` in exchange time."""
+    """A market order to send. `amount` is in the asset, `deadline` in exchange time."""
 
     client_order_id: str
     side: Side
@@ -104,17 +104,17 @@ class OrderRequest:
 
 @dataclass(frozen=True)
 class OrderReport:
-    """What an exchange says of one order. `filled` decides, never the status alone."""
+    """What an exchange reports of one order. `filled` decides, never the status alone."""
 
     exchange_order_id: str
     client_order_id: str | None
     final: bool
     complete: bool
-    """Whether it ended as asked; a final order that is not complete was canceled or expired for the rest."""
+    """Whether it was filled as requested; the rest of any other final order was canceled or expired."""
     filled: Decimal
     fill_ids: tuple[str, ...]
     cost: Decimal
-    """As the order record has it: cut to the price's decimals, so only good where its fills can't be had."""
+    """From the order record: truncated to the price's decimals, so only used where its fills are unavailable."""
     fee: Decimal
     opened_at: datetime
     closed_at: datetime | None
@@ -122,10 +122,10 @@ class OrderReport:
 
 @dataclass(frozen=True)
 class OrderRecord:
-    """An order as an exchange lists it: what was asked for, beside what became of it."""
+    """An order as an exchange lists it: the request and the outcome."""
 
     symbol: str
-    """The exchange's own name where it is none of its markets any more."""
+    """The exchange's own name where the market no longer exists."""
     side: Side
     amount: Decimal
     report: OrderReport
@@ -145,7 +145,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Execution:
-    """All that an ended order did."""
+    """The outcome of an ended order: the sum of its fills."""
 
     exchange_order_id: str
     complete: bool

@@ -1,4 +1,4 @@
-"""The mood of the market over time: the Fear & Greed index as it was known at each moment."""
+"""Market sentiment over time: the Fear & Greed index as it was known at each moment."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from datetime import timedelta
 
 from botctl.domain.decisions import Action, Stance, Verdict, combine, sentiment_stance
 
-TRUSTED_FOR = timedelta(hours=48)
-"""No reading of the index is believed for longer, by its own time stamp."""
-TRUSTED_SECONDS = int(TRUSTED_FOR.total_seconds())
+MAX_READING_AGE = timedelta(hours=48)
+"""An older reading of the index, by its own time stamp, is not used."""
+MAX_READING_AGE_SECONDS = int(MAX_READING_AGE.total_seconds())
 
 SENTIMENT_STANCES = (Stance.UNKNOWN, Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
-"""The stances of a mood; where histories are read, each is its place in here."""
+"""The possible stances of the sentiment agent; a backtest's arrays hold their index in this tuple."""
 
-FIXED = {Stance.FEAR: 25, Stance.GREED: 75, Stance.NEUTRAL: 50}
-"""An index for each stance that may stand fixed."""
+FIXED_INDEX = {Stance.FEAR: 25, Stance.GREED: 75, Stance.NEUTRAL: 50}
+"""An index value for each stance of a FixedSentiment."""
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,28 @@ class SentimentHistory:
     measured: Sequence[int]
     indices: Sequence[int]
 
-    def known_at(self, moment: float) -> tuple[int, int] | None:
-        """The newest reading at `moment` and when it was measured; None when there is none, or it is too old."""
-        place = bisect_right(self.measured, moment) - 1
-        if place < 0 or moment - self.measured[place] > TRUSTED_SECONDS:
+    def reading_at(self, moment: float) -> tuple[int, int] | None:
+        """The newest reading at `moment` and when it was measured; None when there is none or it is too old."""
+        newest = bisect_right(self.measured, moment) - 1
+        if newest < 0 or moment - self.measured[newest] > MAX_READING_AGE_SECONDS:
             return None
-        return self.indices[place], self.measured[place]
+        return self.indices[newest], self.measured[newest]
 
     def stance_at(self, moment: float) -> Stance:
-        """How the Council's sentiment agent reads it."""
-        known = self.known_at(moment)
-        return Stance.UNKNOWN if known is None else sentiment_stance(known[0])
+        """The sentiment agent's stance at `moment`."""
+        reading = self.reading_at(moment)
+        return Stance.UNKNOWN if reading is None else sentiment_stance(reading[0])
 
 
 @dataclass(frozen=True)
 class FixedSentiment:
-    """One stance for all times, where no history of the index is at hand."""
+    """The same stance at all times, where no history of the index is available."""
 
     stance: Stance
 
-    def known_at(self, moment: float) -> tuple[int, int] | None:
-        """An index of that stance, measured just now."""
-        return (FIXED[self.stance], int(moment)) if self.stance in FIXED else None
+    def reading_at(self, moment: float) -> tuple[int, int] | None:
+        """An index value of that stance, measured at `moment`."""
+        return (FIXED_INDEX[self.stance], int(moment)) if self.stance in FIXED_INDEX else None
 
     def stance_at(self, _moment: float) -> Stance:
         return self.stance
@@ -56,11 +56,8 @@ SentimentSeries = SentimentHistory | FixedSentiment
 
 
 def decision_table(technical: Sequence[Stance], sentiments: Sequence[Stance] = SENTIMENT_STANCES) -> list[list[Action]]:
-    """What the Council decides on each pair of a technical stance and a mood: its own rule, asked for every pair."""
+    """The Council's decision, by its own rule, on each pair of a technical stance (row) and a sentiment (column)."""
     return [
-        [
-            combine("", (Verdict("technical", opinion, ""), Verdict("sentiment", sentiment, ""))).action
-            for sentiment in sentiments
-        ]
-        for opinion in technical
+        [combine("", (Verdict("technical", row, ""), Verdict("sentiment", column, ""))).action for column in sentiments]
+        for row in technical
     ]

@@ -1,7 +1,6 @@
-"""Every setting: its name, default, meaning and form, read once into one frozen object."""
+"""Every setting: its name, default, parser and meaning; read once into one frozen object."""
 
 import base64
-import binascii
 import difflib
 import re
 from collections.abc import Callable, Mapping
@@ -23,12 +22,12 @@ class Mode(StrEnum):
     PAPER = "paper"
     LIVE = "live"
     REPLAY = "replay"
-    """Of the database that a replay keeps, and nothing else: it shows what was, and trades no more."""
+    """Only of the database that a replay keeps: it shows what happened and never trades."""
 
 
 @dataclass(frozen=True, repr=False)
 class Secret:
-    """A text that never prints itself."""
+    """A text that is never printed."""
 
     value: str
 
@@ -53,28 +52,27 @@ def _amount(text: str) -> Decimal:
         raise ValueError("must be a number above zero") from None
 
 
-def _number(low: str, high: str, *, low_too: bool = True) -> Callable[[str], Decimal]:
+def _decimal(low: str, high: str, *, include_low: bool = True) -> Callable[[str], Decimal]:
     """A parser for decimals from `low` to below `high`."""
-    least, most = Decimal(low), Decimal(high)
 
     def parse(text: str) -> Decimal:
         try:
             number = to_decimal(text)
         except ValueError:
             raise ValueError("must be a number") from None
-        if number >= most or number < least or (number == least and not low_too):
-            raise ValueError(f"must be {'at least' if low_too else 'above'} {low} and below {high}")
+        if not Decimal(low) <= number < Decimal(high) or (number == Decimal(low) and not include_low):
+            raise ValueError(f"must be {'at least' if include_low else 'above'} {low} and below {high}")
         return number
 
     return parse
 
 
-def _ratio(low: str, high: str) -> Callable[[str], float]:
-    parse = _number(low, high)
+def _float(low: str, high: str) -> Callable[[str], float]:
+    parse = _decimal(low, high)
     return lambda text: float(parse(text))
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise ValueError(f"must be a whole number from {low} to {high}")
@@ -85,10 +83,9 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 def _symbols(text: str) -> tuple[str, ...]:
     try:
-        symbols = [parse_symbol(part) for part in text.split(",")]
+        return tuple(dict.fromkeys(parse_symbol(part) for part in text.split(",")))
     except ValueError as error:
         raise ValueError(f"must list symbols such as BTC/USD,ETH/USD; {error}") from None
-    return tuple(dict.fromkeys(symbols))
 
 
 def _currency(text: str) -> str:
@@ -118,7 +115,7 @@ def _url(text: str) -> str:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host name means this very machine."""
+    """Whether a host name means this machine."""
     return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host or ""))
 
 
@@ -130,16 +127,16 @@ def _api_url(text: str) -> str:
 
 
 def _api_key(text: str) -> Secret:
-    if not re.fullmatch(r"[!-~]+", text):  # it travels in a header
-        raise ValueError("is not a Kraken API key: those are letters, digits and signs without spaces")
+    if not re.fullmatch(r"[!-~]+", text):  # it is sent in a header
+        raise ValueError("is not a Kraken API key: letters, digits and signs without spaces")
     return Secret(text)
 
 
 def _private_key(text: str) -> Secret:
     try:
         base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("is not a Kraken private key: those are base64 text, copied whole") from None
+    except ValueError:
+        raise ValueError("is not a Kraken private key: base64 text, copied completely") from None
     return Secret(text)
 
 
@@ -150,14 +147,13 @@ def _yes(text: str) -> bool:
 
 
 def _level(text: str) -> str:
-    level = text.upper()
-    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
-    return level
+    return text.upper()
 
 
 class Setting(NamedTuple):
-    """One name a user may set. A setting without a default is not set when it is empty."""
+    """One setting. Without a default it may be empty, and then it is not set."""
 
     name: str
     default: str | None
@@ -167,7 +163,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic tape), paper (live prices, no orders) or live"),
+    Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic prices), paper (live prices, no orders) or live"),
     Setting("LIVE_TRADING", "no", _yes, "live: yes allows buys with real money; else botctl only guards and sells"),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
@@ -178,47 +174,49 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("SYMBOLS", "BTC/USD,ETH/USD", _symbols, "what the Council trades"),
     Setting("QUOTE_CURRENCY", "USD", _currency, "the currency equity and drawdown are counted in"),
-    Setting("TRADE_AMOUNT_USD", "100", _amount, "what the Council spends on an entry, in the symbol's quote currency"),
-    Setting("MAX_OPEN_TRADES", "5", _whole(1, 10_000), "no entry while so many trades are active"),
-    Setting("COOLDOWN_MINUTES", "60", _whole(0, 1_000_000), "no entry so soon after the asset's last exit"),
+    Setting("TRADE_AMOUNT_USD", "100", _amount, "the cost of an entry of the Council, in the symbol's quote currency"),
+    Setting("MAX_OPEN_TRADES", "5", _integer(1, 10_000), "no entry while so many trades are active"),
+    Setting("COOLDOWN_MINUTES", "60", _integer(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
-    Setting("TICK_TIMEOUT", None, _number("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"),
-    Setting("ATR_PERIOD", "14", _whole(2, 200), "candles in the average true range"),
-    Setting("ATR_MULTIPLE", "2", _ratio("0.01", "100"), "the stop's distance, in average true ranges"),
-    Setting("BREAKEVEN_ATR", "2", _ratio("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
+    Setting("TICK_TIMEOUT", None, _decimal("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"),
+    Setting("ATR_PERIOD", "14", _integer(2, 200), "candles in the average true range"),
+    Setting("ATR_MULTIPLE", "2", _float("0.01", "100"), "the stop's distance, in average true ranges"),
+    Setting("BREAKEVEN_ATR", "2", _float("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
-    Setting("MAX_DRAWDOWN", "0.20", _number("0", "1", low_too=False), "fraction lost that sells everything"),
-    Setting("COUNCIL", "technical,sentiment", _names, "the agents that sit"),
+    Setting("MAX_DRAWDOWN", "0.20", _decimal("0", "1", include_low=False), "fraction lost that sells everything"),
+    Setting("COUNCIL", "technical,sentiment", _names, "the agents of the Council"),
     Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
-    Setting("COUNCIL_TIMEOUT", "30", _number("0", "600", low_too=False), "seconds that program may take"),
+    Setting("COUNCIL_TIMEOUT", "30", _decimal("0", "600", include_low=False), "seconds that program may take"),
     Setting("SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", _url, "where the Fear & Greed index is read"),
-    Setting("FEE_RATE", "0.004", _number("0", "0.5"), "fee of the paper broker, as a fraction of the cost"),
-    Setting("SLIPPAGE", "0.0005", _number("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
-    Setting("NOTIFY_URLS", None, Secret, "who is told what matters: apprise URLs, commas between (extra notify)", True),
+    Setting("FEE_RATE", "0.004", _decimal("0", "0.5"), "fee of the paper broker, as a fraction of the cost"),
+    Setting("SLIPPAGE", "0.0005", _decimal("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
+    Setting(
+        "NOTIFY_URLS", None, Secret, "where notifications are sent: apprise URLs, comma-separated (extra notify)", True
+    ),
     Setting("HEALTHCHECK_URL", None, Secret, "pinged at start, success and failure of each tick", True),
-    Setting("METRICS_FILE", None, str, "figures of the last tick in Prometheus' text format (extra metrics)"),
+    Setting("METRICS_FILE", None, str, "file for the last tick's metrics in Prometheus' text format (extra metrics)"),
     Setting("LOG_LEVEL", "INFO", _level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
 )
 
-SHORTEST_SECRET = 8
-"""Characters. A shorter text would be found in any sentence."""
+MIN_SECRET_LENGTH = 8
+"""In characters. A shorter text could be part of any message."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 KEY_LIKE = r"[A-Za-z0-9+/]{40,}={0,2}"
-"""What may be one of Kraken's keys: 56 and 88 characters of base64."""
+"""What may be one of Kraken's keys: 56 or 88 characters of base64."""
 BETWEEN_URLS = r"[\s,]+(?=[A-Za-z][A-Za-z0-9]*://)"
-"""What separates two addresses: a comma or a blank with another address behind it."""
+"""A separator of two addresses: a comma or a blank before another address."""
 PASSWORD = r"(://[^/@\s]*:)[^/@\s]+(@)"
-"""Of an address: what stands between the user's name and the host."""
+"""The password of an address, between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
-LONGEST_TICK = Decimal(720)
-"""Seconds, unless TICK_TIMEOUT says otherwise: manual orders wait for a tick's end, whatever the timeframe."""
+MAX_TICK_SECONDS = Decimal(720)
+"""The default TICK_TIMEOUT is at most this: manual orders wait for a tick's end, whatever the timeframe."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The effective settings. Money in the quote currency, fractions as fractions, times in their name's unit."""
+    """The effective settings. Money is in the quote currency, 0.2 is twenty percent, times are in their name's unit."""
 
     botctl_mode: Mode
     live_trading: bool
@@ -253,12 +251,12 @@ class Settings:
 
     @property
     def stop_rule(self) -> StopRule:
-        """ATR_MULTIPLE and BREAKEVEN_ATR, as the rule that they are for."""
+        """The stop rule with ATR_MULTIPLE and BREAKEVEN_ATR."""
         return StopRule(self.atr_multiple, self.breakeven_atr)
 
     @property
     def channels(self) -> tuple[Secret, ...]:
-        """Each address of NOTIFY_URLS. They stand with commas or blanks between, and may have commas inside."""
+        """The addresses in NOTIFY_URLS: separated by commas or blanks, and they may contain commas."""
         text = self.notify_urls.reveal() if self.notify_urls else ""
         return tuple(Secret(url) for url in dict.fromkeys(re.split(BETWEEN_URLS, text.strip(" ,"))) if url)
 
@@ -268,19 +266,19 @@ class Settings:
 
     @property
     def live_trading_disabled(self) -> bool:
-        """Whether this is live mode without the explicit yes to real money: it guards and sells, and buys nothing."""
+        """Whether this is live mode without LIVE_TRADING=yes, which guards and sells, and buys nothing."""
         return self.botctl_mode is Mode.LIVE and not self.live_trading
 
 
 def parse_settings(values: Mapping[str, str]) -> Settings:
     """The settings in `values` (name to text), with defaults for the rest.
 
-    Names that are no settings are ignored here; `misspelled` finds them. Raises ConfigError that names every
-    problem at once, and never the value of a secret.
+    Ignores unknown names; `unknown_settings` finds them. Raises ConfigError, which lists all problems at once and
+    never contains the value of a secret.
     """
     parsed, problems = _parse(values)
     if problems:
-        raise ConfigError("; ".join(problems.values()), hint="mend the settings in the environment or in .env")
+        raise ConfigError("; ".join(problems.values()), hint="fix the settings in the environment or in .env")
     return Settings(**parsed)
 
 
@@ -290,40 +288,46 @@ def find_problems(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The fields of Settings, and the problems that keep them from being meant."""
+    """The fields of Settings, and the problems by name."""
     problems: dict[str, str] = {}
     parsed: dict[str, Any] = {}
     for setting in SETTINGS:
-        text = values.get(setting.name, setting.default)
-        text = text.strip() if text is not None else None
-        parsed[setting.name.lower()] = None
-        if text is None or (not text and setting.default is None):
-            continue
+        text = (values.get(setting.name, setting.default) or "").strip()
         try:
-            if CONTROL.search(text):
-                raise ValueError("must be on one line, without control characters")
-            parsed[setting.name.lower()] = setting.parse(text)
+            parsed[setting.name.lower()] = _parse_setting(setting, text)
         except ValueError as error:
             shown = "" if setting.secret else f"={without_password(repr(text)):.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems[setting.name] = _without_keys(problem, values)
     if not problems:
-        seconds = parsed["timeframe"].seconds
-        parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, LONGEST_TICK)
-        if parsed["tick_timeout"] >= seconds:
-            shown = f"TICK_TIMEOUT={str(values['TICK_TIMEOUT']).strip()!r:.100}"
-            problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
-    if problems:
-        return parsed, problems
+        problems = _add_derived_defaults(parsed, values)
+    return parsed, problems
+
+
+def _parse_setting(setting: Setting, text: str) -> Any:
+    if not text and setting.default is None:
+        return None
+    if CONTROL.search(text):
+        raise ValueError("must be on one line, without control characters")
+    return setting.parse(text)
+
+
+def _add_derived_defaults(parsed: dict[str, Any], values: Mapping[str, str]) -> dict[str, str]:
+    """Fill in the defaults that depend on other settings. Returns problems by name."""
+    seconds = parsed["timeframe"].seconds
+    parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, MAX_TICK_SECONDS)
+    if parsed["tick_timeout"] >= seconds:
+        shown = f"TICK_TIMEOUT={values['TICK_TIMEOUT'].strip()!r:.100}"
+        return {"TICK_TIMEOUT": f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"}
     mode: Mode = parsed["botctl_mode"]
     parsed["database_url"] = parsed["database_url"] or f"sqlite:///data/{mode}.db"
     if parsed["initial_balance"] is None and mode is not Mode.LIVE:
         parsed["initial_balance"] = DEFAULT_BALANCE
-    return parsed, problems
+    return {}
 
 
 def shown_value(settings: Settings, name: str) -> str | None:
-    """The effective value of a setting as text that may be shown to anybody; None when it is not set."""
+    """The effective value of a setting as text without secrets; None when it is not set."""
     value = getattr(settings, name.lower())
     if value is None:
         return None
@@ -331,27 +335,23 @@ def shown_value(settings: Settings, name: str) -> str | None:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ",".join(value)
-    text = (
-        format_decimal(value)
-        if isinstance(value, Decimal)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, Decimal):
+        return format_decimal(value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
     return re.sub(KEY_LIKE, "***", re.sub(PASSWORD, r"\1***\2", text))
 
 
 def _without_keys(problem: str, values: Mapping[str, str]) -> str:
-    """A key may stand in the place of another setting, and a problem is told to whoever reads the mail of cron."""
+    """`problem` without keys: one may have been pasted into another setting, and cron mails the problem."""
     for setting in SETTINGS:
         secret = values.get(setting.name, "").strip()
-        if setting.secret and len(secret) >= SHORTEST_SECRET:
+        if setting.secret and len(secret) >= MIN_SECRET_LENGTH:
             problem = problem.replace(secret, "***")
     return re.sub(KEY_LIKE, "***", without_password(problem))
 
 
 def missing_for_live(settings: Settings) -> list[str]:
-    """What a live run needs and does not have."""
+    """The settings that live mode requires and that are not set."""
     if settings.botctl_mode is not Mode.LIVE:
         return []
     needed = {
@@ -363,7 +363,7 @@ def missing_for_live(settings: Settings) -> list[str]:
 
 
 def live_trading_disabled_error() -> ConfigError:
-    """What a live run is told that would buy, and may not."""
+    """Why a live run may not buy."""
     return ConfigError(
         "live mode buys nothing while LIVE_TRADING is no; stops and the drawdown guard go on protecting what is open",
         hint="set LIVE_TRADING=yes once you mean real money",
@@ -371,21 +371,19 @@ def live_trading_disabled_error() -> ConfigError:
 
 
 def unknown_settings(names: Mapping[str, str], *, strict: bool) -> list[str]:
-    """A sentence for each name that looks like a setting and is none.
+    """A sentence for each unknown name that looks like a setting.
 
     BOTCTL_* and KRAKEN_* belong to botctl, so an unknown one is a mistake. With `strict` (names from our own .env)
     near misses of the other settings count too: a misspelled MAX_DRAWDOWN must not silently mean its default.
     """
     sentences = []
     for name in names:
-        if name in NAMES:
-            continue
         ours = name.startswith(("BOTCTL_", "KRAKEN_"))
-        if not ours and not strict:
+        if name in NAMES or not (ours or strict):
             continue
         near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
         if ours or near:
-            sentences.append(f"{name} is no setting" + (f", did you mean {near[0]}?" if near else ""))
+            sentences.append(f"unknown setting {name}" + (f", did you mean {near[0]}?" if near else ""))
     return sentences
 
 

@@ -1,6 +1,6 @@
-"""The stop rule: one pure function on scalars that runs live, on paper, in the demo and in a backtest.
+"""The stop rule: one pure function on scalars for live trading, paper, demo and backtest.
 
-`initial_stop` and `advance_stop` use nothing but their arguments, so that numba compiles them as they stand.
+`initial_stop` and `advance_stop` use only their arguments, so that numba can compile them unchanged.
 All prices are float64, in quote per asset.
 """
 
@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 
 def initial_stop(entry: float, atr: float, multiple: float) -> float:
-    """Where the stop rests after an entry: `multiple` average true ranges below the entry price."""
+    """The stop after an entry: `multiple` average true ranges below the entry price."""
     return entry - multiple * atr
 
 
 def advance_stop(
     price: float, stop: float, high: float, entry: float, atr: float, multiple: float, breakeven: float
 ) -> tuple[float, float, bool]:
-    """One look at the market: the new stop, the new high, and whether `price` hits the stop.
+    """The new stop, the new high, and whether `price` hits the stop.
 
-    The high is the highest price seen since entry. Until it clears entry + `breakeven` * atr the stop rests; from
-    there on it keeps to breakeven or better, `multiple` * atr below the high.
+    The high is the highest price since entry. Until it exceeds entry + `breakeven` * atr the stop rests; from then on
+    it is at breakeven or better, `multiple` * atr below the high.
     Invariants: neither the stop nor the high ever falls.
     """
     new_high = max(high, price)
@@ -31,13 +31,10 @@ def advance_stop(
 
 
 class StopStep(NamedTuple):
-    """What one price does to a stop."""
-
     price: float
     stop: float
     high: float
     hit: bool
-    """Whether `price` hits the stop."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +42,17 @@ class StopRule:
     """The rule with its two parameters, both in average true ranges."""
 
     atr_multiple: float
-    """How far below the entry, and later below the high, the stop lies."""
+    """The distance of the stop below the entry, and later below the high."""
     breakeven_atr: float
-    """The rise above the entry from which on the stop moves."""
+    """The rise above the entry that starts to move the stop."""
 
     def initial_stop(self, entry: float, atr: float) -> float:
-        """Where the stop rests after an entry."""
         return initial_stop(entry, atr, self.atr_multiple)
 
     def advance_over(
         self, prices: Iterable[float], stop: float, high: float, entry: float, atr: float
     ) -> Iterator[StopStep]:
-        """One step for each price in turn, up to the one that hits the stop: there the position is sold."""
+        """One step for each price in turn, up to the one that hits the stop."""
         for price in prices:
             stop, high, hit = advance_stop(price, stop, high, entry, atr, self.atr_multiple, self.breakeven_atr)
             yield StopStep(price, stop, high, hit)

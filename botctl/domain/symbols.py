@@ -1,17 +1,15 @@
-"""Names of markets, and the timeframes."""
+"""Symbols and timeframes."""
 
 import re
 from enum import StrEnum
 from typing import Self
 
-SECONDS_A_UNIT = {"m": 60, "h": 3600, "d": 86400}
-OLD_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
-"""Kraken's own names for two assets. One asset must have one name, or it could be bought twice."""
+SECONDS_PER_UNIT = {"m": 60, "h": 3600, "d": 86400}
+ASSET_ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
+"""Kraken's own names of two assets. An asset must have one name, or it could be bought twice."""
 
 
 class Timeframe(StrEnum):
-    """A length of candles that botctl trades on."""
-
     MINUTE = "1m"
     MINUTES_5 = "5m"
     MINUTES_15 = "15m"
@@ -22,11 +20,11 @@ class Timeframe(StrEnum):
 
     @property
     def seconds(self) -> int:
-        return int(self[:-1]) * SECONDS_A_UNIT[self[-1]]
+        return int(self[:-1]) * SECONDS_PER_UNIT[self[-1]]
 
     @classmethod
     def from_seconds(cls, seconds: int) -> Self:
-        """The timeframe of this length. Raises ValueError when there is none."""
+        """The timeframe of this length. Raises ValueError."""
         for timeframe in cls:
             if timeframe.seconds == seconds:
                 return timeframe
@@ -34,11 +32,11 @@ class Timeframe(StrEnum):
 
 
 def parse_symbol(text: str) -> str:
-    """`text` as a symbol such as BTC/USD, in capitals. Raises ValueError when it has another form."""
+    """`text` as a symbol such as BTC/USD, in capitals. Raises ValueError."""
     symbol = text.strip().upper()
     if not re.fullmatch(r"[A-Z0-9]{1,12}/[A-Z0-9]{1,12}", symbol):
         raise ValueError(f"{text!r} is not a symbol such as BTC/USD")
-    base, quote = (OLD_NAMES.get(part, part) for part in symbol.split("/"))
+    base, quote = (ASSET_ALIASES.get(part, part) for part in symbol.split("/"))
     return f"{base}/{quote}"
 
 

@@ -1,46 +1,45 @@
-"""Figures and foreign text as people read them: prices, money, fractions and moments in one form everywhere."""
+"""Text for people: prices, money, fractions and times in one format everywhere, and foreign text made safe."""
 
 from datetime import datetime
 from decimal import Decimal
 
 UNKNOWN = "-"
 MAX_FOREIGN_TEXT = 200
-"""Characters of a foreign text that are shown."""
 
 
-def price(value: Decimal | float | None) -> str:
-    """A price with as many digits as it needs: cents above 100, six significant ones below."""
+def format_price(value: Decimal | float | None) -> str:
+    """Two decimals from 100 on, six significant digits below."""
     if value is None:
         return UNKNOWN
     number = float(value)
     return f"{number:,.2f}" if abs(number) >= 100 else f"{number:.6g}"
 
 
-def money(value: Decimal | None) -> str:
+def format_money(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{value:,.2f}"
 
 
-def signed(value: Decimal | None) -> str:
+def format_signed(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{value:+,.2f}"
 
 
-def percent(value: Decimal | None) -> str:
+def format_percent(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{100 * value:z.2f} %"
 
 
-def ratio(value: Decimal | float | None) -> str:
+def format_ratio(value: Decimal | float | None) -> str:
     return UNKNOWN if value is None else f"{value:.2f}"
 
 
-def moment(value: datetime | None) -> str:
+def format_time(value: datetime | None) -> str:
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
-def sanitize(text: str, most: int = MAX_FOREIGN_TEXT) -> str:
-    """`text` on one line and not too long, with escapes for what a terminal obeys or a database refuses to keep.
+def sanitize(text: str, max_length: int = MAX_FOREIGN_TEXT) -> str:
+    """`text` on one line of at most `max_length`, with escapes for control characters and lone surrogates.
 
-    That is control characters, and halves of characters: JSON may hold them, and so may a command line.
+    Terminals obey the former and databases refuse the latter, which JSON and command lines may contain.
     """
-    shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: most + 1])
+    shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: max_length + 1])
     line = "".join(shown)
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+    return line if len(line) <= max_length else f"{line[: max_length - 3]}..."

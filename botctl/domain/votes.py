@@ -1,4 +1,4 @@
-"""Where agents found `Stance` and `Verdict` before `botctl.agents`. Goes with the next release."""
+"""The old address of `Stance` and `Verdict`, now in `botctl.agents`. Removed in the next release."""
 
 from warnings import warn
 
@@ -6,4 +6,4 @@ from botctl.domain.decisions import Stance, Verdict
 
 __all__ = ["Stance", "Verdict"]
 
-warn("import Stance and Verdict from botctl.agents: botctl.domain.votes goes with the next release", FutureWarning, 2)
+warn("import Stance and Verdict from botctl.agents: the next release removes botctl.domain.votes", FutureWarning, 2)

@@ -1,1 +1,1 @@
-"""What can be read out of candles."""
+"""Histories of candles and sentiment: read, fetched, stored and turned into indicators."""

@@ -1,4 +1,4 @@
-"""Files of candles: merged with what was fetched, and written whole or not at all."""
+"""CSV files of candles: merged with fetched candles and replaced atomically."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,54 +13,52 @@ from botctl.files import process_lock, write_parts
 
 HEADER = "time,open,high,low,close,volume"
 WAIT_SECONDS = 30.0
-"""How long one fetch waits for another that writes the same file."""
+"""How long a fetch waits for another one that writes the same file."""
 
 
 @dataclass(frozen=True)
 class MergeResult:
-    """A history with what it gained."""
-
     candles: list[Candle]
     added: int
     changed: list[int]
-    """When candles opened that are now told differently. The kept ones stay: a history must not change its past."""
+    """Times of candles that were fetched with other values. The stored ones stay: the past must not change."""
 
 
-def merge_candles(kept: Mapping[int, Candle], told: Iterable[Candle]) -> MergeResult:
-    """`kept`, by when they opened, and those of `told` that are new."""
-    told = list(told)
-    new = {candle.time: candle for candle in told if candle.time not in kept}
-    changed = [candle.time for candle in told if candle.time in kept and kept[candle.time] != candle]
-    merged = {**kept, **new}
+def merge_candles(stored: Mapping[int, Candle], fetched: Iterable[Candle]) -> MergeResult:
+    """The `stored` candles, by the time they opened, and the new ones among `fetched`."""
+    new: dict[int, Candle] = {}
+    changed: list[int] = []
+    for candle in fetched:
+        if candle.time not in stored:
+            new[candle.time] = candle
+        elif stored[candle.time] != candle:
+            changed.append(candle.time)
+    merged = {**stored, **new}
     return MergeResult([merged[time] for time in sorted(merged)], len(new), changed)
 
 
 def find_gaps(times: Sequence[int], seconds: int) -> list[tuple[int, int]]:
-    """Where candles of this length are absent: when the first and the last absent one of each gap opened."""
+    """For each gap, when its first and its last absent candle of this length opened."""
     return [(earlier + seconds, later - seconds) for earlier, later in pairwise(times) if later - earlier > seconds]
 
 
 def candle_file(folder: Path, symbol: str, timeframe: str) -> Path:
-    """Where the candles of a symbol lie; the name tells what they are."""
     return folder / f"{symbol.replace('/', '-')}_{timeframe}.csv"
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Read and write `path` alone: a lock file beside it keeps a second fetch waiting. Raises Busy."""
+    """Hold the lock of `path`, so that only one fetch at a time reads and writes it. Raises Busy."""
     with process_lock(path.with_name(f".{path.name}.lock"), WAIT_SECONDS):
         yield
 
 
 def write_candles(path: Path, candles: Iterable[Candle]) -> None:
-    """Replace `path` by these candles: it is the old file or the new one at any moment, also after a power cut.
-
-    Call it under the file's lock. Raises ConfigError.
-    """
-    lines = (f"{row_of(candle)}\n".encode("ascii") for candle in candles)
+    """Replace `path` atomically by these candles. Call it under the file's lock. Raises ConfigError."""
+    lines = (f"{format_row(candle)}\n".encode("ascii") for candle in candles)
     write_parts(path, chain((f"{HEADER}\n".encode("ascii"),), lines), mode=0o644)
 
 
-def row_of(candle: Candle) -> str:
-    """A candle as a line: figures that read back as the very same ones, without exponents."""
-    return ",".join([str(candle.time), *(format_decimal(Decimal(repr(figure))) for figure in candle[1:])])
+def format_row(candle: Candle) -> str:
+    """A candle as a CSV row, with numbers that read back exactly and have no exponents."""
+    return ",".join([str(candle.time), *(format_decimal(Decimal(repr(number))) for number in candle[1:])])

@@ -1,4 +1,4 @@
-"""Columns of numbers out of a text file: read at once while it is sound, else line by line to name what is not."""
+"""Reads columns of numbers from a text file: with numpy while it is valid, else line by line to name the bad one."""
 
 import csv
 import math
@@ -17,40 +17,39 @@ if TYPE_CHECKING:
 BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 UNITS = ((1e14, 1_000_000), (1e11, 1_000))
-"""A time stamp from so large on counts so many parts of a second; in seconds 1e11 would be the year 5138."""
-LATEST = 1e17
-"""No time stamp reaches this, in whatever unit."""
+"""From this size on a time stamp counts this many parts of a second; in seconds 1e11 would be the year 5138."""
+MAX_STAMP = 1e17
 TIME_NAMES = ("time", "timestamp", "timestamp_ms", "unix", "open_time", "date", "datetime")
-"""How the column of times may be called, the best one first where there are several."""
+"""Possible names of the time column; the first one found is used."""
 
 Names = Mapping[str, Sequence[str]]
-"""Wanted columns, each with the names it may have in a header."""
+"""Wanted columns, each with its possible names in a header."""
 
 
 @dataclass(frozen=True)
 class CsvTable:
-    """A text file that looks like a table, before its cells are believed."""
+    """A text file that looks like a table. Its cells are not checked yet."""
 
     path: Path
     lines: list[str]
-    """Without line ends, from the first row on."""
+    """The rows, without line ends."""
     skipped: int
-    """Lines before the first row: comments and the header."""
+    """The number of lines before the first row: comments and the header."""
     width: int
-    """How many cells each row must have."""
-    places: list[int]
-    """Where the wanted columns stand, the time first."""
+    """Cells per row."""
+    columns: list[int]
+    """The indexes of the wanted columns, the time first."""
     iso: bool
     """Whether the times are ISO 8601 instead of numbers."""
     commas: int
-    """In all rows together; counted in one go, which costs less than counting row by row."""
+    """In all rows together: faster to count than per row."""
 
-    def complain(self, row: int, what: str, fix: str = "mend or remove the line") -> NoReturn:
-        raise BadValue(f"{self.path} line {self.skipped + row + 1}: {what}", hint=fix)
+    def fail(self, row: int, problem: str) -> NoReturn:
+        raise BadValue(f"{self.path} line {self.skipped + row + 1}: {problem}", hint="fix or remove the line")
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds, unpacked if it is gzipped. Raises BadValue."""
+    """The content of a file, decompressed if it is gzipped. Raises BadValue."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -64,69 +63,70 @@ def read_bytes(path: Path) -> bytes:
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as error:
-            raise BadValue(f"{path} can't be unpacked: {error}", hint="it is damaged: get it anew") from error
+            raise BadValue(f"{path} can't be unpacked: {error}", hint="it is damaged: download it again") from error
     if not raw.strip():
-        raise BadValue(f"{path} is empty", hint="get it anew")
+        raise BadValue(f"{path} is empty", hint="download it again")
     return raw
 
 
-def open_table(path: Path, wanted: Names, positions: Mapping[int, Sequence[str]]) -> CsvTable:
-    """Find the header of a CSV, and in it the wanted columns, the first of which is the time.
+def open_table(path: Path, wanted: Names, headerless: Mapping[int, Sequence[str]]) -> CsvTable:
+    """Find the header of a CSV and its wanted columns, the first of which is the time. Raises BadValue.
 
-    `positions` names the columns of files without a header by how many there are. Raises BadValue.
+    `headerless` names the columns of files without a header, by their number.
     """
-    raw = read_bytes(path).removeprefix(BOM)
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise BadValue(f"{path} is no text file", hint="give a CSV file (UTF-8), plain or gzipped")
-    lines = text.splitlines()
-    while lines and not lines[-1].strip():
-        lines.pop()
+    text = _read_text(path)
+    lines = text.rstrip().splitlines()
     skipped = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     if skipped == len(lines):
-        raise BadValue(f"{path} has nothing but comments", hint="get it anew")
+        raise BadValue(f"{path} has nothing but comments", hint="download it again")
     cells = split(lines[skipped])
+    names: Sequence[str] | None
     if is_number(cells[0]):
-        columns = positions.get(len(cells))
-        if columns is None:
-            counts = " or ".join(map(str, positions)) or "named"
+        names = headerless.get(len(cells))
+        if names is None:
+            counts = " or ".join(map(str, headerless)) or "named"
             raise BadValue(
                 f"{path} line {skipped + 1}: {len(cells)} columns without a header; known are {counts}",
                 hint=f"add a header that names {', '.join(wanted)}",
             )
     else:
-        columns, skipped = [cell.lower() for cell in cells], skipped + 1
-    places = [_find(path, skipped, columns, name, names) for name, names in wanted.items()]
+        names, skipped = [cell.lower() for cell in cells], skipped + 1
+    columns = [_find_column(path, skipped, names, name, aliases) for name, aliases in wanted.items()]
     if skipped == len(lines):
-        raise BadValue(f"{path} has a header and no row below it", hint="get it anew")
+        raise BadValue(f"{path} has a header and no row below it", hint="download it again")
     first = split(lines[skipped])
-    iso = len(first) > places[0] and not is_number(first[places[0]])
+    iso = len(first) > columns[0] and not is_number(first[columns[0]])
     commas = text.count(",") - sum(line.count(",") for line in lines[:skipped])
-    return CsvTable(path, lines[skipped:], skipped, len(cells), places, iso, commas)
+    return CsvTable(path, lines[skipped:], skipped, len(cells), columns, iso, commas)
 
 
-def _find(path: Path, line: int, columns: Sequence[str], name: str, names: Sequence[str]) -> int:
-    for one in names:
-        if one in columns:
-            return columns.index(one)
-    shown = ", ".join(columns)
+def _read_text(path: Path) -> str:
+    try:
+        text = read_bytes(path).removeprefix(BOM).decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise BadValue(f"{path} is not a text file", hint="give a CSV file (UTF-8), plain or gzipped")
+    return text
+
+
+def _find_column(path: Path, line: int, names: Sequence[str], name: str, aliases: Sequence[str]) -> int:
+    for alias in aliases:
+        if alias in names:
+            return names.index(alias)
     raise BadValue(
-        f"{path} line {line}: no column {name} in {shown:.60}", hint=f"name one of them {' or '.join(names)}"
+        f"{path} line {line}: no column {name} in {', '.join(names):.60}",
+        hint=f"name one of them {' or '.join(aliases)}",
     )
 
 
 def split(line: str) -> list[str]:
-    """The cells of one line; quotes are only looked for where there are some."""
-    if '"' not in line:
-        return [cell.strip() for cell in line.split(",")]
-    return [cell.strip() for cell in next(csv.reader([line]))]
+    cells = next(csv.reader([line])) if '"' in line else line.split(",")
+    return [cell.strip() for cell in cells]
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` is a plain number; nan and inf are none, nor are 1_000 and digits of other scripts."""
+    """Whether `text` is a plain number, unlike nan, inf, 1_000 and digits of other scripts."""
     try:
         return math.isfinite(float(text)) and text.isascii() and "_" not in text
     except ValueError:
@@ -134,49 +134,43 @@ def is_number(text: str) -> bool:
 
 
 def read_fast(table: CsvTable) -> "list[np.ndarray[Any, Any]] | None":
-    """The wanted columns, times in unix seconds; None when numpy stumbles over anything at all."""
+    """The wanted columns, times in unix seconds; None if anything in the table is invalid."""
     import numpy as np
 
     if table.commas != len(table.lines) * (table.width - 1):
         return None
-    kinds = [("0", "U40" if table.iso else "f8")] + [(str(place), "f8") for place in range(1, len(table.places))]
+    kinds = [("0", "U40" if table.iso else "f8")] + [(str(number), "f8") for number in range(1, len(table.columns))]
     try:
         rows = np.loadtxt(
-            table.lines, delimiter=",", comments=None, usecols=table.places, dtype=kinds, quotechar='"', ndmin=1
+            table.lines, delimiter=",", comments=None, usecols=table.columns, dtype=kinds, quotechar='"', ndmin=1
         )
-        times = np.array([parse_iso(text) for text in rows["0"].tolist()]) if table.iso else _whole(rows["0"])
+        times = np.array([parse_iso(text) for text in rows["0"].tolist()]) if table.iso else _to_seconds(rows["0"])
     except ValueError:
         return None
     columns = [times, *(np.ascontiguousarray(rows[name]) for name, _ in kinds[1:])]
-    return columns if len(times) == len(table.lines) and all(map(_finite, columns)) else None
+    return columns if len(times) == len(table.lines) and all(np.isfinite(each).all() for each in columns) else None
 
 
-def _finite(column: "np.ndarray[Any, Any]") -> bool:
-    import numpy as np
-
-    return bool(np.isfinite(column).all())
-
-
-def _whole(stamps: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Time stamps as whole unix seconds. Raises ValueError where they are none."""
+def _to_seconds(stamps: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Time stamps as whole unix seconds. Raises ValueError."""
     import numpy as np
 
     unit = unit_of(float(stamps[0]))
     times = stamps // unit
-    if not ((stamps >= 0) & (stamps < LATEST)).all() or not (times * unit == stamps).all():
-        raise ValueError("no whole seconds")
+    if not ((stamps >= 0) & (stamps < MAX_STAMP)).all() or not (times * unit == stamps).all():
+        raise ValueError("time stamps that are not whole seconds")
     return times.astype(np.int64)
 
 
 def unit_of(stamp: float) -> int:
     """How many parts of a second a time stamp counts."""
-    return next((unit for least, unit in UNITS if stamp >= least), 1)
+    return next((unit for minimum, unit in UNITS if stamp >= minimum), 1)
 
 
-def read_slowly(table: CsvTable, check_row: Callable[[list[float]], str]) -> "list[np.ndarray[Any, Any]]":
-    """The wanted columns as `read_fast` has them. Raises BadValue with the line of the first bad row.
+def read_slowly(table: CsvTable, find_problem: Callable[[list[float]], str | None]) -> "list[np.ndarray[Any, Any]]":
+    """The wanted columns as `read_fast` returns them. Raises BadValue with the line of the first bad row.
 
-    `check_row` is given the figures of a row and says what is wrong with them.
+    `find_problem` gets the values of a row without its time.
     """
     import numpy as np
 
@@ -184,39 +178,39 @@ def read_slowly(table: CsvTable, check_row: Callable[[list[float]], str]) -> "li
     for number, line in enumerate(table.lines):
         cells = split(line)
         if len(cells) != table.width:
-            table.complain(number, f"{len(cells)} columns instead of {table.width}")
-        stamp, *figures = (cells[place] for place in table.places)
-        for cell in figures:
-            if not is_number(cell):
-                table.complain(number, f"{cell[:40]!r} is no number")
+            table.fail(number, f"{len(cells)} columns instead of {table.width}")
+        stamp, *texts = (cells[column] for column in table.columns)
+        for text in texts:
+            if not is_number(text):
+                table.fail(number, f"{text[:40]!r} is not a number")
         try:
-            time, unit = _read_time(stamp, unit, table.iso)
+            time, unit = _parse_time(stamp, unit, table.iso)
         except (ValueError, OverflowError):
             form = "ISO 8601" if table.iso else "unix seconds or milliseconds"
-            table.complain(number, f"{stamp[:40]!r} is no time in {form}")
-        row = [float(cell) for cell in figures]
-        if wrong := check_row(row):
-            table.complain(number, wrong)
-        rows.append((time, *row))
+            table.fail(number, f"{stamp[:40]!r} is not a time in {form}")
+        values = [float(text) for text in texts]
+        if problem := find_problem(values):
+            table.fail(number, problem)
+        rows.append((time, *values))
     times, *columns = zip(*rows, strict=True)
     return [np.array(times, dtype=np.int64), *(np.array(column, dtype=float) for column in columns)]
 
 
-def _read_time(text: str, unit: int, iso: bool) -> tuple[int, int]:
-    """A time in whole unix seconds, and the unit of its column."""
+def _parse_time(text: str, unit: int, iso: bool) -> tuple[int, int]:
+    """A time in whole unix seconds, and the unit of its column. Raises ValueError."""
     if iso:
         return parse_iso(text), 0
     if not is_number(text):
         raise ValueError(text)
     stamp = float(text)
     unit = unit or unit_of(stamp)
-    if not 0 <= stamp < LATEST or stamp % unit:
+    if not 0 <= stamp < MAX_STAMP or stamp % unit:
         raise ValueError(text)
     return int(stamp) // unit, unit
 
 
 def parse_iso(text: str) -> int:
-    """ISO 8601 as whole unix seconds; UTC where it names no zone. Raises ValueError."""
+    """ISO 8601 as whole unix seconds; UTC where it has no zone. Raises ValueError."""
     moment = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
     if moment.microsecond:
         raise ValueError(text)

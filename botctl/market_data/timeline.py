@@ -1,4 +1,4 @@
-"""Histories of several symbols on one line of time, as a backtest and a replay walk along it."""
+"""Aligns the histories of several symbols on one time axis, for a backtest and a replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,67 +14,64 @@ from botctl.domain.symbols import base_of, quote_of
 
 @dataclass(frozen=True)
 class Timeline:
-    """All symbols on one line of time: per symbol and bar the newest candle that had closed."""
+    """One time axis for all symbols."""
 
     symbols: tuple[str, ...]
     seconds: int
     times: Any
     """When each bar closed, in unix seconds."""
-    places: Any
-    """Per symbol and bar: the candle's place in its own history."""
+    candle_indexes: Any
+    """Per symbol and bar: the index, in the symbol's history, of its newest candle that had closed."""
     first: int
     last: int
-    """The bars to be traded."""
+    """The bars to trade."""
 
     def close(self, history: CandleColumns, number: int, bar: int) -> Decimal:
         """The last price of symbol `number` at a bar: the close of its newest closed candle."""
-        return _decimal(history.closes[int(self.places[number][bar])])
+        return _decimal(history.closes[int(self.candle_indexes[number][bar])])
 
     def next_price(self, history: CandleColumns, number: int, bar: int) -> Decimal:
-        """The next price after a bar: the open of the symbol's next candle; behind the last one, its close."""
-        following = int(self.places[number][bar]) + 1
+        """The next price after a bar: the open of the symbol's next candle; after the last one, its close."""
+        following = int(self.candle_indexes[number][bar]) + 1
         return _decimal(history.opens[following] if following < len(history.opens) else history.closes[following - 1])
 
 
 def _decimal(price: float) -> Decimal:
-    """A price as money counts it: the shortest digits that mean this float."""
+    """The shortest decimal that reads back as this float."""
     return Decimal(repr(float(price)))
 
 
-def line_up(
+def align_histories(
     histories: Sequence[CandleColumns], atr_period: int, since: datetime | None, until: datetime | None
 ) -> Timeline:
-    """Put histories on one line of time, and find the bars that can be traded in all of them."""
+    """Align histories on one time axis, and find the bars that can be traded in all of them. Raises BadValue."""
     import numpy as np
 
-    _check_together(histories)
+    _check_compatible(histories)
     seconds = histories[0].seconds
     closed = [np.asarray(history.times, dtype=np.int64) + seconds for history in histories]
     times = closed[0] if len(closed) == 1 else np.unique(np.concatenate(closed))
-    places = np.stack([np.searchsorted(own, times, side="right") - 1 for own in closed])
-    warm = max(atr_period + SEED_FADES_AFTER, CANDLES_NEEDED) - 1
-    begin = max(int(own[warm]) if len(own) > warm else int(own[-1]) + 1 for own in closed)
+    indexes = np.stack([np.searchsorted(own, times, side="right") - 1 for own in closed])
+    warm_up = max(atr_period + SEED_FADES_AFTER, CANDLES_NEEDED)
+    begin = max(int(own[warm_up - 1]) if len(own) >= warm_up else int(own[-1]) + 1 for own in closed)
     end = min(int(own[-2]) if len(own) > 1 else 0 for own in closed)
-    if since:
-        begin = max(begin, to_unix(since))
-    if until:
-        end = min(end, to_unix(until))
+    begin = max(begin, to_unix(since)) if since else begin
+    end = min(end, to_unix(until)) if until else end
     first, last = int(np.searchsorted(times, begin)), int(np.searchsorted(times, end, side="right")) - 1
     if first > last:
         raise BadValue(
-            f"there is nothing to trade in these histories: {warm + 1} candles of each warm up the indicators",
+            f"there is nothing to trade in these histories: {warm_up} candles of each warm up the indicators",
             hint="give longer ones, or other --from and --to",
         )
-    return Timeline(tuple(history.symbol for history in histories), seconds, times, places, first, last)
+    return Timeline(tuple(history.symbol for history in histories), seconds, times, indexes, first, last)
 
 
-def _check_together(histories: Sequence[CandleColumns]) -> None:
+def _check_compatible(histories: Sequence[CandleColumns]) -> None:
     if not histories:
         raise BadValue("there is no history to trade", hint="name a file of candles")
     if len({history.seconds for history in histories}) > 1:
         raise BadValue("these histories have candles of different lengths", hint="give files of one timeframe")
     if len({quote_of(history.symbol) for history in histories}) > 1:
         raise BadValue("these histories are in different quote currencies", hint="give files of one")
-    assets = [base_of(history.symbol) for history in histories]
-    if len(set(assets)) < len(assets):
+    if len({base_of(history.symbol) for history in histories}) < len(histories):
         raise BadValue("two of these histories are of one asset", hint="give each asset once")

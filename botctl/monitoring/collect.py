@@ -8,7 +8,7 @@ from decimal import Decimal
 from botctl.domain.money import format_decimal
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
-from botctl.domain.text import price, sanitize, signed
+from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import Level, Message, update_alerts
 from botctl.monitoring.problems import KEY_EXPIRY_KEY, collect_problems
@@ -140,11 +140,11 @@ def _describe_event(event: Event) -> Message | None:
 def _describe_entry(trade: Trade, event: Event) -> str:
     amount = format_decimal(trade.entry_amount) if trade.entry_amount is not None else "some"
     cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote_of(trade.symbol)}"
-    stop = price(event.after.get("stop_loss_price"))
-    return f"bought {amount} {trade.symbol} at {price(trade.entry_price)}{cost}, stop {stop} (trade {trade.id})"
+    stop = format_price(event.after.get("stop_loss_price"))
+    return f"bought {amount} {trade.symbol} at {format_price(trade.entry_price)}{cost}, stop {stop} (trade {trade.id})"
 
 
 def _describe_exit(trade: Trade) -> str:
-    at = f" at {price(trade.exit_price)}" if trade.exit_price is not None else ""
-    pnl = "P&L unknown" if trade.pnl is None else f"P&L {signed(trade.pnl)} {quote_of(trade.symbol)}"
+    at = f" at {format_price(trade.exit_price)}" if trade.exit_price is not None else ""
+    pnl = "P&L unknown" if trade.pnl is None else f"P&L {format_signed(trade.pnl)} {quote_of(trade.symbol)}"
     return f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})"

@@ -8,7 +8,7 @@ from botctl.domain.decisions import Action
 from botctl.domain.errors import BadValue
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderState, Side
-from botctl.domain.text import money, price, signed
+from botctl.domain.text import format_money, format_price, format_signed
 from botctl.queries.portfolio import trade_record
 from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
@@ -96,15 +96,19 @@ def _events(trade_id: int) -> Iterator[Ranked]:
         if event.kind in COVERED_BY_ORDERS or event.kind == "new high":
             if event.kind == "opened":
                 stop = event.after.get("stop_loss_price")
-                yield latest, RANKS["stop set"], HistoryStep(event.at, "stop set", f"stop {price(stop)}", None, stop)
+                yield (
+                    latest,
+                    RANKS["stop set"],
+                    HistoryStep(event.at, "stop set", f"stop {format_price(stop)}", None, stop),
+                )
             continue
         stop, detail = None, event.why
         if event.kind == "stop moved":
             stop = event.after["stop_loss_price"]
-            before = price(event.before.get("stop_loss_price"))
+            before = format_price(event.before.get("stop_loss_price"))
             high = event.after["high_price"]
-            above = "" if event.price is not None and float(event.price) == high else f", high {price(high)}"
-            detail = f"stop {before} to {price(stop)}: {event.why}{above}"
+            above = "" if event.price is not None and float(event.price) == high else f", high {format_price(high)}"
+            detail = f"stop {before} to {format_price(stop)}: {event.why}{above}"
         elif event.kind in ("stop hit", "exit intended"):
             detail = f"{event.after.get('exiting')}: {event.why}"
         yield (
@@ -123,7 +127,9 @@ def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ran
         yield order.created_at, RANKS[f"{side} sent"], sent
         ended = order.settled_at or order.created_at
         if order.average_price is not None:
-            filled = f"{format_decimal(order.filled)} at {price(order.average_price)}, fee {money(order.fee)}"
+            filled = (
+                f"{format_decimal(order.filled)} at {format_price(order.average_price)}, fee {format_money(order.fee)}"
+            )
             kind, detail = "filled", f"{order.state} {filled}{_slippage_text(slippages[order.id])}"
         elif order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
             kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"
@@ -136,4 +142,4 @@ def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ran
 def _slippage_text(row: Slippage) -> str:
     if row.fraction is None or row.expected_price is None:
         return ""
-    return f"; {100 * row.fraction:+.2f} % ({signed(row.cost)}) against {price(row.expected_price)}, {row.basis}"
+    return f"; {100 * row.fraction:+.2f} % ({format_signed(row.cost)}) against {format_price(row.expected_price)}, {row.basis}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from botctl.domain.kill_switch import system_in_words
 from botctl.domain.orders import TradeStatus
-from botctl.domain.serialization import FOR_PEOPLE
+from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.settings import Mode
-from botctl.domain.text import moment
+from botctl.domain.text import format_time
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
@@ -37,9 +37,9 @@ class StatusView:
     last_tick_at: datetime | None
     last_tick_ok: bool | None
     missed_ticks: int
-    why: str = field(default="", metadata=FOR_PEOPLE)
+    why: str = field(default="", metadata=NOT_IN_JSON)
     """What paused it."""
-    equity_curve: tuple[float, ...] = field(default=(), metadata=FOR_PEOPLE)
+    equity_curve: tuple[float, ...] = field(default=(), metadata=NOT_IN_JSON)
     """From the newest ticks, oldest first."""
 
     @property
@@ -51,7 +51,7 @@ class StatusView:
     def buys_in_words(self) -> str:
         """Whether the switch allows buys, and what disabled them."""
         if self.tripped_at:
-            return f"disabled: the drawdown guard tripped at {moment(self.tripped_at)} UTC"
+            return f"disabled: the drawdown guard tripped at {format_time(self.tripped_at)} UTC"
         return "enabled" if self.buy_enabled else "disabled"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.serialization import MERGED, written_as
+from botctl.domain.serialization import MERGED, json_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +23,14 @@ class TradeRecord:
     entry_price: Decimal | None
     entry_cost: Decimal | None
     entry_fee: Decimal | None
-    entry_at: datetime | None = field(metadata=written_as("opened_at"))
+    entry_at: datetime | None = field(metadata=json_name("opened_at"))
     entry_order_id: str | None = None
     atr: float | None
     stop_loss_price: float | None
     high_price: float | None
     exit_price: Decimal | None = None
     exit_fee: Decimal | None = None
-    exit_at: datetime | None = field(default=None, metadata=written_as("closed_at"))
+    exit_at: datetime | None = field(default=None, metadata=json_name("closed_at"))
     exit_order_id: str | None = None
     exit_reason: str | None = None
     pnl: Decimal | None = None

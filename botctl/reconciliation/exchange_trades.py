@@ -126,7 +126,7 @@ def build_exchange_trades(
     for client_order_id, own in records_of.items():
         if (client_id := owner_of(client_order_id, untagged)) is not None:
             own_fills = [fill for record in own for fill in fills_of[record.report.exchange_order_id]]
-            trades[client_id.mark].append(_order(client_order_id, client_id, own, own_fills))
+            trades[client_id.trade_tag].append(_order(client_order_id, client_id, own, own_fills))
     return [ExchangeTrade(mark, tuple(orders)) for mark, orders in trades.items()]
 
 

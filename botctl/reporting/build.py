@@ -162,7 +162,7 @@ def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bar
 
 def _title(trade: TradeRecord) -> str:
     ended = trade.exit_reason or trade.status
-    profit = f", P&L {text.signed(trade.pnl)} {quote_of(trade.symbol)}" if trade.pnl is not None else ""
+    profit = f", P&L {text.format_signed(trade.pnl)} {quote_of(trade.symbol)}" if trade.pnl is not None else ""
     return f"Trade {trade.id}: {trade.symbol}, {ended}{profit}"
 
 
@@ -186,11 +186,11 @@ def _curve_figures(account: Account, times: Sequence[int], values: Sequence[floa
     returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
     sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
     return [
-        ("from, to", f"{text.moment(from_unix(times[0]))} to {text.moment(from_unix(times[-1]))} UTC"),
-        ("equity", f"{text.money(equity)} of {text.money(initial)} {account.quote}"),
-        ("return", text.percent(None if initial is None else equity / initial - 1)),
-        ("max drawdown", text.percent(Decimal(repr(-min(calculate_drawdowns(values)))))),
-        ("Sharpe, Sortino", f"{text.ratio(sharpe)}, {text.ratio(sortino)}"),
+        ("from, to", f"{text.format_time(from_unix(times[0]))} to {text.format_time(from_unix(times[-1]))} UTC"),
+        ("equity", f"{text.format_money(equity)} of {text.format_money(initial)} {account.quote}"),
+        ("return", text.format_percent(None if initial is None else equity / initial - 1)),
+        ("max drawdown", text.format_percent(Decimal(repr(-min(calculate_drawdowns(values)))))),
+        ("Sharpe, Sortino", f"{text.format_ratio(sharpe)}, {text.format_ratio(sortino)}"),
     ]
 
 
@@ -201,10 +201,10 @@ def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage],
     fees = sum((fee for trade in trades for fee in (trade.entry_fee, trade.exit_fee) if fee is not None), Decimal(0))
     return [
         ("trades", f"{len(trades):,}" + (f", {still_open} still open" if still_open else "")),
-        ("P&L of closed trades", f"{text.signed(sum(pnls, Decimal(0)))} {quote}"),
-        ("win rate", text.percent(performance.win_rate(pnls))),
-        ("profit factor", text.ratio(performance.profit_factor(pnls))),
-        ("fees", f"{text.money(fees)} {quote}"),
+        ("P&L of closed trades", f"{text.format_signed(sum(pnls, Decimal(0)))} {quote}"),
+        ("win rate", text.format_percent(performance.win_rate(pnls))),
+        ("profit factor", text.format_ratio(performance.profit_factor(pnls))),
+        ("fees", f"{text.format_money(fees)} {quote}"),
         ("slippage", _slippage_summary(slippages, quote)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
     ]
@@ -217,7 +217,7 @@ def _slippage_summary(slippages: Sequence[Slippage], quote: str) -> str:
     mean = sum((fraction for fraction, _ in measured), Decimal(0)) / len(measured)
     total = sum((cost for _, cost in measured), Decimal(0))
     orders = f"{len(measured):,} of {len(slippages):,} orders"
-    return f"{100 * mean:z.3f} % on average, {text.money(total)} {quote} in {orders}"
+    return f"{100 * mean:z.3f} % on average, {text.format_money(total)} {quote} in {orders}"
 
 
 def _count(decision_spans: Sequence[DecisionSpan]) -> dict[str, int]:

@@ -37,7 +37,7 @@ class BacktestSource:
 
     def account(self) -> Account:
         view, settings = self.view, self.settings
-        guard = f"tripped at {text.moment(view.tripped_at)} UTC" if view.tripped_at else "not tripped"
+        guard = f"tripped at {text.format_time(view.tripped_at)} UTC" if view.tripped_at else "not tripped"
         return Account(
             title="botctl backtest",
             about=f"{', '.join(view.symbols)} on {Timeframe.from_seconds(view.seconds)} candles, {view.bars:,} bars",
@@ -46,11 +46,14 @@ class BacktestSource:
             max_drawdown=settings.max_drawdown,
             until=view.until,
             figures=[
-                ("buy and hold", text.percent(view.buy_and_hold)),
-                ("exposure", text.percent(view.exposure)),
+                ("buy and hold", text.format_percent(view.buy_and_hold)),
+                ("exposure", text.format_percent(view.exposure)),
                 ("sentiment", view.mood),
                 ("drawdown guard", guard),
-                ("fee, slippage", f"{text.percent(settings.fee_rate)}, {text.percent(settings.slippage)}"),
+                (
+                    "fee, slippage",
+                    f"{text.format_percent(settings.fee_rate)}, {text.format_percent(settings.slippage)}",
+                ),
                 ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
                 ("breakeven", f"from {settings.breakeven_atr:g} ATR on"),
                 ("missing candles", f"{view.absent_candles:,}"),

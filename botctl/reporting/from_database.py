@@ -39,7 +39,7 @@ class DatabaseSource:
             figures=[
                 ("system", status.system_in_words),
                 ("buys", status.buys_in_words),
-                ("drawdown below the initial balance", text.percent(status.drawdown)),
+                ("drawdown below the initial balance", text.format_percent(status.drawdown)),
             ],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
         )

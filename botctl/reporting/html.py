@@ -75,7 +75,8 @@ def _read_asset(name: str) -> str:
 
 def _head(report: Report) -> Iterable[str]:
     yield f"<h1>{escape(report.title)}</h1>"
-    yield f'<p class="quiet">{escape(report.about)}; made {text.moment(report.made_at)} UTC. All times are UTC.</p>'
+    made_at = text.format_time(report.made_at)
+    yield f'<p class="quiet">{escape(report.about)}; made {made_at} UTC. All times are UTC.</p>'
     yield '<nav><a href="#equity">Equity</a><a href="#trades">Trades</a><a href="#council">Council</a>'
     yield '<a href="#slippage">Slippage</a></nav>'
     yield "<dl>"
@@ -171,27 +172,27 @@ def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
         _text(_link(trade.id, drawn), raw=True),
         _text(trade.symbol),
         _text(trade.status),
-        _text(text.moment(trade.entry_at)),
+        _text(text.format_time(trade.entry_at)),
         _figure(trade.amount, format_decimal(trade.amount)),
-        _figure(trade.entry_price, text.price(trade.entry_price)),
-        _text(text.moment(trade.exit_at)),
-        _figure(trade.exit_price, text.price(trade.exit_price)),
+        _figure(trade.entry_price, text.format_price(trade.entry_price)),
+        _text(text.format_time(trade.exit_at)),
+        _figure(trade.exit_price, text.format_price(trade.exit_price)),
         _text(trade.exit_reason or text.UNKNOWN),
         _figure(sum(fees, Decimal(0)) if fees else None),
-        _figure(trade.pnl, text.signed(trade.pnl), coloured=True),
+        _figure(trade.pnl, text.format_signed(trade.pnl), coloured=True),
         _percent(trade.pnl / cost if trade.pnl is not None and cost else None),
-        _figure(trade.stop_loss_price, text.price(trade.stop_loss_price)),
+        _figure(trade.stop_loss_price, text.format_price(trade.stop_loss_price)),
     )
 
 
 def _decision_cells(span: DecisionSpan) -> Sequence[str]:
     return (
-        _text(text.moment(span.since)),
-        _text(text.moment(span.until) if span.count > 1 else ""),
+        _text(text.format_time(span.since)),
+        _text(text.format_time(span.until) if span.count > 1 else ""),
         _figure(Decimal(span.count), f"{span.count:,}"),
         _text(span.symbol),
         _text(span.decision),
-        _figure(span.price, text.price(span.price)),
+        _figure(span.price, text.format_price(span.price)),
         _text(span.reason, kind="words"),
         _text(span.outcome, kind="words"),
     )
@@ -199,15 +200,15 @@ def _decision_cells(span: DecisionSpan) -> Sequence[str]:
 
 def _slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
     return (
-        _text(text.moment(row.at)),
+        _text(text.format_time(row.at)),
         _text(_link(row.trade_id, drawn), raw=True, kind="figure"),
         _text(row.side),
         _text(row.symbol),
         _text(row.reason or "entry"),
         _figure(row.amount, format_decimal(row.amount)),
-        _figure(row.expected_price, text.price(row.expected_price)),
+        _figure(row.expected_price, text.format_price(row.expected_price)),
         _text(row.basis),
-        _figure(row.average_price, text.price(row.average_price)),
+        _figure(row.average_price, text.format_price(row.average_price)),
         _percent(row.fraction, decimals=3),
         _figure(row.cost),
     )
@@ -228,7 +229,7 @@ def _figure(value: Decimal | float | None, shown: str | None = None, *, coloured
         return f'<td class="figure">{text.UNKNOWN}</td>'
     exact = Decimal(repr(value)) if isinstance(value, float) else value
     colour = (' class="gain"' if exact > 0 else ' class="loss"') if coloured and exact else ""
-    return f'<td{colour}><data value="{exact:f}">{escape(shown or text.money(exact))}</data></td>'
+    return f'<td{colour}><data value="{exact:f}">{escape(shown or text.format_money(exact))}</data></td>'
 
 
 def _percent(fraction: Decimal | None, decimals: int = 2) -> str:

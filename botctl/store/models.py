@@ -26,9 +26,9 @@ def new_trade_tag() -> str:
     """A random tag, unique among the trades of all databases."""
     import secrets
 
-    from botctl.domain.client_order_ids import TAG_BITS, trade_tag
+    from botctl.domain.client_order_ids import TAG_BITS, format_trade_tag
 
-    return trade_tag(secrets.randbits(TAG_BITS))
+    return format_trade_tag(secrets.randbits(TAG_BITS))
 
 
 def on_server() -> bool:

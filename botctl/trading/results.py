@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.serialization import FOR_PEOPLE
+from botctl.domain.serialization import NOT_IN_JSON
 from botctl.store.rows import DecisionRow
 
 
@@ -87,7 +87,7 @@ class TickView:
     equity: Decimal | None
     drawdown: Decimal | None
     errors: list[str]
-    notes: list[str] = field(default_factory=list, metadata=FOR_PEOPLE)
+    notes: list[str] = field(default_factory=list, metadata=NOT_IN_JSON)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from freezegun import freeze_time
 
 from botctl.adapters.kraken.exchange import KrakenExchange
-from botctl.adapters.kraken.markets import MARKETS
+from botctl.adapters.kraken.markets import CACHE_KEY
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.orders import OrderRequest, Side
@@ -422,7 +422,7 @@ def test_secrets_are_in_no_log_no_error_and_no_database(live: BotRunner, kraken:
 
 
 def test_the_adapter_shows_no_secret_of_its_own(exchange: KrakenExchange, kraken: FakeKraken) -> None:
-    shown = [repr(exchange), repr(vars(exchange)), repr(exchange.wire), json.dumps(str(vars(exchange.wire)))]
+    shown = [repr(exchange), repr(vars(exchange)), repr(exchange.session), json.dumps(str(vars(exchange.session)))]
     kraken.fault("BalanceEx", "error", error="EAPI:Invalid key")
     with pytest.raises(BotError) as caught:
         exchange.fetch_balances()
@@ -515,7 +515,7 @@ def test_a_row_that_is_no_candle_is_unusable(row: object, exchange: KrakenExchan
 
 
 def age_markets() -> None:
-    KeyValue.update(saved_at=datetime.now(UTC) - timedelta(days=2)).where(KeyValue.key == MARKETS).execute()
+    KeyValue.update(saved_at=datetime.now(UTC) - timedelta(days=2)).where(KeyValue.key == CACHE_KEY).execute()
 
 
 def market_answer(kraken: FakeKraken, **changes: Any) -> dict[str, Any]:

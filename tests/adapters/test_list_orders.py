@@ -161,7 +161,7 @@ def test_pages_that_do_not_add_up_are_no_answer(exchange: KrakenExchange, kraken
     body = {"error": [], "result": {"closed": {ORDER_ID: RECORD}, "count": 2}}
     kraken.fault("ClosedOrders", "shape", times=2, body=body)
 
-    with pytest.raises(ExchangeUnreachable, match="don't add up"):
+    with pytest.raises(ExchangeUnreachable, match="don't match"):
         listed(exchange)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botctl.backtesting.backtest import build_arrays, line_up, new_buffers, parameters_of
+from botctl.backtesting.backtest import align_histories, build_arrays, new_buffers, parameters_of
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
@@ -209,7 +209,7 @@ def playback(
     """The trades, and the equity of every bar, which the view tells by the day alone."""
     view = run_backtest(histories, parameters, sentiment)
     code = code or interpreted()
-    timeline = line_up(histories, parameters.atr_period, None, None)
+    timeline = align_histories(histories, parameters.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
     code.simulate(
         build_arrays(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
@@ -289,7 +289,7 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
         for code in (interpreted(), compiled()):
-            timeline = line_up(histories, 2, None, None)
+            timeline = align_histories(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
             played = code.simulate(
                 build_arrays(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers

@@ -15,7 +15,7 @@ from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
-from botctl.market_data.timeline import line_up
+from botctl.market_data.timeline import align_histories
 from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
@@ -52,7 +52,7 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
     since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
     calculated = run_backtest(case.histories, settings, case.sentiment, since=since, until=until)
-    grid = line_up(case.histories, settings.atr_period, since, until)
+    grid = align_histories(case.histories, settings.atr_period, since, until)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
     bot = build_bot(settings, Switch(folder / "HALT"), simulated=SimulatedMarket(case.histories, grid, case.sentiment))
     played = run_ticks(bot, range(grid.last - grid.first + 1))

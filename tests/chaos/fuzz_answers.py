@@ -20,8 +20,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from botctl.adapters.kraken.exchange import KrakenExchange
-from botctl.adapters.kraken.markets import MARKETS, load_catalog
-from botctl.adapters.kraken.session import CLOCK, KrakenSession
+from botctl.adapters.kraken.markets import CACHE_KEY, load_catalog
+from botctl.adapters.kraken.session import CLOCK_KEY, KrakenSession
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
@@ -92,8 +92,8 @@ def _connect(kraken: FakeKraken) -> Line:
 
 
 def _look_up_markets(line: Line) -> Mapping[str, Market]:
-    KeyValue.delete().where(KeyValue.key == MARKETS).execute()
-    return load_catalog(line.exchange.wire).markets
+    KeyValue.delete().where(KeyValue.key == CACHE_KEY).execute()
+    return load_catalog(line.exchange.session).markets
 
 
 CALLS: dict[str, tuple[str, Callable[[Line], Any]]] = {
@@ -142,7 +142,7 @@ def an_answer_is_sane_or_an_error_of_ours(line: Line, question: Question) -> Non
         left -= 1
         return garbled(reply, question.changes)
 
-    KeyValue.delete().where(KeyValue.key == CLOCK).execute()
+    KeyValue.delete().where(KeyValue.key == CLOCK_KEY).execute()
     line.kraken.alter_reply = garble
     try:
         answer = call(line)
@@ -321,8 +321,8 @@ def nothing_is_written_off(world: World, scene: str) -> None:
 def let_caches_age(world: World) -> None:
     """Markets that are two days old, and a clock that was never asked."""
     old = datetime.fromtimestamp(world.clock.now() - 2 * 86400, UTC).isoformat(timespec="microseconds")
-    execute(world.where, f"UPDATE memory SET saved_at = '{old}' WHERE key = '{MARKETS}'")
-    execute(world.where, f"DELETE FROM memory WHERE key = '{CLOCK}'")
+    execute(world.where, f"UPDATE memory SET saved_at = '{old}' WHERE key = '{CACHE_KEY}'")
+    execute(world.where, f"DELETE FROM memory WHERE key = '{CLOCK_KEY}'")
 
 
 ANSWERS = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from botctl.adapters.clock import SystemClock
-from botctl.adapters.fear_greed import SENTIMENT, FearAndGreed
+from botctl.adapters.fear_greed import CACHE_KEY, FearAndGreed
 from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
@@ -281,7 +281,7 @@ def a_mood_is_believed_or_unknown(server: RawServer, answer: Answer) -> None:
     newest = {"value": "30", "value_classification": "Fear", "timestamp": str(int(time.time()))}
     true = {"name": "Fear and Greed Index", "data": [newest], "metadata": {"error": None}}
     server.answer = answer.head + garbled(Reply(json.dumps(true).encode()), answer.changes).body
-    KeyValue.delete().where(KeyValue.key == SENTIMENT).execute()
+    KeyValue.delete().where(KeyValue.key == CACHE_KEY).execute()
     started = time.monotonic()
 
     reading = FearAndGreed(server.url, SystemClock()).read()

@@ -187,7 +187,7 @@ def an_env_file_is_read_or_named(folder: Path, file: EnvFile) -> None:
         check_settings(load_config().settings)
     except ConfigError as error:
         text = str(error)
-        assert str(path) in text or any(name in text for name in NAMES) or "is no setting" in text, text
+        assert str(path) in text or any(name in text for name in NAMES) or "unknown setting" in text, text
 
 
 # Whole runs with odd settings

@@ -291,7 +291,7 @@ def shown_of(folder: Path) -> list[str]:
     open_database(home.database, settings.botctl_mode, create=True)
     try:
         bot, kraken = build_bot(settings, home.switch), build_kraken(settings)
-        things = [settings, home, bot, kraken, kraken.wire, vars(kraken.wire), vars(bot), vars(home), SETTINGS]
+        things = [settings, home, bot, kraken, kraken.session, vars(kraken.session), vars(bot), vars(home), SETTINGS]
         try:
             kraken.fetch_balances()
         except BotError as error:

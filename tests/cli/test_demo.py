@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from botctl.adapters.demo import POSITION, tape_folder
+from botctl.adapters.demo import POSITION_KEY, demo_data_folder
 from botctl.store import key_value
 from botctl.store.database import close_database
 from tests.bot_runner import PROJECT, BotRunner
@@ -130,26 +130,26 @@ def test_at_the_end_of_the_tape_the_other_commands_still_answer(bot: BotRunner) 
 
 
 def test_the_tape_calls_itself_synthetic() -> None:
-    description = json.loads((tape_folder() / "markets.json").read_text())
+    description = json.loads((demo_data_folder() / "markets.json").read_text())
 
     assert "synthetic" in json.dumps(description).lower()
 
 
 def test_a_wheel_brings_the_tape_to_where_it_is_looked_for() -> None:
-    """An installed botctl has no data/ beside it: `tape_folder` then finds the package's own tape/."""
+    """An installed botctl has no data/ beside it: `demo_data_folder` then finds the package's own tape/."""
     settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 
     included = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert included == {"data/tape": "botctl/tape"}
-    assert tape_folder() == PROJECT / "data" / "tape"
-    assert {path.name for path in tape_folder().iterdir()} >= {"markets.json", "BTC-USD.csv", "ETH-USD.csv"}
+    assert demo_data_folder() == PROJECT / "data" / "tape"
+    assert {path.name for path in demo_data_folder().iterdir()} >= {"markets.json", "BTC-USD.csv", "ETH-USD.csv"}
 
 
 def go_to_the_end(bot: BotRunner) -> None:
     """Wind the tape on, so that one candle is left."""
-    rows = [row for row in (tape_folder() / "BTC-USD.csv").read_text().splitlines() if row[:1].isdigit()]
+    rows = [row for row in (demo_data_folder() / "BTC-USD.csv").read_text().splitlines() if row[:1].isdigit()]
     bot.open_store()
-    key_value.save(POSITION, str(len(rows) - 2))
+    key_value.save(POSITION_KEY, str(len(rows) - 2))
     close_database()
 
 

@@ -169,7 +169,7 @@ def test_a_file_that_is_damaged_or_of_another_make_is_left_alone(public: BotRunn
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("NO/USD",), "NO/USD is no market"),
+        (("NO/USD",), "unknown market NO/USD"),
         (("BTC",), "is not a symbol"),
         (("BTC/USD", "--timeframe", "2h"), "--timeframe '2h' must be one of 1m"),
         (("BTC/USD", "--since", "soon"), "--since 'soon' is no time"),

@@ -105,7 +105,7 @@ def test_a_misspelled_name_is_named(bot: BotRunner, home: Path, name: str, where
 def test_a_near_miss_in_dot_env_is_told_what_was_meant(bot: BotRunner, home: Path, name: str, meant: str) -> None:
     write_env(home, f"{name}=0.1\n")
 
-    check_error(bot.run("status"), 78, f"{name} is no setting", f"did you mean {meant}?")
+    check_error(bot.run("status"), 78, f"unknown setting {name}", f"did you mean {meant}?")
 
 
 def test_names_of_others_are_left_alone(bot: BotRunner, home: Path) -> None:

@@ -12,13 +12,13 @@ from botctl.domain.client_order_ids import (
     TAG_BITS,
     TRADES,
     ClientId,
+    format_trade_tag,
     parse_client_id,
-    trade_tag,
 )
 from botctl.domain.orders import ExitReason
 from tests.fake_kraken.private_endpoints import CLIENT_ID
 
-marks = st.integers(0, 2**TAG_BITS - 1).map(trade_tag)
+marks = st.integers(0, 2**TAG_BITS - 1).map(format_trade_tag)
 attempts = st.integers(0, 2**ATTEMPT_BITS - 1)
 trade_ids = st.integers(1, TRADES - 1)
 entries = st.builds(ClientId, marks, trade_ids, st.none(), st.just(True), attempts)

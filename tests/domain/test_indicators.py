@@ -11,7 +11,7 @@ from botctl.domain.indicators import (
     BULLISH,
     NEUTRAL,
     UNKNOWN,
-    read_market,
+    calculate_indicators,
     relative_strength,
     smooth,
     technical_opinion,
@@ -67,5 +67,5 @@ def test_a_candle_is_judged_without_those_after_it(closes: list[float], known: i
 
 def opinions_of(closes: list[float]) -> list[int]:
     opinions, atrs = [0] * len(closes), [0.0] * len(closes)
-    read_market(closes, closes, closes, 12, 26, 14, 70.0, 14, opinions, atrs)
+    calculate_indicators(closes, closes, closes, 12, 26, 14, 70.0, 14, opinions, atrs)
     return opinions

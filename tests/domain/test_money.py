@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.money import (
-    FARTHEST,
     MAX_AMOUNT,
+    MAX_EXPONENT,
     MIN_AMOUNT,
     floor_to,
     format_decimal,
@@ -21,7 +21,7 @@ decimals = st.decimals(allow_nan=False, allow_infinity=False)
 amounts = st.decimals(min_value="0", max_value="1e12", places=12)
 
 
-@given(decimals.filter(lambda number: abs(number.adjusted()) <= FARTHEST))
+@given(decimals.filter(lambda number: abs(number.adjusted()) <= MAX_EXPONENT))
 def test_a_decimal_comes_through_text_unchanged(number: Decimal) -> None:
     assert to_decimal(str(number)) == to_decimal(number) == number
 

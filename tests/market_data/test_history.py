@@ -131,7 +131,7 @@ def test_rows_out_of_order_or_twice_are_named(folder: Path, rows: list[Row], dat
 
     with pytest.raises(BadValue, match=f"line {place + 1}: .* is earlier than the one before it"):
         load_candles(write(folder, [*lines[: place - 1], lines[place], lines[place - 1], *lines[place + 1 :]]))
-    with pytest.raises(BadValue, match=f"line {place + 2}: .* stands there twice"):
+    with pytest.raises(BadValue, match=f"line {place + 2}: .* appears twice"):
         load_candles(write(folder, [*lines[: place + 1], lines[place], *lines[place + 1 :]]))
 
 
@@ -157,8 +157,8 @@ def test_a_last_line_that_was_cut_is_named(folder: Path, cut: int) -> None:
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
-        (b"\x00\x01\x02PK", "is no text file"),
-        (b"\xff\xfe1\x00,\x00", "is no text file"),
+        (b"\x00\x01\x02PK", "is not a text file"),
+        (b"\xff\xfe1\x00,\x00", "is not a text file"),
         (b"\x1f\x8bnot really", "can't be unpacked"),
         (gzip.compress("\n".join(GOOD).encode(), mtime=0)[:-12], "can't be unpacked"),
         (b"# only\n# remarks\n", "nothing but comments"),
@@ -227,7 +227,7 @@ def test_the_name_tells_the_symbol(tmp_path: Path, name: str, symbol: str) -> No
 def test_a_name_that_tells_none_asks_for_it(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD, "candles.csv")
 
-    with pytest.raises(BadValue, match=r"tells no symbol: name it behind the file: .*candles\.csv:BTC/USD"):
+    with pytest.raises(BadValue, match=r"contains no symbol: add it after the file: .*candles\.csv:BTC/USD"):
         load_candles(path)
 
     assert load_candles(path, "ETH/EUR").symbol == "ETH/EUR"
@@ -336,18 +336,18 @@ def test_the_index_is_read_from_csv_and_from_the_answer_of_its_service(tmp_path:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("date,value\n2024-01-01,30\n2024-01-02,101\n", "line 3: 101 is no index from 0 to 100"),
-        ("date,value\n2024-01-01,30.5\n", "line 2: 30.5 is no index"),
-        ("date,value\n2024-01-01,\n", "line 2: '' is no number"),
-        ("date,value\n2024-13-01,30\n", "line 2: '2024-13-01' is no time"),
+        ("date,value\n2024-01-01,30\n2024-01-02,101\n", "line 3: 101 is not an index from 0 to 100"),
+        ("date,value\n2024-01-01,30.5\n", "line 2: 30.5 is not an index"),
+        ("date,value\n2024-01-01,\n", "line 2: '' is not a number"),
+        ("date,value\n2024-13-01,30\n", "line 2: '2024-13-01' is not a time"),
         ("date,value\n2024-01-01,30\n2024-01-01,31\n", "two readings of 2024-01-01"),
         ("date,fear\n2024-01-01,30\n", "no column value"),
         ('{"data": []}', "has no readings"),
         ('{"data": [{"value": "30"}]}', "reading 1 can't be read"),
         ('{"data": [{"value": "3", "timestamp": "1e30"}]}', "reading 1 can't be read"),
         ('{"data": [{"value": "3", "timestamp": 1' + "0" * 40 + "}]}", "reading 1 can't be read"),
-        ('{"data": [{"value": "-3", "timestamp": "1704067200"}]}', "reading 1: -3 is no index"),
-        ('{"data": ', "is no JSON"),
+        ('{"data": [{"value": "-3", "timestamp": "1704067200"}]}', "reading 1: -3 is not an index"),
+        ('{"data": ', "is not JSON"),
     ],
 )
 def test_a_bad_reading_refuses_the_file(tmp_path: Path, content: str, words: str) -> None:

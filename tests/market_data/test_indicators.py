@@ -53,7 +53,7 @@ def test_too_few_candles_are_refused_with_how_many_are_needed(period: int, count
 
 
 def test_a_market_that_never_moves_carries_no_stop() -> None:
-    with pytest.raises(Refused, match="no stop can hang from it"):
+    with pytest.raises(Refused, match="not usable for a stop"):
         calculate_atr([candle(100, 100, 100)] * 200, 14)
 
 

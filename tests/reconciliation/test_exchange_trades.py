@@ -8,12 +8,12 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.client_order_ids import ClientId, trade_tag
+from botctl.domain.client_order_ids import ClientId, format_trade_tag
 from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderReport, OrderState, Side
 from botctl.reconciliation.exchange_trades import ExchangeTrade, build_exchange_trades
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-MARK = trade_tag(7)
+MARK = format_trade_tag(7)
 amounts = st.decimals("0.001", "10", places=3)
 
 
@@ -84,7 +84,7 @@ def test_what_is_held_is_what_was_bought_less_what_was_sold(bought: Decimal, sol
     assert all(order.exact for order in trade.orders)
 
 
-@given(st.permutations([trade_tag(number) for number in range(5)]))
+@given(st.permutations([format_trade_tag(number) for number in range(5)]))
 def test_trades_of_one_number_do_not_mix(marks: list[str]) -> None:
     records = [record(client_id(mark=mark), Side.BUY, str(number + 1)) for number, mark in enumerate(marks)]
 

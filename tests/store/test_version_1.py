@@ -136,7 +136,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     assert unsettled.client_order_id == "1f0f4c9a-61ce-4d53-a1b5-3b6b0b1d9a11"
     said = parse_client_id(order.client_order_id)
     assert said is not None
-    assert (said.mark, said.trade_id, said.reason) == (trade.mark, 1, ExitReason.STOP_LOSS)
+    assert (said.trade_tag, said.trade_id, said.reason) == (trade.mark, 1, ExitReason.STOP_LOSS)
     close_database()
 
 

@@ -1,7 +1,7 @@
-"""What Kraken's error texts mean: for a read, and for an order that may or may not exist.
+"""Maps Kraken's error texts to our errors: for a read, and for an order that may or may not exist.
 
-The lists hold beginnings of Kraken's own texts. The class that ccxt raises is no guide: its NetworkError covers
-refusals that happened before processing and time-outs after it alike.
+The tuples contain prefixes of Kraken's own texts. ccxt's exception classes can't be used: its NetworkError covers
+refusals before processing and time-outs after it alike.
 """
 
 from botctl.domain.errors import (
@@ -23,7 +23,7 @@ UNKNOWN_PAIR = "EQuery:Unknown asset pair"
 UNKNOWN_ORDER = ("EOrder:Invalid order", "EOrder:Unknown order")
 
 NOT_UNIQUE = "EGeneral:Invalid arguments:cl_ord_id not unique"
-"""The one 'invalid argument' that proves an order exists: the first one with this id."""
+"""The only 'invalid argument' that proves that an order with this id exists."""
 
 TOO_LATE = ("EService:Deadline elapsed", "EGeneral:Invalid arguments:deadline")
 BEFORE_PROCESSING = (
@@ -34,13 +34,9 @@ BEFORE_PROCESSING = (
     "EOrder:Domain rate limit exceeded",
     "EGeneral:Too many requests",
 )
-"""Refusals that come before an order is looked at: the same order may be sent again, a bounded number of times."""
+"""Refusals before an order is processed: the same order may be sent again, a bounded number of times."""
 
-TOO_SMALL = (
-    "EOrder:Order minimum not met",
-    "EOrder:Cost minimum not met",
-    "EGeneral:Invalid arguments:volume minimum",
-)
+TOO_SMALL = ("EOrder:Order minimum not met", "EOrder:Cost minimum not met", "EGeneral:Invalid arguments:volume minimum")
 """Refusals of an order below the market's minimum, in the asset or in quote."""
 
 DEFINITE = (
@@ -53,7 +49,7 @@ DEFINITE = (
     UNKNOWN_PAIR,
     "EGeneral:Invalid arguments",
 )
-"""Refusals after which it is certain that nothing was placed. A text on none of these lists proves nothing."""
+"""Refusals that prove that nothing was placed. A text on none of these lists proves nothing."""
 
 HINTS = {
     NO_FUNDS: "see `botctl balance`; a buy needs its cost and the fee",
@@ -68,25 +64,25 @@ HINTS = {
 
 
 class KrakenApiError(Exception):
-    """A well-formed answer that carries error or warning texts."""
+    """A well-formed answer with error or warning texts."""
 
     def __init__(self, texts: tuple[str, ...], *, beside_result: bool = False) -> None:
         super().__init__(", ".join(texts))
         self.texts = texts
         self.beside_result = beside_result
 
-    def mentions(self, *beginnings: str) -> bool:
-        return any(text.startswith(beginnings) for text in self.texts)
+    def mentions(self, *prefixes: str) -> bool:
+        return any(text.startswith(prefixes) for text in self.texts)
 
-    def all_of(self, *beginnings: str) -> bool:
-        return all(text.startswith(beginnings) for text in self.texts)
+    def all_of(self, *prefixes: str) -> bool:
+        return all(text.startswith(prefixes) for text in self.texts)
 
 
 def order_error(api_error: KrakenApiError) -> BotError:
-    """What an answer to AddOrder proves: a refusal only when every text is on the closed lists."""
+    """The error for an answer to AddOrder: a refusal only if every text is on the lists."""
     message = f"Kraken refused the order: {api_error}"
     if api_error.beside_result:
-        return OutcomeUnknown(f"Kraken refused the order and named it at once: {api_error}")
+        return OutcomeUnknown(f"Kraken returned both an order and an error: {api_error}")
     if api_error.mentions(NOT_UNIQUE):
         return OutcomeUnknown(f"Kraken already has an order with this id: {api_error}")
     if api_error.all_of(*TOO_LATE):
@@ -98,12 +94,12 @@ def order_error(api_error: KrakenApiError) -> BotError:
     if api_error.all_of(*DEFINITE):
         refused = BelowMinimum if api_error.mentions(*TOO_SMALL) else ExchangeRefused
         return refused(message, hint=_hint(api_error))
-    return OutcomeUnknown(f"Kraken's answer leaves the order open: {api_error}")
+    return OutcomeUnknown(f"Kraken's answer does not tell whether the order exists: {api_error}")
 
 
 def read_error(api_error: KrakenApiError) -> BotError:
-    """What an answer to a read means for the reader."""
-    message = f"Kraken said: {api_error}"
+    """The error for an answer to a read."""
+    message = f"Kraken returned an error: {api_error}"
     if api_error.mentions(LOCKOUT):
         return LockedOut(message, hint=_hint(api_error))
     if api_error.mentions(*DEFINITE, *UNKNOWN_ORDER):

@@ -1,13 +1,13 @@
-"""Kraken as the Exchange port: what is asked of Kraken for each method, and when that may be repeated."""
+"""Kraken as the Exchange port: the calls behind each method, and which of them may be repeated."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
+from itertools import batched
 from typing import Any
 
+from botctl.adapters.kraken import parsing
 from botctl.adapters.kraken.errors import (
     BEFORE_PROCESSING,
     UNKNOWN_ORDER,
@@ -17,20 +17,6 @@ from botctl.adapters.kraken.errors import (
     read_error,
 )
 from botctl.adapters.kraken.markets import MarketCatalog, load_cached_catalog, load_catalog
-from botctl.adapters.kraken.parsing import (
-    parse_balances,
-    parse_candles,
-    parse_client_order_id,
-    parse_fills,
-    parse_key_expiry,
-    parse_order_count,
-    parse_order_id,
-    parse_order_list,
-    parse_order_record,
-    parse_order_report,
-    parse_order_reports,
-    parse_quotes,
-)
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import PendingCall
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
@@ -43,41 +29,32 @@ from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
 from botctl.ports import Progress
 
-ORDERS_A_CALL, FILLS_A_CALL = 50, 20
-LOOK_UP_COST = 2.0
-"""What OpenOrders, ClosedOrders and TradesHistory add to Kraken's counter; other private calls add one."""
-MOST_PAGES = 5
-AGED_AFTER = timedelta(seconds=5)
-"""Prices that had to wait so long for the balances are asked for again: a stop is judged by what is now."""
-
-
-@dataclass(frozen=True)
-class _Prefetch:
-    """A Ticker call that is under way, and the symbols that it asks for."""
-
-    symbols: list[str]
-    call: PendingCall
+ORDERS_PER_CALL, FILLS_PER_CALL = 50, 20
+HISTORY_COST = 2.0
+"""What OpenOrders, ClosedOrders and TradesHistory add to Kraken's rate counter; other private calls add one."""
+MAX_PAGES = 5
+MAX_QUOTE_AGE = timedelta(seconds=5)
+"""Prices that waited longer for the balances are fetched again: stops are compared with current prices."""
 
 
 class KrakenMarketData:
-    """Kraken's public side: enough for paper trading."""
+    """Kraken's public endpoints: all that paper trading needs."""
 
-    def __init__(self, session: Callable[[], KrakenSession]) -> None:
-        self._make_wire = session
+    def __init__(self, open_session: Callable[[], KrakenSession]) -> None:
+        self._open_session = open_session
         self._session: KrakenSession | None = None
         self._catalog: MarketCatalog | None = None
-        self._prefetch: _Prefetch | None = None
+        self._prefetched: tuple[list[str], PendingCall] | None = None
 
     @property
     def session(self) -> KrakenSession:
-        """Made at the first call, so that a run without one never loads ccxt."""
+        """Opened at the first call, so that a run without one never loads ccxt."""
         if self._session is None:
-            self._session = self._make_wire()
+            self._session = self._open_session()
         return self._session
 
     @property
     def catalog(self) -> MarketCatalog:
-        """The markets, loaded at the first use."""
         if self._catalog is None:
             self._catalog = load_catalog(self.session)
         return self._catalog
@@ -86,82 +63,74 @@ class KrakenMarketData:
         return self.catalog.markets
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
-        """Send the Ticker call now, so that its answer comes while other calls are made.
+        """Send the Ticker call now, so that its answer arrives during other calls.
 
-        Only a first try: where it fails, `fetch_quotes` repeats it. While no markets are known nothing is sent: they
-        come first.
+        This is only a first attempt: if it fails, `fetch_quotes` repeats it. Does nothing without cached markets.
         """
         if self._catalog is None:
             self._catalog = load_cached_catalog()
-        known = self._known(symbols) if self._catalog is not None else []
-        if known:
-            self._prefetch = _Prefetch(known, self.session.begin("Ticker", {"pair": self._names(known)}))
+        listed = self._listed(symbols) if self._catalog is not None else []
+        if listed:
+            self._prefetched = listed, self.session.start_call("Ticker", {"pair": self._market_ids(listed)})
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
-        """One Ticker call. One unknown name fails the whole of it at Kraken, so then each symbol is asked alone."""
-        known = self._known(symbols)
-        bad = Quotes({}, {symbol: "is no market on Kraken" for symbol in symbols if symbol not in self.catalog.markets})
-        if not known:  # an empty list would fetch every market there is
+        """One Ticker call, or one for each symbol if Kraken refuses them all because of one unknown name."""
+        listed = self._listed(symbols)
+        bad = Quotes({}, {symbol: "is not a market of Kraken" for symbol in symbols if symbol not in listed})
+        if not listed:  # an empty list would fetch all markets
             return bad
         try:
-            tickers, at = self._fetch_tickers(known)
+            tickers, at = self._read(lambda: self._fetch_tickers(listed), unless=(UNKNOWN_PAIR,))
         except KrakenApiError as api_error:
-            if len(known) == 1 or not api_error.mentions(UNKNOWN_PAIR):
-                return _merge(bad, Quotes({}, dict.fromkeys(known, str(api_error))))
-            return _merge(bad, *(self.fetch_quotes([symbol]) for symbol in known))
-        return _merge(bad, parse_quotes(tickers, known, at))
+            if len(listed) == 1 or not api_error.mentions(UNKNOWN_PAIR):
+                return _merge(bad, Quotes({}, dict.fromkeys(listed, str(api_error))))
+            return _merge(bad, *(self.fetch_quotes([symbol]) for symbol in listed))
+        return _merge(bad, parsing.parse_quotes(tickers, listed, at))
 
-    def _known(self, symbols: Sequence[str]) -> list[str]:
+    def _listed(self, symbols: Sequence[str]) -> list[str]:
         return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.catalog.markets]
 
-    def _names(self, symbols: Sequence[str]) -> str:
+    def _market_ids(self, symbols: Sequence[str]) -> str:
         return ",".join(self.catalog.markets[symbol].exchange_id for symbol in symbols)
 
     def _take_prefetched(self, symbols: Sequence[str]) -> PendingCall | None:
-        """The call under way, if it asks for these very symbols. It serves once."""
-        prefetch, self._prefetch = self._prefetch, None
-        return prefetch.call if prefetch is not None and prefetch.symbols == symbols else None
+        """The pending call, once, if it is for exactly these symbols."""
+        prefetched, self._prefetched = self._prefetched, None
+        return prefetched[1] if prefetched is not None and prefetched[0] == symbols else None
 
     def _fetch_tickers(self, symbols: Sequence[str]) -> tuple[dict[str, Any], datetime]:
-        """What Kraken says of each symbol, and when its answer came."""
-        params = {"pair": self._names(symbols)}
+        """Tickers by symbol, and when they arrived."""
+        params = {"pair": self._market_ids(symbols)}
+        prefetched = self._take_prefetched(symbols)
+        answer, at = self._call_ticker(params) if prefetched is None else prefetched.result()
+        if datetime.now(UTC) - at > MAX_QUOTE_AGE:
+            with suppress(BotError, KrakenApiError):  # use the older ones
+                answer, at = self._call_ticker(params)
+        return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
 
-        def call() -> tuple[dict[str, Any], datetime]:
-            prefetched = self._take_prefetched(symbols)
-            try:
-                answer, at = self._ask_ticker(params) if prefetched is None else prefetched.result()
-                if datetime.now(UTC) - at > AGED_AFTER:
-                    with suppress(BotError, KrakenApiError):  # then the older ones serve
-                        answer, at = self._ask_ticker(params)
-            except KrakenApiError as api_error:
-                if api_error.mentions(UNKNOWN_PAIR):
-                    raise
-                raise read_error(api_error) from api_error
-            return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
-
-        return repeat_read(call)
-
-    def _ask_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
+    def _call_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
         return self.session.get("Ticker", params), datetime.now(UTC)
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
-        """Up to 719 closed candles. The last row is always the running one, and is dropped."""
+        """Up to 719 closed candles. Kraken's last row is always the running candle and is dropped."""
         market = market_of(self.catalog.markets, symbol)
         params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
         answer = self._read(lambda: self.session.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
-        return parse_candles(symbol, rows)
+        return parsing.parse_candles(symbol, rows)
 
     def count_requests(self) -> int:
-        return 0 if self._session is None else self._session.requests  # asking must not load ccxt
+        return 0 if self._session is None else self._session.requests  # must not load ccxt
 
-    def _read(self, call: Callable[[], Any]) -> Any:
-        """A call that is safe to repeat, with Kraken's texts turned into our errors."""
+    def _read(self, call: Callable[[], Any], *, unless: tuple[str, ...] = ()) -> Any:
+        """Repeat a call that is safe to repeat, and translate Kraken's errors `unless` they begin like this."""
 
         def attempt() -> Any:
             try:
                 return call()
             except KrakenApiError as api_error:
+                if api_error.mentions(*unless):
+                    raise
                 raise read_error(api_error) from api_error
 
         return repeat_read(attempt)
@@ -172,7 +141,7 @@ class KrakenMarketData:
 
 
 class KrakenExchange(KrakenMarketData):
-    """Kraken with our money in it. Every private call must be made under the process lock."""
+    """Kraken with an account. Private calls must be made under the process lock."""
 
     def now(self, *, fresh: bool = False) -> datetime:
         now: datetime = self._read(lambda: self.session.now(fresh=fresh))
@@ -183,10 +152,10 @@ class KrakenExchange(KrakenMarketData):
 
     def fetch_balances(self) -> Balances:
         answer = self._read(lambda: self.session.post("BalanceEx"))
-        return parse_balances(answer, self.catalog.currency)
+        return parsing.parse_balances(answer, self.catalog.currency)
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
-        """One AddOrder. The same order leaves again only after a refusal that came before processing."""
+        """One AddOrder, repeated only after a refusal before processing."""
         market = market_of(self.catalog.markets, request.symbol)
         params = {
             "pair": market.exchange_id,
@@ -199,15 +168,14 @@ class KrakenExchange(KrakenMarketData):
         }
         if validate:
             params["validate"] = "true"
-
         answer = repeat_unprocessed(partial(self._send_order, params))
-        return None if validate else parse_order_id(answer)
+        return None if validate else parsing.parse_order_id(answer)
 
     def _send_order(self, params: Mapping[str, str]) -> Mapping[str, Any]:
-        """Kraken's answer to one AddOrder, or what its absence or refusal means. Raises NotProcessed as well."""
+        """Kraken's answer to one AddOrder. Raises NotProcessed, or the error for a refusal or a missing answer."""
         try:
             answer: Mapping[str, Any] = self.session.post("AddOrder", params, cost=0)
-        except LockedOut as error:  # ours, before a byte left
+        except LockedOut as error:  # raised by the session: nothing was sent
             raise ExchangeBusy(error.message, hint=error.hint) from error
         except ExchangeUnreachable as error:
             raise OutcomeUnknown(f"{error.message}; the order may exist") from error
@@ -219,147 +187,126 @@ class KrakenExchange(KrakenMarketData):
 
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
         reports: dict[str, OrderReport] = {}
-        for ids in _chunks(exchange_order_ids, ORDERS_A_CALL):
+        for ids in batched(exchange_order_ids, ORDERS_PER_CALL):
             reports |= self._query_orders(ids)
         return reports
 
     def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
-        """Open orders first: an order moves from open to closed, never back, so it can't slip through between.
+        """Open orders first: an order moves from open to closed, never back, so none is missed between the calls.
 
-        One id is asked for by name. Several are sought among all orders since `since`: asking for each would fill
-        Kraken's rate counter within four.
+        A single id is queried by itself. Several are looked up among all orders since `since`: one query for each would
+        exhaust Kraken's rate counter after four.
         """
-        wanted: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
-        found: dict[str, Any] | None = None
-        if len(wanted) > 1:
-            still_open, ended = self._open_orders(), self._closed_orders_since(since)
-            found = None if ended is None else still_open | ended
+        found = self._orders_since(since) if len(client_order_ids) > 1 else None
         if found is None:
             found = {}
-            for name in wanted:
-                found |= self._orders_named(name)
-        for report in (parse_order_report(txid, order) for txid, order in found.items()):
-            if report.client_order_id in wanted:
-                wanted[report.client_order_id].append(report)
-        return wanted
+            for client_order_id in client_order_ids:
+                found |= self._query_client_order_id(client_order_id)
+        reports: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
+        for report in (parsing.parse_order_report(txid, order) for txid, order in found.items()):
+            if report.client_order_id in reports:
+                reports[report.client_order_id].append(report)
+        return reports
 
     def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
         """Open orders first, as in `find_orders`, then every page of ended ones."""
-        still_open = self._open_orders()
-        ended = self._all_closed_orders_since(since, progress)
-        records = [
-            parse_order_record(txid, order, self.catalog.symbols) for txid, order in {**still_open, **ended}.items()
-        ]
+        orders = self._open_orders() | self._all_closed_orders_since(since, progress)
+        records = [parsing.parse_order_record(txid, order, self.catalog.symbols) for txid, order in orders.items()]
         return sorted(records, key=lambda record: record.report.opened_at)
 
     def _all_closed_orders_since(self, since: datetime, progress: Progress) -> dict[str, Any]:
-        """All pages, however many. What ends meanwhile moves every order on by one: then the pages don't add up."""
-        start, offset = f"{since.timestamp() - 1:.0f}", 0
+        """All pages. An order that ends meanwhile shifts every page by one; then the counts don't match."""
+        offset = 0
         found: dict[str, Any] = {}
         while True:
-            orders, whole = self._closed_page(start=start, ofs=str(offset))
+            orders, count = self._closed_page(start=_start(since), ofs=str(offset))
             new = orders.keys() - found.keys()
             found |= orders
-            progress(len(found), whole)
-            if len(found) == whole or (not orders and len(found) >= (whole or 0)):
+            progress(len(found), count)
+            if len(found) == count or (not orders and len(found) >= (count or 0)):
                 return found
             if not new:
                 raise ExchangeUnreachable(
-                    f"Kraken's pages of ended orders don't add up: {len(found)} seen, and there are {whole or 'more'}",
+                    f"Kraken's pages of ended orders don't match: {len(found)} received of {count or 'more'}",
                     hint="an order may have ended meanwhile: try again",
                 )
-            offset += ORDERS_A_CALL
+            offset += ORDERS_PER_CALL
 
-    def _orders_named(self, name: str) -> dict[str, Any]:
-        """What carries this client order id. What is not found counts as never placed, so the answer must be whole."""
-        found = self._open_orders(cl_ord_id=name)
-        ended, count = self._closed_page(cl_ord_id=name)
+    def _query_client_order_id(self, client_order_id: str) -> dict[str, Any]:
+        """The orders with this id. A missing one counts as never placed, so the answer must be complete."""
+        found = self._open_orders(cl_ord_id=client_order_id)
+        ended, count = self._closed_page(cl_ord_id=client_order_id)
         found |= ended
-        nameless = [txid for txid, order in found.items() if not parse_client_order_id(order)]
-        if nameless or len(ended) < (count or 0):
-            raise UnusableAnswer(f"Kraken's answer about the order {name} is not whole")
+        if len(ended) < (count or 0) or not all(parsing.parse_client_order_id(order) for order in found.values()):
+            raise UnusableAnswer(f"Kraken's answer about the order {client_order_id} is incomplete")
         return found
 
     def _open_orders(self, **params: str) -> dict[str, Any]:
-        answer = self._read(lambda: self.session.post("OpenOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
-        return parse_order_list(answer, "open")
+        answer = self._read(lambda: self.session.post("OpenOrders", {**params, "trades": "true"}, cost=HISTORY_COST))
+        return parsing.parse_order_list(answer, "open")
 
     def _closed_page(self, **params: str) -> tuple[dict[str, Any], int | None]:
-        """One page of ended orders, and how many there are in all, where Kraken says so."""
-        answer = self._read(lambda: self.session.post("ClosedOrders", {**params, "trades": "true"}, cost=LOOK_UP_COST))
-        return parse_order_list(answer, "closed"), parse_order_count(answer)
+        """One page of ended orders, and the total number of them if Kraken reports it."""
+        answer = self._read(lambda: self.session.post("ClosedOrders", {**params, "trades": "true"}, cost=HISTORY_COST))
+        return parsing.parse_order_list(answer, "closed"), parsing.parse_order_count(answer)
 
-    def _closed_orders_since(self, since: datetime) -> dict[str, Any] | None:
-        """All pages of them, or None when they are too many: an order is only absent if every page was seen."""
-        start = f"{since.timestamp() - 1:.0f}"
-        found: dict[str, Any] = {}
-        for page in range(MOST_PAGES):
-            orders, count = self._closed_page(start=start, ofs=str(page * ORDERS_A_CALL))
-            found |= orders
-            # Without a count only an empty page is the end: a first page must not pass for all of them.
-            if not orders or (count is not None and len(found) >= count):
-                return found
+    def _orders_since(self, since: datetime) -> dict[str, Any] | None:
+        """All open and ended orders, or None if there are too many pages: only a complete list proves absence."""
+        still_open = self._open_orders()
+        ended: dict[str, Any] = {}
+        for page in range(MAX_PAGES):
+            orders, count = self._closed_page(start=_start(since), ofs=str(page * ORDERS_PER_CALL))
+            ended |= orders
+            # Without a count only an empty page is the end: the first page might not be all.
+            if not orders or (count is not None and len(ended) >= count):
+                return still_open | ended
         return None
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
-        ids = [fill_id for report in reports for fill_id in report.fill_ids]
+        fill_ids = [fill_id for report in reports for fill_id in report.fill_ids]
         fills: list[Fill] = []
-        for some in _chunks(ids, FILLS_A_CALL):
-            fills += parse_fills(self._query_trades(some))
+        for ids in batched(fill_ids, FILLS_PER_CALL):
+            fills += parsing.parse_fills(self._read(partial(self.session.post, "QueryTrades", {"txid": ",".join(ids)})))
         for report in reports:
             if report.filled > 0 and not report.fill_ids:
                 fills += self._fills_from_history(report)
         return fills
 
     def fetch_key_info(self) -> Mapping[str, Any]:
-        """What Kraken says of the key in use: its permissions, when it expires."""
+        """The permissions and the expiry of the API key, as Kraken returns them."""
         answer: Mapping[str, Any] = self._read(lambda: self.session.post("GetApiKeyInfo"))
         return answer
 
     def fetch_key_expiry(self) -> datetime | None:
-        """When the key in use ends; None when it never does. Raises UnusableAnswer."""
-        return parse_key_expiry(self.fetch_key_info())
+        """When the API key expires; None when it never does. Raises UnusableAnswer."""
+        return parsing.parse_key_expiry(self.fetch_key_info())
 
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
-        def attempt() -> Mapping[str, Any]:
-            try:
-                answer: Mapping[str, Any] = self.session.post("QueryOrders", {"txid": ",".join(ids), "trades": "true"})
-            except KrakenApiError as api_error:
-                if api_error.mentions(*UNKNOWN_ORDER):
-                    raise
-                raise read_error(api_error) from api_error
-            return answer
-
+        params = {"txid": ",".join(ids), "trades": "true"}
         try:
-            answer = repeat_read(attempt)
-        except KrakenApiError:  # one id that Kraken does not know yet fails the whole call
+            answer = self._read(lambda: self.session.post("QueryOrders", params), unless=UNKNOWN_ORDER)
+        except KrakenApiError:  # one id that is not known to Kraken yet fails the whole call
             if len(ids) == 1:
                 return {}
             return {txid: report for one in ids for txid, report in self._query_orders([one]).items()}
-        return {txid: report for txid, report in parse_order_reports(answer).items() if txid in ids}
-
-    def _query_trades(self, ids: Sequence[str]) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = self._read(lambda: self.session.post("QueryTrades", {"txid": ",".join(ids)}))
-        return answer
+        return {txid: report for txid, report in parsing.parse_order_reports(answer).items() if txid in ids}
 
     def _fills_from_history(self, report: OrderReport) -> list[Fill]:
-        """The fills of an order whose record names none: found among the account's trades since it was placed."""
-        since = f"{report.opened_at.timestamp() - 1:.0f}"
-        params = {"start": since, "trades": "true"}
-        answer = self._read(lambda: self.session.post("TradesHistory", params, cost=LOOK_UP_COST))
+        """The fills of an order whose record lists none: found among the account's trades since it was placed."""
+        params = {"start": _start(report.opened_at), "trades": "true"}
+        answer = self._read(lambda: self.session.post("TradesHistory", params, cost=HISTORY_COST))
         trades = answer.get("trades")
         if not isinstance(trades, dict):
             raise ExchangeUnreachable("Kraken's answer to TradesHistory has no list of trades")
-        return [fill for fill in parse_fills(trades) if fill.exchange_order_id == report.exchange_order_id]
+        return [fill for fill in parsing.parse_fills(trades) if fill.exchange_order_id == report.exchange_order_id]
 
 
-def _merge(*looks: Quotes) -> Quotes:
-    good = {symbol: quote for look in looks for symbol, quote in look.good.items()}
-    bad = {symbol: why for look in looks for symbol, why in look.bad.items()}
+def _start(since: datetime) -> str:
+    """Kraken's `start` parameter, which excludes its own second."""
+    return f"{since.timestamp() - 1:.0f}"
+
+
+def _merge(*several: Quotes) -> Quotes:
+    good = {symbol: quote for quotes in several for symbol, quote in quotes.good.items()}
+    bad = {symbol: problem for quotes in several for symbol, problem in quotes.bad.items()}
     return Quotes(good, bad)
-
-
-def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

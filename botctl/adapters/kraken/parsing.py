@@ -1,4 +1,4 @@
-"""Parses Kraken's answers into our own types, from the raw figures."""
+"""Parses Kraken's answers into our own types."""
 
 import logging
 import re
@@ -21,12 +21,12 @@ FINAL = {"closed", "canceled", "expired"}
 STATUSES = FINAL | {"open", "pending"}
 ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
 """The form of Kraken's order ids, such as OXZOZH-UV45N-IM6I7O."""
-A_FRACTION = Decimal("0.0001")
-"""In quote. Costs are rounded, so those of the smallest fills may be off by more than their half."""
+COST_TOLERANCE = Decimal("0.0001")
+"""In quote. Kraken rounds costs, so the error can exceed half the cost of the smallest fills."""
 
 
 def parse_quotes(tickers: Mapping[str, Any], symbols: Sequence[str], at: datetime) -> Quotes:
-    """The prices of `symbols` out of tickers by symbol, which came at `at`. One that can't be read is in `bad`."""
+    """The quotes of `symbols` from tickers by symbol, which arrived at `at`. Unreadable ones are in `bad`."""
     good: dict[str, Quote] = {}
     bad: dict[str, str] = {}
     for symbol in symbols:
@@ -40,7 +40,7 @@ def parse_quotes(tickers: Mapping[str, Any], symbols: Sequence[str], at: datetim
 
 
 def _parse_quote(symbol: str, ticker: Mapping[str, Any], at: datetime) -> Quote:
-    """c is the last trade, b the bid, a the ask: price first in each. Only the last price must be there."""
+    """c is the last trade, b the bid, a the ask, each a list that starts with the price. Only c is required."""
     return Quote(symbol, to_amount(ticker["c"][0]), _optional_price(ticker, "b"), _optional_price(ticker, "a"), at)
 
 
@@ -52,10 +52,7 @@ def _optional_price(ticker: Mapping[str, Any], key: str) -> Decimal | None:
 
 
 def parse_candles(symbol: str, rows: Any) -> list[Candle]:
-    """The closed candles among the rows of an OHLC answer, whose last row is always the running one.
-
-    Raises UnusableAnswer when any of them can't be read.
-    """
+    """The closed candles of an OHLC answer, whose last row is always the running one. Raises UnusableAnswer."""
     if not isinstance(rows, list) or not rows:
         raise UnusableAnswer(f"Kraken's answer to OHLC has no candles of {symbol}")
     try:
@@ -68,13 +65,13 @@ def parse_candles(symbol: str, rows: Any) -> list[Candle]:
 
 
 def _parse_candle(row: Sequence[Any]) -> Candle:
-    """Kraken's row: time, open, high, low, close, vwap, volume, count."""
+    """A row has time, open, high, low, close, vwap, volume, count."""
     opened, high, low, close = (float(to_amount(text)) for text in row[1:5])
-    return Candle(to_unix(_parse_time(row[0])), opened, high, low, close, float(_parse_figure(row[6])))
+    return Candle(to_unix(_parse_time(row[0])), opened, high, low, close, float(_parse_quantity(row[6])))
 
 
 def parse_balances(answer: Mapping[str, Any], read_currency: Callable[[str], tuple[str, str]]) -> Balances:
-    """A BalanceEx answer. `read_currency` turns a balance key into our currency name and its form."""
+    """A BalanceEx answer. `read_currency` turns a balance key into our currency name and the form."""
     if not answer:
         raise ExchangeUnreachable("Kraken's balance answer is empty")
     try:
@@ -91,17 +88,17 @@ def _parse_holding(currency: str, form: str, row: Mapping[str, Any]) -> Holding:
 
 
 def parse_order_id(answer: Mapping[str, Any]) -> str:
-    """The id of the one order that an AddOrder answer names. Raises OutcomeUnknown when there is none to read."""
+    """The id of the one order in an AddOrder answer. Raises OutcomeUnknown."""
     txid = answer.get("txid")
     if not (isinstance(txid, list) and len(txid) == 1 and isinstance(txid[0], str)):
-        raise OutcomeUnknown("Kraken's answer to AddOrder names no order; it may exist")
+        raise OutcomeUnknown("Kraken's answer to AddOrder has no order id; the order may exist")
     if not ORDER_ID.fullmatch(txid[0]):
-        raise OutcomeUnknown("Kraken's answer to AddOrder has an order id that is none; the order may exist")
+        raise OutcomeUnknown("Kraken's answer to AddOrder has an invalid order id; the order may exist")
     return txid[0]
 
 
 def parse_order_list(answer: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The orders by Kraken's id that an answer holds under `key`, each still as Kraken writes it."""
+    """The orders under `key` of an answer, by Kraken's id, still in Kraken's form."""
     orders = answer.get(key)
     if not isinstance(orders, dict):
         raise ExchangeUnreachable(f"Kraken's answer has no list of {key} orders")
@@ -109,22 +106,22 @@ def parse_order_list(answer: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def parse_order_count(answer: Mapping[str, Any]) -> int | None:
-    """How many ended orders there are on all pages, where a ClosedOrders answer says so."""
+    """The number of ended orders on all pages, if a ClosedOrders answer contains it."""
     try:
         return int(str(answer["count"])) if "count" in answer else None
     except ValueError as error:
-        raise ExchangeUnreachable("Kraken's answer to ClosedOrders has a count that is none") from error
+        raise ExchangeUnreachable("Kraken's answer to ClosedOrders has an invalid count") from error
 
 
 def parse_client_order_id(order: Any) -> Any:
-    """The client order id that a record of an order carries, if any; of no type that is certain."""
+    """The client order id in the record of an order, if any, of any type."""
     return order.get("cl_ord_id") if isinstance(order, dict) else None
 
 
 def parse_order_reports(answer: Mapping[str, Any]) -> dict[str, OrderReport]:
-    """What became of the orders of a QueryOrders answer, by Kraken's id; one bad record does not hide the others.
+    """The reports in a QueryOrders answer by Kraken's id, without unreadable ones.
 
-    Raises UnusableAnswer when none of them can be read.
+    Raises UnusableAnswer if none can be read.
     """
     reports: dict[str, OrderReport] = {}
     unusable: UnusableAnswer | None = None
@@ -140,22 +137,22 @@ def parse_order_reports(answer: Mapping[str, Any]) -> dict[str, OrderReport]:
 
 
 def parse_order_report(txid: str, order: Any) -> OrderReport:
-    """What became of one order. Raises UnusableAnswer."""
+    """The report of one order. Raises UnusableAnswer."""
     try:
         status = order["status"]
         if status not in STATUSES:
-            raise ValueError(f"status {status!r}")
+            raise ValueError(f"unknown status {status!r}")
         fill_ids = order.get("trades") or ()
-        ended = order.get("closetm")
-        client_id = order.get("cl_ord_id")
-        if not isinstance(client_id, str | None) or not isinstance(fill_ids, list | tuple):
-            raise TypeError("its names are no texts")
-        filled, cost, fee = (_parse_figure(order[key]) for key in ("vol_exec", "cost", "fee"))
+        closed = order.get("closetm")
+        client_order_id = order.get("cl_ord_id")
+        if not isinstance(client_order_id, str | None) or not isinstance(fill_ids, list | tuple):
+            raise TypeError("an id is not text")
+        filled, cost, fee = (_parse_quantity(order[key]) for key in ("vol_exec", "cost", "fee"))
         if not filled and (cost or fee or fill_ids):
-            raise ValueError("nothing is filled, and yet it cost something")
+            raise ValueError("it has a cost, a fee or fills, but nothing is filled")
         return OrderReport(
             exchange_order_id=txid,
-            client_order_id=client_id,
+            client_order_id=client_order_id,
             final=status in FINAL,
             complete=status == "closed",
             filled=filled,
@@ -163,14 +160,14 @@ def parse_order_report(txid: str, order: Any) -> OrderReport:
             cost=cost,
             fee=fee,
             opened_at=_parse_time(order["opentm"]),
-            closed_at=_parse_time(ended) if ended else None,
+            closed_at=_parse_time(closed) if closed else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnusableAnswer(f"Kraken's record of order {sanitize(txid, 40)} can't be read ({error})") from error
 
 
 def parse_order_record(txid: str, order: Any, symbols: Mapping[str, str]) -> OrderRecord:
-    """One order with what it was for. `symbols` has our symbol for each of Kraken's names. Raises UnusableAnswer."""
+    """One listed order. `symbols` has our symbol for each of Kraken's names. Raises UnusableAnswer."""
     report = parse_order_report(txid, order)
     try:
         pair, side = str(order["descr"]["pair"]), Side(order["descr"]["type"])
@@ -180,33 +177,36 @@ def parse_order_record(txid: str, order: Any, symbols: Mapping[str, str]) -> Ord
 
 
 def parse_fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
-    """The fills among Kraken's records of trades, by their id. One that can't be read is logged and left out."""
+    """The fills among Kraken's trade records by id. Unreadable ones are logged and left out."""
     for trade_id, trade in trades.items():
         try:
-            amount, cost, fee = (_parse_figure(trade[key]) for key in ("vol", "cost", "fee"))
-            worth = amount * to_amount(trade["price"])
-            if not worth <= 2 * cost + A_FRACTION or not cost <= 2 * worth + A_FRACTION or fee > cost:
-                raise ValueError(
-                    f"{format_decimal(amount)} for {format_decimal(cost)} and a fee of {format_decimal(fee)} is no trade"
-                )
-            yield Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _parse_time(trade["time"]))
+            yield _parse_fill(trade_id, trade)
         except (KeyError, TypeError, ValueError) as error:
             log.error("Kraken's record of trade %s can't be read (%s)", sanitize(trade_id, 40), error)
 
 
+def _parse_fill(trade_id: str, trade: Mapping[str, Any]) -> Fill:
+    amount, cost, fee = (_parse_quantity(trade[key]) for key in ("vol", "cost", "fee"))
+    worth = amount * to_amount(trade["price"])
+    if not worth <= 2 * cost + COST_TOLERANCE or not cost <= 2 * worth + COST_TOLERANCE or fee > cost:
+        shown = (format_decimal(number) for number in (amount, cost, fee))
+        raise ValueError("amount {}, cost {} and fee {} contradict the price".format(*shown))
+    return Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _parse_time(trade["time"]))
+
+
 def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:
-    """When a key ends, by a GetApiKeyInfo answer; None when it never does. Raises UnusableAnswer."""
+    """When a key expires, by a GetApiKeyInfo answer; None when it never does. Raises UnusableAnswer."""
     until = str(info.get("validUntil") or 0)
     if not re.fullmatch(r"[0-9]{1,11}", until):
-        raise UnusableAnswer("Kraken's word on when the key expires can't be read")
+        raise UnusableAnswer("the key's expiry in Kraken's answer can't be read")
     return from_unix(int(until)) if int(until) else None
 
 
-def _parse_figure(value: Any) -> Decimal:
-    """An amount, a cost or a fee: zero or more, and not absurd."""
+def _parse_quantity(value: Any) -> Decimal:
+    """An amount, a cost or a fee: at least zero and below MAX_AMOUNT."""
     number = to_decimal(value)
     if not 0 <= number < MAX_AMOUNT:
-        raise ValueError(f"{number} is no figure of an order")
+        raise ValueError(f"{number} is out of range")
     return number
 
 
@@ -214,4 +214,4 @@ def _parse_time(seconds: Any) -> datetime:
     try:
         return from_unix(to_decimal(seconds))
     except (OverflowError, OSError) as error:
-        raise ValueError(f"{seconds!r:.60} is no moment") from error
+        raise ValueError(f"{seconds!r:.60} is not a time") from error

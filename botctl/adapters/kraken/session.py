@@ -1,5 +1,4 @@
-"""Kraken's rules for who calls: the nonce rises, the rate counter is kept to, a lock-out is waited for, and time is
-Kraken's own. All of it outlives the run."""
+"""The state of the connection to Kraken that outlives a run: nonce, rate counter, lockout and clock skew."""
 
 import json
 import logging
@@ -21,20 +20,20 @@ from botctl.store import key_value
 log = logging.getLogger(__name__)
 
 COUNTER_MAX, COUNTER_DECAY = 15.0, 0.33
-"""Kraken's REST counter at its lowest tier: calls add up to so much, and so much is forgiven a second."""
+"""Kraken's REST rate counter at its lowest tier: the limit, and how much it falls in a second."""
 LOCKOUT_TIME = timedelta(minutes=15)
-CLOCK_TRUSTED = timedelta(days=1)
-CLOCKS_AGREE = timedelta(seconds=60)
-"""How far Kraken's Time may be from the date of the very answer that brings it. Orders are given up by it."""
+MAX_SKEW_AGE = timedelta(days=1)
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=60)
+"""Between Kraken's Time and the Date header of the same answer. Orders are declared absent by this clock."""
 NONCE_STEP_MS = 5_000
-"""How far the nonce jumps after a refusal: past a clock that stepped back, or another client's last call."""
+"""How far the nonce jumps after a refusal: past a clock that was set back, or another client's last call."""
 
-SESSION, CLOCK = "kraken.session", "kraken.clock"
+SESSION_KEY, CLOCK_KEY = "kraken.session", "kraken.clock"
 
 
 @dataclass
 class SessionState:
-    """What the next run must know of this one."""
+    """What a run stores for the next one."""
 
     nonce: int = 0
     counter: float = 0.0
@@ -43,9 +42,9 @@ class SessionState:
 
 
 class KrakenSession:
-    """The line to Kraken. Private calls must be made under the process lock, which keeps the nonce rising.
+    """Calls to Kraken. Private calls must be made under the process lock, which keeps the nonce rising.
 
-    A public call can be made beside a private one, on a line of its own: no two threads share a connection.
+    A pending public call has a connection of its own: no two threads share one.
     """
 
     def __init__(
@@ -57,117 +56,117 @@ class KrakenSession:
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`call_seconds` limits each call as a whole."""
-        kept = key_value.load_cached(SESSION)
-        self._session = SessionState(**json.loads(kept[0])) if kept else SessionState()
-        self._line = KrakenTransport(
-            base_url, api_key, private_key, last_nonce=self._session.nonce, call_seconds=call_seconds
+        stored = key_value.load_cached(SESSION_KEY)
+        self._state = SessionState(**json.loads(stored[0])) if stored else SessionState()
+        self._transport = KrakenTransport(
+            base_url, api_key, private_key, last_nonce=self._state.nonce, call_seconds=call_seconds
         )
-        self._transports = [self._line]
-        self._begun: PendingCall | None = None
+        self._transports = [self._transport]
+        self._pending: PendingCall | None = None
 
     @property
     def requests(self) -> int:
-        """Sent in this run, answered or not."""
+        """How many were sent in this run, answered or not."""
         return sum(transport.requests for transport in self._transports)
 
-    def begin(self, name: str, params: Mapping[str, str]) -> PendingCall:
-        """Send a public call now, to be asked for its answer later; what is called meanwhile goes out beside it."""
-        if self._begun is None or not self._begun.ended:
-            self._transports.append(self._line.another())
-        self._begun = PendingCall(self._transports[-1], name, params)
-        return self._begun
+    def start_call(self, name: str, params: Mapping[str, str]) -> PendingCall:
+        """Send a public call now and fetch its answer later, so that other calls can be made meanwhile."""
+        if self._pending is None or not self._pending.ended:
+            self._transports.append(self._transport.open_public())
+        self._pending = PendingCall(self._transports[-1], name, params)
+        return self._pending
 
     def get(self, name: str, params: Mapping[str, str] | None = None) -> Any:
         """The result of a public call. Raises KrakenApiError, or ExchangeUnreachable for an unusable answer."""
-        return self._line.call("publicGet", name, params or {})
+        return self._transport.call("publicGet", name, params or {})
 
     def post(self, name: str, params: Mapping[str, str] | None = None, *, cost: float = 1) -> Any:
-        """The result of a private call that adds `cost` to Kraken's counter. Raises LockedOut as well."""
-        self._refuse_while_locked_out()
+        """The result of a private call that adds `cost` to Kraken's rate counter. Raises LockedOut as well."""
+        self._check_lockout()
         self._wait_for_counter(cost)
         try:
-            return self._line.call("privatePost", name, params or {})
+            return self._transport.call("privatePost", name, params or {})
         except KrakenApiError as api_error:
-            self._learn_from(api_error)
+            self._update_state(api_error)
             raise
         finally:
-            self._session.nonce = max(self._session.nonce, self._line.last_nonce)
-            key_value.save_cached(SESSION, json.dumps(asdict(self._session)))
+            self._state.nonce = max(self._state.nonce, self._transport.last_nonce)
+            key_value.save_cached(SESSION_KEY, json.dumps(asdict(self._state)))
 
     def now(self, *, fresh: bool = False) -> datetime:
-        """The time at Kraken; with `fresh` as Kraken itself says right now.
+        """Kraken's time; with `fresh` from a Time call made now.
 
-        Every answer carries a Date header; how far that is from Kraken's own Time is asked once a day. So no order
-        waits for a Time call, and this machine's clock plays no part.
+        Every answer has a Date header, and its skew from Kraken's Time is measured once a day. So no order waits for
+        a Time call, and this machine's clock does not matter.
         """
-        kept = key_value.load_cached(CLOCK)
-        source, skew = kept[0].split() if kept else ("", "0")
+        stored = key_value.load_cached(CLOCK_KEY)
+        source, skew = stored[0].split() if stored else ("", "0")
         same_source = source == self._source()
-        if kept and same_source and not fresh and datetime.now(UTC) - kept[1] < CLOCK_TRUSTED:
+        if stored and same_source and not fresh and datetime.now(UTC) - stored[1] < MAX_SKEW_AGE:
             return self._reference() + timedelta(seconds=float(skew))
         try:
-            return self._ask_time()
+            return self._fetch_time()
         except (KrakenApiError, ExchangeUnreachable):
             if fresh or self._newest().date is None:
                 raise
-            # A deadline by an estimate is refused at worst; a stop that waits for Time would not be sent at all.
-            log.warning("Kraken's time can't be had: the date of its last answer serves")
+            # A wrong deadline is refused at worst; without any a stop could not be sent at all.
+            log.warning("Kraken's time is unavailable; using the date of its last answer")
             return self._reference() + timedelta(seconds=float(skew) if same_source else 0)
 
     def forget_time(self) -> None:
-        """Kraken disagreed about the time: ask it again before the next use."""
-        if kept := key_value.load_cached(CLOCK):
-            key_value.save_cached(CLOCK, kept[0], from_unix(0))
+        """Measure the skew again before the next use."""
+        if stored := key_value.load_cached(CLOCK_KEY):
+            key_value.save_cached(CLOCK_KEY, stored[0], from_unix(0))
 
-    def _ask_time(self) -> datetime:
+    def _fetch_time(self) -> datetime:
         result = self.get("Time")
         try:
             at = from_unix(int(result["unixtime"]))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
-            raise ExchangeUnreachable("Kraken's Time answer has no time in it") from error
-        newest = self._newest()
-        if newest.date is not None and abs(at - self._reference()) > CLOCKS_AGREE:
+            raise ExchangeUnreachable("Kraken's answer to Time has no time") from error
+        newest, skew = self._newest(), at - self._reference()
+        if newest.date is not None and abs(skew) > MAX_CLOCK_DIFFERENCE:
             raise ExchangeUnreachable(f"Kraken's Time ({at}) and the date of its answer ({newest.date}) disagree")
-        skew = (at - self._reference()).total_seconds()
-        key_value.save_cached(CLOCK, f"{self._source()} {skew}")
+        key_value.save_cached(CLOCK_KEY, f"{self._source()} {skew.total_seconds()}")
         return at
 
     def _source(self) -> str:
-        """Whose clock the skew is measured from: that of a machine counts on that machine alone."""
+        """The clock that the skew refers to. A skew of a machine's clock is used on that machine only."""
         return "date" if self._newest().date is not None else f"local@{socket.gethostname()}"
 
     def _newest(self) -> KrakenTransport:
-        """The line that the last answer came over."""
+        """The connection of the last answer."""
         return max(self._transports, key=lambda transport: transport.date_seen)
 
     def _reference(self) -> datetime:
+        """The last answer's date plus the time since, or this machine's time before the first answer."""
         newest = self._newest()
         if newest.date is None:
             return datetime.now(UTC)
         return newest.date + timedelta(seconds=time.monotonic() - newest.date_seen)
 
-    def _refuse_while_locked_out(self) -> None:
-        if self._session.locked_until > time.time():
-            until = from_unix(self._session.locked_until)
+    def _check_lockout(self) -> None:
+        if self._state.locked_until > time.time():
+            until = from_unix(self._state.locked_until)
             raise LockedOut(f"Kraken locked this key out until {until:%H:%M:%S} UTC", hint="wait until then")
 
-    def _learn_from(self, api_error: KrakenApiError) -> None:
+    def _update_state(self, api_error: KrakenApiError) -> None:
         if api_error.mentions(LOCKOUT):
-            self._session.locked_until = time.time() + LOCKOUT_TIME.total_seconds()
+            self._state.locked_until = time.time() + LOCKOUT_TIME.total_seconds()
         if api_error.mentions(NONCE):
-            last = max(self._line.last_nonce, int(time.time() * 1000))
-            self._line.last_nonce = last + NONCE_STEP_MS
+            last = max(self._transport.last_nonce, int(time.time() * 1000))
+            self._transport.last_nonce = last + NONCE_STEP_MS
         if api_error.mentions("EAPI:Rate limit exceeded"):
-            self._session.counter = COUNTER_MAX  # Kraken counts more than we knew of
+            self._state.counter = COUNTER_MAX  # Kraken has counted more than we have
 
     def _wait_for_counter(self, cost: float) -> None:
-        """Sleep until `cost` more fits under Kraken's counter, then count it."""
+        """Sleep until Kraken's rate counter allows `cost` more, then count it."""
         now = time.time()
-        passed = max(0.0, now - self._session.counter_at)
-        counter = max(0.0, self._session.counter - passed * COUNTER_DECAY)
+        passed = max(0.0, now - self._state.counter_at)
+        counter = max(0.0, self._state.counter - passed * COUNTER_DECAY)
         if cost and (excess := counter + cost - COUNTER_MAX) > 0:
             pause = math.ceil(10 * excess / COUNTER_DECAY) / 10
             log.info("waiting %.1f s for Kraken's rate counter", pause)
             time.sleep(pause)
             counter -= pause * COUNTER_DECAY
-        self._session.counter, self._session.counter_at = counter + cost, time.time()
+        self._state.counter, self._state.counter_at = counter + cost, time.time()

@@ -1,7 +1,6 @@
-"""One call to Kraken at a time, through ccxt: sent, limited in time, its answer's shape checked before anybody believes
-it.
+"""Sends one call at a time to Kraken through ccxt, limits its time and checks the form of the answer.
 
-ccxt raises nothing for an HTTP 200 with an empty, cut or HTML body, so the answer's own text is read here.
+ccxt raises nothing for an HTTP 200 with an empty, truncated or HTML body, so the body is parsed here.
 """
 
 import json
@@ -19,7 +18,7 @@ from urllib.parse import quote
 from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenApiError
 from botctl.domain.errors import ExchangeUnreachable
-from botctl.domain.settings import SHORTEST_SECRET, Secret
+from botctl.domain.settings import MIN_SECRET_LENGTH, Secret
 from botctl.domain.text import sanitize
 from botctl.timeouts import time_limit
 
@@ -28,21 +27,22 @@ log = logging.getLogger(__name__)
 TIMEOUT_MS = 10_000
 """For connecting and for each read of the socket."""
 CALL_SECONDS = 30.0
-"""For a call as a whole, however slowly its answer drips in: the lock is held meanwhile, and stops wait."""
+"""For a call as a whole, however slowly its answer arrives: meanwhile the lock is held and stops wait."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a call, not yet judged."""
+    """The HTTP status and body of an answer, not yet checked, or the name of the failure."""
 
     status: int | None
     text: str | None
     failure: str
     seconds: float
+    arrived_at: datetime
 
 
 class KrakenTransport:
-    """One connection, for one thread at a time."""
+    """One connection, used by one thread at a time."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class KrakenTransport:
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         config: dict[str, Any] = {
-            "enableRateLimit": False,  # its throttle sleeps three seconds a private call; ours paces in kraken_wire
+            "enableRateLimit": False,  # it sleeps three seconds per private call; KrakenSession does this better
             "timeout": TIMEOUT_MS,
             "number": str,
             "options": {"lastNonce": last_nonce},
@@ -67,25 +67,26 @@ class KrakenTransport:
         self.call_seconds = call_seconds
         self._ccxt = import_kraken_alone()(config)
         self._ccxt.session.hooks["response"].append(self._note_reply)
-        self._ccxt.session.max_redirects = 0  # a signed request goes to the host it was signed for, or nowhere
+        self._ccxt.session.max_redirects = 0  # a signed request must only go to the host it was signed for
         self._secrets = {"key": api_key or Secret(""), "private key": private_key or Secret("")}
-        """What no answer may repeat, the last signature too."""
+        """Removed from all answers, the last signature too."""
         self._status: int | None = None
         self.requests = 0
-        """Sent so far, answered or not."""
+        """How many were sent, answered or not."""
         self.date: datetime | None = None
-        """What the last answer's Date header said, and when by this machine's own seconds it came."""
+        """The Date header of the last answer."""
         self.date_seen = 0.0
+        """When the last answer arrived, by time.monotonic()."""
 
-    def another(self) -> "KrakenTransport":
-        """A line for public calls beside this one. It knows no key, and lets none through that this one knows."""
-        line = KrakenTransport(self._base_url, None, None, call_seconds=self.call_seconds)
-        line._secrets = self._secrets
-        return line
+    def open_public(self) -> "KrakenTransport":
+        """A second connection for public calls. It has no key, and removes this one's secrets from its answers."""
+        transport = KrakenTransport(self._base_url, None, None, call_seconds=self.call_seconds)
+        transport._secrets = self._secrets
+        return transport
 
     @property
     def last_nonce(self) -> int:
-        """The highest that was used."""
+        """The highest nonce that was used."""
         return int(self._ccxt.options.get("lastNonce") or 0)
 
     @last_nonce.setter
@@ -94,10 +95,10 @@ class KrakenTransport:
 
     def call(self, kind: str, name: str, params: Mapping[str, str]) -> Any:
         """The result of one call. Raises KrakenApiError, or ExchangeUnreachable for an unusable answer."""
-        return self.judge(name, self.send(kind, name, params))
+        return self.parse(name, self.send(kind, name, params))
 
     def send(self, kind: str, name: str, params: Mapping[str, str]) -> Reply:
-        """One request, and whatever came back. Raises nothing, and says nothing: it may run beside the main thread."""
+        """Send one request. Raises and logs nothing, because it may run in another thread."""
         self._status = None
         self._ccxt.last_http_response = None
         failure = ""
@@ -106,12 +107,13 @@ class KrakenTransport:
         try:
             with time_limit(self.call_seconds):
                 getattr(self._ccxt, f"{kind}{name}")(dict(params))
-        except Exception as error:  # noqa: BLE001 - a strange answer can make ccxt raise anything; its text is judged below
+        except Exception as error:  # noqa: BLE001 - ccxt can raise anything for an odd answer; `parse` checks it
             failure = type(error).__name__
-        return Reply(self._status, self._ccxt.last_http_response, failure, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return Reply(self._status, self._ccxt.last_http_response, failure, seconds, datetime.now(UTC))
 
-    def judge(self, name: str, reply: Reply) -> Any:
-        """The `result` of an answer that has the shape of one."""
+    def parse(self, name: str, reply: Reply) -> Any:
+        """The `result` of a well-formed answer. Raises KrakenApiError or ExchangeUnreachable."""
         log.debug("%s answered %s in %.0f ms", name, reply.status, 1000 * reply.seconds)
         if reply.status is None or reply.text is None:
             raise ExchangeUnreachable(f"no answer from Kraken to {name} ({reply.failure or 'connection lost'})")
@@ -122,14 +124,12 @@ class KrakenTransport:
         errors = body.get("error") if isinstance(body, dict) else None
         if not isinstance(errors, list) or reply.status not in (200, 429):
             raise ExchangeUnreachable(f"Kraken's answer to {name} is unusable (HTTP {reply.status})")
+        result = body.get("result")
         if errors:
-            texts = tuple(sanitize(str(error)) for error in errors)
-            if not (body.get("result") and all(text.startswith("W") for text in texts) and name != "AddOrder"):
-                raise KrakenApiError(texts, beside_result=bool(body.get("result")))
-            log.warning("Kraken warns: %s", ", ".join(texts))
-        if not isinstance(body.get("result"), dict):
+            _check_errors(name, errors, has_result=bool(result))
+        if not isinstance(result, dict):
             raise ExchangeUnreachable(f"Kraken's answer to {name} has no result")
-        return body["result"]
+        return result
 
     def _note_reply(self, response: Any, *_: Any, **__: Any) -> None:
         self._status = response.status_code
@@ -142,41 +142,46 @@ class KrakenTransport:
             self.date = None
 
     def _without_secrets(self, text: str) -> str:
-        """An answer may echo what was sent, and its words go into messages, the log and the database."""
+        """An answer may echo the request, and its texts are shown, logged and stored."""
         for secret in self._secrets.values():
-            word = secret.reveal()
-            if len(word) >= SHORTEST_SECRET:
-                for form in (word, word.replace("/", "\\/"), quote(word, safe="")):
+            value = secret.reveal()
+            if len(value) >= MIN_SECRET_LENGTH:
+                for form in (value, value.replace("/", "\\/"), quote(value, safe="")):
                     text = text.replace(form, "***")
         return text
 
 
-class PendingCall:
-    """A public call under way in a thread of its own."""
+def _check_errors(name: str, errors: list[Any], *, has_result: bool) -> None:
+    """Log mere warnings beside a result. Raises KrakenApiError for anything else, and for any in an AddOrder answer."""
+    texts = tuple(sanitize(str(error)) for error in errors)
+    if not has_result or name == "AddOrder" or not all(text.startswith("W") for text in texts):
+        raise KrakenApiError(texts, beside_result=has_result)
+    log.warning("warning from Kraken: %s", ", ".join(texts))
 
-    def __init__(self, line: KrakenTransport, name: str, params: Mapping[str, str]) -> None:
-        self._line, self._name = line, name
+
+class PendingCall:
+    """A public call in a thread of its own."""
+
+    def __init__(self, transport: KrakenTransport, name: str, params: Mapping[str, str]) -> None:
+        self._transport, self._name = transport, name
         self._reply: Reply | None = None
-        self._came_at: datetime | None = None
-        # A daemon: a run that is told to end does not wait for an answer.
+        # A daemon, so that a run that is terminated does not wait for the answer.
         self._thread = threading.Thread(target=self._send, args=(dict(params),), name=f"Kraken {name}", daemon=True)
         self._started = time.monotonic()
         self._thread.start()
 
     def _send(self, params: Mapping[str, str]) -> None:
-        reply = self._line.send("publicGet", self._name, params)
-        self._came_at = datetime.now(UTC)
-        self._reply = reply
+        self._reply = self._transport.send("publicGet", self._name, params)
 
     @property
     def ended(self) -> bool:
-        """Whether its line is free again."""
+        """Whether its connection is free again."""
         return not self._thread.is_alive()
 
     def result(self) -> tuple[Any, datetime]:
-        """The result, and when it came. Waits for it. Raises what `KrakenLine.call` raises."""
-        limit = self._line.call_seconds
+        """Wait for the answer; return its result and when it arrived. Raises as `KrakenTransport.call`."""
+        limit = self._transport.call_seconds
         self._thread.join(max(0.0, limit - (time.monotonic() - self._started)))
-        if self._reply is None or self._came_at is None:
+        if self._reply is None:
             raise ExchangeUnreachable(f"no answer from Kraken to {self._name} within {limit:g} seconds")
-        return self._line.judge(self._name, self._reply), self._came_at
+        return self._transport.parse(self._name, self._reply), self._reply.arrived_at

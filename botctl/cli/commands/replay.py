@@ -22,7 +22,7 @@ from botctl.domain.settings import Mode, Settings
 from botctl.wiring import build_bot
 
 if TYPE_CHECKING:
-    from botctl.market_data.timeline import Timeline
+    from botctl.market_data.timeline import Timeline, align_histories
 
 DATABASE = "sqlite:///data/replay.db"
 TOLD = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDES.values())
@@ -58,10 +58,9 @@ def replay(
     if as_csv and wants_json(ctx):
         raise BadValue("--csv and --json both want stdout", hint="give one of them")
     from botctl.cli.views.backtest import draw_backtest, show_csv
-    from botctl.market_data.timeline import line_up
 
     given = backtest_options.load_study(ctx, files, options)
-    timeline = line_up(given.histories, given.settings.atr_period, given.since, given.until)
+    timeline = align_histories(given.histories, given.settings.atr_period, given.since, given.until)
     settings = replace(given.settings, botctl_mode=Mode.REPLAY, database_url=DATABASE)
     with _place(settings, keep) as config:
         start_log(config, **log_flags(ctx), quiet=True)  # failed ticks are told once, at the end

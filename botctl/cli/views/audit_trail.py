@@ -6,7 +6,7 @@ from typing import Any
 
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.domain.money import format_decimal
-from botctl.domain.text import UNKNOWN, moment, money, price, signed
+from botctl.domain.text import UNKNOWN, format_money, format_price, format_signed, format_time
 from botctl.queries.results import EventView, TradeHistory
 from botctl.trading.results import DecisionView
 
@@ -16,7 +16,7 @@ def draw_decisions(rows: Sequence[DecisionView]) -> Drawing:
 
 
 def _decision(row: DecisionView) -> str:
-    lines = [(moment(row.decided_at), f"{row.decision} {row.symbol} at {price(row.price)}")]
+    lines = [(format_time(row.decided_at), f"{row.decision} {row.symbol} at {format_price(row.price)}")]
     lines += [(f"  {said['agent']}", f"{said['stance']}: {said['reason']}") for said in row.verdicts]
     if not row.verdicts:
         lines.append(("  reason", row.reason))
@@ -61,8 +61,12 @@ def draw_trade_history(view: TradeHistory) -> str:
     for step in view.steps:
         lines.append((f"{step.at:%m-%d %H:%M:%S}", f"{step.kind}: {step.detail}"))
         if step.kind == "decided" and step.price is not None:
-            lines.append(("", f"the last price was {price(step.price)}"))
+            lines.append(("", f"the last price was {format_price(step.price)}"))
         if step.kind == "order":
             lines.append(("", f"client order id {step.client_order_id}"))
-    lines += [("fees", money(view.fees)), ("slippage", signed(view.slippage_cost)), ("P&L", signed(trade.pnl))]
+    lines += [
+        ("fees", format_money(view.fees)),
+        ("slippage", format_signed(view.slippage_cost)),
+        ("P&L", format_signed(trade.pnl)),
+    ]
     return pairs(lines)

@@ -52,20 +52,20 @@ def summary(view: BacktestView) -> str:
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
-        ("traded", f"{text.moment(view.since)} to {text.moment(view.until)} UTC, {view.bars:,} bars"),
+        ("traded", f"{text.format_time(view.since)} to {text.format_time(view.until)} UTC, {view.bars:,} bars"),
         ("mood", view.mood),
-        ("equity", f"{text.money(view.equity)} of {text.money(view.initial_balance)} {quote}"),
-        ("return", f"{text.percent(view.returned)}; buy and hold {text.percent(view.buy_and_hold)}"),
-        ("max drawdown", text.percent(view.max_drawdown)),
-        ("Sharpe, Sortino", f"{text.ratio(view.sharpe)}, {text.ratio(view.sortino)}"),
+        ("equity", f"{text.format_money(view.equity)} of {text.format_money(view.initial_balance)} {quote}"),
+        ("return", f"{text.format_percent(view.returned)}; buy and hold {text.format_percent(view.buy_and_hold)}"),
+        ("max drawdown", text.format_percent(view.max_drawdown)),
+        ("Sharpe, Sortino", f"{text.format_ratio(view.sharpe)}, {text.format_ratio(view.sortino)}"),
         ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
-        ("win rate", f"{text.percent(view.win_rate)}, profit factor {text.ratio(view.profit_factor)}"),
+        ("win rate", f"{text.format_percent(view.win_rate)}, profit factor {text.format_ratio(view.profit_factor)}"),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
-        ("exposure", text.percent(view.exposure)),
-        ("fees", f"{text.money(view.fees)} {quote}"),
+        ("exposure", text.format_percent(view.exposure)),
+        ("fees", f"{text.format_money(view.fees)} {quote}"),
     ]
     if view.tripped_at:
-        rows.append(("guard", f"TRIPPED at {text.moment(view.tripped_at)}: no entry after it"))
+        rows.append(("guard", f"TRIPPED at {text.format_time(view.tripped_at)}: no entry after it"))
     if isinstance(view, ReplayView):
         rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
     if view.absent_candles:
@@ -80,9 +80,9 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing
             [
                 trade.symbol,
                 f"{trade.entry_at:%y-%m-%d %H:%M}",
-                text.price(trade.entry_price),
+                text.format_price(trade.entry_price),
                 held(trade.entry_at, trade.exit_at or until),
-                text.price(trade.exit_price),
+                text.format_price(trade.exit_price),
                 trade.exit_reason or "OPEN",
                 tables.coloured(trade.pnl),
             ]

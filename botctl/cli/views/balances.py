@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import Drawing, amount, draw_table
-from botctl.domain.text import money
+from botctl.domain.text import format_money
 from botctl.queries.results import BalanceView
 
 
 def draw_balances(rows: Sequence[BalanceView]) -> Drawing:
     return draw_table(
         ("currency", "amount", "free", "value"),
-        [[row.currency, amount(row.total), amount(row.free), money(row.value)] for row in rows],
+        [[row.currency, amount(row.total), amount(row.free), format_money(row.value)] for row in rows],
     )

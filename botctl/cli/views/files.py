@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import pairs
-from botctl.domain.text import moment
+from botctl.domain.text import format_time
 from botctl.market_data.fetch import FetchView
 from botctl.reporting.model import ReportView
 
@@ -11,7 +11,7 @@ from botctl.reporting.model import ReportView
 def draw_fetched(rows: Sequence[FetchView]) -> str:
     lines = []
     for row in rows:
-        known = f"{row.candles:,} from {moment(row.first)} to {moment(row.last)}"
+        known = f"{row.candles:,} from {format_time(row.first)} to {format_time(row.last)}"
         lines += [(f"{row.symbol} {row.timeframe}", f"{row.added:,} added, now {known}"), ("", row.file)]
     return pairs(lines)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
-from botctl.domain.text import money, price, signed
+from botctl.domain.text import format_money, format_price, format_signed
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
 
@@ -20,8 +20,8 @@ def draw_orders(rows: Sequence[OrderView]) -> Drawing:
                 row.state,
                 amount(row.amount),
                 amount(row.filled),
-                price(row.average_price),
-                money(row.fee),
+                format_price(row.average_price),
+                format_money(row.fee),
             ]
             for row in rows
         ],
@@ -38,17 +38,17 @@ def draw_order(result: OrderResult) -> Drawing:
     ]
     if result.average_price is not None:
         rows += [
-            ("price", price(result.average_price)),
-            ("cost" if result.side == "buy" else "proceeds", money(result.cost)),
-            ("fee", money(result.fee)),
+            ("price", format_price(result.average_price)),
+            ("cost" if result.side == "buy" else "proceeds", format_money(result.cost)),
+            ("fee", format_money(result.fee)),
         ]
     if result.trade_id:
         ended = result.reason if result.trade_status == "CLOSED" else None
         rows.append(("trade", " ".join(filter(None, (str(result.trade_id), result.trade_status, ended)))))
     if result.side == "buy" and result.stop_loss_price is not None:
-        rows.append(("stop", f"{price(result.stop_loss_price)} (ATR {price(result.atr)})"))
+        rows.append(("stop", f"{format_price(result.stop_loss_price)} (ATR {format_price(result.atr)})"))
     if result.pnl is not None:
-        rows.append(("P&L", signed(result.pnl)))
+        rows.append(("P&L", format_signed(result.pnl)))
     if result.note:
         rows.append(("note", result.note))
     return pairs(rows)
@@ -61,10 +61,10 @@ def describe_order(result: OrderResult) -> str:
         return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"
     if result.filled == 0:
         return f"{result.side} {result.symbol} is {result.state}"
-    line = f"{verb} {amount(result.filled)} {result.symbol} at {price(result.average_price)}"
+    line = f"{verb} {amount(result.filled)} {result.symbol} at {format_price(result.average_price)}"
     if result.side == "buy":
-        return f"{line}, stop {price(result.stop_loss_price)}"
-    return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {signed(result.pnl)}")
+        return f"{line}, stop {format_price(result.stop_loss_price)}"
+    return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {format_signed(result.pnl)}")
 
 
 def draw_liquidation(view: LiquidationView) -> Drawing:

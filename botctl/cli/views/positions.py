@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_table, group, short
-from botctl.domain.text import UNKNOWN, percent, price
+from botctl.domain.text import UNKNOWN, format_percent, format_price
 from botctl.queries.positions import LivePosition, TradeRecord
 
 NEAR_STOP = Decimal("0.005")
@@ -20,9 +20,9 @@ def draw_positions(rows: Sequence[TradeRecord]) -> Drawing:
                 row.symbol,
                 row.status,
                 amount(row.amount),
-                price(row.entry_price),
-                price(row.stop_loss_price),
-                price(row.high_price),
+                format_price(row.entry_price),
+                format_price(row.stop_loss_price),
+                format_price(row.high_price),
             ]
             for row in rows
         ],
@@ -37,10 +37,10 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
                 str(row.trade.id),
                 row.trade.symbol,
                 amount(row.trade.amount),
-                price(row.trade.entry_price),
-                price(row.trade.stop_loss_price),
-                price(row.trade.high_price),
-                price(row.price),
+                format_price(row.trade.entry_price),
+                format_price(row.trade.stop_loss_price),
+                format_price(row.trade.high_price),
+                format_price(row.price),
                 coloured(row.unrealized_pnl),
             ]
             for row in rows
@@ -59,9 +59,9 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
                 str(row.trade.id),
                 row.trade.symbol,
                 short(row.trade.amount),
-                price(row.trade.entry_price),
-                price(row.price),
-                price(row.trade.stop_loss_price),
+                format_price(row.trade.entry_price),
+                format_price(row.price),
+                format_price(row.trade.stop_loss_price),
                 _gap(row.stop_distance),
                 coloured(row.unrealized_pnl),
             ]
@@ -73,7 +73,7 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
 
 def _gap(distance: Decimal | None) -> Cell:
     """How far a price is from its stop; red at or below it, yellow close to it."""
-    text = percent(distance)
+    text = format_percent(distance)
     if distance is None or distance >= NEAR_STOP:
         return text
     return Coloured(text, "red" if distance <= 0 else "yellow")
@@ -89,8 +89,8 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
                 str(row.id),
                 row.symbol,
                 short(row.amount),
-                price(row.entry_price),
-                price(row.exit_price),
+                format_price(row.entry_price),
+                format_price(row.exit_price),
                 row.exit_reason or row.status,
                 f"{row.exit_at:%m-%d %H:%M}" if row.exit_at else UNKNOWN,
                 coloured(row.pnl),

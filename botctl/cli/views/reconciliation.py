@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
-from botctl.domain.text import UNKNOWN, moment, money, price
+from botctl.domain.text import UNKNOWN, format_money, format_price, format_time
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView, RecoverView
 
 
@@ -15,7 +15,7 @@ def draw_reconciliation(view: ReconcileView) -> Drawing:
     if view.positions:
         parts += [_compared_positions(view.positions), ""]
     differing = sum(not row.same for row in view.orders) + sum(not row.same for row in view.positions)
-    compared = f"{len(view.orders)} orders and {len(view.positions)} positions since {moment(view.since)} UTC"
+    compared = f"{len(view.orders)} orders and {len(view.positions)} positions since {format_time(view.since)} UTC"
     parts.append(f"{compared}: {'all the same' if view.same else f'{differing} differ'}")
     if view.foreign_orders:
         parts.append(f"{view.foreign_orders} orders of the account are not botctl's")
@@ -63,7 +63,7 @@ def _order_side(state: str | None, filled: Decimal | None, cost: Decimal | None,
     """One side of an order, in two lines."""
     if state is None:
         return UNKNOWN
-    return f"{state} {amount(filled)}\n{money(cost)}, fee {money(fee)}" if filled else state
+    return f"{state} {amount(filled)}\n{format_money(cost)}, fee {format_money(fee)}" if filled else state
 
 
 def draw_recovery(view: RecoverView) -> Drawing:
@@ -71,7 +71,7 @@ def draw_recovery(view: RecoverView) -> Drawing:
     for row in view.actions:
         figures = [amount(row.amount)]
         if row.stop_loss_price is not None:
-            figures += [f"entry {price(row.entry_price)}", f"stop {price(row.stop_loss_price)}"]
+            figures += [f"entry {format_price(row.entry_price)}", f"stop {format_price(row.stop_loss_price)}"]
         lines += [
             (f"{row.action} trade {_id(row.trade_id)}", f"{row.symbol} {', '.join(figures)}"),
             ("", row.detail),

@@ -6,7 +6,7 @@ from botctl.cli.results import ConfigLine, InitView, NotifyView
 from botctl.cli.tables import Coloured, Drawing, draw_table, group, pairs
 from botctl.cli.views.positions import draw_trades
 from botctl.domain.checks import CheckResult
-from botctl.domain.text import UNKNOWN, money
+from botctl.domain.text import UNKNOWN, format_money
 from botctl.queries.results import DemoView
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -49,5 +49,5 @@ def draw_demo(view: DemoView) -> Drawing:
     return group(
         draw_trades(view.trades) if view.trades else "no trades",
         f"{view.ticks} ticks of the synthetic tape: {len(view.trades)} trades; the Council said {decided}",
-        f"equity {money(view.equity)} of {money(view.initial_balance)}",
+        f"equity {format_money(view.equity)} of {format_money(view.initial_balance)}",
     )

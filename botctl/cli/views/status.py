@@ -5,19 +5,19 @@ from collections.abc import Sequence
 
 from botctl.cli.tables import WIDTH, Drawing, pairs
 from botctl.domain.kill_switch import SwitchState
-from botctl.domain.text import moment, money, percent
+from botctl.domain.text import format_money, format_percent, format_time
 from botctl.queries.portfolio import StatusView
 
 
 def draw_status(view: StatusView) -> Drawing:
     """On a terminal a panel; elsewhere the same words plain, and without waiting for rich."""
-    last = "never" if view.last_tick_at is None else f"{moment(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
+    last = "never" if view.last_tick_at is None else f"{format_time(view.last_tick_at)} UTC, {_ok(view.last_tick_ok)}"
     rows = [
         ("mode", view.mode),
         ("system", view.system_in_words),
         ("buys", view.buys_in_words),
-        ("equity", f"{money(view.equity)} of {money(view.initial_balance)}"),
-        ("drawdown", percent(view.drawdown)),
+        ("equity", f"{format_money(view.equity)} of {format_money(view.initial_balance)}"),
+        ("drawdown", format_percent(view.drawdown)),
         ("open trades", str(view.open_trades)),
         ("unsettled orders", str(view.unsettled_orders)),
         ("last tick", last),

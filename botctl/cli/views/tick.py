@@ -3,19 +3,19 @@
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.cli.views.orders import describe_order
 from botctl.cli.views.positions import draw_live_positions
-from botctl.domain.text import moment, money, percent
+from botctl.domain.text import format_money, format_percent, format_time
 from botctl.queries.results import CheckView
 from botctl.trading.results import DrawdownView, TickView
 
 
 def draw_tick(view: TickView) -> Drawing:
-    lines = [f"{view.mode} tick of {moment(view.at)} UTC"]
+    lines = [f"{view.mode} tick of {format_time(view.at)} UTC"]
     lines += [f"  {describe_order(result)}" for result in (*view.exits, *view.entries)]
     for row in view.decisions:
         outcome = f" - {row.outcome}" if row.outcome else ""
         lines.append(f"  {row.symbol} {row.decision}: {row.reason}{outcome}")
     if view.equity is not None:
-        lines.append(f"  equity {money(view.equity)}, drawdown {percent(view.drawdown)}")
+        lines.append(f"  equity {format_money(view.equity)}, drawdown {format_percent(view.drawdown)}")
     lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not sit")
     return group(*lines)
 
@@ -29,9 +29,9 @@ def draw_drawdown(view: DrawdownView) -> Drawing:
     return group(
         pairs(
             [
-                ("equity", money(view.equity)),
-                ("initial balance", money(view.initial_balance)),
-                ("drawdown", f"{percent(view.drawdown)} (limit {percent(view.max_drawdown)})"),
+                ("equity", format_money(view.equity)),
+                ("initial balance", format_money(view.initial_balance)),
+                ("drawdown", f"{format_percent(view.drawdown)} (limit {format_percent(view.max_drawdown)})"),
                 ("guard", "TRIPPED" if view.tripped else "quiet"),
             ]
         ),
