@@ -8,48 +8,31 @@ from botctl.domain.text import UNKNOWN, percent, price
 from botctl.queries.positions import LivePosition, TradeRecord
 
 NEAR_STOP = Decimal("0.005")
-"""How near its stop a price is shown as near, as a fraction."""
+"""Distance from the stop, as a fraction of the price, below which it is coloured."""
 
 
 def draw_positions(rows: Sequence[TradeRecord]) -> Drawing:
-    return draw_table(
-        ("id", "symbol", "status", "amount", "entry", "stop", "high"),
-        [
-            [
-                str(row.id),
-                row.symbol,
-                row.status,
-                amount(row.amount),
-                price(row.entry_price),
-                price(row.stop_loss_price),
-                price(row.high_price),
-            ]
-            for row in rows
-        ],
-    )
+    columns = ("id", "symbol", "status", "amount", "entry", "stop", "high")
+    return draw_table(columns, [[str(row.id), row.symbol, row.status, *_levels(row)] for row in rows])
 
 
 def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
+    columns = ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
     return draw_table(
-        ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L"),
+        columns,
         [
-            [
-                str(row.trade.id),
-                row.trade.symbol,
-                amount(row.trade.amount),
-                price(row.trade.entry_price),
-                price(row.trade.stop_loss_price),
-                price(row.trade.high_price),
-                price(row.price),
-                coloured(row.unrealized_pnl),
-            ]
+            [str(row.trade.id), row.trade.symbol, *_levels(row.trade), price(row.price), coloured(row.unrealized_pnl)]
             for row in rows
         ],
     )
 
 
+def _levels(trade: TradeRecord) -> list[str]:
+    return [amount(trade.amount), price(trade.entry_price), price(trade.stop_loss_price), price(trade.high_price)]
+
+
 def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -> Drawing:
-    """What positions --watch shows: how near each stop is, too, and some lines below."""
+    """The table of positions --watch, with the distance to each stop and some lines below."""
     if not rows:
         return group("no open positions", *lines)
     table = draw_table(
@@ -62,7 +45,7 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
                 price(row.trade.entry_price),
                 price(row.price),
                 price(row.trade.stop_loss_price),
-                _gap(row.stop_distance),
+                _stop_distance(row.stop_distance),
                 coloured(row.unrealized_pnl),
             ]
             for row in rows
@@ -71,8 +54,8 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
     return group(table, *lines)
 
 
-def _gap(distance: Decimal | None) -> Cell:
-    """How far a price is from its stop; red at or below it, yellow close to it."""
+def _stop_distance(distance: Decimal | None) -> Cell:
+    """Red at or below the stop, yellow close to it."""
     text = percent(distance)
     if distance is None or distance >= NEAR_STOP:
         return text
