@@ -126,20 +126,23 @@ class _JsonLine(_Line):
 def _open_log(path: Path) -> logging.FileHandler:
     """The log file of this run, rotated first when it is too long. Raises ConfigError."""
     try:
-        _rotate(path)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            _rotate(path, handle)
+        finally:
+            os.close(handle)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         return _LogFile(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise ConfigError(f"can't write LOG_FILE {path}: {error.strerror}", hint="choose another file") from error
 
 
-def _rotate(path: Path) -> None:
+def _rotate(path: Path, handle: int) -> None:
     """Rename a log that is too long, one process at a time. A run that still writes to the old file loses no line."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    opened = os.fstat(handle)
+    if opened.st_size <= MAX_LOG_BYTES or not os.path.isfile(path):
+        return
     try:
-        opened = os.fstat(handle)
-        if opened.st_size <= MAX_LOG_BYTES or not os.path.isfile(path):
-            return
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.stat(path).st_ino == opened.st_ino:  # else another run has just rotated it
             _shift(path)
@@ -147,8 +150,6 @@ def _rotate(path: Path) -> None:
         pass
     except OSError as error:  # the log goes on as it is
         log.warning("can't rotate LOG_FILE: %s", error.strerror)
-    finally:
-        os.close(handle)
 
 
 def _shift(path: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_file_that_can_not_be_written_is_said_and_changes_nothing(
     doctor = measured.json("doctor")
 
     assert run.exit_code == 0, explained(run)
-    assert re.search("warning: the metrics can't be written: .*botctl.prom|data", run.stderr)
+    assert re.search("warning: can't write the metrics: .*botctl.prom|data", run.stderr)
     assert run.stderr.count("\n") == 1
     assert [line["status"] for line in doctor if line["name"] == "metrics"] == ["warn"]
     assert not list(home.glob("**/.*prom*")) + list(home.glob("**/.data*"))
