@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,17 +52,8 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
         yield build_bot(config.settings, config.switch, validate_only=validate_only, backed_up=config.database_file)
 
 
-@dataclass(frozen=True)
-class RecoverySession:
-    """A bot for `recover`, and the damage to its database."""
-
-    bot: Bot
-    damage: "Damage | None"
-    """None when the database is sound. Else the bot works on a new one."""
-
-
 @contextmanager
-def open_for_recovery(config: Config, *, apply: bool) -> Iterator[RecoverySession]:
+def open_for_recovery(config: Config, *, apply: bool) -> "Iterator[tuple[Bot, Damage | None]]":
     """A bot on its database, or on a new one when that is damaged; with `apply` the new one then replaces it.
 
     Raises ConfigError for a missing database, and for a damaged one that can't be rebuilt.
@@ -77,7 +67,7 @@ def open_for_recovery(config: Config, *, apply: bool) -> Iterator[RecoverySessio
     with run_lock(config.database, config.lock_timeouts.run):
         damage = find_damage(config.database, mode, datetime.now(UTC))
         with open_store(config) if damage is None else open_replacement(path, mode, damage, apply=apply):
-            yield RecoverySession(build_bot(config.settings, config.switch), damage)
+            yield build_bot(config.settings, config.switch), damage
 
 
 def _check_keys(config: Config) -> None:

@@ -52,13 +52,15 @@ def start_log_for(ctx: typer.Context, config: Config, *, quiet: bool = False) ->
     start_log(config, debug=bool(options.get("debug")), as_json=bool(options.get("log_json")), quiet=quiet)
 
 
-def config_from(ctx: typer.Context) -> Config:
-    """The settings of this run; the log starts here."""
+def config_from(ctx: typer.Context, *, validate: bool = False) -> Config:
+    """The settings of this run; the log starts here. Raises BadValue for --validate outside live mode."""
     config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj)
     ctx.meta["mode"] = config.settings.botctl_mode
     start_log_for(ctx, config)
     for warning in config.warnings:
         logging.getLogger(__name__).warning("%s", warning)
+    if validate and config.settings.botctl_mode is not Mode.LIVE:
+        raise BadValue(f"--validate needs live mode, and this is {config.settings.botctl_mode} mode", hint="omit it")
     return config
 
 
@@ -106,12 +108,6 @@ def confirm(question: str, *, yes: bool) -> None:
         raise BadValue("this needs confirmation, and there is no terminal to ask on", hint="add --yes")
     if not typer.confirm(question, err=True):
         raise Refused("not confirmed: nothing was sent")
-
-
-def check_validate(config: Config, validate: bool) -> None:
-    """Raises BadValue for --validate in a mode whose orders Kraken never sees."""
-    if validate and config.settings.botctl_mode is not Mode.LIVE:
-        raise BadValue(f"--validate needs live mode, and this is {config.settings.botctl_mode} mode", hint="omit it")
 
 
 def exit_with(code: int) -> None:

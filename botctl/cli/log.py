@@ -45,13 +45,13 @@ def start_log(config: Config, *, debug: bool, as_json: bool = False, quiet: bool
     stderr = logging.StreamHandler(sys.stderr)
     usual_level = config.settings.log_level if in_journal else NOTICE
     stderr.setLevel(logging.DEBUG if debug else logging.CRITICAL if quiet else usual_level)
-    stderr.setFormatter(_JsonLine(in_journal) if as_json else _PlainLine(in_journal))
+    stderr.setFormatter(_Line(as_json=as_json, in_journal=in_journal))
     log.addHandler(stderr)
     if config.settings.log_file:
         file = _open_log(config.folder / config.settings.log_file)
         file.setLevel(config.settings.log_level)
         plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        file.setFormatter(_JsonLine(False) if as_json else plain)
+        file.setFormatter(_Line(as_json=True) if as_json else plain)
         log.addHandler(file)
 
 
@@ -72,7 +72,7 @@ def error_line(text: str, *, as_json: bool) -> str:
     in_journal = stderr_is_the_journal()
     if as_json:
         record = logging.makeLogRecord({"name": "botctl", "levelno": logging.ERROR, "levelname": "ERROR", "msg": line})
-        return _JsonLine(in_journal).format(record)
+        return _Line(as_json=True, in_journal=in_journal).format(record)
     return f"{'<3>' if in_journal else ''}botctl: {line}"
 
 
@@ -88,39 +88,34 @@ def stderr_is_the_journal() -> bool:
 
 
 class _Line(logging.Formatter):
-    def __init__(self, in_journal: bool) -> None:
+    """One line a record: the level in lower case and the message, or a JSON object. Plain lines have no traceback."""
+
+    def __init__(self, *, as_json: bool, in_journal: bool = False) -> None:
         super().__init__()
+        self.as_json = as_json
         self.in_journal = in_journal
-
-    def priority(self, record: logging.LogRecord) -> str:
-        return f"<{PRIORITIES.get(record.levelno, 6)}>" if self.in_journal else ""
-
-
-class _PlainLine(_Line):
-    """The level in lower case and the message, never a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = sanitize(record.getMessage(), MAX_LINE_LENGTH)
+        text = self._to_json(record, message) if self.as_json else message
         if self.in_journal:
-            return f"{self.priority(record)}{message}"
+            return f"<{PRIORITIES.get(record.levelno, 6)}>{text}"
+        if self.as_json:
+            return text
         return f"botctl: {message}" if record.levelno == NOTICE else f"botctl: {record.levelname.lower()}: {message}"
 
-
-class _JsonLine(_Line):
-    """One JSON object a line: time, level, logger, message, and the fields of this record."""
-
-    def format(self, record: logging.LogRecord) -> str:
+    def _to_json(self, record: logging.LogRecord, message: str) -> str:
         fields = {
             "at": from_unix(record.created).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": sanitize(record.getMessage(), MAX_LINE_LENGTH),
+            "message": message,
             **{name: value for name, value in vars(record).items() if name not in STANDARD_FIELDS},
         }
         if record.exc_info and record.exc_info[0] is not None:
             fields["traceback"] = self.formatException(record.exc_info)
-        return f"{self.priority(record)}{json.dumps(fields, default=str)}"
+        return json.dumps(fields, default=str)
 
 
 def _open_log(path: Path) -> logging.FileHandler:

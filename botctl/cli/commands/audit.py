@@ -21,10 +21,7 @@ FOLLOW_SECONDS = 2.0
 
 def explain(
     ctx: typer.Context,
-    trade: Annotated[
-        int,
-        typer.Argument(metavar="TRADE", min=1, help="Its id, as in `trades`.", autocompletion=complete_trade),
-    ],
+    trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
     as_json: JsonFlag = False,
 ) -> None:
     """Show the full history of one trade.
@@ -46,8 +43,7 @@ def explain(
 def show_log(
     ctx: typer.Context,
     symbol: Annotated[
-        str | None,
-        typer.Option("--symbol", metavar="SYMBOL", help="Show only its trades.", autocompletion=complete_symbol),
+        str | None, typer.Option(metavar="SYMBOL", help="Show only its trades.", autocompletion=complete_symbol)
     ] = None,
     since: Since = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,

@@ -113,7 +113,7 @@ def _result_of(finding: "Finding") -> CheckResult:
 @app.command()
 def copy(
     ctx: typer.Context,
-    to: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database, written like DATABASE_URL.")],
+    to: Annotated[str, typer.Option(metavar="URL", help="An empty database, written like DATABASE_URL.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Copy everything into another, empty database.

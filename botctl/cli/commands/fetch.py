@@ -27,12 +27,8 @@ def fetch(
     symbols: Annotated[
         list[str], typer.Argument(metavar="SYMBOL...", help="Such as BTC/USD.", autocompletion=complete_symbol)
     ],
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Skip older candles; ISO 8601, UTC.")
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option("--timeframe", metavar="TIMEFRAME", help="Default: the setting TIMEFRAME.")
-    ] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Skip older candles; ISO 8601, UTC.")] = None,
+    timeframe: Annotated[str | None, typer.Option(metavar="TIMEFRAME", help="Default: the setting TIMEFRAME.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Download candles from Kraken into data/candles.

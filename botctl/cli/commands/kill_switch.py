@@ -21,7 +21,7 @@ MAX_REASON_LENGTH = 500
 def pause(
     ctx: typer.Context,
     freeze: Annotated[bool, typer.Option("--freeze", help="Stop guarding open positions, too: send no order.")] = False,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit trail.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit trail.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Pause trading: no new entries, while stops stay active.
@@ -63,9 +63,7 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
 
 def resume(
     ctx: typer.Context,
-    enable_buys: Annotated[
-        bool, typer.Option("--enable-buys", help="Allow buys again after a drawdown or a liquidation.")
-    ] = False,
+    enable_buys: Annotated[bool, typer.Option("--enable-buys", help="Allow buys again as well.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Resume trading.

@@ -11,7 +11,6 @@ from botctl.cli.context import (
     ValidateFlag,
     YesFlag,
     amount_from,
-    check_validate,
     config_from,
     confirm,
     exit_with,
@@ -35,9 +34,7 @@ Symbol = Annotated[
 def buy(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[
-        str, typer.Argument(metavar="AMOUNT", help="How much of the quote currency to spend, before the fee.")
-    ],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Cost before the fee, in quote currency.")],
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -56,8 +53,7 @@ def buy(
       botctl buy BTC/USD 100 --validate
     """
     symbol, cost = symbol_from(symbol), amount_from(amount)
-    config = config_from(ctx)
-    check_validate(config, validate)
+    config = config_from(ctx, validate=validate)
     if config.settings.live_trading_disabled and not validate:
         raise live_trading_disabled_error()
     if config.settings.botctl_mode is Mode.LIVE and not validate:
@@ -73,9 +69,7 @@ def buy(
 def sell(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[
-        str | None, typer.Argument(metavar="[AMOUNT]", help="How much of the asset; default: the whole trade.")
-    ] = None,
+    amount: Annotated[str | None, typer.Argument(metavar="[AMOUNT]", help="Default: the whole trade.")] = None,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -95,8 +89,7 @@ def sell(
 
     asset = base_of(symbol_from(symbol))
     part = None if amount is None else amount_from(amount)
-    config = config_from(ctx)
-    check_validate(config, validate)
+    config = config_from(ctx, validate=validate)
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:

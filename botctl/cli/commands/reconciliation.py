@@ -61,8 +61,7 @@ def recover(
     if apply:
         confirm(f"Rebuild the {config.settings.botctl_mode} trades from the exchange's records?", yes=yes)
     errors: list[BotError] = []
-    with open_for_recovery(config, apply=apply) as session:
-        bot, damage = session.bot, session.damage
+    with open_for_recovery(config, apply=apply) as (bot, damage):
         if damage:
             notice(f"{config.database} is damaged: {damage.complaint}")
         if apply:

@@ -28,24 +28,18 @@ if TYPE_CHECKING:
 def report(
     ctx: typer.Context,
     files: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[FILE...]", help="Candles to backtest; default: report on the database."),
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Candles to backtest; default: the database.")
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="Default: report.html, or backtest.html with FILE."),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    png: Annotated[
-        Path | None, typer.Option("--png", metavar="PATH", help="Write one chart as a PNG instead of the page.")
-    ] = None,
+    png: Annotated[Path | None, typer.Option(metavar="PATH", help="Write one chart as a PNG instead.")] = None,
     chart: Annotated[
-        str | None,
-        typer.Option("--chart", metavar="NAME", help="For --png: equity (default), drawdown or trade:ID."),
+        str | None, typer.Option("--chart", metavar="NAME", help="equity (default), drawdown or trade:ID.")
     ] = None,
-    trades: Annotated[
-        int, typer.Option("--trades", "-n", metavar="COUNT", min=0, help="Draw at most the newest COUNT trades.")
-    ] = 100,
+    trades: backtest_options.Trades = 100,
     *,
     options: backtest_options.StudyOptions,
     as_json: JsonFlag = False,

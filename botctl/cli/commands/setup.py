@@ -32,9 +32,7 @@ NEXT_STEPS = {
 
 def init(
     ctx: typer.Context,
-    mode: Annotated[
-        Mode | None, typer.Option("--mode", metavar="MODE", help="demo, paper or live; default: BOTCTL_MODE.")
-    ] = None,
+    mode: Annotated[Mode | None, typer.Option(metavar="MODE", help="demo, paper or live.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create .env and the database of a mode.

@@ -22,22 +22,14 @@ TRAIN_HELP = "Rank on this first part and test on the rest; 1 tests nothing."
 def sweep(
     ctx: typer.Context,
     files: backtest_options.Files,
-    grid: Annotated[list[str], typer.Option("--grid", metavar="NAME=VALUES", help=GRID_HELP)],
-    train: Annotated[float, typer.Option("--train", metavar="FRACTION", min=0.05, max=1.0, help=TRAIN_HELP)] = 0.7,
-    by: Annotated[str, typer.Option("--by", metavar="FIGURE", help="return, sharpe or drawdown.")] = "return",
-    top: Annotated[int, typer.Option("--top", metavar="COUNT", min=1, max=1000, help="Show the best COUNT sets.")] = 10,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="COUNT", min=1, max=1024, help="Default: all cores.")
-    ] = None,
-    storage: Annotated[
-        str | None, typer.Option("--storage", metavar="URL", help="Join an Optuna study in this database.")
-    ] = None,
-    study_name: Annotated[
-        str, typer.Option("--study", metavar="NAME", help="Name of the study, the same on every machine.")
-    ] = "botctl",
-    trials: Annotated[
-        int, typer.Option("--trials", metavar="COUNT", min=1, help="Sets that this machine tries for a study.")
-    ] = 100,
+    grid: Annotated[list[str], typer.Option(metavar="NAME=VALUES", help=GRID_HELP)],
+    train: Annotated[float, typer.Option(metavar="FRACTION", min=0.05, max=1.0, help=TRAIN_HELP)] = 0.7,
+    by: Annotated[str, typer.Option(metavar="FIGURE", help="return, sharpe or drawdown.")] = "return",
+    top: Annotated[int, typer.Option(metavar="COUNT", min=1, max=1000, help="Show the best COUNT sets.")] = 10,
+    workers: Annotated[int | None, typer.Option(metavar="COUNT", min=1, max=1024, help="Default: all cores.")] = None,
+    storage: Annotated[str | None, typer.Option(metavar="URL", help="Join an Optuna study in this database.")] = None,
+    study_name: Annotated[str, typer.Option("--study", metavar="NAME", help="The study's name.")] = "botctl",
+    trials: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Sets of a study to try.")] = 100,
     *,
     options: backtest_options.StudyOptions,
     as_json: JsonFlag = False,

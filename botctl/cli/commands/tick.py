@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli import after_run
-from botctl.cli.context import JsonFlag, ValidateFlag, check_validate, config_from, exit_with, wants_json
+from botctl.cli.context import JsonFlag, ValidateFlag, config_from, exit_with, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
@@ -35,8 +35,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
     from botctl.monitoring.heartbeat import Heartbeat
     from botctl.trading.tick import tick as run_tick
 
-    config = config_from(ctx)
-    check_validate(config, validate)
+    config = config_from(ctx, validate=validate)
     heartbeat = Heartbeat(None if validate else config.settings.healthcheck_url)
     with heartbeat.watch():
         with open_bot(config, wait_seconds=0, validate_only=validate) as bot:
