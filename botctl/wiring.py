@@ -7,6 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from botctl.adapters.clock import SystemClock
+from botctl.adapters.fear_greed import FearAndGreed
+from botctl.adapters.paper import PaperBroker
+from botctl.adapters.simulated import SimulatedMarket
 from botctl.config import Config, open_store
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
@@ -31,7 +35,6 @@ from botctl.trading.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
-    from botctl.adapters.simulated import SimulatedMarket
     from botctl.domain.candles import CandleColumns
     from botctl.reconciliation.damaged import Damage
 
@@ -81,7 +84,7 @@ def build_bot(
     *,
     validate_only: bool = False,
     backed_up: Path | None = None,
-    simulated: "SimulatedMarket | None" = None,
+    simulated: SimulatedMarket | None = None,
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market.
 
@@ -128,13 +131,8 @@ def build_bot(
     )
 
 
-def _build_adapters(settings: Settings, simulated: "SimulatedMarket | None") -> tuple[Exchange, Clock, Sentiment]:
+def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tuple[Exchange, Clock, Sentiment]:
     """Kraken with real money, or the paper broker on Kraken's prices or on simulated ones."""
-    from botctl.adapters.clock import SystemClock
-    from botctl.adapters.fear_greed import FearAndGreed
-    from botctl.adapters.paper import PaperBroker
-    from botctl.adapters.simulated import SimulatedMarket
-
     system_clock = SystemClock()
     fear_and_greed = FearAndGreed(settings.sentiment_url, system_clock)
     if settings.botctl_mode is Mode.LIVE:
@@ -164,7 +162,7 @@ def _build_pre_trade_checks(
     )
 
 
-def _build_time_budget(settings: Settings, simulated: "SimulatedMarket | None") -> TimeBudget:
+def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) -> TimeBudget:
     """None on simulated prices, whose time is not this machine's."""
     on_simulated_prices = simulated is not None or settings.botctl_mode is Mode.DEMO
     return TimeBudget(None if on_simulated_prices else float(settings.tick_timeout))

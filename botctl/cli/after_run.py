@@ -9,24 +9,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
-
-if TYPE_CHECKING:
-    from botctl.monitoring.results import TickMetrics
-    from botctl.trading.bot import Bot
+from botctl.monitoring.results import TickMetrics
+from botctl.trading.bot import Bot
+from botctl.wiring import kraken_of
 
 log = logging.getLogger(__name__)
 
 
-def queue_notifications(config: Config, bot: "Bot", *, check_key: bool = False) -> None:
+def queue_notifications(config: Config, bot: Bot, *, check_key: bool = False) -> None:
     """Queue new messages while the bot still holds the lock. `check_key` asks when the API key expires."""
     if config.settings.notify_urls is None or bot.validate_only:
         return
     from botctl.monitoring import collect
-    from botctl.wiring import kraken_of
 
     now = datetime.now(UTC)
     if check_key and (kraken := kraken_of(bot)) is not None:
@@ -36,7 +33,7 @@ def queue_notifications(config: Config, bot: "Bot", *, check_key: bool = False) 
         collect.enqueue_news(bot, config.settings.channels, now)
 
 
-def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> "TickMetrics | None":
+def read_metrics(config: Config, bot: Bot, exit_code: int, seconds: float) -> TickMetrics | None:
     """The values for METRICS_FILE, read while the database is open; None without that setting."""
     if config.settings.metrics_file is None or bot.validate_only:
         return None
@@ -47,7 +44,7 @@ def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> 
     return None
 
 
-def write_metrics(config: Config, metrics: "TickMetrics | None") -> None:
+def write_metrics(config: Config, metrics: TickMetrics | None) -> None:
     """Replace METRICS_FILE."""
     if metrics is None or config.settings.metrics_file is None:
         return

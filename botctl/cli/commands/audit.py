@@ -14,6 +14,7 @@ from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_events, draw_trade_history
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
+from botctl.queries import audit_trail
 
 FOLLOW_SECONDS = 2.0
 """Between two reads of --follow."""
@@ -33,8 +34,6 @@ def explain(
     Example:
       botctl explain 7
     """
-    from botctl.queries import audit_trail
-
     with open_store(config_from(ctx)):
         view = audit_trail.explain(trade)
     show(ctx, view, draw_trade_history)
@@ -57,8 +56,6 @@ def show_log(
       botctl log --symbol BTC/USD --since 2026-11-01
       botctl log --follow
     """
-    from botctl.queries import audit_trail
-
     only_symbol = None if symbol is None else symbol_from(symbol)
     start = since_from(since)
     if follow and wants_json(ctx):
@@ -74,8 +71,6 @@ def show_log(
 
 def _follow(config: Config, symbol: str | None, last_id: int) -> None:
     """Show the events after one, until interrupted."""
-    from botctl.queries import audit_trail
-
     while True:
         sys.stdout.flush()
         time.sleep(FOLLOW_SECONDS)

@@ -4,9 +4,11 @@ from functools import partial
 
 import typer
 
+from botctl.backtesting.backtest import run_backtest
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag
 from botctl.cli.output import show
+from botctl.cli.views.backtest import draw_backtest, show_csv
 
 
 @backtest_options.with_study_options
@@ -29,9 +31,6 @@ def backtest(
       botctl backtest XBTUSD_15.csv --from 2024-01-01 --atr-multiple 3
       botctl backtest candles.csv.gz:BTC/USD --sentiment fear_greed.csv --json
     """
-    from botctl.backtesting.backtest import run_backtest
-    from botctl.cli.views.backtest import draw_backtest, show_csv
-
     backtest_options.check_output(ctx, as_csv)
     study = backtest_options.load_study(ctx, files, options)
     view = run_backtest(study.histories, study.settings, study.sentiment, since=study.since, until=study.until)

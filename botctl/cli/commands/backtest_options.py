@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,10 @@ from botctl.config import load_sources
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
+from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
-
-if TYPE_CHECKING:
-    from botctl.domain.sentiment import SentimentSeries
+from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
     "fee": "FEE_RATE",
@@ -104,7 +103,7 @@ class Study:
     """What a study runs on."""
 
     histories: list[CandleColumns]
-    sentiment: "SentimentSeries"
+    sentiment: SentimentSeries
     settings: Settings
     values: dict[str, str]
     """The settings as texts, for a sweep to vary."""
@@ -114,8 +113,6 @@ class Study:
 
 def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> Study:
     """Read the files, and the settings with these options. Raises BadValue, or ConfigError for settings."""
-    from botctl.market_data.history import load_candles
-
     overrides = check_overrides({name: text for name, text in options.given().items() if name in OVERRIDES})
     since, until = time_from("--from", options.since), _end_from(options.until)
     paths = [_file_and_symbol(text) for text in files]
@@ -156,11 +153,8 @@ def _end_from(text: str | None) -> datetime | None:
     return until + timedelta(days=1) if until is not None and date_only else until
 
 
-def load_sentiment_option(text: str) -> "SentimentSeries":
+def load_sentiment_option(text: str) -> SentimentSeries:
     """The value of --sentiment: a stance, or a file. Raises BadValue."""
-    from botctl.domain.sentiment import FixedSentiment
-    from botctl.market_data.history import load_sentiment
-
     if text.upper() in STANCES:
         return FixedSentiment(Stance(text.upper()))
     if not Path(text).exists():

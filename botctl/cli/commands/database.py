@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,11 +16,12 @@ from botctl.domain.checks import CheckResult
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
+from botctl.store.backups import FOLDER, back_up_to
+from botctl.store.checks import Finding, examine_database
+from botctl.store.copy import copy_open_database
 from botctl.store.database import connected, run_lock
 from botctl.store.location import DatabaseLocation, find_location
-
-if TYPE_CHECKING:
-    from botctl.store.checks import Finding
+from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 
 app = typer.Typer(
     help="Migrate, back up, check or copy the database.\n\nEach works with SQLite and with PostgreSQL.\n\n"
@@ -41,8 +42,6 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl db migrate
     """
-    from botctl.store.migrations import SCHEMA_VERSION, load_database_info
-
     config = config_from(ctx)
     with run_lock(config.database, config.lock_timeouts.run):
         with connected(config.database):
@@ -71,8 +70,6 @@ def backup(
       botctl db backup
       botctl db backup /mnt/stick/bot.db
     """
-    from botctl.store.backups import FOLDER, back_up_to
-
     config = config_from(ctx)
     source = config.database_file
     default = source.with_name(FOLDER) / f"{source.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{source.suffix}"
@@ -93,15 +90,13 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl db check
     """
-    from botctl.store.checks import examine_database
-
     with open_store(config_from(ctx), create=False):
         results = [_result_of(finding) for finding in examine_database()]
     show_list(ctx, results, draw_checks, "nothing to check", name_mode=False)
     exit_with(1 if any(result.status == "fail" for result in results) else 0)
 
 
-def _result_of(finding: "Finding") -> CheckResult:
+def _result_of(finding: Finding) -> CheckResult:
     if finding.broken:
         fix = "run `botctl recover` to compare with the exchange, or restore a backup"
         return CheckResult(finding.name, "fail", "; ".join(finding.broken), fix)
@@ -127,8 +122,6 @@ def copy(
       botctl db copy --to postgresql://bot@db.example/bot
       botctl db copy --to sqlite:///data/back.db
     """
-    from botctl.store.copy import copy_open_database
-
     config = config_from(ctx)
     target, wait_seconds = _target_from(to, config), config.lock_timeouts.run
     with (

@@ -4,11 +4,15 @@ from typing import Annotated
 
 import typer
 
+from botctl.cli.after_run import title_of
 from botctl.cli.context import JsonFlag, config_from, exit_with
 from botctl.cli.output import show_list
 from botctl.cli.views.setup import draw_notifications
 from botctl.domain.errors import BadValue, ConfigError
+from botctl.monitoring.alerts import Level
+from botctl.monitoring.delivery import OutgoingMessage
 from botctl.monitoring.results import NotifyView
+from botctl.monitoring.sender import MISSING, AppriseSender, is_missing, masked
 
 
 def notify(
@@ -24,11 +28,6 @@ def notify(
     Example:
       botctl notify --test
     """
-    from botctl.cli.after_run import title_of
-    from botctl.monitoring.alerts import Level
-    from botctl.monitoring.delivery import OutgoingMessage
-    from botctl.monitoring.sender import MISSING, AppriseSender, is_missing, masked
-
     if not test:
         raise BadValue("nothing to send", hint="`botctl notify --test` sends a test message")
     config = config_from(ctx)

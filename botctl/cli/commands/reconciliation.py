@@ -10,6 +10,8 @@ from botctl.cli.log import log_errors, notice
 from botctl.cli.output import progress_bar, show
 from botctl.cli.views.reconciliation import draw_reconciliation, draw_recovery
 from botctl.domain.errors import BotError, exit_code_of
+from botctl.reconciliation.rebuild import apply_rebuild, plan_rebuild
+from botctl.reconciliation.reconcile import reconcile as compare
 from botctl.reconciliation.results import RecoverView
 from botctl.wiring import open_bot, open_for_recovery
 
@@ -27,8 +29,6 @@ def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False
     Example:
       botctl reconcile --since 2026-11-01
     """
-    from botctl.reconciliation.reconcile import reconcile as compare
-
     start = since_from(since)
     config = config_from(ctx)
     with open_bot(config) as bot, progress_bar(ctx, FETCHING) as progress:
@@ -54,8 +54,6 @@ def recover(
       botctl recover
       botctl recover --apply
     """
-    from botctl.reconciliation.rebuild import apply_rebuild, plan_rebuild
-
     start = since_from(since)
     config = config_from(ctx)
     if apply:

@@ -7,21 +7,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from botctl.adapters.simulated import SimulatedMarket
+from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.backtesting.results import ReplayView
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, start_log_for
 from botctl.cli.output import show, with_progress
+from botctl.cli.views.backtest import draw_backtest, show_csv
 from botctl.config import Config, open_store, write_env_file
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.settings import Mode, Settings
+from botctl.market_data.timeline import Timeline, line_up
 from botctl.wiring import build_bot
-
-if TYPE_CHECKING:
-    from botctl.market_data.timeline import Timeline
 
 DATABASE = "sqlite:///data/replay.db"
 KEPT_SETTINGS = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDES.values())
@@ -49,9 +50,6 @@ def replay(
       botctl replay XBTUSD_15.csv --from 2024-01-01 --to 2024-01-31
       botctl replay XBTUSD_15.csv --keep all && BOTCTL_HOME=all botctl trades
     """
-    from botctl.cli.views.backtest import draw_backtest, show_csv
-    from botctl.market_data.timeline import line_up
-
     backtest_options.check_output(ctx, as_csv)
     study = backtest_options.load_study(ctx, files, options)
     timeline = line_up(study.histories, study.settings.atr_period, study.since, study.until)
@@ -97,10 +95,7 @@ def _setting_text(settings: Settings, name: str) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
-def _replay(ctx: typer.Context, config: Config, study: backtest_options.Study, timeline: "Timeline") -> ReplayView:
-    from botctl.adapters.simulated import SimulatedMarket
-    from botctl.backtesting.replay import run_ticks, summarize_replay
-
+def _replay(ctx: typer.Context, config: Config, study: backtest_options.Study, timeline: Timeline) -> ReplayView:
     market = SimulatedMarket(study.histories, timeline, study.sentiment)
     with open_store(config, create=True, durable=False):  # after a power cut it is run again
         bot = build_bot(config.settings, config.switch, simulated=market)

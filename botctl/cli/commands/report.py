@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from botctl.backtesting.backtest import Backtest
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, config_from, env_file_of
 from botctl.cli.output import show
 from botctl.cli.views.files import draw_report
 from botctl.config import load_sources, open_store
 from botctl.domain.errors import BadValue
+from botctl.files import write_private
 from botctl.queries.portfolio import now_offline
+from botctl.reporting.build import Source, build_report, draw_chart
+from botctl.reporting.from_backtest import BacktestSource
+from botctl.reporting.from_database import DatabaseSource
 from botctl.reporting.model import ReportView
 from botctl.wiring import find_candles
-
-if TYPE_CHECKING:
-    from botctl.reporting.build import Source
 
 
 @backtest_options.with_study_options
@@ -76,13 +78,12 @@ def report(
 @contextmanager
 def _open_source(
     ctx: typer.Context, files: list[str] | None, options: backtest_options.StudyOptions
-) -> "Iterator[tuple[Source, Path]]":
+) -> Iterator[tuple[Source, Path]]:
     """A backtest of the files, or the database; and the default path of its page."""
     if files:
         folder = load_sources(env_file_of(ctx)).folder
         yield _backtest(backtest_options.load_study(ctx, files, options)), folder / "backtest.html"
         return
-    from botctl.reporting.from_database import DatabaseSource
 
     for name in options.given():
         hint = "give a file of candles, or omit it"
@@ -94,18 +95,13 @@ def _open_source(
         yield source, config.folder / "report.html"
 
 
-def _backtest(study: backtest_options.Study) -> "Source":
-    from botctl.backtesting.backtest import Backtest
-    from botctl.reporting.from_backtest import BacktestSource
-
+def _backtest(study: backtest_options.Study) -> Source:
     run = Backtest(study.histories, study.settings, study.sentiment, since=study.since, until=study.until).run()
     return BacktestSource(run, study.histories, study.settings)
 
 
-def _write(source: "Source", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str) -> ReportView:
+def _write(source: Source, page: Path | None, png: Path | None, chart: str, trades: int, plotly: str) -> ReportView:
     """Write the files, after everything was drawn without an error."""
-    from botctl.files import write_private
-    from botctl.reporting.build import build_report, draw_chart
     from botctl.reporting.html import render_page
     from botctl.reporting.png import draw_png
 

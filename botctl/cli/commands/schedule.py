@@ -16,17 +16,7 @@ from botctl.cli.views.schedule import draw_files, draw_schedule
 from botctl.config import Config, read_sources
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.settings import SETTINGS, Mode
-from botctl.scheduling import crontab, systemd
-from botctl.scheduling.installation import (
-    crontab_or_none,
-    describe_schedule,
-    files_of,
-    install_timer,
-    is_installed,
-    notes_on,
-    remove_timer,
-    replace_crontab,
-)
+from botctl.scheduling import crontab, installation, systemd
 from botctl.scheduling.schedule import (
     CRON,
     SHORTEST_DELAY,
@@ -65,7 +55,7 @@ def show_schedule(
       botctl schedule show --systemd
     """
     config = config_from(ctx)
-    show(ctx, describe_schedule(_kind(config, cron, timer), _job_from(ctx, config)), draw_schedule)
+    show(ctx, installation.describe_schedule(_kind(config, cron, timer), _job_from(ctx, config)), draw_schedule)
 
 
 @app.command()
@@ -97,26 +87,28 @@ def install(
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
         job = replace(job, delay_seconds=randint(SHORTEST_DELAY, longest_delay(job.timeframe)))
-    files = files_of(kind, job, sandbox=sandbox)
+    files = installation.files_of(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
         print(draw_files(files), file=sys.stderr)
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
     backup = None
     if kind == CRON:
-        backup = replace_crontab(config.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
+        backup = installation.replace_crontab(
+            config.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job))
+        )
     else:
-        install_timer(files)
-    notes = notes_on(kind, job, sandbox=sandbox)
-    view = replace(describe_schedule(kind, job), changed=True, backup=backup, notes=notes)
+        installation.install_timer(files)
+    notes = installation.notes_on(kind, job, sandbox=sandbox)
+    view = replace(installation.describe_schedule(kind, job), changed=True, backup=backup, notes=notes)
     show(ctx, view, draw_schedule)
 
 
 def _describe_only_schedule(kind: str, job: Job) -> ScheduleView:
     """What is installed. Raises Refused when something else runs ticks in this folder: each would run twice."""
     other = SYSTEMD if kind == CRON else CRON
-    if is_installed(job.home, other):
+    if installation.is_installed(job.home, other):
         raise Refused(f"{other} already runs ticks in {job.home}", hint="run `botctl schedule remove` first")
-    view = describe_schedule(kind, job)
+    view = installation.describe_schedule(kind, job)
     if view.others:
         line = view.others[0].strip()
         raise Refused(
@@ -137,17 +129,17 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     """
     config = config_from(ctx)
     job = _job_from(ctx, config)
-    kinds = [kind for kind in (CRON, SYSTEMD) if is_installed(job.home, kind)]
+    kinds = [kind for kind in (CRON, SYSTEMD) if installation.is_installed(job.home, kind)]
     if kinds:
         question = f"Remove the ticks of {job.home} from {' and '.join(kinds)}? Open positions are UNGUARDED then."
         confirm(question, yes=yes)
     backup = None
     for kind in kinds:
         if kind == CRON:
-            backup = replace_crontab(config.folder, without_block(crontab.read_crontab() or "", job.home))
+            backup = installation.replace_crontab(config.folder, without_block(crontab.read_crontab() or "", job.home))
         else:
-            remove_timer(job.home)
-    view = describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
+            installation.remove_timer(job.home)
+    view = installation.describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
     show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
 
 
@@ -162,7 +154,7 @@ def _job_from(ctx: typer.Context, config: Config) -> Job:
         options = ("--env-file", str(config.env_file.absolute()))
     program_folder = str(Path(program[0]).parent)
     path = BASE_PATH if program_folder in BASE_PATH.split(":") else f"{program_folder}:{BASE_PATH}"
-    block = find_block(crontab_or_none() or "", folder)
+    block = find_block(installation.crontab_or_none() or "", folder)
     return Job(
         folder,
         (*program, *options, "tick"),
@@ -211,6 +203,6 @@ def _kind(config: Config, cron: bool, timer: bool) -> str:
         raise BadValue("--cron and --systemd exclude each other", hint="choose one of them")
     if cron or timer:
         return CRON if cron else SYSTEMD
-    if is_installed(str(config.folder), SYSTEMD):
+    if installation.is_installed(str(config.folder), SYSTEMD):
         return SYSTEMD
     return CRON if which("crontab") or not which("systemctl") else SYSTEMD

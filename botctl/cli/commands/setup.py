@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from botctl.backtesting.replay import run_ticks
 from botctl.cli.context import JsonFlag, env_file_of, start_log_for
 from botctl.cli.output import show, with_progress
 from botctl.cli.results import InitView
@@ -15,7 +16,9 @@ from botctl.cli.views.setup import draw_demo, draw_init
 from botctl.config import Config, load_config, make_data_folder, open_store, write_env_file
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.settings import Mode, example_env, parse_settings
+from botctl.queries import portfolio
 from botctl.queries.results import DemoView
+from botctl.store.models import Decision
 from botctl.wiring import build_bot
 
 NEXT_STEPS = {
@@ -32,7 +35,7 @@ NEXT_STEPS = {
 
 def init(
     ctx: typer.Context,
-    mode: Annotated[Mode | None, typer.Option(metavar="MODE", help="demo, paper or live.")] = None,
+    mode: Annotated[Mode | None, typer.Option(metavar="demo|paper|live", help="Default: BOTCTL_MODE.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create .env and the database of a mode.
@@ -96,10 +99,6 @@ def demo(
 
 
 def _run_demo(ctx: typer.Context, config: Config, ticks: int) -> DemoView:
-    from botctl.backtesting.replay import run_ticks
-    from botctl.queries import portfolio
-    from botctl.store.models import Decision
-
     bot = build_bot(config.settings, config.switch)
     outcome = run_ticks(bot, with_progress(ctx, range(ticks), "running ticks"))
     decisions = Counter(str(row.decision) for row in Decision.select(Decision.decision))

@@ -1,17 +1,19 @@
 """sweep: many parameter sets on one history, ranked on its first part and tested on the rest."""
 
 from itertools import count
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from botctl.backtesting.parameter_grid import arrange, count_points, parse_axis, points
+from botctl.backtesting.ranking import MEASURES, rank, summarize_sweep
+from botctl.backtesting.sweep import Score, SweepRunner
+from botctl.backtesting.sweep_pool import play_grid
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag
 from botctl.cli.output import progress_bar, show
+from botctl.cli.views.backtest import draw_sweep
 from botctl.domain.errors import BadValue
-
-if TYPE_CHECKING:
-    from botctl.backtesting.sweep import Score, SweepRunner
 
 MAX_SETS = 1_000_000
 GRID_HELP = "A setting and its values, such as atr_multiple=1:4:0.25 or cooldown_minutes=0,60. Repeatable."
@@ -44,11 +46,6 @@ def sweep(
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:4:0.25
       botctl sweep XBTUSD_15.csv --grid atr_multiple=1:6:0.1 --storage mysql://...
     """
-    from botctl.backtesting.parameter_grid import arrange, count_points, parse_axis
-    from botctl.backtesting.ranking import MEASURES, rank, summarize_sweep
-    from botctl.backtesting.sweep import SweepRunner
-    from botctl.cli.views.backtest import draw_sweep
-
     axes = arrange([parse_axis(text) for text in grid])
     if by not in MEASURES:
         raise BadValue(f"--by must be one of {', '.join(MEASURES)}, not {by!r}")
@@ -65,11 +62,8 @@ def sweep(
     show(ctx, summarize_sweep(axes, rank(scores, by), by, train, top), draw_sweep, name_mode=False)
 
 
-def _run_grid(ctx: typer.Context, runner: "SweepRunner", workers: int | None) -> "list[Score]":
+def _run_grid(ctx: typer.Context, runner: SweepRunner, workers: int | None) -> list[Score]:
     """The scores of every set of the grid."""
-    from botctl.backtesting.parameter_grid import points
-    from botctl.backtesting.sweep_pool import play_grid
-
     grid = list(points(runner.axes))
     scores: list[Score] = []
     with progress_bar(ctx, "sweeping") as progress:
@@ -79,12 +73,9 @@ def _run_grid(ctx: typer.Context, runner: "SweepRunner", workers: int | None) ->
     return scores
 
 
-def _join_study(
-    ctx: typer.Context, runner: "SweepRunner", by: str, storage: str, name: str, trials: int
-) -> "list[Score]":
+def _join_study(ctx: typer.Context, runner: SweepRunner, by: str, storage: str, name: str, trials: int) -> list[Score]:
     """The scores of every set that this or another machine has tried for a study."""
     from botctl.backtesting.optuna_study import join_study
-    from botctl.backtesting.ranking import MEASURES
 
     done = count(1)
     with progress_bar(ctx, "sweeping") as progress:

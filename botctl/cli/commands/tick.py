@@ -12,8 +12,11 @@ from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
 from botctl.domain.errors import Refused, exit_code_of
+from botctl.monitoring.heartbeat import Heartbeat
+from botctl.queries import portfolio
 from botctl.queries.results import CheckView
 from botctl.trading.results import DrawdownView
+from botctl.trading.tick import tick as run_tick
 from botctl.wiring import open_bot
 
 
@@ -32,9 +35,6 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
       botctl tick
       BOTCTL_MODE=paper botctl tick --json
     """
-    from botctl.monitoring.heartbeat import Heartbeat
-    from botctl.trading.tick import tick as run_tick
-
     config = config_from(ctx, validate=validate)
     heartbeat = Heartbeat(None if validate else config.settings.healthcheck_url)
     with heartbeat.watch():
@@ -64,8 +64,6 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl check-positions
     """
-    from botctl.queries import portfolio
-
     config = config_from(ctx)
     with open_bot(config) as bot:
         if bot.switch.read().frozen:

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from botctl.cli.output import keep_showing
 from botctl.cli.tables import Drawing
@@ -10,10 +9,9 @@ from botctl.cli.views.positions import draw_watched_positions
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
+from botctl.ports import MarketData
+from botctl.queries import portfolio
 from botctl.wiring import build_market
-
-if TYPE_CHECKING:
-    from botctl.ports import MarketData
 
 
 def watch_positions(config: Config, seconds: float) -> None:
@@ -31,8 +29,6 @@ class _LivePositions:
 
     def draw(self) -> Drawing:
         """The database is reopened each time: a tick may have written to it, and `recover` may have replaced it."""
-        from botctl.queries import portfolio
-
         lines = []
         with open_store(self.config):
             try:
@@ -43,7 +39,7 @@ class _LivePositions:
         mode = self.config.settings.botctl_mode
         return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 
-    def _market(self) -> "MarketData":
+    def _market(self) -> MarketData:
         """Every tick advances the demo market, so it is loaded each time."""
         if self.config.settings.botctl_mode is Mode.DEMO:
             return build_market(self.config.settings)
