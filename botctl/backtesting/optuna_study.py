@@ -19,7 +19,7 @@ def join_study(
     name: str,
     parameters: dict[str, Any],
     trials: int,
-    after_each: Callable[[], None],
+    after_each: Callable[[], object],
 ) -> list[Point]:
     """Try `trials` more points of the study `name`, and return all that any machine has tried.
 

@@ -1,6 +1,6 @@
-"""What a run does for those who are not there, after its orders: messages, figures, the end of a heartbeat.
+"""Notifications, metrics and delivery after a run.
 
-None of it may change what the run did, nor its exit code: whatever goes wrong here is a line in the log.
+A failure here is a line in the log: it changes neither what the run did nor its exit code.
 """
 
 import logging
@@ -9,80 +9,77 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
-
-if TYPE_CHECKING:
-    from botctl.monitoring.metrics import Metrics
-    from botctl.trading.bot import Bot
+from botctl.monitoring.metrics import Metrics
+from botctl.trading.bot import Bot
+from botctl.wiring import kraken_of
 
 log = logging.getLogger(__name__)
 
 
-def queue_notifications(config: Config, bot: "Bot", *, ask_for_key: bool = False) -> None:
-    """Write down what is to be told; the bot still holds the lock. With `ask_for_key` learn when the key expires."""
+def queue_notifications(config: Config, bot: Bot, *, check_key: bool = False) -> None:
+    """Queue new messages while the bot still holds the lock. `check_key` asks when the API key expires."""
     if config.settings.notify_urls is None or bot.validate_only:
         return
     from botctl.monitoring import collect
-    from botctl.wiring import key_expiry_of
 
     now = datetime.now(UTC)
-    if ask_for_key and (fetch := key_expiry_of(bot)) is not None:
-        with _aside("the key's end can't be learned"):
-            collect.refresh_key_expiry(fetch, now)
-    with _aside("what is to be told can't be written down"):
+    if check_key and (kraken := kraken_of(bot)) is not None:
+        with _log_failure("can't learn when the API key expires"):
+            collect.refresh_key_expiry(kraken.fetch_key_expiry, now)
+    with _log_failure("can't queue notifications"):
         collect.queue_notifications(bot, config.settings.channels, now)
 
 
-def read_metrics(config: Config, bot: "Bot", exit_code: int, seconds: float) -> "Metrics | None":
-    """The figures for METRICS_FILE, read while the database is open; None when nobody wants them."""
+def read_metrics(config: Config, bot: Bot, exit_code: int, seconds: float) -> Metrics | None:
+    """The values for METRICS_FILE, read while the database is open; None without that setting."""
     if config.settings.metrics_file is None or bot.validate_only:
         return None
     from botctl.monitoring import metrics
 
-    with _aside("the metrics can't be read"):
+    with _log_failure("can't read the metrics"):
         return metrics.read_metrics(bot, exit_code=exit_code, seconds=seconds, now=datetime.now(UTC))
     return None
 
 
-def publish_metrics(config: Config, figures: "Metrics | None") -> None:
+def write_metrics(config: Config, metrics: Metrics | None) -> None:
     """Replace METRICS_FILE."""
-    if figures is None or config.settings.metrics_file is None:
+    if metrics is None or config.settings.metrics_file is None:
         return
-    from botctl.monitoring.metrics import write_metrics
+    from botctl.monitoring import metrics as metrics_file
 
-    with _aside("the metrics can't be written"):
-        write_metrics(config.folder / config.settings.metrics_file, config.settings.botctl_mode, figures)
+    with _log_failure("can't write the metrics"):
+        metrics_file.write_metrics(config.folder / config.settings.metrics_file, config.settings.botctl_mode, metrics)
 
 
 def deliver_notifications(config: Config) -> None:
-    """Send what is written down. The lock is free again: nobody's exit waits for a service that hangs."""
+    """Send queued messages. The lock is free by now, so no other run waits for a slow service."""
     if config.settings.notify_urls is None:
         return
     from botctl.monitoring import collect
 
-    with suppress(OSError, ValueError):  # whoever waits for the answer needn't wait for a service
+    with suppress(OSError, ValueError):  # the result must not wait for a service; main() reports a failing stdout
         sys.stdout.flush()
-    with _aside("messages can't be sent"), open_store(config, create=False):
+    with _log_failure("can't send notifications"), open_store(config, create=False):
         channels = config.settings.channels
         for why in collect.deliver_queued(channels, title_of(config), datetime.now(UTC)):
-            log.warning("a message waits for the next run: %s", why)
+            log.warning("a notification waits for the next run: %s", why)
 
 
 def title_of(config: Config) -> str:
-    """Which bot it is that speaks: its mode and its machine."""
+    """The title of a message: the bot's mode and machine."""
     return f"botctl {config.settings.botctl_mode} on {socket.gethostname()}"
 
 
 @contextmanager
-def _aside(what: str) -> Iterator[None]:
-    """Whatever happens in the block is said in the log, and keeps nothing from going on."""
+def _log_failure(what: str) -> Iterator[None]:
+    """Log an error of the block, and go on after it."""
     try:
         yield
     except BotError as error:
         log.warning("%s: %s", what, error)
-    except Exception as error:  # its words may be anybody's
+    except Exception as error:  # its text may hold a secret
         log.warning("%s: bug: %s", what, type(error).__name__)
         log.debug("%s", what, exc_info=True)

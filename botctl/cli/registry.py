@@ -1,4 +1,4 @@
-"""Every command and where it lives: a run loads the one that it is asked for."""
+"""Every command and where it is defined: a run imports only the module of its own command."""
 
 from importlib import import_module
 from typing import Any
@@ -9,50 +9,53 @@ from typer.core import TyperGroup
 from botctl.cli.help_lines import HELP_LINES
 
 COMMANDS = {
-    "tick": "tick",
-    "check-positions": "tick",
-    "drawdown": "tick",
-    "buy": "orders",
-    "sell": "orders",
-    "liquidate": "orders",
-    "pause": "kill_switch",
-    "resume": "kill_switch",
-    "status": "portfolio",
-    "positions": "portfolio",
-    "trades": "portfolio",
-    "orders": "portfolio",
-    "why": "portfolio",
-    "explain": "audit",
-    "log": "audit",
-    "balance": "portfolio",
-    "reconcile": "reconciliation",
-    "recover": "reconciliation",
-    "report": "report",
-    "fetch": "fetch",
-    "backtest": "backtest",
-    "replay": "replay",
-    "sweep": "sweep",
-    "notify": "notify",
-    "schedule": "schedule",
-    "config": "config",
-    "db": "database",
-    "init": "setup",
-    "demo": "setup",
-    "doctor": "setup",
+    "tick": "tick:tick",
+    "check-positions": "tick:check_positions",
+    "drawdown": "tick:drawdown",
+    "buy": "orders:buy",
+    "sell": "orders:sell",
+    "liquidate": "orders:liquidate",
+    "pause": "kill_switch:pause",
+    "resume": "kill_switch:resume",
+    "status": "portfolio:status",
+    "positions": "portfolio:positions",
+    "trades": "portfolio:trades",
+    "orders": "portfolio:orders",
+    "why": "portfolio:why",
+    "explain": "audit:explain",
+    "log": "audit:show_log",
+    "balance": "portfolio:balance",
+    "reconcile": "reconciliation:reconcile",
+    "recover": "reconciliation:recover",
+    "report": "report:report",
+    "fetch": "fetch:fetch",
+    "backtest": "backtest:backtest",
+    "replay": "replay:replay",
+    "sweep": "sweep:sweep",
+    "notify": "notify:notify",
+    "schedule": "schedule:app",
+    "config": "config:app",
+    "db": "database:app",
+    "init": "setup:init",
+    "demo": "setup:demo",
+    "doctor": "doctor:doctor",
 }
-"""The module of `cli/commands` that each is in, in the order of `botctl --help`."""
+"""Module of `cli/commands` and the function or Typer app in it, in the order of `botctl --help`."""
 
 
 def _load(name: str) -> Any:
-    """One command, made without those that live in the same module."""
-    part = typer.Typer(rich_markup_mode=None)
-    import_module(f"botctl.cli.commands.{COMMANDS[name]}").register(part)
-    part.registered_commands = [info for info in part.registered_commands if info.name == name]
-    return typer.main.get_group(part).commands[name]
+    module, attribute = COMMANDS[name].split(":")
+    command = getattr(import_module(f"botctl.cli.commands.{module}"), attribute)
+    parent = typer.Typer(rich_markup_mode=None)
+    if isinstance(command, typer.Typer):
+        parent.add_typer(command, name=name)
+    else:
+        parent.command(name)(command)
+    return typer.main.get_group(parent).commands[name]
 
 
 class Commands(TyperGroup):
-    """The commands, each loaded when somebody asks for it."""
+    """The commands of `botctl`, each loaded when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -60,7 +63,7 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and not self.commands.get(cmd_name):
             self.commands[cmd_name] = _load(cmd_name)
-        elif cmd_name not in COMMANDS:  # typer looks among the keys for the name that was meant
+        elif cmd_name not in COMMANDS:  # typer suggests similar names from these keys
             self.commands = {name: self.commands.get(name) for name in COMMANDS}  # type: ignore[misc]
         return self.commands.get(cmd_name)
 

@@ -1,4 +1,4 @@
-"""What the commands around settings and the database answer. The fields of `--json` are these fields."""
+"""Results of the commands for settings and the database, with the fields of `--json`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConfigLine:
-    """One setting as it acts."""
+    """The effective value of one setting."""
 
     name: str
     value: str | None
@@ -20,7 +20,7 @@ class ConfigLine:
 
 @dataclass(frozen=True)
 class InitView:
-    """What init wrote, and what to do next."""
+    """Result of `init`. `next` lists the commands to run next."""
 
     mode: str
     env_file: str
@@ -32,7 +32,7 @@ class InitView:
 
 @dataclass(frozen=True)
 class MigrateView:
-    """The schema that a database had, and the one it has."""
+    """Result of `db migrate`."""
 
     database: str
     schema_before: int | None
@@ -41,7 +41,7 @@ class MigrateView:
 
 @dataclass(frozen=True)
 class BackupView:
-    """A copy of the database; its size in bytes."""
+    """Result of `db backup`."""
 
     database: str
     file: str
@@ -50,7 +50,7 @@ class BackupView:
 
 @dataclass(frozen=True)
 class CopyView:
-    """What was copied from one database to another, and what to do next."""
+    """Result of `db copy`."""
 
     database: str
     to: str

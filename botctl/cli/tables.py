@@ -1,4 +1,4 @@
-"""Tables and texts of one form everywhere, within 80 columns."""
+"""Tables and texts in one style everywhere, within 80 columns."""
 
 import sys
 import textwrap
@@ -13,12 +13,11 @@ from botctl.domain.text import UNKNOWN, format_signed
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-KEPT_WHOLE = ("why", "symbol", "state", "status")
-"""Columns whose words somebody may look for: never broken."""
-RIGHT = frozenset(
+UNWRAPPED = ("why", "symbol", "state", "status")
+"""Columns whose words one may search for: never broken."""
+RIGHT_ALIGNED = frozenset(
     {"id", "amount", "entry", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
 )
-"""Columns of figures."""
 WIDTH = 80
 
 type Drawing = RenderableType
@@ -26,7 +25,7 @@ type Drawing = RenderableType
 
 
 class Coloured(NamedTuple):
-    """A cell of a table with its colour, as rich names it."""
+    """A cell with its colour, as rich names it."""
 
     text: str
     colour: str
@@ -45,15 +44,14 @@ def short(value: Decimal) -> str:
 
 
 def coloured(value: Decimal | None) -> Coloured:
-    """Profit in green, loss in red, where there are colours."""
+    """Profit in green, loss in red."""
     return Coloured(format_signed(value), "green" if value is None or value >= 0 else "red")
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:
     """Rows below the names of their columns. A cell may hold several lines.
 
-    Off a terminal, where there are no colours, the lines that rich would print are put together here as plain text, as
-    long as nothing must be wrapped: loading rich takes 75 ms.
+    Without a terminal there are no colours, so a table that needs no wrapping is plain text: loading rich takes 75 ms.
     """
     if not sys.stdout.isatty():
         lines = _plain_lines(columns, [[_text(cell) for cell in row] for row in rows])
@@ -70,9 +68,9 @@ def rich_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawin
 
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     for column in columns:
-        right = column in RIGHT
-        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in KEPT_WHOLE)
-    for row in rows:  # as Text, which has no markup: brackets in foreign words stay as they are
+        right = column in RIGHT_ALIGNED
+        table.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=column in UNWRAPPED)
+    for row in rows:  # as Text, which has no markup: brackets in foreign text stay as they are
         table.add_row(*(Text(_text(cell), cell.colour if isinstance(cell, Coloured) else "") for cell in row))
     return table
 
@@ -82,22 +80,22 @@ def _text(cell: Cell) -> str:
 
 
 def _plain_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """As rich draws them: the names, a line, the rows."""
-    in_lines = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
-    widths = [max(len(line) for cell in column for line in cell) for column in zip(*in_lines, strict=True)]
-    names, *lined_up = [
+    """As rich draws them: the names, a rule, the rows."""
+    cells = [[cell.split("\n") for cell in row] for row in (columns, *rows)]
+    widths = [max(len(line) for cell in column for line in cell) for column in zip(*cells, strict=True)]
+    header, *lines = [
         " ".join(
-            f"{line:>{width}}" if name in RIGHT else f"{line:{width}}"
-            for name, line, width in zip(columns, side_by_side, widths, strict=True)
+            f"{text:>{width}}" if name in RIGHT_ALIGNED else f"{text:{width}}"
+            for name, text, width in zip(columns, line, widths, strict=True)
         )
-        for row in in_lines
-        for side_by_side in zip_longest(*row, fillvalue="")
+        for row in cells
+        for line in zip_longest(*row, fillvalue="")
     ]
-    return [names, "─" * (sum(widths) + len(widths) - 1), *lined_up]
+    return [header, "─" * (sum(widths) + len(widths) - 1), *lines]
 
 
 def pairs(rows: Sequence[tuple[str, str]], width: int = WIDTH) -> str:
-    """Names and values in two columns, plain: what needs no table needn't wait for rich to load."""
+    """Names and values in two columns, as plain text."""
     left = max(len(name) for name, _ in rows) + 2
     lines = []
     for name, value in rows:

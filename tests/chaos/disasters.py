@@ -122,7 +122,7 @@ def with_a_full_log(world: World, scene: str) -> Run:
     run = act(world, scene, most_bytes=LOG_BYTES)
     del world.settings["LOG_FILE"]
     assert run.exit_code == (3 if scene == "a drawdown" else 0), run.words
-    assert run.stderr.count("LOG_FILE can't be written") == 1, run.words
+    assert run.stderr.count("can't write LOG_FILE") == 1, run.words
     return run
 
 

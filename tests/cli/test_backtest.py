@@ -109,11 +109,11 @@ def test_the_symbol_may_stand_behind_the_file(bot: BotRunner) -> None:
         (("--atr-period", "1"), "--atr-period '1'"),
         (("--cash", "-1"), "--cash '-1'"),
         (("--cooldown", "x"), "--cooldown 'x'"),
-        (("--from", "yesterday"), "--from 'yesterday' is no time"),
+        (("--from", "yesterday"), "--from must be a date or time, not 'yesterday'"),
         (("--from", "2030-01-01"), "nothing to trade"),
         (("--to", "2020-01-01"), "nothing to trade"),
-        (("--sentiment", "PANIC"), "--sentiment 'PANIC' is neither a file nor FEAR"),
-        (("--csv", "--json"), "both want stdout"),
+        (("--sentiment", "PANIC"), "--sentiment must be a file or one of FEAR"),
+        (("--csv", "--json"), "exclude each other"),
     ],
 )
 def test_a_bad_option_is_named(bot: BotRunner, options: tuple[str, ...], words: str) -> None:
@@ -152,7 +152,7 @@ def test_other_agents_than_those_that_can_be_played_are_said(bot: BotRunner) -> 
 
     run = bot.run("backtest", BTC, "--json")
 
-    assert "technical,sentiment sit here" in run.stderr
+    assert "the agents are technical,sentiment" in run.stderr
     assert json.loads(run.stdout)
 
 

@@ -73,7 +73,7 @@ def test_no_secret_is_shown(bot: BotRunner, home: Path) -> None:
 def test_settings_in_order_are_said_to_be_so(bot: BotRunner) -> None:
     run = bot.run("config", "check")
 
-    assert (run.exit_code, run.stdout) == (0, "demo: the settings are in order\n")
+    assert (run.exit_code, run.stdout) == (0, "demo: no problems found\n")
     assert bot.json("config", "check") == []
 
 
@@ -88,10 +88,10 @@ def test_every_problem_is_listed_at_once(bot: BotRunner, home: Path) -> None:
     assert run.exit_code == 78
     found = problems(run)
     for words in (
-        "line 2 is no NAME=value",
-        "line 5 is no NAME=value",
-        "unknown setting BOTCTL_MOOD",
-        "unknown setting MAX_DRAWDOWM, did you mean MAX_DRAWDOWN?",
+        "line 2 is not NAME=value",
+        "line 5 is not NAME=value",
+        "BOTCTL_MOOD is no setting",
+        "MAX_DRAWDOWM is no setting, did you mean MAX_DRAWDOWN?",
         "MAX_DRAWDOWN='20'",
         "ATR_PERIOD='1'",
         "SYMBOLS='BTC'",
@@ -99,12 +99,12 @@ def test_every_problem_is_listed_at_once(bot: BotRunner, home: Path) -> None:
         "live mode needs INITIAL_BALANCE",
         "LIVE_TRADING=yes",
         f"chmod 600 {home / '.env'}",
-        "there is no live database",
-        "LOG_FILE: /nowhere is no folder",
+        "no live database at",
+        "LOG_FILE: /nowhere is not a folder",
     ):
         assert any(words in line for line in found), (words, found)
     assert len(found) == 13
-    assert any("SYMBOLS" in line and "mend it in the environment" in line for line in found)
+    assert any("SYMBOLS" in line and "fix it in the environment" in line for line in found)
 
 
 def test_a_key_that_is_no_key_is_not_missing_as_well(live: BotRunner) -> None:
@@ -134,7 +134,7 @@ def test_a_file_of_settings_that_is_not_there_is_a_problem(bot: BotRunner) -> No
     run = bot.run("config", "check", "--env-file", "nowhere", "--json")
 
     assert run.exit_code == 78
-    assert any("there is no file nowhere" in line for line in problems(run))
+    assert any("nowhere does not exist" in line for line in problems(run))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

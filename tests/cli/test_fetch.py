@@ -100,7 +100,7 @@ def test_a_candle_told_differently_is_an_error_and_the_old_one_stays(public: Bot
     run = public.run("fetch", "BTC/USD")
 
     assert run.exit_code == 1
-    assert "Kraken now tells another candle of 2026-11-22 11:45" in run.stderr
+    assert "Kraken's candle of 2026-11-22 11:45 differs" in run.stderr
     assert lines_of(public) == before
 
 
@@ -112,7 +112,7 @@ def test_a_gap_is_said_from_where_to_where(public: BotRunner, kraken: FakeKraken
         [view] = public.json("fetch", "BTC/USD")
 
     assert run.exit_code == 0
-    assert "warning: BTC/USD: 529 candles are absent, 2026-11-22 12:00 to 2026-11-28 00:00" in run.stderr
+    assert "warning: BTC/USD: 529 candles are missing, 2026-11-22 12:00 to 2026-11-28 00:00" in run.stderr
     [gap] = view["gaps"]
     assert set(gap) == GAP
     assert gap["candles"] == 529
@@ -122,8 +122,8 @@ def test_what_is_too_old_to_be_had_is_said_once(public: BotRunner) -> None:
     run = public.run("fetch", "BTC/USD", "ETH/USD", "--since", "2020-01-01")
 
     assert run.exit_code == 0
-    assert run.stderr.count("Kraken tells no candles before") == 1
-    assert "downloadable OHLCVT files" in run.stderr
+    assert run.stderr.count("Kraken returns no candles before") == 1
+    assert "download older ones" in run.stderr
 
 
 def test_since_leaves_out_what_is_older(public: BotRunner) -> None:
@@ -171,8 +171,8 @@ def test_a_file_that_is_damaged_or_of_another_make_is_left_alone(public: BotRunn
     [
         (("NO/USD",), "unknown market NO/USD"),
         (("BTC",), "is not a symbol"),
-        (("BTC/USD", "--timeframe", "2h"), "--timeframe '2h' must be one of 1m"),
-        (("BTC/USD", "--since", "soon"), "--since 'soon' is no time"),
+        (("BTC/USD", "--timeframe", "2h"), "--timeframe must be one of 1m"),
+        (("BTC/USD", "--since", "soon"), "--since must be a date or time, not 'soon'"),
     ],
 )
 def test_bad_values_are_named(public: BotRunner, arguments: tuple[str, ...], words: str) -> None:

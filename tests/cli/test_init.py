@@ -68,8 +68,7 @@ def test_dot_env_has_every_setting_and_can_be_read_back(fresh: BotRunner) -> Non
 def test_init_says_what_it_made_and_what_to_do_next(fresh: BotRunner) -> None:
     run = fresh.run("init")
 
-    assert "written" in run.stdout
-    assert "made" in run.stdout
+    assert run.stdout.count("(created)") == 2
     assert "botctl tick" in run.stdout
 
 

@@ -98,7 +98,7 @@ def test_a_notice_is_a_line_of_its_own_on_stderr_and_stands_in_the_log(live: Bot
 def test_a_log_that_has_grown_too_long_is_put_aside_and_five_are_kept(bot: BotRunner, home: Path) -> None:
     bot.set(LOG_FILE="log", LOG_LEVEL="DEBUG")
     for number in range(8):
-        (home / "log").write_text(f"{number}\n" + "x" * log.LOG_BYTES)
+        (home / "log").write_text(f"{number}\n" + "x" * log.MAX_LOG_BYTES)
         assert bot.run("tick").exit_code == 0
 
     kept = {path.name: path.read_text()[0] for path in home.iterdir() if path.name.startswith("log.")}
@@ -109,7 +109,7 @@ def test_a_log_that_has_grown_too_long_is_put_aside_and_five_are_kept(bot: BotRu
 
 def test_a_log_of_usual_length_is_left_alone(bot: BotRunner, home: Path) -> None:
     bot.set(LOG_FILE="log")
-    (home / "log").write_text("x" * log.LOG_BYTES)
+    (home / "log").write_text("x" * log.MAX_LOG_BYTES)
 
     bot.run("tick")
 
@@ -121,16 +121,16 @@ import logging, sys
 from pathlib import Path
 from botctl.cli.log import start_log
 from botctl.domain.settings import parse_settings
-from botctl.config import Home
+from botctl.config import Config
 folder = Path(sys.argv[1])
-start_log(Home(folder, folder / ".env", parse_settings({"LOG_FILE": "log"})), debug=False)
+start_log(Config(folder, folder / ".env", parse_settings({"LOG_FILE": "log"})), debug=False)
 for number in range(2000):
     logging.getLogger("botctl").info("%s line %d", sys.argv[2], number)
 """
 
 
 def test_of_runs_that_put_it_aside_and_write_at_once_no_line_is_lost(home: Path) -> None:
-    (home / "log").write_text("x" * (log.LOG_BYTES + 1) + "\n")
+    (home / "log").write_text("x" * (log.MAX_LOG_BYTES + 1) + "\n")
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", WRITES_ON, str(home), name], env={**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -145,26 +145,26 @@ def test_of_runs_that_put_it_aside_and_write_at_once_no_line_is_lost(home: Path)
 
 
 def test_a_run_that_was_too_late_to_put_it_aside_leaves_the_new_one_alone(home: Path) -> None:
-    (home / "log").write_text("x" * (log.LOG_BYTES + 1))
+    (home / "log").write_text("x" * (log.MAX_LOG_BYTES + 1))
     with (home / "log").open("a") as late:  # it has seen the long one, and another run was faster
         (home / "log").rename(home / "log.1")
         (home / "log").write_text("the new one")
-        log._put_aside(home / "log", late.fileno())
+        log._rotate(home / "log", late.fileno())
 
     assert (home / "log").read_text() == "the new one"
 
 
 def test_a_log_that_can_not_be_put_aside_goes_on(bot: BotRunner, home: Path) -> None:
     bot.set(LOG_FILE="log")
-    (home / "log").write_text("x" * (log.LOG_BYTES + 1))
+    (home / "log").write_text("x" * (log.MAX_LOG_BYTES + 1))
     (home / "log.4").touch()
     (home / "log.5").mkdir()
 
     run = bot.run("tick")
 
     assert run.exit_code == 0
-    assert "LOG_FILE can't be put aside" in run.stderr
-    assert (home / "log").stat().st_size > log.LOG_BYTES
+    assert "can't rotate LOG_FILE" in run.stderr
+    assert (home / "log").stat().st_size > log.MAX_LOG_BYTES
 
 
 def in_the_journal(bot: BotRunner, *arguments: str, named: str | None = None) -> list[str]:

@@ -85,7 +85,7 @@ def test_without_prometheus_client_the_extra_is_named_and_everything_else_works(
 @pytest.mark.parametrize(
     ("urls", "words"),
     [
-        ("", "nobody is told"),
+        ("", "no notifications are configured"),
         ("nonsense://x", "address 1 of NOTIFY_URLS"),
         ("json://a json://b", "json://***, json://***"),
     ],

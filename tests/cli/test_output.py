@@ -171,7 +171,7 @@ def test_a_log_file_that_cannot_be_written_any_more_is_said_once_and_fails_nothi
 
     assert run.exit_code == 0, run.stderr
     assert [line for line in run.stderr.splitlines() if "LOG_FILE" in line] == [
-        "botctl: warning: LOG_FILE can't be written: [Errno 28] No space left on device"
+        "botctl: warning: can't write LOG_FILE: [Errno 28] No space left on device"
     ]
     assert "Traceback" not in run.stderr
     assert "Logging error" not in run.stderr

@@ -81,7 +81,7 @@ def test_what_is_kept_can_be_looked_at_with_the_other_commands(bot: BotRunner) -
 def test_a_folder_that_holds_something_is_not_written_to(bot: BotRunner) -> None:
     (bot.home / ".env").write_text("ATR_MULTIPLE=2\n")
 
-    check_error(bot.run("replay", BTC, *SPAN, "--keep", str(bot.home)), 2, "holds something already")
+    check_error(bot.run("replay", BTC, *SPAN, "--keep", str(bot.home)), 2, "is not empty")
 
     assert files_in(bot.home) == {".env": b"ATR_MULTIPLE=2\n"}
 

@@ -275,7 +275,7 @@ def write_env(home: Path, text: str, bits: int = 0o600) -> None:
 def test_a_pipe_in_the_place_of_dot_env_makes_nobody_wait(bot: BotRunner, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
 
-    check_error(bot.run("--env-file", str(tmp_path / "pipe"), "status"), 78, str(tmp_path / "pipe"), "no file")
+    check_error(bot.run("--env-file", str(tmp_path / "pipe"), "status"), 78, str(tmp_path / "pipe"), "not a file")
 
 
 def test_dev_null_means_no_settings(bot: BotRunner) -> None:

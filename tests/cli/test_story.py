@@ -176,7 +176,7 @@ def test_the_log_tells_what_changed_in_words_that_fit(veteran: BotRunner) -> Non
 
 
 def test_an_empty_log_says_so(bot: BotRunner) -> None:
-    assert bot.run("log").stdout == "demo: nothing has happened yet\n"
+    assert bot.run("log").stdout == "demo: no events yet\n"
 
 
 def test_a_log_without_an_end_is_no_json_document(bot: BotRunner) -> None:

@@ -111,7 +111,7 @@ def test_a_tick_goes_on_beside_it(watched: Terminal, live: BotRunner, kraken: Fa
 def test_prices_that_can_not_be_had_are_said_and_watching_goes_on(watched: Terminal, kraken: FakeKraken) -> None:
     watched.read_until("2.00 %")
     kraken.fault("Ticker", "status", times=4)
-    watched.read_until("prices can't be had", 60)
+    watched.read_until("prices are unavailable", 60)
 
     assert "2.00 %" in watched.read_until("2.00 %", 60)
     assert watched.end() == 0

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.steps import QUARTER, buy, output_of, requested_endpoints, stopped_clock
+from tests.scenarios.steps import QUARTER, buy, requested_endpoints, stopped_clock
 
 FILE = "botctl.prom"
 
@@ -123,7 +123,7 @@ def test_a_file_that_can_not_be_written_is_said_and_changes_nothing(
     doctor = measured.json("doctor")
 
     assert run.exit_code == 0, output_of(run)
-    assert re.search("warning: the metrics can't be written: .*botctl.prom|data", run.stderr)
+    assert re.search("warning: can't write the metrics: .*botctl.prom|data", run.stderr)
     assert run.stderr.count("\n") == 1
     assert [line["status"] for line in doctor if line["name"] == "metrics"] == ["warn"]
     assert not list(home.glob("**/.*prom*")) + list(home.glob("**/.data*"))

@@ -1,8 +1,8 @@
-"""The database itself: bring it up to date, copy it, look whether it holds what it must."""
+"""db: migrates, backs up, checks and copies the database."""
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,124 +16,114 @@ from botctl.domain.checks import CheckResult
 from botctl.domain.database_url import parse_database_url, without_password
 from botctl.domain.errors import BadValue
 from botctl.domain.settings import Mode
+from botctl.store.backups import FOLDER, back_up_to
+from botctl.store.checks import Finding, examine_database
+from botctl.store.copy import copy_open_database
 from botctl.store.database import connected
 from botctl.store.location import DatabaseLocation, find_location
+from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 
-if TYPE_CHECKING:
-    from botctl.store.checks import Finding
-
-db = typer.Typer(
-    name="db",
-    help="The database: migrate, back up, check, copy.\n\nEach works with SQLite and with PostgreSQL.\n\n"
+app = typer.Typer(
+    help="Migrate, back up, check or copy the database.\n\nEach works with SQLite and with PostgreSQL.\n\n"
     "\b\nExample:\n  botctl db check",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
 
 
-@db.command()
+@app.command()
 def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Bring the database to this botctl's schema.
+    """Migrate the database to this version's schema.
 
-    Every run does so by itself. Do it by hand to choose the moment: before several
+    Every run does so by itself. Run it by hand to choose the time: before several
     machines run a newer botctl, after stopping the older ones.
 
     \b
     Example:
       botctl db migrate
     """
-    from botctl.store.migrations import SCHEMA_VERSION, load_database_info
-
     config = config_from(ctx)
     with config.database.lock(config.lock_timeouts.run):
         with connected(config.database):
-            stamp = load_database_info()
+            info = load_database_info()
         with open_store(config, create=False):
             pass
-    before = stamp.schema_version if stamp else None
+    before = info.schema_version if info else None
     show(ctx, MigrateView(str(config.database), before, SCHEMA_VERSION), draw_migration)
 
 
-@db.command()
+@app.command()
 def backup(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to; default: data/backups/<mode>-<time>.db.")
+        Path | None, typer.Argument(metavar="[FILE]", help="Default: data/backups/<mode>-<time>.db.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Copy the database into a new SQLite file.
 
-    Safe while botctl runs. From a PostgreSQL server too: the rows as they are at one
-    moment. `botctl db copy` brings such a file back.
+    Safe while botctl runs. The copy is consistent, also from a PostgreSQL server.
+    `botctl db copy` restores such a file.
 
     \b
     Examples:
       botctl db backup
       botctl db backup /mnt/stick/bot.db
     """
-    from botctl.store.backups import FOLDER, back_up_to
-
     config = config_from(ctx)
-    moment = datetime.now(UTC)
-    beside = config.database_file
-    to = file or beside.with_name(FOLDER) / f"{beside.stem}-{moment:%Y%m%dT%H%M%SZ}{beside.suffix}"
+    source = config.database_file
+    default = source.with_name(FOLDER) / f"{source.stem}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{source.suffix}"
+    target = (file or default).absolute()
     with open_store(config, create=False):
-        back_up_to(config.database, to.absolute())
-    show(ctx, BackupView(str(config.database), str(to.absolute()), to.stat().st_size), draw_backup)
+        back_up_to(config.database, target)
+    show(ctx, BackupView(str(config.database), str(target), target.stat().st_size), draw_backup)
 
 
-@db.command()
+@app.command()
 def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Look whether the database holds what it must. Changes nothing.
+    """Check the database for damage and broken rules.
 
-    The file's soundness, tables and indexes, every stored value, and the rules of
-    trades and orders. Exit code 1 when one is broken.
+    The file's integrity, tables and indexes, every stored value, and the rules of
+    trades and orders. Changes nothing. Exit code 1 when a check fails.
 
     \b
     Example:
       botctl db check
     """
-    from botctl.store.checks import examine_database
-
-    config = config_from(ctx)
-    with open_store(config, create=False):
-        findings = examine_database()
-    lines = [_line(found) for found in findings]
-    show_list(ctx, lines, draw_checks, "nothing to check", name_mode=False)
-    exit_with(1 if any(found.broken for found in findings) else 0)
+    with open_store(config_from(ctx), create=False):
+        results = [_result_of(finding) for finding in examine_database()]
+    show_list(ctx, results, draw_checks, "nothing to check", name_mode=False)
+    exit_with(1 if any(result.status == "fail" for result in results) else 0)
 
 
-def _line(found: "Finding") -> CheckResult:
-    if found.broken:
-        fix = "`botctl recover` shows what the exchange knows; or restore a backup"
-        return CheckResult(found.name, "fail", "; ".join(found.broken), fix)
-    if found.warning is not None:
-        return CheckResult(found.name, "warn", found.warning, "turn it on in the server's postgresql.conf")
-    return CheckResult(found.name, "ok", found.detail)
+def _result_of(finding: Finding) -> CheckResult:
+    if finding.broken:
+        fix = "run `botctl recover` to compare with the exchange, or restore a backup"
+        return CheckResult(finding.name, "fail", "; ".join(finding.broken), fix)
+    if finding.warning is not None:
+        return CheckResult(finding.name, "warn", finding.warning, "turn it on in the server's postgresql.conf")
+    return CheckResult(finding.name, "ok", finding.detail)
 
 
-@db.command()
+@app.command()
 def copy(
     ctx: typer.Context,
-    to: Annotated[str, typer.Option("--to", metavar="URL", help="The empty database, as DATABASE_URL names one.")],
+    to: Annotated[str, typer.Option(metavar="URL", help="An empty database, written like DATABASE_URL.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Copy everything into another, empty database.
 
-    From SQLite to PostgreSQL, back, or between two of a kind. All of it is kept or
-    nothing; every row is read again and compared. Afterwards set DATABASE_URL on every
-    machine before the next tick.
+    From SQLite to PostgreSQL, back, or between two of a kind. Copies all rows or none,
+    and compares each of them. Afterwards set DATABASE_URL on every machine before the
+    next tick.
 
     \b
     Examples:
       botctl db copy --to postgresql://bot@db.example/bot
       botctl db copy --to sqlite:///data/back.db
     """
-    from botctl.store.copy import copy_open_database
-
     config = config_from(ctx)
-    target, wait_seconds = _where(to, config), config.lock_timeouts.run
+    target, wait_seconds = _target_from(to, config), config.lock_timeouts.run
     with (
         config.database.lock(wait_seconds),
         open_store(config, create=False),
@@ -147,15 +137,12 @@ def copy(
     show(ctx, view, draw_copy)
 
 
-def _where(url: str, config: Config) -> DatabaseLocation:
+def _target_from(url: str, config: Config) -> DatabaseLocation:
+    """The database that --to names. Raises BadValue."""
     try:
-        where = find_location(parse_database_url(url), config.folder, config.lock_timeouts.statement)
+        target = find_location(parse_database_url(url), config.folder, config.lock_timeouts.statement)
     except ValueError as error:
         raise BadValue(f"--to {error}", hint="see docs/databases.md") from None
-    if where == config.database:
-        raise BadValue("--to names the database that is to be copied", hint="name another one")
-    return where
-
-
-def register(app: typer.Typer) -> None:
-    app.add_typer(db)
+    if target == config.database:
+        raise BadValue("--to is the database to copy from", hint="give another one")
+    return target

@@ -1,4 +1,4 @@
-"""Orders by hand: buy, sell, liquidate."""
+"""buy, sell and liquidate: orders by hand."""
 
 from typing import Annotated
 
@@ -11,14 +11,12 @@ from botctl.cli.context import (
     ValidateFlag,
     YesFlag,
     amount_from,
-    check_validate,
     config_from,
     confirm,
     exit_with,
-    log_errors,
-    notice,
     symbol_from,
 )
+from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.domain.errors import BotError, Refused, exit_code_of
@@ -36,36 +34,33 @@ Symbol = Annotated[
 def buy(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[
-        str, typer.Argument(metavar="AMOUNT", help="How much of the quote currency to spend, before fee.")
-    ],
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Cost before the fee, in quote currency.")],
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Buy SYMBOL at market for AMOUNT, with an ATR stop.
 
-    AMOUNT is in the quote currency of SYMBOL; the fee comes on top. In live mode this spends real money, and asks
-    first. From then on every tick guards the trade.
+    AMOUNT is in the quote currency of SYMBOL; the fee is extra. In live mode this spends real money, and asks first.
+    From then on every tick guards the trade.
 
-    Exit code 3 when a rule of ours refuses (paused, already open, cool-down, no ATR), 4 when Kraken does: nothing was
-    bought. 69: it may have been. Don't repeat it; the next tick finds out.
+    Exit code 3 when a safety rule refuses (paused, already open, cool-down, no ATR), 4 when Kraken does: nothing was
+    bought. 69: the order may have been placed. Don't repeat it; the next tick finds out.
 
     \b
     Examples:
       botctl buy BTC/USD 100
       botctl buy BTC/USD 100 --validate
     """
-    wanted, cost = symbol_from(symbol), amount_from(amount)
-    config = config_from(ctx)
-    check_validate(config, validate)
+    symbol, cost = symbol_from(symbol), amount_from(amount)
+    config = config_from(ctx, validate=validate)
     if config.settings.live_trading_disabled and not validate:
         raise live_trading_disabled_error()
     if config.settings.botctl_mode is Mode.LIVE and not validate:
-        confirm(f"Buy {wanted} for {cost} with real money?", yes=yes)
+        confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.settlement.settle_unfinished_orders())
-        result = bot.execution.execute_buy(wanted, cost)
+        result = bot.execution.execute_buy(symbol, cost)
         after_run.queue_notifications(config, bot)
     show(ctx, result, draw_order)
     after_run.deliver_notifications(config)
@@ -74,18 +69,16 @@ def buy(
 def sell(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[
-        str | None, typer.Argument(metavar="[AMOUNT]", help="How much of the asset; default: the whole trade.")
-    ] = None,
+    amount: Annotated[str | None, typer.Argument(metavar="[AMOUNT]", help="Default: the whole trade.")] = None,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Sell the open trade of SYMBOL's asset, or AMOUNT of it.
 
-    Only what botctl bought, never your other coins. What is left of a part stays guarded. In live mode it asks first.
-    Works while paused. Exit code 3 without such a trade or while frozen; 69: it may have been sold. Don't repeat it;
-    the next tick finds out.
+    Sells only what botctl bought, never your other coins. The rest of a partly sold trade stays guarded. In live mode
+    this asks first. Works while paused. Exit code 3 without such a trade or while frozen. 69: the order may have been
+    placed. Don't repeat it; the next tick finds out.
 
     \b
     Examples:
@@ -94,17 +87,16 @@ def sell(
     """
     from botctl.queries import journal
 
-    wanted = symbol_from(symbol)
+    asset = base_of(symbol_from(symbol))
     part = None if amount is None else amount_from(amount)
-    config = config_from(ctx)
-    check_validate(config, validate)
+    config = config_from(ctx, validate=validate)
     if config.settings.botctl_mode is Mode.LIVE and not validate:
-        confirm(f"Sell {'the whole trade' if part is None else part} of {base_of(wanted)}?", yes=yes)
+        confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.settlement.settle_unfinished_orders())
-        trade = bot.journal.active_trade(base_of(wanted))
+        trade = bot.journal.active_trade(asset)
         if trade is None:
-            raise Refused(f"there is no open trade of {base_of(wanted)}", hint="see `botctl positions`")
+            raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or journal.closed_without_order(trade.id)
         after_run.queue_notifications(config, bot)
@@ -113,10 +105,11 @@ def sell(
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
-    """The eject button: sell all trades, and disable buys.
+    """Sell all open trades and disable buys.
 
-    Asks first, in every mode. Works while paused and while frozen. Sells only what botctl bought. What could not be
-    sold is named, and the exit code is not 0: run it again. `botctl resume --enable-buys` allows buys again.
+    Asks first, in every mode. Works while paused and while frozen. Sells only what botctl bought. If something could
+    not be sold, it is listed and the exit code is not 0: run the command again. `botctl resume --enable-buys` allows
+    buys again.
 
     \b
     Examples:
@@ -132,17 +125,9 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)
     if left and not errors:
-        errors.append(BotError(f"{left} trades are still open", hint="the next tick goes on, or run it again"))
+        errors.append(BotError(f"{left} trades are still open", hint="the next tick continues, or run it again"))
     log_errors(errors)
-    for note in exits.notes:
-        notice(note)
-    view = LiquidationView(exits.results, left, False, [str(error) for error in errors])
-    show(ctx, view, draw_liquidation)
+    notice(*exits.notes)
+    show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
-
-
-def register(app: typer.Typer) -> None:
-    app.command("buy")(buy)
-    app.command("sell")(sell)
-    app.command("liquidate")(liquidate)

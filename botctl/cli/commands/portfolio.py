@@ -1,4 +1,4 @@
-"""What is, what was, and why. All but balance and --live read the database alone."""
+"""status, positions, trades, orders, why and balance: what the database and the account hold."""
 
 import sys
 from typing import Annotated
@@ -6,21 +6,22 @@ from typing import Annotated
 import typer
 
 from botctl.cli.completion import complete_symbol
-from botctl.cli.context import JsonFlag, config_from, log_errors, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, config_from, symbol_from, wants_json
+from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.config import open_store
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
 
 Limit = Annotated[
-    int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most so many, the newest.")
+    int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
 ]
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """All of it at one glance, without network.
+    """Show the state of the bot, without network.
 
-    The switch, equity and drawdown as the last tick saw them, open trades, orders without an ending, missed ticks; on
-    a terminal also the curve of a week's equity. Says loudly when positions are unguarded.
+    The kill switch, equity and drawdown as of the last tick, open trades, unsettled orders and missed ticks; on a
+    terminal also a week's equity curve. Warns when positions are unguarded.
 
     \b
     Examples:
@@ -41,25 +42,23 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
             settings.timeframe_seconds,
         )
     if view.frozen:
-        print(f"botctl: FROZEN: {view.open_trades} open positions are NOT guarded", file=sys.stderr)
+        notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
     show(ctx, view, draw_status, name_mode=False)
 
 
 def positions(
     ctx: typer.Context,
-    live: Annotated[bool, typer.Option("--live", help="Fetch prices of now.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on and on; Ctrl-C ends it.")] = False,
-    every: Annotated[
-        int, typer.Option("--every", metavar="SECONDS", min=1, max=3600, help="Between two looks of --watch.")
-    ] = 5,
+    live: Annotated[bool, typer.Option("--live", help="Fetch current prices.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+    every: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=3600, help="Refresh interval of --watch.")] = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """Open trades with their stops.
+    """List open trades with their stops.
 
-    The entry, the stop, and the highest price so far, without network. --live adds the price of now and the profit.
+    The entry, the stop and the highest price so far, without network. --live adds the current price and the profit.
 
-    --watch also shows how far each price is from its stop. It asks for public
-    prices alone, takes no lock and sends no order: ticks go on beside it.
+    --watch also shows how far each price is from its stop. It fetches only public
+    prices, takes no lock and sends no order: ticks continue meanwhile.
 
     \b
     Examples:
@@ -70,7 +69,7 @@ def positions(
     from botctl.queries import portfolio
 
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
-        raise BadValue("--watch is for a person at a terminal", hint="use --live, and --json for scripts")
+        raise BadValue("--watch needs a terminal and excludes --json", hint="use --live --json in scripts")
     config = config_from(ctx)
     if watch:
         from botctl.cli.commands.watch import watch_positions
@@ -88,9 +87,9 @@ def positions(
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
-    """Every trade there was, its profit, and why it ended.
+    """List all trades with their profit.
 
-    P&L is after both fees, in the quote currency. Needs no network. `botctl explain` tells the life of one.
+    P&L is after both fees, in the quote currency. Needs no network. `botctl explain` shows the history of one trade.
 
     \b
     Examples:
@@ -106,14 +105,14 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
 
 def orders(
     ctx: typer.Context,
-    unsettled: Annotated[bool, typer.Option("--unsettled", help="Only those whose ending is not known.")] = False,
+    unsettled: Annotated[bool, typer.Option("--unsettled", help="Show only orders with an unknown outcome.")] = False,
     limit: Limit = 100,
     as_json: JsonFlag = False,
 ) -> None:
-    """The order journal.
+    """List the orders of the journal.
 
-    Each order as it was written down before it was sent, what Kraken did about it, and its client order id. Needs no
-    network. One that is UNKNOWN is looked up by each tick: never send it again by hand.
+    Each order as it was recorded before it was sent, its state at Kraken, and its client order id. Needs no network.
+    Each tick looks up orders that are UNKNOWN: never send one again by hand.
 
     \b
     Examples:
@@ -133,9 +132,9 @@ def why(
     limit: Limit = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """What the Council decided on SYMBOL, and why.
+    """Show what the Council decided on SYMBOL, and why.
 
-    Each agent's verdict, and what came of the decision, the newest first. Needs no network.
+    Each agent's verdict and the outcome, newest first. Needs no network.
 
     \b
     Example:
@@ -144,16 +143,16 @@ def why(
     from botctl.cli.views.audit_trail import draw_decisions
     from botctl.queries import journal
 
-    wanted = symbol_from(symbol)
+    symbol = symbol_from(symbol)
     with open_store(config_from(ctx)):
-        rows = journal.list_decisions(wanted, limit)
-        show_list(ctx, rows, draw_decisions, f"the Council has not spoken of {wanted} yet")
+        show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
 
 
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """What the exchange holds for us, with its value.
+    """Show the account's balances and their value.
 
-    The whole account, your own coins too, in QUOTE_CURRENCY at last prices. `free` is what no order holds.
+    The whole account, including coins that botctl did not buy, valued in QUOTE_CURRENCY at last prices. `free` is what
+    no order reserves.
 
     \b
     Example:
@@ -165,33 +164,20 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.wiring import open_bot
 
     config = config_from(ctx)
-    quote_currency = config.settings.quote_currency
     with open_bot(config) as bot:
         snapshot = bot.snapshots.take_snapshot([])
-    if snapshot.balances is None:
-        raise next(
-            (error for error in snapshot.problems if isinstance(error, BotError)), ExchangeUnreachable("no balance")
-        )
+    balances, quote_currency = snapshot.balances, config.settings.quote_currency
+    if balances is None:
+        errors = [error for error in snapshot.problems if isinstance(error, BotError)]
+        raise errors[0] if errors else ExchangeUnreachable("no balance")
     rows = [
         BalanceView(
             currency,
-            snapshot.balances.total(currency),
-            snapshot.balances.spendable(currency),
-            value_of(currency, snapshot.balances.total(currency), quote_currency, snapshot.prices),
+            balances.total(currency),
+            balances.spendable(currency),
+            value_of(currency, balances.total(currency), quote_currency, snapshot.prices),
         )
-        for currency in sorted(snapshot.balances.currencies())
+        for currency in sorted(balances.currencies())
     ]
-    log_errors(list(snapshot.problems))
-    show_list(ctx, rows, draw_balances, "nothing is held")
-
-
-def register(app: typer.Typer) -> None:
-    for name, command in (
-        ("status", status),
-        ("positions", positions),
-        ("trades", trades),
-        ("orders", orders),
-        ("why", why),
-        ("balance", balance),
-    ):
-        app.command(name)(command)
+    log_errors(snapshot.problems)
+    show_list(ctx, rows, draw_balances, "the account is empty")

@@ -1,4 +1,4 @@
-"""Who starts the ticks: cron or systemd, told by schedule show, install and remove."""
+"""schedule: runs ticks from cron or systemd."""
 
 import os
 import sys
@@ -12,41 +12,31 @@ import typer
 
 from botctl.cli.context import JsonFlag, YesFlag, config_from, confirm, env_file_of
 from botctl.cli.output import show
-from botctl.cli.views.schedule import draw_schedule
+from botctl.cli.views.schedule import draw_files, draw_schedule
 from botctl.config import Config, read_sources
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.settings import SETTINGS, Mode
-from botctl.scheduling import crontab, systemd
+from botctl.scheduling import crontab, installation, systemd
 from botctl.scheduling.crontab import cron_block, find_block, parse_delay, with_block, without_block
-from botctl.scheduling.installation import (
-    describe_schedule,
-    installation_notes,
-    is_installed,
-    read_crontab_if_available,
-    render_files,
-    replace_crontab,
-)
 from botctl.scheduling.schedule import CRON, MIN_DELAY, SYSTEMD, Job, ScheduleView, max_delay
 
-CronFlag = Annotated[bool, typer.Option("--cron", help="The user's crontab; the default where there is one.")]
-SystemdFlag = Annotated[bool, typer.Option("--systemd", help="A timer of the user's systemd.")]
-PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
-CARRIED = ("BOTCTL_MODE", "BOTCTL_HOME")
-"""Settings that the schedule itself says."""
+CronFlag = Annotated[bool, typer.Option("--cron", help="Use the user's crontab; default if there is one.")]
+SystemdFlag = Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer.")]
+BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
+SCHEDULE_SETS = ("BOTCTL_MODE", "BOTCTL_HOME")
 
 app = typer.Typer(
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    help="Have cron or systemd run the ticks.\n\n\b\nExample:\n  botctl schedule install",
+    rich_markup_mode=None, help="Run ticks from cron or systemd.\n\n\b\nExample:\n  botctl schedule install"
 )
 
 
+@app.command("show")
 def show_schedule(
     ctx: typer.Context, cron: CronFlag = False, timer: SystemdFlag = False, as_json: JsonFlag = False
 ) -> None:
-    """What runs the ticks of this home, or what would.
+    """Show the installed schedule, or the one to install.
 
-    Changes nothing. Says too when what is installed no longer fits the settings.
+    Changes nothing. Also reports when the installed schedule no longer matches the settings.
 
     \b
     Examples:
@@ -54,9 +44,10 @@ def show_schedule(
       botctl schedule show --systemd
     """
     config = config_from(ctx)
-    show(ctx, describe_schedule(_kind(config, cron, timer), _job_of(ctx, config)), draw_schedule)
+    show(ctx, installation.describe_schedule(_kind(config, cron, timer), _job_from(ctx, config)), draw_schedule)
 
 
+@app.command()
 def install(
     ctx: typer.Context,
     cron: CronFlag = False,
@@ -64,11 +55,11 @@ def install(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Have this home's ticks run once per TIMEFRAME.
+    """Run a tick once per TIMEFRAME from now on.
 
-    From then on ticks run unattended, in live mode with real money. It shows what it would write, and asks. Every
-    other line of a crontab stays as it is, and a copy of it is kept in the home. Installing again changes nothing, or
-    brings an old line up to date. Exit code 3 when something else runs this home already.
+    Ticks then run unattended, in live mode with real money. Shows what it will write, and asks. Other lines of a
+    crontab are not changed, and a backup of it is kept in BOTCTL_HOME. Installing again updates an outdated
+    schedule. Exit code 3 when something else already runs ticks in this folder.
 
     \b
     Examples:
@@ -76,83 +67,83 @@ def install(
       botctl schedule install --systemd --yes
     """
     config = config_from(ctx)
-    kind, job = _kind(config, cron, timer), _job_of(ctx, config)
-    _check_settings_reach_it(ctx)
-    before = _describe_the_only_schedule(kind, job)
+    kind, job = _kind(config, cron, timer), _job_from(ctx, config)
+    _check_environment(ctx)
+    before = _describe_only_schedule(kind, job)
     if before.installed and before.current:
         show(ctx, before, draw_schedule)
         return
     sandbox = kind == CRON or systemd.sandbox_works(_program())
     if kind == CRON and not before.installed:
         job = replace(job, delay_seconds=randint(MIN_DELAY, max_delay(job.timeframe)))
-    wanted = render_files(kind, job, sandbox=sandbox)
+    files = installation.render_files(kind, job, sandbox=sandbox)
     if not yes and sys.stdin.isatty():
-        print("\n\n".join(f"{place}:\n{text.rstrip()}" for place, text in wanted.items()), file=sys.stderr)
+        print(draw_files(files), file=sys.stderr)
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
     backup = None
     if kind == CRON:
-        backup = replace_crontab(config.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job)))
+        backup = installation.replace_crontab(
+            config.folder, with_block(crontab.read_crontab() or "", job.home, cron_block(job))
+        )
     else:
-        systemd.install_timer({Path(path).name: text for path, text in wanted.items()})
-    notes = installation_notes(kind, job, sandbox=sandbox)
-    view = replace(describe_schedule(kind, job), changed=True, backup=backup, notes=notes)
+        systemd.install_timer({Path(path).name: text for path, text in files.items()})
+    notes = installation.installation_notes(kind, job, sandbox=sandbox)
+    view = replace(installation.describe_schedule(kind, job), changed=True, backup=backup, notes=notes)
     show(ctx, view, draw_schedule)
 
 
-def _describe_the_only_schedule(kind: str, job: Job) -> ScheduleView:
-    """What is installed. Raises Refused when something else runs this home, too: every tick would come twice."""
+def _describe_only_schedule(kind: str, job: Job) -> ScheduleView:
+    """What is installed. Raises Refused when something else runs ticks in this folder: each would run twice."""
     other = SYSTEMD if kind == CRON else CRON
-    if is_installed(job.home, other):
-        raise Refused(f"{other} runs the ticks of {job.home} already", hint="`botctl schedule remove` comes first")
-    view = describe_schedule(kind, job)
+    if installation.is_installed(job.home, other):
+        raise Refused(f"{other} already runs ticks in {job.home}", hint="run `botctl schedule remove` first")
+    view = installation.describe_schedule(kind, job)
     if view.others:
+        line = view.others[0].strip()
         raise Refused(
-            f"the crontab runs a tick in {job.home} already: {view.others[0].strip()}",
-            hint="take that line out with `crontab -e` first",
+            f"the crontab already runs a tick in {job.home}: {line}", hint="remove it with `crontab -e` first"
         )
     return view
 
 
+@app.command()
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
-    """Take out what runs the ticks of this home.
+    """Remove the schedule.
 
-    It asks first. Open positions are UNGUARDED then: sell them before, or guard them by hand.
+    Asks first. Open positions are UNGUARDED afterwards: sell them first, or guard them by hand.
 
     \b
     Example:
       botctl schedule remove
     """
     config = config_from(ctx)
-    job = _job_of(ctx, config)
-    kinds = [kind for kind in (CRON, SYSTEMD) if is_installed(job.home, kind)]
+    job = _job_from(ctx, config)
+    kinds = [kind for kind in (CRON, SYSTEMD) if installation.is_installed(job.home, kind)]
     if kinds:
-        confirm(f"Take the ticks of {job.home} out of {' and '.join(kinds)}? Nothing guards it then.", yes=yes)
+        question = f"Remove the ticks of {job.home} from {' and '.join(kinds)}? Open positions are UNGUARDED then."
+        confirm(question, yes=yes)
     backup = None
     for kind in kinds:
         if kind == CRON:
-            backup = replace_crontab(config.folder, without_block(crontab.read_crontab() or "", job.home))
+            backup = installation.replace_crontab(config.folder, without_block(crontab.read_crontab() or "", job.home))
         else:
             systemd.remove_timer(job.home)
-    view = describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
+    view = installation.describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
     show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
 
 
-def _job_of(ctx: typer.Context, config: Config) -> Job:
-    """The tick of this home, as somebody must start it who has neither our folder nor our environment."""
-    mode = config.settings.botctl_mode
+def _job_from(ctx: typer.Context, config: Config) -> Job:
+    """The tick of this configuration, started without this shell's folder and environment."""
+    mode, timeframe, folder = config.settings.botctl_mode, config.settings.timeframe, str(config.folder)
     if mode is Mode.REPLAY:
-        raise BadValue("a replay's database trades no more", hint="schedule the home of another mode")
-    folder, program = str(config.folder), _program()
+        raise BadValue("a replay can't be scheduled", hint="set BOTCTL_MODE to another mode")
+    program = _program()
     options: tuple[str, ...] = ()
     if config.env_file.absolute() != config.folder / ".env" or env_file_of(ctx) is not None:
         options = ("--env-file", str(config.env_file.absolute()))
-    own = str(Path(program[0]).parent)
-    path = PLAIN_PATH if own in PLAIN_PATH.split(":") else f"{own}:{PLAIN_PATH}"
-    timeframe = config.settings.timeframe
-    named = [name for name in (config.settings.log_file, config.settings.metrics_file) if name]
-    files = [config.database_file, *[config.folder / name for name in named]]
-    elsewhere = {str(file.parent) for file in files if config.folder not in file.parents}
-    block = find_block(read_crontab_if_available() or "", folder)
+    program_folder = str(Path(program[0]).parent)
+    path = BASE_PATH if program_folder in BASE_PATH.split(":") else f"{program_folder}:{BASE_PATH}"
+    block = find_block(installation.read_crontab_if_available() or "", folder)
     return Job(
         folder,
         (*program, *options, "tick"),
@@ -160,47 +151,47 @@ def _job_of(ctx: typer.Context, config: Config) -> Job:
         timeframe,
         min((block and parse_delay(block)) or max_delay(timeframe), max_delay(timeframe)),
         float(config.settings.tick_timeout),
-        (folder, *sorted(elsewhere)),
+        (folder, *_folders_elsewhere(config)),
     )
 
 
+def _folders_elsewhere(config: Config) -> list[str]:
+    """Folders outside BOTCTL_HOME that a tick writes to."""
+    names = filter(None, (config.settings.log_file, config.settings.metrics_file))
+    files = [config.database_file, *(config.folder / name for name in names)]
+    return sorted({str(file.parent) for file in files if config.folder not in file.parents})
+
+
 def _program() -> tuple[str, ...]:
-    """How this very program is started, wherever one stands."""
+    """The command that starts this program from any folder."""
     name = Path(sys.argv[0])
     if name.name == "botctl" and os.access(name, os.X_OK):
         return (str(name.absolute()),)
     return (sys.executable, "-m", "botctl")
 
 
-def _check_settings_reach_it(ctx: typer.Context) -> None:
-    """Raises ConfigError for settings of this shell: a tick at night would go by others."""
+def _check_environment(ctx: typer.Context) -> None:
+    """Raises ConfigError for settings of this shell, which scheduled ticks would not have."""
     sources = read_sources(env_file_of(ctx))
     defaults = {setting.name: setting.default or "" for setting in SETTINGS}
     lost = [
         name
         for name, value in sources.from_environment.items()
-        if name not in CARRIED and value != sources.from_file.get(name, defaults[name])
+        if name not in SCHEDULE_SETS and value != sources.from_file.get(name, defaults[name])
     ]
     if lost:
         raise ConfigError(
-            f"{', '.join(sorted(lost))} would not reach the ticks: they don't know your shell's environment",
+            f"scheduled ticks would not have {', '.join(sorted(lost))}, set only in this shell's environment",
             hint=f"put it into {sources.env_file}, or unset it",
         )
 
 
 def _kind(config: Config, cron: bool, timer: bool) -> str:
-    """What was asked for, else what is installed, else cron where there is one."""
+    """The chosen kind, else the installed one, else cron where there is one."""
     if cron and timer:
         raise BadValue("--cron and --systemd exclude each other", hint="choose one of them")
     if cron or timer:
         return CRON if cron else SYSTEMD
-    if is_installed(str(config.folder), SYSTEMD):
+    if installation.is_installed(str(config.folder), SYSTEMD):
         return SYSTEMD
     return CRON if which("crontab") or not which("systemctl") else SYSTEMD
-
-
-def register(root: typer.Typer) -> None:
-    app.command("show")(show_schedule)
-    app.command("install")(install)
-    app.command("remove")(remove)
-    root.add_typer(app, name="schedule")

@@ -1,8 +1,7 @@
-"""positions --watch: a table that stays on the terminal and keeps up with prices and stops."""
+"""positions --watch: a table on the terminal that keeps up with prices and stops."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from botctl.cli.output import keep_showing
 from botctl.cli.tables import Drawing
@@ -10,42 +9,38 @@ from botctl.cli.views.positions import draw_watched_positions
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
+from botctl.ports import MarketData
+from botctl.queries import portfolio
 from botctl.wiring import build_market
-
-if TYPE_CHECKING:
-    from botctl.ports import MarketData
 
 
 def watch_positions(config: Config, seconds: float) -> None:
-    """Look every so many seconds until Ctrl-C, which is the way to end it."""
+    """Show the open positions every so many seconds until Ctrl-C."""
     with suppress(KeyboardInterrupt):
         keep_showing(_LivePositions(config).draw, seconds)
 
 
 class _LivePositions:
-    """Reads the positions of a home again and again, as another process each time would, but on one connection to Kraken."""
+    """Reads the open positions again and again, over one connection to Kraken."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._kraken: MarketData | None = None
 
     def draw(self) -> Drawing:
-        """What is open now. The database is opened anew: a tick may have written to it, and recover may have put
-        another in its place. Prices that can't be had are said below the table."""
-        from botctl.queries import portfolio
-
+        """The database is reopened each time: a tick may have written to it, and `recover` may have replaced it."""
         lines = []
         with open_store(self.config):
             try:
                 rows = portfolio.list_live_positions(self._market())
             except BotError as error:
-                lines.append(f"prices can't be had: {error.message}")
+                lines.append(f"prices are unavailable: {error.message}")
                 rows = [portfolio.with_price(trade, None) for trade in portfolio.list_positions()]
         mode = self.config.settings.botctl_mode
         return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 
-    def _market(self) -> "MarketData":
-        """The demo's tape stands where the last tick left it, so it is read each time."""
+    def _market(self) -> MarketData:
+        """Every tick advances the demo market, so it is loaded each time."""
         if self.config.settings.botctl_mode is Mode.DEMO:
             return build_market(self.config.settings)
         self._kraken = self._kraken or build_market(self.config.settings)

@@ -1,4 +1,4 @@
-"""Decisions, events, and the life of one trade, in the order in which they happened."""
+"""Decisions, events, and the history of one trade."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -17,7 +17,7 @@ def draw_decisions(rows: Sequence[DecisionView]) -> Drawing:
 
 def _decision(row: DecisionView) -> str:
     lines = [(format_time(row.decided_at), f"{row.decision} {row.symbol} at {format_price(row.price)}")]
-    lines += [(f"  {said['agent']}", f"{said['stance']}: {said['reason']}") for said in row.verdicts]
+    lines += [(f"  {verdict['agent']}", f"{verdict['stance']}: {verdict['reason']}") for verdict in row.verdicts]
     if not row.verdicts:
         lines.append(("  reason", row.reason))
     if row.outcome:
@@ -26,14 +26,14 @@ def _decision(row: DecisionView) -> str:
 
 
 def draw_events(rows: Sequence[EventView]) -> str:
-    """When, whose and what; below it each column that changed."""
+    """Time, trade and kind of each event; below it the columns that changed."""
     lines = []
     for row in rows:
-        whose = f"trade {row.trade_id} {row.symbol}: " if row.trade_id else f"{row.symbol}: " if row.symbol else ""
+        subject = f"trade {row.trade_id} {row.symbol}: " if row.trade_id else f"{row.symbol}: " if row.symbol else ""
         why = "" if row.why == row.kind else f", {row.why}"
-        lines.append((f"{row.at:%m-%d %H:%M:%S}", f"{whose}{row.kind}{why}"))
+        lines.append((f"{row.at:%m-%d %H:%M:%S}", f"{subject}{row.kind}{why}"))
         changes = [
-            f"{name} {_figure(row.before.get(name))} -> {_figure(value)}"
+            f"{name} {_value(row.before.get(name))} -> {_value(value)}"
             for name, value in row.after.items()
             if name != "checked_at" and row.before.get(name) != value
         ]
@@ -42,8 +42,8 @@ def draw_events(rows: Sequence[EventView]) -> str:
     return pairs(lines)
 
 
-def _figure(value: Any) -> str:
-    """A column's value, to ten digits where it is a number."""
+def _value(value: Any) -> str:
+    """A column's value; numbers to ten digits."""
     if value in (None, ""):
         return UNKNOWN
     try:
@@ -54,10 +54,10 @@ def _figure(value: Any) -> str:
 
 def draw_trade_history(view: TradeHistory) -> str:
     trade = view.trade
-    ended = f", {trade.exit_reason}" if trade.exit_reason else ""
-    lines = [(f"trade {trade.id}", f"{trade.symbol} {trade.status}{ended}")]
+    reason = f", {trade.exit_reason}" if trade.exit_reason else ""
+    lines = [(f"trade {trade.id}", f"{trade.symbol} {trade.status}{reason}")]
     if not view.steps or view.steps[0].kind != "decided":
-        lines.append(("", "no decision of the Council led to it: bought by hand, or recovered"))
+        lines.append(("", "no Council decision: bought by hand, or recovered"))
     for step in view.steps:
         lines.append((f"{step.at:%m-%d %H:%M:%S}", f"{step.kind}: {step.detail}"))
         if step.kind == "decided" and step.price is not None:

@@ -1,4 +1,4 @@
-"""The outcome of a study becomes a summary, a table that fits 80 columns, JSON or CSV."""
+"""Results of backtest, replay and sweep."""
 
 import csv
 import sys
@@ -12,8 +12,8 @@ from botctl.domain import text
 from botctl.domain.serialization import to_json
 from botctl.domain.symbols import Timeframe, quote_of
 
-UNTRIED = "-"
-SHORT_NAMES = {
+UNTESTED = "-"
+COLUMN_NAMES = {
     "atr_multiple": "ATR x",
     "breakeven_atr": "breakeven",
     "atr_period": "period",
@@ -22,30 +22,29 @@ SHORT_NAMES = {
     "trade_amount_usd": "amount",
     "max_drawdown": "guard",
 }
-"""What swept settings are called where there is no room for their names."""
+"""Short names of swept settings, for table columns."""
 
 
-def draw_backtest(view: BacktestView, most_trades: int) -> tables.Drawing:
-    """The figures, and so many of the newest trades."""
-    shown = view.trades[-most_trades:] if most_trades else []
+def draw_backtest(view: BacktestView, max_trades: int) -> tables.Drawing:
+    """The summary and the newest trades."""
+    shown = view.trades[-max_trades:] if max_trades else []
     if not shown:
-        return summary(view)
-    parts = [summary(view), "", trades_table(shown, view.until)]
+        return _summary(view)
+    parts = [_summary(view), "", _trades_table(shown, view.until)]
     if len(shown) < len(view.trades):
         parts.append(f"the newest {len(shown)} of {len(view.trades)} trades; --trades shows more, --csv all")
     return tables.group(*parts)
 
 
 def show_csv(view: BacktestView) -> None:
-    """Print every trade as a row, with a header."""
+    """Print a header and one row per trade."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(BacktestTrade.JSON_FIELDS)
     for trade in view.trades:
         writer.writerow(to_json(trade).values())
 
 
-def summary(view: BacktestView) -> str:
-    """The figures, in plain text."""
+def _summary(view: BacktestView) -> str:
     quote = quote_of(view.symbols[0])
     timeframe = Timeframe.from_seconds(view.seconds)
     still_open = sum(trade.exit_at is None for trade in view.trades)
@@ -53,7 +52,7 @@ def summary(view: BacktestView) -> str:
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
         ("traded", f"{text.format_time(view.since)} to {text.format_time(view.until)} UTC, {view.bars:,} bars"),
-        ("mood", view.mood),
+        ("sentiment", view.mood),
         ("equity", f"{text.format_money(view.equity)} of {text.format_money(view.initial_balance)} {quote}"),
         ("return", f"{text.format_percent(view.returned)}; buy and hold {text.format_percent(view.buy_and_hold)}"),
         ("max drawdown", text.format_percent(view.max_drawdown)),
@@ -65,15 +64,15 @@ def summary(view: BacktestView) -> str:
         ("fees", f"{text.format_money(view.fees)} {quote}"),
     ]
     if view.tripped_at:
-        rows.append(("guard", f"TRIPPED at {text.format_time(view.tripped_at)}: no entry after it"))
+        rows.append(("guard", f"TRIPPED at {text.format_time(view.tripped_at)}: no entries after it"))
     if isinstance(view, ReplayView):
         rows.append(("ticks", f"{view.ticks:,}, {view.failed_ticks:,} of them failed"))
     if view.absent_candles:
-        rows.append(("absent candles", f"{view.absent_candles:,}"))
+        rows.append(("missing candles", f"{view.absent_candles:,}"))
     return tables.pairs(rows)
 
 
-def trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:
+def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:
     return tables.draw_table(
         ("symbol", "entered", "entry", "held", "exit", "why", "P&L"),
         [
@@ -81,7 +80,7 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing
                 trade.symbol,
                 f"{trade.entry_at:%y-%m-%d %H:%M}",
                 text.format_price(trade.entry_price),
-                held(trade.entry_at, trade.exit_at or until),
+                _holding_time(trade.entry_at, trade.exit_at or until),
                 text.format_price(trade.exit_price),
                 trade.exit_reason or "OPEN",
                 tables.coloured(trade.pnl),
@@ -92,35 +91,35 @@ def trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing
 
 
 def draw_sweep(view: SweepView) -> tables.Drawing:
-    """The best sets beside what their neighbours did, and in words what to think of them."""
+    """The best sets with their neighbours, and warnings."""
     if not view.best:
-        return "no set was tried"
+        return "no sets were tried"
     figure = {"return": "return %", "sharpe": "Sharpe", "drawdown": "drawdown %"}[view.by]
-    names = [SHORT_NAMES.get(name, name) for name in view.best[0].settings]
+    names = [COLUMN_NAMES.get(name, name) for name in view.best[0].settings]
     table = tables.draw_table(
-        (*names, figure, "neighbours", "test", "trades", "fall %"),
+        (*names, figure, "neighbours", "test", "trades", "max DD %"),
         [
             [
                 *row.settings.values(),
-                _judged(row.train, view.by),
+                _measure(row.train, view.by),
                 _neighbours(row, view.by),
-                UNTRIED if row.test is None else _judged(row.test, view.by),
+                UNTESTED if row.test is None else _measure(row.test, view.by),
                 str(row.train.trades),
                 f"{100 * row.train.max_drawdown:.2f}",
             ]
             for row in view.best
         ],
     )
-    return tables.group(table, *["\n".join(textwrap.wrap(words, tables.WIDTH)) for words in view.warnings])
+    return tables.group(table, *["\n".join(textwrap.wrap(warning, tables.WIDTH)) for warning in view.warnings])
 
 
 def _neighbours(row: SweepRow, by: str) -> str:
     if row.neighbours_low is None:
-        return UNTRIED
+        return UNTESTED
     return f"{_figure(row.neighbours_low, by)} .. {_figure(row.neighbours_high, by)}"
 
 
-def _judged(figures: SweepFigures, by: str) -> str:
+def _measure(figures: SweepFigures, by: str) -> str:
     value = {"return": figures.returned, "sharpe": figures.sharpe, "drawdown": -figures.max_drawdown}[by]
     return _figure(value, by)
 
@@ -131,8 +130,7 @@ def _figure(value: float | None, by: str) -> str:
     return f"{value:.2f}" if by == "sharpe" else f"{100 * value:+.2f}"
 
 
-def held(since: datetime, until: datetime) -> str:
-    """A length of time in its two largest units."""
+def _holding_time(since: datetime, until: datetime) -> str:
     minutes = int((until - since).total_seconds()) // 60
     days, hours = minutes // 1440, minutes // 60 % 24
     return f"{days}d {hours:02}h" if days else f"{hours}h {minutes % 60:02}m"

@@ -1,4 +1,4 @@
-"""What the account holds."""
+"""The balances of the account."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,5 @@ from botctl.queries.results import BalanceView
 
 
 def draw_balances(rows: Sequence[BalanceView]) -> Drawing:
-    return draw_table(
-        ("currency", "amount", "free", "value"),
-        [[row.currency, amount(row.total), amount(row.free), format_money(row.value)] for row in rows],
-    )
+    cells = [[row.currency, amount(row.total), amount(row.free), format_money(row.value)] for row in rows]
+    return draw_table(("currency", "amount", "free", "value"), cells)

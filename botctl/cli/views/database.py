@@ -1,12 +1,12 @@
-"""What the commands of the database did to it."""
+"""Results of the db commands."""
 
 from botctl.cli.results import BackupView, CopyView, MigrateView
 from botctl.cli.tables import pairs
 
 
 def draw_migration(view: MigrateView) -> str:
-    was = "it was there already" if view.schema_before == view.schema else f"it was {view.schema_before}"
-    return pairs([("database", view.database), ("schema", f"{view.schema} ({was})")])
+    before = "unchanged" if view.schema_before == view.schema else f"was {view.schema_before}"
+    return pairs([("database", view.database), ("schema", f"{view.schema} ({before})")])
 
 
 def draw_backup(view: BackupView) -> str:

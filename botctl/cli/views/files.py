@@ -1,4 +1,4 @@
-"""Which files fetch and report wrote."""
+"""The files that fetch and report wrote."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from botctl.reporting.model import ReportView
 def draw_fetched(rows: Sequence[FetchView]) -> str:
     lines = []
     for row in rows:
-        known = f"{row.candles:,} from {format_time(row.first)} to {format_time(row.last)}"
-        lines += [(f"{row.symbol} {row.timeframe}", f"{row.added:,} added, now {known}"), ("", row.file)]
+        total = f"{row.candles:,} from {format_time(row.first)} to {format_time(row.last)}"
+        lines += [(f"{row.symbol} {row.timeframe}", f"{row.added:,} added, now {total}"), ("", row.file)]
     return pairs(lines)
 
 

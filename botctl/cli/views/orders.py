@@ -1,4 +1,4 @@
-"""Orders as a table; the result of one order as a sheet, or in one line."""
+"""The order journal, and the results of orders."""
 
 from collections.abc import Sequence
 
@@ -31,10 +31,10 @@ def draw_orders(rows: Sequence[OrderView]) -> Drawing:
 
 
 def draw_order(result: OrderResult) -> Drawing:
-    done = f"{amount(result.filled)} of {amount(result.amount)}"
+    filled = "" if result.state == "VALIDATED" else f"{amount(result.filled)} of "
     rows = [
         ("order", f"{result.side} {result.symbol} {result.state}"),
-        ("amount", done if result.state != "VALIDATED" else amount(result.amount)),
+        ("amount", f"{filled}{amount(result.amount)}"),
     ]
     if result.average_price is not None:
         rows += [
@@ -43,8 +43,8 @@ def draw_order(result: OrderResult) -> Drawing:
             ("fee", format_money(result.fee)),
         ]
     if result.trade_id:
-        ended = result.reason if result.trade_status == "CLOSED" else None
-        rows.append(("trade", " ".join(filter(None, (str(result.trade_id), result.trade_status, ended)))))
+        reason = result.reason if result.trade_status == "CLOSED" else None
+        rows.append(("trade", " ".join(filter(None, (str(result.trade_id), result.trade_status, reason)))))
     if result.side == "buy" and result.stop_loss_price is not None:
         rows.append(("stop", f"{format_price(result.stop_loss_price)} (ATR {format_price(result.atr)})"))
     if result.pnl is not None:
@@ -55,7 +55,7 @@ def draw_order(result: OrderResult) -> Drawing:
 
 
 def describe_order(result: OrderResult) -> str:
-    """One order in one line, as a tick tells it."""
+    """The result of one order in one line."""
     verb = "bought" if result.side == "buy" else "sold"
     if result.state == "VALIDATED":
         return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"
@@ -69,7 +69,7 @@ def describe_order(result: OrderResult) -> str:
 
 def draw_liquidation(view: LiquidationView) -> Drawing:
     sold = [describe_order(result) for result in view.exits] or [
-        "nothing was sold" if view.errors or view.open_trades else "there was nothing to sell"
+        "nothing was sold" if view.errors or view.open_trades else "nothing to sell"
     ]
     buys = "enabled" if view.buy_enabled else "disabled"
     return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")

@@ -8,38 +8,23 @@ from botctl.domain.text import UNKNOWN, format_percent, format_price
 from botctl.queries.positions import LivePosition, TradeRecord
 
 NEAR_STOP = Decimal("0.005")
-"""How near its stop a price is shown as near, as a fraction."""
+"""Distance from the stop, as a fraction of the price, below which it is coloured."""
 
 
 def draw_positions(rows: Sequence[TradeRecord]) -> Drawing:
-    return draw_table(
-        ("id", "symbol", "status", "amount", "entry", "stop", "high"),
-        [
-            [
-                str(row.id),
-                row.symbol,
-                row.status,
-                amount(row.amount),
-                format_price(row.entry_price),
-                format_price(row.stop_loss_price),
-                format_price(row.high_price),
-            ]
-            for row in rows
-        ],
-    )
+    columns = ("id", "symbol", "status", "amount", "entry", "stop", "high")
+    return draw_table(columns, [[str(row.id), row.symbol, row.status, *_levels(row)] for row in rows])
 
 
 def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
+    columns = ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
     return draw_table(
-        ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L"),
+        columns,
         [
             [
                 str(row.trade.id),
                 row.trade.symbol,
-                amount(row.trade.amount),
-                format_price(row.trade.entry_price),
-                format_price(row.trade.stop_loss_price),
-                format_price(row.trade.high_price),
+                *_levels(row.trade),
                 format_price(row.price),
                 coloured(row.unrealized_pnl),
             ]
@@ -48,8 +33,17 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
     )
 
 
+def _levels(trade: TradeRecord) -> list[str]:
+    return [
+        amount(trade.amount),
+        format_price(trade.entry_price),
+        format_price(trade.stop_loss_price),
+        format_price(trade.high_price),
+    ]
+
+
 def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -> Drawing:
-    """What positions --watch shows: how near each stop is, too, and some lines below."""
+    """The table of positions --watch, with the distance to each stop and some lines below."""
     if not rows:
         return group("no open positions", *lines)
     table = draw_table(
@@ -62,7 +56,7 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
                 format_price(row.trade.entry_price),
                 format_price(row.price),
                 format_price(row.trade.stop_loss_price),
-                _gap(row.stop_distance),
+                _stop_distance(row.stop_distance),
                 coloured(row.unrealized_pnl),
             ]
             for row in rows
@@ -71,8 +65,8 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
     return group(table, *lines)
 
 
-def _gap(distance: Decimal | None) -> Cell:
-    """How far a price is from its stop; red at or below it, yellow close to it."""
+def _stop_distance(distance: Decimal | None) -> Cell:
+    """Red at or below the stop, yellow close to it."""
     text = format_percent(distance)
     if distance is None or distance >= NEAR_STOP:
         return text

@@ -1,4 +1,4 @@
-"""What differs between the database and the exchange, and what recover does about it."""
+"""Differences between the database and the exchange, and what recover does about them."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -11,26 +11,26 @@ from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, R
 def draw_reconciliation(view: ReconcileView) -> Drawing:
     parts: list[Drawing] = []
     if view.orders:
-        parts += [_compared_orders(view.orders), ""]
+        parts += [_draw_orders(view.orders), ""]
     if view.positions:
-        parts += [_compared_positions(view.positions), ""]
-    differing = sum(not row.same for row in view.orders) + sum(not row.same for row in view.positions)
+        parts += [_draw_positions(view.positions), ""]
+    differing = [row.same for row in view.orders].count(False) + [row.same for row in view.positions].count(False)
     compared = f"{len(view.orders)} orders and {len(view.positions)} positions since {format_time(view.since)} UTC"
-    parts.append(f"{compared}: {'all the same' if view.same else f'{differing} differ'}")
+    parts.append(f"{compared}: {'no differences' if view.same else f'{differing} differ'}")
     if view.foreign_orders:
         parts.append(f"{view.foreign_orders} orders of the account are not botctl's")
     return group(*parts)
 
 
-def _compared_orders(rows: Sequence[ReconciledOrder]) -> Drawing:
+def _draw_orders(rows: Sequence[ReconciledOrder]) -> Drawing:
     return draw_table(
         ("trade", "order", "journal", "exchange", "verdict"),
         [
             [
                 _id(row.trade_id),
                 f"{row.role}\n{row.symbol}",
-                _order_side(row.journal_state, row.journal_filled, row.journal_cost, row.journal_fee),
-                _order_side(row.exchange_state, row.exchange_filled, row.exchange_cost, row.exchange_fee),
+                _order_cell(row.journal_state, row.journal_filled, row.journal_cost, row.journal_fee),
+                _order_cell(row.exchange_state, row.exchange_filled, row.exchange_cost, row.exchange_fee),
                 row.verdict,
             ]
             for row in rows
@@ -38,29 +38,20 @@ def _compared_orders(rows: Sequence[ReconciledOrder]) -> Drawing:
     )
 
 
-def _compared_positions(rows: Sequence[ReconciledPosition]) -> Drawing:
-    return draw_table(
-        ("trade", "symbol", "held", "by its orders", "balance", "verdict"),
-        [
-            [
-                _id(row.trade_id),
-                row.symbol,
-                amount(row.held),
-                amount(row.exchange_held),
-                amount(row.balance),
-                row.verdict,
-            ]
-            for row in rows
-        ],
-    )
+def _draw_positions(rows: Sequence[ReconciledPosition]) -> Drawing:
+    columns = ("trade", "symbol", "held", "by its orders", "balance", "verdict")
+    cells = [
+        [_id(row.trade_id), row.symbol, *map(amount, (row.held, row.exchange_held, row.balance)), row.verdict]
+        for row in rows
+    ]
+    return draw_table(columns, cells)
 
 
 def _id(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)
 
 
-def _order_side(state: str | None, filled: Decimal | None, cost: Decimal | None, fee: Decimal | None) -> str:
-    """One side of an order, in two lines."""
+def _order_cell(state: str | None, filled: Decimal | None, cost: Decimal | None, fee: Decimal | None) -> str:
     if state is None:
         return UNKNOWN
     return f"{state} {amount(filled)}\n{format_money(cost)}, fee {format_money(fee)}" if filled else state
@@ -69,19 +60,19 @@ def _order_side(state: str | None, filled: Decimal | None, cost: Decimal | None,
 def draw_recovery(view: RecoverView) -> Drawing:
     lines = []
     for row in view.actions:
-        figures = [amount(row.amount)]
+        details = [amount(row.amount)]
         if row.stop_loss_price is not None:
-            figures += [f"entry {format_price(row.entry_price)}", f"stop {format_price(row.stop_loss_price)}"]
+            details += [f"entry {format_price(row.entry_price)}", f"stop {format_price(row.stop_loss_price)}"]
         lines += [
-            (f"{row.action} trade {_id(row.trade_id)}", f"{row.symbol} {', '.join(figures)}"),
+            (f"{row.action} trade {_id(row.trade_id)}", f"{row.symbol} {', '.join(details)}"),
             ("", row.detail),
         ]
     lines += [("note", note) for note in view.notes]
-    rest = f"{view.same_trades} trades are the same or have ended, {view.foreign_orders} orders are not botctl's"
+    rest = f"{view.same_trades} trades are unchanged or closed, {view.foreign_orders} orders are not botctl's"
     lines.append((f"since {view.since:%Y-%m-%d}", rest))
     if any(row.action in ("add", "reduce", "close", "adopt") for row in view.actions):
-        applied = "written, and paused: check with `botctl reconcile`, then `botctl resume`"
-        lines.append(("", applied if view.applied else "nothing was changed: `botctl recover --apply` writes it"))
+        applied = "applied, and paused: check with `botctl reconcile`, then `botctl resume`"
+        lines.append(("", applied if view.applied else "nothing was changed: `botctl recover --apply` applies it"))
     elif not view.actions:
-        lines.append(("", "there is nothing to recover"))
+        lines.append(("", "nothing to recover"))
     return pairs(lines)

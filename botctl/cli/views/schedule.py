@@ -1,27 +1,35 @@
-"""What runs the ticks of a home."""
+"""The schedule that runs the ticks."""
+
+from collections.abc import Mapping
 
 from botctl.cli.tables import pairs
 from botctl.scheduling.schedule import CRON, MIN_DELAY, ScheduleView
 
 
 def draw_schedule(view: ScheduleView) -> str:
-    if view.installed:
-        state = "runs the ticks" if view.current else "runs the ticks, not as it would be told now"
-        hint = "" if view.current else ": `botctl schedule install` brings it up to date"
-    else:
-        state, hint = "does not run the ticks", ": `botctl schedule install` has it run them"
-    done = "removed from" if view.changed and not view.installed else "changed in" if view.changed else ""
+    removed = view.changed and not view.installed
     delay = f"{MIN_DELAY} to {view.delay_seconds} s, always the same"
     if view.kind == CRON and view.installed:
         delay = f"{view.delay_seconds} s"
     rows = [
-        ("home", view.home),
-        ("schedule", f"{done} {view.kind}" if done else f"{view.kind} {state}{hint}"),
+        ("folder", view.home),
+        ("schedule", f"removed from {view.kind}" if removed else _describe(view)),
         ("every", f"{view.every}, with a delay of {delay}"),
     ]
-    rows += [("copy", f"the crontab from before is {view.backup}")] if view.backup else []
-    rows += [("beware", f"the crontab has another line for this home: {line.strip()}") for line in view.others]
+    rows += [("backup", f"the previous crontab is {view.backup}")] if view.backup else []
+    rows += [("warning", f"the crontab has another line for this folder: {line.strip()}") for line in view.others]
     rows += [("note", note) for note in view.notes]
-    if view.changed and not view.installed:
-        return pairs(rows)
-    return "\n\n".join([pairs(rows), *[f"{place}:\n{text.rstrip()}" for place, text in view.files.items()]])
+    return pairs(rows) if removed else f"{pairs(rows)}\n\n{draw_files(view.files)}"
+
+
+def _describe(view: ScheduleView) -> str:
+    if view.changed:
+        return f"changed in {view.kind}"
+    if not view.installed:
+        return f"{view.kind} does not run ticks: `botctl schedule install` sets it up"
+    outdated = "" if view.current else ", but is outdated: `botctl schedule install` updates it"
+    return f"{view.kind} runs ticks{outdated}"
+
+
+def draw_files(files: Mapping[str, str]) -> str:
+    return "\n\n".join(f"{path}:\n{text.rstrip()}" for path, text in files.items())

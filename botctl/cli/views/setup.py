@@ -1,4 +1,4 @@
-"""What init, demo, doctor, config and notify answer."""
+"""Results of init, demo, doctor, config and notify."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def draw_checks(rows: Sequence[CheckResult]) -> Drawing:
     return draw_table(
-        ("check", "", "what"),
+        ("check", "", "result"),
         [
             [row.name, Coloured(row.status, COLOURS[row.status]), row.detail + (f"\n-> {row.fix}" if row.fix else "")]
             for row in rows
@@ -29,25 +29,25 @@ def draw_config(rows: Sequence[ConfigLine]) -> str:
 def draw_notifications(rows: Sequence[NotifyView]) -> str:
     return pairs(
         [
-            (f"{place}. {row.service}", ("ok: " if row.ok else "FAILED: ") + row.detail)
-            for place, row in enumerate(rows, 1)
+            (f"{number}. {row.service}", f"{'ok' if row.ok else 'FAILED'}: {row.detail}")
+            for number, row in enumerate(rows, 1)
         ]
     )
 
 
-def draw_init(view: InitView) -> Drawing:
+def draw_init(view: InitView) -> str:
     rows = [
         ("mode", view.mode),
-        ("settings", f"{view.env_file} ({'written' if view.env_written else 'kept as it is'})"),
-        ("database", f"{view.database} ({'made' if view.database_created else 'was there'})"),
+        ("settings", f"{view.env_file} ({'created' if view.env_written else 'kept'})"),
+        ("database", f"{view.database} ({'created' if view.database_created else 'kept'})"),
     ]
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
 def draw_demo(view: DemoView) -> Drawing:
-    decided = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
+    decisions = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
     return group(
         draw_trades(view.trades) if view.trades else "no trades",
-        f"{view.ticks} ticks of the synthetic tape: {len(view.trades)} trades; the Council said {decided}",
+        f"{view.ticks} ticks of the demo market: {len(view.trades)} trades; decisions: {decisions}",
         f"equity {format_money(view.equity)} of {format_money(view.initial_balance)}",
     )

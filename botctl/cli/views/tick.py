@@ -1,4 +1,4 @@
-"""What a tick, and each of its steps run alone, found and did."""
+"""Results of a tick, check-positions and drawdown."""
 
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.cli.views.orders import describe_order
@@ -16,7 +16,7 @@ def draw_tick(view: TickView) -> Drawing:
         lines.append(f"  {row.symbol} {row.decision}: {row.reason}{outcome}")
     if view.equity is not None:
         lines.append(f"  equity {format_money(view.equity)}, drawdown {format_percent(view.drawdown)}")
-    lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not sit")
+    lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not run")
     return group(*lines)
 
 
@@ -26,14 +26,10 @@ def draw_position_check(view: CheckView) -> Drawing:
 
 
 def draw_drawdown(view: DrawdownView) -> Drawing:
-    return group(
-        pairs(
-            [
-                ("equity", format_money(view.equity)),
-                ("initial balance", format_money(view.initial_balance)),
-                ("drawdown", f"{format_percent(view.drawdown)} (limit {format_percent(view.max_drawdown)})"),
-                ("guard", "TRIPPED" if view.tripped else "quiet"),
-            ]
-        ),
-        *[describe_order(result) for result in view.exits],
-    )
+    rows = [
+        ("equity", format_money(view.equity)),
+        ("initial balance", format_money(view.initial_balance)),
+        ("drawdown", f"{format_percent(view.drawdown)} (limit {format_percent(view.max_drawdown)})"),
+        ("guard", "TRIPPED" if view.tripped else "not tripped"),
+    ]
+    return group(pairs(rows), *[describe_order(result) for result in view.exits])

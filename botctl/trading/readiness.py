@@ -1,0 +1,66 @@
+"""Checks of funds, markets, order minimums and sentiment, for `botctl doctor`."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from botctl.domain.checks import CheckResult
+from botctl.domain.errors import BotError
+from botctl.domain.markets import Market, amount_for_cost, below_minimum
+from botctl.domain.money import format_decimal
+from botctl.domain.symbols import quote_of
+from botctl.trading.bot import Bot
+
+TAKER_FEE = Decimal("0.004")
+"""At Kraken's lowest tier, as a fraction of the cost."""
+
+
+def check_funds(bot: Bot) -> Iterator[CheckResult]:
+    """Whether the account can pay for one entry of TRADE_AMOUNT_USD and its fee."""
+    try:
+        balances = bot.exchange.fetch_balances()
+    except BotError as error:
+        yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
+        return
+    for quote in sorted({quote_of(symbol) for symbol in bot.settings.symbols}):
+        free, needed = balances.spendable(quote), bot.settings.trade_amount_usd * (1 + TAKER_FEE)
+        detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
+        fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
+        yield CheckResult("funds", "warn" if fix else "ok", detail, fix)
+
+
+def check_symbols(bot: Bot) -> Iterator[CheckResult]:
+    """Whether each symbol can be traded, and an entry sold again at its stop."""
+    markets = bot.exchange.load_markets()
+    quotes = bot.exchange.fetch_quotes([symbol for symbol in bot.settings.symbols if symbol in markets])
+    for symbol in bot.settings.symbols:
+        market, quote = markets.get(symbol), quotes.good.get(symbol)
+        if market is None:
+            yield CheckResult("symbols", "fail", f"{symbol}: unknown market", "correct SYMBOLS")
+        elif not market.tradable:
+            detail = f"{symbol} is in {market.status} mode"
+            yield CheckResult("symbols", "fail", detail, "wait, or remove it from SYMBOLS")
+        elif quote is None or quote.ask is None:
+            yield CheckResult("symbols", "fail", f"{symbol} {quotes.bad.get(symbol, 'has no ask')}", "try again later")
+        else:
+            yield _check_minimum(bot, market, quote.ask)
+
+
+def _check_minimum(bot: Bot, market: Market, ask: Decimal) -> CheckResult:
+    cost = bot.settings.trade_amount_usd
+    try:
+        stop = Decimal(repr(bot.risk.calculate_stop_loss(ask, bot.risk.fetch_candles(market.symbol))))
+    except BotError as error:
+        fix = error.hint or "without an ATR there is no entry"
+        return CheckResult("minimums", "fail", f"{market.symbol}: {error.message}", fix)
+    if problem := below_minimum(amount_for_cost(cost, ask, market), stop, market):
+        return CheckResult("minimums", "fail", f"{market.symbol}: at its stop {problem}", "raise TRADE_AMOUNT_USD")
+    detail = f"{market.symbol}: {format_decimal(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
+    return CheckResult("minimums", "ok", detail)
+
+
+def check_sentiment(bot: Bot) -> CheckResult:
+    reading = bot.sentiment.read()
+    if reading.index is None:
+        fix = "without it the Council holds; check SENTIMENT_URL"
+        return CheckResult("sentiment", "warn", reading.why, fix)
+    return CheckResult("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")
