@@ -82,7 +82,7 @@ def become(command: dict[str, Any], factory: TickingDateTimeFactory) -> None:
     os.chdir(command["environment"]["HOME"])
     sys.argv = ["botctl", *command["arguments"]]
     sys.path[:0] = [folder for folder in command["environment"].get("PYTHONPATH", "").split(":") if folder]
-    live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"], real_patience=command["patience"])
+    live_in(WorldClock(Path(command["clock"])), factory, hasty=command["hasty"], real_patience=command["wait_seconds"])
     countdown = killer.arm(**command["end"], busy_seconds=command["busy_seconds"], on_server=on_server(command))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started us in the background ignored it
     limit(command)

@@ -287,11 +287,11 @@ def shown_of(folder: Path) -> list[str]:
     settings = parse_settings(
         {**SECRETS, "BOTCTL_MODE": "live", "INITIAL_BALANCE": "1", "KRAKEN_API_URL": "http://127.0.0.1:9"}
     )
-    home = Config(folder, folder / ".env", settings)
-    open_database(home.database, settings.botctl_mode, create=True)
+    config = Config(folder, folder / ".env", settings)
+    open_database(config.database, settings.botctl_mode, create=True)
     try:
-        bot, kraken = build_bot(settings, home.switch), build_kraken(settings)
-        things = [settings, home, bot, kraken, kraken.wire, vars(kraken.wire), vars(bot), vars(home), SETTINGS]
+        bot, kraken = build_bot(settings, config.switch), build_kraken(settings)
+        things = [settings, config, bot, kraken, kraken.wire, vars(kraken.wire), vars(bot), vars(config), SETTINGS]
         try:
             kraken.fetch_balances()
         except BotError as error:

@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, requests_of, run_in_trouble
-from tests.chaos.moods import SENTIMENT_STANCES, Moods
+from tests.chaos.moods import MOODS, Moods
 from tests.chaos.scenes import SCENES, Stage
 
 ONE_IN = 199
@@ -78,7 +78,7 @@ def test_no_fault_of_the_recovering_run_makes_an_order_disappear(stage: Stage) -
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mood", SENTIMENT_STANCES)
+@pytest.mark.parametrize("mood", MOODS)
 def test_no_mood_of_kraken_breaks_a_promise(mood: str, stage: Stage) -> None:
     moods = Moods()
 
