@@ -93,7 +93,7 @@ def _connect(kraken: FakeKraken) -> Line:
 
 def _look_up_markets(line: Line) -> Mapping[str, Market]:
     KeyValue.delete().where(KeyValue.key == MARKETS).execute()
-    return load_catalog(line.exchange.wire).markets
+    return load_catalog(line.exchange.session).markets
 
 
 CALLS: dict[str, tuple[str, Callable[[Line], Any]]] = {

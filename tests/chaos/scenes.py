@@ -25,7 +25,7 @@ class Scene:
 def prepare_nothing(world: World) -> None:
     """An account that only has money."""
     world.kraken.set_price("BTC/USD", 50000)
-    world.kraken.flat_candles("BTC/USD", 50000, 500, 500)
+    world.kraken.flat_candles("BTC/USD", 50000, 500, 150)
     world.must("init")
     world.must("balance")
 
@@ -78,7 +78,7 @@ def prepare_a_deep_fall(world: World) -> None:
 def prepare_a_late_tick(world: World) -> None:
     """Two hours without a run, in which the price rose and came back."""
     prepare_a_position(world)
-    closes = [50000] * 492 + [50500, 51500, 52500, 52000, 51800, 51700, 51600, 51550]
+    closes = [50000] * 142 + [50500, 51500, 52500, 52000, 51800, 51700, 51600, 51550]
     world.kraken.set_candles("BTC/USD", closes)
     world.kraken.set_price("BTC/USD", 51500)
     world.clock.skip(8 * QUARTER)
