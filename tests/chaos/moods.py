@@ -5,7 +5,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from tests.chaos.campaign import SEPARATOR
-from tests.chaos.faults import requests_of, run_in_trouble
+from tests.chaos.faults import run_in_trouble
 from tests.chaos.scenes import SCENES, Stage, check_words, guard_is_awake, recover
 from tests.chaos.world import World
 from tests.fake_kraken import Instant, Never, PartialThenCanceled, Pieces, Slow
@@ -129,7 +129,7 @@ class Moods:
             yield from self.trials_of(stage, scene)
 
     def trials_of(self, stage: Stage, scene: str) -> Iterator[str]:
-        asked = requests_of(stage, scene)
+        asked = stage.undisturbed(scene).endpoints
         first = asked.index("AddOrder") + 1 if "AddOrder" in asked else len(asked)
         for mood in MOODS:
             yield SEPARATOR.join((self.name, mood, scene))

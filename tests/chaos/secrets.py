@@ -291,7 +291,17 @@ def shown_of(folder: Path) -> list[str]:
     open_database(config.database, settings.botctl_mode, create=True)
     try:
         bot, kraken = build_bot(settings, config.switch), build_kraken(settings)
-        things = [settings, config, bot, kraken, kraken.session, vars(kraken.session), vars(bot), vars(config), SETTINGS]
+        things = [
+            settings,
+            config,
+            bot,
+            kraken,
+            kraken.session,
+            vars(kraken.session),
+            vars(bot),
+            vars(config),
+            SETTINGS,
+        ]
         try:
             kraken.fetch_balances()
         except BotError as error:

@@ -11,9 +11,9 @@ from tests.chaos.secrets import SECRETS, SecretsKept, forms_of, keep_secrets, no
 @pytest.mark.parametrize(
     "trial",
     [
-        "secrets: every command: environment",
         "secrets: two errors that echo: env file",
-        "secrets: every wrong place: env file",
+        pytest.param("secrets: every command: environment", marks=pytest.mark.long),
+        pytest.param("secrets: every wrong place: env file", marks=pytest.mark.long),
     ],
 )
 def test_no_secret_is_left_anywhere(trial: str, stage: Stage) -> None:
