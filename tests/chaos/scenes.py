@@ -159,6 +159,8 @@ class Stage:
         """Forget the scenes. Worlds that were set stay as they are."""
         for snapshot in self._kept.values():
             shutil.rmtree(snapshot.folder)
+            if self.server:
+                self.server.drop(snapshot.database)
         self._kept.clear()
 
 

@@ -8,13 +8,12 @@ from tests.chaos.scenes import Stage
 
 CHUNKS, GAMES = 10, 4
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
-CHUNKS_IN_SHORT = 2
-"""Those that are played at every change."""
+AT_EVERY_CHANGE = 2
+"""The other tests are played with `-m long`."""
 
 
 @pytest.mark.parametrize(
-    "chunk",
-    [*range(CHUNKS_IN_SHORT), *(pytest.param(n, marks=pytest.mark.long) for n in range(CHUNKS_IN_SHORT, CHUNKS))],
+    "chunk", [n if n < AT_EVERY_CHANGE else pytest.param(n, marks=pytest.mark.long) for n in range(CHUNKS)]
 )
 def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> None:
     games = [play_game(stage, STEPS, chunk * GAMES + number) for number in range(GAMES)]
