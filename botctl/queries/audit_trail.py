@@ -142,4 +142,5 @@ def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ran
 def _slippage_text(row: Slippage) -> str:
     if row.fraction is None or row.expected_price is None:
         return ""
-    return f"; {100 * row.fraction:+.2f} % ({format_signed(row.cost)}) against {format_price(row.expected_price)}, {row.basis}"
+    against = f"{format_price(row.expected_price)}, {row.basis}"
+    return f"; {100 * row.fraction:+.2f} % ({format_signed(row.cost)}) against {against}"

@@ -1,4 +1,4 @@
-"""One fork server and one stage for all trials of a test file."""
+"""One fork server and one stage for all trials that a test process plays."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,9 @@ from tests.chaos.scenes import Stage
 from tests.postgres import Server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stage(database_server: Server | None) -> Iterator[Stage]:
     with Processes() as processes:
-        yield Stage(processes, database_server)
+        stage = Stage(processes, database_server)
+        yield stage
+        stage.close()

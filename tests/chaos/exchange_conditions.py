@@ -5,17 +5,17 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from tests.chaos.campaign import SEPARATOR
-from tests.chaos.faults import requests_of, run_in_trouble
+from tests.chaos.faults import run_in_trouble
 from tests.chaos.scenes import SCENES, Stage, check_words, guard_is_awake, recover
 from tests.chaos.world import World
 from tests.fake_kraken import Instant, Never, PartialThenCanceled, Pieces, Slow
 from tests.fake_kraken.api_key import CallLimit
 
-SentimentSeries = Callable[[World], None]
+Mood = Callable[[World], None]
 MINUTE = 60.0
 
 
-def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> SentimentSeries:
+def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> Mood:
     """Orders are filled so."""
 
     def set_in(world: World) -> None:
@@ -24,7 +24,7 @@ def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> Sentim
     return set_in
 
 
-def appears_after(seconds: float = 0, looks: int = 0) -> SentimentSeries:
+def appears_after(seconds: float = 0, looks: int = 0) -> Mood:
     """A new order is in no list for so long, or for so many look-ups."""
 
     def set_in(world: World) -> None:
@@ -33,7 +33,7 @@ def appears_after(seconds: float = 0, looks: int = 0) -> SentimentSeries:
     return set_in
 
 
-def clock_off_by(seconds: float) -> SentimentSeries:
+def clock_off_by(seconds: float) -> Mood:
     """This machine's clock was set wrong a moment ago: Kraken's is so far ahead of it."""
 
     def set_in(world: World) -> None:
@@ -42,7 +42,7 @@ def clock_off_by(seconds: float) -> SentimentSeries:
     return set_in
 
 
-def nonce_ahead_by(seconds: float) -> SentimentSeries:
+def nonce_ahead_by(seconds: float) -> Mood:
     """Another client has used this key with nonces from the future."""
 
     def set_in(world: World) -> None:
@@ -51,7 +51,7 @@ def nonce_ahead_by(seconds: float) -> SentimentSeries:
     return set_in
 
 
-def counter(full: float) -> SentimentSeries:
+def counter(full: float) -> Mood:
     """Kraken counts calls at its lowest tier, and this many are on the account already."""
 
     def set_in(world: World) -> None:
@@ -60,7 +60,7 @@ def counter(full: float) -> SentimentSeries:
     return set_in
 
 
-def status(word: str) -> SentimentSeries:
+def status(word: str) -> Mood:
     """Kraken as a whole is in this mode."""
 
     def set_in(world: World) -> None:
@@ -69,7 +69,7 @@ def status(word: str) -> SentimentSeries:
     return set_in
 
 
-SENTIMENT_STANCES: Mapping[str, SentimentSeries] = MappingProxyType(
+MOODS: Mapping[str, Mood] = MappingProxyType(
     {
         "open for five seconds": fills(Slow(seconds=5)),
         "open for three minutes": fills(Slow(seconds=3 * MINUTE)),
@@ -129,9 +129,9 @@ class Moods:
             yield from self.trials_of(stage, scene)
 
     def trials_of(self, stage: Stage, scene: str) -> Iterator[str]:
-        asked = requests_of(stage, scene)
+        asked = stage.undisturbed(scene).endpoints
         first = asked.index("AddOrder") + 1 if "AddOrder" in asked else len(asked)
-        for mood in SENTIMENT_STANCES:
+        for mood in MOODS:
             yield SEPARATOR.join((self.name, mood, scene))
             for position in range(first, len(asked) + 1):
                 for kind in WITH:
@@ -143,7 +143,7 @@ class Moods:
         kind, _, position = fault.rpartition(" at ")
         world = stage.set(scene)
         try:
-            SENTIMENT_STANCES[mood](world)
+            MOODS[mood](world)
             run_in_trouble(world, scene, {int(position): kind} if fault else {})
             world.council_is_silent()
             check_words(world.run("tick"))

@@ -76,17 +76,6 @@ def run_in_trouble(world: World, scene: str, plan: Mapping[int, str]) -> Run:
     return run
 
 
-def requests_of(stage: Stage, scene: str) -> list[str]:
-    """What the scene's command asks of Kraken when nobody disturbs it."""
-    world = stage.set(scene)
-    try:
-        world.kraken.clear_requests()
-        act(world, scene)
-        return [request.endpoint for request in world.kraken.requests]
-    finally:
-        world.close()
-
-
 def kinds_for(endpoint: str) -> tuple[str, ...]:
     return FOR_ORDERS if endpoint == "AddOrder" else FOR_READS
 
@@ -103,7 +92,7 @@ class Faults:
             yield from self.trials_of(stage, scene)
 
     def trials_of(self, stage: Stage, scene: str) -> Iterator[str]:
-        for position, endpoint in enumerate(requests_of(stage, scene), 1):
+        for position, endpoint in enumerate(stage.undisturbed(scene).endpoints, 1):
             for kind in kinds_for(endpoint):
                 yield SEPARATOR.join((self.name, kind, f"{scene}, {endpoint} at {position}"))
 
@@ -129,7 +118,7 @@ class FaultPairs:
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
         """Drawn: two positions, each with a kind of its own; the second may be the first one's repetition."""
         chance = random.Random(seed)
-        asked = {scene: requests_of(stage, scene) for scene in SCENES}
+        asked = {scene: stage.undisturbed(scene).endpoints for scene in SCENES}
         for _ in range(runs):
             scene = chance.choice(list(SCENES))
             first = chance.randint(1, len(asked[scene]))

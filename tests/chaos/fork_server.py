@@ -1,7 +1,8 @@
 """Runs botctl commands in forked children: everything heavy is loaded once, so that a thousand kills take minutes.
 
 Reads one JSON object a line from stdin. `{"run": {...}}` starts a command (its fields are those of `Command`) and
-answers with its pid; `{"wait": pid}` answers with its exit status when it has ended.
+answers with its pid; `{"wait": pid}` answers with its exit status when it has ended. The argument is a JSON object
+of texts that take the place of files of botctl.
 
 A child lives in the time of its world: its sleeps take no time but move the world's clock, and a time-out of the
 network comes after a moment that counts as the whole of it. Only Python's own clock and sockets are
@@ -9,6 +10,7 @@ bent for this; botctl and the libraries that it stands on run as they are.
 """
 
 import encodings.utf_8_sig  # noqa: F401 - for a run as another user, who may not read where Python lies
+import gc
 import importlib
 import json
 import os
@@ -37,6 +39,7 @@ import botctl
 from botctl.domain.database_url import POSTGRESQL
 from tests.chaos import killer
 from tests.chaos.clock import WorldClock
+from tests.chaos.mutated_import import import_mutated
 
 LEAST_SLEEP = 0.002
 """Seconds that any sleep really lasts: who waits for another process by sleeping must let it come to its end."""
@@ -45,12 +48,15 @@ real_sleep = time.sleep
 
 def serve() -> None:
     """Take orders until stdin ends."""
+    mutated = import_mutated(json.loads(sys.argv[1]))
     for package in (botctl, typer):  # whole: a run as another user may not read where they lie
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(("__main__", "_winconsole")):
                 importlib.import_module(module.name)
+    assert not mutated.waiting, f"nothing imports {mutated.waiting}"
     time_of_world = freeze_time(datetime.now(UTC), tick=True)
     factory = time_of_world.start()
+    gc.freeze()  # or each child's garbage collection would copy all that it shares with us
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

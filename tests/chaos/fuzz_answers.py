@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -257,31 +257,17 @@ def garble_with(garblings: tuple[Garbling, ...]) -> Callable[[Request, Reply], R
 
 type Asked = tuple[str, str, Decimal]
 """Side, market and volume of an order that was sent."""
-_undisturbed: dict[str, list[Asked]] = {}
 
 
-def orders_of(world: World) -> list[Asked]:
+def orders_of(requests: Iterable[Request]) -> list[Asked]:
     """What was sent to AddOrder."""
-    sent = [request.params for request in world.kraken.requests if request.endpoint == "AddOrder"]
+    sent = [request.params for request in requests if request.endpoint == "AddOrder"]
     return [(params["type"], params["pair"], Decimal(params["volume"])) for params in sent]
-
-
-def undisturbed(stage: Stage, scene: str) -> list[Asked]:
-    """The orders of this scene when Kraken answers the truth."""
-    if scene not in _undisturbed:
-        world = stage.set(scene)
-        try:
-            world.kraken.clear_requests()
-            act(world, scene)
-            _undisturbed[scene] = orders_of(world)
-        finally:
-            world.close()
-    return _undisturbed[scene]
 
 
 def nonsense_orders_nothing_and_loses_nothing(stage: Stage, case: Case) -> None:
     """No order but those of the undisturbed run, no trade written off, and afterwards everything settles."""
-    expected = undisturbed(stage, case.scene)
+    expected = orders_of(stage.undisturbed(case.scene).requests)
     world = stage.set(case.scene)
     try:
         if case.stale:
@@ -291,7 +277,7 @@ def nonsense_orders_nothing_and_loses_nothing(stage: Stage, case: Case) -> None:
         run = act(world, case.scene)
         world.kraken.alter_reply = None
         check_words(run)
-        check_orders(orders_of(world), expected)
+        check_orders(orders_of(world.kraken.requests), expected)
         check(world, ALWAYS)
         nothing_is_written_off(world, case.scene)
         assert world.kraken.bugs == []

@@ -267,7 +267,7 @@ HEADS = st.sampled_from(
     )
 )
 GOOD_HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
-SENTIMENT_STANCES = st.builds(
+INDEX_ANSWERS = st.builds(
     Answer,
     HEADS | st.just(GOOD_HEAD) | st.just(GOOD_HEAD),
     st.lists(tree_twists() | byte_twists().filter(lambda twist: twist.what not in ("status", "date")), max_size=2).map(
@@ -299,5 +299,5 @@ def a_mood_is_believed_or_unknown(server: RawServer, answer: Answer) -> None:
 COUNCIL: tuple[Property, ...] = (
     Property("a program's answer", PROGRAMS, bare_stage, a_program_decides_or_holds, 50),
     Property("an agent", STRANGERS, bare_stage, an_agent_is_heard_or_unknown, 40),
-    Property("the mood", SENTIMENT_STANCES, a_mood, a_mood_is_believed_or_unknown, 300),
+    Property("the mood", INDEX_ANSWERS, a_mood, a_mood_is_believed_or_unknown, 300),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 QUARTER = 900.0
-FLAT_CANDLES = 300
+FLAT_CANDLES = 120
 """Before the world began its prices stood still for so many quarters of an hour."""
 
 type Candle = tuple[Decimal, Decimal, Decimal, Decimal]

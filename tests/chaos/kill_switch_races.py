@@ -141,7 +141,8 @@ class KillSwitchRaces:
         yield from self.sittings()
 
     def trials_of(self, stage: Stage, scene: str, what: str) -> Iterator[str]:
-        for position, count in count_positions(stage, scene).items():
+        undisturbed = stage.undisturbed(scene)
+        for position, count in {"request": len(undisturbed.requests), "statement": undisturbed.statements}.items():
             for number in range(1, count + 1):
                 yield SEPARATOR.join((self.name, f"{what}, {position}", f"{scene}, {number}"))
 
@@ -168,26 +169,6 @@ class KillSwitchRaces:
         finally:
             world.close()
         return 1
-
-
-def count_positions(stage: Stage, scene: str) -> dict[str, int]:
-    """How many requests and statements the scene's command makes."""
-    world = stage.set(scene)
-    try:
-        world.kraken.clear_requests()
-        counts = world.counts_of(*SCENES[scene].arguments)
-        return {"request": len(world.kraken.requests), "statement": counts["statements"]}
-    finally:
-        world.close()
-
-
-def beginnings(stage: Stage, scene: str) -> list[int]:
-    """The statements of the scene's command that begin a transaction: what was read before one may be old in it."""
-    world = stage.set(scene)
-    try:
-        return list(world.counts_of(*SCENES[scene].arguments)["begins"])
-    finally:
-        world.close()
 
 
 def play_sitting(stage: Stage, what: str, decision: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.processes import End, Run
 from tests.chaos.scenes import OUTCOMES, SCENES, Stage, act, check_words, guard_is_awake, recover
-from tests.chaos.world import World
+from tests.chaos.world import CALM_WAIT_SECONDS, World
 from tests.fake_kraken import Request
 
 REQUEST_BOUNDARIES = ("request before", "request after", "request lost")
@@ -55,14 +55,9 @@ def run_until(world: World, arguments: tuple[str, ...], boundary: str, number: i
 
 
 def count_boundaries(stage: Stage, scene: str) -> dict[str, int]:
-    """How many requests and commits the scene's command makes when nobody disturbs it."""
-    world = stage.set(scene)
-    try:
-        world.kraken.clear_requests()
-        commits = world.count_commits(*SCENES[scene].arguments)
-        return {"request": len(world.kraken.requests), "commit": commits}
-    finally:
-        world.close()
+    """How many requests and commits the scene's command makes when nothing disturbs it."""
+    undisturbed = stage.undisturbed(scene)
+    return {"request": len(undisturbed.requests), "commit": undisturbed.commits}
 
 
 class Kills:
@@ -140,7 +135,7 @@ def play_clean(stage: Stage, scene: str) -> None:
     """The scene without any disturbance: what the other trials are measured by."""
     world = stage.set(scene)
     try:
-        check_words(act(world, scene))
+        check_words(act(world, scene, wait_seconds=CALM_WAIT_SECONDS))
         recover(world)
         guard_is_awake(world)
     finally:

@@ -14,11 +14,11 @@ STEPS = 50
 """In one game."""
 
 
-def play_game(stage: Stage, steps: int, number: int, *, reduce_amount: bool = False) -> Tally:
+def play_game(stage: Stage, steps: int, number: int, *, shrink: bool = False) -> Tally:
     """One example of so many steps, drawn from the seed `number`. With `shrink` a failure is made as short as can be,
     which takes minutes."""
     tally = Tally()
-    phases = (Phase.generate, Phase.reduce_amount) if reduce_amount else (Phase.generate,)
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     chosen = settings(
         max_examples=1,
         stateful_step_count=steps + 1,  # one is for the beginning
@@ -58,4 +58,4 @@ class Model:
     def play(self, stage: Stage, trial: str) -> int:
         _, steps, drawn = trial.split(SEPARATOR)
         number, *rest = drawn.removeprefix("seed ").split(", ")
-        return play_game(stage, int(steps.split()[0]), int(number), reduce_amount=rest == ["shrunk"]).steps
+        return play_game(stage, int(steps.split()[0]), int(number), shrink=rest == ["shrunk"]).steps

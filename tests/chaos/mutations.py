@@ -1,15 +1,13 @@
 """Faults put into the product on purpose, each with the trials that must catch it: proof that the machinery bites."""
 
-import os
-import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.bot_runner import PROJECT
-
-COPIED = ("botctl", "tests", "data/tape", "pyproject.toml")
+from tests.chaos.processes import Processes
+from tests.chaos.scenes import Stage
+from tests.postgres import Server
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,11 @@ class Replacement:
     old: str
     new: str
 
-    def apply(self, folder: Path) -> None:
-        """Raises AssertionError when it no longer fits."""
-        path = folder / self.file
-        text = path.read_text()
+    def apply(self, text: str) -> str:
+        """The file's text with the other text in it. Raises AssertionError when it no longer fits."""
         found = text.count(self.old)
         assert found == 1, f"the mutation no longer fits: {self.file} has {found} times {self.old!r}"
-        path.write_text(text.replace(self.old, self.new))
+        return text.replace(self.old, self.new)
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,14 @@ class Mutation:
     replacements: tuple[Replacement, ...]
     trials: tuple[str, ...]
     broken: str
+
+    def mutated_files(self) -> dict[str, str]:
+        """The text of each file that it changes."""
+        texts: dict[str, str] = {}
+        for replacement in self.replacements:
+            text = texts.get(replacement.file) or (PROJECT / replacement.file).read_text()
+            texts[replacement.file] = replacement.apply(text)
+        return texts
 
 
 EXECUTION, JOURNAL = "botctl/trading/execution.py", "botctl/store/journal.py"
@@ -148,28 +152,12 @@ MUTATIONS = {
 }
 
 
-def copy_product(folder: Path) -> None:
-    """A copy to put faults into. Its compiled files are good for what stays as it is: they go by the files' times."""
-    for name in COPIED:
-        source, target = PROJECT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
-
-
-def play_mutated(mutation: Mutation, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The trials against a copy with the fault in it, in `folder`."""
-    copy_product(folder)
-    for replacement in mutation.replacements:
-        replacement.apply(folder)
-    wanted = [word for trial in mutation.trials for word in ("--only", trial)]
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.chaos", *wanted],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+@contextmanager
+def mutated_stage(mutation: Mutation, server: Server | None) -> Iterator[Stage]:
+    """A stage on which botctl runs with the fault in it."""
+    with Processes(mutation.mutated_files()) as processes:
+        stage = Stage(processes, server)
+        try:
+            yield stage
+        finally:
+            stage.close()

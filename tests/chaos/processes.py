@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -133,9 +134,10 @@ class Process:
 class Processes:
     """The fork server. `current` is the newest run: what a hook in the middle of its request may end."""
 
-    def __init__(self) -> None:
+    def __init__(self, mutated_files: Mapping[str, str] | None = None) -> None:
+        """`mutated_files` are texts that take the place of files of the product, by their paths in the project."""
         self._server = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.chaos.fork_server"],
+            [sys.executable, "-W", "ignore", "-m", "tests.chaos.fork_server", json.dumps(dict(mutated_files or {}))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -39,7 +39,7 @@ def try_cases(wanted: Property, stage: Stage, seed: int, count: int) -> int:
         max_examples=count,
         database=None,
         deadline=None,
-        phases=(Phase.generate, Phase.reduce_amount),
+        phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         print_blob=False,
         report_multiple_bugs=False,

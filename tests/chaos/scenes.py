@@ -1,12 +1,14 @@
 """The situations that trials begin from, and the command that is disturbed in each; then the way back to order."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tests.chaos.invariants import ALWAYS, SETTLED, check
 from tests.chaos.processes import Processes, Run
-from tests.chaos.world import QUARTER, Snapshot, World
+from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, Snapshot, World
+from tests.fake_kraken import Request
 from tests.postgres import Server
 
 ENTRY = Decimal(100)
@@ -25,7 +27,7 @@ class Scene:
 def prepare_nothing(world: World) -> None:
     """An account that only has money."""
     world.kraken.set_price("BTC/USD", 50000)
-    world.kraken.flat_candles("BTC/USD", 50000, 500, 500)
+    world.kraken.flat_candles("BTC/USD", 50000, 500, 150)
     world.must("init")
     world.must("balance")
 
@@ -78,7 +80,7 @@ def prepare_a_deep_fall(world: World) -> None:
 def prepare_a_late_tick(world: World) -> None:
     """Two hours without a run, in which the price rose and came back."""
     prepare_a_position(world)
-    closes = [50000] * 492 + [50500, 51500, 52500, 52000, 51800, 51700, 51600, 51550]
+    closes = [50000] * 142 + [50500, 51500, 52500, 52000, 51800, 51700, 51600, 51550]
     world.kraken.set_candles("BTC/USD", closes)
     world.kraken.set_price("BTC/USD", 51500)
     world.clock.skip(8 * QUARTER)
@@ -101,6 +103,21 @@ SCENES: dict[str, Scene] = {
 }
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a scene's command does when nothing disturbs it."""
+
+    requests: tuple[Request, ...]
+    commits: int
+    statements: int
+    begins: list[int]
+    """The numbers of the statements that begin a transaction."""
+
+    @property
+    def endpoints(self) -> list[str]:
+        return [request.endpoint for request in self.requests]
+
+
 @dataclass
 class Stage:
     """Builds each scene once, and hands out fresh copies of it."""
@@ -109,6 +126,7 @@ class Stage:
     server: Server | None = None
     """Where databases are kept that are no files."""
     _kept: dict[Callable[[World], None], Snapshot] = field(default_factory=dict)
+    _undisturbed: dict[str, Undisturbed] = field(default_factory=dict)
 
     def set(self, scene: str) -> World:
         """A world in which this scene is about to begin."""
@@ -125,6 +143,26 @@ class Stage:
                 world.close()
         return World(self.processes, self._kept[prepare], self.server)
 
+    def undisturbed(self, scene: str) -> Undisturbed:
+        """What trials of this scene are measured by; played once."""
+        if scene not in self._undisturbed:
+            world = self.set(scene)
+            try:
+                world.kraken.clear_requests()
+                counts = world.count(*SCENES[scene].arguments)
+                self._undisturbed[scene] = Undisturbed(tuple(world.kraken.requests), **counts)
+            finally:
+                world.close()
+        return self._undisturbed[scene]
+
+    def close(self) -> None:
+        """Forget the scenes. Worlds that were set stay as they are."""
+        for snapshot in self._kept.values():
+            shutil.rmtree(snapshot.folder)
+            if self.server:
+                self.server.drop(snapshot.database)
+        self._kept.clear()
+
 
 def act(world: World, scene: str, **options: object) -> Run:
     """Let the scene's command run."""
@@ -139,15 +177,13 @@ def check_words(run: Run) -> None:
 
 
 MOST_TICKS = 8
-CALM_PATIENCE = 10.0
-"""Real seconds that a run waits for an answer where nothing hangs on purpose: a busy machine is no fault."""
 
 
 def recover(world: World) -> None:
     """The runs that cron brings, until the journal is settled and a tick had nothing to complain of."""
     world.council_is_silent()
     for _ in range(MOST_TICKS):
-        run = world.run("tick", wait_seconds=CALM_PATIENCE)
+        run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
         check_words(run)
         check(world, ALWAYS)
         if run.exit_code in (0, 3) and not count_unsettled(world):
@@ -174,7 +210,7 @@ def guard_is_awake(world: World) -> None:
     for market in world.kraken.markets:
         if not market.symbol.startswith("EUR"):
             world.kraken.set_price(market.symbol, market.last / 2)
-    run = world.run("tick", wait_seconds=CALM_PATIENCE)
+    run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
     check_words(run)
     with world.books():
         left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]

@@ -1,12 +1,15 @@
-"""Kraken may fail in any way at any request. A part of all that may happen; `python -m tests.chaos` has the rest."""
+"""Kraken may fail in any way at any request. One fault of each class here, more with `-m long`; `python -m tests.chaos`
+has all."""
 
 from itertools import islice
 
 import pytest
 
-from tests.chaos.exchange_conditions import SENTIMENT_STANCES, Moods
-from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, requests_of, run_in_trouble
+from tests.chaos.exchange_conditions import MOODS, Moods
+from tests.chaos.fault_kinds import FOR_ORDERS
+from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, run_in_trouble
 from tests.chaos.scenes import SCENES, Stage
+from tests.chaos.summary_table import class_of
 
 ONE_IN = 199
 """Of all single faults so many are left out between two: a prime, so that every kind and position has its turn."""
@@ -29,7 +32,7 @@ def test_a_refused_connection_is_refused_where_it_is_meant_to_be(stage: Stage) -
 
     run = run_in_trouble(world, "a buy by hand", {4: "refused"})
 
-    assert [request.endpoint for request in world.kraken.requests] == requests_of(stage, "a buy by hand")[:3]
+    assert [request.endpoint for request in world.kraken.requests] == stage.undisturbed("a buy by hand").endpoints[:3]
     assert run.exit_code == 69
     world.close()
 
@@ -44,6 +47,15 @@ def test_no_fault_of_one_request_breaks_a_promise(scene: str, stage: Stage) -> N
         faults.play(stage, trial)
 
 
+def test_no_class_of_faults_of_an_order_breaks_a_promise(stage: Stage) -> None:
+    faults = Faults()
+    of_class = {class_of(kind): f"faults: {kind}: a buy by hand, AddOrder at 4" for kind in FOR_ORDERS}
+
+    for trial in of_class.values():
+        faults.play(stage, trial)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("scene", ["a buy by hand", "a stop that is hit"])
 def test_no_fault_of_an_order_breaks_a_promise(scene: str, stage: Stage) -> None:
     faults = Faults()
@@ -78,7 +90,7 @@ def test_no_fault_of_the_recovering_run_makes_an_order_disappear(stage: Stage) -
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mood", SENTIMENT_STANCES)
+@pytest.mark.parametrize("mood", MOODS)
 def test_no_mood_of_kraken_breaks_a_promise(mood: str, stage: Stage) -> None:
     moods = Moods()
 

@@ -1,9 +1,9 @@
-"""Drawn settings, command lines and answers: some of each here, all that anybody wants in `python -m tests.chaos`."""
+"""Drawn settings, command lines and answers: some of each here, more with `-m long`."""
 
 import pytest
 
 from tests.chaos.chapters import all_properties
-from tests.chaos.properties import try_cases
+from tests.chaos.properties import Property, try_cases
 from tests.chaos.scenes import Stage
 
 CASES = {
@@ -17,9 +17,17 @@ CASES = {
     "an agent": 20,
     "the mood": 200,
 }
-"""How many of each are tried here."""
+"""How many of each are tried with `-m long`."""
+ONE_IN = 4
+"""The part of them that is tried at every change."""
 
 
 @pytest.mark.parametrize("wanted", all_properties(), ids=lambda wanted: wanted.name)
-def test_nonsense_is_no_traceback_no_order_and_no_loss(wanted, stage: Stage) -> None:  # type: ignore[no-untyped-def]
+def test_nonsense_is_no_traceback_no_order_and_no_loss(wanted: Property, stage: Stage) -> None:
+    assert try_cases(wanted, stage, seed=1, count=CASES[wanted.name] // ONE_IN) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("wanted", all_properties(), ids=lambda wanted: wanted.name)
+def test_much_nonsense_is_no_traceback_no_order_and_no_loss(wanted: Property, stage: Stage) -> None:
     assert try_cases(wanted, stage, seed=1, count=CASES[wanted.name]) > 0

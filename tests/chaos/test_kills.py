@@ -1,4 +1,4 @@
-"""A run may die at any boundary. All of them for one scene, a part of the others; `python -m tests.chaos` has all."""
+"""A run may die at any boundary. One of each kind here, more with `-m long`; `python -m tests.chaos` has all."""
 
 import pytest
 
@@ -6,6 +6,16 @@ from tests.chaos.kills import COMMIT_BOUNDARIES, REQUEST_BOUNDARIES, DoubleKills
 from tests.chaos.scenes import SCENES, Stage
 
 IN_FULL = ("a stop that is hit",)
+ONE_OF_EACH = (
+    "SIGKILL, request before: a buy by hand, 4",
+    "SIGKILL, request after: a sell by hand, 3",
+    "SIGKILL, request lost: a stop that is hit, 3",
+    "SIGKILL, commit before: a buy by hand, 6",
+    "SIGKILL, commit after: a tick that sells, 5",
+    "SIGTERM, request after: a tick that buys, 3",
+    "SIGINT, commit before: a stop that is hit, 2",
+)
+"""Every boundary and every signal, most of them where an order is under way."""
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -25,6 +35,12 @@ def test_a_run_killed_at_any_boundary_loses_and_doubles_nothing(scene: str, boun
         kills.play(stage, trial)
 
 
+@pytest.mark.parametrize("trial", ONE_OF_EACH)
+def test_an_ending_at_a_boundary_loses_and_doubles_nothing(trial: str, stage: Stage) -> None:
+    Kills().play(stage, f"kills: {trial}")
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES)
 def test_any_ending_at_a_boundary_leaves_a_consistent_journal(scene: str, stage: Stage) -> None:
     kills = Kills()

@@ -1,4 +1,5 @@
-"""botctl against a simple model of it: 2,000 steps of anything; `python -m tests.chaos --chapter model` plays more."""
+"""botctl against a simple model of it: some hundred steps of anything here, 2,000 with `-m long`;
+`python -m tests.chaos --chapter model` plays as many as you like."""
 
 import pytest
 
@@ -7,9 +8,13 @@ from tests.chaos.scenes import Stage
 
 CHUNKS, GAMES = 10, 4
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
+AT_EVERY_CHANGE = 2
+"""The other tests are played with `-m long`."""
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize(
+    "chunk", [n if n < AT_EVERY_CHANGE else pytest.param(n, marks=pytest.mark.long) for n in range(CHUNKS)]
+)
 def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> None:
     games = [play_game(stage, STEPS, chunk * GAMES + number) for number in range(GAMES)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chaos.kill_switch_races import ENTRIES, PULLS, KillSwitchRaces, beginnings
+from tests.chaos.kill_switch_races import ENTRIES, PULLS, KillSwitchRaces
 from tests.chaos.races import Races
 from tests.chaos.scenes import Stage
 from tests.chaos.waits import Waits
@@ -48,7 +48,7 @@ def test_a_pause_between_the_last_look_at_the_switch_and_the_intent_stops_the_en
     """The switch was once read before the transaction that writes the buy down."""
     races = KillSwitchRaces()
 
-    for number in beginnings(stage, "a buy by hand"):
+    for number in stage.undisturbed("a buy by hand").begins:
         races.play(stage, f"kill switch: pause, statement: a buy by hand, {number}")
 
 

@@ -5,19 +5,24 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.scenes import Stage, prepare_nothing
-from tests.chaos.secrets import SECRETS, SecretsKept, forms_of, keep_secrets, nothing_is_found, shown_of
+from tests.chaos.secrets import ENDPOINTS, SECRETS, SecretsKept, forms_of, keep_secrets, nothing_is_found, shown_of
 
 
 @pytest.mark.parametrize(
     "trial",
     [
-        "secrets: every command: environment",
-        "secrets: two errors that echo: env file",
-        "secrets: every wrong place: env file",
+        "two errors that echo: env file, BalanceEx",
+        *(
+            pytest.param(f"two errors that echo: env file, {endpoint}", marks=pytest.mark.long)
+            for endpoint in ENDPOINTS
+            if endpoint != "BalanceEx"
+        ),
+        pytest.param("every command: environment", marks=pytest.mark.long),
+        pytest.param("every wrong place: env file", marks=pytest.mark.long),
     ],
 )
 def test_no_secret_is_left_anywhere(trial: str, stage: Stage) -> None:
-    assert SecretsKept().play(stage, trial) > 20
+    assert SecretsKept().play(stage, f"secrets: {trial}") > 3
 
 
 def test_no_object_of_ours_prints_a_secret(tmp_path: Path) -> None:

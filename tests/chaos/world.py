@@ -32,6 +32,8 @@ from tests.postgres import Server
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
 QUARTER = 900.0
+CALM_WAIT_SECONDS = 10.0
+"""Real seconds that a run waits for an answer where nothing hangs on purpose: a busy machine is no fault."""
 OPENING_CASH = Decimal(10000)
 
 HOLDERS = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {RUN_LOCK}::bigint::oid"
@@ -182,18 +184,14 @@ class World:
 
     def must(self, *arguments: str) -> Run:
         """A run that the trial needs: it ends with 0, or the trial itself is wrong."""
-        run = self.run(*arguments)
+        run = self.run(*arguments, wait_seconds=CALM_WAIT_SECONDS)
         assert run.exit_code == 0, f"{' '.join(arguments)}: {run.words}"
         return run
 
-    def count_commits(self, *arguments: str) -> int:
-        """How many commits a run makes that nobody disturbs."""
-        return int(self.counts_of(*arguments)["commits"])
-
-    def counts_of(self, *arguments: str) -> dict[str, Any]:
-        """Its `commits` and `statements`, and in `begins` which of these begin a transaction."""
+    def count(self, *arguments: str) -> dict[str, Any]:
+        """A run's `commits` and `statements`, and in `begins` which of these begin a transaction."""
         file = self.folder / "counts"
-        self.run(*arguments, counts=str(file))
+        self.run(*arguments, counts=str(file), wait_seconds=CALM_WAIT_SECONDS)
         counts: dict[str, Any] = json.loads(file.read_text())
         return counts
 

@@ -205,7 +205,7 @@ def test_a_missing_database_of_the_paper_broker_cannot_be_rebuilt(bot: BotRunner
 
 def test_a_run_killed_at_any_commit_rebuilds_all_or_nothing(world: World) -> None:
     lose_database(world)
-    commits = world.count_commits("recover", "--apply", "--yes")
+    commits = world.count("recover", "--apply", "--yes")["commits"]
     states = []
     for when, number in itertools.product(("before", "after"), range(1, commits + 1)):
         lose_database(world)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.steps import QUARTER, buy, requested_endpoints, stopped_clock
+from tests.scenarios.steps import QUARTER, buy, output_of, requested_endpoints, stopped_clock
 
 FILE = "botctl.prom"
 
