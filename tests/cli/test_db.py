@@ -139,7 +139,7 @@ def test_a_database_of_another_mode_or_program_is_refused(veteran: BotRunner, el
         songs.execute("CREATE TABLE songs (id INTEGER)")
 
     check_error(veteran.run("db", "copy", "--to", elsewhere), 78, "is a paper database")
-    check_error(veteran.run("db", "copy", "--to", "sqlite:///songs.db"), 78, "no botctl database")
+    check_error(veteran.run("db", "copy", "--to", "sqlite:///songs.db"), 78, "not a botctl database")
 
 
 def test_a_run_at_work_in_the_other_database_is_waited_for_and_then_busy(veteran: BotRunner, elsewhere: str) -> None:

@@ -137,7 +137,7 @@ def test_an_empty_file_is_no_live_database(path: Path) -> None:
     path.parent.mkdir()
     path.touch()
 
-    with pytest.raises(ConfigError, match="no botctl database"):
+    with pytest.raises(ConfigError, match="not a botctl database"):
         open_database(SqliteFile(path), Mode.LIVE, create=False)
 
 
@@ -170,7 +170,7 @@ def test_the_database_of_another_program_is_left_alone(bot: BotRunner) -> None:
     bot.database.parent.mkdir()
     bot.execute("CREATE TABLE songs (id INTEGER)")
 
-    check_error(bot.run("status"), 78, "no botctl database")
+    check_error(bot.run("status"), 78, "not a botctl database")
 
     assert bot.rows() == {"songs": []}
 
