@@ -16,10 +16,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from botctl.backtesting import results as backtesting
 from botctl.cli import results as cli
+from botctl.cli.results import NotifyView
 from botctl.domain.checks import CheckResult
 from botctl.domain.kill_switch import SwitchState
 from botctl.market_data.fetch import FetchView, GapView
-from botctl.monitoring.results import NotifyView
 from botctl.queries import results as queries
 from botctl.queries.portfolio import StatusView
 from botctl.queries.positions import LivePosition, TradeRecord

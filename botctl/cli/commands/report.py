@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,11 +19,14 @@ from botctl.config import load_sources, open_store
 from botctl.domain.errors import BadValue
 from botctl.files import write_private
 from botctl.queries.portfolio import now_offline
-from botctl.reporting.build import ReportSource, build_report, draw_chart
+from botctl.reporting.build import build_report, draw_chart
 from botctl.reporting.from_backtest import BacktestSource
 from botctl.reporting.from_database import DatabaseSource
 from botctl.reporting.model import ReportView
 from botctl.wiring import find_candles
+
+if TYPE_CHECKING:
+    from botctl.reporting.build import ReportSource
 
 
 @backtest_options.with_study_options
@@ -78,7 +81,7 @@ def report(
 @contextmanager
 def _open_source(
     ctx: typer.Context, files: list[str] | None, options: backtest_options.StudyOptions
-) -> Iterator[tuple[ReportSource, Path]]:
+) -> "Iterator[tuple[ReportSource, Path]]":
     """A backtest of the files, or the database; and the default path of its page."""
     if files:
         folder = load_sources(env_file_of(ctx)).folder
@@ -95,13 +98,13 @@ def _open_source(
         yield source, config.folder / "report.html"
 
 
-def _backtest(study: backtest_options.Study) -> ReportSource:
+def _backtest(study: backtest_options.Study) -> "ReportSource":
     run = Backtest(study.histories, study.settings, study.sentiment, since=study.since, until=study.until).run()
     return BacktestSource(run, study.histories, study.settings)
 
 
 def _write(
-    source: ReportSource, page: Path | None, png: Path | None, chart: str, trades: int, plotly: str
+    source: "ReportSource", page: Path | None, png: Path | None, chart: str, trades: int, plotly: str
 ) -> ReportView:
     """Write the files, after everything was drawn without an error."""
     from botctl.reporting.html import render_page
