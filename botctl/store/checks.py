@@ -17,7 +17,6 @@ from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
 
 MAX_ROWS_NAMED = 5
-"""For one broken rule."""
 REQUIRED_INDEXES = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
 """The unique indexes that don't belong to a column."""
 SWITCH_VALUES = {"system_status": (ACTIVE, PAUSED), "frozen": ("true", "false"), "buy_enabled": ("true", "false")}
@@ -34,8 +33,6 @@ READABLE: tuple[tuple[type, Callable[[Any], object]], ...] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: its topic, and every broken rule."""
-
     name: str
     detail: str
     broken: tuple[str, ...] = ()
@@ -83,7 +80,6 @@ def careless_server() -> str | None:
 
 
 def _schema() -> Finding:
-    """The tables, columns and unique indexes that the journal needs."""
     info, tables = load_database_info(), set(database.get_tables())
     broken = [] if info and info.schema_version == SCHEMA_VERSION else [f"{opened_where()} has another schema"]
     for table in TABLES:

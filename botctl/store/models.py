@@ -32,7 +32,6 @@ def new_trade_tag() -> str:
 
 
 def on_server() -> bool:
-    """Whether the open database is PostgreSQL."""
     return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
 
 
@@ -142,12 +141,9 @@ class Decision(Table):
     outcome = TextField(default="")
     price = optional_decimal_field()
     trade_id = IntegerField(null=True, index=True)
-    """The trade it bought or sold."""
 
 
 class Tick(Table):
-    """One tick."""
-
     at = utc_field(index=True)
     seconds = FloatField()
     ok = BooleanField()
@@ -183,8 +179,6 @@ class KeyValue(Table):
 
 
 class PaperHolding(Table):
-    """The paper broker's balance of one currency."""
-
     currency = TextField(unique=True)
     total = decimal_field()
 

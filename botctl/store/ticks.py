@@ -39,7 +39,6 @@ def load_last_tick_at() -> datetime | None:
 
 
 def load_missed_ticks() -> int:
-    """How many ticks cron has missed so far."""
     saved = key_value.load(MISSED)
     return int(saved[0]) if saved else 0
 

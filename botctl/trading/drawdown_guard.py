@@ -83,7 +83,6 @@ class DrawdownGuard:
         return second
 
     def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
-        """Disable buys; returns the error if that can't be recorded."""
         message = (
             f"drawdown guard tripped: equity {equity:.2f} is {100 * (drawdown or 0):.2f} % below "
             f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"

@@ -52,8 +52,6 @@ class Sell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The sells of a round of exits."""
-
     sells: list[Sell]
     notes: list[str]
     """Trades that were closed without an order, or reduced to the balance."""
@@ -62,8 +60,6 @@ class Plan:
 
 @dataclass(frozen=True)
 class Exits:
-    """The outcome of a round of exits."""
-
     results: list[OrderResult] = field(default_factory=list)
     errors: list[BotError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -96,8 +92,7 @@ class ExitPlanner:
         return self._close_as_dust(trade, reason, market)
 
     def close_dust_after(self, sells: Sequence[Sell], snapshot: Snapshot) -> list[str]:
-        """Close the rests of these sells that are below the asset's minimum, or that the exchange refused as too
-        small as well."""
+        """Close what these sells left if it is below the asset's minimum, or also refused by the exchange as such."""
         notes: list[str] = []
         unsettled = self.journal.unsettled_trade_ids()
         for sell in sells:

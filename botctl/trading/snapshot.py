@@ -32,7 +32,6 @@ class Snapshot:
 
     @property
     def prices(self) -> dict[str, Decimal]:
-        """The last price of each symbol that has one."""
         return self.quotes.prices
 
     def quote(self, symbol: str, now: datetime) -> Quote:

@@ -83,7 +83,6 @@ class MasterNode:
 
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
-        """The agents named in COUNCIL, as `find_agents`."""
         return find_agents(self.names)
 
 
