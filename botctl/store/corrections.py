@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from botctl.store.journal import change_trade, event_columns
-from botctl.store.models import Event, Order, Trade, advance_id_sequence, database
+from botctl.store.models import Event, Order, Trade, database
 
 RECOVERED = "recovered"
 
@@ -44,7 +44,7 @@ def _correct_trade(correction: Correction, now: datetime) -> Trade:
     trade, columns = correction.trade, correction.columns
     if trade is None:
         trade = Trade.create(id=correction.number, **columns)
-        advance_id_sequence(Trade)
+        database.obj.advance_id_sequence(Trade._meta.table_name)
         Event.create(**event_columns(now, RECOVERED, trade, {}, columns, correction.why))
     elif columns:
         change_trade(trade, now, RECOVERED, correction.why, **columns)

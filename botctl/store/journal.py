@@ -52,7 +52,6 @@ class Journal:
     mode: str
 
     def unsettled(self) -> list[OrderRow]:
-        """Every order whose ending is not known yet, oldest first."""
         return list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
 
     def open_trades(self) -> list[TradeRow]:
@@ -96,8 +95,6 @@ class Journal:
         """The trades with an unsettled order: a second order now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
 
-    # Intents
-
     def intend_entry(
         self, symbol: str, amount: Decimal, atr: float, *, check: Callable[[], None], deadline: datetime, now: datetime
     ) -> OrderRow:
@@ -139,8 +136,6 @@ class Journal:
                 change_trade(trade, now, "exit intended", why, exiting=reason)
             return _create_order(trade, amount, reason, whole, deadline, now)
 
-    # Steps of an order
-
     def submit(self, order: OrderRow) -> OrderRequest:
         """Commit that the order is about to be sent, and return the request."""
         _set_state(order, OrderState.SUBMITTED)
@@ -166,22 +161,15 @@ class Journal:
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
         with _transaction(order):
             _set_state(
-                order,
-                ended,
-                exchange_order_id=execution.exchange_order_id,
-                filled=execution.filled,
-                cost=execution.cost,
-                fee=execution.fee,
+                order, ended, exchange_order_id=execution.exchange_order_id, settled_at=now,
+                filled=execution.filled, cost=execution.cost, fee=execution.fee,
                 average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
-                settled_at=now,
-            )
+            )  # fmt: skip
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
                 _settle_entry(trade, order, execution, stop, now)
             else:
                 _settle_exit(trade, order, execution, now)
-
-    # Changes of a trade without an order
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """Save the stops, highs and hit stops of one round of checks, in one transaction. A stop never falls.
@@ -190,9 +178,7 @@ class Journal:
         """
         with _transaction(*(update.trade for update in updates)):
             rows = _load_stop_columns([update.trade.id for update in updates])
-            moved: list[tuple[int, dict[str, Any]]] = []
-            unmoved: list[tuple[int, dict[str, Any]]] = []
-            hit: list[tuple[int, dict[str, Any]]] = []
+            moved, unmoved, hit = (list[tuple[int, dict[str, Any]]]() for _ in range(3))
             events: list[dict[str, Any]] = []
             for update in updates:
                 trade, before = update.trade, rows[update.trade.id]
@@ -228,9 +214,6 @@ class Journal:
 def already_open(asset: str, trade: TradeRow | None) -> Refused:
     which = f"trade {trade.id} ({trade.symbol}, {trade.status})" if trade else "a trade"
     return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
-
-
-# How orders end on their trade
 
 
 def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, error_class: str | None = None) -> None:
@@ -287,9 +270,6 @@ def _close(trade: Trade, reason: ExitReason, why: str, at: datetime, order: Orde
         exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
         exit_reason=reason, closed_at=at, exiting=None, pnl=pnl,
     )  # fmt: skip
-
-
-# Writes of single rows
 
 
 @contextmanager
@@ -359,8 +339,5 @@ def _stop_event(update: StopUpdate, kind: str, before: Columns, after: Columns) 
 
 def _load_stop_columns(trade_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The stops of these trades as the database has them: the rows in memory may be out of date."""
-    found: dict[int, dict[str, Any]] = {}
-    for ids in batched(trade_ids, MAX_IDS):
-        rows: Iterable[Any] = Trade.select(Trade.id, *STOP_COLUMNS).where(Trade.id.in_(ids)).dicts()
-        found |= {row["id"]: row for row in rows}
-    return found
+    select: Any = Trade.select(Trade.id, *STOP_COLUMNS)
+    return {row["id"]: row for ids in batched(trade_ids, MAX_IDS) for row in select.where(Trade.id.in_(ids)).dicts()}

@@ -35,12 +35,6 @@ def on_server() -> bool:
     return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
 
 
-def advance_id_sequence(table: type[Model]) -> None:
-    """Continue after the highest id once rows were inserted with ids. SQLite does so by itself."""
-    if on_server():
-        database.obj.advance_id_sequence(table._meta.table_name)
-
-
 class Table(Model):
     id = AutoField()
 

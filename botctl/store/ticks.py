@@ -22,18 +22,12 @@ def record_tick(
     drawdown: Decimal | None,
 ) -> None:
     Tick.create(
-        at=at,
-        seconds=round(seconds, 3),
-        ok=ok,
-        exit_code=exit_code,
-        steps=list(steps),
-        equity=equity,
-        drawdown=drawdown,
-    )
+        at=at, seconds=round(seconds, 3), ok=ok, exit_code=exit_code, steps=list(steps),
+        equity=equity, drawdown=drawdown,
+    )  # fmt: skip
 
 
 def load_last_tick_at() -> datetime | None:
-    """When the last tick began; None before the first."""
     last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
     return None if last is None else last.at
 

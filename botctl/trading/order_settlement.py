@@ -50,8 +50,6 @@ class WaitBudget:
 
 @dataclass
 class OrderSettlement:
-    """Settles orders against the exchange."""
-
     exchange: Exchange
     journal: Journal
     clock: Clock

@@ -142,8 +142,6 @@ class PositionManager:
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one trade's check."""
-
     exit: WantedExit | None = None
     update: StopUpdate | None = None
     note: str | None = None

@@ -39,7 +39,6 @@ class TickState:
     drawdown: Decimal | None = None
     tripped: bool = False
     detail: str = ""
-    """The summary of the running step."""
 
     @property
     def fetched_snapshot(self) -> Snapshot:

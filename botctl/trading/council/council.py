@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
-from typing import Protocol
 
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import BotError, ConfigError, Refused
@@ -16,6 +15,8 @@ from botctl.store.decisions import record_decision, record_outcome
 from botctl.store.journal import Journal
 from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
+from botctl.trading.council.external_command import ExternalCommand
+from botctl.trading.council.master_node import MasterNode
 from botctl.trading.execution import ExecutionService
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
@@ -25,11 +26,7 @@ from botctl.trading.time_budget import TimeBudget
 log = logging.getLogger(__name__)
 
 
-class Decider(Protocol):
-    """MasterNode, or the external command."""
-
-    def decide(self, symbol: str) -> CouncilDecision:
-        """BUY, SELL or HOLD for one symbol."""
+Decider = MasterNode | ExternalCommand
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,6 @@ Acted = tuple[OrderResult | None, list[BotError]]
 
 @dataclass
 class Council:
-    """Decides for each symbol, and executes the decisions."""
-
     decider: Decider
     execution: ExecutionService
     positions: PositionManager

@@ -24,7 +24,6 @@ SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
 MAX_BYTES = 65_536
 """Of an answer, so that a program can't fill the memory until its time is over."""
 TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-ACTIONS = [str(action) for action in Action]
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
 
@@ -120,7 +119,7 @@ def _question(briefing: Briefing) -> str:
 def _read_answer(text: str) -> tuple[Action, str]:
     """The decision and its reason. Raises ValueError for anything but one JSON object with both."""
     answer = json.loads(text)
-    if not isinstance(answer, dict) or answer.get("decision") not in ACTIONS:
+    if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
         raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
     if not isinstance(answer.get("reason"), str):
         raise ValueError(f"an answer without a reason: {text.strip()[:100]!r}")
