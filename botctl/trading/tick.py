@@ -167,7 +167,6 @@ def _check_positions(bot: Bot, state: TickState) -> None:
 
 
 def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
-    """At each tick, not only when the Council decides to buy."""
     if bot.live_trading_disabled:
         raise live_trading_disabled_error()
 
