@@ -36,7 +36,8 @@ COMPILE_ORDER = (
     (stops, "initial_stop advance_stop"),
     (
         indicators,
-        "smooth fade true_range relative_strength opinion_of_figures technical_opinion read_on calculate_indicators",
+        "smooth fade true_range relative_strength opinion_of_valid_averages technical_opinion seed_average "
+        "continue_indicators calculate_indicators",
     ),
     (performance, "sharpe_of_curve"),
     (engine, "find_exit find_cached_exit truncate_to_lot sale_proceeds size_order next_event write_equity prefetch"),
@@ -68,10 +69,7 @@ def compiled() -> Kernel:
 
 
 def interpreted() -> Kernel:
-    """The same functions, uncompiled: for inputs so small that loading a compiler would take longer.
-
-    A memoryview yields Python's own numbers, which are faster here than numpy's.
-    """
+    """The same functions, uncompiled, for small inputs; a memoryview's numbers are faster here than numpy's."""
     return Kernel(memoryview)
 
 

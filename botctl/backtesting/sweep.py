@@ -54,11 +54,7 @@ class Segment:
 
 
 class SweepRunner:
-    """Simulates one set after another on the same candles.
-
-    Sets with the same ATR period share the Council's decisions and the ATR, sets with the same exit parameters share
-    exits. Only the newest of each are cached, so memory does not grow with the number of sets.
-    """
+    """Simulates sets on the same candles. Only the newest decisions and exits are cached, so memory stays bounded."""
 
     def __init__(
         self,

@@ -82,10 +82,7 @@ def main() -> NoReturn:
 
 
 def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = None) -> int:
-    """Run one command line, and return its exit code. Every error becomes one line, or one JSON object.
-
-    `lock_timeouts` replaces the usual ones.
-    """
+    """Run one command line, and return its exit code. Every error becomes one line, or one JSON object."""
     arguments = _global_options_first(arguments)
     debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
     report = partial(_report, as_json=as_json, log_json=log_json)

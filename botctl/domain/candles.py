@@ -45,10 +45,7 @@ def check_candle(candle: Candle) -> Candle:
 
 @dataclass(frozen=True)
 class CandleColumns:
-    """A history of closed candles of one symbol as columns, oldest first. Candles may be absent.
-
-    Prices in quote per asset, volumes in the asset.
-    """
+    """A symbol's closed candles as columns, oldest first, maybe with gaps. Prices in quote, volumes in the asset."""
 
     symbol: str
     seconds: int

@@ -271,11 +271,7 @@ class Settings:
 
 
 def parse_settings(values: Mapping[str, str]) -> Settings:
-    """The settings in `values` (name to text), with defaults for the rest.
-
-    Ignores unknown names; `unknown_settings` finds them. Raises ConfigError, which lists all problems at once and
-    never contains the value of a secret.
-    """
+    """The settings in `values`, with defaults. Raises ConfigError with all problems, never with a secret's value."""
     parsed, problems = _parse(values)
     if problems:
         raise ConfigError("; ".join(problems.values()), hint="fix the settings in the environment or in .env")

@@ -52,11 +52,7 @@ def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage
 
 @contextmanager
 def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> Iterator[None]:
-    """A fresh database, open during the block instead of the damaged one at `path`.
-
-    With `apply` it replaces that one when the block succeeds; otherwise it is deleted. The caller must hold the run's
-    lock.
-    """
+    """A fresh database during the block; with `apply` it then replaces the damaged one. Needs the run's lock."""
     with _temporary_folder(path if apply else None) as folder:
         fresh = folder / path.name
         open_database(SqliteFile(fresh), mode, create=True)

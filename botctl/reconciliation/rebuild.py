@@ -75,18 +75,12 @@ class Plan:
 
 
 def plan_rebuild(bot: Bot, since: datetime, progress: Progress) -> Plan:
-    """What the exchange's records since `since` change in the database. Changes nothing.
-
-    Raises ExchangeUnreachable when the records or the candles are incomplete.
-    """
+    """What the exchange's records since `since` change. Raises ExchangeUnreachable when they are incomplete."""
     return Rebuild(bot, fetch_exchange_records(bot.exchange, since, progress)).plan()
 
 
 def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
-    """Write the plan in one transaction, and pause: a rebuilt database has lost a pause or a tripped guard.
-
-    A `fresh` database pauses even without corrections.
-    """
+    """Write the plan, and pause: a rebuilt database, above all a `fresh` one, has lost a pause or a tripped guard."""
     if not plan.corrections and not fresh:
         return
     now = bot.clock.now()

@@ -63,10 +63,7 @@ class KrakenMarketData:
         return self.catalog.markets
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
-        """Send the Ticker call now, so that its answer arrives during other calls.
-
-        This is only a first attempt: if it fails, `fetch_quotes` repeats it. Does nothing without cached markets.
-        """
+        """Send the Ticker call now, during other calls; `fetch_quotes` repeats it if it fails. Needs cached markets."""
         if self._catalog is None:
             self._catalog = load_cached_catalog()
         listed = self._listed(symbols) if self._catalog is not None else []

@@ -119,10 +119,7 @@ def parse_client_order_id(order: Any) -> Any:
 
 
 def parse_order_reports(answer: Mapping[str, Any]) -> dict[str, OrderReport]:
-    """The reports in a QueryOrders answer by Kraken's id, without unreadable ones.
-
-    Raises UnusableAnswer if none can be read.
-    """
+    """The readable reports of a QueryOrders answer by Kraken's id. Raises UnusableAnswer if there are none."""
     reports: dict[str, OrderReport] = {}
     unusable: UnusableAnswer | None = None
     for txid, order in answer.items():
