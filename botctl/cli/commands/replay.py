@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +15,7 @@ from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.backtesting.results import ReplayView
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, start_log_for
-from botctl.cli.output import show, with_progress
-from botctl.cli.views.backtest import draw_backtest, show_csv
+from botctl.cli.output import with_progress
 from botctl.config import Config, open_store, write_env_file
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.settings import Mode, Settings
@@ -25,7 +23,7 @@ from botctl.market_data.timeline import Timeline, align_histories
 from botctl.wiring import build_bot
 
 DATABASE = "sqlite:///data/replay.db"
-KEPT_SETTINGS = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDES.values())
+KEPT_SETTINGS = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDDEN)
 
 
 @backtest_options.with_study_options
@@ -56,10 +54,7 @@ def replay(
     with _open_folder(study.settings, keep) as config:
         start_log_for(ctx, config, quiet=True)  # failed ticks are reported at the end
         view = _replay(ctx, config, study, timeline)
-    if as_csv:
-        show_csv(view)
-    else:
-        show(ctx, view, partial(draw_backtest, max_trades=trades), name_mode=False)
+    backtest_options.show_backtest(ctx, view, trades, as_csv)
     if view.failed_ticks:
         print(f"botctl: {view.failed_ticks} of {view.ticks} ticks failed", file=sys.stderr)
     for error in view.errors:

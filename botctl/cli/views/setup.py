@@ -26,8 +26,10 @@ def draw_config(rows: Sequence[ConfigLine]) -> str:
 
 
 def draw_notifications(rows: Sequence[NotifyView]) -> str:
-    results = [f"{'ok' if row.ok else 'FAILED'}: {row.detail}" for row in rows]
-    return pairs([(f"{number}. {row.service}", result) for number, (row, result) in enumerate(zip(rows, results), 1)])
+    lines = []
+    for number, row in enumerate(rows, 1):
+        lines.append((f"{number}. {row.service}", f"{'ok' if row.ok else 'FAILED'}: {row.detail}"))
+    return pairs(lines)
 
 
 def draw_init(view: InitView) -> str:
