@@ -251,7 +251,6 @@ class Settings:
 
     @property
     def stop_rule(self) -> StopRule:
-        """The stop rule with ATR_MULTIPLE and BREAKEVEN_ATR."""
         return StopRule(self.atr_multiple, self.breakeven_atr)
 
     @property
@@ -259,10 +258,6 @@ class Settings:
         """The addresses in NOTIFY_URLS: separated by commas or blanks, and they may contain commas."""
         text = self.notify_urls.reveal() if self.notify_urls else ""
         return tuple(Secret(url) for url in dict.fromkeys(re.split(BETWEEN_URLS, text.strip(" ,"))) if url)
-
-    @property
-    def timeframe_seconds(self) -> int:
-        return self.timeframe.seconds
 
     @property
     def live_trading_disabled(self) -> bool:

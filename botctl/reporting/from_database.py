@@ -28,7 +28,7 @@ class DatabaseSource:
     def account(self) -> Account:
         settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
-        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
+        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe.seconds)
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",

@@ -152,9 +152,6 @@ class _Markets(Mapping[str, Market]):
             self._parsed[symbol] = Market(symbol, base, quote, market_id, lot, price, *minima, status)
         return self._parsed[symbol]
 
-    def __contains__(self, symbol: object) -> bool:
-        return symbol in self._rows
-
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 

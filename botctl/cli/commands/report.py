@@ -83,7 +83,7 @@ def _open_source(
 ) -> "Iterator[tuple[ReportSource, Path]]":
     """A backtest of the files, or the database; and the default path of its page."""
     if files:
-        study, folder = backtest_options.load_study(ctx, files, options), load_sources(env_file_of(ctx)).folder
+        folder, study = load_sources(env_file_of(ctx)).folder, backtest_options.load_study(ctx, files, options)
         yield BacktestSource(study.backtest(), study.histories, study.settings), folder / "backtest.html"
         return
     for name in options:
