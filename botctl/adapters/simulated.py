@@ -113,7 +113,6 @@ class SimulatedMarket:
         return SentimentReading(reading[0], from_unix(reading[1]), "from the history")
 
     def _newest(self, symbol: str) -> int:
-        """The index of the newest closed candle of a symbol."""
         return int(self._timeline.candle_indexes[self._numbers[symbol]][self._bar])
 
     def _shift(self, symbol: str, price: Decimal, direction: int) -> Decimal:
@@ -131,7 +130,6 @@ class _Window:
         self._end = 0
 
     def up_to(self, newest: int) -> list[Candle]:
-        """The candles that end with the one at index `newest`."""
         first = max(self._end, newest + 1 - KRAKEN_CANDLE_LIMIT)
         if first <= newest:
             new = slice(first, newest + 1)

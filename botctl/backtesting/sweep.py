@@ -33,8 +33,6 @@ class Score:
 
 
 class ParameterSet(NamedTuple):
-    """The settings at one point of the grid."""
-
     point: Point
     atr_period: int
     parameters: BacktestParameters
@@ -45,8 +43,6 @@ class ParameterSet(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of the history with its buffers."""
-
     arrays: MarketArrays
     buffers: BacktestBuffers
     day_ends: Any

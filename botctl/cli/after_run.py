@@ -45,7 +45,6 @@ def read_metrics(config: Config, bot: Bot, exit_code: int, seconds: float) -> Me
 
 
 def write_metrics(config: Config, metrics: Metrics | None) -> None:
-    """Replace METRICS_FILE."""
     if metrics is None or config.settings.metrics_file is None:
         return
     from botctl.monitoring import metrics as metrics_file
@@ -69,7 +68,6 @@ def deliver_notifications(config: Config) -> None:
 
 
 def title_of(config: Config) -> str:
-    """The title of a message: the bot's mode and machine."""
     return f"botctl {config.settings.botctl_mode} on {socket.gethostname()}"
 
 

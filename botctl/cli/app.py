@@ -66,7 +66,6 @@ def root(
 
 
 def main() -> NoReturn:
-    """The `botctl` command."""
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold bytes that are not text
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -108,7 +107,6 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
 
 
 def _report(error: BotError, *, as_json: bool, debug: bool, log_json: bool = False) -> int:
-    """Print an error, and return its exit code."""
     if debug:
         traceback.print_exc()
     if as_json:

@@ -31,7 +31,6 @@ class Candle(NamedTuple):
     volume: float
 
     def closed_at(self, seconds: int) -> datetime:
-        """When a candle of this length closed."""
         return from_unix(self.time + seconds)
 
 
@@ -60,7 +59,6 @@ class CandleColumns:
 
     @property
     def values(self) -> tuple[Sequence[float], ...]:
-        """All columns but the times."""
         return self.opens, self.highs, self.lows, self.closes, self.volumes
 
     @property

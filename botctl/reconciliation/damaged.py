@@ -18,8 +18,6 @@ from botctl.store.location import DatabaseLocation, SqliteFile, close_database
 
 @dataclass(frozen=True)
 class Damage:
-    """What is wrong with a database file."""
-
     complaint: str
     """SQLite's own message."""
     moved_to: Path

@@ -208,7 +208,6 @@ class Rebuild:
         return rows.unrecorded((order, self.orders.get(order.client_order_id)) for order in orders)
 
     def _order_correction(self, order: ExchangeOrder) -> tuple[Order | None, dict[str, Any]]:
-        """An order's row, if it has one, and its columns."""
         row = self.orders.get(order.client_order_id)
         whole = row is None or order.working
         return row, rows.order_columns(order) if whole else rows.ending_columns(order)

@@ -54,7 +54,6 @@ class DatabaseSource:
         return portfolio.list_trades()
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
-        """From the audit trail."""
         moves: list[StopMove] = []
         for event in Event.select(Event.at, Event.after).where(Event.trade_id == trade.id).order_by(Event.id):
             stop = event.after.get("stop_loss_price")

@@ -94,8 +94,6 @@ class DecisionSpan:
 
 @dataclass(frozen=True)
 class Account:
-    """What a report says of its account."""
-
     title: str
     about: str
     quote: str

@@ -38,7 +38,6 @@ def check_rights(info: Mapping[str, Any]) -> Iterator[CheckResult]:
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> Iterator[CheckResult]:
-    """A warning or failure for a key that expires soon or has expired."""
     if expires_at is not None and (left := expires_at - now) < KEY_EXPIRES_SOON:
         expired = left < timedelta(0)
         detail = "the key has expired" if expired else f"the key expires in {left.days} days"

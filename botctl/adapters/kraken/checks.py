@@ -21,7 +21,6 @@ def check_clock(kraken: KrakenExchange) -> Iterator[CheckResult]:
 
 
 def check_key(kraken: KrakenExchange) -> Iterator[CheckResult]:
-    """The rights and the expiry of the key in use."""
     info = kraken.fetch_key_info()
     yield from check_rights(info)
     try:
@@ -31,7 +30,6 @@ def check_key(kraken: KrakenExchange) -> Iterator[CheckResult]:
 
 
 def check_status(market_data: KrakenMarketData) -> Iterator[CheckResult]:
-    """Whether Kraken takes orders."""
     try:
         status = market_data.fetch_system_status()
     except BotError as error:

@@ -61,7 +61,6 @@ class MarketCatalog:
 
 
 def load_cached_catalog() -> MarketCatalog | None:
-    """The cached markets, if they are not too old."""
     cached = key_value.load_cached(CACHE_KEY)
     return _catalog(json.loads(cached[0])) if cached and datetime.now(UTC) - cached[1] < MAX_CACHE_AGE else None
 

@@ -33,8 +33,6 @@ SESSION_KEY, CLOCK_KEY = "kraken.session", "kraken.clock"
 
 @dataclass
 class SessionState:
-    """What a run stores for the next one."""
-
     nonce: int = 0
     counter: float = 0.0
     counter_at: float = 0.0

@@ -26,7 +26,6 @@ COLUMN_NAMES = {
 
 
 def draw_backtest(view: BacktestView, max_trades: int) -> tables.Drawing:
-    """The summary and the newest trades."""
     shown = view.trades[-max_trades:] if max_trades else []
     if not shown:
         return _summary(view)
@@ -37,7 +36,6 @@ def draw_backtest(view: BacktestView, max_trades: int) -> tables.Drawing:
 
 
 def show_csv(view: BacktestView) -> None:
-    """Print a header and one row per trade."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(BacktestTrade.JSON_FIELDS)
     for trade in view.trades:
@@ -86,7 +84,6 @@ def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawin
 
 
 def draw_sweep(view: SweepView) -> tables.Drawing:
-    """The best sets with their neighbours, and warnings."""
     if not view.best:
         return "no sets were tried"
     figure = {"return": "return %", "sharpe": "Sharpe", "drawdown": "drawdown %"}[view.by]

@@ -48,7 +48,6 @@ def draw_order(result: OrderResult) -> Drawing:
 
 
 def describe_order(result: OrderResult) -> str:
-    """The result of one order in one line."""
     verb = "bought" if result.side == "buy" else "sold"
     if result.state == "VALIDATED":
         return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"
