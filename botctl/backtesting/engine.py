@@ -155,10 +155,8 @@ def find_cached_exit(
 
 
 def truncate_to_lot(lots: float) -> float:
-    """`lots` without their fraction; a float just below a whole number by rounding error is that number.
-
-    Beyond 2 ** 53 a float has no fraction, and a compiled integer would soon overflow.
-    """
+    """`lots` without their fraction; a float just below a whole number by rounding error is that number."""
+    # Beyond 2 ** 53 a float has no fraction, and a compiled integer would soon overflow.
     lots += min(max(1e-6, lots * ROUNDING_ERROR), 0.05)
     return float(int(lots)) if lots < MAX_FRACTIONAL else lots
 

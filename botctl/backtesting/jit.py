@@ -1,4 +1,4 @@
-"""The one place that calls numba: pure functions on plain numbers, compiled as they stand.
+"""The one place that calls numba: pure functions on plain numbers, compiled unchanged.
 
 Compiled code is cached between processes in the user's cache folder, by a digest of its sources, so that a changed rule
 never runs old machine code.

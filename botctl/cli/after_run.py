@@ -1,7 +1,4 @@
-"""Notifications, metrics and delivery after a run.
-
-A failure here is a line in the log: it changes neither what the run did nor its exit code.
-"""
+"""Notifications, metrics and delivery after a run. A failure is only logged: it changes no exit code."""
 
 import logging
 import socket

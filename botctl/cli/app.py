@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from functools import partial
+from itertools import islice
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -136,7 +137,7 @@ def _global_options_first(arguments: list[str]) -> list[str]:
         if argument in ("--debug", "--log-json") or argument.startswith("--env-file="):
             front.append(argument)
         elif argument == "--env-file":
-            front += [argument, *[value for value in [next(remaining, None)] if value is not None]]
+            front += [argument, *islice(remaining, 1)]
         else:
             rest.append(argument)
     return front + rest

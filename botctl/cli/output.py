@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
 
 def show[T](ctx: typer.Context, result: T, draw: Callable[[T], Drawing], *, name_mode: bool = True) -> None:
-    """Print one result: as JSON, or as `draw` draws it.
-
-    The mode comes first, so that paper never passes for live. `name_mode=False` is for a drawing that names the mode
-    itself, and for results that have none.
-    """
+    """Print one result as JSON, or as `draw` draws it, below the mode, so that paper never passes for live."""
+    # `name_mode=False` is for a drawing that names the mode itself, and for results that have none.
     if wants_json(ctx):
         print(json.dumps(to_json(result)))
         return

@@ -18,8 +18,6 @@ class ConfigLine:
 
 @dataclass(frozen=True)
 class InitView:
-    """Result of `init`. `next` lists the commands to run next."""
-
     mode: str
     env_file: str
     env_written: bool

@@ -49,10 +49,8 @@ def coloured(value: Decimal | None) -> Coloured:
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:
-    """Rows below the names of their columns. A cell may hold several lines.
-
-    Without a terminal there are no colours, so a table that needs no wrapping is plain text: loading rich takes 75 ms.
-    """
+    """Rows below the names of their columns. A cell may hold several lines."""
+    # Without a terminal there are no colours, so what needs no wrapping is plain text: loading rich takes 75 ms.
     if not sys.stdout.isatty():
         lines = _plain_lines(columns, [[_text(cell) for cell in row] for row in rows])
         if max(map(len, lines)) <= WIDTH:

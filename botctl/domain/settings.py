@@ -362,11 +362,8 @@ def live_trading_disabled_error() -> ConfigError:
 
 
 def unknown_settings(names: Mapping[str, str], *, strict: bool) -> list[str]:
-    """A sentence for each unknown name that looks like a setting.
-
-    BOTCTL_* and KRAKEN_* belong to botctl, so an unknown one is a mistake. With `strict` (names from our own .env)
-    near misses of the other settings count too: a misspelled MAX_DRAWDOWN must not silently mean its default.
-    """
+    """A sentence for each unknown name that looks like a setting, with `strict` also for near misses of one."""
+    # `strict` is for names from our own .env: a misspelled MAX_DRAWDOWN must not silently mean its default.
     sentences = []
     for name in names:
         ours = name.startswith(("BOTCTL_", "KRAKEN_"))

@@ -32,11 +32,7 @@ def missing_database(mode: Mode, location: object) -> ConfigError:
 
 
 def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage | None:
-    """What is wrong with the database; None for a sound one or a server, which checks its files itself.
-
-    Raises ConfigError for a damaged one that can't be rebuilt: the paper broker has no records elsewhere. Raises Busy
-    while another process locks the file.
-    """
+    """What is wrong with the file; None for a server. Raises ConfigError if it can't be rebuilt, Busy if locked."""
     complaint = database.find_damage()
     if complaint is None or database.file is None:
         return None

@@ -189,11 +189,8 @@ class KrakenExchange(KrakenMarketData):
         return reports
 
     def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
-        """Open orders first: an order moves from open to closed, never back, so none is missed between the calls.
-
-        A single id is queried by itself. Several are looked up among all orders since `since`: one query for each would
-        exhaust Kraken's rate counter after four.
-        """
+        """Open orders first: an order moves from open to closed, never back, so none is missed between the calls."""
+        # Several are looked up among all orders: one query for each would exhaust Kraken's rate counter after four.
         found = self._orders_since(since) if len(client_order_ids) > 1 else None
         if found is None:
             found = {}
@@ -234,7 +231,9 @@ class KrakenExchange(KrakenMarketData):
         found = self._open_orders(cl_ord_id=client_order_id)
         ended, count = self._closed_page(cl_ord_id=client_order_id)
         found |= ended
-        if len(ended) < (count or 0) or not all(parsing.parse_client_order_id(order) for order in found.values()):
+        if len(ended) < (count or 0) or not all(
+            isinstance(order, dict) and order.get("cl_ord_id") for order in found.values()
+        ):
             raise UnusableAnswer(f"Kraken's answer about the order {client_order_id} is incomplete")
         return found
 

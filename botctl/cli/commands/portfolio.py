@@ -10,9 +10,8 @@ from botctl.cli.context import JsonFlag, config_from, symbol_from, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.cli.views.audit_trail import draw_decisions
-from botctl.cli.views.balances import draw_balances
 from botctl.cli.views.orders import draw_orders
-from botctl.cli.views.positions import draw_live_positions, draw_trades
+from botctl.cli.views.positions import draw_balances, draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
 from botctl.config import open_store
 from botctl.domain.equity import value_of
