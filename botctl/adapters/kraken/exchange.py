@@ -90,16 +90,12 @@ class KrakenMarketData:
     def _market_ids(self, symbols: Sequence[str]) -> str:
         return ",".join(self.catalog.markets[symbol].exchange_id for symbol in symbols)
 
-    def _take_prefetched(self, symbols: Sequence[str]) -> PendingCall | None:
-        """The pending call, once, if it is for exactly these symbols."""
-        prefetched, self._prefetched = self._prefetched, None
-        return prefetched[1] if prefetched is not None and prefetched[0] == symbols else None
-
     def _fetch_tickers(self, symbols: Sequence[str]) -> tuple[dict[str, Any], datetime]:
         """Tickers by symbol, and when they arrived."""
         params = {"pair": self._market_ids(symbols)}
-        prefetched = self._take_prefetched(symbols)
-        answer, at = self._call_ticker(params) if prefetched is None else prefetched.result()
+        prefetched, self._prefetched = self._prefetched, None
+        usable = prefetched is not None and prefetched[0] == symbols
+        answer, at = prefetched[1].result() if prefetched and usable else self._call_ticker(params)
         if datetime.now(UTC) - at > MAX_QUOTE_AGE:
             with suppress(BotError, KrakenApiError):  # use the older ones
                 answer, at = self._call_ticker(params)

@@ -38,13 +38,8 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     config = config_from(ctx)
     settings = config.settings
     with open_store(config):
-        view = portfolio.status(
-            settings.botctl_mode,
-            config.switch,
-            settings.initial_balance,
-            portfolio.now_offline(settings.botctl_mode),
-            settings.timeframe.seconds,
-        )
+        mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
+        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
     show(ctx, view, draw_status, name_mode=False)
@@ -159,14 +154,9 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     if balances is None:
         errors = [error for error in snapshot.problems if isinstance(error, BotError)]
         raise errors[0] if errors else ExchangeUnreachable("no balance")
-    rows = [
-        BalanceView(
-            currency,
-            balances.total(currency),
-            balances.spendable(currency),
-            value_of(currency, balances.total(currency), quote_currency, snapshot.prices),
-        )
-        for currency in sorted(balances.currencies())
-    ]
+    rows = []
+    for currency in sorted(balances.currencies()):
+        total, free = balances.total(currency), balances.spendable(currency)
+        rows.append(BalanceView(currency, total, free, value_of(currency, total, quote_currency, snapshot.prices)))
     log_errors(snapshot.problems)
     show_list(ctx, rows, draw_balances, "the account is empty")
