@@ -119,7 +119,7 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
 
 def _count_missed_runs(bot: Bot, state: TickState) -> None:
     last = ticks.load_last_tick_at()
-    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe_seconds)
+    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe.seconds)
     if last is not None and missed:
         ticks.add_missed_ticks(missed)
         state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
