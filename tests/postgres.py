@@ -110,7 +110,7 @@ class Server:
 def shared_server() -> Server:
     """The one server of this test run, started if nobody has yet. Raises NoServer."""
     program("initdb"), program("pg_ctl")
-    folder = Path(os.environ[FOLDER])
+    folder = room()
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = Server(folder / "server")
@@ -139,6 +139,11 @@ def make_room() -> None:
         folder = Path(os.environ[FOLDER])
         folder.chmod(0o755)
         (folder / "run").write_text(str(os.getpid()))
+
+
+def room() -> Path:
+    """That folder."""
+    return Path(os.environ[FOLDER])
 
 
 def clear_room() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.mood import SentimentSeries
 from tests.scenarios.stage import (
     buy,
@@ -202,7 +203,7 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:45]))
+@parametrize("body", BODIES, ids=lambda body: repr(body[:45]), quick=4)
 def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
     live: BotRunner, kraken: FakeKraken, mood: SentimentSeries, body: bytes
 ) -> None:
