@@ -1,8 +1,7 @@
 """Copies all rows of one database into another, of either kind, in one transaction that compares them before commit."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from botctl.store.sqlite import Database
 OpenDatabase = Database | ServerDatabase
 
 BATCH = 500
-"""Rows in one statement."""
 FILLED_BY_INIT = (DatabaseInfo, SystemConfig)
 """A database where only these tables have rows counts as empty."""
 
@@ -80,8 +78,7 @@ def _prepare(target: OpenDatabase, name: object) -> None:
 
 
 def _create_tables(target: OpenDatabase) -> None:
-    bound: AbstractContextManager[object] = target.bind_ctx(TABLES)
-    with bound:
+    with target.bind_ctx(TABLES):
         target.create_tables(TABLES)
 
 
@@ -89,13 +86,11 @@ def _copy_rows(target: OpenDatabase) -> list[CopiedTable]:
     """Copy every table, then read each again from `target` and compare."""
     written = [_copy_table(table, target) for table in TABLES]
     for table, copied in zip(TABLES, written, strict=True):
-        stored = _read_checksum(table, target)
+        stored = _read_table(table, target)
         if stored != copied:
-            raise BotError(
-                f"the copy of table {copied.table} differs: {copied.rows} rows became {stored.rows}, or their values "
-                "changed",
-                hint="nothing was kept; please report it",
-            )
+            problem = f"{copied.rows} rows became {stored.rows}, or their values changed"
+            hint = "nothing was kept; please report it"
+            raise BotError(f"the copy of table {copied.table} differs: {problem}", hint=hint)
     return written
 
 
@@ -103,26 +98,25 @@ def _copy_table(table: type[Model], target: OpenDatabase) -> CopiedTable:
     name, columns = table._meta.table_name, _columns(table)
     listed = ", ".join(f'"{column}"' for column in columns)
     placeholders = f"({', '.join([target.param] * len(columns))})"
-    total, digest = 0, hashlib.sha256()
-    for rows in _batches(table, database.obj):
-        digest.update(_encode(rows))
+
+    def insert(rows: Sequence[tuple[Any, ...]]) -> None:
         values = [value for row in rows for value in row]
         _run(target, f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([placeholders] * len(rows))}', values)
-        total += len(rows)
+
+    copied = _read_table(table, database.obj, insert)
     target.advance_id_sequence(name)
-    return CopiedTable(name, total, digest.hexdigest())
+    return copied
 
 
-def _read_checksum(table: type[Model], source: OpenDatabase) -> CopiedTable:
+def _read_table(
+    table: type[Model], source: OpenDatabase, use: Callable[[Sequence[tuple[Any, ...]]], None] = lambda rows: None
+) -> CopiedTable:
     total, digest = 0, hashlib.sha256()
     for rows in _batches(table, source):
-        digest.update(_encode(rows))
+        digest.update("".join(map(repr, rows)).encode("utf-8", "backslashreplace"))
+        use(rows)
         total += len(rows)
     return CopiedTable(table._meta.table_name, total, digest.hexdigest())
-
-
-def _encode(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    return "".join(map(repr, rows)).encode("utf-8", "backslashreplace")
 
 
 def _batches(table: type[Model], source: OpenDatabase) -> Iterator[list[tuple[Any, ...]]]:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -39,7 +39,6 @@ class TickState:
     drawdown: Decimal | None = None
     tripped: bool = False
     detail: str = ""
-    """The summary of the running step."""
 
     @property
     def fetched_snapshot(self) -> Snapshot:
@@ -180,9 +179,8 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 
 
 def _execute(bot: Bot, state: TickState) -> None:
-    why_not = "the drawdown is unknown" if state.drawdown is None else ""
-    if bot.live_trading_disabled:
-        why_not = "LIVE_TRADING is no"
+    unknown = "the drawdown is unknown" if state.drawdown is None else ""
+    why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits
     state.entries += executed.entries
@@ -198,27 +196,14 @@ def _back_up(bot: Bot, state: TickState) -> None:
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
     ticks.record_tick(
-        state.at,
-        seconds=time.monotonic() - started,
-        ok=not state.errors,
-        exit_code=state.exit_code,
-        steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in state.steps],
-        equity=state.equity,
-        drawdown=state.drawdown,
-    )
+        state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
+        steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,
+    )  # fmt: skip
 
 
 def _view(bot: Bot, state: TickState) -> TickView:
     return TickView(
-        at=state.at,
-        mode=bot.settings.botctl_mode,
-        ok=not state.errors,
-        steps=state.steps,
-        exits=state.exits,
-        entries=state.entries,
-        decisions=[view_decision(row) for row in state.decisions],
-        equity=state.equity,
-        drawdown=state.drawdown,
-        errors=[str(error) for error in state.errors],
-        notes=state.notes,
-    )
+        at=state.at, mode=bot.settings.botctl_mode, ok=not state.errors, steps=state.steps, exits=state.exits,
+        entries=state.entries, decisions=[view_decision(row) for row in state.decisions], equity=state.equity,
+        drawdown=state.drawdown, errors=[str(error) for error in state.errors], notes=state.notes,
+    )  # fmt: skip
