@@ -108,7 +108,10 @@ class OrderReport:
 
     exchange_order_id: str
     client_order_id: str | None
+    open: bool
+    """Whether it is still working."""
     final: bool
+    """Whether it has ended. A record that is neither open nor final contradicts itself, and is fetched again."""
     complete: bool
     """Whether it was filled as requested; the rest of any other final order was canceled or expired."""
     filled: Decimal
@@ -118,6 +121,8 @@ class OrderReport:
     fee: Decimal
     opened_at: datetime
     closed_at: datetime | None
+    reason: str | None = None
+    """Why the exchange canceled it, in its own words."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +158,5 @@ class Execution:
     cost: Decimal
     fee: Decimal
     at: datetime
+    canceled_why: str | None = None
+    """The exchange's reason, when it canceled the rest."""
