@@ -88,7 +88,7 @@ class Exchange(MarketData, Protocol):
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         """The fills of these orders, with exact amounts.
 
-        Where those that an order names don't add up to what it filled, also the account's fills since then are searched.
+        Where those that an order names don't add up to what it filled, the account's other fills are searched too.
         """
 
 

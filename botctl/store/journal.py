@@ -6,7 +6,7 @@ Only this module and `corrections` write trades and orders.
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import batched
@@ -95,6 +95,17 @@ class Journal:
         """The trades with an unsettled order: a second order now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
 
+    def unguarded_trade_ids(self) -> set[int]:
+        """The trades whose unsettled order is for all they hold. After a part-sell the stop still guards the rest."""
+        return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS, Order.whole)}
+
+    def canceled_sells(self, trade_ids: Sequence[int]) -> list[OrderRow]:
+        """The sells of these trades that ended before they were filled completely."""
+        canceled = (Order.side == Side.SELL) & (Order.state == OrderState.CANCELED)
+        return [
+            row for ids in batched(trade_ids, MAX_IDS) for row in Order.select().where(canceled, Order.trade.in_(ids))
+        ]
+
     def intend_entry(
         self, symbol: str, amount: Decimal, atr: float, *, check: Callable[[], None], deadline: datetime, now: datetime
     ) -> OrderRow:
@@ -148,7 +159,7 @@ class Journal:
         _set_state(order, OrderState.UNKNOWN, error=str(error), error_class=type(error).__name__)
 
     def reject(self, order: OrderRow, refusal: BotError, now: datetime) -> None:
-        _end_unplaced(order, OrderState.REJECTED, str(refusal), now, type(refusal).__name__)
+        _end_unplaced(order, OrderState.REJECTED, str(refusal), now, refusal)
 
     def mark_absent(self, order: OrderRow, why: str, now: datetime) -> None:
         _end_unplaced(order, OrderState.ABSENT, why, now)
@@ -159,17 +170,34 @@ class Journal:
         A filled buy needs the `stop` that guards the trade from now on.
         """
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
+        canceled = {"error": execution.canceled_why, "error_class": None} if execution.canceled_why else {}
         with _transaction(order):
             _set_state(
                 order, ended, exchange_order_id=execution.exchange_order_id, settled_at=now,
                 filled=execution.filled, cost=execution.cost, fee=execution.fee,
                 average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
+                **canceled,
             )  # fmt: skip
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
                 _settle_entry(trade, order, execution, stop, now)
             else:
                 _settle_exit(trade, order, execution, now)
+
+    def book_late_fills(self, order: OrderRow, execution: Execution, now: datetime) -> None:
+        """More of a sell was filled than was known when it was settled: add the difference to order and trade."""
+        late = replace(
+            execution, at=now, filled=execution.filled - order.filled,
+            cost=execution.cost - (order.cost or 0), fee=execution.fee - (order.fee or 0),
+        )  # fmt: skip
+        with _transaction(order):
+            changes = {
+                "filled": execution.filled, "cost": execution.cost, "fee": execution.fee,
+                "average_price": price_of(execution.cost, execution.filled),
+            }  # fmt: skip
+            Order.update(**changes).where(Order.id == order.id).execute()
+            _set_columns(order, changes)
+            _settle_exit(Trade.get_by_id(order.trade_id), order, late, now)
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """Save the stops, highs and hit stops of one round of checks, in one transaction. A stop never falls.
@@ -216,13 +244,17 @@ def already_open(asset: str, trade: TradeRow | None) -> Refused:
     return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
 
 
-def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, error_class: str | None = None) -> None:
+def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, refusal: BotError | None = None) -> None:
+    """End an order that was not placed. An exit that has begun goes on; one by hand only if it failed in passing: a
+    definite refusal was seen by the user."""
+    passing = order.state == OrderState.UNKNOWN if refusal is None else refusal.retryable
     with _transaction(order):
+        error_class = None if refusal is None else type(refusal).__name__
         _set_state(order, state, error=why, error_class=error_class, settled_at=now)
         trade = Trade.get_by_id(order.trade_id)
         if order.side == Side.BUY:
             change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
-        elif trade.exiting == ExitReason.MANUAL:  # the user saw the error; every other exit is tried again
+        elif trade.exiting == ExitReason.MANUAL and not passing:
             change_trade(trade, now, "exit failed", why, order, exiting=None)
 
 

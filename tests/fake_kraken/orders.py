@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 from tests.fake_kraken.markets import Market
-from tests.fake_kraken.wire import JsonObject, Params, fixed
+from tests.fake_kraken.wire import JsonObject, Params, cut, fixed
 
 
 @dataclass(frozen=True)

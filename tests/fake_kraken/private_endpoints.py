@@ -9,7 +9,17 @@ from tests.fake_kraken.account import FakeAccount
 from tests.fake_kraken.api_key import ApiKey
 from tests.fake_kraken.clock import KrakenClock
 from tests.fake_kraken.markets import FakeMarkets, Market
-from tests.fake_kraken.orders import Order, Trade, crosses, describe, is_named, lied_record, new_id, order_json, trade_json
+from tests.fake_kraken.orders import (
+    Order,
+    Trade,
+    crosses,
+    describe,
+    is_named,
+    lied_record,
+    new_id,
+    order_json,
+    trade_json,
+)
 from tests.fake_kraken.public_endpoints import asked_markets
 from tests.fake_kraken.wire import (
     Endpoint,
