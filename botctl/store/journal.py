@@ -21,7 +21,7 @@ from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
-from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
+from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
@@ -98,6 +98,9 @@ class Journal:
     def unguarded_trade_ids(self) -> set[int]:
         """The trades whose unsettled order is for all they hold. After a part-sell the stop still guards the rest."""
         return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS, Order.whole)}
+
+    def inexact_orders(self) -> list[OrderRow]:
+        return list(Order.select().where(INEXACT_ORDERS).order_by(Order.id))
 
     def canceled_sells(self, trade_ids: Sequence[int]) -> list[OrderRow]:
         """The sells of these trades that ended before they were filled completely."""
@@ -176,7 +179,7 @@ class Journal:
                 order, ended, exchange_order_id=execution.exchange_order_id, settled_at=now,
                 filled=execution.filled, cost=execution.cost, fee=execution.fee,
                 average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
-                **canceled,
+                inexact=not execution.exact, **canceled,
             )  # fmt: skip
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
@@ -193,11 +196,29 @@ class Journal:
         with _transaction(order):
             changes = {
                 "filled": execution.filled, "cost": execution.cost, "fee": execution.fee,
-                "average_price": price_of(execution.cost, execution.filled),
+                "average_price": price_of(execution.cost, execution.filled), "inexact": not execution.exact,
             }  # fmt: skip
             Order.update(**changes).where(Order.id == order.id).execute()
             _set_columns(order, changes)
             _settle_exit(Trade.get_by_id(order.trade_id), order, late, now)
+
+    def correct_figures(self, order: OrderRow, execution: Execution, now: datetime, *, stop: float | None) -> None:
+        """The exact cost and fee of an ended order, in place of estimates. The stop follows the entry price, but up."""
+        cost, fee = execution.cost - (order.cost or 0), execution.fee - (order.fee or 0)
+        price = price_of(execution.cost, execution.filled)
+        with _transaction(order):
+            changes = {"cost": execution.cost, "fee": execution.fee, "average_price": price, "inexact": False}
+            Order.update(**changes).where(Order.id == order.id).execute()
+            _set_columns(order, changes)
+            trade = Trade.get_by_id(order.trade_id)
+            columns = _corrected_entry(trade, cost, fee, price, stop) if order.side == Side.BUY else {
+                "exit_proceeds": trade.exit_proceeds + cost, "exit_fee": trade.exit_fee + fee,
+            }  # fmt: skip
+            if order.side == Side.SELL and trade.exit_price is not None:
+                columns["exit_price"] = price_of(trade.exit_proceeds + cost, trade.sold_amount)
+            if trade.pnl is not None:
+                columns["pnl"] = trade.pnl + (-cost if order.side == Side.BUY else cost) - fee
+            change_trade(trade, now, "corrected", "the exact figures of an order are known", order, **columns)
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """Save the stops, highs and hit stops of one round of checks, in one transaction. A stop never falls.
@@ -273,6 +294,19 @@ def _settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: flo
         entry_amount=execution.filled, entry_price=price, entry_cost=execution.cost, entry_fee=execution.fee,
         entry_order_id=execution.exchange_order_id, stop_loss_price=stop, high_price=float(price),
     )  # fmt: skip
+
+
+def _corrected_entry(trade: Trade, cost: Decimal, fee: Decimal, price: Decimal, stop: float | None) -> dict[str, Any]:
+    """The entry's columns after a change of its cost and fee by so much."""
+    columns: dict[str, Any] = {
+        "entry_cost": (trade.entry_cost or Decimal(0)) + cost,
+        "entry_fee": (trade.entry_fee or Decimal(0)) + fee,
+        "entry_price": price,
+    }
+    if trade.status == TradeStatus.OPEN and stop is not None:
+        columns["stop_loss_price"] = max(stop, trade.stop_loss_price or stop)
+        columns["high_price"] = max(float(price), trade.high_price or 0.0)
+    return columns
 
 
 def _settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:

@@ -93,8 +93,8 @@ class OrderSettlement:
         return order
 
     def fetch_execution(self, order: OrderRow, report: OrderReport) -> Execution | None:
-        """What an order has traded by now; None while its fills don't add up to its report."""
-        return self._execution(order, [report], self._fetch_fills([report]))
+        """What an order has traded by now, without waiting; None while its fills don't add up to its report."""
+        return self._execution(order, [report], self.exchange.fetch_fills([report]))
 
     def _follow(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Look up until every order has ended or the wait budget is spent; returns the errors of the last round."""
@@ -203,10 +203,10 @@ class OrderSettlement:
     def _record_ending(self, order: OrderRow, reports: Sequence[OrderReport], fills: Sequence[Fill]) -> None:
         execution = self._execution(order, reports, fills)
         if execution is not None:
-            self.journal.settle(order, execution, self.clock.now(), stop=self._first_stop(order, execution))
+            self.journal.settle(order, execution, self.clock.now(), stop=self.first_stop(order, execution))
             _log_ending(order, execution)
 
-    def _first_stop(self, order: OrderRow, execution: Execution) -> float | None:
+    def first_stop(self, order: OrderRow, execution: Execution) -> float | None:
         """The stop of the trade that this buy has opened; None for a sell, or when nothing was bought."""
         if order.side != Side.BUY or execution.filled <= 0:
             return None
@@ -237,14 +237,15 @@ class OrderSettlement:
         if in_fills == filled:
             cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
         elif complete and in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
-            log.error("fills of %s don't add up: using the figures of its order record", main.exchange_order_id)
-            cost, fee = total(report.cost for report in reports), total(report.fee for report in reports)
+            log.error("fills of %s don't add up: estimating from its order record", main.exchange_order_id)
+            cost, fee = total(report.estimated_cost for report in reports), total(report.fee for report in reports)
             if not 0 <= fee < cost:
                 return None
         else:
             return None
         why = next((report.reason for report in reports if report.reason), None)
-        return Execution(main.exchange_order_id, complete, filled, cost, fee, self._ended_at(order, main, own), why)
+        at, exact = self._ended_at(order, main, own), in_fills == filled
+        return Execution(main.exchange_order_id, complete, filled, cost, fee, at, why, exact)
 
     def _ended_at(self, order: OrderRow, report: OrderReport, fills: Sequence[Fill]) -> datetime:
         """The exchange's time of the ending where it is plausible: cool-downs and missed closes count from it."""

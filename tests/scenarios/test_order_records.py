@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from botctl.store.database import close_database
+from botctl.store.models import Order
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Request
+from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Pieces, Request
 from tests.scenarios.journal_tools import (
     client_ids,
     later,
@@ -297,6 +299,48 @@ def test_while_a_part_sell_hangs_a_stop_that_is_hit_cancels_it_and_sells_everyth
     assert kraken.balances["XXBT"] == owners_coins
     assert only(live.trades())["status"] == "CLOSED"
     assert [order.status for order in kraken.orders] == ["closed", "canceled", "closed"]
+
+
+# Figures from records alone
+
+
+def hide_fills(kraken: FakeKraken, times: int) -> None:
+    """So many answers to each list of trades are empty."""
+    kraken.fault("QueryTrades", "empty_result", times=times)
+    kraken.fault("TradesHistory", "shape", body={"error": [], "result": {"trades": {}, "count": 0}}, times=times)
+
+
+def inexact(live: BotRunner) -> list[bool]:
+    """The mark of each order in the database."""
+    live.open_store()
+    marks = [order.inexact for order in Order.select().order_by(Order.id)]
+    close_database()
+    return marks
+
+
+@pytest.mark.waits
+def test_an_entry_booked_from_its_record_is_price_times_volume_until_its_fills_are_shown(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.account.fill_mode = Pieces(4, step=Decimal("0.1"))
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+    hide_fills(kraken, times=3)  # two look-ups of the settlement, and the tick's own correction
+
+    with later(minutes=3):
+        rough_run = live.run("tick")
+        rough, rough_marks = only(live.positions()), inexact(live)
+        exact_run = live.run("tick")
+        exact, exact_marks = only(live.positions()), inexact(live)
+        kraken.clear_requests()
+        live.run("tick")
+
+    assert (rough_run.exit_code, exact_run.exit_code) == (0, 0), rough_run.stderr + exact_run.stderr
+    [order] = kraken.orders
+    assert (rough_marks, exact_marks) == ([True], [False])
+    assert Decimal(rough["entry_cost"]) == Decimal("50000.1") * order.vol_exec != order.cost
+    assert (Decimal(exact["entry_cost"]), Decimal(exact["entry_fee"])) == (order.cost, order.fee)
+    assert Decimal(exact["stop_loss_price"]) > Decimal(rough["stop_loss_price"])
+    assert kraken.count("QueryOrders") == kraken.count("QueryTrades") == 0
 
 
 # What is told, what is sent

@@ -165,6 +165,7 @@ def parse_order_report(txid: str, order: Any) -> OrderReport:
             fee=fee,
             opened_at=_parse_time(order["opentm"]),
             closed_at=_parse_time(closed) if closed else None,
+            price=_parse_quantity(order["price"]) if order.get("price") else None,
             reason=sanitize(str(order["reason"]), 100) if order.get("reason") else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
