@@ -1,7 +1,7 @@
 """Copies all rows of one database into another, of either kind, in one transaction that compares them before commit."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def _copy_rows(target: OpenDatabase) -> list[CopiedTable]:
     """Copy every table, then read each again from `target` and compare."""
     written = [_copy_table(table, target) for table in TABLES]
     for table, copied in zip(TABLES, written, strict=True):
-        stored = _read_table(table, target)
+        stored = _read_checksum(table, target)
         if stored != copied:
             problem = f"{copied.rows} rows became {stored.rows}, or their values changed"
             hint = "nothing was kept; please report it"
@@ -98,25 +98,26 @@ def _copy_table(table: type[Model], target: OpenDatabase) -> CopiedTable:
     name, columns = table._meta.table_name, _columns(table)
     listed = ", ".join(f'"{column}"' for column in columns)
     placeholders = f"({', '.join([target.param] * len(columns))})"
-
-    def insert(rows: Sequence[tuple[Any, ...]]) -> None:
+    total, digest = 0, hashlib.sha256()
+    for rows in _batches(table, database.obj):
+        digest.update(_encode(rows))
         values = [value for row in rows for value in row]
         _run(target, f'INSERT INTO "{name}" ({listed}) VALUES {", ".join([placeholders] * len(rows))}', values)
-
-    copied = _read_table(table, database.obj, insert)
+        total += len(rows)
     target.advance_id_sequence(name)
-    return copied
+    return CopiedTable(name, total, digest.hexdigest())
 
 
-def _read_table(
-    table: type[Model], source: OpenDatabase, use: Callable[[Sequence[tuple[Any, ...]]], None] = lambda rows: None
-) -> CopiedTable:
+def _read_checksum(table: type[Model], source: OpenDatabase) -> CopiedTable:
     total, digest = 0, hashlib.sha256()
     for rows in _batches(table, source):
-        digest.update("".join(map(repr, rows)).encode("utf-8", "backslashreplace"))
-        use(rows)
+        digest.update(_encode(rows))
         total += len(rows)
     return CopiedTable(table._meta.table_name, total, digest.hexdigest())
+
+
+def _encode(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    return "".join(map(repr, rows)).encode("utf-8", "backslashreplace")
 
 
 def _batches(table: type[Model], source: OpenDatabase) -> Iterator[list[tuple[Any, ...]]]:

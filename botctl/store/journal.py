@@ -290,9 +290,9 @@ def _settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: flo
     why = f"bought {format_decimal(execution.filled)} {trade.asset} at {float(price):.8g}"
     change_trade(
         trade, now, "opened", why, order,
-        status=TradeStatus.OPEN, amount=execution.filled, opened_at=execution.at, checked_at=execution.at,
-        entry_amount=execution.filled, entry_price=price, entry_cost=execution.cost, entry_fee=execution.fee,
-        entry_order_id=execution.exchange_order_id, stop_loss_price=stop, high_price=float(price),
+        status=TradeStatus.OPEN, amount=execution.filled, entry_amount=execution.filled, entry_price=price,
+        entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
+        opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
     )  # fmt: skip
 
 

@@ -25,7 +25,6 @@ ERRORS = (
     ("Kraken refused the order: .*minimum|the paper broker refused the order: ", "BelowMinimum"),
     ("Kraken refused the order: |insufficient funds at the paper broker", "ExchangeRefused"),
 )
-"""How an order's error begins, and its class; the first match counts."""
 
 
 def fill_columns() -> None:

@@ -224,8 +224,7 @@ class ExecutionService:
     def _fetch_ask(self, symbol: str) -> Decimal:
         """The price that sizes a buy. Raises BotError when it is missing or implausible."""
         quotes = self.exchange.fetch_quotes([symbol])
-        quote = quotes.good.get(symbol)
-        if quote is None:
+        if (quote := quotes.good.get(symbol)) is None:
             raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
         if quote.ask is None:
             raise BotError(f"{symbol} has no ask price", hint="nothing was bought")

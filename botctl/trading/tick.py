@@ -121,7 +121,7 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
 
 def _count_missed_runs(bot: Bot, state: TickState) -> None:
     last = ticks.load_last_tick_at()
-    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe_seconds)
+    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe.seconds)
     if last is not None and missed:
         ticks.add_missed_ticks(missed)
         state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
@@ -175,7 +175,6 @@ def _check_positions(bot: Bot, state: TickState) -> None:
 
 
 def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
-    """At each tick, not only when the Council decides to buy."""
     if bot.live_trading_disabled:
         raise live_trading_disabled_error()
 
