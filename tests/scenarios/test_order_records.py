@@ -6,11 +6,12 @@ import pytest
 
 from botctl.store.database import close_database
 from botctl.store.models import Order
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Pieces, Request
+from tests.quick import parametrize
 from tests.scenarios.journal_tools import (
     client_ids,
-    later,
     lose_the_next_order,
     only,
     open_position,
@@ -107,8 +108,8 @@ def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_abse
 # Records that lie
 
 
-@pytest.mark.waits
-@pytest.mark.parametrize("lie", LIES, ids=str)
+@pytest.mark.usefixtures("bent_time")
+@parametrize("lie", LIES, quick=5, ids=str)
 def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_stop(
     live: BotRunner, kraken: FakeKraken, lie: Lie
 ) -> None:
@@ -123,8 +124,8 @@ def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_st
     assert Decimal(trade["stop_loss_price"]) == 49000
 
 
-@pytest.mark.waits
-@pytest.mark.parametrize("lie", LIES, ids=str)
+@pytest.mark.usefixtures("bent_time")
+@parametrize("lie", LIES, quick=5, ids=str)
 def test_a_record_that_lies_for_three_seconds_sells_nothing_twice(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, lie: Lie
 ) -> None:
@@ -318,7 +319,7 @@ def inexact(live: BotRunner) -> list[bool]:
     return marks
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_entry_booked_from_its_record_is_price_times_volume_until_its_fills_are_shown(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
