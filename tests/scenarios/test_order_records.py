@@ -87,12 +87,12 @@ def test_a_buy_whose_deadline_elapsed_is_sent_again_by_nobody(live: BotRunner, k
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes")])
+@pytest.mark.parametrize(("command", "price"), [(("tick",), 48900), (("sell", "BTC/USD", "--yes"), 50000)])
 def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_absent(
-    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], price: int
 ) -> None:
     open_position(live)
-    kraken.set_price("BTC/USD", 48900)
+    kraken.set_price("BTC/USD", price)
     lose_the_next_order(kraken, "error", error=ELAPSED)
 
     unsure = live.run(*command)
@@ -156,6 +156,19 @@ def test_a_closed_order_that_filled_less_than_its_volume_is_no_ending_and_is_sai
     assert f"shows {filled * Decimal('0.002'):.3f}".rstrip("0").rstrip(".") in unsure.stderr
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
     assert kraken.count("CancelOrder") == 0
+
+
+def test_a_canceled_order_whose_fills_do_not_add_up_is_no_ending(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.account.lie = Lie("canceled", seconds=600, filled=HALF, hides_trades=True)
+    run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
+
+    with later(minutes=5):
+        unsure = live.run("tick")
+    with later(minutes=11):
+        sure = live.run("tick")
+
+    assert (unsure.exit_code, sure.exit_code) == (69, 0), sure.stderr
+    assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
 
 
 def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: BotRunner, kraken: FakeKraken) -> None:

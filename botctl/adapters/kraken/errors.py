@@ -94,7 +94,7 @@ def order_error(api_error: KrakenApiError) -> BotError:
     if api_error.contains(ELAPSED):
         return OutcomeUnknown(f"Kraken may have placed the order after its deadline: {api_error}")
     if api_error.all_of(*TOO_LATE):
-        return DeadlineElapsed(message)
+        return DeadlineElapsed(message, hint="the next order asks Kraken for its time first")
     if api_error.all_of(*BEFORE_PROCESSING):
         return ExchangeBusy(message, hint=_hint(api_error))
     if api_error.all_of(NO_FUNDS):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from itertools import batched
 from typing import Any
@@ -270,7 +269,7 @@ class KrakenExchange(KrakenMarketData):
         for ids in batched(fill_ids, FILLS_PER_CALL):
             fills += parsing.parse_fills(self._read(partial(self.session.post, "QueryTrades", {"txid": ",".join(ids)})))
         for report in reports:
-            if not report.filled or report.filled != _sum_of(fills, report):
+            if not report.filled or not _adds_up(report, fills):
                 found = {fill.fill_id for fill in fills}
                 fills += [fill for fill in self._fills_from_history(report) if fill.fill_id not in found]
         return fills
@@ -314,8 +313,9 @@ class KrakenExchange(KrakenMarketData):
         raise ExchangeUnreachable(f"Kraken lists more than {len(found)} trades around {report.exchange_order_id}")
 
 
-def _sum_of(fills: Sequence[Fill], report: OrderReport) -> Decimal:
-    return total(fill.amount for fill in fills if fill.exchange_order_id == report.exchange_order_id)
+def _adds_up(report: OrderReport, fills: Sequence[Fill]) -> bool:
+    own = [fill.amount for fill in fills if fill.exchange_order_id == report.exchange_order_id]
+    return total(own) == report.filled
 
 
 def _start(since: datetime) -> str:
