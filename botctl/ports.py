@@ -66,6 +66,12 @@ class Exchange(MarketData, Protocol):
         whenever it is not.
         """
 
+    def cancel_order(self, client_order_id: str) -> None:
+        """Cancel the open order with this client order id, if there is one. It may still fill: look up how it ended.
+
+        Raises ExchangeRefused or ExchangeUnreachable.
+        """
+
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
         """Reports by the exchange's ids, without orders that are missing from its answer."""
 
@@ -80,7 +86,10 @@ class Exchange(MarketData, Protocol):
         time), oldest first. Raises ExchangeUnreachable rather than returning an incomplete list."""
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
-        """The fills of these orders, with exact amounts."""
+        """The fills of these orders, with exact amounts.
+
+        Where those that an order names don't add up to what it filled, the account's other fills are searched too.
+        """
 
 
 @dataclass(frozen=True)

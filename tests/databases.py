@@ -24,6 +24,7 @@ DOWNGRADES = {
         'ALTER TABLE "event" DROP COLUMN "price"',
         'ALTER TABLE "order" DROP COLUMN "error_class"',
     ),
+    6: ('DROP INDEX "order_inexact"', 'ALTER TABLE "order" DROP COLUMN "inexact"'),
 }
 """The statements that undo the migration to each version of the schema."""
 

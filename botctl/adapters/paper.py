@@ -78,6 +78,9 @@ class PaperBroker:
         order_id: str = order.exchange_order_id
         return order_id
 
+    def cancel_order(self, client_order_id: str) -> None:
+        """Does nothing: no order stays open."""
+
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
         rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(list(exchange_order_ids)))
         return {row.exchange_order_id: _report(row) for row in rows}
@@ -133,6 +136,7 @@ def _report(row: PaperOrder) -> OrderReport:
     return OrderReport(
         exchange_order_id=row.exchange_order_id,
         client_order_id=row.client_order_id,
+        open=False,
         final=True,
         complete=True,
         filled=row.amount,

@@ -61,7 +61,7 @@ class ExchangeBusy(ExchangeRefused):
 
 
 class DeadlineElapsed(ExchangeBusy):
-    """The order arrived too late by the exchange's clock: nothing was placed, a new order may be sent."""
+    """The exchange refused the deadline, so it disagrees about the time: nothing was placed."""
 
 
 class ExchangeUnreachable(BotError):

@@ -108,16 +108,28 @@ class OrderReport:
 
     exchange_order_id: str
     client_order_id: str | None
+    open: bool
+    """Whether it is still working."""
     final: bool
+    """Whether it has ended. A record that is neither open nor final contradicts itself, and is fetched again."""
     complete: bool
     """Whether it was filled as requested; the rest of any other final order was canceled or expired."""
     filled: Decimal
     fill_ids: tuple[str, ...]
     cost: Decimal
-    """From the order record: truncated to the price's decimals, so only used where its fills are unavailable."""
+    """From the order record: truncated to the price's decimals."""
     fee: Decimal
     opened_at: datetime
     closed_at: datetime | None
+    reason: str | None = None
+    """Why the exchange canceled it, in its own words."""
+    price: Decimal | None = None
+    """The average price of its fills, to the price's decimals."""
+
+    @property
+    def estimated_cost(self) -> Decimal:
+        """Closer than the truncated `cost`; only used where the fills are unavailable."""
+        return self.filled * self.price if self.price else self.cost
 
 
 @dataclass(frozen=True)
@@ -153,3 +165,7 @@ class Execution:
     cost: Decimal
     fee: Decimal
     at: datetime
+    canceled_why: str | None = None
+    """The exchange's reason, when it canceled the rest."""
+    exact: bool = True
+    """Whether cost and fee are the sums of the fills, not estimates from the order's record."""

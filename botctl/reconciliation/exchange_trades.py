@@ -156,7 +156,7 @@ def _order(
         amount=first.amount,
         state=state,
         filled=filled,
-        cost=total(fill.cost for fill in fills) if exact else total(report.cost for report in reports),
+        cost=total(fill.cost for fill in fills) if exact else total(report.estimated_cost for report in reports),
         fee=total(fill.fee for fill in fills) if exact else total(report.fee for report in reports),
         opened_at=first.report.opened_at,
         at=max([fill.at for fill in fills], default=first.report.closed_at or first.report.opened_at),

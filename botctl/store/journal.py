@@ -6,7 +6,7 @@ Only this module and `corrections` write trades and orders.
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import batched
@@ -21,7 +21,7 @@ from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
-from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
+from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
@@ -95,6 +95,20 @@ class Journal:
         """The trades with an unsettled order: a second order now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
 
+    def unguarded_trade_ids(self) -> set[int]:
+        """The trades whose unsettled order is for all they hold. After a part-sell the stop still guards the rest."""
+        return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS, Order.whole)}
+
+    def inexact_orders(self) -> list[OrderRow]:
+        return list(Order.select().where(INEXACT_ORDERS).order_by(Order.id))
+
+    def canceled_sells(self, trade_ids: Sequence[int]) -> list[OrderRow]:
+        """The sells of these trades that ended before they were filled completely."""
+        canceled = (Order.side == Side.SELL) & (Order.state == OrderState.CANCELED)
+        return [
+            row for ids in batched(trade_ids, MAX_IDS) for row in Order.select().where(canceled, Order.trade.in_(ids))
+        ]
+
     def intend_entry(
         self, symbol: str, amount: Decimal, atr: float, *, check: Callable[[], None], deadline: datetime, now: datetime
     ) -> OrderRow:
@@ -148,7 +162,7 @@ class Journal:
         _set_state(order, OrderState.UNKNOWN, error=str(error), error_class=type(error).__name__)
 
     def reject(self, order: OrderRow, refusal: BotError, now: datetime) -> None:
-        _end_unplaced(order, OrderState.REJECTED, str(refusal), now, type(refusal).__name__)
+        _end_unplaced(order, OrderState.REJECTED, str(refusal), now, refusal)
 
     def mark_absent(self, order: OrderRow, why: str, now: datetime) -> None:
         _end_unplaced(order, OrderState.ABSENT, why, now)
@@ -159,17 +173,52 @@ class Journal:
         A filled buy needs the `stop` that guards the trade from now on.
         """
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
+        canceled = {"error": execution.canceled_why, "error_class": None} if execution.canceled_why else {}
         with _transaction(order):
             _set_state(
                 order, ended, exchange_order_id=execution.exchange_order_id, settled_at=now,
                 filled=execution.filled, cost=execution.cost, fee=execution.fee,
                 average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
+                inexact=not execution.exact, **canceled,
             )  # fmt: skip
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
                 _settle_entry(trade, order, execution, stop, now)
             else:
                 _settle_exit(trade, order, execution, now)
+
+    def book_late_fills(self, order: OrderRow, execution: Execution, now: datetime) -> None:
+        """More of a sell was filled than was known when it was settled: add the difference to order and trade."""
+        late = replace(
+            execution, at=now, filled=execution.filled - order.filled,
+            cost=execution.cost - (order.cost or 0), fee=execution.fee - (order.fee or 0),
+        )  # fmt: skip
+        with _transaction(order):
+            changes = {
+                "filled": execution.filled, "cost": execution.cost, "fee": execution.fee,
+                "average_price": price_of(execution.cost, execution.filled), "inexact": not execution.exact,
+            }  # fmt: skip
+            Order.update(**changes).where(Order.id == order.id).execute()
+            _set_columns(order, changes)
+            _settle_exit(Trade.get_by_id(order.trade_id), order, late, now)
+
+    def correct_figures(self, order: OrderRow, execution: Execution, now: datetime, *, stop: float | None) -> None:
+        """The exact cost and fee of an ended order, in place of estimates. The stop follows the entry price, but up."""
+        cost, fee = execution.cost - (order.cost or 0), execution.fee - (order.fee or 0)
+        price = price_of(execution.cost, execution.filled)
+        with _transaction(order):
+            changes = {"cost": execution.cost, "fee": execution.fee, "average_price": price, "inexact": False}
+            Order.update(**changes).where(Order.id == order.id).execute()
+            _set_columns(order, changes)
+            trade = Trade.get_by_id(order.trade_id)
+            columns = _corrected_entry(trade, cost, fee, price, stop) if order.side == Side.BUY else {
+                "exit_proceeds": trade.exit_proceeds + cost, "exit_fee": trade.exit_fee + fee,
+            }  # fmt: skip
+            if order.side == Side.SELL and trade.exit_price is not None:
+                columns["exit_price"] = price_of(trade.exit_proceeds + cost, trade.sold_amount)
+            if trade.pnl is not None:
+                columns["pnl"] = trade.pnl + (-cost if order.side == Side.BUY else cost) - fee
+            change_trade(trade, now, "corrected", "the exact figures of an order are known", order, **columns)
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """Save the stops, highs and hit stops of one round of checks, in one transaction. A stop never falls.
@@ -216,13 +265,17 @@ def already_open(asset: str, trade: TradeRow | None) -> Refused:
     return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
 
 
-def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, error_class: str | None = None) -> None:
+def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, refusal: BotError | None = None) -> None:
+    """End an order that was not placed. An exit that has begun goes on; one by hand only if it failed in passing: a
+    definite refusal was seen by the user."""
+    passing = order.state == OrderState.UNKNOWN if refusal is None else refusal.retryable
     with _transaction(order):
+        error_class = None if refusal is None else type(refusal).__name__
         _set_state(order, state, error=why, error_class=error_class, settled_at=now)
         trade = Trade.get_by_id(order.trade_id)
         if order.side == Side.BUY:
             change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
-        elif trade.exiting == ExitReason.MANUAL:  # the user saw the error; every other exit is tried again
+        elif trade.exiting == ExitReason.MANUAL and not passing:
             change_trade(trade, now, "exit failed", why, order, exiting=None)
 
 
@@ -241,6 +294,19 @@ def _settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: flo
         entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
         opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
     )  # fmt: skip
+
+
+def _corrected_entry(trade: Trade, cost: Decimal, fee: Decimal, price: Decimal, stop: float | None) -> dict[str, Any]:
+    """The entry's columns after a change of its cost and fee by so much."""
+    columns: dict[str, Any] = {
+        "entry_cost": (trade.entry_cost or Decimal(0)) + cost,
+        "entry_fee": (trade.entry_fee or Decimal(0)) + fee,
+        "entry_price": price,
+    }
+    if trade.status == TradeStatus.OPEN and stop is not None:
+        columns["stop_loss_price"] = max(stop, trade.stop_loss_price or stop)
+        columns["high_price"] = max(float(price), trade.high_price or 0.0)
+    return columns
 
 
 def _settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:

@@ -7,9 +7,9 @@ from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
-from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag
+from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 Step = Callable[[], None]
 
@@ -40,9 +40,22 @@ def create_partial_indexes() -> None:
     )
 
 
+def mark_inexact_orders() -> None:
+    """5 -> 6: orders whose figures are estimates. None was marked before."""
+    boolean = "BOOLEAN" if on_server() else "INTEGER"
+    database.execute_sql(f'ALTER TABLE "order" ADD COLUMN inexact {boolean} NOT NULL DEFAULT FALSE')
+    database.execute_sql('CREATE INDEX order_inexact ON "order" (id) WHERE inexact')
+
+
 # A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its
 # model (`database.create_tables`), a placeholder is `database.param`.
-STEPS: Mapping[int, Step] = {1: tag_trades, 2: create_alert_tables, 3: create_partial_indexes, 4: fill_columns}
+STEPS: Mapping[int, Step] = {
+    1: tag_trades,
+    2: create_alert_tables,
+    3: create_partial_indexes,
+    4: fill_columns,
+    5: mark_inexact_orders,
+}
 """The step from each older version to the next one."""
 
 FIRST_SWITCHES = {"system_status": "ACTIVE", "frozen": "false", "buy_enabled": "true", "tripped_at": ""}

@@ -122,6 +122,8 @@ class Order(Table):
     error = TextField(null=True)
     error_class = TextField(null=True)
     """The name of the error's class in `domain.errors`."""
+    inexact = BooleanField(default=False)
+    """Whether cost and fee are estimates from the exchange's record of the order: its fills are fetched again."""
 
 
 class Decision(Table):
@@ -225,6 +227,7 @@ TABLES_LOCKED_FOR_WRITES = (SystemConfig, Trade, Order)
 
 ACTIVE_TRADES = SQL("status IN ('PENDING', 'OPEN')")
 UNSETTLED_ORDERS = SQL("state IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED')")
+INEXACT_ORDERS = SQL("inexact")
 """The conditions of the partial indexes. SQLite uses such an index only for a query with exactly its text, so they are
 not built from bound values."""
 
@@ -235,4 +238,5 @@ Order.add_index(
     SQL(f'CREATE UNIQUE INDEX one_unsettled_order_per_trade ON "order" (trade_id) WHERE {UNSETTLED_ORDERS.sql}')
 )
 Order.add_index(SQL(f'CREATE INDEX order_unsettled ON "order" (state) WHERE {UNSETTLED_ORDERS.sql}'))
+Order.add_index(SQL(f'CREATE INDEX order_inexact ON "order" (id) WHERE {INEXACT_ORDERS.sql}'))
 KeyValue.add_index(SQL('CREATE UNIQUE INDEX "memory_key" ON "memory" ("key")'))  # the name that databases have

@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -21,12 +21,13 @@ from botctl.domain.errors import (
     most_severe,
 )
 from botctl.domain.markets import Market, amount_for_cost, below_minimum, market_of
-from botctl.domain.money import format_decimal
+from botctl.domain.money import format_decimal, price_of, total
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
+from botctl.trading.exit_preparation import find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 MAX_ASK_TO_LAST_RATIO = 2
 """How far the ask and the last price may be apart. Beyond that one of them is wrong."""
+FURTHER_ROUNDS = 2
+"""How often one run goes on with exits that the exchange canceled after a part."""
 VALIDATED = "VALIDATED"
 """The state in results of an order that the exchange only checked."""
 
@@ -100,15 +103,42 @@ class ExecutionService:
         exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot)
         if exits.errors:
             raise most_severe(exits.errors)
-        return exits.results[0] if exits.results else None
+        return _add_up(exits.results) if exits.results else None
 
     def execute_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
-        """Plan the sells, send them all, settle them together, and close what is left as dust.
+        """Sell, and go on with what the exchange canceled after a part, a few times at most.
 
         One order that fails or hangs does not hold back the others.
         """
         if self.validate_only:
             return Exits(*attempt_each(self._validate_sell, wanted))
+        busy = find_sold_before(wanted, self.journal)
+        free = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
+        exits = self._sell_once(free, snapshot)
+        again = [each for each in wanted if each.trade.id in busy] + self._rests(free, exits.results)
+        for _ in range(FURTHER_ROUNDS):
+            if not again:
+                break
+            ready = prepare_exits(again, snapshot, self.settlement)
+            done = self._sell_once(ready.wanted, ready.snapshot)
+            exits += Exits(errors=ready.errors) + done
+            again = self._rests(ready.wanted, done.results)
+        newest = {result.trade_id: result for result in exits.results}
+        short, unread = attempt_each(self._shortfall, newest.values())
+        return exits + Exits(errors=[error for error in short if error is not None] + unread)
+
+    def _rests(self, wanted: Sequence[WantedExit], results: Sequence[OrderResult]) -> list[WantedExit]:
+        """The exits of whole trades that ended when only a part was sold."""
+        sold_in_part = {each.trade_id for each in results if each.state == OrderState.CANCELED and each.filled > 0}
+        rests = [each for each in wanted if each.amount is None and each.trade.id in sold_in_part]
+        return [
+            replace(each, trade=trade)
+            for each in rests
+            if (trade := self.journal.open_trade(each.trade.id)) is not None
+        ]
+
+    def _sell_once(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
+        """Plan the sells, send them all, settle them together, and close what is left as dust."""
         plan = self.exit_planner.plan(wanted, snapshot)
         orders, unsent = attempt_each(self._place_exit, plan.sells)
         unsettled = self.settlement.settle(orders)
@@ -117,7 +147,6 @@ class ExecutionService:
         dust: list[str] = []
         try:
             dust = self.exit_planner.close_dust_after(plan.sells, snapshot) if plan.sells else []
-            errors += [error for result in results if (error := self._shortfall(result)) is not None]
         except BotError as error:  # the results of the sells are reported all the same
             errors.append(error)
         return Exits(results, errors, plan.notes + dust)
@@ -125,8 +154,9 @@ class ExecutionService:
     def place_market_order(self, intend: Intend) -> OrderRow:
         """Record one market order by `intend`, and send it. It may not have ended on return.
 
-        An order that arrived after its deadline is replaced once. Raises ExchangeRefused when it is certain that
-        nothing was placed; a lost answer leaves the order UNKNOWN and raises nothing.
+        A sell whose deadline was refused is replaced once; a buy needs a fresh price and starts anew in a later run.
+        Raises ExchangeRefused when it is certain that nothing was placed; a lost answer leaves the order UNKNOWN and
+        raises nothing.
         """
         order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
         try:
@@ -134,6 +164,8 @@ class ExecutionService:
         except DeadlineElapsed as error:
             log.warning("%s: asking the exchange for its time", error)
             self.exchange.forget_time()
+            if order.side == Side.BUY:
+                raise
             order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
             self._send(order)
         return order
@@ -237,7 +269,7 @@ class ExecutionService:
         if order.state == OrderState.ABSENT:
             raise BotError(f"{name} never reached the exchange", hint="try again")
         if order.filled == 0:
-            raise ExchangeRefused(f"the exchange canceled {name} unfilled", hint="try again")
+            raise ExchangeRefused(f"the exchange canceled {name} unfilled{_reason(order)}", hint="try again")
         return self._result(order)
 
     def _shortfall(self, result: OrderResult) -> BotError | None:
@@ -246,18 +278,39 @@ class ExecutionService:
         if not ended or result.filled == result.amount or self.journal.open_trade(result.trade_id or 0) is None:
             return None
         sold = f"{format_decimal(result.filled)} of {format_decimal(result.amount)} {result.symbol} was sold"
-        return BotError(f"the sell ended {result.state}: {sold}", hint="the next check sells the rest")
+        why = f" ({result.note})" if result.note else ""
+        return BotError(f"the sell ended {result.state}: {sold}{why}", hint="the next check sells the rest")
 
     def _result(self, order: OrderRow) -> OrderResult:
         trade = self.journal.trade(order.trade_id)
-        partly = order.state == OrderState.CANCELED and order.filled > 0
+        note = ""
+        if order.state == OrderState.CANCELED:
+            note = ("filled in part: the exchange canceled the rest" if order.filled else "canceled") + _reason(order)
         return OrderResult(
             side=order.side, symbol=order.symbol, state=order.state, amount=order.amount, filled=order.filled,
             average_price=order.average_price, cost=order.cost, fee=order.fee,
             client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id, reason=order.reason,
             trade_id=trade.id, trade_status=trade.status, stop_loss_price=trade.stop_loss_price,
-            atr=trade.atr, pnl=trade.pnl, note="filled in part: the exchange canceled the rest" if partly else "",
+            atr=trade.atr, pnl=trade.pnl, note=note,
         )  # fmt: skip
+
+
+def _add_up(results: Sequence[OrderResult]) -> OrderResult:
+    """The result of one exit that took several orders: the newest one, with what all of them sold."""
+    newest = results[-1]
+    if len(results) == 1:
+        return newest
+    filled = total(each.filled for each in results)
+    cost, fee = total(each.cost or Decimal(0) for each in results), total(each.fee or Decimal(0) for each in results)
+    return replace(
+        newest, amount=results[0].amount, filled=filled, cost=cost, fee=fee,
+        average_price=price_of(cost, filled) if filled else None, note=f"sold in {len(results)} orders",
+    )  # fmt: skip
+
+
+def _reason(order: OrderRow) -> str:
+    """The exchange's reason for a cancel, where it gave one."""
+    return f": {order.error}" if order.error and order.error_class is None else ""
 
 
 def _log_order(order: OrderRow, event: str, error: BotError | None = None) -> None:

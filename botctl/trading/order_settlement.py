@@ -1,9 +1,13 @@
-"""Settles orders: learns how every unfinished order ended, by the exchange's id or by ours. Sends nothing."""
+"""Settles orders: learns how every unfinished order ended, by the exchange's id or by ours. Sends no order.
+
+One record alone ends nothing that it can't show: an order that ended early must agree with its own fills, and one
+without any is looked up a second time. An order that stays open past its deadline is canceled.
+"""
 
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown, attempt_each
@@ -20,6 +24,8 @@ WAIT_BUDGET_SECONDS = 20.0
 """How long one run waits for answers, in all."""
 LOOK_UP_INTERVALS = (0.5, 2.0, 6.0, WAIT_BUDGET_SECONDS)
 """Seconds between look-ups: few enough for Kraken's rate counter."""
+SECOND_LOOK_AFTER = 5.0
+"""Seconds until an order that ended without a fill is looked up again, before that is believed."""
 RETRY_FILLS_AFTER = 2.0
 """Seconds until incomplete fills are fetched again."""
 LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
@@ -55,16 +61,43 @@ class OrderSettlement:
     clock: Clock
     wait_budget: WaitBudget
     rule: StopRule
+    _unfilled: dict[int, float] = field(default_factory=dict, init=False)
+    """Orders that ended without a fill by their record, and the wait budget left when it first said so."""
+    _canceled: set[int] = field(default_factory=set, init=False)
+    """Orders that this run has told the exchange to cancel."""
 
     def settle_unfinished_orders(self) -> list[BotError]:
-        """Look up once, without waiting, every order that earlier runs left unsettled."""
+        """Look up once every order that earlier runs left unsettled, and follow only those that need a second look."""
         orders = self.journal.unsettled()
         _, errors = attempt_each(self._resume_interrupted, orders)
         errors += self._look_up([order for order in orders if order.state in LOOKED_UP])
+        ending = [order for order in _unsettled(orders) if order.id in self._unfilled or order.id in self._canceled]
+        if ending and self.wait_budget.wait(self._pause(ending, LOOK_UP_INTERVALS[0])):
+            errors += self._follow(ending)
         return errors + _unsettled_errors(orders)
 
     def settle(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Look up until every order has ended or the wait budget is spent; returns an error for each that has not."""
+        errors, unsettled = self._follow(orders), _unsettled_errors(orders)
+        return errors + unsettled if unsettled else []
+
+    def cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
+        """Cancel these orders and settle them; returns an error for each that has not ended."""
+        canceled, errors = attempt_each(self._cancel, orders)
+        return errors + self.settle(orders) if canceled else errors + _unsettled_errors(orders)
+
+    def _cancel(self, order: OrderRow) -> OrderRow:
+        log.warning("canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
+        self._canceled.add(order.id)
+        self.exchange.cancel_order(order.client_order_id)
+        return order
+
+    def fetch_execution(self, order: OrderRow, report: OrderReport) -> Execution | None:
+        """What an order has traded by now, without waiting; None while its fills don't add up to its report."""
+        return self._execution(order, [report], self.exchange.fetch_fills([report]))
+
+    def _follow(self, orders: Sequence[OrderRow]) -> list[BotError]:
+        """Look up until every order has ended or the wait budget is spent; returns the errors of the last round."""
         errors: list[BotError] = []
         pauses = iter(LOOK_UP_INTERVALS)
         while waiting := _unsettled(orders):
@@ -72,10 +105,13 @@ class OrderSettlement:
             errors = self._look_up(waiting)
             self.wait_budget.left -= time.monotonic() - started
             locked_out = any(isinstance(error, LockedOut) for error in errors)
-            if locked_out or not _unsettled(waiting) or not self.wait_budget.wait(next(pauses, LOOK_UP_INTERVALS[-1])):
+            waiting, planned = _unsettled(waiting), next(pauses, LOOK_UP_INTERVALS[-1])
+            if locked_out or not waiting or not self.wait_budget.wait(self._pause(waiting, planned)):
                 break
-        unsettled = _unsettled_errors(orders)
-        return errors + unsettled if unsettled else []
+        return errors
+
+    def _pause(self, waiting: Iterable[OrderRow], planned: float) -> float:
+        return max(planned, SECOND_LOOK_AFTER) if any(order.id in self._unfilled for order in waiting) else planned
 
     def _resume_interrupted(self, order: OrderRow) -> None:
         """Give an order that another run left in the middle a state to look it up by."""
@@ -101,8 +137,36 @@ class OrderSettlement:
             missing = [order for order in accepted if order.id not in with_report]
             lost += [order for order in missing if self.clock.now() > order.deadline]
         found, find_errors = self._find(lost)
-        ended = [(order, own) for order, own in reported + found if own and all(report.final for report in own)]
-        return [*errors, *find_errors, *self._record_endings(ended)]
+        looked_up = reported + found
+        for order, own in looked_up:
+            self._note_doubts(order, own)
+        ended = [(order, own) for order, own in looked_up if own and all(report.final for report in own)]
+        errors += [*find_errors, *self._record_endings([each for each in ended if self._is_believed(*each)])]
+        return errors + self._cancel_hanging(looked_up)
+
+    def _note_doubts(self, order: OrderRow, reports: Sequence[OrderReport]) -> None:
+        if any(report.filled > 0 or report.open for report in reports):
+            self._unfilled.pop(order.id, None)
+        for report in reports:
+            if not report.open and not report.final:
+                filled, amount = format_decimal(report.filled), format_decimal(order.amount)
+                text = "the exchange calls %s closed, but shows %s of %s filled: it is looked up again"
+                log.warning(text, report.exchange_order_id, filled, amount)
+
+    def _is_believed(self, order: OrderRow, reports: Sequence[OrderReport]) -> bool:
+        """Whether the ending may be recorded: one without any fill only at the second look that shows it."""
+        if any(report.filled > 0 for report in reports):
+            return True
+        first_seen = self._unfilled.setdefault(order.id, self.wait_budget.left)
+        return first_seen - self.wait_budget.left > 0.9 * SECOND_LOOK_AFTER
+
+    def _cancel_hanging(self, looked_up: Sequence[Found]) -> list[BotError]:
+        """Cancel, once a run, the orders that are still open after their deadline."""
+        working = [order for order, own in looked_up if any(report.open for report in own)]
+        if not (working := [order for order in working if order.id not in self._canceled]):
+            return []
+        now = self.exchange.now()
+        return attempt_each(self._cancel, [order for order in working if now > order.deadline])[1]
 
     def _find(self, orders: Sequence[OrderRow]) -> tuple[list[Found], list[BotError]]:
         """The reports with these orders' client ids. None long enough after the deadline proves an order absent."""
@@ -129,9 +193,9 @@ class OrderSettlement:
 
     def _record_endings(self, ended: Sequence[Found]) -> list[BotError]:
         """Fetch the fills of all ended orders together, and record each ending; one failure stops no other."""
-        filled = [report for _, reports in ended for report in reports if report.filled > 0]
+        reports = [report for _, own in ended for report in own]
         try:
-            fills = self._fetch_fills(filled) if filled else []
+            fills = self._fetch_fills(reports) if reports else []
         except BotError as error:
             return [error]
         return attempt_each(lambda found: self._record_ending(*found, fills), ended)[1]
@@ -139,10 +203,10 @@ class OrderSettlement:
     def _record_ending(self, order: OrderRow, reports: Sequence[OrderReport], fills: Sequence[Fill]) -> None:
         execution = self._execution(order, reports, fills)
         if execution is not None:
-            self.journal.settle(order, execution, self.clock.now(), stop=self._first_stop(order, execution))
+            self.journal.settle(order, execution, self.clock.now(), stop=self.first_stop(order, execution))
             _log_ending(order, execution)
 
-    def _first_stop(self, order: OrderRow, execution: Execution) -> float | None:
+    def first_stop(self, order: OrderRow, execution: Execution) -> float | None:
         """The stop of the trade that this buy has opened; None for a sell, or when nothing was bought."""
         if order.side != Side.BUY or execution.filled <= 0:
             return None
@@ -169,18 +233,19 @@ class OrderSettlement:
         if filled > order.amount:
             log.error("%s shows %s filled of %s: ignored", main.exchange_order_id, filled, order.amount)
             return None
-        in_fills = total(fill.amount for fill in own)
+        in_fills, complete = total(fill.amount for fill in own), all(report.complete for report in reports)
         if in_fills == filled:
             cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
-        elif in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
-            log.error("fills of %s don't add up: using the figures of its order record", main.exchange_order_id)
-            cost, fee = total(report.cost for report in reports), total(report.fee for report in reports)
+        elif complete and in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
+            log.error("fills of %s don't add up: estimating from its order record", main.exchange_order_id)
+            cost, fee = total(report.estimated_cost for report in reports), total(report.fee for report in reports)
             if not 0 <= fee < cost:
                 return None
         else:
             return None
-        complete = all(report.complete for report in reports)
-        return Execution(main.exchange_order_id, complete, filled, cost, fee, self._ended_at(order, main, own))
+        why = next((report.reason for report in reports if report.reason), None)
+        at, exact = self._ended_at(order, main, own), in_fills == filled
+        return Execution(main.exchange_order_id, complete, filled, cost, fee, at, why, exact)
 
     def _ended_at(self, order: OrderRow, report: OrderReport, fills: Sequence[Fill]) -> datetime:
         """The exchange's time of the ending where it is plausible: cool-downs and missed closes count from it."""

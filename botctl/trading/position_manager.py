@@ -48,7 +48,7 @@ class PositionManager:
         the snapshot decide: nothing more is fetched.
         """
         candles = MissedCandles(self.market, self.timeframe)
-        unsettled = self.journal.unsettled_trade_ids()  # settlement has reported these already
+        unsettled = self.journal.unguarded_trade_ids()  # settlement has reported these already
         trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
         checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
         errors += self._save([check.update for check in checks if check.update is not None])
@@ -64,7 +64,7 @@ class PositionManager:
         return self.execution.execute_sell(trade.symbol, amount, reason)
 
     def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
-        unsettled = self.journal.unsettled_trade_ids()
+        unsettled = self.journal.unguarded_trade_ids()
         wanted = [WantedExit(trade, reason) for trade in self.journal.open_trades() if trade.id not in unsettled]
         if not wanted:
             return Exits()

@@ -15,6 +15,7 @@ from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
+from botctl.trading.exact_figures import complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
 from botctl.trading.snapshot import Snapshot
@@ -74,6 +75,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "recover", _recover)
     _guard_and_trade(bot, state)
+    _run(bot, state, "figures", _complete_figures)
     _run(bot, state, "backup", _back_up)
     _run(bot, state, "record", partial(_record, started=started))
     return _view(bot, state), state.exit_code
@@ -129,6 +131,12 @@ def _recover(bot: Bot, state: TickState) -> None:
     before = len(bot.journal.unsettled())
     state.errors += bot.settlement.settle_unfinished_orders()
     state.detail = f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled"
+
+
+def _complete_figures(bot: Bot, state: TickState) -> None:
+    corrected, waiting = complete_figures(bot.settlement)
+    if corrected or waiting:
+        state.detail = f"{corrected} of {corrected + waiting} estimated orders corrected"
 
 
 def _warn_of_unguarded(bot: Bot, state: TickState) -> None:

@@ -61,6 +61,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
 ]
 ORDER = {
     "status": "closed",
+    "vol": "0.002",
     "vol_exec": "0.002",
     "cost": "100.0",
     "fee": "0.4",

@@ -10,13 +10,14 @@ In a test:
 By hand: `python -m tests.fake_kraken --port 8080` prints the settings that point the bot at it.
 """
 
-from tests.fake_kraken.orders import Instant, Never, Order, PartialThenCanceled, Pieces, Slow, Trade
+from tests.fake_kraken.orders import Instant, Lie, Never, Order, PartialThenCanceled, Pieces, Slow, Trade
 from tests.fake_kraken.server import FakeKraken
 from tests.fake_kraken.wire import Refusal, Request
 
 __all__ = [
     "FakeKraken",
     "Instant",
+    "Lie",
     "Never",
     "Order",
     "PartialThenCanceled",

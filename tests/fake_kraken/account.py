@@ -11,6 +11,7 @@ from tests.fake_kraken.markets import FakeMarkets, Market
 from tests.fake_kraken.orders import (
     FillMode,
     Instant,
+    Lie,
     Never,
     Order,
     PartialThenCanceled,
@@ -37,6 +38,7 @@ class AccountSnapshot:
     closed_orders_lag: float
     closed_orders_lag_looks: int
     counts_closed_orders: bool
+    lie: Lie | None
 
 
 class FakeAccount:
@@ -52,6 +54,7 @@ class FakeAccount:
         self.closed_orders_lag = 0.0  # seconds during which no look-up finds a fresh order
         self.closed_orders_lag_looks = 0  # the same, counted in look-ups that would have found it
         self.counts_closed_orders = True  # False: pages of ended orders come without a count
+        self.lie: Lie | None = None  # what records of fresh orders say in place of the truth
         self._markets = markets
         self._clock = clock
         self._lock = lock
@@ -80,6 +83,9 @@ class FakeAccount:
         """Fill an open order now, whole or in part, at the price of now."""
         with self._lock:
             self._trade(order, order.remaining if volume is None else volume, self._engine_price(order))
+
+    def is_lied_about(self, order: Order) -> bool:
+        return self.lie is not None and self._clock.now() < order.opened_at + self.lie.seconds
 
     def cancel_order(self, order: Order, reason: str = "User requested") -> None:
         """What has filled stays filled; the rest of its hold is free again."""
@@ -120,8 +126,8 @@ class FakeAccount:
                 self._trade(order, cut(order.volume * fraction, market.lot_decimals), price)
                 if order.is_open:
                     self._finish(order, "canceled", "Canceled by the engine")
-            case Never():
-                pass
+            case Never(at_once=fraction):
+                self._trade(order, cut(order.volume * fraction, market.lot_decimals), price)
 
     def _engine_price(self, order: Order) -> Decimal:
         market = self._markets[order.symbol]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 from tests.fake_kraken.markets import Market
-from tests.fake_kraken.wire import JsonObject, Params, fixed
+from tests.fake_kraken.wire import JsonObject, Params, cut, fixed
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,20 @@ class PartialThenCanceled:
 
 @dataclass(frozen=True)
 class Never:
-    """Stays open until the test fills it or somebody cancels it."""
+    """Stays open until the test fills it or somebody cancels it. `at_once` is the fraction that trades immediately."""
+
+    at_once: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Lie:
+    """What the record of every order says while it is younger than `seconds`: another status, and only the fraction
+    `filled` of the order's own volume. With `hides_trades` its fills are in no list of trades either."""
+
+    status: str
+    seconds: float
+    filled: Decimal = Decimal(0)
+    hides_trades: bool = False
 
 
 type FillMode = Instant | Slow | Pieces | PartialThenCanceled | Never
@@ -177,6 +190,23 @@ def order_json(order: Order, market: Market) -> JsonObject:
     if not order.is_open:
         record |= {"reason": order.reason, "closetm": round(order.closed_at or 0, 4)}
     return record
+
+
+def lied_record(record: JsonObject, lie: Lie, order: Order, market: Market) -> JsonObject:
+    """The record with the lie in it, and what follows from it: figures in proportion, the same trades."""
+    filled = cut(order.volume * lie.filled, market.lot_decimals)
+    share = filled / order.vol_exec if order.vol_exec else Decimal(0)
+    lied = record | {
+        "status": lie.status,
+        "vol_exec": fixed(filled, market.lot_decimals),
+        "cost": fixed(order.cost * share, market.pair_decimals),
+        "fee": fixed(order.fee * share, market.pair_decimals),
+    }
+    if not filled:
+        lied.pop("trades", None)
+    if lie.status not in ("open", "pending"):
+        lied |= {"reason": None, "closetm": lied.get("closetm", round(order.opened_at, 4))}
+    return lied
 
 
 def trade_json(trade: Trade, market: Market) -> JsonObject:

@@ -9,7 +9,17 @@ from tests.fake_kraken.account import FakeAccount
 from tests.fake_kraken.api_key import ApiKey
 from tests.fake_kraken.clock import KrakenClock
 from tests.fake_kraken.markets import FakeMarkets, Market
-from tests.fake_kraken.orders import Order, Trade, crosses, describe, is_named, new_id, order_json, trade_json
+from tests.fake_kraken.orders import (
+    Order,
+    Trade,
+    crosses,
+    describe,
+    is_named,
+    lied_record,
+    new_id,
+    order_json,
+    trade_json,
+)
 from tests.fake_kraken.public_endpoints import asked_markets
 from tests.fake_kraken.wire import (
     Endpoint,
@@ -27,6 +37,7 @@ from tests.fake_kraken.wire import (
 )
 
 PAGE_SIZE = 50
+SELF_TRADE_PREVENTIONS = ("cancel-newest", "cancel-oldest", "cancel-both")
 CLIENT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}|[!-~]{1,18}")
 
 
@@ -119,6 +130,8 @@ class PrivateEndpoints:
     def _read_order(self, params: Params, market: Market) -> Order:
         side, ordertype = params.get("type", ""), params.get("ordertype", "")
         flags = frozenset(filter(None, params.get("oflags", "").split(",")))
+        if params.get("stptype", "cancel-newest") not in SELF_TRADE_PREVENTIONS:
+            raise Refusal("EGeneral:Invalid arguments:stptype")
         if side not in ("buy", "sell") or ordertype not in ("market", "limit"):
             raise Refusal("EGeneral:Invalid arguments")
         if "viqc" in flags and (side, ordertype) != ("buy", "market"):
@@ -214,6 +227,8 @@ class PrivateEndpoints:
     def _cancel_order(self, request: Request) -> JsonObject:
         params = request.params
         wanted = params.get("txid") or params.get("cl_ord_id")
+        if not wanted:
+            raise Refusal("EGeneral:Invalid arguments")
         named = [order for order in self._account.orders if wanted in (order.txid, order.cl_ord_id, str(order.userref))]
         if not named:
             raise Refusal("EOrder:Invalid order")
@@ -226,17 +241,24 @@ class PrivateEndpoints:
 
     def _trades_history(self, request: Request) -> JsonObject:
         params = request.params
-        found = [trade for trade in reversed(self._account.trades) if is_between(trade.at, params)]
+        found = [trade for trade in reversed(self._shown_trades()) if is_between(trade.at, params)]
         offset = whole_number(params, "ofs", 0)
         page = found[offset : offset + PAGE_SIZE]
         return {"trades": {trade.id: self._trade_record(trade) for trade in page}, "count": len(found)}
 
     def _query_trades(self, request: Request) -> JsonObject:
-        by_id = {trade.id: trade for trade in self._account.trades}
+        by_id = {trade.id: trade for trade in self._shown_trades()}
         ids = listed(request.params, "txid", at_most=20)
         if not by_id.keys() >= set(ids):
             raise Refusal("EOrder:Invalid order")
         return {id: self._trade_record(by_id[id]) for id in ids}
+
+    def _shown_trades(self) -> list[Trade]:
+        account = self._account
+        if account.lie is None or not account.lie.hides_trades:
+            return account.trades
+        hidden = {order.txid for order in account.orders if account.is_lied_about(order)}
+        return [trade for trade in account.trades if trade.order_txid not in hidden]
 
     # Records as Kraken writes them.
 
@@ -246,6 +268,8 @@ class PrivateEndpoints:
             records[order.txid] = order_json(order, self._markets[order.symbol])
             if is_true(params.get("trades")) and order.trade_ids:
                 records[order.txid]["trades"] = list(order.trade_ids)
+            if (lie := self._account.lie) is not None and self._account.is_lied_about(order):
+                records[order.txid] = lied_record(records[order.txid], lie, order, self._markets[order.symbol])
         return records
 
     def _trade_record(self, trade: Trade) -> JsonObject:

@@ -35,6 +35,7 @@ def record(
     report = OrderReport(
         exchange_order_id=txid or f"O{name}",
         client_order_id=name,
+        open=status == "open",
         final=status != "open",
         complete=status == "closed",
         filled=filled,

@@ -74,11 +74,13 @@ def test_a_buy_whose_answer_cannot_be_written_is_adopted_with_its_stop(
 def test_a_refusal_that_cannot_be_written_sends_no_second_order(
     live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:
-    """Deadline elapsed is followed by a fresh order, but only once the first one's ending stands in the journal."""
-    kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
+    """A refused deadline is followed by a fresh sell, but only once the first one's ending stands in the journal."""
+    buy(live)
+    kraken.clear_requests()
+    kraken.fault("AddOrder", "error", error="EGeneral:Invalid arguments:deadline")
     take_at(kraken, other, "AddOrder")
 
-    run = live.run("buy", "BTC/USD", "100", "--yes")
+    run = live.run("sell", "BTC/USD", "--yes")
     other.commit()
 
     assert run.exit_code == 69, output_of(run)

@@ -146,7 +146,7 @@ def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price
     run = live.run("check-positions")
 
     assert run.exit_code == 0, run.stderr
-    assert (between["status"], Decimal(between["amount"])) == ("OPEN", bought * 3 / 4)
+    assert (between["status"], Decimal(between["amount"])) == ("OPEN", bought * (Decimal(3) / 4) ** 3)
     trade = only(live.trades())
     assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
     assert Decimal(trade["amount"]) == bought
@@ -171,7 +171,7 @@ def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_ch
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     open_position(live)
-    kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
+    kraken.fault("AddOrder", "error", error="EGeneral:Invalid arguments:deadline")
     kraken.account.fill_mode = PartialThenCanceled(Decimal("0.5"))
     live.run("sell", "BTC/USD", "--yes")
     kraken.account.fill_mode = Instant()

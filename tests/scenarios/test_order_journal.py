@@ -395,33 +395,47 @@ def test_a_stop_that_was_refused_is_tried_again_by_the_next_tick_under_a_new_id(
 # Deadlines and clocks
 
 
-@pytest.mark.parametrize("side", ["buy", "sell"])
-def test_an_order_that_came_too_late_is_followed_by_one_fresh_one(
-    live: BotRunner, kraken: FakeKraken, side: str
-) -> None:
-    if side == "sell":
-        open_position(live)
+def test_a_sell_whose_deadline_was_refused_is_followed_by_one_fresh_one(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
     kraken.clear_requests()
-    kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
+    kraken.fault("AddOrder", "error", error="EGeneral:Invalid arguments:deadline")
 
-    run = live.run(side, "BTC/USD", *(["100"] if side == "buy" else []), "--yes")
+    run = live.run("sell", "BTC/USD", "--yes")
 
     assert run.exit_code == 0, run.stderr
     endpoints = [request.endpoint for request in kraken.requests]
     assert "Time" in endpoints[endpoints.index("AddOrder") :]
     assert (len(sent(kraken)), len(client_ids(sent(kraken)))) == (2, 2)
-    assert len([order for order in kraken.orders if order.side == side]) == 1
+    assert len([order for order in kraken.orders if order.side == "sell"]) == 1
     assert [order["state"] for order in live.orders()[-2:]] == ["REJECTED", "FILLED"]
 
 
-def test_an_order_that_comes_too_late_twice_is_given_up(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fault("AddOrder", "error", times=99, error="EService:Deadline elapsed")
+def test_a_buy_whose_deadline_was_refused_ends_and_the_next_one_has_the_right_time(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.fault("AddOrder", "error", error="EGeneral:Invalid arguments:deadline")
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
+    sent_then = len(sent(kraken))
+    kraken.clear_requests()
+    open_position(live)
+
+    assert (run.exit_code, sent_then) == (69, 1)
+    endpoints = [request.endpoint for request in kraken.requests]
+    assert "Time" in endpoints[: endpoints.index("AddOrder")]
+    assert {trade["status"] for trade in live.trades()} == {"FAILED", "OPEN"}
+
+
+def test_a_sell_whose_deadline_is_refused_twice_is_given_up(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.clear_requests()
+    kraken.fault("AddOrder", "error", times=99, error="EGeneral:Invalid arguments:deadline")
+
+    run = live.run("sell", "BTC/USD", "--yes")
 
     assert run.exit_code == 69
     assert len(sent(kraken)) == 2
-    assert {trade["status"] for trade in live.trades()} == {"FAILED"}
+    assert only(live.positions())["status"] == "OPEN"
 
 
 @pytest.mark.parametrize("offset", [-300, 300])

@@ -281,19 +281,21 @@ def test_a_trade_that_another_process_opens_before_the_buy_is_written_down_count
     assert kraken.count("AddOrder") == 0
 
 
-def test_a_pause_between_two_attempts_stops_the_second(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.fault("AddOrder", "error", error="EService:Deadline elapsed")
+def test_a_freeze_between_two_attempts_stops_the_second(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    kraken.clear_requests()
+    kraken.fault("AddOrder", "error", error="EGeneral:Invalid arguments:deadline")
 
     def pull(request: Request) -> None:
         if request.endpoint == "AddOrder":
-            execute_sql(live, PULLS["paused"])
+            execute_sql(live, PULLS["frozen"])
 
     kraken.before = pull
-    run = live.run("buy", "BTC/USD", "100", "--yes")
+    run = live.run("sell", "BTC/USD", "--yes")
 
     assert run.exit_code == 3, output_of(run)
     assert kraken.count("AddOrder") == 1
-    assert sides(kraken) == []
+    assert sides(kraken) == ["buy"]
 
 
 def test_a_freeze_before_the_sell_is_written_down_stops_it_and_no_liquidation(

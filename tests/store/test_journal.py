@@ -237,6 +237,36 @@ def test_a_partial_exit_leaves_the_trade_open_and_is_told(journal: Journal) -> N
     assert Order.get_by_id(order.id).state == OrderState.CANCELED
 
 
+@pytest.mark.parametrize(("rederived", "stop"), [(STOP + 10, STOP + 10), (STOP - 10, STOP)])
+def test_exact_figures_of_an_entry_raise_its_stop_and_never_lower_it(
+    journal: Journal, rederived: float, stop: float
+) -> None:
+    trade = opened(journal)
+    entry = Order.get(Order.trade == trade.id)
+    exact = replace(BOUGHT, cost=Decimal("100.02"), fee=Decimal("0.41"))
+
+    altered = check_trail(trade, lambda: journal.correct_figures(entry, exact, LATER, stop=rederived))
+
+    assert {"entry_cost", "entry_fee", "entry_price"} <= altered
+    row = columns_of(trade.id)
+    assert (row["entry_cost"], row["entry_fee"], row["stop_loss_price"]) == (exact.cost, exact.fee, stop)
+
+
+def test_exact_figures_of_an_exit_change_the_profit_of_a_closed_trade(journal: Journal) -> None:
+    trade = opened(journal)
+    order = exiting(journal, trade)
+    journal.settle(order, SOLD, LATER)
+    before = columns_of(trade.id)
+    exact = replace(SOLD, cost=SOLD.cost + Decimal("0.02"), fee=SOLD.fee + Decimal("0.01"))
+
+    check_trail(trade, lambda: journal.correct_figures(order, exact, LATER, stop=None))
+
+    after = columns_of(trade.id)
+    assert after["pnl"] == before["pnl"] + Decimal("0.01")
+    assert after["exit_proceeds"] == exact.cost
+    assert after["exit_price"] == exact.cost / exact.filled
+
+
 @pytest.mark.parametrize("state", [OrderState.REJECTED, OrderState.ABSENT])
 @pytest.mark.parametrize("reason", [ExitReason.MANUAL, ExitReason.STOP_LOSS])
 def test_an_exit_that_came_to_nothing_is_told_and_a_stop_goes_on(

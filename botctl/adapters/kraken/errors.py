@@ -25,7 +25,10 @@ UNKNOWN_ORDER = ("EOrder:Invalid order", "EOrder:Unknown order")
 NOT_UNIQUE = "EGeneral:Invalid arguments:cl_ord_id not unique"
 """The only 'invalid argument' that proves that an order with this id exists."""
 
-TOO_LATE = ("EService:Deadline elapsed", "EGeneral:Invalid arguments:deadline")
+ELAPSED = "elapsed"
+"""In the text for an order whose deadline passed in the engine. Kraken may have placed it all the same."""
+
+TOO_LATE = ("EGeneral:Invalid arguments:deadline",)
 BEFORE_PROCESSING = (
     NONCE,
     "EAPI:Rate limit exceeded",
@@ -74,6 +77,9 @@ class KrakenApiError(Exception):
     def mentions(self, *prefixes: str) -> bool:
         return any(text.startswith(prefixes) for text in self.texts)
 
+    def contains(self, word: str) -> bool:
+        return any(word in text.lower() for text in self.texts)
+
     def all_of(self, *prefixes: str) -> bool:
         return all(text.startswith(prefixes) for text in self.texts)
 
@@ -85,8 +91,10 @@ def order_error(api_error: KrakenApiError) -> BotError:
         return OutcomeUnknown(f"Kraken returned both an order and an error: {api_error}")
     if api_error.mentions(NOT_UNIQUE):
         return OutcomeUnknown(f"Kraken already has an order with this id: {api_error}")
+    if api_error.contains(ELAPSED):
+        return OutcomeUnknown(f"Kraken may have placed the order after its deadline: {api_error}")
     if api_error.all_of(*TOO_LATE):
-        return DeadlineElapsed(message)
+        return DeadlineElapsed(message, hint="the next order asks Kraken for its time first")
     if api_error.all_of(*BEFORE_PROCESSING):
         return ExchangeBusy(message, hint=_hint(api_error))
     if api_error.all_of(NO_FUNDS):

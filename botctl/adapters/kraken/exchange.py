@@ -23,8 +23,8 @@ from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Market, Quotes, market_of
-from botctl.domain.money import format_decimal
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
+from botctl.domain.money import format_decimal, total
+from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
 from botctl.ports import Progress
@@ -33,6 +33,8 @@ ORDERS_PER_CALL, FILLS_PER_CALL = 50, 20
 HISTORY_COST = 2.0
 """What OpenOrders, ClosedOrders and TradesHistory add to Kraken's rate counter; other private calls add one."""
 MAX_PAGES = 5
+HISTORY_MARGIN = timedelta(minutes=10)
+"""Fills of an order are searched until so long after its record says that it ended."""
 MAX_QUOTE_AGE = timedelta(seconds=5)
 """Prices that waited longer for the balances are fetched again: stops are compared with current prices."""
 
@@ -159,6 +161,8 @@ class KrakenExchange(KrakenMarketData):
             "cl_ord_id": request.client_order_id,
             "deadline": request.deadline.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         }
+        if request.side is Side.SELL:
+            params["stptype"] = "cancel-oldest"  # an exit outranks an own resting buy in its way
         if validate:
             params["validate"] = "true"
         answer = repeat_unprocessed(partial(self._send_order, params))
@@ -177,6 +181,11 @@ class KrakenExchange(KrakenMarketData):
                 raise NotProcessed(order_error(api_error)) from api_error
             raise order_error(api_error) from api_error
         return answer
+
+    def cancel_order(self, client_order_id: str) -> None:
+        params = {"cl_ord_id": client_order_id}
+        with suppress(KrakenApiError):  # there is no such open order: its record tells how it ended
+            self._read(lambda: self.session.post("CancelOrder", params, cost=0), unless=UNKNOWN_ORDER)
 
     def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
         reports: dict[str, OrderReport] = {}
@@ -260,8 +269,9 @@ class KrakenExchange(KrakenMarketData):
         for ids in batched(fill_ids, FILLS_PER_CALL):
             fills += parsing.parse_fills(self._read(partial(self.session.post, "QueryTrades", {"txid": ",".join(ids)})))
         for report in reports:
-            if report.filled > 0 and not report.fill_ids:
-                fills += self._fills_from_history(report)
+            if not report.filled or not _adds_up(report, fills):
+                found = {fill.fill_id for fill in fills}
+                fills += [fill for fill in self._fills_from_history(report) if fill.fill_id not in found]
         return fills
 
     def fetch_key_info(self) -> Mapping[str, Any]:
@@ -284,13 +294,28 @@ class KrakenExchange(KrakenMarketData):
         return {txid: report for txid, report in parsing.parse_order_reports(answer).items() if txid in ids}
 
     def _fills_from_history(self, report: OrderReport) -> list[Fill]:
-        """The fills of an order whose record lists none: found among the account's trades since it was placed."""
+        """The fills of an order among all trades of the account while it was open.
+
+        Raises ExchangeUnreachable rather than use an incomplete list: it may prove that nothing was filled.
+        """
         params = {"start": _start(report.opened_at), "trades": "true"}
-        answer = self._read(lambda: self.session.post("TradesHistory", params, cost=HISTORY_COST))
-        trades = answer.get("trades")
-        if not isinstance(trades, dict):
-            raise ExchangeUnreachable("Kraken's answer to TradesHistory has no list of trades")
-        return [fill for fill in parsing.parse_fills(trades) if fill.exchange_order_id == report.exchange_order_id]
+        if report.closed_at is not None:
+            params["end"] = f"{(report.closed_at + HISTORY_MARGIN).timestamp():.0f}"
+        found: dict[str, Any] = {}
+        for page in range(MAX_PAGES):
+            page_params = {**params, "ofs": str(page * ORDERS_PER_CALL)}
+            answer = self._read(partial(self.session.post, "TradesHistory", page_params, cost=HISTORY_COST))
+            trades, count = parsing.parse_order_list(answer, "trades"), parsing.parse_order_count(answer)
+            found |= trades
+            if not trades or (count is not None and len(found) >= count):
+                fills = parsing.parse_fills(found)
+                return [fill for fill in fills if fill.exchange_order_id == report.exchange_order_id]
+        raise ExchangeUnreachable(f"Kraken lists more than {len(found)} trades around {report.exchange_order_id}")
+
+
+def _adds_up(report: OrderReport, fills: Sequence[Fill]) -> bool:
+    own = [fill.amount for fill in fills if fill.exchange_order_id == report.exchange_order_id]
+    return total(own) == report.filled
 
 
 def _start(since: datetime) -> str:

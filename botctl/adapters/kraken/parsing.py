@@ -17,7 +17,8 @@ from botctl.domain.text import sanitize
 
 log = logging.getLogger(__name__)
 
-FINAL = {"closed", "canceled", "expired"}
+ENDED_EARLY = {"canceled", "expired"}
+FINAL = {"closed", *ENDED_EARLY}
 STATUSES = FINAL | {"open", "pending"}
 ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
 """The form of Kraken's order ids, such as OXZOZH-UV45N-IM6I7O."""
@@ -106,11 +107,11 @@ def parse_order_list(answer: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def parse_order_count(answer: Mapping[str, Any]) -> int | None:
-    """The number of ended orders on all pages, if a ClosedOrders answer contains it."""
+    """The number of orders or trades on all pages, if the answer contains it."""
     try:
         return int(str(answer["count"])) if "count" in answer else None
     except ValueError as error:
-        raise ExchangeUnreachable("Kraken's answer to ClosedOrders has an invalid count") from error
+        raise ExchangeUnreachable("Kraken's answer has an invalid count") from error
 
 
 def parse_order_reports(answer: Mapping[str, Any]) -> dict[str, OrderReport]:
@@ -142,17 +143,22 @@ def parse_order_report(txid: str, order: Any) -> OrderReport:
         filled, cost, fee = (_parse_quantity(order[key]) for key in ("vol_exec", "cost", "fee"))
         if not filled and (cost or fee or fill_ids):
             raise ValueError("it has a cost, a fee or fills, but nothing is filled")
+        in_quote = "viqc" in str(order.get("oflags"))  # then `vol` is a cost
+        whole = status == "closed" and (in_quote or filled == _parse_quantity(order["vol"]))
         return OrderReport(
             exchange_order_id=txid,
             client_order_id=client_order_id,
-            final=status in FINAL,
-            complete=status == "closed",
+            open=status not in FINAL,
+            final=whole or status in ENDED_EARLY,
+            complete=whole,
             filled=filled,
             fill_ids=tuple(dict.fromkeys(str(fill_id) for fill_id in fill_ids)),
             cost=cost,
             fee=fee,
             opened_at=_parse_time(order["opentm"]),
             closed_at=_parse_time(closed) if closed else None,
+            price=_parse_quantity(order["price"]) if order.get("price") else None,
+            reason=sanitize(str(order["reason"]), 100) if order.get("reason") else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnusableAnswer(f"Kraken's record of order {sanitize(txid, 40)} can't be read ({error})") from error

@@ -1,0 +1,91 @@
+"""Prepares exits: before a further sell of a trade leaves, its earlier ones have ended and are booked completely."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from botctl.domain.errors import BotError, OutcomeUnknown, attempt_each
+from botctl.domain.money import format_decimal
+from botctl.domain.orders import OrderReport
+from botctl.store.journal import Journal
+from botctl.store.rows import OrderRow
+from botctl.trading.exits import WantedExit
+from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReadyExits:
+    wanted: list[WantedExit]
+    """The exits that may be sent, with their trades as they are now."""
+    snapshot: Snapshot
+    errors: list[BotError]
+
+
+def find_sold_before(wanted: Sequence[WantedExit], journal: Journal) -> set[int]:
+    """The trades with an earlier sell that is unsettled or was canceled: their exits need preparation."""
+    if not wanted:
+        return set()
+    canceled = journal.canceled_sells([each.trade.id for each in wanted])
+    return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}
+
+
+def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: OrderSettlement) -> ReadyExits:
+    """Cancel sells that still work, and ask once more for those that were canceled: a late fill must not be sold twice.
+
+    An exit whose trade has an unsettled order, or an earlier sell that can't be asked for, is left to the next run.
+    """
+    journal, trade_ids = settlement.journal, [each.trade.id for each in wanted]
+    working = [order for order in journal.unsettled() if order.trade_id in trade_ids]
+    errors = settlement.cancel(working) if working else []
+    canceled = journal.canceled_sells(trade_ids)
+    held_back = journal.unsettled_trade_ids()
+    try:
+        ids = [str(order.exchange_order_id) for order in canceled]
+        reports = settlement.exchange.fetch_orders(ids) if canceled else {}
+        booked, late_errors = attempt_each(lambda order: _book_late_fills(order, reports, settlement), canceled)
+        errors += late_errors
+        held_back |= {order.trade_id for order in canceled if order.id not in booked} if late_errors else set()
+    except BotError as error:
+        errors.append(error)
+        held_back |= {order.trade_id for order in canceled}
+    touched = {order.trade_id for order in (*working, *canceled)}
+    ready = [_refreshed(each, settlement) if each.trade.id in touched else each for each in wanted]
+    left = [each for each in ready if each is not None and each.trade.id not in held_back]
+    return ReadyExits(left, _with_fresh_balances(snapshot, settlement) if working else snapshot, errors)
+
+
+def _book_late_fills(order: OrderRow, reports: dict[str, OrderReport], settlement: OrderSettlement) -> int:
+    """Book what a canceled sell has filled since it was settled. Returns its id. Raises OutcomeUnknown."""
+    report = reports.get(str(order.exchange_order_id))
+    if report is None or report.filled <= order.filled:
+        return order.id
+    execution = settlement.fetch_execution(order, report)
+    if execution is None:
+        raise OutcomeUnknown(
+            f"the sell {order.client_order_id} of {order.symbol} shows {format_decimal(report.filled)} filled after "
+            f"{format_decimal(order.filled)}, and its fills don't add up",
+            hint="the next run looks again; nothing is sold twice",
+        )
+    log.warning("%s was filled after its end: %s", order.client_order_id, format_decimal(execution.filled))
+    settlement.journal.book_late_fills(order, execution, settlement.clock.now())
+    return order.id
+
+
+def _refreshed(wanted: WantedExit, settlement: OrderSettlement) -> WantedExit | None:
+    """The exit with its trade as it is now; None when that has closed."""
+    trade = settlement.journal.open_trade(wanted.trade.id)
+    if trade is None:
+        return None
+    return replace(wanted, trade=trade, amount=None if wanted.amount is None else min(wanted.amount, trade.amount))
+
+
+def _with_fresh_balances(snapshot: Snapshot, settlement: OrderSettlement) -> Snapshot:
+    """What a canceled order held is free again. Without an answer the trades' own amounts are sold."""
+    try:
+        return replace(snapshot, balances=settlement.exchange.fetch_balances())
+    except BotError as error:
+        log.warning("balances: %s", error)
+        return replace(snapshot, balances=None)
