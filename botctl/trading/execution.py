@@ -20,7 +20,7 @@ from botctl.domain.errors import (
     attempt_each,
     most_severe,
 )
-from botctl.domain.markets import Market, Quote, amount_for_cost, below_minimum, market_of
+from botctl.domain.markets import Market, amount_for_cost, below_minimum, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
@@ -71,12 +71,12 @@ class ExecutionService:
         then the asset stays reserved until a later run has settled the order.
         """
         self.pre_trade_checks.check(symbol, self.clock.now())
-        market = self.market(symbol)
-        if not market.tradable:
+        market = market_of(self.exchange.load_markets(), symbol)
+        if not market.tradable:  # the status may be out of date: the exchange decides at each order
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
         candles = self.risk.fetch_candles(symbol)  # no order without an ATR to place its stop by
         atr = self.risk.calculate_atr(candles)
-        ask = self._ask_of(self._quote(symbol))
+        ask = self._fetch_ask(symbol)
         quantity = self._size(market, ask, self.risk.calculate_stop_loss(ask, candles), amount_usd)
         if self.validate_only:
             return self._validate(Side.BUY, symbol, quantity)
@@ -138,12 +138,7 @@ class ExecutionService:
             self._send(order)
         return order
 
-    def market(self, symbol: str) -> Market:
-        """The market of a symbol. Its status may be out of date: the exchange decides at each order."""
-        return market_of(self.exchange.load_markets(), symbol)
-
     def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> OrderRow:
-        """Buy `quantity` of the asset; the stop is calculated from `atr`."""
         self.pre_trade_checks.check_database()
 
         def intend(deadline: datetime, now: datetime) -> OrderRow:
@@ -183,7 +178,6 @@ class ExecutionService:
             self.journal.accept(order, exchange_order_id)
 
     def _validate(self, side: Side, symbol: str, quantity: Decimal) -> OrderResult:
-        """Let the exchange check an order: nothing is traded, nothing is recorded."""
         client_order_id = str(uuid.uuid4())
         deadline = self.exchange.now() + DEADLINE_AFTER
         self.exchange.add_order(OrderRequest(client_order_id, side, symbol, quantity, deadline), validate=True)
@@ -195,19 +189,16 @@ class ExecutionService:
     def _validate_sell(self, wanted: WantedExit) -> OrderResult:
         return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
-    def _quote(self, symbol: str) -> Quote:
-        quotes = self.exchange.fetch_quotes([symbol])
-        if symbol not in quotes.good:
-            raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
-        return quotes.good[symbol]
-
-    def _ask_of(self, quote: Quote) -> Decimal:
+    def _fetch_ask(self, symbol: str) -> Decimal:
         """The price that sizes a buy. Raises BotError when it is missing or implausible."""
+        quotes = self.exchange.fetch_quotes([symbol])
+        if (quote := quotes.good.get(symbol)) is None:
+            raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
         if quote.ask is None:
-            raise BotError(f"{quote.symbol} has no ask price", hint="nothing was bought")
+            raise BotError(f"{symbol} has no ask price", hint="nothing was bought")
         if not quote.last / MAX_ASK_TO_LAST_RATIO <= quote.ask <= quote.last * MAX_ASK_TO_LAST_RATIO:
             ask, last = format_decimal(quote.ask), format_decimal(quote.last)
-            why = f"the ask of {quote.symbol}, {ask}, is far from its last price, {last}"
+            why = f"the ask of {symbol}, {ask}, is far from its last price, {last}"
             raise BotError(why, hint="nothing was bought")
         return quote.ask
 
@@ -261,30 +252,17 @@ class ExecutionService:
         trade = self.journal.trade(order.trade_id)
         partly = order.state == OrderState.CANCELED and order.filled > 0
         return OrderResult(
-            side=order.side,
-            symbol=order.symbol,
-            state=order.state,
-            amount=order.amount,
-            filled=order.filled,
-            average_price=order.average_price,
-            cost=order.cost,
-            fee=order.fee,
-            client_order_id=order.client_order_id,
-            exchange_order_id=order.exchange_order_id,
-            trade_id=trade.id,
-            trade_status=trade.status,
-            stop_loss_price=trade.stop_loss_price,
-            atr=trade.atr,
-            reason=order.reason,
-            pnl=trade.pnl,
-            note="filled in part: the exchange canceled the rest" if partly else "",
-        )
+            side=order.side, symbol=order.symbol, state=order.state, amount=order.amount, filled=order.filled,
+            average_price=order.average_price, cost=order.cost, fee=order.fee,
+            client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id, reason=order.reason,
+            trade_id=trade.id, trade_status=trade.status, stop_loss_price=trade.stop_loss_price,
+            atr=trade.atr, pnl=trade.pnl, note="filled in part: the exchange canceled the rest" if partly else "",
+        )  # fmt: skip
 
 
 def _log_order(order: OrderRow, event: str, error: BotError | None = None) -> None:
     name = f"{order.side} {format_decimal(order.amount)} {order.symbol} ({order.client_order_id})"
-    message = f"{event} {name}" if error is None else f"{name} {event}: {error}"
-    log.info("%s", message, extra=_log_fields(order))
+    log.info("%s", f"{event} {name}" if error is None else f"{name} {event}: {error}", extra=_log_fields(order))
 
 
 def _log_fields(order: OrderRow) -> dict[str, Any]:

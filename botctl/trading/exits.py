@@ -31,18 +31,14 @@ class WantedExit:
         if self.amount is None:
             return self.trade.amount
         if self.amount > self.trade.amount:
-            asset, held = self.trade.asset, format_decimal(self.trade.amount)
-            raise BadValue(
-                f"{format_decimal(self.amount)} {asset} is more than the {held} that trade {self.trade.id} holds",
-                hint="botctl sells only what it bought",
-            )
+            wanted, held = format_decimal(self.amount), format_decimal(self.trade.amount)
+            problem = f"{wanted} {self.trade.asset} is more than the {held} that trade {self.trade.id} holds"
+            raise BadValue(problem, hint="botctl sells only what it bought")
         return self.amount
 
 
 @dataclass(frozen=True)
 class Sell:
-    """An order to be placed for an exit."""
-
     trade: TradeRow
     amount: Decimal
     reason: ExitReason
@@ -52,8 +48,6 @@ class Sell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The sells of a round of exits."""
-
     sells: list[Sell]
     notes: list[str]
     """Trades that were closed without an order, or reduced to the balance."""
@@ -62,8 +56,6 @@ class Plan:
 
 @dataclass(frozen=True)
 class Exits:
-    """The outcome of a round of exits."""
-
     results: list[OrderResult] = field(default_factory=list)
     errors: list[BotError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -96,8 +88,7 @@ class ExitPlanner:
         return self._close_as_dust(trade, reason, market)
 
     def close_dust_after(self, sells: Sequence[Sell], snapshot: Snapshot) -> list[str]:
-        """Close the rests of these sells that are below the asset's minimum, or that the exchange refused as too
-        small as well."""
+        """Close what these sells left if it is below the asset's minimum, or also refused by the exchange as such."""
         notes: list[str] = []
         unsettled = self.journal.unsettled_trade_ids()
         for sell in sells:
@@ -130,10 +121,8 @@ class ExitPlanner:
         amount = floor_to(amount, market.lot_decimals)
         if amount < market.min_amount:
             minimum = format_decimal(market.min_amount)
-            raise ExchangeRefused(
-                f"{format_decimal(amount)} {trade.asset} can't be sold: the order minimum is {minimum}",
-                hint="sell more, or all of it",
-            )
+            problem = f"{format_decimal(amount)} {trade.asset} can't be sold: the order minimum is {minimum}"
+            raise ExchangeRefused(problem, hint="sell more, or all of it")
         return Sell(trade, amount, wanted.reason, whole=wanted.amount is None or amount >= trade.amount), note
 
     def _limit_to_balance(self, trade: TradeRow, market: Market, balances: Balances) -> str | None:
@@ -147,10 +136,9 @@ class ExitPlanner:
             self.journal.close_without_order(trade, ExitReason.EXTERNAL, why, self.clock.now())
             return f"trade {trade.id} ({trade.symbol}) closed as EXTERNAL: {why}"
         if balances.spendable(asset) < market.min_amount:
-            raise BotError(
-                f"the {format_decimal(balance)} {asset} of trade {trade.id} is on hold or earning, and can't be sold",
-                hint="cancel your own orders for it, or move it back to the spot balance",
-            )
+            held = f"the {format_decimal(balance)} {asset} of trade {trade.id}"
+            hint = "cancel your own orders for it, or move it back to the spot balance"
+            raise BotError(f"{held} is on hold or earning, and can't be sold", hint=hint)
         if trade.amount - balance <= MISSING_BALANCE_TOLERANCE * trade.amount:
             return None
         second = self._fetch_second_balance(asset)

@@ -16,6 +16,7 @@ from tests.cli.assertions import check_error, files_in
 from tests.cli.pages import Page, read_page, trace
 from tests.fake_kraken import FakeKraken
 from tests.fields import REPORT
+from tests.quick import parametrize_pairs
 
 TAPE = PROJECT / "data" / "tape"
 BTC, ETH = str(TAPE / "BTC-USD.csv"), str(TAPE / "ETH-USD.csv")
@@ -250,8 +251,7 @@ def test_files_are_for_their_owner_and_replaced_whole(veteran: BotRunner) -> Non
 # The picture
 
 
-@pytest.mark.parametrize("chart", ["equity", "drawdown", "trade:1"])
-@pytest.mark.parametrize("files", [(), (BTC,)])
+@parametrize_pairs(("files", "chart"), [(), (BTC,)], ["equity", "drawdown", "trade:1"])
 def test_one_chart_as_a_png(veteran: BotRunner, chart: str, files: tuple[str, ...]) -> None:
     answer = veteran.json("report", *files, "--png", "chart.png", "--chart", chart)
 
@@ -275,8 +275,8 @@ def test_a_png_of_nothing_yet(bot: BotRunner) -> None:
     [
         (("--output", "data/demo.db"), "--output data/demo.db must end in .html"),
         (("--png", "chart.jpg"), "--png chart.jpg must end in .png"),
-        (("--png", "a.png", "--chart", "trade:99999"), "--chart trade:99999: there is no such trade"),
-        (("--png", "a.png", "--chart", "profit"), "--chart 'profit' is no chart"),
+        (("--png", "a.png", "--chart", "trade:99999"), "--chart trade:99999: no such trade"),
+        (("--png", "a.png", "--chart", "profit"), "--chart 'profit' is not a chart"),
         (("--chart", "trade:1"), "--chart needs --png"),
         (("--fee", "0.1"), "--fee is for a backtest"),
         (("--atr-multiple", "3"), "--atr-multiple is for a backtest"),
