@@ -100,8 +100,8 @@ class KnownPrice:
     def plausible_range(self) -> tuple[float, float]:
         """Where the price may be now. A price wanders with the square root of the time."""
         wandered = math.sqrt(max(1.0, self.candles))
-        fall, rise = (max(self.atrs * self.atr / price, self.share) * wandered for price in (self.low, self.high))
-        return self.low * max(1 - fall, 1 / FAR), self.high * min(1 + rise, FAR)
+        fall, rise = (max(self.atrs * self.atr, self.share * price) * wandered for price in (self.low, self.high))
+        return max(self.low - fall, self.low / FAR), min(self.high + rise, self.high * FAR)
 
     def fits(self, price: float) -> bool:
         lowest, highest = self.plausible_range()
