@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from botctl.trading.tick import tick
 from botctl.wiring import build_bot
 from tests import postgres
 from tests.bent_time import later
-from tests.bot_runner import BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.fake_kraken.public_endpoints import market_json
 
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
@@ -179,40 +182,58 @@ def set_market(kraken: FakeKraken) -> None:
 
 @pytest.fixture(scope="session")
 def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a live bot that has just been set up: the first test that needs one makes it, all others copy it."""
-    return tmp_path_factory.mktemp("live") / "home"
+    """The home of a live bot that has just been set up, against a fake Kraken that nothing has changed."""
+    home = tmp_path_factory.mktemp("live") / "home"
+    home.mkdir()
+    with FakeKraken() as kraken:
+        settings = {"BOTCTL_HOME": str(home), "PYTHONPATH": str(PROJECT), **live_settings(kraken)}
+        for command in ("init", "balance"):
+            subprocess.run(
+                [sys.executable, "-m", "botctl", command], env=os.environ | settings, check=True, capture_output=True
+            )
+    return home
+
+
+@pytest.fixture(scope="session")
+def usual_markets() -> dict[str, Any]:
+    with FakeKraken() as kraken:
+        return market_list(kraken)
 
 
 @pytest.fixture
-def live(bot: BotRunner, kraken: FakeKraken, live_home: Path) -> BotRunner:
+def live(bot: BotRunner, kraken: FakeKraken, live_home: Path, usual_markets: dict[str, Any]) -> BotRunner:
     """botctl in live mode against that Kraken, with its database made and its caches warm."""
-    if live_home.exists() and not bot.server:
-        set_live(bot, kraken)
-        shutil.copytree(live_home, bot.home, dirs_exist_ok=True)
-    else:
+    if bot.server or market_list(kraken) != usual_markets:
         go_live(bot, kraken)
-        shutil.copytree(bot.home, live_home, dirs_exist_ok=True)
+    else:
+        bot.set(**live_settings(kraken))
+        shutil.copytree(live_home, bot.home, dirs_exist_ok=True)
     kraken.clear_requests()
     return bot
 
 
+def market_list(kraken: FakeKraken) -> dict[str, Any]:
+    """What botctl caches of the exchange for a day."""
+    return {market.symbol: market_json(market) for market in kraken.markets}
+
+
 def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
     """Settings for that Kraken, a database, and warm caches."""
-    set_live(bot, kraken)
+    bot.set(**live_settings(kraken))
     assert bot.run("init").exit_code == 0
     assert bot.run("balance").exit_code == 0
 
 
-def set_live(bot: BotRunner, kraken: FakeKraken) -> None:
-    bot.set(
-        BOTCTL_MODE="live",
-        LIVE_TRADING="yes",
-        KRAKEN_API_URL=kraken.url,
-        KRAKEN_API_KEY=kraken.api_key,
-        KRAKEN_PRIVATE_KEY=kraken.secret,
-        INITIAL_BALANCE="10000",
-        SYMBOLS="BTC/USD",
-    )
+def live_settings(kraken: FakeKraken) -> dict[str, str]:
+    return {
+        "BOTCTL_MODE": "live",
+        "LIVE_TRADING": "yes",
+        "KRAKEN_API_URL": kraken.url,
+        "KRAKEN_API_KEY": kraken.api_key,
+        "KRAKEN_PRIVATE_KEY": kraken.secret,
+        "INITIAL_BALANCE": "10000",
+        "SYMBOLS": "BTC/USD",
+    }
 
 
 @pytest.fixture

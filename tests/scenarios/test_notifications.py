@@ -124,7 +124,10 @@ def test_what_could_not_be_sent_is_sent_by_the_next_tick(
     told.run("tick")
 
     assert run.exit_code == 0
-    assert "warning: a message waits for the next run: json://*** refused the message or can't be reached" in run.stderr
+    assert (
+        "warning: a notification waits for the next run: json://*** refused the message or can't be reached"
+        in run.stderr
+    )
     assert "(HTTP 503)" in run.stderr
     assert listener.address not in run.stderr
     assert kept == 1

@@ -232,5 +232,5 @@ def test_on_a_terminal_the_waiting_is_shown_and_then_gone(live: BotRunner, krake
 
     said = on_terminal(live, "reconcile")
 
-    assert "asking the exchange for its orders" in said
+    assert "fetching orders" in said
     assert "no differences" in said
