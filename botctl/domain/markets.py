@@ -155,6 +155,22 @@ def without_absurd_closes(closes: Sequence[float], known: KnownPrice, price: flo
     return kept
 
 
+MAX_ATR_SHARE = 1 / 3
+"""A larger ATR, as a share of the price, comes from wrong candles: its stop would be next to nothing."""
+
+
+def implausible_atr(quote: Quote, atr: float, stop: float) -> str | None:
+    """Why an entry at this quote can't be guarded by a stop from this ATR; None when it can."""
+    if quote.from_history or quote.ask is None:
+        return None
+    if atr > MAX_ATR_SHARE * float(quote.ask):
+        return f"an ATR of {atr:.6g} is more than a third of the price, {format_decimal(quote.ask)}"
+    if quote.bid is not None and stop >= float(quote.bid):
+        bid, ask = format_decimal(quote.bid), format_decimal(quote.ask)
+        return f"a stop at {stop:.8g} (ATR {atr:.6g}) would be inside the spread of {bid} to {ask}"
+    return None
+
+
 @dataclass(frozen=True)
 class Holding:
     """A balance; `form` is empty if it can be sold, else Kraken's earning or staking form (F, B, M, S or P)."""

@@ -12,7 +12,7 @@ from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
-from botctl.ports import Clock, MarketData
+from botctl.ports import CandleSource, Clock
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class PositionManager:
     """Checks prices against stops, moves stops up, and has positions sold."""
 
-    market: MarketData
+    market: CandleSource
     journal: Journal
     execution: ExecutionService
     exit_planner: ExitPlanner
@@ -212,7 +212,7 @@ class MissedCandles:
     """Candles since the last check, for one round of checks. After one failure no further symbol is tried: the stops
     of the other symbols don't wait for retries again."""
 
-    market: MarketData
+    market: CandleSource
     timeframe: Timeframe
     _failed: BotError | None = field(default=None, init=False)
 
