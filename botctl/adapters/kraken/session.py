@@ -97,7 +97,7 @@ class KrakenSession:
             with suppress(KrakenApiError, ExchangeUnreachable):
                 asked = time.monotonic()
                 gap = date + timedelta(seconds=time.monotonic() - asked) - self._fetch_time()
-        return gap if abs(gap) > MAX_CLOCK_DIFFERENCE else timedelta(0)
+        return timedelta(seconds=round(gap.total_seconds())) if abs(gap) > MAX_CLOCK_DIFFERENCE else timedelta(0)
 
     def _time_by_private_answers(self) -> datetime | None:
         if self._known_time is None:
