@@ -28,7 +28,12 @@ class Clock(Protocol):
         """Called when a tick begins; moves simulated time on. False at the end of simulated time."""
 
 
-class MarketData(Protocol):
+class CandleSource(Protocol):
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
+        """The newest closed candles, oldest first; at most some hundred."""
+
+
+class MarketData(CandleSource, Protocol):
     """Prices, candles and order rules. Every method raises ExchangeUnreachable without a usable answer."""
 
     def load_markets(self) -> Mapping[str, Market]:
@@ -39,9 +44,6 @@ class MarketData(Protocol):
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
         """Announce the next `fetch_quotes`, so that its call may run meanwhile. May do nothing. Raises nothing."""
-
-    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
-        """The newest closed candles, oldest first; at most some hundred."""
 
     def count_requests(self) -> int:
         """The number of requests sent over the network in this run."""

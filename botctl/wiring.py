@@ -14,16 +14,18 @@ from botctl.adapters.simulated import SimulatedMarket
 from botctl.config import Config, open_store
 from botctl.domain.errors import ConfigError, Refused
 from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
-from botctl.ports import Clock, Exchange, Sentiment
+from botctl.ports import CandleSource, Clock, Exchange, Sentiment
 from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.trading.bot import Bot
+from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council, Decider
 from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
 from botctl.trading.drawdown_guard import DrawdownGuard
+from botctl.trading.entries import EntryPlanner
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
@@ -95,21 +97,23 @@ def build_bot(
     journal = Journal(settings.botctl_mode)
     snapshots = SnapshotService(exchange, clock, settings.quote_currency)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock), rule)
-    risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, rule=rule)
+    candles = CandleCache(exchange, clock)
+    risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
     planner = ExitPlanner(exchange, journal, clock)
+    entries = EntryPlanner(exchange, risk, pre_trade_checks, snapshots, clock)
     execution = ExecutionService(
-        exchange, journal, settlement, risk, pre_trade_checks, planner, snapshots, clock, validate_only=validate_only
+        exchange, journal, settlement, pre_trade_checks, entries, planner, snapshots, clock, validate_only=validate_only
     )
     budget = _build_time_budget(settings, simulated)
     positions = PositionManager(
-        exchange, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
+        candles, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )
     balance = settings.initial_balance or DEFAULT_BALANCE
     guard = DrawdownGuard(
         snapshots, positions, journal, switch, clock, initial_balance=balance, max_drawdown=settings.max_drawdown
     )
-    decider = _build_decider(settings, exchange, clock, sentiment, journal)
+    decider = _build_decider(settings, candles, clock, sentiment, journal)
     symbols, amount = settings.symbols, settings.trade_amount_usd
     council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, trade_amount=amount)
     return Bot(
@@ -169,10 +173,10 @@ def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) ->
 
 
 def _build_decider(
-    settings: Settings, exchange: Exchange, clock: Clock, sentiment: Sentiment, journal: Journal
+    settings: Settings, candles: CandleSource, clock: Clock, sentiment: Sentiment, journal: Journal
 ) -> Decider:
     """The agents, or the external command."""
-    master = MasterNode(exchange, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
+    master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
     if settings.council_command:
         return ExternalCommand(master, settings.council_command, float(settings.council_timeout))
     return master

@@ -75,7 +75,7 @@ class SimulatedMarket:
             last = self._timeline.close(history, number, self._bar)
             following = self._timeline.next_price(history, number, self._bar)
             bid, ask = self._shift(symbol, following, -1), self._shift(symbol, following, 1)
-            good[symbol] = Quote(symbol, last, bid, ask, self.now())
+            good[symbol] = Quote(symbol, last, bid, ask, self.now(), from_history=True)
         return Quotes(good, bad)
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ from decimal import Decimal
 from botctl.domain.money import floor_to
 from botctl.domain.orders import Side
 
+MAX_COST_RATIO = Decimal("1.05")
+"""A buy may cost this many times what was asked for; more means that its size came from a wrong price."""
 COST_DECIMALS = 8
 """Decimal places of a cost and a fee in the quote currency."""
 

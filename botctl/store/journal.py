@@ -15,7 +15,7 @@ from typing import Any, cast
 from peewee import IntegrityError
 
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId
-from botctl.domain.costs import calculate_pnl
+from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl
 from botctl.domain.errors import BelowMinimum, BotError, Refused
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
@@ -26,6 +26,8 @@ from botctl.store.rows import OrderRow, TradeRow
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
 Columns = Mapping[str, Any]
+OVERSPENT = "overspent"
+"""The event of a buy that cost more than MAX_COST_RATIO allows."""
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
 
@@ -91,6 +93,13 @@ class Journal:
         below_minimum = (OrderState.REJECTED, BelowMinimum.__name__)
         return last is not None and (last.state, last.error_class) == below_minimum
 
+    def overspending_of(self, order: OrderRow) -> BotError | None:
+        """The error of a buy that cost far more than it was to cost."""
+        event: Event | None = Event.get_or_none((Event.order_id == order.id) & (Event.kind == OVERSPENT))
+        return (
+            None if event is None else BotError(event.why, hint="sell what is too much, and check the price's source")
+        )
+
     def unsettled_trade_ids(self) -> set[int]:
         """The trades with an unsettled order: a second order now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
@@ -110,9 +119,17 @@ class Journal:
         ]
 
     def intend_entry(
-        self, symbol: str, amount: Decimal, atr: float, *, check: Callable[[], None], deadline: datetime, now: datetime
+        self,
+        symbol: str,
+        amount: Decimal,
+        atr: float,
+        *,
+        check: Callable[[], None],
+        deadline: datetime,
+        now: datetime,
+        ask: Decimal | None = None,
     ) -> OrderRow:
-        """Reserve the asset and record a buy, in one transaction.
+        """Reserve the asset and record a buy that was sized at `ask`, in one transaction.
 
         `check` runs inside it, so that a pause committed before the buy is recorded refuses it. Raises what
         the check raises, and Refused when the asset has an active trade, which a unique index enforces.
@@ -123,7 +140,7 @@ class Journal:
                 check()
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
                 after = {"status": trade.status, "amount": amount, "atr": atr}
-                Event.create(**event_columns(now, "entry intended", trade, {}, after, ""))
+                Event.create(**event_columns(now, "entry intended", trade, {}, after, ""), price=ask)
                 return _create_order(trade, amount, None, True, deadline, now)
         except IntegrityError as error:
             raise already_open(asset, self.active_trade(asset)) from error
@@ -294,6 +311,24 @@ def _settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: flo
         entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
         opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
     )  # fmt: skip
+
+    if (overspent := _overspending(trade, execution)) is not None:
+        Event.create(**event_columns(now, OVERSPENT, trade, {}, {}, overspent, order))
+
+
+def _overspending(trade: Trade, execution: Execution) -> str | None:
+    """What to say of a buy that cost far more than it was to cost at the ask that sized it."""
+    intended = Event.get_or_none((Event.trade_id == trade.id) & (Event.kind == "entry intended"))
+    if intended is None or intended.price is None:
+        return None
+    asked = execution.filled * intended.price
+    if execution.cost <= MAX_COST_RATIO * asked:
+        return None
+    cost, price = format_decimal(execution.cost), format_decimal(intended.price)
+    return (
+        f"the buy of {format_decimal(execution.filled)} {trade.symbol} cost {cost}, more than {MAX_COST_RATIO} times "
+        f"the {asked:.2f} that it costs at {price}, the ask that sized it"
+    )
 
 
 def _corrected_entry(trade: Trade, cost: Decimal, fee: Decimal, price: Decimal, stop: float | None) -> dict[str, Any]:

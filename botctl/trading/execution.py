@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -20,25 +20,22 @@ from botctl.domain.errors import (
     attempt_each,
     most_severe,
 )
-from botctl.domain.markets import Market, amount_for_cost, below_minimum, market_of
 from botctl.domain.money import format_decimal, price_of, total
-from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side, TradeStatus
+from botctl.domain.orders import DEADLINE_AFTER, UNSETTLED, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
+from botctl.trading.entries import EntryPlanner, PlannedEntry
 from botctl.trading.exit_preparation import find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
-from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import Snapshot, SnapshotService
 
 log = logging.getLogger(__name__)
 
-MAX_ASK_TO_LAST_RATIO = 2
-"""How far the ask and the last price may be apart. Beyond that one of them is wrong."""
 FURTHER_ROUNDS = 2
 """How often one run goes on with exits that the exchange canceled after a part."""
 VALIDATED = "VALIDATED"
@@ -48,6 +45,20 @@ Intend = Callable[[datetime, datetime], OrderRow]
 """Records an order, given its deadline in exchange time and the current time."""
 
 
+@dataclass(frozen=True)
+class StartedBuy:
+    """A buy that was sent, or only validated."""
+
+    order: OrderRow | None
+    validated: OrderResult | None = None
+
+
+@dataclass(frozen=True)
+class Bought:
+    result: OrderResult | None
+    errors: list[BotError] = field(default_factory=list)
+
+
 @dataclass
 class ExecutionService:
     """Buys and sells at market. With `validate_only` the exchange checks each order and nothing is recorded."""
@@ -55,8 +66,8 @@ class ExecutionService:
     exchange: Exchange
     journal: Journal
     settlement: OrderSettlement
-    risk: RiskService
     pre_trade_checks: PreTradeChecks
+    entry_planner: EntryPlanner
     exit_planner: ExitPlanner
     snapshots: SnapshotService
     clock: Clock
@@ -73,21 +84,34 @@ class ExecutionService:
         Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and OutcomeUnknown when the order may exist;
         then the asset stays reserved until a later run has settled the order.
         """
-        self.pre_trade_checks.check(symbol, self.clock.now())
-        market = market_of(self.exchange.load_markets(), symbol)
-        if not market.tradable:  # the status may be out of date: the exchange decides at each order
-            raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
-        candles = self.risk.fetch_candles(symbol)  # no order without an ATR to place its stop by
-        atr = self.risk.calculate_atr(candles)
-        ask = self._fetch_ask(symbol)
-        quantity = self._size(market, ask, self.risk.calculate_stop_loss(ask, candles), amount_usd)
+        bought = self.finish_buys([self.begin_buy(symbol, amount_usd)])[0]
+        if bought.result is None:
+            raise most_severe(bought.errors)
+        return bought.result
+
+    def begin_buy(self, symbol: str, amount_usd: Decimal) -> StartedBuy:
+        """Plan a buy and send it. Raises as `execute_buy`, except for what `finish_buys` finds out."""
+        entry = self.entry_planner.plan(symbol, amount_usd)
         if self.validate_only:
-            return self._validate(Side.BUY, symbol, quantity)
+            return StartedBuy(None, self._validate(Side.BUY, symbol, entry.amount))
         try:
-            order = self._place_entry(symbol, quantity, atr)
+            return StartedBuy(self._place_entry(entry))
         except InsufficientFunds as refusal:
-            raise self._with_free_funds(refusal, market.quote) from refusal
-        return self._settled_result(order)
+            raise self._with_free_funds(refusal, entry.market.quote) from refusal
+
+    def finish_buys(self, started: Sequence[StartedBuy]) -> list[Bought]:
+        """Settle these buys together. Each has a result or an error; one that cost too much has both."""
+        errors = self.settlement.settle([buy.order for buy in started if buy.order is not None])
+        return [self._finish_buy(buy, errors) for buy in started]
+
+    def _finish_buy(self, buy: StartedBuy, unsettled: Sequence[BotError]) -> Bought:
+        if buy.order is None:
+            return Bought(buy.validated)
+        try:
+            overspent = self.journal.overspending_of(buy.order)
+            return Bought(self._settled_buy(buy.order, unsettled), [overspent] if overspent is not None else [])
+        except BotError as error:
+            return Bought(None, [error])
 
     def execute_sell(
         self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
@@ -170,12 +194,14 @@ class ExecutionService:
             self._send(order)
         return order
 
-    def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> OrderRow:
-        self.pre_trade_checks.check_database()
+    def _place_entry(self, entry: PlannedEntry) -> OrderRow:
+        symbol = entry.market.symbol
 
         def intend(deadline: datetime, now: datetime) -> OrderRow:
             check = partial(self.pre_trade_checks.check, symbol, now)  # again: the calls before took their time
-            return self.journal.intend_entry(symbol, quantity, atr, check=check, deadline=deadline, now=now)
+            return self.journal.intend_entry(
+                symbol, entry.amount, entry.atr, ask=entry.ask, check=check, deadline=deadline, now=now
+            )
 
         return self.place_market_order(intend)
 
@@ -221,28 +247,6 @@ class ExecutionService:
     def _validate_sell(self, wanted: WantedExit) -> OrderResult:
         return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
-    def _fetch_ask(self, symbol: str) -> Decimal:
-        """The price that sizes a buy. Raises BotError when it is missing or implausible."""
-        quotes = self.exchange.fetch_quotes([symbol])
-        if (quote := quotes.good.get(symbol)) is None:
-            raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
-        if quote.ask is None:
-            raise BotError(f"{symbol} has no ask price", hint="nothing was bought")
-        if not quote.last / MAX_ASK_TO_LAST_RATIO <= quote.ask <= quote.last * MAX_ASK_TO_LAST_RATIO:
-            ask, last = format_decimal(quote.ask), format_decimal(quote.last)
-            why = f"the ask of {symbol}, {ask}, is far from its last price, {last}"
-            raise BotError(why, hint="nothing was bought")
-        return quote.ask
-
-    def _size(self, market: Market, ask: Decimal, stop: float, amount_usd: Decimal) -> Decimal:
-        """The amount of the asset that `amount_usd` buys at the ask. It must be large enough to be sold at its stop."""
-        quantity = amount_for_cost(amount_usd, ask, market)
-        for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
-            if why := below_minimum(quantity, price, market):
-                problem = f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}"
-                raise ExchangeRefused(problem, hint="raise the amount")
-        return quantity
-
     def _with_free_funds(self, refusal: InsufficientFunds, currency: str) -> InsufficientFunds:
         """The refusal with the free funds, if they can be fetched now."""
         try:
@@ -260,11 +264,10 @@ class ExecutionService:
             raise Refused(f"trade {trade.id} is not open", hint="see `botctl positions`")
         return trade
 
-    def _settled_result(self, order: OrderRow) -> OrderResult:
-        """Follow one order to its end. Raises BotError unless something was traded."""
-        errors = self.settlement.settle([order])
-        if errors:
-            raise most_severe(errors)
+    def _settled_buy(self, order: OrderRow, unsettled: Sequence[BotError]) -> OrderResult:
+        """The result of a buy. Raises BotError unless something was traded; `unsettled` is why it may have no end."""
+        if order.state in UNSETTLED:
+            raise most_severe(unsettled)
         name = f"the {order.side} of {order.symbol}"
         if order.state == OrderState.ABSENT:
             raise BotError(f"{name} never reached the exchange", hint="try again")

@@ -205,6 +205,8 @@ class OrderSettlement:
         if execution is not None:
             self.journal.settle(order, execution, self.clock.now(), stop=self.first_stop(order, execution))
             _log_ending(order, execution)
+            if order.side == Side.BUY and (overspent := self.journal.overspending_of(order)) is not None:
+                raise overspent
 
     def first_stop(self, order: OrderRow, execution: Execution) -> float | None:
         """The stop of the trade that this buy has opened; None for a sell, or when nothing was bought."""

@@ -8,15 +8,27 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer, attempt_each
+from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
-from botctl.ports import Clock, MarketData
+from botctl.ports import CandleSource, Clock
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
-from botctl.trading.execution import MAX_ASK_TO_LAST_RATIO, ExecutionService
+from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
+from botctl.trading.price_checks import (
+    DoubtfulQuote,
+    bid_note,
+    check_confirmed,
+    check_rise,
+    find_doubt,
+    is_suspicious_rise,
+    known_price,
+    last_checked_at,
+    levels_of,
+)
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
@@ -28,7 +40,7 @@ log = logging.getLogger(__name__)
 class PositionManager:
     """Checks prices against stops, moves stops up, and has positions sold."""
 
-    market: MarketData
+    market: CandleSource
     journal: Journal
     execution: ExecutionService
     exit_planner: ExitPlanner
@@ -44,17 +56,17 @@ class PositionManager:
     def check_open_positions(self, snapshot: Snapshot) -> Exits:
         """Check every open trade once: sell where the stop is hit, else move the stop up.
 
-        An error of one symbol does not stop the checks of the others. Once the tick's time is over only the prices of
-        the snapshot decide: nothing more is fetched.
+        An error of one symbol does not stop the checks of the others. Doubtful prices are looked at again once the
+        others have sold. When the tick's time is over nothing more is fetched, except for a doubtful price that hits
+        its stop.
         """
         candles = MissedCandles(self.market, self.timeframe)
         unsettled = self.journal.unguarded_trade_ids()  # settlement has reported these already
         trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
         checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
-        errors += self._save([check.update for check in checks if check.update is not None])
-        notes = [check.note for check in checks if check.note is not None]
-        wanted = [check.exit for check in checks if check.exit is not None]
-        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(wanted, snapshot)
+        exits = Exits(errors=errors) + self._act_on(checks, snapshot)
+        doubtful = [check.doubtful for check in checks if check.doubtful is not None]
+        return exits + self._check_again(doubtful, snapshot, candles) if doubtful else exits
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
         """As `execute_sell`, for an open trade by its id."""
@@ -91,25 +103,61 @@ class PositionManager:
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()
         quote = snapshot.quote(trade.symbol, now)
-        last = float(quote.last)
-        stop, high, entry, atr = _levels(trade)
-        if last > stop and quote.ask is not None and last > MAX_ASK_TO_LAST_RATIO * float(quote.ask):
-            # A stop that followed such a price would be above the market, and the next check would sell.
-            raise ExchangeUnreachable(f"the last price of {trade.symbol}, {last:g}, is far above its ask")
+        doubtful = find_doubt(trade, quote, known_price(trade, now, self.timeframe.seconds))
+        return self._judge(trade, quote, candles) if doubtful is None else Check(doubtful=doubtful)
+
+    def _check_again(self, doubtful: list[DoubtfulQuote], snapshot: Snapshot, candles: "MissedCandles") -> Exits:
+        """A second look at doubtful prices, some seconds later: two that agree are believed."""
+        late: list[BotError] = []
+        if self.time_budget.expired:
+            left = [each.trade.symbol for each in doubtful if not each.hits_stop]
+            doubtful = [each for each in doubtful if each.hits_stop]
+            late = [self.time_budget.error(f"the price of {symbol} was not looked at again") for symbol in left]
+        if not doubtful:
+            return Exits(errors=late)
+        for each in doubtful:
+            log.warning("%s: %s; looking again", each.trade.symbol, each.why)
         try:
-            missed = self._missed_closes(trade, now, candles)
+            second = self.snapshots.fetch_second_quotes([each.trade.symbol for each in doubtful])
+        except BotError as error:
+            return Exits(errors=[*late, error])
+        checks, errors = attempt_each(lambda each: self._judge_again(each, second, candles), doubtful)
+        return Exits(errors=[*late, *errors]) + self._act_on(checks, snapshot)
+
+    def _judge_again(self, doubtful: DoubtfulQuote, second: Snapshot, candles: "MissedCandles") -> "Check":
+        trade, now = doubtful.trade, self.clock.now()
+        quote = second.quote(trade.symbol, now)
+        check_confirmed(doubtful, quote, known_price(trade, now, self.timeframe.seconds))
+        return self._judge(trade, quote, candles, doubted=True)
+
+    def _judge(self, trade: TradeRow, quote: Quote, candles: "MissedCandles", *, doubted: bool = False) -> "Check":
+        """Apply the stop rule to a price that is believed, and to the closes that were missed before it."""
+        now, price = self.clock.now(), float(quote.stop_price)
+        stop, high, entry, atr = levels_of(trade)
+        try:
+            missed = self._missed_closes(trade, price, now, candles)
+            if price > high and is_suspicious_rise(quote, stop, doubted=doubted):
+                check_rise(quote, max((candle.high for candle in candles.fetch(trade.symbol)[-1:]), default=0.0))
         except BotError:
             # The stop still guards but does not move, so that the next tick can replay the missed closes in order.
-            if last <= stop:
+            if price <= stop:
                 return Check(WantedExit(trade, stop_reason(stop, entry)))
             raise
-        *_, step = self.rule.advance_over((*missed, last), stop, high, entry, atr)
+        *_, step = self.rule.advance_over((*missed, price), stop, high, entry, atr)
         after = f" and {len(missed)} missed closes" if missed else ""
         reason = stop_reason(step.stop, entry) if step.hit else None
         _log_check(trade, step, reason, after)
         why, exiting = f"price {step.price:g}{after}", None if self.execution.validate_only else reason
         update = StopUpdate(trade, step.stop, step.high, now, step.price, why, exiting)
-        return Check(None if reason is None else WantedExit(trade, reason), update)
+        if reason is None:
+            return Check(update=update, note=bid_note(trade, quote, step.stop))
+        return Check(WantedExit(trade, reason), update)
+
+    def _act_on(self, checks: list["Check"], snapshot: Snapshot) -> Exits:
+        errors = self._save([check.update for check in checks if check.update is not None])
+        notes = [check.note for check in checks if check.note is not None]
+        wanted = [check.exit for check in checks if check.exit is not None]
+        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(wanted, snapshot)
 
     def _save(self, updates: list[StopUpdate]) -> list[BotError]:
         """Save all together, or each alone if that fails. An error here stops no sell."""
@@ -126,10 +174,11 @@ class PositionManager:
             return [error]
         return []
 
-    def _missed_closes(self, trade: TradeRow, now: datetime, candles: "MissedCandles") -> list[float]:
-        """The closes between the last good check and now, when that is more than two intervals ago."""
+    def _missed_closes(self, trade: TradeRow, price: float, now: datetime, candles: "MissedCandles") -> list[float]:
+        """The closes between the last good check and now, when that is more than two intervals ago, without absurd
+        ones. Raises ExchangeUnreachable if they do not lead to `price`."""
         seconds = self.timeframe.seconds
-        since = trade.checked_at or trade.opened_at or now
+        since = last_checked_at(trade, now)
         if now - since <= timedelta(seconds=2 * seconds):
             return []
         if self.time_budget.expired:
@@ -137,7 +186,17 @@ class PositionManager:
         closed = candles.fetch(trade.symbol)
         if closed and closed[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
             log.warning("%s: candles reach back to %s only", trade.symbol, closed[0].closed_at(seconds))
-        return [candle.close for candle in closed if since < candle.closed_at(seconds) <= now]
+        closes = [candle.close for candle in closed if since < candle.closed_at(seconds) <= now]
+        known = known_price(trade, now, seconds)
+        kept = without_absurd_closes(closes, known, price)
+        if len(kept) < len(closes):
+            log.warning("%s: ignoring %d closes far from their neighbours", trade.symbol, len(closes) - len(kept))
+        if kept and not KnownPrice(price, price, known.atr).fits(kept[-1]):
+            raise ExchangeUnreachable(
+                f"the closes of {trade.symbol} that were missed end at {kept[-1]:.8g}, far from its price, {price:.8g}",
+                hint="the stop stays; the next check looks again",
+            )
+        return kept
 
 
 @dataclass(frozen=True)
@@ -145,6 +204,7 @@ class Check:
     exit: WantedExit | None = None
     update: StopUpdate | None = None
     note: str | None = None
+    doubtful: DoubtfulQuote | None = None
 
 
 @dataclass
@@ -152,7 +212,7 @@ class MissedCandles:
     """Candles since the last check, for one round of checks. After one failure no further symbol is tried: the stops
     of the other symbols don't wait for retries again."""
 
-    market: MarketData
+    market: CandleSource
     timeframe: Timeframe
     _failed: BotError | None = field(default=None, init=False)
 
@@ -180,11 +240,3 @@ def _log_check(trade: TradeRow, step: StopStep, reason: ExitReason | None, after
         trade.symbol, trade.id, price, after, stop, high, verdict,
         extra=dict(symbol=trade.symbol, trade_id=trade.id, price=price, stop=stop, high=high, reason=reason),
     )  # fmt: skip
-
-
-def _levels(trade: TradeRow) -> tuple[float, float, float, float]:
-    """Stop, high, entry price and ATR. Raises BotError for a trade that lacks one."""
-    stop, high, atr = trade.stop_loss_price, trade.high_price, trade.atr
-    if trade.entry_price is None or stop is None or high is None or atr is None:
-        raise BotError(f"trade {trade.id} ({trade.symbol}) has no stop", hint=f"sell it: `botctl sell {trade.symbol}`")
-    return stop, high, float(trade.entry_price), atr

@@ -9,12 +9,12 @@ from botctl.domain.errors import Refused
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
 from botctl.market_data import indicators
-from botctl.ports import MarketData
+from botctl.ports import CandleSource
 
 
 @dataclass
 class RiskService:
-    market: MarketData
+    market: CandleSource
     _: KW_ONLY
     timeframe: Timeframe
     period: int

@@ -67,6 +67,11 @@ class SnapshotService:
         problems = tuple(problem for problem in (no_balances, no_prices, unvalued) if problem is not None)
         return Snapshot(quotes, balances, equity, problems)
 
+    def fetch_second_quotes(self, symbols: Sequence[str]) -> Snapshot:
+        """The prices of these symbols alone, some seconds later. Raises BotError."""
+        self.clock.sleep(SECOND_SNAPSHOT_AFTER)
+        return Snapshot(self.exchange.fetch_quotes(symbols), None, None, ())
+
     def _balances(self) -> tuple[Balances | None, BotError | None]:
         try:
             return self.exchange.fetch_balances(), None

@@ -30,6 +30,15 @@ class Candle:
 
 
 @dataclass
+class TickerLie:
+    """Figures of Ticker, a for ask, b for bid and c for last, that are shown `factor` times as high."""
+
+    figures: str
+    factor: Decimal
+    answers_left: int | None
+
+
+@dataclass
 class Market:
     """One tradable pair. Tests may change any figure of it at any time, its `status` above all."""
 
@@ -50,6 +59,16 @@ class Market:
     cost_decimals: int = 5
     default_candles: list[Candle] = field(default_factory=list)
     candles: dict[int, list[Candle]] = field(default_factory=dict)
+    lie: TickerLie | None = None
+
+    def shown_in_ticker(self) -> dict[str, Decimal]:
+        """What one Ticker answer says of ask, bid and last."""
+        shown = {"a": self.ask, "b": self.bid, "c": self.last}
+        if self.lie is None or self.lie.answers_left == 0:
+            return shown
+        if self.lie.answers_left is not None:
+            self.lie.answers_left -= 1
+        return {name: price * self.lie.factor if name in self.lie.figures else price for name, price in shown.items()}
 
     def closed_candles(self, interval: int) -> list[Candle]:
         return self.candles.get(interval, self.default_candles)
@@ -204,6 +223,17 @@ class FakeMarkets:
             market.last = decimal(last)
             market.bid = market.last if bid is None else decimal(bid)
             market.ask = market.last if ask is None else decimal(ask)
+
+    def lie_about(self, symbol: str, figures: str, factor: Number, answers: int | None = None) -> None:
+        """Show these figures of Ticker (`a`, `b`, `c`) wrong, for so many answers or until `tell_the_truth`. Orders
+        are filled at the true price."""
+        with self._lock:
+            self._by_symbol[symbol].lie = TickerLie(figures, decimal(factor), answers)
+
+    def tell_the_truth(self) -> None:
+        with self._lock:
+            for market in self:
+                market.lie = None
 
     def set_candles(self, symbol: str, closes_or_rows: Iterable[Number | Sequence[Number]], interval: int = 15) -> None:
         """The closed candles, oldest first: closes, or rows of open, high, low, close and perhaps volume.

@@ -130,7 +130,7 @@ def market_json(market: Market) -> JsonObject:
 
 def ticker_json(market: Market) -> JsonObject:
     """Only ask, bid and last mean something here. The day's figures pretend that the price never moved."""
-    ask, bid, last = (market.price_text(price) for price in (market.ask, market.bid, market.last))
+    ask, bid, last = (market.price_text(price) for price in market.shown_in_ticker().values())
     return {
         "a": [ask, "3", "3.000"],
         "b": [bid, "2", "2.000"],

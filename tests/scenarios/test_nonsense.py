@@ -105,11 +105,13 @@ def test_an_ask_far_from_the_last_price_buys_nothing(ask: str, live: BotRunner, 
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
     assert run.exit_code == 1
-    assert "far from its last price" in run.stderr
+    assert "is not believed" in run.stderr
     assert sent(kraken) == []
 
 
-def test_a_last_price_far_above_its_ask_moves_no_stop(live: BotRunner, kraken: FakeKraken) -> None:
+def test_a_last_price_far_above_its_ask_is_looked_at_again_and_moves_no_stop(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
     before = open_position(live)
     shown = ticker_json(kraken.markets["BTC/USD"]) | {"c": ["500000000.0", "0.1"]}
     answer(kraken, "Ticker", {"XXBTZUSD": shown})
@@ -117,7 +119,8 @@ def test_a_last_price_far_above_its_ask_moves_no_stop(live: BotRunner, kraken: F
     run = live.run("check-positions")
     live.run("check-positions")
 
-    assert "far above its ask" in run.stderr
+    assert run.exit_code == 0, output_of(run)
+    assert "is far from its last price, 500000000; looking again" in run.stderr
     assert only(live.positions())["stop_loss_price"] == before["stop_loss_price"]
     assert sides(kraken) == ["buy"]
 

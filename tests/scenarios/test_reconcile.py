@@ -208,6 +208,7 @@ def test_the_paper_broker_is_reconciled_alike(veteran: BotRunner) -> None:
 
 def test_the_table_tells_what_differs_and_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", "104321.98765")
+    kraken.flat_candles("BTC/USD", "104321.98765", 1000)
     kraken.markets.add("FARTCOIN/USD", "0.00001234567", ordermin=1)
     kraken.balances["ZUSD"] = Decimal(10**9)
     execute_sql(live, "DELETE FROM memory WHERE key = 'kraken.markets'")

@@ -202,18 +202,19 @@ def test_a_switch_pulled_while_the_council_sits_stops_the_entry(live: BotRunner,
 
 
 def test_a_switch_pulled_while_an_entry_is_prepared_stops_it(live: BotRunner, kraken: FakeKraken) -> None:
-    """The last look at the switch comes after the candles of the entry's ATR."""
+    """The last look at the switch comes after the entry's price."""
     council_says(live, "BUY")
 
     def pull(_request: Request) -> None:
-        if requested_endpoints(kraken).count("OHLC") == 2:
+        if requested_endpoints(kraken).count("Ticker") == 2:
             halt_file(live).touch()
 
     kraken.clear_requests()
     kraken.before = pull
     run = live.run("tick")
 
-    assert requested_endpoints(kraken).count("OHLC") == 2, output_of(run)
+    assert requested_endpoints(kraken).count("Ticker") == 2, output_of(run)
+    assert requested_endpoints(kraken).count("OHLC") == 1  # the Council's candles are the ATR's
     assert "paused" in live.json("why", "BTC/USD")[0]["outcome"]
     assert sides(kraken) == []
 

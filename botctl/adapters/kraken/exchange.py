@@ -18,7 +18,7 @@ from botctl.adapters.kraken.errors import (
 )
 from botctl.adapters.kraken.markets import MarketCatalog, load_cached_catalog, load_catalog
 from botctl.adapters.kraken.session import KrakenSession
-from botctl.adapters.kraken.transport import PendingCall
+from botctl.adapters.kraken.transport import PendingCall, Reply
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
@@ -79,12 +79,13 @@ class KrakenMarketData:
         if not listed:  # an empty list would fetch all markets
             return bad
         try:
-            tickers, at = self._read(lambda: self._fetch_tickers(listed), unless=(UNKNOWN_PAIR,))
+            tickers, reply = self._read(lambda: self._fetch_tickers(listed), unless=(UNKNOWN_PAIR,))
         except KrakenApiError as api_error:
             if len(listed) == 1 or not api_error.mentions(UNKNOWN_PAIR):
                 return _merge(bad, Quotes({}, dict.fromkeys(listed, str(api_error))))
             return _merge(bad, *(self.fetch_quotes([symbol]) for symbol in listed))
-        return _merge(bad, parsing.parse_quotes(tickers, listed, at))
+        gap = self.session.date_gap(reply)
+        return _merge(bad, parsing.parse_quotes(tickers, listed, reply.arrived_at, date_gap=gap))
 
     def _listed(self, symbols: Sequence[str]) -> list[str]:
         return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.catalog.markets]
@@ -92,19 +93,19 @@ class KrakenMarketData:
     def _market_ids(self, symbols: Sequence[str]) -> str:
         return ",".join(self.catalog.markets[symbol].exchange_id for symbol in symbols)
 
-    def _fetch_tickers(self, symbols: Sequence[str]) -> tuple[dict[str, Any], datetime]:
-        """Tickers by symbol, and when they arrived."""
+    def _fetch_tickers(self, symbols: Sequence[str]) -> tuple[dict[str, Any], Reply]:
+        """Tickers by symbol, and the answer they came in."""
         params = {"pair": self._market_ids(symbols)}
         prefetched, self._prefetched = self._prefetched, None
         usable = prefetched is not None and prefetched[0] == symbols
-        answer, at = prefetched[1].result() if prefetched and usable else self._call_ticker(params)
-        if datetime.now(UTC) - at > MAX_QUOTE_AGE:
+        answer, reply = prefetched[1].result() if prefetched and usable else self._call_ticker(params)
+        if datetime.now(UTC) - reply.arrived_at > MAX_QUOTE_AGE:
             with suppress(BotError, KrakenApiError):  # use the older ones
-                answer, at = self._call_ticker(params)
-        return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, at
+                answer, reply = self._call_ticker(params)
+        return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, reply
 
-    def _call_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], datetime]:
-        return self.session.get("Ticker", params), datetime.now(UTC)
+    def _call_ticker(self, params: Mapping[str, str]) -> tuple[Mapping[str, Any], Reply]:
+        return self.session.get_with_reply("Ticker", params)
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Up to 719 closed candles. Kraken's last row is always the running candle and is dropped."""

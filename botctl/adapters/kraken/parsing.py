@@ -3,7 +3,8 @@
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -26,13 +27,15 @@ COST_TOLERANCE = Decimal("0.0001")
 """In quote. Kraken rounds costs, so the error can exceed half the cost of the smallest fills."""
 
 
-def parse_quotes(tickers: Mapping[str, Any], symbols: Sequence[str], at: datetime) -> Quotes:
+def parse_quotes(
+    tickers: Mapping[str, Any], symbols: Sequence[str], at: datetime, *, date_gap: timedelta = timedelta(0)
+) -> Quotes:
     """The quotes of `symbols` from tickers by symbol, which arrived at `at`. Unreadable ones are in `bad`."""
     good: dict[str, Quote] = {}
     bad: dict[str, str] = {}
     for symbol in symbols:
         try:
-            good[symbol] = _parse_quote(symbol, tickers[symbol], at)
+            good[symbol] = replace(_parse_quote(symbol, tickers[symbol], at), date_gap=date_gap)
         except (KeyError, IndexError, TypeError):
             bad[symbol] = "has no price in Kraken's answer"
         except ValueError as error:

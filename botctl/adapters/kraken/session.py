@@ -6,12 +6,13 @@ import math
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenApiError
-from botctl.adapters.kraken.transport import CALL_SECONDS, KrakenTransport, PendingCall
+from botctl.adapters.kraken.transport import CALL_SECONDS, KrakenTransport, PendingCall, Reply
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
@@ -58,6 +59,8 @@ class KrakenSession:
         )
         self._transports = [self._transport]
         self._pending: PendingCall | None = None
+        self._known_time: tuple[datetime, float] | None = None
+        """The date of Kraken's last private or Time answer, and when that came, by time.monotonic()."""
 
     @property
     def requests(self) -> int:
@@ -75,16 +78,46 @@ class KrakenSession:
         """The result of a public call. Raises KrakenApiError, or ExchangeUnreachable for an unusable answer."""
         return self._transport.call("publicGet", name, params or {})
 
+    def get_with_reply(self, name: str, params: Mapping[str, str]) -> tuple[Any, Reply]:
+        """As `get`, with the answer as it came."""
+        reply = self._transport.send("publicGet", name, params)
+        return self._transport.parse(name, reply), reply
+
+    def date_gap(self, reply: Reply) -> timedelta:
+        """How far the date of a public answer is from Kraken's time, negative in the past; zero within a minute.
+
+        A public answer may come from a cache, a private one can't. Where its date is not that of the last private
+        answer (without one: this machine's), Kraken is asked for its time.
+        """
+        if reply.date is None:
+            return timedelta(0)
+        date = reply.date + (datetime.now(UTC) - reply.arrived_at)
+        gap = date - (self._time_by_private_answers() or datetime.now(UTC))
+        if abs(gap) > MAX_CLOCK_DIFFERENCE:
+            with suppress(KrakenApiError, ExchangeUnreachable):
+                asked = time.monotonic()
+                gap = date + timedelta(seconds=time.monotonic() - asked) - self._fetch_time()
+        return timedelta(seconds=round(gap.total_seconds())) if abs(gap) > MAX_CLOCK_DIFFERENCE else timedelta(0)
+
+    def _time_by_private_answers(self) -> datetime | None:
+        if self._known_time is None:
+            return None
+        at, seen = self._known_time
+        return at + timedelta(seconds=time.monotonic() - seen)
+
     def post(self, name: str, params: Mapping[str, str] | None = None, *, cost: float = 1) -> Any:
         """The result of a private call that adds `cost` to Kraken's rate counter. Raises LockedOut as well."""
         self._check_lockout()
         self._wait_for_counter(cost)
+        seen = self._transport.date_seen
         try:
             return self._transport.call("privatePost", name, params or {})
         except KrakenApiError as api_error:
             self._update_state(api_error)
             raise
         finally:
+            if self._transport.date is not None and self._transport.date_seen != seen:
+                self._known_time = self._transport.date, self._transport.date_seen
             self._state.nonce = max(self._state.nonce, self._transport.last_nonce)
             key_value.save_cached(SESSION_KEY, json.dumps(asdict(self._state)))
 
@@ -116,8 +149,11 @@ class KrakenSession:
             at = from_unix(int(result["unixtime"]))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             raise ExchangeUnreachable("Kraken's answer to Time has no time") from error
-        newest, skew = self._newest(), at - self._reference()
+        newest = self._newest()
+        self._known_time = None if newest.date is None else (newest.date, newest.date_seen)
+        skew = at - self._reference()
         if newest.date is not None and abs(skew) > MAX_CLOCK_DIFFERENCE:
+            self._known_time = None
             raise ExchangeUnreachable(f"Kraken's Time ({at}) and the date of its answer ({newest.date}) disagree")
         key_value.save_cached(CLOCK_KEY, f"{self._source()} {skew.total_seconds()}")
         return at
@@ -131,7 +167,12 @@ class KrakenSession:
         return max(self._transports, key=lambda transport: transport.date_seen)
 
     def _reference(self) -> datetime:
-        """The last answer's date plus the time since, or this machine's time before the first answer."""
+        """The last answer's date plus the time since, or this machine's time before the first answer.
+
+        Dates of public answers count only before the first private one: they may come from a cache.
+        """
+        if (known := self._time_by_private_answers()) is not None:
+            return known
         newest = self._newest()
         if newest.date is None:
             return datetime.now(UTC)

@@ -39,6 +39,8 @@ class Reply:
     failure: str
     seconds: float
     arrived_at: datetime
+    date: datetime | None
+    """Its Date header."""
 
 
 class KrakenTransport:
@@ -71,6 +73,7 @@ class KrakenTransport:
         self._secrets = {"key": api_key or Secret(""), "private key": private_key or Secret("")}
         """Removed from all answers, the last signature too."""
         self._status: int | None = None
+        self._date: datetime | None = None
         self.requests = 0
         """How many were sent, answered or not."""
         self.date: datetime | None = None
@@ -98,7 +101,7 @@ class KrakenTransport:
 
     def send(self, kind: str, name: str, params: Mapping[str, str]) -> Reply:
         """Send one request. Raises and logs nothing, because it may run in another thread."""
-        self._status = None
+        self._status = self._date = None
         self._ccxt.last_http_response = None
         failure = ""
         self.requests += 1
@@ -109,7 +112,7 @@ class KrakenTransport:
         except Exception as error:  # noqa: BLE001 - ccxt can raise anything for an odd answer; `parse` checks it
             failure = type(error).__name__
         seconds = time.monotonic() - started
-        return Reply(self._status, self._ccxt.last_http_response, failure, seconds, datetime.now(UTC))
+        return Reply(self._status, self._ccxt.last_http_response, failure, seconds, datetime.now(UTC), self._date)
 
     def parse(self, name: str, reply: Reply) -> Any:
         """The `result` of a well-formed answer. Raises KrakenApiError or ExchangeUnreachable."""
@@ -136,7 +139,7 @@ class KrakenTransport:
             self._secrets["signature"] = Secret(signature.decode() if isinstance(signature, bytes) else signature)
         self.date_seen = time.monotonic()
         try:
-            self.date = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+            self.date = self._date = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
         except (KeyError, TypeError, ValueError, OverflowError):
             self.date = None
 
@@ -177,10 +180,10 @@ class PendingCall:
         """Whether its connection is free again."""
         return not self._thread.is_alive()
 
-    def result(self) -> tuple[Any, datetime]:
-        """Wait for the answer; return its result and when it arrived. Raises as `KrakenTransport.call`."""
+    def result(self) -> tuple[Any, Reply]:
+        """Wait for the answer; return its result and the answer itself. Raises as `KrakenTransport.call`."""
         limit = self._transport.call_seconds
         self._thread.join(max(0.0, limit - (time.monotonic() - self._started)))
         if self._reply is None:
             raise ExchangeUnreachable(f"no answer from Kraken to {self._name} within {limit:g} seconds")
-        return self._transport.parse(self._name, self._reply), self._reply.arrived_at
+        return self._transport.parse(self._name, self._reply), self._reply

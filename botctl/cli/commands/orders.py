@@ -19,7 +19,7 @@ from botctl.cli.context import (
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
-from botctl.domain.errors import BotError, Refused, exit_code_of
+from botctl.domain.errors import BotError, Refused, exit_code_of, most_severe
 from botctl.domain.orders import ExitReason
 from botctl.domain.settings import Mode, live_trading_disabled_error
 from botctl.domain.symbols import base_of
@@ -60,10 +60,14 @@ def buy(
         confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.settlement.settle_unfinished_orders())
-        result = bot.execution.execute_buy(symbol, cost)
+        bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
+        if bought.result is None:
+            raise most_severe(bought.errors)
         after_run.queue_notifications(config, bot)
-    show(ctx, result, draw_order)
+    log_errors(bought.errors)
+    show(ctx, bought.result, draw_order)
     after_run.deliver_notifications(config)
+    exit_with(exit_code_of(bought.errors))
 
 
 def sell(

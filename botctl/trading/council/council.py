@@ -1,12 +1,12 @@
 """The Council: decides for every symbol, records the decisions, and executes them, sells first."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 
 from botctl.domain.decisions import Action, CouncilDecision
-from botctl.domain.errors import BotError, ConfigError, Refused
+from botctl.domain.errors import BotError, ConfigError, Refused, most_severe
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
@@ -17,7 +17,7 @@ from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
-from botctl.trading.execution import ExecutionService
+from botctl.trading.execution import Bought, ExecutionService, StartedBuy
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot
@@ -75,30 +75,38 @@ class Council:
     def execute(self, rows: Sequence[DecisionRow], *, why_not: str = "") -> Executed:
         """Execute these decisions, sells first. SELL closes the trade whatever its stop. With `why_not` nothing is
         bought, and that is recorded as the reason."""
-        sold = [self._act(row, self._sell) for row in rows if row.decision == Action.SELL]
-        bought = [self._act_on_buy(row, why_not) for row in rows if row.decision == Action.BUY]
+        sold = [self._act_on_sell(row) for row in rows if row.decision == Action.SELL]
+        bought = self._buy_all([row for row in rows if row.decision == Action.BUY], why_not)
         return Executed(
             exits=[result for result, _ in sold if result is not None],
             entries=[result for result, _ in bought if result is not None],
             errors=[error for _, errors in (*sold, *bought) for error in errors],
         )
 
-    def _act_on_buy(self, row: DecisionRow, why_not: str) -> Acted:
-        if why_not:
-            return None, _record_outcome(row, f"not bought: {why_not}")
-        if self.time_budget.expired:
-            late = self.time_budget.error(f"{row.symbol} was not bought")
-            return None, [late, *_record_outcome(row, "not bought: the tick's time was over")]
-        return self._act(row, self._buy)
+    def _buy_all(self, rows: Sequence[DecisionRow], why_not: str) -> list[Acted]:
+        """Send every buy, then confirm them together."""
+        acted: list[Acted] = []
+        started: list[tuple[DecisionRow, StartedBuy]] = []
+        for row in rows:
+            if why_not:
+                acted.append((None, _record_outcome(row, f"not bought: {why_not}")))
+            elif self.time_budget.expired:
+                late = self.time_budget.error(f"{row.symbol} was not bought")
+                acted.append((None, [late, *_record_outcome(row, "not bought: the tick's time was over")]))
+            else:
+                try:
+                    started.append((row, self.execution.begin_buy(row.symbol, self.trade_amount)))
+                except BotError as error:
+                    acted.append(_failed(row, error))
+        bought = self.execution.finish_buys([buy for _, buy in started])
+        return acted + [_record_buy(row, each) for (row, _), each in zip(started, bought, strict=True)]
 
-    def _act(self, row: DecisionRow, act: Callable[[DecisionRow], Outcome]) -> Acted:
+    def _act_on_sell(self, row: DecisionRow) -> Acted:
         """Execute one decision and record its outcome."""
         try:
-            result, outcome, trade_id = act(row)
-        except Refused as refusal:
-            return None, _record_outcome(row, f"refused: {refusal}")
+            result, outcome, trade_id = self._sell(row)
         except BotError as error:
-            return None, [error, *_record_outcome(row, f"failed: {error}")]
+            return _failed(row, error)
         return result, _record_outcome(row, outcome, trade_id)
 
     def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision, BotError | None]:
@@ -128,11 +136,6 @@ class Council:
             return None, "nothing to sell", None
         return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}", trade.id
 
-    def _buy(self, row: DecisionRow) -> Outcome:
-        result = self.execution.execute_buy(row.symbol, self.trade_amount)
-        outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
-        return result, outcome, result.trade_id
-
     def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> DecisionRow:
         price = snapshot.prices.get(decision.symbol)
         shown = "no price" if price is None else format_decimal(price)
@@ -141,6 +144,20 @@ class Council:
             extra={"symbol": decision.symbol, "decision": str(decision.action), "price": price},
         )  # fmt: skip
         return record_decision(decision, at=self.clock.now(), price=price)
+
+
+def _failed(row: DecisionRow, error: BotError) -> Acted:
+    """A refusal by our own rules is no error of the tick."""
+    if isinstance(error, Refused):
+        return None, _record_outcome(row, f"refused: {error}")
+    return None, [error, *_record_outcome(row, f"failed: {error}")]
+
+
+def _record_buy(row: DecisionRow, bought: Bought) -> Acted:
+    if (result := bought.result) is None:
+        return _failed(row, most_severe(bought.errors))
+    outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
+    return result, [*bought.errors, *_record_outcome(row, outcome, result.trade_id)]
 
 
 def _record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) -> list[BotError]:

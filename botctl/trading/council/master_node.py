@@ -14,7 +14,7 @@ from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of
 from botctl.domain.text import sanitize
-from botctl.ports import Agent, Briefing, Clock, MarketData, OpenTrade, Sentiment
+from botctl.ports import Agent, Briefing, CandleSource, Clock, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 @dataclass
 class MasterNode:
-    market: MarketData
+    market: CandleSource
     sentiment: Sentiment
     journal: Journal
     clock: Clock

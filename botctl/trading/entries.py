@@ -1,0 +1,97 @@
+"""Plans entries: how much to buy at which price, once price, ATR and database have been checked. Sends nothing."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from botctl.domain.candles import Candle
+from botctl.domain.errors import BotError, ExchangeRefused, Refused
+from botctl.domain.markets import (
+    KnownPrice,
+    Market,
+    Quote,
+    amount_for_cost,
+    below_minimum,
+    contradiction_in,
+    implausible_atr,
+    market_of,
+)
+from botctl.domain.money import format_decimal
+from botctl.ports import Clock, Exchange
+from botctl.trading.pre_trade_checks import PreTradeChecks
+from botctl.trading.risk import RiskService
+from botctl.trading.snapshot import Snapshot, SnapshotService
+
+ENTRY_ATRS, ENTRY_SHARE = 5.0, 0.05
+"""How far the ask may be from the newest close: so many ATR or this share of it, whichever is more. That is less than a
+stop believes, because an entry can wait."""
+
+
+@dataclass(frozen=True)
+class PlannedEntry:
+    """A buy to be placed. `ask` is the price that sized it."""
+
+    market: Market
+    amount: Decimal
+    atr: float
+    ask: Decimal
+
+
+@dataclass
+class EntryPlanner:
+    exchange: Exchange
+    risk: RiskService
+    pre_trade_checks: PreTradeChecks
+    snapshots: SnapshotService
+    clock: Clock
+
+    def plan(self, symbol: str, amount_usd: Decimal) -> PlannedEntry:
+        """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
+        self.pre_trade_checks.check(symbol, self.clock.now())
+        market = market_of(self.exchange.load_markets(), symbol)
+        if not market.tradable:  # the status may be out of date: the exchange decides at each order
+            raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
+        self.pre_trade_checks.check_database()
+        candles = self.risk.fetch_candles(symbol)
+        atr = self.risk.calculate_atr(candles)
+        quote, ask = self._fetch_quote(symbol, self._known_price(candles[-1], atr))
+        stop = self.risk.calculate_stop_loss(ask, candles)
+        if (why := implausible_atr(quote, atr, stop)) is not None:
+            raise Refused(f"{symbol}: {why}", hint="nothing was bought")
+        return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask)
+
+    def _known_price(self, newest: Candle, atr: float) -> KnownPrice:
+        seconds = self.risk.timeframe.seconds
+        passed = (self.clock.now() - newest.closed_at(seconds)).total_seconds()
+        return KnownPrice(newest.close, newest.close, atr, passed / seconds, atrs=ENTRY_ATRS, share=ENTRY_SHARE)
+
+    def _fetch_quote(self, symbol: str, known: KnownPrice) -> tuple[Quote, Decimal]:
+        """The quote and its ask, asked for twice if the first is doubtful. A second doubt is not overruled."""
+        first = Snapshot(self.exchange.fetch_quotes([symbol]), None, None, ()).quote(symbol, self.clock.now())
+        if (why := _doubt_about_entry(first, known)) is None and first.ask is not None:
+            return first, first.ask
+        quote = self.snapshots.fetch_second_quotes([symbol]).quote(symbol, self.clock.now())
+        again = _doubt_about_entry(quote, known)
+        if again is not None or quote.ask is None:
+            twice = "" if again == why else f"; some seconds later {again}"
+            raise BotError(f"the price of {symbol} is not believed: {why}{twice}", hint="nothing was bought")
+        return quote, quote.ask
+
+    def _size(self, market: Market, ask: Decimal, stop: float, amount_usd: Decimal) -> Decimal:
+        """The amount of the asset that `amount_usd` buys at the ask. It must be large enough to be sold at its stop."""
+        quantity = amount_for_cost(amount_usd, ask, market)
+        for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
+            if why := below_minimum(quantity, price, market):
+                problem = f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}"
+                raise ExchangeRefused(problem, hint="raise the amount")
+        return quantity
+
+
+def _doubt_about_entry(quote: Quote, known: KnownPrice) -> str | None:
+    """Why nothing is bought at a quote; None when bid, ask, last and the newest close agree."""
+    if quote.from_history:
+        return None
+    if quote.ask is None or quote.bid is None:
+        return f"it has no {'ask' if quote.ask is None else 'bid'} price"
+    if (why := contradiction_in(quote)) is not None or known.fits(float(quote.ask)):
+        return why
+    return f"its ask, {format_decimal(quote.ask)}, is far from {known.low:.8g}, the newest close (ATR {known.atr:.6g})"
