@@ -26,6 +26,7 @@ from botctl.trading.council.master_node import MasterNode
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
+from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
@@ -93,14 +94,16 @@ def build_bot(
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
-    snapshots = SnapshotService(exchange, clock, settings.quote_currency)
+    snapshots = SnapshotService(exchange, journal, clock, settings.quote_currency)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock), rule)
     risk = RiskService(exchange, timeframe=timeframe, period=settings.atr_period, rule=rule)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
     planner = ExitPlanner(exchange, journal, clock)
+    review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
-        exchange, journal, settlement, risk, pre_trade_checks, planner, snapshots, clock, validate_only=validate_only
-    )
+        exchange, journal, settlement, risk, pre_trade_checks, planner, review, snapshots, clock,
+        validate_only=validate_only,
+    )  # fmt: skip
     budget = _build_time_budget(settings, simulated)
     positions = PositionManager(
         exchange, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe

@@ -181,6 +181,8 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 
 def _execute(bot: Bot, state: TickState) -> None:
     why_not = "the drawdown is unknown" if state.drawdown is None else ""
+    if state.fetched_snapshot.missing:
+        why_not = "the balance lacks coins of open trades"
     if bot.live_trading_disabled:
         why_not = "LIVE_TRADING is no"
     executed = bot.council.execute(state.decisions, why_not=why_not)
