@@ -1,1 +1,1 @@
-"""What stands behind the ports: Kraken, the paper broker, the demo's market, the clock."""
+"""The implementations of the ports: Kraken, the paper broker, the demo's market, the clock."""

@@ -1,17 +1,15 @@
 """The paper broker: an exchange simulated in the database, with cash, fees, order minimums and refusals."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.candles import Candle
 from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
-from botctl.domain.markets import Balances, Holding, Market, Quotes, below_minimum, market_of
+from botctl.domain.markets import Balances, Holding, below_minimum, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
-from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
@@ -29,27 +27,18 @@ class PaperBroker:
         fee_rate: Decimal,
         slippage: Decimal,
     ) -> None:
-        self._prices = prices
+        self.load_markets = prices.load_markets
+        self.fetch_quotes = prices.fetch_quotes
+        self.fetch_candles = prices.fetch_candles
+        self.count_requests = prices.count_requests
         self._clock = clock
         self._fee_rate = fee_rate
         self._slippage = slippage
         if not PaperHolding.select().exists():
             PaperHolding.insert(currency=quote_currency, total=opening_cash).on_conflict_ignore().execute()
 
-    def load_markets(self) -> Mapping[str, Market]:
-        return self._prices.load_markets()
-
-    def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
-        return self._prices.fetch_quotes(symbols)
-
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
         """Does nothing: no other call delays the prices, because the balances are local."""
-
-    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
-        return self._prices.fetch_candles(symbol, timeframe)
-
-    def count_requests(self) -> int:
-        return self._prices.count_requests()
 
     def now(self, *, fresh: bool = False) -> datetime:
         return self._clock.now()
@@ -118,10 +107,10 @@ class PaperBroker:
         except ExchangeUnreachable as error:
             raise ExchangeBusy(f"the paper broker has no price of {request.symbol}: {error.message}") from error
         quote = quotes.good.get(request.symbol)
-        price = None if quote is None else (quote.ask if request.side is Side.BUY else quote.bid)
+        name = "ask" if request.side is Side.BUY else "bid"
+        price: Decimal | None = getattr(quote, name, None)
         if price is None:
-            missing = "has no ask" if request.side is Side.BUY else "has no bid"
-            problem = quotes.bad.get(request.symbol, missing)
+            problem = quotes.bad.get(request.symbol, f"has no {name}")
             raise ExchangeBusy(f"{request.symbol} {problem}: the paper broker can't fill it")
         return fill_price(request.side, price, self._slippage)
 

@@ -29,10 +29,7 @@ def repeat_read[T](call: Callable[[], T]) -> T:
 
 
 def repeat_unprocessed[T](send: Callable[[], T]) -> T:
-    """`send()`, repeated only after NotProcessed, the one error that proves that the order was not processed.
-
-    When the attempts are used up it raises the error inside the last NotProcessed.
-    """
+    """`send()`, repeated only after NotProcessed. Raises the last one's error when the attempts are used up."""
     try:
         return _repeat(send, lambda error: isinstance(error, NotProcessed), attempts=3, seconds=8)
     except NotProcessed as refused:
@@ -40,10 +37,8 @@ def repeat_unprocessed[T](send: Callable[[], T]) -> T:
 
 
 def _repeat[T](call: Callable[[], T], retry: Callable[[BaseException], bool], *, attempts: int, seconds: float) -> T:
-    """`call()`, repeated with growing pauses, at most `attempts` times and for about `seconds`.
-
-    The first attempt is made without tenacity: importing it takes 55 ms, and most runs never repeat a call.
-    """
+    """`call()`, repeated with growing pauses, at most `attempts` times and for about `seconds`."""
+    # The first attempt is made without tenacity: importing it takes 55 ms, and most runs never repeat a call.
     started = time.monotonic()
     try:
         return call()

@@ -15,10 +15,7 @@ from botctl.ports import SentimentReading
 
 
 class SimulatedMarket:
-    """A market, a clock and a sentiment source in one. The first tick moves it to the timeline's first bar.
-
-    At each bar the newest close is the last price, and an order is filled at the next price, as in a backtest.
-    """
+    """A market, a clock and a sentiment source in one; orders fill at the next bar's price, as in a backtest."""
 
     def __init__(
         self,
@@ -32,8 +29,7 @@ class SimulatedMarket:
         last_bar: int | None = None,
         save_bar: Callable[[int], None] | None = None,
     ) -> None:
-        """`half_spread` is the distance of bid and ask from the next price, as a fraction of it. `last_bar` was played
-        by an earlier run, and `save_bar` is called with each further one."""
+        """`half_spread` is a fraction of the price. An earlier run played `last_bar`; `save_bar` stores each bar."""
         self._timeline = timeline
         self._sentiment = sentiment
         self._name = name
@@ -117,7 +113,6 @@ class SimulatedMarket:
         return SentimentReading(reading[0], from_unix(reading[1]), "from the history")
 
     def _newest(self, symbol: str) -> int:
-        """The index of the newest closed candle of a symbol."""
         return int(self._timeline.candle_indexes[self._numbers[symbol]][self._bar])
 
     def _shift(self, symbol: str, price: Decimal, direction: int) -> Decimal:
@@ -135,7 +130,6 @@ class _Window:
         self._end = 0
 
     def up_to(self, newest: int) -> list[Candle]:
-        """The candles that end with the one at index `newest`."""
         first = max(self._end, newest + 1 - KRAKEN_CANDLE_LIMIT)
         if first <= newest:
             new = slice(first, newest + 1)

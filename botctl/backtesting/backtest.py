@@ -61,8 +61,6 @@ class Run:
 
 
 class Backtest:
-    """Trades histories on one timeline."""
-
     def __init__(
         self,
         histories: Sequence[CandleColumns],
@@ -127,7 +125,6 @@ class Backtest:
         return trade if ending == STILL_OPEN else self._close(trade, number)
 
     def _close(self, trade: BacktestTrade, number: int) -> BacktestTrade:
-        """The same trade with its exit."""
         buffers, settings = self.buffers, self.settings
         exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
         bid = self._next_price(int(buffers.symbols[number]), exited)
@@ -149,7 +146,6 @@ class Backtest:
         return Decimal(repr(float(self.arrays.fills[symbol, bar])))
 
     def _stop_and_high(self, number: int, entry_price: float) -> tuple[float, float]:
-        """A trade's last stop and high."""
         buffers, arrays = self.buffers, self.arrays
         symbol, entered = int(buffers.symbols[number]), int(buffers.entries[number])
         # The drawdown guard sells before stops are checked.

@@ -96,10 +96,7 @@ class BacktestBuffers(NamedTuple):
 
 
 class DrawdownTracker(NamedTuple):
-    """The equity's high, its low since then, and the deepest drawdown from any high before, as a fraction of that high.
-
-    Only a new high needs a division.
-    """
+    """The equity's high, its low since, and the deepest drawdown before, as a fraction: only a new high divides."""
 
     high: float
     low: float
@@ -158,10 +155,8 @@ def find_cached_exit(
 
 
 def truncate_to_lot(lots: float) -> float:
-    """`lots` without their fraction; a float just below a whole number by rounding error is that number.
-
-    Beyond 2 ** 53 a float has no fraction, and a compiled integer would soon overflow.
-    """
+    """`lots` without their fraction; a float just below a whole number by rounding error is that number."""
+    # Beyond 2 ** 53 a float has no fraction, and a compiled integer would soon overflow.
     lots += min(max(1e-6, lots * ROUNDING_ERROR), 0.05)
     return float(int(lots)) if lots < MAX_FRACTIONAL else lots
 
@@ -235,10 +230,7 @@ def next_event(
     last: int,
     entering: bool,
 ) -> int:
-    """The next bar from `at` on at which a position ends or one may be entered; beyond `last` if there is none.
-
-    `next_buy` caches the bar of each symbol's next BUY.
-    """
+    """The next bar from `at` on with an exit or a possible entry; beyond `last` if there is none."""
     event = last + 1
     for symbol in range(len(held)):
         if held[symbol] > 0.0:
@@ -364,10 +356,7 @@ def unsigned_index(index: int) -> int:
 def prefetch(
     first: Table[float], second: Table[float], prefetch_sink: MutableSequence[float], event: int, last: int
 ) -> int:
-    """Read what the next bars need at scattered places, so that it is in the processor's cache by then.
-
-    A cache miss costs about a hundred times a hit. Returns the bar up to which everything is cached.
-    """
+    """Read what the next bars need into the processor's cache; return the bar up to which it is cached."""
     end = min(event + PREFETCH_BARS, last + 1)
     for symbol in range(len(prefetch_sink)):
         total = 0.0
@@ -382,10 +371,7 @@ def prefetch(
 def decide(
     opinions: Sequence[int], sentiments: Sequence[int], buys: int, sells: int, decisions: MutableSequence[int]
 ) -> None:
-    """The Council's decision at every bar, by the technical opinion and the sentiment.
-
-    A bit of `buys` or `sells` is one pair of them: opinion * SENTIMENT_STANCE_COUNT + sentiment.
-    """
+    """The Council's decision at every bar; a set bit of `buys` or `sells` is a pair of opinion and sentiment."""
     for at in range(len(opinions)):
         pair = SENTIMENT_STANCE_COUNT * opinions[at] + sentiments[at]
         decisions[at] = BUY * (buys >> pair & 1) + SELL * (sells >> pair & 1)

@@ -1,4 +1,4 @@
-"""The one place that calls numba: pure functions on plain numbers, compiled as they stand.
+"""The one place that calls numba: pure functions on plain numbers, compiled unchanged.
 
 Compiled code is cached between processes in the user's cache folder, by a digest of its sources, so that a changed rule
 never runs old machine code.
@@ -66,10 +66,7 @@ def compiled() -> Kernel:
 
 
 def interpreted() -> Kernel:
-    """The same functions, uncompiled: for inputs so small that loading a compiler would take longer.
-
-    A memoryview yields Python's own numbers, which are faster here than numpy's.
-    """
+    """The same functions, uncompiled, for small inputs; a memoryview's numbers are faster here than numpy's."""
     return Kernel(memoryview)
 
 

@@ -21,11 +21,7 @@ def join_study(
     trials: int,
     after_each: Callable[[], object],
 ) -> list[Point]:
-    """Try `trials` more points of the study `name`, and return all that any machine has tried.
-
-    `measure` rates a point, more being better; all machines must have the same `parameters`. Raises ConfigError when
-    Optuna is not installed or its storage fails.
-    """
+    """Try `trials` more points of a study; return all that any machine has tried. Raises ConfigError."""
     try:
         import optuna
     except ImportError as error:

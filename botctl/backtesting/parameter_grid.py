@@ -82,12 +82,10 @@ def count_points(axes: Sequence[Axis]) -> int:
 
 
 def points(axes: Sequence[Axis]) -> Iterator[Point]:
-    """Every combination."""
     return product(*(range(len(axis.values)) for axis in axes))
 
 
 def values_at(axes: Sequence[Axis], point: Point) -> dict[str, str]:
-    """A point's settings by name."""
     return {axis.name: axis.values[index] for axis, index in zip(axes, point, strict=True)}
 
 

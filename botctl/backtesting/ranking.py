@@ -80,9 +80,7 @@ def _train_warnings(best: SweepRow, by: str) -> list[str]:
 
 
 def _falls_short(train_figures: SweepFigures, test_figures: SweepFigures, by: str, train: float) -> bool:
-    """Whether the test part has less than half of the train part's result, or lost half as much again.
-
-    A return is scaled to the test part's shorter time.
-    """
+    """Whether the test part has less than half of the train part's result, or lost half as much again."""
+    # A return is scaled to the test part's shorter time.
     expected = MEASURES[by](train_figures) * ((1 - train) / train if by == "return" else 1)
     return MEASURES[by](test_figures) < expected - abs(expected) / 2

@@ -22,8 +22,6 @@ from botctl.trading.tick import tick
 
 @dataclass
 class ReplayOutcome:
-    """The sums of a series of ticks."""
-
     ticks: int = 0
     failed: int = 0
     """Ticks in which a step failed."""

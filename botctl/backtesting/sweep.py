@@ -33,8 +33,6 @@ class Score:
 
 
 class ParameterSet(NamedTuple):
-    """The settings at one point of the grid."""
-
     point: Point
     atr_period: int
     parameters: BacktestParameters
@@ -45,8 +43,6 @@ class ParameterSet(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of the history with its buffers."""
-
     arrays: MarketArrays
     buffers: BacktestBuffers
     day_ends: Any
@@ -54,11 +50,7 @@ class Segment:
 
 
 class SweepRunner:
-    """Simulates one set after another on the same candles.
-
-    Sets with the same ATR period share the Council's decisions and the ATR, sets with the same exit parameters share
-    exits. Only the newest of each are cached, so memory does not grow with the number of sets.
-    """
+    """Simulates sets on the same candles. Only the newest decisions and exits are cached, so memory stays bounded."""
 
     def __init__(
         self,

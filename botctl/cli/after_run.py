@@ -1,7 +1,4 @@
-"""Notifications, metrics and delivery after a run.
-
-A failure here is a line in the log: it changes neither what the run did nor its exit code.
-"""
+"""Notifications, metrics and delivery after a run. A failure is only logged: it changes no exit code."""
 
 import logging
 import socket
@@ -45,7 +42,6 @@ def read_metrics(config: Config, bot: Bot, exit_code: int, seconds: float) -> Me
 
 
 def write_metrics(config: Config, metrics: Metrics | None) -> None:
-    """Replace METRICS_FILE."""
     if metrics is None or config.settings.metrics_file is None:
         return
     from botctl.monitoring import metrics as metrics_file
@@ -69,7 +65,6 @@ def deliver_notifications(config: Config) -> None:
 
 
 def title_of(config: Config) -> str:
-    """The title of a message: the bot's mode and machine."""
     return f"botctl {config.settings.botctl_mode} on {socket.gethostname()}"
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from functools import partial
+from itertools import islice
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -66,7 +67,6 @@ def root(
 
 
 def main() -> NoReturn:
-    """The `botctl` command."""
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold bytes that are not text
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -82,10 +82,7 @@ def main() -> NoReturn:
 
 
 def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = None) -> int:
-    """Run one command line, and return its exit code. Every error becomes one line, or one JSON object.
-
-    `lock_timeouts` replaces the usual ones.
-    """
+    """Run one command line, and return its exit code. Every error becomes one line, or one JSON object."""
     arguments = _global_options_first(arguments)
     debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
     report = partial(_report, as_json=as_json, log_json=log_json)
@@ -111,7 +108,6 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
 
 
 def _report(error: BotError, *, as_json: bool, debug: bool, log_json: bool = False) -> int:
-    """Print an error, and return its exit code."""
     if debug:
         traceback.print_exc()
     if as_json:
@@ -141,7 +137,7 @@ def _global_options_first(arguments: list[str]) -> list[str]:
         if argument in ("--debug", "--log-json") or argument.startswith("--env-file="):
             front.append(argument)
         elif argument == "--env-file":
-            front += [argument, *[value for value in [next(remaining, None)] if value is not None]]
+            front += [argument, *islice(remaining, 1)]
         else:
             rest.append(argument)
     return front + rest

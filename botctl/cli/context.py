@@ -111,6 +111,5 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def exit_with(code: int) -> None:
-    """End the command with this exit code."""
     if code:
         raise typer.Exit(code)

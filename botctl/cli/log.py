@@ -140,18 +140,14 @@ def _rotate(path: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.stat(path).st_ino == opened.st_ino:  # else another run has just rotated it
-            _shift(path)
+            for number in range(ROTATED_LOGS - 1, 0, -1):
+                with suppress(FileNotFoundError):
+                    os.replace(f"{path}.{number}", f"{path}.{number + 1}")
+            os.replace(path, f"{path}.1")
     except BlockingIOError:  # another run is rotating it
         pass
     except OSError as error:  # the log goes on as it is
         log.warning("can't rotate LOG_FILE: %s", error.strerror)
-
-
-def _shift(path: Path) -> None:
-    for number in range(ROTATED_LOGS - 1, 0, -1):
-        with suppress(FileNotFoundError):
-            os.replace(f"{path}.{number}", f"{path}.{number + 1}")
-    os.replace(path, f"{path}.1")
 
 
 class _LogFile(logging.FileHandler):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from botctl.cli.context import wants_json
+from botctl.cli.context import exit_with, wants_json
 from botctl.cli.tables import Drawing
+from botctl.domain.checks import CheckResult
 from botctl.domain.serialization import to_json
 
 if TYPE_CHECKING:
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 
 
 def show[T](ctx: typer.Context, result: T, draw: Callable[[T], Drawing], *, name_mode: bool = True) -> None:
-    """Print one result: as JSON, or as `draw` draws it.
-
-    The mode comes first, so that paper never passes for live. `name_mode=False` is for a drawing that names the mode
-    itself, and for results that have none.
-    """
+    """Print one result as JSON, or as `draw` draws it, below the mode, so that paper never passes for live."""
+    # `name_mode=False` is for a drawing that names the mode itself, and for results that have none.
     if wants_json(ctx):
         print(json.dumps(to_json(result)))
         return
@@ -44,6 +42,14 @@ def show_list[T](
         show(ctx, rows, draw, name_mode=name_mode)
     else:
         print(f"{ctx.meta['mode']}: {when_empty}")
+
+
+def show_checks(ctx: typer.Context, results: Sequence[CheckResult], when_empty: str, failure: int = 1) -> None:
+    """Print the results of checks, and end with the exit code `failure` if one of them has failed."""
+    from botctl.cli.views.setup import draw_checks
+
+    show_list(ctx, results, draw_checks, when_empty, name_mode=False)
+    exit_with(failure if any(result.status == "fail" for result in results) else 0)
 
 
 def print_drawing(drawing: Drawing) -> None:

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConfigLine:
-    """The effective value of one setting."""
-
     name: str
     value: str | None
     source: str
@@ -20,8 +18,6 @@ class ConfigLine:
 
 @dataclass(frozen=True)
 class InitView:
-    """Result of `init`. `next` lists the commands to run next."""
-
     mode: str
     env_file: str
     env_written: bool
@@ -32,8 +28,6 @@ class InitView:
 
 @dataclass(frozen=True)
 class MigrateView:
-    """Result of `db migrate`."""
-
     database: str
     schema_before: int | None
     schema: int
@@ -41,8 +35,6 @@ class MigrateView:
 
 @dataclass(frozen=True)
 class BackupView:
-    """Result of `db backup`."""
-
     database: str
     file: str
     bytes: int
@@ -50,8 +42,6 @@ class BackupView:
 
 @dataclass(frozen=True)
 class CopyView:
-    """Result of `db copy`."""
-
     database: str
     to: str
     rows: int

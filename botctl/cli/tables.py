@@ -2,7 +2,7 @@
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,15 +49,18 @@ def coloured(value: Decimal | None) -> Coloured:
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:
-    """Rows below the names of their columns. A cell may hold several lines.
-
-    Without a terminal there are no colours, so a table that needs no wrapping is plain text: loading rich takes 75 ms.
-    """
+    """Rows below the names of their columns. A cell may hold several lines."""
+    # Without a terminal there are no colours, so what needs no wrapping is plain text: loading rich takes 75 ms.
     if not sys.stdout.isatty():
         lines = _plain_lines(columns, [[_text(cell) for cell in row] for row in rows])
         if max(map(len, lines)) <= WIDTH:
             return "\n".join(lines)
     return rich_table(columns, rows)
+
+
+def draw_rows[T](rows: Sequence[T], columns: Mapping[str, Callable[[T], Cell]]) -> Drawing:
+    """The same table of results, from the name of each column and how to write its cell."""
+    return draw_table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
 
 
 def rich_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:

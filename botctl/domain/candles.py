@@ -31,7 +31,6 @@ class Candle(NamedTuple):
     volume: float
 
     def closed_at(self, seconds: int) -> datetime:
-        """When a candle of this length closed."""
         return from_unix(self.time + seconds)
 
 
@@ -45,10 +44,7 @@ def check_candle(candle: Candle) -> Candle:
 
 @dataclass(frozen=True)
 class CandleColumns:
-    """A history of closed candles of one symbol as columns, oldest first. Candles may be absent.
-
-    Prices in quote per asset, volumes in the asset.
-    """
+    """A symbol's closed candles as columns, oldest first, maybe with gaps. Prices in quote, volumes in the asset."""
 
     symbol: str
     seconds: int
@@ -63,7 +59,6 @@ class CandleColumns:
 
     @property
     def values(self) -> tuple[Sequence[float], ...]:
-        """All columns but the times."""
         return self.opens, self.highs, self.lows, self.closes, self.volumes
 
     @property

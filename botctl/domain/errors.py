@@ -140,16 +140,12 @@ PRECEDENCE: tuple[tuple[type[BotError], ...], ...] = (
 
 def most_severe(errors: Sequence[BotError]) -> BotError:
     """The error to report where only one can be."""
-    return min(errors, key=_rank)
+    return min(errors, key=lambda error: [isinstance(error, kinds) for kinds in PRECEDENCE].index(True))
 
 
 def exit_code_of(errors: Sequence[BotError]) -> int:
     """The exit code of a command that did all it could and met these errors."""
     return most_severe(errors).exit_code if errors else 0
-
-
-def _rank(error: BotError) -> int:
-    return next(rank for rank, kinds in enumerate(PRECEDENCE) if isinstance(error, kinds))
 
 
 def attempt_each[Item, Result](

@@ -63,11 +63,7 @@ class Quotes:
 
 @dataclass(frozen=True)
 class Holding:
-    """The balance of one currency in one form.
-
-    `form` is empty for what can be traded; F, B, M, S and P are Kraken's earning and staking forms, which count as
-    their asset but can't be sold directly.
-    """
+    """A balance; `form` is empty if it can be sold, else Kraken's earning or staking form (F, B, M, S or P)."""
 
     currency: str
     form: str

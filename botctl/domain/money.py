@@ -17,10 +17,7 @@ MAX_EXPONENT = 30
 
 
 def to_decimal(value: object) -> Decimal:
-    """`value` (text, int or Decimal) as a finite Decimal.
-
-    Raises ValueError for anything else, also for a float, which has already lost digits.
-    """
+    """Text, int or Decimal as a finite Decimal. Raises ValueError for anything else, also for an inexact float."""
     exact = isinstance(value, str | int | Decimal) and not isinstance(value, bool)
     if not exact or not NUMBER.fullmatch(text := str(value).strip()):
         raise ValueError(f"{value!r:.60} is not a decimal number")

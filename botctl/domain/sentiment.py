@@ -33,7 +33,6 @@ class SentimentHistory:
         return self.indices[newest], self.measured[newest]
 
     def stance_at(self, moment: float) -> Stance:
-        """The sentiment agent's stance at `moment`."""
         reading = self.reading_at(moment)
         return Stance.UNKNOWN if reading is None else sentiment_stance(reading[0])
 

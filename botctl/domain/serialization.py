@@ -17,10 +17,7 @@ def json_name(name: str) -> dict[str, str]:
 
 
 def to_json(value: Any) -> Any:
-    """`value` for json.dumps: decimals and prices as text without exponents, times as ISO 8601 UTC.
-
-    A class with `JSON_FIELDS` has these fields alone, in their order.
-    """
+    """`value` for json.dumps: decimals as text, times as ISO 8601 UTC; of a class only its JSON_FIELDS, if any."""
     if is_dataclass(value) and not isinstance(value, type):
         return _document(value)
     if isinstance(value, float):

@@ -251,7 +251,6 @@ class Settings:
 
     @property
     def stop_rule(self) -> StopRule:
-        """The stop rule with ATR_MULTIPLE and BREAKEVEN_ATR."""
         return StopRule(self.atr_multiple, self.breakeven_atr)
 
     @property
@@ -261,21 +260,13 @@ class Settings:
         return tuple(Secret(url) for url in dict.fromkeys(re.split(BETWEEN_URLS, text.strip(" ,"))) if url)
 
     @property
-    def timeframe_seconds(self) -> int:
-        return self.timeframe.seconds
-
-    @property
     def live_trading_disabled(self) -> bool:
         """Whether this is live mode without LIVE_TRADING=yes, which guards and sells, and buys nothing."""
         return self.botctl_mode is Mode.LIVE and not self.live_trading
 
 
 def parse_settings(values: Mapping[str, str]) -> Settings:
-    """The settings in `values` (name to text), with defaults for the rest.
-
-    Ignores unknown names; `unknown_settings` finds them. Raises ConfigError, which lists all problems at once and
-    never contains the value of a secret.
-    """
+    """The settings in `values`, with defaults. Raises ConfigError with all problems, never with a secret's value."""
     parsed, problems = _parse(values)
     if problems:
         raise ConfigError("; ".join(problems.values()), hint="fix the settings in the environment or in .env")
@@ -371,11 +362,8 @@ def live_trading_disabled_error() -> ConfigError:
 
 
 def unknown_settings(names: Mapping[str, str], *, strict: bool) -> list[str]:
-    """A sentence for each unknown name that looks like a setting.
-
-    BOTCTL_* and KRAKEN_* belong to botctl, so an unknown one is a mistake. With `strict` (names from our own .env)
-    near misses of the other settings count too: a misspelled MAX_DRAWDOWN must not silently mean its default.
-    """
+    """A sentence for each unknown name that looks like a setting, with `strict` also for near misses of one."""
+    # `strict` is for names from our own .env: a misspelled MAX_DRAWDOWN must not silently mean its default.
     sentences = []
     for name in names:
         ours = name.startswith(("BOTCTL_", "KRAKEN_"))

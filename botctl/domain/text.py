@@ -36,10 +36,8 @@ def format_time(value: datetime | None) -> str:
 
 
 def sanitize(text: str, max_length: int = MAX_FOREIGN_TEXT) -> str:
-    """`text` on one line of at most `max_length`, with escapes for control characters and lone surrogates.
-
-    Terminals obey the former and databases refuse the latter, which JSON and command lines may contain.
-    """
+    """`text` on one line of at most `max_length`, with escapes for control characters and lone surrogates."""
+    # Terminals obey the former and databases refuse the latter, which JSON and command lines may contain.
     shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: max_length + 1])
     line = "".join(shown)
     return line if len(line) <= max_length else f"{line[: max_length - 3]}..."

@@ -41,7 +41,7 @@ def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
     """The metrics of the tick that ends `now`."""
     settings = bot.settings
     status = portfolio.status(
-        settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe_seconds
+        settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe.seconds
     )
     success: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()
     earlier_success_at = None if success is None else success.at.timestamp() + success.seconds

@@ -32,7 +32,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
         unguarded_problem(load_unguarded(bot)),
         *_order_problems(),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
-        _missed_problem(ticks, bot.settings.timeframe_seconds),
+        _missed_problem(ticks, bot.settings.timeframe.seconds),
         key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
     ]
     return [replace(each, text=sanitize(each.text, MAX_LINE_LENGTH)) for each in problems if each is not None]
@@ -61,7 +61,7 @@ def load_unguarded(bot: Bot) -> list[str]:
     return [
         f"{trade.symbol} (trade {trade.id}, {reason})"
         for trade in trades
-        if (reason := unguarded_reason(trade, now, bot.settings.timeframe_seconds, frozen=frozen))
+        if (reason := unguarded_reason(trade, now, bot.settings.timeframe.seconds, frozen=frozen))
     ]
 
 

@@ -18,8 +18,6 @@ from botctl.store.location import DatabaseLocation, SqliteFile, close_database
 
 @dataclass(frozen=True)
 class Damage:
-    """What is wrong with a database file."""
-
     complaint: str
     """SQLite's own message."""
     moved_to: Path
@@ -34,11 +32,7 @@ def missing_database(mode: Mode, location: object) -> ConfigError:
 
 
 def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage | None:
-    """What is wrong with the database; None for a sound one or a server, which checks its files itself.
-
-    Raises ConfigError for a damaged one that can't be rebuilt: the paper broker has no records elsewhere. Raises Busy
-    while another process locks the file.
-    """
+    """What is wrong with the file; None for a server. Raises ConfigError if it can't be rebuilt, Busy if locked."""
     complaint = database.find_damage()
     if complaint is None or database.file is None:
         return None
@@ -52,11 +46,7 @@ def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage
 
 @contextmanager
 def open_replacement(path: Path, mode: Mode, damage: Damage, *, apply: bool) -> Iterator[None]:
-    """A fresh database, open during the block instead of the damaged one at `path`.
-
-    With `apply` it replaces that one when the block succeeds; otherwise it is deleted. The caller must hold the run's
-    lock.
-    """
+    """A fresh database during the block; with `apply` it then replaces the damaged one. Needs the run's lock."""
     with _temporary_folder(path if apply else None) as folder:
         fresh = folder / path.name
         open_database(SqliteFile(fresh), mode, create=True)

@@ -46,10 +46,7 @@ def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None
 
 
 def holding_difference(held: Decimal, left: Decimal | None, balance: Decimal, asset: str) -> str:
-    """What differs between a trade's amount, what the exchange's orders leave of it, and the balance.
-
-    `left` is None when its entry is outside the period. A larger balance is no difference: the user may hold more.
-    """
+    """How a trade's amount differs from what its orders leave (None if unknown) and from a smaller balance."""
     differences = []
     if left is not None and left != held:
         differences.append(f"its orders leave {format_decimal(left)} {asset}")

@@ -45,15 +45,9 @@ class Step:
     opens: bool = False
     """Whether it makes a trade active: an asset has at most one."""
 
-    @property
-    def closes(self) -> bool:
-        return self.view.action == CLOSE
-
 
 @dataclass
 class Plan:
-    """The differences, and the corrections to write."""
-
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     same_trades: int = 0
@@ -75,18 +69,12 @@ class Plan:
 
 
 def plan_rebuild(bot: Bot, since: datetime, progress: Progress) -> Plan:
-    """What the exchange's records since `since` change in the database. Changes nothing.
-
-    Raises ExchangeUnreachable when the records or the candles are incomplete.
-    """
+    """What the exchange's records since `since` change. Raises ExchangeUnreachable when they are incomplete."""
     return Rebuild(bot, fetch_exchange_records(bot.exchange, since, progress)).plan()
 
 
 def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
-    """Write the plan in one transaction, and pause: a rebuilt database has lost a pause or a tripped guard.
-
-    A `fresh` database pauses even without corrections.
-    """
+    """Write the plan, and pause: a rebuilt database, above all a `fresh` one, has lost a pause or a tripped guard."""
     if not plan.corrections and not fresh:
         return
     now = bot.clock.now()
@@ -204,7 +192,8 @@ class Rebuild:
             bought = self._unrecorded(order for order in ended if order in trade.entries)
             columns |= {**rows.entry_columns(trade), "amount": columns["amount"] + bought.amount}
         action, left = REDUCE if sold.amount else ADOPT, columns["amount"]
-        if sold.amount and self._is_over(trade, left):
+        unsellable = left <= 0 or (not trade.working and left < self._min_amount(trade))
+        if sold.amount and unsellable:
             action, columns = CLOSE, rows.closed_columns(trade, row, columns)
         detail = f"{len(changed)} of its orders differ from the exchange's"
         if sold.amount:
@@ -216,23 +205,15 @@ class Rebuild:
         return Step(view, correction)
 
     def _unrecorded(self, orders: Iterable[ExchangeOrder]) -> Totals:
-        return rows.unrecorded((order, self._row_of(order)) for order in orders)
-
-    def _is_over(self, trade: ExchangeTrade, left: Decimal) -> bool:
-        """Whether the rest can't be sold."""
-        return left <= 0 or (not trade.working and left < self._min_amount(trade))
-
-    def _row_of(self, order: ExchangeOrder) -> Order | None:
-        return self.orders.get(order.client_order_id)
+        return rows.unrecorded((order, self.orders.get(order.client_order_id)) for order in orders)
 
     def _order_correction(self, order: ExchangeOrder) -> tuple[Order | None, dict[str, Any]]:
-        """An order's row, if it has one, and its columns."""
-        row = self._row_of(order)
+        row = self.orders.get(order.client_order_id)
         whole = row is None or order.working
         return row, rows.order_columns(order) if whole else rows.ending_columns(order)
 
     def _differs(self, order: ExchangeOrder) -> bool:
-        row = self._row_of(order)
+        row = self.orders.get(order.client_order_id)
         return bool(order_difference(journal_figures(row) if row else None, exchange_figures(order)))
 
     # All trades
@@ -245,7 +226,9 @@ class Rebuild:
 
     def _one_per_asset(self, steps: Sequence[Step]) -> Iterator[Step]:
         """An asset keeps one active trade: the one in the database, or the newest missing one."""
-        changed = [step.correction.trade for step in steps if step.correction and (step.opens or step.closes)]
+        changed = [
+            step.correction.trade for step in steps if step.correction and (step.opens or step.view.action == CLOSE)
+        ]
         changed_ids = {row.id for row in changed if row is not None}
         taken = {row.asset for row in self.trades.values() if row.status in ACTIVE and row.id not in changed_ids}
         newest = {base_of(step.view.symbol): step for step in steps if step.opens}  # the last one stays in a dict

@@ -33,7 +33,6 @@ def order_columns(order: ExchangeOrder) -> Columns:
 
 
 def ending_columns(order: ExchangeOrder) -> Columns:
-    """The columns that an order's end sets."""
     return {
         "exchange_order_id": order.exchange_order_id,
         "state": order.state,
@@ -59,7 +58,6 @@ def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
 
 
 def pending_columns(trade: ExchangeTrade, atr: float) -> Columns:
-    """A trade whose entry still works."""
     return {"status": TradeStatus.PENDING, "amount": trade.orders[0].amount, "atr": atr, "closed_at": None}
 
 

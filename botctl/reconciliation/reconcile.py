@@ -1,9 +1,10 @@
 """Compares journal and trades with the exchange, order by order and trade by trade. Changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
+from typing import Any
 
 from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
@@ -21,26 +22,13 @@ DEFAULT_PERIOD = timedelta(days=30)
 ENTRY = "entry"
 
 
-@dataclass(frozen=True)
-class OrderPair:
-    """One order in the journal and at the exchange. One of the two may be missing."""
-
-    client_order_id: str
-    symbol: str
-    role: str
-    at: datetime
-    trade: Trade | None
-    row: Order | None
-    order: ExchangeOrder | None
-
-
 def reconcile(bot: Bot, since: datetime | None, progress: Progress) -> ReconcileView:
     """Both sides since `since`. Raises ExchangeUnreachable when the exchange's records are incomplete."""
     trades = load_trades_by_tag()
     active = [trade for trade in trades.values() if trade.status in ACTIVE]
     since = since or min([bot.clock.now() - DEFAULT_PERIOD, *(trade.created_at for trade in active)])
     records = fetch_exchange_records(bot.exchange, since, progress)
-    orders = [_compare(pair) for pair in _pairs(bot, records, trades, since)]
+    orders = _orders(records, trades, since)
     positions = list(_positions(bot, records, trades))
     same = all(row.same for row in orders) and all(row.same for row in positions)
     return ReconcileView(since, same, orders, positions, records.foreign_orders)
@@ -54,35 +42,28 @@ def exchange_figures(order: ExchangeOrder) -> OrderFigures:
     return OrderFigures(order.state, order.filled, order.cost, order.fee)
 
 
-def _pairs(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade], since: datetime) -> list[OrderPair]:
+def _orders(records: ExchangeRecords, trades: dict[str, Trade], since: datetime) -> list[ReconciledOrder]:
     """Every order at the exchange, and every other one in the journal since `since`; oldest first."""
     rows = {row.client_order_id: row for row in load_orders_with_trades()}
-    pairs = [
-        _exchange_pair(order, trades.get(trade.mark), rows.pop(order.client_order_id, None))
+    orders = [
+        (order.opened_at, _compare(trades.get(trade.mark), rows.pop(order.client_order_id, None), order))
         for trade in records.trades
         for order in trade.orders
     ]
-    pairs += [_journal_pair(row) for row in rows.values() if row.created_at >= since]
-    return sorted(pairs, key=lambda pair: pair.at)
+    orders += [(row.created_at, _compare(row.trade, row, None)) for row in rows.values() if row.created_at >= since]
+    return [order for _, order in sorted(orders, key=itemgetter(0))]
 
 
-def _exchange_pair(order: ExchangeOrder, trade: Trade | None, row: Order | None) -> OrderPair:
-    role = str(order.client_id.reason or ENTRY)
-    return OrderPair(order.client_order_id, order.symbol, role, order.opened_at, trade, row, order)
-
-
-def _journal_pair(row: Order) -> OrderPair:
-    return OrderPair(row.client_order_id, row.symbol, row.reason or ENTRY, row.created_at, row.trade, row, None)
-
-
-def _compare(pair: OrderPair) -> ReconciledOrder:
-    row, order = pair.row, pair.order
+def _compare(trade: Trade | None, row: Order | None, order: ExchangeOrder | None) -> ReconciledOrder:
+    """One order in the journal and at the exchange. One of the two may be missing."""
+    either: Any = order or row
+    reason = order.client_id.reason if order else either.reason
     difference = order_difference(journal_figures(row) if row else None, exchange_figures(order) if order else None)
     return ReconciledOrder(
-        trade_id=pair.trade.id if pair.trade else None,
-        symbol=pair.symbol,
-        role=pair.role,
-        client_order_id=pair.client_order_id,
+        trade_id=trade.id if trade else None,
+        symbol=either.symbol,
+        role=str(reason or ENTRY),
+        client_order_id=either.client_order_id,
         exchange_order_id=order.exchange_order_id if order else None,
         journal_state=row.state if row else None,
         exchange_state=str(order.state) if order else None,

@@ -73,9 +73,7 @@ class RecoverView:
     applied: bool
     actions: list[RecoverAction]
     same_trades: int
-    """Trades without a difference."""
     foreign_orders: int
-    """The user's own orders."""
     damaged_file: str | None
     """Where the damaged database was moved to."""
     notes: list[str]

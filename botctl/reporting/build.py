@@ -139,7 +139,6 @@ def draw_trade(source: "ReportSource", account: Account, trade: TradeRecord) -> 
 
 
 def _stop_series(moves: Sequence[StopMove], end: float) -> list[Series]:
-    """The path of a stop up to `end`, if it is known."""
     if not moves:
         return []
     times = [*(move.time for move in moves), max(end, moves[-1].time)]
@@ -148,7 +147,6 @@ def _stop_series(moves: Sequence[StopMove], end: float) -> list[Series]:
 
 
 def _bars_around(candles: CandleColumns | None, begin: float, end: float) -> Bars | None:
-    """The candles of a trade and some around it, if there are any."""
     if candles is None:
         return None
     seconds, times = candles.seconds, candles.times

@@ -28,7 +28,7 @@ class DatabaseSource:
     def account(self) -> Account:
         settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
-        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe_seconds)
+        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe.seconds)
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",
@@ -54,7 +54,6 @@ class DatabaseSource:
         return portfolio.list_trades()
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
-        """From the audit trail."""
         moves: list[StopMove] = []
         for event in Event.select(Event.at, Event.after).where(Event.trade_id == trade.id).order_by(Event.id):
             stop = event.after.get("stop_loss_price")

@@ -33,7 +33,9 @@ def load_plotly() -> str:
 def render_page(report: Report, plotly: str) -> str:
     """The whole page. Text from outside (reasons of agents, of a pause) is escaped."""
     style, script = _read_asset("report.css"), _read_asset("report.js")
-    charts = [report.equity, report.drawdown, *report.drawn.values()]
+    charts = {chart.key: plotly_figure(chart) for chart in (report.equity, report.drawdown, *report.drawn.values())}
+    # `<` is escaped, so that no text can end the script element.
+    figures = json.dumps(charts, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return "\n".join(
         [
             "<!doctype html>",
@@ -48,7 +50,7 @@ def render_page(report: Report, plotly: str) -> str:
             *_decision_spans(report),
             *_slippages(report),
             "</main>",
-            f'<script type="application/json" id="figures">{_json(charts)}</script>',
+            f'<script type="application/json" id="figures">{figures}</script>',
             f"<script>{plotly}</script>",
             f"<script>{script}</script>",
             "</body></html>",
@@ -239,12 +241,6 @@ def _percent(fraction: Decimal | None, decimals: int = 2) -> str:
 
 
 # Charts
-
-
-def _json(charts: Iterable[Chart]) -> str:
-    """Every chart by its key. `<` is escaped, so that no text can end the script element."""
-    plots = {chart.key: plotly_figure(chart) for chart in charts}
-    return json.dumps(plots, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def plotly_figure(chart: Chart) -> dict[str, Any]:

@@ -94,8 +94,6 @@ class DecisionSpan:
 
 @dataclass(frozen=True)
 class Account:
-    """What a report says of its account."""
-
     title: str
     about: str
     quote: str
@@ -111,6 +109,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Report:
+    """Trades, decision spans and slippages come newest first."""
+
     title: str
     about: str
     made_at: datetime
@@ -120,16 +120,13 @@ class Report:
     equity: Chart
     drawdown: Chart
     trades: Sequence[TradeRecord]
-    """Newest first."""
     drawn: Mapping[int, Chart]
     """Charts of the newest trades, by trade id."""
     decision_spans: Sequence[DecisionSpan]
-    """Newest first."""
     decision_span_count: int
     """Including those not shown."""
     decision_counts: Mapping[str, int]
     slippages: Sequence[Slippage]
-    """Newest first."""
 
 
 @dataclass(frozen=True)
@@ -186,16 +183,17 @@ def merge_decision_spans(decision_spans: Iterable[DecisionSpan]) -> list[Decisio
     for span in decision_spans:
         index = newest.get(span.symbol)
         before = merged[index] if index is not None else None
-        if before and index is not None and _content(before) == _content(span):
+        equal = before and (before.decision, before.reason, before.outcome) == (
+            span.decision,
+            span.reason,
+            span.outcome,
+        )
+        if before and index is not None and equal:
             merged[index] = replace(before, until=span.until, count=before.count + span.count)
         else:
             newest[span.symbol] = len(merged)
             merged.append(span)
     return merged
-
-
-def _content(span: DecisionSpan) -> tuple[str, str, str]:
-    return span.decision, span.reason, span.outcome
 
 
 def stop_path(

@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from botctl.store.sqlite import explain
 
 RETENTION = timedelta(days=7)
 FOLDER = "backups"
-"""Beside the database."""
 
 
 def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Path | None:
@@ -25,7 +25,7 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
     """
     folder, today = database.with_name(FOLDER), now.astimezone(UTC).date()
     copy = folder / f"{database.stem}-{today}{database.suffix}"
-    try:
+    with _errors_explained(where, f"no copy of {where} was made", f"check {folder}"):
         if copy.exists():
             return None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -33,11 +33,6 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
         where.back_up(copy, must_be_sound=True)
         for old in _backups_before(database, today - RETENTION):
             old.unlink(missing_ok=True)
-    except OSError as error:
-        raise BotError(f"no copy of {where} was made: {error.strerror}", hint=f"check {folder}") from error
-    except sqlite3.Error as error:
-        failed = explain(error, where)
-        raise type(failed)(f"no copy was made: {failed.message}", hint=failed.hint) from error
     return copy
 
 
@@ -45,11 +40,17 @@ def back_up_to(where: DatabaseLocation, to: Path) -> None:
     """Back up the database into the new file `to`. Raises Refused when it exists, else as `back_up_daily`."""
     if os.path.lexists(to):
         raise Refused(f"{to} already exists", hint="name another file")
-    try:
+    with _errors_explained(where, f"no copy was made: {to}", "check the folder and the disk"):
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         where.back_up(to, must_be_sound=True)
+
+
+@contextmanager
+def _errors_explained(where: DatabaseLocation, problem: str, hint: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise BotError(f"no copy was made: {to}: {error.strerror}", hint="check the folder and the disk") from error
+        raise BotError(f"{problem}: {error.strerror}", hint=hint) from error
     except sqlite3.Error as error:
         failed = explain(error, where)
         raise type(failed)(f"no copy was made: {failed.message}", hint=failed.hint) from error

@@ -12,10 +12,10 @@ def insert_rows(table: type[Table], rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows that have the same columns. The caller holds the transaction."""
     if not rows:
         return
-    fields = [_field(table, name) for name in rows[0]]
+    fields = [table._meta.fields[name] for name in rows[0]]
     names = ", ".join(f'"{field.column_name}"' for field in fields)
     placeholders = ", ".join([database.param] * len(fields))
-    statement = f'INSERT INTO "{_name(table)}" ({names}) VALUES ({placeholders})'
+    statement = f'INSERT INTO "{table._meta.table_name}" ({names}) VALUES ({placeholders})'
     database.cursor().executemany(statement, [_values(fields, row.values()) for row in rows])
 
 
@@ -23,19 +23,10 @@ def update_rows(table: type[Table], rows: Sequence[tuple[int, dict[str, Any]]]) 
     """Update the same columns of rows, by id. The caller holds the transaction."""
     if not rows:
         return
-    fields = [_field(table, name) for name in rows[0][1]]
+    fields = [table._meta.fields[name] for name in rows[0][1]]
     changes = ", ".join(f'"{field.column_name}" = {database.param}' for field in fields)
-    statement = f'UPDATE "{_name(table)}" SET {changes} WHERE "id" = {database.param}'
+    statement = f'UPDATE "{table._meta.table_name}" SET {changes} WHERE "id" = {database.param}'
     database.cursor().executemany(statement, [(*_values(fields, row.values()), key) for key, row in rows])
-
-
-def _field(table: type[Table], name: str) -> "Field[Any]":
-    found: Field[Any] = table._meta.fields[name]
-    return found
-
-
-def _name(table: type[Table]) -> str:
-    return str(table._meta.table_name)
 
 
 def _values(fields: "Sequence[Field[Any]]", values: Iterable[Any]) -> tuple[Any, ...]:

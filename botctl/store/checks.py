@@ -17,7 +17,6 @@ from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
 
 MAX_ROWS_NAMED = 5
-"""For one broken rule."""
 REQUIRED_INDEXES = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
 """The unique indexes that don't belong to a column."""
 SWITCH_VALUES = {"system_status": (ACTIVE, PAUSED), "frozen": ("true", "false"), "buy_enabled": ("true", "false")}
@@ -34,8 +33,6 @@ READABLE: tuple[tuple[type, Callable[[Any], object]], ...] = (
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: its topic, and every broken rule."""
-
     name: str
     detail: str
     broken: tuple[str, ...] = ()
@@ -43,7 +40,6 @@ class Finding:
 
 
 def examine_database() -> list[Finding]:
-    """Every check of the open database. Raises BotError if it can't be read at all."""
     findings = [_integrity(), _schema()]
     if findings[-1].broken:  # the other checks need the tables
         return findings
@@ -83,7 +79,6 @@ def careless_server() -> str | None:
 
 
 def _schema() -> Finding:
-    """The tables, columns and unique indexes that the journal needs."""
     info, tables = load_database_info(), set(database.get_tables())
     broken = [] if info and info.schema_version == SCHEMA_VERSION else [f"{opened_where()} has another schema"]
     for table in TABLES:
@@ -94,16 +89,12 @@ def _schema() -> Finding:
         columns = {column.name: column.data_type for column in database.get_columns(name)}
         expected = [field.column_name for field in table._meta.sorted_fields]
         broken += [f"{name} lacks the column {column}" for column in expected if column not in columns]
-        broken += [f"{name}.{column} rounds its numbers" for column, kind in columns.items() if _rounds(kind)]
+        rounding = [column for column, kind in columns.items() if on_server() and kind.lower() == "real"]
+        broken += [f"{name}.{column} rounds its numbers" for column in rounding]  # half the digits of SQLite's REAL
         indexes = {index.name: index.unique for index in database.get_indexes(name)}
         broken += [f"{name} lacks the unique index {index}" for index in _unique(table) if not indexes.get(index)]
     mode = info.mode if info else "unknown"
     return Finding("schema", f"version {SCHEMA_VERSION}, mode {mode}, {len(TABLES)} tables", tuple(broken))
-
-
-def _rounds(kind: str) -> bool:
-    """PostgreSQL's REAL has half the digits of SQLite's."""
-    return on_server() and kind.lower() == "real"
 
 
 def _unique(table: type[Model]) -> list[str]:

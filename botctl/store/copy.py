@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from botctl.store.sqlite import Database
 OpenDatabase = Database | ServerDatabase
 
 BATCH = 500
-"""Rows in one statement."""
 FILLED_BY_INIT = (DatabaseInfo, SystemConfig)
 """A database where only these tables have rows counts as empty."""
 
@@ -80,8 +78,7 @@ def _prepare(target: OpenDatabase, name: object) -> None:
 
 
 def _create_tables(target: OpenDatabase) -> None:
-    bound: AbstractContextManager[object] = target.bind_ctx(TABLES)
-    with bound:
+    with target.bind_ctx(TABLES):
         target.create_tables(TABLES)
 
 
@@ -91,11 +88,9 @@ def _copy_rows(target: OpenDatabase) -> list[CopiedTable]:
     for table, copied in zip(TABLES, written, strict=True):
         stored = _read_checksum(table, target)
         if stored != copied:
-            raise BotError(
-                f"the copy of table {copied.table} differs: {copied.rows} rows became {stored.rows}, or their values "
-                "changed",
-                hint="nothing was kept; please report it",
-            )
+            problem = f"{copied.rows} rows became {stored.rows}, or their values changed"
+            hint = "nothing was kept; please report it"
+            raise BotError(f"the copy of table {copied.table} differs: {problem}", hint=hint)
     return written
 
 

@@ -6,27 +6,24 @@ from datetime import datetime
 from typing import Any
 
 from botctl.store.journal import change_trade, event_columns
-from botctl.store.models import Event, Order, Trade, advance_id_sequence, database
+from botctl.store.models import Event, Order, Trade, database
 
 RECOVERED = "recovered"
-"""The kind of these events."""
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What to change on one trade and its orders: columns by name."""
+    """What to change on one trade and its orders: columns by name. `trade` is None, and `number` its id, for a trade
+    that is missing in the database."""
 
     trade: Trade | None
-    """None for a trade that is missing in the database."""
     number: int
-    """The trade's id, also of a missing one."""
     columns: Mapping[str, Any]
     orders: Sequence[tuple[Order | None, Mapping[str, Any]]]
     why: str
 
 
 def load_orders_with_trades() -> list[Order]:
-    """Every order, oldest first, each with its trade."""
     return list(Order.select(Order, Trade).join(Trade).order_by(Order.id))
 
 
@@ -36,7 +33,6 @@ def load_trades_by_tag() -> dict[str, Trade]:
 
 
 def apply_corrections(corrections: Sequence[Correction], now: datetime) -> None:
-    """Write all corrections in one transaction."""
     with database.atomic("IMMEDIATE"):
         for correction in corrections:
             trade = _correct_trade(correction, now)
@@ -48,7 +44,7 @@ def _correct_trade(correction: Correction, now: datetime) -> Trade:
     trade, columns = correction.trade, correction.columns
     if trade is None:
         trade = Trade.create(id=correction.number, **columns)
-        advance_id_sequence(Trade)
+        database.obj.advance_id_sequence(Trade._meta.table_name)
         Event.create(**event_columns(now, RECOVERED, trade, {}, columns, correction.why))
     elif columns:
         change_trade(trade, now, RECOVERED, correction.why, **columns)

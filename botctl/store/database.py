@@ -27,8 +27,7 @@ def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable:
         where.connect(durable=durable)
         _check_database_info(where, mode, create=create)
     except OSError as error:
-        hint = "check the folder's owner and mode"
-        raise ConfigError(f"can't write {where}: {error.strerror}", hint=hint) from error
+        raise ConfigError(f"can't write {where}: {error.strerror}", hint="check the folder's owner and mode") from error
     except DATABASE_ERRORS as error:
         raise explain(error, where) from error
 
@@ -45,10 +44,8 @@ def _check_database_info(where: DatabaseLocation, mode: Mode, *, create: bool) -
             raise WrongDatabase(f"{where} is not a botctl database", hint=hint)
         create_schema(mode)
     elif info.mode != mode:
-        raise WrongDatabase(
-            f"{where} is a {info.mode} database, and BOTCTL_MODE is {mode}",
-            hint="set BOTCTL_MODE or DATABASE_URL so that they match",
-        )
+        hint = "set BOTCTL_MODE or DATABASE_URL so that they match"
+        raise WrongDatabase(f"{where} is a {info.mode} database, and BOTCTL_MODE is {mode}", hint=hint)
     else:
         migrate_database(where)
 

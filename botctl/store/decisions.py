@@ -1,5 +1,6 @@
 """The Council's decisions: each is recorded before it is executed, then its outcome."""
 
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import cast
@@ -12,16 +13,9 @@ from botctl.store.rows import DecisionRow
 def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal | None) -> DecisionRow:
     """Insert a decision with every verdict. `price` is the last price at that moment, None where it is unknown."""
     row: DecisionRow = Decision.create(
-        symbol=decision.symbol,
-        decided_at=at,
-        decision=decision.action,
-        reason=decision.reason,
-        verdicts=[
-            {"agent": verdict.agent, "stance": str(verdict.stance), "reason": verdict.reason}
-            for verdict in decision.verdicts
-        ],
-        price=price,
-    )
+        symbol=decision.symbol, decided_at=at, decision=decision.action, reason=decision.reason, price=price,
+        verdicts=[{**asdict(verdict), "stance": str(verdict.stance)} for verdict in decision.verdicts],
+    )  # fmt: skip
     return row
 
 

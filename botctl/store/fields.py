@@ -1,8 +1,10 @@
 """Columns that store values exactly: decimals and times as text."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from peewee import Field, TextField
@@ -38,22 +40,9 @@ class JsonField(TextField):
         return None if value is None else json.loads(value)
 
 
-def decimal_field(**options: Any) -> "Field[Decimal]":
-    return DecimalField(**options)
-
-
-def optional_decimal_field() -> "Field[Decimal | None]":
-    """None means unknown, never zero."""
-    return DecimalField(null=True)
-
-
-def utc_field(**options: Any) -> "Field[datetime]":
-    return UtcField(**options)
-
-
-def optional_utc_field() -> "Field[datetime | None]":
-    return UtcField(null=True)
-
-
-def json_field() -> "Field[Any]":
-    return JsonField()
+# With the type of their values; in an optional one None means unknown, never zero.
+decimal_field: "Callable[..., Field[Decimal]]" = DecimalField
+optional_decimal_field: "Callable[[], Field[Decimal | None]]" = partial(DecimalField, null=True)
+utc_field: "Callable[..., Field[datetime]]" = UtcField
+optional_utc_field: "Callable[[], Field[datetime | None]]" = partial(UtcField, null=True)
+json_field: "Callable[[], Field[Any]]" = JsonField

@@ -34,7 +34,6 @@ def _complaint(path: Path, busy_seconds: float) -> str | None:
 
 
 def damaged_name(path: Path, now: datetime) -> Path:
-    """The new name of a damaged database."""
     return path.with_name(f"{path.name}.damaged-{now:%Y%m%dT%H%M%SZ}")
 
 

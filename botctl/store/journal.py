@@ -26,6 +26,7 @@ from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, T
 from botctl.store.rows import OrderRow, TradeRow
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
+Columns = Mapping[str, Any]
 ONE = Decimal(1)
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
@@ -46,16 +47,13 @@ class StopUpdate:
     """Set when the stop was hit: a run that ends before it has sold must not lose that."""
 
 
+@dataclass
 class Journal:
     """Records what is about to be sent, and what the exchange reports of it."""
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
-
-    # Reads
+    mode: str
 
     def unsettled(self) -> list[OrderRow]:
-        """Every order whose ending is not known yet, oldest first."""
         return list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
 
     def open_trades(self) -> list[TradeRow]:
@@ -63,7 +61,6 @@ class Journal:
         return list(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
 
     def open_symbols(self) -> list[str]:
-        """The symbols of the open trades, in the same order."""
         trades = Trade.select(Trade.symbol).where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
         rows: Iterable[Any] = trades.tuples()
         return [row[0] for row in rows]
@@ -74,17 +71,14 @@ class Journal:
         return trade
 
     def trade(self, trade_id: int) -> TradeRow:
-        """The trade with this id, freshly read."""
         trade: Trade = Trade.get_by_id(trade_id)
         return trade
 
     def open_trade(self, trade_id: int) -> TradeRow | None:
-        """The same if it is open."""
         trade: Trade | None = Trade.get_or_none((Trade.id == trade_id) & (Trade.status == TradeStatus.OPEN))
         return trade
 
     def active_count(self) -> int:
-        """How many trades are pending or open."""
         return int(Trade.select().where(ACTIVE_TRADES).count())
 
     def last_exit_at(self, asset: str) -> datetime | None:
@@ -116,15 +110,12 @@ class Journal:
     def refused_below_minimum(self, trade: TradeRow) -> bool:
         """Whether the exchange refused this trade's last order as too small."""
         last: Order | None = Order.select().where(Order.trade == trade).order_by(Order.id.desc()).first()
-        if last is None or last.state != OrderState.REJECTED:
-            return False
-        return last.error_class == BelowMinimum.__name__
+        below_minimum = (OrderState.REJECTED, BelowMinimum.__name__)
+        return last is not None and (last.state, last.error_class) == below_minimum
 
     def unsettled_trade_ids(self) -> set[int]:
         """The trades with an unsettled order: a second order now could sell twice."""
         return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
-
-    # Intents
 
     def intend_entry(
         self, symbol: str, amount: Decimal, atr: float, *, check: Callable[[], None], deadline: datetime, now: datetime
@@ -139,9 +130,9 @@ class Journal:
             with database.atomic("IMMEDIATE"):
                 check()
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
-                intended = {"status": trade.status, "amount": amount, "atr": atr}
-                Event.create(**event_columns(now, "entry intended", trade, {}, intended))
-                return _create_order(trade, Side.BUY, amount, None, True, deadline, now)
+                after = {"status": trade.status, "amount": amount, "atr": atr}
+                Event.create(**event_columns(now, "entry intended", trade, {}, after, ""))
+                return _create_order(trade, amount, None, True, deadline, now)
         except IntegrityError as error:
             raise already_open(asset, self.active_trade(asset)) from error
 
@@ -163,12 +154,9 @@ class Journal:
         with _transaction(trade):
             check()
             if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
-                change_trade(
-                    trade, now, "exit intended", f"sell {format_decimal(amount)} {trade.asset}", exiting=reason
-                )
-            return _create_order(trade, Side.SELL, amount, reason, whole, deadline, now)
-
-    # Steps of an order
+                why = f"sell {format_decimal(amount)} {trade.asset}"
+                change_trade(trade, now, "exit intended", why, exiting=reason)
+            return _create_order(trade, amount, reason, whole, deadline, now)
 
     def submit(self, order: OrderRow) -> OrderRequest:
         """Commit that the order is about to be sent, and return the request."""
@@ -176,19 +164,15 @@ class Journal:
         return OrderRequest(order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline)
 
     def accept(self, order: OrderRow, exchange_order_id: str) -> None:
-        """The exchange has the order."""
         _set_state(order, OrderState.ACCEPTED, exchange_order_id=exchange_order_id)
 
     def mark_unknown(self, order: OrderRow, error: BotError) -> None:
-        """It is unknown whether the exchange has the order."""
         _set_state(order, OrderState.UNKNOWN, error=str(error), error_class=type(error).__name__)
 
     def reject(self, order: OrderRow, refusal: BotError, now: datetime) -> None:
-        """The exchange refused the order."""
         _end_unplaced(order, OrderState.REJECTED, str(refusal), now, type(refusal).__name__)
 
     def mark_absent(self, order: OrderRow, why: str, now: datetime) -> None:
-        """The order never reached the exchange."""
         _end_unplaced(order, OrderState.ABSENT, why, now)
 
     def settle(self, order: OrderRow, execution: Execution, now: datetime, *, stop: float | None = None) -> None:
@@ -199,22 +183,15 @@ class Journal:
         ended = OrderState.FILLED if execution.complete and execution.filled > 0 else OrderState.CANCELED
         with _transaction(order):
             _set_state(
-                order,
-                ended,
-                exchange_order_id=execution.exchange_order_id,
-                filled=execution.filled,
-                cost=execution.cost,
-                fee=execution.fee,
+                order, ended, exchange_order_id=execution.exchange_order_id, settled_at=now,
+                filled=execution.filled, cost=execution.cost, fee=execution.fee,
                 average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
-                settled_at=now,
-            )
+            )  # fmt: skip
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
                 _settle_entry(trade, order, execution, stop, now)
             else:
                 _settle_exit(trade, order, execution, now)
-
-    # Changes of a trade without an order
 
     def save_stops(self, updates: Sequence[StopUpdate]) -> None:
         """Save the stops, highs and hit stops of one round of checks, in one transaction. A stop never falls.
@@ -223,9 +200,7 @@ class Journal:
         """
         with _transaction(*(update.trade for update in updates)):
             rows = _load_stop_columns([update.trade.id for update in updates])
-            moved: list[tuple[int, dict[str, Any]]] = []
-            unmoved: list[tuple[int, dict[str, Any]]] = []
-            hit: list[tuple[int, dict[str, Any]]] = []
+            moved, unmoved, hit = (list[tuple[int, dict[str, Any]]]() for _ in range(3))
             events: list[dict[str, Any]] = []
             for update in updates:
                 trade, before = update.trade, rows[update.trade.id]
@@ -274,22 +249,16 @@ class Journal:
         Without a sale in the trade's quote currency its P&L is unknown.
         """
         with _transaction(trade):
-            row, at = cast("Trade", trade), now
-            known = sale is not None and sale.cost is not None and sale.fee is not None
-            if sale is not None:
-                at = min(sale.at, now)
-            if known:
+            row, at = cast("Trade", trade), now if sale is None else min(sale.at, now)
+            known = sale is not None and sale.cost is not None
+            if sale is not None and known:
                 _book_outside_sale(row, sale, fraction, why, at)
             _close(row, ExitReason.EXTERNAL, why, at, pnl_known=known)
 
 
 def already_open(asset: str, trade: TradeRow | None) -> Refused:
-    """The refusal of a second trade of an asset."""
     which = f"trade {trade.id} ({trade.symbol}, {trade.status})" if trade else "a trade"
     return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
-
-
-# How orders end on their trade
 
 
 def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, error_class: str | None = None) -> None:
@@ -304,47 +273,31 @@ def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, e
 
 def _settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float | None, now: datetime) -> None:
     if execution.filled <= 0:
-        why = "nothing was filled"
-        change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
+        failed = TradeStatus.FAILED
+        change_trade(trade, now, "entry failed", "nothing was filled", order, status=failed, closed_at=now)
         return
     price = price_of(execution.cost, execution.filled)
     if stop is None:
         raise AssertionError(f"trade {trade.id} was entered without a stop")
+    why = f"bought {format_decimal(execution.filled)} {trade.asset} at {float(price):.8g}"
     change_trade(
-        trade,
-        now,
-        "opened",
-        f"bought {format_decimal(execution.filled)} {trade.asset} at {float(price):.8g}",
-        order,
-        status=TradeStatus.OPEN,
-        amount=execution.filled,
-        entry_amount=execution.filled,
-        entry_price=price,
-        entry_cost=execution.cost,
-        entry_fee=execution.fee,
-        entry_order_id=execution.exchange_order_id,
-        opened_at=execution.at,
-        stop_loss_price=stop,
-        high_price=float(price),
-        checked_at=execution.at,
-    )
+        trade, now, "opened", why, order,
+        status=TradeStatus.OPEN, amount=execution.filled, entry_amount=execution.filled, entry_price=price,
+        entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
+        opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
+    )  # fmt: skip
 
 
 def _settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:
     if execution.filled > 0:
         price = float(price_of(execution.cost, execution.filled))
+        why = f"sold {format_decimal(execution.filled)} {trade.asset} at {price:.8g}"
         change_trade(
-            trade,
-            now,
-            "sold",
-            f"sold {format_decimal(execution.filled)} {trade.asset} at {price:.8g}",
-            order,
-            amount=trade.amount - execution.filled,
-            sold_amount=trade.sold_amount + execution.filled,
-            exit_proceeds=trade.exit_proceeds + execution.cost,
-            exit_fee=trade.exit_fee + execution.fee,
+            trade, now, "sold", why, order,
+            amount=trade.amount - execution.filled, sold_amount=trade.sold_amount + execution.filled,
+            exit_proceeds=trade.exit_proceeds + execution.cost, exit_fee=trade.exit_fee + execution.fee,
             exit_order_id=execution.exchange_order_id,
-        )
+        )  # fmt: skip
     if trade.amount <= 0:
         reason = ExitReason(order.reason or ExitReason.MANUAL)
         _close(trade, reason, f"sold to the last lot: {reason}", execution.at, order)
@@ -388,22 +341,11 @@ def _close(
     if sold and pnl_known and trade.entry_cost is not None and trade.entry_fee is not None:
         pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, trade.exit_proceeds, trade.exit_fee)
     change_trade(
-        trade,
-        at,
-        "closed",
-        why,
-        order,
-        status=TradeStatus.CLOSED,
-        amount=trade.sold_amount if sold else trade.entry_amount,
+        trade, at, "closed", why, order,
+        status=TradeStatus.CLOSED, amount=trade.sold_amount if sold else trade.entry_amount,
         exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
-        exit_reason=reason,
-        closed_at=at,
-        exiting=None,
-        pnl=pnl,
-    )
-
-
-# Writes of single rows
+        exit_reason=reason, closed_at=at, exiting=None, pnl=pnl,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -420,27 +362,14 @@ def _transaction(*rows: Any) -> Iterator[None]:
 
 
 def _create_order(
-    trade: TradeRow,
-    side: Side,
-    amount: Decimal,
-    reason: ExitReason | None,
-    whole: bool,
-    deadline: datetime,
-    now: datetime,
+    trade: TradeRow, amount: Decimal, reason: ExitReason | None, whole: bool, deadline: datetime, now: datetime
 ) -> OrderRow:
-    """An order with a fresh client order id: Kraken keeps them unique among open orders only."""
+    """A buy, or with a reason a sell, with a fresh client order id: Kraken keeps them unique among open orders only."""
     client_id = ClientId(trade.mark, trade.id, reason, whole, secrets.randbits(ATTEMPT_BITS))
     order: OrderRow = Order.create(
-        client_order_id=str(client_id),
-        trade=trade,
-        side=side,
-        symbol=trade.symbol,
-        reason=reason,
-        whole=whole,
-        amount=amount,
-        deadline=deadline,
-        created_at=now,
-    )
+        client_order_id=str(client_id), trade=trade, side=Side.BUY if reason is None else Side.SELL,
+        symbol=trade.symbol, reason=reason, whole=whole, amount=amount, deadline=deadline, created_at=now,
+    )  # fmt: skip
     return order
 
 
@@ -464,32 +393,21 @@ def change_trade(
     Event.create(**event_columns(at, kind, trade, before, changes, why, order))
 
 
-def _set_columns(row: TradeRow | OrderRow, columns: Mapping[str, Any]) -> None:
+def _set_columns(row: TradeRow | OrderRow, columns: Columns) -> None:
     for name, value in columns.items():
         setattr(row, name, value)
 
 
 def event_columns(
-    at: datetime,
-    kind: str,
-    trade: TradeRow,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    why: str = "",
-    order: OrderRow | None = None,
+    at: datetime, kind: str, trade: TradeRow, before: Columns, after: Columns, why: str, order: OrderRow | None = None
 ) -> dict[str, Any]:
     return {
-        "at": at,
-        "kind": kind,
-        "trade_id": trade.id,
-        "order_id": order.id if order else None,
-        "before": before,
-        "after": dict(after),
-        "why": why or kind,
-    }
+        "at": at, "kind": kind, "trade_id": trade.id, "order_id": order.id if order else None,
+        "before": before, "after": dict(after), "why": why or kind,
+    }  # fmt: skip
 
 
-def _stop_event(update: StopUpdate, kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def _stop_event(update: StopUpdate, kind: str, before: Columns, after: Columns) -> dict[str, Any]:
     before = {name: before[name] for name in after}
     event = event_columns(update.checked_at, kind, update.trade, before, after, update.why)
     return {**event, "price": Decimal(format_decimal(Decimal(repr(update.price))))}
@@ -497,8 +415,5 @@ def _stop_event(update: StopUpdate, kind: str, before: Mapping[str, Any], after:
 
 def _load_stop_columns(trade_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The stops of these trades as the database has them: the rows in memory may be out of date."""
-    found: dict[int, dict[str, Any]] = {}
-    for ids in batched(trade_ids, MAX_IDS):
-        rows: Iterable[Any] = Trade.select(Trade.id, *STOP_COLUMNS).where(Trade.id.in_(ids)).dicts()
-        found |= {row["id"]: row for row in rows}
-    return found
+    select: Any = Trade.select(Trade.id, *STOP_COLUMNS)
+    return {row["id"]: row for ids in batched(trade_ids, MAX_IDS) for row in select.where(Trade.id.in_(ids)).dicts()}

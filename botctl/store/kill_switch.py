@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from botctl.store.models import Event, SystemConfig, database
 from botctl.store.sqlite import DATABASE_ERRORS, explain
 
 
+@dataclass
 class Switch:
     """Reads and sets the switch. `halt_file` pauses as well, whatever is in the database."""
 
-    def __init__(self, halt_file: Path) -> None:
-        self.halt_file = halt_file
+    halt_file: Path
 
     def read(self) -> SwitchState:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
@@ -52,7 +53,6 @@ class Switch:
         self._set(now, "resume --enable-buys" if enable_buys else "resume", changes)
 
     def disable_buys(self, now: datetime, why: str) -> None:
-        """No buys until the user enables them again."""
         self._set(now, why, {"buy_enabled": "false"})
 
     def trip(self, now: datetime, why: str) -> None:

@@ -30,9 +30,9 @@ class DatabaseLocation(ABC):
     hint_if_missing: str
 
     @property
-    @abstractmethod
     def file(self) -> Path | None:
         """The database's file; None on a server."""
+        return None
 
     def lacks_file(self) -> bool:
         """Whether it is a file that does not exist. Connects to no server."""
@@ -42,9 +42,9 @@ class DatabaseLocation(ABC):
     def exists(self) -> bool:
         """Whether there is a database. Raises ConfigError or DatabaseUnreachable."""
 
-    @abstractmethod
     def is_open(self) -> bool:
         """Whether it is this process's open database."""
+        return database.obj is not None and not database.is_closed() and opened_where() == self
 
     @abstractmethod
     def connect(self, *, durable: bool = True) -> None:
@@ -53,9 +53,9 @@ class DatabaseLocation(ABC):
         Without `durable` a power cut may lose the file. Raises OSError, and one of DATABASE_ERRORS or BotError.
         """
 
-    @abstractmethod
     def connect_as_it_is(self) -> None:
         """As `connect`, but create and change nothing."""
+        self.connect()
 
     @abstractmethod
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
@@ -72,16 +72,17 @@ class DatabaseLocation(ABC):
         Raises Busy, ConfigError, BotError.
         """
 
-    @abstractmethod
     def find_damage(self) -> str | None:
         """SQLite's complaint about the file; None when it has none. A server checks its files itself.
 
         Raises Busy while another process keeps the file locked.
         """
+        return None
 
     @abstractmethod
     def keep_version(self, version: int) -> None:
-        """Back up the open database at schema `version`, inside its migration. An existing backup stays."""
+        """Back up the open database at schema `version`, inside its migration: a file beside it, or another schema on
+        the server. An existing backup stays."""
 
     def back_up(self, to: Path, *, must_be_sound: bool) -> None:
         """Make a consistent copy in a SQLite file, with mode 0600, complete or not at all. An existing file stays.
@@ -128,10 +129,6 @@ class SqliteFile(DatabaseLocation):
     def exists(self) -> bool:
         return self.path.exists()
 
-    def is_open(self) -> bool:
-        opened = database.obj
-        return isinstance(opened, Database) and opened.database == str(self.path) and not opened.is_closed()
-
     def connect(self, *, durable: bool = True) -> None:
         make_private_file(self.path)
         _use(self._database(durable=durable))
@@ -141,10 +138,8 @@ class SqliteFile(DatabaseLocation):
         _use(Database(str(self.path), timeout=self.busy_seconds))
         database.connect()
 
-    @contextmanager
-    def lock(self, wait_seconds: float) -> Iterator[None]:
-        with process_lock(self.path.with_name(f"{self.path.name}.lock"), wait_seconds):
-            yield
+    def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
+        return process_lock(self.path.with_name(f"{self.path.name}.lock"), wait_seconds)
 
     @contextmanager
     def open_beside(self, wait_seconds: float) -> Iterator[Database]:
@@ -172,7 +167,7 @@ class SqliteFile(DatabaseLocation):
         return check_integrity(self.path, self.busy_seconds)
 
     def keep_version(self, version: int) -> None:
-        """In a file beside it. A damaged one is copied too: its stops need the migration more than a sound copy."""
+        # A damaged one is copied too: its stops need the migration more than a sound copy.
         self.back_up(self.path.with_name(f"{self.path.name}.v{version}.backup"), must_be_sound=False)
 
     def _copy_into(self, empty: Path) -> None:
@@ -195,19 +190,9 @@ class PostgresServer(DatabaseLocation):
     def __str__(self) -> str:
         return str(self.url)
 
-    @property
-    def file(self) -> None:
-        return None
-
     def exists(self) -> bool:
         self.connect()
         return "stamp" in database.get_tables()
-
-    def is_open(self) -> bool:
-        from botctl.store.postgres import ServerDatabase  # not loaded for SQLite
-
-        opened = database.obj
-        return isinstance(opened, ServerDatabase) and opened.url == self.url and not opened.is_closed()
 
     def connect(self, *, durable: bool = True) -> None:
         """An open connection is kept: it may hold the lock."""
@@ -215,9 +200,6 @@ class PostgresServer(DatabaseLocation):
             server = self._database()
             _use(server)
             server.open()
-
-    def connect_as_it_is(self) -> None:
-        self.connect()
 
     @contextmanager
     def lock(self, wait_seconds: float) -> Iterator[None]:
@@ -242,24 +224,19 @@ class PostgresServer(DatabaseLocation):
         finally:
             beside.close()
 
-    def find_damage(self) -> None:
-        return None
-
     def keep_version(self, version: int) -> None:
-        """In another schema of the same database."""
         database.obj.copy_tables_to_schema(f"botctl_v{version}")
 
     def _copy_into(self, empty: Path) -> None:
-        from botctl.store.copy import copy_into_file  # not loaded for SQLite
+        from botctl.store.copy import copy_into_file
 
         copy_into_file(empty)
 
     def _database(self) -> "ServerDatabase":
-        from botctl.store.postgres import ServerDatabase
+        from botctl.store.postgres import ServerDatabase  # not loaded for SQLite
 
-        return ServerDatabase(
-            self.url, tuple(table._meta.table_name for table in TABLES_LOCKED_FOR_WRITES), self.busy_seconds
-        )
+        locked = tuple(table._meta.table_name for table in TABLES_LOCKED_FOR_WRITES)
+        return ServerDatabase(self.url, locked, self.busy_seconds)
 
 
 def find_location(url: str | ServerUrl, home: Path, busy_seconds: float = BUSY_SECONDS) -> DatabaseLocation:

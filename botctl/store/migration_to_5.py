@@ -8,7 +8,6 @@ from botctl.domain.money import format_decimal
 from botctl.store.models import database
 
 OUTCOME = re.compile(r"(?:bought: trade|sold trade) ([0-9]{1,9})")
-"""A decision's outcome that names the trade."""
 PRICE = re.compile(r"price ([0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]{2,3})?)(?: and [0-9]+ missed closes)?")
 """The text of a stop or high that moved, or of a stop that was hit. The price has six digits."""
 ERRORS = (
@@ -26,7 +25,6 @@ ERRORS = (
     ("Kraken refused the order: .*minimum|the paper broker refused the order: ", "BelowMinimum"),
     ("Kraken refused the order: |insufficient funds at the paper broker", "ExchangeRefused"),
 )
-"""How an order's error begins, and its class; the first match counts."""
 
 
 def fill_columns() -> None:

@@ -71,16 +71,12 @@ def create_schema(mode: Mode) -> None:
 def migrate_database(
     where: DatabaseLocation, *, steps: Mapping[int, Step] = STEPS, version: int = SCHEMA_VERSION
 ) -> None:
-    """Migrate an older database to `version`, in one transaction, after a backup: a file beside it, on a server a
-    schema beside its own.
-
-    Raises WrongDatabase when the database is newer than this botctl.
-    """
+    """Migrate an older database to `version`, in one transaction, after a backup. Raises WrongDatabase when the
+    database is newer than this botctl."""
     found = DatabaseInfo.get().schema_version
     if found > version:
-        raise WrongDatabase(
-            f"{where} has schema {found}, newer than this botctl's {version}", hint="update botctl, then run it again"
-        )
+        problem = f"{where} has schema {found}, newer than this botctl's {version}"
+        raise WrongDatabase(problem, hint="update botctl, then run it again")
     if found == version:
         return
     with database.atomic("IMMEDIATE"):

@@ -58,9 +58,8 @@ def load_missing_cached() -> dict[str, MissingRecord]:
 
 
 def save_missing(records: Mapping[str, MissingRecord]) -> None:
-    """Save the contradictions, if they have changed. May fail: the next look finds them again."""
-    if records != load_missing_cached():
-        key_value.save_cached(MISSING_KEY, json.dumps({asset: _columns(each) for asset, each in records.items()}))
+    """May fail: the next look finds them again."""
+    key_value.save_cached(MISSING_KEY, json.dumps({asset: _columns(each) for asset, each in records.items()}))
 
 
 def load_surplus() -> dict[str, Surplus]:

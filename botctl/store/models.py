@@ -32,14 +32,7 @@ def new_trade_tag() -> str:
 
 
 def on_server() -> bool:
-    """Whether the open database is PostgreSQL."""
     return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
-
-
-def advance_id_sequence(table: type[Model]) -> None:
-    """Continue after the highest id once rows were inserted with ids. SQLite does so by itself."""
-    if on_server():
-        database.obj.advance_id_sequence(table._meta.table_name)
 
 
 class Table(Model):
@@ -142,12 +135,9 @@ class Decision(Table):
     outcome = TextField(default="")
     price = optional_decimal_field()
     trade_id = IntegerField(null=True, index=True)
-    """The trade it bought or sold."""
 
 
 class Tick(Table):
-    """One tick."""
-
     at = utc_field(index=True)
     seconds = FloatField()
     ok = BooleanField()
@@ -183,8 +173,6 @@ class KeyValue(Table):
 
 
 class PaperHolding(Table):
-    """The paper broker's balance of one currency."""
-
     currency = TextField(unique=True)
     total = decimal_field()
 

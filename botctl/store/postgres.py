@@ -91,9 +91,8 @@ class ServerDatabase(PostgresqlDatabase):
         if schema is None or encoding != "UTF8":
             self.close()
             problem = f"its encoding is {encoding}" if schema else "no schema in its search_path exists"
-            raise ConfigError(
-                f"{self.url} can't be used: {problem}", hint="create a database with ENCODING 'UTF8' for botctl"
-            )
+            hint = "create a database with ENCODING 'UTF8' for botctl"
+            raise ConfigError(f"{self.url} can't be used: {problem}", hint=hint)
 
     def cursor(self, named_cursor: str | None = None) -> Any:
         """A broken connection is not reopened: another run may have its lock by now."""
@@ -163,7 +162,7 @@ class ServerDatabase(PostgresqlDatabase):
                 self.cursor().execute(set_timeout, (f"{IDLE_TRANSACTION_SECONDS}s",))
 
     def copy_tables_to_schema(self, schema: str) -> None:
-        """Copy all tables into a new `schema`, inside the caller's transaction. An existing schema stays."""
+        """In the caller's transaction. An existing schema stays."""
         cursor = self.cursor()
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
         if cursor.fetchone():
@@ -186,10 +185,8 @@ def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
         import psycopg
         from psycopg.pq import TransactionStatus
     except ImportError as error:
-        raise ConfigError(
-            "DATABASE_URL names a PostgreSQL server, and its driver is not installed",
-            hint="pip install 'botctl[postgres]'",
-        ) from error
+        problem = "DATABASE_URL names a PostgreSQL server, and its driver is not installed"
+        raise ConfigError(problem, hint="pip install 'botctl[postgres]'") from error
 
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
@@ -224,10 +221,7 @@ def _driver(url: ServerUrl) -> type[Psycopg3Adapter]:
 
 
 def connect(url: ServerUrl, lock_seconds: float, cursor: "type[psycopg.Cursor[Any]]") -> "psycopg.Connection[Any]":
-    """Open a connection in autocommit with all its time limits.
-
-    Raises ConfigError for wrong settings, DatabaseUnreachable for a temporary failure.
-    """
+    """Connect in autocommit with time limits. Raises ConfigError, DatabaseUnreachable for a temporary failure."""
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
@@ -250,9 +244,7 @@ def connect(url: ServerUrl, lock_seconds: float, cursor: "type[psycopg.Cursor[An
 
 def _storable(params: Any) -> Any:
     """Replace NUL, which PostgreSQL can't store in text and an answer of the exchange may contain."""
-    if not params:
-        return params
-    return [value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value for value in params]
+    return params and [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in params]
 
 
 def _explain_no_connection(error: "psycopg.Error", url: ServerUrl) -> BotError:
@@ -270,17 +262,15 @@ def explain_server_error(error: "psycopg.Error", where: ServerUrl, *, lost: bool
 
     state, text = error.sqlstate or "", _message_of(error, where)
     if lost or state[:2] == "08" or state in ("57P01", "57P02", "57P03", "57P05", "25P03"):
-        return DatabaseUnreachable(
-            f"the connection to {where} broke: {text}", hint="the next run goes on; is the server running?"
-        )
+        hint = "the next run goes on; is the server running?"
+        return DatabaseUnreachable(f"the connection to {where} broke: {text}", hint=hint)
     if state in ("55P03", "40P01", "40001"):
         return Busy(f"{where} is locked by another process", hint="try again in a moment")
     if state == "57014":
         return DatabaseUnreachable(f"{where} took longer than {STATEMENT_SECONDS} s", hint="is the server overloaded?")
     if state[:2] == "53":
-        return DatabaseUnreachable(
-            f"{where} is out of resources: {text}", hint="free some disk or memory of the server"
-        )
+        hint = "free some disk or memory of the server"
+        return DatabaseUnreachable(f"{where} is out of resources: {text}", hint=hint)
     if state == "25006":
         return ConfigError(f"{where} can only be read: {text}", hint="name the primary server in DATABASE_URL")
     if state == "42501":
@@ -298,9 +288,6 @@ def _message_of(error: "psycopg.Error", url: ServerUrl) -> str:
         if len(secret) > 2:
             text = text.replace(secret, "***")
     return without_password(text)[:300]
-
-
-# The run's lock
 
 
 @contextmanager

@@ -16,23 +16,19 @@ DATABASE_ERRORS = (PeeweeException, sqlite3.Error)
 
 DAMAGED_HINT = "`botctl recover` shows what the exchange knows; `botctl recover --apply` rebuilds"
 
-LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
-DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
-DISK_FAILS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-
 
 def explain(error: BaseException, path: object = "the database") -> BotError:
     """Translate a database error by SQLite's result code."""
-    error = _cause_of(error)
+    original = getattr(error, "orig", None)  # SQLite's own error in peewee's
+    error = original if isinstance(original, sqlite3.Error) else error
     code, text = primary_code_of(error), str(error)
-    if code in LOCKED:
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path} is locked by another process", hint="try again in a moment")
-    if code in NOT_WRITABLE:
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return ConfigError(f"can't write {path}", hint="check the folder's owner, mode and disk")
-    if code in DAMAGED:
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return damaged(path, text)
-    if code in DISK_FAILS:
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return BotError(f"{path} can't be written: {text}", hint="free some disk space; the next run goes on")
     if isinstance(error, DATABASE_ERRORS):
         return BotError(f"{path} failed: {text}", hint="see `botctl doctor`")
@@ -43,12 +39,6 @@ def primary_code_of(error: BaseException) -> int | None:
     """SQLite's primary result code; None for other errors, such as a closed connection."""
     code: int | None = getattr(error, "sqlite_errorcode", None)  # the extended one: SQLITE_BUSY_SNAPSHOT is 517
     return None if code is None else code & 0xFF
-
-
-def _cause_of(error: BaseException) -> BaseException:
-    """SQLite's own error, which peewee's error has as `orig`."""
-    original = getattr(error, "orig", None)
-    return original if isinstance(original, sqlite3.Error) else error
 
 
 def damaged(path: object, complaint: str) -> ConfigError:

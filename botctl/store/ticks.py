@@ -22,24 +22,17 @@ def record_tick(
     drawdown: Decimal | None,
 ) -> None:
     Tick.create(
-        at=at,
-        seconds=round(seconds, 3),
-        ok=ok,
-        exit_code=exit_code,
-        steps=list(steps),
-        equity=equity,
-        drawdown=drawdown,
-    )
+        at=at, seconds=round(seconds, 3), ok=ok, exit_code=exit_code, steps=list(steps),
+        equity=equity, drawdown=drawdown,
+    )  # fmt: skip
 
 
 def load_last_tick_at() -> datetime | None:
-    """When the last tick began; None before the first."""
     last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
     return None if last is None else last.at
 
 
 def load_missed_ticks() -> int:
-    """How many ticks cron has missed so far."""
     saved = key_value.load(MISSED)
     return int(saved[0]) if saved else 0
 

@@ -19,8 +19,6 @@ from botctl.trading.time_budget import TimeBudget
 
 @dataclass(frozen=True)
 class Bot:
-    """One run's settings, ports and services."""
-
     settings: Settings
     clock: Clock
     exchange: Exchange

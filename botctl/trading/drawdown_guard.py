@@ -33,8 +33,6 @@ class GuardReport:
 
 @dataclass
 class DrawdownGuard:
-    """Compares the account's equity with its initial balance."""
-
     snapshots: SnapshotService
     positions: PositionManager
     journal: Journal
@@ -45,8 +43,7 @@ class DrawdownGuard:
     max_drawdown: Decimal
 
     def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
-        """Beyond the limit, confirmed by a second snapshot: sell everything, and disable buys until the user enables
-        them.
+        """Beyond the limit, confirmed by a second snapshot: sell everything, and disable buys until the user allows it.
 
         A tripped guard stays tripped: every later check sells what is still open. Without `act` it only reports.
         """
@@ -87,7 +84,6 @@ class DrawdownGuard:
         return second
 
     def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
-        """Disable buys; returns the error if that can't be recorded."""
         message = (
             f"drawdown guard tripped: equity {equity:.2f} is {100 * (drawdown or 0):.2f} % below "
             f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
@@ -20,14 +20,15 @@ from botctl.domain.errors import (
     attempt_each,
     most_severe,
 )
-from botctl.domain.markets import Market, Quote, amount_for_cost, below_minimum, market_of
+from botctl.domain.markets import Market, amount_for_cost, below_minimum, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import DEADLINE_AFTER, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
-from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
+from botctl.trading.exits import ExitPlanner, Exits, RefusedSell, Sell, WantedExit
+from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
@@ -55,6 +56,7 @@ class ExecutionService:
     risk: RiskService
     pre_trade_checks: PreTradeChecks
     exit_planner: ExitPlanner
+    review: MissingCoinsReview
     snapshots: SnapshotService
     clock: Clock
     _: KW_ONLY
@@ -71,12 +73,12 @@ class ExecutionService:
         then the asset stays reserved until a later run has settled the order.
         """
         self.pre_trade_checks.check(symbol, self.clock.now())
-        market = self.market(symbol)
-        if not market.tradable:
+        market = market_of(self.exchange.load_markets(), symbol)
+        if not market.tradable:  # the status may be out of date: the exchange decides at each order
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
         candles = self.risk.fetch_candles(symbol)  # no order without an ATR to place its stop by
         atr = self.risk.calculate_atr(candles)
-        ask = self._ask_of(self._quote(symbol))
+        ask = self._fetch_ask(symbol)
         quantity = self._size(market, ask, self.risk.calculate_stop_loss(ask, candles), amount_usd)
         if self.validate_only:
             return self._validate(Side.BUY, symbol, quantity)
@@ -97,30 +99,66 @@ class ExecutionService:
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
         snapshot = self.snapshots.take_snapshot([trade.symbol])
-        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot)
+        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot, assets={trade.asset})
         if exits.errors:
             raise most_severe(exits.errors)
         return exits.results[0] if exits.results else None
 
-    def execute_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
-        """Plan the sells, send them all, settle them together, and close what is left as dust.
+    def execute_sells(
+        self, wanted: Sequence[WantedExit], snapshot: Snapshot, *, assets: Collection[str] | None = None
+    ) -> Exits:
+        """Plan the sells, send them all, again what was refused in part, and settle them together. Then close what the
+        exchange refuses as dust, and review what its balance lacks: of all assets, or of `assets`.
 
         One order that fails or hangs does not hold back the others.
         """
         if self.validate_only:
             return Exits(*attempt_each(self._validate_sell, wanted))
         plan = self.exit_planner.plan(wanted, snapshot)
-        orders, unsent = attempt_each(self._place_exit, plan.sells)
+        orders, refused = self._place_exits(plan.sells)
+        more, refused, failed = self._place_again(refused)
+        orders += more
         unsettled = self.settlement.settle(orders)
         results, unread = attempt_each(self._result, orders)
-        errors = [*plan.errors, *unsent, *unsettled, *unread]
-        dust: list[str] = []
+        errors = [*plan.errors, *failed, *unsettled, *unread]
+        notes = plan.notes
+        written_off: frozenset[int] = frozenset()
         try:
-            dust = self.exit_planner.close_dust_after(plan.sells, snapshot) if plan.sells else []
+            dust = self.exit_planner.close_dust(refused)
+            notes, written_off, errors = notes + dust.notes, dust.closed, errors + dust.errors
             errors += [error for result in results if (error := self._shortfall(result)) is not None]
+            short = [each.sell.trade for each in refused if isinstance(each.error, InsufficientFunds)]
+            review = self.review.review(snapshot, refused=short, assets=assets)
+            written_off, errors = written_off | review.written_off, errors + review.errors
         except BotError as error:  # the results of the sells are reported all the same
             errors.append(error)
-        return Exits(results, errors, plan.notes + dust)
+        errors += [each.error for each in refused if each.sell.trade.id not in written_off]
+        return Exits(results, errors, notes)
+
+    def _place_exits(self, sells: Sequence[Sell]) -> tuple[list[OrderRow], list[RefusedSell]]:
+        orders: list[OrderRow] = []
+        refused: list[RefusedSell] = []
+        for sell in sells:
+            try:
+                orders.append(self._place_exit(sell))
+            except BotError as error:
+                refused.append(RefusedSell(sell, error))
+        return orders, refused
+
+    def _place_again(self, refused: Sequence[RefusedSell]) -> tuple[list[OrderRow], list[RefusedSell], list[BotError]]:
+        """Send the second sells. Returns the refusals that stand: that of a whole does when only a part was free."""
+        try:
+            sells = self.exit_planner.plan_again(refused)
+        except BotError as error:
+            return [], list(refused), [error]
+        orders, again = self._place_exits(sells)
+        placed = {order.trade_id for order in orders}
+        whole = {each.trade.id for each in sells if any(each == first.sell for first in refused)}
+        repeated = {each.sell.trade.id for each in again}
+        stand = [
+            each for each in refused if each.sell.trade.id not in repeated and each.sell.trade.id not in placed & whole
+        ]
+        return orders, stand + again, []
 
     def place_market_order(self, intend: Intend) -> OrderRow:
         """Record one market order by `intend`, and send it. It may not have ended on return.
@@ -138,12 +176,7 @@ class ExecutionService:
             self._send(order)
         return order
 
-    def market(self, symbol: str) -> Market:
-        """The market of a symbol. Its status may be out of date: the exchange decides at each order."""
-        return market_of(self.exchange.load_markets(), symbol)
-
     def _place_entry(self, symbol: str, quantity: Decimal, atr: float) -> OrderRow:
-        """Buy `quantity` of the asset; the stop is calculated from `atr`."""
         self.pre_trade_checks.check_database()
 
         def intend(deadline: datetime, now: datetime) -> OrderRow:
@@ -183,7 +216,6 @@ class ExecutionService:
             self.journal.accept(order, exchange_order_id)
 
     def _validate(self, side: Side, symbol: str, quantity: Decimal) -> OrderResult:
-        """Let the exchange check an order: nothing is traded, nothing is recorded."""
         client_order_id = str(uuid.uuid4())
         deadline = self.exchange.now() + DEADLINE_AFTER
         self.exchange.add_order(OrderRequest(client_order_id, side, symbol, quantity, deadline), validate=True)
@@ -195,19 +227,16 @@ class ExecutionService:
     def _validate_sell(self, wanted: WantedExit) -> OrderResult:
         return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
-    def _quote(self, symbol: str) -> Quote:
-        quotes = self.exchange.fetch_quotes([symbol])
-        if symbol not in quotes.good:
-            raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
-        return quotes.good[symbol]
-
-    def _ask_of(self, quote: Quote) -> Decimal:
+    def _fetch_ask(self, symbol: str) -> Decimal:
         """The price that sizes a buy. Raises BotError when it is missing or implausible."""
+        quotes = self.exchange.fetch_quotes([symbol])
+        if (quote := quotes.good.get(symbol)) is None:
+            raise BotError(f"{symbol} {quotes.bad.get(symbol, 'has no price')}", hint="nothing was bought")
         if quote.ask is None:
-            raise BotError(f"{quote.symbol} has no ask price", hint="nothing was bought")
+            raise BotError(f"{symbol} has no ask price", hint="nothing was bought")
         if not quote.last / MAX_ASK_TO_LAST_RATIO <= quote.ask <= quote.last * MAX_ASK_TO_LAST_RATIO:
             ask, last = format_decimal(quote.ask), format_decimal(quote.last)
-            why = f"the ask of {quote.symbol}, {ask}, is far from its last price, {last}"
+            why = f"the ask of {symbol}, {ask}, is far from its last price, {last}"
             raise BotError(why, hint="nothing was bought")
         return quote.ask
 
@@ -261,30 +290,17 @@ class ExecutionService:
         trade = self.journal.trade(order.trade_id)
         partly = order.state == OrderState.CANCELED and order.filled > 0
         return OrderResult(
-            side=order.side,
-            symbol=order.symbol,
-            state=order.state,
-            amount=order.amount,
-            filled=order.filled,
-            average_price=order.average_price,
-            cost=order.cost,
-            fee=order.fee,
-            client_order_id=order.client_order_id,
-            exchange_order_id=order.exchange_order_id,
-            trade_id=trade.id,
-            trade_status=trade.status,
-            stop_loss_price=trade.stop_loss_price,
-            atr=trade.atr,
-            reason=order.reason,
-            pnl=trade.pnl,
-            note="filled in part: the exchange canceled the rest" if partly else "",
-        )
+            side=order.side, symbol=order.symbol, state=order.state, amount=order.amount, filled=order.filled,
+            average_price=order.average_price, cost=order.cost, fee=order.fee,
+            client_order_id=order.client_order_id, exchange_order_id=order.exchange_order_id, reason=order.reason,
+            trade_id=trade.id, trade_status=trade.status, stop_loss_price=trade.stop_loss_price,
+            atr=trade.atr, pnl=trade.pnl, note="filled in part: the exchange canceled the rest" if partly else "",
+        )  # fmt: skip
 
 
 def _log_order(order: OrderRow, event: str, error: BotError | None = None) -> None:
     name = f"{order.side} {format_decimal(order.amount)} {order.symbol} ({order.client_order_id})"
-    message = f"{event} {name}" if error is None else f"{name} {event}: {error}"
-    log.info("%s", message, extra=_log_fields(order))
+    log.info("%s", f"{event} {name}" if error is None else f"{name} {event}: {error}", extra=_log_fields(order))
 
 
 def _log_fields(order: OrderRow) -> dict[str, Any]:

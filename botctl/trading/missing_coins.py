@@ -87,7 +87,8 @@ class MissingCoinsReview:
         records = {asset: each for asset, each in before.items() if assets is not None and asset not in assets}
         for asset, each in missing.items():
             records[asset] = before[asset].seen_again(each, now) if asset in before else first_seen(each, now)
-        save_missing(records)
+        if records != before:
+            save_missing(records)
         return records
 
     def _record_surplus(self, snapshot: Snapshot) -> None:

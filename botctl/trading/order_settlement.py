@@ -38,9 +38,6 @@ class WaitBudget:
     clock: Clock
     left: float = WAIT_BUDGET_SECONDS
 
-    def spend(self, seconds: float) -> None:
-        self.left -= seconds
-
     def wait(self, seconds: float) -> bool:
         """Sleep for `seconds` or what is left; returns False at once when nothing is left."""
         if self.left <= 0:
@@ -53,8 +50,6 @@ class WaitBudget:
 
 @dataclass
 class OrderSettlement:
-    """Settles orders against the exchange."""
-
     exchange: Exchange
     journal: Journal
     clock: Clock
@@ -75,7 +70,7 @@ class OrderSettlement:
         while waiting := _unsettled(orders):
             started = time.monotonic()
             errors = self._look_up(waiting)
-            self.wait_budget.spend(time.monotonic() - started)
+            self.wait_budget.left -= time.monotonic() - started
             locked_out = any(isinstance(error, LockedOut) for error in errors)
             if locked_out or not _unsettled(waiting) or not self.wait_budget.wait(next(pauses, LOOK_UP_INTERVALS[-1])):
                 break
@@ -96,9 +91,8 @@ class OrderSettlement:
         errors: list[BotError] = []
         reports: Mapping[str, OrderReport] = {}
         try:
-            reports = (
-                self.exchange.fetch_orders([str(order.exchange_order_id) for order in accepted]) if accepted else {}
-            )
+            if accepted:
+                reports = self.exchange.fetch_orders([str(order.exchange_order_id) for order in accepted])
         except BotError as error:
             errors.append(error)
         reported = [(order, [report]) for order in accepted if (report := _own_report(order, reports)) is not None]
@@ -131,8 +125,7 @@ class OrderSettlement:
         if reports:
             self.journal.accept(order, reports[0].exchange_order_id)
         elif asked_at > order.deadline + ABSENT_AFTER:
-            why = "no such order on the exchange long after its deadline"
-            self.journal.mark_absent(order, why, self.clock.now())
+            self.journal.mark_absent(order, "no such order on the exchange long after its deadline", self.clock.now())
 
     def _record_endings(self, ended: Sequence[Found]) -> list[BotError]:
         """Fetch the fills of all ended orders together, and record each ending; one failure stops no other."""
@@ -201,17 +194,12 @@ def _log_ending(order: OrderRow, execution: Execution) -> None:
     figures = {"filled": execution.filled, "cost": execution.cost, "fee": execution.fee}
     price = f" at {float(price_of(execution.cost, execution.filled)):.8g}" if execution.filled else ""
     names = ("symbol", "side", "state", "reason", "trade_id", "client_order_id")
+    action = "bought" if order.side == Side.BUY else "sold"
     log.info(
         "%s %s %s%s, fee %s: %s (%s)",
-        "bought" if order.side == Side.BUY else "sold",
-        format_decimal(execution.filled),
-        order.symbol,
-        price,
-        format_decimal(execution.fee),
-        order.state,
-        order.client_order_id,
-        extra={name: getattr(order, name) for name in names} | figures,
-    )
+        action, format_decimal(execution.filled), order.symbol, price, format_decimal(execution.fee), order.state,
+        order.client_order_id, extra={name: getattr(order, name) for name in names} | figures,
+    )  # fmt: skip
 
 
 def _own_report(order: OrderRow, reports: Mapping[str, OrderReport]) -> OrderReport | None:
@@ -225,11 +213,9 @@ def _unsettled(orders: Sequence[OrderRow]) -> list[OrderRow]:
 
 
 def _unsettled_errors(orders: Sequence[OrderRow]) -> list[BotError]:
-    return [
-        OutcomeUnknown(
-            f"the {order.side} of {order.amount} {order.symbol} is {order.state} (client order id "
-            f"{order.client_order_id})",
-            hint="the next run looks it up again; nothing is sent twice",
-        )
-        for order in _unsettled(orders)
-    ]
+    def describe(order: OrderRow) -> str:
+        name = f"the {order.side} of {order.amount} {order.symbol}"
+        return f"{name} is {order.state} (client order id {order.client_order_id})"
+
+    hint = "the next run looks it up again; nothing is sent twice"
+    return [OutcomeUnknown(describe(order), hint=hint) for order in _unsettled(orders)]

@@ -57,17 +57,13 @@ class PositionManager:
         return Exits(errors=errors, notes=notes) + self.execution.execute_sells(wanted, snapshot)
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
-        """Sell a trade, or `amount` of it; None when nothing could be sold and the trade was closed.
-
-        Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
-        """
+        """As `execute_sell`, for an open trade by its id."""
         trade = self.journal.open_trade(trade_id)
         if trade is None:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
         return self.execution.execute_sell(trade.symbol, amount, reason)
 
     def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
-        """Sell every open trade."""
         unsettled = self.journal.unsettled_trade_ids()
         wanted = [WantedExit(trade, reason) for trade in self.journal.open_trades() if trade.id not in unsettled]
         if not wanted:
@@ -84,19 +80,13 @@ class PositionManager:
             errors.append(error)
         return self.close_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
 
-    # One trade
-
     def _check(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
-        if (note := self._close_dust(trade)) is not None:
+        dust_reason = ExitReason(trade.exiting or ExitReason.MANUAL)
+        if trade.sold_amount > 0 and (note := self.exit_planner.close_below_one_lot(trade, dust_reason)) is not None:
             return Check(note=note)
         if trade.exiting:  # an exit that has begun goes on whatever the price
             return Check(WantedExit(trade, ExitReason(trade.exiting)))
         return self._check_stop(trade, snapshot, candles)
-
-    def _close_dust(self, trade: TradeRow) -> str | None:
-        if self.time_budget.expired:
-            return None
-        return self.exit_planner.close_dust(trade, ExitReason(trade.exiting or ExitReason.MANUAL))
 
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()
@@ -152,8 +142,6 @@ class PositionManager:
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one trade's check."""
-
     exit: WantedExit | None = None
     update: StopUpdate | None = None
     note: str | None = None
@@ -190,9 +178,7 @@ def _log_check(trade: TradeRow, step: StopStep, reason: ExitReason | None, after
         logging.INFO if reason or moved else logging.DEBUG,
         "%s trade %d: price %.8g%s, stop %.8g, high %.8g: %s",
         trade.symbol, trade.id, price, after, stop, high, verdict,
-        extra={
-            "symbol": trade.symbol, "trade_id": trade.id, "price": price, "stop": stop, "high": high, "reason": reason,
-        },
+        extra=dict(symbol=trade.symbol, trade_id=trade.id, price=price, stop=stop, high=high, reason=reason),
     )  # fmt: skip
 
 

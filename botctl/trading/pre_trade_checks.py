@@ -40,10 +40,8 @@ class PreTradeChecks:
             raise already_open(asset, trade)
         last_exit = self.journal.last_exit_at(asset)
         if last_exit is not None and (until := last_exit + self.cooldown) > now:
-            raise Refused(
-                f"{asset} cools down until {until:%Y-%m-%d %H:%M} UTC after its last exit",
-                hint="wait, or lower COOLDOWN_MINUTES",
-            )
+            problem = f"{asset} cools down until {until:%Y-%m-%d %H:%M} UTC after its last exit"
+            raise Refused(problem, hint="wait, or lower COOLDOWN_MINUTES")
         if (active := self.journal.active_count()) >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
@@ -70,16 +68,13 @@ class PreTradeChecks:
     def check_switch(self) -> None:
         state = self.switch.read()
         if state.paused:
-            raise Refused(
-                f"entries are paused ({state.why or 'no reason given'})", hint="`botctl resume` allows entries"
-            )
+            problem = f"entries are paused ({state.why or 'no reason given'})"
+            raise Refused(problem, hint="`botctl resume` allows entries")
         if state.frozen:
             raise frozen_refusal()
         if state.tripped_at:
-            raise Refused(
-                f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC",
-                hint="`botctl resume --enable-buys` allows buys again",
-            )
+            problem = f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC"
+            raise Refused(problem, hint="`botctl resume --enable-buys` allows buys again")
         if not state.buy_enabled:
             raise Refused("buys are disabled", hint="`botctl resume --enable-buys` allows them again")
 

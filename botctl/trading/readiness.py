@@ -61,6 +61,5 @@ def _check_minimum(bot: Bot, market: Market, ask: Decimal) -> CheckResult:
 def check_sentiment(bot: Bot) -> CheckResult:
     reading = bot.sentiment.read()
     if reading.index is None:
-        fix = "without it the Council holds; check SENTIMENT_URL"
-        return CheckResult("sentiment", "warn", reading.why, fix)
+        return CheckResult("sentiment", "warn", reading.why, "without it the Council holds; check SENTIMENT_URL")
     return CheckResult("sentiment", "ok", f"Fear & Greed {reading.index} ({reading.why})")

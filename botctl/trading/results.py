@@ -36,8 +36,6 @@ class OrderResult:
 
 @dataclass(frozen=True)
 class DecisionView:
-    """A decision of the Council, and its outcome."""
-
     symbol: str
     decided_at: datetime
     decision: str
@@ -66,8 +64,6 @@ class DrawdownView:
 
 @dataclass(frozen=True)
 class StepView:
-    """One step of a tick."""
-
     name: str
     ok: bool
     detail: str
@@ -75,8 +71,6 @@ class StepView:
 
 @dataclass(frozen=True)
 class TickView:
-    """One tick."""
-
     at: datetime
     mode: str
     ok: bool
@@ -92,8 +86,6 @@ class TickView:
 
 @dataclass(frozen=True)
 class LiquidationView:
-    """The result of `liquidate`."""
-
     exits: list[OrderResult]
     open_trades: int
     buy_enabled: bool

@@ -14,8 +14,6 @@ from botctl.ports import MarketData
 
 @dataclass
 class RiskService:
-    """Calculates the stop-loss price of an entry."""
-
     market: MarketData
     _: KW_ONLY
     timeframe: Timeframe
@@ -35,7 +33,6 @@ class RiskService:
         atr = self.calculate_atr(ohlcv_data)
         stop = self.rule.initial_stop(float(entry_price), atr)
         if not 0 < stop < float(entry_price):
-            raise Refused(
-                f"a stop {self.rule.atr_multiple:g} x {atr:g} below {float(entry_price):g} would never be hit"
-            )
+            distance = f"{self.rule.atr_multiple:g} x {atr:g}"
+            raise Refused(f"a stop {distance} below {float(entry_price):g} would never be hit")
         return stop

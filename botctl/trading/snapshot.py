@@ -40,7 +40,6 @@ class Snapshot:
 
     @property
     def prices(self) -> dict[str, Decimal]:
-        """The last price of each symbol that has one."""
         return self.quotes.prices
 
     def quote(self, symbol: str, now: datetime) -> Quote:
@@ -55,8 +54,6 @@ class Snapshot:
 
 @dataclass
 class SnapshotService:
-    """Takes snapshots of the account."""
-
     exchange: Exchange
     journal: Journal
     clock: Clock
@@ -135,10 +132,8 @@ class SnapshotService:
         equity, unvalued = calculate_equity(balances, self.quote_currency, quotes.prices)
         if not unvalued:
             return equity, None
-        return equity, BotError(
-            f"{', '.join(unvalued)} can't be valued in {self.quote_currency}, so the drawdown is unknown",
-            hint="sell or withdraw it, or wait for its price",
-        )
+        problem = f"{', '.join(unvalued)} can't be valued in {self.quote_currency}, so the drawdown is unknown"
+        return equity, BotError(problem, hint="sell or withdraw it, or wait for its price")
 
 
 def _without_price(symbols: Sequence[str], error: BotError) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -39,7 +39,6 @@ class TickState:
     drawdown: Decimal | None = None
     tripped: bool = False
     detail: str = ""
-    """The summary of the running step."""
 
     @property
     def fetched_snapshot(self) -> Snapshot:
@@ -120,7 +119,7 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
 
 def _count_missed_runs(bot: Bot, state: TickState) -> None:
     last = ticks.load_last_tick_at()
-    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe_seconds)
+    missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe.seconds)
     if last is not None and missed:
         ticks.add_missed_ticks(missed)
         state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
@@ -168,7 +167,6 @@ def _check_positions(bot: Bot, state: TickState) -> None:
 
 
 def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
-    """At each tick, not only when the Council decides to buy."""
     if bot.live_trading_disabled:
         raise live_trading_disabled_error()
 
@@ -180,11 +178,9 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 
 
 def _execute(bot: Bot, state: TickState) -> None:
-    why_not = "the drawdown is unknown" if state.drawdown is None else ""
-    if state.fetched_snapshot.missing:
-        why_not = "the balance lacks coins of open trades"
-    if bot.live_trading_disabled:
-        why_not = "LIVE_TRADING is no"
+    unknown = "the drawdown is unknown" if state.drawdown is None else ""
+    unknown = "the balance lacks coins of open trades" if state.fetched_snapshot.missing else unknown
+    why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits
     state.entries += executed.entries
@@ -200,27 +196,14 @@ def _back_up(bot: Bot, state: TickState) -> None:
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
     ticks.record_tick(
-        state.at,
-        seconds=time.monotonic() - started,
-        ok=not state.errors,
-        exit_code=state.exit_code,
-        steps=[{"name": step.name, "ok": step.ok, "detail": step.detail} for step in state.steps],
-        equity=state.equity,
-        drawdown=state.drawdown,
-    )
+        state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
+        steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,
+    )  # fmt: skip
 
 
 def _view(bot: Bot, state: TickState) -> TickView:
     return TickView(
-        at=state.at,
-        mode=bot.settings.botctl_mode,
-        ok=not state.errors,
-        steps=state.steps,
-        exits=state.exits,
-        entries=state.entries,
-        decisions=[view_decision(row) for row in state.decisions],
-        equity=state.equity,
-        drawdown=state.drawdown,
-        errors=[str(error) for error in state.errors],
-        notes=state.notes,
-    )
+        at=state.at, mode=bot.settings.botctl_mode, ok=not state.errors, steps=state.steps, exits=state.exits,
+        entries=state.entries, decisions=[view_decision(row) for row in state.decisions], equity=state.equity,
+        drawdown=state.drawdown, errors=[str(error) for error in state.errors], notes=state.notes,
+    )  # fmt: skip

@@ -1,10 +1,12 @@
 """The hard time limit of a tick, checked between two positions or symbols, never inside one."""
 
 import time
+from dataclasses import dataclass, field
 
 from botctl.domain.errors import BotError
 
 
+@dataclass
 class TimeBudget:
     """The time left for a tick. Without `seconds`, or before `start`, there is no limit.
 
@@ -12,9 +14,8 @@ class TimeBudget:
     time: the next tick could do no better, and would come later.
     """
 
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
-        self._end: float | None = None
+    seconds: float | None
+    _end: float | None = field(default=None, init=False)
 
     def start(self) -> None:
         self._end = None if self.seconds is None else _now() + self.seconds

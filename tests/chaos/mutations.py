@@ -141,9 +141,8 @@ MUTATIONS = {
         (
             Replacement(
                 JOURNAL,
-                "        with _transaction(order):\n            _set_state(\n                order,\n"
-                "                ended,",
-                "        if order:\n            _set_state(\n                order,\n                ended,",
+                "        with _transaction(order):\n            _set_state(\n                order, ended,",
+                "        if order:\n            _set_state(\n                order, ended,",
             ),
         ),
         tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(4, 10)),

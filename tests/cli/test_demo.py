@@ -114,7 +114,7 @@ def test_the_end_of_the_tape_is_said_in_one_clear_line(bot: BotRunner) -> None:
     assert beyond.exit_code == 3
     assert beyond.stdout == ""
     assert beyond.stderr.count("\n") == 1
-    assert "tape" in beyond.stderr
+    assert "delete the demo database to start again" in beyond.stderr
     assert "end" in beyond.stderr
     assert bot.trades() == rows
 

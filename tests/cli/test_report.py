@@ -275,8 +275,8 @@ def test_a_png_of_nothing_yet(bot: BotRunner) -> None:
     [
         (("--output", "data/demo.db"), "--output data/demo.db must end in .html"),
         (("--png", "chart.jpg"), "--png chart.jpg must end in .png"),
-        (("--png", "a.png", "--chart", "trade:99999"), "--chart trade:99999: there is no such trade"),
-        (("--png", "a.png", "--chart", "profit"), "--chart 'profit' is no chart"),
+        (("--png", "a.png", "--chart", "trade:99999"), "--chart trade:99999: no such trade"),
+        (("--png", "a.png", "--chart", "profit"), "--chart 'profit' is not a chart"),
         (("--chart", "trade:1"), "--chart needs --png"),
         (("--fee", "0.1"), "--fee is for a backtest"),
         (("--atr-multiple", "3"), "--atr-multiple is for a backtest"),

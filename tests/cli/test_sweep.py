@@ -133,7 +133,7 @@ def test_machines_that_join_one_study_see_what_the_others_tried(bot: BotRunner, 
     assert len(optuna.load_study(study_name="stops", storage=storage).trials) == 8
     check_error(bot.run("sweep", BTC, "--grid", "atr_multiple=1,2", *join), 78, "started with another grid", "--study")
     check_error(bot.run("sweep", BTC, *GRID, *join, "--by", "sharpe"), 78, "started with another by")
-    check_error(bot.run("sweep", BTC, *GRID, *join, "--fee", "0"), 78, "begun with another settings")
+    check_error(bot.run("sweep", BTC, *GRID, *join, "--fee", "0"), 78, "started with another settings")
 
 
 def test_a_storage_that_cannot_be_reached_is_named_in_one_line(bot: BotRunner) -> None:

@@ -1,16 +1,25 @@
 """Checks of Kraken's clock, status and the API key, for `botctl doctor`."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
-from botctl.adapters.kraken.api_key import check_expiry, check_rights
 from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
 from botctl.adapters.kraken.parsing import parse_key_expiry
-from botctl.domain.checks import CheckResult
+from botctl.domain.checks import KEY_EXPIRES_SOON, CheckResult
 from botctl.domain.errors import BotError
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
 """Seconds. botctl sets deadlines by Kraken's clock, but a wrong clock here confuses logs, cron and nonces."""
+REQUIRED_RIGHTS = {
+    "query-funds": "Query Funds",
+    "query-open-trades": "Query Open Orders & Trades",
+    "query-closed-trades": "Query Closed Orders & Trades",
+    "modify-trades": "Create & Modify Orders",
+}
+FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-address"}
+UNUSED_RIGHTS = {"add-funds", "earn-funds"}
 
 
 def check_clock(kraken: KrakenExchange) -> Iterator[CheckResult]:
@@ -21,17 +30,15 @@ def check_clock(kraken: KrakenExchange) -> Iterator[CheckResult]:
 
 
 def check_key(kraken: KrakenExchange) -> Iterator[CheckResult]:
-    """The rights and the expiry of the key in use."""
     info = kraken.fetch_key_info()
-    yield from check_rights(info)
+    yield from _check_rights(info)
     try:
-        yield from check_expiry(parse_key_expiry(info), datetime.now(UTC))
+        yield from _check_expiry(parse_key_expiry(info), datetime.now(UTC))
     except BotError as error:
         yield CheckResult("key expiry", "warn", error.message, "try again later")
 
 
 def check_status(market_data: KrakenMarketData) -> Iterator[CheckResult]:
-    """Whether Kraken takes orders."""
     try:
         status = market_data.fetch_system_status()
     except BotError as error:
@@ -39,3 +46,30 @@ def check_status(market_data: KrakenMarketData) -> Iterator[CheckResult]:
         return
     fix = "" if status == "online" else "wait until Kraken is online again"
     yield CheckResult("exchange", "warn" if fix else "ok", f"Kraken is {status}", fix)
+
+
+def _check_rights(info: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Whether the key of this GetApiKeyInfo answer has all rights that botctl needs, and no dangerous ones."""
+    permissions = info.get("permissions")
+    rights = {str(right) for right in permissions} if isinstance(permissions, list) else set()
+    lacking = [name for right, name in REQUIRED_RIGHTS.items() if right not in rights]
+    dangerous = sorted(rights & FORBIDDEN_RIGHTS)
+    check = partial(CheckResult, "key rights")
+    if lacking:
+        yield check("fail", f"the key lacks: {', '.join(lacking)}", "give it these rights at Kraken")
+    if dangerous:
+        fix = "make a key without any withdraw right, and delete this one"
+        yield check("fail", f"the key may withdraw ({', '.join(dangerous)})", fix)
+    if unused := sorted(rights & UNUSED_RIGHTS):
+        yield check("warn", f"the key has rights botctl never uses: {', '.join(unused)}", "drop them")
+    if not lacking and not dangerous:
+        yield check("ok", "may query and trade, may not withdraw")
+    if str(info.get("queryFrom") or 0) != "0" or str(info.get("queryTo") or 0) != "0":
+        yield check("warn", "the key sees only a part of the history", "lift its query dates")
+
+
+def _check_expiry(expires_at: datetime | None, now: datetime) -> Iterator[CheckResult]:
+    if expires_at is not None and (left := expires_at - now) < KEY_EXPIRES_SOON:
+        expired = left < timedelta(0)
+        detail = "the key has expired" if expired else f"the key expires in {left.days} days"
+        yield CheckResult("key expiry", "fail" if expired else "warn", detail, "renew it at Kraken")

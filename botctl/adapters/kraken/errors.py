@@ -98,7 +98,6 @@ def order_error(api_error: KrakenApiError) -> BotError:
 
 
 def read_error(api_error: KrakenApiError) -> BotError:
-    """The error for an answer to a read."""
     message = f"Kraken returned an error: {api_error}"
     if api_error.mentions(LOCKOUT):
         return LockedOut(message, hint=_hint(api_error))

@@ -63,10 +63,7 @@ class KrakenMarketData:
         return self.catalog.markets
 
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
-        """Send the Ticker call now, so that its answer arrives during other calls.
-
-        This is only a first attempt: if it fails, `fetch_quotes` repeats it. Does nothing without cached markets.
-        """
+        """Send the Ticker call now, during other calls; `fetch_quotes` repeats it if it fails. Needs cached markets."""
         if self._catalog is None:
             self._catalog = load_cached_catalog()
         listed = self._listed(symbols) if self._catalog is not None else []
@@ -93,16 +90,12 @@ class KrakenMarketData:
     def _market_ids(self, symbols: Sequence[str]) -> str:
         return ",".join(self.catalog.markets[symbol].exchange_id for symbol in symbols)
 
-    def _take_prefetched(self, symbols: Sequence[str]) -> PendingCall | None:
-        """The pending call, once, if it is for exactly these symbols."""
-        prefetched, self._prefetched = self._prefetched, None
-        return prefetched[1] if prefetched is not None and prefetched[0] == symbols else None
-
     def _fetch_tickers(self, symbols: Sequence[str]) -> tuple[dict[str, Any], datetime]:
         """Tickers by symbol, and when they arrived."""
         params = {"pair": self._market_ids(symbols)}
-        prefetched = self._take_prefetched(symbols)
-        answer, at = self._call_ticker(params) if prefetched is None else prefetched.result()
+        prefetched, self._prefetched = self._prefetched, None
+        usable = prefetched is not None and prefetched[0] == symbols
+        answer, at = prefetched[1].result() if prefetched and usable else self._call_ticker(params)
         if datetime.now(UTC) - at > MAX_QUOTE_AGE:
             with suppress(BotError, KrakenApiError):  # use the older ones
                 answer, at = self._call_ticker(params)
@@ -192,11 +185,8 @@ class KrakenExchange(KrakenMarketData):
         return reports
 
     def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
-        """Open orders first: an order moves from open to closed, never back, so none is missed between the calls.
-
-        A single id is queried by itself. Several are looked up among all orders since `since`: one query for each would
-        exhaust Kraken's rate counter after four.
-        """
+        """Open orders first: an order moves from open to closed, never back, so none is missed between the calls."""
+        # Several are looked up among all orders: one query for each would exhaust Kraken's rate counter after four.
         found = self._orders_since(since) if len(client_order_ids) > 1 else None
         if found is None:
             found = {}
@@ -237,7 +227,9 @@ class KrakenExchange(KrakenMarketData):
         found = self._open_orders(cl_ord_id=client_order_id)
         ended, count = self._closed_page(cl_ord_id=client_order_id)
         found |= ended
-        if len(ended) < (count or 0) or not all(parsing.parse_client_order_id(order) for order in found.values()):
+        if len(ended) < (count or 0) or not all(
+            isinstance(order, dict) and order.get("cl_ord_id") for order in found.values()
+        ):
             raise UnusableAnswer(f"Kraken's answer about the order {client_order_id} is incomplete")
         return found
 

@@ -61,7 +61,6 @@ class MarketCatalog:
 
 
 def load_cached_catalog() -> MarketCatalog | None:
-    """The cached markets, if they are not too old."""
     cached = key_value.load_cached(CACHE_KEY)
     return _catalog(json.loads(cached[0])) if cached and datetime.now(UTC) - cached[1] < MAX_CACHE_AGE else None
 
@@ -151,9 +150,6 @@ class _Markets(Mapping[str, Market]):
             minima = Decimal(min_amount), Decimal(min_cost)
             self._parsed[symbol] = Market(symbol, base, quote, market_id, lot, price, *minima, status)
         return self._parsed[symbol]
-
-    def __contains__(self, symbol: object) -> bool:
-        return symbol in self._rows
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)

@@ -113,16 +113,8 @@ def parse_order_count(answer: Mapping[str, Any]) -> int | None:
         raise ExchangeUnreachable("Kraken's answer has an invalid count") from error
 
 
-def parse_client_order_id(order: Any) -> Any:
-    """The client order id in the record of an order, if any, of any type."""
-    return order.get("cl_ord_id") if isinstance(order, dict) else None
-
-
 def parse_order_reports(answer: Mapping[str, Any]) -> dict[str, OrderReport]:
-    """The reports in a QueryOrders answer by Kraken's id, without unreadable ones.
-
-    Raises UnusableAnswer if none can be read.
-    """
+    """The readable reports of a QueryOrders answer by Kraken's id. Raises UnusableAnswer if there are none."""
     reports: dict[str, OrderReport] = {}
     unusable: UnusableAnswer | None = None
     for txid, order in answer.items():

@@ -33,8 +33,6 @@ SESSION_KEY, CLOCK_KEY = "kraken.session", "kraken.clock"
 
 @dataclass
 class SessionState:
-    """What a run stores for the next one."""
-
     nonce: int = 0
     counter: float = 0.0
     counter_at: float = 0.0
@@ -42,10 +40,7 @@ class SessionState:
 
 
 class KrakenSession:
-    """Calls to Kraken. Private calls must be made under the process lock, which keeps the nonce rising.
-
-    A pending public call has a connection of its own: no two threads share one.
-    """
+    """Calls to Kraken. Private calls must be made under the process lock, which keeps the nonce rising."""
 
     def __init__(
         self,
@@ -71,7 +66,7 @@ class KrakenSession:
 
     def start_call(self, name: str, params: Mapping[str, str]) -> PendingCall:
         """Send a public call now and fetch its answer later, so that other calls can be made meanwhile."""
-        if self._pending is None or not self._pending.ended:
+        if self._pending is None or not self._pending.ended:  # no two threads share a connection
             self._transports.append(self._transport.open_public())
         self._pending = PendingCall(self._transports[-1], name, params)
         return self._pending
@@ -94,11 +89,8 @@ class KrakenSession:
             key_value.save_cached(SESSION_KEY, json.dumps(asdict(self._state)))
 
     def now(self, *, fresh: bool = False) -> datetime:
-        """Kraken's time; with `fresh` from a Time call made now.
-
-        Every answer has a Date header, and its skew from Kraken's Time is measured once a day. So no order waits for
-        a Time call, and this machine's clock does not matter.
-        """
+        """Kraken's time, by an answer's Date header and its skew from it; with `fresh` from a Time call made now."""
+        # The skew is measured once a day: no order waits for a Time call, and this machine's clock does not matter.
         stored = key_value.load_cached(CLOCK_KEY)
         source, skew = stored[0].split() if stored else ("", "0")
         same_source = source == self._source()

@@ -86,7 +86,6 @@ class KrakenTransport:
 
     @property
     def last_nonce(self) -> int:
-        """The highest nonce that was used."""
         return int(self._ccxt.options.get("lastNonce") or 0)
 
     @last_nonce.setter

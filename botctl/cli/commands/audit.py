@@ -70,7 +70,6 @@ def show_log(
 
 
 def _follow(config: Config, symbol: str | None, last_id: int) -> None:
-    """Show the events after one, until interrupted."""
     while True:
         sys.stdout.flush()
         time.sleep(FOLLOW_SECONDS)

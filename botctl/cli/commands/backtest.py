@@ -1,14 +1,9 @@
 """backtest: runs the strategy on candle files."""
 
-from functools import partial
-
 import typer
 
-from botctl.backtesting.backtest import Backtest
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag
-from botctl.cli.output import show
-from botctl.cli.views.backtest import draw_backtest, show_csv
 
 
 @backtest_options.with_study_options
@@ -33,8 +28,4 @@ def backtest(
     """
     backtest_options.check_output(ctx, as_csv)
     study = backtest_options.load_study(ctx, files, options)
-    view = Backtest(study.histories, study.settings, study.sentiment, since=study.since, until=study.until).run().view
-    if as_csv:
-        show_csv(view)
-    else:
-        show(ctx, view, partial(draw_backtest, max_trades=trades), name_mode=False)
+    backtest_options.show_backtest(ctx, study.backtest().view, trades, as_csv)

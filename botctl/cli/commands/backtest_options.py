@@ -1,17 +1,21 @@
 """Files and options of backtest, replay, sweep and report, and the settings that the options override."""
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from botctl.backtesting.backtest import Backtest, Run
+from botctl.backtesting.results import BacktestView
 from botctl.cli.context import env_file_of, time_from, wants_json
+from botctl.cli.output import show
+from botctl.cli.views.backtest import draw_backtest, show_csv
 from botctl.config import load_sources
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Stance
@@ -22,18 +26,19 @@ from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
 from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
-    "fee": "FEE_RATE",
-    "slippage": "SLIPPAGE",
-    "atr_multiple": "ATR_MULTIPLE",
-    "breakeven_atr": "BREAKEVEN_ATR",
-    "atr_period": "ATR_PERIOD",
-    "max_open_trades": "MAX_OPEN_TRADES",
-    "cooldown": "COOLDOWN_MINUTES",
-    "trade_amount": "TRADE_AMOUNT_USD",
-    "max_drawdown": "MAX_DRAWDOWN",
-    "cash": "INITIAL_BALANCE",
+    "cash": ("INITIAL_BALANCE", "AMOUNT"),
+    "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
+    "fee": ("FEE_RATE", "FRACTION"),
+    "slippage": ("SLIPPAGE", "FRACTION"),
+    "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
+    "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
+    "atr_period": ("ATR_PERIOD", "CANDLES"),
+    "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
+    "cooldown": ("COOLDOWN_MINUTES", "MINUTES"),
+    "max_drawdown": ("MAX_DRAWDOWN", "FRACTION"),
 }
-"""Fields of StudyOptions, and the settings that they override."""
+"""Options by their parameter: the setting that each overrides, and what it takes."""
+OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())
 DEFAULT_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
 COUNCIL = "technical,sentiment"
@@ -49,49 +54,38 @@ Trades = Annotated[
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")]
 
 
-def _option(flag: str, metavar: str, text: str) -> typer.models.OptionInfo:
-    option: typer.models.OptionInfo = typer.Option(flag, metavar=metavar, help=text)
-    return option
-
-
 SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
+STUDY_OPTIONS = {
+    "since": typer.Option("--from", metavar="TIME", help="Start of trading; ISO 8601, UTC."),
+    "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
+    "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
+    **{
+        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=f"Override {setting}.")
+        for name, (setting, metavar) in OVERRIDES.items()
+    },
+}
+"""The options that all studies share, by parameter."""
 
-
-@dataclass(frozen=True)
-class StudyOptions:
-    """The options that all studies share, as typed; None for an omitted one."""
-
-    since: Annotated[str | None, _option("--from", "TIME", "Start of trading; ISO 8601, UTC.")] = None
-    until: Annotated[str | None, _option("--to", "TIME", "End of trading; a date includes that day.")] = None
-    sentiment: Annotated[str | None, _option("--sentiment", "FILE|STANCE", SENTIMENT_HELP)] = None
-    cash: Annotated[str | None, _option("--cash", "AMOUNT", "Override INITIAL_BALANCE.")] = None
-    trade_amount: Annotated[str | None, _option("--trade-amount", "AMOUNT", "Override TRADE_AMOUNT_USD.")] = None
-    fee: Annotated[str | None, _option("--fee", "FRACTION", "Override FEE_RATE.")] = None
-    slippage: Annotated[str | None, _option("--slippage", "FRACTION", "Override SLIPPAGE.")] = None
-    atr_multiple: Annotated[str | None, _option("--atr-multiple", "NUMBER", "Override ATR_MULTIPLE.")] = None
-    breakeven_atr: Annotated[str | None, _option("--breakeven-atr", "NUMBER", "Override BREAKEVEN_ATR.")] = None
-    atr_period: Annotated[str | None, _option("--atr-period", "CANDLES", "Override ATR_PERIOD.")] = None
-    max_open_trades: Annotated[str | None, _option("--max-open-trades", "COUNT", "Override MAX_OPEN_TRADES.")] = None
-    cooldown: Annotated[str | None, _option("--cooldown", "MINUTES", "Override COOLDOWN_MINUTES.")] = None
-    max_drawdown: Annotated[str | None, _option("--max-drawdown", "FRACTION", "Override MAX_DRAWDOWN.")] = None
-
-    def given(self) -> dict[str, str]:
-        """The options that were typed, by field name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+type StudyOptions = dict[str, str]
+"""The texts of those that were typed."""
 
 
 def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace the parameter `options: StudyOptions` of a command by one option for each field, as Typer needs them."""
+    """Replace the parameter `options: StudyOptions` of a command by STUDY_OPTIONS, as Typer needs them."""
+    shared = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+        for name, option in STUDY_OPTIONS.items()
+    ]
     parameters = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY)
         for own in signature(command).parameters.values()
-        for parameter in (signature(StudyOptions).parameters.values() if own.name == "options" else (own,))
+        for parameter in (shared if own.name == "options" else (own,))
     ]
 
     @wraps(command)
     def run(**arguments: Any) -> None:
-        options = StudyOptions(**{field.name: arguments.pop(field.name) for field in fields(StudyOptions)})
-        command(options=options, **arguments)
+        texts = {name: arguments.pop(name) for name in STUDY_OPTIONS}
+        command(options={name: text for name, text in texts.items() if text is not None}, **arguments)
 
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -100,8 +94,6 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study runs on."""
-
     histories: list[CandleColumns]
     sentiment: SentimentSeries
     settings: Settings
@@ -110,18 +102,28 @@ class Study:
     since: datetime | None
     until: datetime | None
 
+    def backtest(self) -> Run:
+        return Backtest(self.histories, self.settings, self.sentiment, since=self.since, until=self.until).run()
+
 
 def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> Study:
     """Read the files, and the settings with these options. Raises BadValue, or ConfigError for settings."""
-    overrides = check_overrides({name: text for name, text in options.given().items() if name in OVERRIDES})
-    since, until = time_from("--from", options.since), _end_from(options.until)
+    overrides = _check_overrides(options)
+    since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
     paths = [_file_and_symbol(text) for text in files]
     values = _strategy_values(ctx)  # before the files, which take longer to read
     parse_settings({**values, **overrides})
-    sentiment = load_sentiment_option(DEFAULT_SENTIMENT if options.sentiment is None else options.sentiment)
+    sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
     histories = [load_candles(path, symbol) for path, symbol in paths]
     values = {**values, **overrides, **_settings_of(histories)}
     return Study(histories, sentiment, parse_settings(values), values, since, until)
+
+
+def show_backtest(ctx: typer.Context, view: BacktestView, trades: int, as_csv: bool) -> None:
+    if as_csv:
+        show_csv(view)
+    else:
+        show(ctx, view, partial(draw_backtest, max_trades=trades), name_mode=False)
 
 
 def check_output(ctx: typer.Context, as_csv: bool) -> None:
@@ -129,21 +131,20 @@ def check_output(ctx: typer.Context, as_csv: bool) -> None:
         raise BadValue("--csv and --json exclude each other", hint="choose one of them")
 
 
-def check_overrides(options: Mapping[str, str]) -> dict[str, str]:
-    """Options as settings by name. Raises BadValue that names the option."""
+def _check_overrides(options: StudyOptions) -> dict[str, str]:
+    """The options that override settings, by setting. Raises BadValue that names the option."""
     parsers = {setting.name: setting.parse for setting in SETTINGS}
-    for name, text in options.items():
-        flag = flag_of(name)
+    overrides = {OVERRIDES[name][0]: (flag_of(name), text) for name, text in options.items() if name in OVERRIDES}
+    for setting, (flag, text) in overrides.items():
         try:
-            parsers[OVERRIDES[name]](text.strip())
+            parsers[setting](text.strip())
         except ValueError as error:
             raise BadValue(f"{flag} {text!r} {error}", hint=f"give another {flag}") from None
-    return {OVERRIDES[name]: text for name, text in options.items()}
+    return {setting: text for setting, (_, text) in overrides.items()}
 
 
 def flag_of(name: str) -> str:
-    """The option of a field of StudyOptions."""
-    return {"since": "--from", "until": "--to"}.get(name, f"--{name.replace('_', '-')}")
+    return str(STUDY_OPTIONS[name].param_decls[0])
 
 
 def _end_from(text: str | None) -> datetime | None:
@@ -179,7 +180,7 @@ def _strategy_values(ctx: typer.Context) -> dict[str, str]:
     council = values.get("COUNCIL", COUNCIL).replace(" ", "")
     if values.get("COUNCIL_COMMAND") or council != COUNCIL:
         print(f"botctl: COUNCIL and COUNCIL_COMMAND are ignored: the agents are {COUNCIL}", file=sys.stderr)
-    return {name: values[name] for name in OVERRIDES.values() if name in values}
+    return {name: values[name] for name in OVERRIDDEN if name in values}
 
 
 def _settings_of(histories: list[CandleColumns]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import typer
 
-from botctl.cli.context import JsonFlag, env_file_of, exit_with
-from botctl.cli.output import show_list
+from botctl.cli.context import JsonFlag, env_file_of
+from botctl.cli.output import show_checks, show_list
 from botctl.cli.results import ConfigLine
-from botctl.cli.views.setup import draw_checks, draw_config
+from botctl.cli.views.setup import draw_config
 from botctl.config import Config, SettingSources, check_file_modes, load_config, read_sources
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
@@ -79,8 +79,7 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         results.append(CheckResult("settings", "fail", problem, f"fix it in {place}"))
     results += _check_live(settings, sources, set(problems))
     results += _check_files(Config(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
-    show_list(ctx, results, draw_checks, "no problems found", name_mode=False)
-    exit_with(ConfigError.exit_code if any(result.status == "fail" for result in results) else 0)
+    show_checks(ctx, results, "no problems found", ConfigError.exit_code)
 
 
 def _check_live(settings: Settings, sources: SettingSources, reported: set[str]) -> Iterator[CheckResult]:

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, config_from, exit_with
-from botctl.cli.output import show, show_list
+from botctl.cli.context import JsonFlag, config_from
+from botctl.cli.output import show, show_checks
 from botctl.cli.results import BackupView, CopyView, MigrateView
 from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
-from botctl.cli.views.setup import draw_checks
 from botctl.config import Config, open_store
 from botctl.domain.checks import CheckResult
 from botctl.domain.database_url import parse_database_url, without_password
@@ -92,8 +91,7 @@ def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """
     with open_store(config_from(ctx), create=False):
         results = [_result_of(finding) for finding in examine_database()]
-    show_list(ctx, results, draw_checks, "nothing to check", name_mode=False)
-    exit_with(1 if any(result.status == "fail" for result in results) else 0)
+    show_checks(ctx, results, "nothing to check")
 
 
 def _result_of(finding: Finding) -> CheckResult:

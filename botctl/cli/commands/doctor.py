@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import typer
 
-from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log_for
-from botctl.cli.output import show_list
-from botctl.cli.views.setup import draw_checks
+from botctl.cli.context import JsonFlag, env_file_of, start_log_for
+from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError
@@ -34,9 +33,7 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl doctor
       BOTCTL_MODE=live botctl doctor
     """
-    results = _check_all(ctx)
-    show_list(ctx, results, draw_checks, "nothing to check", name_mode=False)
-    exit_with(1 if any(result.status == "fail" for result in results) else 0)
+    show_checks(ctx, _check_all(ctx), "nothing to check")
 
 
 def _check_all(ctx: typer.Context) -> list[CheckResult]:

@@ -9,8 +9,15 @@ from botctl.cli.completion import complete_symbol
 from botctl.cli.context import JsonFlag, config_from, symbol_from, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
+from botctl.cli.views.audit_trail import draw_decisions
+from botctl.cli.views.orders import draw_orders
+from botctl.cli.views.positions import draw_balances, draw_live_positions, draw_trades
+from botctl.cli.views.status import draw_status
 from botctl.config import open_store
+from botctl.domain.equity import value_of
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
+from botctl.queries import journal, portfolio
+from botctl.queries.results import BalanceView
 
 Limit = Annotated[
     int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
@@ -28,19 +35,11 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status
       botctl status --json
     """
-    from botctl.cli.views.status import draw_status
-    from botctl.queries import portfolio
-
     config = config_from(ctx)
     settings = config.settings
     with open_store(config):
-        view = portfolio.status(
-            settings.botctl_mode,
-            config.switch,
-            settings.initial_balance,
-            portfolio.now_offline(settings.botctl_mode),
-            settings.timeframe_seconds,
-        )
+        mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
+        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
     show(ctx, view, draw_status, name_mode=False)
@@ -65,9 +64,6 @@ def positions(
       botctl positions
       botctl positions --watch
     """
-    from botctl.cli.views.positions import draw_live_positions, draw_trades
-    from botctl.queries import portfolio
-
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
         raise BadValue("--watch needs a terminal and excludes --json", hint="use --live --json in scripts")
     config = config_from(ctx)
@@ -96,9 +92,6 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
       botctl trades
       botctl trades --json --limit 1000
     """
-    from botctl.cli.views.positions import draw_trades
-    from botctl.queries import portfolio
-
     with open_store(config_from(ctx)):
         show_list(ctx, portfolio.list_trades(limit=limit), draw_trades, "no trades yet")
 
@@ -119,9 +112,6 @@ def orders(
       botctl orders
       botctl orders --unsettled
     """
-    from botctl.cli.views.orders import draw_orders
-    from botctl.queries import journal
-
     with open_store(config_from(ctx)):
         show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
 
@@ -140,9 +130,6 @@ def why(
     Example:
       botctl why BTC/USD
     """
-    from botctl.cli.views.audit_trail import draw_decisions
-    from botctl.queries import journal
-
     symbol = symbol_from(symbol)
     with open_store(config_from(ctx)):
         show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
@@ -158,9 +145,6 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl balance
     """
-    from botctl.cli.views.balances import draw_balances
-    from botctl.domain.equity import value_of
-    from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 
     config = config_from(ctx)
@@ -170,14 +154,9 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     if balances is None:
         errors = [error for error in snapshot.problems if isinstance(error, BotError)]
         raise errors[0] if errors else ExchangeUnreachable("no balance")
-    rows = [
-        BalanceView(
-            currency,
-            balances.total(currency),
-            balances.spendable(currency),
-            value_of(currency, balances.total(currency), quote_currency, snapshot.prices),
-        )
-        for currency in sorted(balances.currencies())
-    ]
+    rows = []
+    for currency in sorted(balances.currencies()):
+        total, free = balances.total(currency), balances.spendable(currency)
+        rows.append(BalanceView(currency, total, free, value_of(currency, total, quote_currency, snapshot.prices)))
     log_errors(snapshot.problems)
     show_list(ctx, rows, draw_balances, "the account is empty")

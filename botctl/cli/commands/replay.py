@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +12,17 @@ import typer
 
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.replay import run_ticks, summarize_replay
-from botctl.backtesting.results import ReplayView
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, start_log_for
-from botctl.cli.output import show, with_progress
-from botctl.cli.views.backtest import draw_backtest, show_csv
+from botctl.cli.output import with_progress
 from botctl.config import Config, open_store, write_env_file
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.settings import Mode, Settings
-from botctl.market_data.timeline import Timeline, align_histories
+from botctl.market_data.timeline import align_histories
 from botctl.wiring import build_bot
 
 DATABASE = "sqlite:///data/replay.db"
-KEPT_SETTINGS = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDES.values())
+KEPT_SETTINGS = ("SYMBOLS", "QUOTE_CURRENCY", "TIMEFRAME", *backtest_options.OVERRIDDEN)
 
 
 @backtest_options.with_study_options
@@ -55,11 +52,13 @@ def replay(
     timeline = align_histories(study.histories, study.settings.atr_period, study.since, study.until)
     with _open_folder(study.settings, keep) as config:
         start_log_for(ctx, config, quiet=True)  # failed ticks are reported at the end
-        view = _replay(ctx, config, study, timeline)
-    if as_csv:
-        show_csv(view)
-    else:
-        show(ctx, view, partial(draw_backtest, max_trades=trades), name_mode=False)
+        market = SimulatedMarket(study.histories, timeline, study.sentiment)
+        with open_store(config, create=True, durable=False):  # after a power cut it is run again
+            bot = build_bot(config.settings, config.switch, simulated=market)
+            ticks = range(timeline.last - timeline.first + 1)
+            outcome = run_ticks(bot, with_progress(ctx, ticks, "replaying"))
+            view = summarize_replay(bot, timeline, study.histories, study.sentiment, outcome)
+    backtest_options.show_backtest(ctx, view, trades, as_csv)
     if view.failed_ticks:
         print(f"botctl: {view.failed_ticks} of {view.ticks} ticks failed", file=sys.stderr)
     for error in view.errors:
@@ -93,12 +92,3 @@ def _open_folder(settings: Settings, keep: Path | None) -> Iterator[Config]:
 def _setting_text(settings: Settings, name: str) -> str:
     value = getattr(settings, name.lower())
     return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
-def _replay(ctx: typer.Context, config: Config, study: backtest_options.Study, timeline: Timeline) -> ReplayView:
-    market = SimulatedMarket(study.histories, timeline, study.sentiment)
-    with open_store(config, create=True, durable=False):  # after a power cut it is run again
-        bot = build_bot(config.settings, config.switch, simulated=market)
-        ticks = range(timeline.last - timeline.first + 1)
-        outcome = run_ticks(bot, with_progress(ctx, ticks, "replaying"))
-        return summarize_replay(bot, timeline, study.histories, study.sentiment, outcome)

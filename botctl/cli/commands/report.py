@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botctl.backtesting.backtest import Backtest
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, config_from, env_file_of
 from botctl.cli.output import show
@@ -84,11 +83,10 @@ def _open_source(
 ) -> "Iterator[tuple[ReportSource, Path]]":
     """A backtest of the files, or the database; and the default path of its page."""
     if files:
-        folder = load_sources(env_file_of(ctx)).folder
-        yield _backtest(backtest_options.load_study(ctx, files, options)), folder / "backtest.html"
+        folder, study = load_sources(env_file_of(ctx)).folder, backtest_options.load_study(ctx, files, options)
+        yield BacktestSource(study.backtest(), study.histories, study.settings), folder / "backtest.html"
         return
-
-    for name in options.given():
+    for name in options:
         hint = "give a file of candles, or omit it"
         raise BadValue(f"{backtest_options.flag_of(name)} is for a backtest of FILE", hint=hint)
     config = config_from(ctx)
@@ -96,11 +94,6 @@ def _open_source(
         now = now_offline(config.settings.botctl_mode)
         source = DatabaseSource(config.settings, config.switch, now, lambda symbol: find_candles(config, symbol))
         yield source, config.folder / "report.html"
-
-
-def _backtest(study: backtest_options.Study) -> "ReportSource":
-    run = Backtest(study.histories, study.settings, study.sentiment, since=study.since, until=study.until).run()
-    return BacktestSource(run, study.histories, study.settings)
 
 
 def _write(

@@ -93,14 +93,11 @@ def demo(
         config = Config(Path(folder), Path(folder) / ".env", parse_settings({}))
         start_log_for(ctx, config)
         with open_store(config, durable=False):
-            view = _run_demo(ctx, config, ticks)
+            bot = build_bot(config.settings, config.switch)
+            outcome = run_ticks(bot, with_progress(ctx, range(ticks), "running ticks"))
+            initial_balance = config.settings.initial_balance
+            if initial_balance is None or not outcome.ticks:
+                raise BotError("the demo ran no tick")
+            counts = count_decisions()
+            view = DemoView(outcome.ticks, portfolio.list_trades(), outcome.equity, initial_balance, counts)
     show(ctx, view, draw_demo, name_mode=False)
-
-
-def _run_demo(ctx: typer.Context, config: Config, ticks: int) -> DemoView:
-    bot = build_bot(config.settings, config.switch)
-    outcome = run_ticks(bot, with_progress(ctx, range(ticks), "running ticks"))
-    initial_balance = config.settings.initial_balance
-    if initial_balance is None or not outcome.ticks:
-        raise BotError("the demo ran no tick")
-    return DemoView(outcome.ticks, portfolio.list_trades(), outcome.equity, initial_balance, count_decisions())

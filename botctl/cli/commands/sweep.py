@@ -63,7 +63,6 @@ def sweep(
 
 
 def _run_grid(ctx: typer.Context, runner: SweepRunner, workers: int | None) -> list[Score]:
-    """The scores of every set of the grid."""
     grid = list(points(runner.axes))
     scores: list[Score] = []
     with progress_bar(ctx, "sweeping") as progress:

@@ -15,7 +15,6 @@ from botctl.wiring import build_market
 
 
 def watch_positions(config: Config, seconds: float) -> None:
-    """Show the open positions every so many seconds until Ctrl-C."""
     with suppress(KeyboardInterrupt):
         keep_showing(_LivePositions(config).draw, seconds)
 

@@ -26,7 +26,6 @@ COLUMN_NAMES = {
 
 
 def draw_backtest(view: BacktestView, max_trades: int) -> tables.Drawing:
-    """The summary and the newest trades."""
     shown = view.trades[-max_trades:] if max_trades else []
     if not shown:
         return _summary(view)
@@ -37,7 +36,6 @@ def draw_backtest(view: BacktestView, max_trades: int) -> tables.Drawing:
 
 
 def show_csv(view: BacktestView) -> None:
-    """Print a header and one row per trade."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(BacktestTrade.JSON_FIELDS)
     for trade in view.trades:
@@ -73,43 +71,29 @@ def _summary(view: BacktestView) -> str:
 
 
 def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:
-    return tables.draw_table(
-        ("symbol", "entered", "entry", "held", "exit", "why", "P&L"),
-        [
-            [
-                trade.symbol,
-                f"{trade.entry_at:%y-%m-%d %H:%M}",
-                text.format_price(trade.entry_price),
-                _holding_time(trade.entry_at, trade.exit_at or until),
-                text.format_price(trade.exit_price),
-                trade.exit_reason or "OPEN",
-                tables.coloured(trade.pnl),
-            ]
-            for trade in trades
-        ],
-    )
+    columns = {
+        "symbol": lambda trade: trade.symbol,
+        "entered": lambda trade: f"{trade.entry_at:%y-%m-%d %H:%M}",
+        "entry": lambda trade: text.format_price(trade.entry_price),
+        "held": lambda trade: _holding_time(trade.entry_at, trade.exit_at or until),
+        "exit": lambda trade: text.format_price(trade.exit_price),
+        "why": lambda trade: trade.exit_reason or "OPEN",
+        "P&L": lambda trade: tables.coloured(trade.pnl),
+    }
+    return tables.draw_rows(trades, columns)
 
 
 def draw_sweep(view: SweepView) -> tables.Drawing:
-    """The best sets with their neighbours, and warnings."""
     if not view.best:
         return "no sets were tried"
     figure = {"return": "return %", "sharpe": "Sharpe", "drawdown": "drawdown %"}[view.by]
     names = [COLUMN_NAMES.get(name, name) for name in view.best[0].settings]
-    table = tables.draw_table(
-        (*names, figure, "neighbours", "test", "trades", "max DD %"),
-        [
-            [
-                *row.settings.values(),
-                _measure(row.train, view.by),
-                _neighbours(row, view.by),
-                UNTESTED if row.test is None else _measure(row.test, view.by),
-                str(row.train.trades),
-                f"{100 * row.train.max_drawdown:.2f}",
-            ]
-            for row in view.best
-        ],
-    )
+    cells = []
+    for row in view.best:
+        train, test = (UNTESTED if part is None else _measure(part, view.by) for part in (row.train, row.test))
+        drawdown = f"{100 * row.train.max_drawdown:.2f}"
+        cells.append([*row.settings.values(), train, _neighbours(row, view.by), test, str(row.train.trades), drawdown])
+    table = tables.draw_table((*names, figure, "neighbours", "test", "trades", "max DD %"), cells)
     return tables.group(table, *["\n".join(textwrap.wrap(warning, tables.WIDTH)) for warning in view.warnings])
 
 

@@ -2,32 +2,25 @@
 
 from collections.abc import Sequence
 
-from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
+from botctl.cli.tables import Drawing, amount, draw_rows, group, pairs
 from botctl.domain.text import format_money, format_price, format_signed
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
 
 
 def draw_orders(rows: Sequence[OrderView]) -> Drawing:
-    table = draw_table(
-        ("id", "trade", "side", "symbol", "state", "amount", "filled", "price", "fee"),
-        [
-            [
-                str(row.id),
-                str(row.trade_id),
-                row.side,
-                row.symbol,
-                row.state,
-                amount(row.amount),
-                amount(row.filled),
-                format_price(row.average_price),
-                format_money(row.fee),
-            ]
-            for row in rows
-        ],
-    )
-    lines = [f"{row.id}: {row.error}" for row in rows if row.error]
-    return group(table, *lines) if lines else table
+    columns = {
+        "id": lambda row: str(row.id),
+        "trade": lambda row: str(row.trade_id),
+        "side": lambda row: row.side,
+        "symbol": lambda row: row.symbol,
+        "state": lambda row: row.state,
+        "amount": lambda row: amount(row.amount),
+        "filled": lambda row: amount(row.filled),
+        "price": lambda row: format_price(row.average_price),
+        "fee": lambda row: format_money(row.fee),
+    }
+    return group(draw_rows(rows, columns), *[f"{row.id}: {row.error}" for row in rows if row.error])
 
 
 def draw_order(result: OrderResult) -> Drawing:
@@ -55,7 +48,6 @@ def draw_order(result: OrderResult) -> Drawing:
 
 
 def describe_order(result: OrderResult) -> str:
-    """The result of one order in one line."""
     verb = "bought" if result.side == "buy" else "sold"
     if result.state == "VALIDATED":
         return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"

@@ -1,68 +1,46 @@
-"""Positions and trades as tables."""
+"""Positions, trades and balances as tables."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_table, group, short
-from botctl.domain.text import UNKNOWN, format_percent, format_price
+from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_rows, draw_table, group, short
+from botctl.domain.text import UNKNOWN, format_money, format_percent, format_price
 from botctl.queries.positions import LivePosition, TradeRecord
+from botctl.queries.results import BalanceView
 
 NEAR_STOP = Decimal("0.005")
 """Distance from the stop, as a fraction of the price, below which it is coloured."""
 
 
-def draw_positions(rows: Sequence[TradeRecord]) -> Drawing:
-    columns = ("id", "symbol", "status", "amount", "entry", "stop", "high")
-    return draw_table(columns, [[str(row.id), row.symbol, row.status, *_levels(row)] for row in rows])
-
-
 def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
-    columns = ("id", "symbol", "amount", "entry", "stop", "high", "price", "P&L")
-    return draw_table(
-        columns,
-        [
-            [
-                str(row.trade.id),
-                row.trade.symbol,
-                *_levels(row.trade),
-                format_price(row.price),
-                coloured(row.unrealized_pnl),
-            ]
-            for row in rows
-        ],
-    )
-
-
-def _levels(trade: TradeRecord) -> list[str]:
-    return [
-        amount(trade.amount),
-        format_price(trade.entry_price),
-        format_price(trade.stop_loss_price),
-        format_price(trade.high_price),
-    ]
+    columns = {
+        "id": lambda row: str(row.trade.id),
+        "symbol": lambda row: row.trade.symbol,
+        "amount": lambda row: amount(row.trade.amount),
+        "entry": lambda row: format_price(row.trade.entry_price),
+        "stop": lambda row: format_price(row.trade.stop_loss_price),
+        "high": lambda row: format_price(row.trade.high_price),
+        "price": lambda row: format_price(row.price),
+        "P&L": lambda row: coloured(row.unrealized_pnl),
+    }
+    return draw_rows(rows, columns)
 
 
 def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -> Drawing:
     """The table of positions --watch, with the distance to each stop and some lines below."""
     if not rows:
         return group("no open positions", *lines)
-    table = draw_table(
-        ("id", "symbol", "amount", "entry", "price", "stop", "to stop", "P&L"),
-        [
-            [
-                str(row.trade.id),
-                row.trade.symbol,
-                short(row.trade.amount),
-                format_price(row.trade.entry_price),
-                format_price(row.price),
-                format_price(row.trade.stop_loss_price),
-                _stop_distance(row.stop_distance),
-                coloured(row.unrealized_pnl),
-            ]
-            for row in rows
-        ],
-    )
-    return group(table, *lines)
+    columns = {
+        "id": lambda row: str(row.trade.id),
+        "symbol": lambda row: row.trade.symbol,
+        "amount": lambda row: short(row.trade.amount),
+        "entry": lambda row: format_price(row.trade.entry_price),
+        "price": lambda row: format_price(row.price),
+        "stop": lambda row: format_price(row.trade.stop_loss_price),
+        "to stop": lambda row: _stop_distance(row.stop_distance),
+        "P&L": lambda row: coloured(row.unrealized_pnl),
+    }
+    return group(draw_rows(rows, columns), *lines)
 
 
 def _stop_distance(distance: Decimal | None) -> Cell:
@@ -74,21 +52,27 @@ def _stop_distance(distance: Decimal | None) -> Cell:
 
 
 def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
+    columns = {"id": lambda row: str(row.id), "symbol": lambda row: row.symbol}
     if all(row.status in ("OPEN", "PENDING") for row in rows):
-        return draw_positions(rows)
-    return draw_table(
-        ("id", "symbol", "amount", "entry", "exit", "why", "closed", "P&L"),
-        [
-            [
-                str(row.id),
-                row.symbol,
-                short(row.amount),
-                format_price(row.entry_price),
-                format_price(row.exit_price),
-                row.exit_reason or row.status,
-                f"{row.exit_at:%m-%d %H:%M}" if row.exit_at else UNKNOWN,
-                coloured(row.pnl),
-            ]
-            for row in rows
-        ],
-    )
+        columns |= {
+            "status": lambda row: row.status,
+            "amount": lambda row: amount(row.amount),
+            "entry": lambda row: format_price(row.entry_price),
+            "stop": lambda row: format_price(row.stop_loss_price),
+            "high": lambda row: format_price(row.high_price),
+        }
+    else:
+        columns |= {
+            "amount": lambda row: short(row.amount),
+            "entry": lambda row: format_price(row.entry_price),
+            "exit": lambda row: format_price(row.exit_price),
+            "why": lambda row: row.exit_reason or row.status,
+            "closed": lambda row: f"{row.exit_at:%m-%d %H:%M}" if row.exit_at else UNKNOWN,
+            "P&L": lambda row: coloured(row.pnl),
+        }
+    return draw_rows(rows, columns)
+
+
+def draw_balances(rows: Sequence[BalanceView]) -> Drawing:
+    cells = [[row.currency, amount(row.total), amount(row.free), format_money(row.value)] for row in rows]
+    return draw_table(("currency", "amount", "free", "value"), cells)

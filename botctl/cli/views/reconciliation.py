@@ -23,19 +23,12 @@ def draw_reconciliation(view: ReconcileView) -> Drawing:
 
 
 def _draw_orders(rows: Sequence[ReconciledOrder]) -> Drawing:
-    return draw_table(
-        ("trade", "order", "journal", "exchange", "verdict"),
-        [
-            [
-                _id(row.trade_id),
-                f"{row.role}\n{row.symbol}",
-                _order_cell(row.journal_state, row.journal_filled, row.journal_cost, row.journal_fee),
-                _order_cell(row.exchange_state, row.exchange_filled, row.exchange_cost, row.exchange_fee),
-                row.verdict,
-            ]
-            for row in rows
-        ],
-    )
+    cells = []
+    for row in rows:
+        journal = _order_cell(row.journal_state, row.journal_filled, row.journal_cost, row.journal_fee)
+        exchange = _order_cell(row.exchange_state, row.exchange_filled, row.exchange_cost, row.exchange_fee)
+        cells.append([_id(row.trade_id), f"{row.role}\n{row.symbol}", journal, exchange, row.verdict])
+    return draw_table(("trade", "order", "journal", "exchange", "verdict"), cells)
 
 
 def _draw_positions(rows: Sequence[ReconciledPosition]) -> Drawing:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from botctl.cli.results import ConfigLine, InitView, NotifyView
-from botctl.cli.tables import Coloured, Drawing, draw_table, group, pairs
+from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs
 from botctl.cli.views.positions import draw_trades
 from botctl.domain.checks import CheckResult
 from botctl.domain.text import UNKNOWN, format_money
@@ -13,13 +13,12 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def draw_checks(rows: Sequence[CheckResult]) -> Drawing:
-    return draw_table(
-        ("check", "", "result"),
-        [
-            [row.name, Coloured(row.status, COLOURS[row.status]), row.detail + (f"\n-> {row.fix}" if row.fix else "")]
-            for row in rows
-        ],
-    )
+    columns = {
+        "check": lambda row: row.name,
+        "": lambda row: Coloured(row.status, COLOURS[row.status]),
+        "result": lambda row: row.detail + (f"\n-> {row.fix}" if row.fix else ""),
+    }
+    return draw_rows(rows, columns)
 
 
 def draw_config(rows: Sequence[ConfigLine]) -> str:
@@ -27,12 +26,10 @@ def draw_config(rows: Sequence[ConfigLine]) -> str:
 
 
 def draw_notifications(rows: Sequence[NotifyView]) -> str:
-    return pairs(
-        [
-            (f"{number}. {row.service}", f"{'ok' if row.ok else 'FAILED'}: {row.detail}")
-            for number, row in enumerate(rows, 1)
-        ]
-    )
+    lines = []
+    for number, row in enumerate(rows, 1):
+        lines.append((f"{number}. {row.service}", f"{'ok' if row.ok else 'FAILED'}: {row.detail}"))
+    return pairs(lines)
 
 
 def draw_init(view: InitView) -> str:

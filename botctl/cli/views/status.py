@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from botctl.cli.tables import WIDTH, Drawing, pairs
-from botctl.domain.kill_switch import SwitchState
+from botctl.domain.kill_switch import SwitchState, system_in_words
 from botctl.domain.text import format_money, format_percent, format_time
 from botctl.queries.portfolio import StatusView
 
@@ -51,9 +51,8 @@ def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
 
 
 def draw_switch(view: SwitchState) -> str:
-    frozen = " and FROZEN: positions are unguarded" if view.frozen else ""
-    why = f" ({view.why})" if view.why else ""
-    return f"system is {view.system_status}{frozen}{why}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
+    system = system_in_words(view.system_status, view.frozen, view.why)
+    return f"system is {system}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

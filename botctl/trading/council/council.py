@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
-from typing import Protocol
 
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import BotError, ConfigError, Refused
@@ -16,6 +15,8 @@ from botctl.store.decisions import record_decision, record_outcome
 from botctl.store.journal import Journal
 from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
+from botctl.trading.council.external_command import ExternalCommand
+from botctl.trading.council.master_node import MasterNode
 from botctl.trading.execution import ExecutionService
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
@@ -25,17 +26,11 @@ from botctl.trading.time_budget import TimeBudget
 log = logging.getLogger(__name__)
 
 
-class Decider(Protocol):
-    """MasterNode, or the external command."""
-
-    def decide(self, symbol: str) -> CouncilDecision:
-        """BUY, SELL or HOLD for one symbol."""
+Decider = MasterNode | ExternalCommand
 
 
 @dataclass(frozen=True)
 class Executed:
-    """The results of executing decisions."""
-
     exits: list[OrderResult]
     entries: list[OrderResult]
     errors: list[BotError]
@@ -43,12 +38,11 @@ class Executed:
 
 Outcome = tuple[OrderResult | None, str, int | None]
 """The result of an order, the text recorded with the decision, and the trade's id."""
+Acted = tuple[OrderResult | None, list[BotError]]
 
 
 @dataclass
 class Council:
-    """Decides for each symbol, and executes the decisions."""
-
     decider: Decider
     execution: ExecutionService
     positions: PositionManager
@@ -89,7 +83,7 @@ class Council:
             errors=[error for _, errors in (*sold, *bought) for error in errors],
         )
 
-    def _act_on_buy(self, row: DecisionRow, why_not: str) -> tuple[OrderResult | None, list[BotError]]:
+    def _act_on_buy(self, row: DecisionRow, why_not: str) -> Acted:
         if why_not:
             return None, _record_outcome(row, f"not bought: {why_not}")
         if self.time_budget.expired:
@@ -97,21 +91,15 @@ class Council:
             return None, [late, *_record_outcome(row, "not bought: the tick's time was over")]
         return self._act(row, self._buy)
 
-    def _act(
-        self, row: DecisionRow, act: Callable[[DecisionRow], Outcome]
-    ) -> tuple[OrderResult | None, list[BotError]]:
+    def _act(self, row: DecisionRow, act: Callable[[DecisionRow], Outcome]) -> Acted:
         """Execute one decision and record its outcome."""
-        result: OrderResult | None = None
-        errors: list[BotError] = []
-        trade_id: int | None = None
         try:
             result, outcome, trade_id = act(row)
         except Refused as refusal:
-            outcome = f"refused: {refusal}"
+            return None, _record_outcome(row, f"refused: {refusal}")
         except BotError as error:
-            outcome = f"failed: {error}"
-            errors.append(error)
-        return result, [*errors, *_record_outcome(row, outcome, trade_id)]
+            return None, [error, *_record_outcome(row, f"failed: {error}")]
+        return result, _record_outcome(row, outcome, trade_id)
 
     def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision, BotError | None]:
         try:

@@ -10,9 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
-from botctl.domain.candles import Candle
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
 from botctl.domain.serialization import to_json
 from botctl.domain.settings import SETTINGS
@@ -25,17 +24,16 @@ SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
 MAX_BYTES = 65_536
 """Of an answer, so that a program can't fill the memory until its time is over."""
 TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-ACTIONS = [str(action) for action in Action]
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
 
+@dataclass
 class ExternalCommand:
     """Sends one JSON object and expects one within the time limit; anything else is HOLD and an error."""
 
-    def __init__(self, master: MasterNode, command: str, timeout_seconds: float) -> None:
-        self.master = master
-        self.command = command
-        self.timeout_seconds = timeout_seconds
+    master: MasterNode
+    command: str
+    timeout_seconds: float
 
     def decide(self, symbol: str) -> CouncilDecision:
         """The program's decision. Raises ExchangeUnreachable when the candles are unavailable."""
@@ -53,20 +51,15 @@ class ExternalCommand:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
         environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         process = None
-        with (
-            tempfile.TemporaryFile() as question_file
-        ):  # unlike a pipe it never blocks, even if the program does not read it
+        with tempfile.TemporaryFile() as question_file:  # unlike a pipe it never blocks, even if nothing reads it
             question_file.write(question.encode())
             question_file.seek(0)
             try:
                 with _signals_deferred():
                     process = subprocess.Popen(
-                        shlex.split(self.command),
-                        stdin=question_file,
-                        stdout=subprocess.PIPE,
-                        env=environment,
-                        start_new_session=True,
-                    )
+                        shlex.split(self.command), stdin=question_file, stdout=subprocess.PIPE,
+                        env=environment, start_new_session=True,
+                    )  # fmt: skip
                 answer = _communicate(process, self.timeout_seconds)
             except BaseException as error:
                 if process is not None:
@@ -116,18 +109,17 @@ def _signals_deferred() -> Iterator[None]:
 
 def _question(briefing: Briefing) -> str:
     trade = None if briefing.trade is None else to_json(briefing.trade)
-    candles = [_candle(candle) for candle in briefing.candles]
+    candles = [
+        {**candle._asdict(), "time": candle.closed_at(0).isoformat().replace("+00:00", "Z")}
+        for candle in briefing.candles
+    ]
     return json.dumps({"symbol": briefing.symbol, "candles": candles, "trade": trade})
-
-
-def _candle(candle: Candle) -> dict[str, Any]:
-    return {**candle._asdict(), "time": candle.closed_at(0).isoformat().replace("+00:00", "Z")}
 
 
 def _read_answer(text: str) -> tuple[Action, str]:
     """The decision and its reason. Raises ValueError for anything but one JSON object with both."""
     answer = json.loads(text)
-    if not isinstance(answer, dict) or answer.get("decision") not in ACTIONS:
+    if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
         raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
     if not isinstance(answer.get("reason"), str):
         raise ValueError(f"an answer without a reason: {text.strip()[:100]!r}")

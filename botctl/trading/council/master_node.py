@@ -21,13 +21,10 @@ log = logging.getLogger(__name__)
 
 AGENTS = "botctl.agents"
 TERMINATED = 128 + signal.SIGTERM
-"""The exit code of a run ended by SIGTERM."""
 
 
 @dataclass
 class MasterNode:
-    """Prepares the briefing of a symbol and asks every agent in COUNCIL."""
-
     market: MarketData
     sentiment: Sentiment
     journal: Journal
@@ -48,8 +45,8 @@ class MasterNode:
             try:
                 verdicts.append(self._ask(name, point, briefing))
             except BaseException as error:  # whatever a third-party agent raises, the tick goes on
-                if _ends_the_run(error):
-                    raise
+                if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED):
+                    raise  # Ctrl-C or SIGTERM, not an error of the agent
                 log.exception("agent %s failed on %s", name, symbol)
                 why = _message_of(error)
                 verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {why}"))
@@ -62,12 +59,10 @@ class MasterNode:
         open_trade = None
         if trade is not None and trade.entry_price is not None:
             open_trade = OpenTrade(
-                entry_price=float(trade.entry_price),
-                amount=format_decimal(trade.amount),
-                stop_loss_price=float(trade.stop_loss_price or 0),
-                high_price=float(trade.high_price or 0),
+                entry_price=float(trade.entry_price), amount=format_decimal(trade.amount),
+                stop_loss_price=float(trade.stop_loss_price or 0), high_price=float(trade.high_price or 0),
                 opened_at=trade.opened_at or trade.created_at,
-            )
+            )  # fmt: skip
         return Briefing(symbol, candles, self.sentiment, open_trade, self.clock.now())
 
     def _ask(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
@@ -83,7 +78,6 @@ class MasterNode:
 
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
-        """The agents named in COUNCIL, as `find_agents`."""
         return find_agents(self.names)
 
 
@@ -97,11 +91,6 @@ def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
             hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
         )
     return {name: installed[name] for name in names}
-
-
-def _ends_the_run(error: BaseException) -> bool:
-    """Whether this is Ctrl-C or SIGTERM, not an error of the agent."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED)
 
 
 def _message_of(error: BaseException) -> str:
