@@ -252,8 +252,8 @@ class Journal:
             row, at = cast("Trade", trade), now if sale is None else min(sale.at, now)
             known = sale is not None and sale.cost is not None
             if sale is not None and known:
-                _book_outside_sale(row, sale, fraction, why, at)
-            _close(row, ExitReason.EXTERNAL, why, at, pnl_known=known)
+                _book_outside_sale(row, sale, fraction, why, now)
+            _close(row, ExitReason.EXTERNAL, why, now, pnl_known=known, closed_at=at)
 
 
 def already_open(asset: str, trade: TradeRow | None) -> Refused:
@@ -333,7 +333,14 @@ def _book_outside_sale(trade: Trade, sale: OutsideSales, fraction: Decimal, why:
 
 
 def _close(
-    trade: Trade, reason: ExitReason, why: str, at: datetime, order: OrderRow | None = None, *, pnl_known: bool = True
+    trade: Trade,
+    reason: ExitReason,
+    why: str,
+    at: datetime,
+    order: OrderRow | None = None,
+    *,
+    closed_at: datetime | None = None,
+    pnl_known: bool = True,
 ) -> None:
     """Close a trade; what it still holds is dust or gone. Its P&L is unknown when nothing was sold."""
     sold = trade.sold_amount > 0
@@ -344,7 +351,7 @@ def _close(
         trade, at, "closed", why, order,
         status=TradeStatus.CLOSED, amount=trade.sold_amount if sold else trade.entry_amount,
         exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
-        exit_reason=reason, closed_at=at, exiting=None, pnl=pnl,
+        exit_reason=reason, closed_at=closed_at or at, exiting=None, pnl=pnl,
     )  # fmt: skip
 
 

@@ -116,6 +116,7 @@ class ExecutionService:
             return Exits(*attempt_each(self._validate_sell, wanted))
         plan = self.exit_planner.plan(wanted, snapshot)
         orders, refused = self._place_exits(plan.sells)
+        short = [each.sell.trade for each in refused if isinstance(each.error, InsufficientFunds)]
         more, refused, failed = self._place_again(refused)
         orders += more
         unsettled = self.settlement.settle(orders)
@@ -127,7 +128,6 @@ class ExecutionService:
             dust = self.exit_planner.close_dust(refused)
             notes, written_off, errors = notes + dust.notes, dust.closed, errors + dust.errors
             errors += [error for result in results if (error := self._shortfall(result)) is not None]
-            short = [each.sell.trade for each in refused if isinstance(each.error, InsufficientFunds)]
             review = self.review.review(snapshot, refused=short, assets=assets)
             written_off, errors = written_off | review.written_off, errors + review.errors
         except BotError as error:  # the results of the sells are reported all the same

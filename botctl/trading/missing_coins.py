@@ -72,7 +72,9 @@ class MissingCoinsReview:
             return Review()
         lasting = {trade.asset for trade in refused if trade.asset in records and records[trade.asset].lasts()}
         evidence, errors = self._find_evidence(missing, records, lasting)
-        left = self._confirm(missing, evidence, errors)
+        left = self._confirm(missing, evidence)
+        if assets is None:  # a command that sold what it was asked to has nothing to complain about
+            errors += [_contradiction_that_ended(each) for asset, each in missing.items() if asset not in left]
         written_off: set[int] = set()
         for asset, found in evidence.items():
             trade = self.journal.active_trade(asset)
@@ -156,17 +158,14 @@ class MissingCoinsReview:
         own = self.journal.own_order_ids({each.fill.exchange_order_id for each in fills})
         return [each for each in fills if each.fill.exchange_order_id not in own]
 
-    def _confirm(
-        self, missing: Mapping[str, Missing], evidence: Mapping[str, Evidence], errors: list[BotError]
-    ) -> dict[str, Missing]:
+    def _confirm(self, missing: Mapping[str, Missing], evidence: Mapping[str, Evidence]) -> dict[str, Missing]:
         """What is still missing after the sells of this run. With evidence the balance is fetched a second time."""
         expected = {asset: held for asset, held in self.journal.expected_holdings().items() if asset in missing}
         still = {asset: each for asset, each in missing.items() if asset in expected}
         if not evidence.keys() & still.keys():
             return still
         self.clock.sleep(SECOND_SNAPSHOT_AFTER)
-        second = {each.asset: each for each in find_missing(expected, self.exchange.fetch_balances())}
-        return second
+        return {each.asset: each for each in find_missing(expected, self.exchange.fetch_balances())}
 
     def _write_off(self, trade: TradeRow, amount: Decimal, evidence: Evidence) -> BotError:
         """Close the trade, or take what is gone off it."""
@@ -185,6 +184,10 @@ class MissingCoinsReview:
     def _lot_decimals(self, symbol: str) -> int:
         market = self.exchange.load_markets().get(symbol)
         return LOT_DECIMALS if market is None else market.lot_decimals
+
+
+def _contradiction_that_ended(missing: Missing) -> CoinsMissing:
+    return CoinsMissing(str(missing), hint="they were there all the same: the balance was wrong or late")
 
 
 def missing_error(missing: Missing) -> CoinsMissing:

@@ -37,6 +37,7 @@ class AccountSnapshot:
     closed_orders_lag: float
     closed_orders_lag_looks: int
     counts_closed_orders: bool
+    false_balances: dict[str, Decimal]
 
 
 class FakeAccount:
@@ -52,6 +53,7 @@ class FakeAccount:
         self.closed_orders_lag = 0.0  # seconds during which no look-up finds a fresh order
         self.closed_orders_lag_looks = 0  # the same, counted in look-ups that would have found it
         self.counts_closed_orders = True  # False: pages of ended orders come without a count
+        self.false_balances: dict[str, Decimal] = {}  # what is shown of an asset instead of the truth
         self._markets = markets
         self._clock = clock
         self._lock = lock
@@ -75,6 +77,11 @@ class FakeAccount:
                     asset, amount = self._hold_of(order)
                     holds[asset] = holds.get(asset, Decimal(0)) + amount
             return holds
+
+    @property
+    def shown(self) -> dict[str, Decimal]:
+        """The balances as the wire shows them; orders are checked against the true ones."""
+        return self.balances | self.false_balances
 
     def fill_order(self, order: Order, volume: Decimal | None = None) -> None:
         """Fill an open order now, whole or in part, at the price of now."""
