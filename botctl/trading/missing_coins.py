@@ -81,6 +81,9 @@ class MissingCoinsReview:
             if asset in left and trade is not None and trade.id not in self.journal.unsettled_trade_ids():
                 errors.append(self._write_off(trade, min(found.amount, left.pop(asset).amount), found))
                 written_off.add(trade.id)
+        unresolved = {asset: each for asset, each in records.items() if asset not in missing or asset in left}
+        if unresolved != records:
+            save_missing(unresolved)
         return Review(frozenset(written_off), errors + [missing_error(each) for each in left.values()])
 
     def _record(self, missing: Mapping[str, Missing], assets: Collection[str] | None) -> dict[str, MissingRecord]:
