@@ -1,20 +1,28 @@
 """Fixtures of all tests: a home and a fake Kraken of their own, and no access to the real ones."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from botctl.domain.settings import NAMES, Mode
+from botctl.config import Config, open_store
+from botctl.domain.settings import NAMES, Mode, parse_settings
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
+from botctl.trading.tick import tick
+from botctl.wiring import build_bot
 from tests import postgres
-from tests.bot_runner import BotRunner
+from tests.bent_time import later
+from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.fake_kraken.public_endpoints import market_json
 
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
@@ -33,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     restore_sigint()
     if not hasattr(config, "workerinput"):
         postgres.create_folder()
+        os.environ["NUMBA_CACHE_DIR"] = str(postgres.run_folder() / "compiled")  # one worker compiles for all
 
 
 def restore_sigint() -> None:
@@ -112,6 +121,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def bent_time() -> Iterator[None]:
+    """Nobody sleeps: the clock is moved on instead, and the fake Kraken's with it. For tests of one process."""
+    with later():
+        yield
+
+
+@pytest.fixture
 def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
@@ -155,32 +171,69 @@ def hosted_live(hosted: BotRunner, kraken: FakeKraken) -> BotRunner:
 def kraken() -> Iterator[FakeKraken]:
     """A fake Kraken with BTC at 50000 and an ATR of exactly 500."""
     with FakeKraken() as server:
-        server.set_price("BTC/USD", 50000)
-        server.flat_candles("BTC/USD", 50000, 500)
+        set_market(server)
         yield server
 
 
+def set_market(kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 50000)
+    kraken.flat_candles("BTC/USD", 50000, 500)
+
+
+@pytest.fixture(scope="session")
+def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a live bot that has just been set up, against a fake Kraken that nothing has changed."""
+    home = tmp_path_factory.mktemp("live") / "home"
+    home.mkdir()
+    with FakeKraken() as kraken:
+        settings = {"BOTCTL_HOME": str(home), "PYTHONPATH": str(PROJECT), **live_settings(kraken)}
+        for command in ("init", "balance"):
+            subprocess.run(
+                [sys.executable, "-m", "botctl", command], env=os.environ | settings, check=True, capture_output=True
+            )
+    return home
+
+
+@pytest.fixture(scope="session")
+def usual_markets() -> dict[str, Any]:
+    with FakeKraken() as kraken:
+        return market_list(kraken)
+
+
 @pytest.fixture
-def live(bot: BotRunner, kraken: FakeKraken) -> BotRunner:
-    """botctl in live mode against the fake Kraken, with a database and warm caches."""
-    go_live(bot, kraken)
+def live(bot: BotRunner, kraken: FakeKraken, live_home: Path, usual_markets: dict[str, Any]) -> BotRunner:
+    """botctl in live mode against that Kraken, with its database made and its caches warm."""
+    if bot.server or market_list(kraken) != usual_markets:
+        go_live(bot, kraken)
+    else:
+        bot.set(**live_settings(kraken))
+        shutil.copytree(live_home, bot.home, dirs_exist_ok=True)
     kraken.clear_requests()
     return bot
 
 
+def market_list(kraken: FakeKraken) -> dict[str, Any]:
+    """What botctl caches of the exchange for a day."""
+    return {market.symbol: market_json(market) for market in kraken.markets}
+
+
 def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
-    """Set live mode against the fake Kraken, create the database and fill the caches."""
-    bot.set(
-        BOTCTL_MODE="live",
-        LIVE_TRADING="yes",
-        KRAKEN_API_URL=kraken.url,
-        KRAKEN_API_KEY=kraken.api_key,
-        KRAKEN_PRIVATE_KEY=kraken.secret,
-        INITIAL_BALANCE="10000",
-        SYMBOLS="BTC/USD",
-    )
+    """Settings for that Kraken, a database, and warm caches."""
+    bot.set(**live_settings(kraken))
     assert bot.run("init").exit_code == 0
     assert bot.run("balance").exit_code == 0
+
+
+def live_settings(kraken: FakeKraken) -> dict[str, str]:
+    return {
+        "BOTCTL_MODE": "live",
+        "LIVE_TRADING": "yes",
+        "KRAKEN_API_URL": kraken.url,
+        "KRAKEN_API_KEY": kraken.api_key,
+        "KRAKEN_PRIVATE_KEY": kraken.secret,
+        "INITIAL_BALANCE": "10000",
+        "SYMBOLS": "BTC/USD",
+    }
 
 
 @pytest.fixture
@@ -195,3 +248,44 @@ def store(path: Path) -> Path:
     """A new demo database, open."""
     open_database(SqliteFile(path), Mode.DEMO, create=True)
     return path
+
+
+# A demo home with a past, played once and copied for each test that only looks at it
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's database after 60 ticks: trades that closed, and decisions of every kind."""
+    return play(tmp_path_factory.mktemp("played"), {}).database_file
+
+
+@pytest.fixture(scope="session")
+def played_on_server(tmp_path_factory: pytest.TempPathFactory, server: postgres.Server) -> str:
+    """The same on a server: the address of the database."""
+    url = server.new_database()
+    play(tmp_path_factory.mktemp("played"), {"DATABASE_URL": url})
+    return url
+
+
+def play(folder: Path, settings: dict[str, str]) -> Config:
+    home = Config(folder, folder / ".env", parse_settings(settings))
+    with open_store(home, create=True):
+        bot = build_bot(home.settings, home.switch)
+        for _ in range(60):
+            tick(bot)
+    return home
+
+
+@pytest.fixture
+def veteran(bot: BotRunner, request: pytest.FixtureRequest) -> BotRunner:
+    """botctl in demo mode, in a home of its own with those 60 ticks behind it."""
+    if bot.server:
+        url = bot.url_of("demo")
+        bot.server.drop(url)
+        bot.server.new_database(like=request.getfixturevalue("played_on_server"), name=url)
+        return bot
+    played: Path = request.getfixturevalue("played")
+    bot.database.parent.mkdir()
+    shutil.copy(played, bot.database)
+    bot.database.chmod(0o600)
+    return bot

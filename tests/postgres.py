@@ -108,7 +108,7 @@ class Server:
 def shared_server() -> Server:
     """The server of this test run, started by the first caller. Raises NoServer."""
     program("initdb"), program("pg_ctl")
-    folder = Path(os.environ[FOLDER])
+    folder = run_folder()
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         server = Server(folder / "server")
@@ -139,8 +139,13 @@ def create_folder() -> None:
         (folder / "run").write_text(str(os.getpid()))
 
 
+def run_folder() -> Path:
+    """The folder of the test run."""
+    return Path(os.environ[FOLDER])
+
+
 def remove_folder() -> None:
-    """After the workers ended: stop the server and remove the folder."""
+    """After the workers ended."""
     folder = Path(os.environ.pop(FOLDER))
     if (folder / "server").exists():
         Server(folder / "server").stop()

@@ -25,6 +25,7 @@ from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
+from tests.quick import parametrize_pairs
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -138,11 +139,11 @@ def private_nonces(kraken: FakeKraken) -> list[int]:
 # Answers that are none
 
 
-@pytest.mark.parametrize("endpoint", READS)
-@pytest.mark.parametrize(("kind", "options"), BROKEN)
+@parametrize_pairs(("fault", "endpoint"), BROKEN, [*READS])
 def test_a_broken_answer_is_unreachable_and_never_empty(
-    exchange: KrakenExchange, kraken: FakeKraken, endpoint: str, kind: str, options: dict[str, Any]
+    exchange: KrakenExchange, kraken: FakeKraken, endpoint: str, fault: tuple[str, dict[str, Any]]
 ) -> None:
+    kind, options = fault
     kraken.fault(endpoint, kind, times=99, **options)
 
     with no_patience(), pytest.raises(ExchangeUnreachable):

@@ -12,6 +12,7 @@ from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.orders import OrderRecord, OrderRequest, Side
 from tests.adapters.test_kraken import BROKEN, LONG_AGO, ORDER, ORDER_ID, database, exchange, no_patience
 from tests.fake_kraken import FakeKraken, Never
+from tests.quick import parametrize_pairs
 
 __all__ = ["database", "exchange"]
 
@@ -118,16 +119,12 @@ def test_an_order_of_a_market_that_is_gone_keeps_its_name(exchange: KrakenExchan
     assert (record.symbol, record.side) == ("LUNAUSD", Side.SELL)
 
 
-@pytest.mark.parametrize(("kind", "options"), BROKEN)
-@pytest.mark.parametrize(("endpoint", "good_pages"), [("OpenOrders", 0), ("ClosedOrders", 0), ("ClosedOrders", 1)])
+@parametrize_pairs(("fault", "page"), BROKEN, [("OpenOrders", 0), ("ClosedOrders", 0), ("ClosedOrders", 1)])
 def test_a_bad_answer_on_any_page_is_no_answer(
-    exchange: KrakenExchange,
-    kraken: FakeKraken,
-    endpoint: str,
-    good_pages: int,
-    kind: str,
-    options: dict[str, Any],
+    exchange: KrakenExchange, kraken: FakeKraken, fault: tuple[str, dict[str, Any]], page: tuple[str, int]
 ) -> None:
+    kind, options = fault
+    endpoint, good_pages = page
     place(exchange)
     fill_pages(kraken, 70)
     kraken.fault(endpoint, kind, times=9, skip=good_pages, **options)

@@ -175,9 +175,23 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
     return histories, parse_settings(values), sentiment
 
 
-@settings(max_examples=60)
+World = tuple[list[CandleColumns], Settings, SentimentSeries]
+
+
+@settings(max_examples=15)
 @given(worlds())
-def test_it_trades_as_visit_after_visit_would(world: tuple[list[CandleColumns], Settings, SentimentSeries]) -> None:
+def test_it_trades_as_visit_after_visit_would(world: World) -> None:
+    check_against_visits(world)
+
+
+@pytest.mark.long
+@settings(max_examples=150)
+@given(worlds())
+def test_it_trades_as_visit_after_visit_would_in_many_worlds(world: World) -> None:
+    check_against_visits(world)
+
+
+def check_against_visits(world: World) -> None:
     histories, parameters, sentiment = world
 
     slow = run_every_bar(histories, parameters, sentiment)

@@ -161,11 +161,17 @@ def cases(count: int, seed: int) -> dict[str, Case]:
     }  # fmt: skip
 
 
-SHORT, SOME_THOUSAND, LONG = 420, 2000, 4000
+SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@pytest.mark.parametrize("name", cases(150, 1))
+@pytest.mark.parametrize("name", ["ups and downs", "moods", "a crash"])
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
+    check(cases(SHORTEST, 1)[name], tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", cases(150, 1))
+def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORT, 1)[name], tmp_path)
 
 

@@ -66,11 +66,11 @@ class Trouble:
             self.world.kraken.start()
 
 
-def run_in_trouble(world: World, scene: str, plan: Mapping[int, str]) -> Run:
+def run_in_trouble(world: World, scene: str, plan: Mapping[int, str], **options: object) -> Run:
     """The scene's command with its requests spoiled; it must end in time, and with clear words."""
     began = world.clock.now()
     with Trouble(world, plan):
-        run = act(world, scene)
+        run = act(world, scene, **options)
     check_words(run)
     assert world.clock.now() - began < MOST_SECONDS, f"it took {world.clock.now() - began:.0f} s: {run.words}"
     return run

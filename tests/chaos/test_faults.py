@@ -10,6 +10,7 @@ from tests.chaos.fault_kinds import FOR_ORDERS
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, run_in_trouble
 from tests.chaos.scenes import SCENES, Stage
 from tests.chaos.summary_table import class_of
+from tests.chaos.world import CALM_WAIT_SECONDS
 
 ONE_IN = 199
 """Of all single faults so many are left out between two: a prime, so that every kind and position has its turn."""
@@ -19,7 +20,7 @@ def test_a_fault_reaches_the_request_it_is_meant_for(stage: Stage) -> None:
     world = stage.set("a buy by hand")
     world.kraken.clear_requests()
 
-    run_in_trouble(world, "a buy by hand", {4: "reset after", 5: "HTTP 502"})
+    run_in_trouble(world, "a buy by hand", {4: "reset after", 5: "HTTP 502"}, wait_seconds=CALM_WAIT_SECONDS)
 
     spoiled = [(request.endpoint, request.fault) for request in world.kraken.requests if request.fault]
     assert spoiled == [("AddOrder", "reset_after"), ("Time", "status")]
@@ -30,7 +31,7 @@ def test_a_refused_connection_is_refused_where_it_is_meant_to_be(stage: Stage) -
     world = stage.set("a buy by hand")
     world.kraken.clear_requests()
 
-    run = run_in_trouble(world, "a buy by hand", {4: "refused"})
+    run = run_in_trouble(world, "a buy by hand", {4: "refused"}, wait_seconds=CALM_WAIT_SECONDS)
 
     assert [request.endpoint for request in world.kraken.requests] == stage.undisturbed("a buy by hand").endpoints[:3]
     assert run.exit_code == 69

@@ -12,6 +12,7 @@ import pytest
 from botctl.store.models import Trade
 from tests.bot_runner import PROJECT, BotRunner, Run
 from tests.cli.assertions import files_in
+from tests.quick import parametrize, parametrize_pairs
 
 from_the_file = pytest.mark.sqlite("nobody's Tab key waits for a server")
 SHELLS = ("bash", "zsh", "fish")
@@ -51,7 +52,7 @@ def test_commands_are_offered(bot: BotRunner, shell: str) -> None:
     assert "liquidate" not in told
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@parametrize("shell", SHELLS, quick=1)
 def test_symbols_come_from_the_settings_and_the_database(veteran: BotRunner, shell: str) -> None:
     """From that of this machine: nobody's Tab key waits for a server."""
     veteran.home.joinpath(".env").write_text("SYMBOLS=ADA/USD,ADA/EUR\n")
@@ -72,7 +73,7 @@ def test_symbols_are_offered_wherever_one_stands(bot: BotRunner, line: str) -> N
 
 
 @from_the_file
-@pytest.mark.parametrize("shell", SHELLS)
+@parametrize("shell", SHELLS, quick=2)
 def test_trades_are_offered_by_their_numbers(veteran: BotRunner, shell: str) -> None:
     told = offers(shell, "botctl explain ")
 
@@ -82,8 +83,7 @@ def test_trades_are_offered_by_their_numbers(veteran: BotRunner, shell: str) -> 
     assert ("BTC/USD CLOSED" in told) is (shell != "bash")
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("line", ["botctl explain ", "botctl why "])
+@parametrize_pairs(("line", "shell"), ["botctl explain ", "botctl why "], SHELLS)
 def test_a_home_without_a_database_gets_none(bot: BotRunner, shell: str, line: str) -> None:
     offers(shell, line)
 
@@ -111,23 +111,25 @@ def test_trades_that_are_not_in_the_main_file_yet_are_offered(veteran: BotRunner
     assert str(number) in offers("bash", "botctl explain ").split()
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("trouble", [pytest.param("database", marks=from_the_file), "settings", "no database", "home"])
+@parametrize_pairs(("trouble", "shell"), ["settings", "no database", "home"], SHELLS)
 def test_trouble_means_no_offer_and_no_complaint(veteran: BotRunner, shell: str, trouble: str) -> None:
-    settings = {}
-    if trouble == "database":
-        veteran.database.write_bytes(b"no database at all" * 1000)
-    elif trouble == "settings":
-        settings = {"MAX_DRAWDOWN": "20"}
-    elif trouble == "no database":
-        settings = {"DATABASE_URL": "sqlite:////proc/nowhere/live.db"}
-    else:
-        settings = {"BOTCTL_HOME": "/proc/nowhere"}
+    settings = {
+        "settings": {"MAX_DRAWDOWN": "20"},
+        "no database": {"DATABASE_URL": "sqlite:////proc/nowhere/live.db"},
+        "home": {"BOTCTL_HOME": "/proc/nowhere"},
+    }[trouble]
 
-    told = offers(shell, "botctl explain ", **settings)
-
-    assert "CLOSED" not in told
+    assert "CLOSED" not in offers(shell, "botctl explain ", **settings)
     assert ask(shell, "botctl why ", **settings).stderr == ""
+
+
+@from_the_file
+@parametrize("shell", SHELLS, quick=1)
+def test_a_damaged_database_means_no_offer_and_no_complaint(veteran: BotRunner, shell: str) -> None:
+    veteran.database.write_bytes(b"no database at all" * 1000)
+
+    assert "CLOSED" not in offers(shell, "botctl explain ")
+    assert ask(shell, "botctl why ").stderr == ""
 
 
 @pytest.mark.parametrize("shell", SHELLS)

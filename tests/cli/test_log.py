@@ -10,12 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from botctl.cli import log
 from botctl.domain.money import format_decimal
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import council_says
 
 
@@ -204,7 +203,7 @@ def test_in_the_journal_an_error_has_its_priority_in_words_and_in_json(bot: BotR
     assert json.loads(told[3:])["level"] == "error"
 
 
-@pytest.mark.parametrize("named", ["1:2", "nonsense"])
+@parametrize("named", ["1:2", "nonsense"], quick=1)
 def test_a_stream_that_systemd_does_not_read_is_no_journal(bot: BotRunner, named: str) -> None:
     assert in_the_journal(bot, "tick", named=named) == []
 

@@ -27,6 +27,7 @@ from tests.fields import (
     TRADE,
     WHOLE,
 )
+from tests.quick import parametrize
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -212,8 +213,8 @@ def test_the_version_is_one_line(bot: BotRunner) -> None:
     assert re.fullmatch(r"botctl \d+\.\d+\.\d+\n", run.stdout)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("trades",), ("orders", "--json"), ("why", "BTC/USD", "--limit", "60"), ("--help",)]
+@parametrize(
+    "arguments", [("trades",), ("orders", "--json"), ("why", "BTC/USD", "--limit", "60"), ("--help",)], quick=1
 )
 def test_a_reader_that_leaves_early_sees_no_traceback(veteran: BotRunner, arguments: tuple[str, ...]) -> None:
     """As `botctl trades | head -0` does: nobody reads what the process writes."""
@@ -235,13 +236,13 @@ def test_a_reader_that_leaves_early_sees_no_traceback(veteran: BotRunner, argume
 
 @pytest.mark.parametrize("command", [("trades",), ("status",), ("doctor",), ("--help",), ("buy", "BTC/USD", "nan")])
 def test_off_a_terminal_there_is_no_escape_code(veteran: BotRunner, command: tuple[str, ...]) -> None:
-    run = veteran.process(*command)
+    run = veteran.run(*command)
 
     assert run.stdout + run.stderr
     assert "\x1b" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("command", [("trades",), ("doctor",)])
+@parametrize("command", [("trades",), ("doctor",)], quick=1)
 def test_a_terminal_gets_colours_unless_no_color_is_set(veteran: BotRunner, command: tuple[str, ...]) -> None:
     colour = re.compile(r"\x1b\[[0-9;]*\b(3[0-7]|9[0-7]|38;)")
 

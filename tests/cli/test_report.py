@@ -16,6 +16,7 @@ from tests.cli.assertions import check_error, files_in
 from tests.cli.pages import Page, read_page, trace
 from tests.fake_kraken import FakeKraken
 from tests.fields import REPORT
+from tests.quick import parametrize_pairs
 
 TAPE = PROJECT / "data" / "tape"
 BTC, ETH = str(TAPE / "BTC-USD.csv"), str(TAPE / "ETH-USD.csv")
@@ -250,8 +251,7 @@ def test_files_are_for_their_owner_and_replaced_whole(veteran: BotRunner) -> Non
 # The picture
 
 
-@pytest.mark.parametrize("chart", ["equity", "drawdown", "trade:1"])
-@pytest.mark.parametrize("files", [(), (BTC,)])
+@parametrize_pairs(("files", "chart"), [(), (BTC,)], ["equity", "drawdown", "trade:1"])
 def test_one_chart_as_a_png(veteran: BotRunner, chart: str, files: tuple[str, ...]) -> None:
     answer = veteran.json("report", *files, "--png", "chart.png", "--chart", chart)
 

@@ -9,32 +9,33 @@ from botctl.domain.settings import NAMES
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
 
-WRONG: dict[str, list[str]] = {
-    "BOTCTL_MODE": ["prod", ""],
-    "KRAKEN_PRIVATE_KEY": ["not base64!", "abc"],
-    "KRAKEN_API_URL": ["http://api.kraken.com", "ftp://api.kraken.com", "api.kraken.com", "http://[::1"],
-    "DATABASE_URL": ["postgres://localhost/bot", "sqlite:///", "data/live.db"],
-    "SYMBOLS": ["BTC", "", "BTC/USD,,ETH/USD", "BTC/USD;ETH/USD"],
-    "QUOTE_CURRENCY": ["$", "", "US D"],
-    "TRADE_AMOUNT_USD": ["nan", "inf", "-100", "0", "", "1e30", "a hundred", "1,000"],
-    "MAX_OPEN_TRADES": ["0", "-1", "1.5", "", "many", "99999999999"],
-    "COOLDOWN_MINUTES": ["-1", "1.5", "", "1h"],
-    "LIVE_TRADING": ["", "true", "1", "ja"],
-    "TICK_TIMEOUT": ["0", "-1", "900", "1e9", "nan", "soon"],
-    "TIMEFRAME": ["15", "2m", "", "15M"],
-    "ATR_PERIOD": ["0", "1", "14.5", "", "999999"],
-    "ATR_MULTIPLE": ["0", "-2", "nan", "inf", "", "1e9"],
-    "BREAKEVEN_ATR": ["0", "-2", "nan", "inf", "", "two"],
-    "INITIAL_BALANCE": ["0", "-1", "nan", "inf", "1e30", "all"],
-    "MAX_DRAWDOWN": ["0", "1", "20", "-0.2", "nan", "inf", "", "20%"],
-    "COUNCIL": [",", "", "two words"],
-    "COUNCIL_TIMEOUT": ["0", "-1", "inf", "nan", "", "99999"],
-    "SENTIMENT_URL": ["file:///etc/passwd", "x", ""],
-    "FEE_RATE": ["-0.1", "0.5", "nan", "", "26%"],
-    "SLIPPAGE": ["-0.1", "0.5", "nan", ""],
-    "LOG_LEVEL": ["LOUD", ""],
-    "LOG_FILE": ["/nowhere/bot.log", "/"],
+WRONG: dict[str, str] = {
+    "BOTCTL_MODE": "prod",
+    "KRAKEN_PRIVATE_KEY": "not base64!",
+    "KRAKEN_API_URL": "http://api.kraken.com",
+    "DATABASE_URL": "postgres://localhost/bot",
+    "SYMBOLS": "BTC",
+    "QUOTE_CURRENCY": "$",
+    "TRADE_AMOUNT_USD": "nan",
+    "MAX_OPEN_TRADES": "0",
+    "COOLDOWN_MINUTES": "-1",
+    "LIVE_TRADING": "ja",
+    "TICK_TIMEOUT": "0",
+    "TIMEFRAME": "15",
+    "ATR_PERIOD": "0",
+    "ATR_MULTIPLE": "-2",
+    "BREAKEVEN_ATR": "two",
+    "INITIAL_BALANCE": "all",
+    "MAX_DRAWDOWN": "20%",
+    "COUNCIL": "two words",
+    "COUNCIL_TIMEOUT": "inf",
+    "SENTIMENT_URL": "file:///etc/passwd",
+    "FEE_RATE": "26%",
+    "SLIPPAGE": "-0.1",
+    "LOG_LEVEL": "LOUD",
+    "LOG_FILE": "/nowhere/bot.log",
 }
+"""One for each setting; tests/domain/test_settings.py has the many that cannot be meant."""
 ANY_TEXT = {"BOTCTL_HOME", "KRAKEN_API_KEY", "COUNCIL_COMMAND", "NOTIFY_URLS", "HEALTHCHECK_URL", "METRICS_FILE"}
 """Settings whose text means nothing until it is used."""
 
@@ -46,14 +47,15 @@ def test_no_setting_is_left_out_here() -> None:
     assert not set(WRONG) & ANY_TEXT
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
-def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str, value: str) -> None:
+@pytest.mark.parametrize("name", ["BOTCTL_MODE", "KRAKEN_PRIVATE_KEY", "SYMBOLS", "MAX_DRAWDOWN", "SENTIMENT_URL"])
+def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str) -> None:
+    value = WRONG[name]
     bot.set(**{name: value})
 
     run = bot.run("status")
 
     secret = name == "KRAKEN_PRIVATE_KEY"
-    check_error(run, 78, name, *([value] if value and not secret else []))
+    check_error(run, 78, name, *([] if secret else [value]))
     if secret:
         assert value not in run.stderr
     assert files_in(bot.home) == {}
@@ -62,7 +64,7 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str, va
 @pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
 def test_a_wrong_value_in_dot_env_is_named(bot: BotRunner, home: Path, name: str) -> None:
     bot.unset(name)
-    write_env(home, f"{name}={WRONG[name][0]}\n")
+    write_env(home, f"{name}={WRONG[name]}\n")
 
     check_error(bot.run("pause"), 78, name)
 

@@ -17,6 +17,7 @@ import pytest
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.help_lines import FILE, write_help_lines
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 
 HEAVY = re.compile(r"\|\s+(ccxt|pandas|numba|pandas_ta|numpy|psycopg\.pq)(\.|\s*$)", re.MULTILINE)
 LIGHT = ["pause", "resume", "status", "positions", "trades", "--help", "--version"]
@@ -34,6 +35,7 @@ def test_the_list_of_imports_would_show_something_heavy(veteran: BotRunner) -> N
     assert "botctl.cli.app" in imported_by(veteran, "-m", "botctl", "status")
 
 
+@pytest.mark.long
 def test_quick_commands_take_less_than_three_times_their_two_libraries(veteran: BotRunner) -> None:
     yardstick = "import typer, peewee"
     commands = {name: ["-m", "botctl", name] for name in ("pause", "status", "--help")}
@@ -54,8 +56,8 @@ def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
     assert FILE.read_text() == write_help_lines(), "run `python -m tests.cli.help_lines`"
 
 
-@pytest.mark.parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("mode", ["demo", "live"])
+@parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], quick=2)
+@parametrize("mode", ["demo", "live"], quick=1)
 def test_a_signal_in_the_middle_of_a_tick_ends_it_cleanly(
     request: pytest.FixtureRequest, tmp_path: Path, mode: str, signal_number: int, exit_code: int
 ) -> None:
@@ -81,8 +83,8 @@ def test_a_signal_in_the_middle_of_a_tick_ends_it_cleanly(
     assert bot.run("check-positions").exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["INT", "TERM"])
-@pytest.mark.parametrize("attempt", range(3))
+@parametrize("name", ["INT", "TERM"], quick=2)
+@parametrize("attempt", range(3), quick=1)
 def test_a_signal_at_the_very_start_of_the_council_command_ends_that_too(
     bot: BotRunner, tmp_path: Path, name: str, attempt: int
 ) -> None:

@@ -58,7 +58,21 @@ def test_krakens_old_names_are_the_same_asset(text: str, symbol: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "BTC", "BTCUSD", "BTC/", "/USD", "BTC/USD/EUR", "BTC-USD", "B TC/USD", "BTC/USD,"]
+    "text",
+    [
+        "",
+        " ",
+        "BTC",
+        "BTCUSD",
+        "BTC/",
+        "/USD",
+        "BTC/USD/EUR",
+        "BTC-USD",
+        "B TC/USD",
+        "BTC/USD,",
+        "₿/USD",
+        "../../passwd",
+    ],
 )
 def test_what_is_no_symbol_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="is not a symbol"):

@@ -44,6 +44,7 @@ def test_a_figure_with_a_page_of_zeros_is_refused(text: str) -> None:
         " ",
         "abc",
         "1,5",
+        "5 USD",
         "1.2.3",
         "0x10",
         "--1",

@@ -22,31 +22,38 @@ from botctl.domain.settings import (
     unknown_settings,
 )
 
-AMOUNTS = ["0", "-1", "nan", "inf", "ten", "1,000", "1e12", "$5"]
-RATIOS = ["1e-400", "0", "-1", "100", "nan", "inf", "two"]
-WHOLE = ["-1", "1.5", "nan", "ten", "9999999999", "+1"]
+AMOUNTS = ["0", "-1", "nan", "inf", "a hundred", "1,000", "1e12", "1e30", "$5"]
+RATIOS = ["1e-400", "0", "-1", "100", "1e9", "nan", "inf", "two"]
+WHOLE = ["-1", "1.5", "nan", "many", "99999999999", "+1"]
 URLS = ["kraken", "ftp://host/", "http://", "//host", "http://[::1"]
 BAD: dict[str, list[str]] = {
-    "BOTCTL_MODE": ["", "real", "live2", "LIVE!"],
-    "KRAKEN_API_URL": [*URLS, "http://api.kraken.com", "http://127.0.0.1.evil.com", "http://127.evil.com"],
-    "DATABASE_URL": ["postgres://x", "sqlite://x", "sqlite:///", "data.db"],
-    "SYMBOLS": ["", ",", "BTC", "BTC/USD,", "BTC/USD,,ETH/USD", "BTC-USD"],
-    "QUOTE_CURRENCY": ["", "U", "US$", "TOO-LONG"],
+    "BOTCTL_MODE": ["", "real", "live2", "LIVE!", "prod"],
+    "KRAKEN_API_URL": [
+        *URLS,
+        "http://api.kraken.com",
+        "http://127.0.0.1.evil.com",
+        "http://127.evil.com",
+        "ftp://api.kraken.com",
+        "api.kraken.com",
+    ],
+    "DATABASE_URL": ["postgres://x", "sqlite://x", "sqlite:///", "data.db", "postgres://localhost/bot", "data/live.db"],
+    "SYMBOLS": ["", ",", "BTC", "BTC/USD,", "BTC/USD,,ETH/USD", "BTC-USD", "BTC/USD;ETH/USD"],
+    "QUOTE_CURRENCY": ["", "U", "US$", "TOO-LONG", "$", "US D"],
     "TRADE_AMOUNT_USD": ["", *AMOUNTS],
     "MAX_OPEN_TRADES": ["", "0", "10001", *WHOLE],
-    "COOLDOWN_MINUTES": ["", *WHOLE],
-    "LIVE_TRADING": ["", "true", "1", "y"],
-    "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon"],
+    "COOLDOWN_MINUTES": ["", *WHOLE, "1h"],
+    "LIVE_TRADING": ["", "true", "1", "y", "ja"],
+    "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon", "-1", "1e9"],
     "TIMEFRAME": ["", "15", "2m", "15M", "900"],
-    "ATR_PERIOD": ["", "0", "1", "201", *WHOLE],
+    "ATR_PERIOD": ["", "0", "1", "201", *WHOLE, "999999"],
     "ATR_MULTIPLE": ["", *RATIOS],
     "BREAKEVEN_ATR": ["", *RATIOS],
     "INITIAL_BALANCE": AMOUNTS,
-    "MAX_DRAWDOWN": ["", "0", "1", "20", "-0.2", "nan", "20%"],
-    "COUNCIL": ["", ",", "technical,", "tech nical"],
-    "COUNCIL_TIMEOUT": ["", "0", "-1", "600", "nan", "soon"],
-    "SENTIMENT_URL": ["", *URLS],
-    "FEE_RATE": ["", "-0.1", "0.5", "40", "nan"],
+    "MAX_DRAWDOWN": ["", "0", "1", "20", "-0.2", "nan", "20%", "inf"],
+    "COUNCIL": ["", ",", "technical,", "tech nical", "two words"],
+    "COUNCIL_TIMEOUT": ["", "0", "-1", "600", "nan", "soon", "inf", "99999"],
+    "SENTIMENT_URL": ["", *URLS, "file:///etc/passwd"],
+    "FEE_RATE": ["", "-0.1", "0.5", "40", "nan", "26%"],
     "SLIPPAGE": ["", "-0.1", "0.5", "nan"],
     "LOG_LEVEL": ["", "LOUD", "10"],
     "KRAKEN_PRIVATE_KEY": ["not base64!", "abc", "ключ"],

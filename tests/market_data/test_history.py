@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botctl.domain.candles import CandleColumns
@@ -109,6 +109,7 @@ DAMAGES: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
+@settings(max_examples=15)
 @given(tables(least=3), st.data())
 def test_a_damaged_row_refuses_the_file_with_its_line(
     folder: Path, damage: str, rows: list[Row], data: st.DataObject

@@ -3,13 +3,9 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-
-from freezegun import freeze_time
 
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Order, Request
@@ -49,13 +45,6 @@ def lose_the_next_order(kraken: FakeKraken, kind: str = "drop_before", **options
     """The next AddOrder fails unprocessed. A lock-out ends the look-up, so that the run does not wait 20 seconds."""
     kraken.fault("AddOrder", kind, processed=False, **options)
     kraken.fault("OpenOrders", "error", error="EGeneral:Temporary lockout")
-
-
-@contextmanager
-def later(**span: float) -> Iterator[None]:
-    """Move our clock and Kraken's forward."""
-    with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True):
-        yield
 
 
 def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> Run:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.sentiment_service import SentimentService
 from tests.scenarios.steps import (
     buy,
@@ -207,7 +208,7 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:45]))
+@parametrize("body", BODIES, ids=lambda body: repr(body[:45]), quick=4)
 def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
     live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, body: bytes
 ) -> None:

@@ -11,6 +11,7 @@ from botctl.store.database import close_database
 from botctl.store.journal import Journal
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_program, council_says, output_of, sides, trade_of
 
 
@@ -103,7 +104,7 @@ BAD_ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize("line", BAD_ANSWERS)
+@parametrize("line", BAD_ANSWERS, quick=6)
 def test_a_bad_answer_holds_and_is_an_error(live: BotRunner, kraken: FakeKraken, line: str) -> None:
     buy(live)
     live.set(SYMBOLS="BTC/USD,ETH/USD")

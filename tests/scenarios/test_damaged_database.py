@@ -20,6 +20,7 @@ from tests.chaos.world import World
 from tests.cli.assertions import check_error, files_in
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server
+from tests.quick import parametrize
 from tests.scenarios.database_loss import all_trades, damage, reconciled, recover
 from tests.scenarios.journal_tools import only
 from tests.scenarios.steps import buy, output_of
@@ -239,7 +240,7 @@ def test_all_that_always_holds_holds_in_a_rebuilt_database(world: World) -> None
 
 
 @about_the_file
-@pytest.mark.parametrize("call", ["rename", "replace"])
+@parametrize("call", ["rename", "replace"], quick=1)
 def test_a_run_killed_while_the_databases_change_places_can_be_run_again(
     live: BotRunner, kraken: FakeKraken, call: str
 ) -> None:

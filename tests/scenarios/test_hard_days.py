@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, PartialThenCanceled
-from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, run_until, sent
+from tests.scenarios.journal_tools import only, open_position, place_by_hand, run_until, sent
 
 
 def forget_krakens_time(live: BotRunner) -> None:

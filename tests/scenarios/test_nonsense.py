@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.fake_kraken.orders import order_json, trade_json
 from tests.fake_kraken.public_endpoints import ticker_json
-from tests.scenarios.journal_tools import later, only, open_position, sent
+from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import output_of, sides, trade_of
 
 

@@ -18,6 +18,7 @@ from botctl.store.models import KeyValue
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
+from tests.quick import parametrize
 from tests.scenarios.steps import QUARTER, buy, execute_sql, output_of, requested_endpoints, sides, stopped_clock
 
 
@@ -69,7 +70,7 @@ def test_entry_and_exit_are_told_once_each_with_the_profit(
     assert row_counts(told)["outgoing"] == 0
 
 
-@pytest.mark.parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")])
+@parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")], quick=1)
 def test_every_way_out_is_told_at_once(
     told: BotRunner, kraken: FakeKraken, listener: Listener, command: tuple[str, ...]
 ) -> None:
@@ -85,6 +86,7 @@ def test_every_way_out_is_told_at_once(
     assert "BTC/USD closed" in line
 
 
+@pytest.mark.long
 def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
@@ -122,7 +124,10 @@ def test_what_could_not_be_sent_is_sent_by_the_next_tick(
     told.run("tick")
 
     assert run.exit_code == 0
-    assert "warning: a message waits for the next run: json://*** refused the message or can't be reached" in run.stderr
+    assert (
+        "warning: a notification waits for the next run: json://*** refused the message or can't be reached"
+        in run.stderr
+    )
     assert "(HTTP 503)" in run.stderr
     assert listener.address not in run.stderr
     assert kept == 1
@@ -130,6 +135,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_tick(
     assert row_counts(told)["outgoing"] == 0
 
 
+@pytest.mark.long
 def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_one(
     told: BotRunner, listener: Listener
 ) -> None:
@@ -147,7 +153,7 @@ def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_
 
 
 @pytest.mark.waits
-@pytest.mark.parametrize("way", ["hangs", "drips"])
+@parametrize("way", ["hangs", "drips"], quick=1)
 def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a_bounded_time(
     told: BotRunner, kraken: FakeKraken, listener: Listener, way: str
 ) -> None:
@@ -188,6 +194,7 @@ def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_ke
     assert row_counts(told)["outgoing"] == 1
 
 
+@pytest.mark.long
 def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: BotRunner, listener: Listener) -> None:
     told.run("resume")
     buy(told)
@@ -226,6 +233,7 @@ def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
     assert listener.lines[-1].startswith("resolved after")
 
 
+@pytest.mark.long
 def test_an_order_of_unknown_outcome_is_told_and_so_is_its_end(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
@@ -262,6 +270,7 @@ def leave_a_sell_in_doubt(live: BotRunner) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_tripped_guard_is_told_and_again_while_it_lasts(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
@@ -281,6 +290,7 @@ def test_a_tripped_guard_is_told_and_again_while_it_lasts(
     ]
 
 
+@pytest.mark.long
 def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
     with stopped_clock() as clock:
         told.run("tick")
@@ -293,6 +303,7 @@ def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
     assert [line.split(" ")[0] for line in listener.lines] == ["3", "resolved"]
 
 
+@pytest.mark.long
 def test_a_key_that_ends_soon_is_asked_for_once_a_day_and_told_daily(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
@@ -328,6 +339,7 @@ def test_what_happened_long_before_somebody_listened_is_no_news(live: BotRunner,
     assert listener.received == []
 
 
+@pytest.mark.long
 def test_messages_to_a_service_that_is_dead_for_days_do_not_grow_without_end(
     told: BotRunner, listener: Listener
 ) -> None:
@@ -343,7 +355,7 @@ def test_messages_to_a_service_that_is_dead_for_days_do_not_grow_without_end(
     assert row_counts(told)["outgoing"] < 20
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE outgoing", "DROP TABLE alarm", "UPDATE memory SET value = 'x'"])
+@parametrize("statement", ["DROP TABLE outgoing", "DROP TABLE alarm", "UPDATE memory SET value = 'x'"], quick=1)
 def test_whatever_is_wrong_with_it_the_stop_is_sold_and_the_exit_code_is_the_same(
     told: BotRunner, kraken: FakeKraken, listener: Listener, statement: str
 ) -> None:
@@ -376,7 +388,7 @@ def test_a_rehearsal_tells_nobody_and_counts_for_nothing(told: BotRunner, listen
     assert row_counts(told) == {"outgoing": 0, "alarm": 0}
 
 
-@pytest.mark.parametrize("way", ["hangs", "drips"])
+@parametrize("way", ["hangs", "drips"], quick=1)
 def test_the_courier_is_ended_when_its_time_is_over_and_knows_what_had_arrived(listener: Listener, way: str) -> None:
     with Listener() as good:
         setattr(listener, way, True)
@@ -403,6 +415,7 @@ def test_the_process_that_sends_loads_no_more_of_botctl_than_it_needs() -> None:
     assert loaded == {"botctl", "botctl.monitoring", "botctl.monitoring.alerts"}
 
 
+@pytest.mark.long
 def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
     secret = "s3cr3t-t0ken-0123456789"
     told.set(NOTIFY_URLS=f"json://{listener.address}/{secret}, nonsense://{secret}", LOG_FILE="log", LOG_LEVEL="DEBUG")

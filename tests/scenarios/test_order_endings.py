@@ -12,9 +12,10 @@ from botctl.domain.orders import ExitReason, OrderState
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
 from botctl.wiring import open_bot
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Slow
-from tests.scenarios.journal_tools import later, only, open_position, place_by_hand, private_calls, run_until, sent
+from tests.scenarios.journal_tools import only, open_position, place_by_hand, private_calls, run_until, sent
 
 
 def calculated_pnl(kraken: FakeKraken) -> Decimal:

@@ -9,13 +9,14 @@ import pytest
 
 from botctl.store.database import close_database
 from botctl.store.journal import Journal
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Never
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.journal_tools import (
     ABSENT_AFTER,
     DEADLINE_AFTER,
     client_ids,
-    later,
     lose_the_next_order,
     only,
     open_position,
@@ -23,25 +24,30 @@ from tests.scenarios.journal_tools import (
     sent,
 )
 
-STATUSES = [("status", {"status": status}) for status in (500, 502, 503, 520)]
-BAD_BODIES: list[tuple[str, dict[str, Any]]] = [
+Fault = tuple[str, dict[str, Any]]
+ONE_OF_EACH_KIND: list[Fault] = [
+    ("status", {"status": 502}),
     ("empty", {}),
-    ("html", {}),
     ("truncated", {}),
-    ("short_body", {}),
     ("no_result", {}),
+    ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": []}}}),
+    ("error", {"error": "EService:Unavailable"}),
+    ("error", {"error": ["EOrder:Insufficient funds", "EService:Busy"]}),
+]
+STATUSES: list[Fault] = [("status", {"status": status}) for status in (500, 503, 520)]
+BAD_BODIES: list[Fault] = [
+    ("html", {}),
+    ("short_body", {}),
     ("null_result", {}),
     ("empty_result", {}),
     ("shape", {"body": []}),
     ("shape", {"body": {"result": {"txid": ["OABC"]}}}),
-    ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": []}}}),
     ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": [None]}}}),
     ("shape", {"body": {"error": [], "result": {"descr": {}, "txid": "OABC"}}}),
 ]
-UNCLEAR_TEXTS = [
+UNCLEAR_TEXTS: list[Fault] = [
     ("error", {"error": text})
     for text in (
-        "EService:Unavailable",
         "EService:Busy",
         "EService:Timeout",
         "EService:Market in cancel_only mode",
@@ -49,11 +55,10 @@ UNCLEAR_TEXTS = [
         "EDatabase:Internal error",
         "EOrder:A text that nobody has seen before",
         "EGeneral:Invalid arguments:cl_ord_id not unique",
-        ["EOrder:Insufficient funds", "EService:Busy"],
         "WGeneral:Odd",
     )
 ]
-LOST = [*STATUSES, *BAD_BODIES, *UNCLEAR_TEXTS]
+LOST = [*ONE_OF_EACH_KIND, *STATUSES, *BAD_BODIES, *UNCLEAR_TEXTS]
 LOST_BEFORE = [("drop_before", {}), *LOST]
 LOST_AFTER = [("drop_after", {}), ("warning", {}), *LOST]
 DEFINITE = [
@@ -74,9 +79,10 @@ DEFINITE = [
 # Intent before request: a run that dies
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("endpoint", "moment"),
     [("AddOrder", "before"), ("AddOrder", "after"), ("QueryOrders", "before"), ("QueryTrades", "after")],
+    quick=2,
 )
 def test_a_buy_whose_run_was_killed_is_adopted_with_its_stop(
     live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str
@@ -95,7 +101,7 @@ def test_a_buy_whose_run_was_killed_is_adopted_with_its_stop(
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.parametrize(("endpoint", "moment"), [("AddOrder", "before"), ("AddOrder", "after")])
+@parametrize(("endpoint", "moment"), [("AddOrder", "before"), ("AddOrder", "after")], quick=1)
 def test_a_stop_whose_run_was_killed_sells_once(
     live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str
 ) -> None:
@@ -170,7 +176,7 @@ def test_an_order_that_was_only_intended_never_leaves(live: BotRunner, kraken: F
 # Lost answers
 
 
-@pytest.mark.parametrize(("kind", "options"), LOST_AFTER)
+@parametrize(("kind", "options"), LOST_AFTER, quick=9)
 def test_a_buy_whose_answer_was_lost_is_found_and_adopted(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:
@@ -187,7 +193,7 @@ def test_a_buy_whose_answer_was_lost_is_found_and_adopted(
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.parametrize(("kind", "options"), LOST_AFTER[::3])
+@parametrize(("kind", "options"), LOST_AFTER[::3], quick=2)
 def test_a_stop_whose_answer_was_lost_has_sold_once(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:
@@ -204,7 +210,7 @@ def test_a_stop_whose_answer_was_lost_has_sold_once(
     assert kraken.balances["XXBT"] == 1
 
 
-@pytest.mark.parametrize(("kind", "options"), LOST_BEFORE)
+@parametrize(("kind", "options"), LOST_BEFORE, quick=8)
 def test_a_buy_that_may_exist_is_unknown_and_keeps_its_asset_until_it_is_proved_absent(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:
@@ -237,6 +243,7 @@ def test_a_sell_that_may_exist_is_not_sent_again_by_hand(live: BotRunner, kraken
     assert only(live.positions())["status"] == "OPEN"
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("looks", [1, 2, 5])
 def test_an_order_that_is_slow_to_appear_is_found_all_the_same(live: BotRunner, kraken: FakeKraken, looks: int) -> None:
     kraken.account.closed_orders_lag_looks = looks
@@ -262,8 +269,9 @@ def test_an_order_that_surfaces_a_minute_late_is_adopted_by_the_next_run(live: B
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.parametrize("endpoint", ["OpenOrders", "ClosedOrders"])
-@pytest.mark.parametrize("kind", ["empty", "html", "truncated", "no_result", "empty_result"])
+@parametrize_pairs(
+    ("kind", "endpoint"), ["empty", "html", "truncated", "no_result", "empty_result"], ["OpenOrders", "ClosedOrders"]
+)
 def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
     live: BotRunner, kraken: FakeKraken, endpoint: str, kind: str
 ) -> None:
@@ -281,7 +289,7 @@ def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
     assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_next(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -301,7 +309,7 @@ def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_nex
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_run_waits_twenty_seconds_in_all_also_for_an_order_that_nobody_finds(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -317,7 +325,7 @@ def test_a_run_waits_twenty_seconds_in_all_also_for_an_order_that_nobody_finds(
 # Definite refusals, and those before processing
 
 
-@pytest.mark.parametrize("text", DEFINITE)
+@parametrize("text", DEFINITE, quick=2)
 def test_a_definite_refusal_of_a_buy_is_rejected_and_its_trade_failed(
     live: BotRunner, kraken: FakeKraken, text: str
 ) -> None:
@@ -333,6 +341,7 @@ def test_a_definite_refusal_of_a_buy_is_rejected_and_its_trade_failed(
     assert open_position(live)["id"] == 2
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded"])
 def test_a_refusal_before_processing_is_repeated_with_the_same_id(
     live: BotRunner, kraken: FakeKraken, text: str
@@ -347,6 +356,7 @@ def test_a_refusal_before_processing_is_repeated_with_the_same_id(
     assert len(kraken.orders) == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded"])
 def test_a_refusal_before_processing_that_persists_ends_after_a_few_attempts(
     live: BotRunner, kraken: FakeKraken, text: str
@@ -361,6 +371,7 @@ def test_a_refusal_before_processing_that_persists_ends_after_a_few_attempts(
     assert (only(live.orders())["state"], only(live.trades())["status"]) == ("REJECTED", "FAILED")
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EOrder:Insufficient funds"])
 def test_a_stop_that_was_refused_is_tried_again_by_the_next_tick_under_a_new_id(
     live: BotRunner, kraken: FakeKraken, text: str

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.bent_time import later
 from tests.bot_runner import BotRunner, Run
 from tests.cli.test_output import check_values, on_terminal
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
+from tests.quick import parametrize
 from tests.scenarios.database_loss import kept, lose, restore, save
-from tests.scenarios.journal_tools import later, lose_the_next_order, only, place_by_hand, sent
+from tests.scenarios.journal_tools import lose_the_next_order, only, place_by_hand, sent
 from tests.scenarios.steps import buy, execute_sql, output_of
 
 
@@ -64,7 +66,7 @@ def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken)
     assert only(answer["positions"])["balance"] == "0.0020000000"
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("change", "verdicts"),
     [
         ("""UPDATE "order" SET filled = '0.001'""", ["filled differs"]),
@@ -76,6 +78,7 @@ def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken)
         ("UPDATE trade SET amount = '0.003'", ["its orders leave 0.002 BTC, the balance is only 0.002 BTC"]),
         ("""DELETE FROM "order" """, ["not in the journal"]),
     ],
+    quick=8,
 )
 def test_whatever_was_changed_here_is_named(
     live: BotRunner, kraken: FakeKraken, change: str, verdicts: list[str]
@@ -131,7 +134,7 @@ def test_coins_of_the_owner_are_no_difference(live: BotRunner, kraken: FakeKrake
     assert differing(reconciled(live)) == []
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_that_still_works_is_the_same_on_both_sides(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = Never()
     with later(seconds=0):
@@ -192,14 +195,12 @@ def test_a_bad_answer_is_no_difference(live: BotRunner, kraken: FakeKraken, endp
     assert run.json()["category"] in ("unreachable", "unusable_answer")
 
 
-def test_the_paper_broker_is_reconciled_alike(bot: BotRunner) -> None:
-    for _ in range(40):
-        bot.run("tick")
-    same: dict[str, Any] = bot.json("reconcile", "--since", "2024-01-01")
-    execute_sql(bot, """UPDATE "order" SET fee = '0' WHERE id = 1""")
-    execute_sql(bot, "DELETE FROM paperorder WHERE id = 2")
+def test_the_paper_broker_is_reconciled_alike(veteran: BotRunner) -> None:
+    same: dict[str, Any] = veteran.json("reconcile", "--since", "2024-01-01")
+    execute_sql(veteran, """UPDATE "order" SET fee = '0' WHERE id = 1""")
+    execute_sql(veteran, "DELETE FROM paperorder WHERE id = 2")
 
-    run = bot.run("reconcile", "--since", "2024-01-01", "--json")
+    run = veteran.run("reconcile", "--since", "2024-01-01", "--json")
 
     assert len(same["orders"]) >= 2
     assert sorted(differing(run))[:2] == ["fee differs", "not on the exchange"]
@@ -231,5 +232,5 @@ def test_on_a_terminal_the_waiting_is_shown_and_then_gone(live: BotRunner, krake
 
     said = on_terminal(live, "reconcile")
 
-    assert "asking the exchange for its orders" in said
+    assert "fetching orders" in said
     assert "no differences" in said

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from botctl.domain.client_order_ids import parse_client_id
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
+from tests.quick import parametrize_pairs
 from tests.scenarios.database_loss import (
     all_orders,
     all_trades,
@@ -24,7 +26,7 @@ from tests.scenarios.database_loss import (
     restore,
     save,
 )
-from tests.scenarios.journal_tools import later, only, place_by_hand, sent
+from tests.scenarios.journal_tools import only, place_by_hand, sent
 from tests.scenarios.steps import buy, execute_sql, output_of, sides, stopped_clock
 
 BY_OUR_CLOCK = {"created_at", "checked_at"}
@@ -254,7 +256,7 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
     assert sides(kraken)[:3] == ["buy", "sell", "sell"]
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -278,7 +280,7 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
     assert reconciled(live).exit_code == 0
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.account.fill_mode = Never()
@@ -297,7 +299,7 @@ def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: B
     assert len(kraken.orders) == 2
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = Never()
     leave_unsettled(live, "buy", "BTC/USD", "100", "--yes")
@@ -313,15 +315,14 @@ def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: 
 
 def leave_unsettled(live: BotRunner, *arguments: str) -> None:
     """A run whose order rests at the exchange when its patience ends."""
-    with later(seconds=0):
-        run = live.run(*arguments)
+    run = live.run(*arguments)
     assert run.exit_code == 69, output_of(run)
 
 
 # A backup that is older than the truth
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_backup_from_before_the_exit_learns_of_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     backup = save(live)
@@ -340,7 +341,7 @@ def test_a_backup_from_before_the_exit_learns_of_it(live: BotRunner, kraken: Fak
     assert reconciled(live).exit_code == 0
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_backup_from_before_a_part_was_sold_is_reduced(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     backup = save(live)
@@ -419,7 +420,7 @@ def test_two_open_trades_of_one_asset_leave_one_unguarded_and_that_is_said_loudl
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.003")
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_that_was_given_up_and_came_late_after_all_is_adopted(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     execute_sql(live, "UPDATE trade SET status = 'FAILED'")
@@ -555,8 +556,12 @@ def test_it_sends_no_order(disasters: BotRunner, kraken: FakeKraken) -> None:
     assert sent(kraken) == []
 
 
-@pytest.mark.parametrize("endpoint", ["OpenOrders", "ClosedOrders", "QueryTrades", "BalanceEx", "OHLC"])
-@pytest.mark.parametrize("kind", ["empty", "truncated", "empty_result"])
+@pytest.mark.usefixtures("bent_time")
+@parametrize_pairs(
+    ("endpoint", "kind"),
+    ["OpenOrders", "ClosedOrders", "QueryTrades", "BalanceEx", "OHLC"],
+    ["empty", "truncated", "empty_result"],
+)
 def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, endpoint: str, kind: str) -> None:
     before = kept(disasters)
     kraken.fault(endpoint, kind, times=20)
@@ -567,7 +572,7 @@ def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, 
     assert kept(disasters) == before
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_bad_second_page_changes_nothing_and_a_good_one_is_read(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     history = kraken.orders[0]
@@ -611,13 +616,11 @@ def rows(count: int, true_range: int = 500) -> list[list[float]]:
     return [[50000, 50000 + true_range / 2, 50000 - true_range / 2, 50000]] * count
 
 
-def test_the_paper_brokers_sound_database_has_nothing_to_recover(bot: BotRunner) -> None:
-    for _ in range(40):
-        bot.run("tick")
-    before = kept(bot)
+def test_the_paper_brokers_sound_database_has_nothing_to_recover(veteran: BotRunner) -> None:
+    before = kept(veteran)
 
-    answer = recover(bot, "--since", "2024-01-01")
+    answer = recover(veteran, "--since", "2024-01-01")
 
     assert answer["actions"] == []
     assert answer["same_trades"] >= 1
-    assert kept(bot) == before
+    assert kept(veteran) == before

@@ -8,6 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
@@ -141,7 +142,7 @@ def a_bitcoin_and_an_ether(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.clear_requests()
 
 
-@pytest.mark.parametrize("price", [..., *NO_PRICES], ids=lambda price: "missing" if price is ... else repr(price))
+@parametrize("price", [..., *NO_PRICES], ids=lambda price: "missing" if price is ... else repr(price), quick=4)
 def test_a_price_that_is_none_triggers_nothing_and_silences_no_other_stop(
     live: BotRunner, kraken: FakeKraken, price: Any
 ) -> None:
@@ -198,7 +199,8 @@ def test_prices_that_kraken_refuses_are_an_error_and_no_crash(live: BotRunner, k
 NO_BALANCE = ["empty", "html", "truncated", "empty_result"]
 
 
-@pytest.mark.parametrize("kind", NO_BALANCE)
+@pytest.mark.usefixtures("bent_time")
+@parametrize("kind", NO_BALANCE, quick=2)
 def test_without_balances_a_hit_stop_sells_the_trades_amount_and_nothing_else_is_sold(
     live: BotRunner, kraken: FakeKraken, kind: str
 ) -> None:

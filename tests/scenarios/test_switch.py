@@ -10,6 +10,7 @@ import pytest
 from tests.bot_runner import BotRunner, Run
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
+from tests.quick import parametrize
 from tests.scenarios.steps import (
     buy,
     council_program,
@@ -85,7 +86,7 @@ def test_a_halt_file_pauses_whatever_the_database_says(live: BotRunner, kraken: 
     assert live.json("status")["system_status"] == "ACTIVE"
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "damage",
     [
         "DELETE FROM systemconfig WHERE key = 'system_status'",
@@ -98,6 +99,7 @@ def test_a_halt_file_pauses_whatever_the_database_says(live: BotRunner, kraken: 
         "DROP TABLE systemconfig",
         "ALTER TABLE systemconfig RENAME COLUMN value TO worth",
     ],
+    quick=4,
 )
 def test_a_switch_that_cannot_be_read_means_paused_and_stops_still_fire(
     live: BotRunner, kraken: FakeKraken, damage: str

@@ -241,7 +241,8 @@ def test_a_tick_leaves_one_copy_a_day_and_keeps_seven_days(bot: BotRunner) -> No
     for day in range(1, 11):
         with freeze_time(f"2026-11-{day:02} 12:00"):
             assert bot.run("tick").exit_code == 0
-            assert bot.run("tick").exit_code == 0
+    with freeze_time("2026-11-10 12:15"):
+        assert bot.run("tick").exit_code == 0
 
     assert names(bot.database) == [f"demo-2026-11-{day:02}.db" for day in range(3, 11)]
 

@@ -17,6 +17,7 @@ from botctl.store.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.models import Alarm, DatabaseInfo, Order, Outgoing, Trade, database
 from botctl.store.sqlite import Database
 from tests.databases import rows_of
+from tests.quick import parametrize
 from tests.store.version_1 import make_version_1
 
 DIES_AT_A_STATEMENT = """
@@ -140,7 +141,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     close_database()
 
 
-@pytest.mark.parametrize("number", range(1, 20))
+@parametrize("number", range(1, 20), quick=4)
 def test_killed_between_its_statements_it_is_whole_as_it_was(old: Path, number: int) -> None:
     before = rows_of(old)
 

@@ -144,7 +144,7 @@ def _check_overrides(options: StudyOptions) -> dict[str, str]:
 
 
 def flag_of(name: str) -> str:
-    return str(STUDY_OPTIONS[name].param_decls[0])
+    return {"since": "--from", "until": "--to"}.get(name, f"--{name.replace('_', '-')}")
 
 
 def _end_from(text: str | None) -> datetime | None:

@@ -1,0 +1,34 @@
+"""Which cases of a test run at every change, and which with `-m long` alone."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
+from typing import Any
+
+import pytest
+
+Names = str | tuple[str, ...]
+
+
+def parametrize(names: Names, cases: Iterable[Any], *, quick: int, **options: Any) -> pytest.MarkDecorator:
+    """pytest's own, where all but the first `quick` cases are long: they prove the same of other values."""
+    cases = list(cases)
+    return pytest.mark.parametrize(names, [*cases[:quick], *map(_marker(names), cases[quick:])], **options)
+
+
+def parametrize_pairs(names: Names, ones: Sequence[Any], others: Sequence[Any]) -> pytest.MarkDecorator:
+    """Every one with every other. Quick are as few pairs as it takes for each value to be in one."""
+    quick = {(at % len(ones), at % len(others)) for at in range(max(len(ones), len(others)))}
+    return pytest.mark.parametrize(
+        names,
+        [
+            pytest.param(ones[i], others[j], marks=[] if (i, j) in quick else [pytest.mark.long])
+            for i, j in product(range(len(ones)), range(len(others)))
+        ],
+    )
+
+
+def _marker(names: Names) -> Callable[[Any], Any]:
+    """What marks one case long, be it of one name or of several."""
+    if not isinstance(names, str):
+        return lambda case: pytest.param(*case, marks=pytest.mark.long)
+    return lambda case: pytest.param(case, marks=pytest.mark.long)
