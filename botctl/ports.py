@@ -8,7 +8,7 @@ from typing import Protocol
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import Verdict
 from botctl.domain.markets import Balances, Market, Quotes
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
 
 Progress = Callable[[int, int | None], object]
@@ -86,6 +86,10 @@ class Exchange(MarketData, Protocol):
     def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
         """All orders of the account, also those of other programs, that are open or ended after `since` (exchange
         time), oldest first. Raises ExchangeUnreachable rather than returning an incomplete list."""
+
+    def list_fills(self, since: datetime) -> list[FillRecord]:
+        """All fills of the account since then (exchange time), also those of other programs, oldest first. Raises
+        ExchangeUnreachable rather than returning an incomplete list."""
 
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         """The fills of these orders, with exact amounts.

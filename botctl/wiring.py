@@ -28,6 +28,7 @@ from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
+from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
@@ -95,16 +96,18 @@ def build_bot(
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
-    snapshots = SnapshotService(exchange, clock, settings.quote_currency)
+    snapshots = SnapshotService(exchange, journal, clock, settings.quote_currency)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock), rule)
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
     planner = ExitPlanner(exchange, journal, clock)
     entries = EntryPlanner(exchange, risk, pre_trade_checks, snapshots, clock)
+    review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
-        exchange, journal, settlement, pre_trade_checks, entries, planner, snapshots, clock, validate_only=validate_only
-    )
+        exchange, journal, settlement, pre_trade_checks, entries, planner, review, snapshots, clock,
+        validate_only=validate_only,
+    )  # fmt: skip
     budget = _build_time_budget(settings, simulated)
     positions = PositionManager(
         candles, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe

@@ -9,7 +9,7 @@ from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
 from botctl.domain.markets import Balances, Holding, below_minimum, market_of
 from botctl.domain.money import format_decimal
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.ports import Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
@@ -95,12 +95,13 @@ class PaperBroker:
         rows = PaperOrder.select().where(PaperOrder.at > since).order_by(PaperOrder.id)
         return [OrderRecord(row.symbol, Side(row.side), row.amount, _report(row)) for row in rows]
 
+    def list_fills(self, since: datetime) -> list[FillRecord]:
+        rows = PaperOrder.select().where(PaperOrder.at >= since).order_by(PaperOrder.id)
+        return [FillRecord(row.symbol, Side(row.side), _fill(row)) for row in rows]
+
     def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         ids = [report.exchange_order_id for report in reports]
-        rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(ids))
-        return [
-            Fill(row.exchange_order_id, row.exchange_order_id, row.amount, row.cost, row.fee, row.at) for row in rows
-        ]
+        return [_fill(row) for row in PaperOrder.select().where(PaperOrder.exchange_order_id.in_(ids))]
 
     def _fill_price(self, request: OrderRequest) -> Decimal:
         """Ask plus slippage for a buy, bid less slippage for a sell. Raises ExchangeBusy."""
@@ -130,6 +131,10 @@ def _move(currency: str, change: Decimal) -> None:
         PaperHolding.create(currency=currency, total=change)
     else:
         PaperHolding.update(total=held + change).where(PaperHolding.id == row.id).execute()
+
+
+def _fill(row: PaperOrder) -> Fill:
+    return Fill(row.exchange_order_id, row.exchange_order_id, row.amount, row.cost, row.fee, row.at)
 
 
 def _report(row: PaperOrder) -> OrderReport:

@@ -22,6 +22,11 @@ def cost_and_fee(amount: Decimal, price: Decimal, fee_rate: Decimal) -> tuple[De
     return cost, floor_to(cost * fee_rate, COST_DECIMALS)
 
 
+def share_of(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """The share of `part` in the cost (or fee) of `whole`, truncated to COST_DECIMALS; all of it for the whole."""
+    return cost if part >= whole else floor_to(cost * part / whole, COST_DECIMALS)
+
+
 def calculate_pnl(entry_cost: Decimal, entry_fee: Decimal, exit_proceeds: Decimal, exit_fee: Decimal) -> Decimal:
     """Profit and loss in quote: exit proceeds - exit fee - entry cost - entry fee. Exact."""
     return exit_proceeds - exit_fee - entry_cost - entry_fee

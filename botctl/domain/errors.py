@@ -78,6 +78,12 @@ class UnusableAnswer(ExchangeUnreachable):
     category = "unusable_answer"
 
 
+class CoinsMissing(ExchangeUnreachable):
+    """A balance contradicts our own settled orders: perhaps it lags. Nothing is written off, and nothing is bought."""
+
+    category = "coins_missing"
+
+
 class LockedOut(ExchangeUnreachable):
     """The exchange locked the key out for a while; further calls only prolong it."""
 

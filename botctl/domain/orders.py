@@ -156,6 +156,16 @@ class Fill:
 
 
 @dataclass(frozen=True)
+class FillRecord:
+    """A fill as an exchange lists it among all of the account's."""
+
+    symbol: str
+    """The exchange's own name where the market no longer exists."""
+    side: Side
+    fill: Fill
+
+
+@dataclass(frozen=True)
 class Execution:
     """The outcome of an ended order: the sum of its fills."""
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.money import format_decimal
+from botctl.domain.orders import ExitReason
 from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
@@ -17,11 +18,12 @@ from botctl.store import key_value
 from botctl.store.journal import OVERSPENT
 from botctl.store.models import Event, Trade, database
 from botctl.trading.bot import Bot
+from botctl.trading.exits import SMALL_REST
 
 log = logging.getLogger(__name__)
 
 LAST_EVENT_KEY = "news.cursor"
-REPORTED_EVENTS = ("opened", "sold", "closed", OVERSPENT)
+REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT)
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -133,11 +135,21 @@ def _describe_event(event: Event) -> Message | None:
     if event.kind == "opened":
         return Message(Level.INFO, _describe_entry(trade, event))
     if event.kind == "closed":
-        return Message(Level.INFO, _describe_exit(trade))
+        level = Level.ALERT if trade.exit_reason == ExitReason.EXTERNAL else Level.INFO
+        return Message(level, _describe_exit(trade))
+    if event.kind in ("shrunk", "dust"):
+        return _describe_loss(trade, event)
     left = Decimal(event.after.get("amount", "0"))
     if not left:
         return None
     return Message(Level.INFO, f"{sanitize(event.why)}; {format_decimal(left)} are left (trade {trade.id})")
+
+
+def _describe_loss(trade: Trade, event: Event) -> Message | None:
+    """Coins that left a trade without a sell of botctl. A small rest of a sale is no news."""
+    if event.kind == "dust" and Decimal(event.before["amount"]) <= SMALL_REST * (trade.entry_amount or 0):
+        return None
+    return Message(Level.ALERT, f"{trade.symbol}: {sanitize(event.why)} (trade {trade.id})")
 
 
 def _describe_entry(trade: Trade, event: Event) -> str:

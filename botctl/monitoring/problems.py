@@ -1,6 +1,6 @@
 """The problems to report after a run, as the database shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
 from botctl.store import key_value
+from botctl.store.missing_coins import MissingRecord, load_missing
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.ticks import missed_between
 from botctl.trading.bot import Bot
@@ -31,6 +32,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
         _drawdown_problem(bot),
         unguarded_problem(load_unguarded(bot)),
         *_order_problems(),
+        missing_problem(load_missing()),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
         _missed_problem(ticks, bot.settings.timeframe.seconds),
         key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
@@ -72,6 +74,14 @@ def unguarded_problem(trades: Sequence[str]) -> Problem | None:
     more = [f"and {len(trades) - MAX_NAMED_TRADES} more"] if len(trades) > MAX_NAMED_TRADES else []
     names = "; ".join([*trades[:MAX_NAMED_TRADES], *more])
     return Problem("unguarded", f"{len(trades)} open positions are unguarded: {names}", size=len(trades))
+
+
+def missing_problem(records: Mapping[str, MissingRecord]) -> Problem | None:
+    """Coins that open trades hold by our own orders and the balance does not show."""
+    if not records:
+        return None
+    listed = "; ".join(f"{each.missing}, since {each.since:%Y-%m-%d %H:%M} UTC" for each in records.values())
+    return Problem("missing", f"{listed}; stops go on, nothing is bought", size=len(records))
 
 
 def failing_problem(newest: Sequence[tuple[bool, str]]) -> Problem | None:

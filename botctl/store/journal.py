@@ -4,7 +4,7 @@ Only this module and `corrections` write trades and orders.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,8 +15,9 @@ from typing import Any, cast
 from peewee import IntegrityError
 
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId
-from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl
+from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
 from botctl.domain.errors import BelowMinimum, BotError, Refused
+from botctl.domain.holdings import OutsideSales
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
@@ -28,6 +29,7 @@ STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade
 Columns = Mapping[str, Any]
 OVERSPENT = "overspent"
 """The event of a buy that cost more than MAX_COST_RATIO allows."""
+ONE = Decimal(1)
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
 
@@ -86,6 +88,26 @@ class Journal:
         closed = Trade.select().where((Trade.asset == asset) & (Trade.status == TradeStatus.CLOSED))
         row: Trade | None = closed.order_by(Trade.closed_at.desc()).first()
         return None if row is None else row.closed_at
+
+    def expected_holdings(self) -> dict[str, Decimal]:
+        """What open trades hold by their settled orders, by asset. A sell without a known ending may have sold."""
+        trades: Iterable[Any] = Trade.select(Trade.id, Trade.asset, Trade.amount).where(
+            ACTIVE_TRADES, Trade.status == TradeStatus.OPEN
+        )
+        held = {row[0]: (row[1], row[2]) for row in trades.tuples()}  # type: ignore[attr-defined]
+        for order in Order.select(Order.trade, Order.amount).where(UNSETTLED_ORDERS, Order.side == Side.SELL):
+            if order.trade_id in held:
+                asset, amount = held[order.trade_id]
+                held[order.trade_id] = asset, amount - order.amount
+        return {asset: amount for asset, amount in held.values() if amount > 0}
+
+    def own_order_ids(self, exchange_order_ids: Collection[str]) -> set[str]:
+        """Those of the exchange's order ids that belong to orders of this journal."""
+        found: set[str] = set()
+        for ids in batched(exchange_order_ids, MAX_IDS):
+            rows = Order.select(Order.exchange_order_id).where(Order.exchange_order_id.in_(ids))
+            found |= {str(row.exchange_order_id) for row in rows}
+        return found
 
     def refused_below_minimum(self, trade: TradeRow) -> bool:
         """Whether the exchange refused this trade's last order as too small."""
@@ -267,14 +289,37 @@ class Journal:
                 update_rows(Trade, changes)
             insert_rows(Event, events)
 
-    def close_without_order(self, trade: TradeRow, reason: ExitReason, why: str, now: datetime) -> None:
-        """Close a trade whose rest can't be sold: dust, or coins that are gone."""
+    def close_as_dust(self, trade: TradeRow, reason: ExitReason, why: str, now: datetime) -> None:
+        """Close a trade whose rest can't be sold. The rest takes its share of cost and fee with it."""
         with _transaction(trade):
-            _close(cast("Trade", trade), reason, why, now)
+            row = cast("Trade", trade)
+            _shrink(row, row.amount, "dust", why, now)
+            _close(row, reason, why, now)
 
-    def reduce_amount(self, trade: TradeRow, amount: Decimal, why: str, now: datetime) -> None:
+    def shrink(self, trade: TradeRow, gone: Decimal, why: str, now: datetime) -> None:
+        """Take `gone` off a trade, with its share of cost and fee: the P&L is of what botctl sells itself.
+
+        A trade that was partly sold and holds nothing after that is closed, for the reason of its exit.
+        """
         with _transaction(trade):
-            change_trade(trade, now, "shrunk", why, amount=amount)
+            row = cast("Trade", trade)
+            _shrink(row, gone, "shrunk", why, now)
+            if row.amount <= 0:
+                _close(row, ExitReason(row.exiting or ExitReason.EXTERNAL), why, now)
+
+    def close_external(
+        self, trade: TradeRow, why: str, now: datetime, sale: OutsideSales | None = None, fraction: Decimal = ONE
+    ) -> None:
+        """Close a trade whose coins are gone, with `fraction` of an outside sale's proceeds and fee.
+
+        Without a sale in the trade's quote currency its P&L is unknown.
+        """
+        with _transaction(trade):
+            row, at = cast("Trade", trade), now if sale is None else min(sale.at, now)
+            known = sale is not None and sale.cost is not None
+            if sale is not None and known:
+                _book_outside_sale(row, sale, fraction, why, now)
+            _close(row, ExitReason.EXTERNAL, why, now, pnl_known=known, closed_at=at)
 
 
 def already_open(asset: str, trade: TradeRow | None) -> Refused:
@@ -359,17 +404,55 @@ def _settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datet
         _close(trade, reason, f"sold to the last lot: {reason}", execution.at, order)
 
 
-def _close(trade: Trade, reason: ExitReason, why: str, at: datetime, order: OrderRow | None = None) -> None:
-    """Close a trade; what it still holds is dust or gone. The P&L of an EXTERNAL exit is unknown."""
+def _shrink(trade: Trade, gone: Decimal, kind: str, why: str, now: datetime) -> None:
+    """Take `gone` off what a trade holds and, unless nothing is left of its entry then, off its entry's figures."""
+    changes: dict[str, Any] = {"amount": trade.amount - gone}
+    entered = trade.entry_amount or trade.amount + trade.sold_amount
+    if gone < entered and trade.entry_cost is not None and trade.entry_fee is not None:
+        changes |= {
+            "entry_amount": entered - gone,
+            "entry_cost": trade.entry_cost - share_of(trade.entry_cost, gone, entered),
+            "entry_fee": trade.entry_fee - share_of(trade.entry_fee, gone, entered),
+        }
+    change_trade(trade, now, kind, why, **changes)
+
+
+def _book_outside_sale(trade: Trade, sale: OutsideSales, fraction: Decimal, why: str, at: datetime) -> None:
+    """Add the trade's part of an outside sale to what it has sold."""
+    cost, fee = sale.cost or Decimal(0), sale.fee or Decimal(0)
+    change_trade(
+        trade,
+        at,
+        "sold outside",
+        why,
+        amount=Decimal(0),
+        sold_amount=trade.sold_amount + trade.amount,
+        exit_proceeds=trade.exit_proceeds + share_of(cost, fraction, ONE),
+        exit_fee=trade.exit_fee + share_of(fee, fraction, ONE),
+        exit_order_id=sale.order_id,
+    )
+
+
+def _close(
+    trade: Trade,
+    reason: ExitReason,
+    why: str,
+    at: datetime,
+    order: OrderRow | None = None,
+    *,
+    closed_at: datetime | None = None,
+    pnl_known: bool = True,
+) -> None:
+    """Close a trade; what it still holds is dust or gone. Its P&L is unknown when nothing was sold."""
     sold = trade.sold_amount > 0
     pnl = None
-    if reason is not ExitReason.EXTERNAL and trade.entry_cost is not None and trade.entry_fee is not None:
+    if sold and pnl_known and trade.entry_cost is not None and trade.entry_fee is not None:
         pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, trade.exit_proceeds, trade.exit_fee)
     change_trade(
         trade, at, "closed", why, order,
         status=TradeStatus.CLOSED, amount=trade.sold_amount if sold else trade.entry_amount,
         exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
-        exit_reason=reason, closed_at=at, exiting=None, pnl=pnl,
+        exit_reason=reason, closed_at=closed_at or at, exiting=None, pnl=pnl,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BotError
+from botctl.domain.holdings import Missing
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock
 from botctl.store.journal import Journal
@@ -23,6 +24,8 @@ class GuardReport:
 
     equity: Decimal | None
     drawdown: Decimal | None
+    missing: tuple[Missing, ...] = ()
+    """Coins that the balances lack. The equity counts them."""
     tripped: bool = False
     exits: Exits = field(default_factory=Exits)
     errors: list[BotError] = field(default_factory=list)
@@ -65,8 +68,9 @@ class DrawdownGuard:
 
     def _measure(self, snapshot: Snapshot) -> GuardReport:
         if snapshot.equity is None:
-            return GuardReport(None, None, errors=list(snapshot.problems))
-        return GuardReport(snapshot.equity, calculate_drawdown(snapshot.equity, self.initial_balance))
+            return GuardReport(None, None, snapshot.missing, errors=list(snapshot.problems))
+        drawdown = calculate_drawdown(snapshot.equity, self.initial_balance)
+        return GuardReport(snapshot.equity, drawdown, snapshot.missing)
 
     def _too_deep(self, report: GuardReport) -> bool:
         return report.drawdown is not None and report.drawdown > self.max_drawdown

@@ -66,7 +66,9 @@ class EntryPlanner:
 
     def _fetch_quote(self, symbol: str, known: KnownPrice) -> tuple[Quote, Decimal]:
         """The quote and its ask, asked for twice if the first is doubtful. A second doubt is not overruled."""
-        first = Snapshot(self.exchange.fetch_quotes([symbol]), None, None, ()).quote(symbol, self.clock.now())
+        first = Snapshot(self.exchange.fetch_quotes([symbol]), None, None, (), self.clock.now()).quote(
+            symbol, self.clock.now()
+        )
         if (why := _doubt_about_entry(first, known)) is None and first.ask is not None:
             return first, first.ask
         quote = self.snapshots.fetch_second_quotes([symbol]).quote(symbol, self.clock.now())

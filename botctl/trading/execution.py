@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
@@ -28,7 +28,8 @@ from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
 from botctl.trading.entries import EntryPlanner, PlannedEntry
 from botctl.trading.exit_preparation import find_sold_before, prepare_exits
-from botctl.trading.exits import ExitPlanner, Exits, Sell, WantedExit
+from botctl.trading.exits import ExitPlanner, Exits, RefusedSell, Sell, WantedExit
+from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
@@ -59,6 +60,23 @@ class Bought:
     errors: list[BotError] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class SellRound:
+    """What one round of sells came to."""
+
+    exits: Exits
+    refused: list[RefusedSell]
+    short: list[TradeRow]
+    """Trades whose sell was refused for insufficient funds, even if a smaller one was accepted then."""
+    closed: frozenset[int]
+    """The ids of the trades that were closed as dust."""
+
+    def __add__(self, other: "SellRound") -> "SellRound":
+        return SellRound(
+            self.exits + other.exits, self.refused + other.refused, self.short + other.short, self.closed | other.closed
+        )
+
+
 @dataclass
 class ExecutionService:
     """Buys and sells at market. With `validate_only` the exchange checks each order and nothing is recorded."""
@@ -69,6 +87,7 @@ class ExecutionService:
     pre_trade_checks: PreTradeChecks
     entry_planner: EntryPlanner
     exit_planner: ExitPlanner
+    review: MissingCoinsReview
     snapshots: SnapshotService
     clock: Clock
     _: KW_ONLY
@@ -124,13 +143,16 @@ class ExecutionService:
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
         snapshot = self.snapshots.take_snapshot([trade.symbol])
-        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot)
+        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot, assets={trade.asset})
         if exits.errors:
             raise most_severe(exits.errors)
         return _add_up(exits.results) if exits.results else None
 
-    def execute_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
-        """Sell, and go on with what the exchange canceled after a part, a few times at most.
+    def execute_sells(
+        self, wanted: Sequence[WantedExit], snapshot: Snapshot, *, assets: Collection[str] | None = None
+    ) -> Exits:
+        """Sell, and go on with what the exchange canceled after a part, a few times at most. Then review what the
+        balances lack: of all assets, or of `assets`.
 
         One order that fails or hangs does not hold back the others.
         """
@@ -138,18 +160,29 @@ class ExecutionService:
             return Exits(*attempt_each(self._validate_sell, wanted))
         busy = find_sold_before(wanted, self.journal)
         free = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
-        exits = self._sell_once(free, snapshot)
-        again = [each for each in wanted if each.trade.id in busy] + self._rests(free, exits.results)
+        sold = self._sell_once(free, snapshot)
+        again = [each for each in wanted if each.trade.id in busy] + self._rests(free, sold.exits.results)
         for _ in range(FURTHER_ROUNDS):
             if not again:
                 break
             ready = prepare_exits(again, snapshot, self.settlement)
             done = self._sell_once(ready.wanted, ready.snapshot)
-            exits += Exits(errors=ready.errors) + done
-            again = self._rests(ready.wanted, done.results)
-        newest = {result.trade_id: result for result in exits.results}
-        short, unread = attempt_each(self._shortfall, newest.values())
-        return exits + Exits(errors=[error for error in short if error is not None] + unread)
+            sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
+            again = self._rests(ready.wanted, done.exits.results)
+        newest = {result.trade_id: result for result in sold.exits.results}
+        shortfalls, unread = attempt_each(self._shortfall, newest.values())
+        errors = [error for error in shortfalls if error is not None] + unread
+        return sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
+
+    def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
+        """Review what the balances lack. The refusal of a trade that is written off is no error any more."""
+        written_off, errors = sold.closed, list[BotError]()
+        try:
+            review = self.review.review(snapshot, refused=sold.short, assets=assets)
+            written_off, errors = written_off | review.written_off, [*review.errors]
+        except BotError as error:  # the results of the sells are reported all the same
+            errors.append(error)
+        return Exits(errors=errors + [each.error for each in sold.refused if each.sell.trade.id not in written_off])
 
     def _rests(self, wanted: Sequence[WantedExit], results: Sequence[OrderResult]) -> list[WantedExit]:
         """The exits of whole trades that ended when only a part was sold."""
@@ -161,19 +194,49 @@ class ExecutionService:
             if (trade := self.journal.open_trade(each.trade.id)) is not None
         ]
 
-    def _sell_once(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> Exits:
-        """Plan the sells, send them all, settle them together, and close what is left as dust."""
+    def _sell_once(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> SellRound:
+        """Plan the sells, send them all, again what was refused in part, settle them together, and close what the
+        exchange refuses as dust."""
         plan = self.exit_planner.plan(wanted, snapshot)
-        orders, unsent = attempt_each(self._place_exit, plan.sells)
+        orders, refused = self._place_exits(plan.sells)
+        short = [each.sell.trade for each in refused if isinstance(each.error, InsufficientFunds)]
+        more, refused, failed = self._place_again(refused)
+        orders += more
         unsettled = self.settlement.settle(orders)
         results, unread = attempt_each(self._result, orders)
-        errors = [*plan.errors, *unsent, *unsettled, *unread]
-        dust: list[str] = []
+        errors = [*plan.errors, *failed, *unsettled, *unread]
+        notes, closed = plan.notes, frozenset[int]()
         try:
-            dust = self.exit_planner.close_dust_after(plan.sells, snapshot) if plan.sells else []
+            dust = self.exit_planner.close_dust(refused)
+            notes, closed, errors = notes + dust.notes, dust.closed, errors + dust.errors
         except BotError as error:  # the results of the sells are reported all the same
             errors.append(error)
-        return Exits(results, errors, plan.notes + dust)
+        return SellRound(Exits(results, errors, notes), refused, short, closed)
+
+    def _place_exits(self, sells: Sequence[Sell]) -> tuple[list[OrderRow], list[RefusedSell]]:
+        orders: list[OrderRow] = []
+        refused: list[RefusedSell] = []
+        for sell in sells:
+            try:
+                orders.append(self._place_exit(sell))
+            except BotError as error:
+                refused.append(RefusedSell(sell, error))
+        return orders, refused
+
+    def _place_again(self, refused: Sequence[RefusedSell]) -> tuple[list[OrderRow], list[RefusedSell], list[BotError]]:
+        """Send the second sells. Returns the refusals that stand: that of a whole does when only a part was free."""
+        try:
+            sells = self.exit_planner.plan_again(refused)
+        except BotError as error:
+            return [], list(refused), [error]
+        orders, again = self._place_exits(sells)
+        placed = {order.trade_id for order in orders}
+        whole = {each.trade.id for each in sells if any(each == first.sell for first in refused)}
+        repeated = {each.sell.trade.id for each in again}
+        stand = [
+            each for each in refused if each.sell.trade.id not in repeated and each.sell.trade.id not in placed & whole
+        ]
+        return orders, stand + again, []
 
     def place_market_order(self, intend: Intend) -> OrderRow:
         """Record one market order by `intend`, and send it. It may not have ended on return.

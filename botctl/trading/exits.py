@@ -1,11 +1,16 @@
-"""Plans exits: how much of each trade can be sold, and which trades are closed because nothing can."""
+"""Plans exits: how much of each trade is sold, and which rests are closed as dust because they can't be."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from botctl.domain.errors import BadValue, BotError, ExchangeRefused, ExchangeUnreachable, attempt_each
-from botctl.domain.markets import Balances, Market, below_minimum, market_of
+from botctl.domain.errors import (
+    BadValue,
+    BelowMinimum,
+    BotError,
+    InsufficientFunds,
+)
+from botctl.domain.markets import Balances, Market, market_of
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
@@ -14,8 +19,8 @@ from botctl.store.rows import TradeRow
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
-MISSING_BALANCE_TOLERANCE = Decimal("0.001")
-"""A balance that lacks more than this fraction of the trade's amount was changed outside botctl, and is reported."""
+SMALL_REST = Decimal("0.01")
+"""Up to this fraction of the entry, one refusal makes a rest dust. A larger one is sent twice, and is an alarm."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,29 @@ class Sell:
 
 
 @dataclass(frozen=True)
+class RefusedSell:
+    """A sell of which nothing was placed."""
+
+    sell: Sell
+    error: BotError
+
+
+@dataclass(frozen=True)
 class Plan:
     sells: list[Sell]
     notes: list[str]
-    """Trades that were closed without an order, or reduced to the balance."""
+    """Rests that were closed without an order."""
     errors: list[BotError]
+
+
+@dataclass(frozen=True)
+class Dust:
+    """The rests that were closed as dust."""
+
+    closed: frozenset[int]
+    notes: list[str]
+    errors: list[BotError]
+    """One for each that is worth mentioning twice."""
 
 
 @dataclass(frozen=True)
@@ -66,104 +89,110 @@ class Exits:
 
 @dataclass
 class ExitPlanner:
-    """Limits every sell to what the trade and the account hold. Sends nothing."""
+    """Limits every sell to what the trade holds and, of coins that are there, to those that are free. Sends nothing."""
 
     exchange: Exchange
     journal: Journal
     clock: Clock
-    _second_balances: Balances | None = field(default=None, init=False)
 
     def plan(self, wanted: Iterable[WantedExit], snapshot: Snapshot) -> Plan:
-        """How much of each trade to sell. Trades that are too small to sell, or sold outside botctl, are closed."""
-        self._second_balances = None
-        planned, errors = attempt_each(lambda each: self._plan(each, snapshot), wanted)
-        sells = [sell for sell, _ in planned if sell is not None]
-        return Plan(sells, [note for _, note in planned if note is not None], errors)
-
-    def close_dust(self, trade: TradeRow, reason: ExitReason) -> str | None:
-        """Close what an earlier sell left if it is below the order minimum. Returns a note, None if it stays open."""
-        market = self._market(trade)
-        if trade.sold_amount == 0 or trade.amount >= market.min_amount:
-            return None
-        return self._close_as_dust(trade, reason, market)
-
-    def close_dust_after(self, sells: Sequence[Sell], snapshot: Snapshot) -> list[str]:
-        """Close what these sells left if it is below the asset's minimum, or also refused by the exchange as such."""
+        """How much of each trade to sell. A balance that lacks coins of a trade limits nothing: it may be wrong."""
+        present = snapshot.balances
+        lacking = {each.asset for each in snapshot.missing}
+        errors: list[BotError] = []
+        sells: list[Sell] = []
         notes: list[str] = []
-        unsettled = self.journal.unsettled_trade_ids()
-        for sell in sells:
-            trade = self.journal.open_trade(sell.trade.id)
-            if trade is None or trade.id in unsettled:
-                continue
-            note = self.close_dust(trade, sell.reason)
-            market, quote = self._market(trade), snapshot.quotes.good.get(trade.symbol)
-            too_small = quote is not None and below_minimum(trade.amount, quote.last, market)
-            if note is None and too_small and self.journal.refused_below_minimum(trade):
-                note = self._close_as_dust(trade, sell.reason, market)
-            notes += [] if note is None else [note]
-        return notes
+        for each in wanted:
+            try:
+                note = self.close_below_one_lot(each.trade, each.reason)
+                if note is not None:
+                    notes.append(note)
+                    continue
+                sell = self._sell_of(each)
+                if present is not None and sell.trade.asset not in lacking:
+                    sell, on_hold = self._limit_to_free(sell, present)
+                    errors += on_hold
+                sells.append(sell)
+            except BotError as error:
+                errors.append(error)
+        return Plan(sells, notes, errors)
 
-    def _plan(self, wanted: WantedExit, snapshot: Snapshot) -> tuple[Sell | None, str | None]:
-        """The order in whole lots, None if the trade was closed instead, and a note.
-
-        Only the minimum amount is checked here. The minimum value is left to the exchange: a wrong price must not
-        write a position off.
-        """
-        trade, market = wanted.trade, self._market(wanted.trade)
-        amount, note = wanted.amount_to_sell(), None
-        if trade.amount < market.min_amount:
-            return None, self._close_as_dust(trade, wanted.reason, market)
-        if snapshot.balances is not None:
-            note = self._limit_to_balance(trade, market, snapshot.balances)
-            if trade.closed_at is not None:
-                return None, note
-            amount = min(amount, trade.amount, snapshot.balances.spendable(trade.asset))
-        amount = floor_to(amount, market.lot_decimals)
-        if amount < market.min_amount:
-            minimum = format_decimal(market.min_amount)
-            problem = f"{format_decimal(amount)} {trade.asset} can't be sold: the order minimum is {minimum}"
-            raise ExchangeRefused(problem, hint="sell more, or all of it")
-        return Sell(trade, amount, wanted.reason, whole=wanted.amount is None or amount >= trade.amount), note
-
-    def _limit_to_balance(self, trade: TradeRow, market: Market, balances: Balances) -> str | None:
-        """Reduce the trade to the balance, or close it as EXTERNAL, once a second check confirms it. Returns a note."""
-        balance, asset = balances.total(trade.asset), trade.asset
-        if balance < min(trade.amount, market.min_amount):
-            second = self._fetch_second_balance(asset)
-            if second >= market.min_amount:
-                raise _balances_disagree(asset, balance, second)
-            why = f"{format_decimal(balance)} {asset} is left on the exchange: sold or moved outside botctl"
-            self.journal.close_without_order(trade, ExitReason.EXTERNAL, why, self.clock.now())
-            return f"trade {trade.id} ({trade.symbol}) closed as EXTERNAL: {why}"
-        if balances.spendable(asset) < market.min_amount:
-            held = f"the {format_decimal(balance)} {asset} of trade {trade.id}"
-            hint = "cancel your own orders for it, or move it back to the spot balance"
-            raise BotError(f"{held} is on hold or earning, and can't be sold", hint=hint)
-        if trade.amount - balance <= MISSING_BALANCE_TOLERANCE * trade.amount:
-            return None
-        second = self._fetch_second_balance(asset)
-        if second != balance:
-            raise _balances_disagree(asset, balance, second)
-        why = f"the balance is {format_decimal(balance)} {asset}, less than the trade's {format_decimal(trade.amount)}"
-        self.journal.reduce_amount(trade, floor_to(balance, market.lot_decimals), why, self.clock.now())
-        return f"trade {trade.id} ({trade.symbol}): {why}; selling the balance"
-
-    def _fetch_second_balance(self, asset: str) -> Decimal:
-        """The balance some seconds later, fetched once a round: the first answer may not include a fresh buy."""
-        if self._second_balances is None:
+    def plan_again(self, refused: Sequence[RefusedSell]) -> list[Sell]:
+        """The second sells after a refusal: of what is free, for insufficient funds; the same once more some seconds
+        later, where a whole position would be too small to be sold."""
+        short = [each.sell for each in refused if isinstance(each.error, InsufficientFunds)]
+        doubted = [each.sell for each in refused if self._may_be_dust(each) and not self._is_small(each.sell.trade)]
+        again: list[Sell] = []
+        if short:
+            balances = self.exchange.fetch_balances()
+            free = [replace(sell, amount=min(sell.amount, self._free(sell, balances))) for sell in short]
+            again += [sell for sell in free if sell.amount > 0]
+        if doubted:
             self.clock.sleep(SECOND_SNAPSHOT_AFTER)
-            self._second_balances = self.exchange.fetch_balances()
-        return self._second_balances.total(asset)
+        return again + doubted
 
-    def _close_as_dust(self, trade: TradeRow, reason: ExitReason, market: Market) -> str:
-        rest = f"{format_decimal(trade.amount)} {trade.asset}"
-        why = f"{rest} is below the order minimum of {market.symbol}: left as dust"
-        self.journal.close_without_order(trade, reason, why, self.clock.now())
+    def close_below_one_lot(self, trade: TradeRow, reason: ExitReason) -> str | None:
+        """Close a rest that no order can sell. Returns a note, None if the trade stays open."""
+        market = self._market(trade)
+        if floor_to(trade.amount, market.lot_decimals) > 0:
+            return None
+        why = f"{format_decimal(trade.amount)} {trade.asset} is less than one lot of {market.symbol}: left as dust"
+        self.journal.close_as_dust(trade, reason, why, self.clock.now())
         return f"trade {trade.id} ({trade.symbol}) closed, {why}"
+
+    def close_dust(self, refused: Sequence[RefusedSell]) -> Dust:
+        """Close the trades whose whole rest the exchange itself refused as below its minimum."""
+        closed: set[int] = set()
+        notes: list[str] = []
+        errors: list[BotError] = []
+        for each in refused:
+            trade = self.journal.open_trade(each.sell.trade.id)
+            if trade is None or not self._may_be_dust(each) or not self.journal.refused_below_minimum(trade):
+                continue
+            small, rest = self._is_small(trade), f"{format_decimal(trade.amount)} {trade.asset}"
+            why = f"{rest} is below the order minimum of {trade.symbol}: left as dust ({each.error.message})"
+            self.journal.close_as_dust(trade, each.sell.reason, why, self.clock.now())
+            closed.add(trade.id)
+            said = f"trade {trade.id} ({trade.symbol}) closed, {why}"
+            if small:
+                notes.append(said)
+            else:
+                errors.append(BotError(said, hint="it stays in your account, unguarded: sell it at Kraken"))
+        return Dust(frozenset(closed), notes, errors)
+
+    def _sell_of(self, wanted: WantedExit) -> Sell:
+        """The order in whole lots. Minimums are left to the exchange: our figures of them may be wrong or old."""
+        trade, market = wanted.trade, self._market(wanted.trade)
+        amount = floor_to(wanted.amount_to_sell(), market.lot_decimals)
+        if amount <= 0:
+            raise BadValue(f"{wanted.amount} {trade.asset} is less than one lot of {market.symbol}", hint="sell more")
+        return Sell(trade, amount, wanted.reason, whole=wanted.amount is None or amount >= trade.amount)
+
+    def _limit_to_free(self, sell: Sell, balances: Balances) -> tuple[Sell, list[BotError]]:
+        """The sell of what is free, and an error for the rest. Raises BotError when nothing is."""
+        free, asset = self._free(sell, balances), sell.trade.asset
+        if free >= sell.amount:
+            return sell, []
+        held = f"{format_decimal(sell.amount - max(free, Decimal(0)))} of the {format_decimal(sell.amount)} {asset}"
+        error = BotError(
+            f"{held} to sell of trade {sell.trade.id} is on hold or earning, and can't be sold",
+            hint="cancel your own orders for it, or move it back to the spot balance; the next check sells it",
+        )
+        if free <= 0:
+            raise error
+        return replace(sell, amount=free), [error]
+
+    def _free(self, sell: Sell, balances: Balances) -> Decimal:
+        return floor_to(balances.spendable(sell.trade.asset), self._market(sell.trade).lot_decimals)
+
+    def _may_be_dust(self, refused: RefusedSell) -> bool:
+        """Whether an order for the whole rest was refused as too small."""
+        trade = refused.sell.trade
+        whole = refused.sell.amount >= floor_to(trade.amount, self._market(trade).lot_decimals)
+        return whole and isinstance(refused.error, BelowMinimum)
+
+    def _is_small(self, trade: TradeRow) -> bool:
+        return trade.amount <= SMALL_REST * (trade.amount + trade.sold_amount)
 
     def _market(self, trade: TradeRow) -> Market:
         return market_of(self.exchange.load_markets(), trade.symbol)
-
-
-def _balances_disagree(asset: str, first: Decimal, second: Decimal) -> ExchangeUnreachable:
-    return ExchangeUnreachable(f"two checks of the {asset} balance disagree: {first}, then {second}")

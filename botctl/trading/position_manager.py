@@ -94,7 +94,7 @@ class PositionManager:
 
     def _check(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         dust_reason = ExitReason(trade.exiting or ExitReason.MANUAL)
-        if not self.time_budget.expired and (note := self.exit_planner.close_dust(trade, dust_reason)) is not None:
+        if trade.sold_amount > 0 and (note := self.exit_planner.close_below_one_lot(trade, dust_reason)) is not None:
             return Check(note=note)
         if trade.exiting:  # an exit that has begun goes on whatever the price
             return Check(WantedExit(trade, ExitReason(trade.exiting)))

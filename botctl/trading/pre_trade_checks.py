@@ -12,6 +12,7 @@ from botctl.domain.symbols import base_of
 from botctl.store.database import opened_where
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
+from botctl.store.missing_coins import load_missing
 from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
 
@@ -33,6 +34,7 @@ class PreTradeChecks:
         if self.live_trading_disabled:
             raise live_trading_disabled_error()
         self.check_switch()
+        check_holdings()
         asset = base_of(symbol)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
@@ -75,3 +77,13 @@ class PreTradeChecks:
             raise Refused(problem, hint="`botctl resume --enable-buys` allows buys again")
         if not state.buy_enabled:
             raise Refused("buys are disabled", hint="`botctl resume --enable-buys` allows them again")
+
+
+def check_holdings() -> None:
+    """Raises Refused while the last look at the balances contradicts our own orders."""
+    if missing := load_missing():
+        record = next(iter(missing.values()))
+        raise Refused(
+            f"{record.missing} since {record.since:%Y-%m-%d %H:%M} UTC",
+            hint="nothing is bought until the balance shows them: run `botctl check-positions`",
+        )

@@ -1,15 +1,17 @@
 """Snapshots: balances and prices of one moment, fetched once and shared by a whole run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.equity import calculate_equity, valuation_symbols
 from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.holdings import Missing, add_missing, find_missing
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.ports import Clock, Exchange
 from botctl.store import key_value
+from botctl.store.journal import Journal
 
 MAX_PRICE_AGE = timedelta(minutes=2)
 """An older price (the machine slept meanwhile) is stale and triggers nothing."""
@@ -29,6 +31,12 @@ class Snapshot:
     equity: Decimal | None
     problems: tuple[BotError, ...]
     """Why balances, prices or the equity are missing."""
+    at: datetime
+    """This machine's time before the balances were fetched."""
+    expected: Mapping[str, Decimal] = field(default_factory=dict)
+    """What open trades held at that moment, by asset."""
+    missing: tuple[Missing, ...] = ()
+    """The assets whose balance is smaller than that. The equity counts what is expected."""
 
     @property
     def prices(self) -> dict[str, Decimal]:
@@ -47,6 +55,7 @@ class Snapshot:
 @dataclass
 class SnapshotService:
     exchange: Exchange
+    journal: Journal
     clock: Clock
     quote_currency: str
     _held: list[str] = field(default_factory=list, init=False)
@@ -61,16 +70,19 @@ class SnapshotService:
         requested = list(dict.fromkeys([*symbols, *self._load_held()]))
         if requested:
             self.exchange.prefetch_quotes(requested)
+        at, expected = self.clock.now(), self.journal.expected_holdings()
         balances, no_balances = self._balances()
-        quotes, no_prices = self._quotes(symbols, requested, balances)
-        equity, unvalued = self._equity(balances, quotes)
+        missing = () if balances is None else find_missing(expected, balances)
+        valued = balances if balances is None else add_missing(balances, missing)
+        quotes, no_prices = self._quotes(symbols, requested, valued)
+        equity, unvalued = self._equity(valued, quotes)
         problems = tuple(problem for problem in (no_balances, no_prices, unvalued) if problem is not None)
-        return Snapshot(quotes, balances, equity, problems)
+        return Snapshot(quotes, balances, equity, problems, at, expected, missing)
 
     def fetch_second_quotes(self, symbols: Sequence[str]) -> Snapshot:
         """The prices of these symbols alone, some seconds later. Raises BotError."""
         self.clock.sleep(SECOND_SNAPSHOT_AFTER)
-        return Snapshot(self.exchange.fetch_quotes(symbols), None, None, ())
+        return Snapshot(self.exchange.fetch_quotes(symbols), None, None, (), self.clock.now())
 
     def _balances(self) -> tuple[Balances | None, BotError | None]:
         try:

@@ -187,6 +187,7 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 
 def _execute(bot: Bot, state: TickState) -> None:
     unknown = "the drawdown is unknown" if state.drawdown is None else ""
+    unknown = "the balance lacks coins of open trades" if state.fetched_snapshot.missing else unknown
     why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits

@@ -17,7 +17,6 @@ from tests.chaos.scenes import OUTCOMES
 from tests.chaos.simple_model import (
     ATR_MULTIPLE,
     MAX_DRAWDOWN,
-    ORDER_MINIMUMS,
     Expected,
     Position,
     Sent,
@@ -217,15 +216,13 @@ class Comparison:
             found.add("MANUAL")
         if command in ("tick", "check-positions") and not model.frozen:
             found |= self._stops_hit(symbol, position, span)
-            if self._held(symbol) < ORDER_MINIMUMS[symbol]:
-                found.add("MANUAL")  # what an earlier sell of a part left is swept up
         if command == "tick" and model.council == "SELL" and not (model.paused or model.halted):
             found.add("COUNCIL")
         if self._may_trip(span):
             found.add("DRAWDOWN")
         if command == "liquidate":
             found.add("LIQUIDATION")
-        if found and symbol.split("/")[0] in self.world.external_actions.touched:
+        if symbol.split("/")[0] in self.world.external_actions.touched:
             found.add("EXTERNAL")
         return found
 
@@ -284,7 +281,7 @@ class Comparison:
             stop=row.stop_loss_price,
             high=row.high_price,
             checked_at=row.checked_at.timestamp(),
-            sold=row.sold_amount > 0,
+            sold=row.sold_amount,
             exiting=row.exiting or "",
         )
 

@@ -193,18 +193,27 @@ def every_trade_is_the_sum_of_its_fills(world: World, journal: Journal) -> None:
         for order in journal.orders_of(trade):
             if total := ledger.get(order.client_order_id):
                 (bought if order.side == "buy" else sold).add(total.amount, total.cost, total.fee)
-        facts = {
+        shrunk = any(event.kind in ("shrunk", "dust") for event in journal.events_of(trade))
+        entry = {
             "entry amount": (trade.entry_amount or 0, bought.amount),
             "entry cost": (trade.entry_cost or 0, bought.cost),
             "entry fee": (trade.entry_fee or 0, bought.fee),
+        }
+        exit_ = {
             "sold": (trade.sold_amount, sold.amount),
             "proceeds": (trade.exit_proceeds, sold.cost),
             "exit fee": (trade.exit_fee, sold.fee),
         }
+        if shrunk:  # what left it took its share of the entry with it
+            entry = {f"{name} grew": (max(mine, most), most) for name, (mine, most) in entry.items()}
+        if trade.exit_reason == ExitReason.EXTERNAL:  # it may include a sale of the owner's
+            exit_ = {f"{name} is not in it": (max(mine, least), mine) for name, (mine, least) in exit_.items()}
+        facts = entry | exit_
         if trade.status == TradeStatus.OPEN and trade.asset not in world.external_actions.touched:
             facts["held"] = (trade.amount, bought.amount - sold.amount)
         if trade.pnl is not None:
-            facts["P&L"] = (trade.pnl, sold.cost - sold.fee - bought.cost - bought.fee)
+            spent = (trade.entry_cost or 0) + (trade.entry_fee or 0)
+            facts["P&L"] = (trade.pnl, trade.exit_proceeds - trade.exit_fee - spent)
         assert {name: pair for name, pair in facts.items() if pair[0] != pair[1]} == {}, f"trade {trade.id}"
 
 
@@ -224,13 +233,13 @@ def nothing_is_held_that_no_trade_guards(world: World, journal: Journal) -> None
 
 
 def cash_agrees_to_the_last_digit(world: World, journal: Journal) -> None:
-    """What the account holds in dollars is what the trades and the owner's own doings say."""
+    """What the account holds in dollars is what the orders and the owner's own doings say."""
     cash = world.external_actions.cash
     for fill in world.kraken.trades:
         if fill.order_txid in world.external_actions.owner_orders:
             cash += -fill.cost - fill.fee if fill.side == "buy" else fill.cost - fill.fee
-    for trade in journal.trades:
-        cash += trade.exit_proceeds - trade.exit_fee - (trade.entry_cost or 0) - (trade.entry_fee or 0)
+    for order in journal.orders:
+        cash += (-1 if order.side == "buy" else 1) * (order.cost or 0) - (order.fee or 0)
     assert world.kraken.balances["ZUSD"] == cash
 
 

@@ -119,8 +119,18 @@ class ModelledWorld:
     # The owner
 
     def owner_trades(self, side: str, symbol: str, part: Decimal) -> None:
-        """Sells this part of the coins, or buys for this part of a fifth of the cash."""
+        """Sells this part of the coins, or buys for this part of a fifth of the cash.
+
+        Once the exchange's clock was wrong only the owner's own coins are sold: by a wrong time the sale of a trade's
+        coins may seem to be older than the trade, and is no evidence then.
+        """
         most = self.model.coins[symbol] if side == "sell" else self.model.cash / 5 / self.model.quotes[symbol].last
+        if (
+            side == "sell"
+            and symbol in self.model.positions
+            and (self.world.kraken.clock.offset or self.comparison.skewed_at)
+        ):
+            most = max(Decimal(0), most - self.model.positions[symbol].held)
         self.world.owner_trades(side, symbol, (most * part).quantize(Decimal("1e-8"), ROUND_FLOOR))
         self.comparison.take_funds()
 

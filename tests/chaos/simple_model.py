@@ -47,8 +47,8 @@ class Position:
     stop: float
     high: float
     checked_at: float
-    sold: bool = False
-    """Whether a part of it is gone already."""
+    sold: Decimal = Decimal(0)
+    """How much of it was sold already."""
     exiting: str = ""
     """Why its exit has begun, if it has: it goes on at every check."""
 
@@ -178,19 +178,51 @@ class SimpleModel:
         return self.leave(symbol, "MANUAL", now, amount)
 
     def leave(self, symbol: str, reason: str, now: float, amount: Decimal | None = None) -> int:
-        """Sell a trade or a part of it: never more than is there, and not what is too little to be sold."""
-        position, least = self.positions[symbol], ORDER_MINIMUMS[symbol]
-        if position.held < least:
-            return self._close(symbol, reason, now)
-        if self.coins[symbol] < least:
-            return self._close(symbol, "EXTERNAL", now)
-        position.held = min(position.held, self.coins[symbol].quantize(LOT, ROUND_DOWN))
+        """Sell a trade or a part of it: its own amount, and what is there when that is refused. What the exchange finds
+        too little is dust."""
+        position, there = self.positions[symbol], self.coins[symbol].quantize(LOT, ROUND_DOWN)
         size = min(position.held, position.held if amount is None else amount.quantize(LOT, ROUND_DOWN))
-        if size < least:
-            return 4
-        self._trade("sell", symbol, size, self.quotes[symbol].bid)
-        position.held, position.sold = position.held - size, True
-        return self._close(symbol, reason, now) if position.held < least else 0
+        if size <= 0:
+            return 2
+        whole = size == position.held
+        if self._is_too_small(symbol, size):
+            return self._close_dust(symbol, reason, now) if whole else 4
+        if whole and reason != "MANUAL":
+            position.exiting = position.exiting or reason
+        if size > there:
+            size = there
+        code = 0
+        if size > 0 and not self._is_too_small(symbol, size):
+            if whole:
+                position.exiting = position.exiting or reason
+            self._trade("sell", symbol, size, self.quotes[symbol].bid)
+            position.held, position.sold = position.held - size, position.sold + size
+            code = 0 if position.held else self._close(symbol, position.exiting or reason, now)
+        return max(code, self._find_sales(symbol, now))
+
+    def _is_too_small(self, symbol: str, size: Decimal) -> bool:
+        return size < ORDER_MINIMUMS[symbol] or size * self.quotes[symbol].bid < COST_MINIMUM
+
+    def _close_dust(self, symbol: str, reason: str, now: float) -> int:
+        """More than a hundredth of the entry is an alarm."""
+        position = self.positions[symbol]
+        is_small = position.held <= (position.held + position.sold) / 100
+        self._close(symbol, reason, now)
+        return 0 if is_small else 1
+
+    def _find_sales(self, symbol: str, now: float) -> int:
+        """What the owner has sold of a trade is taken off it; with nothing left it ends."""
+        position = self.positions.get(symbol)
+        if position is None or position.held <= self.coins[symbol]:
+            return 0
+        position.held = self.coins[symbol].quantize(LOT, ROUND_DOWN)
+        if not position.held:
+            self._close(symbol, (position.sold and position.exiting) or "EXTERNAL", now)
+        return 1
+
+    @property
+    def lacks_coins(self) -> bool:
+        return any(position.held > self.coins[symbol] for symbol, position in self.positions.items())
 
     def liquidate(self, now: float) -> int:
         self.buys = False
@@ -219,19 +251,20 @@ class SimpleModel:
             return 0
         if self.guard(now):
             return 3
-        self.check_positions(now)
-        return 0 if self.paused or self.halted else self.obey_council(now)
+        lacks_coins, code = self.lacks_coins, self.check_positions(now)
+        return code if self.paused or self.halted else max(code, self.obey_council(now, may_buy=not lacks_coins))
 
-    def obey_council(self, now: float) -> int:
+    def obey_council(self, now: float, *, may_buy: bool) -> int:
         if self.council == "SELL":
             return self._leave_all("COUNCIL", now)
-        codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if self.council == "BUY"]
+        buys = self.council == "BUY" and may_buy
+        codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if buys]
         return 1 if 4 in codes else 0
 
     def drawdown(self, now: float) -> int:
         if self.frozen:
-            return 3 if self.tripped or self.is_too_deep() else 0
-        return 3 if self.guard(now) else 0
+            return 3 if self.tripped or self.is_too_deep() else (69 if self.lacks_coins else 0)
+        return 3 if self.guard(now) else (69 if self.lacks_coins else 0)
 
     def guard(self, now: float) -> bool:
         """Whether the guard has tripped, now or before: then everything is sold."""
@@ -242,18 +275,24 @@ class SimpleModel:
         return self.tripped
 
     def is_too_deep(self, limit: Decimal = MAX_DRAWDOWN) -> bool:
-        equity = self.cash + sum(self.coins[symbol] * quote.last for symbol, quote in self.quotes.items())
+        equity = self.cash + sum(self._counted(symbol) * quote.last for symbol, quote in self.quotes.items())
         return 1 - equity / self.rules.initial_balance > limit
 
+    def _counted(self, symbol: str) -> Decimal:
+        """The coins that count: at least what a trade holds by its own orders."""
+        position = self.positions.get(symbol)
+        return self.coins[symbol] if position is None else max(self.coins[symbol], position.held)
+
     def check_positions(self, now: float) -> int:
+        codes = [0]
         for symbol, position in list(self.positions.items()):
-            if position.sold and position.held < ORDER_MINIMUMS[symbol]:
-                self._close(symbol, position.exiting or "MANUAL", now)
-            elif position.exiting:
-                self.leave(symbol, position.exiting, now)
+            if position.exiting:
+                codes.append(self.leave(symbol, position.exiting, now))
             elif reason := self.look_at(position, self.prices_to_look_at(symbol, position, now), now):
-                self.leave(symbol, reason, now)
-        return 0
+                codes.append(self.leave(symbol, reason, now))
+            else:
+                codes.append(self._find_sales(symbol, now))
+        return max(codes)
 
     def prices_to_look_at(self, symbol: str, position: Position, now: float) -> list[float]:
         """The last price; after a gap each close that nobody looked at before it."""

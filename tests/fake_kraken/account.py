@@ -39,6 +39,7 @@ class AccountSnapshot:
     closed_orders_lag_looks: int
     counts_closed_orders: bool
     lie: Lie | None
+    false_balances: dict[str, Decimal]
 
 
 class FakeAccount:
@@ -55,6 +56,7 @@ class FakeAccount:
         self.closed_orders_lag_looks = 0  # the same, counted in look-ups that would have found it
         self.counts_closed_orders = True  # False: pages of ended orders come without a count
         self.lie: Lie | None = None  # what records of fresh orders say in place of the truth
+        self.false_balances: dict[str, Decimal] = {}  # what is shown of an asset instead of the truth
         self._markets = markets
         self._clock = clock
         self._lock = lock
@@ -78,6 +80,11 @@ class FakeAccount:
                     asset, amount = self._hold_of(order)
                     holds[asset] = holds.get(asset, Decimal(0)) + amount
             return holds
+
+    @property
+    def shown(self) -> dict[str, Decimal]:
+        """The balances as the wire shows them; orders are checked against the true ones."""
+        return self.balances | self.false_balances
 
     def fill_order(self, order: Order, volume: Decimal | None = None) -> None:
         """Fill an open order now, whole or in part, at the price of now."""

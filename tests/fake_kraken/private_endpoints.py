@@ -87,12 +87,12 @@ class PrivateEndpoints:
         return asset.decimals if asset else 10
 
     def _balance(self, _request: Request) -> JsonObject:
-        return {asset: fixed(amount, self._decimals_of(asset)) for asset, amount in self._account.balances.items()}
+        return {asset: fixed(amount, self._decimals_of(asset)) for asset, amount in self._account.shown.items()}
 
     def _balance_ex(self, _request: Request) -> JsonObject:
         holds = self._account.holds
         shown = {}
-        for asset, amount in self._account.balances.items():
+        for asset, amount in self._account.shown.items():
             places = self._decimals_of(asset)
             held = holds.get(asset, Decimal(0))
             shown[asset] = {"balance": fixed(amount, places), "hold_trade": fixed(held, places)}

@@ -71,6 +71,7 @@ def test_one_absurdly_low_price_writes_no_position_off(price: str, live: BotRunn
     assert Decimal(trade["exit_price"]) == 48000
 
 
+@pytest.mark.waits
 def test_a_rest_that_kraken_itself_finds_too_cheap_closes_as_dust(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.markets["BTC/USD"].costmin = Decimal(200)
@@ -80,8 +81,10 @@ def test_a_rest_that_kraken_itself_finds_too_cheap_closes_as_dust(live: BotRunne
 
     run = live.run("check-positions")
 
+    assert run.exit_code == 1, "a whole position is an alarm"
     assert "left as dust" in run.stderr
     assert only(live.trades())["status"] == "CLOSED"
+    assert len(sent(kraken, "sell")) == 2, "asked twice before it was believed"
 
 
 def test_a_rest_that_is_refused_for_another_reason_is_no_dust(live: BotRunner, kraken: FakeKraken) -> None:
@@ -141,7 +144,7 @@ def test_bad_candles_of_one_symbol_keep_no_other_from_catching_up(live: BotRunne
 def test_a_sell_by_hand_that_is_refused_does_not_call_off_a_stop(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48000)
-    kraken.fault("AddOrder", "error", error="EGeneral:Invalid arguments:volume minimum not met", times=2)
+    kraken.fault("AddOrder", "error", error="EGeneral:Permission denied", times=2)
     live.run("check-positions")
     live.run("sell", "BTC/USD", "--yes")
     kraken.set_price("BTC/USD", 52000)

@@ -212,23 +212,6 @@ def test_a_part_sold_by_hand_reduces_the_trade_and_keeps_its_stop(live: BotRunne
     assert Decimal(only(live.trades())["pnl"]) == calculated_pnl(kraken)
 
 
-def test_a_rest_below_the_order_minimum_closes_as_dust_and_is_said(live: BotRunner, kraken: FakeKraken) -> None:
-    open_position(live)
-    kraken.set_price("BTC/USD", 48900)
-    kraken.account.fill_mode = PartialThenCanceled(Decimal("0.98"))
-
-    run = live.run("tick")
-
-    assert run.exit_code == 0, run.stderr
-    assert "0.00004 BTC is below the order minimum" in run.stderr
-    assert "dust" in run.stderr
-    trade = only(live.trades())
-    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
-    assert Decimal(trade["amount"]) == Decimal("0.00196")
-    assert Decimal(trade["pnl"]) == calculated_pnl(kraken)
-    assert len(sent(kraken, "sell")) == 1
-
-
 # Somebody else's hands
 
 
@@ -255,51 +238,6 @@ def test_more_than_the_trade_holds_is_never_sold(live: BotRunner, kraken: FakeKr
 
     assert run.exit_code == 2
     assert sent(kraken, "sell") == []
-
-
-def test_what_is_left_of_a_position_sold_partly_by_hand_is_sold_and_said(live: BotRunner, kraken: FakeKraken) -> None:
-    open_position(live)
-    kraken.balances["XXBT"] = Decimal("0.0012345678")
-    kraken.set_price("BTC/USD", 48900)
-
-    run = live.run("tick")
-
-    assert run.exit_code == 0, run.stderr
-    assert "the balance is 0.0012345678 BTC, less than the trade's 0.002" in run.stderr
-    assert kraken.orders[1].volume == Decimal("0.00123456")  # whole lots
-    assert (only(live.trades())["status"], only(live.trades())["exit_reason"]) == ("CLOSED", "STOP_LOSS")
-
-
-@pytest.mark.parametrize("left", ["0", "0.00001"])
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",)])
-def test_a_position_sold_wholly_by_hand_closes_as_external_with_its_profit_unknown(
-    live: BotRunner, kraken: FakeKraken, left: str, command: tuple[str, ...]
-) -> None:
-    open_position(live)
-    kraken.balances["XXBT"] = Decimal(left)
-    kraken.set_price("BTC/USD", 48900)
-
-    run = live.run(*command)
-
-    assert run.exit_code == 0, run.stderr
-    assert "sold or moved outside botctl" in run.stderr + run.stdout
-    trade = only(live.trades())
-    assert (trade["status"], trade["exit_reason"], trade["pnl"]) == ("CLOSED", "EXTERNAL", None)
-    assert sent(kraken, "sell") == []
-
-
-def test_a_balance_that_looks_empty_only_once_closes_nothing(live: BotRunner, kraken: FakeKraken) -> None:
-    open_position(live)
-    kraken.set_price("BTC/USD", 48900)
-    empty = {"error": [], "result": {"ZUSD": {"balance": "9899.6", "hold_trade": "0.0"}}}
-    kraken.fault("BalanceEx", "shape", body=empty)
-
-    run = live.run("tick")
-
-    assert run.exit_code == 69
-    assert only(live.positions())["status"] == "OPEN"
-    assert live.run("tick").exit_code == 0
-    assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
 def test_coins_on_hold_in_the_owners_own_order_are_an_error_and_not_external(

@@ -323,16 +323,32 @@ def test_an_order_that_was_in_doubt_and_never_was_has_no_error_class(journal: Jo
 
 def test_a_trade_that_shrank_or_vanished_is_told(journal: Journal) -> None:
     trade = opened(journal)
+    before = columns_of(trade.id)
 
-    assert check_trail(trade, lambda: journal.reduce_amount(trade, Decimal("0.001"), "sold by hand", LATER)) == {
-        "amount"
-    }
-    altered = check_trail(
-        trade, lambda: journal.close_without_order(trade, ExitReason.EXTERNAL, "nothing is left", LATER)
-    )
+    assert check_trail(trade, lambda: journal.shrink(trade, Decimal("0.0005"), "sold by hand", LATER)) == {
+        "amount", "entry_amount", "entry_cost", "entry_fee"
+    }  # fmt: skip
+    shrunk = columns_of(trade.id)
+    altered = check_trail(trade, lambda: journal.close_external(trade, "nothing is left", LATER))
 
+    assert [shrunk[name] / before[name] for name in ("amount", "entry_cost", "entry_fee")] == [Decimal("0.75")] * 3
     assert {"status", "exit_reason", "closed_at"} <= altered
     assert columns_of(trade.id)["pnl"] is None
+
+
+def test_dust_takes_its_share_of_cost_and_fee_with_it(journal: Journal) -> None:
+    trade = opened(journal)
+    order = exiting(journal, trade)
+    part = replace(SOLD, complete=False, filled=Decimal("0.0015"), cost=Decimal("82.5"), fee=Decimal("0.33"))
+    journal.settle(order, part, LATER)
+    trade = journal.trade(trade.id)
+
+    check_trail(trade, lambda: journal.close_as_dust(trade, ExitReason.STOP_LOSS, "too small", LATER))
+
+    closed = columns_of(trade.id)
+    assert (closed["status"], closed["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+    assert (closed["amount"], closed["entry_cost"], closed["entry_fee"]) == (Decimal("0.0015"), 75, Decimal("0.3"))
+    assert closed["pnl"] == Decimal("82.5") - Decimal("0.33") - 75 - Decimal("0.3")
 
 
 def test_every_turn_of_the_switch_is_told(opened: DatabaseLocation, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Market, Quotes, market_of
 from botctl.domain.money import format_decimal, total
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, OrderRequest, Side
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
 from botctl.ports import Progress
@@ -274,6 +274,24 @@ class KrakenExchange(KrakenMarketData):
                 found = {fill.fill_id for fill in fills}
                 fills += [fill for fill in self._fills_from_history(report) if fill.fill_id not in found]
         return fills
+
+    def list_fills(self, since: datetime) -> list[FillRecord]:
+        """Every page of TradesHistory. A fill meanwhile shifts the pages: then the counts don't match."""
+        found: dict[str, Any] = {}
+        while True:
+            params = {"start": _start(since), "ofs": str(len(found))}
+            answer = self._read(partial(self.session.post, "TradesHistory", params, cost=HISTORY_COST))
+            page, count = parsing.parse_order_list(answer, "trades"), parsing.parse_order_count(answer)
+            new = page.keys() - found.keys()
+            found |= page
+            if len(found) == count or not page:
+                break
+            if not new:
+                raise ExchangeUnreachable(f"Kraken's pages of trades don't match: {len(found)} of {count or 'more'}")
+        if count is not None and len(found) < count:
+            raise ExchangeUnreachable(f"Kraken's list of trades is incomplete: {len(found)} of {count}")
+        records = [parsing.parse_fill_record(txid, trade, self.catalog.symbols) for txid, trade in found.items()]
+        return sorted(records, key=lambda record: record.fill.at)
 
     def fetch_key_info(self) -> Mapping[str, Any]:
         """The permissions and the expiry of the API key, as Kraken returns them."""

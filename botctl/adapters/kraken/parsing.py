@@ -13,7 +13,7 @@ from botctl.domain.candles import Candle, check_candle, from_unix, to_unix
 from botctl.domain.errors import ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.markets import Balances, Holding, Quote, Quotes
 from botctl.domain.money import MAX_AMOUNT, format_decimal, to_amount, to_decimal
-from botctl.domain.orders import Fill, OrderRecord, OrderReport, Side
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, Side
 from botctl.domain.text import sanitize
 
 log = logging.getLogger(__name__)
@@ -184,6 +184,15 @@ def parse_fills(trades: Mapping[str, Any]) -> Iterator[Fill]:
             yield _parse_fill(trade_id, trade)
         except (KeyError, TypeError, ValueError) as error:
             log.error("Kraken's record of trade %s can't be read (%s)", sanitize(trade_id, 40), error)
+
+
+def parse_fill_record(trade_id: str, trade: Any, symbols: Mapping[str, str]) -> FillRecord:
+    """One listed fill. `symbols` has our symbol for each of Kraken's names. Raises UnusableAnswer."""
+    try:
+        pair, side = str(trade["pair"]), Side(trade["type"])
+        return FillRecord(symbols.get(pair, pair), side, _parse_fill(trade_id, trade))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableAnswer(f"Kraken's record of trade {sanitize(trade_id, 40)} can't be read ({error})") from error
 
 
 def _parse_fill(trade_id: str, trade: Mapping[str, Any]) -> Fill:

@@ -15,6 +15,7 @@ from botctl.domain.errors import Refused, exit_code_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
 from botctl.queries.results import CheckView
+from botctl.trading.missing_coins import missing_error
 from botctl.trading.results import DrawdownView
 from botctl.trading.tick import tick as run_tick
 from botctl.wiring import open_bot
@@ -104,6 +105,8 @@ def drawdown(
         act = not check and not bot.switch.read().frozen
         report = bot.drawdown.check_drawdown(act=act)
         errors += [*report.errors, *report.exits.errors]
+        if not report.tripped:  # else the exits have reported them
+            errors += [missing_error(each) for each in report.missing]
         view = DrawdownView(
             report.equity,
             bot.drawdown.initial_balance,

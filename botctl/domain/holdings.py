@@ -1,0 +1,90 @@
+"""What the account should hold by our own settled orders, compared with a balance."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.markets import Balances, Holding
+from botctl.domain.money import format_decimal, total
+from botctl.domain.orders import FillRecord, Side
+from botctl.domain.symbols import base_of
+
+SMALLEST_DIFFERENCE = Decimal("1e-8")
+"""Kraken's lots have at most this many decimals."""
+MAX_ROUNDING = Decimal("0.001")
+"""The largest fraction of a holding that the decimals of a balance may hide."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An asset whose balance, in every form and on hold or not, is smaller than what open trades hold."""
+
+    asset: str
+    expected: Decimal
+    balance: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        return self.expected - self.balance
+
+    def __str__(self) -> str:
+        amount, balance, expected = map(format_decimal, (self.amount, self.balance, self.expected))
+        return f"{amount} {self.asset} are missing: the balance is {balance}, open trades hold {expected}"
+
+
+@dataclass(frozen=True)
+class OutsideSales:
+    """The sells of an asset by anybody else than this database, and what was bought outside since then."""
+
+    sold: Decimal
+    bought: Decimal
+    cost: Decimal | None
+    """The proceeds of `sold`; None when they are not all in the trade's quote currency."""
+    fee: Decimal | None
+    order_id: str
+    """The exchange's id of the last one."""
+    at: datetime
+    """Its last fill."""
+
+
+def find_missing(expected: Mapping[str, Decimal], balances: Balances) -> tuple[Missing, ...]:
+    """The assets whose balance contradicts the expectation. What rounding of the balance explains is none."""
+    compared = (Missing(asset, amount, balances.total(asset)) for asset, amount in sorted(expected.items()))
+    return tuple(each for each in compared if each.amount >= _smallest_difference(each))
+
+
+def _smallest_difference(missing: Missing) -> Decimal:
+    """One unit of the balance's last decimal, and never more than MAX_ROUNDING of what is expected."""
+    exponent = missing.balance.as_tuple().exponent
+    if missing.balance == 0 or not isinstance(exponent, int):
+        return SMALLEST_DIFFERENCE
+    return max(SMALLEST_DIFFERENCE, min(Decimal(1).scaleb(exponent), MAX_ROUNDING * missing.expected))
+
+
+def add_missing(balances: Balances, missing: Iterable[Missing]) -> Balances:
+    """The balances as our own orders left them: what is missing counts in the equity, and is not free."""
+    return Balances((*balances.holdings, *(Holding(each.asset, "", each.amount, Decimal(0)) for each in missing)))
+
+
+def sold_outside(missing: Decimal, surplus: Decimal, sales: OutsideSales) -> Decimal:
+    """How much of what is missing outside sales explain. The owner's own coins, the `surplus`, are sold first."""
+    return max(Decimal(0), min(missing, sales.sold - sales.bought - surplus))
+
+
+def outside_sales(asset: str, quote: str, since: datetime, fills: Iterable[FillRecord]) -> OutsideSales | None:
+    """The sells of `asset` since a moment among `fills`, none of which are ours; None without one."""
+    own = [each for each in fills if base_of(each.symbol) == asset and each.fill.at >= since]
+    sells = [each for each in own if each.side is Side.SELL]
+    if not sells:
+        return None
+    in_quote = all(each.symbol == f"{asset}/{quote}" for each in sells)
+    last = max((each.fill for each in sells), key=lambda fill: fill.at)
+    return OutsideSales(
+        sold=total(each.fill.amount for each in sells),
+        bought=total(each.fill.amount for each in own if each.side is Side.BUY),
+        cost=total(each.fill.cost for each in sells) if in_quote else None,
+        fee=total(each.fill.fee for each in sells) if in_quote else None,
+        order_id=last.exchange_order_id,
+        at=last.at,
+    )

@@ -1,0 +1,92 @@
+"""Coins that the exchange does not show though our own orders bought them, and since when; kept between runs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from botctl.domain.holdings import Missing
+from botctl.store import key_value
+
+MISSING_KEY = "holdings.missing"
+SURPLUS_KEY = "holdings.surplus"
+LASTS_AFTER = timedelta(minutes=15)
+LOOKS_THAT_LAST = 2
+
+
+@dataclass(frozen=True)
+class MissingRecord:
+    """One asset, as the runs since `since` saw it."""
+
+    missing: Missing
+    since: datetime
+    seen_at: datetime
+    looks: int
+    least: Decimal
+    """The smallest amount that was missing at any of these looks."""
+
+    def lasts(self) -> bool:
+        """Whether the coins were missing at several looks, the last of them long after the first."""
+        return self.looks >= LOOKS_THAT_LAST and self.seen_at - self.since >= LASTS_AFTER
+
+    def seen_again(self, missing: Missing, now: datetime) -> "MissingRecord":
+        least = min(self.least, missing.amount)
+        return replace(self, missing=missing, seen_at=now, looks=self.looks + 1, least=least)
+
+
+@dataclass(frozen=True)
+class Surplus:
+    """The owner's own coins of an asset: the balance above what open trades held, since the exchange's `at`."""
+
+    amount: Decimal
+    at: datetime
+
+
+def first_seen(missing: Missing, now: datetime) -> MissingRecord:
+    return MissingRecord(missing, now, now, 1, missing.amount)
+
+
+def load_missing() -> dict[str, MissingRecord]:
+    """The unresolved contradictions by asset. Raises BotError: no entry may pass because they can't be read."""
+    return _parse_missing(key_value.load(MISSING_KEY))
+
+
+def load_missing_cached() -> dict[str, MissingRecord]:
+    """As `load_missing`, empty when the table can't be read: that must not stop a sell."""
+    return _parse_missing(key_value.load_cached(MISSING_KEY))
+
+
+def save_missing(records: Mapping[str, MissingRecord]) -> None:
+    """May fail: the next look finds them again."""
+    key_value.save_cached(MISSING_KEY, json.dumps({asset: _columns(each) for asset, each in records.items()}))
+
+
+def load_surplus() -> dict[str, Surplus]:
+    saved = key_value.load_cached(SURPLUS_KEY)
+    rows = json.loads(saved[0]) if saved else {}
+    return {asset: Surplus(Decimal(amount), datetime.fromisoformat(at)) for asset, (amount, at) in rows.items()}
+
+
+def save_surplus(surplus: Mapping[str, Surplus]) -> None:
+    rows = {asset: (str(each.amount), each.at.isoformat()) for asset, each in surplus.items()}
+    key_value.save_cached(SURPLUS_KEY, json.dumps(rows))
+
+
+def _columns(record: MissingRecord) -> list[str | int]:
+    missing = record.missing
+    return [
+        str(missing.expected), str(missing.balance), record.since.isoformat(), record.seen_at.isoformat(),
+        record.looks, str(record.least),
+    ]  # fmt: skip
+
+
+def _parse_missing(saved: tuple[str, datetime] | None) -> dict[str, MissingRecord]:
+    rows = json.loads(saved[0]) if saved else {}
+    return {
+        asset: MissingRecord(
+            Missing(asset, Decimal(expected), Decimal(balance)),
+            datetime.fromisoformat(since), datetime.fromisoformat(seen_at), looks, Decimal(least),
+        )
+        for asset, (expected, balance, since, seen_at, looks, least) in rows.items()
+    }  # fmt: skip

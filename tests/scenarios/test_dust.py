@@ -1,0 +1,129 @@
+"""What is dust: only what the exchange itself refuses to sell, and never by our own reading of its minimums."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.bot_runner import BotRunner
+from tests.fake_kraken import FakeKraken, Instant, PartialThenCanceled
+from tests.scenarios.journal_tools import only, open_position, sent
+from tests.scenarios.steps import output_of
+
+TOO_SMALL = "EGeneral:Invalid arguments:volume minimum not met"
+
+
+def forget_markets(live: BotRunner) -> None:
+    live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
+
+
+def sell_all_but(live: BotRunner, kraken: FakeKraken, fraction: str) -> None:
+    """The stop is hit, and only a part is sold."""
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.account.fill_mode = PartialThenCanceled(Decimal(fraction))
+    assert live.run("check-positions").exit_code == 1
+    kraken.account.fill_mode = Instant()
+
+
+def test_a_small_rest_that_the_exchange_refuses_is_dust_and_no_error(live: BotRunner, kraken: FakeKraken) -> None:
+    sell_all_but(live, kraken, "0.995")
+    between = only(live.positions())
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, output_of(run)
+    assert (between["status"], Decimal(between["amount"])) == ("OPEN", Decimal("0.00001"))
+    assert "0.00001 BTC is below the order minimum of BTC/USD: left as dust" in run.stderr
+    assert len(sent(kraken, "sell")) == 2
+    trade, (bought, sold) = only(live.trades()), kraken.orders
+    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+    share = (bought.cost + bought.fee) * Decimal("0.995")
+    assert abs(Decimal(trade["pnl"]) - (sold.cost - sold.fee - share)) < Decimal("0.000001")
+
+
+@pytest.mark.waits
+def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_alarm(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
+    sell_all_but(live, kraken, "0.98")
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 1, output_of(run)
+    assert "0.00004 BTC is below the order minimum" in run.stderr
+    assert len(sent(kraken, "sell")) == 3
+    assert only(live.trades())["status"] == "CLOSED"
+    assert [row for row in live.rows()["outgoing"] if "left as dust" in str(row)]
+
+
+@pytest.mark.waits
+def test_one_wrong_refusal_of_a_whole_position_makes_no_dust(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.fault("AddOrder", "error", error=TOO_SMALL)
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, output_of(run)
+    assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
+
+
+def test_a_wrong_minimum_in_the_list_of_markets_writes_nothing_off(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.markets["BTC/USD"].ordermin = Decimal(1000)
+    forget_markets(live)
+    live.run("balance")
+    kraken.markets["BTC/USD"].ordermin = Decimal("0.00005")
+    quiet = live.run("check-positions")
+    kraken.set_price("BTC/USD", 48900)
+
+    run = live.run("check-positions")
+
+    assert (quiet.exit_code, run.exit_code) == (0, 0), output_of(run)
+    assert (only(live.trades())["exit_reason"], kraken.balances["XXBT"]) == ("STOP_LOSS", 0)
+
+
+def test_a_rest_that_was_not_refused_stays_open_and_guarded(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    live.run("sell", "BTC/USD", "0.00199", "--yes")
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, output_of(run)
+    assert Decimal(only(live.positions())["amount"]) == Decimal("0.00001")
+    assert len(sent(kraken, "sell")) == 1
+
+
+def test_a_part_too_small_to_be_sold_is_refused_and_is_no_dust(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+
+    run = live.run("sell", "BTC/USD", "0.00001", "--yes")
+
+    assert run.exit_code == 4, output_of(run)
+    assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
+    assert len(sent(kraken, "sell")) == 1
+
+
+def test_an_amount_is_cut_to_the_lot_before_it_is_sent(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    below_a_lot = live.run("sell", "BTC/USD", "0.000000001", "--yes")
+
+    run = live.run("sell", "BTC/USD", "0.0005000099", "--yes")
+
+    assert (below_a_lot.exit_code, run.exit_code) == (2, 0), output_of(run)
+    assert [Decimal(request.params["volume"]) for request in sent(kraken, "sell")] == [Decimal("0.0005")]
+
+
+def test_a_rest_below_one_lot_is_dust_without_an_order(live: BotRunner, kraken: FakeKraken) -> None:
+    sell_all_but(live, kraken, "0.98")
+    kraken.markets["BTC/USD"].lot_decimals = 4
+    forget_markets(live)
+    live.run("balance")
+    kraken.clear_requests()
+
+    run = live.run("check-positions")
+
+    assert "is less than one lot of BTC/USD" in output_of(run)
+    assert sent(kraken, "sell") == []
+    assert only(live.trades())["status"] == "CLOSED"
