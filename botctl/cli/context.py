@@ -29,6 +29,9 @@ YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation; r
 ValidateFlag = Annotated[
     bool, typer.Option("--validate", help="Live mode only: have Kraken check orders without placing them.")
 ]
+Limit = Annotated[
+    int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
+]
 Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Start date (UTC), such as 2026-11-01.")]
 EnvFile = Annotated[
     Path | None,

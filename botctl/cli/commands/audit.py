@@ -1,4 +1,4 @@
-"""explain and log: what happened, in order."""
+"""orders, why, explain and log: what was done, and why."""
 
 import sys
 import time
@@ -7,17 +7,56 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.commands.portfolio import Limit
 from botctl.cli.completion import complete_symbol, complete_trade
-from botctl.cli.context import JsonFlag, Since, config_from, since_from, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, Limit, Since, config_from, since_from, symbol_from, wants_json
 from botctl.cli.output import print_drawing, show, show_list
-from botctl.cli.views.audit_trail import draw_events, draw_trade_history
+from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
+from botctl.cli.views.orders import draw_orders
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
-from botctl.queries import audit_trail
+from botctl.queries import audit_trail, journal
 
 FOLLOW_SECONDS = 2.0
 """Between two reads of --follow."""
+
+
+def orders(
+    ctx: typer.Context,
+    unsettled: Annotated[bool, typer.Option("--unsettled", help="Show only orders with an unknown outcome.")] = False,
+    limit: Limit = 100,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the orders of the journal.
+
+    Each order as it was recorded before it was sent, its state at Kraken, and its client order id. Needs no network.
+    Each tick looks up orders that are UNKNOWN: never send one again by hand.
+
+    \b
+    Examples:
+      botctl orders
+      botctl orders --unsettled
+    """
+    with open_store(config_from(ctx)):
+        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
+
+
+def why(
+    ctx: typer.Context,
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.", autocompletion=complete_symbol)],
+    limit: Limit = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what the Council decided on SYMBOL, and why.
+
+    Each agent's verdict and the outcome, newest first. Needs no network.
+
+    \b
+    Example:
+      botctl why BTC/USD
+    """
+    symbol = symbol_from(symbol)
+    with open_store(config_from(ctx)):
+        show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
 
 
 def explain(

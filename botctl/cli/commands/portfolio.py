@@ -1,27 +1,18 @@
-"""status, positions, trades, orders, why and balance: what the database and the account hold."""
+"""status, positions, trades and balance: what the database and the account hold."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from botctl.cli.completion import complete_symbol
-from botctl.cli.context import JsonFlag, config_from, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, Limit, config_from, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
-from botctl.cli.views.audit_trail import draw_decisions
-from botctl.cli.views.orders import draw_orders
-from botctl.cli.views.positions import draw_balances, draw_live_positions, draw_trades
+from botctl.cli.views.positions import draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
 from botctl.config import open_store
-from botctl.domain.equity import value_of
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
-from botctl.queries import journal, portfolio
-from botctl.queries.results import BalanceView
-
-Limit = Annotated[
-    int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
-]
+from botctl.queries import portfolio
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -96,45 +87,6 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
         show_list(ctx, portfolio.list_trades(limit=limit), draw_trades, "no trades yet")
 
 
-def orders(
-    ctx: typer.Context,
-    unsettled: Annotated[bool, typer.Option("--unsettled", help="Show only orders with an unknown outcome.")] = False,
-    limit: Limit = 100,
-    as_json: JsonFlag = False,
-) -> None:
-    """List the orders of the journal.
-
-    Each order as it was recorded before it was sent, its state at Kraken, and its client order id. Needs no network.
-    Each tick looks up orders that are UNKNOWN: never send one again by hand.
-
-    \b
-    Examples:
-      botctl orders
-      botctl orders --unsettled
-    """
-    with open_store(config_from(ctx)):
-        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
-
-
-def why(
-    ctx: typer.Context,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.", autocompletion=complete_symbol)],
-    limit: Limit = 5,
-    as_json: JsonFlag = False,
-) -> None:
-    """Show what the Council decided on SYMBOL, and why.
-
-    Each agent's verdict and the outcome, newest first. Needs no network.
-
-    \b
-    Example:
-      botctl why BTC/USD
-    """
-    symbol = symbol_from(symbol)
-    with open_store(config_from(ctx)):
-        show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
-
-
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Show the account's balances and their value.
 
@@ -145,6 +97,9 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl balance
     """
+    from botctl.cli.views.balances import draw_balances
+    from botctl.domain.equity import value_of
+    from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 
     config = config_from(ctx)

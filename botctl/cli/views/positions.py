@@ -1,12 +1,11 @@
-"""Positions, trades and balances as tables."""
+"""Positions and trades as tables."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_rows, draw_table, group, short
-from botctl.domain.text import UNKNOWN, format_money, format_percent, format_price
+from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_rows, group, short
+from botctl.domain.text import UNKNOWN, format_percent, format_price
 from botctl.queries.positions import LivePosition, TradeRecord
-from botctl.queries.results import BalanceView
 
 NEAR_STOP = Decimal("0.005")
 """Distance from the stop, as a fraction of the price, below which it is coloured."""
@@ -71,8 +70,3 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
             "P&L": lambda row: coloured(row.pnl),
         }
     return draw_rows(rows, columns)
-
-
-def draw_balances(rows: Sequence[BalanceView]) -> Drawing:
-    cells = [[row.currency, amount(row.total), amount(row.free), format_money(row.value)] for row in rows]
-    return draw_table(("currency", "amount", "free", "value"), cells)
