@@ -51,7 +51,7 @@ class Never:
 @dataclass(frozen=True)
 class Lie:
     """What the record of every order says while it is younger than `seconds`: another status, and only the fraction
-    `filled` of the order's own volume. With `hides_trades` its fills are in no list of trades either."""
+    `filled` of the order's own volume. With `hides_trades` its fills are in no record and in no list."""
 
     status: str
     seconds: float
@@ -202,7 +202,7 @@ def lied_record(record: JsonObject, lie: Lie, order: Order, market: Market) -> J
         "cost": fixed(order.cost * share, market.pair_decimals),
         "fee": fixed(order.fee * share, market.pair_decimals),
     }
-    if not filled:
+    if not filled or lie.hides_trades:
         lied.pop("trades", None)
     if lie.status not in ("open", "pending"):
         lied |= {"reason": None, "closetm": lied.get("closetm", round(order.opened_at, 4))}
