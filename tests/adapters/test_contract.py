@@ -234,3 +234,16 @@ def test_its_time_is_aware_and_can_be_asked_again(exchange: Exchange) -> None:
 
     assert first.utcoffset() == timedelta(0)
     assert timedelta(seconds=-2) < exchange.now() - first < timedelta(seconds=5)
+
+
+def test_all_fills_of_the_account_are_listed_with_their_side(exchange: Exchange) -> None:
+    bought, [buy] = trade(exchange, Side.BUY, Decimal("0.0123"))
+    since = buy.at
+    sells = [trade(exchange, Side.SELL, Decimal("0.0001"))[1][0] for _ in range(3)]
+
+    listed = exchange.list_fills(since)
+
+    assert [(each.symbol, each.side) for each in listed] == [(SYMBOL, Side.BUY)] + [(SYMBOL, Side.SELL)] * 3
+    assert [each.fill for each in listed] == [buy, *sells]
+    assert listed[0].fill.exchange_order_id == bought.exchange_order_id
+    assert exchange.list_fills(since + timedelta(days=1)) == []

@@ -373,6 +373,21 @@ def test_a_record_without_fill_ids_gets_its_fills_from_the_history(
     assert [(fill.exchange_order_id, fill.cost) for fill in fills] == [(kraken.orders[0].txid, kraken.orders[0].cost)]
 
 
+def test_the_pages_of_all_fills_are_followed_to_their_end_and_a_short_list_is_an_error(
+    exchange: KrakenExchange, kraken: FakeKraken
+) -> None:
+    kraken.trade_by_hand("buy", "BTC/USD", Decimal("0.001"))
+    history = kraken.trades[0]
+    kraken.trades[:] = [replace(history, id=f"T{n:05}-AAAAA-AAAAAA", number=n) for n in range(120)]
+
+    listed = exchange.list_fills(LONG_AGO)
+    kraken.fault("TradesHistory", "shape", body={"error": [], "result": {"trades": {}, "count": 120}})
+
+    assert len(listed) == 120
+    with pytest.raises(ExchangeUnreachable, match="incomplete"):
+        exchange.list_fills(LONG_AGO)
+
+
 # Nonce and secrets
 
 

@@ -106,6 +106,7 @@ CALLS: dict[str, tuple[str, Callable[[Line], Any]]] = {
     "all orders": ("ClosedOrders", lambda line: line.exchange.find_orders(line.client_ids, _long_ago())),
     "fills": ("QueryTrades", lambda line: line.exchange.fetch_fills(line.reports)),
     "history": ("TradesHistory", lambda line: line.exchange.fetch_fills([replace(line.reports[0], fill_ids=())])),
+    "all fills": ("TradesHistory", lambda line: line.exchange.list_fills(_long_ago())),
     "markets": ("AssetPairs", _look_up_markets),
     "time": ("Time", lambda line: line.exchange.now(fresh=True)),
     "status": ("SystemStatus", lambda line: line.exchange.fetch_system_status()),

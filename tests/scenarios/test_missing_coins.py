@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.journal_tools import later, only, open_position, sent
+from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import council_says, execute_sql, output_of, requested_endpoints, sides
 
 AMOUNT = Decimal("0.002")
