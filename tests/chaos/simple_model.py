@@ -288,19 +288,19 @@ class SimpleModel:
         for symbol, position in list(self.positions.items()):
             if position.exiting:
                 codes.append(self.leave(symbol, position.exiting, now))
-            elif reason := self.look_at(position, self.prices_to_look_at(symbol, position, now), now):
+            elif reason := self.check_prices(position, self.prices_to_check(symbol, position, now), now):
                 codes.append(self.leave(symbol, reason, now))
             else:
                 codes.append(self._find_sales(symbol, now))
         return max(codes)
 
-    def prices_to_look_at(self, symbol: str, position: Position, now: float) -> list[float]:
-        """The last price; after a gap each close that nobody looked at before it."""
+    def prices_to_check(self, symbol: str, position: Position, now: float) -> list[float]:
+        """The last price; after a gap each close that was not checked before it."""
         is_late = now - position.checked_at > LATE_AFTER
         missed = self.history.closes(symbol, position.checked_at, now) if is_late else []
         return [float(price) for price in (*missed, self.quotes[symbol].last)]
 
-    def look_at(self, position: Position, prices: list[float], now: float) -> str:
+    def check_prices(self, position: Position, prices: list[float], now: float) -> str:
         """Each price in turn; why it must be sold, or nothing."""
         position.checked_at = now
         for price in prices:
