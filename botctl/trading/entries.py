@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeRefused, Refused
 from botctl.domain.markets import (
     KnownPrice,
@@ -53,16 +52,12 @@ class EntryPlanner:
         self.pre_trade_checks.check_database()
         candles = self.risk.fetch_candles(symbol)
         atr = self.risk.calculate_atr(candles)
-        quote, ask = self._fetch_quote(symbol, self._known_price(candles[-1], atr))
+        close = candles[-1].close
+        quote, ask = self._fetch_quote(symbol, KnownPrice(close, close, atr, atrs=ENTRY_ATRS, share=ENTRY_SHARE))
         stop = self.risk.calculate_stop_loss(ask, candles)
         if (why := implausible_atr(quote, atr, stop)) is not None:
             raise Refused(f"{symbol}: {why}", hint="nothing was bought")
         return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask)
-
-    def _known_price(self, newest: Candle, atr: float) -> KnownPrice:
-        seconds = self.risk.timeframe.seconds
-        passed = (self.clock.now() - newest.closed_at(seconds)).total_seconds()
-        return KnownPrice(newest.close, newest.close, atr, passed / seconds, atrs=ENTRY_ATRS, share=ENTRY_SHARE)
 
     def _fetch_quote(self, symbol: str, known: KnownPrice) -> tuple[Quote, Decimal]:
         """The quote and its ask, asked for twice if the first is doubtful. A second doubt is not overruled."""

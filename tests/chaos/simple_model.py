@@ -11,6 +11,7 @@ from tests.chaos.history import Candle, History
 LOT, MONEY = Decimal("1e-8"), Decimal("1e-5")
 FEE_RATE = Decimal("0.0040")
 ATR_PERIOD = 14
+ENTRY_ATRS, ENTRY_SHARE = 5, 0.05
 ATR_MULTIPLE = 2.0
 MAX_DRAWDOWN = Decimal("0.20")
 LATE_AFTER = 1800.0
@@ -140,8 +141,11 @@ class SimpleModel:
         if not self.allows_entry(symbol, now):
             return 3
         ask, atr = self.quotes[symbol].ask, self.atr(symbol, now)
+        close = float(self.history.candles(symbol, now)[-1][3])
+        if abs(float(ask) - close) > max(ENTRY_ATRS * atr, ENTRY_SHARE * close):
+            return 1
         stop = float(ask) - ATR_MULTIPLE * atr
-        if stop <= 0:
+        if stop <= 0 or stop >= self.quotes[symbol].bid:
             return 3
         size = (amount / ask).quantize(LOT, ROUND_DOWN)
         if size < ORDER_MINIMUMS[symbol] or size * Decimal(stop) < COST_MINIMUM:
@@ -259,7 +263,7 @@ class SimpleModel:
             return self._leave_all("COUNCIL", now)
         buys = self.council == "BUY" and may_buy
         codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if buys]
-        return 1 if 4 in codes else 0
+        return 1 if {1, 4} \& {*codes} else 0
 
     def drawdown(self, now: float) -> int:
         if self.frozen:
