@@ -263,7 +263,7 @@ class SimpleModel:
             return self._leave_all("COUNCIL", now)
         buys = self.council == "BUY" and may_buy
         codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if buys]
-        return 1 if {1, 4} \& {*codes} else 0
+        return 1 if {1, 4} & {*codes} else 0
 
     def drawdown(self, now: float) -> int:
         if self.frozen:

@@ -55,6 +55,7 @@ def test_a_buy_that_is_canceled_unfilled_fails_its_trade(live: BotRunner, kraken
     assert open_position(live)["status"] == "OPEN"
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("mode", [Slow(looks=2), Slow(looks=1, at_once=Decimal("0.3")), Slow(seconds=0.5)])
 def test_a_buy_that_stays_open_for_a_while_is_followed_to_its_end(
     live: BotRunner, kraken: FakeKraken, mode: Slow
@@ -99,6 +100,7 @@ def test_fills_in_pieces_are_summed_to_the_last_digit(live: BotRunner, kraken: F
     assert Decimal(trade["pnl"]) == calculated_pnl(kraken)
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("shown", [0, 1])
 def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     live: BotRunner, kraken: FakeKraken, shown: int
