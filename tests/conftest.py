@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import freezegun
 import pytest
 
+from botctl.backtesting.jit import cache_folder
 from botctl.config import Config, open_store
 from botctl.domain.settings import NAMES, Mode, parse_settings
 from botctl.store.database import close_database, open_database
@@ -41,7 +43,14 @@ def pytest_configure(config: pytest.Config) -> None:
     restore_sigint()
     if not hasattr(config, "workerinput"):
         postgres.create_folder()
-        os.environ["NUMBA_CACHE_DIR"] = str(postgres.run_folder() / "compiled")  # one worker compiles for all
+        os.environ["NUMBA_CACHE_DIR"] = str(compiled_folder(config))
+    freezegun.configure(extend_ignore_list=["numba", "numpy", "pandas"])  # never ask for the time; slow to look through
+
+
+def compiled_folder(config: pytest.Config) -> Path:
+    """Where all workers keep compiled code: in pytest's cache, by the state of the sources, or for this run alone."""
+    cache = getattr(config, "cache", None)
+    return (cache.mkdir("compiled") if cache else postgres.run_folder() / "compiled") / cache_folder().name
 
 
 def restore_sigint() -> None:

@@ -170,6 +170,7 @@ def test_a_read_is_repeated_after_one_bad_answer(exchange: KrakenExchange, krake
     assert kraken.count(endpoint) >= 2
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_read_that_stays_bad_is_given_up_after_a_few_attempts(exchange: KrakenExchange, kraken: FakeKraken) -> None:
     kraken.fault("BalanceEx", "html", times=99)
 
@@ -436,6 +437,7 @@ def test_the_adapter_shows_no_secret_of_its_own(exchange: KrakenExchange, kraken
 # Nonsense
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("endpoint", ["OHLC", "BalanceEx", "QueryOrders", "OpenOrders", "ClosedOrders"])
 def test_json_that_is_nested_without_end_is_unusable(
     endpoint: str, exchange: KrakenExchange, kraken: FakeKraken
@@ -565,6 +567,7 @@ def test_two_markets_of_one_name_are_no_answer_and_the_old_ones_serve(
     assert connect(kraken).load_markets()["BTC/USD"].exchange_id == "XXBTZUSD"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_time_that_its_own_answer_belies_is_not_believed(exchange: KrakenExchange, kraken: FakeKraken) -> None:
     late = int(kraken.clock.now()) + 3600
     kraken.fault("Time", "shape", body={"error": [], "result": {"unixtime": late}}, times=4)

@@ -175,6 +175,7 @@ def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_pa
     check(cases(SHORT, 1)[name], tmp_path)
 
 
+@pytest.mark.long
 def test_a_long_average_feels_no_candle_that_a_run_is_not_shown(tmp_path: Path) -> None:
     """Kraken shows 720 candles, and an ATR of 150 would feel the older ones of a history: a calm before a storm."""
     calm = draw_history(7, 500, volatility=0.0005)

@@ -62,7 +62,7 @@ def warnings_of(scores: list[Score], by: str = "return", train: float = 0.5) -> 
 def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
     histories, axes = markets(), grid_of(*TEXTS)
     trial = trial_of(axes, histories=histories)
-    some = random.Random(1).sample(list(points(axes)), 40)
+    some = random.Random(1).sample(list(points(axes)), 15)
 
     for point in some:
         values = {name.upper(): value for name, value in values_at(axes, point).items()}

@@ -12,7 +12,7 @@ import pytest
 from botctl.store.models import Trade
 from tests.bot_runner import PROJECT, BotRunner, Run
 from tests.cli.assertions import files_in
-from tests.quick import parametrize, parametrize_pairs
+from tests.quick import parametrize
 
 from_the_file = pytest.mark.sqlite("nobody's Tab key waits for a server")
 SHELLS = ("bash", "zsh", "fish")
@@ -67,7 +67,7 @@ def test_symbols_come_from_the_settings_and_the_database(veteran: BotRunner, she
     assert "ADA/EUR" in offers(shell, "botctl buy A")
 
 
-@pytest.mark.parametrize("line", ["botctl sell ", "botctl fetch BTC/USD ", "botctl log --symbol "])
+@parametrize("line", ["botctl sell ", "botctl fetch BTC/USD ", "botctl log --symbol "], quick=1)
 def test_symbols_are_offered_wherever_one_stands(bot: BotRunner, line: str) -> None:
     assert "ETH/USD" in offers("bash", line)
 
@@ -83,7 +83,8 @@ def test_trades_are_offered_by_their_numbers(veteran: BotRunner, shell: str) -> 
     assert ("BTC/USD CLOSED" in told) is (shell != "bash")
 
 
-@parametrize_pairs(("line", "shell"), ["botctl explain ", "botctl why "], SHELLS)
+@pytest.mark.parametrize("line", ["botctl explain ", "botctl why "])
+@parametrize("shell", SHELLS, quick=1)
 def test_a_home_without_a_database_gets_none(bot: BotRunner, shell: str, line: str) -> None:
     offers(shell, line)
 
@@ -111,7 +112,8 @@ def test_trades_that_are_not_in_the_main_file_yet_are_offered(veteran: BotRunner
     assert str(number) in offers("bash", "botctl explain ").split()
 
 
-@parametrize_pairs(("trouble", "shell"), ["settings", "no database", "home"], SHELLS)
+@parametrize("trouble", ["settings", "no database", "home"], quick=1)
+@parametrize("shell", SHELLS, quick=1)
 def test_trouble_means_no_offer_and_no_complaint(veteran: BotRunner, shell: str, trouble: str) -> None:
     settings = {
         "settings": {"MAX_DRAWDOWN": "20"},
@@ -132,7 +134,7 @@ def test_a_damaged_database_means_no_offer_and_no_complaint(veteran: BotRunner, 
     assert ask(shell, "botctl why ").stderr == ""
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@parametrize("shell", SHELLS, quick=1)
 def test_the_script_for_a_shell_asks_in_that_way(bot: BotRunner, shell: str, tmp_path: Path) -> None:
     script = ask(shell, "", _BOTCTL_COMPLETE=f"source_{shell}")
 

@@ -21,6 +21,7 @@ from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.databases import DOWNGRADES, execute, held_lock, rows_of
 from tests.fields import BACKUP, CHECK, COPIED_TABLE, COPY, MIGRATE
 from tests.postgres import Server
+from tests.quick import parametrize
 from tests.store.version_1 import make_version_1
 
 NASTY = """INSERT INTO event ({columns}) VALUES (77, '2025-01-01T00:00:00.000000+00:00', 'odd', 1, NULL, '{{}}',
@@ -150,7 +151,7 @@ def test_a_run_at_work_in_the_other_database_is_waited_for_and_then_busy(veteran
         check_error(veteran.run("db", "copy", "--to", elsewhere), 75, "another run of botctl holds the lock")
 
 
-@pytest.mark.parametrize("kind", ["server", "file"])
+@parametrize("kind", ["server", "file"], quick=1)
 def test_a_copy_that_is_killed_leaves_nothing_and_can_be_made_again(
     veteran: BotRunner, elsewhere: str, kind: str
 ) -> None:

@@ -180,7 +180,7 @@ def test_a_wrong_key_fails(live: BotRunner) -> None:
     assert any("Invalid key" in line["detail"] for line in failing(ask(live)))
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_exchange_out_of_reach_fails_and_keeps_the_other_lines(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.stop()
 

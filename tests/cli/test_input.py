@@ -177,6 +177,7 @@ def test_with_json_an_error_is_one_json_object(
     assert answer["hint"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_what_passes_by_itself_is_called_retryable(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.stop()
 

@@ -13,6 +13,8 @@ TAPE = PROJECT / "data" / "tape"
 BTC, ETH = str(TAPE / "BTC-USD.csv"), str(TAPE / "ETH-USD.csv")
 SPAN = ("--from", "2025-01-05T12:00", "--to", "2025-01-06T12:00")
 """A day on the tape with entries and exits."""
+HALF = ("--from", "2025-01-05T12:00", "--to", "2025-01-06T00:00")
+"""Its first half."""
 
 
 def test_it_tells_what_a_backtest_tells(bot: BotRunner) -> None:
@@ -47,9 +49,9 @@ def test_strategy_settings_apply_and_nothing_else_of_the_home_plays_a_part(bot: 
     settings = "BOTCTL_MODE=live\nKRAKEN_API_KEY=not one\nDATABASE_URL=nowhere\nCOOLDOWN_MINUTES=15\nLOG_FILE=log\n"
     (bot.home / ".env").write_text(settings)
 
-    by_settings = bot.json("replay", BTC, *SPAN)
+    by_settings = bot.json("replay", BTC, *HALF)
     (bot.home / ".env").unlink()
-    by_options = bot.json("replay", BTC, *SPAN, "--cooldown", "15")
+    by_options = bot.json("replay", BTC, *HALF, "--cooldown", "15")
 
     assert by_settings == by_options
     assert files_in(bot.home) == {}
@@ -88,8 +90,8 @@ def test_a_folder_that_holds_something_is_not_written_to(bot: BotRunner) -> None
 
 def test_failing_ticks_are_counted_and_end_it_with_1(bot: BotRunner) -> None:
     """More is to be bought than there is cash for: each such order is refused, and its tick has failed."""
-    run = bot.run("replay", BTC, *SPAN, "--cash", "50")
-    answer = bot.run("replay", BTC, *SPAN, "--cash", "50", "--json")
+    run = bot.run("replay", BTC, *HALF, "--cash", "50")
+    answer = bot.run("replay", BTC, *HALF, "--cash", "50", "--json")
 
     assert (run.exit_code, answer.exit_code) == (1, 1)
     failed = answer.json()["failed_ticks"]
@@ -97,9 +99,9 @@ def test_failing_ticks_are_counted_and_end_it_with_1(bot: BotRunner) -> None:
     [error] = answer.json()["errors"]
     assert "insufficient funds" in error
     assert f"(in {failed} ticks)" in error
-    assert f"{failed} of 97 ticks failed" in run.stderr
+    assert f"{failed} of 49 ticks failed" in run.stderr
     assert run.stderr.count("insufficient funds") == 1
-    assert f"97, {failed} of them failed" in run.stdout
+    assert f"49, {failed} of them failed" in run.stdout
 
 
 def test_ctrl_c_ends_it_and_leaves_no_folder_behind(bot: BotRunner, tmp_path: Path) -> None:

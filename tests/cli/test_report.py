@@ -100,6 +100,7 @@ def test_every_trade_is_drawn_on_its_candles_with_a_stop_that_never_falls(
             assert stop["x"][-1] == trace(chart, "exit")["x"][0]
 
 
+@pytest.mark.long
 def test_plotly_knows_every_word_that_the_charts_are_told_in(page: Page, study: Page) -> None:
     from plotly.graph_objects import Figure
 

@@ -20,10 +20,10 @@ from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize
 
 HEAVY = re.compile(r"\|\s+(ccxt|pandas|numba|pandas_ta|numpy|psycopg\.pq)(\.|\s*$)", re.MULTILINE)
-LIGHT = ["pause", "resume", "status", "positions", "trades", "--help", "--version"]
+LIGHT = ["pause", "status", "--help", "resume", "positions", "trades", "--version"]
 
 
-@pytest.mark.parametrize("command", LIGHT)
+@parametrize("command", LIGHT, quick=3)
 def test_what_must_be_quick_imports_nothing_heavy(veteran: BotRunner, command: str) -> None:
     driver = {"psycopg.pq"} if veteran.server else set()
 

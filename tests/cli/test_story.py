@@ -101,7 +101,7 @@ def test_an_order_that_was_refused_is_part_of_the_story(live: BotRunner, kraken:
     assert "Insufficient funds" in steps[1][1]
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_of_unknown_outcome_is_said_to_be_one(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.fault("AddOrder", "drop_after")
     kraken.fault("ClosedOrders", "status", times=99)

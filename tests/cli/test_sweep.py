@@ -118,6 +118,7 @@ def test_a_study_without_optuna_says_how_to_get_it(bot: BotRunner, monkeypatch: 
     check_error(run, 78, "needs Optuna", "pip install 'botctl[sweep]'")
 
 
+@pytest.mark.long
 def test_machines_that_join_one_study_see_what_the_others_tried(bot: BotRunner, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     storage = f"sqlite:///{tmp_path / 'study.db'}"

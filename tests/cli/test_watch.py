@@ -124,6 +124,7 @@ def test_a_price_below_the_stop_has_no_distance_left(watched: Terminal, kraken: 
     watched.end()
 
 
+@pytest.mark.long
 def test_watching_the_demo_moves_on_with_its_ticks(veteran: BotRunner) -> None:
     veteran.run("buy", "BTC/USD", "100")
     terminal = Terminal("positions", "--watch", "--every", "1")

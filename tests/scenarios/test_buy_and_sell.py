@@ -77,6 +77,7 @@ def test_a_refusal_for_want_of_funds_stands_also_when_the_balance_cannot_be_had(
     assert "Insufficient funds: see `botctl balance`" in run.stderr
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize(
     "command",
     [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")],

@@ -204,6 +204,7 @@ def test_a_missing_database_of_the_paper_broker_cannot_be_rebuilt(bot: BotRunner
 # Killed
 
 
+@pytest.mark.long
 def test_a_run_killed_at_any_commit_rebuilds_all_or_nothing(world: World) -> None:
     lose_database(world)
     commits = world.count("recover", "--apply", "--yes")["commits"]
@@ -229,6 +230,7 @@ def state_of(world: World) -> tuple[int, int, str]:
     return rows[0], rows[1], world.must("status", "--json").json()["system_status"]
 
 
+@pytest.mark.long
 def test_all_that_always_holds_holds_in_a_rebuilt_database(world: World) -> None:
     world.must("sell", "BTC/USD", "0.0005", "--yes")
     lose_database(world)

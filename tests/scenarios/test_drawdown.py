@@ -27,6 +27,7 @@ def sold(kraken: FakeKraken) -> list[str]:
     return [order.symbol for order in kraken.orders if order.side == "sell"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_more_than_a_fifth_down_sells_everything_and_disables_buys(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     buy(live, "ETH/USD")
@@ -70,6 +71,7 @@ def test_a_fifth_down_or_less_trips_nothing(live: BotRunner, kraken: FakeKraken,
     assert requested_endpoints(kraken).count("BalanceEx") == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_hair_more_than_a_fifth_down_trips_also_while_paused(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.run("pause")
@@ -93,6 +95,7 @@ def test_the_limit_is_the_settings_own(live: BotRunner, kraken: FakeKraken) -> N
 # The second look
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_first_look_that_a_second_does_not_confirm_sells_nothing(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     council_says(live, "HOLD")
@@ -117,6 +120,7 @@ def test_a_first_look_that_a_second_does_not_confirm_sells_nothing(live: BotRunn
     assert live.json("status")["buy_enabled"] is True
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_second_look_that_cannot_be_had_leaves_the_drawdown_unknown(live: BotRunner, kraken: FakeKraken) -> None:
     """One look says too deep, and nobody denies it: no liquidation, but no buys either, and an error said."""
     live.set(SYMBOLS="BTC/USD,ETH/USD")
@@ -131,6 +135,7 @@ def test_a_second_look_that_cannot_be_had_leaves_the_drawdown_unknown(live: BotR
     assert run.exit_code not in (0, 3), output_of(run)
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("kind", ["empty_result", "truncated"])
 def test_a_bad_balance_answer_sells_nothing_and_buys_nothing(live: BotRunner, kraken: FakeKraken, kind: str) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
@@ -197,6 +202,7 @@ def test_earning_forms_and_the_owners_other_coins_count(live: BotRunner, kraken:
     assert Decimal(report["equity"]) == 1000 + 100 + 500 + 1000 + 1000 + 2500 + 500 + 500 + 1080
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     worth(kraken, 7000)
@@ -213,6 +219,7 @@ def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
 # It stays tripped
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_what_could_not_be_sold_at_first_is_sold_by_a_later_tick(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     buy(live, "ETH/USD")
@@ -260,6 +267,7 @@ def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken)
     assert live.json("status")["tripped_at"] is None
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"])
 def test_the_guard_sells_also_when_the_switch_is_broken(live: BotRunner, kraken: FakeKraken, damage: str) -> None:
     buy(live)

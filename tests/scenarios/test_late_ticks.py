@@ -8,6 +8,7 @@ from freezegun.api import FrozenDateTimeFactory
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import QUARTER, buy, output_of, requested_endpoints, sides, stopped_clock, trade_of
 
 PATHS: list[tuple[list[float], str]] = [
@@ -59,7 +60,7 @@ def start_over(live: BotRunner, kraken: FakeKraken, clock: FrozenDateTimeFactory
     buy(live)
 
 
-@pytest.mark.parametrize(("closes", "reason"), [*PATHS, *((zigzag(seed), None) for seed in range(3))])
+@parametrize(("closes", "reason"), [*PATHS, *((zigzag(seed), None) for seed in range(3))], quick=len(PATHS))
 def test_a_late_tick_leaves_what_timely_ticks_leave(
     live: BotRunner, kraken: FakeKraken, closes: list[float], reason: str | None
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_fill_of_another_age_starts_no_endless_cool_down(moment: int, live: Bo
     assert again.exit_code == 0, output_of(again)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_one_balance_that_is_too_small_shrinks_no_trade(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48000)

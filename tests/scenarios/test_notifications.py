@@ -216,6 +216,7 @@ def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: Bot
     assert "BTC/USD (trade 1, frozen)" in listener.lines[0]
 
 
+@pytest.mark.long
 def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
     told: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
@@ -441,6 +442,7 @@ def wait_for(come: Any, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_long_row_of_moved_stops_is_read_once(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
     """Nothing of it is news, and the next run begins behind it; what is news after it is told."""
     told.run("resume")

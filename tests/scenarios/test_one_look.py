@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import buy, output_of, requested_endpoints, sides
@@ -30,6 +32,7 @@ def test_what_is_newly_held_costs_a_second_price_call_once(live: BotRunner, krak
     assert 12_790 < equity < 12_810
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_prices_of_what_else_is_held_failing_costs_no_stop(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.balances["XETH"] = Decimal(1)

@@ -55,6 +55,7 @@ def test_a_buy_that_is_canceled_unfilled_fails_its_trade(live: BotRunner, kraken
     assert open_position(live)["status"] == "OPEN"
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("mode", [Slow(looks=2), Slow(looks=1, at_once=Decimal("0.3")), Slow(seconds=0.5)])
 def test_a_buy_that_stays_open_for_a_while_is_followed_to_its_end(
     live: BotRunner, kraken: FakeKraken, mode: Slow
@@ -99,6 +100,7 @@ def test_fills_in_pieces_are_summed_to_the_last_digit(live: BotRunner, kraken: F
     assert Decimal(trade["pnl"]) == calculated_pnl(kraken)
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("shown", [0, 1])
 def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     live: BotRunner, kraken: FakeKraken, shown: int
@@ -257,6 +259,7 @@ def test_more_than_the_trade_holds_is_never_sold(live: BotRunner, kraken: FakeKr
     assert sent(kraken, "sell") == []
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_what_is_left_of_a_position_sold_partly_by_hand_is_sold_and_said(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.balances["XXBT"] = Decimal("0.0012345678")
@@ -270,6 +273,7 @@ def test_what_is_left_of_a_position_sold_partly_by_hand_is_sold_and_said(live: B
     assert (only(live.trades())["status"], only(live.trades())["exit_reason"]) == ("CLOSED", "STOP_LOSS")
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("left", ["0", "0.00001"])
 @pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",)])
 def test_a_position_sold_wholly_by_hand_closes_as_external_with_its_profit_unknown(
@@ -288,6 +292,7 @@ def test_a_position_sold_wholly_by_hand_closes_as_external_with_its_profit_unkno
     assert sent(kraken, "sell") == []
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_balance_that_looks_empty_only_once_closes_nothing(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

@@ -97,6 +97,7 @@ def test_a_manual_command_waits_for_another_host(hosted_live: BotRunner, kraken:
     assert sides(kraken) == ["buy", "sell"]
 
 
+@pytest.mark.long
 def test_another_host_takes_over_when_one_is_killed_in_the_middle_of_an_order(
     hosted_live: BotRunner, kraken: FakeKraken, other_host: Path
 ) -> None:
@@ -174,6 +175,7 @@ def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
         assert "can't be reached" in run.stderr
 
 
+@pytest.mark.long
 def test_a_server_that_stops_in_the_middle_of_a_tick_and_comes_back(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     with own_server() as server:
         hosted_live.set(DATABASE_URL=server.new_database())

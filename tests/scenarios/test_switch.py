@@ -147,6 +147,7 @@ def test_a_missing_buy_flag_means_no_buys(live: BotRunner, kraken: FakeKraken) -
 # Frozen
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_freeze_stops_stops_and_manual_sells_and_says_so_loudly(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     frozen = live.run("pause", "--freeze")

@@ -11,7 +11,7 @@ from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import QUARTER, buy, council_program, council_says, output_of, sides, stopped_clock, trade_of
 from tests.scenarios.test_council import install_agent
 
-SECONDS = 4
+SECONDS = 2
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_council_that_takes_too_long_is_ended_and_the_rest_is_left_to_the_next
 
 @pytest.mark.waits
 def test_the_program_of_a_council_that_is_ended_does_not_outlive_it(hurried: BotRunner, home: Path) -> None:
-    hurried.set(TICK_TIMEOUT="10")
+    hurried.set(TICK_TIMEOUT="5")
     council_program(hurried, "open('pid', 'w').write(str(os.getpid()))", "time.sleep(50)")
 
     hurried.process("tick")

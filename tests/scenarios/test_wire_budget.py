@@ -13,6 +13,7 @@ ONE_CONFIRMATION = ["QueryOrders", "QueryTrades"]
 SLOW = ("pandas", "pandas_ta", "numba", "numpy")
 
 
+@pytest.mark.long
 def test_forty_positions_cost_one_look_and_every_stop_hit_one_more_call(live: BotRunner, kraken: FakeKraken) -> None:
     symbols = kraken.markets.add_many(40)
     live.set(MAX_OPEN_TRADES="50")

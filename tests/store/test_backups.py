@@ -237,14 +237,15 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(kept: Path) -> N
 # At the end of a tick
 
 
-def test_a_tick_leaves_one_copy_a_day_and_keeps_seven_days(bot: BotRunner) -> None:
+def test_a_tick_leaves_one_copy_a_day_and_keeps_seven_days(live: BotRunner) -> None:
+    live.run("pause")
     for day in range(1, 11):
         with freeze_time(f"2026-11-{day:02} 12:00"):
-            assert bot.run("tick").exit_code == 0
+            assert live.run("tick").exit_code == 0
     with freeze_time("2026-11-10 12:15"):
-        assert bot.run("tick").exit_code == 0
+        assert live.run("tick").exit_code == 0
 
-    assert names(bot.database) == [f"demo-2026-11-{day:02}.db" for day in range(3, 11)]
+    assert names(live.database) == [f"live-2026-11-{day:02}.db" for day in range(3, 11)]
 
 
 def test_a_paused_and_a_frozen_tick_leave_one_too(live: BotRunner) -> None:

@@ -118,6 +118,7 @@ def test_rows_with_numbers_of_their_own_are_counted_on_from(store: PostgresServe
     assert Trade.create(symbol="ETH/USD", asset="ETH", mode="demo", created_at=NOON, amount=Decimal(1)).id == 42
 
 
+@pytest.mark.long
 def test_processes_that_make_it_at_once_make_one(empty: PostgresServer) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     runs = [
