@@ -188,6 +188,7 @@ def test_it_changes_nothing_and_sends_nothing(live: BotRunner, kraken: FakeKrake
 def test_a_bad_answer_is_no_difference(live: BotRunner, kraken: FakeKraken, endpoint: str) -> None:
     buy(live)
     kraken.fault(endpoint, "empty_result", times=20)
+    kraken.fault("TradesHistory", "empty_result", times=20)  # it would show the fills as well
 
     run = reconciled(live)
 

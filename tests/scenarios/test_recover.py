@@ -565,6 +565,7 @@ def test_it_sends_no_order(disasters: BotRunner, kraken: FakeKraken) -> None:
 def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, endpoint: str, kind: str) -> None:
     before = kept(disasters)
     kraken.fault(endpoint, kind, times=20)
+    kraken.fault("TradesHistory", kind, times=20)  # it would show the fills as well
 
     run = disasters.run("recover", "--apply", "--yes")
 
