@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.bot_runner import BotRunner
+from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Instant, PartialThenCanceled
 from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import output_of
@@ -16,23 +16,21 @@ def forget_markets(live: BotRunner) -> None:
     live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
 
 
-def sell_all_but(live: BotRunner, kraken: FakeKraken, fraction: str) -> None:
-    """The stop is hit, and only a part is sold."""
-    open_position(live)
+def sell_all_but(live: BotRunner, kraken: FakeKraken, fraction: str) -> Run:
+    """The stop is hit, and of each order only this fraction is sold. The run goes on with the rest at once."""
     kraken.set_price("BTC/USD", 48900)
     kraken.account.fill_mode = PartialThenCanceled(Decimal(fraction))
-    assert live.run("check-positions").exit_code == 1
+    run = live.run("check-positions")
     kraken.account.fill_mode = Instant()
+    return run
 
 
 def test_a_small_rest_that_the_exchange_refuses_is_dust_and_no_error(live: BotRunner, kraken: FakeKraken) -> None:
-    sell_all_but(live, kraken, "0.995")
-    between = only(live.positions())
+    open_position(live)
 
-    run = live.run("check-positions")
+    run = sell_all_but(live, kraken, "0.995")
 
     assert run.exit_code == 0, output_of(run)
-    assert (between["status"], Decimal(between["amount"])) == ("OPEN", Decimal("0.00001"))
     assert "0.00001 BTC is below the order minimum of BTC/USD: left as dust" in run.stderr
     assert len(sent(kraken, "sell")) == 2
     trade, (bought, sold) = only(live.trades()), kraken.orders
@@ -46,9 +44,9 @@ def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_a
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
-    sell_all_but(live, kraken, "0.98")
+    open_position(live)
 
-    run = live.run("check-positions")
+    run = sell_all_but(live, kraken, "0.98")
 
     assert run.exit_code == 1, output_of(run)
     assert "0.00004 BTC is below the order minimum" in run.stderr
@@ -116,14 +114,16 @@ def test_an_amount_is_cut_to_the_lot_before_it_is_sent(live: BotRunner, kraken: 
 
 
 def test_a_rest_below_one_lot_is_dust_without_an_order(live: BotRunner, kraken: FakeKraken) -> None:
-    sell_all_but(live, kraken, "0.98")
+    assert live.run("buy", "BTC/USD", "102.5", "--yes").exit_code == 0
     kraken.markets["BTC/USD"].lot_decimals = 4
     forget_markets(live)
     live.run("balance")
+    kraken.set_price("BTC/USD", 48900)
+    live.run("check-positions")
     kraken.clear_requests()
 
     run = live.run("check-positions")
 
-    assert "is less than one lot of BTC/USD" in output_of(run)
+    assert "0.00005 BTC is less than one lot of BTC/USD" in output_of(run)
     assert sent(kraken, "sell") == []
     assert only(live.trades())["status"] == "CLOSED"

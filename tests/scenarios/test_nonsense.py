@@ -90,12 +90,11 @@ def test_one_balance_that_is_too_small_shrinks_no_trade(live: BotRunner, kraken:
     kraken.set_price("BTC/USD", 48000)
     answer(kraken, "BalanceEx", {"ZUSD": {"balance": "9899.6"}, "XXBT": {"balance": "0.001", "hold_trade": "0"}})
 
-    first = live.run("check-positions")
-    amount = only(live.positions())["amount"]
-    live.run("check-positions")
+    run = live.run("check-positions")
 
-    assert "two checks" in first.stderr
-    assert Decimal(amount) == Decimal("0.002")
+    assert run.exit_code == 69
+    assert "0.001 BTC are missing" in run.stderr
+    assert [order.volume for order in kraken.orders if order.side == "sell"] == [Decimal("0.002")]
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 
