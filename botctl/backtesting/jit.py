@@ -34,7 +34,7 @@ class Kernel:
 
 COMPILE_ORDER = (
     (stops, "initial_stop advance_stop"),
-    (indicators, "smooth fade true_range relative_strength opinion_of_valid_averages technical_opinion"),
+    (indicators, "smooth wilder_sum true_range relative_strength opinion_of_valid_averages technical_opinion"),
     (indicators, "seed_average continue_indicators calculate_indicators"),
     (performance, "sharpe_of_curve"),
     (engine, "find_exit find_cached_exit truncate_to_lot sale_proceeds size_order next_event write_equity prefetch"),

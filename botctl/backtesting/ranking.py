@@ -62,15 +62,15 @@ def _test_warnings(best: SweepRow, scores: Sequence[Score], by: str, train: floa
     if best.test is None:
         return ["Nothing was kept aside to test the choice on: --train 0.7 keeps the last 30 %."]
     tested = sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
-    place = tested.index(MEASURES[by](best.test)) + 1
-    warnings = [f"On the test part the best set is number {place:,} of {len(tested):,}."]
-    if _falls_short(best.train, best.test, by, train) or place > (len(tested) + 1) / 2:
+    rank = tested.index(MEASURES[by](best.test)) + 1
+    warnings = [f"On the test part the best set is number {rank:,} of {len(tested):,}."]
+    if _falls_short(best.train, best.test, by, train) or rank > (len(tested) + 1) / 2:
         warnings.append("That is far below its result on the first part: it is overfitted.")
     return warnings
 
 
 def _train_warnings(best: SweepRow, by: str) -> list[str]:
-    """What speaks against the best set where it was chosen."""
+    """Why the best set may be chance on the part where it was chosen."""
     warnings = []
     if best.neighbours_low is not None and best.neighbours_low < 0 < MEASURES[by](best.train):
         warnings.append("A small step away from the best set loses: it is a peak, not a plateau.")

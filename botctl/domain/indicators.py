@@ -32,7 +32,7 @@ def smooth(average: float, value: float, weight: float) -> float:
     return average * (1.0 - weight) + value * weight
 
 
-def fade(total: float, value: float, weight: float) -> float:
+def wilder_sum(total: float, value: float, weight: float) -> float:
     """Wilder's sum after one more value. Times `weight` it is the average, and the ratio of two sums is that of
     their averages."""
     return total * (1.0 - weight) + value
@@ -113,7 +113,7 @@ def calculate_indicators(
             loss_sum += down
             gain, loss = (gain_sum, loss_sum) if at == rsi_period else (nan, nan)
         else:
-            gain, loss = fade(gain, up, rsi_weight), fade(loss, down, rsi_weight)
+            gain, loss = wilder_sum(gain, up, rsi_weight), wilder_sum(loss, down, rsi_weight)
         range_sum, atr = seed_average(range_sum, atr, spread, at, atr_period, atr_weight)
         opinions[at] = technical_opinion(fast, slow, gain, loss, ceiling)
         atrs[at] = atr
@@ -145,7 +145,7 @@ def continue_indicators(
         fast, slow = smooth(fast, close, weights.fast), smooth(slow, close, weights.slow)
         move = close - previous
         rise = max(move, 0.0)
-        gain, loss = fade(gain, rise, weights.gain), fade(loss, rise - move, weights.loss)
+        gain, loss = wilder_sum(gain, rise, weights.gain), wilder_sum(loss, rise - move, weights.loss)
         atr = smooth(atr, true_range(highs[at], lows[at], previous), weights.atr)
         previous = close
         opinions[at] = opinion_of_valid_averages(fast, slow, gain, loss, ceiling)

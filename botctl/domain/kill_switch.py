@@ -23,7 +23,7 @@ class SwitchState:
         return self.system_status != ACTIVE
 
 
-def system_in_words(system_status: str, frozen: bool, why: str) -> str:
+def describe_system(system_status: str, frozen: bool, why: str) -> str:
     return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
 
 

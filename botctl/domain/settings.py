@@ -290,8 +290,12 @@ def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
             shown = "" if setting.secret else f"={without_password(repr(text)):.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems[setting.name] = _without_keys(problem, values)
-    if not problems:
-        problems = _add_derived_defaults(parsed, values)
+    if problems:
+        return parsed, problems
+    parsed |= _derived_defaults(parsed)
+    if parsed["tick_timeout"] >= (seconds := parsed["timeframe"].seconds):
+        shown = f"TICK_TIMEOUT={values['TICK_TIMEOUT'].strip()!r:.100}"
+        problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
     return parsed, problems
 
 
@@ -303,18 +307,14 @@ def _parse_setting(setting: Setting, text: str) -> Any:
     return setting.parse(text)
 
 
-def _add_derived_defaults(parsed: dict[str, Any], values: Mapping[str, str]) -> dict[str, str]:
-    """Fill in the defaults that depend on other settings. Returns problems by name."""
-    seconds = parsed["timeframe"].seconds
-    parsed["tick_timeout"] = parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, MAX_TICK_SECONDS)
-    if parsed["tick_timeout"] >= seconds:
-        shown = f"TICK_TIMEOUT={values['TICK_TIMEOUT'].strip()!r:.100}"
-        return {"TICK_TIMEOUT": f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"}
-    mode: Mode = parsed["botctl_mode"]
-    parsed["database_url"] = parsed["database_url"] or f"sqlite:///data/{mode}.db"
-    if parsed["initial_balance"] is None and mode is not Mode.LIVE:
-        parsed["initial_balance"] = DEFAULT_BALANCE
-    return {}
+def _derived_defaults(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields whose default depends on other settings."""
+    mode, seconds = parsed["botctl_mode"], parsed["timeframe"].seconds
+    return {
+        "tick_timeout": parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, MAX_TICK_SECONDS),
+        "database_url": parsed["database_url"] or f"sqlite:///data/{mode}.db",
+        "initial_balance": parsed["initial_balance"] or (None if mode is Mode.LIVE else DEFAULT_BALANCE),
+    }
 
 
 def shown_value(settings: Settings, name: str) -> str | None:

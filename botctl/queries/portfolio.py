@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from botctl.domain.kill_switch import system_in_words
+from botctl.domain.kill_switch import describe_system
 from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.settings import Mode
@@ -43,12 +43,12 @@ class StatusView:
     """From the newest ticks, oldest first."""
 
     @property
-    def system_in_words(self) -> str:
+    def system_description(self) -> str:
         """Whether the system trades, and what paused it."""
-        return system_in_words(self.system_status, self.frozen, self.why)
+        return describe_system(self.system_status, self.frozen, self.why)
 
     @property
-    def buys_in_words(self) -> str:
+    def buys_description(self) -> str:
         """Whether the switch allows buys, and what disabled them."""
         if self.tripped_at:
             return f"disabled: the drawdown guard tripped at {format_time(self.tripped_at)} UTC"

@@ -60,7 +60,8 @@ class Totals(NamedTuple):
 class ExchangeTrade:
     """The orders of one trade, oldest first. Only ended ones count in its figures, as in the journal."""
 
-    mark: str
+    tag: str
+    """The part of its client order ids that names it."""
     orders: tuple[ExchangeOrder, ...]
 
     @property
@@ -127,7 +128,7 @@ def build_exchange_trades(
         if (client_id := owner_of(client_order_id, untagged)) is not None:
             own_fills = [fill for record in own for fill in fills_of[record.report.exchange_order_id]]
             trades[client_id.trade_tag].append(_order(client_order_id, client_id, own, own_fills))
-    return [ExchangeTrade(mark, tuple(orders)) for mark, orders in trades.items()]
+    return [ExchangeTrade(tag, tuple(orders)) for tag, orders in trades.items()]
 
 
 def owner_of(client_order_id: str | None, untagged: Mapping[str, ClientId]) -> ClientId | None:

@@ -99,15 +99,15 @@ class Rebuild:
         """One step for each trade that differs, in the order of their entries."""
         plan = Plan(foreign_orders=self.records.foreign_orders)
         for trade in sorted(self.records.trades, key=lambda trade: trade.opened_at):
-            row = self.trades.get(trade.mark)
+            row = self.trades.get(trade.tag)
+            note = None
             try:
-                step = self._restore(trade, plan) if row is None else self._compare(trade, row)
+                step, note = self._restore(trade) if row is None else (self._compare(trade, row), None)
             except Refused as refusal:
                 step = _problem(trade, f"it can't be rebuilt ({refusal}): sell it at the exchange")
-            if step is None:
-                plan.same_trades += 1
-            else:
-                plan.steps.append(step)
+            plan.steps += [] if step is None else [step]
+            plan.notes += [] if note is None else [note]
+            plan.same_trades += step is None
         plan.steps += self._trades_without_records()
         plan.steps = list(self._one_per_asset(plan.steps))
         plan.notes += self._short_balances(plan.steps)
@@ -115,18 +115,17 @@ class Rebuild:
 
     # Trades without a row
 
-    def _restore(self, trade: ExchangeTrade, plan: Plan) -> Step | None:
-        """Add the trade if it holds something or has a working order; otherwise it has ended."""
+    def _restore(self, trade: ExchangeTrade) -> tuple[Step | None, str | None]:
+        """Add the trade if it holds something or has a working order; otherwise it has ended, perhaps with a note."""
         if len(trade.working) > 1:
-            return _problem(trade, SEVERAL_WORKING)
+            return _problem(trade, SEVERAL_WORKING), None
         if not trade.entries:
-            return _problem(trade, ENTRY_OUTSIDE_PERIOD)
+            return _problem(trade, ENTRY_OUTSIDE_PERIOD), None
         if not trade.working and trade.held <= 0:
-            return None
+            return None, None
         if not trade.working and trade.held < self._min_amount(trade):
-            plan.notes.append(f"{_name(trade)}: {format_decimal(trade.held)} {base_of(trade.symbol)} is left as dust")
-            return None
-        return self._open(trade, None)
+            return None, f"{_name(trade)}: {format_decimal(trade.held)} {base_of(trade.symbol)} is left as dust"
+        return self._open(trade, None), None
 
     def _open(self, trade: ExchangeTrade, row: Trade | None) -> Step:
         """The trade with its stop. `row` is one without a fill."""
@@ -219,9 +218,9 @@ class Rebuild:
     # All trades
 
     def _trades_without_records(self) -> Iterator[Step]:
-        recorded = {trade.mark for trade in self.records.trades}
-        for mark, row in self.trades.items():
-            if row.status in ACTIVE and mark not in recorded:
+        recorded = {trade.tag for trade in self.records.trades}
+        for tag, row in self.trades.items():
+            if row.status in ACTIVE and tag not in recorded:
                 yield _unchanged(row, LEAVE, "the exchange has no order of it in the period: it is left unchanged")
 
     def _one_per_asset(self, steps: Sequence[Step]) -> Iterator[Step]:

@@ -53,7 +53,7 @@ def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
         "asset": base_of(trade.symbol),
         "mode": mode,
         "created_at": trade.orders[0].opened_at,
-        "mark": trade.mark,
+        "mark": trade.tag,
     }
 
 

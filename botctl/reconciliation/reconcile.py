@@ -46,7 +46,7 @@ def _orders(records: ExchangeRecords, trades: dict[str, Trade], since: datetime)
     """Every order at the exchange, and every other one in the journal since `since`; oldest first."""
     rows = {row.client_order_id: row for row in load_orders_with_trades()}
     orders = [
-        (order.opened_at, _compare(trades.get(trade.mark), rows.pop(order.client_order_id, None), order))
+        (order.opened_at, _compare(trades.get(trade.tag), rows.pop(order.client_order_id, None), order))
         for trade in records.trades
         for order in trade.orders
     ]
@@ -80,12 +80,12 @@ def _compare(trade: Trade | None, row: Order | None, order: ExchangeOrder | None
 
 def _positions(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade]) -> Iterator[ReconciledPosition]:
     """Every active trade, and every one that the exchange's records hold and the database lacks."""
-    exchange_trades = {trade.mark: trade for trade in records.trades}
-    for mark, trade in trades.items():
+    exchange_trades = {trade.tag: trade for trade in records.trades}
+    for tag, trade in trades.items():
         if trade.status in ACTIVE:
-            yield _position(records, trade, exchange_trades.get(mark))
-    for mark, missing in exchange_trades.items():
-        if mark not in trades and _is_held(bot, missing):
+            yield _position(records, trade, exchange_trades.get(tag))
+    for tag, missing in exchange_trades.items():
+        if tag not in trades and _is_held(bot, missing):
             yield _position(records, None, missing)
 
 

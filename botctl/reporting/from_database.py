@@ -37,8 +37,8 @@ class DatabaseSource:
             max_drawdown=settings.max_drawdown,
             until=self.now,
             figures=[
-                ("system", status.system_in_words),
-                ("buys", status.buys_in_words),
+                ("system", status.system_description),
+                ("buys", status.buys_description),
                 ("drawdown below the initial balance", text.format_percent(status.drawdown)),
             ],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",

@@ -138,14 +138,13 @@ def remove_timer(home: str) -> None:
     systemctl("daemon-reload")
 
 
-def systemctl(*arguments: str) -> str:
-    """The output of `systemctl --user`. Raises ConfigError when it fails."""
+def systemctl(*arguments: str) -> None:
+    """Run `systemctl --user`. Raises ConfigError when it fails."""
     done = run_program(("systemctl", "--user", *arguments), hint="use --cron")
     if done.returncode != 0:
         why = (done.stderr or done.stdout).strip() or done.returncode
         hint = "use --cron if this system has no user services"
         raise ConfigError(f"`systemctl --user {' '.join(arguments)}` failed: {why}", hint=hint)
-    return done.stdout.strip()
 
 
 def timer_is_active(name: str) -> bool:

@@ -30,7 +30,7 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
             return None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _delete_unfinished(database)
-        where.back_up(copy, must_be_sound=True)
+        where.back_up(copy, must_be_intact=True)
         for old in _backups_before(database, today - RETENTION):
             old.unlink(missing_ok=True)
     return copy
@@ -42,7 +42,7 @@ def back_up_to(where: DatabaseLocation, to: Path) -> None:
         raise Refused(f"{to} already exists", hint="name another file")
     with _errors_explained(where, f"no copy was made: {to}", "check the folder and the disk"):
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        where.back_up(to, must_be_sound=True)
+        where.back_up(to, must_be_intact=True)
 
 
 @contextmanager

@@ -64,10 +64,10 @@ def _integrity() -> Finding:
     if not on_server():
         return Finding("integrity", "SQLite reports no damage", () if complaint is None else (complaint,))
     checksums = database.execute_sql("SHOW data_checksums").fetchone()[0]
-    return Finding("integrity", f"the server's task; its data checksums are {checksums}", warning=careless_server())
+    return Finding("integrity", f"the server's task; its data checksums are {checksums}", warning=unsafe_settings())
 
 
-def careless_server() -> str | None:
+def unsafe_settings() -> str | None:
     """The settings of the open database's server that risk data in a power cut; None for a safe one, and for a file."""
     if not on_server():
         return None

@@ -61,7 +61,7 @@ def connected(where: DatabaseLocation) -> Iterator[None]:
     try:
         if where.lacks_file():
             raise WrongDatabase(f"there is no database at {where}", hint="run `botctl init` to create one")
-        where.connect_as_it_is()
+        where.connect_unchanged()
         yield
     except DATABASE_ERRORS as error:
         raise explain(error, where) from error

@@ -53,7 +53,7 @@ class DatabaseLocation(ABC):
         Without `durable` a power cut may lose the file. Raises OSError, and one of DATABASE_ERRORS or BotError.
         """
 
-    def connect_as_it_is(self) -> None:
+    def connect_unchanged(self) -> None:
         """As `connect`, but create and change nothing."""
         self.connect()
 
@@ -84,10 +84,10 @@ class DatabaseLocation(ABC):
         """Back up the open database at schema `version`, inside its migration: a file beside it, or another schema on
         the server. An existing backup stays."""
 
-    def back_up(self, to: Path, *, must_be_sound: bool) -> None:
+    def back_up(self, to: Path, *, must_be_intact: bool) -> None:
         """Make a consistent copy in a SQLite file, with mode 0600, complete or not at all. An existing file stays.
 
-        Raises OSError, sqlite3.Error, BotError; ConfigError when it `must_be_sound` and is damaged.
+        Raises OSError, sqlite3.Error, BotError; ConfigError when it `must_be_intact` and is damaged.
         """
         part = to.with_name(f"{to.name}.{os.getpid()}.part")
         _discard(part)  # of a killed run with the same process id
@@ -97,7 +97,7 @@ class DatabaseLocation(ABC):
             with closing(sqlite3.connect(part)) as copy:
                 copy.execute("PRAGMA journal_mode = DELETE")  # a single file
                 [complaint] = copy.execute("PRAGMA integrity_check(1)").fetchone()
-            if must_be_sound and complaint != "ok":
+            if must_be_intact and complaint != "ok":
                 raise damaged(self, " ".join(str(complaint).split()))
             sync_to_disk(part)
             with suppress(FileExistsError):
@@ -134,7 +134,7 @@ class SqliteFile(DatabaseLocation):
         _use(self._database(durable=durable))
         database.connect()
 
-    def connect_as_it_is(self) -> None:
+    def connect_unchanged(self) -> None:
         _use(Database(str(self.path), timeout=self.busy_seconds))
         database.connect()
 
@@ -168,7 +168,7 @@ class SqliteFile(DatabaseLocation):
 
     def keep_version(self, version: int) -> None:
         # A damaged one is copied too: its stops need the migration more than a sound copy.
-        self.back_up(self.path.with_name(f"{self.path.name}.v{version}.backup"), must_be_sound=False)
+        self.back_up(self.path.with_name(f"{self.path.name}.v{version}.backup"), must_be_intact=False)
 
     def _copy_into(self, empty: Path) -> None:
         with closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(empty)) as target:

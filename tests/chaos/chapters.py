@@ -2,7 +2,7 @@
 
 from tests.chaos.campaign import Chapter
 from tests.chaos.disasters import Disasters
-from tests.chaos.exchange_conditions import Moods
+from tests.chaos.exchange_conditions import ExchangeConditions
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.fuzz_answers import ANSWERS
 from tests.chaos.fuzz_council import COUNCIL
@@ -28,7 +28,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     Faults(),
     FaultPairs(),
     FaultsInRecovery(),
-    Moods(),
+    ExchangeConditions(),
     KillSwitchRaces(),
     Races(),
     Waits(),

@@ -8,7 +8,7 @@ from tests.chaos.kills import run_until
 from tests.chaos.modelled_world import ModelledWorld
 from tests.chaos.processes import Run
 from tests.chaos.scenes import MOST_TICKS, guard_is_awake
-from tests.chaos.step_log import Story
+from tests.chaos.step_log import StepLog
 
 QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
 """What holds whenever the journal is settled, also when a run was ended before it could sell everything."""
@@ -19,10 +19,10 @@ SPOILED_PATIENCE, CALM_PATIENCE = 0.25, 5.0
 class ComparedRuns:
     """Runs of botctl in one modelled world."""
 
-    def __init__(self, modelled: ModelledWorld, disturbances: Disturbances, story: Story) -> None:
+    def __init__(self, modelled: ModelledWorld, disturbances: Disturbances, log: StepLog) -> None:
         self._modelled = modelled
         self._disturbances = disturbances
-        self._story = story
+        self._log = log
         self._world = modelled.world
         self._comparison = modelled.comparison
 
@@ -35,7 +35,7 @@ class ComparedRuns:
         before = self._modelled.model.twin()
         expected = self._modelled.model.run(arguments, start)
         run = self._run_disturbed(arguments, SPOILED_PATIENCE if spoiled else CALM_PATIENCE)
-        self._story.tell(f"   botctl {' '.join(arguments)}: {'disturbed, ' if spoiled else ''}{told(run)}")
+        self._log.add(f"   botctl {' '.join(arguments)}: {'disturbed, ' if spoiled else ''}{describe(run)}")
         span = Span(arguments, start, self._world.clock.now(), run)
         self._modelled.note_a_wrong_clock()
         assert "Traceback" not in run.stderr, run.words
@@ -44,7 +44,7 @@ class ComparedRuns:
             self._comparison.take_over(before, expected, span, calm=calm)
         else:
             self._comparison.check_exactly(expected, span)
-        tally = self._story.tally
+        tally = self._log.tally
         tally.runs += 1
         if not spoiled:
             tally.undisturbed += 1
@@ -95,6 +95,6 @@ class ComparedRuns:
         assert self._world.kraken.bugs == [], "the fake Kraken itself failed"
 
 
-def told(run: Run) -> str:
+def describe(run: Run) -> str:
     """A run in one line."""
     return f"exit code {run.exit_code} " + " | ".join(run.stderr.splitlines())

@@ -238,7 +238,7 @@ class Comparison:
             return set(STOPS) if min(*missed, last) <= most.stop else set()
         paths = ([last], [*missed, last])
         twins = [(self._twin(position), path) for path in paths]
-        return {reason for twin, path in twins if (reason := self.model.look_at(twin, path, span.end))}
+        return {reason for twin, path in twins if (reason := self.model.check_prices(twin, path, span.end))}
 
     def _highest(self, position: Position, prices: list[float]) -> Position:
         """The position as a look at all of these prices would leave it, were none of them a hit."""

@@ -85,7 +85,7 @@ def swollen(world: World) -> Iterator[int]:
 
     So a limit on the size of files lets everything be written but the log, and that up to a chosen frame.
     """
-    with world.look() as connection:
+    with world.connect() as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         number = 0
         while not world.log.exists() or world.log.stat().st_size <= max(INDEX, world.database.stat().st_size):
@@ -175,7 +175,7 @@ def while_locked(world: World, scene: str, kind: str, number: int) -> Run:
     """Another process takes the database for itself at one request, 0 for the start, and keeps it for longer than
     anybody waits: to the end of the run, or until the next request shows that the run has given up waiting."""
     wait_seconds = None if kind == "locked for really long" else BUSY_SECONDS
-    with world.look() as other:
+    with world.connect() as other:
         seen = 0
 
         def hook(_request: Request) -> None:

@@ -11,11 +11,11 @@ from tests.chaos.world import World
 from tests.fake_kraken import Instant, Never, PartialThenCanceled, Pieces, Slow
 from tests.fake_kraken.api_key import CallLimit
 
-Mood = Callable[[World], None]
+Condition = Callable[[World], None]
 MINUTE = 60.0
 
 
-def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> Mood:
+def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> Condition:
     """Orders are filled so."""
 
     def set_in(world: World) -> None:
@@ -24,7 +24,7 @@ def fills(mode: Instant | Slow | Pieces | PartialThenCanceled | Never) -> Mood:
     return set_in
 
 
-def appears_after(seconds: float = 0, looks: int = 0) -> Mood:
+def appears_after(seconds: float = 0, looks: int = 0) -> Condition:
     """A new order is in no list for so long, or for so many look-ups."""
 
     def set_in(world: World) -> None:
@@ -33,7 +33,7 @@ def appears_after(seconds: float = 0, looks: int = 0) -> Mood:
     return set_in
 
 
-def clock_off_by(seconds: float) -> Mood:
+def clock_off_by(seconds: float) -> Condition:
     """This machine's clock was set wrong a moment ago: Kraken's is so far ahead of it."""
 
     def set_in(world: World) -> None:
@@ -42,7 +42,7 @@ def clock_off_by(seconds: float) -> Mood:
     return set_in
 
 
-def nonce_ahead_by(seconds: float) -> Mood:
+def nonce_ahead_by(seconds: float) -> Condition:
     """Another client has used this key with nonces from the future."""
 
     def set_in(world: World) -> None:
@@ -51,7 +51,7 @@ def nonce_ahead_by(seconds: float) -> Mood:
     return set_in
 
 
-def counter(full: float) -> Mood:
+def counter(full: float) -> Condition:
     """Kraken counts calls at its lowest tier, and this many are on the account already."""
 
     def set_in(world: World) -> None:
@@ -60,7 +60,7 @@ def counter(full: float) -> Mood:
     return set_in
 
 
-def status(word: str) -> Mood:
+def status(word: str) -> Condition:
     """Kraken as a whole is in this mode."""
 
     def set_in(world: World) -> None:
@@ -69,7 +69,7 @@ def status(word: str) -> Mood:
     return set_in
 
 
-MOODS: Mapping[str, Mood] = MappingProxyType(
+CONDITIONS: Mapping[str, Condition] = MappingProxyType(
     {
         "open for five seconds": fills(Slow(seconds=5)),
         "open for three minutes": fills(Slow(seconds=3 * MINUTE)),
@@ -100,11 +100,11 @@ MOODS: Mapping[str, Mood] = MappingProxyType(
     }
 )
 WITH = ("reset before", "reset after", "time-out, processed late", "HTTP 502", "truncated JSON")
-"""Faults that are tried in every mood as well, from the first order of a run on."""
+"""Faults that are also tried under every condition, from the first order of a run on."""
 
 
-def calm(world: World) -> None:
-    """Everything is as ever: the mood is over, and what it left open has been canceled by hand."""
+def end_condition(world: World) -> None:
+    """End the condition, and cancel what it left open."""
     kraken = world.kraken
     kraken.account.fill_mode = Instant()
     kraken.account.closed_orders_lag = kraken.account.closed_orders_lag_looks = 0
@@ -118,10 +118,10 @@ def calm(world: World) -> None:
             kraken.account.cancel_order(order)
 
 
-class Moods:
-    """A run in a mood, and a tick in the same mood; with and without a fault on top."""
+class ExchangeConditions:
+    """A run and a tick under one condition, with and without a fault."""
 
-    name = "moods"
+    name = "conditions"
     about = "a run while Kraken is slow, thin, late, strict or out of step"
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
@@ -131,23 +131,23 @@ class Moods:
     def trials_of(self, stage: Stage, scene: str) -> Iterator[str]:
         asked = stage.undisturbed(scene).endpoints
         first = asked.index("AddOrder") + 1 if "AddOrder" in asked else len(asked)
-        for mood in MOODS:
-            yield SEPARATOR.join((self.name, mood, scene))
+        for condition in CONDITIONS:
+            yield SEPARATOR.join((self.name, condition, scene))
             for position in range(first, len(asked) + 1):
                 for kind in WITH:
-                    yield SEPARATOR.join((self.name, mood, f"{scene}; {kind} at {position}"))
+                    yield SEPARATOR.join((self.name, condition, f"{scene}; {kind} at {position}"))
 
     def play(self, stage: Stage, trial: str) -> int:
-        _, mood, where = trial.split(SEPARATOR)
+        _, condition, where = trial.split(SEPARATOR)
         scene, _, fault = where.partition("; ")
         kind, _, position = fault.rpartition(" at ")
         world = stage.set(scene)
         try:
-            MOODS[mood](world)
+            CONDITIONS[condition](world)
             run_in_trouble(world, scene, {int(position): kind} if fault else {})
             world.council_is_silent()
             check_words(world.run("tick"))
-            calm(world)
+            end_condition(world)
             recover(world)
             guard_is_awake(world)
         finally:

@@ -38,7 +38,7 @@ class Facts:
 
 
 def read_facts(world: World) -> Facts:
-    with world.books():
+    with world.models():
         trades = list(Trade.select().order_by(Trade.id))
         settings = {row.key: row.value for row in SystemConfig.select()}
         return Facts(

@@ -297,7 +297,7 @@ def check_orders(sent: list[Asked], expected: list[Asked]) -> None:
 
 def nothing_is_written_off(world: World, scene: str) -> None:
     """No trade was shrunk or given up, and no guard tripped, because of a single answer."""
-    with world.books():
+    with world.models():
         assert [trade.id for trade in Trade.select() if trade.exit_reason == "EXTERNAL"] == []
         assert [event.why for event in Event.select().where(Event.kind == "shrunk")] == []
         tripped = [event.why for event in Event.select() if (event.after or {}).get("tripped_at")]

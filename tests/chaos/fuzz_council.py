@@ -1,4 +1,4 @@
-"""The Council's strangers: a program that decides, agents of anybody's, and what is read as the market's mood."""
+"""The Council's strangers: a program that decides, agents of anybody's, and what is read as the market's sentiment."""
 
 import json
 import logging
@@ -159,7 +159,7 @@ STRANGERS = st.builds(Stranger, st.sampled_from((*BODIES, *WELL_FORMED)), st.jus
 )
 
 
-def an_agent_is_heard_or_unknown(stage: Stage, stranger: Stranger) -> None:
+def an_agent_is_used_or_unknown(stage: Stage, stranger: Stranger) -> None:
     """Beside a member that says BULLISH only a well-formed FEAR buys; whatever else a stranger does is no order."""
     world = stage.after(prepare_nothing)
     try:
@@ -189,7 +189,7 @@ def install(folder: Path, name: str, stranger: Stranger) -> None:
     (info / "entry_points.txt").write_text(f"[botctl.agents]\n{name} = agent_of_{name}:Agent\n")
 
 
-# The mood
+# The sentiment
 
 
 class RawServer:
@@ -217,9 +217,9 @@ class RawServer:
 
 
 @contextmanager
-def a_mood(_stage: Stage) -> Iterator[RawServer]:
-    """Somebody who answers for the index, and a database to remember it in."""
-    folder = Path(tempfile.mkdtemp(prefix="botctl-mood-", dir=shelf()))
+def index_server(_stage: Stage) -> Iterator[RawServer]:
+    """A server that answers as the index does, and a database for the cache."""
+    folder = Path(tempfile.mkdtemp(prefix="botctl-index-", dir=shelf()))
     server = RawServer()
     logging.disable()
     try:
@@ -276,7 +276,7 @@ INDEX_ANSWERS = st.builds(
 )
 
 
-def a_mood_is_believed_or_unknown(server: RawServer, answer: Answer) -> None:
+def an_index_is_used_or_unknown(server: RawServer, answer: Answer) -> None:
     """An index from 0 to 100 of these days, or none with its reason; at once, and never an exception."""
     newest = {"value": "30", "value_classification": "Fear", "timestamp": str(int(time.time()))}
     true = {"name": "Fear and Greed Index", "data": [newest], "metadata": {"error": None}}
@@ -298,6 +298,6 @@ def a_mood_is_believed_or_unknown(server: RawServer, answer: Answer) -> None:
 
 COUNCIL: tuple[Property, ...] = (
     Property("a program's answer", PROGRAMS, bare_stage, a_program_decides_or_holds, 50),
-    Property("an agent", STRANGERS, bare_stage, an_agent_is_heard_or_unknown, 40),
-    Property("the mood", INDEX_ANSWERS, a_mood, a_mood_is_believed_or_unknown, 300),
+    Property("an agent", STRANGERS, bare_stage, an_agent_is_used_or_unknown, 40),
+    Property("the sentiment", INDEX_ANSWERS, index_server, an_index_is_used_or_unknown, 300),
 )

@@ -274,7 +274,7 @@ SETTLED: tuple[Invariant, ...] = (
 
 def check(world: World, invariants: Iterable[Invariant]) -> None:
     """Assert each of them on this world; raises Broken with the name of the first that does not hold."""
-    with world.books():
+    with world.models():
         journal = read_journal()
     for invariant in invariants:
         try:

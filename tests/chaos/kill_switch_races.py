@@ -34,7 +34,7 @@ class Pulled:
 
     def check(self, world: World) -> None:
         """Raises Broken when an order was intended that this pull forbids."""
-        with world.books():
+        with world.models():
             late = [
                 f"{order.side} {order.client_order_id}"
                 for order in Order.select()
@@ -56,7 +56,7 @@ def pull(world: World, what: str) -> Pulled:
 
 
 def note(world: World, what: str) -> Pulled:
-    with world.look() as connection:
+    with world.connect() as connection:
         found = connection.execute('SELECT client_order_id FROM "order"').fetchall()
     return Pulled(what, frozenset(name for (name,) in found))
 
@@ -115,7 +115,7 @@ def pull_at_statement(world: World, arguments: tuple[str, ...], what: str, numbe
 
 def is_held(world: World) -> bool:
     """Whether a run is in the middle of a transaction that writes."""
-    with world.look() as connection:
+    with world.connect() as connection:
         if world.server:
             take = f"SELECT pg_try_advisory_xact_lock({WRITE_LOCK}, hashtext(current_schema()))"
             return connection.execute(take).fetchone() != (True,)

@@ -53,7 +53,7 @@ def wash_trades(connection: sqlite3.Connection) -> None:
 
 def age(world: World) -> None:
     """Turn the world's database into one of the oldest version."""
-    with world.look() as connection:
+    with world.connect() as connection:
         for version in range(SCHEMA_VERSION, OLDEST, -1):
             for statement in DOWNGRADES[version]:
                 connection.execute(statement)
@@ -110,7 +110,7 @@ class Migrations:
                 code, _, said = journey(world)
                 assert code == 0, said
             assert version_of(world.database) == NEWEST
-            with world.look() as connection:
+            with world.connect() as connection:
                 wash_trades(connection)
             recover(world)
             guard_is_awake(world)

@@ -9,7 +9,7 @@ from tests.chaos.comparison import Comparison
 from tests.chaos.facts import read_facts
 from tests.chaos.history import QUARTER, History
 from tests.chaos.simple_model import LATE_AFTER, Quote, Rules, SimpleModel
-from tests.chaos.step_log import Story
+from tests.chaos.step_log import StepLog
 from tests.chaos.world import OPENING_CASH, World
 
 PRICES = {"BTC/USD": Decimal(50000), "ETH/USD": Decimal(2500)}
@@ -20,7 +20,7 @@ LOWEST, HIGHEST = Decimal("0.3"), Decimal(3)
 GRID = 30.0
 """Runs begin on a grid of seconds: how long one really takes then plays no part in what the next one finds."""
 SLOWEST = 15.0
-"""Seconds that an undisturbed run may take, the guard's second look included."""
+"""Seconds that an undisturbed run may take, the guard's second snapshot included."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def prepare(world: World) -> None:
 class ModelledWorld:
     """One world and one model of it. Nothing here lets botctl run: see `ComparedRuns`."""
 
-    def __init__(self, world: World, settings: GameSettings, story: Story) -> None:
+    def __init__(self, world: World, settings: GameSettings, log: StepLog) -> None:
         world.settings |= settings.environment()
         self.world = world
         self.base = math.ceil(world.clock.now())
@@ -67,7 +67,7 @@ class ModelledWorld:
         model = SimpleModel(settings.rules(), self.history, OPENING_CASH, dict.fromkeys(PRICES, Decimal(0)))
         self.comparison = Comparison(world, model, read_facts(world))
         self._spread = settings.spread
-        self._story = story
+        self._log = log
         for symbol, price in PRICES.items():
             self.set_price(symbol, price)
         self.council_says("HOLD")
@@ -98,7 +98,7 @@ class ModelledWorld:
         self.model.quotes[symbol] = quote = Quote(last, last - half, last + half)
         self.history.move(symbol, last, self.world.clock.now())
         self.world.kraken.set_price(symbol, last, quote.bid, quote.ask)
-        self._story.tell(f"   {symbol} {last}")
+        self._log.add(f"   {symbol} {last}")
 
     def multiply_price(self, symbol: str, change: Decimal) -> None:
         price = self.model.quotes[symbol].last * (1 + change)

@@ -118,7 +118,7 @@ MUTATIONS = {
                 "botctl/trading/order_settlement.py", "elif asked_at > order.deadline + ABSENT_AFTER:", "elif asked_at:"
             ),
         ),
-        ("moods: in no list for a minute: a buy by hand; reset after at 4",),
+        ("conditions: in no list for a minute: a buy by hand; reset after at 4",),
         "every_fill_is_in_the_journal_and_the_other_way_round",
     ),
     "the switch is not read again before an entry": Mutation(

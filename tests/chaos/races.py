@@ -77,12 +77,12 @@ def race_of_ticks(stage: Stage, number: int) -> None:
         world.kraken.before = hold
         processes += [world.start(*COMMANDS["tick"], hasty=False) for _ in range(number)]
         runs = [process.wait() for process in processes]
-        assert Counter(run.exit_code for run in runs) == {0: 1, BUSY: number - 1}, told(runs)
+        assert Counter(run.exit_code for run in runs) == {0: 1, BUSY: number - 1}, describe(runs)
         for run in runs:
             if run.exit_code == BUSY:
                 assert (run.stdout, run.stderr.count("\n")) == ("", 1), run.words
                 assert "another run of botctl holds the lock" in run.stderr, run.words
-        with world.books():
+        with world.models():
             assert (Tick.select().count(), Order.select().count()) == (1, 1)
         ends_well(world, runs)
     finally:
@@ -102,9 +102,9 @@ def race_of_buys(stage: Stage, number: int) -> None:
         world.kraken.before = hold
         processes += [world.start(*COMMANDS["buy"], hasty=False) for _ in range(number)]
         runs = [process.wait() for process in processes]
-        assert Counter(run.exit_code for run in runs) == {0: 1, REFUSED: number - 1}, told(runs)
-        assert all("BTC already has trade 1" in run.stderr for run in runs if run.exit_code == REFUSED), told(runs)
-        with world.books():
+        assert Counter(run.exit_code for run in runs) == {0: 1, REFUSED: number - 1}, describe(runs)
+        assert all("BTC already has trade 1" in run.stderr for run in runs if run.exit_code == REFUSED), describe(runs)
+        with world.models():
             assert (Trade.select().count(), Order.select().count()) == (1, 1)
         ends_well(world, runs)
     finally:
@@ -138,5 +138,5 @@ def ends_well(world: World, runs: list[Run]) -> None:
     guard_is_awake(world)
 
 
-def told(runs: list[Run]) -> str:
+def describe(runs: list[Run]) -> str:
     return "\n".join(run.words for run in runs)

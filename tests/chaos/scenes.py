@@ -199,7 +199,7 @@ def count_unsettled(world: World) -> int:
     from botctl.domain.orders import UNSETTLED
     from botctl.store.models import Order
 
-    with world.books():
+    with world.models():
         return int(Order.select().where(Order.state.in_(UNSETTLED)).count())
 
 
@@ -212,7 +212,7 @@ def guard_is_awake(world: World) -> None:
             world.kraken.set_price(market.symbol, market.last / 2)
     run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
     check_words(run)
-    with world.books():
+    with world.models():
         left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]
     assert left == [], run.words
     check(world, SETTLED)

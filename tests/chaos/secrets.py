@@ -113,7 +113,7 @@ def nothing_is_found(world: World) -> None:
     assert found == [], found
 
 
-def nobody_else_may_read(world: World) -> None:
+def check_file_modes(world: World) -> None:
     """What a run leaves is for its owner alone."""
     loose = [path.name for path in world.home.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
     assert [name for name in loose if name.startswith((".env", "live.db", "log", "HALT"))] == []
@@ -271,7 +271,7 @@ class SecretsKept:
             os.umask(0o022)
             played = SITUATIONS[situation](world)
             nothing_is_found(world)
-            nobody_else_may_read(world)
+            check_file_modes(world)
         finally:
             world.close()
         return played

@@ -251,17 +251,17 @@ class SimpleModel:
                 self._close(symbol, position.exiting or "MANUAL", now)
             elif position.exiting:
                 self.leave(symbol, position.exiting, now)
-            elif reason := self.look_at(position, self.prices_to_look_at(symbol, position, now), now):
+            elif reason := self.check_prices(position, self.prices_to_check(symbol, position, now), now):
                 self.leave(symbol, reason, now)
         return 0
 
-    def prices_to_look_at(self, symbol: str, position: Position, now: float) -> list[float]:
-        """The last price; after a gap each close that nobody looked at before it."""
+    def prices_to_check(self, symbol: str, position: Position, now: float) -> list[float]:
+        """The last price; after a gap each close that was not checked before it."""
         is_late = now - position.checked_at > LATE_AFTER
         missed = self.history.closes(symbol, position.checked_at, now) if is_late else []
         return [float(price) for price in (*missed, self.quotes[symbol].last)]
 
-    def look_at(self, position: Position, prices: list[float], now: float) -> str:
+    def check_prices(self, position: Position, prices: list[float], now: float) -> str:
         """Each price in turn; why it must be sold, or nothing."""
         position.checked_at = now
         for price in prices:

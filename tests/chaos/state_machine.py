@@ -1,6 +1,6 @@
 """A Hypothesis state machine plays with a world and with a simple model of it, and compares them after every step.
 
-Commands, prices, time, the owner's own trades, moods of the exchange, faults and kills come in any order.
+Commands, prices, time, the owner's own trades, conditions of the exchange, faults and kills come in any order.
 """
 
 import signal
@@ -20,7 +20,7 @@ from tests.chaos.history import QUARTER
 from tests.chaos.kills import COMMIT_BOUNDARIES, REQUEST_BOUNDARIES
 from tests.chaos.modelled_world import PRICES, TRADE_AMOUNT, GameSettings, ModelledWorld, prepare
 from tests.chaos.scenes import Stage
-from tests.chaos.step_log import Story, Tally
+from tests.chaos.step_log import StepLog, Tally
 from tests.fake_kraken import PartialThenCanceled, Pieces, Slow
 from tests.fake_kraken.faults import KINDS
 
@@ -55,15 +55,15 @@ symbols = st.sampled_from(sorted(PRICES))
 def step[**P](
     play: Callable[Concatenate["TradingStateMachine", P], None],
 ) -> Callable[Concatenate["TradingStateMachine", P], None]:
-    """One step: told in the story, counted, and followed by the invariants."""
+    """One step: logged, counted, and followed by the invariants."""
 
     @wraps(play)
     def played(machine: "TradingStateMachine", *args: P.args, **kwargs: P.kwargs) -> None:
-        machine.story.tell_step(play.__name__, kwargs)
-        with machine.game.telling_of_failures():
+        machine.log.add_step(play.__name__, kwargs)
+        with machine.game.explaining_failures():
             play(machine, *args, **kwargs)
             machine.game.runs.check_invariants()
-        machine.story.tally.steps += 1
+        machine.log.tally.steps += 1
 
     return played
 
@@ -71,27 +71,27 @@ def step[**P](
 class Game:
     """What one game is played with."""
 
-    def __init__(self, stage: Stage, settings: GameSettings, story: Story) -> None:
+    def __init__(self, stage: Stage, settings: GameSettings, log: StepLog) -> None:
         self.world = stage.after(prepare)
-        self.modelled = ModelledWorld(self.world, settings, story)
+        self.modelled = ModelledWorld(self.world, settings, log)
         self.disturbances = Disturbances(self.world)
-        self.runs = ComparedRuns(self.modelled, self.disturbances, story)
-        self._story = story
+        self.runs = ComparedRuns(self.modelled, self.disturbances, log)
+        self._log = log
 
     @contextmanager
-    def telling_of_failures(self) -> Iterator[None]:
-        """A failure comes with the whole story."""
+    def explaining_failures(self) -> Iterator[None]:
+        """A failure comes with the whole log."""
         try:
             yield
         except Exception as error:
-            raise self._story.surprise(error, self.world.kraken.bugs) from error
+            raise self._log.surprise(error, self.world.kraken.bugs) from error
 
     def end(self) -> None:
         """Unless it has failed already, it must end well. Its world is over then."""
         try:
-            if not self._story.failed:
-                self._story.tell("the end")
-                with self.telling_of_failures():
+            if not self._log.failed:
+                self._log.add("the end")
+                with self.explaining_failures():
                     self.runs.end_well()
         finally:
             self.world.close()
@@ -103,7 +103,7 @@ class TradingStateMachine(RuleBasedStateMachine):
     def __init__(self, stage: Stage, tally: Tally) -> None:
         super().__init__()
         self.stage = stage
-        self.story = Story(tally)
+        self.log = StepLog(tally)
         self._game: Game | None = None
 
     @property
@@ -123,9 +123,9 @@ class TradingStateMachine(RuleBasedStateMachine):
         self, number: int, most: int, cooldown: int, breakeven: int, spread: Decimal, bought: tuple[str, ...]
     ) -> None:
         assume(number)  # Hypothesis begins with the simplest example, one rule again and again: it teaches nothing
-        self.story.tell(f"MAX_OPEN_TRADES={most} COOLDOWN_MINUTES={cooldown} BREAKEVEN_ATR={breakeven} spread={spread}")
-        self._game = game = Game(self.stage, GameSettings(most, cooldown, breakeven, spread), self.story)
-        with game.telling_of_failures():
+        self.log.add(f"MAX_OPEN_TRADES={most} COOLDOWN_MINUTES={cooldown} BREAKEVEN_ATR={breakeven} spread={spread}")
+        self._game = game = Game(self.stage, GameSettings(most, cooldown, breakeven, spread), self.log)
+        with game.explaining_failures():
             for symbol in bought:
                 game.runs.run("buy", symbol, f"{TRADE_AMOUNT:f}", "--yes")
 
@@ -245,7 +245,7 @@ class TradingStateMachine(RuleBasedStateMachine):
     # The exchange misbehaves, for the next run
 
     @rule(
-        mood=st.one_of(
+        mode=st.one_of(
             st.builds(Slow, seconds=st.integers(1, 120), at_once=st.sampled_from((Decimal(0), Decimal("0.4")))),
             st.builds(Slow, looks=st.integers(1, 6), at_once=st.sampled_from((Decimal(0), Decimal("0.4")))),
             st.builds(Pieces, count=st.integers(2, 5), step=st.sampled_from((Decimal(0), Decimal("1.5")))),
@@ -253,8 +253,8 @@ class TradingStateMachine(RuleBasedStateMachine):
         )
     )
     @step
-    def change_the_engines_mood(self, mood: Slow | Pieces | PartialThenCanceled) -> None:
-        self.game.disturbances.fill(mood)
+    def change_fill_mode(self, mode: Slow | Pieces | PartialThenCanceled) -> None:
+        self.game.disturbances.fill(mode)
 
     @rule(seconds=st.integers(1, 60))
     @step

@@ -23,7 +23,7 @@ class Tally:
     """The story of each failure that was met, also of those on the way to the shortest."""
 
 
-class Story:
+class StepLog:
     """What happened in one game so far; its steps and runs are counted in `tally`."""
 
     def __init__(self, tally: Tally) -> None:
@@ -31,14 +31,14 @@ class Story:
         self.failed = False
         self._lines: list[str] = []
 
-    def tell(self, words: str) -> None:
-        self._lines.append(words)
+    def add(self, line: str) -> None:
+        self._lines.append(line)
 
-    def tell_step(self, name: str, drawn: Mapping[str, object]) -> None:
+    def add_step(self, name: str, drawn: Mapping[str, object]) -> None:
         """A step begins."""
         words = ", ".join(f"{argument}={value}" for argument, value in drawn.items())
         self.tally.played.append(f"{name}({words})")
-        self.tell(f"{self.tally.steps + 1}. {self.tally.played[-1]}")
+        self.add(f"{self.tally.steps + 1}. {self.tally.played[-1]}")
 
     def surprise(self, error: Exception, bugs: Sequence[str]) -> Surprise:
         """The failure with all that led to it, and with the fake Kraken's own bugs."""

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from tests.chaos.exchange_conditions import MOODS, Moods
+from tests.chaos.exchange_conditions import CONDITIONS, ExchangeConditions
 from tests.chaos.fault_kinds import FOR_ORDERS
 from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, run_in_trouble
 from tests.chaos.scenes import SCENES, Stage
@@ -91,9 +91,9 @@ def test_no_fault_of_the_recovering_run_makes_an_order_disappear(stage: Stage) -
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mood", MOODS)
-def test_no_mood_of_kraken_breaks_a_promise(mood: str, stage: Stage) -> None:
-    moods = Moods()
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_no_mood_of_kraken_breaks_a_promise(condition: str, stage: Stage) -> None:
+    conditions = ExchangeConditions()
 
     for scene in ("a buy by hand", "a tick that stops out two"):
-        moods.play(stage, f"moods: {mood}: {scene}")
+        conditions.play(stage, f"conditions: {condition}: {scene}")

@@ -15,7 +15,7 @@ CASES = {
     "answers to a run": 12,
     "a program's answer": 20,
     "an agent": 20,
-    "the mood": 200,
+    "the sentiment": 200,
 }
 """How many of each are tried with `-m long`."""
 ONE_IN = 4

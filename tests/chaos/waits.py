@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.kills import SIGNALS
 from tests.chaos.processes import Process, Run
-from tests.chaos.races import BUSY, COMMANDS, ends_well, told
+from tests.chaos.races import BUSY, COMMANDS, describe, ends_well
 from tests.chaos.scenes import SCENES, Stage, guard_is_awake, recover
 from tests.chaos.world import World, wait_until
 
@@ -78,8 +78,8 @@ def between_two_look_ups(world: World, begin: Begin) -> Process:
     return process
 
 
-def before_the_second_look(world: World, begin: Begin) -> Process:
-    """The drawdown is too deep, which a second look must confirm."""
+def before_the_second_snapshot(world: World, begin: Begin) -> Process:
+    """The drawdown is too deep, which a second snapshot must confirm."""
     process = begin()
     wait_until(lambda: world.kraken.count("Ticker") > 0)
     time.sleep(ASLEEP)
@@ -92,7 +92,7 @@ WAITS = {
     "for an answer": Wait("a buy by hand", for_an_answer),
     "before a second try": Wait("a buy by hand", before_a_second_try),
     "between two look-ups": Wait("a buy by hand", between_two_look_ups),
-    "before the second look": Wait("a drawdown", before_the_second_look),
+    "before the second snapshot": Wait("a drawdown", before_the_second_snapshot),
 }
 HEIRS = ("sell", "check", "liquidate", "drawdown")
 """Those that wait for the lock. A tick does not, so that one is started when its predecessor is dead."""
@@ -164,7 +164,7 @@ def pass_the_lock_on(stage: Stage, heirs: list[str]) -> None:
         tick.send(signal.SIGKILL)
         assert any(process.ends_within(QUICKLY) for process in processes), "nobody got the lock"
         runs = [process.wait() for process in processes]
-        assert [run.exit_code for run in runs if run.exit_code in (BUSY, 69)] == [], told(runs)
+        assert [run.exit_code for run in runs if run.exit_code in (BUSY, 69)] == [], describe(runs)
         world.council_is_silent()
         runs.append(world.run("tick", hasty=False))
         assert runs[-1].exit_code == 0, runs[-1].words

@@ -221,8 +221,8 @@ class World:
         return self.database.with_name("HALT")
 
     @contextmanager
-    def look(self) -> Iterator[Any]:
-        """A connection of our own to the database: for a look while runs are under way, or to stand in their way."""
+    def connect(self) -> Iterator[Any]:
+        """A separate connection to the database, to read it or to lock it during runs."""
         if self.server:
             with psycopg.connect(self.settings["DATABASE_URL"], autocommit=True) as server:
                 yield server
@@ -231,8 +231,8 @@ class World:
             yield connection
 
     @contextmanager
-    def books(self) -> Iterator[None]:
-        """The database open for a look with the models."""
+    def models(self) -> Iterator[None]:
+        """Open the database for queries with the models."""
         open_database(self.where, Mode(self.settings["BOTCTL_MODE"]), create=False)
         try:
             yield
@@ -249,7 +249,7 @@ class World:
         """Whether the server still serves any run; or whether it serves this one, which has asked for the lock."""
         asked = f"application_name LIKE '% {pid}' AND (query LIKE '%pg_try_advisory_lock%' OR pid IN ({HOLDERS}))"
         here = "datname = current_database() AND application_name LIKE 'botctl %'"
-        with self.look() as connection:
+        with self.connect() as connection:
             found = connection.execute(f"SELECT 1 FROM pg_stat_activity WHERE {here} AND {asked if pid else 'true'}")
             return found.fetchone() is not None
 

@@ -85,13 +85,13 @@ def test_a_copy_goes_on_where_the_other_stopped(veteran: BotRunner, elsewhere: s
 
     again = [veteran.json("tick") for _ in range(3)]
 
-    def told(tick: dict[str, Any]) -> dict[str, Any]:
+    def without_order_ids(tick: dict[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in tick.items() if name != "steps"}
         for order in kept["exits"] + kept["entries"]:
             order["client_order_id"] = order["exchange_order_id"] = None
         return kept
 
-    assert list(map(told, again)) == list(map(told, ticks))
+    assert list(map(without_order_ids, again)) == list(map(without_order_ids, ticks))
     assert veteran.run("db", "check").exit_code == 0
 
 

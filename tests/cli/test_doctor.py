@@ -1,4 +1,4 @@
-"""The doctor: a first live run has all it needs, or the line that lacks it says how to mend it."""
+"""The doctor: a first live run has all it needs, or the line that lacks it says how to fix it."""
 
 import time
 from typing import Any

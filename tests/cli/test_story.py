@@ -14,7 +14,7 @@ from tests.fields import EVENT, STORY, STORY_STEP, TRADE
 from tests.scenarios.steps import QUARTER, buy, council_says, output_of, stopped_clock
 
 
-def told(bot: BotRunner, trade: int) -> list[tuple[str, str]]:
+def explained_steps(bot: BotRunner, trade: int) -> list[tuple[str, str]]:
     answer = bot.json("explain", str(trade))
     assert set(answer) == STORY
     assert set(answer["trade"]) == TRADE
@@ -38,7 +38,7 @@ def test_a_trade_is_told_from_the_decision_to_the_exit(live: BotRunner, kraken: 
             run = live.run("check-positions")
             assert run.exit_code == 0, output_of(run)
 
-        steps = told(live, 1)
+        steps = explained_steps(live, 1)
         answer = live.json("explain", "1")
 
     assert kinds(steps) == [
@@ -80,7 +80,7 @@ def test_closes_that_were_missed_are_told_with_the_high_they_made(live: BotRunne
         kraken.set_price("BTC/USD", 53300)
         live.run("check-positions")
 
-        moved = [detail for kind, detail in told(live, 1) if kind == "stop moved"]
+        moved = [detail for kind, detail in explained_steps(live, 1) if kind == "stop moved"]
 
     assert moved == ["stop 49,000.00 to 53,000.00: price 53300 and 4 missed closes, high 54,000.00"]
 
@@ -95,7 +95,7 @@ def test_an_order_that_was_refused_is_part_of_the_story(live: BotRunner, kraken:
     kraken.fault("AddOrder", "error", error="EOrder:Insufficient funds")
     live.run("buy", "BTC/USD", "100", "--yes")
 
-    steps = told(live, 1)
+    steps = explained_steps(live, 1)
 
     assert kinds(steps)[:2] == ["order", "not filled"]
     assert "Insufficient funds" in steps[1][1]
@@ -108,7 +108,7 @@ def test_an_order_of_unknown_outcome_is_said_to_be_one(live: BotRunner, kraken: 
     kraken.fault("OpenOrders", "status", times=99)
     live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert kinds(told(live, 1)) == ["order", "not settled"]
+    assert kinds(explained_steps(live, 1)) == ["order", "not settled"]
 
 
 def test_a_trade_that_is_none_is_named(veteran: BotRunner) -> None:

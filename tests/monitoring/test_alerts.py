@@ -18,59 +18,59 @@ TROUBLE = Problem("trouble", "something is wrong")
 
 
 def play(course: list[bool], problem: Problem = TROUBLE, every: timedelta = TICK) -> list[tuple[int, Message]]:
-    """What is said at which of the ticks, of which each has the trouble or not."""
-    known: list[ActiveAlert] = []
-    said: list[tuple[int, Message]] = []
-    for number, there in enumerate(course):
-        known, messages = update_alerts(known, [problem] if there else [], START + number * every)
-        said += [(number, message) for message in messages]
-    return said
+    """The messages by tick; `course` has for each tick whether the problem exists."""
+    alerts: list[ActiveAlert] = []
+    sent: list[tuple[int, Message]] = []
+    for number, present in enumerate(course):
+        alerts, messages = update_alerts(alerts, [problem] if present else [], START + number * every)
+        sent += [(number, message) for message in messages]
+    return sent
 
 
 def test_a_trouble_that_lasts_is_said_after_15_minutes_1_hour_4_hours_and_then_daily() -> None:
-    said = play([True] * (4 * 24 * 3))
+    sent = play([True] * (4 * 24 * 3))
 
-    hours = [number / 4 for number, _ in said]
+    hours = [number / 4 for number, _ in sent]
     assert hours == [0, 0.25, 1.25, 5.25, 29.25, 53.25]
-    assert {message.level for _, message in said} == {Level.ALERT}
-    assert said[0][1].text == "something is wrong"
-    assert said[3][1].text == "for 5 h: something is wrong"
+    assert {message.level for _, message in sent} == {Level.ALERT}
+    assert sent[0][1].text == "something is wrong"
+    assert sent[3][1].text == "for 5 h: something is wrong"
 
 
 def test_a_trouble_that_is_over_is_said_to_be_over_once() -> None:
-    said = play([True, False, False, False])
+    sent = play([True, False, False, False])
 
-    assert [(number, message.level) for number, message in said] == [(0, Level.ALERT), (1, Level.RESOLVED)]
-    assert said[1][1].text == "resolved after 15 min: something is wrong"
+    assert [(number, message.level) for number, message in sent] == [(0, Level.ALERT), (1, Level.RESOLVED)]
+    assert sent[1][1].text == "resolved after 15 min: something is wrong"
 
 
 def test_all_well_says_nothing_and_remembers_nothing() -> None:
     assert update_alerts([], [], START) == ([], [])
-    known, _ = update_alerts([], [TROUBLE], START)
-    known, _ = update_alerts(known, [], START + TICK)
-    assert update_alerts(known, [], START + TICK + REOPEN_WINDOW) == ([], [])
+    alerts, _ = update_alerts([], [TROUBLE], START)
+    alerts, _ = update_alerts(alerts, [], START + TICK)
+    assert update_alerts(alerts, [], START + TICK + REOPEN_WINDOW) == ([], [])
 
 
 def test_a_trouble_that_comes_and_goes_is_no_flood() -> None:
-    said = play([True, False] * 48)  # a whole day of it
+    sent = play([True, False] * 48)  # a whole day of it
 
-    assert len(said) <= 2 * 25
+    assert len(sent) <= 2 * 25
 
 
 def test_a_trouble_that_is_back_after_its_end_was_said_is_told_within_the_hour() -> None:
-    known = [ActiveAlert("trouble", "x", START, START, 7, 0, announced=True, resolved_at=START + TICK)]
+    alerts = [ActiveAlert("trouble", "x", START, START, 7, 0, announced=True, resolved_at=START + TICK)]
 
-    known, now = update_alerts(known, [TROUBLE], START + 2 * TICK)
-    _, later = update_alerts(known, [TROUBLE], START + timedelta(hours=1))
+    alerts, now = update_alerts(alerts, [TROUBLE], START + 2 * TICK)
+    _, later = update_alerts(alerts, [TROUBLE], START + timedelta(hours=1))
 
     assert (now, [message.level for message in later]) == ([], [Level.ALERT])
 
 
 def test_a_trouble_that_grows_is_said_at_once() -> None:
-    known, _ = update_alerts([], [Problem("trouble", "one", size=1)], START)
+    alerts, _ = update_alerts([], [Problem("trouble", "one", size=1)], START)
 
-    known, grown = update_alerts(known, [Problem("trouble", "two", size=2)], START + timedelta(minutes=1))
-    _, shrunk = update_alerts(known, [Problem("trouble", "one", size=1)], START + timedelta(minutes=2))
+    alerts, grown = update_alerts(alerts, [Problem("trouble", "two", size=2)], START + timedelta(minutes=1))
+    _, shrunk = update_alerts(alerts, [Problem("trouble", "one", size=1)], START + timedelta(minutes=2))
 
     assert [message.text for message in grown] == ["for 1 min: two"]
     assert shrunk == []
@@ -78,22 +78,22 @@ def test_a_trouble_that_grows_is_said_at_once() -> None:
 
 def test_a_wrong_clock_that_is_set_right_silences_nothing() -> None:
     future = START + timedelta(days=2000)
-    known, _ = update_alerts([], [TROUBLE], future)
+    alerts, _ = update_alerts([], [TROUBLE], future)
 
-    _, said = update_alerts(known, [TROUBLE], START)
+    _, sent = update_alerts(alerts, [TROUBLE], START)
 
-    assert [message.level for message in said] == [Level.ALERT]
+    assert [message.level for message in sent] == [Level.ALERT]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=300))
 def test_whatever_comes_and_goes_the_last_word_is_true_within_the_hour_or_two(course: list[bool]) -> None:
-    told, since_true = False, 0
-    words = dict(play(course))
-    for number, there in enumerate(course):
-        if number in words:
-            assert (words[number].level is Level.ALERT) == there  # nothing false is ever said
-            told = there
-        since_true = since_true + 1 if told != there else 0
+    reported, since_true = False, 0
+    messages = dict(play(course))
+    for number, present in enumerate(course):
+        if number in messages:
+            assert (messages[number].level is Level.ALERT) == present  # nothing false is ever sent
+            reported = present
+        since_true = since_true + 1 if reported != present else 0
         assert since_true <= 4  # ticks of 15 minutes: no trouble is hidden for longer
 
 

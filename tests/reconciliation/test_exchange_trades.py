@@ -88,7 +88,7 @@ def test_what_is_held_is_what_was_bought_less_what_was_sold(bought: Decimal, sol
 def test_trades_of_one_number_do_not_mix(marks: list[str]) -> None:
     records = [record(client_id(mark=mark), Side.BUY, str(number + 1)) for number, mark in enumerate(marks)]
 
-    held = {trade.mark: trade.held for trade in ledger_of(records)}
+    held = {trade.tag: trade.held for trade in ledger_of(records)}
 
     assert held == {mark: number + 1 for number, mark in enumerate(marks)}
 
@@ -106,7 +106,7 @@ def test_an_order_that_only_the_journal_knows_belongs_to_its_trade() -> None:
 
     trade = only(build_exchange_trades([old, sale], fills_of([old, sale]), {name: ClientId(MARK, 3, None, True, 0)}))
 
-    assert (trade.mark, trade.held, trade.number) == (MARK, 0, 3)
+    assert (trade.tag, trade.held, trade.number) == (MARK, 0, 3)
 
 
 def test_an_order_that_still_works_counts_with_its_end() -> None:

@@ -92,7 +92,7 @@ def test_the_limit_is_the_settings_own(live: BotRunner, kraken: FakeKraken) -> N
     assert sold(kraken) == []
 
 
-# The second look
+# The second snapshot
 
 
 @pytest.mark.usefixtures("bent_time")
@@ -103,13 +103,13 @@ def test_a_first_look_that_a_second_does_not_confirm_sells_nothing(live: BotRunn
 
     asked: set[str] = set()
 
-    def recover_after_the_first_look(request: Request) -> None:
+    def recover_after_the_first_snapshot(request: Request) -> None:
         """Its two calls go out side by side, and either may be answered first."""
         asked.add(request.endpoint)
         if asked >= {"BalanceEx", "Ticker"}:
             worth(kraken, 9900)
 
-    kraken.after = recover_after_the_first_look
+    kraken.after = recover_after_the_first_snapshot
     kraken.clear_requests()
     run = live.run("tick")
 

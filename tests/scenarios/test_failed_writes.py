@@ -22,7 +22,7 @@ def spoil(live: BotRunner, write: str, when: str = "1") -> None:
     execute_sql(live, f"CREATE TRIGGER spoil BEFORE {write} WHEN {when} BEGIN {overflow}; END")
 
 
-def mend(live: BotRunner) -> None:
+def allow_writes(live: BotRunner) -> None:
     execute_sql(live, "DROP FUNCTION spoil CASCADE" if live.server else "DROP TRIGGER spoil")
 
 
@@ -56,7 +56,7 @@ def test_an_ending_that_was_rolled_back_is_settled_by_a_later_run(live: BotRunne
     kraken.fault("QueryOrders", "error", skip=1, error="EGeneral:Temporary lockout")
 
     run = live.run("check-positions")
-    mend(live)
+    allow_writes(live)
     execute_sql(live, "DELETE FROM memory WHERE key = 'kraken.session'")  # the lock-out is over
     after = live.run("check-positions")
 

@@ -29,10 +29,10 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def told(live: BotRunner, listener: Listener) -> BotRunner:
-    """A live bot whose owner listens."""
+def notified(live: BotRunner, listener: Listener) -> BotRunner:
+    """A live bot that sends its notifications to the listener."""
     live.set(NOTIFY_URLS=f"json://{listener.address}/me")
-    live.run("pause")  # no Council: what is told is what the test does
+    live.run("pause")  # no Council: what is reported is what the test does
     return live
 
 
@@ -41,23 +41,23 @@ def row_counts(live: BotRunner) -> dict[str, int]:
     return {name: len(rows[name]) for name in ("outgoing", "alarm")}
 
 
-def test_a_quiet_tick_says_nothing_and_starts_no_courier(told: BotRunner, listener: Listener) -> None:
-    run = told.run("tick")
+def test_a_quiet_tick_says_nothing_and_starts_no_courier(notified: BotRunner, listener: Listener) -> None:
+    run = notified.run("tick")
 
     assert (run.exit_code, run.stdout, run.stderr) == (0, "", "")
     assert listener.received == []
-    assert row_counts(told) == {"outgoing": 0, "alarm": 0}
+    assert row_counts(notified) == {"outgoing": 0, "alarm": 0}
 
 
 def test_entry_and_exit_are_told_once_each_with_the_profit(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
-    told.run("resume")
-    buy(told)
+    notified.run("resume")
+    buy(notified)
     kraken.set_price("BTC/USD", 48999)
-    told.run("pause")
-    run = told.run("tick")
-    told.run("tick")
+    notified.run("pause")
+    run = notified.run("tick")
+    notified.run("tick")
 
     assert run.exit_code == 0, output_of(run)
     bought, sold = listener.lines
@@ -65,21 +65,21 @@ def test_entry_and_exit_are_told_once_each_with_the_profit(
     assert "stop 49,0" in bought
     assert "BTC/USD closed at 48,9" in sold
     assert "STOP_LOSS" in sold
-    assert f"P&L {float(told.trades()[0]['pnl']):+,.2f} USD" in sold
+    assert f"P&L {float(notified.trades()[0]['pnl']):+,.2f} USD" in sold
     assert listener.received[0].json()["title"].startswith("botctl live on ")
-    assert row_counts(told)["outgoing"] == 0
+    assert row_counts(notified)["outgoing"] == 0
 
 
 @parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")], quick=1)
 def test_every_way_out_is_told_at_once(
-    told: BotRunner, kraken: FakeKraken, listener: Listener, command: tuple[str, ...]
+    notified: BotRunner, kraken: FakeKraken, listener: Listener, command: tuple[str, ...]
 ) -> None:
-    told.run("resume")
-    buy(told)
+    notified.run("resume")
+    buy(notified)
     kraken.set_price("BTC/USD", 48999)
     listener.clear()
 
-    run = told.run(*command)
+    run = notified.run(*command)
 
     assert run.exit_code == 0, output_of(run)
     [line] = listener.lines
@@ -88,40 +88,40 @@ def test_every_way_out_is_told_at_once(
 
 @pytest.mark.long
 def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
     """The process dies while it asks for the second symbol's candles: the stop's sale is long written down."""
-    told.run("resume")
-    buy(told)
+    notified.run("resume")
+    buy(notified)
     listener.clear()
     kraken.set_price("BTC/USD", 48999)
     kraken.fault("OHLC", "hang_before", seconds=30)
-    process = told.spawn("tick")
-    wait_for(lambda: "OHLC" in requested_endpoints(kraken) and told.trades()[0]["status"] == "CLOSED")
+    process = notified.spawn("tick")
+    wait_for(lambda: "OHLC" in requested_endpoints(kraken) and notified.trades()[0]["status"] == "CLOSED")
     process.kill()
     process.wait(timeout=10)
     kraken.release()
     assert listener.received == []
 
-    told.run("pause")
-    told.run("tick")
+    notified.run("pause")
+    notified.run("tick")
 
     assert ["closed" in line for line in listener.lines] == [True]
 
 
 def test_what_could_not_be_sent_is_sent_by_the_next_tick(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
-    told.run("resume")
+    notified.run("resume")
     listener.status = 503
-    run = told.run("buy", "BTC/USD", "100", "--yes")
+    run = notified.run("buy", "BTC/USD", "100", "--yes")
     listener.clear()
-    kept = row_counts(told)["outgoing"]
+    kept = row_counts(notified)["outgoing"]
 
     listener.status = 200
-    told.run("pause")
-    told.run("tick")
-    told.run("tick")
+    notified.run("pause")
+    notified.run("tick")
+    notified.run("tick")
 
     assert run.exit_code == 0
     assert (
@@ -132,22 +132,22 @@ def test_what_could_not_be_sent_is_sent_by_the_next_tick(
     assert listener.address not in run.stderr
     assert kept == 1
     assert len(listener.lines) == 1
-    assert row_counts(told)["outgoing"] == 0
+    assert row_counts(notified)["outgoing"] == 0
 
 
 @pytest.mark.long
 def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_one(
-    told: BotRunner, listener: Listener
+    notified: BotRunner, listener: Listener
 ) -> None:
     with Listener() as other:
-        told.set(NOTIFY_URLS=f"json://{listener.address}/a, json://{other.address}/b")
+        notified.set(NOTIFY_URLS=f"json://{listener.address}/a, json://{other.address}/b")
         other.status = 500
-        told.run("resume")
-        buy(told)
+        notified.run("resume")
+        buy(notified)
         other.clear()
         other.status = 200
-        told.run("pause")
-        told.run("tick")
+        notified.run("pause")
+        notified.run("tick")
 
         assert len(listener.lines) == len(other.lines) == 1
 
@@ -155,21 +155,21 @@ def test_one_dead_service_of_two_gets_its_message_later_and_the_other_no_second_
 @pytest.mark.waits
 @parametrize("way", ["hangs", "drips"], quick=1)
 def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a_bounded_time(
-    told: BotRunner, kraken: FakeKraken, listener: Listener, way: str
+    notified: BotRunner, kraken: FakeKraken, listener: Listener, way: str
 ) -> None:
-    told.run("resume")
-    buy(told)
-    told.run("pause")
+    notified.run("resume")
+    buy(notified)
+    notified.run("pause")
     listener.clear()
     setattr(listener, way, True)
     kraken.set_price("BTC/USD", 48999)
     kraken.clear_requests()
 
     started = time.monotonic()
-    process = told.spawn("tick")
+    process = notified.spawn("tick")
     wait_for(lambda: listener.received)
     sold_before_it_was_told = list(sides(kraken))
-    second = told.run("check-positions")  # the lock is free meanwhile
+    second = notified.run("check-positions")  # the lock is free meanwhile
     process.communicate(timeout=40)
 
     assert sold_before_it_was_told == ["buy", "sell"]
@@ -179,11 +179,11 @@ def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a
 
 
 def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_kept(
-    told: BotRunner, listener: Listener
+    notified: BotRunner, listener: Listener
 ) -> None:
-    told.run("resume")
+    notified.run("resume")
     listener.hangs = True
-    process = told.spawn("buy", "BTC/USD", "100", "--yes")
+    process = notified.spawn("buy", "BTC/USD", "100", "--yes")
     wait_for(lambda: listener.received)
 
     started = time.monotonic()
@@ -191,22 +191,22 @@ def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_ke
     process.communicate(timeout=10)
 
     assert time.monotonic() - started < 3
-    assert row_counts(told)["outgoing"] == 1
+    assert row_counts(notified)["outgoing"] == 1
 
 
 @pytest.mark.long
-def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: BotRunner, listener: Listener) -> None:
-    told.run("resume")
-    buy(told)
+def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(notified: BotRunner, listener: Listener) -> None:
+    notified.run("resume")
+    buy(notified)
     listener.clear()
     with stopped_clock() as clock:
-        told.run("pause", "--freeze")
+        notified.run("pause", "--freeze")
         for _ in range(4):
-            told.run("tick")
+            notified.run("tick")
             clock.tick(QUARTER)
-        told.run("resume")
-        told.run("pause")
-        told.run("check-positions")
+        notified.run("resume")
+        notified.run("pause")
+        notified.run("check-positions")
 
     assert [line.split(":")[0] for line in listener.lines] == [
         "1 open positions are unguarded",
@@ -218,16 +218,16 @@ def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(told: Bot
 
 @pytest.mark.long
 def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
     kraken.key.permissions.remove("query-funds")
     with stopped_clock() as clock:
         for number in range(4):
-            assert told.run("tick").exit_code != 0
+            assert notified.run("tick").exit_code != 0
             assert bool(listener.received) == (number >= 2)
             clock.tick(QUARTER)
         kraken.key.permissions.add("query-funds")
-        told.run("tick")
+        notified.run("tick")
 
     assert "the tick has failed 3 times in a row" in listener.lines[0]
     assert "look: " in listener.lines[0]
@@ -236,20 +236,20 @@ def test_the_third_failing_tick_in_a_row_is_an_alarm_and_a_good_one_its_end(
 
 @pytest.mark.long
 def test_an_order_of_unknown_outcome_is_told_and_so_is_its_end(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
-    told.run("resume")
+    notified.run("resume")
     with stopped_clock() as clock:
-        buy(told)
-        told.run("pause")
+        buy(notified)
+        notified.run("pause")
         listener.clear()
         kraken.set_price("BTC/USD", 48999)
-        leave_a_sell_in_doubt(told)
-        assert told.run("tick").exit_code == 69
+        leave_a_sell_in_doubt(notified)
+        assert notified.run("tick").exit_code == 69
         [first] = listener.lines
         listener.clear()
         clock.tick(QUARTER)
-        told.run("tick")
+        notified.run("tick")
 
     assert "the outcome of an order is unknown: sell 0.002 BTC/USD, state UNKNOWN" in first
     assert IN_DOUBT in first
@@ -273,16 +273,16 @@ def leave_a_sell_in_doubt(live: BotRunner) -> None:
 
 @pytest.mark.long
 def test_a_tripped_guard_is_told_and_again_while_it_lasts(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
     with stopped_clock() as clock:
-        told.set(INITIAL_BALANCE="1000000")
+        notified.set(INITIAL_BALANCE="1000000")
         for _ in range(2):
-            assert told.run("tick").exit_code == 3
+            assert notified.run("tick").exit_code == 3
             clock.tick(QUARTER)
-        told.set(INITIAL_BALANCE="10000")
-        told.run("resume", "--enable-buys")
-        told.run("tick")
+        notified.set(INITIAL_BALANCE="10000")
+        notified.run("resume", "--enable-buys")
+        notified.run("tick")
 
     assert [line.split(":")[0] for line in listener.lines] == [
         "drawdown guard tripped",
@@ -292,13 +292,13 @@ def test_a_tripped_guard_is_told_and_again_while_it_lasts(
 
 
 @pytest.mark.long
-def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
+def test_missed_runs_are_told_once(notified: BotRunner, listener: Listener) -> None:
     with stopped_clock() as clock:
-        told.run("tick")
+        notified.run("tick")
         clock.tick(4 * QUARTER)
-        told.run("tick")
+        notified.run("tick")
         clock.tick(QUARTER)
-        told.run("tick")
+        notified.run("tick")
 
     assert listener.lines[0].startswith("3 runs were missed or killed since")
     assert [line.split(" ")[0] for line in listener.lines] == ["3", "resolved"]
@@ -306,23 +306,23 @@ def test_missed_runs_are_told_once(told: BotRunner, listener: Listener) -> None:
 
 @pytest.mark.long
 def test_a_key_that_ends_soon_is_asked_for_once_a_day_and_told_daily(
-    told: BotRunner, kraken: FakeKraken, listener: Listener
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
     kraken.key.valid_until = str(int(time.time()) + 3 * 86_400)
     with stopped_clock() as clock:
         for _ in range(3):
-            told.run("tick")
+            notified.run("tick")
             clock.tick(QUARTER)
         asked_on_one_day = kraken.count("GetApiKeyInfo")
         clock.tick(86_400)
-        told.run("tick")
+        notified.run("tick")
 
     assert (asked_on_one_day, kraken.count("GetApiKeyInfo")) == (1, 2)
     assert ["the API key expires at" in line for line in listener.lines].count(True) == 2
 
 
-def test_a_check_of_positions_never_asks_for_the_key(told: BotRunner, kraken: FakeKraken) -> None:
-    told.run("check-positions")
+def test_a_check_of_positions_never_asks_for_the_key(notified: BotRunner, kraken: FakeKraken) -> None:
+    notified.run("check-positions")
 
     assert kraken.count("GetApiKeyInfo") == 0
 
@@ -342,51 +342,51 @@ def test_what_happened_long_before_somebody_listened_is_no_news(live: BotRunner,
 
 @pytest.mark.long
 def test_messages_to_a_service_that_is_dead_for_days_do_not_grow_without_end(
-    told: BotRunner, listener: Listener
+    notified: BotRunner, listener: Listener
 ) -> None:
     listener.status = 500
     with stopped_clock() as clock:
-        told.run("resume")
-        buy(told)
-        told.run("pause", "--freeze")
+        notified.run("resume")
+        buy(notified)
+        notified.run("pause", "--freeze")
         for _ in range(20):
-            told.run("tick")
+            notified.run("tick")
             clock.tick(12 * 3600)
 
-    assert row_counts(told)["outgoing"] < 20
+    assert row_counts(notified)["outgoing"] < 20
 
 
 @parametrize("statement", ["DROP TABLE outgoing", "DROP TABLE alarm", "UPDATE memory SET value = 'x'"], quick=1)
 def test_whatever_is_wrong_with_it_the_stop_is_sold_and_the_exit_code_is_the_same(
-    told: BotRunner, kraken: FakeKraken, listener: Listener, statement: str
+    notified: BotRunner, kraken: FakeKraken, listener: Listener, statement: str
 ) -> None:
     """The day's backup is made by then: that of a server would rightly miss the table too."""
-    told.run("resume")
-    buy(told)
-    told.run("pause")
-    told.run("tick")
+    notified.run("resume")
+    buy(notified)
+    notified.run("pause")
+    notified.run("tick")
     if statement.startswith("UPDATE"):
         statement += " WHERE key = 'news.cursor'"
-    execute_sql(told, statement)
+    execute_sql(notified, statement)
     kraken.set_price("BTC/USD", 48999)
 
-    run = told.run("tick")
+    run = notified.run("tick")
 
     assert run.exit_code == 0, output_of(run)
     assert sides(kraken) == ["buy", "sell"]
     assert "botctl: warning: " in run.stderr
 
 
-def test_a_rehearsal_tells_nobody_and_counts_for_nothing(told: BotRunner, listener: Listener) -> None:
-    told.run("resume")
-    buy(told)
-    told.run("pause", "--freeze")
+def test_a_rehearsal_tells_nobody_and_counts_for_nothing(notified: BotRunner, listener: Listener) -> None:
+    notified.run("resume")
+    buy(notified)
+    notified.run("pause", "--freeze")
     listener.clear()
 
-    told.run("tick", "--validate")
+    notified.run("tick", "--validate")
 
     assert listener.received == []
-    assert row_counts(told) == {"outgoing": 0, "alarm": 0}
+    assert row_counts(notified) == {"outgoing": 0, "alarm": 0}
 
 
 @parametrize("way", ["hangs", "drips"], quick=1)
@@ -417,21 +417,26 @@ def test_the_process_that_sends_loads_no_more_of_botctl_than_it_needs() -> None:
 
 
 @pytest.mark.long
-def test_an_address_stands_nowhere_but_in_the_settings(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
+def test_an_address_stands_nowhere_but_in_the_settings(
+    notified: BotRunner, kraken: FakeKraken, listener: Listener
+) -> None:
     secret = "s3cr3t-t0ken-0123456789"
-    told.set(NOTIFY_URLS=f"json://{listener.address}/{secret}, nonsense://{secret}", LOG_FILE="log", LOG_LEVEL="DEBUG")
-    told.run("resume")
+    notified.set(
+        NOTIFY_URLS=f"json://{listener.address}/{secret}, nonsense://{secret}", LOG_FILE="log", LOG_LEVEL="DEBUG"
+    )
+    notified.run("resume")
 
     for status in (200, 403):
         listener.status = status
         said = [
-            told.run("--debug", *words) for words in (("buy", "BTC/USD", "100", "--yes"), ("sell", "BTC/USD", "--yes"))
+            notified.run("--debug", *words)
+            for words in (("buy", "BTC/USD", "100", "--yes"), ("sell", "BTC/USD", "--yes"))
         ]
-        said += [told.run("--debug", "notify", "--test"), told.run("--debug", "doctor")]
+        said += [notified.run("--debug", "notify", "--test"), notified.run("--debug", "doctor")]
         assert secret not in "".join(run.stdout + run.stderr for run in said)
 
     assert any(secret in path for path in listener.paths)
-    for path in told.home.rglob("*"):
+    for path in notified.home.rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), path
 
 
@@ -443,25 +448,25 @@ def wait_for(come: Any, seconds: float = 30) -> None:
 
 
 @pytest.mark.long
-def test_a_long_row_of_moved_stops_is_read_once(told: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
-    """Nothing of it is news, and the next run begins behind it; what is news after it is told."""
-    told.run("resume")
-    buy(told)
-    told.run("pause")
-    told.run("tick")
+def test_a_long_row_of_moved_stops_is_read_once(notified: BotRunner, kraken: FakeKraken, listener: Listener) -> None:
+    """Nothing of it is news, and the next run begins behind it; what is news after it is notified."""
+    notified.run("resume")
+    buy(notified)
+    notified.run("pause")
+    notified.run("tick")
     columns = "at, kind, trade_id, order_id, before, after, why"
     execute_sql(
-        told,
+        notified,
         f"INSERT INTO event ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
         "SELECT at, 'new high', trade_id, order_id, before, after, why FROM event, n WHERE kind = 'opened'",
     )
 
-    told.run("tick")
-    newest = max(row[0] for row in told.rows()["event"])
-    told.open_store()
+    notified.run("tick")
+    newest = max(row[0] for row in notified.rows()["event"])
+    notified.open_store()
     cursor = KeyValue.get(KeyValue.key == "news.cursor").value
     kraken.set_price("BTC/USD", 48999)
-    told.run("tick")
+    notified.run("tick")
 
     assert int(cursor) >= newest - 3
     assert [line.split()[0] for line in listener.lines] == ["bought", "BTC/USD"]

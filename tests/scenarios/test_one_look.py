@@ -9,8 +9,8 @@ from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import buy, output_of, requested_endpoints, sides
 
 
-def look(live: BotRunner, kraken: FakeKraken) -> list[str]:
-    """What one check of the drawdown asks for."""
+def check_drawdown(live: BotRunner, kraken: FakeKraken) -> list[str]:
+    """The endpoints that one check of the drawdown requests."""
     kraken.clear_requests()
     run = live.run("drawdown", "--check")
     assert run.exit_code == 0, output_of(run)
@@ -22,10 +22,10 @@ def test_what_is_newly_held_costs_a_second_price_call_once(live: BotRunner, krak
     kraken.balances["XETH"] = Decimal(1)
     kraken.balances["SOL"] = Decimal(2)
 
-    first, second = look(live, kraken), look(live, kraken)
+    first, second = check_drawdown(live, kraken), check_drawdown(live, kraken)
     equity = Decimal(live.json("drawdown", "--check")["equity"])
     del kraken.balances["SOL"]
-    third, fourth = look(live, kraken), look(live, kraken)
+    third, fourth = check_drawdown(live, kraken), check_drawdown(live, kraken)
 
     assert first == ["BalanceEx", "Ticker", "Ticker"]
     assert second == third == fourth == ["BalanceEx", "Ticker"]

@@ -12,8 +12,8 @@ from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
-def look_at(live: BotRunner, kraken: FakeKraken, price: float | str) -> dict[str, Any]:
-    """The price moves, the bot looks once, and this is the trade after it."""
+def check_at(live: BotRunner, kraken: FakeKraken, price: float | str) -> dict[str, Any]:
+    """Move the price, check once, and return the trade."""
     kraken.set_price("BTC/USD", price)
     run = live.run("check-positions")
     assert run.exit_code == 0, output_of(run)
@@ -54,7 +54,7 @@ def test_a_price_at_the_stop_is_a_hit_and_a_price_just_above_is_none(
 ) -> None:
     buy(live)
 
-    look_at(live, kraken, price)
+    check_at(live, kraken, price)
 
     assert sides(kraken) == orders
 
@@ -65,10 +65,10 @@ def test_a_trade_that_rose_far_enough_ends_at_breakeven(live: BotRunner, kraken:
     buy(live, amount="77.7")
     entry = float(trade_of(live)["entry_price"])
 
-    resting = look_at(live, kraken, 50500)
-    raised = look_at(live, kraken, 50600)
-    still_open = look_at(live, kraken, "50000.4")
-    closed = look_at(live, kraken, 50000)
+    resting = check_at(live, kraken, 50500)
+    raised = check_at(live, kraken, 50600)
+    still_open = check_at(live, kraken, "50000.4")
+    closed = check_at(live, kraken, 50000)
 
     assert float(resting["stop_loss_price"]) == entry - 1000
     assert float(raised["stop_loss_price"]) == float(still_open["stop_loss_price"]) == entry
@@ -90,7 +90,7 @@ def test_a_price_path_moves_the_stop_as_the_rule_says(
 ) -> None:
     buy(live)
 
-    seen = [look_at(live, kraken, price) for price in prices]
+    seen = [check_at(live, kraken, price) for price in prices]
 
     assert [float(trade["stop_loss_price"]) for trade in seen] == stops
     assert [trade["status"] for trade in seen] == ["OPEN"] * (len(prices) - 1) + ["CLOSED"]
@@ -102,7 +102,7 @@ def test_the_stop_never_falls_while_the_price_zigzags(live: BotRunner, kraken: F
     buy(live)
 
     path = [51200, 50900, 53000, 52100, 54000, 53500, 53900, 53100]
-    stops = [float(look_at(live, kraken, price)["stop_loss_price"]) for price in path]
+    stops = [float(check_at(live, kraken, price)["stop_loss_price"]) for price in path]
 
     assert stops == sorted(stops)
     assert stops[-1] == 53000
@@ -113,10 +113,10 @@ def test_another_multiple_in_the_settings_does_not_lower_a_stop_that_stands(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     buy(live)
-    look_at(live, kraken, 52000)
+    check_at(live, kraken, 52000)
 
     live.set(ATR_MULTIPLE="4")
-    trade = look_at(live, kraken, 52100)
+    trade = check_at(live, kraken, 52100)
 
     assert float(trade["stop_loss_price"]) == 51000
 
@@ -237,7 +237,7 @@ def test_a_stop_sells_no_coin_of_the_owners(live: BotRunner, kraken: FakeKraken)
     buy(live)
     kraken.balances["XXBT"] += Decimal(3)
 
-    look_at(live, kraken, 48999)
+    check_at(live, kraken, 48999)
 
     assert kraken.balances["XXBT"] == 3
 

@@ -110,13 +110,13 @@ def test_a_tick_loads_nothing_that_is_slow(live: BotRunner, kraken: FakeKraken) 
     kraken.set_price("BTC/USD", 48999)
     loaded: dict[str, bool] = {}
 
-    def look_into_memory(request: Request) -> None:
+    def read_memory_map(request: Request) -> None:
         memory = Path(f"/proc/{process.pid}/maps").read_text()
         loaded[request.endpoint] = any(f"/{name}" in memory for name in ("pandas", "numpy", "numba", "llvmlite"))
 
     kraken.clear_requests()
     process = live.spawn("tick")
-    kraken.before = look_into_memory
+    kraken.before = read_memory_map
     process.communicate(timeout=60)
     kraken.before = None
 

@@ -232,7 +232,7 @@ def test_what_may_not_be_written_is_a_matter_of_configuration(file_mode: int | N
             path.chmod(file_mode)
         Path(folder).chmod(folder_mode)
 
-        ended = as_nobody(lambda: open_database(SqliteFile(path), Mode.DEMO, create=True))
+        ended = run_unprivileged(lambda: open_database(SqliteFile(path), Mode.DEMO, create=True))
 
         Path(folder).chmod(0o755)
     assert ended == ConfigError.exit_code
@@ -250,7 +250,7 @@ def test_a_url_names_a_file_under_the_home_or_an_absolute_one(url: str, expected
     assert find_location(url, Path("/home/bot")) == SqliteFile(Path(expected))
 
 
-def as_nobody(action: Callable[[], object]) -> int:
+def run_unprivileged(action: Callable[[], object]) -> int:
     """The exit code of `action` in a process that permission bits bind: they don't bind root."""
     child = os.fork()
     if child:

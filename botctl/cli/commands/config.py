@@ -75,8 +75,8 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     ctx.meta["mode"] = settings.botctl_mode
     results = [CheckResult("settings", "fail", problem.message, problem.hint) for problem in sources.problems]
     for name, problem in problems.items():
-        place = "the environment" if name in sources.from_environment else sources.env_file
-        results.append(CheckResult("settings", "fail", problem, f"fix it in {place}"))
+        source = "the environment" if name in sources.from_environment else sources.env_file
+        results.append(CheckResult("settings", "fail", problem, f"fix it in {source}"))
     results += _check_live(settings, sources, set(problems))
     results += _check_files(Config(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)

@@ -13,7 +13,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode, live_trading_disabled_error, missing_for_live
 from botctl.monitoring.check import check_monitoring
 from botctl.scheduling.installation import check_schedule
-from botctl.store.checks import careless_server
+from botctl.store.checks import unsafe_settings
 from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
 from botctl.trading.bot import Bot
@@ -78,8 +78,8 @@ def _check_database(config: Config) -> CheckResult:
     if complaint := opened_where().find_damage():
         error = damaged(config.database, complaint)
         return CheckResult("database", "fail", error.message, error.hint)
-    if careless := careless_server():
-        return CheckResult("database", "warn", careless, "turn it on in the server's postgresql.conf")
+    if unsafe := unsafe_settings():
+        return CheckResult("database", "warn", unsafe, "turn it on in the server's postgresql.conf")
     return CheckResult("database", "ok", f"{config.database}, {config.settings.botctl_mode}")
 
 

@@ -11,7 +11,7 @@ from botctl.cli.output import show, show_list
 from botctl.cli.views.positions import draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
 from botctl.config import open_store
-from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable
+from botctl.domain.errors import BadValue
 from botctl.queries import portfolio
 
 
@@ -107,8 +107,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         snapshot = bot.snapshots.take_snapshot([])
     balances, quote_currency = snapshot.balances, config.settings.quote_currency
     if balances is None:
-        errors = [error for error in snapshot.problems if isinstance(error, BotError)]
-        raise errors[0] if errors else ExchangeUnreachable("no balance")
+        raise snapshot.problems[0]
     rows = []
     for currency in sorted(balances.currencies()):
         total, free = balances.total(currency), balances.spendable(currency)

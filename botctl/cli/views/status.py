@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from botctl.cli.tables import WIDTH, Drawing, pairs
-from botctl.domain.kill_switch import SwitchState, system_in_words
+from botctl.domain.kill_switch import SwitchState, describe_system
 from botctl.domain.text import format_money, format_percent, format_time
 from botctl.queries.portfolio import StatusView
 
@@ -16,8 +16,8 @@ def draw_status(view: StatusView) -> Drawing:
     result = "ok" if view.last_tick_ok else "failed"
     rows = [
         ("mode", view.mode),
-        ("system", view.system_in_words),
-        ("buys", view.buys_in_words),
+        ("system", view.system_description),
+        ("buys", view.buys_description),
         ("equity", f"{format_money(view.equity)} of {format_money(view.initial_balance)}"),
         ("drawdown", format_percent(view.drawdown)),
         ("open trades", str(view.open_trades)),
@@ -51,7 +51,7 @@ def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
 
 
 def draw_switch(view: SwitchState) -> str:
-    system = system_in_words(view.system_status, view.frozen, view.why)
+    system = describe_system(view.system_status, view.frozen, view.why)
     return f"system is {system}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
 
 
