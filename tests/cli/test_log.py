@@ -98,7 +98,7 @@ def test_a_log_that_has_grown_too_long_is_put_aside_and_five_are_kept(bot: BotRu
     bot.set(LOG_FILE="log", LOG_LEVEL="DEBUG")
     for number in range(8):
         (home / "log").write_text(f"{number}\n" + "x" * log.MAX_LOG_BYTES)
-        assert bot.run("pause").exit_code == 0
+        assert bot.run("resume").exit_code == 0
     assert bot.run("tick").exit_code == 0
 
     kept = {path.name: path.read_text()[0] for path in home.iterdir() if path.name.startswith("log.")}
