@@ -1,4 +1,4 @@
-"""botctl against a simple model of it: some hundred steps of anything here, 2,000 with `-m long`;
+"""botctl against a simple model of it: a hundred steps of anything here, 2,000 with `-m long`;
 `python -m tests.chaos --chapter model` plays as many as you like."""
 
 import pytest
@@ -8,7 +8,7 @@ from tests.chaos.scenes import Stage
 
 CHUNKS, GAMES = 10, 4
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
-AT_EVERY_CHANGE = 2
+AT_EVERY_CHANGE = 1
 """The other tests are played with `-m long`."""
 
 
