@@ -8,10 +8,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from freezegun import freeze_time
 
+SHORT = 0.1
+"""Seconds. Who waits for a process polls it in shorter sleeps: those are real, or its time-out would be over at once."""
+
 
 @contextmanager
 def later(**span: float) -> Iterator[None]:
     """The same world, some time on: our clock and Kraken's alike. Who sleeps in it moves both on at once."""
+    real_sleep = time.sleep
     with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True) as clock, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "sleep", lambda seconds: clock.move_to(clock() + timedelta(seconds=seconds)))
+
+        def sleep(seconds: float) -> None:
+            if seconds < SHORT:
+                real_sleep(seconds)
+            else:
+                clock.move_to(clock() + timedelta(seconds=seconds))
+
+        patch.setattr(time, "sleep", sleep)
         yield
