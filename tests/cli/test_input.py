@@ -85,12 +85,13 @@ def test_selling_more_than_the_trade_holds_changes_nothing(holding: BotRunner) -
 
 
 def test_selling_less_than_the_market_takes_is_refused_by_the_exchange(holding: BotRunner) -> None:
-    before = holding.rows()
+    before = holding.positions()
 
     run = holding.run("sell", "BTC/USD", "0.00000001")
 
     check_error(run, 4, "0.00000001 BTC", "minimum")
-    assert holding.rows() == before
+    assert holding.positions() == before
+    assert holding.orders()[-1]["state"] == "REJECTED"  # the minimum is the exchange's own word
 
 
 @pytest.mark.parametrize(("amount", "why"), [("0.000001", "too little"), ("99999999", "insufficient funds")])
