@@ -9,7 +9,7 @@ import pytest
 from freezegun import freeze_time
 
 SHORT = 0.1
-"""Seconds. Who waits for a process polls it in shorter sleeps: those are real, or its time-out would be over at once."""
+"""Seconds. Waiting for a process polls it in shorter sleeps. They are real, or its time-out would be over at once."""
 
 
 @contextmanager
