@@ -4,6 +4,7 @@ import pytest
 
 from tests.chaos.kills import COMMIT_BOUNDARIES, REQUEST_BOUNDARIES, DoubleKills, Kills, play_clean
 from tests.chaos.scenes import SCENES, Stage
+from tests.quick import parametrize
 
 IN_FULL = ("a stop that is hit",)
 ONE_OF_EACH = (
@@ -18,7 +19,7 @@ ONE_OF_EACH = (
 """Every boundary and every signal, most of them where an order is under way."""
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@parametrize("scene", SCENES, quick=4)
 def test_every_scene_ends_well_when_nobody_disturbs_it(scene: str, stage: Stage) -> None:
     play_clean(stage, scene)
 

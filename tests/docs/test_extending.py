@@ -38,6 +38,7 @@ def install(folder: Path, agents: dict[str, str]) -> None:
     (info / "entry_points.txt").write_text("[botctl.agents]\n" + "".join(lines))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("title", ["How to add a command", "How to add an endpoint of Kraken"])
 def test_the_example_of_the_page_works_in_a_copy(tmp_path: Path, title: str) -> None:
     root = copy_repository(tmp_path / "copy")
