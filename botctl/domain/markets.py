@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from botctl.domain.errors import BadValue
 from botctl.domain.money import floor_to, format_decimal
@@ -148,7 +149,7 @@ def without_absurd_closes(closes: Sequence[float], known: KnownPrice, price: flo
     Before the first stands the last good check, after the last the `price` of now.
     """
     kept: list[float] = []
-    for close, following in zip(closes, [*closes[1:], price], strict=True):
+    for close, following in pairwise([*closes, price]):
         if known.fits(close) or KnownPrice(following, following, known.atr).fits(close):
             kept.append(close)
             known = KnownPrice(close, close, known.atr)

@@ -201,7 +201,7 @@ class SimpleModel:
                 position.exiting = position.exiting or reason
             self._trade("sell", symbol, size, self.quotes[symbol].bid)
             position.held, position.sold = position.held - size, position.sold + size
-            code = 0 if position.held else self._close(symbol, position.exiting or reason, now)
+            code = 0 if position.held else self._close(symbol, reason, now)
         return max(code, self._find_sales(symbol, now))
 
     def _is_too_small(self, symbol: str, size: Decimal) -> bool:

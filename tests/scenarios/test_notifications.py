@@ -266,8 +266,8 @@ def leave_a_sell_in_doubt(live: BotRunner) -> None:
     execute_sql(
         live,
         'INSERT INTO "order" (client_order_id, trade_id, side, symbol, state, reason, whole, amount, filled, deadline, '
-        f"created_at) SELECT '{IN_DOUBT}', trade_id, 'sell', symbol, 'UNKNOWN', 'STOP_LOSS', TRUE, amount, '0', "
-        f"'{deadline}', created_at FROM \"order\"",
+        f"inexact, created_at) SELECT '{IN_DOUBT}', trade_id, 'sell', symbol, 'UNKNOWN', 'STOP_LOSS', TRUE, amount, "
+        f"'0', '{deadline}', FALSE, created_at FROM \"order\"",
     )
 
 
