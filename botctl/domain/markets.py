@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 
 from botctl.domain.errors import BadValue
@@ -192,10 +193,18 @@ class Balances:
 
     def total(self, currency: str) -> Decimal:
         """The whole balance, in every form, on hold or not."""
-        return sum((h.total for h in self.holdings if h.currency == currency), Decimal(0))
+        return self._totals.get(currency, Decimal(0))
 
     def currencies(self) -> set[str]:
         return {h.currency for h in self.holdings if h.total != 0}
+
+    @cached_property
+    def _totals(self) -> dict[str, Decimal]:
+        """By currency: hundreds are looked up while a stop waits."""
+        totals: dict[str, Decimal] = {}
+        for holding in self.holdings:
+            totals[holding.currency] = totals.get(holding.currency, Decimal(0)) + holding.total
+        return totals
 
 
 def amount_for_cost(cost: Decimal, price: Decimal, market: Market) -> Decimal:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import batched
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from peewee import IntegrityError
 
@@ -34,6 +34,15 @@ MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
 
 
+class StopLevel(NamedTuple):
+    """The stop of an open trade."""
+
+    trade_id: int
+    symbol: str
+    stop: float | None
+    exiting: str | None
+
+
 @dataclass(frozen=True)
 class StopUpdate:
     """The result of one stop check of a trade. Prices in quote per asset."""
@@ -55,12 +64,29 @@ class Journal:
 
     mode: str
 
-    def unsettled(self) -> list[OrderRow]:
-        return list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
+    def unsettled(self, *, before: datetime | None = None) -> list[OrderRow]:
+        """The unsettled orders, oldest first: all, or those made `before` a moment."""
+        orders = list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
+        return [order for order in orders if before is None or order.created_at < before]
 
     def open_trades(self) -> list[TradeRow]:
         """Every open trade, oldest first."""
         return list(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+
+    def trades(self, trade_ids: Sequence[int]) -> list[TradeRow]:
+        """These trades, in order of their ids."""
+        found = [row for ids in batched(trade_ids, MAX_IDS) for row in Trade.select().where(Trade.id.in_(ids))]
+        return sorted(found, key=lambda row: int(row.id))
+
+    def stop_levels(self) -> list[StopLevel]:
+        """The stop of each open trade, oldest first. Quicker than whole rows: a stop that is hit waits for it."""
+        columns: Iterable[Any] = (
+            Trade.select(Trade.id, Trade.symbol, Trade.stop_loss_price, Trade.exiting)
+            .where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN)
+            .order_by(Trade.id)
+            .tuples()
+        )
+        return [StopLevel(*row) for row in columns]
 
     def open_symbols(self) -> list[str]:
         trades = Trade.select(Trade.symbol).where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)

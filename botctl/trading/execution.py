@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
@@ -58,6 +58,20 @@ class StartedBuy:
 class Bought:
     result: OrderResult | None
     errors: list[BotError] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SentSells:
+    """Sells that have left, and what became of the others. None is settled yet."""
+
+    orders: list[OrderRow] = field(default_factory=list)
+    refused: list[RefusedSell] = field(default_factory=list)
+    errors: list[BotError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __add__(self, later: "SentSells") -> "SentSells":
+        orders, refused = self.orders + later.orders, self.refused + later.refused
+        return SentSells(orders, refused, self.errors + later.errors, self.notes + later.notes)
 
 
 @dataclass(frozen=True)
@@ -151,22 +165,34 @@ class ExecutionService:
     def execute_sells(
         self, wanted: Sequence[WantedExit], snapshot: Snapshot, *, assets: Collection[str] | None = None
     ) -> Exits:
+        """As `execute_in_turn`, for exits that are all known at once."""
+        return self.execute_in_turn([wanted], snapshot, assets=assets)
+
+    def execute_in_turn(
+        self, batches: Iterable[Sequence[WantedExit]], snapshot: Snapshot, *, assets: Collection[str] | None = None
+    ) -> Exits:
         """Sell, and go on with what the exchange canceled after a part, a few times at most. Then review what the
         balances lack: of all assets, or of `assets`.
 
-        One order that fails or hangs does not hold back the others.
+        The sells of a batch leave before the next batch is asked for, and are settled after the last one. One order
+        that fails or hangs does not hold back the others.
         """
         if self.validate_only:
-            return Exits(*attempt_each(self._validate_sell, wanted))
-        busy = find_sold_before(wanted, self.journal)
-        free = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
-        sold = self._sell_once(free, snapshot)
-        again = [each for each in wanted if each.trade.id in busy] + self._rests(free, sold.exits.results)
+            return Exits(*attempt_each(self._validate_sell, [each for wanted in batches for each in wanted]))
+        sent, free, again = SentSells(), list[WantedExit](), list[WantedExit]()
+        for wanted in batches:
+            busy = find_sold_before(wanted, self.journal)
+            leaving = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
+            sent += self._send_sells(leaving, snapshot)
+            free += leaving
+            again += [each for each in wanted if each.trade.id in busy]
+        sold = self._settle_sells(sent)
+        again += self._rests(free, sold.exits.results)
         for _ in range(FURTHER_ROUNDS):
             if not again:
                 break
             ready = prepare_exits(again, snapshot, self.settlement)
-            done = self._sell_once(ready.wanted, ready.snapshot)
+            done = self._settle_sells(self._send_sells(ready.wanted, ready.snapshot))
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
             again = self._rests(ready.wanted, done.exits.results)
         newest = {result.trade_id: result for result in sold.exits.results}
@@ -194,18 +220,21 @@ class ExecutionService:
             if (trade := self.journal.open_trade(each.trade.id)) is not None
         ]
 
-    def _sell_once(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> SellRound:
-        """Plan the sells, send them all, again what was refused in part, settle them together, and close what the
-        exchange refuses as dust."""
+    def _send_sells(self, wanted: Sequence[WantedExit], snapshot: Snapshot) -> SentSells:
+        if not wanted:
+            return SentSells()
         plan = self.exit_planner.plan(wanted, snapshot)
-        orders, refused = self._place_exits(plan.sells)
-        short = [each.sell.trade for each in refused if isinstance(each.error, InsufficientFunds)]
-        more, refused, failed = self._place_again(refused)
-        orders += more
+        return SentSells(*self._place_exits(plan.sells), plan.errors, plan.notes)
+
+    def _settle_sells(self, sent: SentSells) -> SellRound:
+        """Send again what was refused in part, settle all together, and close what the exchange refuses as dust."""
+        short = [each.sell.trade for each in sent.refused if isinstance(each.error, InsufficientFunds)]
+        more, refused, failed = self._place_again(sent.refused)
+        orders = sent.orders + more
         unsettled = self.settlement.settle(orders)
         results, unread = attempt_each(self._result, orders)
-        errors = [*plan.errors, *failed, *unsettled, *unread]
-        notes, closed = plan.notes, frozenset[int]()
+        errors = [*sent.errors, *failed, *unsettled, *unread]
+        notes, closed = sent.notes, frozenset[int]()
         try:
             dust = self.exit_planner.close_dust(refused)
             notes, closed, errors = notes + dust.notes, dust.closed, errors + dust.errors

@@ -9,7 +9,7 @@ from botctl.domain.errors import BotError, CoinsMissing
 from botctl.domain.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import FillRecord
-from botctl.domain.symbols import quote_of
+from botctl.domain.symbols import base_of, quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.missing_coins import (
@@ -101,6 +101,7 @@ class MissingCoinsReview:
         if snapshot.balances is None:
             return
         before, contradicted = load_surplus(), {each.asset for each in snapshot.missing}
+        contradicted |= {base_of(order.symbol) for order in self.journal.unsettled()}  # whose coins are these?
         amounts = {
             asset: snapshot.balances.total(asset) - snapshot.expected.get(asset, Decimal(0))
             for asset in (snapshot.balances.currencies() | snapshot.expected.keys()) - {self.quote_currency}

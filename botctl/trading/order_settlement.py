@@ -66,9 +66,12 @@ class OrderSettlement:
     _canceled: set[int] = field(default_factory=set, init=False)
     """Orders that this run has told the exchange to cancel."""
 
-    def settle_unfinished_orders(self) -> list[BotError]:
-        """Look up once every order that earlier runs left unsettled, and follow only those that need a second look."""
-        orders = self.journal.unsettled()
+    def settle_unfinished_orders(self, *, before: datetime | None = None) -> list[BotError]:
+        """Look up once every order that earlier runs left unsettled, and follow only those that need a second look.
+
+        `before` is when this run began, if it has sent orders itself.
+        """
+        orders = self.journal.unsettled(before=before)
         _, errors = attempt_each(self._resume_interrupted, orders)
         errors += self._look_up([order for order in orders if order.state in LOOKED_UP])
         ending = [order for order in _unsettled(orders) if order.id in self._unfilled or order.id in self._canceled]

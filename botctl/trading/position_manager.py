@@ -1,6 +1,7 @@
 """Guards the open positions: a stop check at every tick."""
 
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
@@ -10,10 +11,10 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer, attempt_each
 from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
-from botctl.domain.stops import StopRule, StopStep
+from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
 from botctl.ports import CandleSource, Clock
-from botctl.store.journal import Journal, StopUpdate
+from botctl.store.journal import Journal, StopLevel, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.trading.execution import ExecutionService
@@ -52,21 +53,27 @@ class PositionManager:
     rule: StopRule
     timeframe: Timeframe
     """The time between two checks."""
+    _checked: set[int] = field(default_factory=set, init=False)
+    """The trades that this run has checked."""
 
     def check_open_positions(self, snapshot: Snapshot) -> Exits:
         """Check every open trade once: sell where the stop is hit, else move the stop up.
 
-        An error of one symbol does not stop the checks of the others. Doubtful prices are looked at again once the
-        others have sold. When the tick's time is over nothing more is fetched, except for a doubtful price that hits
-        its stop.
+        A trade with an order for all that it holds is left to `check_settled_positions`. An error of one symbol does
+        not stop the checks of the others. When the tick's time is over nothing more is fetched, except for a doubtful
+        price that hits its stop.
         """
-        candles = MissedCandles(self.market, self.timeframe)
-        unsettled = self.journal.unguarded_trade_ids()  # settlement has reported these already
-        trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
-        checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
-        exits = Exits(errors=errors) + self._act_on(checks, snapshot)
-        doubtful = [check.doubtful for check in checks if check.doubtful is not None]
-        return exits + self._check_again(doubtful, snapshot, candles) if doubtful else exits
+        self._checked = set()
+        return self.check_settled_positions(snapshot)
+
+    def check_settled_positions(self, snapshot: Snapshot) -> Exits:
+        """Check the open trades that this run has not checked yet: their orders have been settled meanwhile."""
+        left_out = self.journal.unguarded_trade_ids() | self._checked  # settlement reports what is not settled
+        levels = [level for level in self.journal.stop_levels() if level.trade_id not in left_out]
+        self._checked |= {level.trade_id for level in levels}
+        found = Findings()
+        exits = self.execution.execute_in_turn(self._find_exits(levels, snapshot, found), snapshot)
+        return Exits(errors=found.errors, notes=found.notes) + exits
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
         """As `execute_sell`, for an open trade by its id."""
@@ -92,6 +99,49 @@ class PositionManager:
             errors.append(error)
         return self.close_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
 
+    def _find_exits(
+        self, levels: Sequence[StopLevel], snapshot: Snapshot, found: "Findings"
+    ) -> Iterator[list[WantedExit]]:
+        """The exits, in batches: each has left before the next one is looked for. What failed is in `found`."""
+        candles = MissedCandles(self.market, self.timeframe)
+        due = [level.trade_id for level in levels if _is_due(level, snapshot)]
+        others = sorted({level.trade_id for level in levels}.difference(due))
+        doubtful: list[DoubtfulQuote] = []
+        try:
+            for trades in self._in_order(due, others):
+                checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
+                yield from self._save_around(checks, errors, found)
+                doubtful += [check.doubtful for check in checks if check.doubtful is not None]
+            if doubtful:
+                yield from self._save_around(*self._check_again(doubtful, candles), found)
+        except BotError as error:  # what has left is settled all the same
+            found.errors.append(error)
+
+    def _in_order(self, due: Sequence[int], others: Sequence[int]) -> Iterator[list[TradeRow]]:
+        """First the trades whose price hits their stop, those that need candles one by one; then all others."""
+        now = self.clock.now()
+        urgent = self.journal.trades(due)
+        late = [trade for trade in urgent if not trade.exiting and self._is_late(trade, now)]
+        yield [trade for trade in urgent if trade not in late]
+        yield from ([trade] for trade in late)
+        yield self.journal.trades(others)
+
+    def _save_around(
+        self, checks: Sequence["Check"], errors: Sequence[BotError], found: "Findings"
+    ) -> Iterator[list[WantedExit]]:
+        """Save the verdicts, have their sells leave, and only then save the stops that have moved.
+
+        A run that ends in between loses the price of one check, as if it had not run.
+        """
+        hit = [check.update for check in checks if check.exit is not None and check.update is not None]
+        moved = [check.update for check in checks if check.exit is None and check.update is not None]
+        found.errors += [*errors, *self._save(hit)]
+        found.notes += [check.note for check in checks if check.note is not None]
+        yield [check.exit for check in checks if check.exit is not None]
+        for update in moved:
+            _log_check(update)
+        found.errors += self._save(moved)
+
     def _check(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         dust_reason = ExitReason(trade.exiting or ExitReason.MANUAL)
         if trade.sold_amount > 0 and (note := self.exit_planner.close_below_one_lot(trade, dust_reason)) is not None:
@@ -106,7 +156,9 @@ class PositionManager:
         doubtful = find_doubt(trade, quote, known_price(trade, now, self.timeframe.seconds))
         return self._judge(trade, quote, candles) if doubtful is None else Check(doubtful=doubtful)
 
-    def _check_again(self, doubtful: list[DoubtfulQuote], snapshot: Snapshot, candles: "MissedCandles") -> Exits:
+    def _check_again(
+        self, doubtful: list[DoubtfulQuote], candles: "MissedCandles"
+    ) -> tuple[list["Check"], list[BotError]]:
         """A second look at doubtful prices, some seconds later: two that agree are believed."""
         late: list[BotError] = []
         if self.time_budget.expired:
@@ -114,15 +166,15 @@ class PositionManager:
             doubtful = [each for each in doubtful if each.hits_stop]
             late = [self.time_budget.error(f"the price of {symbol} was not looked at again") for symbol in left]
         if not doubtful:
-            return Exits(errors=late)
+            return [], late
         for each in doubtful:
             log.warning("%s: %s; looking again", each.trade.symbol, each.why)
         try:
             second = self.snapshots.fetch_second_quotes([each.trade.symbol for each in doubtful])
         except BotError as error:
-            return Exits(errors=[*late, error])
+            return [], [*late, error]
         checks, errors = attempt_each(lambda each: self._judge_again(each, second, candles), doubtful)
-        return Exits(errors=[*late, *errors]) + self._act_on(checks, snapshot)
+        return checks, [*late, *errors]
 
     def _judge_again(self, doubtful: DoubtfulQuote, second: Snapshot, candles: "MissedCandles") -> "Check":
         trade, now = doubtful.trade, self.clock.now()
@@ -146,18 +198,12 @@ class PositionManager:
         *_, step = self.rule.advance_over((*missed, price), stop, high, entry, atr)
         after = f" and {len(missed)} missed closes" if missed else ""
         reason = stop_reason(step.stop, entry) if step.hit else None
-        _log_check(trade, step, reason, after)
         why, exiting = f"price {step.price:g}{after}", None if self.execution.validate_only else reason
         update = StopUpdate(trade, step.stop, step.high, now, step.price, why, exiting)
         if reason is None:
             return Check(update=update, note=bid_note(trade, quote, step.stop))
+        _log_check(update, reason)
         return Check(WantedExit(trade, reason), update)
-
-    def _act_on(self, checks: list["Check"], snapshot: Snapshot) -> Exits:
-        errors = self._save([check.update for check in checks if check.update is not None])
-        notes = [check.note for check in checks if check.note is not None]
-        wanted = [check.exit for check in checks if check.exit is not None]
-        return Exits(errors=errors, notes=notes) + self.execution.execute_sells(wanted, snapshot)
 
     def _save(self, updates: list[StopUpdate]) -> list[BotError]:
         """Save all together, or each alone if that fails. An error here stops no sell."""
@@ -177,10 +223,9 @@ class PositionManager:
     def _missed_closes(self, trade: TradeRow, price: float, now: datetime, candles: "MissedCandles") -> list[float]:
         """The closes between the last good check and now, when that is more than two intervals ago, without absurd
         ones. Raises ExchangeUnreachable if they do not lead to `price`."""
-        seconds = self.timeframe.seconds
-        since = last_checked_at(trade, now)
-        if now - since <= timedelta(seconds=2 * seconds):
+        if not self._is_late(trade, now):
             return []
+        seconds, since = self.timeframe.seconds, last_checked_at(trade, now)
         if self.time_budget.expired:
             raise self.time_budget.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not fetched")
         closed = candles.fetch(trade.symbol)
@@ -198,6 +243,9 @@ class PositionManager:
             )
         return kept
 
+    def _is_late(self, trade: TradeRow, now: datetime) -> bool:
+        return now - last_checked_at(trade, now) > timedelta(seconds=2 * self.timeframe.seconds)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -205,6 +253,14 @@ class Check:
     update: StopUpdate | None = None
     note: str | None = None
     doubtful: DoubtfulQuote | None = None
+
+
+@dataclass
+class Findings:
+    """What one round of checks has to say beside its exits."""
+
+    errors: list[BotError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -229,14 +285,21 @@ class MissedCandles:
             raise
 
 
-def _log_check(trade: TradeRow, step: StopStep, reason: ExitReason | None, after: str) -> None:
+def _is_due(level: StopLevel, snapshot: Snapshot) -> bool:
+    """Whether the trade is checked before the others: its exit has begun, or the price is at its stop."""
+    quote = snapshot.quotes.good.get(level.symbol)
+    at_stop = quote is not None and level.stop is not None and float(quote.stop_price) <= level.stop
+    return level.exiting is not None or at_stop
+
+
+def _log_check(update: StopUpdate, reason: ExitReason | None = None) -> None:
     """One line for a stop that is hit or has moved; a check without a change goes to the debug log."""
-    price, stop, high = step.price, step.stop, step.high
+    trade, price, stop, high = update.trade, update.price, update.stop, update.high
     moved = stop != trade.stop_loss_price
     verdict = f"sell ({reason})" if reason else f"stop moved from {trade.stop_loss_price:.8g}" if moved else "hold"
     log.log(
         logging.INFO if reason or moved else logging.DEBUG,
         "%s trade %d: price %.8g%s, stop %.8g, high %.8g: %s",
-        trade.symbol, trade.id, price, after, stop, high, verdict,
+        trade.symbol, trade.id, price, update.why.removeprefix(f"price {price:g}"), stop, high, verdict,
         extra=dict(symbol=trade.symbol, trade_id=trade.id, price=price, stop=stop, high=high, reason=reason),
     )  # fmt: skip

@@ -94,18 +94,19 @@ class SnapshotService:
         self, symbols: Sequence[str], requested: Sequence[str], balances: Balances | None
     ) -> tuple[Quotes, BotError | None]:
         """The requested prices and those that value the balances, and why some are unavailable."""
-        wanted = list(symbols)
+        wanted = dict.fromkeys(symbols)
         try:
             quotes = self.exchange.fetch_quotes(requested) if requested else Quotes({}, {})
             if balances is None:
                 return quotes, None
             valued = self._valuation_symbols(balances)
-            wanted += [symbol for symbol in valued if symbol not in wanted]
-            quotes, problem = self._add_missing(quotes, [symbol for symbol in wanted if symbol not in requested])
-            self._save_held([symbol for symbol in valued if symbol not in symbols or symbol in self._held])
+            wanted |= dict.fromkeys(valued)
+            known, asked, held = set(requested), set(symbols), set(self._held)
+            quotes, problem = self._add_missing(quotes, [symbol for symbol in wanted if symbol not in known])
+            self._save_held([symbol for symbol in valued if symbol not in asked or symbol in held])
             return quotes, problem
         except BotError as error:
-            return Quotes({}, _without_price(wanted, error)), error
+            return Quotes({}, _without_price(list(wanted), error)), error
 
     def _valuation_symbols(self, balances: Balances) -> list[str]:
         chosen = valuation_symbols(balances.currencies(), self.quote_currency, self.exchange.load_markets())

@@ -1,8 +1,11 @@
-"""One tick, from top to bottom: settle orders, guard the open positions, and only then seek entries."""
+"""One tick, from top to bottom: guard the open positions, settle orders, and only then seek entries.
+
+Lost orders are looked up after the stops of all other trades were checked: nothing that can wait makes an exit wait.
+"""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -73,7 +76,6 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     bot.time_budget.start()
     state = TickState(bot.clock.now())
     _run(bot, state, "missed runs", _count_missed_runs)
-    _run(bot, state, "recover", _recover)
     _guard_and_trade(bot, state)
     _run(bot, state, "figures", _complete_figures)
     _run(bot, state, "backup", _back_up)
@@ -83,16 +85,16 @@ def tick(bot: Bot) -> tuple[TickView, int]:
 
 def _guard_and_trade(bot: Bot, state: TickState) -> None:
     if bot.switch.read().frozen:
+        _run(bot, state, "recover", _recover)
         _run(bot, state, "frozen", _warn_of_unguarded)
         return
     _run(bot, state, "look", _take_snapshot)
-    if state.snapshot is None:
-        return
-    _run(bot, state, "drawdown", _check_drawdown)
-    if state.tripped:
-        return
-    _run(bot, state, "positions", _check_positions)
-    if bot.switch.read().paused:
+    if state.snapshot is not None:
+        _run(bot, state, "drawdown", _check_drawdown)
+        if not state.tripped:
+            _run(bot, state, "positions", _check_positions)
+    _run(bot, state, "recover", _recover)
+    if state.snapshot is None or state.tripped or bot.switch.read().paused:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "council", _ask_council)
@@ -127,10 +129,42 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
         state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
 
 
+def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
+    """check-positions: the newest snapshot, and what was sold. Look-ups wait as in a tick."""
+    began = bot.clock.now()
+    snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
+    exits = bot.positions.check_open_positions(snapshot)
+    settled, _, errors = _settle_earlier(bot, began, exits.errors)
+    if settled:
+        snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
+        exits += bot.positions.check_settled_positions(snapshot)
+    return snapshot, Exits(errors=[*errors, *snapshot.problems]) + exits
+
+
+def _settle_earlier(bot: Bot, began: datetime, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
+    """Settle what runs before this one left unsettled: how many orders have ended, of how many, and the new errors."""
+    before = len(bot.journal.unsettled(before=began))
+    said = {str(error) for error in known}  # an exit has looked up its own trade's orders
+    errors = bot.settlement.settle_unfinished_orders(before=began)
+    settled = before - len(bot.journal.unsettled(before=began))
+    return settled, before, [error for error in errors if str(error) not in said]
+
+
 def _recover(bot: Bot, state: TickState) -> None:
-    before = len(bot.journal.unsettled())
-    state.errors += bot.settlement.settle_unfinished_orders()
-    state.detail = f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled"
+    """Settle orders; then guard the trades that had to wait for that, by new prices and balances."""
+    settled, before, errors = _settle_earlier(bot, state.at, state.errors)
+    state.errors += errors
+    if settled and state.snapshot is not None:
+        _guard_settled(bot, state)
+    state.detail = f"{settled} of {before} unfinished orders settled"
+
+
+def _guard_settled(bot: Bot, state: TickState) -> None:
+    _take_snapshot(bot, state)
+    if state.tripped:
+        _check_drawdown(bot, state)
+    else:
+        state.add(bot.positions.check_settled_positions(state.fetched_snapshot))
 
 
 def _complete_figures(bot: Bot, state: TickState) -> None:
@@ -148,7 +182,8 @@ def _take_snapshot(bot: Bot, state: TickState) -> None:
     held = bot.journal.open_symbols()
     symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
     snapshot = state.snapshot = bot.snapshots.take_snapshot(symbols)
-    state.errors += snapshot.problems
+    said = {str(error) for error in state.errors}
+    state.errors += [problem for problem in snapshot.problems if str(problem) not in said]
     state.detail = f"{len(snapshot.quotes.good)} prices" + ("" if snapshot.balances is None else ", balances")
 
 

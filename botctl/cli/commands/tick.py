@@ -17,12 +17,13 @@ from botctl.queries import portfolio
 from botctl.queries.results import CheckView
 from botctl.trading.missing_coins import missing_error
 from botctl.trading.results import DrawdownView
+from botctl.trading.tick import guard_positions
 from botctl.trading.tick import tick as run_tick
 from botctl.wiring import open_bot
 
 
 def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag = False) -> None:
-    """Run one tick: settle orders, check stops, then trade.
+    """Run one tick: check stops, settle orders, then trade.
 
     This is what cron runs, once per TIMEFRAME (`botctl schedule install`). In live mode it sells and buys with real
     money, without asking. Exits come before entries, and while paused nothing is bought. Without a terminal it prints
@@ -69,11 +70,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_bot(config) as bot:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
-        errors = bot.settlement.settle_unfinished_orders()
-        snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
-        exits = bot.positions.check_open_positions(snapshot)
-        errors += [*snapshot.problems, *exits.errors]
-        prices = snapshot.prices
+        snapshot, exits = guard_positions(bot)
+        errors, prices = exits.errors, snapshot.prices
         positions = [portfolio.with_price(trade, prices.get(trade.symbol)) for trade in portfolio.list_positions()]
         after_run.queue_notifications(config, bot)
     log_errors(errors)
