@@ -97,7 +97,8 @@ def build_bot(
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
     snapshots = SnapshotService(exchange, journal, clock, settings.quote_currency)
-    settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock), rule)
+    budget = _build_time_budget(settings, simulated)
+    settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule)
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
@@ -108,7 +109,6 @@ def build_bot(
         exchange, journal, settlement, pre_trade_checks, entries, planner, review, snapshots, clock,
         validate_only=validate_only,
     )  # fmt: skip
-    budget = _build_time_budget(settings, simulated)
     positions = PositionManager(
         candles, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )

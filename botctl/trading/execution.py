@@ -191,6 +191,7 @@ class ExecutionService:
         for _ in range(FURTHER_ROUNDS):
             if not again:
                 break
+            self.settlement.wait_budget.renew()
             ready = prepare_exits(again, snapshot, self.settlement)
             done = self._settle_sells(self._send_sells(ready.wanted, ready.snapshot))
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
@@ -211,9 +212,10 @@ class ExecutionService:
         return Exits(errors=errors + [each.error for each in sold.refused if each.sell.trade.id not in written_off])
 
     def _rests(self, wanted: Sequence[WantedExit], results: Sequence[OrderResult]) -> list[WantedExit]:
-        """The exits of whole trades that ended when only a part was sold."""
-        sold_in_part = {each.trade_id for each in results if each.state == OrderState.CANCELED and each.filled > 0}
-        rests = [each for each in wanted if each.amount is None and each.trade.id in sold_in_part]
+        """The exits of whole trades that ended when only a part was sold, or nothing because this run canceled them."""
+        canceled = [each for each in results if each.state == OrderState.CANCELED]
+        unsold = {each.trade_id for each in canceled if each.filled > 0 or self.settlement.has_canceled(each)}
+        rests = [each for each in wanted if each.amount is None and each.trade.id in unsold]
         return [
             replace(each, trade=trade)
             for each in rests

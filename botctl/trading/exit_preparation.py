@@ -54,7 +54,16 @@ def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: 
     touched = {order.trade_id for order in (*working, *canceled)}
     ready = [_refreshed(each, settlement) if each.trade.id in touched else each for each in wanted]
     left = [each for each in ready if each is not None and each.trade.id not in held_back]
+    errors += [_waiting(each) for each in ready if each is not None and each.trade.id in held_back]
     return ReadyExits(left, _with_fresh_balances(snapshot, settlement) if working else snapshot, errors)
+
+
+def _waiting(wanted: WantedExit) -> OutcomeUnknown:
+    trade = wanted.trade
+    return OutcomeUnknown(
+        f"the exit of trade {trade.id} ({trade.symbol}, {wanted.reason}) waits for its earlier sell",
+        hint="the next check sells the rest once that is settled",
+    )
 
 
 def _book_late_fills(order: OrderRow, reports: dict[str, OrderReport], settlement: OrderSettlement) -> int:

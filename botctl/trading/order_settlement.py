@@ -1,7 +1,8 @@
 """Settles orders: learns how every unfinished order ended, by the exchange's id or by ours. Sends no order.
 
 One record alone ends nothing that it can't show: an order that ended early must agree with its own fills, and one
-without any is looked up a second time. An order that stays open past its deadline is canceled.
+without any is looked up a second time. An order that stays open past its deadline, or until the run that sent it has
+waited long enough, is canceled.
 """
 
 import logging
@@ -17,11 +18,15 @@ from botctl.domain.stops import StopRule
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow
+from botctl.trading.results import OrderResult
+from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
 
 WAIT_BUDGET_SECONDS = 20.0
-"""How long one run waits for answers, in all."""
+"""How long one run waits for answers, in all, unless it cancels what hangs."""
+RENEWED_SECONDS = 8.0
+"""How long it waits at least after a cancel, and for the sell that follows."""
 LOOK_UP_INTERVALS = (0.5, 2.0, 6.0, WAIT_BUDGET_SECONDS)
 """Seconds between look-ups: few enough for Kraken's rate counter."""
 SECOND_LOOK_AFTER = 5.0
@@ -42,15 +47,28 @@ class WaitBudget:
     """The seconds that one run may spend waiting for unsettled orders."""
 
     clock: Clock
+    time_budget: TimeBudget
     left: float = WAIT_BUDGET_SECONDS
+    spent: float = field(default=0.0, init=False)
 
     def wait(self, seconds: float) -> bool:
         """Sleep for `seconds` or what is left; returns False at once when nothing is left."""
         if self.left <= 0:
             return False
         pause = min(seconds, self.left)
-        self.left -= pause
+        self.spend(pause)
         self.clock.sleep(pause)
+        return True
+
+    def spend(self, seconds: float) -> None:
+        self.left -= seconds
+        self.spent += seconds
+
+    def renew(self) -> bool:
+        """Have some seconds left for one more order. Returns False, and does nothing, when the tick's time is over."""
+        if self.time_budget.expired:
+            return False
+        self.left = max(self.left, RENEWED_SECONDS)
         return True
 
 
@@ -62,9 +80,11 @@ class OrderSettlement:
     wait_budget: WaitBudget
     rule: StopRule
     _unfilled: dict[int, float] = field(default_factory=dict, init=False)
-    """Orders that ended without a fill by their record, and the wait budget left when it first said so."""
-    _canceled: set[int] = field(default_factory=set, init=False)
-    """Orders that this run has told the exchange to cancel."""
+    """Orders that ended without a fill by their record, and the seconds waited when it first said so."""
+    _working: set[int] = field(default_factory=set, init=False)
+    """Orders that were open at their last look-up."""
+    _canceled: set[str] = field(default_factory=set, init=False)
+    """The client order ids that this run has told the exchange to cancel."""
 
     def settle_unfinished_orders(self, *, before: datetime | None = None) -> list[BotError]:
         """Look up once every order that earlier runs left unsettled, and follow only those that need a second look.
@@ -74,26 +94,36 @@ class OrderSettlement:
         orders = self.journal.unsettled(before=before)
         _, errors = attempt_each(self._resume_interrupted, orders)
         errors += self._look_up([order for order in orders if order.state in LOOKED_UP])
-        ending = [order for order in _unsettled(orders) if order.id in self._unfilled or order.id in self._canceled]
+        ending = [order for order in _unsettled(orders) if order.id in self._unfilled or self.has_canceled(order)]
         if ending and self.wait_budget.wait(self._pause(ending, LOOK_UP_INTERVALS[0])):
             errors += self._follow(ending)
         return errors + _unsettled_errors(orders)
 
     def settle(self, orders: Sequence[OrderRow]) -> list[BotError]:
-        """Look up until every order has ended or the wait budget is spent; returns an error for each that has not."""
-        errors, unsettled = self._follow(orders), _unsettled_errors(orders)
+        """Look up until every order has ended or the wait budget is spent, then cancel what is still open. Returns an
+        error for each order that has not ended."""
+        errors = self._follow(orders)
+        hanging = [order for order in _unsettled(orders) if order.id in self._working and not self.has_canceled(order)]
+        if hanging and self.wait_budget.renew():
+            errors = attempt_each(self._cancel, hanging)[1] + self._follow(orders)
+        unsettled = _unsettled_errors(orders)
         return errors + unsettled if unsettled else []
 
     def cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Cancel these orders and settle them; returns an error for each that has not ended."""
+        self.wait_budget.renew()
         canceled, errors = attempt_each(self._cancel, orders)
         return errors + self.settle(orders) if canceled else errors + _unsettled_errors(orders)
 
     def _cancel(self, order: OrderRow) -> OrderRow:
         log.warning("canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
-        self._canceled.add(order.id)
+        self._canceled.add(order.client_order_id)
         self.exchange.cancel_order(order.client_order_id)
         return order
+
+    def has_canceled(self, order: OrderRow | OrderResult) -> bool:
+        """Whether this run has told the exchange to cancel the order."""
+        return order.client_order_id in self._canceled
 
     def fetch_execution(self, order: OrderRow, report: OrderReport) -> Execution | None:
         """What an order has traded by now, without waiting; None while its fills don't add up to its report."""
@@ -106,7 +136,7 @@ class OrderSettlement:
         while waiting := _unsettled(orders):
             started = time.monotonic()
             errors = self._look_up(waiting)
-            self.wait_budget.left -= time.monotonic() - started
+            self.wait_budget.spend(time.monotonic() - started)
             locked_out = any(isinstance(error, LockedOut) for error in errors)
             waiting, planned = _unsettled(waiting), next(pauses, LOOK_UP_INTERVALS[-1])
             if locked_out or not waiting or not self.wait_budget.wait(self._pause(waiting, planned)):
@@ -148,6 +178,7 @@ class OrderSettlement:
         return errors + self._cancel_hanging(looked_up)
 
     def _note_doubts(self, order: OrderRow, reports: Sequence[OrderReport]) -> None:
+        (self._working.add if any(report.open for report in reports) else self._working.discard)(order.id)
         if any(report.filled > 0 or report.open for report in reports):
             self._unfilled.pop(order.id, None)
         for report in reports:
@@ -160,13 +191,13 @@ class OrderSettlement:
         """Whether the ending may be recorded: one without any fill only at the second look that shows it."""
         if any(report.filled > 0 for report in reports):
             return True
-        first_seen = self._unfilled.setdefault(order.id, self.wait_budget.left)
-        return first_seen - self.wait_budget.left > 0.9 * SECOND_LOOK_AFTER
+        first_seen = self._unfilled.setdefault(order.id, self.wait_budget.spent)
+        return self.wait_budget.spent - first_seen > 0.9 * SECOND_LOOK_AFTER
 
     def _cancel_hanging(self, looked_up: Sequence[Found]) -> list[BotError]:
         """Cancel, once a run, the orders that are still open after their deadline."""
         working = [order for order, own in looked_up if any(report.open for report in own)]
-        if not (working := [order for order in working if order.id not in self._canceled]):
+        if not (working := [order for order in working if not self.has_canceled(order)]):
             return []
         now = self.exchange.now()
         return attempt_each(self._cancel, [order for order in working if now > order.deadline])[1]

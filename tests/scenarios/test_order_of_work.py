@@ -1,0 +1,198 @@
+"""What a run does first: sells leave before anything that can wait, and an order that hangs is dealt with at once."""
+
+from decimal import Decimal
+
+import pytest
+
+from botctl.store.database import close_database
+from botctl.store.models import Trade
+from tests.bent_time import later
+from tests.bot_runner import BotRunner
+from tests.fake_kraken import FakeKraken, Instant, Never, Request
+from tests.scenarios.journal_tools import only, open_position, run_until, sent
+from tests.scenarios.steps import buy, requested_endpoints, trade_of
+
+HALF = Decimal("0.5")
+
+
+def exiting(live: BotRunner) -> str | None:
+    """The reason for which the only trade is being sold."""
+    live.open_store()
+    reason = Trade.get().exiting
+    close_database()
+    return reason
+
+
+def fill_at_once_after_a_cancel(kraken: FakeKraken) -> None:
+    def watch(request: Request) -> None:
+        if request.endpoint == "CancelOrder":
+            kraken.account.fill_mode = Instant()
+
+    kraken.after = watch
+
+
+# Sells before moved stops
+
+
+@pytest.fixture
+def one_falls_one_rises(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live, "ETH/USD")
+    buy(live, "BTC/USD")
+    kraken.set_price("BTC/USD", 48900)
+    kraken.set_price("ETH/USD", kraken.markets["ETH/USD"].last * Decimal("1.1"))
+
+
+def test_a_sell_leaves_before_the_moved_stops_of_other_trades_are_saved(
+    live: BotRunner, kraken: FakeKraken, one_falls_one_rises: None
+) -> None:
+    before = trade_of(live, "ETH/USD")
+
+    run_until(live, kraken, "AddOrder", "lost", "check-positions")
+    between = trade_of(live, "ETH/USD")
+    with later(minutes=3):
+        run = live.run("check-positions")
+
+    assert between["high_price"] == before["high_price"]
+    assert run.exit_code == 0, run.stderr
+    assert float(trade_of(live, "ETH/USD")["high_price"]) > float(before["high_price"])
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+
+
+def test_the_verdict_of_a_stop_is_saved_before_its_sell_leaves(
+    live: BotRunner, kraken: FakeKraken, one_falls_one_rises: None
+) -> None:
+    run_until(live, kraken, "AddOrder", "lost", "check-positions")
+    kraken.set_price("BTC/USD", 50000)
+
+    with later(minutes=3):
+        live.run("check-positions")
+
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+
+
+# Stops before the look-ups of lost orders
+
+
+@pytest.mark.parametrize("command", ["tick", "check-positions"])
+def test_a_stop_is_sold_before_the_lost_order_of_another_trade_is_looked_up(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    open_position(live)
+    run_until(live, kraken, "AddOrder", "lost", "buy", "ETH/USD", "100", "--yes")
+    kraken.set_price("BTC/USD", 48900)
+    kraken.clear_requests()
+
+    live.run(command)
+
+    asked = requested_endpoints(kraken)
+    assert asked.index("AddOrder") < asked.index("OpenOrders")
+    assert trade_of(live)["status"] == "CLOSED"
+
+
+@pytest.mark.parametrize("command", ["tick", "check-positions"])
+def test_the_stop_of_a_trade_whose_buy_is_settled_is_judged_in_the_same_run(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+    kraken.set_price("BTC/USD", 48900)
+
+    run = live.run(command)
+
+    assert run.exit_code == 0, run.stderr
+    assert only(live.trades())["exit_reason"] == "STOP_LOSS"
+
+
+def test_an_order_that_stays_lost_is_reported_once_and_holds_nothing_up(live: BotRunner, kraken: FakeKraken) -> None:
+    run_until(live, kraken, "AddOrder", "lost", "buy", "BTC/USD", "100", "--yes")
+
+    run = live.run("check-positions", "--json")
+
+    assert run.exit_code == 69
+    assert len(run.json()["errors"]) == 1
+
+
+# A part-sell that hangs
+
+
+def test_a_lost_part_sell_that_hangs_is_canceled_for_a_stop_and_everything_sold(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    open_position(live)
+    kraken.account.fill_mode = Never()
+    run_until(live, kraken, "AddOrder", "after", "sell", "BTC/USD", "0.0005", "--yes")
+    kraken.account.fill_mode = Instant()
+    kraken.set_price("BTC/USD", 48900)
+
+    with later(minutes=1):
+        run = live.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert [order.status for order in kraken.orders] == ["closed", "canceled", "closed"]
+    assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
+
+
+def test_a_stop_behind_a_lost_part_sell_is_said_and_goes_on_once_that_is_proved_absent(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    open_position(live)
+    run_until(live, kraken, "AddOrder", "lost", "sell", "BTC/USD", "0.0005", "--yes")
+    kraken.set_price("BTC/USD", 48900)
+
+    with later(seconds=5):
+        unsure, marked = live.run("tick"), exiting(live)
+    kraken.set_price("BTC/USD", 50000)
+    with later(minutes=5):
+        sure = live.run("tick")
+
+    assert (unsure.exit_code, marked) == (69, "STOP_LOSS")
+    assert "the exit of trade 1 (BTC/USD, STOP_LOSS) waits for its earlier sell" in unsure.stderr
+    assert sure.exit_code == 0, sure.stderr
+    assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
+
+
+# Orders that are still open when a run has waited long enough
+
+
+@pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("at_once", [Decimal(0), HALF])
+@pytest.mark.parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes")])
+def test_a_sell_still_open_after_the_wait_is_canceled_and_its_rest_sold_in_the_same_run(
+    live: BotRunner, kraken: FakeKraken, at_once: Decimal, command: tuple[str, ...]
+) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.account.fill_mode = Never(at_once)
+    fill_at_once_after_a_cancel(kraken)
+
+    run = live.run(*command)
+
+    assert run.exit_code == 0, run.stderr
+    assert [order.status for order in kraken.orders] == ["closed", "canceled", "closed"]
+    assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_buy_still_open_after_the_wait_is_canceled_and_guarded_with_what_it_bought(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.account.fill_mode = Never(HALF)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    assert Decimal(only(live.positions())["amount"]) == HALF * kraken.orders[0].volume
+    assert kraken.orders[0].status == "canceled"
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_sell_whose_every_order_hangs_ends_the_run_with_an_error(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.account.fill_mode = Never()
+
+    run = live.run("tick")
+
+    assert run.exit_code == 1
+    assert "the next check sells the rest" in run.stderr
+    assert [order.status for order in kraken.orders] == ["closed", "canceled", "canceled", "canceled"]
+    assert len(sent(kraken, "sell")) == 3
