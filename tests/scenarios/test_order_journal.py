@@ -11,7 +11,7 @@ from botctl.store.database import close_database
 from botctl.store.journal import Journal
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, Never
+from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.journal_tools import (
     ABSENT_AFTER,
@@ -293,13 +293,13 @@ def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
 def test_a_run_waits_twenty_seconds_in_all_for_an_order_and_leaves_it_to_the_next(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
-    kraken.account.fill_mode = Never()
+    kraken.account.closed_orders_lag = 22  # no look-up finds it meanwhile
     started = time.monotonic()
 
     lost = live.run("buy", "BTC/USD", "100", "--yes")
     waited = time.monotonic() - started
     state = only(live.orders())["state"]
-    kraken.account.fill_order(kraken.orders[0])
+    kraken.orders[0].visible_at = 0
     run = live.run("check-positions")
 
     assert (lost.exit_code, state) == (69, "ACCEPTED")

@@ -13,7 +13,7 @@ from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
 from tests.fields import RECONCILE, RECONCILED_ORDER, RECONCILED_POSITION
 from tests.quick import parametrize
 from tests.scenarios.database_loss import kept, lose, restore, save
-from tests.scenarios.journal_tools import lose_the_next_order, only, place_by_hand, sent
+from tests.scenarios.journal_tools import lose_the_next_order, only, place_by_hand, run_until, sent
 from tests.scenarios.steps import buy, execute_sql, output_of
 
 
@@ -134,11 +134,9 @@ def test_coins_of_the_owner_are_no_difference(live: BotRunner, kraken: FakeKrake
     assert differing(reconciled(live)) == []
 
 
-@pytest.mark.usefixtures("bent_time")
 def test_an_order_that_still_works_is_the_same_on_both_sides(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = Never()
-    with later(seconds=0):
-        live.run("buy", "BTC/USD", "100", "--yes")
+    run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
     kraken.account.fill_order(kraken.orders[0], Decimal("0.0005"))
 
     run = reconciled(live)

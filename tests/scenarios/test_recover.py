@@ -26,7 +26,7 @@ from tests.scenarios.database_loss import (
     restore,
     save,
 )
-from tests.scenarios.journal_tools import only, place_by_hand, sent
+from tests.scenarios.journal_tools import only, place_by_hand, run_until, sent
 from tests.scenarios.steps import buy, execute_sql, output_of, sides, stopped_clock
 
 BY_OUR_CLOCK = {"created_at", "checked_at"}
@@ -256,12 +256,11 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
     assert sides(kraken)[:3] == ["buy", "sell", "sell"]
 
 
-@pytest.mark.usefixtures("bent_time")
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     kraken.account.fill_mode = Never()
-    leave_unsettled(live, "buy", "BTC/USD", "100", "--yes")
+    leave_unsettled(live, kraken, "buy", "BTC/USD", "100", "--yes")
     lose(live)
 
     first = recover(live)
@@ -280,11 +279,10 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
     assert reconciled(live).exit_code == 0
 
 
-@pytest.mark.usefixtures("bent_time")
 def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.account.fill_mode = Never()
-    leave_unsettled(live, "sell", "BTC/USD", "--yes")
+    leave_unsettled(live, kraken, "sell", "BTC/USD", "--yes")
     lose(live)
 
     recover(live)
@@ -299,10 +297,9 @@ def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: B
     assert len(kraken.orders) == 2
 
 
-@pytest.mark.usefixtures("bent_time")
 def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = Never()
-    leave_unsettled(live, "buy", "BTC/USD", "100", "--yes")
+    leave_unsettled(live, kraken, "buy", "BTC/USD", "100", "--yes")
     kraken.account.fill_order(kraken.orders[0])
 
     dry = live.json("recover")
@@ -313,10 +310,9 @@ def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: 
     assert only(live.positions())["status"] == "OPEN"
 
 
-def leave_unsettled(live: BotRunner, *arguments: str) -> None:
-    """A run whose order rests at the exchange when its patience ends."""
-    run = live.run(*arguments)
-    assert run.exit_code == 69, output_of(run)
+def leave_unsettled(live: BotRunner, kraken: FakeKraken, *arguments: str) -> None:
+    """A run that is killed while its order is open at the exchange."""
+    run_until(live, kraken, "QueryOrders", "before", *arguments)
 
 
 # A backup that is older than the truth
