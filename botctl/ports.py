@@ -50,7 +50,10 @@ class MarketData(CandleSource, Protocol):
 
 
 class Exchange(MarketData, Protocol):
-    """An exchange with an account: Kraken or the paper broker."""
+    """An exchange with an account: Kraken or the paper broker.
+
+    Look-ups for an exit are `urgent`: they are made at once. Others may wait, so that a few calls are always left.
+    """
 
     def now(self, *, fresh: bool = False) -> datetime:
         """The best estimate of the exchange's time; with `fresh` fetched from the exchange now."""
@@ -74,10 +77,12 @@ class Exchange(MarketData, Protocol):
         Raises ExchangeRefused or ExchangeUnreachable.
         """
 
-    def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
+    def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         """Reports by the exchange's ids, without orders that are missing from its answer."""
 
-    def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
+    def find_orders(
+        self, client_order_ids: Sequence[str], since: datetime, *, urgent: bool = False
+    ) -> dict[str, list[OrderReport]]:
         """For each client order id all orders with it, open or ended, placed after `since` (exchange time).
 
         An empty list proves that there is no such order.
@@ -91,7 +96,7 @@ class Exchange(MarketData, Protocol):
         """All fills of the account since then (exchange time), also those of other programs, oldest first. Raises
         ExchangeUnreachable rather than returning an incomplete list."""
 
-    def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+    def fetch_fills(self, reports: Sequence[OrderReport], *, urgent: bool = False) -> list[Fill]:
         """The fills of these orders, with exact amounts.
 
         Where those that an order names don't add up to what it filled, the account's other fills are searched too.

@@ -81,11 +81,13 @@ class PaperBroker:
     def cancel_order(self, client_order_id: str) -> None:
         """Does nothing: no order stays open."""
 
-    def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
+    def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(list(exchange_order_ids)))
         return {row.exchange_order_id: _report(row) for row in rows}
 
-    def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
+    def find_orders(
+        self, client_order_ids: Sequence[str], since: datetime, *, urgent: bool = False
+    ) -> dict[str, list[OrderReport]]:
         found: dict[str, list[OrderReport]] = {client_order_id: [] for client_order_id in client_order_ids}
         for row in PaperOrder.select().where(PaperOrder.client_order_id.in_(list(found))):
             found[row.client_order_id].append(_report(row))
@@ -99,7 +101,7 @@ class PaperBroker:
         rows = PaperOrder.select().where(PaperOrder.at >= since).order_by(PaperOrder.id)
         return [FillRecord(row.symbol, Side(row.side), _fill(row)) for row in rows]
 
-    def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+    def fetch_fills(self, reports: Sequence[OrderReport], *, urgent: bool = False) -> list[Fill]:
         ids = [report.exchange_order_id for report in reports]
         return [_fill(row) for row in PaperOrder.select().where(PaperOrder.exchange_order_id.in_(ids))]
 

@@ -44,7 +44,7 @@ def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: 
     held_back = journal.unsettled_trade_ids()
     try:
         ids = [str(order.exchange_order_id) for order in canceled]
-        reports = settlement.exchange.fetch_orders(ids) if canceled else {}
+        reports = settlement.exchange.fetch_orders(ids, urgent=True) if canceled else {}
         booked, late_errors = attempt_each(lambda order: _book_late_fills(order, reports, settlement), canceled)
         errors += late_errors
         held_back |= {order.trade_id for order in canceled if order.id not in booked} if late_errors else set()
@@ -71,7 +71,7 @@ def _book_late_fills(order: OrderRow, reports: dict[str, OrderReport], settlemen
     report = reports.get(str(order.exchange_order_id))
     if report is None or report.filled <= order.filled:
         return order.id
-    execution = settlement.fetch_execution(order, report)
+    execution = settlement.fetch_execution(order, report, urgent=True)
     if execution is None:
         raise OutcomeUnknown(
             f"the sell {order.client_order_id} of {order.symbol} shows {format_decimal(report.filled)} filled after "

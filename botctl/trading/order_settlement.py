@@ -125,9 +125,10 @@ class OrderSettlement:
         """Whether this run has told the exchange to cancel the order."""
         return order.client_order_id in self._canceled
 
-    def fetch_execution(self, order: OrderRow, report: OrderReport) -> Execution | None:
+    def fetch_execution(self, order: OrderRow, report: OrderReport, *, urgent: bool = False) -> Execution | None:
         """What an order has traded by now, without waiting; None while its fills don't add up to its report."""
-        return self._execution(order, [report], self.exchange.fetch_fills([report]))
+        fills = self.exchange.fetch_fills([report], urgent=urgent)
+        return self._execution(order, [report], fills)
 
     def _follow(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Look up until every order has ended or the wait budget is spent; returns the errors of the last round."""
@@ -161,7 +162,8 @@ class OrderSettlement:
         reports: Mapping[str, OrderReport] = {}
         try:
             if accepted:
-                reports = self.exchange.fetch_orders([str(order.exchange_order_id) for order in accepted])
+                ids = [str(order.exchange_order_id) for order in accepted]
+                reports = self.exchange.fetch_orders(ids, urgent=_for_an_exit(accepted))
         except BotError as error:
             errors.append(error)
         reported = [(order, [report]) for order in accepted if (report := _own_report(order, reports)) is not None]
@@ -209,7 +211,8 @@ class OrderSettlement:
         oldest = min(order.deadline for order in orders) - CLOCK_TOLERANCE
         try:
             asked_at = self.exchange.now(fresh=True)  # an order is only given up by the exchange's clock
-            found = self.exchange.find_orders([order.client_order_id for order in orders], oldest)
+            ids, urgent = [order.client_order_id for order in orders], _for_an_exit(orders)
+            found = self.exchange.find_orders(ids, oldest, urgent=urgent)
         except BotError as error:
             return [], [error]
         _, errors = attempt_each(lambda order: self._locate(order, found[order.client_order_id], asked_at), orders)
@@ -229,7 +232,7 @@ class OrderSettlement:
         """Fetch the fills of all ended orders together, and record each ending; one failure stops no other."""
         reports = [report for _, own in ended for report in own]
         try:
-            fills = self._fetch_fills(reports) if reports else []
+            fills = self._fetch_fills(reports, urgent=_for_an_exit([order for order, _ in ended])) if reports else []
         except BotError as error:
             return [error]
         return attempt_each(lambda found: self._record_ending(*found, fills), ended)[1]
@@ -251,14 +254,14 @@ class OrderSettlement:
             raise AssertionError(f"trade {trade.id} was entered without an ATR")
         return self.rule.initial_stop(float(price_of(execution.cost, execution.filled)), trade.atr)
 
-    def _fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+    def _fetch_fills(self, reports: Sequence[OrderReport], *, urgent: bool) -> list[Fill]:
         """The fills of ended orders, fetched twice when some are missing: one poor answer must not be the reason that
         an order's own rough figures are used instead."""
-        fills = self.exchange.fetch_fills(reports)
+        fills = self.exchange.fetch_fills(reports, urgent=urgent)
         ids = {report.exchange_order_id for report in reports}
         filled = total(fill.amount for fill in fills if fill.exchange_order_id in ids)
         if filled != total(report.filled for report in reports) and self.wait_budget.wait(RETRY_FILLS_AFTER):
-            fills = self.exchange.fetch_fills(reports)
+            fills = self.exchange.fetch_fills(reports, urgent=urgent)
         return fills
 
     def _execution(self, order: OrderRow, reports: Sequence[OrderReport], fills: Iterable[Fill]) -> Execution | None:
@@ -307,6 +310,10 @@ def _own_report(order: OrderRow, reports: Mapping[str, OrderReport]) -> OrderRep
     """The report under an order's id, unless it carries another order's client order id."""
     report = reports.get(str(order.exchange_order_id))
     return report if report is None or report.client_order_id in (None, order.client_order_id) else None
+
+
+def _for_an_exit(orders: Iterable[OrderRow]) -> bool:
+    return any(order.side == Side.SELL for order in orders)
 
 
 def _unsettled(orders: Sequence[OrderRow]) -> list[OrderRow]:

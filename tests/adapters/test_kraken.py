@@ -1,6 +1,7 @@
 """The Kraken adapter on the wire: what a bad answer means, what balances count as, and what never leaves the house."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import KeyValue
+from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
@@ -600,3 +602,22 @@ def test_a_key_that_kraken_says_aloud_is_not_repeated(which: str, exchange: Krak
         exchange.fetch_balances()
 
     assert "EAPI:Invalid key:***" in str(caught.value)
+
+
+# Kraken's rate counter
+
+
+def test_four_points_of_the_rate_counter_are_kept_for_exits(exchange: KrakenExchange, kraken: FakeKraken) -> None:
+    with later(seconds=0):
+        for _ in range(11):
+            exchange.fetch_balances()
+        started = time.time()
+        exchange.fetch_balances()
+        exchange.fetch_orders([ORDER_ID], urgent=True)
+        for_an_exit = time.time() - started
+        exchange.fetch_orders([ORDER_ID])
+        for_anything_else = time.time() - started
+
+    assert for_an_exit < 2
+    assert for_anything_else > 5
+    assert kraken.count("QueryOrders") == 2

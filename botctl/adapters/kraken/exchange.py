@@ -147,7 +147,8 @@ class KrakenExchange(KrakenMarketData):
         self.session.forget_time()
 
     def fetch_balances(self) -> Balances:
-        answer = self._read(lambda: self.session.post("BalanceEx"))
+        with self.session.using_reserve():
+            answer = self._read(lambda: self.session.post("BalanceEx"))
         return parsing.parse_balances(answer, self.catalog.currency)
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
@@ -188,14 +189,21 @@ class KrakenExchange(KrakenMarketData):
         with suppress(KrakenApiError):  # there is no such open order: its record tells how it ended
             self._read(lambda: self.session.post("CancelOrder", params, cost=0), unless=UNKNOWN_ORDER)
 
-    def fetch_orders(self, exchange_order_ids: Sequence[str]) -> dict[str, OrderReport]:
+    def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         reports: dict[str, OrderReport] = {}
-        for ids in batched(exchange_order_ids, ORDERS_PER_CALL):
-            reports |= self._query_orders(ids)
+        with self.session.using_reserve(urgent):
+            for ids in batched(exchange_order_ids, ORDERS_PER_CALL):
+                reports |= self._query_orders(ids)
         return reports
 
-    def find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
+    def find_orders(
+        self, client_order_ids: Sequence[str], since: datetime, *, urgent: bool = False
+    ) -> dict[str, list[OrderReport]]:
         """Open orders first: an order moves from open to closed, never back, so none is missed between the calls."""
+        with self.session.using_reserve(urgent):
+            return self._find_orders(client_order_ids, since)
+
+    def _find_orders(self, client_order_ids: Sequence[str], since: datetime) -> dict[str, list[OrderReport]]:
         # Several are looked up among all orders: one query for each would exhaust Kraken's rate counter after four.
         found = self._orders_since(since) if len(client_order_ids) > 1 else None
         if found is None:
@@ -264,7 +272,11 @@ class KrakenExchange(KrakenMarketData):
                 return still_open | ended
         return None
 
-    def fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
+    def fetch_fills(self, reports: Sequence[OrderReport], *, urgent: bool = False) -> list[Fill]:
+        with self.session.using_reserve(urgent):
+            return self._fetch_fills(reports)
+
+    def _fetch_fills(self, reports: Sequence[OrderReport]) -> list[Fill]:
         fill_ids = [fill_id for report in reports for fill_id in report.fill_ids]
         fills: list[Fill] = []
         for ids in batched(fill_ids, FILLS_PER_CALL):

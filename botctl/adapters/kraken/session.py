@@ -5,8 +5,8 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 COUNTER_MAX, COUNTER_DECAY = 15.0, 0.33
 """Kraken's REST rate counter at its lowest tier: the limit, and how much it falls in a second."""
+RESERVED_FOR_EXITS = 4.0
+"""Points that only calls for an exit may use: its balances, and the look-ups of its order and fills."""
 LOCKOUT_TIME = timedelta(minutes=15)
 MAX_SKEW_AGE = timedelta(days=1)
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=60)
@@ -61,6 +63,7 @@ class KrakenSession:
         self._pending: PendingCall | None = None
         self._known_time: tuple[datetime, float] | None = None
         """The date of Kraken's last private or Time answer, and when that came, by time.monotonic()."""
+        self._limit = COUNTER_MAX - RESERVED_FOR_EXITS
 
     @property
     def requests(self) -> int:
@@ -120,6 +123,15 @@ class KrakenSession:
                 self._known_time = self._transport.date, self._transport.date_seen
             self._state.nonce = max(self._state.nonce, self._transport.last_nonce)
             key_value.save_cached(SESSION_KEY, json.dumps(asdict(self._state)))
+
+    @contextmanager
+    def using_reserve(self, urgent: bool = True) -> Iterator[None]:
+        """Let calls in the block use the points that are reserved for exits, if they are `urgent`."""
+        self._limit = COUNTER_MAX if urgent else COUNTER_MAX - RESERVED_FOR_EXITS
+        try:
+            yield
+        finally:
+            self._limit = COUNTER_MAX - RESERVED_FOR_EXITS
 
     def now(self, *, fresh: bool = False) -> datetime:
         """Kraken's time, by an answer's Date header and its skew from it; with `fresh` from a Time call made now."""
@@ -197,7 +209,7 @@ class KrakenSession:
         now = time.time()
         passed = max(0.0, now - self._state.counter_at)
         counter = max(0.0, self._state.counter - passed * COUNTER_DECAY)
-        if cost and (excess := counter + cost - COUNTER_MAX) > 0:
+        if cost and (excess := counter + cost - self._limit) > 0:
             pause = math.ceil(10 * excess / COUNTER_DECAY) / 10
             log.info("waiting %.1f s for Kraken's rate counter", pause)
             time.sleep(pause)
