@@ -3,10 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from peewee import IntegrityError
+
+from botctl.domain.errors import BotError
+from botctl.domain.money import format_decimal, price_of
+from botctl.domain.orders import Execution, ExitReason, TradeStatus
 from botctl.store.journal import change_trade, event_columns
-from botctl.store.models import Event, Order, Trade, database
+from botctl.store.models import ACTIVE_TRADES, Event, Order, Trade, database
+from botctl.store.rows import OrderRow
 
 RECOVERED = "recovered"
 
@@ -38,6 +45,57 @@ def apply_corrections(corrections: Sequence[Correction], now: datetime) -> None:
             trade = _correct_trade(correction, now)
             for order, columns in correction.orders:
                 _correct_order(trade, order, columns, correction.why, now)
+
+
+def book_late_entry(order: OrderRow, execution: Execution, now: datetime, *, stop: float) -> str:
+    """More of a canceled buy was filled than was known: open its trade with a stop, or enlarge it. Returns a note.
+
+    A trade that was closed meanwhile is open again, and its exit goes on. Raises BotError when the asset has another
+    active trade.
+    """
+    late, asset = f"{format_decimal(execution.filled - order.filled)} of {order.symbol}", order.symbol.split("/")[0]
+    try:
+        with database.atomic("IMMEDIATE"):
+            trade = Trade.get_by_id(order.trade_id)
+            note = f"the canceled buy of trade {trade.id} was filled late: {late}"
+            change_trade(trade, now, "filled late", note, order, **_late_entry(trade, order, execution, stop))
+            price = price_of(execution.cost, execution.filled)
+            Order.update(
+                filled=execution.filled, cost=execution.cost, fee=execution.fee, average_price=price,
+                inexact=not execution.exact,
+            ).where(Order.id == order.id).execute()  # fmt: skip
+    except IntegrityError as error:
+        other = Trade.get_or_none(ACTIVE_TRADES, Trade.asset == asset)
+        which = "another trade" if other is None else f"trade {other.id}"
+        raise BotError(
+            f"the canceled buy {order.client_order_id} was filled late: {late}, while {which} of {asset} is active",
+            hint=f"they are not guarded: sell them at Kraken, or close {which}, and the next tick guards them",
+        ) from error
+    return note
+
+
+def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float) -> dict[str, Any]:
+    """The trade's columns with what its buy has filled since it was settled."""
+    more, price = execution.filled - order.filled, price_of(execution.cost, execution.filled)
+    closed = trade.status == TradeStatus.CLOSED  # then `amount` is what it has sold
+    columns: dict[str, Any] = {
+        "status": TradeStatus.OPEN,
+        "amount": (trade.amount if trade.status == TradeStatus.OPEN else Decimal(0)) + more,
+        "entry_amount": (trade.entry_amount or order.filled) + more,
+        "entry_cost": (trade.entry_cost or Decimal(0)) + execution.cost - (order.cost or Decimal(0)),
+        "entry_fee": (trade.entry_fee or Decimal(0)) + execution.fee - (order.fee or Decimal(0)),
+        "entry_price": price,
+        "stop_loss_price": max(stop, trade.stop_loss_price or stop),
+        "high_price": max(float(price), trade.high_price or 0.0),
+    }
+    if trade.opened_at is None:
+        columns |= {"opened_at": execution.at, "checked_at": execution.at}
+        columns |= {"entry_order_id": execution.exchange_order_id, "closed_at": None}
+    if closed:
+        ended_outside = trade.exit_reason == ExitReason.EXTERNAL
+        columns |= {"exiting": None if ended_outside else trade.exit_reason, "exit_reason": None}
+        columns |= {"closed_at": None, "exit_price": None, "pnl": None}
+    return columns
 
 
 def _correct_trade(correction: Correction, now: datetime) -> Trade:

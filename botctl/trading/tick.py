@@ -18,7 +18,7 @@ from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
-from botctl.trading.exact_figures import complete_figures
+from botctl.trading.exact_figures import book_late_entries, complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
 from botctl.trading.snapshot import Snapshot
@@ -94,6 +94,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
         if not state.tripped:
             _run(bot, state, "positions", _check_positions)
     _run(bot, state, "recover", _recover)
+    _run(bot, state, "late fills", _book_late_fills)
     if state.snapshot is None or state.tripped or bot.switch.read().paused:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
@@ -165,6 +166,13 @@ def _guard_settled(bot: Bot, state: TickState) -> None:
         _check_drawdown(bot, state)
     else:
         state.add(bot.positions.check_settled_positions(state.fetched_snapshot))
+
+
+def _book_late_fills(bot: Bot, state: TickState) -> None:
+    notes, errors = book_late_entries(bot.settlement)
+    state.notes += notes
+    state.errors += errors
+    state.detail = "; ".join(notes)
 
 
 def _complete_figures(bot: Bot, state: TickState) -> None:

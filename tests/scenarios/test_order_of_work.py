@@ -1,4 +1,5 @@
-"""What a run does first: sells leave before anything that can wait, and an order that hangs is dealt with at once."""
+"""What a run does first: sells leave before anything that can wait, an order that hangs is dealt with at once, and a
+canceled buy is asked for once more."""
 
 from decimal import Decimal
 
@@ -8,7 +9,7 @@ from botctl.store.database import close_database
 from botctl.store.models import Trade
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, Instant, Never, Request
+from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Request
 from tests.scenarios.journal_tools import only, open_position, run_until, sent
 from tests.scenarios.steps import buy, requested_endpoints, trade_of
 
@@ -196,3 +197,92 @@ def test_a_sell_whose_every_order_hangs_ends_the_run_with_an_error(live: BotRunn
     assert "the next check sells the rest" in run.stderr
     assert [order.status for order in kraken.orders] == ["closed", "canceled", "canceled", "canceled"]
     assert len(sent(kraken, "sell")) == 3
+
+
+# Late fills of canceled buys
+
+
+def buy_and_be_canceled(live: BotRunner, kraken: FakeKraken, filled: Decimal) -> None:
+    kraken.account.fill_mode = PartialThenCanceled(filled)
+    live.run("buy", "BTC/USD", "100", "--yes")
+    kraken.account.fill_mode = Instant()
+
+
+@pytest.mark.parametrize("filled", [Decimal(0), HALF])
+def test_what_a_canceled_buy_fills_late_is_guarded_from_the_next_tick_on(
+    live: BotRunner, kraken: FakeKraken, filled: Decimal
+) -> None:
+    buy_and_be_canceled(live, kraken, filled)
+    [order] = kraken.orders
+    kraken.set_price("BTC/USD", 50100)
+    kraken.account.fill_order(order, order.remaining)
+
+    with later(minutes=15):
+        run = live.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert "was filled late" in run.stderr
+    trade = only(live.positions())
+    assert (Decimal(trade["amount"]), Decimal(trade["entry_cost"])) == (order.vol_exec, order.cost)
+    assert Decimal(trade["stop_loss_price"]) == order.cost / order.vol_exec - 1000
+
+
+def test_a_canceled_buy_is_asked_for_once_more_and_not_again(live: BotRunner, kraken: FakeKraken) -> None:
+    buy_and_be_canceled(live, kraken, HALF)
+    kraken.clear_requests()
+
+    with later(minutes=15):
+        live.run("tick")
+        first = kraken.count("QueryOrders")
+        live.run("tick")
+
+    assert (first, kraken.count("QueryOrders"), kraken.count("QueryTrades")) == (1, 1, 0)
+
+
+def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRunner, kraken: FakeKraken) -> None:
+    buy_and_be_canceled(live, kraken, Decimal(0))
+    kraken.account.fill_order(kraken.orders[0], kraken.orders[0].remaining)
+    kraken.fault("QueryOrders", "empty_result")
+
+    with later(minutes=15):
+        live.run("tick")
+        nothing_yet = live.positions()
+        live.run("tick")
+
+    assert nothing_yet == []
+    assert only(live.positions())["status"] == "OPEN"
+
+
+def test_a_late_fill_of_a_trade_that_has_closed_is_sold_with_its_figures(live: BotRunner, kraken: FakeKraken) -> None:
+    buy_and_be_canceled(live, kraken, HALF)
+    live.run("sell", "BTC/USD", "--yes")
+    kraken.account.fill_order(kraken.orders[0], kraken.orders[0].remaining)
+
+    with later(minutes=15):
+        live.run("tick")
+        run = live.run("tick")
+
+    trade = only(live.trades())
+    assert run.exit_code == 0, run.stderr
+    assert (trade["status"], trade["exit_reason"], kraken.balances["XXBT"]) == ("CLOSED", "MANUAL", 0)
+    bought, *sold = kraken.orders
+    assert Decimal(trade["pnl"]) == sum((order.cost - order.fee for order in sold), -bought.cost - bought.fee)
+
+
+def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is_closed(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    buy_and_be_canceled(live, kraken, Decimal(0))
+    live.set(COOLDOWN_MINUTES="0")
+    open_position(live)
+    kraken.account.fill_order(kraken.orders[0], kraken.orders[0].remaining)
+
+    with later(minutes=15):
+        beside = live.run("tick")
+        live.run("sell", "BTC/USD", "--yes")
+        alone = live.run("tick")
+
+    assert beside.exit_code == 1
+    assert "while trade 2 of BTC is active" in beside.stderr
+    assert alone.exit_code == 0, alone.stderr
+    assert only(live.positions())["id"] == 1

@@ -1,0 +1,31 @@
+"""The buys that ended before they were filled completely, until the exchange has been asked for them once more."""
+
+import json
+from datetime import datetime
+
+from botctl.store import key_value
+from botctl.store.models import Order
+from botctl.store.rows import OrderRow
+
+KEY = "orders.canceled_buys"
+
+
+def add_canceled_buy(order_id: int) -> None:
+    """The caller holds the transaction."""
+    key_value.save(KEY, json.dumps([*_load(), order_id]))
+
+
+def load_canceled_buys(*, before: datetime) -> list[OrderRow]:
+    """Those that were settled before this moment, oldest first."""
+    if not (ids := _load()):
+        return []
+    return list(Order.select().where(Order.id.in_(ids), Order.settled_at < before).order_by(Order.id))
+
+
+def forget_canceled_buy(order_id: int) -> None:
+    key_value.save(KEY, json.dumps([each for each in _load() if each != order_id]))
+
+
+def _load() -> list[int]:
+    saved = key_value.load(KEY)
+    return [] if saved is None else [int(order_id) for order_id in json.loads(saved[0])]
