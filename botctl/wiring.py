@@ -30,6 +30,7 @@ from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
 from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
+from botctl.trading.outranked_orders import OutrankedOrders
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
@@ -104,9 +105,10 @@ def build_bot(
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
     planner = ExitPlanner(exchange, journal, clock)
     entries = EntryPlanner(exchange, risk, pre_trade_checks, snapshots, clock)
+    outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
-        exchange, journal, settlement, pre_trade_checks, entries, planner, review, snapshots, clock,
+        exchange, journal, settlement, pre_trade_checks, entries, planner, review, outranked, snapshots, clock,
         validate_only=validate_only,
     )  # fmt: skip
     positions = PositionManager(

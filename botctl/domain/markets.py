@@ -195,6 +195,10 @@ class Balances:
         """The whole balance, in every form, on hold or not."""
         return self._totals.get(currency, Decimal(0))
 
+    def on_hold(self, currency: str) -> Decimal:
+        """What open orders keep back."""
+        return sum((h.total - h.free for h in self.holdings if h.currency == currency and not h.form), Decimal(0))
+
     def currencies(self) -> set[str]:
         return {h.currency for h in self.holdings if h.total != 0}
 

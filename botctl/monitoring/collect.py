@@ -15,6 +15,7 @@ from botctl.monitoring.alerts import Level, Message, update_alerts
 from botctl.monitoring.problems import KEY_EXPIRY_KEY, collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
+from botctl.store.corrections import FILLED_LATE, OUTRANKED
 from botctl.store.journal import OVERSPENT
 from botctl.store.models import Event, Trade, database
 from botctl.trading.bot import Bot
@@ -23,7 +24,7 @@ from botctl.trading.exits import SMALL_REST
 log = logging.getLogger(__name__)
 
 LAST_EVENT_KEY = "news.cursor"
-REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT)
+REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FILLED_LATE, OUTRANKED)
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -130,7 +131,7 @@ def _describe_event(event: Event) -> Message | None:
     trade: Trade | None = Trade.get_or_none(Trade.id == event.trade_id)
     if trade is None:
         return None
-    if event.kind == OVERSPENT:
+    if event.kind in (OVERSPENT, FILLED_LATE, OUTRANKED):
         return Message(Level.ALERT, f"{sanitize(event.why)} (trade {trade.id})")
     if event.kind == "opened":
         return Message(Level.INFO, _describe_entry(trade, event))

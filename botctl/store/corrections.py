@@ -16,6 +16,10 @@ from botctl.store.models import ACTIVE_TRADES, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
 
 RECOVERED = "recovered"
+FILLED_LATE = "filled late"
+"""The event of a canceled buy that has filled after all."""
+OUTRANKED = "own order canceled"
+"""The event of an order of the owner that an exit has canceled."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def book_late_entry(order: OrderRow, execution: Execution, now: datetime, *, sto
         with database.atomic("IMMEDIATE"):
             trade = Trade.get_by_id(order.trade_id)
             note = f"the canceled buy of trade {trade.id} was filled late: {late}"
-            change_trade(trade, now, "filled late", note, order, **_late_entry(trade, order, execution, stop))
+            change_trade(trade, now, FILLED_LATE, note, order, **_late_entry(trade, order, execution, stop))
             price = price_of(execution.cost, execution.filled)
             Order.update(
                 filled=execution.filled, cost=execution.cost, fee=execution.fee, average_price=price,
@@ -72,6 +76,10 @@ def book_late_entry(order: OrderRow, execution: Execution, now: datetime, *, sto
             hint=f"they are not guarded: sell them at Kraken, or close {which}, and the next tick guards them",
         ) from error
     return note
+
+
+def record_outranked_order(trade_id: int, why: str, now: datetime) -> None:
+    Event.create(at=now, kind=OUTRANKED, trade_id=trade_id, before={}, after={}, why=why)
 
 
 def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float) -> dict[str, Any]:

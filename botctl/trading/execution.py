@@ -31,6 +31,7 @@ from botctl.trading.exit_preparation import find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, RefusedSell, Sell, WantedExit
 from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.outranked_orders import OutrankedOrders
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
@@ -102,6 +103,7 @@ class ExecutionService:
     entry_planner: EntryPlanner
     exit_planner: ExitPlanner
     review: MissingCoinsReview
+    outranked: OutrankedOrders
     snapshots: SnapshotService
     clock: Clock
     _: KW_ONLY
@@ -196,6 +198,7 @@ class ExecutionService:
             done = self._settle_sells(self._send_sells(ready.wanted, ready.snapshot))
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
             again = self._rests(ready.wanted, done.exits.results)
+        self.outranked.note_exits(sold.exits.results, snapshot.balances)
         newest = {result.trade_id: result for result in sold.exits.results}
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
         errors = [error for error in shortfalls if error is not None] + unread

@@ -77,6 +77,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     state = TickState(bot.clock.now())
     _run(bot, state, "missed runs", _count_missed_runs)
     _guard_and_trade(bot, state)
+    state.notes += bot.execution.outranked.report()
     _run(bot, state, "figures", _complete_figures)
     _run(bot, state, "backup", _back_up)
     _run(bot, state, "record", partial(_record, started=started))
@@ -139,7 +140,8 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
-    return snapshot, Exits(errors=[*errors, *snapshot.problems]) + exits
+    said = Exits(errors=[*errors, *snapshot.problems], notes=bot.execution.outranked.report())
+    return snapshot, said + exits
 
 
 def _settle_earlier(bot: Bot, began: datetime, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:

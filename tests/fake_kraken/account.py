@@ -113,6 +113,20 @@ class FakeAccount:
         cost = money(order.remaining * order.hold_price, market)
         return market.quote.id, cost + money(cost * self.fee_rate, market)
 
+    def prevent_self_trade(self, order: Order, prevention: str) -> None:
+        """A market order would meet the account's own limit orders at the top of the book."""
+        market = self._markets[order.symbol]
+        best = market.ask if order.side == "buy" else market.bid
+        others = [o for o in self.orders if o.is_open and o.symbol == order.symbol and o.side != order.side and o.limit]
+        met = [o for o in others if o.limit and (o.limit >= best if order.side == "sell" else o.limit <= best)]
+        if order.ordertype != "market" or not met:
+            return
+        if prevention != "cancel-oldest":
+            order.mode = PartialThenCanceled(Decimal(0))
+        if prevention != "cancel-newest":
+            for each in met:
+                self._finish(each, "canceled", "Self trade prevention")
+
     def place(self, order: Order) -> None:
         """Put it among the orders, and trade what its mode trades at once."""
         market = self._markets[order.symbol]

@@ -124,6 +124,7 @@ class PrivateEndpoints:
         if is_true(params.get("validate")):
             return {"descr": descr}
         self._account.check_funds(order)
+        self._account.prevent_self_trade(order, params.get("stptype", "cancel-newest"))
         self._account.place(order)
         return {"descr": descr, "txid": [order.txid]}
 

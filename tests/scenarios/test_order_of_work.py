@@ -10,7 +10,7 @@ from botctl.store.models import Trade
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Request
-from tests.scenarios.journal_tools import only, open_position, run_until, sent
+from tests.scenarios.journal_tools import only, open_position, place_by_hand, run_until, sent
 from tests.scenarios.steps import buy, requested_endpoints, trade_of
 
 HALF = Decimal("0.5")
@@ -286,3 +286,44 @@ def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is
     assert "while trade 2 of BTC is active" in beside.stderr
     assert alone.exit_code == 0, alone.stderr
     assert only(live.positions())["id"] == 1
+
+
+# The owner's own orders in the way of an exit
+
+
+@pytest.mark.parametrize("command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")])
+def test_an_own_resting_order_that_an_exit_canceled_is_named(
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
+) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48950, 48900, 48960)
+    own = place_by_hand(kraken, "buy", Decimal("0.01"), 48900)
+
+    run = live.run(*command)
+
+    assert run.exit_code == 0, run.stderr
+    assert own.status == "canceled"
+    assert f"canceled your own order {own.txid}, a buy of 0.01 BTC/USD" in run.stderr
+    assert trade_of(live)["status"] == "CLOSED"
+
+
+def test_an_own_order_that_no_exit_met_is_not_named(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    place_by_hand(kraken, "buy", Decimal("0.01"), 30000)
+    by_hand = place_by_hand(kraken, "buy", Decimal("0.01"), 30000)
+    kraken.account.cancel_order(by_hand)
+
+    run = live.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert "your own order" not in run.stderr
+
+
+def test_an_exit_without_money_on_hold_asks_for_no_orders(live: BotRunner, kraken: FakeKraken) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+
+    live.run("tick")
+
+    assert kraken.count("ClosedOrders") == 0

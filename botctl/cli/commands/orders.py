@@ -103,7 +103,9 @@ def sell(
             raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or journal.closed_without_order(trade.id)
+        outranked = bot.execution.outranked.report()
         after_run.queue_notifications(config, bot)
+    notice(*outranked)
     show(ctx, result, draw_order)
     after_run.deliver_notifications(config)
 
@@ -125,13 +127,14 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     with open_bot(config) as bot:
         errors = bot.settlement.settle_unfinished_orders()
         exits = bot.positions.liquidate_all()
+        outranked = bot.execution.outranked.report()
         errors += exits.errors
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick continues, or run it again"))
     log_errors(errors)
-    notice(*exits.notes)
+    notice(*exits.notes, *outranked)
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))

@@ -102,6 +102,7 @@ def drawdown(
         errors = bot.settlement.settle_unfinished_orders()
         act = not check and not bot.switch.read().frozen
         report = bot.drawdown.check_drawdown(act=act)
+        outranked = bot.execution.outranked.report()
         errors += [*report.errors, *report.exits.errors]
         if not report.tripped:  # else the exits have reported them
             errors += [missing_error(each) for each in report.missing]
@@ -116,7 +117,7 @@ def drawdown(
         )
         after_run.queue_notifications(config, bot)
     log_errors(errors)
-    notice(*report.exits.notes)
+    notice(*report.exits.notes, *outranked)
     if report.tripped:
         done = "buys are disabled, open trades are sold" if act else "only reported"
         notice(f"the drawdown limit is exceeded: {done}")
