@@ -4,7 +4,7 @@ Generated from their docstrings by `python -m tests.cli.help_lines`; a test comp
 """
 
 HELP_LINES = {
-    "tick": "Run one tick: settle orders, check stops, then trade.",
+    "tick": "Run one tick: check stops, settle orders, then trade.",
     "check-positions": "Check open positions against their stops.",
     "drawdown": "Check the drawdown, and sell everything beyond the limit.",
     "buy": "Buy SYMBOL at market for AMOUNT, with an ATR stop.",

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import partial
 
 from botctl.domain.errors import BotError, Refused, exit_code_of
+from botctl.domain.orders import ExitReason
 from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
@@ -77,7 +78,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     state = TickState(bot.clock.now())
     _run(bot, state, "missed runs", _count_missed_runs)
     _guard_and_trade(bot, state)
-    state.notes += bot.execution.outranked.report()
+    _run(bot, state, "own orders", _name_outranked_orders)
     _run(bot, state, "figures", _complete_figures)
     _run(bot, state, "backup", _back_up)
     _run(bot, state, "record", partial(_record, started=started))
@@ -144,6 +145,16 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     return snapshot, said + exits
 
 
+def liquidate(bot: Bot) -> Exits:
+    """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
+    began = bot.clock.now()
+    exits = bot.positions.liquidate_all()
+    settled, _, errors = _settle_earlier(bot, began, exits.errors)
+    if settled:
+        exits += bot.positions.close_all(ExitReason.LIQUIDATION)
+    return Exits(errors=errors, notes=bot.execution.outranked.report()) + exits
+
+
 def _settle_earlier(bot: Bot, began: datetime, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
     """Settle what runs before this one left unsettled: how many orders have ended, of how many, and the new errors."""
     before = len(bot.journal.unsettled(before=began))
@@ -175,6 +186,10 @@ def _book_late_fills(bot: Bot, state: TickState) -> None:
     state.notes += notes
     state.errors += errors
     state.detail = "; ".join(notes)
+
+
+def _name_outranked_orders(bot: Bot, state: TickState) -> None:
+    state.notes += bot.execution.outranked.report()
 
 
 def _complete_figures(bot: Bot, state: TickState) -> None:

@@ -24,6 +24,7 @@ from botctl.domain.orders import ExitReason
 from botctl.domain.settings import Mode, live_trading_disabled_error
 from botctl.domain.symbols import base_of
 from botctl.trading.results import LiquidationView
+from botctl.trading.tick import liquidate as liquidate_all
 from botctl.wiring import open_bot
 
 Symbol = Annotated[
@@ -125,16 +126,14 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     config = config_from(ctx)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(config) as bot:
-        errors = bot.settlement.settle_unfinished_orders()
-        exits = bot.positions.liquidate_all()
-        outranked = bot.execution.outranked.report()
-        errors += exits.errors
+        exits = liquidate_all(bot)
+        errors = exits.errors
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick continues, or run it again"))
     log_errors(errors)
-    notice(*exits.notes, *outranked)
+    notice(*exits.notes)
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
