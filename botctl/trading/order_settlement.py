@@ -133,7 +133,8 @@ class OrderSettlement:
     def _follow(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Look up until every order has ended or the wait budget is spent; returns the errors of the last round."""
         errors: list[BotError] = []
-        pauses = iter(LOOK_UP_INTERVALS)
+        costly = not _for_an_exit(orders) and any(not order.exchange_order_id for order in orders)
+        pauses = iter(LOOK_UP_INTERVALS[costly:])  # one look less at a lost buy: exits keep their share of the counter
         while waiting := _unsettled(orders):
             started = time.monotonic()
             errors = self._look_up(waiting)
