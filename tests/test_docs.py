@@ -332,7 +332,7 @@ def test_every_step_of_a_tick_that_may_fail_is_on_the_page_of_operations() -> No
 
 
 def test_all_news_are_on_the_page_of_operations() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|", section("Events"), re.MULTILINE)
+    rows = re.findall(r"^\| `([\w ]+)` \|", section("Events"), re.MULTILINE)
 
     assert set(rows) == set(REPORTED_EVENTS)
     assert [reason for reason in ExitReason if f"`{reason}`" not in section("Events")] == []
