@@ -121,9 +121,9 @@ class PositionManager:
         """First the trades whose price hits their stop, those that need candles one by one; then all others."""
         now = self.clock.now()
         urgent = self.journal.trades(due)
-        late = [trade for trade in urgent if not trade.exiting and self._is_late(trade, now)]
-        yield [trade for trade in urgent if trade not in late]
-        yield from ([trade] for trade in late)
+        late = {trade.id for trade in urgent if not trade.exiting and self._is_late(trade, now)}
+        yield [trade for trade in urgent if trade.id not in late]
+        yield from ([trade] for trade in urgent if trade.id in late)
         yield self.journal.trades(others)
 
     def _save_around(

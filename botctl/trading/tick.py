@@ -19,6 +19,7 @@ from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
+from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.exact_figures import book_late_entries, complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
@@ -145,6 +146,16 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     return snapshot, said + exits
 
 
+def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
+    """drawdown: the guard's report, and why earlier orders are not settled."""
+    began = bot.clock.now()
+    report = bot.drawdown.check_drawdown(act=act)
+    settled, _, errors = _settle_earlier(bot, began, [*report.errors, *report.exits.errors])
+    if settled and report.tripped and act:
+        report.exits += bot.drawdown.check_drawdown(act=True).exits
+    return report, errors
+
+
 def liquidate(bot: Bot) -> Exits:
     """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
     began = bot.clock.now()
@@ -176,7 +187,7 @@ def _recover(bot: Bot, state: TickState) -> None:
 def _guard_settled(bot: Bot, state: TickState) -> None:
     _take_snapshot(bot, state)
     if state.tripped:
-        _check_drawdown(bot, state)
+        state.add(bot.drawdown.check_drawdown(state.fetched_snapshot, act=not bot.validate_only).exits)
     else:
         state.add(bot.positions.check_settled_positions(state.fetched_snapshot))
 

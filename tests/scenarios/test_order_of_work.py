@@ -74,16 +74,19 @@ def test_the_verdict_of_a_stop_is_saved_before_its_sell_leaves(
 # Stops before the look-ups of lost orders
 
 
-@pytest.mark.parametrize("command", ["tick", "check-positions"])
-def test_a_stop_is_sold_before_the_lost_order_of_another_trade_is_looked_up(
-    live: BotRunner, kraken: FakeKraken, command: str
+@pytest.mark.parametrize(
+    "command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes"), ("drawdown",)]
+)
+def test_a_trade_is_sold_before_the_lost_order_of_another_is_looked_up(
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
+    live.set(INITIAL_BALANCE="1000000" if command == ("drawdown",) else "10000")
     open_position(live)
     run_until(live, kraken, "AddOrder", "lost", "buy", "ETH/USD", "100", "--yes")
     kraken.set_price("BTC/USD", 48900)
     kraken.clear_requests()
 
-    live.run(command)
+    live.run(*command)
 
     asked = requested_endpoints(kraken)
     assert asked.index("AddOrder") < asked.index("OpenOrders")

@@ -98,12 +98,17 @@ def sell(
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.settlement.settle_unfinished_orders())
-        trade = bot.journal.active_trade(asset)
+        began, trade = bot.clock.now(), bot.journal.active_trade(asset)
+        waits = trade is None or trade.id in bot.journal.unsettled_trade_ids()
+        if waits:  # orders of other trades are looked up after the sell
+            log_errors(bot.settlement.settle_unfinished_orders())
+            trade = bot.journal.active_trade(asset)
         if trade is None:
             raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
         result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = result or journal.closed_without_order(trade.id)
+        if not waits:
+            log_errors(bot.settlement.settle_unfinished_orders(before=began))
         outranked = bot.execution.outranked.report()
         after_run.queue_notifications(config, bot)
     notice(*outranked)

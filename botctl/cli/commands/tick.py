@@ -17,7 +17,7 @@ from botctl.queries import portfolio
 from botctl.queries.results import CheckView
 from botctl.trading.missing_coins import missing_error
 from botctl.trading.results import DrawdownView
-from botctl.trading.tick import guard_positions
+from botctl.trading.tick import guard_drawdown, guard_positions
 from botctl.trading.tick import tick as run_tick
 from botctl.wiring import open_bot
 
@@ -99,9 +99,8 @@ def drawdown(
     """
     config = config_from(ctx)
     with open_bot(config) as bot:
-        errors = bot.settlement.settle_unfinished_orders()
         act = not check and not bot.switch.read().frozen
-        report = bot.drawdown.check_drawdown(act=act)
+        report, errors = guard_drawdown(bot, act=act)
         outranked = bot.execution.outranked.report()
         errors += [*report.errors, *report.exits.errors]
         if not report.tripped:  # else the exits have reported them
