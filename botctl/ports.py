@@ -39,6 +39,12 @@ class MarketData(CandleSource, Protocol):
     def load_markets(self) -> Mapping[str, Market]:
         """All markets by symbol."""
 
+    def find_market(self, symbol: str) -> Market:
+        """A market that may be traded: one that the list lacks or calls closed is asked for again before it is refused.
+
+        Raises BadValue for a market that is unknown for certain.
+        """
+
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """Last, bid and ask of each symbol, in one call. Symbols without a usable price are in `bad`."""
 

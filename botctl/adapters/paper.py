@@ -28,6 +28,7 @@ class PaperBroker:
         slippage: Decimal,
     ) -> None:
         self.load_markets = prices.load_markets
+        self.find_market = prices.find_market
         self.fetch_quotes = prices.fetch_quotes
         self.fetch_candles = prices.fetch_candles
         self.count_requests = prices.count_requests

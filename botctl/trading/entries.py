@@ -12,7 +12,6 @@ from botctl.domain.markets import (
     below_minimum,
     contradiction_in,
     implausible_atr,
-    market_of,
 )
 from botctl.domain.money import format_decimal
 from botctl.ports import Clock, Exchange
@@ -46,8 +45,8 @@ class EntryPlanner:
     def plan(self, symbol: str, amount_usd: Decimal) -> PlannedEntry:
         """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
         self.pre_trade_checks.check(symbol, self.clock.now())
-        market = market_of(self.exchange.load_markets(), symbol)
-        if not market.tradable:  # the status may be out of date: the exchange decides at each order
+        market = self.exchange.find_market(symbol)
+        if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
         self.pre_trade_checks.check_database()
         candles = self.risk.fetch_candles(symbol)
