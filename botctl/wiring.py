@@ -28,6 +28,7 @@ from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
+from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
 from botctl.trading.position_manager import PositionManager
@@ -101,7 +102,8 @@ def build_bot(
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
-    planner = ExitPlanner(exchange, journal, clock)
+    markets = TradeMarkets(exchange, journal, clock)
+    planner = ExitPlanner(exchange, journal, clock, markets)
     entries = EntryPlanner(exchange, risk, pre_trade_checks, snapshots, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
@@ -110,7 +112,7 @@ def build_bot(
     )  # fmt: skip
     budget = _build_time_budget(settings, simulated)
     positions = PositionManager(
-        candles, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
+        candles, journal, execution, planner, markets, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )
     balance = settings.initial_balance or DEFAULT_BALANCE
     guard = DrawdownGuard(

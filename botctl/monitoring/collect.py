@@ -15,6 +15,7 @@ from botctl.monitoring.alerts import Level, Message, update_alerts
 from botctl.monitoring.problems import KEY_EXPIRY_KEY, collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
+from botctl.store.corrections import FORGOTTEN
 from botctl.store.journal import OVERSPENT
 from botctl.store.models import Event, Trade, database
 from botctl.trading.bot import Bot
@@ -23,7 +24,7 @@ from botctl.trading.exits import SMALL_REST
 log = logging.getLogger(__name__)
 
 LAST_EVENT_KEY = "news.cursor"
-REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT)
+REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FORGOTTEN)
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -134,6 +135,8 @@ def _describe_event(event: Event) -> Message | None:
         return Message(Level.ALERT, f"{sanitize(event.why)} (trade {trade.id})")
     if event.kind == "opened":
         return Message(Level.INFO, _describe_entry(trade, event))
+    if event.kind == FORGOTTEN:
+        return Message(Level.INFO, f"{_describe_exit(trade)}: {sanitize(event.why)}")
     if event.kind == "closed":
         level = Level.ALERT if trade.exit_reason == ExitReason.EXTERNAL else Level.INFO
         return Message(level, _describe_exit(trade))

@@ -159,6 +159,8 @@ class ExecutionService:
         if self.validate_only:
             return Exits(*attempt_each(self._validate_sell, wanted))
         busy = find_sold_before(wanted, self.journal)
+        unlisted = {each.trade.id for each in wanted if not self.exit_planner.markets.is_listed(each.trade)}
+        busy |= unlisted  # their market is asked for again
         free = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
         sold = self._sell_once(free, snapshot)
         again = [each for each in wanted if each.trade.id in busy] + self._rests(free, sold.exits.results)
@@ -308,6 +310,7 @@ class ExecutionService:
         )  # fmt: skip
 
     def _validate_sell(self, wanted: WantedExit) -> OrderResult:
+        self.exit_planner.markets.find(wanted.trade, None)
         return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
     def _with_free_funds(self, refusal: InsufficientFunds, currency: str) -> InsufficientFunds:

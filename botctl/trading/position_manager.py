@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
+from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.price_checks import (
     DoubtfulQuote,
     bid_note,
@@ -44,6 +45,7 @@ class PositionManager:
     journal: Journal
     execution: ExecutionService
     exit_planner: ExitPlanner
+    markets: TradeMarkets
     snapshots: SnapshotService
     switch: Switch
     clock: Clock
@@ -60,13 +62,16 @@ class PositionManager:
         others have sold. When the tick's time is over nothing more is fetched, except for a doubtful price that hits
         its stop.
         """
-        candles = MissedCandles(self.market, self.timeframe)
         unsettled = self.journal.unguarded_trade_ids()  # settlement has reported these already
         trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
-        checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
-        exits = Exits(errors=errors) + self._act_on(checks, snapshot)
-        doubtful = [check.doubtful for check in checks if check.doubtful is not None]
-        return exits + self._check_again(doubtful, snapshot, candles) if doubtful else exits
+        exits = self._check_all([trade for trade in trades if trade.symbol not in snapshot.unlisted], snapshot)
+        unlisted = [trade.id for trade in trades if not self.markets.is_listed(trade)]
+        return exits + self._check_unlisted(unlisted, snapshot) if unlisted else exits
+
+    def find_gone_markets(self, snapshot: Snapshot) -> list[BotError]:
+        """An error for each open trade whose market is gone."""
+        unlisted = [trade for trade in self.journal.open_trades() if not self.markets.is_listed(trade)]
+        return attempt_each(lambda trade: self._confirm(trade, snapshot), unlisted)[1]
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
         """As `execute_sell`, for an open trade by its id."""
@@ -99,6 +104,32 @@ class PositionManager:
         if trade.exiting:  # an exit that has begun goes on whatever the price
             return Check(WantedExit(trade, ExitReason(trade.exiting)))
         return self._check_stop(trade, snapshot, candles)
+
+    def _check_all(self, trades: list[TradeRow], snapshot: Snapshot) -> Exits:
+        candles = MissedCandles(self.market, self.timeframe)
+        checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
+        exits = Exits(errors=errors) + self._act_on(checks, snapshot)
+        doubtful = [check.doubtful for check in checks if check.doubtful is not None]
+        return exits + self._check_again(doubtful, snapshot, candles) if doubtful else exits
+
+    def _check_unlisted(self, trade_ids: list[int], snapshot: Snapshot) -> Exits:
+        """Ask again for markets that the list lacks, once the others have sold. A trade whose market is there after all
+        is checked like them."""
+        trades = [trade for each in trade_ids if (trade := self.journal.open_trade(each)) is not None]
+        found, errors = attempt_each(lambda trade: self._confirm(trade, snapshot), trades)
+        unchecked = [trade for trade in found if trade.symbol in snapshot.unlisted]
+        if not unchecked:
+            return Exits(errors=errors)
+        try:
+            quotes = self.snapshots.fetch_quotes([trade.symbol for trade in unchecked])
+        except BotError as error:
+            return Exits(errors=[*errors, error])
+        return Exits(errors=errors) + self._check_all(unchecked, replace(snapshot, quotes=quotes))
+
+    def _confirm(self, trade: TradeRow, snapshot: Snapshot) -> TradeRow:
+        """The trade, whose market is there. Raises BotError."""
+        self.markets.confirm(trade, snapshot.balances)
+        return trade
 
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()

@@ -13,6 +13,7 @@ from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
+from botctl.store.gone_markets import gone_assets
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.exact_figures import complete_figures
@@ -187,7 +188,8 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 
 def _execute(bot: Bot, state: TickState) -> None:
     unknown = "the drawdown is unknown" if state.drawdown is None else ""
-    unknown = "the balance lacks coins of open trades" if state.fetched_snapshot.missing else unknown
+    missing = {each.asset for each in state.fetched_snapshot.missing} - gone_assets()
+    unknown = "the balance lacks coins of open trades" if missing else unknown
     why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits

@@ -88,10 +88,10 @@ class KrakenMarketData:
         if (market is None or not market.tradable) and symbol not in self._asked_again:
             try:
                 self._catalog = fetch_market_again(self.session, self.catalog, symbol)
-                self._asked_again.add(symbol)
             except BotError:
                 if market is None:
                     raise
+            self._asked_again.add(symbol)
         return market_of(self.catalog.markets, symbol)
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:

@@ -114,9 +114,7 @@ def fetch_market_again(session: KrakenSession, catalog: MarketCatalog, symbol: s
 
 def without_market(catalog: MarketCatalog, symbol: str) -> MarketCatalog:
     """The markets after Kraken refused this one as unknown."""
-    return _save_keeping_age(
-        catalog, [_unlisted(row) if _symbol_of(row) == symbol else row for row in catalog.rows]
-    )
+    return _save_keeping_age(catalog, [_unlisted(row) if _symbol_of(row) == symbol else row for row in catalog.rows])
 
 
 def _save_keeping_age(before: MarketCatalog, rows: Sequence[Row]) -> MarketCatalog:

@@ -18,7 +18,7 @@ from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
-from botctl.trading.readiness import check_funds, check_sentiment, check_symbols
+from botctl.trading.readiness import check_funds, check_open_markets, check_sentiment, check_symbols
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 
@@ -95,6 +95,7 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         yield from _results_of(check_status, build_market_data(config.settings))
     yield from _results_of(check_funds, bot)
     yield from _results_of(check_symbols, bot)
+    yield from _results_of(check_open_markets, bot)
     yield check_council(config.settings)
     yield check_sentiment(bot)
 
