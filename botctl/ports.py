@@ -55,6 +55,14 @@ class MarketData(CandleSource, Protocol):
         """The number of requests sent over the network in this run."""
 
 
+@dataclass(frozen=True)
+class ApiKey:
+    """What the exchange says of the API key."""
+
+    withdraw_rights: tuple[str, ...]
+    expires_at: datetime | None
+
+
 class Exchange(MarketData, Protocol):
     """An exchange with an account: Kraken or the paper broker."""
 
@@ -66,6 +74,9 @@ class Exchange(MarketData, Protocol):
 
     def fetch_balances(self) -> Balances:
         """All balances. Raises ExchangeUnreachable rather than reading an invalid answer as empty."""
+
+    def fetch_api_key(self) -> ApiKey | None:
+        """The rights and the expiry of the API key, by one request; None without a key. Raises ExchangeUnreachable."""
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """Send a market order once and return the exchange's id of it (None if only validated).

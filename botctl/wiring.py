@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
+from botctl.trading.api_key import KeyCheck
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council, Decider
@@ -104,7 +106,8 @@ def build_bot(
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
     markets = TradeMarkets(exchange, journal, clock)
     planner = ExitPlanner(exchange, journal, clock, markets)
-    entries = EntryPlanner(exchange, risk, pre_trade_checks, snapshots, clock)
+    key_check = _build_key_check(settings, exchange, validate_only=validate_only)
+    entries = EntryPlanner(exchange, risk, pre_trade_checks, key_check, snapshots, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
         exchange, journal, settlement, pre_trade_checks, entries, planner, review, snapshots, clock,
@@ -135,6 +138,7 @@ def build_bot(
         positions=positions,
         drawdown=guard,
         council=council,
+        key_check=key_check,
         time_budget=budget,
         backed_up=backed_up,
     )
@@ -169,6 +173,12 @@ def _build_pre_trade_checks(
         cooldown=timedelta(minutes=settings.cooldown_minutes),
         live_trading_disabled=settings.live_trading_disabled and not validate_only,  # --validate places no order
     )
+
+
+def _build_key_check(settings: Settings, exchange: Exchange, *, validate_only: bool) -> KeyCheck:
+    key = settings.kraken_api_key if settings.botctl_mode is Mode.LIVE else None
+    key_id = None if key is None else sha256(key.reveal().encode()).hexdigest()[:16]
+    return KeyCheck(exchange, key_id, settings.allow_withdraw_key or validate_only)  # --validate places no order
 
 
 def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) -> TimeBudget:

@@ -1,7 +1,7 @@
 """Notifications: new events and problems go into the outbox under the process lock, and are delivered without it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import Level, Message, update_alerts
-from botctl.monitoring.problems import KEY_EXPIRY_KEY, collect_problems
+from botctl.monitoring.problems import collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
 from botctl.store.corrections import FORGOTTEN
@@ -54,16 +54,6 @@ def queue_notifications(bot: Bot, channels: Sequence[Secret], now: datetime) -> 
         outbox.enqueue([outbox.channel_of(url) for url in channels], messages, now)
     for message in messages:
         log.info("notification: %s", message.text)
-
-
-def refresh_key_expiry(fetch: Callable[[], datetime | None], now: datetime) -> None:
-    """Fetch once a day when the API key expires, and store it. Needs the process lock. Raises BotError."""
-    stored = key_value.load(KEY_EXPIRY_KEY)
-    if stored is not None and timedelta(0) <= now - stored[1] < timedelta(days=1):
-        return
-    key_value.save(KEY_EXPIRY_KEY, stored[0] if stored else "", now)  # first: a failed request counts for the day too
-    expires_at = fetch()
-    key_value.save(KEY_EXPIRY_KEY, "" if expires_at is None else expires_at.isoformat(), now)
 
 
 def deliver_queued(channels: Sequence[Secret], title: str, now: datetime) -> list[str]:

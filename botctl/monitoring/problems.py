@@ -9,14 +9,12 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
-from botctl.store import key_value
 from botctl.store.gone_markets import gone_assets, load_gone_markets
 from botctl.store.missing_coins import MissingRecord, load_missing
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.ticks import missed_between
 from botctl.trading.bot import Bot
 
-KEY_EXPIRY_KEY = "key.expiry"
 MIN_GRACE = timedelta(minutes=5)
 """With short candles a single tick may take longer than the time between two of them."""
 MAX_NAMED_TRADES = 10
@@ -28,7 +26,7 @@ MAX_LINE_LENGTH = 500
 def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
     """Everything that is wrong now. `now` is this machine's time."""
     ticks = list(Tick.select().order_by(Tick.id.desc()).limit(FAILURES))
-    expiry = key_value.load(KEY_EXPIRY_KEY)
+    key = bot.key_check.load()
     problems = [
         _drawdown_problem(bot),
         unguarded_problem(load_unguarded(bot)),
@@ -36,7 +34,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
         missing_problem({asset: each for asset, each in load_missing().items() if asset not in gone_assets()}),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
         _missed_problem(ticks, bot.settings.timeframe.seconds),
-        key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
+        key_problem(None if key is None else key.expires_at, now),
     ]
     return [replace(each, text=sanitize(each.text, MAX_LINE_LENGTH)) for each in problems if each is not None]
 

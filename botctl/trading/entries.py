@@ -15,6 +15,7 @@ from botctl.domain.markets import (
 )
 from botctl.domain.money import format_decimal
 from botctl.ports import Clock, Exchange
+from botctl.trading.api_key import KeyCheck
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import Snapshot, SnapshotService
@@ -39,12 +40,14 @@ class EntryPlanner:
     exchange: Exchange
     risk: RiskService
     pre_trade_checks: PreTradeChecks
+    key_check: KeyCheck
     snapshots: SnapshotService
     clock: Clock
 
     def plan(self, symbol: str, amount_usd: Decimal) -> PlannedEntry:
         """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
         self.pre_trade_checks.check(symbol, self.clock.now())
+        self.key_check.ask()
         market = self.exchange.find_market(symbol)
         if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")

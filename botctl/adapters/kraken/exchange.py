@@ -34,7 +34,7 @@ from botctl.domain.money import format_decimal, total
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
-from botctl.ports import Progress
+from botctl.ports import ApiKey, Progress
 
 ORDERS_PER_CALL, FILLS_PER_CALL = 50, 20
 HISTORY_COST = 2.0
@@ -331,9 +331,12 @@ class KrakenExchange(KrakenMarketData):
         answer: Mapping[str, Any] = self._read(lambda: self.session.post("GetApiKeyInfo"))
         return answer
 
-    def fetch_key_expiry(self) -> datetime | None:
-        """When the API key expires; None when it never does. Raises UnusableAnswer."""
-        return parsing.parse_key_expiry(self.fetch_key_info())
+    def fetch_api_key(self) -> ApiKey:
+        """One request, not repeated: it is made once a day, and its failure changes nothing."""
+        try:
+            return parsing.parse_api_key(self.session.post("GetApiKeyInfo"))
+        except KrakenApiError as api_error:
+            raise read_error(api_error) from api_error
 
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
         params = {"txid": ",".join(ids), "trades": "true"}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import typer
 
@@ -88,7 +89,8 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         from botctl.adapters.kraken.checks import check_clock, check_key
 
         yield from _results_of(check_clock, kraken)
-        yield from _results_of(check_key, kraken)
+        allowed = config.settings.allow_withdraw_key
+        yield from _results_of(partial(check_key, allow_withdraw=allowed, remember=bot.key_check.remember), kraken)
     if config.settings.botctl_mode is not Mode.DEMO:
         from botctl.adapters.kraken.checks import check_status
 
