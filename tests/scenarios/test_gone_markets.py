@@ -261,8 +261,8 @@ def test_forget_closes_a_trade_by_the_owners_word_and_everything_leaves_it_in_pe
         assert Decimal(closed["pnl"]) == proceeds - Decimal(trade["entry_cost"]) - Decimal(trade["entry_fee"])
         assert Decimal(closed["exit_price"]) == 120
     assert "by the owner's word" in live.run("log").stdout.replace("\n", " ")
-    for command in ("check-positions", "reconcile", "recover", "status", "positions"):
-        after = live.run(command)
+    for command in ("check-positions", "reconcile", "recover", "status", "positions", "db check", "explain 2"):
+        after = live.run(*command.split())
         assert after.exit_code == 0, f"{command}: {output_of(after)}"
         assert "SOL" not in after.stderr
     assert sent(kraken, "sell") == []
