@@ -8,6 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
+from tests.scenarios.database_loss import lose
 from tests.scenarios.journal_tools import lose_the_next_order, sent
 from tests.scenarios.steps import buy, council_says, execute_sql, output_of, requested_endpoints, trade_of
 
@@ -191,6 +192,19 @@ def test_a_status_that_says_delisted_is_said_and_the_stop_still_tries(
     assert quiet.exit_code == 4, output_of(quiet)
     assert "`botctl forget 2" in quiet.stderr
     assert len(sent(kraken, "sell")) == 1
+
+
+def test_a_lost_trade_of_a_gone_market_stops_the_recovery_of_no_other(
+    two: None, live: BotRunner, kraken: FakeKraken
+) -> None:
+    delist(kraken)
+    lose(live)
+
+    run = live.run("recover", "--apply", "--yes", "--json")
+
+    assert run.exit_code == 1, output_of(run)
+    assert {action["action"] for action in run.json()["actions"]} == {"add", "problem"}
+    assert [trade["symbol"] for trade in live.positions()] == ["BTC/USD"]
 
 
 # A market that is closed or unknown is asked for again before it is refused
