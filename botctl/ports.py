@@ -39,6 +39,12 @@ class MarketData(CandleSource, Protocol):
     def load_markets(self) -> Mapping[str, Market]:
         """All markets by symbol."""
 
+    def find_market(self, symbol: str) -> Market:
+        """A market that may be traded: one that the list lacks or calls closed is asked for again before it is refused.
+
+        Raises BadValue for a market that is unknown for certain.
+        """
+
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """Last, bid and ask of each symbol, in one call. Symbols without a usable price are in `bad`."""
 
@@ -47,6 +53,14 @@ class MarketData(CandleSource, Protocol):
 
     def count_requests(self) -> int:
         """The number of requests sent over the network in this run."""
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """What the exchange says of the API key."""
+
+    withdraw_rights: tuple[str, ...]
+    expires_at: datetime | None
 
 
 class Exchange(MarketData, Protocol):
@@ -63,6 +77,9 @@ class Exchange(MarketData, Protocol):
 
     def fetch_balances(self) -> Balances:
         """All balances. Raises ExchangeUnreachable rather than reading an invalid answer as empty."""
+
+    def fetch_api_key(self) -> ApiKey | None:
+        """The rights and the expiry of the API key, by one request; None without a key. Raises ExchangeUnreachable."""
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """Send a market order once and return the exchange's id of it (None if only validated).

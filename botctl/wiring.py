@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
+from botctl.trading.api_key import KeyCheck
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council, Decider
@@ -28,6 +30,7 @@ from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
+from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
 from botctl.trading.outranked_orders import OutrankedOrders
@@ -103,8 +106,10 @@ def build_bot(
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
-    planner = ExitPlanner(exchange, journal, clock)
-    entries = EntryPlanner(exchange, risk, pre_trade_checks, snapshots, clock)
+    markets = TradeMarkets(exchange, journal, clock)
+    planner = ExitPlanner(exchange, journal, clock, markets)
+    key_check = _build_key_check(settings, exchange, validate_only=validate_only)
+    entries = EntryPlanner(exchange, risk, pre_trade_checks, key_check, snapshots, clock)
     outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
@@ -112,7 +117,7 @@ def build_bot(
         validate_only=validate_only,
     )  # fmt: skip
     positions = PositionManager(
-        candles, journal, execution, planner, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
+        candles, journal, execution, planner, markets, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )
     balance = settings.initial_balance or DEFAULT_BALANCE
     guard = DrawdownGuard(
@@ -135,6 +140,7 @@ def build_bot(
         positions=positions,
         drawdown=guard,
         council=council,
+        key_check=key_check,
         time_budget=budget,
         backed_up=backed_up,
     )
@@ -169,6 +175,12 @@ def _build_pre_trade_checks(
         cooldown=timedelta(minutes=settings.cooldown_minutes),
         live_trading_disabled=settings.live_trading_disabled and not validate_only,  # --validate places no order
     )
+
+
+def _build_key_check(settings: Settings, exchange: Exchange, *, validate_only: bool) -> KeyCheck:
+    key = settings.kraken_api_key if settings.botctl_mode is Mode.LIVE else None
+    key_id = None if key is None else sha256(key.reveal().encode()).hexdigest()[:16]
+    return KeyCheck(exchange, key_id, settings.allow_withdraw_key or validate_only)  # --validate places no order
 
 
 def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) -> TimeBudget:

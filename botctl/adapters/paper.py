@@ -10,7 +10,7 @@ from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable
 from botctl.domain.markets import Balances, Holding, below_minimum, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
-from botctl.ports import Clock, MarketData, Progress
+from botctl.ports import ApiKey, Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
 
@@ -28,6 +28,7 @@ class PaperBroker:
         slippage: Decimal,
     ) -> None:
         self.load_markets = prices.load_markets
+        self.find_market = prices.find_market
         self.fetch_quotes = prices.fetch_quotes
         self.fetch_candles = prices.fetch_candles
         self.count_requests = prices.count_requests
@@ -48,6 +49,10 @@ class PaperBroker:
 
     def fetch_balances(self) -> Balances:
         return Balances(tuple(Holding(row.currency, "", row.total, row.total) for row in PaperHolding.select()))
+
+    def fetch_api_key(self) -> ApiKey | None:
+        """It has none."""
+        return None
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """Check the order as an exchange would, and fill it in one transaction."""

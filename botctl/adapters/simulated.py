@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, Candle, CandleColumns, from_unix
 from botctl.domain.errors import ConfigError
-from botctl.domain.markets import Market, Quote, Quotes
+from botctl.domain.markets import Market, Quote, Quotes, market_of
 from botctl.domain.money import floor_to
 from botctl.domain.sentiment import MAX_READING_AGE, SentimentSeries
 from botctl.domain.symbols import Timeframe, base_of, quote_of
@@ -63,6 +63,9 @@ class SimulatedMarket:
 
     def load_markets(self) -> Mapping[str, Market]:
         return self._markets
+
+    def find_market(self, symbol: str) -> Market:
+        return market_of(self._markets, symbol)
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """The newest close is the last price; bid and ask are on either side of the next one."""

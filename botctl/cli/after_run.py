@@ -11,7 +11,6 @@ from botctl.config import Config, open_store
 from botctl.domain.errors import BotError
 from botctl.monitoring.metrics import Metrics
 from botctl.trading.bot import Bot
-from botctl.wiring import kraken_of
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +22,9 @@ def queue_notifications(config: Config, bot: Bot, *, check_key: bool = False) ->
     from botctl.monitoring import collect
 
     now = datetime.now(UTC)
-    if check_key and (kraken := kraken_of(bot)) is not None:
+    if check_key:
         with _log_failure("can't learn when the API key expires"):
-            collect.refresh_key_expiry(kraken.fetch_key_expiry, now)
+            bot.key_check.refresh()
     with _log_failure("can't queue notifications"):
         collect.queue_notifications(bot, config.settings.channels, now)
 

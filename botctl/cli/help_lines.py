@@ -10,6 +10,7 @@ HELP_LINES = {
     "buy": "Buy SYMBOL at market for AMOUNT, with an ATR stop.",
     "sell": "Sell the open trade of SYMBOL's asset, or AMOUNT of it.",
     "liquidate": "Sell all open trades and disable buys.",
+    "forget": "Close an open trade by your word, without an order.",
     "pause": "Pause trading: no new entries, while stops stay active.",
     "resume": "Resume trading.",
     "status": "Show the state of the bot, without network.",

@@ -15,6 +15,7 @@ COMMANDS = {
     "buy": "orders:buy",
     "sell": "orders:sell",
     "liquidate": "orders:liquidate",
+    "forget": "orders:forget",
     "pause": "kill_switch:pause",
     "resume": "kill_switch:resume",
     "status": "portfolio:status",

@@ -44,6 +44,12 @@ class ExchangeRefused(BotError):
     category = "exchange_refused"
 
 
+class MarketGone(ExchangeRefused):
+    """The market of an open trade was renamed or delisted: it can't be sold there, and only the owner can end it."""
+
+    category = "market_gone"
+
+
 class BelowMinimum(ExchangeRefused):
     """The order is below the exchange's minimum."""
 

@@ -1,6 +1,6 @@
 """What the account should hold by our own settled orders, compared with a balance."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -65,6 +65,23 @@ def _smallest_difference(missing: Missing) -> Decimal:
 def add_missing(balances: Balances, missing: Iterable[Missing]) -> Balances:
     """The balances as our own orders left them: what is missing counts in the equity, and is not free."""
     return Balances((*balances.holdings, *(Holding(each.asset, "", each.amount, Decimal(0)) for each in missing)))
+
+
+def find_successors(
+    others: Set[str], lost: Iterable[Decimal], balances: Balances, explained: Mapping[str, Decimal]
+) -> dict[str, Decimal]:
+    """The assets, and how much of each, that one that vanished may have been renamed to: those whose balance beyond
+    what is `explained` is one of the amounts that are `lost`, but for rounding. `others` are none of them."""
+    amounts = [amount for amount in lost if amount > 0]
+    beyond = {
+        currency: balances.total(currency) - explained.get(currency, Decimal(0))
+        for currency in sorted(balances.currencies() - others)
+    }
+    return {
+        currency: rest
+        for currency, rest in beyond.items()
+        if any(abs(rest - amount) <= max(SMALLEST_DIFFERENCE, MAX_ROUNDING * amount) for amount in amounts)
+    }
 
 
 def sold_outside(missing: Decimal, surplus: Decimal, sales: OutsideSales) -> Decimal:

@@ -11,6 +11,13 @@ from itertools import pairwise
 from botctl.domain.errors import BadValue
 from botctl.domain.money import floor_to, format_decimal
 
+DELISTED = frozenset({"delisted", "disabled"})
+
+
+UNKNOWN_MARKET_HINT = (
+    "name one that is listed, such as BTC/USD; if an open trade's market is gone, `botctl forget TRADE` closes it"
+)
+
 
 @dataclass(frozen=True)
 class Market:
@@ -28,6 +35,11 @@ class Market:
     status: str = "online"
 
     @property
+    def delisted(self) -> bool:
+        """Whether the exchange has closed it for good. The other statuses pass."""
+        return self.status in DELISTED
+
+    @property
     def tradable(self) -> bool:
         """Whether the exchange accepts market orders now."""
         return self.status == "online"
@@ -38,7 +50,7 @@ def market_of(markets: Mapping[str, Market], symbol: str) -> Market:
     try:
         return markets[symbol]
     except KeyError:
-        raise BadValue(f"unknown market {symbol}", hint="name one that is listed, such as BTC/USD") from None
+        raise BadValue(f"unknown market {symbol}", hint=UNKNOWN_MARKET_HINT) from None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import base64
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -168,6 +168,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
+    Setting("ALLOW_WITHDRAW_KEY", "no", _yes, "yes allows buys with a key that may withdraw (live)"),
     Setting("KRAKEN_API_URL", None, _api_url, "another base URL for Kraken's API; https, or http on this machine"),
     Setting(
         "DATABASE_URL", None, parse_database_url, "default: sqlite:///data/<mode>.db; or postgresql://user@host/name"
@@ -223,6 +224,7 @@ class Settings:
     botctl_home: str | None
     kraken_api_key: Secret | None
     kraken_private_key: Secret | None
+    allow_withdraw_key: bool
     kraken_api_url: str | None
     database_url: str | ServerUrl
     symbols: tuple[str, ...]
@@ -358,6 +360,14 @@ def live_trading_disabled_error() -> ConfigError:
     return ConfigError(
         "live mode buys nothing while LIVE_TRADING is no; stops and the drawdown guard go on protecting what is open",
         hint="set LIVE_TRADING=yes once you mean real money",
+    )
+
+
+def withdraw_key_error(rights: Sequence[str]) -> ConfigError:
+    """Why a key that may withdraw may not buy."""
+    return ConfigError(
+        f"the API key may withdraw ({', '.join(rights)}): botctl guards and sells, and buys nothing",
+        hint="make a key without that right and run `botctl doctor`, or set ALLOW_WITHDRAW_KEY=yes",
     )
 
 

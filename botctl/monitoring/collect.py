@@ -1,7 +1,7 @@
 """Notifications: new events and problems go into the outbox under the process lock, and are delivered without it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -12,10 +12,10 @@ from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import Level, Message, update_alerts
-from botctl.monitoring.problems import KEY_EXPIRY_KEY, collect_problems
+from botctl.monitoring.problems import collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
-from botctl.store.corrections import FILLED_LATE, OUTRANKED
+from botctl.store.corrections import FILLED_LATE, FORGOTTEN, OUTRANKED
 from botctl.store.journal import OVERSPENT
 from botctl.store.models import Event, Trade, database
 from botctl.trading.bot import Bot
@@ -24,7 +24,7 @@ from botctl.trading.exits import SMALL_REST
 log = logging.getLogger(__name__)
 
 LAST_EVENT_KEY = "news.cursor"
-REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FILLED_LATE, OUTRANKED)
+REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FILLED_LATE, OUTRANKED, FORGOTTEN)
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -54,16 +54,6 @@ def queue_notifications(bot: Bot, channels: Sequence[Secret], now: datetime) -> 
         outbox.enqueue([outbox.channel_of(url) for url in channels], messages, now)
     for message in messages:
         log.info("notification: %s", message.text)
-
-
-def refresh_key_expiry(fetch: Callable[[], datetime | None], now: datetime) -> None:
-    """Fetch once a day when the API key expires, and store it. Needs the process lock. Raises BotError."""
-    stored = key_value.load(KEY_EXPIRY_KEY)
-    if stored is not None and timedelta(0) <= now - stored[1] < timedelta(days=1):
-        return
-    key_value.save(KEY_EXPIRY_KEY, stored[0] if stored else "", now)  # first: a failed request counts for the day too
-    expires_at = fetch()
-    key_value.save(KEY_EXPIRY_KEY, "" if expires_at is None else expires_at.isoformat(), now)
 
 
 def deliver_queued(channels: Sequence[Secret], title: str, now: datetime) -> list[str]:
@@ -135,6 +125,8 @@ def _describe_event(event: Event) -> Message | None:
         return Message(Level.ALERT, f"{sanitize(event.why)} (trade {trade.id})")
     if event.kind == "opened":
         return Message(Level.INFO, _describe_entry(trade, event))
+    if event.kind == FORGOTTEN:
+        return Message(Level.INFO, f"{_describe_exit(trade)}: {sanitize(event.why)}")
     if event.kind == "closed":
         level = Level.ALERT if trade.exit_reason == ExitReason.EXTERNAL else Level.INFO
         return Message(level, _describe_exit(trade))

@@ -1,6 +1,6 @@
 """The problems to report after a run, as the database shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,13 +9,12 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
-from botctl.store import key_value
+from botctl.store.gone_markets import gone_assets, load_gone_markets
 from botctl.store.missing_coins import MissingRecord, load_missing
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.ticks import missed_between
 from botctl.trading.bot import Bot
 
-KEY_EXPIRY_KEY = "key.expiry"
 MIN_GRACE = timedelta(minutes=5)
 """With short candles a single tick may take longer than the time between two of them."""
 MAX_NAMED_TRADES = 10
@@ -27,24 +26,29 @@ MAX_LINE_LENGTH = 500
 def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
     """Everything that is wrong now. `now` is this machine's time."""
     ticks = list(Tick.select().order_by(Tick.id.desc()).limit(FAILURES))
-    expiry = key_value.load(KEY_EXPIRY_KEY)
+    key = bot.key_check.load()
     problems = [
         _drawdown_problem(bot),
         unguarded_problem(load_unguarded(bot)),
         *_order_problems(),
-        missing_problem(load_missing()),
+        missing_problem({asset: each for asset, each in load_missing().items() if asset not in gone_assets()}),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
         _missed_problem(ticks, bot.settings.timeframe.seconds),
-        key_problem(datetime.fromisoformat(expiry[0]) if expiry and expiry[0] else None, now),
+        key_problem(None if key is None else key.expires_at, now),
     ]
     return [replace(each, text=sanitize(each.text, MAX_LINE_LENGTH)) for each in problems if each is not None]
 
 
-def unguarded_reason(trade: Trade, now: datetime, seconds: int, *, frozen: bool) -> str | None:
-    """Why the stop of an open trade is not checked, if it is not. `seconds` is the time between two checks.
+def unguarded_reason(
+    trade: Trade, now: datetime, seconds: int, *, frozen: bool, gone: Collection[int] = ()
+) -> str | None:
+    """Why the stop of an open trade is not checked, if it is not. `seconds` is the time between two checks, `gone` are
+    the trades whose market is gone.
 
     One failed check is no problem: the next one replays what it missed.
     """
+    if trade.id in gone:
+        return f"its market is gone: `botctl forget {trade.id}`"
     if frozen:
         return "frozen"
     if trade.stop_loss_price is None:
@@ -58,12 +62,12 @@ def unguarded_reason(trade: Trade, now: datetime, seconds: int, *, frozen: bool)
 
 def load_unguarded(bot: Bot) -> list[str]:
     """The open trades whose stop is not checked now, each with the reason."""
-    frozen, now = bot.switch.read().frozen, bot.clock.now()
+    frozen, now, gone = bot.switch.read().frozen, bot.clock.now(), {each.trade_id for each in load_gone_markets()}
     trades = Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
     return [
         f"{trade.symbol} (trade {trade.id}, {reason})"
         for trade in trades
-        if (reason := unguarded_reason(trade, now, bot.settings.timeframe.seconds, frozen=frozen))
+        if (reason := unguarded_reason(trade, now, bot.settings.timeframe.seconds, frozen=frozen, gone=gone))
     ]
 
 

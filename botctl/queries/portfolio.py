@@ -68,6 +68,10 @@ def list_positions() -> "list[TradeRecord]":
     return [trade_record(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
 
 
+def find_trade(trade_id: int) -> "TradeRecord":
+    return trade_record(Trade.get_by_id(trade_id))
+
+
 def list_live_positions(market: "MarketData") -> "list[LivePosition]":
     """The same with current prices, from one request."""
     trades = list_positions()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import BotError, Refused
+from botctl.domain.errors import BadValue, BotError, Refused
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.symbols import base_of
@@ -103,7 +103,7 @@ class Rebuild:
             note = None
             try:
                 step, note = self._restore(trade) if row is None else (self._compare(trade, row), None)
-            except Refused as refusal:
+            except (Refused, BadValue) as refusal:  # too few candles, or a market that is gone
                 step = _problem(trade, f"it can't be rebuilt ({refusal}): sell it at the exchange")
             plan.steps += [] if step is None else [step]
             plan.notes += [] if note is None else [note]

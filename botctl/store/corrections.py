@@ -1,4 +1,4 @@
-"""Corrections of trades and orders from the exchange's records, each with its audit event."""
+"""Corrections of trades and orders from the exchange's records or by the owner's word, each with its audit event."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,13 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from botctl.domain.errors import BotError
+from botctl.domain.costs import calculate_pnl
+from botctl.domain.errors import BotError, OutcomeUnknown, Refused
 from botctl.domain.money import format_decimal, price_of
-from botctl.domain.orders import Execution, ExitReason, TradeStatus
+from botctl.domain.orders import ACTIVE, Execution, ExitReason, TradeStatus
+from botctl.store import gone_markets
 from botctl.store.journal import change_trade, event_columns
-from botctl.store.models import ACTIVE_TRADES, Event, Order, Trade, database
+from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
 
 RECOVERED = "recovered"
@@ -20,6 +22,8 @@ FILLED_LATE = "filled late"
 """The event of a canceled buy that has filled after all."""
 OUTRANKED = "own order canceled"
 """The event of an order of the owner that an exit has canceled."""
+FORGOTTEN = "forgotten"
+"""The event of a trade that ended by its owner's word."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,44 @@ def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float
         columns |= {"exiting": None if ended_outside else trade.exit_reason, "exit_reason": None}
         columns |= {"closed_at": None, "exit_price": None, "pnl": None}
     return columns
+
+
+def load_forgettable(trade_id: int) -> Trade:
+    """An open trade without an unsettled order. Raises Refused or OutcomeUnknown."""
+    trade: Trade | None = Trade.get_or_none(Trade.id == trade_id)
+    if trade is None:
+        raise Refused(f"there is no trade {trade_id}", hint="see `botctl positions`")
+    if trade.status not in ACTIVE:
+        raise Refused(f"trade {trade_id} ({trade.symbol}) is {trade.status}, not open", hint="see `botctl positions`")
+    if Order.select().where(UNSETTLED_ORDERS, Order.trade == trade).exists():
+        hint = "run `botctl check-positions`, which looks it up, then try again; see `botctl orders --unsettled`"
+        raise OutcomeUnknown(f"trade {trade_id} ({trade.symbol}) has an order whose ending is unknown", hint=hint)
+    return trade
+
+
+def forget_trade(trade_id: int, price: Decimal | None, now: datetime) -> None:
+    """Close a trade by its owner's word, as sold at `price` without a fee; without a price its P&L is unknown.
+
+    Raises as `load_forgettable`.
+    """
+    with database.atomic("IMMEDIATE"):
+        trade = load_forgettable(trade_id)
+        amount, sold = trade.amount, trade.sold_amount + trade.amount
+        proceeds = trade.exit_proceeds + (Decimal(0) if price is None else amount * price)
+        columns: dict[str, Any] = {
+            "status": TradeStatus.CLOSED, "exit_reason": ExitReason.EXTERNAL, "closed_at": now, "exiting": None,
+        }  # fmt: skip
+        if price is None:
+            columns["amount"] = trade.sold_amount or trade.entry_amount or amount
+        else:
+            columns |= {"amount": sold, "sold_amount": sold, "exit_proceeds": proceeds}
+            columns["exit_price"] = price_of(proceeds, sold)
+            if trade.entry_cost is not None and trade.entry_fee is not None:
+                columns["pnl"] = calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, trade.exit_fee)
+        at = "" if price is None else f", sold at {format_decimal(price)}"
+        why = f"by the owner's word: {format_decimal(amount)} {trade.asset}{at}"
+        change_trade(trade, now, FORGOTTEN, why, **columns)
+    gone_markets.forget(trade_id)
 
 
 def _correct_trade(correction: Correction, now: datetime) -> Trade:

@@ -7,6 +7,7 @@ from botctl.domain.settings import Settings
 from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
+from botctl.trading.api_key import KeyCheck
 from botctl.trading.council.council import Council
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.execution import ExecutionService
@@ -32,6 +33,7 @@ class Bot:
     positions: PositionManager
     drawdown: DrawdownGuard
     council: Council
+    key_check: KeyCheck
     time_budget: TimeBudget
     backed_up: Path | None = None
     """The database that a tick copies daily; None for a temporary one."""

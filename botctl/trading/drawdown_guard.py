@@ -67,9 +67,17 @@ class DrawdownGuard:
         return self.snapshots.take_snapshot(self.journal.open_symbols())
 
     def _measure(self, snapshot: Snapshot) -> GuardReport:
+        """What can't be valued counts between zero and its highest price: both must be on one side of the limit."""
         if snapshot.equity is None:
             return GuardReport(None, None, snapshot.missing, errors=list(snapshot.problems))
         drawdown = calculate_drawdown(snapshot.equity, self.initial_balance)
+        at_least = calculate_drawdown(snapshot.equity + snapshot.unvalued, self.initial_balance)
+        if at_least <= self.max_drawdown < drawdown:
+            problem = (
+                f"the drawdown is unknown, between {100 * at_least:.2f} % and {100 * drawdown:.2f} %: coins without a "
+                "market can't be valued"
+            )
+            return GuardReport(None, None, snapshot.missing, errors=[BotError(problem, hint="sell or withdraw them")])
         return GuardReport(snapshot.equity, drawdown, snapshot.missing)
 
     def _too_deep(self, report: GuardReport) -> bool:

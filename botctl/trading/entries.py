@@ -12,10 +12,10 @@ from botctl.domain.markets import (
     below_minimum,
     contradiction_in,
     implausible_atr,
-    market_of,
 )
 from botctl.domain.money import format_decimal
 from botctl.ports import Clock, Exchange
+from botctl.trading.api_key import KeyCheck
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import Snapshot, SnapshotService
@@ -40,14 +40,16 @@ class EntryPlanner:
     exchange: Exchange
     risk: RiskService
     pre_trade_checks: PreTradeChecks
+    key_check: KeyCheck
     snapshots: SnapshotService
     clock: Clock
 
     def plan(self, symbol: str, amount_usd: Decimal) -> PlannedEntry:
         """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
         self.pre_trade_checks.check(symbol, self.clock.now())
-        market = market_of(self.exchange.load_markets(), symbol)
-        if not market.tradable:  # the status may be out of date: the exchange decides at each order
+        self.key_check.ask()
+        market = self.exchange.find_market(symbol)
+        if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
         self.pre_trade_checks.check_database()
         candles = self.risk.fetch_candles(symbol)

@@ -184,6 +184,9 @@ class ExecutionService:
         sent, free, again = SentSells(), list[WantedExit](), list[WantedExit]()
         for wanted in batches:
             busy = find_sold_before(wanted, self.journal)
+            busy |= {  # their market is asked for again
+                each.trade.id for each in wanted if not self.exit_planner.markets.is_listed(each.trade.symbol)
+            }
             leaving = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
             sent += self._send_sells(leaving, snapshot)
             free += leaving
@@ -342,6 +345,7 @@ class ExecutionService:
         )  # fmt: skip
 
     def _validate_sell(self, wanted: WantedExit) -> OrderResult:
+        self.exit_planner.markets.find(wanted.trade, None)
         return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
     def _with_free_funds(self, refusal: InsufficientFunds, currency: str) -> InsufficientFunds:

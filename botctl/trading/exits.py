@@ -16,6 +16,7 @@ from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import TradeRow
+from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
@@ -94,6 +95,7 @@ class ExitPlanner:
     exchange: Exchange
     journal: Journal
     clock: Clock
+    markets: TradeMarkets
 
     def plan(self, wanted: Iterable[WantedExit], snapshot: Snapshot) -> Plan:
         """How much of each trade to sell. A balance that lacks coins of a trade limits nothing: it may be wrong."""
@@ -104,6 +106,7 @@ class ExitPlanner:
         notes: list[str] = []
         for each in wanted:
             try:
+                self.markets.find(each.trade, present)
                 note = self.close_below_one_lot(each.trade, each.reason)
                 if note is not None:
                     notes.append(note)

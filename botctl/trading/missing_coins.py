@@ -84,7 +84,9 @@ class MissingCoinsReview:
         unresolved = {asset: each for asset, each in records.items() if asset not in missing or asset in left}
         if unresolved != records:
             save_missing(unresolved)
-        return Review(frozenset(written_off), errors + [missing_error(each) for each in left.values()])
+        gone = {base_of(symbol) for symbol in snapshot.unlisted}  # the error of their market says where the coins are
+        errors += [missing_error(each) for asset, each in left.items() if asset not in gone]
+        return Review(frozenset(written_off), errors)
 
     def _record(self, missing: Mapping[str, Missing], assets: Collection[str] | None) -> dict[str, MissingRecord]:
         """Since when each asset has been missing. Those that are there again are forgotten."""

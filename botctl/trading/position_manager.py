@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -19,6 +19,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
+from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.price_checks import (
     DoubtfulQuote,
     bid_note,
@@ -45,6 +46,7 @@ class PositionManager:
     journal: Journal
     execution: ExecutionService
     exit_planner: ExitPlanner
+    markets: TradeMarkets
     snapshots: SnapshotService
     switch: Switch
     clock: Clock
@@ -71,9 +73,19 @@ class PositionManager:
         left_out = self.journal.unguarded_trade_ids() | self._checked  # settlement reports what is not settled
         levels = [level for level in self.journal.stop_levels() if level.trade_id not in left_out]
         self._checked |= {level.trade_id for level in levels}
+        exits = self._check_levels([level for level in levels if level.symbol not in snapshot.unlisted], snapshot)
+        unlisted = [level for level in levels if not self.markets.is_listed(level.symbol)]
+        return exits + self._check_unlisted(unlisted, snapshot) if unlisted else exits
+
+    def _check_levels(self, levels: Sequence[StopLevel], snapshot: Snapshot) -> Exits:
         found = Findings()
         exits = self.execution.execute_in_turn(self._find_exits(levels, snapshot, found), snapshot)
         return Exits(errors=found.errors, notes=found.notes) + exits
+
+    def find_gone_markets(self, snapshot: Snapshot) -> list[BotError]:
+        """An error for each open trade whose market is gone."""
+        unlisted = [trade for trade in self.journal.open_trades() if not self.markets.is_listed(trade.symbol)]
+        return attempt_each(lambda trade: self._confirm(trade, snapshot), unlisted)[1]
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
         """As `execute_sell`, for an open trade by its id."""
@@ -149,6 +161,26 @@ class PositionManager:
         if trade.exiting:  # an exit that has begun goes on whatever the price
             return Check(WantedExit(trade, ExitReason(trade.exiting)))
         return self._check_stop(trade, snapshot, candles)
+
+    def _check_unlisted(self, levels: Sequence[StopLevel], snapshot: Snapshot) -> Exits:
+        """Ask again for markets that the list lacks, once the others have sold. A trade whose market is there after all
+        is checked like them."""
+        trades = [trade for each in levels if (trade := self.journal.open_trade(each.trade_id)) is not None]
+        found, errors = attempt_each(lambda trade: self._confirm(trade, snapshot), trades)
+        unchecked = {trade.id: trade.symbol for trade in found if trade.symbol in snapshot.unlisted}
+        if not unchecked:
+            return Exits(errors=errors)
+        try:
+            quotes = self.snapshots.fetch_quotes(list(unchecked.values()))
+        except BotError as error:
+            return Exits(errors=[*errors, error])
+        listed = [each for each in levels if each.trade_id in unchecked]
+        return Exits(errors=errors) + self._check_levels(listed, replace(snapshot, quotes=quotes))
+
+    def _confirm(self, trade: TradeRow, snapshot: Snapshot) -> TradeRow:
+        """The trade, whose market is there. Raises BotError."""
+        self.markets.confirm(trade, snapshot.balances)
+        return trade
 
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()

@@ -10,6 +10,7 @@ from botctl.domain.orders import ExitReason
 from botctl.domain.settings import live_trading_disabled_error
 from botctl.domain.symbols import base_of
 from botctl.store.database import opened_where
+from botctl.store.gone_markets import gone_assets
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
 from botctl.store.missing_coins import load_missing
@@ -81,8 +82,9 @@ class PreTradeChecks:
 
 def check_holdings() -> None:
     """Raises Refused while the last look at the balances contradicts our own orders."""
-    if missing := load_missing():
-        record = next(iter(missing.values()))
+    gone = gone_assets()  # a coin that left with its market says nothing about the others
+    if missing := [each for asset, each in load_missing().items() if asset not in gone]:
+        record = missing[0]
         raise Refused(
             f"{record.missing} since {record.since:%Y-%m-%d %H:%M} UTC",
             hint="nothing is bought until the balance shows them: run `botctl check-positions`",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from botctl.domain.checks import CheckResult
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BadValue, BotError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of
@@ -30,10 +30,9 @@ def check_funds(bot: Bot) -> Iterator[CheckResult]:
 
 def check_symbols(bot: Bot) -> Iterator[CheckResult]:
     """Whether each symbol can be traded, and an entry sold again at its stop."""
-    markets = bot.exchange.load_markets()
-    quotes = bot.exchange.fetch_quotes([symbol for symbol in bot.settings.symbols if symbol in markets])
+    quotes = bot.exchange.fetch_quotes([symbol for symbol in bot.settings.symbols if _find_market(bot, symbol)])
     for symbol in bot.settings.symbols:
-        market, quote = markets.get(symbol), quotes.good.get(symbol)
+        market, quote = _find_market(bot, symbol), quotes.good.get(symbol)
         if market is None:
             yield CheckResult("symbols", "fail", f"{symbol}: unknown market", "correct SYMBOLS")
         elif not market.tradable:
@@ -43,6 +42,23 @@ def check_symbols(bot: Bot) -> Iterator[CheckResult]:
             yield CheckResult("symbols", "fail", f"{symbol} {quotes.bad.get(symbol, 'has no ask')}", "try again later")
         else:
             yield _check_minimum(bot, market, quote.ask)
+
+
+def check_open_markets(bot: Bot) -> Iterator[CheckResult]:
+    """Whether the open trades can be sold where they were bought."""
+    unlisted = [trade for trade in bot.journal.open_trades() if not bot.positions.markets.is_listed(trade.symbol)]
+    if not unlisted:
+        return
+    snapshot = bot.snapshots.take_snapshot([])
+    for error in bot.positions.find_gone_markets(snapshot):
+        yield CheckResult("positions", "fail", error.message, error.hint)
+
+
+def _find_market(bot: Bot, symbol: str) -> Market | None:
+    try:
+        return bot.exchange.find_market(symbol)
+    except BadValue:
+        return None
 
 
 def _check_minimum(bot: Bot, market: Market, ask: Decimal) -> CheckResult:

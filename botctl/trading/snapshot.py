@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.equity import calculate_equity, valuation_symbols
+from botctl.domain.equity import calculate_equity, valuation_symbols, value_of
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.holdings import Missing, add_missing, find_missing
 from botctl.domain.markets import Balances, Quote, Quotes
+from botctl.domain.money import total
+from botctl.domain.symbols import quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store import key_value
+from botctl.store.gone_markets import highest_prices
 from botctl.store.journal import Journal
 
 MAX_PRICE_AGE = timedelta(minutes=2)
@@ -37,6 +40,10 @@ class Snapshot:
     """What open trades held at that moment, by asset."""
     missing: tuple[Missing, ...] = ()
     """The assets whose balance is smaller than that. The equity counts what is expected."""
+    unlisted: frozenset[str] = frozenset()
+    """The symbols of open trades that the exchange's list of markets lacks."""
+    unvalued: Decimal = Decimal(0)
+    """What coins without a market may be worth at most. The equity counts them as nothing."""
 
     @property
     def prices(self) -> dict[str, Decimal]:
@@ -75,9 +82,14 @@ class SnapshotService:
         missing = () if balances is None else find_missing(expected, balances)
         valued = balances if balances is None else add_missing(balances, missing)
         quotes, no_prices = self._quotes(symbols, requested, valued)
-        equity, unvalued = self._equity(valued, quotes)
-        problems = tuple(problem for problem in (no_balances, no_prices, unvalued) if problem is not None)
-        return Snapshot(quotes, balances, equity, problems, at, expected, missing)
+        equity, unvalued, no_value = self._equity(valued, quotes)
+        problems = tuple(problem for problem in (no_balances, no_prices, no_value) if problem is not None)
+        unlisted = self._unlisted()
+        return Snapshot(quotes, balances, equity, problems, at, expected, missing, unlisted, unvalued)
+
+    def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
+        """The prices of these symbols alone, now. Raises BotError."""
+        return self.exchange.fetch_quotes(symbols)
 
     def fetch_second_quotes(self, symbols: Sequence[str]) -> Snapshot:
         """The prices of these symbols alone, some seconds later. Raises BotError."""
@@ -131,15 +143,44 @@ class SnapshotService:
         if symbols != self._held:
             key_value.save_cached(HELD_SYMBOLS_KEY, " ".join(symbols))
 
-    def _equity(self, balances: Balances | None, quotes: Quotes) -> tuple[Decimal | None, BotError | None]:
-        """The value of all balances; None when one can't be valued, and why."""
+    def _unlisted(self) -> frozenset[str]:
+        """Lists that can't be had lack nothing: their error is a problem already."""
+        symbols = self.journal.open_symbols()
+        try:
+            return frozenset(symbols) - self.exchange.load_markets().keys() if symbols else frozenset()
+        except BotError:
+            return frozenset()
+
+    def _equity(self, balances: Balances | None, quotes: Quotes) -> tuple[Decimal | None, Decimal, BotError | None]:
+        """The value of all balances, and what those without a market may be worth beyond that; None and why when one
+        has a market and no price, or nobody knows what it ever was worth."""
         if balances is None:
-            return None, None
+            return None, Decimal(0), None
         equity, unvalued = calculate_equity(balances, self.quote_currency, quotes.prices)
         if not unvalued:
-            return equity, None
+            return equity, Decimal(0), None
+        at_most = self._value_at_most(unvalued, balances, quotes.prices)
+        if at_most is not None:
+            without = Balances(tuple(each for each in balances.holdings if each.currency not in unvalued))
+            return calculate_equity(without, self.quote_currency, quotes.prices)[0], at_most, None
         problem = f"{', '.join(unvalued)} can't be valued in {self.quote_currency}, so the drawdown is unknown"
-        return equity, BotError(problem, hint="sell or withdraw it, or wait for its price")
+        return None, Decimal(0), BotError(problem, hint="sell or withdraw it, or wait for its price")
+
+    def _value_at_most(
+        self, unvalued: Sequence[str], balances: Balances, prices: Mapping[str, Decimal]
+    ) -> Decimal | None:
+        """The value of these balances at the highest price of their newest trade; None when it is unknown."""
+        markets = self.exchange.load_markets()
+        symbols = valuation_symbols(unvalued, self.quote_currency, markets)
+        highest = highest_prices(unvalued)
+        if any(symbols.values()) or highest.keys() != set(unvalued):
+            return None
+        values = [
+            value_of(quote_of(symbol), balances.total(asset) * Decimal(repr(high)), self.quote_currency, prices)
+            for asset, (symbol, high) in highest.items()
+        ]
+        known = [value for value in values if value is not None]
+        return total(known) if len(known) == len(values) else None
 
 
 def _without_price(symbols: Sequence[str], error: BotError) -> dict[str, str]:

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 
-from botctl.domain.errors import BotError, Refused, exit_code_of
+from botctl.domain.errors import BotError, ConfigError, Refused, exit_code_of
 from botctl.domain.orders import ExitReason
 from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
+from botctl.store.gone_markets import gone_assets
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.drawdown_guard import GuardReport
@@ -44,6 +45,7 @@ class TickState:
     equity: Decimal | None = None
     drawdown: Decimal | None = None
     tripped: bool = False
+    key_refused: bool = False
     detail: str = ""
 
     @property
@@ -101,6 +103,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     if state.snapshot is None or state.tripped or bot.switch.read().paused:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
+    _run(bot, state, "key", _check_key)
     _run(bot, state, "council", _ask_council)
     if bot.switch.read().paused:
         state.notes.append("paused while the Council decided: nothing was executed")
@@ -146,10 +149,10 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     return snapshot, said + exits
 
 
-def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
+def guard_drawdown(bot: Bot, snapshot: Snapshot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
     """drawdown: the guard's report, and why earlier orders are not settled."""
     began = bot.clock.now()
-    report = bot.drawdown.check_drawdown(act=act)
+    report = bot.drawdown.check_drawdown(snapshot, act=act)
     settled, _, errors = _settle_earlier(bot, began, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
@@ -250,6 +253,16 @@ def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
         raise live_trading_disabled_error()
 
 
+def _check_key(bot: Bot, state: TickState) -> None:
+    if bot.live_trading_disabled:
+        return  # no key buys anything
+    try:
+        bot.key_check.ask()
+    except ConfigError:
+        state.key_refused = True
+        raise
+
+
 def _ask_council(bot: Bot, state: TickState) -> None:
     state.decisions, errors = bot.council.decide_all(state.fetched_snapshot)
     state.errors += errors
@@ -258,7 +271,9 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 
 def _execute(bot: Bot, state: TickState) -> None:
     unknown = "the drawdown is unknown" if state.drawdown is None else ""
-    unknown = "the balance lacks coins of open trades" if state.fetched_snapshot.missing else unknown
+    missing = {each.asset for each in state.fetched_snapshot.missing} - gone_assets()
+    unknown = "the balance lacks coins of open trades" if missing else unknown
+    unknown = "the API key may withdraw" if state.key_refused else unknown
     why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits

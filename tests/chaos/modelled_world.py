@@ -52,6 +52,7 @@ def prepare(world: World) -> None:
     world.settings["TRADE_AMOUNT_USD"] = f"{TRADE_AMOUNT:f}"
     world.must("init")
     world.must("balance")
+    world.know_the_key()
 
 
 class ModelledWorld:

@@ -30,6 +30,7 @@ def prepare_nothing(world: World) -> None:
     world.kraken.flat_candles("BTC/USD", 50000, 500, 150)
     world.must("init")
     world.must("balance")
+    world.know_the_key()
 
 
 def prepare_a_position(world: World) -> None:

@@ -27,6 +27,7 @@ from tests.chaos.history import History
 from tests.chaos.processes import Command, End, Process, Processes, Run
 from tests.fake_kraken import FakeKraken, Order, Refusal
 from tests.fake_kraken.server import KrakenSnapshot
+from tests.known_key import know_the_key
 from tests.postgres import Server
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
@@ -181,6 +182,10 @@ class World:
     def note_pause(self) -> None:
         """From here on entries are paused."""
         self.external_actions.pauses.append([self.clock.now(), float("inf")])
+
+    def know_the_key(self) -> None:
+        """Spare the trials of this day the question what the key may do."""
+        know_the_key(self.where, self.kraken.api_key, datetime.fromtimestamp(self.clock.now(), UTC))
 
     def must(self, *arguments: str) -> Run:
         """A run that the trial needs: it ends with 0, or the trial itself is wrong."""

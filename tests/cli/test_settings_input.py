@@ -20,6 +20,7 @@ WRONG: dict[str, str] = {
     "MAX_OPEN_TRADES": "0",
     "COOLDOWN_MINUTES": "-1",
     "LIVE_TRADING": "ja",
+    "ALLOW_WITHDRAW_KEY": "ja",
     "TICK_TIMEOUT": "0",
     "TIMEFRAME": "15",
     "ATR_PERIOD": "0",

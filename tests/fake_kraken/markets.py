@@ -123,6 +123,7 @@ class MarketsSnapshot:
     """What `FakeMarkets.restore` needs to go back to this moment."""
 
     by_symbol: dict[str, Market]
+    delisted: dict[str, Market]
     system_status: str
 
 
@@ -136,6 +137,7 @@ class FakeMarkets:
         `set_candles`."""
         self._lock = lock
         self._by_symbol: dict[str, Market] = {}
+        self._delisted: dict[str, Market] = {}
         self.add("BTC/USD", 50000, id="XXBTZUSD", pair_decimals=1, ordermin="0.00005")
         self.add("BTC/EUR", 46000, id="XXBTZEUR", pair_decimals=1, ordermin="0.00005", costmin="0.45")
         self.add("ETH/USD", 2500, id="XETHZUSD", pair_decimals=2, ordermin="0.001")
@@ -146,16 +148,18 @@ class FakeMarkets:
         self.add("DOT/USD", 5, pair_decimals=4, ordermin="0.6")
 
     def __getitem__(self, symbol: str) -> Market:
-        return self._by_symbol[symbol]
+        """Also of a delisted one: its old orders stay on record."""
+        return self._by_symbol.get(symbol) or self._delisted[symbol]
 
     def __iter__(self) -> Iterator[Market]:
         return iter(self._by_symbol.values())
 
     def snapshot(self) -> MarketsSnapshot:
-        return MarketsSnapshot(copy.deepcopy(self._by_symbol), self.system_status)
+        return MarketsSnapshot(*copy.deepcopy((self._by_symbol, self._delisted)), self.system_status)
 
     def restore(self, kept: MarketsSnapshot) -> None:
-        self._by_symbol, self.system_status = copy.deepcopy(kept.by_symbol), kept.system_status
+        self._by_symbol, self._delisted = copy.deepcopy((kept.by_symbol, kept.delisted))
+        self.system_status = kept.system_status
 
     def named(self, name: str) -> Market:
         """Kraken takes the id, the altname, and either form with a slash."""
@@ -214,7 +218,12 @@ class FakeMarkets:
     def remove(self, symbol: str) -> None:
         """Delist it."""
         with self._lock:
-            del self._by_symbol[symbol]
+            self._delisted[symbol] = self._by_symbol.pop(symbol)
+
+    def list_again(self, symbol: str) -> None:
+        """Undo `remove`."""
+        with self._lock:
+            self._by_symbol[symbol] = self._delisted.pop(symbol)
 
     def set_price(self, symbol: str, last: Number, bid: Number | None = None, ask: Number | None = None) -> None:
         """Without `bid` and `ask` there is no spread: both are the last price."""

@@ -148,6 +148,13 @@ def test_with_short_candles_a_tick_that_takes_its_time_is_no_alarm() -> None:
     assert unguarded_reason(open_trade(START - timedelta(minutes=2)), START, 60, frozen=False) is None
 
 
+def test_a_trade_whose_market_is_gone_is_unguarded_at_once_and_names_forget() -> None:
+    trade = open_trade(START)
+    trade.id = 7
+
+    assert unguarded_reason(trade, START, 900, frozen=False, gone={7}) == "its market is gone: `botctl forget 7`"
+
+
 def test_a_key_is_told_of_two_weeks_before_its_end_once_a_day_and_urgently_after_it() -> None:
     assert key_problem(None, START) is None
     assert key_problem(START + KEY_EXPIRES_SOON + TICK, START) is None

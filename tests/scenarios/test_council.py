@@ -323,9 +323,9 @@ def test_a_technical_verdict_needs_a_hundred_and_fourteen_candles(
 # Who sits
 
 
-def install_agent(folder: Path, name: str, lines: str) -> None:
+def install_agent(folder: Path, name: str, lines: str, *, of: str = "") -> None:
     """A distribution with one agent, as pip would leave it."""
-    package = f"agent_of_{name}"
+    package = f"agent_of_{of or name}"
     (folder / f"{package}.py").write_text(f"class Agent:\n    def judge(self, briefing):\n        {lines}\n")
     info = folder / f"{package}-1.0.dist-info"
     info.mkdir()
@@ -382,6 +382,34 @@ def test_a_member_who_is_not_installed_is_named(live: BotRunner) -> None:
     assert run.exit_code != 0
     assert "astrology" in run.stderr
     assert "technical" in run.stderr
+
+
+def test_two_agents_of_one_name_are_a_configuration_error_and_stops_go_on(
+    live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(live)
+    kraken.set_price("BTC/USD", 48900)
+    install_agent(tmp_path, "technical", "return None", of="nobody")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    run, doctor = live.run("tick"), live.run("doctor")
+
+    assert run.exit_code == 78, output_of(run)
+    assert run.stderr.count("several agents have that name: agent_of_nobody:Agent, botctl.") == 1
+    assert sides(kraken) == ["buy", "sell"]
+    assert "several agents" in " ".join(doctor.stdout.split())
+
+
+def test_an_agent_that_sits_twice_is_a_configuration_error_and_stops_go_on(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    kraken.set_price("BTC/USD", 48900)
+    live.set(COUNCIL="technical,technical")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 78, output_of(run)
+    assert sides(kraken) == ["buy", "sell"]
+    assert "COUNCIL names technical twice" in run.stderr
 
 
 def test_a_symbol_without_candles_stops_no_other(live: BotRunner, kraken: FakeKraken) -> None:

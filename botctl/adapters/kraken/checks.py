@@ -1,14 +1,16 @@
 """Checks of Kraken's clock, status and the API key, for `botctl doctor`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
-from botctl.adapters.kraken.parsing import parse_key_expiry
+from botctl.adapters.kraken.parsing import FORBIDDEN_RIGHTS, parse_api_key, parse_key_expiry
 from botctl.domain.checks import KEY_EXPIRES_SOON, CheckResult
 from botctl.domain.errors import BotError
+from botctl.ports import ApiKey
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
 """Seconds. botctl sets deadlines by Kraken's clock, but a wrong clock here confuses logs, cron and nonces."""
@@ -18,7 +20,6 @@ REQUIRED_RIGHTS = {
     "query-closed-trades": "Query Closed Orders & Trades",
     "modify-trades": "Create & Modify Orders",
 }
-FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-address"}
 UNUSED_RIGHTS = {"add-funds", "earn-funds"}
 
 
@@ -29,9 +30,14 @@ def check_clock(kraken: KrakenExchange) -> Iterator[CheckResult]:
     yield CheckResult("clock", status, f"{seconds:.0f} s between this machine and Kraken", fix)
 
 
-def check_key(kraken: KrakenExchange) -> Iterator[CheckResult]:
+def check_key(
+    kraken: KrakenExchange, *, allow_withdraw: bool, remember: Callable[[ApiKey], object]
+) -> Iterator[CheckResult]:
+    """The rights and the expiry of the key, which are remembered: a key that was corrected may buy at once."""
     info = kraken.fetch_key_info()
-    yield from _check_rights(info)
+    with suppress(BotError):
+        remember(parse_api_key(info))
+    yield from _check_rights(info, allow_withdraw=allow_withdraw)
     try:
         yield from _check_expiry(parse_key_expiry(info), datetime.now(UTC))
     except BotError as error:
@@ -48,7 +54,7 @@ def check_status(market_data: KrakenMarketData) -> Iterator[CheckResult]:
     yield CheckResult("exchange", "warn" if fix else "ok", f"Kraken is {status}", fix)
 
 
-def _check_rights(info: Mapping[str, Any]) -> Iterator[CheckResult]:
+def _check_rights(info: Mapping[str, Any], *, allow_withdraw: bool) -> Iterator[CheckResult]:
     """Whether the key of this GetApiKeyInfo answer has all rights that botctl needs, and no dangerous ones."""
     permissions = info.get("permissions")
     rights = {str(right) for right in permissions} if isinstance(permissions, list) else set()
@@ -59,7 +65,7 @@ def _check_rights(info: Mapping[str, Any]) -> Iterator[CheckResult]:
         yield check("fail", f"the key lacks: {', '.join(lacking)}", "give it these rights at Kraken")
     if dangerous:
         fix = "make a key without any withdraw right, and delete this one"
-        yield check("fail", f"the key may withdraw ({', '.join(dangerous)})", fix)
+        yield check("warn" if allow_withdraw else "fail", f"the key may withdraw ({', '.join(dangerous)})", fix)
     if unused := sorted(rights & UNUSED_RIGHTS):
         yield check("warn", f"the key has rights botctl never uses: {', '.join(unused)}", "drop them")
     if not lacking and not dangerous:

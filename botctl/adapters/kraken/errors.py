@@ -56,6 +56,7 @@ DEFINITE = (
 
 HINTS = {
     NO_FUNDS: "see `botctl balance`; a buy needs its cost and the fee",
+    UNKNOWN_PAIR: "if the market was renamed or delisted, `botctl forget TRADE` closes the trade",
     "EGeneral:Permission denied": "give the key the rights that `botctl doctor` names",
     "EAccount:Invalid permissions": "Kraken does not let this account trade this market",
     "EAPI:Invalid key": "check KRAKEN_API_KEY",

@@ -16,7 +16,14 @@ from botctl.adapters.kraken.errors import (
     order_error,
     read_error,
 )
-from botctl.adapters.kraken.markets import MarketCatalog, load_cached_catalog, load_catalog
+from botctl.adapters.kraken.markets import (
+    MarketCatalog,
+    fetch_catalog,
+    fetch_market_again,
+    load_cached_catalog,
+    load_catalog,
+    without_market,
+)
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import PendingCall, Reply
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
@@ -27,7 +34,7 @@ from botctl.domain.money import format_decimal, total
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
 from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
-from botctl.ports import Progress
+from botctl.ports import ApiKey, Progress
 
 ORDERS_PER_CALL, FILLS_PER_CALL = 50, 20
 HISTORY_COST = 2.0
@@ -37,6 +44,7 @@ HISTORY_MARGIN = timedelta(minutes=10)
 """Fills of an order are searched until so long after its record says that it ended."""
 MAX_QUOTE_AGE = timedelta(seconds=5)
 """Prices that waited longer for the balances are fetched again: stops are compared with current prices."""
+NO_MARKET = "is not a market of Kraken"
 
 
 class KrakenMarketData:
@@ -47,6 +55,8 @@ class KrakenMarketData:
         self._session: KrakenSession | None = None
         self._catalog: MarketCatalog | None = None
         self._prefetched: tuple[list[str], PendingCall] | None = None
+        self._asked_again: set[str] = set()
+        self._refetched = False
 
     @property
     def session(self) -> KrakenSession:
@@ -72,20 +82,43 @@ class KrakenMarketData:
         if listed:
             self._prefetched = listed, self.session.start_call("Ticker", {"pair": self._market_ids(listed)})
 
+    def find_market(self, symbol: str) -> Market:
+        """The list is at most a day old: a market that it lacks or calls closed is asked for alone, once a run."""
+        market = self.catalog.markets.get(symbol)
+        if (market is None or not market.tradable) and symbol not in self._asked_again:
+            try:
+                self._catalog = fetch_market_again(self.session, self.catalog, symbol)
+            except BotError:
+                if market is None:
+                    raise
+            self._asked_again.add(symbol)
+        return market_of(self.catalog.markets, symbol)
+
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
-        """One Ticker call, or one for each symbol if Kraken refuses them all because of one unknown name."""
+        """One Ticker call. If Kraken refuses it because of an unknown name, the others are asked for without that."""
         listed = self._listed(symbols)
-        bad = Quotes({}, {symbol: "is not a market of Kraken" for symbol in symbols if symbol not in listed})
+        bad = Quotes({}, {symbol: NO_MARKET for symbol in symbols if symbol not in listed})
         if not listed:  # an empty list would fetch all markets
             return bad
         try:
             tickers, reply = self._read(lambda: self._fetch_tickers(listed), unless=(UNKNOWN_PAIR,))
-        except KrakenApiError as api_error:
-            if len(listed) == 1 or not api_error.mentions(UNKNOWN_PAIR):
-                return _merge(bad, Quotes({}, dict.fromkeys(listed, str(api_error))))
-            return _merge(bad, *(self.fetch_quotes([symbol]) for symbol in listed))
+        except KrakenApiError:
+            return _merge(bad, self._fetch_without_unknown(listed))
         gap = self.session.date_gap(reply)
         return _merge(bad, parsing.parse_quotes(tickers, listed, reply.arrived_at, date_gap=gap))
+
+    def _fetch_without_unknown(self, symbols: Sequence[str]) -> Quotes:
+        """The quotes of these symbols, at least one of which Kraken does not know: of those that a new list of its
+        markets has, else of each alone. What is unknown is taken off the list, so that later runs don't ask for it."""
+        if len(symbols) == 1:
+            self._catalog = without_market(self.catalog, symbols[0])
+            return Quotes({}, dict.fromkeys(symbols, NO_MARKET))
+        if not self._refetched:
+            self._refetched = True
+            self._catalog = fetch_catalog(self.session)
+            if len(self._listed(symbols)) < len(symbols):
+                return self.fetch_quotes(symbols)
+        return _merge(*(self.fetch_quotes([symbol]) for symbol in symbols))
 
     def _listed(self, symbols: Sequence[str]) -> list[str]:
         return [symbol for symbol in dict.fromkeys(symbols) if symbol in self.catalog.markets]
@@ -109,7 +142,7 @@ class KrakenMarketData:
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Up to 719 closed candles. Kraken's last row is always the running candle and is dropped."""
-        market = market_of(self.catalog.markets, symbol)
+        market = self.catalog.markets.get(symbol) or self.find_market(symbol)
         params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
         answer = self._read(lambda: self.session.get("OHLC", params))
         rows = next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
@@ -310,9 +343,12 @@ class KrakenExchange(KrakenMarketData):
         answer: Mapping[str, Any] = self._read(lambda: self.session.post("GetApiKeyInfo"))
         return answer
 
-    def fetch_key_expiry(self) -> datetime | None:
-        """When the API key expires; None when it never does. Raises UnusableAnswer."""
-        return parsing.parse_key_expiry(self.fetch_key_info())
+    def fetch_api_key(self) -> ApiKey:
+        """One request, not repeated: it is made once a day, and its failure changes nothing."""
+        try:
+            return parsing.parse_api_key(self.session.post("GetApiKeyInfo"))
+        except KrakenApiError as api_error:
+            raise read_error(api_error) from api_error
 
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
         params = {"txid": ",".join(ids), "trades": "true"}

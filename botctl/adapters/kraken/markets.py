@@ -3,13 +3,13 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from botctl.adapters.kraken.errors import KrakenApiError, read_error
+from botctl.adapters.kraken.errors import UNKNOWN_PAIR, KrakenApiError, read_error
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.retry import repeat_read
 from botctl.domain.errors import BotError, ExchangeUnreachable
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 MAX_CACHE_AGE = timedelta(days=1)
 MAX_INCOMPLETE_AGE = timedelta(minutes=10)
 """An answer that lacks a market is cached only this long: the market may have an open position."""
+UNLISTED = "unlisted"
+"""The status of a market that Kraken lists no more. It can't be traded; its row still names old orders and balances."""
 LOT_DECIMALS = range(31)
 CACHE_KEY = "kraken.markets"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -37,12 +39,16 @@ OLD_IDS = {
     **{f"Z{name}": name for name in ("USD", "EUR", "GBP", "CAD", "AUD", "JPY")},
 }
 """Kraken's ids of old assets, for balances of assets without a market; the other ids are in AssetPairs."""
+ALTNAMES = {name: altname for altname, name in ASSET_ALIASES.items()}
+Row = list[Any]
+"""What botctl uses of a market in AssetPairs; the status is the last column."""
 
 
 @dataclass(frozen=True)
 class MarketCatalog:
     """All markets by symbol, and all names that Kraken uses for a market or a currency."""
 
+    rows: Sequence[Row]
     markets: Mapping[str, Market]
     symbols: Mapping[str, str]
     """Market id, altname or wsname to symbol."""
@@ -67,8 +73,12 @@ def load_cached_catalog() -> MarketCatalog | None:
 
 def load_catalog(session: KrakenSession) -> MarketCatalog:
     """The cached markets, fetched again once a day. An older cache is used while Kraken is unavailable."""
-    if (catalog := load_cached_catalog()) is not None:
-        return catalog
+    cached = load_cached_catalog()
+    return fetch_catalog(session) if cached is None else cached
+
+
+def fetch_catalog(session: KrakenSession) -> MarketCatalog:
+    """All markets, asked for now; an older cache while Kraken is unavailable."""
     cached = key_value.load_cached(CACHE_KEY)
     try:
         # With a cache one attempt is enough: stops wait for this call.
@@ -78,25 +88,71 @@ def load_catalog(session: KrakenSession) -> MarketCatalog:
             raise
         log.warning("Kraken's markets are unavailable; using those of %s", cached[1].date())
         return _catalog(json.loads(cached[0]))
-    lost = {row[0] for row in json.loads(cached[0])} - {row[0] for row in rows} if cached else unread
-    fetched_at = datetime.now(UTC) - MAX_CACHE_AGE + MAX_INCOMPLETE_AGE if lost else None
-    key_value.save_cached(CACHE_KEY, json.dumps(rows), fetched_at)
+    names = {row[2] for row in rows}
+    lost = [row for row in json.loads(cached[0]) if row[2] not in names] if cached else []
+    incomplete = any(row[-1] != UNLISTED for row in lost) if cached else unread
+    fetched_at = datetime.now(UTC) - MAX_CACHE_AGE + MAX_INCOMPLETE_AGE if incomplete else None
+    return _save([*rows, *map(_unlisted, lost)], fetched_at)
+
+
+def fetch_market_again(session: KrakenSession, catalog: MarketCatalog, symbol: str) -> MarketCatalog:
+    """The markets with this one as Kraken lists it now. It is asked for alone, and the others keep their age.
+
+    Raises ExchangeUnreachable without a usable answer, which proves nothing.
+    """
+    known = next((row for row in catalog.rows if _symbol_of(row) == symbol), None)
+    name = "".join(ALTNAMES.get(part, part) for part in symbol.split("/")) if known is None else known[0]
+    try:
+        rows = repeat_read(lambda: _rows(_fetch_pairs(session, pair=name)))[0]
+    except KrakenApiError:  # the pair is unknown
+        rows = []
+    new = {row[2] for row in rows}
+    others = [row for row in catalog.rows if row is not known and row[2] not in new]
+    gone = [_unlisted(known)] if known is not None and known[2] not in new else []
+    return _save_keeping_age(catalog, [*others, *rows, *gone])
+
+
+def without_market(catalog: MarketCatalog, symbol: str) -> MarketCatalog:
+    """The markets after Kraken refused this one as unknown."""
+    return _save_keeping_age(catalog, [_unlisted(row) if _symbol_of(row) == symbol else row for row in catalog.rows])
+
+
+def _save_keeping_age(before: MarketCatalog, rows: Sequence[Row]) -> MarketCatalog:
+    if sorted(rows) == sorted(before.rows):
+        return before
+    cached = key_value.load_cached(CACHE_KEY)
+    return _save(rows, cached[1] if cached else None)
+
+
+def _save(rows: Sequence[Row], at: datetime | None) -> MarketCatalog:
+    key_value.save_cached(CACHE_KEY, json.dumps(rows), at)
     return _catalog(rows)
 
 
-def _fetch_pairs(session: KrakenSession) -> Mapping[str, Any]:
+def _unlisted(row: Row) -> Row:
+    return [*row[:-1], UNLISTED]
+
+
+def _symbol_of(row: Row) -> str:
+    return "/".join(ASSET_ALIASES.get(name, name) for name in row[2].split("/"))
+
+
+def _fetch_pairs(session: KrakenSession, *, pair: str | None = None) -> Mapping[str, Any]:
+    """All pairs, or one. Raises KrakenApiError if that one is unknown."""
     try:
-        pairs: Mapping[str, Any] = session.get("AssetPairs")
+        pairs: Mapping[str, Any] = session.get("AssetPairs", None if pair is None else {"pair": pair})
     except KrakenApiError as api_error:
+        if pair is not None and api_error.all_of(UNKNOWN_PAIR):
+            raise
         raise read_error(api_error) from api_error
     if not pairs:
         raise ExchangeUnreachable("Kraken's answer to AssetPairs contains no market")
     return pairs
 
 
-def _rows(pairs: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
+def _rows(pairs: Mapping[str, Any]) -> tuple[list[Row], int]:
     """What botctl uses of AssetPairs, as lists to keep the JSON small, and the number of unreadable markets."""
-    rows: dict[str, list[Any]] = {}
+    rows: dict[str, Row] = {}
     unread = 0
     for market_id, pair in pairs.items():
         try:
@@ -116,7 +172,7 @@ def _rows(pairs: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
     return list(rows.values()), unread
 
 
-def _row(market_id: str, pair: Mapping[str, Any]) -> list[Any]:
+def _row(market_id: str, pair: Mapping[str, Any]) -> Row:
     """One market. Raises AttributeError, KeyError, TypeError or ValueError."""
     base, quote, altname = (_name(pair[key]) for key in ("base", "quote", "altname"))
     wsname = pair.get("wsname") or "/".join(OLD_IDS.get(name, name) for name in (base, quote))
@@ -139,7 +195,7 @@ def _name(value: Any) -> str:
 class _Markets(Mapping[str, Market]):
     """All markets by symbol, each parsed at its first use: a run needs few of them."""
 
-    def __init__(self, rows: Mapping[str, list[Any]]) -> None:
+    def __init__(self, rows: Mapping[str, Row]) -> None:
         self._rows = rows
         self._parsed: dict[str, Market] = {}
 
@@ -158,17 +214,18 @@ class _Markets(Mapping[str, Market]):
         return len(self._rows)
 
 
-def _catalog(rows: list[list[Any]]) -> MarketCatalog:
-    markets: dict[str, list[Any]] = {}
+def _catalog(rows: Sequence[Row]) -> MarketCatalog:
+    markets: dict[str, Row] = {}
     symbols: dict[str, str] = {}
     currencies: dict[str, str] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row[-1] != UNLISTED):  # a market that is listed has the last word on a name
         market_id, altname, wsname, base_id, quote_id = row[:5]
         base_name, quote_name = wsname.split("/")
         base, quote = (ASSET_ALIASES.get(name, name) for name in (base_name, quote_name))
         symbol = f"{base}/{quote}"
-        markets[symbol] = row
+        if row[-1] != UNLISTED:
+            markets[symbol] = row
         symbols[market_id] = symbols[altname] = symbols[wsname] = symbols[symbol] = symbol
         currencies[base_id] = currencies[base_name] = base
         currencies[quote_id] = currencies[quote_name] = quote
-    return MarketCatalog(_Markets(markets), symbols, currencies)
+    return MarketCatalog(rows, _Markets(markets), symbols, currencies)

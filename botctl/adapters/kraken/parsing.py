@@ -15,9 +15,12 @@ from botctl.domain.markets import Balances, Holding, Quote, Quotes
 from botctl.domain.money import MAX_AMOUNT, format_decimal, to_amount, to_decimal
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, Side
 from botctl.domain.text import sanitize
+from botctl.ports import ApiKey
 
 log = logging.getLogger(__name__)
 
+FORBIDDEN_RIGHTS = {"withdraw-funds", "add-withdraw-address", "update-withdraw-address"}
+"""The rights of a key that lead to a withdrawal."""
 ENDED_EARLY = {"canceled", "expired"}
 FINAL = {"closed", *ENDED_EARLY}
 STATUSES = FINAL | {"open", "pending"}
@@ -202,6 +205,14 @@ def _parse_fill(trade_id: str, trade: Mapping[str, Any]) -> Fill:
         shown = (format_decimal(number) for number in (amount, cost, fee))
         raise ValueError("amount {}, cost {} and fee {} contradict the price".format(*shown))
     return Fill(trade_id, str(trade["ordertxid"]), amount, cost, fee, _parse_time(trade["time"]))
+
+
+def parse_api_key(info: Any) -> ApiKey:
+    """A GetApiKeyInfo answer. Raises UnusableAnswer: rights that it does not tell prove nothing."""
+    rights = info.get("permissions") if isinstance(info, dict) else None
+    if not isinstance(rights, list) or not rights or not all(isinstance(right, str) for right in rights):
+        raise UnusableAnswer("the key's rights in Kraken's answer can't be read")
+    return ApiKey(tuple(sorted(FORBIDDEN_RIGHTS & set(rights))), parse_key_expiry(info))
 
 
 def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:

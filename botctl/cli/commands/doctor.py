@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import typer
 
@@ -18,7 +19,7 @@ from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
-from botctl.trading.readiness import check_funds, check_sentiment, check_symbols
+from botctl.trading.readiness import check_funds, check_open_markets, check_sentiment, check_symbols
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 
@@ -88,13 +89,15 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         from botctl.adapters.kraken.checks import check_clock, check_key
 
         yield from _results_of(check_clock, kraken)
-        yield from _results_of(check_key, kraken)
+        allowed = config.settings.allow_withdraw_key
+        yield from _results_of(partial(check_key, allow_withdraw=allowed, remember=bot.key_check.remember), kraken)
     if config.settings.botctl_mode is not Mode.DEMO:
         from botctl.adapters.kraken.checks import check_status
 
         yield from _results_of(check_status, build_market_data(config.settings))
     yield from _results_of(check_funds, bot)
     yield from _results_of(check_symbols, bot)
+    yield from _results_of(check_open_markets, bot)
     yield check_council(config.settings)
     yield check_sentiment(bot)
 

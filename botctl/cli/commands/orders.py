@@ -1,11 +1,12 @@
-"""buy, sell and liquidate: orders by hand."""
+"""buy, sell, liquidate and forget: trades by hand."""
 
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from botctl.cli import after_run
-from botctl.cli.completion import complete_symbol
+from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import (
     JsonFlag,
     ValidateFlag,
@@ -19,10 +20,14 @@ from botctl.cli.context import (
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
-from botctl.domain.errors import BotError, Refused, exit_code_of, most_severe
+from botctl.cli.views.positions import draw_trades
+from botctl.config import open_store
+from botctl.domain.errors import BadValue, BotError, Refused, exit_code_of, most_severe
+from botctl.domain.money import format_decimal, to_amount
 from botctl.domain.orders import ExitReason
 from botctl.domain.settings import Mode, live_trading_disabled_error
 from botctl.domain.symbols import base_of
+from botctl.store.corrections import forget_trade, load_forgettable
 from botctl.trading.results import LiquidationView
 from botctl.trading.tick import liquidate as liquidate_all
 from botctl.wiring import open_bot
@@ -142,3 +147,50 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
+
+
+def forget(
+    ctx: typer.Context,
+    trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
+    price: Annotated[
+        str | None, typer.Option(metavar="PRICE", help="What you sold at, per unit of the asset, for the P&L.")
+    ] = None,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Close an open trade by your word, without an order.
+
+    For a trade that botctl can't end itself: its market was renamed or delisted, or you have moved the coins away.
+    Sends nothing and needs no network: from then on the coins are yours alone, without a stop. The reason is EXTERNAL;
+    with --price the profit is known. Asks first, in every mode.
+
+    Exit code 3 for a trade that is not open. 69 while an order of it has no known ending: `botctl check-positions`
+    looks it up first.
+
+    \b
+    Examples:
+      botctl forget 7
+      botctl forget 7 --price 0.42
+    """
+    from botctl.queries import portfolio
+
+    sold_at = None if price is None else _price_from(price)
+    config = config_from(ctx)
+    with open_store(config):  # without the lock: no tick waits for an answer
+        row = load_forgettable(trade)
+        held = f"{format_decimal(row.amount)} {row.asset}"
+    confirm(f"Close trade {trade} ({row.symbol}) without selling its {held}? They lose their stop.", yes=yes)
+    with open_bot(config) as bot:
+        forget_trade(trade, sold_at, bot.clock.now())
+        after_run.queue_notifications(config, bot)
+        record = portfolio.find_trade(trade)
+    notice(f"trade {trade} is closed: its {held}, if you still have them, are not guarded any more")
+    show(ctx, record, lambda closed: draw_trades([closed]))
+    after_run.deliver_notifications(config)
+
+
+def _price_from(text: str) -> Decimal:
+    try:
+        return to_amount(text)
+    except ValueError as error:
+        raise BadValue(f"--price {error}", hint="give a number above zero, such as 0.42") from None

@@ -13,6 +13,7 @@ from botctl.cli.views.status import draw_status
 from botctl.config import open_store
 from botctl.domain.errors import BadValue
 from botctl.queries import portfolio
+from botctl.store.gone_markets import load_gone_markets
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -31,6 +32,8 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_store(config):
         mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
         view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
+        gone = load_gone_markets()
+    notice(*map(str, gone))
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
     show(ctx, view, draw_status, name_mode=False)
@@ -64,6 +67,7 @@ def positions(
         watch_positions(config, every)
         return
     with open_store(config):
+        notice(*map(str, load_gone_markets()))
         if live:
             from botctl.wiring import build_market
 

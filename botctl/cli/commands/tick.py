@@ -12,6 +12,7 @@ from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
 from botctl.domain.errors import Refused, exit_code_of
+from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
 from botctl.queries.results import CheckView
@@ -100,11 +101,14 @@ def drawdown(
     config = config_from(ctx)
     with open_bot(config) as bot:
         act = not check and not bot.switch.read().frozen
-        report, errors = guard_drawdown(bot, act=act)
+        snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
+        report, errors = guard_drawdown(bot, snapshot, act=act)
         outranked = bot.execution.outranked.report()
         errors += [*report.errors, *report.exits.errors]
         if not report.tripped:  # else the exits have reported them
-            errors += [missing_error(each) for each in report.missing]
+            unlisted = {base_of(symbol) for symbol in snapshot.unlisted}
+            errors += [missing_error(each) for each in report.missing if each.asset not in unlisted]
+            errors += bot.positions.find_gone_markets(snapshot)
         view = DrawdownView(
             report.equity,
             bot.drawdown.initial_balance,

@@ -11,6 +11,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.ports import MarketData
 from botctl.queries import portfolio
+from botctl.store.gone_markets import load_gone_markets
 from botctl.wiring import build_market
 
 
@@ -28,8 +29,8 @@ class _LivePositions:
 
     def draw(self) -> Drawing:
         """The database is reopened each time: a tick may have written to it, and `recover` may have replaced it."""
-        lines = []
         with open_store(self.config):
+            lines = [str(gone) for gone in load_gone_markets()]
             try:
                 rows = portfolio.list_live_positions(self._market())
             except BotError as error:

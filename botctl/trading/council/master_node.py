@@ -82,14 +82,25 @@ class MasterNode:
 
 
 def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
-    """The installed agents of these names, in that order. Raises ConfigError for one that is not installed."""
-    installed = {point.name: point for point in entry_points(group=AGENTS)}
+    """The installed agents of these names, in that order. Raises ConfigError for one that is not installed, and for two
+    of one name."""
+    points = entry_points(group=AGENTS)
+    installed = {point.name: point for point in points}
     missing = [name for name in names if name not in installed]
     if missing:
         raise ConfigError(
             f"COUNCIL names {', '.join(missing)}, and there is no such agent",
             hint=f"installed are: {', '.join(sorted(installed)) or 'none; reinstall botctl'}",
         )
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"COUNCIL names {name} twice", hint="name each agent once")
+        classes = sorted({point.value for point in points if point.name == name})
+        if len(classes) > 1:
+            raise ConfigError(
+                f"COUNCIL names {name}, and several agents have that name: {', '.join(classes)}",
+                hint="uninstall all but one of them, or rename one",
+            )
     return {name: installed[name] for name in names}
 
 
