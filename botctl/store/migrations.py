@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
+from botctl.store.database_id import save_new_database_id
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
 from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server
@@ -77,6 +78,7 @@ def create_schema(mode: Mode) -> None:
             return
         database.create_tables(TABLES)
         DatabaseInfo.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=now)
+        save_new_database_id()
         for key, value in FIRST_SWITCHES.items():
             SystemConfig.create(key=key, value=value, updated_at=now)
 

@@ -15,6 +15,7 @@ from botctl.trading.position_manager import PositionManager
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
+from botctl.trading.unrecorded_orders import UnrecordedOrdersCheck
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Bot:
     risk: RiskService
     sentiment: Sentiment
     settlement: OrderSettlement
+    unrecorded: UnrecordedOrdersCheck
     execution: ExecutionService
     positions: PositionManager
     drawdown: DrawdownGuard

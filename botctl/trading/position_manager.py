@@ -16,6 +16,7 @@ from botctl.ports import CandleSource, Clock
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
+from botctl.store.unrecorded_orders import load_exit_block
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.price_checks import (
@@ -62,7 +63,10 @@ class PositionManager:
         """
         candles = MissedCandles(self.market, self.timeframe)
         unsettled = self.journal.unguarded_trade_ids()  # settlement has reported these already
-        trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
+        block = load_exit_block()  # so has the comparison of the journal
+        trades = [
+            trade for trade in self.journal.open_trades() if trade.id not in unsettled and not block.covers(trade.asset)
+        ]
         checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
         exits = Exits(errors=errors) + self._act_on(checks, snapshot)
         doubtful = [check.doubtful for check in checks if check.doubtful is not None]
@@ -77,7 +81,12 @@ class PositionManager:
 
     def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
         unsettled = self.journal.unguarded_trade_ids()
-        wanted = [WantedExit(trade, reason) for trade in self.journal.open_trades() if trade.id not in unsettled]
+        block = load_exit_block()
+        wanted = [
+            WantedExit(trade, reason)
+            for trade in self.journal.open_trades()
+            if trade.id not in unsettled and not block.covers(trade.asset)
+        ]
         if not wanted:
             return Exits()
         snapshot = snapshot or self.snapshots.take_snapshot([each.trade.symbol for each in wanted])

@@ -15,6 +15,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.missing_coins import load_missing
 from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
+from botctl.trading import unrecorded_orders
 
 
 @dataclass
@@ -36,6 +37,7 @@ class PreTradeChecks:
         self.check_switch()
         check_holdings()
         asset = base_of(symbol)
+        unrecorded_orders.check_entry(asset)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
         last_exit = self.journal.last_exit_at(asset)
@@ -46,12 +48,14 @@ class PreTradeChecks:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
     def check_exit(self, trade: TradeRow, reason: ExitReason) -> None:
-        """The rules for a sell: not while frozen, except by liquidate, nor while the trade has an unsettled order.
+        """The rules for a sell: not while frozen, except by liquidate; not while the trade has an unsettled order, nor
+        while the journal lacks orders of its asset.
 
         Raises Refused or OutcomeUnknown.
         """
         if reason is not ExitReason.LIQUIDATION and self.switch.read().frozen:
             raise frozen_refusal()
+        unrecorded_orders.check_exit(trade.asset)
         if trade.id in self.journal.unsettled_trade_ids():
             raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
 

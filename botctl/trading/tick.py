@@ -74,6 +74,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     state = TickState(bot.clock.now())
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "recover", _recover)
+    _run(bot, state, "journal", _compare_journal)
     _guard_and_trade(bot, state)
     _run(bot, state, "figures", _complete_figures)
     _run(bot, state, "backup", _back_up)
@@ -131,6 +132,10 @@ def _recover(bot: Bot, state: TickState) -> None:
     before = len(bot.journal.unsettled())
     state.errors += bot.settlement.settle_unfinished_orders()
     state.detail = f"{before - len(bot.journal.unsettled())} of {before} unfinished orders settled"
+
+
+def _compare_journal(bot: Bot, state: TickState) -> None:
+    state.errors += bot.unrecorded.check()
 
 
 def _complete_figures(bot: Bot, state: TickState) -> None:

@@ -30,6 +30,7 @@ def prepare_nothing(world: World) -> None:
     world.kraken.flat_candles("BTC/USD", 50000, 500, 150)
     world.must("init")
     world.must("balance")
+    world.must("check-positions")  # the journal's first comparison with the exchange
 
 
 def prepare_a_position(world: World) -> None:

@@ -59,7 +59,7 @@ def buy(
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.settlement.settle_unfinished_orders())
+        log_errors(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check())
         bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
@@ -97,7 +97,7 @@ def sell(
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.settlement.settle_unfinished_orders())
+        log_errors(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check())
         trade = bot.journal.active_trade(asset)
         if trade is None:
             raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
@@ -123,7 +123,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     config = config_from(ctx)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(config) as bot:
-        errors = bot.settlement.settle_unfinished_orders()
+        errors = bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()
         exits = bot.positions.liquidate_all()
         errors += exits.errors
         left = len(bot.journal.open_symbols())

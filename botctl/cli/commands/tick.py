@@ -69,7 +69,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_bot(config) as bot:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
-        errors = bot.settlement.settle_unfinished_orders()
+        errors = bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits = bot.positions.check_open_positions(snapshot)
         errors += [*snapshot.problems, *exits.errors]
@@ -101,7 +101,7 @@ def drawdown(
     """
     config = config_from(ctx)
     with open_bot(config) as bot:
-        errors = bot.settlement.settle_unfinished_orders()
+        errors = bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()
         act = not check and not bot.switch.read().frozen
         report = bot.drawdown.check_drawdown(act=act)
         errors += [*report.errors, *report.exits.errors]
