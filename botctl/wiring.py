@@ -60,6 +60,20 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
 
 
 @contextmanager
+def open_account(config: Config) -> Iterator[Bot | None]:
+    """A bot that looks at the account and does not trade, on an existing database; None without keys.
+
+    Raises Busy at once while another run holds the lock.
+    """
+    settings = config.settings
+    if settings.botctl_mode is not Mode.LIVE or not (settings.kraken_api_key and settings.kraken_private_key):
+        yield None
+        return
+    with config.database.lock(0), open_store(config), _remembering_run(config):
+        yield build_bot(settings, config.switch)
+
+
+@contextmanager
 def open_for_recovery(config: Config, *, apply: bool) -> "Iterator[tuple[Bot, Damage | None]]":
     """A bot on its database, or on a new one when that is damaged; with `apply` the new one then replaces it.
 

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from botctl.store.journal import change_trade, event_columns
 from botctl.store.models import Event, Order, Trade, database
 
 RECOVERED = "recovered"
+WRITTEN_OFF = ("dust", "shrunk", "sold outside", "closed")
+"""The events that take something off a trade without an order of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,21 @@ def load_orders_with_trades() -> list[Order]:
 def load_trades_by_tag() -> dict[str, Trade]:
     """Every trade by the tag in its client order ids."""
     return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
+
+
+def load_written_off() -> dict[int, Decimal]:
+    """What each trade's events took off it without an order: sold outside, gone, or left as dust.
+
+    What a closed trade still held was written off as well, unless it was opened again.
+    """
+    amounts: dict[int, Decimal] = {}
+    for event in Event.select().where(Event.kind.in_(WRITTEN_OFF)).order_by(Event.id):
+        before, after = event.before.get("amount"), event.after.get("amount")
+        if before is None or event.trade_id is None:
+            continue
+        left = Decimal(0) if event.kind == "closed" else Decimal(after)
+        amounts[event.trade_id] = amounts.get(event.trade_id, Decimal(0)) + Decimal(before) - left
+    return amounts
 
 
 def apply_corrections(corrections: Sequence[Correction], now: datetime) -> None:

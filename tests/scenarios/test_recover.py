@@ -151,17 +151,37 @@ def test_where_candles_do_not_reach_back_the_oldest_there_are_serve_and_that_is_
     assert "the oldest 114" in only(answer["actions"])["detail"]
 
 
-def test_a_trade_that_can_get_no_stop_is_not_added_and_said(live: BotRunner, kraken: FakeKraken) -> None:
+def test_where_the_candles_carry_no_atr_the_stop_is_below_their_range_and_that_is_said(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
     buy(live)
     lose(live)
     kraken.set_candles("BTC/USD", rows(100))
 
-    run = live.run("recover", "--apply", "--yes", "--json")
+    calm = only(live.json("recover")["actions"])
+    kraken.set_candles("BTC/USD", [[50000, 50000, 44000, 50000], *rows(99)])
+    wild = only(recover(live)["actions"])
 
-    assert run.exit_code == 1
-    assert [row["action"] for row in run.json()["actions"]] == ["problem"]
-    assert "114 are needed" in run.stderr
-    assert all_trades(live) == []
+    assert (calm["stop_loss_price"], wild["stop_loss_price"]) == ("47500.0", "44000.0")
+    assert "the candles carry no ATR: its stop is below their range and 5% below 50000" in calm["detail"]
+    trade = only(all_trades(live))
+    assert (trade["stop_loss_price"], trade["status"]) == (44000.0, "OPEN")
+    assert trade["atr"] == pytest.approx(3000)
+    assert live.run("check-positions").exit_code == 0
+    assert sides(kraken) == ["buy"]
+
+
+@pytest.mark.parametrize("price", [50000, 60000, 40000])
+def test_without_any_candles_there_is_a_stop_all_the_same(live: BotRunner, kraken: FakeKraken, price: int) -> None:
+    buy(live)
+    lose(live)
+    kraken.set_price("BTC/USD", price)
+    kraken.fault("OHLC", "empty_result", times=20)
+
+    answer = only(recover(live)["actions"])
+
+    assert float(answer["stop_loss_price"]) == pytest.approx(min(price, kraken.orders[0].average_price) * 0.95, rel=0.01)
+    assert "there are no candles" in answer["detail"]
 
 
 def test_a_close_that_hit_the_stop_while_nobody_looked_is_sold_at_the_next_check(
@@ -193,7 +213,8 @@ def test_a_closed_trade_is_not_added(live: BotRunner, kraken: FakeKraken) -> Non
 
     assert (answer["actions"], answer["same_trades"]) == ([], 1)
     assert all_trades(live) == []
-    assert live.json("status")["system_status"] == "ACTIVE", "nothing was changed"
+    assert live.json("status")["system_status"] == "PAUSED", "the switch is lost with the database"
+    assert reconciled(live).exit_code == 0
 
 
 def test_dust_is_not_added_and_said(live: BotRunner, kraken: FakeKraken) -> None:
