@@ -101,8 +101,9 @@ def plan_rebuild(bot: Bot, since: datetime, progress: Progress, *, adopt: bool) 
 
     Raises ExchangeUnreachable when the records are incomplete.
     """
-    at = bot.exchange.now()
+    now = bot.exchange.now()
     records = fetch_exchange_records(bot.exchange, since, progress)
+    at = max([now, *(trade.ended_at for trade in records.trades)])  # its clock may be a second behind
     plan = Rebuild(bot, records, adopt=adopt).plan()
     older = [order for order in load_unrecorded() if order.opened_at < since]
     return replace(plan, left_out=[*older, *plan.left_out], recovery=Recovery(since, at))

@@ -2,25 +2,22 @@
 
 import hashlib
 import secrets
+from datetime import UTC, datetime
 
 from botctl.domain.client_order_ids import DATABASE_BITS, format_database_id
-from botctl.store import key_value
 from botctl.store.models import DatabaseInfo
 
-DATABASE_ID_KEY = "database.id"
 
-
-def save_new_database_id() -> None:
-    """Give a new database its id."""
-    key_value.save(DATABASE_ID_KEY, format_database_id(secrets.randbits(DATABASE_BITS)))
+def new_created_at() -> datetime:
+    """The moment of creation of a new database, with a random fraction of a second: its id is made of it."""
+    return datetime.now(UTC).replace(microsecond=secrets.randbelow(1_000_000))
 
 
 def load_database_id() -> str:
-    """The id of the open database. One from before there were ids has that of the moment it was created, so that an
-    older backup of it has the same; so has one whose stored id can't be read: no sell may wait for it."""
-    saved = key_value.load_cached(DATABASE_ID_KEY)
-    if saved is not None:
-        return saved[0]
-    created_at = DatabaseInfo.get().created_at.isoformat()
+    """The id of the open database, made of the moment it was created.
+
+    That is written once, by every botctl: an older backup that is migrated again has the same id.
+    """
+    created_at = DatabaseInfo.get().created_at.astimezone(UTC).isoformat(timespec="microseconds")
     digest = hashlib.sha256(created_at.encode()).digest()
     return format_database_id(int.from_bytes(digest[: DATABASE_BITS // 8]))

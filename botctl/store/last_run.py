@@ -23,7 +23,7 @@ def remember_run(database: Path, load_counter: Callable[[], int]) -> Iterator[No
     file = database.with_name(f"{database.name}.last-run")
     try:
         remembered = _read(file)
-        if remembered is not None and load_counter() < remembered:
+        if remembered is not None and 0 < load_counter() < remembered:  # a new database has none yet
             log.warning("%s is older than the last run: an older copy was put back", database)
             mark_put_back()
     except BotError as error:

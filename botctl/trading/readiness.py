@@ -36,7 +36,12 @@ def check_journal(bot: Bot, database: Path) -> Iterator[CheckResult]:
     """Whether the exchange has orders of botctl that the journal of this `database` lacks."""
     if not bot.unrecorded.enabled:
         return
-    found = {each.client_order_id: each for each in [*load_unrecorded(), *bot.unrecorded.find()]}
+    try:
+        found = {each.client_order_id: each for each in [*load_unrecorded(), *bot.unrecorded.find()]}
+    except BotError as error:
+        detail = f"can't compare it with the exchange: {error.message}"
+        yield CheckResult("journal", "warn", detail, error.hint or "try again later")
+        return
     if errors := unrecorded_errors(list(found.values())):
         backup = newest_backup(database)
         fix = "run `botctl recover`" + (f"; the newest backup is {backup}" if backup else "; there is no backup")

@@ -69,9 +69,8 @@ def _recovery_steps(config: Config) -> list[str]:
     except BotError as error:
         notice(f"the account was not searched for orders of an earlier database: {error}")
         return []
-    failed = [check for check in checks if check.status == "fail"]
-    notice(*(f"{check.detail}: {check.fix}" for check in failed))
-    return ["botctl recover"] if failed else []
+    notice(*(f"{check.name}: {check.detail}: {check.fix}" for check in checks if check.status != "ok"))
+    return ["botctl recover"] if any(check.status == "fail" for check in checks) else []
 
 
 def _config_for_init(ctx: typer.Context, mode: Mode | None) -> Config:
