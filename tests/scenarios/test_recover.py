@@ -12,7 +12,7 @@ from botctl.domain.client_order_ids import ClientId, parse_client_id
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
-from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
+from tests.fake_kraken import FakeKraken, Lie, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
 from tests.quick import parametrize_pairs
 from tests.scenarios.database_loss import (
@@ -199,6 +199,26 @@ def test_a_close_that_hit_the_stop_while_nobody_looked_is_sold_at_the_next_check
     assert "hit its stop" in only(answer["actions"])["detail"]
     assert check.exit_code == 0, output_of(check)
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
+
+
+def test_figures_from_records_alone_are_marked_and_corrected_once_the_fills_are_shown(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.account.fill_mode = Pieces(4, Decimal("0.1"))
+    buy(live)
+    lose(live)
+    kraken.account.lie = Lie("closed", seconds=1e9, filled=Decimal(1), hides_trades=True)
+
+    answer = recover(live)
+    rough = only(all_orders(live))
+    kraken.account.lie = None
+    tick = live.run("tick")
+
+    exact = only(all_orders(live))
+    assert "its figures are rounded" in only(answer["actions"])["detail"]
+    assert (rough["inexact"], exact["inexact"]) == (True, False)
+    assert rough["cost"] != exact["cost"] == kraken.orders[0].cost
+    assert tick.exit_code == 0, output_of(tick)
 
 
 # What has ended, and what is not ours
