@@ -34,6 +34,7 @@ from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
+from botctl.trading.unrecorded_orders import check_exit
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +157,9 @@ class ExecutionService:
 
         One order that fails or hangs does not hold back the others.
         """
+        wanted, blocked = attempt_each(_check_recorded, wanted)
         if self.validate_only:
-            return Exits(*attempt_each(self._validate_sell, wanted))
+            return Exits(*attempt_each(self._validate_sell, wanted)) + Exits(errors=blocked)
         busy = find_sold_before(wanted, self.journal)
         free = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
         sold = self._sell_once(free, snapshot)
@@ -171,7 +173,7 @@ class ExecutionService:
             again = self._rests(ready.wanted, done.exits.results)
         newest = {result.trade_id: result for result in sold.exits.results}
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
-        errors = [error for error in shortfalls if error is not None] + unread
+        errors = [error for error in shortfalls if error is not None] + unread + blocked
         return sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
 
     def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
@@ -359,6 +361,12 @@ class ExecutionService:
             trade_id=trade.id, trade_status=trade.status, stop_loss_price=trade.stop_loss_price,
             atr=trade.atr, pnl=trade.pnl, note=note,
         )  # fmt: skip
+
+
+def _check_recorded(wanted: WantedExit) -> WantedExit:
+    """The exit. Raises Refused while the journal may lack orders of its asset."""
+    check_exit(wanted.trade.asset)
+    return wanted
 
 
 def _add_up(results: Sequence[OrderResult]) -> OrderResult:

@@ -48,14 +48,12 @@ class PreTradeChecks:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
 
     def check_exit(self, trade: TradeRow, reason: ExitReason) -> None:
-        """The rules for a sell: not while frozen, except by liquidate; not while the trade has an unsettled order, nor
-        while the journal lacks orders of its asset.
+        """The rules for a sell: not while frozen, except by liquidate, nor while the trade has an unsettled order.
 
         Raises Refused or OutcomeUnknown.
         """
         if reason is not ExitReason.LIQUIDATION and self.switch.read().frozen:
             raise frozen_refusal()
-        unrecorded_orders.check_exit(trade.asset)
         if trade.id in self.journal.unsettled_trade_ids():
             raise OutcomeUnknown(f"trade {trade.id} has an order whose ending is unknown", hint="see `botctl orders`")
 
