@@ -109,6 +109,10 @@ class Exchange(MarketData, Protocol):
         """All orders of the account, also those of other programs, that are open or ended after `since` (exchange
         time), oldest first. Raises ExchangeUnreachable rather than returning an incomplete list."""
 
+    def list_newest_orders(self, *, with_open: bool) -> list[OrderRecord]:
+        """The newest ended orders of the account, at least some dozens, also those of other programs; `with_open` all
+        open ones as well. Oldest first. One request, two with the open ones. Raises ExchangeUnreachable."""
+
     def list_fills(self, since: datetime) -> list[FillRecord]:
         """All fills of the account since then (exchange time), also those of other programs, oldest first. Raises
         ExchangeUnreachable rather than returning an incomplete list."""

@@ -1,7 +1,7 @@
 """Builds a bot from settings: the only module that knows which adapter implements which port."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -39,6 +39,7 @@ from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
+from botctl.trading.unrecorded_orders import UnrecordedOrdersCheck
 
 if TYPE_CHECKING:
     from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
@@ -58,8 +59,22 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
     wait_seconds = config.lock_timeouts.run if wait_seconds is None else wait_seconds
     if config.settings.botctl_mode is Mode.LIVE and database.lacks_file():
         open_database(database, Mode.LIVE, create=False)  # raises, before a lock file is created
-    with database.lock(wait_seconds), open_store(config):
+    with database.lock(wait_seconds), open_store(config), _remembering_run(config):
         yield build_bot(config.settings, config.switch, validate_only=validate_only, backed_up=config.database_file)
+
+
+@contextmanager
+def open_account(config: Config) -> Iterator[Bot | None]:
+    """A bot that looks at the account and does not trade, on an existing database; None without keys.
+
+    Raises Busy at once while another run holds the lock.
+    """
+    settings = config.settings
+    if settings.botctl_mode is not Mode.LIVE or not (settings.kraken_api_key and settings.kraken_private_key):
+        yield None
+        return
+    with config.database.lock(0), open_store(config), _remembering_run(config):
+        yield build_bot(settings, config.switch)
 
 
 @contextmanager
@@ -76,8 +91,19 @@ def open_for_recovery(config: Config, *, apply: bool) -> "Iterator[tuple[Bot, Da
         raise missing_database(mode, config.database)
     with config.database.lock(config.lock_timeouts.run):
         damage = find_damage(config.database, mode, datetime.now(UTC))
-        with open_store(config) if damage is None else open_replacement(path, mode, damage, apply=apply):
+        store = open_store(config) if damage is None else open_replacement(path, mode, damage, apply=apply)
+        with store, _remembering_run(config) if damage is None else nullcontext():
             yield build_bot(config.settings, config.switch), damage
+
+
+def _remembering_run(config: Config) -> AbstractContextManager[None]:
+    """Tells a database that was put back; the records of paper money are in the database itself."""
+    if config.settings.botctl_mode is not Mode.LIVE:
+        return nullcontext()
+    from botctl.adapters.kraken.session import load_last_nonce
+    from botctl.store.last_run import remember_run
+
+    return remember_run(config.database_file, load_last_nonce)
 
 
 def _check_keys(config: Config) -> None:
@@ -136,6 +162,7 @@ def build_bot(
         risk=risk,
         sentiment=sentiment,
         settlement=settlement,
+        unrecorded=_build_unrecorded_orders_check(settings, exchange, clock),
         execution=execution,
         positions=positions,
         drawdown=guard,
@@ -181,6 +208,11 @@ def _build_key_check(settings: Settings, exchange: Exchange, *, validate_only: b
     key = settings.kraken_api_key if settings.botctl_mode is Mode.LIVE else None
     key_id = None if key is None else sha256(key.reveal().encode()).hexdigest()[:16]
     return KeyCheck(exchange, key_id, settings.allow_withdraw_key or validate_only)  # --validate places no order
+
+
+def _build_unrecorded_orders_check(settings: Settings, exchange: Exchange, clock: Clock) -> UnrecordedOrdersCheck:
+    interval = timedelta(seconds=settings.timeframe.seconds)
+    return UnrecordedOrdersCheck(exchange, clock, interval, enabled=settings.botctl_mode is Mode.LIVE)
 
 
 def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) -> TimeBudget:

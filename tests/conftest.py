@@ -196,7 +196,7 @@ def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home.mkdir()
     with FakeKraken() as kraken:
         settings = {"BOTCTL_HOME": str(home), "PYTHONPATH": str(PROJECT), **live_settings(kraken)}
-        for command in ("init", "balance"):
+        for command in ("init", "balance", "check-positions"):
             subprocess.run(
                 [sys.executable, "-m", "botctl", command], env=os.environ | settings, check=True, capture_output=True
             )
@@ -231,6 +231,7 @@ def go_live(bot: BotRunner, kraken: FakeKraken) -> None:
     bot.set(**live_settings(kraken))
     assert bot.run("init").exit_code == 0
     assert bot.run("balance").exit_code == 0
+    assert bot.run("check-positions").exit_code == 0  # the journal's first comparison with the exchange
 
 
 def live_settings(kraken: FakeKraken) -> dict[str, str]:

@@ -55,8 +55,8 @@ RECONCILED_ORDER = words(
     "exchange_filled journal_cost exchange_cost journal_fee exchange_fee same verdict"
 )
 RECONCILED_POSITION = words("trade_id symbol asset held exchange_held balance same verdict")
-RECOVER = words("since applied actions same_trades foreign_orders damaged_file notes errors")
-RECOVER_ACTION = words("trade_id symbol action amount entry_price stop_loss_price detail")
+RECOVER = words("since applied database actions same_trades foreign_orders damaged_file notes errors")
+RECOVER_ACTION = words("trade_id symbol action database amount entry_price stop_loss_price detail")
 
 WHOLE = words(
     "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD rows bytes "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from botctl.domain.candles import from_unix
 from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
 from botctl.domain.markets import Balances, Holding, below_minimum, market_of
@@ -101,6 +102,9 @@ class PaperBroker:
     def list_orders(self, since: datetime, progress: Progress) -> list[OrderRecord]:
         rows = PaperOrder.select().where(PaperOrder.at > since).order_by(PaperOrder.id)
         return [OrderRecord(row.symbol, Side(row.side), row.amount, _report(row)) for row in rows]
+
+    def list_newest_orders(self, *, with_open: bool) -> list[OrderRecord]:
+        return self.list_orders(from_unix(0), lambda _found, _count: None)
 
     def list_fills(self, since: datetime) -> list[FillRecord]:
         rows = PaperOrder.select().where(PaperOrder.at >= since).order_by(PaperOrder.id)

@@ -1,9 +1,11 @@
-"""The client order ids of botctl: which trade an order belongs to and what it was for.
+"""The client order ids of botctl: which trade an order belongs to, what it was for and which database sent it.
 
-An id has the form of a version 4 UUID in lower case, as Kraken requires: `b07c71rr-ssss-4sss-8ssx-ttttttaaaaaa`.
-b07c71 marks botctl, rr is the order role, s the trade tag (36 random bits, so that trades of two databases never
-mix, even where their numbers are equal), x and a are 28 random bits of this attempt, t is the trade's number for
-people. A lost database can be rebuilt from the ids of the orders at the exchange.
+An id has the form of a version 4 UUID in lower case, as Kraken requires: `b07c71rr-ssss-4sss-9saa-ttttttddddaa`.
+b07c71 marks botctl, rr is the order role, s the trade tag (32 random bits, so that trades of two databases never
+mix, even where their numbers are equal), d the database (16 bits), a are 16 random bits of this attempt, t is the
+trade's number for people. A lost database can be rebuilt from the ids of the orders at the exchange.
+
+Trades from before databases had an id keep a tag of 36 bits and the form `b07c71rr-ssss-4sss-8ssa-ttttttaaaaaa`.
 """
 
 import re
@@ -11,8 +13,13 @@ from dataclasses import dataclass
 
 from botctl.domain.orders import ExitReason
 
-TAG_BITS, ATTEMPT_BITS = 36, 28
+TAG_BITS, DATABASE_BITS, ATTEMPT_BITS = 32, 16, 16
+TAG_DIGITS, OLD_TAG_DIGITS = 8, 9
 PATTERN = re.compile(
+    r"b07c71(?P<role>[0-9a-f]{2})-(?P<tag1>[0-9a-f]{4})-4(?P<tag2>[0-9a-f]{3})-9(?P<tag3>[0-9a-f])"
+    r"(?P<attempt1>[0-9a-f]{2})-(?P<trade>[0-9a-f]{6})(?P<database>[0-9a-f]{4})(?P<attempt2>[0-9a-f]{2})"
+)
+OLD_PATTERN = re.compile(
     r"b07c71(?P<role>[0-9a-f]{2})-(?P<tag1>[0-9a-f]{4})-4(?P<tag2>[0-9a-f]{3})-8(?P<tag3>[0-9a-f]{2})"
     r"(?P<attempt1>[0-9a-f])-(?P<trade>[0-9a-f]{6})(?P<attempt2>[0-9a-f]{6})"
 )
@@ -41,7 +48,7 @@ class ClientId:
     """A client order id taken apart. `reason` is None for an entry, else why it sells."""
 
     trade_tag: str
-    """Nine hexadecimal digits."""
+    """Eight hexadecimal digits, nine without a database."""
     trade_id: int
     """The trade's number in the database that sent it, modulo `TRADES`."""
     reason: ExitReason | None
@@ -49,22 +56,38 @@ class ClientId:
     """Whether a sell was for all that was left of the trade; true for an entry."""
     attempt: int
     """Random bits: each attempt has its own id."""
+    database: str | None = None
+    """Four hexadecimal digits; None for a trade from before databases had an id."""
 
     def __str__(self) -> str:
         order_role = (ROLES[self.reason] if self.reason else ENTRY) | (0 if self.whole else PART)
-        tag, number, attempt = self.trade_tag, self.trade_id % TRADES, f"{self.attempt:07x}"
-        front = f"b07c71{order_role:02x}-{tag[:4]}-4{tag[4:7]}-8{tag[7:]}{attempt[0]}"
-        return f"{front}-{number:06x}{attempt[1:]}"
+        tag, number = self.trade_tag, self.trade_id % TRADES
+        front = f"b07c71{order_role:02x}-{tag[:4]}-4{tag[4:7]}"
+        if self.database is None:
+            attempt = f"{self.attempt:07x}"
+            return f"{front}-8{tag[7:]}{attempt[0]}-{number:06x}{attempt[1:]}"
+        attempt = f"{self.attempt:04x}"
+        return f"{front}-9{tag[7:]}{attempt[:2]}-{number:06x}{self.database}{attempt[2:]}"
 
 
 def format_trade_tag(random_bits: int) -> str:
     """A trade tag from `TAG_BITS` random bits."""
-    return f"{random_bits:09x}"
+    return f"{random_bits:0{TAG_DIGITS}x}"
+
+
+def format_database_id(random_bits: int) -> str:
+    """The id of a database from `DATABASE_BITS` random bits."""
+    return f"{random_bits:0{DATABASE_BITS // 4}x}"
+
+
+def names_database(trade_tag: str) -> bool:
+    """Whether the orders of a trade with this tag name the database that sends them."""
+    return len(trade_tag) < OLD_TAG_DIGITS
 
 
 def parse_client_id(text: str | None) -> ClientId | None:
     """`text` taken apart if it is an id of botctl, else None."""
-    match = PATTERN.fullmatch(text or "")
+    match = PATTERN.fullmatch(text or "") or OLD_PATTERN.fullmatch(text or "")
     if match is None:
         return None
     order_role = int(match["role"], 16)
@@ -77,4 +100,5 @@ def parse_client_id(text: str | None) -> ClientId | None:
         reason=reason,
         whole=whole,
         attempt=int(match["attempt1"] + match["attempt2"], 16),
+        database=match.groupdict().get("database"),
     )

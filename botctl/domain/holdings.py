@@ -56,10 +56,15 @@ def find_missing(expected: Mapping[str, Decimal], balances: Balances) -> tuple[M
 
 def _smallest_difference(missing: Missing) -> Decimal:
     """One unit of the balance's last decimal, and never more than MAX_ROUNDING of what is expected."""
-    exponent = missing.balance.as_tuple().exponent
-    if missing.balance == 0 or not isinstance(exponent, int):
+    return max(SMALLEST_DIFFERENCE, min(unit_of(missing.balance), MAX_ROUNDING * missing.expected))
+
+
+def unit_of(balance: Decimal) -> Decimal:
+    """One unit of a balance's last decimal: what is less than that may be its rounding."""
+    exponent = balance.as_tuple().exponent
+    if balance == 0 or not isinstance(exponent, int) or exponent >= 0:
         return SMALLEST_DIFFERENCE
-    return max(SMALLEST_DIFFERENCE, min(Decimal(1).scaleb(exponent), MAX_ROUNDING * missing.expected))
+    return max(SMALLEST_DIFFERENCE, Decimal(1).scaleb(exponent))
 
 
 def add_missing(balances: Balances, missing: Iterable[Missing]) -> Balances:

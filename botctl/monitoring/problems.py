@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from botctl.domain.checks import KEY_EXPIRES_SOON
+from botctl.domain.errors import BotError
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
@@ -13,7 +14,9 @@ from botctl.store.gone_markets import gone_assets, load_gone_markets
 from botctl.store.missing_coins import MissingRecord, load_missing
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.ticks import missed_between
+from botctl.store.unrecorded_orders import load_unrecorded
 from botctl.trading.bot import Bot
+from botctl.trading.unrecorded_orders import unrecorded_errors
 
 MIN_GRACE = timedelta(minutes=5)
 """With short candles a single tick may take longer than the time between two of them."""
@@ -32,6 +35,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
         unguarded_problem(load_unguarded(bot)),
         *_order_problems(),
         missing_problem({asset: each for asset, each in load_missing().items() if asset not in gone_assets()}),
+        unrecorded_problem(unrecorded_errors(load_unrecorded())),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
         _missed_problem(ticks, bot.settings.timeframe.seconds),
         key_problem(None if key is None else key.expires_at, now),
@@ -86,6 +90,11 @@ def missing_problem(records: Mapping[str, MissingRecord]) -> Problem | None:
         return None
     listed = "; ".join(f"{each.missing}, since {each.since:%Y-%m-%d %H:%M} UTC" for each in records.values())
     return Problem("missing", f"{listed}; stops go on, nothing is bought", size=len(records))
+
+
+def unrecorded_problem(errors: Sequence[BotError]) -> Problem | None:
+    """Orders of botctl at the exchange that the journal lacks, by asset."""
+    return Problem("unrecorded", "; ".join(map(str, errors)), size=len(errors)) if errors else None
 
 
 def failing_problem(newest: Sequence[tuple[bool, str]]) -> Problem | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from botctl.domain.holdings import unit_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import UNSETTLED, OrderState
 
@@ -46,10 +47,13 @@ def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None
 
 
 def holding_difference(held: Decimal, left: Decimal | None, balance: Decimal, asset: str) -> str:
-    """How a trade's amount differs from what its orders leave (None if unknown) and from a smaller balance."""
+    """How a trade's amount differs from what its orders leave (None if unknown) and from a smaller balance.
+
+    Less than one unit of the balance's decimals is no difference.
+    """
     differences = []
     if left is not None and left != held:
         differences.append(f"its orders leave {format_decimal(left)} {asset}")
-    if balance < held:
+    if held - balance >= unit_of(balance):
         differences.append(f"the balance is only {format_decimal(balance)} {asset}")
     return ", ".join(differences)

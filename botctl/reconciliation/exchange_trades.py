@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from botctl.domain.client_order_ids import ClientId, parse_client_id
+from botctl.domain.markets import Market
 from botctl.domain.money import price_of, total
 from botctl.domain.orders import ExitReason, Fill, OrderRecord, OrderState, Side
 
@@ -74,6 +75,16 @@ class ExchangeTrade:
         return self.orders[0].client_id.trade_id
 
     @property
+    def database(self) -> str | None:
+        """The id of the database that began it; None from before databases had one."""
+        return (self.entries or self.orders)[0].client_id.database
+
+    @property
+    def ended_at(self) -> datetime:
+        """The last fill or end of any order of it."""
+        return max(order.at for order in self.orders)
+
+    @property
     def entries(self) -> tuple[ExchangeOrder, ...]:
         return tuple(order for order in self.orders if order.side is Side.BUY)
 
@@ -111,6 +122,18 @@ class ExchangeTrade:
     def exiting(self) -> ExitReason | None:
         """Why an exit of the whole trade has begun: it continues until nothing is left."""
         return next((order.client_id.reason for order in self.exits if order.client_id.whole), None)
+
+
+def left_by_orders(trade: ExchangeTrade, written_off: Decimal) -> Decimal:
+    """What the exchange's orders of a trade leave of it, without what was written off in the database."""
+    return trade.held - written_off
+
+
+def has_ended(trade: ExchangeTrade, markets: Mapping[str, Market]) -> bool:
+    """Whether nothing of it works any more, and no more than dust is left."""
+    market = markets.get(trade.symbol)
+    dust = trade.held <= 0 or (market is not None and trade.held < market.min_amount)
+    return bool(trade.entries) and not trade.working and dust
 
 
 def build_exchange_trades(

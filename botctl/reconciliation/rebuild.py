@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import BadValue, BotError, Refused
+from botctl.domain.errors import BadValue, BotError, Refused, UnusableAnswer
+from botctl.domain.holdings import unit_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.symbols import base_of
@@ -16,16 +17,33 @@ from botctl.ports import Progress
 from botctl.reconciliation import rebuilt_rows as rows
 from botctl.reconciliation.differences import order_difference
 from botctl.reconciliation.exchange_records import ExchangeRecords, fetch_exchange_records
-from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, Totals
+from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, Totals, has_ended, left_by_orders
 from botctl.reconciliation.reconcile import exchange_figures, journal_figures
 from botctl.reconciliation.results import RecoverAction
-from botctl.reconciliation.stop_reconstruction import atr_at, reconstruct_stop
-from botctl.store.corrections import Correction, apply_corrections, load_orders_with_trades, load_trades_by_tag
+from botctl.reconciliation.stop_reconstruction import ReconstructedStop, atr_at, reconstruct_stop, stop_without_atr
+from botctl.store.corrections import (
+    Correction,
+    apply_corrections,
+    load_orders_with_trades,
+    load_trades_by_tag,
+    load_written_off,
+)
 from botctl.store.models import Order, Trade, database
+from botctl.store.unrecorded_orders import (
+    Comparison,
+    Recovery,
+    UnrecordedOrder,
+    load_unrecorded,
+    save_comparison,
+    save_recovery,
+    save_unrecorded,
+    without_recorded,
+)
 from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)
 
+RECOVER_SPAN = timedelta(days=90)
 PAUSE_REASON = "recovered: check with `botctl reconcile`, then `botctl resume`"
 SEVERAL_WORKING = "several of its orders are still open: cancel them at the exchange, then run recover again"
 ENTRY_OUTSIDE_PERIOD = (
@@ -52,6 +70,11 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     same_trades: int = 0
     foreign_orders: int = 0
+    left_out: list[UnrecordedOrder] = field(default_factory=list)
+    """The orders of trades that have not ended; apply keeps those that it did not record."""
+    empty: bool = False
+    """Whether the database has no trade yet: it was lost, and the switch with it."""
+    recovery: Recovery | None = None
 
     @property
     def corrections(self) -> list[Correction]:
@@ -68,27 +91,45 @@ class Plan:
         return [step.view for step in self.steps]
 
 
-def plan_rebuild(bot: Bot, since: datetime, progress: Progress) -> Plan:
-    """What the exchange's records since `since` change. Raises ExchangeUnreachable when they are incomplete."""
-    return Rebuild(bot, fetch_exchange_records(bot.exchange, since, progress)).plan()
+def default_start(bot: Bot) -> datetime:
+    """RECOVER_SPAN ago, or earlier where an order that the journal lacks is older."""
+    return min([bot.clock.now() - RECOVER_SPAN, *(order.opened_at for order in load_unrecorded())])
 
 
-def apply_rebuild(bot: Bot, plan: Plan, *, fresh: bool) -> None:
-    """Write the plan, and pause: a rebuilt database, above all a `fresh` one, has lost a pause or a tripped guard."""
-    if not plan.corrections and not fresh:
-        return
+def plan_rebuild(bot: Bot, since: datetime, progress: Progress, *, adopt: bool) -> Plan:
+    """What the exchange's records since `since` change; with `adopt` also to another database's trades.
+
+    Raises ExchangeUnreachable when the records are incomplete.
+    """
+    now = bot.exchange.now()
+    records = fetch_exchange_records(bot.exchange, since, progress)
+    at = max([now, *(trade.ended_at for trade in records.trades)])  # its clock may be a second behind
+    plan = Rebuild(bot, records, adopt=adopt).plan()
+    older = [order for order in load_unrecorded() if order.opened_at < since]
+    return replace(plan, left_out=[*older, *plan.left_out], recovery=Recovery(since, at))
+
+
+def apply_rebuild(bot: Bot, plan: Plan) -> None:
+    """Write the plan, and pause: a rebuilt database has lost a pause or a tripped guard, an empty one the switch."""
     now = bot.clock.now()
     with database.atomic("IMMEDIATE"):
         apply_corrections(plan.corrections, now)
-        bot.switch.pause(now, freeze=False, reason=PAUSE_REASON)
+        if plan.corrections or plan.empty:
+            bot.switch.pause(now, freeze=False, reason=PAUSE_REASON)
+        if plan.recovery is not None:
+            save_recovery(plan.recovery)
+        save_comparison(Comparison(now))
+        save_unrecorded(without_recorded(plan.left_out))
     log.info("recovered %d trades from the exchange's records", len(plan.corrections))
 
 
 class Rebuild:
     """Compares each of our trades at the exchange with its row."""
 
-    def __init__(self, bot: Bot, records: ExchangeRecords) -> None:
+    def __init__(self, bot: Bot, records: ExchangeRecords, *, adopt: bool) -> None:
         self.bot = bot
+        self.adopt = adopt
+        self.written_off = load_written_off()
         self.records = records
         self.trades = load_trades_by_tag()
         self.orders = {order.client_order_id: order for order in load_orders_with_trades()}
@@ -97,7 +138,7 @@ class Rebuild:
 
     def plan(self) -> Plan:
         """One step for each trade that differs, in the order of their entries."""
-        plan = Plan(foreign_orders=self.records.foreign_orders)
+        plan = Plan(foreign_orders=self.records.foreign_orders, empty=not self.trades)
         for trade in sorted(self.records.trades, key=lambda trade: trade.opened_at):
             row = self.trades.get(trade.tag)
             note = None
@@ -105,9 +146,10 @@ class Rebuild:
                 step, note = self._restore(trade) if row is None else (self._compare(trade, row), None)
             except (Refused, BadValue) as refusal:  # too few candles, or a market that is gone
                 step = _problem(trade, f"it can't be rebuilt ({refusal}): sell it at the exchange")
-            plan.steps += [] if step is None else [step]
+            plan.steps += [] if step is None else [_named(step, trade.database or self.bot.journal.database_id)]
             plan.notes += [] if note is None else [note]
             plan.same_trades += step is None
+            plan.left_out += [] if self._has_ended(trade) else _unrecorded_orders(trade, examined=row is None)
         plan.steps += self._trades_without_records()
         plan.steps = list(self._one_per_asset(plan.steps))
         plan.notes += self._short_balances(plan.steps)
@@ -123,22 +165,21 @@ class Rebuild:
             return _problem(trade, ENTRY_OUTSIDE_PERIOD), None
         if not trade.working and trade.held <= 0:
             return None, None
+        if not self._may_adopt(trade):
+            return _problem(trade, another_database(trade)), None
         if not trade.working and trade.held < self._min_amount(trade):
             return None, f"{_name(trade)}: {format_decimal(trade.held)} {base_of(trade.symbol)} is left as dust"
         return self._open(trade, None), None
 
     def _open(self, trade: ExchangeTrade, row: Trade | None) -> Step:
         """The trade with its stop. `row` is one without a fill."""
-        settings, candles = self.bot.settings, self._candles_of(trade.symbol)
-        atr, note = atr_at(candles, trade.orders[0].opened_at, settings)
+        settings = self.bot.settings
+        atr, stop, details = self._stop_of(trade)
         new = rows.new_columns(trade, settings.botctl_mode) if row is None else {}
-        details = [note] if note else []
-        if trade.bought.amount == 0:
+        if stop is None:
             columns = {**new, **rows.pending_columns(trade, atr)}
             details.insert(0, "its entry is still open: the next run settles it")
         else:
-            entry_price = rows.entry_columns(trade)["entry_price"]
-            stop = reconstruct_stop(candles, entry_price, trade.opened_at, atr, settings)
             columns = {**new, **rows.open_columns(trade, atr, stop)}
             details += [*_details(trade), *stop.notes]
         trade_id = row.id if row else self._free_id(trade)
@@ -146,6 +187,7 @@ class Rebuild:
             trade_id=trade_id,
             symbol=trade.symbol,
             action=ADOPT if row else ADD,
+            database="",
             amount=columns["amount"],
             entry_price=columns.get("entry_price"),
             stop_loss_price=columns.get("stop_loss_price"),
@@ -154,6 +196,37 @@ class Rebuild:
         why = "; ".join(["from the exchange's records", *details])
         orders = [self._order_correction(order) for order in trade.orders]
         return Step(view, Correction(row, trade_id, columns, orders, why), opens=True)
+
+    def _stop_of(self, trade: ExchangeTrade) -> tuple[float, ReconstructedStop | None, list[str]]:
+        """Its ATR, its stop unless nothing is bought yet, and notes. Where the candles carry no ATR there is a stop
+        all the same."""
+        settings, candles = self.bot.settings, self._candles_of(trade.symbol)
+        filled = trade.bought.amount > 0
+        asked_for = trade.orders[0]
+        try:
+            atr, note = atr_at(candles, asked_for.opened_at, settings)
+        except Refused:
+            last = self._last_price(trade.symbol)
+            entry_price = rows.entry_columns(trade)["entry_price"] if filled else last or Decimal(1)
+            atr, stop = stop_without_atr(candles, entry_price, trade.opened_at, last, settings)
+            return atr, stop if filled else None, [] if filled else list(stop.notes)
+        notes = [note] if note else []
+        if not filled:
+            return atr, None, notes
+        entry_price = rows.entry_columns(trade)["entry_price"]
+        return atr, reconstruct_stop(candles, entry_price, trade.opened_at, atr, settings), notes
+
+    def _last_price(self, symbol: str) -> Decimal | None:
+        quote = self.bot.exchange.fetch_quotes([symbol]).good.get(symbol)
+        return None if quote is None else quote.last
+
+    def _may_adopt(self, trade: ExchangeTrade) -> bool:
+        """Whether the trade is this database's, or that of the one that was lost."""
+        own = trade.database in (None, self.bot.journal.database_id)
+        return own or self.adopt or not self.trades
+
+    def _has_ended(self, trade: ExchangeTrade) -> bool:
+        return has_ended(trade, self.bot.exchange.load_markets())
 
     def _free_id(self, trade: ExchangeTrade) -> int:
         """The trade's former id, or the next one where another trade has that."""
@@ -170,10 +243,10 @@ class Rebuild:
         if unsettled:
             return _unchanged(row, SETTLE, f"an order of it is {unsettled[0].state}: the next run settles it")
         changed = [order for order in trade.orders if self._differs(order)]
+        if row.status == TradeStatus.CLOSED:
+            return self._compare_closed(trade, row, changed)
         if not changed:
             return None
-        if row.status == TradeStatus.CLOSED:
-            return _unchanged(row, PROBLEM, "it is closed, but the exchange's figures differ: see `botctl reconcile`")
         if len(trade.working) > 1:
             return _problem(trade, SEVERAL_WORKING)
         if row.status != TradeStatus.OPEN:
@@ -181,6 +254,22 @@ class Rebuild:
         if trade.entries and trade.bought.amount == 0:
             return _unchanged(row, PROBLEM, "it is open, but the exchange filled nothing of its entry")
         return self._correct(trade, row, changed)
+
+    def _compare_closed(self, trade: ExchangeTrade, row: Trade, changed: Sequence[ExchangeOrder]) -> Step | None:
+        """Open it again if its orders left coins that nobody has written off."""
+        left = left_by_orders(trade, self.written_off.get(row.id, Decimal(0)))
+        if trade.entries and not trade.working and left > 0 and left >= self._min_amount(trade):
+            opened = self._open(trade, row)
+            amount = f"{format_decimal(left)} {row.asset}"
+            view = replace(opened.view, amount=left, detail=f"it is closed, but its orders left {amount}")
+            columns = rows.reopened_columns(
+                trade, left, row, dict(opened.correction.columns if opened.correction else {})
+            )
+            orders = [self._order_correction(order) for order in changed]
+            return Step(view, Correction(row, row.id, columns, orders, view.detail), opens=True)
+        if changed:
+            return _unchanged(row, PROBLEM, "it is closed, but the exchange's figures differ: see `botctl reconcile`")
+        return None
 
     def _correct(self, trade: ExchangeTrade, row: Trade, changed: Sequence[ExchangeOrder]) -> Step:
         """Reduce or close an open trade by the sells that its row lacks."""
@@ -200,7 +289,7 @@ class Rebuild:
             detail = f"sold {amount} {row.asset} for {cost}, fee {fee}"
         orders = [self._order_correction(order) for order in changed]
         correction = Correction(row, row.id, columns, orders, f"from the exchange's records: {detail}")
-        view = RecoverAction(row.id, row.symbol, action, left, row.entry_price, row.stop_loss_price, detail)
+        view = RecoverAction(row.id, row.symbol, action, "", left, row.entry_price, row.stop_loss_price, detail)
         return Step(view, correction)
 
     def _unrecorded(self, orders: Iterable[ExchangeOrder]) -> Totals:
@@ -221,7 +310,8 @@ class Rebuild:
         recorded = {trade.tag for trade in self.records.trades}
         for tag, row in self.trades.items():
             if row.status in ACTIVE and tag not in recorded:
-                yield _unchanged(row, LEAVE, "the exchange has no order of it in the period: it is left unchanged")
+                step = _unchanged(row, LEAVE, "the exchange has no order of it in the period: it is left unchanged")
+                yield _named(step, self.bot.journal.database_id)
 
     def _one_per_asset(self, steps: Sequence[Step]) -> Iterator[Step]:
         """An asset keeps one active trade: the one in the database, or the newest missing one."""
@@ -241,7 +331,12 @@ class Rebuild:
         for step in steps:
             symbol, amount = step.view.symbol, step.view.amount
             balance = self.records.balances.total(base_of(symbol))
-            if step.opens and step.view.entry_price is not None and amount is not None and balance < amount:
+            if (
+                step.opens
+                and step.view.entry_price is not None
+                and amount is not None
+                and amount - balance >= unit_of(balance)
+            ):
                 yield (
                     f"{symbol}: the balance is {format_decimal(balance)} {base_of(symbol)}, less than the "
                     f"{format_decimal(amount)} bought and not sold: was it sold or moved by hand?"
@@ -256,8 +351,29 @@ class Rebuild:
 
     def _candles_of(self, symbol: str) -> list[Candle]:
         if symbol not in self._candles:
-            self._candles[symbol] = self.bot.exchange.fetch_candles(symbol, self.bot.settings.timeframe)
+            try:
+                self._candles[symbol] = self.bot.exchange.fetch_candles(symbol, self.bot.settings.timeframe)
+            except UnusableAnswer:  # a trade without candles gets a stop all the same
+                self._candles[symbol] = []
         return self._candles[symbol]
+
+
+def another_database(trade: ExchangeTrade) -> str:
+    return (
+        f"it is of database {trade.database}, and another installation may guard it: if none does, run recover "
+        "with --adopt"
+    )
+
+
+def _unrecorded_orders(trade: ExchangeTrade, *, examined: bool) -> list[UnrecordedOrder]:
+    return [
+        UnrecordedOrder(order.client_order_id, order.symbol, order.side, order.opened_at, examined)
+        for order in trade.orders
+    ]
+
+
+def _named(step: Step, database_id: str) -> Step:
+    return replace(step, view=replace(step.view, database=database_id))
 
 
 def _details(trade: ExchangeTrade) -> Iterator[str]:
@@ -283,11 +399,11 @@ def _second_trade(step: Step) -> Step:
 
 def _problem(trade: ExchangeTrade, detail: str) -> Step:
     held = trade.held if trade.entries else None
-    return Step(RecoverAction(trade.number, trade.symbol, PROBLEM, held, None, None, f"{_name(trade)}: {detail}"))
+    return Step(RecoverAction(trade.number, trade.symbol, PROBLEM, "", held, None, None, f"{_name(trade)}: {detail}"))
 
 
 def _unchanged(row: Trade, action: str, detail: str) -> Step:
-    return Step(RecoverAction(row.id, row.symbol, action, row.amount, row.entry_price, row.stop_loss_price, detail))
+    return Step(RecoverAction(row.id, row.symbol, action, "", row.amount, row.entry_price, row.stop_loss_price, detail))
 
 
 def _name(trade: ExchangeTrade) -> str:

@@ -41,6 +41,7 @@ def ending_columns(order: ExchangeOrder) -> Columns:
         "fee": order.fee,
         "average_price": order.average_price,
         "settled_at": order.at,
+        "inexact": order.filled > 0 and not order.exact,
         "error": None,
         "error_class": None,
     }
@@ -78,6 +79,18 @@ def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> C
         "exit_fee": trade.sold.fee,
         "exit_order_id": last_sale.exchange_order_id if last_sale else None,
         "closed_at": None,
+    }
+
+
+def reopened_columns(trade: ExchangeTrade, left: Decimal, row: Trade, opened: Columns) -> Columns:
+    """A closed trade whose orders left coins. What was written off before took its share of the entry with it."""
+    kept = entry_columns(trade).keys() if left < trade.held else ()
+    return {
+        **{name: value for name, value in opened.items() if name not in kept},
+        "amount": left,
+        "exit_price": None,
+        "exit_reason": None,
+        "pnl": None,
     }
 
 

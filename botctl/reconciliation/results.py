@@ -60,6 +60,8 @@ class RecoverAction:
     symbol: str
     action: str
     """add, reduce, close, adopt, settle, leave or problem."""
+    database: str
+    """The id of the database whose trade it is."""
     amount: Decimal | None
     """The trade's amount after it."""
     entry_price: Decimal | None
@@ -71,6 +73,8 @@ class RecoverAction:
 class RecoverView:
     since: datetime
     applied: bool
+    database: str
+    """The id of this database."""
     actions: list[RecoverAction]
     same_trades: int
     foreign_orders: int

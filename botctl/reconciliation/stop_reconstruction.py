@@ -11,6 +11,9 @@ from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.settings import Settings
 from botctl.market_data.indicators import calculate_atr
 
+MIN_DISTANCE = 0.05
+"""The least distance of a stop below the last price, as a fraction, where there is no ATR."""
+
 
 @dataclass(frozen=True)
 class ReconstructedStop:
@@ -33,6 +36,28 @@ def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> t
         return calculate_atr(closed, settings.atr_period), ""
     note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} candles"
     return calculate_atr(candles[:needed], settings.atr_period), note
+
+
+def stop_without_atr(
+    candles: Sequence[Candle], entry_price: Decimal, opened_at: datetime, last: Decimal | None, settings: Settings
+) -> tuple[float, ReconstructedStop]:
+    """The stop of a trade whose candles carry no ATR: below their range, and MIN_DISTANCE below the last price.
+
+    Returns with it the ATR for which the stop rule has the same distance. `last` is None without a price.
+    """
+    seconds, entry = settings.timeframe.seconds, float(entry_price)
+    price = candles[-1].close if last is None and candles else float(last or entry_price)
+    reference = price if candles else min(price, entry)
+    stop = min([reference * (1 - MIN_DISTANCE), *(candle.low for candle in candles)])
+    closed = [candle.closed_at(seconds) for candle in candles]
+    note = (
+        f"the candles carry no ATR: its stop is below their range and {MIN_DISTANCE:.0%} below {reference:.8g}"
+        if candles
+        else f"there are no candles: its stop is {MIN_DISTANCE:.0%} below {reference:.8g}"
+    )
+    atr = (reference - stop) / settings.stop_rule.atr_multiple
+    checked_at = max([opened_at, *closed])
+    return atr, ReconstructedStop(stop, max(entry, reference), checked_at, None, (note,))
 
 
 def reconstruct_stop(

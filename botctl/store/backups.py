@@ -45,6 +45,18 @@ def back_up_to(where: DatabaseLocation, to: Path) -> None:
         where.back_up(to, must_be_intact=True)
 
 
+def newest_backup(database: Path) -> Path | None:
+    """The newest daily backup of a database, if there is one."""
+    folder = database.with_name(FOLDER)
+    daily = _daily_name(database)
+    names = sorted(file.name for file in folder.iterdir() if daily.fullmatch(file.name)) if folder.is_dir() else []
+    return folder / names[-1] if names else None
+
+
+def _daily_name(database: Path) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(database.stem)}-(\d{{4}}-\d{{2}}-\d{{2}}){re.escape(database.suffix)}")
+
+
 @contextmanager
 def _errors_explained(where: DatabaseLocation, problem: str, hint: str) -> Iterator[None]:
     try:
@@ -58,7 +70,7 @@ def _errors_explained(where: DatabaseLocation, problem: str, hint: str) -> Itera
 
 def _backups_before(database: Path, day: date) -> Iterator[Path]:
     """The backups from before `day`. Only files with a backup's name are considered."""
-    daily = re.compile(rf"{re.escape(database.stem)}-(\d{{4}}-\d{{2}}-\d{{2}}){re.escape(database.suffix)}")
+    daily = _daily_name(database)
     for file in database.with_name(FOLDER).iterdir():
         if (match := daily.fullmatch(file.name)) and (made := _parse_day(match[1])) and made < day:
             yield file

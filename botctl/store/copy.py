@@ -10,14 +10,14 @@ import peewee
 from peewee import BooleanField, FloatField, IntegerField, Model
 
 from botctl.domain.errors import BotError, Refused, WrongDatabase
-from botctl.store.models import TABLES, DatabaseInfo, SystemConfig, database
+from botctl.store.models import TABLES, DatabaseInfo, KeyValue, SystemConfig, database
 from botctl.store.postgres import SNAPSHOT, ServerDatabase
 from botctl.store.sqlite import Database
 
 OpenDatabase = Database | ServerDatabase
 
 BATCH = 500
-FILLED_BY_INIT = (DatabaseInfo, SystemConfig)
+FILLED_BY_INIT = (DatabaseInfo, SystemConfig, KeyValue)
 """A database where only these tables have rows counts as empty."""
 
 

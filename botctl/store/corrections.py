@@ -24,6 +24,8 @@ OUTRANKED = "own order canceled"
 """The event of an order of the owner that an exit has canceled."""
 FORGOTTEN = "forgotten"
 """The event of a trade that ended by its owner's word."""
+WRITTEN_OFF = ("dust", "shrunk", "sold outside", "closed")
+"""The events that take something off a trade without an order of its own."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,21 @@ def load_orders_with_trades() -> list[Order]:
 def load_trades_by_tag() -> dict[str, Trade]:
     """Every trade by the tag in its client order ids."""
     return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
+
+
+def load_written_off() -> dict[int, Decimal]:
+    """What each trade's events took off it without an order: sold outside, gone, or left as dust.
+
+    What a closed trade still held was written off as well, unless it was opened again.
+    """
+    amounts: dict[int, Decimal] = {}
+    for event in Event.select().where(Event.kind.in_(WRITTEN_OFF)).order_by(Event.id):
+        before, after = event.before.get("amount"), event.after.get("amount")
+        if before is None or event.trade_id is None:
+            continue
+        left = Decimal(0) if event.kind == "closed" else Decimal(after)
+        amounts[event.trade_id] = amounts.get(event.trade_id, Decimal(0)) + Decimal(before) - left
+    return amounts
 
 
 def apply_corrections(corrections: Sequence[Correction], now: datetime) -> None:

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from itertools import batched
 from typing import Any, NamedTuple, cast
 
 from peewee import IntegrityError
 
-from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId
+from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId, names_database
 from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
 from botctl.domain.errors import BelowMinimum, BotError, Refused
 from botctl.domain.holdings import OutsideSales
@@ -23,6 +24,7 @@ from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
 from botctl.store.canceled_buys import add_canceled_buy
+from botctl.store.database_id import load_database_id
 from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
 
@@ -64,6 +66,11 @@ class Journal:
     """Records what is about to be sent, and what the exchange reports of it."""
 
     mode: str
+
+    @cached_property
+    def database_id(self) -> str:
+        """The id of the database in the client order ids of its orders."""
+        return load_database_id()
 
     def unsettled(self, *, before: datetime | None = None) -> list[OrderRow]:
         """The unsettled orders, oldest first: all, or those made `before` a moment."""
@@ -190,7 +197,7 @@ class Journal:
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
                 after = {"status": trade.status, "amount": amount, "atr": atr}
                 Event.create(**event_columns(now, "entry intended", trade, {}, after, ""), price=ask)
-                return _create_order(trade, amount, None, True, deadline, now)
+                return _create_order(trade, self._new_client_id(trade, None, True), amount, deadline, now)
         except IntegrityError as error:
             raise already_open(asset, self.active_trade(asset)) from error
 
@@ -214,7 +221,16 @@ class Journal:
             if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
                 why = f"sell {format_decimal(amount)} {trade.asset}"
                 change_trade(trade, now, "exit intended", why, exiting=reason)
-            return _create_order(trade, amount, reason, whole, deadline, now)
+            return _create_order(trade, self._new_client_id(trade, reason, whole), amount, deadline, now)
+
+    def _new_client_id(self, trade: TradeRow, reason: ExitReason | None, whole: bool) -> ClientId:
+        """A fresh one: Kraken keeps client order ids unique among open orders only."""
+        while True:
+            attempt, database_id = secrets.randbits(ATTEMPT_BITS), self.database_id
+            named = database_id if names_database(trade.mark) else None
+            client_id = ClientId(trade.mark, trade.id, reason, whole, attempt, named)
+            if Order.get_or_none(Order.client_order_id == str(client_id)) is None:
+                return client_id
 
     def submit(self, order: OrderRow) -> OrderRequest:
         """Commit that the order is about to be sent, and return the request."""
@@ -498,14 +514,12 @@ def _transaction(*rows: Any) -> Iterator[None]:
         raise
 
 
-def _create_order(
-    trade: TradeRow, amount: Decimal, reason: ExitReason | None, whole: bool, deadline: datetime, now: datetime
-) -> OrderRow:
-    """A buy, or with a reason a sell, with a fresh client order id: Kraken keeps them unique among open orders only."""
-    client_id = ClientId(trade.mark, trade.id, reason, whole, secrets.randbits(ATTEMPT_BITS))
+def _create_order(trade: TradeRow, client_id: ClientId, amount: Decimal, deadline: datetime, now: datetime) -> OrderRow:
+    """A buy, or with a reason a sell."""
+    reason = client_id.reason
     order: OrderRow = Order.create(
         client_order_id=str(client_id), trade=trade, side=Side.BUY if reason is None else Side.SELL,
-        symbol=trade.symbol, reason=reason, whole=whole, amount=amount, deadline=deadline, created_at=now,
+        symbol=trade.symbol, reason=reason, whole=client_id.whole, amount=amount, deadline=deadline, created_at=now,
     )  # fmt: skip
     return order
 

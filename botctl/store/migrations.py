@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
+from botctl.store.database_id import new_created_at
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
 from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server
@@ -76,7 +77,7 @@ def create_schema(mode: Mode) -> None:
         if load_database_info() is not None:  # another process created it meanwhile
             return
         database.create_tables(TABLES)
-        DatabaseInfo.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=now)
+        DatabaseInfo.create(mode=mode, schema_version=SCHEMA_VERSION, created_at=new_created_at())
         for key, value in FIRST_SWITCHES.items():
             SystemConfig.create(key=key, value=value, updated_at=now)
 

@@ -16,6 +16,7 @@ from botctl.trading.position_manager import PositionManager
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
+from botctl.trading.unrecorded_orders import UnrecordedOrdersCheck
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Bot:
     risk: RiskService
     sentiment: Sentiment
     settlement: OrderSettlement
+    unrecorded: UnrecordedOrdersCheck
     execution: ExecutionService
     positions: PositionManager
     drawdown: DrawdownGuard

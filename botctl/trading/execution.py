@@ -35,6 +35,7 @@ from botctl.trading.outranked_orders import OutrankedOrders
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
+from botctl.trading.unrecorded_orders import check_exit
 
 log = logging.getLogger(__name__)
 
@@ -180,9 +181,12 @@ class ExecutionService:
         that fails or hangs does not hold back the others.
         """
         if self.validate_only:
-            return Exits(*attempt_each(self._validate_sell, [each for wanted in batches for each in wanted]))
-        sent, free, again = SentSells(), list[WantedExit](), list[WantedExit]()
-        for wanted in batches:
+            valid = [each for wanted in batches for each in wanted]
+            return Exits(*attempt_each(lambda each: self._validate_sell(_check_recorded(each)), valid))
+        sent, free, again, blocked = SentSells(), list[WantedExit](), list[WantedExit](), list[BotError]()
+        for batch in batches:
+            wanted, unrecorded = attempt_each(_check_recorded, batch)
+            blocked += unrecorded
             busy = find_sold_before(wanted, self.journal)
             busy |= {  # their market is asked for again
                 each.trade.id for each in wanted if not self.exit_planner.markets.is_listed(each.trade.symbol)
@@ -204,7 +208,7 @@ class ExecutionService:
         self.outranked.note_exits(sold.exits.results, snapshot.balances)
         newest = {result.trade_id: result for result in sold.exits.results}
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
-        errors = [error for error in shortfalls if error is not None] + unread
+        errors = [error for error in shortfalls if error is not None] + unread + blocked
         return sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
 
     def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
@@ -397,6 +401,12 @@ class ExecutionService:
             trade_id=trade.id, trade_status=trade.status, stop_loss_price=trade.stop_loss_price,
             atr=trade.atr, pnl=trade.pnl, note=note,
         )  # fmt: skip
+
+
+def _check_recorded(wanted: WantedExit) -> WantedExit:
+    """The exit. Raises Refused while the journal may lack orders of its asset."""
+    check_exit(wanted.trade.asset)
+    return wanted
 
 
 def _add_up(results: Sequence[OrderResult]) -> OrderResult:

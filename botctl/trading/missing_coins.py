@@ -22,6 +22,7 @@ from botctl.store.missing_coins import (
     save_surplus,
 )
 from botctl.store.rows import TradeRow
+from botctl.store.unrecorded_orders import load_exit_block
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class MissingCoinsReview:
             return
         before, contradicted = load_surplus(), {each.asset for each in snapshot.missing}
         contradicted |= {base_of(order.symbol) for order in self.journal.unsettled()}  # whose coins are these?
+        block = load_exit_block()  # what is held beside a trade that may be sold is not known
         amounts = {
             asset: snapshot.balances.total(asset) - snapshot.expected.get(asset, Decimal(0))
             for asset in (snapshot.balances.currencies() | snapshot.expected.keys()) - {self.quote_currency}
@@ -111,7 +113,9 @@ class MissingCoinsReview:
         changed = {
             asset: amount
             for asset, amount in amounts.items()
-            if asset not in contradicted and (asset not in before or before[asset].amount != amount)
+            if asset not in contradicted
+            and not block.covers(asset)
+            and (asset not in before or before[asset].amount != amount)
         }
         gone = before.keys() - amounts.keys()
         if changed or gone:

@@ -12,11 +12,12 @@ from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, U
 from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule
-from botctl.domain.symbols import Timeframe
+from botctl.domain.symbols import Timeframe, base_of
 from botctl.ports import CandleSource, Clock
 from botctl.store.journal import Journal, StopLevel, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
+from botctl.store.unrecorded_orders import load_exit_block
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.gone_markets import TradeMarkets
@@ -71,7 +72,12 @@ class PositionManager:
     def check_settled_positions(self, snapshot: Snapshot) -> Exits:
         """Check the open trades that this run has not checked yet: their orders have been settled meanwhile."""
         left_out = self.journal.unguarded_trade_ids() | self._checked  # settlement reports what is not settled
-        levels = [level for level in self.journal.stop_levels() if level.trade_id not in left_out]
+        block = load_exit_block()  # the comparison of the journal has reported these
+        levels = [
+            level
+            for level in self.journal.stop_levels()
+            if level.trade_id not in left_out and not block.covers(base_of(level.symbol))
+        ]
         self._checked |= {level.trade_id for level in levels}
         exits = self._check_levels([level for level in levels if level.symbol not in snapshot.unlisted], snapshot)
         unlisted = [level for level in levels if not self.markets.is_listed(level.symbol)]
@@ -96,7 +102,12 @@ class PositionManager:
 
     def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
         unsettled = self.journal.unguarded_trade_ids()
-        wanted = [WantedExit(trade, reason) for trade in self.journal.open_trades() if trade.id not in unsettled]
+        block = load_exit_block()
+        wanted = [
+            WantedExit(trade, reason)
+            for trade in self.journal.open_trades()
+            if trade.id not in unsettled and not block.covers(trade.asset)
+        ]
         if not wanted:
             return Exits()
         snapshot = snapshot or self.snapshots.take_snapshot([each.trade.symbol for each in wanted])

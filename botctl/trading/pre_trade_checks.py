@@ -16,6 +16,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.missing_coins import load_missing
 from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
+from botctl.trading import unrecorded_orders
 
 
 @dataclass
@@ -37,6 +38,7 @@ class PreTradeChecks:
         self.check_switch()
         check_holdings()
         asset = base_of(symbol)
+        unrecorded_orders.check_entry(asset)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
         last_exit = self.journal.last_exit_at(asset)

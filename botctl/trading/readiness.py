@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of
+from botctl.store.backups import newest_backup
+from botctl.store.unrecorded_orders import load_unrecorded
 from botctl.trading.bot import Bot
+from botctl.trading.unrecorded_orders import unrecorded_errors
 
 TAKER_FEE = Decimal("0.004")
 """At Kraken's lowest tier, as a fraction of the cost."""
@@ -26,6 +30,24 @@ def check_funds(bot: Bot) -> Iterator[CheckResult]:
         detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
         yield CheckResult("funds", "warn" if fix else "ok", detail, fix)
+
+
+def check_journal(bot: Bot, database: Path) -> Iterator[CheckResult]:
+    """Whether the exchange has orders of botctl that the journal of this `database` lacks."""
+    if not bot.unrecorded.enabled:
+        return
+    try:
+        found = {each.client_order_id: each for each in [*load_unrecorded(), *bot.unrecorded.find()]}
+    except BotError as error:
+        detail = f"can't compare it with the exchange: {error.message}"
+        yield CheckResult("journal", "warn", detail, error.hint or "try again later")
+        return
+    if errors := unrecorded_errors(list(found.values())):
+        backup = newest_backup(database)
+        fix = "run `botctl recover`" + (f"; the newest backup is {backup}" if backup else "; there is no backup")
+        yield CheckResult("journal", "fail", "; ".join(error.message for error in errors), fix)
+    else:
+        yield CheckResult("journal", "ok", "it has the newest orders at the exchange")
 
 
 def check_symbols(bot: Bot) -> Iterator[CheckResult]:

@@ -15,6 +15,7 @@ from botctl.ports import Clock, Exchange
 from botctl.store import key_value
 from botctl.store.gone_markets import highest_prices
 from botctl.store.journal import Journal
+from botctl.store.unrecorded_orders import load_exit_block
 
 MAX_PRICE_AGE = timedelta(minutes=2)
 """An older price (the machine slept meanwhile) is stale and triggers nothing."""
@@ -37,7 +38,7 @@ class Snapshot:
     at: datetime
     """This machine's time before the balances were fetched."""
     expected: Mapping[str, Decimal] = field(default_factory=dict)
-    """What open trades held at that moment, by asset."""
+    """What open trades held at that moment, by asset; without those whose orders the journal may lack."""
     missing: tuple[Missing, ...] = ()
     """The assets whose balance is smaller than that. The equity counts what is expected."""
     unlisted: frozenset[str] = frozenset()
@@ -77,7 +78,9 @@ class SnapshotService:
         requested = list(dict.fromkeys([*symbols, *self._load_held()]))
         if requested:
             self.exchange.prefetch_quotes(requested)
-        at, expected = self.clock.now(), self.journal.expected_holdings()
+        at, block = self.clock.now(), load_exit_block()
+        held = self.journal.expected_holdings()
+        expected = {asset: amount for asset, amount in held.items() if not block.covers(asset)}
         balances, no_balances = self._balances()
         missing = () if balances is None else find_missing(expected, balances)
         valued = balances if balances is None else add_missing(balances, missing)

@@ -80,6 +80,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     bot.time_budget.start()
     state = TickState(bot.clock.now())
     _run(bot, state, "missed runs", _count_missed_runs)
+    _run(bot, state, "journal", _compare_journal)
     _guard_and_trade(bot, state)
     _run(bot, state, "own orders", _name_outranked_orders)
     _run(bot, state, "figures", _complete_figures)
@@ -138,35 +139,36 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
 
 def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     """check-positions: the newest snapshot, and what was sold. Look-ups wait as in a tick."""
-    began = bot.clock.now()
+    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
     snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
     exits = bot.positions.check_open_positions(snapshot)
     settled, _, errors = _settle_earlier(bot, began, exits.errors)
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
-    said = Exits(errors=[*errors, *snapshot.problems], notes=bot.execution.outranked.report())
+    said = Exits(errors=[*unrecorded, *errors, *snapshot.problems], notes=bot.execution.outranked.report())
     return snapshot, said + exits
 
 
-def guard_drawdown(bot: Bot, snapshot: Snapshot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
-    """drawdown: the guard's report, and why earlier orders are not settled."""
-    began = bot.clock.now()
+def guard_drawdown(bot: Bot, *, act: bool) -> tuple[Snapshot, GuardReport, list[BotError]]:
+    """drawdown: the guard's report on a snapshot, and why earlier orders are not settled."""
+    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
     report = bot.drawdown.check_drawdown(snapshot, act=act)
     settled, _, errors = _settle_earlier(bot, began, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
-    return report, errors
+    return snapshot, report, [*unrecorded, *errors]
 
 
 def liquidate(bot: Bot) -> Exits:
     """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
-    began = bot.clock.now()
+    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
     exits = bot.positions.liquidate_all()
     settled, _, errors = _settle_earlier(bot, began, exits.errors)
     if settled:
         exits += bot.positions.close_all(ExitReason.LIQUIDATION)
-    return Exits(errors=errors, notes=bot.execution.outranked.report()) + exits
+    return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
 
 
 def _settle_earlier(bot: Bot, began: datetime, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
@@ -204,6 +206,10 @@ def _book_late_fills(bot: Bot, state: TickState) -> None:
 
 def _name_outranked_orders(bot: Bot, state: TickState) -> None:
     state.notes += bot.execution.outranked.report()
+
+
+def _compare_journal(bot: Bot, state: TickState) -> None:
+    state.errors += bot.unrecorded.check()
 
 
 def _complete_figures(bot: Bot, state: TickState) -> None:

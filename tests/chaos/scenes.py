@@ -31,6 +31,7 @@ def prepare_nothing(world: World) -> None:
     world.must("init")
     world.must("balance")
     world.know_the_key()
+    world.must("check-positions")  # the journal's first comparison with the exchange
 
 
 def prepare_a_position(world: World) -> None:

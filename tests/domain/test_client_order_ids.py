@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from botctl.domain.client_order_ids import (
     ATTEMPT_BITS,
+    DATABASE_BITS,
     EXITS,
     TAG_BITS,
     TRADES,
     ClientId,
+    format_database_id,
     format_trade_tag,
     parse_client_id,
 )
@@ -19,11 +21,17 @@ from botctl.domain.orders import ExitReason
 from tests.fake_kraken.private_endpoints import CLIENT_ID
 
 marks = st.integers(0, 2**TAG_BITS - 1).map(format_trade_tag)
+old_marks = st.integers(0, 2**36 - 1).map("{:09x}".format)
 attempts = st.integers(0, 2**ATTEMPT_BITS - 1)
+old_attempts = st.integers(0, 2**28 - 1)
+databases = st.integers(0, 2**DATABASE_BITS - 1).map(format_database_id)
 trade_ids = st.integers(1, TRADES - 1)
-entries = st.builds(ClientId, marks, trade_ids, st.none(), st.just(True), attempts)
-exits = st.builds(ClientId, marks, trade_ids, st.sampled_from(list(EXITS.values())), st.booleans(), attempts)
-ids = entries | exits
+reasons = st.sampled_from(list(EXITS.values()))
+entries = st.builds(ClientId, marks, trade_ids, st.none(), st.just(True), attempts, databases)
+exits = st.builds(ClientId, marks, trade_ids, reasons, st.booleans(), attempts, databases)
+old_entries = st.builds(ClientId, old_marks, trade_ids, st.none(), st.just(True), old_attempts)
+old_exits = st.builds(ClientId, old_marks, trade_ids, reasons, st.booleans(), old_attempts)
+ids = entries | exits | old_entries | old_exits
 
 
 @given(ids)
@@ -68,5 +76,11 @@ def test_every_reason_to_sell_has_a_role(reason: ExitReason) -> None:
 
 
 @given(marks, attempts)
-def test_the_number_of_a_trade_stands_in_it_for_people(mark: str, attempt: int) -> None:
-    assert str(ClientId(mark, TRADES + 0xABC, None, True, attempt))[24:30] == "000abc"
+def test_the_number_of_a_trade_and_the_database_stand_in_it_for_people(mark: str, attempt: int) -> None:
+    assert str(ClientId(mark, TRADES + 0xABC, None, True, attempt, "d00f"))[24:34] == "000abcd00f"
+
+
+def test_an_id_from_before_databases_had_one_names_none() -> None:
+    old = parse_client_id("b07c7101-1234-4567-889a-00000bcdef01")
+
+    assert old == ClientId("123456789", 0xB, ExitReason.STOP_LOSS, True, 0xACDEF01)

@@ -79,3 +79,11 @@ def test_less_in_the_balance_and_other_orders_are_both_named() -> None:
     said = holding_difference(Decimal(2), Decimal("1.50"), Decimal(1), "BTC")
 
     assert said == "its orders leave 1.5 BTC, the balance is only 1 BTC"
+
+
+def test_less_than_one_unit_of_the_balances_decimals_is_no_difference() -> None:
+    held = Decimal("0.66333")
+
+    assert holding_difference(held, held, Decimal("0.66"), "DOT") == ""
+    assert holding_difference(held, held, Decimal("0.65"), "DOT") == "the balance is only 0.65 DOT"
+    assert holding_difference(held, held, Decimal(0), "DOT") == "the balance is only 0 DOT"

@@ -18,7 +18,7 @@ amounts = st.decimals("0.001", "10", places=3)
 
 
 def client_id(reason: ExitReason | None = None, attempt: int = 0, *, mark: str = MARK, whole: bool = True) -> str:
-    return str(ClientId(mark, 3, reason, whole, attempt))
+    return str(ClientId(mark, 3, reason, whole, attempt, "d00f"))
 
 
 def record(

@@ -117,7 +117,12 @@ def test_a_damaged_database_is_moved_aside_whole_and_rebuilt(live: BotRunner, kr
     }
     assert live.json("status")["system_status"] == "PAUSED"
     assert reconciled(live).exit_code == 0
-    assert {path.name for path in live.database.parent.iterdir()} == {"live.db", "live.db.lock", aside.name}
+    assert {path.name for path in live.database.parent.iterdir()} == {
+        "live.db",
+        "live.db.lock",
+        "live.db.last-run",
+        aside.name,
+    }
     assert live.database.stat().st_mode & 0o077 == 0
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.client_order_ids import parse_client_id
+from botctl.domain.client_order_ids import ClientId, parse_client_id
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
-from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces
+from tests.fake_kraken import FakeKraken, Lie, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
 from tests.quick import parametrize_pairs
 from tests.scenarios.database_loss import (
@@ -151,17 +151,37 @@ def test_where_candles_do_not_reach_back_the_oldest_there_are_serve_and_that_is_
     assert "the oldest 114" in only(answer["actions"])["detail"]
 
 
-def test_a_trade_that_can_get_no_stop_is_not_added_and_said(live: BotRunner, kraken: FakeKraken) -> None:
+def test_where_the_candles_carry_no_atr_the_stop_is_below_their_range_and_that_is_said(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
     buy(live)
     lose(live)
     kraken.set_candles("BTC/USD", rows(100))
 
-    run = live.run("recover", "--apply", "--yes", "--json")
+    calm = only(live.json("recover")["actions"])
+    kraken.set_candles("BTC/USD", [[50000, 50000, 44000, 50000], *rows(99)])
+    wild = only(recover(live)["actions"])
 
-    assert run.exit_code == 1
-    assert [row["action"] for row in run.json()["actions"]] == ["problem"]
-    assert "114 are needed" in run.stderr
-    assert all_trades(live) == []
+    assert (calm["stop_loss_price"], wild["stop_loss_price"]) == ("47500.0", "44000.0")
+    assert "the candles carry no ATR: its stop is below their range and 5% below 50000" in calm["detail"]
+    trade = only(all_trades(live))
+    assert (trade["stop_loss_price"], trade["status"]) == (44000.0, "OPEN")
+    assert trade["atr"] == pytest.approx(3000)
+    assert live.run("check-positions").exit_code == 0
+    assert sides(kraken) == ["buy"]
+
+
+@pytest.mark.parametrize("price", [50000, 60000, 40000])
+def test_without_any_candles_there_is_a_stop_all_the_same(live: BotRunner, kraken: FakeKraken, price: int) -> None:
+    buy(live)
+    lose(live)
+    kraken.set_price("BTC/USD", price)
+    kraken.fault("OHLC", "empty_result", times=20)
+
+    answer = only(recover(live)["actions"])
+
+    assert float(answer["stop_loss_price"]) == pytest.approx(min(price, 50000) * 0.95, rel=0.01)
+    assert "there are no candles" in answer["detail"]
 
 
 def test_a_close_that_hit_the_stop_while_nobody_looked_is_sold_at_the_next_check(
@@ -181,6 +201,26 @@ def test_a_close_that_hit_the_stop_while_nobody_looked_is_sold_at_the_next_check
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+def test_figures_from_records_alone_are_marked_and_corrected_once_the_fills_are_shown(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.account.fill_mode = Pieces(4, Decimal("0.1"))
+    buy(live)
+    lose(live)
+    kraken.account.lie = Lie("closed", seconds=1e9, filled=Decimal(1), hides_trades=True)
+
+    answer = recover(live)
+    rough = only(all_orders(live))
+    kraken.account.lie = None
+    tick = live.run("tick")
+
+    exact = only(all_orders(live))
+    assert "its figures are rounded" in only(answer["actions"])["detail"]
+    assert (rough["inexact"], exact["inexact"]) == (True, False)
+    assert rough["cost"] != exact["cost"] == kraken.orders[0].cost
+    assert tick.exit_code == 0, output_of(tick)
+
+
 # What has ended, and what is not ours
 
 
@@ -193,7 +233,8 @@ def test_a_closed_trade_is_not_added(live: BotRunner, kraken: FakeKraken) -> Non
 
     assert (answer["actions"], answer["same_trades"]) == ([], 1)
     assert all_trades(live) == []
-    assert live.json("status")["system_status"] == "ACTIVE", "nothing was changed"
+    assert live.json("status")["system_status"] == "PAUSED", "the switch is lost with the database"
+    assert reconciled(live).exit_code == 0
 
 
 def test_dust_is_not_added_and_said(live: BotRunner, kraken: FakeKraken) -> None:
@@ -404,8 +445,8 @@ def test_two_open_trades_of_one_asset_leave_one_unguarded_and_that_is_said_loudl
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     buy(live)
-    lose(live)
-    buy(live, amount="150")
+    second = kraken.trade_by_hand("buy", "BTC/USD", Decimal("0.003"))
+    second.cl_ord_id = str(ClientId("0000000a", 1, None, True, 1, "d00f"))
     lose(live)
 
     run = live.run("recover", "--apply", "--yes", "--json")

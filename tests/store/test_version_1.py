@@ -105,7 +105,7 @@ def test_every_trade_has_a_mark_of_its_own(old: Path) -> None:
 
     assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert len(set(marks)) == 2
-    assert all(re.fullmatch("[0-9a-f]{9}", mark) for mark in marks)
+    assert all(re.fullmatch("[0-9a-f]{8}", mark) for mark in marks)
     close_database()
 
 

@@ -255,6 +255,17 @@ class KrakenExchange(KrakenMarketData):
         records = [parsing.parse_order_record(txid, order, self.catalog.symbols) for txid, order in orders.items()]
         return sorted(records, key=lambda record: record.report.opened_at)
 
+    def list_newest_orders(self, *, with_open: bool) -> list[OrderRecord]:
+        """Open orders first, as in `find_orders`, then the first page of ended ones."""
+        orders = self._open_orders() if with_open else {}
+        ended, count = self._closed_page()
+        if count is not None and len(ended) < min(count, ORDERS_PER_CALL):
+            raise UnusableAnswer(f"Kraken's page of ended orders is incomplete: {len(ended)} of {count}")
+        records = [
+            parsing.parse_order_record(txid, order, self.catalog.symbols) for txid, order in (orders | ended).items()
+        ]
+        return sorted(records, key=lambda record: record.report.opened_at)
+
     def _all_closed_orders_since(self, since: datetime, progress: Progress) -> dict[str, Any]:
         """All pages. An order that ends meanwhile shifts every page by one; then the counts don't match."""
         offset = 0

@@ -42,6 +42,12 @@ class SessionState:
     locked_until: float = 0.0
 
 
+def load_last_nonce() -> int:
+    """The nonce of the last private call of the open database. It never falls."""
+    stored = key_value.load_cached(SESSION_KEY)
+    return SessionState(**json.loads(stored[0])).nonce if stored else 0
+
+
 class KrakenSession:
     """Calls to Kraken. Private calls must be made under the process lock, which keeps the nonce rising."""
 

@@ -19,7 +19,7 @@ from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
-from botctl.trading.readiness import check_funds, check_open_markets, check_sentiment, check_symbols
+from botctl.trading.readiness import check_funds, check_journal, check_open_markets, check_sentiment, check_symbols
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 
@@ -95,6 +95,7 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         from botctl.adapters.kraken.checks import check_status
 
         yield from _results_of(check_status, build_market_data(config.settings))
+    yield from _results_of(lambda each: check_journal(each, config.database_file), bot)
     yield from _results_of(check_funds, bot)
     yield from _results_of(check_symbols, bot)
     yield from _results_of(check_open_markets, bot)

@@ -65,7 +65,7 @@ def buy(
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.settlement.settle_unfinished_orders())
+        log_errors(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check())
         bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
@@ -103,6 +103,7 @@ def sell(
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
+        log_errors(bot.unrecorded.check())
         began, trade = bot.clock.now(), bot.journal.active_trade(asset)
         waits = trade is None or trade.id in bot.journal.unsettled_trade_ids()
         if waits:  # orders of other trades are looked up after the sell

@@ -1,6 +1,5 @@
 """reconcile and recover: the database against the exchange's records."""
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -10,12 +9,11 @@ from botctl.cli.log import log_errors, notice
 from botctl.cli.output import progress_bar, show
 from botctl.cli.views.reconciliation import draw_reconciliation, draw_recovery
 from botctl.domain.errors import BotError, exit_code_of
-from botctl.reconciliation.rebuild import apply_rebuild, plan_rebuild
+from botctl.reconciliation.rebuild import apply_rebuild, default_start, plan_rebuild
 from botctl.reconciliation.reconcile import reconcile as compare
 from botctl.reconciliation.results import RecoverView
 from botctl.wiring import open_bot, open_for_recovery
 
-RECOVER_SPAN = timedelta(days=90)
 FETCHING = "fetching orders"
 
 
@@ -41,6 +39,9 @@ def recover(
     ctx: typer.Context,
     apply: Annotated[bool, typer.Option("--apply", help="Write the changes; without it only show them.")] = False,
     since: Since = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Also add trades of another database, which nothing guards.")
+    ] = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -48,6 +49,9 @@ def recover(
 
     For a database that is lost, damaged or restored from a backup. Covers the last 90 days. Sends no order. With
     --apply botctl is paused afterwards: run `botctl reconcile`, then `botctl resume`.
+
+    The plan names the database of each trade. Trades of another one are added only to a database that has no trade
+    yet, or with --adopt: another installation may guard them.
 
     \b
     Examples:
@@ -64,11 +68,12 @@ def recover(
             notice(f"{config.database} is damaged: {damage.complaint}")
         if apply:
             errors += bot.settlement.settle_unfinished_orders()
-        start = start or bot.clock.now() - RECOVER_SPAN
+        start = start or default_start(bot)
         with progress_bar(ctx, FETCHING) as progress:
-            plan = plan_rebuild(bot, start, progress)
+            plan = plan_rebuild(bot, start, progress, adopt=adopt)
         if apply:
-            apply_rebuild(bot, plan, fresh=damage is not None)
+            apply_rebuild(bot, plan)
+        database_id = bot.journal.database_id
     damaged_file = str(damage.moved_to) if damage and apply else None
     if damaged_file:
         notice(f"the damaged database was moved to {damaged_file}, and is complete")
@@ -77,6 +82,7 @@ def recover(
     view = RecoverView(
         since=start,
         applied=apply,
+        database=database_id,
         actions=plan.views,
         same_trades=plan.same_trades,
         foreign_orders=plan.foreign_orders,

@@ -9,6 +9,7 @@ import typer
 
 from botctl.backtesting.replay import run_ticks
 from botctl.cli.context import JsonFlag, env_file_of, start_log_for
+from botctl.cli.log import notice
 from botctl.cli.output import show, with_progress
 from botctl.cli.results import InitView
 from botctl.cli.views.setup import draw_demo, draw_init
@@ -18,7 +19,8 @@ from botctl.domain.settings import Mode, example_env, parse_settings
 from botctl.queries import portfolio
 from botctl.queries.journal import count_decisions
 from botctl.queries.results import DemoView
-from botctl.wiring import build_bot
+from botctl.trading.readiness import check_journal
+from botctl.wiring import build_bot, open_account
 
 NEXT_STEPS = {
     Mode.DEMO: ["botctl tick", "botctl demo --ticks 500"],
@@ -54,8 +56,21 @@ def init(
     existed = config.database.exists()
     with open_store(config, create=True):
         pass
-    view = InitView(mode, str(config.env_file), written, str(config.database), not existed, NEXT_STEPS[mode])
+    steps = [*_recovery_steps(config), *NEXT_STEPS[mode]]
+    view = InitView(mode, str(config.env_file), written, str(config.database), not existed, steps)
     show(ctx, view, draw_init, name_mode=False)
+
+
+def _recovery_steps(config: Config) -> list[str]:
+    """`botctl recover`, and a warning, where the account has orders of botctl that the database lacks."""
+    try:
+        with open_account(config) as bot:
+            checks = list(check_journal(bot, config.database_file)) if bot is not None else []
+    except BotError as error:
+        notice(f"the account was not searched for orders of an earlier database: {error}")
+        return []
+    notice(*(f"{check.name}: {check.detail}: {check.fix}" for check in checks if check.status != "ok"))
+    return ["botctl recover"] if any(check.status == "fail" for check in checks) else []
 
 
 def _config_for_init(ctx: typer.Context, mode: Mode | None) -> Config:

@@ -101,8 +101,7 @@ def drawdown(
     config = config_from(ctx)
     with open_bot(config) as bot:
         act = not check and not bot.switch.read().frozen
-        snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
-        report, errors = guard_drawdown(bot, snapshot, act=act)
+        snapshot, report, errors = guard_drawdown(bot, act=act)
         outranked = bot.execution.outranked.report()
         errors += [*report.errors, *report.exits.errors]
         if not report.tripped:  # else the exits have reported them

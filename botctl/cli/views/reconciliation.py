@@ -59,11 +59,14 @@ def draw_recovery(view: RecoverView) -> Drawing:
         lines += [
             (f"{row.action} trade {_id(row.trade_id)}", f"{row.symbol} {', '.join(details)}"),
             ("", row.detail),
+            ("", "of this database" if row.database == view.database else f"of database {row.database}"),
         ]
     lines += [("note", note) for note in view.notes]
     rest = f"{view.same_trades} trades are unchanged or closed, {view.foreign_orders} orders are not botctl's"
     lines.append((f"since {view.since:%Y-%m-%d}", rest))
-    if any(row.action in ("add", "reduce", "close", "adopt") for row in view.actions):
+    if view.applied and not view.actions:
+        lines.append(("", "nothing to recover; trades that ended count as ended"))
+    elif any(row.action in ("add", "reduce", "close", "adopt") for row in view.actions):
         applied = "applied, and paused: check with `botctl reconcile`, then `botctl resume`"
         lines.append(("", applied if view.applied else "nothing was changed: `botctl recover --apply` applies it"))
     elif not view.actions:
