@@ -30,6 +30,7 @@ class PaperBroker:
         self.load_markets = prices.load_markets
         self.fetch_quotes = prices.fetch_quotes
         self.fetch_candles = prices.fetch_candles
+        self.fetch_running_candle = prices.fetch_running_candle
         self.count_requests = prices.count_requests
         self._clock = clock
         self._fee_rate = fee_rate

@@ -15,6 +15,7 @@ from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
+from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.exact_figures import complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
@@ -38,6 +39,7 @@ class TickState:
     """Prices and balances; the steps that need them run only after they were fetched."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
+    guard: GuardReport | None = None
     tripped: bool = False
     detail: str = ""
 
@@ -92,6 +94,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     if state.tripped:
         return
     _run(bot, state, "positions", _check_positions)
+    _run(bot, state, "equity", _confirm_equity)
     if bot.switch.read().paused:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
@@ -155,7 +158,8 @@ def _take_snapshot(bot: Bot, state: TickState) -> None:
 def _check_drawdown(bot: Bot, state: TickState) -> None:
     snapshot = state.fetched_snapshot
     report = bot.drawdown.check_drawdown(snapshot, act=not bot.validate_only)
-    state.equity, state.drawdown, state.tripped = report.equity, report.drawdown, report.tripped
+    state.guard, state.tripped = report, report.tripped
+    state.equity, state.drawdown = report.equity, report.drawdown
     state.add(report.exits)
     state.errors += [error for error in report.errors if error not in snapshot.problems]
     if report.tripped:
@@ -165,6 +169,15 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
         state.detail = "unknown: no liquidation, no buys"  # the snapshot step has reported why
     else:
         state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
+
+
+def _confirm_equity(bot: Bot, state: TickState) -> None:
+    """After the stops, which wait for no candle."""
+    if state.guard is None:
+        return
+    report = bot.drawdown.confirm_equity(state.guard)
+    state.equity, state.drawdown = report.equity, report.drawdown
+    state.errors += [error for error in report.errors if error not in state.guard.errors]
 
 
 def _check_positions(bot: Bot, state: TickState) -> None:

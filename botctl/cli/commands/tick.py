@@ -103,7 +103,7 @@ def drawdown(
     with open_bot(config) as bot:
         errors = bot.settlement.settle_unfinished_orders()
         act = not check and not bot.switch.read().frozen
-        report = bot.drawdown.check_drawdown(act=act)
+        report = bot.drawdown.confirm_equity(bot.drawdown.check_drawdown(act=act))
         errors += [*report.errors, *report.exits.errors]
         if not report.tripped:  # else the exits have reported them
             errors += [missing_error(each) for each in report.missing]
