@@ -32,6 +32,12 @@ class KnownAccount:
     balances: Mapping[str, KnownBalance] = field(default_factory=dict)
     """By currency."""
 
+    def of(self, currency: str) -> KnownBalance | None:
+        """None before the first look. A currency that no look has seen since then is known to be none."""
+        if currency in self.balances or not self.balances:
+            return self.balances.get(currency)
+        return KnownBalance(Decimal(0), max(each.at for each in self.balances.values()))
+
 
 def load_known_account() -> KnownAccount:
     """Empty when it can't be read: that must not stop the guard."""

@@ -69,6 +69,8 @@ class AccountCheck:
     timeframe: Timeframe
     _confirmed: dict[str, Decimal] = field(default_factory=dict, init=False)
     """Prices that the candles of this run agree with."""
+    _denied: dict[str, Decimal] = field(default_factory=dict, init=False)
+    """The closes of the running candles that deny a price."""
 
     def value(self, snapshot: Snapshot) -> Valuation:
         """The equity and its bounds by what is known. Makes no request."""
@@ -85,37 +87,22 @@ class AccountCheck:
             return Valuation(None)
         known, prices = load_known_account(), self._valued_prices(snapshot)
         moved = [each for each, price in prices.items() if _moved(price, known.prices.get(each), SMALL_MOVE)]
-        denied = self._ask_witnesses(self._by_effect(snapshot, moved, known), prices)
-        refuted = bool(denied)
-        choices: dict[str, tuple[Decimal, ...]] = {}
-        for symbol, price in prices.items():
-            if symbol in denied:
-                choices[symbol] = price, denied[symbol]
-            elif symbol in moved and refuted and symbol not in self._confirmed:
-                choices[symbol] = _choices(price, known.prices.get(symbol), SMALL_MOVE)
-            else:
-                choices[symbol] = (price,)
-        return self._valuation(snapshot, known, choices, denied)
+        self._ask_witnesses(self._by_effect(snapshot, moved, known), prices)
+        choices = {
+            symbol: _choices(price, known.prices.get(symbol), SMALL_MOVE) if self._denied else (price,)
+            for symbol, price in prices.items()
+        }
+        return self._valuation(snapshot, known, choices)
 
     def confirm(self, snapshot: Snapshot, valuation: Valuation) -> tuple[Valuation, list[BotError]]:
         """Ask the candles about doubtful prices, and keep what is believed. Called when nothing else waits for it."""
-        denied: dict[str, Decimal] = {}
-        prices = self._valued_prices(snapshot)
+        known, prices = load_known_account(), self._valued_prices(snapshot)
         if valuation.doubtful:
-            denied = self._ask_witnesses(self._by_effect(snapshot, valuation.doubtful, load_known_account()), prices)
-            valuation = self._confirmed_valuation(snapshot, prices, denied)
-        self._remember(snapshot, prices, valuation)
-        return valuation, [_not_believed(each, prices[each], price) for each, price in denied.items()]
-
-    def _confirmed_valuation(
-        self, snapshot: Snapshot, prices: Mapping[str, Decimal], denied: Mapping[str, Decimal]
-    ) -> Valuation:
-        known = load_known_account()
-        choices = {
-            symbol: (price,) if symbol in self._confirmed else _choices(price, known.prices.get(symbol), USUAL_MOVE)
-            for symbol, price in prices.items()
-        } | {symbol: (prices[symbol], price) for symbol, price in denied.items()}
-        return self._valuation(snapshot, known, choices, denied)
+            self._ask_witnesses(self._by_effect(snapshot, valuation.doubtful, known), prices)
+            choices = {each: _choices(price, known.prices.get(each), USUAL_MOVE) for each, price in prices.items()}
+            valuation = self._valuation(snapshot, known, choices)
+        self._remember(snapshot, known, prices, valuation)
+        return valuation, [_not_believed(each, prices[each], close) for each, close in self._denied.items()]
 
     def _valued_prices(self, snapshot: Snapshot) -> dict[str, Decimal]:
         """The prices that value the balances and those of open trades."""
@@ -127,23 +114,17 @@ class AccountCheck:
         return f"{currency}/{self.quote_currency}", f"{self.quote_currency}/{currency}"
 
     def _valuation(
-        self,
-        snapshot: Snapshot,
-        known: KnownAccount,
-        choices: Mapping[str, tuple[Decimal, ...]],
-        denied: Mapping[str, Decimal] | None = None,
+        self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]]
     ) -> Valuation:
+        """`choices` are the possible prices of each symbol, where no candle has decided."""
         prices = self._valued_prices(snapshot)
+        decided = _single(self._confirmed) | {
+            each: self._denied_choices(each, prices[each], known) for each in self._denied
+        }
         amounts = self._amounts(snapshot, known, {**known.prices, **prices})
-        bounds = value_range(amounts, self.quote_currency, {**_single(known.prices), **choices})
-        doubtful = tuple(
-            symbol
-            for symbol, price in prices.items()
-            if symbol not in self._confirmed and self._is_doubtful(symbol, price, known, snapshot)
-        )
-        believed = dict(prices)
-        for symbol in doubtful:
-            believed[symbol] = (denied or {}).get(symbol) or known.prices.get(symbol, prices[symbol])
+        bounds = value_range(amounts, self.quote_currency, {**_single(known.prices), **choices, **decided})
+        doubtful = tuple(each for each in prices if self._is_doubtful(each, known, snapshot))
+        believed = prices | {each: known.prices.get(each, prices[each]) for each in doubtful} | self._denied
         expected = {currency: each[-1:] for currency, each in amounts.items()}
         equity = value_range(expected, self.quote_currency, _single({**known.prices, **believed}))
         if bounds is None or equity is None:
@@ -153,15 +134,21 @@ class AccountCheck:
             for currency, each in amounts.items()
             if len(each) > 1
         ]
-        differences += [f"the price of {each} is {format_decimal(prices[each])}" for each in denied or {}]
+        differences += [_not_believed(each, prices[each], close).message for each, close in self._denied.items()]
         return Valuation(equity[0], *bounds, doubtful, tuple(differences))
 
-    def _is_doubtful(self, symbol: str, price: Decimal, known: KnownAccount, snapshot: Snapshot) -> bool:
-        """Without an earlier price the quote's own figures must agree."""
-        before = known.prices.get(symbol)
-        if before is None:
-            return contradiction_in(snapshot.quotes.good[symbol]) is not None
-        return _moved(price, before, USUAL_MOVE)
+    def _is_doubtful(self, symbol: str, known: KnownAccount, snapshot: Snapshot) -> bool:
+        """Whether a price is not believed. Without an earlier one the quote's own figures must agree."""
+        if symbol in self._denied or symbol in self._confirmed:
+            return symbol in self._denied
+        quote, before = snapshot.quotes.good[symbol], known.prices.get(symbol)
+        return contradiction_in(quote) is not None if before is None else _moved(quote.last, before, USUAL_MOVE)
+
+    def _denied_choices(self, symbol: str, price: Decimal, known: KnownAccount) -> tuple[Decimal, ...]:
+        """A price above the candle and the price known before is no choice: it would hide a loss of the others."""
+        close = self._denied[symbol]
+        twice_denied = symbol in known.prices and not _moved(close, known.prices[symbol], USUAL_MOVE)
+        return (close,) if price > close and twice_denied else (price, close)
 
     def _amounts(
         self, snapshot: Snapshot, known: KnownAccount, prices: Mapping[str, Decimal]
@@ -174,7 +161,7 @@ class AccountCheck:
         amounts: dict[str, tuple[Decimal, ...]] = {}
         for currency in sorted((balances.currencies() | known.balances.keys()) - WORTHLESS):
             shown = balances.total(currency)
-            expected = self._expected(currency, snapshot, known.balances.get(currency), shown)
+            expected = self._expected(currency, snapshot, known.of(currency), shown)
             value = value_range({currency: (abs(shown - expected),)}, self.quote_currency, _single(prices))
             explained = value is not None and value[0] <= negligible
             unknown = value is None and shown == 0  # it can't be valued, and nothing shows it
@@ -201,10 +188,9 @@ class AccountCheck:
 
         return sorted(symbols, key=effect, reverse=True)
 
-    def _ask_witnesses(self, symbols: Sequence[str], prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """The closes of the running candles that deny these prices. A candle that can't be had denies nothing."""
-        denied: dict[str, Decimal] = {}
-        for symbol in [each for each in symbols if each not in self._confirmed][:MAX_WITNESSES]:
+    def _ask_witnesses(self, symbols: Sequence[str], prices: Mapping[str, Decimal]) -> None:
+        """Compare prices with their running candles. One that can't be had leaves the price as it is."""
+        for symbol in [each for each in symbols if each not in self._confirmed | self._denied][:MAX_WITNESSES]:
             try:
                 candle = self.exchange.fetch_running_candle(symbol, self.timeframe)
             except BotError as error:
@@ -213,13 +199,13 @@ class AccountCheck:
             if _agrees(prices[symbol], candle):
                 self._confirmed[symbol] = prices[symbol]
             else:
-                denied[symbol] = Decimal(repr(candle.close))
-                log.warning("%s", _not_believed(symbol, prices[symbol], denied[symbol]))
-        return denied
+                self._denied[symbol] = Decimal(repr(candle.close))
+                log.warning("%s", _not_believed(symbol, prices[symbol], self._denied[symbol]))
 
-    def _remember(self, snapshot: Snapshot, prices: Mapping[str, Decimal], valuation: Valuation) -> None:
+    def _remember(
+        self, snapshot: Snapshot, known: KnownAccount, prices: Mapping[str, Decimal], valuation: Valuation
+    ) -> None:
         """Keep prices and balances that were believed. While an order is unsettled no balance is."""
-        known = load_known_account()
         believed = {
             symbol: price
             for symbol, price in prices.items()
@@ -235,13 +221,13 @@ class AccountCheck:
             return kept
         amounts = self._amounts(snapshot, known, {**known.prices, **self._valued_prices(snapshot)})
         for currency, each in amounts.items():
-            amount, before = each[0] - snapshot.expected.get(currency, Decimal(0)), known.balances.get(currency)
+            amount, before = each[0] - snapshot.expected.get(currency, Decimal(0)), known.of(currency)
             if len(each) == 1:
                 if before is None or before.differs_since or before.amount != amount:
                     kept[currency] = KnownBalance(amount, snapshot.at)
             elif before is not None and before.differs_since is None:
                 kept[currency] = replace(before, differs_since=snapshot.at)
-        return {currency: each for currency, each in kept.items() if each.amount or each.differs_since}
+        return kept
 
 
 def _moved(price: Decimal, before: Decimal | None, share: Decimal) -> bool:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests import quick
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
@@ -292,18 +293,18 @@ def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
 # There, but not free
 
 
-@pytest.mark.parametrize("form", ["F", "B", "M", "S"])
+@quick.parametrize("key", ["XXBT.F", "XBT.HOLD", "XBT.T", "XBT14.S", "XBT.B", "XBT.M", "XBT.S", "XBT.P"], quick=4)
 def test_coins_that_earn_are_not_missing_and_what_is_free_is_sold(
-    open_trade: None, live: BotRunner, kraken: FakeKraken, form: str
+    open_trade: None, live: BotRunner, kraken: FakeKraken, key: str
 ) -> None:
     kraken.balances["XXBT"] = AMOUNT / 4
-    kraken.balances[f"XXBT.{form}"] = AMOUNT * 3 / 4
+    kraken.balances[key] = AMOUNT * 3 / 4
     quiet = live.run("tick")
     kraken.set_price("BTC/USD", 48900)
 
     first = live.run("tick")
     between = the_trade(live)
-    kraken.balances["XXBT"] += kraken.balances.pop(f"XXBT.{form}")
+    kraken.balances["XXBT"] += kraken.balances.pop(key)
     second = live.run("tick")
 
     assert (quiet.exit_code, first.exit_code, second.exit_code) == (0, 1, 0), output_of(first)
