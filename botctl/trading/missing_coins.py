@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, CoinsMissing
 from botctl.domain.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
+from botctl.domain.markets import Quotes
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import FillRecord
 from botctl.domain.symbols import quote_of
@@ -20,12 +22,15 @@ from botctl.store.missing_coins import (
     load_surplus,
     save_missing,
     save_surplus,
+    surplus_is_known,
 )
 from botctl.store.rows import TradeRow
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
 log = logging.getLogger(__name__)
 
+CLOCK_UNIT = timedelta(seconds=1)
+"""Kraken tells its time in whole seconds: a sale that the balance has seen must not count a second time."""
 LOT_DECIMALS = 8
 """Of a market that is not listed any more."""
 
@@ -96,6 +101,15 @@ class MissingCoinsReview:
             save_missing(records)
         return records
 
+    def record_first_surplus(self) -> None:
+        """Called before a buy: coins that the owner had before botctl are not taken for what it buys. Asks once in the
+        life of a database. Raises BotError."""
+        if not surplus_is_known():
+            at, expected = self.clock.now(), self.journal.expected_holdings()
+            balances = self.exchange.fetch_balances()
+            missing = find_missing(expected, balances)
+            self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))
+
     def _record_surplus(self, snapshot: Snapshot) -> None:
         """Keep what the owner holds beside our trades: an outside sale of that explains nothing."""
         if snapshot.balances is None:
@@ -111,8 +125,8 @@ class MissingCoinsReview:
             if asset not in contradicted and (asset not in before or before[asset].amount != amount)
         }
         gone = before.keys() - amounts.keys()
-        if changed or gone:
-            at = self.exchange.now() - (self.clock.now() - snapshot.at)
+        if changed or gone or not surplus_is_known():
+            at = self.exchange.now() - (self.clock.now() - snapshot.at) + CLOCK_UNIT
             kept = {asset: each for asset, each in before.items() if asset not in gone}
             save_surplus(kept | {asset: Surplus(amount, at) for asset, amount in changed.items()})
 
