@@ -22,6 +22,9 @@ from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 SMALL_REST = Decimal("0.01")
 """Up to this fraction of the entry, one refusal makes a rest dust. A larger one is sent twice, and is an alarm."""
 
+MAX_CUT = Decimal("0.05")
+"""A lot that cuts off more than this fraction of the entry is a wrong figure."""
+
 
 @dataclass(frozen=True)
 class WantedExit:
@@ -194,7 +197,11 @@ class ExitPlanner:
         return trade.amount <= SMALL_REST * (trade.amount + trade.sold_amount)
 
     def _in_lots(self, trade: TradeRow, amount: Decimal) -> Decimal:
-        """`amount` in whole lots: the market's or, where its figure is too coarse for what was bought, those of the
-        entry. One wrong figure makes no dust of a position."""
+        """`amount` in whole lots: the market's or, where those would cut off much of what was bought, the entry's. One
+        wrong figure makes no dust of a position."""
         market = market_of(self.exchange.load_markets(), trade.symbol)
-        return floor_to(amount, max(market.lot_decimals, decimals_of(trade.entry_amount or Decimal(0))))
+        entered = trade.entry_amount or trade.amount
+        whole = floor_to(amount, market.lot_decimals)
+        if amount - whole <= MAX_CUT * entered:
+            return whole
+        return floor_to(amount, max(market.lot_decimals, decimals_of(entered)))

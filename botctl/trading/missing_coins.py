@@ -30,7 +30,7 @@ from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 log = logging.getLogger(__name__)
 
 CLOCK_UNIT = timedelta(seconds=1)
-"""Kraken tells its time in whole seconds: a sale that the balance has seen must not count a second time."""
+"""Kraken tells its time in whole seconds: a look may have seen sales of up to so long after its own time."""
 LOT_DECIMALS = 8
 """Of a market that is not listed any more."""
 
@@ -103,10 +103,14 @@ class MissingCoinsReview:
 
     def record_first_surplus(self) -> None:
         """Called before a buy: coins that the owner had before botctl are not taken for what it buys. Asks once in the
-        life of a database. Raises BotError."""
+        life of a database."""
         if not surplus_is_known():
             at, expected = self.clock.now(), self.journal.expected_holdings()
-            balances = self.exchange.fetch_balances()
+            try:
+                balances = self.exchange.fetch_balances()
+            except BotError as error:
+                log.warning("the owner's own coins are not known: %s", error)
+                return
             missing = find_missing(expected, balances)
             self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))
 
@@ -126,9 +130,14 @@ class MissingCoinsReview:
         }
         gone = before.keys() - amounts.keys()
         if changed or gone or not surplus_is_known():
-            at = self.exchange.now() - (self.clock.now() - snapshot.at) + CLOCK_UNIT
+            at = self.exchange.now() - (self.clock.now() - snapshot.at)
             kept = {asset: each for asset, each in before.items() if asset not in gone}
-            save_surplus(kept | {asset: Surplus(amount, at) for asset, amount in changed.items()})
+            fallen = {
+                asset: max(Decimal(0), before[asset].amount - changed[asset]) for asset in changed if asset in before
+            }
+            save_surplus(
+                kept | {asset: Surplus(amount, at, fallen.get(asset, Decimal(0))) for asset, amount in changed.items()}
+            )
 
     def _find_evidence(
         self, missing: Mapping[str, Missing], records: Mapping[str, MissingRecord], lasting: Collection[str]
@@ -164,7 +173,11 @@ class MissingCoinsReview:
         found: dict[str, Evidence] = {}
         for asset, start in since.items():
             sales = outside_sales(asset, quotes[asset], start, fills)
-            own = surplus[asset].amount if asset in surplus else Decimal(0)
+            own = (
+                surplus[asset].amount + _counted_before(surplus[asset], asset, fills)
+                if asset in surplus
+                else Decimal(0)
+            )
             amount = Decimal(0) if sales is None else sold_outside(missing[asset].amount, own, sales)
             if sales is not None and amount > 0:
                 why = f"{format_decimal(sales.sold)} {asset} were sold outside botctl (order {sales.order_id})"
@@ -201,6 +214,12 @@ class MissingCoinsReview:
     def _lot_decimals(self, symbol: str) -> int:
         market = self.exchange.load_markets().get(symbol)
         return LOT_DECIMALS if market is None else market.lot_decimals
+
+
+def _counted_before(surplus: Surplus, asset: str, fills: Sequence[FillRecord]) -> Decimal:
+    """The sales of the look's own second that its balance had seen already."""
+    sales = outside_sales(asset, "", surplus.at, [each for each in fills if each.fill.at < surplus.at + CLOCK_UNIT])
+    return Decimal(0) if sales is None else min(surplus.fallen, sales.sold)
 
 
 def _contradiction_that_ended(missing: Missing) -> CoinsMissing:

@@ -211,6 +211,25 @@ def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
     assert figures(the_trade(live), "amount") == [Decimal("0.001")]
 
 
+@pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("quiet_ticks", [0, 1])
+def test_coins_from_before_botctl_explain_the_owners_sale(
+    live: BotRunner, kraken: FakeKraken, quiet_ticks: int
+) -> None:
+    kraken.balances["XXBT"] = Decimal(1)
+    open_position(live)
+    live.run("pause")
+    kraken.trade_by_hand("sell", "BTC/USD", Decimal("0.9"))
+    for _ in range(quiet_ticks):
+        assert live.run("tick").exit_code == 0
+    kraken.account.false_balances["XXBT"] = AMOUNT / 2
+
+    run = live.run("tick")
+
+    assert run.exit_code == 69, output_of(run)
+    assert (the_trade(live)["status"], *figures(the_trade(live), "amount")) == ("OPEN", AMOUNT)
+
+
 @pytest.mark.waits
 def test_a_balance_that_comes_back_at_the_second_look_outweighs_a_sale(
     open_trade: None, live: BotRunner, kraken: FakeKraken
@@ -311,6 +330,21 @@ def test_coins_that_earn_are_not_missing_and_what_is_free_is_sold(
     assert "0.0015 of the 0.002 BTC" in first.stderr
     assert (between["status"], *figures(between, "amount")) == ("OPEN", AMOUNT * 3 / 4)
     assert (the_trade(live)["status"], the_trade(live)["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+
+
+def test_a_sale_by_hand_of_what_is_free_shows_the_sale_beside_its_error(
+    open_trade: None, live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.balances.update({"XXBT": AMOUNT / 4, "XBT.F": AMOUNT * 3 / 4})
+    text = live.run("sell", "BTC/USD", "--yes")
+    kraken.balances.update({"XXBT": AMOUNT / 4, "XBT.F": AMOUNT / 2})
+    run = live.run("sell", "BTC/USD", "--yes", "--json")
+
+    assert (text.exit_code, run.exit_code) == (1, 1)
+    assert "0.0005 of 0.0005" in text.stdout
+    assert "0.0015 of the 0.002 BTC to sell of trade 1 is on hold or earning" in text.stderr
+    assert Decimal(run.json()["filled"]) == AMOUNT / 4
+    assert "0.001 of the 0.0015 BTC" in run.json()["errors"][0]
 
 
 # The alarm
