@@ -1,16 +1,17 @@
 """Prices and balances that were believed, kept between runs: what the next ones are compared with."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from botctl.domain.money import total
 from botctl.domain.orders import Side
 from botctl.domain.symbols import quote_of
 from botctl.store import key_value
-from botctl.store.models import Order
+from botctl.store.models import Order, Trade
 
 KNOWN_ACCOUNT_KEY = "account.known"
 
@@ -57,6 +58,12 @@ def save_known_account(known: KnownAccount) -> None:
     }
     prices = {symbol: str(price) for symbol, price in known.prices.items()}
     key_value.save_cached(KNOWN_ACCOUNT_KEY, json.dumps({"prices": prices, "balances": balances}))
+
+
+def traded_currencies() -> set[str]:
+    """The quote currencies of all trades: our own orders change their balances."""
+    rows: Iterable[Any] = Trade.select(Trade.symbol).distinct().tuples()
+    return {quote_of(row[0]) for row in rows}
 
 
 def flows_since(at: datetime, currency: str) -> Decimal:

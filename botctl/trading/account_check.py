@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 
 from botctl.domain.candles import Candle
 from botctl.domain.equity import WORTHLESS, value_range
@@ -25,6 +26,7 @@ from botctl.store.known_account import (
     flows_since,
     load_known_account,
     save_known_account,
+    traded_currencies,
 )
 from botctl.trading.snapshot import Snapshot
 
@@ -71,6 +73,10 @@ class AccountCheck:
     """Prices that the candles of this run agree with."""
     _denied: dict[str, Decimal] = field(default_factory=dict, init=False)
     """The closes of the running candles that deny a price."""
+
+    @cached_property
+    def _traded_currencies(self) -> set[str]:
+        return traded_currencies()
 
     def value(self, snapshot: Snapshot) -> Valuation:
         """The equity and its bounds by what is known. Makes no request."""
@@ -174,7 +180,8 @@ class AccountCheck:
         lasting = known and known.differs_since and snapshot.at - known.differs_since >= ACCEPTED_AFTER
         if known is None or lasting:
             return shown
-        return known.amount + snapshot.expected.get(currency, Decimal(0)) + flows_since(known.at, currency)
+        traded = flows_since(known.at, currency) if currency in self._traded_currencies else Decimal(0)
+        return known.amount + snapshot.expected.get(currency, Decimal(0)) + traded
 
     def _by_effect(self, snapshot: Snapshot, symbols: Sequence[str], known: KnownAccount) -> list[str]:
         """Those first that change the equity most; those of which no earlier price is known before them."""

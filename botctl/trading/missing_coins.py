@@ -129,7 +129,7 @@ class MissingCoinsReview:
             if asset not in contradicted and (asset not in before or before[asset].amount != amount)
         }
         gone = before.keys() - amounts.keys()
-        if changed or gone or not surplus_is_known():
+        if changed or gone:
             at = self.exchange.now() - (self.clock.now() - snapshot.at)
             kept = {asset: each for asset, each in before.items() if asset not in gone}
             fallen = {
@@ -138,6 +138,8 @@ class MissingCoinsReview:
             save_surplus(
                 kept | {asset: Surplus(amount, at, fallen.get(asset, Decimal(0))) for asset, amount in changed.items()}
             )
+        elif not surplus_is_known():
+            save_surplus({})
 
     def _find_evidence(
         self, missing: Mapping[str, Missing], records: Mapping[str, MissingRecord], lasting: Collection[str]

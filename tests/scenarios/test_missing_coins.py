@@ -127,7 +127,9 @@ def test_the_drawdown_command_reports_a_contradiction(open_trade: None, live: Bo
 
 
 @pytest.mark.waits
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",)])
+@pytest.mark.parametrize(
+    "command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",), ("liquidate", "--yes")]
+)
 def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
     open_trade: None, live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
