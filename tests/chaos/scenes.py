@@ -29,7 +29,7 @@ def prepare_nothing(world: World) -> None:
     world.kraken.set_price("BTC/USD", 50000)
     world.kraken.flat_candles("BTC/USD", 50000, 500, 150)
     world.must("init")
-    world.must("balance")
+    world.must("check-positions")  # so that markets and the owner's coins are known
 
 
 def prepare_a_position(world: World) -> None:
