@@ -40,7 +40,7 @@ def is_calm(account: BotRunner) -> bool:
     return (status["buy_enabled"], status["tripped_at"], trade_of(account)["status"]) == (True, None, "OPEN")
 
 
-@pytest.mark.parametrize("factor", FALLS)
+@quick.parametrize("factor", FALLS, quick=1)
 @pytest.mark.parametrize("known", [pytest.param(True, id="known before"), pytest.param(False, id="at the first look")])
 @pytest.mark.parametrize("answers", [1, None])
 def test_a_price_that_lies_does_not_trip_the_guard_for_an_answer_or_an_hour(
