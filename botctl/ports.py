@@ -48,6 +48,9 @@ class MarketData(CandleSource, Protocol):
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """Last, bid and ask of each symbol, in one call. Symbols without a usable price are in `bad`."""
 
+    def fetch_running_candle(self, symbol: str, timeframe: Timeframe) -> Candle:
+        """The candle that has not closed yet: what the market did just now, whatever a quote says."""
+
     def prefetch_quotes(self, symbols: Sequence[str]) -> None:
         """Announce the next `fetch_quotes`, so that its call may run meanwhile. May do nothing. Raises nothing."""
 

@@ -20,6 +20,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
+from botctl.trading.account_check import AccountCheck
 from botctl.trading.api_key import KeyCheck
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
@@ -146,9 +147,14 @@ def build_bot(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )
     balance = settings.initial_balance or DEFAULT_BALANCE
+    on_history = simulated is not None or settings.botctl_mode is Mode.DEMO
+    account = None if on_history else AccountCheck(
+        exchange, journal, clock, quote_currency=settings.quote_currency, timeframe=timeframe
+    )  # fmt: skip
     guard = DrawdownGuard(
-        snapshots, positions, journal, switch, clock, initial_balance=balance, max_drawdown=settings.max_drawdown
-    )
+        snapshots, positions, journal, switch, clock, account,
+        initial_balance=balance, max_drawdown=settings.max_drawdown,
+    )  # fmt: skip
     decider = _build_decider(settings, candles, clock, sentiment, journal)
     symbols, amount = settings.symbols, settings.trade_amount_usd
     council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, trade_amount=amount)

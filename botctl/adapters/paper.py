@@ -32,6 +32,7 @@ class PaperBroker:
         self.find_market = prices.find_market
         self.fetch_quotes = prices.fetch_quotes
         self.fetch_candles = prices.fetch_candles
+        self.fetch_running_candle = prices.fetch_running_candle
         self.count_requests = prices.count_requests
         self._clock = clock
         self._fee_rate = fee_rate

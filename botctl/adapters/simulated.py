@@ -96,6 +96,10 @@ class SimulatedMarket:
             )
         return self._windows[symbol].up_to(self._newest(symbol))
 
+    def fetch_running_candle(self, symbol: str, timeframe: Timeframe) -> Candle:
+        """The newest closed one: prices only move when a candle closes."""
+        return self.fetch_candles(symbol, timeframe)[-1]
+
     def history(self, symbol: str) -> CandleColumns | None:
         """All candles that have closed so far; None for an unknown symbol."""
         if symbol not in self._numbers:

@@ -1,6 +1,6 @@
 """What the account is worth, and how far that is below its start."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from botctl.domain.markets import Balances, Market
@@ -47,3 +47,22 @@ def calculate_equity(
 def calculate_drawdown(equity: Decimal, initial_balance: Decimal) -> Decimal:
     """1 - equity / initial balance, as a fraction: 0.20 is twenty percent down; negative when it grew."""
     return 1 - equity / initial_balance
+
+
+def value_range(
+    amounts: Mapping[str, Sequence[Decimal]], quote: str, prices: Mapping[str, Sequence[Decimal]]
+) -> tuple[Decimal, Decimal] | None:
+    """The lowest and the highest value in `quote` of amounts and prices of which each may be one of several.
+
+    None when a currency can't be valued.
+    """
+    low = high = Decimal(0)
+    for currency, choices in amounts.items():
+        symbol = next((each for each in (f"{currency}/{quote}", f"{quote}/{currency}") if each in prices), "")
+        offers = [{symbol: price} for price in prices[symbol]] if symbol else [dict[str, Decimal]()]
+        values = [value_of(currency, amount, quote, offer) for amount in choices for offer in offers]
+        certain = [value for value in values if value is not None]
+        if len(certain) < len(values):
+            return None
+        low, high = low + min(certain), high + max(certain)
+    return low, high

@@ -187,7 +187,7 @@ def implausible_atr(quote: Quote, atr: float, stop: float) -> str | None:
 
 @dataclass(frozen=True)
 class Holding:
-    """A balance; `form` is empty if it can be sold, else Kraken's earning or staking form (F, B, M, S or P)."""
+    """A balance; `form` is empty if it can be sold, else Kraken's form that can't (F, B, M, S, P, T or HOLD)."""
 
     currency: str
     form: str

@@ -41,6 +41,8 @@ class Surplus:
 
     amount: Decimal
     at: datetime
+    fallen: Decimal = Decimal(0)
+    """By how much they were more at the look before: sales of that moment that are no evidence."""
 
 
 def first_seen(missing: Missing, now: datetime) -> MissingRecord:
@@ -62,14 +64,22 @@ def save_missing(records: Mapping[str, MissingRecord]) -> None:
     key_value.save_cached(MISSING_KEY, json.dumps({asset: _columns(each) for asset, each in records.items()}))
 
 
+def surplus_is_known() -> bool:
+    """Whether any look has kept the owner's own coins: then those of an asset that is not among them are none."""
+    return key_value.load_cached(SURPLUS_KEY) is not None
+
+
 def load_surplus() -> dict[str, Surplus]:
     saved = key_value.load_cached(SURPLUS_KEY)
     rows = json.loads(saved[0]) if saved else {}
-    return {asset: Surplus(Decimal(amount), datetime.fromisoformat(at)) for asset, (amount, at) in rows.items()}
+    return {
+        asset: Surplus(Decimal(amount), datetime.fromisoformat(at), *map(Decimal, fallen))
+        for asset, (amount, at, *fallen) in rows.items()
+    }
 
 
 def save_surplus(surplus: Mapping[str, Surplus]) -> None:
-    rows = {asset: (str(each.amount), each.at.isoformat()) for asset, each in surplus.items()}
+    rows = {asset: (str(each.amount), each.at.isoformat(), str(each.fallen)) for asset, each in surplus.items()}
     key_value.save_cached(SURPLUS_KEY, json.dumps(rows))
 
 

@@ -1,9 +1,11 @@
 """Plans entries: how much to buy at which price, once price, ATR and database have been checked. Sends nothing."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
-from botctl.domain.errors import BotError, ExchangeRefused, Refused
+from botctl.domain.candles import Candle
+from botctl.domain.errors import BotError, ExchangeRefused, ExchangeUnreachable, Refused
 from botctl.domain.markets import (
     KnownPrice,
     Market,
@@ -23,6 +25,10 @@ from botctl.trading.snapshot import Snapshot, SnapshotService
 ENTRY_ATRS, ENTRY_SHARE = 5.0, 0.05
 """How far the ask may be from the newest close: so many ATR or this share of it, whichever is more. That is less than a
 stop believes, because an entry can wait."""
+
+
+MAX_CANDLE_AGE = 4
+"""Candles: a market that is traded has a newer one."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,19 @@ class EntryPlanner:
         close = candles[-1].close
         quote, ask = self._fetch_quote(symbol, KnownPrice(close, close, atr, atrs=ENTRY_ATRS, share=ENTRY_SHARE))
         stop = self.risk.calculate_stop_loss(ask, candles)
+        if not quote.from_history:
+            self._check_age(symbol, candles[-1])
         if (why := implausible_atr(quote, atr, stop)) is not None:
             raise Refused(f"{symbol}: {why}", hint="nothing was bought")
         return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask)
+
+    def _check_age(self, symbol: str, newest: Candle) -> None:
+        """Raises ExchangeUnreachable for candles that end long ago: their ATR is not that of now."""
+        seconds = self.risk.timeframe.seconds
+        closed_at = newest.closed_at(seconds)
+        if self.clock.now() - closed_at > MAX_CANDLE_AGE * timedelta(seconds=seconds):
+            problem = f"the newest candle of {symbol} closed at {closed_at:%Y-%m-%d %H:%M} UTC"
+            raise ExchangeUnreachable(problem, hint="nothing was bought; the next tick tries again")
 
     def _fetch_quote(self, symbol: str, known: KnownPrice) -> tuple[Quote, Decimal]:
         """The quote and its ask, asked for twice if the first is doubtful. A second doubt is not overruled."""

@@ -77,6 +77,14 @@ class SentSells:
 
 
 @dataclass(frozen=True)
+class ManualSale:
+    result: OrderResult | None
+    """None when nothing could be sold and the trade was closed."""
+    errors: list[BotError]
+    """Beside a result: what was not sold, or was written off."""
+
+
+@dataclass(frozen=True)
 class SellRound:
     """What one round of sells came to."""
 
@@ -127,6 +135,7 @@ class ExecutionService:
 
     def begin_buy(self, symbol: str, amount_usd: Decimal) -> StartedBuy:
         """Plan a buy and send it. Raises as `execute_buy`, except for what `finish_buys` finds out."""
+        self.review.record_first_surplus()
         entry = self.entry_planner.plan(symbol, amount_usd)
         if self.validate_only:
             return StartedBuy(None, self._validate(Side.BUY, symbol, entry.amount))
@@ -157,13 +166,25 @@ class ExecutionService:
 
         Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
         """
+        sold = self.sell(symbol, amount_token, reason)
+        if sold.errors:
+            raise most_severe(sold.errors)
+        return sold.result
+
+    def sell(
+        self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
+    ) -> ManualSale:
+        """As `execute_sell`, with the errors of a sale of which a part was sold. Raises what it meets before it."""
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
         snapshot = self.snapshots.take_snapshot([trade.symbol])
         exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot, assets={trade.asset})
-        if exits.errors:
+        if exits.errors and not any(result.filled for result in exits.results):
             raise most_severe(exits.errors)
-        return _add_up(exits.results) if exits.results else None
+        result = _add_up(exits.results) if exits.results else None
+        if result is not None:
+            result = replace(result, errors=[str(error) for error in exits.errors])
+        return ManualSale(result, exits.errors)
 
     def execute_sells(
         self, wanted: Sequence[WantedExit], snapshot: Snapshot, *, assets: Collection[str] | None = None

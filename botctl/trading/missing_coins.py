@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, CoinsMissing
 from botctl.domain.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
+from botctl.domain.markets import Quotes
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import FillRecord
 from botctl.domain.symbols import base_of, quote_of
@@ -20,6 +22,7 @@ from botctl.store.missing_coins import (
     load_surplus,
     save_missing,
     save_surplus,
+    surplus_is_known,
 )
 from botctl.store.rows import TradeRow
 from botctl.store.unrecorded_orders import load_exit_block
@@ -27,6 +30,8 @@ from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
 log = logging.getLogger(__name__)
 
+CLOCK_UNIT = timedelta(seconds=1)
+"""Kraken tells its time in whole seconds: a look may have seen sales of up to so long after its own time."""
 LOT_DECIMALS = 8
 """Of a market that is not listed any more."""
 
@@ -99,6 +104,19 @@ class MissingCoinsReview:
             save_missing(records)
         return records
 
+    def record_first_surplus(self) -> None:
+        """Called before a buy: coins that the owner had before botctl are not taken for what it buys. Asks once in the
+        life of a database."""
+        if not surplus_is_known():
+            at, expected = self.clock.now(), self.journal.expected_holdings()
+            try:
+                balances = self.exchange.fetch_balances()
+            except BotError as error:
+                log.warning("the owner's own coins are not known: %s", error)
+                return
+            missing = find_missing(expected, balances)
+            self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))
+
     def _record_surplus(self, snapshot: Snapshot) -> None:
         """Keep what the owner holds beside our trades: an outside sale of that explains nothing."""
         if snapshot.balances is None:
@@ -121,7 +139,14 @@ class MissingCoinsReview:
         if changed or gone:
             at = self.exchange.now() - (self.clock.now() - snapshot.at)
             kept = {asset: each for asset, each in before.items() if asset not in gone}
-            save_surplus(kept | {asset: Surplus(amount, at) for asset, amount in changed.items()})
+            fallen = {
+                asset: max(Decimal(0), before[asset].amount - changed[asset]) for asset in changed if asset in before
+            }
+            save_surplus(
+                kept | {asset: Surplus(amount, at, fallen.get(asset, Decimal(0))) for asset, amount in changed.items()}
+            )
+        elif not surplus_is_known():
+            save_surplus({})
 
     def _find_evidence(
         self, missing: Mapping[str, Missing], records: Mapping[str, MissingRecord], lasting: Collection[str]
@@ -157,7 +182,11 @@ class MissingCoinsReview:
         found: dict[str, Evidence] = {}
         for asset, start in since.items():
             sales = outside_sales(asset, quotes[asset], start, fills)
-            own = surplus[asset].amount if asset in surplus else Decimal(0)
+            own = (
+                surplus[asset].amount + _counted_before(surplus[asset], asset, fills)
+                if asset in surplus
+                else Decimal(0)
+            )
             amount = Decimal(0) if sales is None else sold_outside(missing[asset].amount, own, sales)
             if sales is not None and amount > 0:
                 why = f"{format_decimal(sales.sold)} {asset} were sold outside botctl (order {sales.order_id})"
@@ -194,6 +223,12 @@ class MissingCoinsReview:
     def _lot_decimals(self, symbol: str) -> int:
         market = self.exchange.load_markets().get(symbol)
         return LOT_DECIMALS if market is None else market.lot_decimals
+
+
+def _counted_before(surplus: Surplus, asset: str, fills: Sequence[FillRecord]) -> Decimal:
+    """The sales of the look's own second that its balance had seen already."""
+    sales = outside_sales(asset, "", surplus.at, [each for each in fills if each.fill.at < surplus.at + CLOCK_UNIT])
+    return Decimal(0) if sales is None else min(surplus.fallen, sales.sold)
 
 
 def _contradiction_that_ended(missing: Missing) -> CoinsMissing:

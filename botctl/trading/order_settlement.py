@@ -10,13 +10,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown, attempt_each
 from botctl.domain.money import format_decimal, price_of, total
 from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
 from botctl.domain.stops import StopRule
+from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
+from botctl.store.missing_coins import load_surplus
 from botctl.store.rows import OrderRow
 from botctl.trading.results import OrderResult
 from botctl.trading.time_budget import TimeBudget
@@ -37,6 +40,9 @@ LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
 """Orders that the exchange may have."""
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """More than any clock that set a deadline can be wrong: lost orders are searched from so long before it."""
+
+FOUND_SHARE = Decimal("0.01")
+"""More than this fraction of a buy in the balance contradicts a record that shows no fill."""
 
 Found = tuple[OrderRow, list[OrderReport]]
 """An order, and the exchange's reports of it."""
@@ -195,7 +201,30 @@ class OrderSettlement:
         if any(report.filled > 0 for report in reports):
             return True
         first_seen = self._unfilled.setdefault(order.id, self.wait_budget.spent)
-        return self.wait_budget.spent - first_seen > 0.9 * SECOND_LOOK_AFTER
+        waited = self.wait_budget.spent - first_seen
+        return waited > 0.9 * SECOND_LOOK_AFTER and not self._balance_denies(order)
+
+    def _balance_denies(self, order: OrderRow) -> bool:
+        """Whether a buy without a fill left coins in the balance all the same: they would have no stop. A while after
+        its deadline they are the owner's."""
+        if order.side != Side.BUY or self.exchange.now() > order.deadline + CLOCK_TOLERANCE:
+            return False
+        try:
+            balances = self.exchange.fetch_balances()
+        except BotError as error:
+            log.warning("balances: %s", error)
+            return False
+        asset, owned = base_of(order.symbol), load_surplus()
+        expected = self.journal.expected_holdings().get(asset, Decimal(0))
+        own = owned[asset].amount if asset in owned else Decimal(0)
+        more = balances.total(asset) - own - expected
+        if more <= FOUND_SHARE * order.amount:
+            return False
+        text = (
+            "%s ended without a fill by its record, but the balance shows %s %s more than before: it is looked up again"
+        )
+        log.warning(text, order.client_order_id, format_decimal(more), asset)
+        return True
 
     def _cancel_hanging(self, looked_up: Sequence[Found]) -> list[BotError]:
         """Cancel, once a run, the orders that are still open after their deadline."""

@@ -18,7 +18,7 @@ from botctl.store.journal import Journal, StopLevel, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.store.unrecorded_orders import load_exit_block
-from botctl.trading.execution import ExecutionService
+from botctl.trading.execution import ExecutionService, ManualSale
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.price_checks import (
@@ -32,7 +32,6 @@ from botctl.trading.price_checks import (
     last_checked_at,
     levels_of,
 )
-from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
@@ -93,12 +92,12 @@ class PositionManager:
         unlisted = [trade for trade in self.journal.open_trades() if not self.markets.is_listed(trade.symbol)]
         return attempt_each(lambda trade: self._confirm(trade, snapshot), unlisted)[1]
 
-    def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> OrderResult | None:
-        """As `execute_sell`, for an open trade by its id."""
+    def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> ManualSale:
+        """As `ExecutionService.sell`, for an open trade by its id."""
         trade = self.journal.open_trade(trade_id)
         if trade is None:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
-        return self.execution.execute_sell(trade.symbol, amount, reason)
+        return self.execution.sell(trade.symbol, amount, reason)
 
     def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
         unsettled = self.journal.unguarded_trade_ids()

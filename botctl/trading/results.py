@@ -32,6 +32,8 @@ class OrderResult:
     reason: str | None = None
     pnl: Decimal | None = None
     note: str = ""
+    errors: list[str] = field(default_factory=list)
+    """What went wrong beside what was traded: it sets the exit code."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class TickState:
     """Prices and balances; the steps that need them run only after they were fetched."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
+    guard: GuardReport | None = None
     tripped: bool = False
     key_refused: bool = False
     detail: str = ""
@@ -99,6 +100,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
         _run(bot, state, "drawdown", _check_drawdown)
         if not state.tripped:
             _run(bot, state, "positions", _check_positions)
+            _run(bot, state, "equity", _confirm_equity)
     _run(bot, state, "recover", _recover)
     _run(bot, state, "late fills", _book_late_fills)
     if state.snapshot is None or state.tripped or bot.switch.read().paused:
@@ -150,15 +152,14 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     return snapshot, said + exits
 
 
-def guard_drawdown(bot: Bot, *, act: bool) -> tuple[Snapshot, GuardReport, list[BotError]]:
-    """drawdown: the guard's report on a snapshot, and why earlier orders are not settled."""
+def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
+    """drawdown: the guard's report, and why earlier orders are not settled."""
     began, unrecorded = bot.clock.now(), bot.unrecorded.check()
-    snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
-    report = bot.drawdown.check_drawdown(snapshot, act=act)
+    report = bot.drawdown.check_drawdown(act=act)
     settled, _, errors = _settle_earlier(bot, began, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
-    return snapshot, report, [*unrecorded, *errors]
+    return bot.drawdown.confirm_equity(report), [*unrecorded, *errors]
 
 
 def liquidate(bot: Bot) -> Exits:
@@ -235,7 +236,8 @@ def _take_snapshot(bot: Bot, state: TickState) -> None:
 def _check_drawdown(bot: Bot, state: TickState) -> None:
     snapshot = state.fetched_snapshot
     report = bot.drawdown.check_drawdown(snapshot, act=not bot.validate_only)
-    state.equity, state.drawdown, state.tripped = report.equity, report.drawdown, report.tripped
+    state.guard, state.tripped = report, report.tripped
+    state.equity, state.drawdown = report.equity, report.drawdown
     state.add(report.exits)
     state.errors += [error for error in report.errors if error not in snapshot.problems]
     if report.tripped:
@@ -245,6 +247,15 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
         state.detail = "unknown: no liquidation, no buys"  # the snapshot step has reported why
     else:
         state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
+
+
+def _confirm_equity(bot: Bot, state: TickState) -> None:
+    """After the stops, which wait for no candle."""
+    if state.guard is None:
+        return
+    report = bot.drawdown.confirm_equity(state.guard)
+    state.equity, state.drawdown = report.equity, report.drawdown
+    state.errors += [error for error in report.errors if error not in state.guard.errors]
 
 
 def _check_positions(bot: Bot, state: TickState) -> None:

@@ -276,13 +276,16 @@ def test_every_form_of_a_balance_counts_as_its_asset_and_only_the_bare_one_can_b
         "DOT.S": Decimal(2),
         "DOT28.S": Decimal(4),
         "DOT.P": Decimal(8),
+        "DOT7.S": Decimal(16),
+        "DOT.T": Decimal(32),
+        "DOT.HOLD": Decimal(64),
         "XXDG": Decimal(50),
     }
 
     balances = exchange.fetch_balances()
 
     totals = {name: balances.total(name) for name in balances.currencies()}
-    assert totals == {"USD": 107, "BTC": Decimal("0.875"), "ETH": 3, "DOT": 15, "DOGE": 50}
+    assert totals == {"USD": 107, "BTC": Decimal("0.875"), "ETH": 3, "DOT": 127, "DOGE": 50}
     spendable = {name: balances.spendable(name) for name in totals}
     assert spendable == {"USD": 100, "BTC": Decimal("0.5"), "ETH": 1, "DOT": 1, "DOGE": 50}
 

@@ -29,9 +29,8 @@ def prepare_nothing(world: World) -> None:
     world.kraken.set_price("BTC/USD", 50000)
     world.kraken.flat_candles("BTC/USD", 50000, 500, 150)
     world.must("init")
-    world.must("balance")
     world.know_the_key()
-    world.must("check-positions")  # the journal's first comparison with the exchange
+    world.must("check-positions")  # so that markets, the owner's coins and the newest orders are known
 
 
 def prepare_a_position(world: World) -> None:

@@ -1,11 +1,14 @@
 """What is dust: only what the exchange itself refuses to sell, and never by our own reading of its minimums."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from tests.bot_runner import BotRunner, Run
-from tests.fake_kraken import FakeKraken, Instant, PartialThenCanceled
+from tests.fake_kraken import FakeKraken, Instant, PartialThenCanceled, Request
+from tests.fake_kraken.faults import Reply
+from tests.quick import parametrize
 from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import output_of
 
@@ -127,3 +130,23 @@ def test_a_rest_below_one_lot_is_dust_without_an_order(live: BotRunner, kraken: 
     assert "0.00005 BTC is less than one lot of BTC/USD" in output_of(run)
     assert sent(kraken, "sell") == []
     assert only(live.trades())["status"] == "CLOSED"
+
+
+@parametrize("decimals", [2, 0, 5, 15], quick=1)
+def test_a_wrong_lot_makes_no_dust_of_a_position(live: BotRunner, kraken: FakeKraken, decimals: int) -> None:
+    open_position(live)
+
+    def lie(request: Request, reply: Reply) -> Reply:
+        if request.endpoint != "AssetPairs":
+            return reply
+        return replace(reply, body=reply.body.replace(b'"lot_decimals":8', b'"lot_decimals":%d' % decimals))
+
+    kraken.alter_reply = lie
+    forget_markets(live)
+    kraken.set_price("BTC/USD", 48900)
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, output_of(run)
+    assert only(live.trades())["exit_reason"] == "STOP_LOSS"
+    assert kraken.balances["XXBT"] == 0

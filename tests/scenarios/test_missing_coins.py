@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests import quick
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
@@ -126,7 +127,9 @@ def test_the_drawdown_command_reports_a_contradiction(open_trade: None, live: Bo
 
 
 @pytest.mark.waits
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",)])
+@pytest.mark.parametrize(
+    "command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",), ("liquidate", "--yes")]
+)
 def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
     open_trade: None, live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -208,6 +211,25 @@ def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
 
     assert run.exit_code == 1, output_of(run)
     assert figures(the_trade(live), "amount") == [Decimal("0.001")]
+
+
+@pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("quiet_ticks", [0, 1])
+def test_coins_from_before_botctl_explain_the_owners_sale(
+    live: BotRunner, kraken: FakeKraken, quiet_ticks: int
+) -> None:
+    kraken.balances["XXBT"] = Decimal(1)
+    open_position(live)
+    live.run("pause")
+    kraken.trade_by_hand("sell", "BTC/USD", Decimal("0.9"))
+    for _ in range(quiet_ticks):
+        assert live.run("tick").exit_code == 0
+    kraken.account.false_balances["XXBT"] = AMOUNT / 2
+
+    run = live.run("tick")
+
+    assert run.exit_code == 69, output_of(run)
+    assert (the_trade(live)["status"], *figures(the_trade(live), "amount")) == ("OPEN", AMOUNT)
 
 
 @pytest.mark.waits
@@ -292,24 +314,39 @@ def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
 # There, but not free
 
 
-@pytest.mark.parametrize("form", ["F", "B", "M", "S"])
+@quick.parametrize("key", ["XXBT.F", "XBT.HOLD", "XBT.T", "XBT14.S", "XBT.B", "XBT.M", "XBT.S", "XBT.P"], quick=4)
 def test_coins_that_earn_are_not_missing_and_what_is_free_is_sold(
-    open_trade: None, live: BotRunner, kraken: FakeKraken, form: str
+    open_trade: None, live: BotRunner, kraken: FakeKraken, key: str
 ) -> None:
     kraken.balances["XXBT"] = AMOUNT / 4
-    kraken.balances[f"XXBT.{form}"] = AMOUNT * 3 / 4
+    kraken.balances[key] = AMOUNT * 3 / 4
     quiet = live.run("tick")
     kraken.set_price("BTC/USD", 48900)
 
     first = live.run("tick")
     between = the_trade(live)
-    kraken.balances["XXBT"] += kraken.balances.pop(f"XXBT.{form}")
+    kraken.balances["XXBT"] += kraken.balances.pop(key)
     second = live.run("tick")
 
     assert (quiet.exit_code, first.exit_code, second.exit_code) == (0, 1, 0), output_of(first)
     assert "0.0015 of the 0.002 BTC" in first.stderr
     assert (between["status"], *figures(between, "amount")) == ("OPEN", AMOUNT * 3 / 4)
     assert (the_trade(live)["status"], the_trade(live)["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+
+
+def test_a_sale_by_hand_of_what_is_free_shows_the_sale_beside_its_error(
+    open_trade: None, live: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.balances.update({"XXBT": AMOUNT / 4, "XBT.F": AMOUNT * 3 / 4})
+    text = live.run("sell", "BTC/USD", "--yes")
+    kraken.balances.update({"XXBT": AMOUNT / 4, "XBT.F": AMOUNT / 2})
+    run = live.run("sell", "BTC/USD", "--yes", "--json")
+
+    assert (text.exit_code, run.exit_code) == (1, 1)
+    assert "0.0005 of 0.0005" in text.stdout
+    assert "0.0015 of the 0.002 BTC to sell of trade 1 is on hold or earning" in text.stderr
+    assert Decimal(run.json()["filled"]) == AMOUNT / 4
+    assert "0.001 of the 0.0015 BTC" in run.json()["errors"][0]
 
 
 # The alarm

@@ -380,3 +380,30 @@ def test_every_sell_outranks_an_own_resting_order_and_no_buy_does(live: BotRunne
 
     assert [prevention(request) for request in sent(kraken)] == [None, "cancel-oldest"]
     assert "CancelOrder" not in private_calls(kraken)
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_buy_whose_coins_are_there_is_not_believed_to_be_unfilled(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
+) -> None:
+    """The record and the list of trades agree on nothing for longer than the second look waits."""
+    kraken.account.lie = Lie("canceled", seconds=40, hides_trades=True)
+
+    bought = live.run("buy", "BTC/USD", "100", "--yes")
+    with later(minutes=1):
+        tick = live.run("tick")
+
+    assert (bought.exit_code, tick.exit_code) == (69, 0), bought.stderr + tick.stderr
+    assert kraken.balances["XXBT"] == owners_coins + Decimal("0.002")
+    assert Decimal(only(live.positions())["stop_loss_price"]) == 49000
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_buy_that_was_canceled_unfilled_ends_though_the_owner_has_coins(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
+) -> None:
+    kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert (run.exit_code, only(live.trades())["status"]) == (4, "FAILED"), run.stderr

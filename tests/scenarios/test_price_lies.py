@@ -1,5 +1,6 @@
 """Prices that are not true: a lie for one answer costs nothing, a true crash confirms itself and sells at once."""
 
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -319,3 +320,19 @@ def test_the_entries_of_a_tick_are_confirmed_together_on_candles_fetched_once(
     assert sides(kraken) == ["buy", "buy", "buy"]
     counts = {name: asked.count(name) for name in ("OHLC", "AddOrder", "QueryOrders", "QueryTrades")}
     assert counts == {"OHLC": 3, "AddOrder": 3, "QueryOrders": 1, "QueryTrades": 1}
+
+
+def test_candles_that_end_hours_ago_open_nothing(live: BotRunner, kraken: FakeKraken) -> None:
+    def lose_the_newest(request: Request, reply: Reply) -> Reply:
+        if request.endpoint != "OHLC":
+            return reply
+        answer = json.loads(reply.body)
+        answer["result"] = {name: rows[:-9] if name != "last" else rows for name, rows in answer["result"].items()}
+        return replace(reply, body=json.dumps(answer).encode())
+
+    kraken.alter_reply = lose_the_newest
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code == 69, output_of(run)
+    assert "the newest candle of BTC/USD closed at" in run.stderr

@@ -142,11 +142,18 @@ class KrakenMarketData:
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Up to 719 closed candles. Kraken's last row is always the running candle and is dropped."""
+        return parsing.parse_candles(symbol, self._fetch_candle_rows(symbol, timeframe))
+
+    def fetch_running_candle(self, symbol: str, timeframe: Timeframe) -> Candle:
+        since = datetime.now(UTC) - timedelta(seconds=timeframe.seconds)  # Kraken adds the running candle in any case
+        rows = self._fetch_candle_rows(symbol, timeframe, since=f"{since.timestamp():.0f}")
+        return parsing.parse_running_candle(symbol, rows)
+
+    def _fetch_candle_rows(self, symbol: str, timeframe: Timeframe, **more: str) -> Any:
         market = self.catalog.markets.get(symbol) or self.find_market(symbol)
-        params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60)}
+        params = {"pair": market.exchange_id, "interval": str(timeframe.seconds // 60), **more}
         answer = self._read(lambda: self.session.get("OHLC", params))
-        rows = next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
-        return parsing.parse_candles(symbol, rows)
+        return next((value for name, value in answer.items() if self.catalog.symbols.get(name) == symbol), None)
 
     def count_requests(self) -> int:
         return 0 if self._session is None else self._session.requests  # must not load ccxt

@@ -30,8 +30,8 @@ LOT_DECIMALS = range(31)
 CACHE_KEY = "kraken.markets"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 WSNAME = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
-FORM = re.compile(r"^(?P<name>[A-Z0-9]+)\.(?P<form>[FBMSP])$")
-"""Balance keys of assets that earn or are staked: XBT.F, DOT.S, and with a term in days DOT28.S."""
+FORM = re.compile(r"^(?P<name>[A-Za-z0-9]+)\.(?P<form>[FBMSPT]|HOLD)$")
+"""Balance keys of assets that earn, are staked or on hold: XBT.F, DOT.S, USD.HOLD, and with a term in days DOT28.S."""
 
 OLD_IDS = {
     **{f"X{name}": name for name in ("XBT", "ETH", "XRP", "LTC", "XLM", "XMR", "ZEC", "ETC", "REP", "MLN")},
@@ -59,7 +59,7 @@ class MarketCatalog:
         """A balance key as our currency name and the form: XXBT -> (BTC, ''), DOT28.S -> (DOT, 'S')."""
         match = FORM.match(key)
         name, form = (match["name"], match["form"]) if match else (key, "")
-        without_term = re.sub(r"\d{2}$", "", name)
+        without_term = re.sub(r"\d+$", "", name)
         if form and name not in self.currencies and without_term in self.currencies:
             name = without_term
         name = self.currencies.get(name, OLD_IDS.get(name, name))

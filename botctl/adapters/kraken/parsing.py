@@ -71,6 +71,16 @@ def parse_candles(symbol: str, rows: Any) -> list[Candle]:
     return candles
 
 
+def parse_running_candle(symbol: str, rows: Any) -> Candle:
+    """The last row of an OHLC answer. Raises UnusableAnswer."""
+    if not isinstance(rows, list) or not rows:
+        raise UnusableAnswer(f"Kraken's answer to OHLC has no running candle of {symbol}")
+    try:
+        return check_candle(_parse_candle(rows[-1]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise UnusableAnswer(f"Kraken's running candle of {symbol} can't be read ({error})") from error
+
+
 def _parse_candle(row: Sequence[Any]) -> Candle:
     """A row has time, open, high, low, close, vwap, volume, count."""
     opened, high, low, close = (float(to_amount(text)) for text in row[1:5])

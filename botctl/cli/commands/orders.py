@@ -1,5 +1,6 @@
 """buy, sell, liquidate and forget: trades by hand."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated
 
@@ -71,7 +72,7 @@ def buy(
             raise most_severe(bought.errors)
         after_run.queue_notifications(config, bot)
     log_errors(bought.errors)
-    show(ctx, bought.result, draw_order)
+    show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw_order)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(bought.errors))
 
@@ -111,15 +112,17 @@ def sell(
             trade = bot.journal.active_trade(asset)
         if trade is None:
             raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
-        result = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
-        result = result or journal.closed_without_order(trade.id)
+        sale = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
+        result = sale.result or journal.closed_without_order(trade.id)
         if not waits:
             log_errors(bot.settlement.settle_unfinished_orders(before=began))
         outranked = bot.execution.outranked.report()
         after_run.queue_notifications(config, bot)
     notice(*outranked)
+    log_errors(sale.errors)
     show(ctx, result, draw_order)
     after_run.deliver_notifications(config)
+    exit_with(exit_code_of(sale.errors))
 
 
 def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:

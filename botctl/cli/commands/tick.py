@@ -101,13 +101,13 @@ def drawdown(
     config = config_from(ctx)
     with open_bot(config) as bot:
         act = not check and not bot.switch.read().frozen
-        snapshot, report, errors = guard_drawdown(bot, act=act)
+        report, errors = guard_drawdown(bot, act=act)
         outranked = bot.execution.outranked.report()
         errors += [*report.errors, *report.exits.errors]
         if not report.tripped:  # else the exits have reported them
-            unlisted = {base_of(symbol) for symbol in snapshot.unlisted}
+            unlisted = {base_of(symbol) for symbol in report.snapshot.unlisted}
             errors += [missing_error(each) for each in report.missing if each.asset not in unlisted]
-            errors += bot.positions.find_gone_markets(snapshot)
+            errors += bot.positions.find_gone_markets(report.snapshot)
         view = DrawdownView(
             report.equity,
             bot.drawdown.initial_balance,

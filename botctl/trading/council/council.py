@@ -36,9 +36,8 @@ class Executed:
     errors: list[BotError]
 
 
-Outcome = tuple[OrderResult | None, str, int | None]
-"""The result of an order, the text recorded with the decision, and the trade's id."""
 Acted = tuple[OrderResult | None, list[BotError]]
+"""The result of an order, and the errors."""
 
 
 @dataclass
@@ -103,11 +102,15 @@ class Council:
 
     def _act_on_sell(self, row: DecisionRow) -> Acted:
         """Execute one decision and record its outcome."""
+        trade = self.journal.active_trade(base_of(row.symbol))
+        if trade is None or trade.entry_price is None:
+            return None, _record_outcome(row, "nothing to sell")
         try:
-            result, outcome, trade_id = self._sell(row)
+            sale = self.positions.close_position(trade.id, ExitReason.COUNCIL)
         except BotError as error:
             return _failed(row, error)
-        return result, _record_outcome(row, outcome, trade_id)
+        outcome = f"sold trade {trade.id}" if not sale.errors else f"sold a part: {most_severe(sale.errors)}"
+        return sale.result, [*sale.errors, *_record_outcome(row, outcome, trade.id)]
 
     def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision, BotError | None]:
         try:
@@ -129,12 +132,6 @@ class Council:
                 return self.decider.decide(symbol)
         except TimeoutError:
             raise self.time_budget.error("the Council had not decided yet") from None
-
-    def _sell(self, row: DecisionRow) -> Outcome:
-        trade = self.journal.active_trade(base_of(row.symbol))
-        if trade is None or trade.entry_price is None:
-            return None, "nothing to sell", None
-        return self.positions.close_position(trade.id, ExitReason.COUNCIL), f"sold trade {trade.id}", trade.id
 
     def _record(self, decision: CouncilDecision, snapshot: Snapshot) -> DecisionRow:
         price = snapshot.prices.get(decision.symbol)
