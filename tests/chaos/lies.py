@@ -4,11 +4,14 @@ import random
 from collections.abc import Iterator
 
 from tests.chaos.campaign import SEPARATOR
-from tests.chaos.lie_families import ANSWERS, Family
+from tests.chaos.lie_families import ANSWERS, CASH, Family
+from tests.chaos.lie_losses import DATABASES, MARKETS, STOPS
 from tests.chaos.scenes import Stage
 
-FAMILIES: tuple[Family, ...] = ANSWERS
-"""What the campaign plays."""
+FAMILIES: tuple[Family, ...] = (*ANSWERS, *STOPS)
+"""What the campaign draws from."""
+BY_NAME_ONLY: tuple[Family, ...] = (CASH, *DATABASES, *MARKETS)
+"""What `--only` plays besides: families whose rules are not built yet."""
 CHOSEN = ", "
 
 
@@ -18,8 +21,8 @@ class Lies:
     name = "lies"
     about = "balances, records, prices, markets and databases that lie, and a run that was stopped"
 
-    def __init__(self, families: tuple[Family, ...] = FAMILIES) -> None:
-        self.families = families
+    def __init__(self, families: tuple[Family, ...] = FAMILIES, others: tuple[Family, ...] = BY_NAME_ONLY) -> None:
+        self.families, self.others = families, others
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
         """Drawn: of each family in turn one choice."""
@@ -33,6 +36,6 @@ class Lies:
 
     def play(self, stage: Stage, trial: str) -> int:
         _, name, chosen = trial.split(SEPARATOR)
-        family = next(family for family in self.families if family.name == name)
+        family = next(family for family in (*self.families, *self.others) if family.name == name)
         family.play(stage, *chosen.split(CHOSEN))
         return 1
