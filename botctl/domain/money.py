@@ -42,6 +42,12 @@ def floor_to(amount: Decimal, decimals: int) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN, context=WIDE_CONTEXT)
 
 
+def decimals_of(amount: Decimal) -> int:
+    """How many places `amount` has after the point, without trailing zeros."""
+    exponent = amount.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
 def format_decimal(number: Decimal) -> str:
     """`number` without an exponent and trailing zeros: 0.0001, not 1E-4 or 0.00010000."""
     text = f"{number:f}"

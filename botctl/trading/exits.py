@@ -11,7 +11,7 @@ from botctl.domain.errors import (
     InsufficientFunds,
 )
 from botctl.domain.markets import Balances, Market, market_of
-from botctl.domain.money import floor_to, format_decimal
+from botctl.domain.money import decimals_of, floor_to, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
@@ -134,7 +134,7 @@ class ExitPlanner:
     def close_below_one_lot(self, trade: TradeRow, reason: ExitReason) -> str | None:
         """Close a rest that no order can sell. Returns a note, None if the trade stays open."""
         market = self._market(trade)
-        if floor_to(trade.amount, market.lot_decimals) > 0:
+        if self._in_lots(trade, trade.amount) > 0:
             return None
         why = f"{format_decimal(trade.amount)} {trade.asset} is less than one lot of {market.symbol}: left as dust"
         self.journal.close_as_dust(trade, reason, why, self.clock.now())
@@ -163,7 +163,7 @@ class ExitPlanner:
     def _sell_of(self, wanted: WantedExit) -> Sell:
         """The order in whole lots. Minimums are left to the exchange: our figures of them may be wrong or old."""
         trade, market = wanted.trade, self._market(wanted.trade)
-        amount = floor_to(wanted.amount_to_sell(), market.lot_decimals)
+        amount = self._in_lots(trade, wanted.amount_to_sell())
         if amount <= 0:
             raise BadValue(f"{wanted.amount} {trade.asset} is less than one lot of {market.symbol}", hint="sell more")
         return Sell(trade, amount, wanted.reason, whole=wanted.amount is None or amount >= trade.amount)
@@ -183,16 +183,23 @@ class ExitPlanner:
         return replace(sell, amount=free), [error]
 
     def _free(self, sell: Sell, balances: Balances) -> Decimal:
-        return floor_to(balances.spendable(sell.trade.asset), self._market(sell.trade).lot_decimals)
+        return self._in_lots(sell.trade, balances.spendable(sell.trade.asset))
 
     def _may_be_dust(self, refused: RefusedSell) -> bool:
         """Whether an order for the whole rest was refused as too small."""
         trade = refused.sell.trade
-        whole = refused.sell.amount >= floor_to(trade.amount, self._market(trade).lot_decimals)
+        whole = refused.sell.amount >= self._in_lots(trade, trade.amount)
         return whole and isinstance(refused.error, BelowMinimum)
 
     def _is_small(self, trade: TradeRow) -> bool:
         return trade.amount <= SMALL_REST * (trade.amount + trade.sold_amount)
+
+    def _in_lots(self, trade: TradeRow, amount: Decimal) -> Decimal:
+        """`amount` cut to the market's lot. A lot that leaves nothing, and that the trade's own entry contradicts, is
+        wrong: then the exchange decides about the whole amount."""
+        lot_decimals = self._market(trade).lot_decimals
+        cut = floor_to(amount, lot_decimals)
+        return cut if cut > 0 else floor_to(amount, max(lot_decimals, decimals_of(trade.amount + trade.sold_amount)))
 
     def _market(self, trade: TradeRow) -> Market:
         return market_of(self.exchange.load_markets(), trade.symbol)

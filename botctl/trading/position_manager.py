@@ -12,10 +12,11 @@ from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe
-from botctl.ports import CandleSource, Clock
+from botctl.ports import Clock
 from botctl.store.journal import Journal, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
+from botctl.trading.candle_cache import CandleCache
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.price_checks import (
@@ -30,7 +31,7 @@ from botctl.trading.price_checks import (
     levels_of,
 )
 from botctl.trading.results import OrderResult
-from botctl.trading.snapshot import Snapshot, SnapshotService
+from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 class PositionManager:
     """Checks prices against stops, moves stops up, and has positions sold."""
 
-    market: CandleSource
+    market: CandleCache
     journal: Journal
     execution: ExecutionService
     exit_planner: ExitPlanner
@@ -60,7 +61,7 @@ class PositionManager:
         others have sold. When the tick's time is over nothing more is fetched, except for a doubtful price that hits
         its stop.
         """
-        candles = MissedCandles(self.market, self.timeframe)
+        candles = MissedCandles(self.market, self.timeframe, self.clock)
         unsettled = self.journal.unguarded_trade_ids()  # settlement has reported these already
         trades = [trade for trade in self.journal.open_trades() if trade.id not in unsettled]
         checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
@@ -136,6 +137,8 @@ class PositionManager:
         stop, high, entry, atr = levels_of(trade)
         try:
             missed = self._missed_closes(trade, price, now, candles)
+            if missed and not quote.from_history:
+                self._confirm_closes(trade, missed, price, candles)
             if price > high and is_suspicious_rise(quote, stop, doubted=doubted):
                 check_rise(quote, max((candle.high for candle in candles.fetch(trade.symbol)[-1:]), default=0.0))
         except BotError:
@@ -198,6 +201,19 @@ class PositionManager:
             )
         return kept
 
+    def _confirm_closes(self, trade: TradeRow, closes: list[float], price: float, candles: "MissedCandles") -> None:
+        """Missed closes that sell, or that raise the stop above where the price of now would, are fetched twice.
+
+        Raises ExchangeUnreachable unless both answers agree.
+        """
+        stop, high, entry, atr = levels_of(trade)
+        *_, step = self.rule.advance_over(closes, stop, high, entry, atr)
+        if not step.hit and step.high <= max(high, price):
+            return
+        if self.time_budget.expired:
+            raise self.time_budget.error(f"the closes of {trade.symbol} that were missed were not looked at again")
+        candles.check_again(trade.symbol)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -212,9 +228,11 @@ class MissedCandles:
     """Candles since the last check, for one round of checks. After one failure no further symbol is tried: the stops
     of the other symbols don't wait for retries again."""
 
-    market: CandleSource
+    market: CandleCache
     timeframe: Timeframe
+    clock: Clock
     _failed: BotError | None = field(default=None, init=False)
+    _waited: bool = field(default=False, init=False)
 
     def fetch(self, symbol: str) -> list[Candle]:
         """The newest closed candles of the symbol. Raises ExchangeUnreachable."""
@@ -227,6 +245,19 @@ class MissedCandles:
         except BotError as error:
             self._failed = error
             raise
+
+    def check_again(self, symbol: str) -> None:
+        """Raises ExchangeUnreachable when the exchange, some seconds later, shows other closes."""
+        first = {candle.time: candle.close for candle in self.fetch(symbol)}
+        if not self._waited:  # once for all symbols
+            self.clock.sleep(SECOND_SNAPSHOT_AFTER)
+            self._waited = True
+        second = {candle.time: candle.close for candle in self.market.fetch_again(symbol, self.timeframe)}
+        if any(first[time] != second[time] for time in first.keys() & second.keys()):
+            raise ExchangeUnreachable(
+                f"two answers, some seconds apart, show different candles of {symbol}",
+                hint="the stop stays; the next check looks again",
+            )
 
 
 def _log_check(trade: TradeRow, step: StopStep, reason: ExitReason | None, after: str) -> None:

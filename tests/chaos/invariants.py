@@ -14,7 +14,6 @@ from botctl.store.models import Event, Order, SystemConfig, Trade
 from tests.chaos.world import World
 from tests.fake_kraken.markets import asset_named
 
-
 LEAST_LOT = Decimal("1e-8")
 
 

@@ -1,21 +1,20 @@
 """Every kind of lie, as families: what may be chosen in each, and how one choice is played."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
-from tests.chaos.facts import read_facts
 from tests.chaos.invariants import Broken
 from tests.chaos.lie_stories import (
     A_MINUTE,
     BTC,
     BUYING,
-    DAY,
     ETH,
     GUARDING,
     ONE_ANSWER,
     ORDERING,
+    SELLING,
     SITUATIONS,
     TERMS,
     Situation,
@@ -41,6 +40,15 @@ from tests.fake_kraken.lies import (
 from tests.fake_kraken.orders import FillMode
 
 type Play = Callable[..., None]
+
+PROMISES = (
+    "a_true_stop_sells_at_the_first_run",
+    "a_lie_moves_nothing",
+    "a_lie_sells_nothing",
+    "a_contradiction_is_said",
+    "everything_settles_once_the_truth_is_told",
+)
+"""What single families promise besides the invariants."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +89,16 @@ def play_amid(
     lies: Callable[[Story], Iterable[FalseAnswer]],
     *,
     about: Iterable[str] = (),
+    kept: Iterable[str] = (),
     untouched: bool = False,
     said: bool = False,
 ) -> None:
     """The situation amid lies about these symbols; then the truth.
 
-    The stops of the other symbols sell at the first run all the same. `untouched` promises that nothing is sold and no
-    stop moves, `said` that the first run does not end with 0.
+    The stops of the other symbols sell at the first run all the same. `kept` are symbols that are not sold, `untouched`
+    promises that nothing is sold and no stop moves, `said` that the first run does not end with 0.
     """
-    about = set(about)
+    about, kept = set(about), set(kept)
     with story(stage, situation.prepare) as told:
         situation.begin(told)
         before = told.open_stops()
@@ -98,6 +107,7 @@ def play_amid(
             stops = told.open_stops()
             left = [symbol for symbol in situation.sold if symbol not in about and symbol in stops]
             keep_promise("a_true_stop_sells_at_the_first_run", not left, run.words)
+            keep_promise("a_lie_sells_nothing", kept <= stops.keys(), run.words)
             keep_promise("a_lie_moves_nothing", not untouched or stops == before, f"{before} {stops} {run.words}")
             keep_promise("a_contradiction_is_said", number > 0 or not said or run.exit_code != 0, run.words)
         told.end()
@@ -120,7 +130,8 @@ def play_ticker(stage: Stage, situation: str, symbol: str, figures: str, factor:
 
     doubted = factor in FAR_FACTORS and (term == ONE_ANSWER or figures != "abc")
     untouched = situation == "a quiet day" and (doubted or figures == DAY_FIGURES)
-    play_amid(stage, SITUATIONS[situation], term, lies, about=[symbol], untouched=untouched)
+    about = [] if figures == DAY_FIGURES or (figures == "c" and factor == "*1.1") else [symbol]
+    play_amid(stage, SITUATIONS[situation], term, lies, about=about, untouched=untouched)
 
 
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -139,8 +150,16 @@ ROWS = ("newest", "middle", "running", "all")
 
 
 def play_candles(stage: Stage, situation: str, columns: str, factor: str, rows: str, term: str) -> None:
-    lie = WrongCandles(BTC, COLUMNS[columns], factor_of(factor), rows)
-    play_amid(stage, SITUATIONS[situation], term, lambda _: [lie], about=[BTC])
+    """What all rows say for longer than an answer, and what is not far from the price, is confirmed by a second one."""
+    scale, confirmed = factor_of(factor), term != ONE_ANSWER and factor not in FAR_FACTORS and columns == "all prices"
+
+    def lies(told: Story) -> list[FalseAnswer]:
+        if confirmed and scale > 1:
+            told.world.external_actions.shown[BTC] = told.world.kraken.markets[BTC].highest * scale
+        return [WrongCandles(BTC, COLUMNS[columns], scale, rows)]
+
+    kept = [BTC] if situation == "two hours without a run" and not confirmed else []
+    play_amid(stage, SITUATIONS[situation], term, lies, about=[BTC], kept=kept)
 
 
 def play_old(stage: Stage, situation: str, endpoint: str, factor: str, dated: str, term: str) -> None:
@@ -167,7 +186,15 @@ def play_old(stage: Stage, situation: str, endpoint: str, factor: str, dated: st
 
 # Markets
 
-MARKET_FIGURES = ("ordermin", "costmin", "lot_decimals", "pair_decimals", "cost_decimals", "tick_size", "lot_multiplier")
+MARKET_FIGURES = (
+    "ordermin",
+    "costmin",
+    "lot_decimals",
+    "pair_decimals",
+    "cost_decimals",
+    "tick_size",
+    "lot_multiplier",
+)
 
 
 def play_market(stage: Stage, situation: str, figure: str, factor: str, term: str) -> None:
@@ -234,7 +261,7 @@ def play_cash(stage: Stage, situation: str, shown: str, term: str) -> None:
 
 RECORDS = ("closed", "canceled", "expired", "open")
 SHARES = {"nothing": Decimal(0), "half": Decimal("0.5"), "almost all": Decimal("0.99")}
-SECONDS = {"for three seconds": 3.0, "for a minute": 60.0, "for an hour": 3600.0}
+SECONDS = {"for three seconds": 3.0, "for ten seconds": 10.0, "for a minute": 60.0, "for an hour": 3600.0}
 TRADES = ("with its trades", "with no trade shown")
 
 
@@ -264,6 +291,11 @@ MODES: Mapping[str, FillMode] = MappingProxyType(
 )
 
 
+def check_sold(told: Story, situation: Situation, run: Run) -> None:
+    left = [symbol for symbol in situation.sold if symbol in told.open_stops()]
+    keep_promise("a_true_stop_sells_at_the_first_run", not left, run.words)
+
+
 def play_hanging(stage: Stage, situation: str, mode: str, term: str) -> None:
     """Market orders hang open: the first one, or all of them until the truth is told."""
     with story(stage, SITUATIONS[situation].prepare) as told:
@@ -274,8 +306,9 @@ def play_hanging(stage: Stage, situation: str, mode: str, term: str) -> None:
             told.world.kraken.after = lambda request: (
                 setattr(account, "fill_mode", Instant()) if request.endpoint == "AddOrder" else None
             )
-        for _ in act_amid(told, SITUATIONS[situation], term):
-            pass
+        for run in act_amid(told, SITUATIONS[situation], term):
+            if mode == "canceled half filled" and term == ONE_ANSWER:
+                check_sold(told, SITUATIONS[situation], run)
         told.end()
 
 
@@ -321,8 +354,9 @@ def play_crash(stage: Stage, situation: str, lie: str, other: str, factor: str, 
     scale = factor_of(factor)
 
     def lies(told: Story) -> list[FalseAnswer]:
-        if scale > 1 and "its ticker" in (lie, other):
-            told.world.external_actions.shown[ETH] = told.world.kraken.markets[ETH].highest * min(scale, MOST_BELIEVED)
+        if scale > 1 and "its ticker" in (lie, other):  # with its candles nothing contradicts it
+            believed = scale if "its candles" in (lie, other) else min(scale, MOST_BELIEVED)
+            told.world.external_actions.shown[ETH] = told.world.kraken.markets[ETH].highest * believed
         return [ABOUT_ETH[name](factor) for name in dict.fromkeys((lie, other))]
 
     play_amid(stage, SITUATIONS[situation], term, lies, about=[ETH])
@@ -353,11 +387,19 @@ ANSWERS: tuple[Family, ...] = (
     Family("market status", (tuple(SITUATIONS), STATUSES[:-1], ("truly", "wrongly"), TERMS), play_status),
     Family(
         "old answers",
-        (tuple(SITUATIONS), ("Ticker", "OHLC", "BalanceEx"), ("/2", "*0.7", "*1.1", "*1.5"), ("dated", "undated"), TERMS),
+        (
+            tuple(SITUATIONS),
+            ("Ticker", "OHLC", "BalanceEx"),
+            ("/2", "*0.7", "*1.1", "*1.5"),
+            ("dated", "undated"),
+            TERMS,
+        ),
         play_old,
     ),
     Family("balances", (tuple(SITUATIONS), SYMBOLS, tuple(BALANCES), TERMS), play_balances),
-    Family("records", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS), TRADES), play_records),
+    Family("records", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS), TRADES[:1]), play_records),
+    Family("hidden trades", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS)[:1], TRADES[1:]), play_records),
+    Family("hidden trades of sells", (SELLING, RECORDS, tuple(SHARES), tuple(SECONDS)[:2], TRADES[1:]), play_records),
     Family("hanging orders", (ORDERING, tuple(MODES), TERMS), play_hanging),
     Family("deadline elapsed", (ORDERING, PLACED, tuple(LISTED), ("once", "always"), TERMS), play_deadline),
     Family(
@@ -371,4 +413,8 @@ ANSWERS: tuple[Family, ...] = (
         play_pair,
     ),
 )
+HIDDEN_FOR_LONG = Family(
+    "trades hidden for long", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS)[1:], TRADES[1:]), play_records
+)
+"""Records and the account's trades that agree on a lie for longer than the second look takes."""
 CASH = Family("cash", (tuple(SITUATIONS), ("lacking", "zero", "half", "a tenth"), TERMS), play_cash)

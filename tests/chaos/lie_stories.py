@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tests.chaos.facts import read_facts
 from tests.chaos.history import History
-from tests.chaos.invariants import AFTER_LIES, AMID_LIES, check
+from tests.chaos.invariants import AFTER_LIES, AMID_LIES, Broken, check
 from tests.chaos.processes import Run
 from tests.chaos.scenes import ENTRY, Stage, check_words, guard_is_awake, recover
 from tests.chaos.world import CALM_WAIT_SECONDS, EPOCH, QUARTER, World
@@ -108,7 +108,12 @@ class Story:
         """The truth returns, some calm ticks run, and a true crash finds everything guarded."""
         self.tell_the_truth()
         self.pass_time(QUARTER)
-        recover(self.world, AMID_LIES, AFTER_LIES)
+        try:
+            recover(self.world, AMID_LIES, AFTER_LIES)
+        except Broken:
+            raise
+        except AssertionError as error:
+            raise Broken(f"everything_settles_once_the_truth_is_told: {error}") from error
         for symbol in PRICES:
             self.history.move(symbol, self.world.kraken.markets[symbol].last / 2, self.world.clock.now())
         guard_is_awake(self.world, AFTER_LIES)

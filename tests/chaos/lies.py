@@ -4,14 +4,14 @@ import random
 from collections.abc import Iterator
 
 from tests.chaos.campaign import SEPARATOR
-from tests.chaos.lie_families import ANSWERS, CASH, Family
+from tests.chaos.lie_families import ANSWERS, CASH, HIDDEN_FOR_LONG, Family
 from tests.chaos.lie_losses import DATABASES, MARKETS, STOPS
 from tests.chaos.scenes import Stage
 
 FAMILIES: tuple[Family, ...] = (*ANSWERS, *STOPS)
 """What the campaign draws from."""
-BY_NAME_ONLY: tuple[Family, ...] = (CASH, *DATABASES, *MARKETS)
-"""What `--only` plays besides: families whose rules are not built yet."""
+BY_NAME_ONLY: tuple[Family, ...] = (CASH, HIDDEN_FOR_LONG, *DATABASES, *MARKETS)
+"""What `--only` plays besides: families whose rules are not built."""
 CHOSEN = ", "
 
 

@@ -179,9 +179,7 @@ def check_words(run: Run) -> None:
 MOST_TICKS = 8
 
 
-def recover(
-    world: World, always: Iterable[Invariant] = ALWAYS, settled: Iterable[Invariant] = SETTLED
-) -> None:
+def recover(world: World, always: Iterable[Invariant] = ALWAYS, settled: Iterable[Invariant] = SETTLED) -> None:
     """The runs that cron brings, until the journal is settled and a tick had nothing to complain of."""
     world.council_is_silent()
     for _ in range(MOST_TICKS):

@@ -72,7 +72,7 @@ class WrongTicker:
 
 @dataclass(frozen=True)
 class WrongCandles:
-    """Columns of OHLC times a factor: in the newest closed row, in one in the middle, or in all with the running one."""
+    """Columns of OHLC times a factor: in the newest closed row, one in the middle, the running one, or all rows."""
 
     symbol: str
     columns: tuple[str, ...]
@@ -256,7 +256,5 @@ class Lies:
         return [
             told
             for told in self.told
-            if told.lie.endpoint == endpoint
-            and told.answers_left != 0
-            and (told.until is None or now < told.until)
+            if told.lie.endpoint == endpoint and told.answers_left != 0 and (told.until is None or now < told.until)
         ]
