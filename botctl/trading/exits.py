@@ -22,6 +22,9 @@ from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 SMALL_REST = Decimal("0.01")
 """Up to this fraction of the entry, one refusal makes a rest dust. A larger one is sent twice, and is an alarm."""
 
+LARGE_REST = Decimal("0.1")
+"""No lot is larger than this fraction of an entry that was no multiple of it."""
+
 
 @dataclass(frozen=True)
 class WantedExit:
@@ -195,11 +198,20 @@ class ExitPlanner:
         return trade.amount <= SMALL_REST * (trade.amount + trade.sold_amount)
 
     def _in_lots(self, trade: TradeRow, amount: Decimal) -> Decimal:
-        """`amount` cut to the market's lot. A lot that leaves nothing, and that the trade's own entry contradicts, is
-        wrong: then the exchange decides about the whole amount."""
-        lot_decimals = self._market(trade).lot_decimals
-        cut = floor_to(amount, lot_decimals)
-        return cut if cut > 0 else floor_to(amount, max(lot_decimals, decimals_of(trade.amount + trade.sold_amount)))
+        """`amount` cut to the market's lot, or to the lot of the trade's own entry where that contradicts it."""
+        cut = floor_to(amount, self._market(trade).lot_decimals)
+        return cut if cut > 0 or not self._contradicts_lot(trade) else floor_to(amount, _entry_decimals(trade))
+
+    def _contradicts_lot(self, trade: TradeRow) -> bool:
+        """Whether our own fill was finer than the lot, and more is at stake than a rest: then the lot may be wrong, and
+        the exchange decides."""
+        lot_decimals, entry = self._market(trade).lot_decimals, trade.amount + trade.sold_amount
+        large = trade.amount > LARGE_REST * entry or floor_to(entry, lot_decimals) == 0
+        return large and _entry_decimals(trade) > lot_decimals
 
     def _market(self, trade: TradeRow) -> Market:
         return market_of(self.exchange.load_markets(), trade.symbol)
+
+
+def _entry_decimals(trade: TradeRow) -> int:
+    return decimals_of(trade.amount + trade.sold_amount)

@@ -23,7 +23,7 @@ from tests.chaos.lie_stories import (
     story,
 )
 from tests.chaos.processes import Run
-from tests.chaos.scenes import Stage
+from tests.chaos.scenes import OUTCOMES, Stage
 from tests.fake_kraken import Instant, Lie, Never, PartialThenCanceled, Slow
 from tests.fake_kraken.lies import (
     FalseAnswer,
@@ -202,6 +202,7 @@ def play_market(stage: Stage, situation: str, figure: str, factor: str, term: st
     play_listed(stage, SITUATIONS[situation], term, WrongMarket(BTC, figure, factor_of(factor)))
 
 
+WRONG_USAGE = 2
 STATUSES = ("cancel_only", "post_only", "limit_only", "reduce_only", "delisted")
 
 
@@ -212,7 +213,9 @@ def play_status(stage: Stage, situation: str, status: str, truth: str, term: str
 
 
 def play_listed(stage: Stage, situation: Situation, term: str, lie: FalseAnswer, status: str = "online") -> None:
+    """To buy of a market that the list lacks, or has unreadable figures of, is a wrong command by that list."""
     with story(stage, situation.prepare) as told:
+        told.outcomes = OUTCOMES | {WRONG_USAGE}
         situation.begin(told)
         told.expire_markets()
         told.tell(lie, answers=1 if term == ONE_ANSWER else None)
@@ -260,7 +263,7 @@ def play_cash(stage: Stage, situation: str, shown: str, term: str) -> None:
 # Orders
 
 RECORDS = ("closed", "canceled", "expired", "open")
-SHARES = {"nothing": Decimal(0), "half": Decimal("0.5"), "almost all": Decimal("0.99")}
+SHARES = {"nothing": Decimal(0), "half": Decimal("0.5"), "almost all": Decimal("0.99"), "all": Decimal(1)}
 SECONDS = {"for three seconds": 3.0, "for ten seconds": 10.0, "for a minute": 60.0, "for an hour": 3600.0}
 TRADES = ("with its trades", "with no trade shown")
 
@@ -399,6 +402,7 @@ ANSWERS: tuple[Family, ...] = (
     Family("balances", (tuple(SITUATIONS), SYMBOLS, tuple(BALANCES), TERMS), play_balances),
     Family("records", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS), TRADES[:1]), play_records),
     Family("hidden trades", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS)[:1], TRADES[1:]), play_records),
+    Family("closed too early", (ORDERING, ("closed",), tuple(SHARES), tuple(SECONDS), TRADES), play_records),
     Family("hidden trades of sells", (SELLING, RECORDS, tuple(SHARES), tuple(SECONDS)[:2], TRADES[1:]), play_records),
     Family("hanging orders", (ORDERING, tuple(MODES), TERMS), play_hanging),
     Family("deadline elapsed", (ORDERING, PLACED, tuple(LISTED), ("once", "always"), TERMS), play_deadline),

@@ -10,7 +10,7 @@ from tests.chaos.facts import read_facts
 from tests.chaos.history import History
 from tests.chaos.invariants import AFTER_LIES, AMID_LIES, Broken, check
 from tests.chaos.processes import Run
-from tests.chaos.scenes import ENTRY, Stage, check_words, guard_is_awake, recover
+from tests.chaos.scenes import ENTRY, OUTCOMES, Stage, check_words, guard_is_awake, recover
 from tests.chaos.world import CALM_WAIT_SECONDS, EPOCH, QUARTER, World
 from tests.fake_kraken import Instant
 from tests.fake_kraken.lies import FalseAnswer
@@ -55,6 +55,7 @@ class Story:
     """One trial: a world whose candles follow its prices, what is run in it, and what is checked after each run."""
 
     world: World
+    outcomes: frozenset[int] = OUTCOMES
     history: History = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +70,7 @@ class Story:
     def run(self, *arguments: str) -> Run:
         """A run that ends with clear words and breaks nothing."""
         run = self.world.run(*arguments, wait_seconds=CALM_WAIT_SECONDS)
-        check_words(run)
+        check_words(run, self.outcomes)
         check(self.world, AMID_LIES)
         return run
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Instant, PartialThenCanceled
+from tests.fake_kraken.lies import WrongMarket
 from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import output_of
 
@@ -127,3 +128,18 @@ def test_a_rest_below_one_lot_is_dust_without_an_order(live: BotRunner, kraken: 
     assert "0.00005 BTC is less than one lot of BTC/USD" in output_of(run)
     assert sent(kraken, "sell") == []
     assert only(live.trades())["status"] == "CLOSED"
+
+
+def test_a_lot_larger_than_the_entry_is_no_reason_for_dust(live: BotRunner, kraken: FakeKraken) -> None:
+    """AssetPairs is wrong: the exchange itself filled a thousandth of such a lot, and sells it."""
+    open_position(live)
+    kraken.lies.tell(WrongMarket("BTC/USD", "lot_decimals", Decimal(0)))
+    forget_markets(live)
+    live.run("balance")
+    kraken.set_price("BTC/USD", 48900)
+
+    run = live.run("check-positions")
+
+    assert run.exit_code == 0, output_of(run)
+    assert [Decimal(request.params["volume"]) for request in sent(kraken, "sell")] == [Decimal("0.002")]
+    assert kraken.balances["XXBT"] == 0
