@@ -191,7 +191,7 @@ MUTATIONS = {
             ),
         ),
         ("lies: closed too early: a buy by hand, closed, nothing, for a minute, with no trade shown",),
-        "every_fill_is_in_the_journal_and_the_other_way_round",
+        "no_trade_closes_while_its_coins_are_there",
     ),
     "an unfilled ending is believed at the first look": Mutation(
         (
