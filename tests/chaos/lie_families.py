@@ -45,6 +45,7 @@ PROMISES = (
     "a_true_stop_sells_at_the_first_run",
     "a_lie_moves_nothing",
     "a_lie_sells_nothing",
+    "a_contradiction_buys_nothing",
     "a_contradiction_is_said",
     "everything_settles_once_the_truth_is_told",
 )
@@ -90,15 +91,17 @@ def play_amid(
     *,
     about: Iterable[str] = (),
     kept: Iterable[str] = (),
+    unbought: Iterable[str] = (),
     untouched: bool = False,
     said: bool = False,
 ) -> None:
     """The situation amid lies about these symbols; then the truth.
 
-    The stops of the other symbols sell at the first run all the same. `kept` are symbols that are not sold, `untouched`
-    promises that nothing is sold and no stop moves, `said` that the first run does not end with 0.
+    The stops of the other symbols sell at the first run all the same. `kept` are symbols that are not sold,
+    `unbought` those that are not bought. `untouched` promises that nothing is sold and no stop moves, `said` that the
+    first run does not end with 0.
     """
-    about, kept = set(about), set(kept)
+    about, kept, unbought = set(about), set(kept), set(unbought)
     with story(stage, situation.prepare) as told:
         situation.begin(told)
         before = told.open_stops()
@@ -107,6 +110,7 @@ def play_amid(
             stops = told.open_stops()
             left = [symbol for symbol in situation.sold if symbol not in about and symbol in stops]
             keep_promise("a_true_stop_sells_at_the_first_run", not left, run.words)
+            keep_promise("a_contradiction_buys_nothing", not unbought & stops.keys(), run.words)
             keep_promise("a_lie_sells_nothing", kept <= stops.keys(), run.words)
             keep_promise("a_lie_moves_nothing", not untouched or stops == before, f"{before} {stops} {run.words}")
             keep_promise("a_contradiction_is_said", number > 0 or not said or run.exit_code != 0, run.words)
@@ -250,8 +254,18 @@ CONTRADICTING = ("lacking", "zero", "a tenth", "half", "lacking all coins")
 def play_balances(stage: Stage, situation: str, symbol: str, shown: str, term: str) -> None:
     lie, quiet = BALANCES[shown](ASSETS[symbol]), situation == "a quiet day"
     hold = [symbol] if shown.endswith("on hold") else []
-    said = quiet and shown in CONTRADICTING
-    play_amid(stage, SITUATIONS[situation], term, lambda _: [lie], about=hold, untouched=quiet, said=said)
+    contradicts = shown in CONTRADICTING and (symbol == ETH or quiet or shown == "lacking all coins")
+    unbought = [BTC] if contradicts and situation == "a tick that buys" else []
+    play_amid(
+        stage,
+        SITUATIONS[situation],
+        term,
+        lambda _: [lie],
+        about=hold,
+        unbought=unbought,
+        untouched=quiet,
+        said=contradicts and situation in ("a quiet day", "a tick that buys"),
+    )
 
 
 def play_cash(stage: Stage, situation: str, shown: str, term: str) -> None:
@@ -379,8 +393,8 @@ def play_pair(stage: Stage, situation: str, status: str, share: str, shown: str,
         told.end()
 
 
-def all_but(situations: Iterable[str], *left_out: str) -> tuple[str, ...]:
-    return tuple(name for name in situations if name not in left_out)
+OF_BOTCTL_ALONE = tuple(name for name in SITUATIONS if name != "a sale by the owner")
+"""A sale by the owner that a late balance hides can outlast its evidence: then the trade stays open, and is said."""
 
 
 ANSWERS: tuple[Family, ...] = (
@@ -391,7 +405,7 @@ ANSWERS: tuple[Family, ...] = (
     Family(
         "old answers",
         (
-            tuple(SITUATIONS),
+            OF_BOTCTL_ALONE,
             ("Ticker", "OHLC", "BalanceEx"),
             ("/2", "*0.7", "*1.1", "*1.5"),
             ("dated", "undated"),
@@ -399,7 +413,7 @@ ANSWERS: tuple[Family, ...] = (
         ),
         play_old,
     ),
-    Family("balances", (tuple(SITUATIONS), SYMBOLS, tuple(BALANCES), TERMS), play_balances),
+    Family("balances", (OF_BOTCTL_ALONE, SYMBOLS, tuple(BALANCES), TERMS), play_balances),
     Family("records", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS), TRADES[:1]), play_records),
     Family("hidden trades", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS)[:1], TRADES[1:]), play_records),
     Family("closed too early", (ORDERING, ("closed",), tuple(SHARES), tuple(SECONDS), TRADES), play_records),
@@ -413,7 +427,7 @@ ANSWERS: tuple[Family, ...] = (
     ),
     Family(
         "all at once",
-        (tuple(SITUATIONS), RECORDS, tuple(SHARES), tuple(BALANCES), ("a", "b", "c", "abc"), FACTORS),
+        (OF_BOTCTL_ALONE, RECORDS, tuple(SHARES), tuple(BALANCES), ("a", "b", "c", "abc"), FACTORS),
         play_pair,
     ),
 )

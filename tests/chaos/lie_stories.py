@@ -160,6 +160,11 @@ def fall_back(story: Story) -> None:
     story.move(BTC, 51500)
 
 
+def sell_outside(story: Story) -> None:
+    """The owner sells all coins, botctl's too."""
+    story.world.owner_trades("sell", BTC, story.world.kraken.balances["XXBT"])
+
+
 def miss_ticks(story: Story) -> None:
     """Two hours without a run, in which the price rose and came back."""
     story.pass_time(8 * QUARTER)
@@ -173,6 +178,7 @@ SITUATIONS: Mapping[str, Situation] = MappingProxyType(
         "a quiet day": Situation(prepare_both, ("tick",)),
         "a stop that is hit": Situation(prepare_both, ("tick",), hit_the_stop, (BTC,)),
         "a crash by 40 %": Situation(prepare_both, ("tick",), crash, (BTC,)),
+        "a sale by the owner": Situation(prepare_both, ("tick",), sell_outside),
         "a rise": Situation(prepare_both, ("check-positions",), rise),
         "a price that falls back": Situation(prepare_both, ("check-positions",), fall_back),
         "two hours without a run": Situation(prepare_both, ("tick",), miss_ticks),
@@ -184,7 +190,7 @@ SITUATIONS: Mapping[str, Situation] = MappingProxyType(
     }
 )
 GUARDING = (
-    "a quiet day", "a stop that is hit", "a crash by 40 %", "a rise", "a price that falls back",
+    "a quiet day", "a sale by the owner", "a stop that is hit", "a crash by 40 %", "a rise", "a price that falls back",
     "two hours without a run",
 )  # fmt: skip
 BUYING = ("a buy by hand", "a tick that buys")

@@ -182,6 +182,18 @@ MUTATIONS = {
         ("lies: balances: a quiet day, BTC/USD, half, for a minute",),
         "a_contradiction_is_said",
     ),
+    "a balance that lacks coins stops no entries": Mutation(
+        (
+            Replacement(
+                "botctl/trading/tick.py",
+                "if state.fetched_snapshot.missing else unknown",
+                "if state.fetched_snapshot.missing is None else unknown",
+            ),
+            Replacement("botctl/trading/pre_trade_checks.py", "        check_holdings()\n", ""),
+        ),
+        ("lies: balances: a tick that buys, ETH/USD, lacking, for a minute",),
+        "a_contradiction_buys_nothing",
+    ),
     "a closed order is believed though it shows less than its volume": Mutation(
         (
             Replacement(
