@@ -371,7 +371,8 @@ def play_crash(stage: Stage, situation: str, lie: str, other: str, factor: str, 
     scale = factor_of(factor)
 
     def lies(told: Story) -> list[FalseAnswer]:
-        if scale > 1 and "its ticker" in (lie, other):  # with its candles nothing contradicts it
+        raised = "its ticker" in (lie, other) or {lie, other} == {"its ask", "its last price"}
+        if scale > 1 and raised:  # with its candles nothing contradicts it
             believed = scale if "its candles" in (lie, other) else min(scale, MOST_BELIEVED)
             told.world.external_actions.shown[ETH] = told.world.kraken.markets[ETH].highest * believed
         return [ABOUT_ETH[name](factor) for name in dict.fromkeys((lie, other))]
