@@ -21,5 +21,9 @@ class CandleCache:
         kept = self._fetched.get((symbol, timeframe))
         if kept and self.clock.now() < kept[-1].closed_at(timeframe.seconds) + timedelta(seconds=timeframe.seconds):
             return list(kept)
+        return self.fetch_again(symbol, timeframe)
+
+    def fetch_again(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
+        """What the source says now."""
         candles = self._fetched[symbol, timeframe] = self.source.fetch_candles(symbol, timeframe)
         return list(candles)

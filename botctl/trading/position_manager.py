@@ -13,11 +13,12 @@ from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe, base_of
-from botctl.ports import CandleSource, Clock
+from botctl.ports import Clock
 from botctl.store.journal import Journal, StopLevel, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.store.unrecorded_orders import load_exit_block
+from botctl.trading.candle_cache import CandleCache
 from botctl.trading.execution import ExecutionService, ManualSale
 from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.gone_markets import TradeMarkets
@@ -32,7 +33,7 @@ from botctl.trading.price_checks import (
     last_checked_at,
     levels_of,
 )
-from botctl.trading.snapshot import Snapshot, SnapshotService
+from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 class PositionManager:
     """Checks prices against stops, moves stops up, and has positions sold."""
 
-    market: CandleSource
+    market: CandleCache
     journal: Journal
     execution: ExecutionService
     exit_planner: ExitPlanner
@@ -125,7 +126,7 @@ class PositionManager:
         self, levels: Sequence[StopLevel], snapshot: Snapshot, found: "Findings"
     ) -> Iterator[list[WantedExit]]:
         """The exits, in batches: each has left before the next one is looked for. What failed is in `found`."""
-        candles = MissedCandles(self.market, self.timeframe)
+        candles = MissedCandles(self.market, self.timeframe, self.clock)
         due = [level.trade_id for level in levels if _is_due(level, snapshot)]
         others = sorted({level.trade_id for level in levels}.difference(due))
         doubtful: list[DoubtfulQuote] = []
@@ -230,6 +231,8 @@ class PositionManager:
         stop, high, entry, atr = levels_of(trade)
         try:
             missed = self._missed_closes(trade, price, now, candles)
+            if missed and not quote.from_history:
+                self._confirm_closes(trade, missed, price, candles)
             if price > high and is_suspicious_rise(quote, stop, doubted=doubted):
                 check_rise(quote, max((candle.high for candle in candles.fetch(trade.symbol)[-1:]), default=0.0))
         except BotError:
@@ -288,6 +291,19 @@ class PositionManager:
     def _is_late(self, trade: TradeRow, now: datetime) -> bool:
         return now - last_checked_at(trade, now) > timedelta(seconds=2 * self.timeframe.seconds)
 
+    def _confirm_closes(self, trade: TradeRow, closes: list[float], price: float, candles: "MissedCandles") -> None:
+        """Missed closes that sell, or that raise the stop above where the price of now would, are fetched twice.
+
+        Raises ExchangeUnreachable unless both answers agree.
+        """
+        stop, high, entry, atr = levels_of(trade)
+        *_, step = self.rule.advance_over(closes, stop, high, entry, atr)
+        if not step.hit and step.high <= max(high, price):
+            return
+        if self.time_budget.expired:
+            raise self.time_budget.error(f"the closes of {trade.symbol} that were missed were not looked at again")
+        candles.check_again(trade.symbol)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -310,9 +326,11 @@ class MissedCandles:
     """Candles since the last check, for one round of checks. After one failure no further symbol is tried: the stops
     of the other symbols don't wait for retries again."""
 
-    market: CandleSource
+    market: CandleCache
     timeframe: Timeframe
+    clock: Clock
     _failed: BotError | None = field(default=None, init=False)
+    _waited: bool = field(default=False, init=False)
 
     def fetch(self, symbol: str) -> list[Candle]:
         """The newest closed candles of the symbol. Raises ExchangeUnreachable."""
@@ -325,6 +343,19 @@ class MissedCandles:
         except BotError as error:
             self._failed = error
             raise
+
+    def check_again(self, symbol: str) -> None:
+        """Raises ExchangeUnreachable when the exchange, some seconds later, shows other closes."""
+        first = {candle.time: candle.close for candle in self.fetch(symbol)}
+        if not self._waited:  # once for all symbols
+            self.clock.sleep(SECOND_SNAPSHOT_AFTER)
+            self._waited = True
+        second = {candle.time: candle.close for candle in self.market.fetch_again(symbol, self.timeframe)}
+        if any(first[time] != second[time] for time in first.keys() & second.keys()):
+            raise ExchangeUnreachable(
+                f"two answers, some seconds apart, show different candles of {symbol}",
+                hint="the stop stays; the next check looks again",
+            )
 
 
 def _is_due(level: StopLevel, snapshot: Snapshot) -> bool:

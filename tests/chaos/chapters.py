@@ -9,6 +9,7 @@ from tests.chaos.fuzz_council import COUNCIL
 from tests.chaos.fuzz_input import INPUT
 from tests.chaos.kill_switch_races import KillSwitchRaces
 from tests.chaos.kills import DoubleKills, Kills
+from tests.chaos.lies import Lies
 from tests.chaos.migrations import Migrations
 from tests.chaos.model import Model
 from tests.chaos.properties import Fuzz, Property
@@ -35,6 +36,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     Disasters(),
     Migrations(),
     Model(),
+    Lies(),
     Fuzz("fuzz", "drawn settings, arguments and answers", all_properties),
     SecretsKept(),
 )

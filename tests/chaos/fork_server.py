@@ -124,10 +124,14 @@ def limit(command: dict[str, Any]) -> None:
 
 
 def live_in(clock: WorldClock, factory: TickingDateTimeFactory, *, hasty: bool, real_patience: float) -> None:
-    """From here on it is that world's time. A hasty run does not really sleep, and waits for an answer for
-    `real_patience` seconds only."""
-    moment = clock.now()
-    factory.move_to(datetime.fromtimestamp(moment, UTC))
+    """From here on it is that world's time, also after a stop. A hasty run does not really sleep, and waits for an
+    answer for `real_patience` seconds only."""
+
+    def look_at_the_clock(*_: object) -> None:
+        factory.move_to(datetime.fromtimestamp(clock.now(), UTC))
+
+    look_at_the_clock()
+    signal.signal(signal.SIGCONT, look_at_the_clock)
     if not hasty:
         return
 

@@ -12,6 +12,9 @@ from decimal import Decimal
 from botctl.domain.orders import UNSETTLED, ExitReason, TradeStatus
 from botctl.store.models import Event, Order, SystemConfig, Trade
 from tests.chaos.world import World
+from tests.fake_kraken.markets import asset_named
+
+LEAST_LOT = Decimal("1e-8")
 
 
 class Broken(AssertionError):
@@ -248,6 +251,74 @@ def a_tripped_drawdown_ends_flat(_world: World, journal: Journal) -> None:
         assert [trade.symbol for trade in journal.trades if trade.status == TradeStatus.OPEN] == []
 
 
+# Amid lies
+
+
+MOST_OF_THE_AMOUNT = Decimal("1.05")
+TOO_SMALL = ("minimum not met",)
+"""In the exchange's refusals of an order that is too small."""
+
+
+def nothing_of_the_owners_is_sold(world: World, _journal: Journal) -> None:
+    """The account holds at least what the owner has beside botctl."""
+    balances = world.kraken.balances
+    held = {asset: balances.get(asset_named(asset).id, Decimal(0)) for asset in world.external_actions.coins}
+    own = world.external_actions.coins
+    assert {asset: (held[asset], own[asset]) for asset in own if held[asset] < own[asset]} == {}
+
+
+def no_trade_closes_while_its_coins_are_there(world: World, journal: Journal) -> None:
+    """Except dust: less than a lot, or what the exchange itself refused as too small."""
+    ledger = ledger_by_client_id(world)
+    for trade in journal.trades:
+        if trade.status == TradeStatus.OPEN:
+            continue
+        left, refused = Decimal(0), False
+        for order in journal.orders_of(trade):
+            if total := ledger.get(order.client_order_id):
+                left += total.amount if order.side == "buy" else -total.amount
+            refused |= order.side == "sell" and any(text in (order.error or "") for text in TOO_SMALL)
+        own = world.external_actions.coins.get(trade.asset, Decimal(0))
+        there = min(left, world.kraken.balances.get(asset_named(trade.asset).id, Decimal(0)) - own)
+        dust = refused or there < LEAST_LOT
+        assert dust or trade.status == TradeStatus.PENDING, (
+            f"trade {trade.id} is {trade.status} ({trade.exit_reason}), and {there} {trade.asset} are there"
+        )
+
+
+def no_cost_is_beyond_the_amount(world: World, _journal: Journal) -> None:
+    """No buy costs more than 1.05 times what it was to cost."""
+    amount, own = world.external_actions.amount, world.external_actions.owner_orders
+    if amount is not None:
+        buys = [order for order in world.kraken.orders if order.side == "buy" and order.txid not in own]
+        assert [order.cost for order in buys if order.cost > MOST_OF_THE_AMOUNT * amount] == []
+
+
+def no_stop_is_above_the_highest_price(world: World, journal: Journal) -> None:
+    """Of all that the symbol ever cost, and of what lies showed that nothing contradicted."""
+    for trade in journal.trades:
+        highest = max(world.kraken.markets[trade.symbol].highest, world.external_actions.shown.get(trade.symbol, 0))
+        stop = trade.stop_loss_price
+        assert stop is None or stop <= float(highest), f"trade {trade.id}: {stop} is above {highest}"
+
+
+def what_is_not_settled_is_said(world: World, journal: Journal) -> None:
+    """The newest run did not end with 0 while an order has no known ending, or an exit has begun and not ended."""
+    if world.newest_run is None or world.newest_run.exit_code != 0:
+        return
+    unsettled = [(order.client_order_id, order.state) for order in journal.orders if order.state in UNSETTLED]
+    exiting = [trade.id for trade in journal.trades if trade.status == TradeStatus.OPEN and trade.exiting]
+    assert (unsettled, exiting) == ([], []), world.newest_run.words
+
+
+def no_open_trade_is_below_its_stop(world: World, journal: Journal) -> None:
+    """Once the truth is told again and a tick has seen it."""
+    for trade in journal.trades:
+        if trade.status == TradeStatus.OPEN:
+            price = float(min(world.kraken.markets[trade.symbol].last, world.kraken.markets[trade.symbol].ask))
+            assert price > trade.stop_loss_price, f"trade {trade.id}: {price} is not above {trade.stop_loss_price}"
+
+
 def _same(left: object, right: object) -> bool:
     return left == right or str(left) == str(right)
 
@@ -269,7 +340,16 @@ ALWAYS: tuple[Invariant, ...] = (
     paused_enters_nothing,
     nothing_is_intended_against_the_switch,
     every_change_of_a_trade_has_its_event,
+    nothing_of_the_owners_is_sold,
+    no_cost_is_beyond_the_amount,
 )
+AMID_LIES: tuple[Invariant, ...] = (
+    *ALWAYS,
+    no_trade_closes_while_its_coins_are_there,
+    no_stop_is_above_the_highest_price,
+    what_is_not_settled_is_said,
+)
+"""After each run of the chapter `lies`."""
 SETTLED: tuple[Invariant, ...] = (
     *ALWAYS,
     every_order_has_ended,
@@ -279,6 +359,8 @@ SETTLED: tuple[Invariant, ...] = (
     cash_agrees_to_the_last_digit,
     a_tripped_drawdown_ends_flat,
 )
+AFTER_LIES: tuple[Invariant, ...] = (*AMID_LIES, *SETTLED, no_open_trade_is_below_its_stop)
+"""Once the truth is told again and the journal is settled."""
 
 
 def check(world: World, invariants: Iterable[Invariant]) -> None:

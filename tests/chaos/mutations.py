@@ -148,6 +148,215 @@ MUTATIONS = {
         tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(4, 10)),
         "every_trade_is_the_sum_of_its_fills",
     ),
+    # Second witnesses: what each rule does for a fact that is told wrong.
+    "a balance that lacks coins limits the sell": Mutation(
+        (
+            Replacement(
+                "botctl/trading/exits.py",
+                "if present is not None and sell.trade.asset not in lacking:",
+                "if present is not None:",
+            ),
+        ),
+        ("lies: balances: a crash by 40 %, BTC/USD, zero, for an hour",),
+        "a_true_stop_sells_at_the_first_run",
+    ),
+    "a trade is written off because the balance lacks its coins": Mutation(
+        (
+            Replacement(
+                "botctl/trading/missing_coins.py",
+                "        lasting = {trade.asset",
+                "        lasting = set(missing) | {trade.asset",
+            ),
+        ),
+        ("lies: balances: a quiet day, BTC/USD, lacking, for a minute",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "a balance that lacks coins is not said": Mutation(
+        (
+            Replacement(
+                "botctl/trading/missing_coins.py",
+                "errors + [missing_error(each) for each in left.values()]",
+                "errors",
+            ),
+        ),
+        ("lies: balances: a quiet day, BTC/USD, half, for a minute",),
+        "a_contradiction_is_said",
+    ),
+    "a balance that lacks coins stops no entries": Mutation(
+        (
+            Replacement(
+                "botctl/trading/tick.py",
+                "if state.fetched_snapshot.missing else unknown",
+                "if state.fetched_snapshot.missing is None else unknown",
+            ),
+            Replacement("botctl/trading/pre_trade_checks.py", "        check_holdings()\n", ""),
+        ),
+        ("lies: balances: a tick that buys, ETH/USD, lacking, for a minute",),
+        "a_contradiction_buys_nothing",
+    ),
+    "a closed order is believed though it shows less than its volume": Mutation(
+        (
+            Replacement(
+                "botctl/adapters/kraken/parsing.py",
+                'whole = status == "closed" and (in_quote or filled == _parse_quantity(order["vol"]))',
+                'whole = status == "closed"',
+            ),
+        ),
+        ("lies: closed too early: a buy by hand, closed, nothing, for a minute, with no trade shown",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "an unfilled ending is believed at the first look": Mutation(
+        (
+            Replacement(
+                "botctl/trading/order_settlement.py",
+                "return first_seen - self.wait_budget.left > 0.9 * SECOND_LOOK_AFTER",
+                "return first_seen is not None",
+            ),
+        ),
+        ("lies: hidden trades: a buy by hand, canceled, nothing, for three seconds, with no trade shown",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "earlier sells are not asked for before another one leaves": Mutation(
+        (
+            Replacement(
+                "botctl/trading/exit_preparation.py",
+                "return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}",
+                "return journal.unsettled_trade_ids()",
+            ),
+        ),
+        (
+            "lies: hidden trades of sells: a stop that is hit, canceled, nothing, for ten seconds, with no trade shown",
+            "lies: hidden trades of sells: a sell by hand, canceled, nothing, for ten seconds, with no trade shown",
+        ),
+        "no_more_is_sold_than_was_bought",
+    ),
+    "figures from an order's record alone are kept": Mutation(
+        (
+            Replacement(
+                "botctl/trading/exact_figures.py",
+                "if execution is not None and execution.exact and execution.filled == order.filled:",
+                "if False:",
+            ),
+        ),
+        ("lies: closed too early: a stop that is hit, closed, all, for an hour, with no trade shown",),
+        "every_fill_is_in_the_journal_and_the_other_way_round",
+    ),
+    "every quote is a price at the first look": Mutation(
+        (
+            Replacement(
+                "botctl/trading/price_checks.py", "why = doubt_about(quote, known)\n    if", "why = None\n    if"
+            ),
+        ),
+        ("lies: Ticker: a quiet day, BTC/USD, abc, /10, for one answer",),
+        "a_lie_moves_nothing",
+    ),
+    "the date of an answer says nothing": Mutation(
+        (
+            Replacement(
+                "botctl/domain/markets.py",
+                "    if quote.date_gap:\n        return f",
+                "    if False:\n        return f",
+            ),
+            Replacement("botctl/domain/markets.py", "    if first.date_gap or second.date_gap:\n", "    if False:\n"),
+        ),
+        ("lies: old answers: a quiet day, Ticker, /2, dated, for an hour",),
+        "a_lie_moves_nothing",
+    ),
+    "a stop follows any price that is told twice": Mutation(
+        (Replacement("botctl/trading/price_checks.py", "    if price > FAR * newest_high:\n", "    if False:\n"),),
+        ("lies: Ticker: a quiet day, BTC/USD, abc, *10, for a minute",),
+        "no_stop_is_above_the_highest_price",
+    ),
+    "a stop is compared with the last price alone": Mutation(
+        (Replacement("botctl/domain/markets.py", "return min(self.last, self.ask)", "return self.last"),),
+        ("lies: Ticker: a stop that is hit, BTC/USD, c, *1.1, for an hour",),
+        "no_stop_is_above_the_highest_price",
+    ),
+    "an absurd close among the missed ones counts": Mutation(
+        (
+            Replacement(
+                "botctl/trading/position_manager.py",
+                "kept = without_absurd_closes(closes, known, price)",
+                "kept = closes",
+            ),
+        ),
+        ("lies: OHLC: two hours without a run, all prices, /10, middle, for an hour",),
+        "a_lie_sells_nothing",
+    ),
+    "missed closes that decide are asked for once": Mutation(
+        (
+            Replacement(
+                "botctl/trading/position_manager.py",
+                "        candles.check_again(trade.symbol)\n",
+                "",
+            ),
+        ),
+        ("lies: OHLC: two hours without a run, all prices, *1.1, all, for one answer",),
+        "no_stop_is_above_the_highest_price",
+    ),
+    "an entry believes every ask": Mutation(
+        (
+            Replacement(
+                "botctl/trading/entries.py",
+                "if (why := contradiction_in(quote)) is not None or known.fits(float(quote.ask)):\n        return why",
+                "if quote.ask:\n        return None",
+            ),
+        ),
+        ("lies: Ticker: a buy by hand, BTC/USD, abc, /10, for an hour",),
+        "no_cost_is_beyond_the_amount",
+    ),
+    "a deadline that elapsed is a definite no": Mutation(
+        (
+            Replacement(
+                "botctl/adapters/kraken/errors.py",
+                'return OutcomeUnknown(f"Kraken may have placed the order after its deadline: {api_error}")',
+                "return DeadlineElapsed(message)",
+            ),
+        ),
+        ("lies: deadline elapsed: a sell of a part, placed all the same, listed at once, once, for one answer",),
+        "every_fill_is_in_the_journal_and_the_other_way_round",
+    ),
+    "our own figure of a minimum makes dust": Mutation(
+        (
+            Replacement(
+                "botctl/trading/exits.py",
+                "                sell = self._sell_of(each)\n",
+                "                sell = self._sell_of(each)\n"
+                "                if sell.amount < self._market(each.trade).min_amount:\n"
+                '                    self.journal.close_as_dust(each.trade, each.reason, "small", self.clock.now())\n'
+                "                    continue\n",
+            ),
+        ),
+        ("lies: AssetPairs: a stop that is hit, ordermin, *1000, for one answer",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "a lot larger than the entry makes dust": Mutation(
+        (
+            Replacement(
+                "botctl/trading/exits.py",
+                "return large and _entry_decimals(trade) > lot_decimals",
+                "return False and large",
+            ),
+        ),
+        ("lies: AssetPairs: a stop that is hit, lot_decimals, /1000, for one answer",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "an order that hangs is left open": Mutation(
+        (
+            Replacement(
+                "botctl/trading/order_settlement.py",
+                "        if not (working := [order for order in working if order.id not in self._canceled]):\n",
+                "        if working:\n",
+            ),
+        ),
+        ("lies: hanging orders: a sell by hand, half filled, for an hour",),
+        "everything_settles_once_the_truth_is_told",
+    ),
+    "the rest of a canceled exit waits for the next run": Mutation(
+        (Replacement(EXECUTION, "FURTHER_ROUNDS = 2\n", "FURTHER_ROUNDS = 0\n"),),
+        ("lies: hanging orders: a crash by 40 %, canceled half filled, for one answer",),
+        "a_true_stop_sells_at_the_first_run",
+    ),
 }
 
 

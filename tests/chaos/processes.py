@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -158,6 +159,12 @@ class Processes:
         """Send a signal to the newest run. Its own first request may come before its pid is known here."""
         self._known.wait(5)
         os.kill(self._pid, signal_number)
+
+    def stop_current(self) -> None:
+        """Stop the newest run, and return once it stands still. SIGCONT lets it go on."""
+        self.end_current(signal.SIGSTOP)
+        while Path(f"/proc/{self._pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+            time.sleep(0.001)
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         assert self._server.stdin is not None

@@ -1,11 +1,11 @@
 """The situations that trials begin from, and the command that is disturbed in each; then the way back to order."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tests.chaos.invariants import ALWAYS, SETTLED, check
+from tests.chaos.invariants import ALWAYS, SETTLED, Invariant, check
 from tests.chaos.processes import Processes, Run
 from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, Snapshot, World
 from tests.fake_kraken import Request
@@ -170,9 +170,9 @@ def act(world: World, scene: str, **options: object) -> Run:
     return world.run(*SCENES[scene].arguments, **options)  # type: ignore[arg-type]
 
 
-def check_words(run: Run) -> None:
+def check_words(run: Run, outcomes: frozenset[int] = OUTCOMES) -> None:
     """A run ends with an exit code of the list and one clear line, whatever happened: never with a traceback."""
-    assert run.exit_code in OUTCOMES, run.words
+    assert run.exit_code in outcomes, run.words
     assert "Traceback" not in run.stderr, run.words
     assert "bug:" not in run.stdout + run.stderr, run.words
 
@@ -180,19 +180,19 @@ def check_words(run: Run) -> None:
 MOST_TICKS = 8
 
 
-def recover(world: World) -> None:
+def recover(world: World, always: Iterable[Invariant] = ALWAYS, settled: Iterable[Invariant] = SETTLED) -> None:
     """The runs that cron brings, until the journal is settled and a tick had nothing to complain of."""
     world.council_is_silent()
     for _ in range(MOST_TICKS):
         run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
         check_words(run)
-        check(world, ALWAYS)
+        check(world, always)
         if run.exit_code in (0, 3) and not count_unsettled(world):
             break
         world.clock.skip(QUARTER)
     else:
         raise AssertionError(f"not settled after {MOST_TICKS} ticks: {run.words}")
-    check(world, SETTLED)
+    check(world, settled)
 
 
 def count_unsettled(world: World) -> int:
@@ -204,7 +204,7 @@ def count_unsettled(world: World) -> int:
         return int(Order.select().where(Order.state.in_(UNSETTLED)).count())
 
 
-def guard_is_awake(world: World) -> None:
+def guard_is_awake(world: World, settled: Iterable[Invariant] = SETTLED) -> None:
     """The proof that nothing is left unguarded: the price falls by half, and one tick later nothing is held."""
     from botctl.store.models import Trade
 
@@ -216,4 +216,4 @@ def guard_is_awake(world: World) -> None:
     with world.models():
         left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]
     assert left == [], run.words
-    check(world, SETTLED)
+    check(world, settled)

@@ -26,6 +26,7 @@ from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
 from tests.chaos.processes import Command, End, Process, Processes, Run
 from tests.fake_kraken import FakeKraken, Order, Refusal
+from tests.fake_kraken.markets import asset_named
 from tests.fake_kraken.server import KrakenSnapshot
 from tests.known_key import know_the_key
 from tests.postgres import Server
@@ -66,6 +67,12 @@ class ExternalActions:
     """Assets of which the owner sold or moved coins: there botctl may find less than its trades say."""
     pauses: list[list[float]] = field(default_factory=list)
     """Moments between which entries were paused: from the end of `pause` to the start of `resume`."""
+    coins: dict[str, Decimal] = field(default_factory=dict)
+    """What the owner holds beside botctl, by asset."""
+    amount: Decimal | None = None
+    """What every entry of this world may cost, where that is one figure."""
+    shown: dict[str, Decimal] = field(default_factory=dict)
+    """The highest price of each symbol that a lie told so that nothing contradicted it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class World:
         self.kraken = FakeKraken(time=self.clock)
         self.runs = 0
         self.started: list[Process] = []
+        self.newest_run: Run | None = None
         if snapshot:
             shutil.copytree(snapshot.folder, self.home)
             self.kraken.restore(snapshot.kraken)
@@ -172,7 +180,7 @@ class World:
         if arguments[0] == "resume":
             for pause in self.external_actions.pauses:
                 pause[1] = min(pause[1], self.clock.now())
-        run = self.start(*arguments, end=end, **options).wait()
+        run = self.newest_run = self.start(*arguments, end=end, **options).wait()
         if self.server and run.exit_code == -signal.SIGKILL:
             wait_until(lambda: not self._sessions())  # a server takes a moment to notice, unlike a file's lock
         if arguments[0] == "pause" and run.exit_code == 0:
@@ -311,7 +319,15 @@ class World:
             order = self.kraken.trade_by_hand(side, symbol, amount)
         except Refusal:
             return None
+        asset, coins = symbol.split("/")[0], self.external_actions.coins
         self.external_actions.owner_orders.add(order.txid)
         if side == "sell":
-            self.external_actions.touched.add(symbol.split("/")[0])
+            self.external_actions.touched.add(asset)
+        if asset in coins:
+            coins[asset] = max(Decimal(0), coins[asset] + (amount if side == "buy" else -amount))
         return order
+
+    def owner_holds(self, asset: str, amount: Decimal) -> None:
+        """The owner's own coins, beside whatever botctl buys."""
+        self.external_actions.coins[asset] = amount
+        self.kraken.balances[asset_named(asset).id] = amount

@@ -10,6 +10,7 @@ In a test:
 By hand: `python -m tests.fake_kraken --port 8080` prints the settings that point the bot at it.
 """
 
+from tests.fake_kraken.lies import Lies
 from tests.fake_kraken.orders import Instant, Lie, Never, Order, PartialThenCanceled, Pieces, Slow, Trade
 from tests.fake_kraken.server import FakeKraken
 from tests.fake_kraken.wire import Refusal, Request
@@ -18,6 +19,7 @@ __all__ = [
     "FakeKraken",
     "Instant",
     "Lie",
+    "Lies",
     "Never",
     "Order",
     "PartialThenCanceled",

@@ -54,6 +54,8 @@ class Market:
     last: Decimal
     bid: Decimal
     ask: Decimal
+    highest: Decimal
+    """The highest price that it ever had."""
     status: str = "online"
     lot_decimals: int = 8
     cost_decimals: int = 5
@@ -201,6 +203,7 @@ class FakeMarkets:
             last=price,
             bid=price,
             ask=price,
+            highest=price,
             status=status,
             default_candles=flat(price, price / 100, 200),
         )
@@ -232,6 +235,7 @@ class FakeMarkets:
             market.last = decimal(last)
             market.bid = market.last if bid is None else decimal(bid)
             market.ask = market.last if ask is None else decimal(ask)
+            market.highest = max([market.highest, *(p for p in (market.last, market.ask) if p.is_finite())])
 
     def lie_about(self, symbol: str, figures: str, factor: Number, answers: int | None = None) -> None:
         """Show these figures of Ticker (`a`, `b`, `c`) wrong, for so many answers or until `tell_the_truth`. Orders

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from email.message import Message
 from types import TracebackType
@@ -14,6 +14,7 @@ from tests.fake_kraken.api_key import ApiKey, KeySnapshot
 from tests.fake_kraken.clock import KrakenClock, TimeSource
 from tests.fake_kraken.faults import KINDS, Fault, FaultQueue, Reply, bend
 from tests.fake_kraken.http_server import HttpHandler, HttpServer
+from tests.fake_kraken.lies import Lies, Truth
 from tests.fake_kraken.markets import FakeMarkets, MarketsSnapshot
 from tests.fake_kraken.orders import Instant, Order, Trade
 from tests.fake_kraken.private_endpoints import PrivateEndpoints
@@ -51,6 +52,7 @@ class FakeKraken:
         self.markets = FakeMarkets(self.lock)
         self.account = FakeAccount(self.markets, self.clock, self.lock)
         self.key = ApiKey(nonce_window)
+        self.lies = Lies(Truth(self.markets, self.account, self.clock))
         self.latency = latency
         self.before: Callable[[Request], object] | None = None
         """Called with each request before it is processed."""
@@ -166,6 +168,12 @@ class FakeKraken:
             self.markets.set_price(symbol, last, bid, ask)
             self.account.fill_resting_orders(symbol)
 
+    def result_of(self, endpoint: str, **params: str) -> JsonObject:
+        """What a public endpoint, or one without parameters, says now; it is no request."""
+        with self.lock:
+            endpoints = self._public.by_name() | self._private.by_name()
+            return endpoints[endpoint](Request(endpoint, params, self.clock.now()))
+
     def set_candles(self, symbol: str, closes_or_rows: Iterable[Number | Sequence[Number]], interval: int = 15) -> None:
         """As `FakeMarkets.set_candles`."""
         self.markets.set_candles(symbol, closes_or_rows, interval)
@@ -276,19 +284,20 @@ class FakeKraken:
             return bend(fault, {})
         # The gate comes before any delay: a request that hangs behind it has used its nonce already,
         # and may be processed long after a later one.
-        answer = self._refusal_at_the_gate(request, path, headers, sent)
+        answer, date = self._refusal_at_the_gate(request, path, headers, sent), None
         self._wait(self.latency)
         if fault and fault.kind == "hang_before":
             self._wait(fault.seconds)
         if not self._running:
             return None
         if answer is None and (fault is None or fault.processed):
-            answer = self._handle(request, self._endpoints(path)[request.endpoint])
+            answer, date = self._handle(request, self._endpoints(path)[request.endpoint])
         if self.after:
             self.after(request)
         if fault and fault.kind == "hang_after":
             self._wait(fault.seconds)
-        return bend(fault, answer or {"error": []}) if self._running else None
+        reply = bend(fault, answer or {"error": []}) if self._running else None
+        return reply if reply is None or date is None else replace(reply, date=date)
 
     def _refusal_at_the_gate(self, request: Request, path: str, headers: Message, sent: str) -> JsonObject | None:
         with self.lock:
@@ -306,14 +315,16 @@ class FakeKraken:
         known = {"/0/public": self._public.by_name, "/0/private": self._private.by_name}
         return known[folder]() if folder in known else {}
 
-    def _handle(self, request: Request, endpoint: Endpoint) -> JsonObject:
+    def _handle(self, request: Request, endpoint: Endpoint) -> tuple[JsonObject, str | None]:
+        """The answer, and its date where a lie is told about that."""
         with self.lock:
             request.processed = True
             self.account.fill_slow_orders()
             try:
-                return {"error": [], "result": endpoint(request)}
+                result, date = self.lies.change(request.endpoint, endpoint(request))
             except Refusal as refusal:
-                return refuse(request, refusal)
+                return refuse(request, refusal), None
+            return {"error": [], "result": result}, date
 
     def _wait(self, seconds: float) -> None:
         released = self._released  # before the look at `_running`: a stop that comes between the two sets this one

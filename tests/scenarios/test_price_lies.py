@@ -11,6 +11,8 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.fake_kraken.faults import Reply
+from tests.fake_kraken.lies import WrongCandles
+from tests.quick import parametrize
 from tests.scenarios.steps import (
     QUARTER,
     buy,
@@ -336,3 +338,21 @@ def test_candles_that_end_hours_ago_open_nothing(live: BotRunner, kraken: FakeKr
 
     assert run.exit_code == 69, output_of(run)
     assert "the newest candle of BTC/USD closed at" in run.stderr
+
+
+@parametrize("factor", ["1.1", "0.9"], quick=1)
+def test_missed_closes_that_decide_are_asked_for_twice(factor: str, live: BotRunner, kraken: FakeKraken) -> None:
+    """They are within what the price may have done meanwhile, and one answer is one word."""
+    with stopped_clock() as clock:
+        buy(live)
+        clock.tick(8 * QUARTER)
+        prices = ("open", "high", "low", "close", "vwap")
+        kraken.lies.tell(WrongCandles("BTC/USD", prices, Decimal(factor)), answers=1)
+
+        amid = live.run("check-positions")
+
+        assert amid.exit_code == 69, output_of(amid)
+        assert "two answers, some seconds apart, show different candles" in output_of(amid)
+        assert stops(live) == {"BTC/USD": ("OPEN", 49000.0, 50000.0)}
+        assert live.run("check-positions").exit_code == 0
+        assert stops(live) == {"BTC/USD": ("OPEN", 49000.0, 50000.0)}

@@ -1,0 +1,247 @@
+"""Runs that are stopped for twenty minutes, and databases and markets that are not what they were yesterday."""
+
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import MappingProxyType
+
+from tests.chaos.lie_families import Family, keep_promise
+from tests.chaos.lie_stories import BTC, DAY, ETH, SITUATIONS, Story, prepare_both, prepare_eth, story
+from tests.chaos.processes import End, Run
+from tests.chaos.scenes import Stage, check_words
+from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, World
+from tests.fake_kraken import Order, Request
+
+STOPPED_SECONDS = 1200.0
+MEANWHILE: Mapping[str, Callable[[Story], None]] = MappingProxyType(
+    {
+        "nothing happens": lambda _: None,
+        "it falls below the stop": lambda told: told.move(BTC, 48500),
+        "it falls by 40 %": lambda told: told.move(BTC, 30000),
+        "it rises by 4 %": lambda told: told.move(BTC, 52000),
+        "it rises by half": lambda told: told.move(BTC, 75000),
+    }
+)
+
+
+def play_stopped(stage: Stage, situation: str, boundary: str, number: str, meanwhile: str) -> None:
+    """The run is stopped at one of its requests, and goes on twenty minutes later in another world."""
+    chosen, stop_at, seen = SITUATIONS[situation], int(number.split()[1]), 0
+    with story(stage, chosen.prepare) as told:
+        chosen.begin(told)
+        kraken = told.world.kraken
+
+        def count(_request: Request) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == stop_at:
+                told.world.processes.stop_current()
+                told.pass_time(STOPPED_SECONDS)
+                MEANWHILE[meanwhile](told)
+                told.world.processes.end_current(signal.SIGCONT)
+
+        if boundary == "before it is processed":
+            kraken.before = count
+        else:
+            kraken.after = count
+        told.run(*chosen.arguments)
+        told.end()
+
+
+def play_stopped_at_a_statement(stage: Stage, situation: str, number: str, meanwhile: str) -> None:
+    """The run is stopped before one of its statements."""
+    chosen = SITUATIONS[situation]
+    with story(stage, chosen.prepare) as told:
+        chosen.begin(told)
+        end = End("statement", int(number.split()[1]), signal.SIGSTOP)
+        process = told.world.start(*chosen.arguments, end=end, wait_seconds=CALM_WAIT_SECONDS)
+        if process.wait_until_stopped():
+            told.pass_time(STOPPED_SECONDS)
+            MEANWHILE[meanwhile](told)
+            process.go_on()
+        check_words(process.wait())
+        told.end()
+
+
+STOPS: tuple[Family, ...] = (
+    Family(
+        "stopped at a request",
+        (
+            tuple(SITUATIONS),
+            ("before it is processed", "after it is processed"),
+            tuple(f"request {number}" for number in range(1, 10)),
+            tuple(MEANWHILE),
+        ),
+        play_stopped,
+    ),
+    Family(
+        "stopped at a statement",
+        (tuple(SITUATIONS), tuple(f"statement {number}" for number in range(1, 60)), tuple(MEANWHILE)),
+        play_stopped_at_a_statement,
+    ),
+)
+
+
+# Databases: files only
+
+
+def back_up(world: World) -> Path:
+    backup = world.folder / "yesterday.db"
+    with closing(sqlite3.connect(world.database)) as source, closing(sqlite3.connect(backup)) as target:
+        source.backup(target)
+    return backup
+
+
+def lose(world: World) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        world.database.with_name(world.database.name + suffix).unlink(missing_ok=True)
+
+
+def put_back(world: World, backup: Path) -> None:
+    lose(world)
+    shutil.copy(backup, world.database)
+    world.database.chmod(0o600)
+
+
+def run_plain(world: World, *arguments: str) -> Run:
+    """A run while the journal is not what it should be."""
+    run = world.run(*arguments, wait_seconds=CALM_WAIT_SECONDS)
+    check_words(run)
+    return run
+
+
+def orders_of(world: World, symbol: str) -> list[Order]:
+    return [order for order in world.kraken.orders if order.symbol == symbol]
+
+
+LOST_ORDERS: Mapping[str, tuple[Callable[[World], None], tuple[str, ...]]] = MappingProxyType(
+    {
+        "a buy": (prepare_eth, ("buy", BTC, "100", "--yes")),
+        "a sell": (prepare_both, ("sell", BTC, "--yes")),
+        "a sell of a part": (prepare_both, ("sell", BTC, "0.001", "--yes")),
+    }
+)
+AFTERWARDS: Mapping[str, Callable[[Story], None]] = MappingProxyType(
+    {
+        "nothing happens": lambda _: None,
+        "it falls below the stop": lambda told: told.move(BTC, 48500),
+        "the Council says BUY": lambda told: told.world.council_says("BUY"),
+        "the Council says SELL": lambda told: told.world.council_says("SELL"),
+    }
+)
+
+
+def check_held_back(told: Story) -> None:
+    """A tick sends nothing for the asset whose orders are unknown, and says so; the other symbol goes on."""
+    world = told.world
+    before = len(orders_of(world, BTC))
+    run = run_plain(world, "tick")
+    keep_promise("nothing_is_traded_of_what_the_journal_lacks", len(orders_of(world, BTC)) == before, run.words)
+    keep_promise("what_is_not_settled_is_said", run.exit_code != 0, run.words)
+
+
+def end_by_recovery(told: Story) -> None:
+    world = told.world
+    world.council_is_silent()
+    recovered = run_plain(world, "recover", "--apply", "--yes")
+    keep_promise("recover_ends_with_0", recovered.exit_code == 0, recovered.words)
+    told.end()
+
+
+def play_yesterday(stage: Stage, lost: str, gap: str, afterwards: str) -> None:
+    """A backup from before an order was put back."""
+    prepare, arguments = LOST_ORDERS[lost]
+    with story(stage, prepare) as told:
+        backup = back_up(told.world)
+        told.run(*arguments)
+        told.pass_time(DAY if gap == "a day later" else QUARTER)
+        put_back(told.world, backup)
+        AFTERWARDS[afterwards](told)
+        check_held_back(told)
+        end_by_recovery(told)
+
+
+def play_empty(stage: Stage, situation: str, afterwards: str) -> None:
+    """The database is gone, and a new one is made by `init`."""
+    with story(stage, SITUATIONS[situation].prepare) as told:
+        lose(told.world)
+        run_plain(told.world, "init")
+        AFTERWARDS[afterwards](told)
+        check_held_back(told)
+        recovered = run_plain(told.world, "recover", "--apply", "--yes")
+        keep_promise("recover_ends_with_0", recovered.exit_code == 0, recovered.words)
+        paused = run_plain(told.world, "status", "--json").json()["system_status"]
+        keep_promise("a_recovered_database_is_paused", paused == "PAUSED", paused)
+        told.world.council_is_silent()
+        told.world.run("resume", "--enable-buys")
+        told.end()
+
+
+def play_twice(stage: Stage, lost: str, afterwards: str) -> None:
+    """A second installation with a copy of the database and the same key."""
+    prepare, arguments = LOST_ORDERS[lost]
+    with story(stage, prepare) as told:
+        world = told.world
+        first, second = world.settings["BOTCTL_HOME"], world.folder / "second"
+        shutil.copytree(world.home, second)
+        told.run(*arguments)
+        told.pass_time(4 * QUARTER)
+        AFTERWARDS[afterwards](told)
+        if world.settings.get("COUNCIL_COMMAND"):
+            shutil.copy(world.home / "answer.json", second)
+        world.settings["BOTCTL_HOME"] = str(second)
+        check_held_back(told)
+        world.settings["BOTCTL_HOME"] = first
+        world.council_is_silent()
+        told.end()
+
+
+DATABASES: tuple[Family, ...] = (
+    Family(
+        "a database from yesterday",
+        (tuple(LOST_ORDERS), ("a day later", "a quarter of an hour later"), tuple(AFTERWARDS)),
+        play_yesterday,
+    ),
+    Family("an empty database", (("a quiet day", "a buy by hand"), tuple(AFTERWARDS)), play_empty),
+    Family("a database twice", (tuple(LOST_ORDERS), tuple(AFTERWARDS)), play_twice),
+)
+
+
+# Markets that are gone
+
+
+def play_gone(stage: Stage, how: str, price: str, way_out: str) -> None:
+    """BTC is renamed or delisted. ETH's stop sells at the first tick all the same, and `forget` is a way out."""
+    with story(stage, prepare_both) as told:
+        world = told.world
+        world.kraken.markets.remove(BTC)
+        told.expire_markets()
+        if how == "renamed":
+            world.kraken.markets.add("NEWB/USD", 50000)
+            world.kraken.balances["NEWB"] = world.kraken.balances.pop("XXBT")
+        told.move(ETH, 2300 if price == "ETH falls" else 2500)
+        run = run_plain(world, "tick")
+        keep_promise("what_is_not_settled_is_said", run.exit_code != 0, run.words)
+        keep_promise("the_way_out_is_named", "botctl forget" in run.stdout + run.stderr, run.words)
+        trades = {trade["symbol"]: trade for trade in run_plain(world, "trades", "--json").json()}
+        sold = trades[ETH]["status"] == "CLOSED"
+        keep_promise("a_true_stop_sells_at_the_first_run", sold == (price == "ETH falls"), run.words)
+        keep_promise("no_trade_closes_while_its_coins_are_there", trades[BTC]["status"] == "OPEN", run.words)
+        with_price = ("--price", "49000") if way_out == "with a price" else ()
+        forgotten = run_plain(world, "forget", str(trades[BTC]["id"]), "--yes", *with_price)
+        keep_promise("forget_ends_with_0", forgotten.exit_code == 0, forgotten.words)
+        told.pass_time(QUARTER)
+        calm = run_plain(world, "tick")
+        keep_promise("a_forgotten_trade_is_no_error", calm.exit_code == 0, calm.words)
+
+
+MARKETS: tuple[Family, ...] = (
+    Family(
+        "a market is gone",
+        (("renamed", "delisted"), ("ETH falls", "ETH stands"), ("with a price", "without a price")),
+        play_gone,
+    ),
+)

@@ -1,0 +1,47 @@
+"""Answers may lie. One lie of some families at every change, more of each with `-m long`; `python -m tests.chaos
+--chapter lies` draws as many as you like."""
+
+import random
+
+import pytest
+
+from tests.chaos.lie_families import Family
+from tests.chaos.lies import BY_NAME_ONLY, FAMILIES, Lies
+from tests.chaos.scenes import Stage
+
+EACH = 7
+"""Lies of a family with `-m long`."""
+SHORT = (
+    "Ticker: a quiet day, BTC/USD, abc, /10, for a minute",
+    "OHLC: two hours without a run, all prices, *1.1, all, for one answer",
+    "AssetPairs: a stop that is hit, lot_decimals, /1000, for one answer",
+    "old answers: a quiet day, Ticker, /2, dated, for a minute",
+    "balances: a stop that is hit, BTC/USD, lacking, for a minute",
+    "hidden trades of sells: a stop that is hit, canceled, nothing, for ten seconds, with no trade shown",
+    "hanging orders: a sell by hand, half filled, for one answer",
+    "deadline elapsed: a sell of a part, placed all the same, listed at once, once, for one answer",
+    "amid other lies: a crash by 40 %, its ticker, its balance left out, /10, for one answer",
+    "stopped at a request: a buy by hand, before it is processed, request 4, it rises by half",
+)
+
+
+@pytest.mark.parametrize("trial", SHORT)
+def test_no_lie_moves_money(trial: str, stage: Stage) -> None:
+    Lies().play(stage, f"lies: {trial}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_no_lie_of_a_family_moves_money(family: Family, stage: Stage) -> None:
+    lies, chance = Lies(), random.Random(family.name)
+
+    for _ in range(EACH):
+        lies.play(stage, lies.trial_of(family, chance))
+
+
+def test_every_family_has_a_name_of_its_own_and_choices_that_can_be_read_again() -> None:
+    families = (*FAMILIES, *BY_NAME_ONLY)
+    choices = [choice for family in families for choices in family.choices for choice in choices]
+
+    assert len({family.name for family in families}) == len(families)
+    assert [choice for choice in choices if ", " in choice or ": " in choice] == []
