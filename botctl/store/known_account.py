@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.markets import Balances
 from botctl.domain.money import total
 from botctl.domain.orders import Side
 from botctl.domain.symbols import quote_of
@@ -58,6 +59,16 @@ def save_known_account(known: KnownAccount) -> None:
     }
     prices = {symbol: str(price) for symbol, price in known.prices.items()}
     key_value.save_cached(KNOWN_ACCOUNT_KEY, json.dumps({"prices": prices, "balances": balances}))
+
+
+def know_first_balances(balances: Balances, expected: Mapping[str, Decimal], at: datetime) -> None:
+    """Keep these balances unless some are known: a later look that shows far less money then has a witness."""
+    known = load_known_account()
+    if not known.balances:
+        currencies = balances.currencies() | expected.keys()
+        amounts = {each: balances.total(each) - expected.get(each, Decimal(0)) for each in currencies}
+        first = {currency: KnownBalance(amount, at) for currency, amount in amounts.items()}
+        save_known_account(KnownAccount(known.prices, first))
 
 
 def traded_currencies() -> set[str]:

@@ -15,6 +15,7 @@ from botctl.domain.money import decimals_of, floor_to, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
+from botctl.store.missing_coins import load_surplus
 from botctl.store.rows import TradeRow
 from botctl.trading.gone_markets import TradeMarkets
 from botctl.trading.results import OrderResult
@@ -131,7 +132,7 @@ class ExitPlanner:
         again: list[Sell] = []
         if short:
             balances = self.exchange.fetch_balances()
-            free = [replace(sell, amount=min(sell.amount, self._free(sell, balances))) for sell in short]
+            free = [replace(sell, amount=min(sell.amount, self._free_of_ours(sell, balances))) for sell in short]
             again += [sell for sell in free if sell.amount > 0]
         if doubted:
             self.clock.sleep(SECOND_SNAPSHOT_AFTER)
@@ -186,6 +187,12 @@ class ExitPlanner:
         if free <= 0:
             raise error
         return replace(sell, amount=free), [error]
+
+    def _free_of_ours(self, sell: Sell, balances: Balances) -> Decimal:
+        """What is free and not the owner's: their coins are not sold in the place of missing ones."""
+        owned, asset = load_surplus(), sell.trade.asset
+        ours = balances.total(asset) - (owned[asset].amount if asset in owned else Decimal(0))
+        return min(self._free(sell, balances), self._in_lots(sell.trade, max(ours, Decimal(0))))
 
     def _free(self, sell: Sell, balances: Balances) -> Decimal:
         return self._in_lots(sell.trade, balances.spendable(sell.trade.asset))

@@ -14,6 +14,7 @@ from botctl.domain.orders import FillRecord
 from botctl.domain.symbols import base_of, quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
+from botctl.store.known_account import know_first_balances
 from botctl.store.missing_coins import (
     MissingRecord,
     Surplus,
@@ -121,6 +122,8 @@ class MissingCoinsReview:
         """Keep what the owner holds beside our trades: an outside sale of that explains nothing."""
         if snapshot.balances is None:
             return
+        if not snapshot.missing and not self.journal.unsettled():
+            know_first_balances(snapshot.balances, snapshot.expected, snapshot.at)
         before, contradicted = load_surplus(), {each.asset for each in snapshot.missing}
         contradicted |= {base_of(order.symbol) for order in self.journal.unsettled()}  # whose coins are these?
         block = load_exit_block()  # what is held beside a trade that may be sold is not known

@@ -38,6 +38,8 @@ RETRY_FILLS_AFTER = 2.0
 """Seconds until incomplete fills are fetched again."""
 LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
 """Orders that the exchange may have."""
+COINS_FOUND_FOR = timedelta(hours=2)
+"""How long coins without an owner keep a buy from being called unfilled: they would have no stop."""
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """More than any clock that set a deadline can be wrong: lost orders are searched from so long before it."""
 
@@ -205,9 +207,10 @@ class OrderSettlement:
         return waited > 0.9 * SECOND_LOOK_AFTER and not self._balance_denies(order)
 
     def _balance_denies(self, order: OrderRow) -> bool:
-        """Whether a buy without a fill left coins in the balance all the same: they would have no stop. A while after
-        its deadline they are the owner's."""
-        if order.side != Side.BUY or self.exchange.now() > order.deadline + CLOCK_TOLERANCE:
+        """Whether an order without a fill has changed the balance all the same: coins without a stop, or coins that
+        would be sold twice. A while after its deadline another reason is likelier."""
+        lasts = COINS_FOUND_FOR if order.side == Side.BUY else CLOCK_TOLERANCE
+        if self.exchange.now() > order.deadline + lasts:
             return False
         try:
             balances = self.exchange.fetch_balances()
@@ -218,12 +221,13 @@ class OrderSettlement:
         expected = self.journal.expected_holdings().get(asset, Decimal(0))
         own = owned[asset].amount if asset in owned else Decimal(0)
         more = balances.total(asset) - own - expected
-        if more <= FOUND_SHARE * order.amount:
+        changed = more if order.side == Side.BUY else -more
+        if changed <= FOUND_SHARE * order.amount:
             return False
-        text = (
-            "%s ended without a fill by its record, but the balance shows %s %s more than before: it is looked up again"
-        )
-        log.warning(text, order.client_order_id, format_decimal(more), asset)
+        log.warning(
+            "%s ended without a fill by its record, but the balance shows %s %s %s than before: it is looked up again",
+            order.client_order_id, format_decimal(changed), asset, "more" if order.side == Side.BUY else "less",
+        )  # fmt: skip
         return True
 
     def _cancel_hanging(self, looked_up: Sequence[Found]) -> list[BotError]:

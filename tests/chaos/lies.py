@@ -8,10 +8,8 @@ from tests.chaos.lie_families import ANSWERS, CASH, HIDDEN_FOR_LONG, Family
 from tests.chaos.lie_losses import DATABASES, MARKETS, STOPS
 from tests.chaos.scenes import Stage
 
-FAMILIES: tuple[Family, ...] = (*ANSWERS, *STOPS)
+FAMILIES: tuple[Family, ...] = (*ANSWERS, CASH, HIDDEN_FOR_LONG, *STOPS, *DATABASES, *MARKETS)
 """What the campaign draws from."""
-BY_NAME_ONLY: tuple[Family, ...] = (CASH, HIDDEN_FOR_LONG, *DATABASES, *MARKETS)
-"""What `--only` plays besides: families whose rules are not built."""
 CHOSEN = ", "
 
 
@@ -21,8 +19,8 @@ class Lies:
     name = "lies"
     about = "balances, records, prices, markets and databases that lie, and a run that was stopped"
 
-    def __init__(self, families: tuple[Family, ...] = FAMILIES, others: tuple[Family, ...] = BY_NAME_ONLY) -> None:
-        self.families, self.others = families, others
+    def __init__(self, families: tuple[Family, ...] = FAMILIES) -> None:
+        self.families = families
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
         """Drawn: of each family in turn one choice."""
@@ -36,6 +34,6 @@ class Lies:
 
     def play(self, stage: Stage, trial: str) -> int:
         _, name, chosen = trial.split(SEPARATOR)
-        family = next(family for family in (*self.families, *self.others) if family.name == name)
+        family = next(family for family in self.families if family.name == name)
         family.play(stage, *chosen.split(CHOSEN))
         return 1

@@ -175,8 +175,8 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/missing_coins.py",
-                "errors + [missing_error(each) for each in left.values()]",
-                "errors",
+                "        errors += [missing_error(each) for asset, each in left.items() if asset not in gone]\n",
+                "",
             ),
         ),
         ("lies: balances: a quiet day, BTC/USD, half, for a minute",),
@@ -186,8 +186,8 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/tick.py",
-                "if state.fetched_snapshot.missing else unknown",
-                "if state.fetched_snapshot.missing is None else unknown",
+                "if missing else unknown",
+                "if missing is None else unknown",
             ),
             Replacement("botctl/trading/pre_trade_checks.py", "        check_holdings()\n", ""),
         ),
@@ -209,8 +209,8 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/order_settlement.py",
-                "return first_seen - self.wait_budget.left > 0.9 * SECOND_LOOK_AFTER",
-                "return first_seen is not None",
+                "return waited > 0.9 * SECOND_LOOK_AFTER and not self._balance_denies(order)",
+                "return waited >= 0",
             ),
         ),
         ("lies: hidden trades: a buy by hand, canceled, nothing, for three seconds, with no trade shown",),
@@ -334,8 +334,8 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/exits.py",
-                "return large and _entry_decimals(trade) > lot_decimals",
-                "return False and large",
+                "if amount - whole <= MAX_CUT * entered:",
+                "if amount - whole <= amount:",
             ),
         ),
         ("lies: AssetPairs: a stop that is hit, lot_decimals, /1000, for one answer",),
@@ -345,7 +345,7 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/order_settlement.py",
-                "        if not (working := [order for order in working if order.id not in self._canceled]):\n",
+                "        if not (working := [order for order in working if not self.has_canceled(order)]):\n",
                 "        if working:\n",
             ),
         ),
