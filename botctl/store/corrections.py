@@ -24,7 +24,7 @@ OUTRANKED = "own order canceled"
 """The event of an order of the owner that an exit has canceled."""
 FORGOTTEN = "forgotten"
 """The event of a trade that ended by its owner's word."""
-WRITTEN_OFF = ("dust", "shrunk", "sold outside", "closed")
+WRITTEN_OFF = ("dust", "shrunk", "sold outside", "closed", FORGOTTEN)
 """The events that take something off a trade without an order of its own."""
 
 
@@ -59,7 +59,7 @@ def load_written_off() -> dict[int, Decimal]:
         before, after = event.before.get("amount"), event.after.get("amount")
         if before is None or event.trade_id is None:
             continue
-        left = Decimal(0) if event.kind == "closed" else Decimal(after)
+        left = Decimal(0) if event.kind in ("closed", FORGOTTEN) else Decimal(after)
         amounts[event.trade_id] = amounts.get(event.trade_id, Decimal(0)) + Decimal(before) - left
     return amounts
 

@@ -23,7 +23,7 @@ from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
-from botctl.store.canceled_buys import add_canceled_buy
+from botctl.store.canceled_orders import add_canceled_order
 from botctl.store.database_id import load_database_id
 from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
@@ -266,10 +266,10 @@ class Journal:
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
                 _settle_entry(trade, order, execution, stop, now)
-                if ended == OrderState.CANCELED:
-                    add_canceled_buy(order.id)
             else:
                 _settle_exit(trade, order, execution, now)
+            if ended == OrderState.CANCELED:
+                add_canceled_order(order.id)
 
     def book_late_fills(self, order: OrderRow, execution: Execution, now: datetime) -> None:
         """More of a sell was filled than was known when it was settled: add the difference to order and trade."""

@@ -1,18 +1,16 @@
 """Prices and balances that were believed, kept between runs: what the next ones are compared with."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-from botctl.domain.markets import Balances
 from botctl.domain.money import total
 from botctl.domain.orders import Side
 from botctl.domain.symbols import quote_of
 from botctl.store import key_value
-from botctl.store.models import Order, Trade
+from botctl.store.models import Order
 
 KNOWN_ACCOUNT_KEY = "account.known"
 
@@ -59,22 +57,6 @@ def save_known_account(known: KnownAccount) -> None:
     }
     prices = {symbol: str(price) for symbol, price in known.prices.items()}
     key_value.save_cached(KNOWN_ACCOUNT_KEY, json.dumps({"prices": prices, "balances": balances}))
-
-
-def know_first_balances(balances: Balances, expected: Mapping[str, Decimal], at: datetime) -> None:
-    """Keep these balances unless some are known: a later look that shows far less money then has a witness."""
-    known = load_known_account()
-    if not known.balances:
-        currencies = balances.currencies() | expected.keys()
-        amounts = {each: balances.total(each) - expected.get(each, Decimal(0)) for each in currencies}
-        first = {currency: KnownBalance(amount, at) for currency, amount in amounts.items()}
-        save_known_account(KnownAccount(known.prices, first))
-
-
-def traded_currencies() -> set[str]:
-    """The quote currencies of all trades: our own orders change their balances."""
-    rows: Iterable[Any] = Trade.select(Trade.symbol).distinct().tuples()
-    return {quote_of(row[0]) for row in rows}
 
 
 def flows_since(at: datetime, currency: str) -> Decimal:

@@ -46,6 +46,7 @@ def mark_inexact_orders() -> None:
     boolean = "BOOLEAN" if on_server() else "INTEGER"
     database.execute_sql(f'ALTER TABLE "order" ADD COLUMN inexact {boolean} NOT NULL DEFAULT FALSE')
     database.execute_sql('CREATE INDEX order_inexact ON "order" (id) WHERE inexact')
+    database.execute_sql('CREATE INDEX IF NOT EXISTS order_settled ON "order" (settled_at)')
 
 
 # A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its

@@ -64,11 +64,6 @@ def save_missing(records: Mapping[str, MissingRecord]) -> None:
     key_value.save_cached(MISSING_KEY, json.dumps({asset: _columns(each) for asset, each in records.items()}))
 
 
-def surplus_is_known() -> bool:
-    """Whether any look has kept the owner's own coins: then those of an asset that is not among them are none."""
-    return key_value.load_cached(SURPLUS_KEY) is not None
-
-
 def load_surplus() -> dict[str, Surplus]:
     saved = key_value.load_cached(SURPLUS_KEY)
     rows = json.loads(saved[0]) if saved else {}

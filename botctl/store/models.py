@@ -239,4 +239,5 @@ Order.add_index(
 )
 Order.add_index(SQL(f'CREATE INDEX order_unsettled ON "order" (state) WHERE {UNSETTLED_ORDERS.sql}'))
 Order.add_index(SQL(f'CREATE INDEX order_inexact ON "order" (id) WHERE {INEXACT_ORDERS.sql}'))
+Order.add_index(SQL('CREATE INDEX order_settled ON "order" (settled_at)'))
 KeyValue.add_index(SQL('CREATE UNIQUE INDEX "memory_key" ON "memory" ("key")'))  # the name that databases have

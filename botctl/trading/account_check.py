@@ -7,9 +7,8 @@ was believed and, before it decides anything, with the exchange's candles.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 
 from botctl.domain.candles import Candle
 from botctl.domain.equity import WORTHLESS, value_range
@@ -26,7 +25,6 @@ from botctl.store.known_account import (
     flows_since,
     load_known_account,
     save_known_account,
-    traded_currencies,
 )
 from botctl.trading.snapshot import Snapshot
 
@@ -73,10 +71,6 @@ class AccountCheck:
     """Prices that the candles of this run agree with."""
     _denied: dict[str, Decimal] = field(default_factory=dict, init=False)
     """The closes of the running candles that deny a price."""
-
-    @cached_property
-    def _traded_currencies(self) -> set[str]:
-        return traded_currencies()
 
     def value(self, snapshot: Snapshot) -> Valuation:
         """The equity and its bounds by what is known. Makes no request."""
@@ -180,8 +174,7 @@ class AccountCheck:
         lasting = known and known.differs_since and snapshot.at - known.differs_since >= ACCEPTED_AFTER
         if known is None or lasting:
             return shown
-        traded = flows_since(known.at, currency) if currency in self._traded_currencies else Decimal(0)
-        return known.amount + snapshot.expected.get(currency, Decimal(0)) + traded
+        return known.amount + snapshot.expected.get(currency, Decimal(0)) + flows_since(known.at, currency)
 
     def _by_effect(self, snapshot: Snapshot, symbols: Sequence[str], known: KnownAccount) -> list[str]:
         """Those first that change the equity most; those of which no earlier price is known before them."""
@@ -230,11 +223,16 @@ class AccountCheck:
         for currency, each in amounts.items():
             amount, before = each[0] - snapshot.expected.get(currency, Decimal(0)), known.of(currency)
             if len(each) == 1:
-                if before is None or before.differs_since or before.amount != amount:
+                if before is None or before.differs_since or before.amount != amount or _is_old(before, snapshot.at):
                     kept[currency] = KnownBalance(amount, snapshot.at)
             elif before is not None and before.differs_since is None:
                 kept[currency] = replace(before, differs_since=snapshot.at)
         return kept
+
+
+def _is_old(known: KnownBalance, now: datetime) -> bool:
+    """Kept again, so that only orders since then are added up."""
+    return now - known.at > timedelta(days=1)
 
 
 def _moved(price: Decimal, before: Decimal | None, share: Decimal) -> bool:

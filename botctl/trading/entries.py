@@ -1,7 +1,7 @@
 """Plans entries: how much to buy at which price, once price, ATR and database have been checked. Sends nothing."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
@@ -20,7 +20,7 @@ from botctl.ports import Clock, Exchange
 from botctl.trading.api_key import KeyCheck
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
-from botctl.trading.snapshot import Snapshot, SnapshotService
+from botctl.trading.snapshot import MAX_PRICE_AGE, Snapshot, SnapshotService
 
 ENTRY_ATRS, ENTRY_SHARE = 5.0, 0.05
 """How far the ask may be from the newest close: so many ATR or this share of it, whichever is more. That is less than a
@@ -33,12 +33,19 @@ MAX_CANDLE_AGE = 4
 
 @dataclass(frozen=True)
 class PlannedEntry:
-    """A buy to be placed. `ask` is the price that sized it."""
+    """A buy to be placed. `ask` is the price that sized it, of the moment `priced_at`."""
 
     market: Market
     amount: Decimal
     atr: float
     ask: Decimal
+    priced_at: datetime
+
+    def check_age(self, now: datetime) -> None:
+        """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
+        if now - self.priced_at > MAX_PRICE_AGE:
+            age = f"its price is {now - self.priced_at} old"
+            raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again by a fresh price")
 
 
 @dataclass
@@ -50,14 +57,19 @@ class EntryPlanner:
     snapshots: SnapshotService
     clock: Clock
 
-    def plan(self, symbol: str, amount_usd: Decimal) -> PlannedEntry:
-        """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
+    def find_market(self, symbol: str) -> Market:
+        """The market to buy in. Raises BotError when a rule or the exchange forbids it."""
         self.pre_trade_checks.check(symbol, self.clock.now())
         self.key_check.ask()
         market = self.exchange.find_market(symbol)
         if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
         self.pre_trade_checks.check_database()
+        return market
+
+    def plan(self, market: Market, amount_usd: Decimal) -> PlannedEntry:
+        """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
+        symbol = market.symbol
         candles = self.risk.fetch_candles(symbol)
         atr = self.risk.calculate_atr(candles)
         close = candles[-1].close
@@ -67,7 +79,7 @@ class EntryPlanner:
             self._check_age(symbol, candles[-1])
         if (why := implausible_atr(quote, atr, stop)) is not None:
             raise Refused(f"{symbol}: {why}", hint="nothing was bought")
-        return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask)
+        return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask, quote.at)
 
     def _check_age(self, symbol: str, newest: Candle) -> None:
         """Raises ExchangeUnreachable for candles that end long ago: their ATR is not that of now."""

@@ -1,11 +1,12 @@
-"""Asks once more for what was settled: for exact figures in place of estimates, and for late fills of canceled buys."""
+"""Asks once more for what was settled: for exact figures of estimates, and for late fills of canceled orders."""
 
 import logging
 from datetime import timedelta
 
 from botctl.domain.errors import BotError, OutcomeUnknown, attempt_each
-from botctl.domain.orders import OrderReport
-from botctl.store.canceled_buys import forget_canceled_buy, load_canceled_buys
+from botctl.domain.money import format_decimal
+from botctl.domain.orders import OrderReport, Side
+from botctl.store.canceled_orders import forget_canceled_order, load_canceled_orders
 from botctl.store.corrections import book_late_entry
 from botctl.store.rows import OrderRow
 from botctl.trading.order_settlement import OrderSettlement
@@ -13,7 +14,9 @@ from botctl.trading.order_settlement import OrderSettlement
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_AFTER = timedelta(seconds=30)
-"""How long after a buy was canceled the exchange is asked for it once more, at the earliest."""
+"""How long after an order was canceled the exchange is asked for it once more, at the earliest."""
+ASK_AGAIN_FOR = timedelta(hours=2)
+"""How long it is asked for at each tick: a record may lie for an hour."""
 ASK_AGAIN_UNTIL = timedelta(days=1)
 """How long after its deadline, where the answers do not show it."""
 
@@ -40,14 +43,14 @@ def complete_figures(settlement: OrderSettlement) -> tuple[int, int]:
     return corrected, len(orders) - corrected
 
 
-def book_late_entries(settlement: OrderSettlement) -> tuple[list[str], list[BotError]]:
-    """Ask once more for each buy that was canceled, unfilled or in part, before the last seconds.
+def book_late_fills(settlement: OrderSettlement) -> tuple[list[str], list[BotError]]:
+    """Ask once more for each order that was canceled, unfilled or in part, in the last hours, but not the last seconds.
 
-    What it has filled since then opens its trade, or enlarges it. Returns what to say. A buy for which there is no
-    answer is asked for again.
+    What a buy has filled since then opens its trade, or enlarges it; what a sell has filled is taken off its trade.
+    Returns what to say. An order for which there is no answer is asked for again.
     """
     now = settlement.clock.now()
-    orders = load_canceled_buys(before=now - ASK_AGAIN_AFTER)
+    orders = load_canceled_orders(before=now - ASK_AGAIN_AFTER)
     if not orders:
         return [], []
     try:
@@ -57,20 +60,46 @@ def book_late_entries(settlement: OrderSettlement) -> tuple[list[str], list[BotE
     known = [(order, reports[str(order.exchange_order_id)]) for order in orders if order.exchange_order_id in reports]
     for order in orders:
         if order.exchange_order_id not in reports and now > order.deadline + ASK_AGAIN_UNTIL:
-            forget_canceled_buy(order.id)
-    notes, errors = attempt_each(lambda each: _book_late_entry(*each, settlement), known)
+            forget_canceled_order(order.id)
+    notes, errors = attempt_each(lambda each: _book_late_fill(*each, settlement), known)
     return [note for note in notes if note is not None], errors
 
 
-def _book_late_entry(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str | None:
-    note = None
+def _book_late_fill(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str | None:
+    note, now = None, settlement.clock.now()
     if report.filled > order.filled:
-        execution = settlement.fetch_execution(order, report)
-        stop = None if execution is None else settlement.first_stop(order, execution)
-        if execution is None or stop is None:
-            problem = f"the canceled buy {order.client_order_id} of {order.symbol} shows fills that don't add up"
-            raise OutcomeUnknown(problem, hint="the next tick looks again")
-        note = book_late_entry(order, execution, settlement.clock.now(), stop=stop)
+        note = (
+            _book_late_entry(order, report, settlement)
+            if order.side == Side.BUY
+            else _book_late_exit(order, report, settlement)
+        )
         log.warning("%s", note)
-    forget_canceled_buy(order.id)
+    if note is not None or now > (order.settled_at or now) + ASK_AGAIN_FOR:
+        forget_canceled_order(order.id)
     return note
+
+
+def _book_late_entry(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str:
+    execution = settlement.fetch_execution(order, report)
+    stop = None if execution is None else settlement.first_stop(order, execution)
+    if execution is None or stop is None:
+        raise _not_adding_up(order)
+    return book_late_entry(order, execution, settlement.clock.now(), stop=stop)
+
+
+def _book_late_exit(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str:
+    late = f"{format_decimal(report.filled - order.filled)} of {order.symbol}"
+    if settlement.journal.open_trade(order.trade_id) is None:
+        return (
+            f"the canceled sell {order.client_order_id} was filled late: {late}, and trade {order.trade_id} has ended"
+        )
+    execution = settlement.fetch_execution(order, report)
+    if execution is None:
+        raise _not_adding_up(order)
+    settlement.journal.book_late_fills(order, execution, settlement.clock.now())
+    return f"the canceled sell of trade {order.trade_id} was filled late: {late}"
+
+
+def _not_adding_up(order: OrderRow) -> OutcomeUnknown:
+    problem = f"the canceled {order.side} {order.client_order_id} of {order.symbol} shows fills that don't add up"
+    return OutcomeUnknown(problem, hint="the next tick looks again")

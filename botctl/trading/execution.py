@@ -135,8 +135,10 @@ class ExecutionService:
 
     def begin_buy(self, symbol: str, amount_usd: Decimal) -> StartedBuy:
         """Plan a buy and send it. Raises as `execute_buy`, except for what `finish_buys` finds out."""
-        self.review.record_first_surplus()
-        entry = self.entry_planner.plan(symbol, amount_usd)
+        market = self.entry_planner.find_market(symbol)
+        if not self.validate_only:
+            self.review.record_surplus_before_buy()
+        entry = self.entry_planner.plan(market, amount_usd)
         if self.validate_only:
             return StartedBuy(None, self._validate(Side.BUY, symbol, entry.amount))
         try:
@@ -323,6 +325,7 @@ class ExecutionService:
         symbol = entry.market.symbol
 
         def intend(deadline: datetime, now: datetime) -> OrderRow:
+            entry.check_age(now)
             check = partial(self.pre_trade_checks.check, symbol, now)  # again: the calls before took their time
             return self.journal.intend_entry(
                 symbol, entry.amount, entry.atr, ask=entry.ask, check=check, deadline=deadline, now=now

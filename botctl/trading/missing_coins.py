@@ -14,7 +14,6 @@ from botctl.domain.orders import FillRecord
 from botctl.domain.symbols import base_of, quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
-from botctl.store.known_account import know_first_balances
 from botctl.store.missing_coins import (
     MissingRecord,
     Surplus,
@@ -23,7 +22,6 @@ from botctl.store.missing_coins import (
     load_surplus,
     save_missing,
     save_surplus,
-    surplus_is_known,
 )
 from botctl.store.rows import TradeRow
 from botctl.store.unrecorded_orders import load_exit_block
@@ -63,6 +61,7 @@ class MissingCoinsReview:
     journal: Journal
     clock: Clock
     quote_currency: str
+    _has_looked: bool = field(default=False, init=False)
 
     def review(
         self, snapshot: Snapshot, *, refused: Sequence[TradeRow] = (), assets: Collection[str] | None = None
@@ -105,25 +104,24 @@ class MissingCoinsReview:
             save_missing(records)
         return records
 
-    def record_first_surplus(self) -> None:
-        """Called before a buy: coins that the owner had before botctl are not taken for what it buys. Asks once in the
-        life of a database."""
-        if not surplus_is_known():
-            at, expected = self.clock.now(), self.journal.expected_holdings()
-            try:
-                balances = self.exchange.fetch_balances()
-            except BotError as error:
-                log.warning("the owner's own coins are not known: %s", error)
-                return
-            missing = find_missing(expected, balances)
-            self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))
+    def record_surplus_before_buy(self) -> None:
+        """What the owner holds is not taken for what is bought now. Asks once a run, unless it has looked before."""
+        if self._has_looked:
+            return
+        at, expected = self.clock.now(), self.journal.expected_holdings()
+        try:
+            balances = self.exchange.fetch_balances()
+        except BotError as error:
+            log.warning("the owner's own coins are not known: %s", error)
+            return
+        missing = find_missing(expected, balances)
+        self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))
 
     def _record_surplus(self, snapshot: Snapshot) -> None:
         """Keep what the owner holds beside our trades: an outside sale of that explains nothing."""
         if snapshot.balances is None:
             return
-        if not snapshot.missing and not self.journal.unsettled():
-            know_first_balances(snapshot.balances, snapshot.expected, snapshot.at)
+        self._has_looked = True
         before, contradicted = load_surplus(), {each.asset for each in snapshot.missing}
         contradicted |= {base_of(order.symbol) for order in self.journal.unsettled()}  # whose coins are these?
         block = load_exit_block()  # what is held beside a trade that may be sold is not known
@@ -148,8 +146,6 @@ class MissingCoinsReview:
             save_surplus(
                 kept | {asset: Surplus(amount, at, fallen.get(asset, Decimal(0))) for asset, amount in changed.items()}
             )
-        elif not surplus_is_known():
-            save_surplus({})
 
     def _find_evidence(
         self, missing: Mapping[str, Missing], records: Mapping[str, MissingRecord], lasting: Collection[str]

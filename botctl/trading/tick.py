@@ -21,7 +21,7 @@ from botctl.store.gone_markets import gone_assets
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.drawdown_guard import GuardReport
-from botctl.trading.exact_figures import book_late_entries, complete_figures
+from botctl.trading.exact_figures import book_late_fills, complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
 from botctl.trading.snapshot import Snapshot
@@ -199,7 +199,7 @@ def _guard_settled(bot: Bot, state: TickState) -> None:
 
 
 def _book_late_fills(bot: Bot, state: TickState) -> None:
-    notes, errors = book_late_entries(bot.settlement)
+    notes, errors = book_late_fills(bot.settlement)
     state.notes += notes
     state.errors += errors
     state.detail = "; ".join(notes)

@@ -168,12 +168,13 @@ def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, krake
 def test_no_answer_of_either_line_repeats_a_key(
     exchange: KrakenExchange, kraken: FakeKraken, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kraken.fault("Ticker", "error", error=f"EQuery:Unknown asset pair {kraken.api_key} {kraken.secret}")
+    kraken.fault("Ticker", "error", error=f"EGeneral:Internal error {kraken.api_key} {kraken.secret}", times=9)
 
     exchange.prefetch_quotes(["BTC/USD"])
-    quotes = exchange.fetch_quotes(["BTC/USD"])
+    with pytest.raises(ExchangeUnreachable) as failed:
+        exchange.fetch_quotes(["BTC/USD"])
 
-    assert "Unknown asset pair *** ***" in quotes.bad["BTC/USD"]
+    assert "Internal error *** ***" in str(failed.value)
     assert kraken.api_key not in caplog.text
 
 

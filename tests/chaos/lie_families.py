@@ -1,7 +1,7 @@
 """Every kind of lie, as families: what may be chosen in each, and how one choice is played."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -24,6 +24,7 @@ from tests.chaos.lie_stories import (
 )
 from tests.chaos.processes import Run
 from tests.chaos.scenes import OUTCOMES, Stage
+from tests.chaos.world import World
 from tests.fake_kraken import Instant, Lie, Never, PartialThenCanceled, Slow
 from tests.fake_kraken.lies import (
     FalseAnswer,
@@ -270,8 +271,14 @@ def play_balances(stage: Stage, situation: str, symbol: str, shown: str, term: s
 
 def play_cash(stage: Stage, situation: str, shown: str, term: str) -> None:
     """The money is not shown. The drawdown guard must not sell everything for that."""
-    lie = BALANCES[shown]("ZUSD")
-    play_amid(stage, SITUATIONS[situation], term, lambda _: [lie], untouched=situation == "a quiet day")
+    lie, honest = BALANCES[shown]("ZUSD"), SITUATIONS[situation]
+
+    def prepare(world: World) -> None:  # nothing contradicts the first look of a guard
+        honest.prepare(world)
+        world.must("drawdown")
+
+    told = replace(honest, prepare=prepare)
+    play_amid(stage, told, term, lambda _: [lie], untouched=situation == "a quiet day")
 
 
 # Orders

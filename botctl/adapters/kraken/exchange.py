@@ -105,7 +105,7 @@ class KrakenMarketData:
         except KrakenApiError:
             return _merge(bad, self._fetch_without_unknown(listed))
         gap = self.session.date_gap(reply)
-        return _merge(bad, parsing.parse_quotes(tickers, listed, reply.arrived_at, date_gap=gap))
+        return _merge(bad, parsing.parse_quotes(tickers, listed, reply.sent_at, date_gap=gap))
 
     def _fetch_without_unknown(self, symbols: Sequence[str]) -> Quotes:
         """The quotes of these symbols, at least one of which Kraken does not know: of those that a new list of its
@@ -132,7 +132,7 @@ class KrakenMarketData:
         prefetched, self._prefetched = self._prefetched, None
         usable = prefetched is not None and prefetched[0] == symbols
         answer, reply = prefetched[1].result() if prefetched and usable else self._call_ticker(params)
-        if datetime.now(UTC) - reply.arrived_at > MAX_QUOTE_AGE:
+        if datetime.now(UTC) - reply.sent_at > MAX_QUOTE_AGE:
             with suppress(BotError, KrakenApiError):  # use the older ones
                 answer, reply = self._call_ticker(params)
         return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, reply

@@ -38,6 +38,8 @@ class Reply:
     text: str | None
     failure: str
     seconds: float
+    sent_at: datetime
+    """When the request left: its figures may be as old as that, however late the answer is."""
     arrived_at: datetime
     date: datetime | None
     """Its Date header."""
@@ -105,14 +107,15 @@ class KrakenTransport:
         self._ccxt.last_http_response = None
         failure = ""
         self.requests += 1
-        started = time.monotonic()
+        started, sent_at = time.monotonic(), datetime.now(UTC)
         try:
             with time_limit(self.call_seconds):
                 getattr(self._ccxt, f"{kind}{name}")(dict(params))
         except Exception as error:  # noqa: BLE001 - ccxt can raise anything for an odd answer; `parse` checks it
             failure = type(error).__name__
         seconds = time.monotonic() - started
-        return Reply(self._status, self._ccxt.last_http_response, failure, seconds, datetime.now(UTC), self._date)
+        text, arrived_at = self._ccxt.last_http_response, datetime.now(UTC)
+        return Reply(self._status, text, failure, seconds, sent_at, arrived_at, self._date)
 
     def parse(self, name: str, reply: Reply) -> Any:
         """The `result` of a well-formed answer. Raises KrakenApiError or ExchangeUnreachable."""

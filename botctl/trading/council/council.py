@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 
 from botctl.domain.decisions import Action, CouncilDecision
-from botctl.domain.errors import BotError, ConfigError, Refused, most_severe
+from botctl.domain.errors import BadValue, BotError, ConfigError, Refused, most_severe
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
@@ -119,6 +119,10 @@ class Council:
             held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
             if isinstance(error, ConfigError):
                 return held, error
+            if isinstance(error, BadValue):
+                return held, ConfigError(
+                    f"SYMBOLS: {error.message}", hint="correct it: it names no market that is listed"
+                )
             return held, type(error)(f"{symbol}: {error.message}", hint=error.hint)
         return decision, BotError(decision.error) if decision.error else None
 

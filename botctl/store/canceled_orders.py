@@ -1,4 +1,4 @@
-"""The buys that ended before they were filled completely, until the exchange has been asked for them once more."""
+"""The orders that ended before they were filled completely, for as long as the exchange is asked for them once more."""
 
 import json
 from datetime import datetime
@@ -7,22 +7,22 @@ from botctl.store import key_value
 from botctl.store.models import Order
 from botctl.store.rows import OrderRow
 
-KEY = "orders.canceled_buys"
+KEY = "orders.canceled"
 
 
-def add_canceled_buy(order_id: int) -> None:
+def add_canceled_order(order_id: int) -> None:
     """The caller holds the transaction."""
     key_value.save(KEY, json.dumps([*_load(), order_id]))
 
 
-def load_canceled_buys(*, before: datetime) -> list[OrderRow]:
+def load_canceled_orders(*, before: datetime) -> list[OrderRow]:
     """Those that were settled before this moment, oldest first."""
     if not (ids := _load()):
         return []
     return list(Order.select().where(Order.id.in_(ids), Order.settled_at < before).order_by(Order.id))
 
 
-def forget_canceled_buy(order_id: int) -> None:
+def forget_canceled_order(order_id: int) -> None:
     key_value.save(KEY, json.dumps([each for each in _load() if each != order_id]))
 
 
