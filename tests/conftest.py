@@ -1,11 +1,13 @@
 """Fixtures of all tests: a home and a fake Kraken of their own, and no access to the real ones."""
 
+import gc
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tests.bent_time import later
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
+from tests.shelf import shelf
 
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
@@ -40,11 +43,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is collected: nothing of it becomes garbage
     restore_sigint()
     if not hasattr(config, "workerinput"):
+        use_memory_for_temporary_files()
         postgres.create_folder()
         os.environ["NUMBA_CACHE_DIR"] = str(compiled_folder(config))
     freezegun.configure(extend_ignore_list=["numba", "numpy", "pandas"])  # never ask for the time; slow to look through
+
+
+def pytest_collection_finish() -> None:
+    """From here on the garbage collector looks at what the tests themselves create, and not at their modules again."""
+    gc.freeze()
+    gc.enable()
+
+
+def use_memory_for_temporary_files() -> None:
+    """Keep the homes and databases of tests in memory, where there is room: a thousand of them wait for no disk."""
+    if "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = str(shelf())
+        tempfile.tempdir = None  # it is determined once, and may have been already
 
 
 def compiled_folder(config: pytest.Config) -> Path:
