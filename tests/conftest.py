@@ -1,6 +1,8 @@
 """Fixtures of all tests: a home and a fake Kraken of their own, and no access to the real ones."""
 
+import contextlib
 import gc
+import importlib
 import os
 import shutil
 import signal
@@ -29,6 +31,7 @@ from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
 from tests.shelf import shelf
 
+TESTS = Path(__file__).parent
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
 
@@ -47,9 +50,23 @@ def pytest_configure(config: pytest.Config) -> None:
     restore_sigint()
     if not hasattr(config, "workerinput"):
         use_memory_for_temporary_files()
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process of botctl would compile all of it anew
         postgres.create_folder()
         os.environ["NUMBA_CACHE_DIR"] = str(compiled_folder(config))
     freezegun.configure(extend_ignore_list=["numba", "numpy", "pandas"])  # never ask for the time; slow to look through
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker begin with other test modules than the rest. pytest rewrites their assertions, which takes long
+    and is kept as bytecode: so each of them is rewritten by one worker, where all would do it at the same time."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    names = [".".join(file.relative_to(PROJECT).with_suffix("").parts) for file in sorted(TESTS.rglob("test_*.py"))]
+    start = len(names) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for name in names[start:] + names[:start]:
+        with contextlib.suppress(Exception):  # pytest itself tries again and reports it
+            importlib.import_module(name)
 
 
 def pytest_collection_finish() -> None:
