@@ -7,6 +7,7 @@ import pytest
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import council_says, execute_sql, output_of, requested_endpoints, sides
 
@@ -52,8 +53,9 @@ def test_a_balance_that_lacks_coins_closes_nothing_trips_nothing_and_is_an_error
     assert live.run("tick").exit_code == 0
 
 
-@pytest.mark.parametrize("shown", ["0", "0.001"])
-@pytest.mark.parametrize("command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")])
+@parametrize_pairs(
+    ("command", "shown"), [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")], ["0", "0.001"]
+)
 def test_the_stop_sells_the_trades_own_amount_whatever_the_balance_says(
     open_trade: None, live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], shown: str
 ) -> None:
@@ -292,7 +294,7 @@ def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
 # There, but not free
 
 
-@pytest.mark.parametrize("form", ["F", "B", "M", "S"])
+@parametrize("form", ["F", "B", "M", "S"], quick=1)
 def test_coins_that_earn_are_not_missing_and_what_is_free_is_sold(
     open_trade: None, live: BotRunner, kraken: FakeKraken, form: str
 ) -> None:
