@@ -32,6 +32,8 @@ from tests.fake_kraken.public_endpoints import market_json
 from tests.shelf import shelf
 
 TESTS = Path(__file__).parent
+TIMELESS = ["numba", "numpy", "pandas", "ccxt.abstract", "cryptography", "encodings", "prometheus_client", "pygments"]
+"""Many modules that never ask for the time: whoever freezes it need not look through them."""
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
 
@@ -53,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process of botctl would compile all of it anew
         postgres.create_folder()
         os.environ["NUMBA_CACHE_DIR"] = str(compiled_folder(config))
-    freezegun.configure(extend_ignore_list=["numba", "numpy", "pandas"])  # never ask for the time; slow to look through
+    freezegun.configure(extend_ignore_list=TIMELESS)
 
 
 def pytest_collection(session: pytest.Session) -> None:
