@@ -7,8 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import freezegun
 import pytest
 
 from botctl.backtesting.jit import cache_folder
+from botctl.cli.app import run_command
 from botctl.config import Config, open_store
 from botctl.domain.settings import NAMES, Mode, parse_settings
 from botctl.store.database import close_database, open_database
@@ -231,12 +230,12 @@ def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a live bot that has just been set up, against a fake Kraken that nothing has changed."""
     home = tmp_path_factory.mktemp("live") / "home"
     home.mkdir()
-    with FakeKraken() as kraken:
-        settings = {"BOTCTL_HOME": str(home), "PYTHONPATH": str(PROJECT), **live_settings(kraken)}
+    with FakeKraken() as kraken, pytest.MonkeyPatch.context() as patch:
+        for name, value in {"BOTCTL_HOME": str(home), **live_settings(kraken)}.items():
+            patch.setenv(name, value)
         for command in ("init", "balance"):
-            subprocess.run(
-                [sys.executable, "-m", "botctl", command], env=os.environ | settings, check=True, capture_output=True
-            )
+            assert run_command([command]) == 0
+            close_database()
     return home
 
 

@@ -70,7 +70,8 @@ def test_entry_and_exit_are_told_once_each_with_the_profit(
     assert row_counts(notified)["outgoing"] == 0
 
 
-@parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")], quick=1)
+@pytest.mark.long
+@pytest.mark.parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")])
 def test_every_way_out_is_told_at_once(
     notified: BotRunner, kraken: FakeKraken, listener: Listener, command: tuple[str, ...]
 ) -> None:
