@@ -465,7 +465,7 @@ def test_a_trade_that_is_older_than_what_was_looked_at_is_left_and_said(live: Bo
 
 def test_a_sell_whose_entry_is_not_in_sight_is_a_problem(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
-    with later(days=2):
+    with later(days=3):  # soon after midnight, two are not longer ago than what is looked at anyway
         sell_part(live)
         lose(live)
         short = live.run("recover", "--since", f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}")
