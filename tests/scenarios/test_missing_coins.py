@@ -103,6 +103,7 @@ def test_a_contradiction_asks_for_the_accounts_trades_and_a_quiet_tick_does_not(
     assert sorted(requested_endpoints(kraken)) == ["BalanceEx", "Ticker", "TradesHistory"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_true_drawdown_of_another_asset_still_trips_the_guard(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -127,6 +128,7 @@ def test_the_drawdown_command_reports_a_contradiction(open_trade: None, live: Bo
 # Positive evidence: an outside sale
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 @pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",)])
 def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
@@ -148,6 +150,7 @@ def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
     assert live.run("tick").exit_code == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_part_sold_by_hand_takes_its_share_of_the_cost_with_it(
     open_trade: None, live: BotRunner, kraken: FakeKraken
@@ -168,6 +171,7 @@ def test_a_part_sold_by_hand_takes_its_share_of_the_cost_with_it(
     assert Decimal(trade["pnl"]) == sale.cost - sale.fee - (cost + fee) * 3 / 4
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_stop_sells_what_a_sale_by_hand_left_and_books_the_rest_in_the_same_run(
     open_trade: None, live: BotRunner, kraken: FakeKraken
@@ -198,6 +202,7 @@ def test_a_sale_of_the_owners_own_coins_is_no_evidence(open_trade: None, live: B
     assert the_trade(live)["status"] == "OPEN"
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
     open_trade: None, live: BotRunner, kraken: FakeKraken
@@ -212,6 +217,7 @@ def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
     assert figures(the_trade(live), "amount") == [Decimal("0.001")]
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_balance_that_comes_back_at_the_second_look_outweighs_a_sale(
     open_trade: None, live: BotRunner, kraken: FakeKraken
@@ -332,6 +338,7 @@ def test_missing_coins_are_an_alarm_until_they_are_there_again(
     assert "resolved" in str(live.rows()["outgoing"])
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_trade_written_off_is_an_urgent_message(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
     live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")

@@ -171,6 +171,7 @@ def test_a_canceled_order_whose_fills_do_not_add_up_is_no_ending(live: BotRunner
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
     run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
@@ -210,6 +211,7 @@ def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
     assert Decimal(trade["pnl"]) == gain
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -298,6 +300,7 @@ def test_while_a_part_sell_hangs_the_stop_of_the_rest_moves_up(
     assert kraken.count("CancelOrder") == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 @parametrize("command", [("tick",), ("liquidate", "--yes")], quick=1)
 def test_while_a_part_sell_hangs_a_stop_that_is_hit_cancels_it_and_sells_everything(
     live: BotRunner,

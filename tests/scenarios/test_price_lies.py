@@ -58,6 +58,7 @@ def stops(live: BotRunner) -> dict[str, tuple[str, float, float]]:
     }
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
@@ -72,6 +73,7 @@ def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     assert "sell" not in sides(kraken)
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
@@ -91,6 +93,7 @@ def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
         assert status == "OPEN" or whole, lie
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_true_crash_sells_everything_at_the_first_tick(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(INITIAL_BALANCE="100", SYMBOLS="BTC/USD,ETH/USD")
@@ -107,6 +110,7 @@ def test_a_true_crash_sells_everything_at_the_first_tick(live: BotRunner, kraken
     assert requested_endpoints(kraken).count("Ticker") == 2  # the second look is shared
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_other_stops_do_not_wait_for_a_doubtful_price(live: BotRunner, kraken: FakeKraken) -> None:
     for symbol in ("BTC/USD", "ETH/USD"):
@@ -142,6 +146,7 @@ def test_a_price_beyond_twice_the_newest_candles_high_moves_a_stop_once_the_cand
     assert float(trade_of(live)["stop_loss_price"]) == 149_000
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 def test_a_last_trade_above_the_whole_book_is_looked_at_again_and_sold_by_the_ask(
     live: BotRunner, kraken: FakeKraken
@@ -184,6 +189,7 @@ def date_ticker(kraken: FakeKraken, ago: timedelta, answers: int) -> None:
     kraken.alter_reply = age
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 @pytest.mark.parametrize(("answers", "code", "orders"), [(1, 0, ["buy", "sell"]), (9, 69, ["buy"])])
 def test_an_answer_dated_two_hours_ago_is_no_price_however_often_it_comes(
@@ -255,6 +261,7 @@ def cost_of_buys(kraken: FakeKraken) -> list[Decimal]:
     return [order.cost for order in kraken.orders if order.side == "buy"]
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.waits
 @pytest.mark.parametrize("figures", FIGURES)
 @pytest.mark.parametrize("factor", [pytest.param(each, marks=pytest.mark.long) for each in FACTORS[1:]] + ["0.001"])

@@ -237,6 +237,7 @@ def test_coins_that_were_moved_away_are_said_and_the_trade_is_added_all_the_same
 # Orders that have no ending yet
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48000)
