@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.fields import BACKTEST_TRADE, REPLAY
