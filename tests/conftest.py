@@ -63,11 +63,15 @@ def pytest_collection(session: pytest.Session) -> None:
     worker = getattr(session.config, "workerinput", None)
     if worker is None or session.config.args != session.config.getini("testpaths"):
         return
-    names = [".".join(file.relative_to(PROJECT).with_suffix("").parts) for file in sorted(TESTS.rglob("test_*.py"))]
-    start = len(names) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
-    for name in names[start:] + names[:start]:
+    files = sorted(TESTS.rglob("test_*.py"))
+    start = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in [
+        *TESTS.rglob("conftest.py"),
+        *files[start:],
+        *files[:start],
+    ]:  # a conftest.py before all that it is for
         with contextlib.suppress(Exception):  # pytest itself tries again and reports it
-            importlib.import_module(name)
+            importlib.import_module(".".join(file.relative_to(PROJECT).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:
