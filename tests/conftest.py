@@ -28,6 +28,7 @@ from tests.bent_time import later
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
+from tests.listener import Listener
 from tests.shelf import shelf
 
 TESTS = Path(__file__).parent
@@ -283,6 +284,13 @@ def live_settings(kraken: FakeKraken) -> dict[str, str]:
         "INITIAL_BALANCE": "10000",
         "SYMBOLS": "BTC/USD",
     }
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A service that is called over HTTP."""
+    with Listener() as server:
+        yield server
 
 
 @pytest.fixture

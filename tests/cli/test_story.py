@@ -187,13 +187,16 @@ def test_a_log_without_an_end_is_no_json_document(bot: BotRunner) -> None:
 
 def test_following_the_log_shows_what_comes_and_ends_well(veteran: BotRunner) -> None:
     process = veteran.spawn("log", "--follow", "--limit", "1")
-    time.sleep(2)
-    veteran.process("pause", "--reason", "a cup of tea")
-    time.sleep(4)
+    assert process.stdout is not None
+    before = process.stdout.readline() + process.stdout.readline()  # the mode and the newest line
+    veteran.run("pause", "--reason", "a cup of tea")
+    came = process.stdout.readline()
+    time.sleep(1.5)  # it looks again meanwhile
 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert out.count("switch, a cup of tea") == 1
+    assert "switch, a cup of tea" in came
+    assert "a cup of tea" not in before + out
     assert err == ""

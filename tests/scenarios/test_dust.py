@@ -40,7 +40,6 @@ def test_a_small_rest_that_the_exchange_refuses_is_dust_and_no_error(live: BotRu
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_alarm(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -57,7 +56,6 @@ def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_a
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_one_wrong_refusal_of_a_whole_position_makes_no_dust(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

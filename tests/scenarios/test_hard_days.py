@@ -73,7 +73,6 @@ def test_one_absurdly_low_price_writes_no_position_off(price: str, live: BotRunn
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_rest_that_kraken_itself_finds_too_cheap_closes_as_dust(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.markets["BTC/USD"].costmin = Decimal(200)

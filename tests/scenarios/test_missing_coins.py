@@ -129,7 +129,6 @@ def test_the_drawdown_command_reports_a_contradiction(open_trade: None, live: Bo
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 @pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",)])
 def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
     open_trade: None, live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
@@ -151,7 +150,6 @@ def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_part_sold_by_hand_takes_its_share_of_the_cost_with_it(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -172,7 +170,6 @@ def test_a_part_sold_by_hand_takes_its_share_of_the_cost_with_it(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_stop_sells_what_a_sale_by_hand_left_and_books_the_rest_in_the_same_run(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -203,7 +200,6 @@ def test_a_sale_of_the_owners_own_coins_is_no_evidence(open_trade: None, live: B
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -218,7 +214,6 @@ def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_balance_that_comes_back_at_the_second_look_outweighs_a_sale(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -339,7 +334,6 @@ def test_missing_coins_are_an_alarm_until_they_are_there_again(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_trade_written_off_is_an_urgent_message(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
     live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     live.run("tick")

@@ -120,6 +120,7 @@ def test_a_stop_whose_run_was_killed_sells_once(
     assert kraken.balances["XXBT"] == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_buy_that_never_arrived_is_absent_only_when_it_can_no_longer_trade(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -59,7 +59,6 @@ def stops(live: BotRunner) -> dict[str, tuple[str, float, float]]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
 ) -> None:
@@ -74,7 +73,6 @@ def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
 ) -> None:
@@ -94,7 +92,6 @@ def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_true_crash_sells_everything_at_the_first_tick(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(INITIAL_BALANCE="100", SYMBOLS="BTC/USD,ETH/USD")
     council_says(live, "HOLD")
@@ -111,7 +108,6 @@ def test_a_true_crash_sells_everything_at_the_first_tick(live: BotRunner, kraken
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_other_stops_do_not_wait_for_a_doubtful_price(live: BotRunner, kraken: FakeKraken) -> None:
     for symbol in ("BTC/USD", "ETH/USD"):
         buy(live, symbol)
@@ -125,7 +121,7 @@ def test_other_stops_do_not_wait_for_a_doubtful_price(live: BotRunner, kraken: F
     assert asked.index("AddOrder") < asked.index("Ticker", asked.index("Ticker") + 1)
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_price_beyond_twice_the_newest_candles_high_moves_a_stop_once_the_candle_has_closed(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -147,7 +143,6 @@ def test_a_price_beyond_twice_the_newest_candles_high_moves_a_stop_once_the_cand
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 def test_a_last_trade_above_the_whole_book_is_looked_at_again_and_sold_by_the_ask(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -190,7 +185,6 @@ def date_ticker(kraken: FakeKraken, ago: timedelta, answers: int) -> None:
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 @pytest.mark.parametrize(("answers", "code", "orders"), [(1, 0, ["buy", "sell"]), (9, 69, ["buy"])])
 def test_an_answer_dated_two_hours_ago_is_no_price_however_often_it_comes(
     live: BotRunner, kraken: FakeKraken, answers: int, code: int, orders: list[str]
@@ -262,7 +256,6 @@ def cost_of_buys(kraken: FakeKraken) -> list[Decimal]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.waits
 @pytest.mark.parametrize("figures", FIGURES)
 @pytest.mark.parametrize("factor", [pytest.param(each, marks=pytest.mark.long) for each in FACTORS[1:]] + ["0.001"])
 def test_a_lie_buys_nothing_and_the_next_answer_buys_for_the_amount(
