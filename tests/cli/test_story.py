@@ -194,7 +194,7 @@ def test_following_the_log_shows_what_comes_and_ends_well(veteran: BotRunner) ->
     process.stdout.readline()  # it has read what there is, and follows from here on
     veteran.run("pause", "--reason", "a cup of tea")
     came = next(line for line in iter(process.stdout.readline, "") if "a cup of tea" in line)
-    time.sleep(1.5)  # it looks again meanwhile
+    time.sleep(2.5)  # it looks again meanwhile
 
     patience.cancel()
     process.send_signal(signal.SIGINT)
