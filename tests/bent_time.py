@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory, TickingDateTimeFactory
 
 SHORT = 0.1
 """Seconds. Waiting for a process polls it in shorter sleeps. They are real, or its time-out would be over at once."""
@@ -15,14 +16,21 @@ SHORT = 0.1
 @contextmanager
 def later(**span: float) -> Iterator[None]:
     """The same world, some time on: our clock and Kraken's alike. Who sleeps in it moves both on at once."""
+    with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True) as clock, sleeping_moves(clock):
+        yield
+
+
+@contextmanager
+def sleeping_moves(clock: FrozenDateTimeFactory | TickingDateTimeFactory) -> Iterator[None]:
+    """Who sleeps moves this clock on at once."""
     real_sleep = time.sleep
-    with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True) as clock, pytest.MonkeyPatch.context() as patch:
 
-        def sleep(seconds: float) -> None:
-            if seconds < SHORT:
-                real_sleep(seconds)
-            else:
-                clock.move_to(clock() + timedelta(seconds=seconds))
+    def sleep(seconds: float) -> None:
+        if seconds < SHORT:
+            real_sleep(seconds)
+        else:
+            clock.move_to(clock() + timedelta(seconds=seconds))
 
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "sleep", sleep)
         yield

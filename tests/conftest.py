@@ -1,11 +1,13 @@
 """Fixtures of all tests: a home and a fake Kraken of their own, and no access to the real ones."""
 
+import contextlib
+import gc
+import importlib
 import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import freezegun
 import pytest
 
 from botctl.backtesting.jit import cache_folder
+from botctl.cli.app import run_command
 from botctl.config import Config, open_store
 from botctl.domain.settings import NAMES, Mode, parse_settings
 from botctl.store.database import close_database, open_database
@@ -25,7 +28,12 @@ from tests.bent_time import later
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.public_endpoints import market_json
+from tests.listener import Listener
+from tests.shelf import shelf
 
+TESTS = Path(__file__).parent
+TIMELESS = ["numba", "numpy", "pandas", "ccxt.abstract", "cryptography", "encodings", "prometheus_client", "pygments"]
+"""Many modules that never ask for the time: whoever freezes it need not look through them."""
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
 
@@ -40,11 +48,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is collected: nothing of it becomes garbage
     restore_sigint()
     if not hasattr(config, "workerinput"):
+        use_memory_for_temporary_files()
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process of botctl would compile all of it anew
         postgres.create_folder()
         os.environ["NUMBA_CACHE_DIR"] = str(compiled_folder(config))
-    freezegun.configure(extend_ignore_list=["numba", "numpy", "pandas"])  # never ask for the time; slow to look through
+    freezegun.configure(extend_ignore_list=TIMELESS)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker begin with other test modules than the rest. pytest rewrites their assertions, which takes long
+    and is kept as bytecode: so each of them is rewritten by one worker, where all would do it at the same time."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    files = sorted(TESTS.rglob("test_*.py"))
+    start = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in [
+        *TESTS.rglob("conftest.py"),
+        *files[start:],
+        *files[:start],
+    ]:  # a conftest.py before all that it is for
+        with contextlib.suppress(Exception):  # pytest itself tries again and reports it
+            importlib.import_module(".".join(file.relative_to(PROJECT).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """From here on the garbage collector looks at what the tests themselves create, and not at their modules again."""
+    gc.freeze()
+    gc.enable()
+
+
+def use_memory_for_temporary_files() -> None:
+    """Keep the homes and databases of tests in memory, where there is room: a thousand of them wait for no disk."""
+    if "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = str(shelf())
+        tempfile.tempdir = None  # it is determined once, and may have been already
 
 
 def compiled_folder(config: pytest.Config) -> Path:
@@ -194,12 +235,12 @@ def live_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a live bot that has just been set up, against a fake Kraken that nothing has changed."""
     home = tmp_path_factory.mktemp("live") / "home"
     home.mkdir()
-    with FakeKraken() as kraken:
-        settings = {"BOTCTL_HOME": str(home), "PYTHONPATH": str(PROJECT), **live_settings(kraken)}
+    with FakeKraken() as kraken, pytest.MonkeyPatch.context() as patch:
+        for name, value in {"BOTCTL_HOME": str(home), **live_settings(kraken)}.items():
+            patch.setenv(name, value)
         for command in ("init", "balance", "check-positions"):
-            subprocess.run(
-                [sys.executable, "-m", "botctl", command], env=os.environ | settings, check=True, capture_output=True
-            )
+            assert run_command([command]) == 0
+            close_database()
     return home
 
 
@@ -244,6 +285,13 @@ def live_settings(kraken: FakeKraken) -> dict[str, str]:
         "INITIAL_BALANCE": "10000",
         "SYMBOLS": "BTC/USD",
     }
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A service that is called over HTTP."""
+    with Listener() as server:
+        yield server
 
 
 @pytest.fixture

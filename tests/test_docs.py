@@ -199,7 +199,8 @@ def test_the_tutorial_shows_what_its_commands_say(tmp_path: Path, monkeypatch: p
             said = list(session.play(read("docs/tutorial.md")))
 
             assert len(said) > 30
-            assert "\n".join(filter(None, map(session.differs, said))) == ""
+            differences = "\n".join(filter(None, map(session.differs, said)))
+            assert not differences, differences
 
 
 def test_the_first_page_shows_what_its_first_tick_says() -> None:

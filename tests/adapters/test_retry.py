@@ -21,6 +21,7 @@ def failing(error: Exception, calls: list[float], times: int = 99) -> Callable[[
     return call
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_read_is_repeated_until_it_is_answered_with_a_pause_before_each() -> None:
     calls: list[float] = []
 
@@ -32,6 +33,7 @@ def test_a_read_is_repeated_until_it_is_answered_with_a_pause_before_each() -> N
     assert second >= 0.6
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_that_is_refused_unprocessed_is_sent_three_times_and_then_refused_for_its_reason() -> None:
     calls: list[float] = []
     busy = ExchangeBusy("Kraken is busy")

@@ -74,6 +74,7 @@ def test_the_price_call_goes_out_beside_the_balance_call(exchange: KrakenExchang
     assert exchange.count_requests() == kraken.count("*") + 1  # the markets
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_price_call_that_failed_is_repeated_when_its_answer_is_asked_for(
     exchange: KrakenExchange, kraken: FakeKraken
 ) -> None:

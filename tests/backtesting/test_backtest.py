@@ -294,6 +294,7 @@ def test_a_symbol_that_never_trades_changes_nothing_for_another(seed: int) -> No
     assert together.max_drawdown == alone.max_drawdown
 
 
+@pytest.mark.long
 def test_compiled_code_gives_the_very_same_figures() -> None:
     sentiment = SentimentHistory(
         [START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)]

@@ -23,6 +23,7 @@ from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
 from tests.backtesting.histories import run_backtest
 from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_sentiment, seasons
+from tests.quick import parametrize
 
 FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
@@ -164,7 +165,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@pytest.mark.parametrize("name", ["ups and downs", "moods", "a crash"])
+@parametrize("name", ["moods", "ups and downs", "a crash"], quick=1)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 

@@ -59,6 +59,7 @@ def warnings_of(scores: list[Score], by: str = "return", train: float = 0.5) -> 
 # Against the backtest
 
 
+@pytest.mark.long
 def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
     histories, axes = markets(), grid_of(*TEXTS)
     trial = trial_of(axes, histories=histories)
@@ -76,6 +77,7 @@ def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
         assert score.train.sharpe == (None if view.sharpe is None else pytest.approx(view.sharpe, rel=1e-6))
 
 
+@pytest.mark.long
 def test_it_plays_between_two_moments_alone() -> None:
     histories, axes = markets(), grid_of("atr_multiple=2")
     span = [datetime.fromtimestamp(START + STEP * bar, UTC) for bar in (200, 500)]
@@ -94,6 +96,7 @@ def play_all(trial: SweepRunner) -> list[Score]:
 # What must not matter
 
 
+@pytest.mark.long
 def test_the_order_of_sets_and_the_exits_remembered_change_nothing() -> None:
     axes = grid_of("atr_multiple=0.7,2,5", "atr_period=2,5", "trade_amount_usd=0.01,150", "max_open_trades=1,2")
     in_order = {score.point: score for score in play_all(trial_of(axes, 0.7))}
@@ -107,6 +110,7 @@ def test_the_order_of_sets_and_the_exits_remembered_change_nothing() -> None:
     assert len({score.train for score in again}) > len(again) / 2
 
 
+@pytest.mark.long
 def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
     """Bought at 200.5, break-even above 210.5. 401 buy two lots for 401: a close of 200.5 hits the stop at the entry.
     0.000007 buy 3e-8 for 0.00000601, cut to eight decimals: an entry of 200.33, which that close does not hit."""
@@ -122,6 +126,7 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
     assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
 
 
+@pytest.mark.long
 def test_one_worker_and_two_give_the_same_scores() -> None:
     axes = grid_of("atr_multiple=1:4:0.1", "breakeven_atr=0.5,1,2,3", "max_open_trades=1,2")
     wanted = list(points(axes))
@@ -132,6 +137,7 @@ def test_one_worker_and_two_give_the_same_scores() -> None:
     assert rank(together, "return") == rank(alone, "return")
 
 
+@pytest.mark.long
 def test_what_follows_the_first_part_plays_no_part_in_judging() -> None:
     axes = grid_of("atr_multiple=0.7,2,5", "atr_period=3")
     histories = [walk(5, 700)]
@@ -154,6 +160,7 @@ def spliced(one: CandleColumns, other: CandleColumns, at: int) -> CandleColumns:
     return CandleColumns(one.symbol, one.seconds, *columns)
 
 
+@pytest.mark.long
 def test_the_test_part_is_a_run_of_its_own_from_the_split_on() -> None:
     """Fresh cash and nothing held: the same as a backtest that begins there."""
     axes, histories = grid_of("atr_multiple=2", "atr_period=3"), [walk(5, 700)]
@@ -253,6 +260,7 @@ def test_a_peak_few_trades_and_no_test_are_said() -> None:
 # What machines have in common
 
 
+@pytest.mark.long
 def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     axes = grid_of("atr_multiple=1,2")
     parameters = trial_of(axes).study_parameters()

@@ -37,10 +37,11 @@ from tests.chaos.invalid_answers import Twist, garbled, twists
 from tests.chaos.invariants import ALWAYS, check
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
-from tests.chaos.world import World, shelf
+from tests.chaos.world import World
 from tests.databases import execute
 from tests.fake_kraken import FakeKraken, Request
 from tests.fake_kraken.faults import Reply
+from tests.shelf import shelf
 
 # One call of the adapter
 

@@ -25,8 +25,9 @@ from tests.chaos.invalid_answers import TREE_CHANGES, Twist, byte_twists, garble
 from tests.chaos.invariants import ALWAYS, check
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import Stage, prepare_a_position, prepare_nothing
-from tests.chaos.world import World, shelf
+from tests.chaos.world import World
 from tests.fake_kraken.faults import Reply
+from tests.shelf import shelf
 
 SITUATIONS = {"with money": prepare_nothing, "with a position": prepare_a_position}
 

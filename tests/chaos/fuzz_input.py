@@ -22,9 +22,10 @@ from tests.chaos.invariants import ALWAYS, check
 from tests.chaos.processes import Run
 from tests.chaos.properties import Property, bare_stage
 from tests.chaos.scenes import Stage, prepare_a_position, prepare_nothing
-from tests.chaos.world import World, shelf
+from tests.chaos.world import World
 from tests.fields import COMMANDS as ALL_COMMANDS
 from tests.fields import EXIT_CODES
+from tests.shelf import shelf
 
 ODD_TEXTS = (
     "",

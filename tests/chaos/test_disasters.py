@@ -6,6 +6,7 @@ from tests.chaos.disasters import READ_ONLY, Disasters
 from tests.chaos.migrations import NEWEST, Migrations
 from tests.chaos.scenes import SCENES, Stage
 from tests.databases import DOWNGRADES
+from tests.quick import parametrize
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
 ONE_IN = 23
@@ -57,6 +58,6 @@ def test_every_step_of_the_schema_can_be_taken_back_here() -> None:
 
 
 @pytest.mark.sqlite("tests/store/test_migrations.py has the server's")
-@pytest.mark.parametrize("trial", ["before: 1", "full disk: 2"])
+@parametrize("trial", ["before: 1", "full disk: 2"], quick=1)
 def test_a_migration_that_ends_at_its_commit_or_on_a_full_disk_is_whole(trial: str, stage: Stage) -> None:
     Migrations().play(stage, f"migrations: {trial}")

@@ -6,7 +6,7 @@ import pytest
 from tests.chaos.model import STEPS, Model, play_game
 from tests.chaos.scenes import Stage
 
-CHUNKS, GAMES = 10, 4
+CHUNKS, GAMES = 20, 2
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
 AT_EVERY_CHANGE = 1
 """The other tests are played with `-m long`."""

@@ -25,6 +25,7 @@ def test_no_secret_is_left_anywhere(trial: str, stage: Stage) -> None:
     assert SecretsKept().play(stage, f"secrets: {trial}") > 3
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_no_object_of_ours_prints_a_secret(tmp_path: Path) -> None:
     shown = "\n".join(shown_of(tmp_path)).encode()
 

@@ -30,6 +30,7 @@ from tests.fake_kraken.markets import asset_named
 from tests.fake_kraken.server import KrakenSnapshot
 from tests.known_key import know_the_key
 from tests.postgres import Server
+from tests.shelf import shelf
 
 EPOCH = datetime(2026, 11, 2, 12, 0, 10, tzinfo=UTC).timestamp()
 """When every world begins: ten seconds past a quarter of an hour, so that each replay meets the same candles."""
@@ -40,12 +41,6 @@ OPENING_CASH = Decimal(10000)
 
 HOLDERS = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = {RUN_LOCK}::bigint::oid"
 """The sessions that hold the lock of a run."""
-
-
-def shelf() -> Path:
-    """Where worlds are kept: in memory where there is such a place, for their many small files are soon gone."""
-    memory = Path("/dev/shm")
-    return memory if memory.is_dir() else Path(tempfile.gettempdir())
 
 
 def wait_until(come: Callable[[], object], seconds: float = 20) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_validate_means_nothing_outside_live_mode(bot: BotRunner, command: tuple
     assert files_in(bot.home) == {}
 
 
-@pytest.mark.parametrize("command", [("positions",), ("trades",), ("tick",), ("check-positions",), ("status",)])
+@parametrize("command", [("tick",), ("positions",), ("trades",), ("check-positions",), ("status",)], quick=2)
 def test_nonsense_in_the_database_shows_no_traceback(holding: BotRunner, command: tuple[str, ...]) -> None:
     worse = "'low'" if holding.server is None else "0"  # a server keeps words out of a column of numbers
     holding.execute(f"UPDATE trade SET amount = 'much', stop_loss_price = {worse}")

@@ -1,19 +1,12 @@
 """`botctl notify --test`, and what is said where an extra is missing."""
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error
 from tests.listener import Listener
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with Listener() as server:
-        yield server
 
 
 def test_each_address_gets_a_test_message(bot: BotRunner, listener: Listener) -> None:

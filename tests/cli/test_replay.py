@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.fields import BACKTEST_TRADE, REPLAY
@@ -17,6 +19,7 @@ HALF = ("--from", "2025-01-05T12:00", "--to", "2025-01-06T00:00")
 """Its first half."""
 
 
+@pytest.mark.long
 def test_it_tells_what_a_backtest_tells(bot: BotRunner) -> None:
     options = (BTC, ETH, "--from", "2025-01-03", "--to", "2025-01-04T00:00", "--sentiment", BTC, "--cooldown", "15")
 

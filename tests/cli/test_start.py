@@ -83,7 +83,7 @@ def test_a_signal_in_the_middle_of_a_tick_ends_it_cleanly(
     assert bot.run("check-positions").exit_code == 0
 
 
-@parametrize("name", ["INT", "TERM"], quick=2)
+@parametrize("name", ["TERM", "INT"], quick=1)
 @parametrize("attempt", range(3), quick=1)
 def test_a_signal_at_the_very_start_of_the_council_command_ends_that_too(
     bot: BotRunner, tmp_path: Path, name: str, attempt: int
@@ -103,7 +103,7 @@ def test_a_signal_at_the_very_start_of_the_council_command_ends_that_too(
     assert process.returncode == {"INT": 130, "TERM": 143}[name]
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], quick=1)
 def test_a_signal_while_an_order_is_under_way_leaves_it_to_the_next_run(
     live: BotRunner, kraken: FakeKraken, signal_number: int
 ) -> None:

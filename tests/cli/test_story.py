@@ -1,6 +1,7 @@
 """explain and log: the whole life of one trade, and the audit trail as it grows."""
 
 import signal
+import threading
 import time
 from decimal import Decimal
 from typing import Any
@@ -187,13 +188,19 @@ def test_a_log_without_an_end_is_no_json_document(bot: BotRunner) -> None:
 
 def test_following_the_log_shows_what_comes_and_ends_well(veteran: BotRunner) -> None:
     process = veteran.spawn("log", "--follow", "--limit", "1")
-    time.sleep(2)
-    veteran.process("pause", "--reason", "a cup of tea")
-    time.sleep(4)
+    assert process.stdout is not None
+    patience = threading.Timer(20, process.kill)
+    patience.start()
+    process.stdout.readline()  # it has read what there is, and follows from here on
+    veteran.run("pause", "--reason", "a cup of tea")
+    came = next(line for line in iter(process.stdout.readline, "") if "a cup of tea" in line)
+    time.sleep(2.5)  # it looks again meanwhile
 
+    patience.cancel()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert out.count("switch, a cup of tea") == 1
+    assert "switch, a cup of tea" in came
+    assert "a cup of tea" not in out
     assert err == ""

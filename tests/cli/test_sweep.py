@@ -1,4 +1,5 @@
-"""The command line of a sweep: what it shows, what it refuses, and a study that several machines join."""
+"""The command line of a sweep: what it shows, what it refuses, and a study that several machines join. What has to be
+compiled for is long."""
 
 import json
 import sys
@@ -14,6 +15,7 @@ BTC = str(PROJECT / "data" / "tape" / "BTC-USD.csv")
 GRID = ("--grid", "atr_multiple=1:4:0.5", "--grid", "breakeven_atr=1,3")
 
 
+@pytest.mark.long
 def test_it_shows_the_best_sets_beside_their_neighbours_and_says_how_little_that_means(bot: BotRunner) -> None:
     run = bot.run("sweep", BTC, *GRID, "--top", "3")
 
@@ -25,6 +27,7 @@ def test_it_shows_the_best_sets_beside_their_neighbours_and_says_how_little_that
     assert files_in(bot.home) == {}
 
 
+@pytest.mark.long
 def test_a_grid_of_every_setting_still_fits(bot: BotRunner) -> None:
     every = (
         "atr_multiple=1.25,2.25",
@@ -42,6 +45,7 @@ def test_a_grid_of_every_setting_still_fits(bot: BotRunner) -> None:
     assert max(len(line) for line in run.stdout.splitlines()) <= 80
 
 
+@pytest.mark.long
 def test_json_is_one_document(bot: BotRunner) -> None:
     answer = bot.json("sweep", BTC, *GRID, "--by", "sharpe", "--top", "14")
 
@@ -57,6 +61,7 @@ def test_json_is_one_document(bot: BotRunner) -> None:
     assert judged == sorted(judged, reverse=True)
 
 
+@pytest.mark.long
 def test_sets_that_never_trade_have_no_ratio_in_json(bot: BotRunner) -> None:
     run = bot.run("sweep", BTC, *GRID, "--by", "sharpe", "--sentiment", "GREED", "--json")
 
@@ -67,6 +72,7 @@ def test_sets_that_never_trade_have_no_ratio_in_json(bot: BotRunner) -> None:
     assert (row["train"]["sharpe"], row["neighbours_low"], row["neighbours_high"]) == (None, None, None)
 
 
+@pytest.mark.long
 def test_all_of_the_history_may_be_judged(bot: BotRunner) -> None:
     answer = bot.json("sweep", BTC, "--grid", "atr_multiple=2", "--train", "1")
     backtest = bot.json("backtest", BTC)
@@ -78,6 +84,7 @@ def test_all_of_the_history_may_be_judged(bot: BotRunner) -> None:
     assert any("kept aside" in words for words in answer["warnings"])
 
 
+@pytest.mark.long
 def test_options_hold_for_all_sets_and_the_grid_wins_over_its_own(bot: BotRunner) -> None:
     format_decimal = bot.json("sweep", BTC, *GRID)
 
@@ -110,6 +117,7 @@ def test_a_bad_option_is_named_in_one_line(bot: BotRunner, options: tuple[str, .
     check_json_error(bot.run("sweep", BTC, *options, "--json"), 2, "usage")
 
 
+@pytest.mark.long
 def test_a_study_without_optuna_says_how_to_get_it(bot: BotRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
 
@@ -137,6 +145,7 @@ def test_machines_that_join_one_study_see_what_the_others_tried(bot: BotRunner, 
     check_error(bot.run("sweep", BTC, *GRID, *join, "--fee", "0"), 78, "started with another settings")
 
 
+@pytest.mark.long
 def test_a_storage_that_cannot_be_reached_is_named_in_one_line(bot: BotRunner) -> None:
     pytest.importorskip("optuna")
 

@@ -3,8 +3,6 @@
 import math
 import random
 
-import pandas as pd
-import pandas_ta
 import pytest
 
 from botctl.domain.candles import Candle
@@ -91,6 +89,9 @@ def test_too_few_candles_leave_a_figure_missing() -> None:
 @pytest.mark.parametrize("count", [114, 300, 720])
 def test_the_figures_are_those_of_pandas_ta(seed: int, count: int) -> None:
     """Its RSI begins with the first change instead of a mean, which fades."""
+    import pandas as pd  # here, or every worker would import all that it stands on
+    import pandas_ta
+
     candles = wander(random.Random(seed), count)
     columns = {
         name: pd.Series([candle[at] for candle in candles]) for name, at in {"high": 2, "low": 3, "close": 4}.items()

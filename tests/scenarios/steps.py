@@ -10,6 +10,7 @@ from typing import Any
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
+from tests.bent_time import sleeping_moves
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken
 
@@ -18,9 +19,9 @@ QUARTER = 900
 
 @contextmanager
 def stopped_clock() -> Iterator[FrozenDateTimeFactory]:
-    """Freeze time, Kraken's too, ten seconds after the next quarter of an hour. The test moves it on."""
+    """Freeze time, Kraken's too, ten seconds after the next quarter of an hour. The test and who sleeps move it on."""
     quarter = (datetime.now(UTC).timestamp() // QUARTER + 1) * QUARTER
-    with freeze_time(datetime.fromtimestamp(quarter + 10, UTC)) as clock:
+    with freeze_time(datetime.fromtimestamp(quarter + 10, UTC)) as clock, sleeping_moves(clock):
         yield clock
 
 

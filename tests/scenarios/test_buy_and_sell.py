@@ -6,6 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize_pairs
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
@@ -78,15 +79,15 @@ def test_a_refusal_for_want_of_funds_stands_also_when_the_balance_cannot_be_had(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize(
-    "command",
+@parametrize_pairs(
+    ("command", "refusal"),
     [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")],
-    ids=lambda command: command[0],
+    [("EGeneral:Permission denied", 4), ("EOrder:Rate limit exceeded", 69)],
 )
-@pytest.mark.parametrize(("text", "code"), [("EGeneral:Permission denied", 4), ("EOrder:Rate limit exceeded", 69)])
 def test_a_refused_sell_ends_every_command_with_the_same_exit_code(
-    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], text: str, code: int
+    live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], refusal: tuple[str, int]
 ) -> None:
+    text, code = refusal
     buy(live)
     council_says(live, "HOLD")
     kraken.set_price("BTC/USD", 48000)

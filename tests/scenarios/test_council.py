@@ -102,16 +102,17 @@ def test_greed_in_a_falling_market_without_a_trade_does_nothing(
     assert sides(kraken) == []
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("market", "index", "stances"),
     [
         ((300, 200), 80, ["BULLISH", "GREED"]),
         ((-300, -200), 30, ["BEARISH", "FEAR"]),
+        ((100, -100), 30, ["NEUTRAL", "FEAR"]),  # only up: overbought
         ((300, 200), 50, ["BULLISH", "NEUTRAL"]),
         ((300, 200), 47, ["BULLISH", "NEUTRAL"]),
         ((-300, -200), 54, ["BEARISH", "NEUTRAL"]),
-        ((100, -100), 30, ["NEUTRAL", "FEAR"]),  # only up: overbought
     ],
+    quick=4,
 )
 def test_anything_else_holds(
     live: BotRunner,

@@ -139,6 +139,7 @@ def test_without_apply_a_damaged_database_is_left_as_it_lies(live: BotRunner, kr
     assert files_in(live.home) == before
 
 
+@pytest.mark.usefixtures("bent_time")
 @about_the_file
 def test_a_rebuild_that_fails_leaves_a_damaged_database_as_it_lies(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)

@@ -42,7 +42,7 @@ def test_a_small_rest_that_the_exchange_refuses_is_dust_and_no_error(live: BotRu
     assert abs(Decimal(trade["pnl"]) - (sold.cost - sold.fee - share)) < Decimal("0.000001")
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_alarm(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -58,7 +58,7 @@ def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_a
     assert [row for row in live.rows()["outgoing"] if "left as dust" in str(row)]
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_one_wrong_refusal_of_a_whole_position_makes_no_dust(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

@@ -59,6 +59,7 @@ def test_a_lost_order_and_a_time_that_cannot_be_had_leave_the_other_stops_guarde
     assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["ETH/USD"]
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("price", ["100", "0.00001"])
 def test_one_absurdly_low_price_writes_no_position_off(price: str, live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
@@ -71,7 +72,7 @@ def test_one_absurdly_low_price_writes_no_position_off(price: str, live: BotRunn
     assert Decimal(trade["exit_price"]) == 48000
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_rest_that_kraken_itself_finds_too_cheap_closes_as_dust(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.markets["BTC/USD"].costmin = Decimal(200)
@@ -102,6 +103,7 @@ def test_a_rest_that_is_refused_for_another_reason_is_no_dust(live: BotRunner, k
     assert only(live.positions())["status"] == "OPEN"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_many_lost_answers_are_looked_up_together_and_no_run_waits_for_minutes(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_sell_by_hand_that_is_refused_does_not_call_off_a_stop(live: BotRunner
     assert (only(live.trades())["status"], only(live.trades())["exit_reason"]) == ("CLOSED", "STOP_LOSS")
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_sell_that_sold_nothing_is_an_error(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.account.fill_mode = PartialThenCanceled(Decimal(0))

@@ -1,7 +1,6 @@
 """Silence is an alarm: each tick pings its start and its end, and waits for nobody."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,9 @@ from tests.bot_runner import BotRunner
 from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
-from tests.quick import parametrize
 from tests.scenarios.steps import buy, output_of, sides
 
 CHECK = "/0f6f5a5e-1b1b-4c4c-9d9d-a1b2c3d4e5f6"
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with Listener() as server:
-        yield server
 
 
 @pytest.fixture
@@ -85,7 +77,8 @@ def test_what_stands_behind_a_question_mark_stays_there(watched: BotRunner, list
 
 
 @pytest.mark.waits
-@parametrize("way", ["hangs", "drips"], quick=1)
+@pytest.mark.long
+@pytest.mark.parametrize("way", ["hangs", "drips"])
 def test_a_dead_service_delays_no_sale_and_the_end_for_a_bounded_time(
     watched: BotRunner, kraken: FakeKraken, listener: Listener, way: str
 ) -> None:

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests import quick
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.journal_tools import only, open_position, sent
 from tests.scenarios.steps import council_says, execute_sql, output_of, requested_endpoints, sides
 
@@ -53,8 +53,9 @@ def test_a_balance_that_lacks_coins_closes_nothing_trips_nothing_and_is_an_error
     assert live.run("tick").exit_code == 0
 
 
-@pytest.mark.parametrize("shown", ["0", "0.001"])
-@pytest.mark.parametrize("command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")])
+@parametrize_pairs(
+    ("command", "shown"), [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")], ["0", "0.001"]
+)
 def test_the_stop_sells_the_trades_own_amount_whatever_the_balance_says(
     open_trade: None, live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], shown: str
 ) -> None:
@@ -102,6 +103,7 @@ def test_a_contradiction_asks_for_the_accounts_trades_and_a_quiet_tick_does_not(
     assert sorted(requested_endpoints(kraken)) == ["BalanceEx", "Ticker", "TradesHistory"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_true_drawdown_of_another_asset_still_trips_the_guard(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -126,7 +128,7 @@ def test_the_drawdown_command_reports_a_contradiction(open_trade: None, live: Bo
 # Positive evidence: an outside sale
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize(
     "command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",), ("liquidate", "--yes")]
 )
@@ -149,7 +151,7 @@ def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
     assert live.run("tick").exit_code == 0
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_part_sold_by_hand_takes_its_share_of_the_cost_with_it(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -169,7 +171,7 @@ def test_a_part_sold_by_hand_takes_its_share_of_the_cost_with_it(
     assert Decimal(trade["pnl"]) == sale.cost - sale.fee - (cost + fee) * 3 / 4
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_stop_sells_what_a_sale_by_hand_left_and_books_the_rest_in_the_same_run(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -199,7 +201,7 @@ def test_a_sale_of_the_owners_own_coins_is_no_evidence(open_trade: None, live: B
     assert the_trade(live)["status"] == "OPEN"
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -232,7 +234,7 @@ def test_coins_from_before_botctl_explain_the_owners_sale(
     assert (the_trade(live)["status"], *figures(the_trade(live), "amount")) == ("OPEN", AMOUNT)
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_balance_that_comes_back_at_the_second_look_outweighs_a_sale(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -314,7 +316,7 @@ def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
 # There, but not free
 
 
-@quick.parametrize("key", ["XXBT.F", "XBT.HOLD", "XBT.T", "XBT14.S", "XBT.B", "XBT.M", "XBT.S", "XBT.P"], quick=4)
+@parametrize("key", ["XXBT.F", "XBT.HOLD", "XBT.T", "XBT14.S", "XBT.B", "XBT.M", "XBT.S", "XBT.P"], quick=4)
 def test_coins_that_earn_are_not_missing_and_what_is_free_is_sold(
     open_trade: None, live: BotRunner, kraken: FakeKraken, key: str
 ) -> None:
@@ -367,7 +369,7 @@ def test_missing_coins_are_an_alarm_until_they_are_there_again(
     assert "resolved" in str(live.rows()["outgoing"])
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_trade_written_off_is_an_urgent_message(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
     live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     live.run("tick")

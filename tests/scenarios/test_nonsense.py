@@ -98,6 +98,7 @@ def test_one_balance_that_is_too_small_shrinks_no_trade(live: BotRunner, kraken:
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("ask", ["5000", "500000"])
 def test_an_ask_far_from_the_last_price_buys_nothing(ask: str, live: BotRunner, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", 50000, bid=49990, ask=Decimal(ask))
@@ -109,6 +110,7 @@ def test_an_ask_far_from_the_last_price_buys_nothing(ask: str, live: BotRunner, 
     assert sent(kraken) == []
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_last_price_far_above_its_ask_is_looked_at_again_and_moves_no_stop(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,12 +19,6 @@ from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.quick import parametrize
 from tests.scenarios.steps import QUARTER, buy, execute_sql, output_of, requested_endpoints, sides, stopped_clock
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with Listener() as server:
-        yield server
 
 
 @pytest.fixture
@@ -70,7 +63,8 @@ def test_entry_and_exit_are_told_once_each_with_the_profit(
     assert row_counts(notified)["outgoing"] == 0
 
 
-@parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")], quick=1)
+@pytest.mark.long
+@pytest.mark.parametrize("command", [("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")])
 def test_every_way_out_is_told_at_once(
     notified: BotRunner, kraken: FakeKraken, listener: Listener, command: tuple[str, ...]
 ) -> None:

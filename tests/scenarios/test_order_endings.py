@@ -43,6 +43,7 @@ def test_a_buy_that_is_partly_filled_and_canceled_is_open_with_what_filled(live:
     assert Decimal(only(live.trades())["pnl"]) == calculated_pnl(kraken)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_buy_that_is_canceled_unfilled_fails_its_trade(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
 
@@ -184,6 +185,7 @@ def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_ch
     assert only(live.trades())["status"] == "CLOSED"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_stop_that_is_canceled_unfilled_is_sent_again_by_the_next_check(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

@@ -120,6 +120,7 @@ def test_a_stop_whose_run_was_killed_sells_once(
     assert kraken.balances["XXBT"] == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_buy_that_never_arrived_is_absent_only_when_it_can_no_longer_trade(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -176,7 +177,7 @@ def test_an_order_that_was_only_intended_never_leaves(live: BotRunner, kraken: F
 # Lost answers
 
 
-@parametrize(("kind", "options"), LOST_AFTER, quick=9)
+@parametrize(("kind", "options"), LOST_AFTER, quick=5)
 def test_a_buy_whose_answer_was_lost_is_found_and_adopted(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:
@@ -210,7 +211,7 @@ def test_a_stop_whose_answer_was_lost_has_sold_once(
     assert kraken.balances["XXBT"] == 1
 
 
-@parametrize(("kind", "options"), LOST_BEFORE, quick=8)
+@parametrize(("kind", "options"), LOST_BEFORE, quick=3)
 def test_a_buy_that_may_exist_is_unknown_and_keeps_its_asset_until_it_is_proved_absent(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:

@@ -125,7 +125,7 @@ def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_st
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("lie", LIES, quick=5, ids=str)
+@parametrize("lie", LIES, quick=3, ids=str)
 def test_a_record_that_lies_for_three_seconds_sells_nothing_twice(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, lie: Lie
 ) -> None:
@@ -141,7 +141,7 @@ def test_a_record_that_lies_for_three_seconds_sells_nothing_twice(
     assert len(sent(kraken, "sell")) == 1
 
 
-@pytest.mark.parametrize("filled", [Decimal(0), HALF])
+@parametrize("filled", [HALF, Decimal(0)], quick=1)
 def test_a_closed_order_that_filled_less_than_its_volume_is_no_ending_and_is_said(
     live: BotRunner, kraken: FakeKraken, filled: Decimal
 ) -> None:
@@ -171,6 +171,7 @@ def test_a_canceled_order_whose_fills_do_not_add_up_is_no_ending(live: BotRunner
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
     run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
@@ -210,6 +211,7 @@ def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
     assert Decimal(trade["pnl"]) == gain
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -233,7 +235,7 @@ def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
 # Orders that hang
 
 
-@pytest.mark.parametrize("at_once", [Decimal(0), HALF])
+@parametrize("at_once", [HALF, Decimal(0)], quick=1)
 def test_a_sell_open_past_its_deadline_is_canceled_and_its_rest_sold_in_the_same_tick(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, at_once: Decimal
 ) -> None:
@@ -298,7 +300,8 @@ def test_while_a_part_sell_hangs_the_stop_of_the_rest_moves_up(
     assert kraken.count("CancelOrder") == 0
 
 
-@pytest.mark.parametrize("command", [("tick",), ("liquidate", "--yes")])
+@pytest.mark.usefixtures("bent_time")
+@parametrize("command", [("tick",), ("liquidate", "--yes")], quick=1)
 def test_while_a_part_sell_hangs_a_stop_that_is_hit_cancels_it_and_sells_everything(
     live: BotRunner,
     kraken: FakeKraken,

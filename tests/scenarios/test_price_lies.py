@@ -61,7 +61,7 @@ def stops(live: BotRunner) -> dict[str, tuple[str, float, float]]:
     }
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     assert "sell" not in sides(kraken)
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
 ) -> None:
@@ -94,7 +94,7 @@ def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
         assert status == "OPEN" or whole, lie
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_true_crash_sells_everything_at_the_first_tick(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(INITIAL_BALANCE="100", SYMBOLS="BTC/USD,ETH/USD")
     council_says(live, "HOLD")
@@ -110,7 +110,7 @@ def test_a_true_crash_sells_everything_at_the_first_tick(live: BotRunner, kraken
     assert requested_endpoints(kraken).count("Ticker") == 2  # the second look is shared
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_other_stops_do_not_wait_for_a_doubtful_price(live: BotRunner, kraken: FakeKraken) -> None:
     for symbol in ("BTC/USD", "ETH/USD"):
         buy(live, symbol)
@@ -124,7 +124,7 @@ def test_other_stops_do_not_wait_for_a_doubtful_price(live: BotRunner, kraken: F
     assert asked.index("AddOrder") < asked.index("Ticker", asked.index("Ticker") + 1)
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_price_beyond_twice_the_newest_candles_high_moves_a_stop_once_the_candle_has_closed(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -145,7 +145,7 @@ def test_a_price_beyond_twice_the_newest_candles_high_moves_a_stop_once_the_cand
     assert float(trade_of(live)["stop_loss_price"]) == 149_000
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_last_trade_above_the_whole_book_is_looked_at_again_and_sold_by_the_ask(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -187,7 +187,7 @@ def date_ticker(kraken: FakeKraken, ago: timedelta, answers: int) -> None:
     kraken.alter_reply = age
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize(("answers", "code", "orders"), [(1, 0, ["buy", "sell"]), (9, 69, ["buy"])])
 def test_an_answer_dated_two_hours_ago_is_no_price_however_often_it_comes(
     live: BotRunner, kraken: FakeKraken, answers: int, code: int, orders: list[str]
@@ -258,7 +258,7 @@ def cost_of_buys(kraken: FakeKraken) -> list[Decimal]:
     return [order.cost for order in kraken.orders if order.side == "buy"]
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("figures", FIGURES)
 @pytest.mark.parametrize("factor", [pytest.param(each, marks=pytest.mark.long) for each in FACTORS[1:]] + ["0.001"])
 def test_a_lie_buys_nothing_and_the_next_answer_buys_for_the_amount(

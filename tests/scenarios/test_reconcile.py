@@ -30,6 +30,7 @@ def reconciled(live: BotRunner, *options: str) -> Run:
     return live.run("reconcile", "--json", *options)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_after_all_kinds_of_endings_all_is_the_same(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(COOLDOWN_MINUTES="0")
     kraken.account.fill_mode = Pieces(3, Decimal("0.7"))

@@ -278,6 +278,7 @@ def test_coins_that_were_moved_away_are_said_and_the_trade_is_added_all_the_same
 # Orders that have no ending yet
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48000)
@@ -502,7 +503,7 @@ def test_a_trade_that_is_older_than_what_was_looked_at_is_left_and_said(live: Bo
 
 def test_a_sell_whose_entry_is_not_in_sight_is_a_problem(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
-    with later(days=2):
+    with later(days=3):  # soon after midnight, two are not longer ago than what is looked at anyway
         sell_part(live)
         lose(live)
         short = live.run("recover", "--since", f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}")

@@ -75,6 +75,7 @@ def test_a_trade_that_rose_far_enough_ends_at_breakeven(live: BotRunner, kraken:
     assert (closed["status"], closed["exit_reason"]) == ("CLOSED", "BREAKEVEN")
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize(
     ("prices", "stops", "reason"),
     [

@@ -246,7 +246,7 @@ def while_it_waits_to_write(live: BotRunner, kraken: FakeKraken, *statements: st
 
     def pull(request: Request) -> None:
         if request.endpoint == "Ticker":
-            other.take(*statements, commit_after=1)
+            other.take(*statements, commit_after=0.5)
             if halt:
                 halt_file(live).touch()
 

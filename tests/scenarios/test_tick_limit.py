@@ -43,7 +43,7 @@ def test_a_council_that_takes_too_long_is_ended_and_the_rest_is_left_to_the_next
 
 @pytest.mark.waits
 def test_the_program_of_a_council_that_is_ended_does_not_outlive_it(hurried: BotRunner, home: Path) -> None:
-    hurried.set(TICK_TIMEOUT="5")
+    hurried.set(TICK_TIMEOUT="3")
     council_program(hurried, "open('pid', 'w').write(str(os.getpid()))", "time.sleep(50)")
 
     hurried.process("tick")

@@ -191,6 +191,7 @@ def test_a_run_waits_for_another_process_to_finish_writing(store: Path) -> None:
 
 
 @pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.sqlite("about the file")
 def test_a_database_that_stays_locked_is_busy_and_pause_still_pauses(bot: BotRunner) -> None:
     bot.json("status")

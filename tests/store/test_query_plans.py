@@ -13,6 +13,7 @@ from botctl.domain.orders import ACTIVE, UNSETTLED
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.listener import Listener
 from tests.scenarios.steps import buy
 
 pytestmark = pytest.mark.sqlite  # a plan is SQLite's own; the same indexes serve a server
@@ -59,9 +60,9 @@ EVERYDAY = (
 
 
 def test_no_statement_walks_through_all_there_was(
-    live: BotRunner, kraken: FakeKraken, statements: Callable[[], list[ExchangeRecords]]
+    live: BotRunner, kraken: FakeKraken, listener: Listener, statements: Callable[[], list[ExchangeRecords]]
 ) -> None:
-    live.set(NOTIFY_URLS="json://127.0.0.1:9/", METRICS_FILE="metrics.prom")
+    live.set(NOTIFY_URLS=f"json://{listener.address}/", METRICS_FILE="metrics.prom")
     buy(live)
     live.run("tick")
     kraken.set_price("BTC/USD", 52000)
