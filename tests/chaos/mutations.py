@@ -43,7 +43,7 @@ class Mutation:
 
 
 EXECUTION, JOURNAL = "botctl/trading/execution.py", "botctl/store/journal.py"
-NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 4"
+NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 5"
 """As good as undisturbed."""
 
 MUTATIONS = {
@@ -56,7 +56,7 @@ MUTATIONS = {
             ),
         ),
         tuple(
-            f"faults: {fault}: a buy by hand, AddOrder at 4"
+            f"faults: {fault}: a buy by hand, AddOrder at 5"
             for fault in ("closed after", "reset after", "time-out after")
         ),
         "at_most_one_exchange_order_per_intent",
@@ -118,7 +118,7 @@ MUTATIONS = {
                 "botctl/trading/order_settlement.py", "elif asked_at > order.deadline + ABSENT_AFTER:", "elif asked_at:"
             ),
         ),
-        ("conditions: in no list for a minute: a buy by hand; reset after at 4",),
+        ("conditions: in no list for a minute: a buy by hand; reset after at 5",),
         "every_fill_is_in_the_journal_and_the_other_way_round",
     ),
     "the switch is not read again before an entry": Mutation(
