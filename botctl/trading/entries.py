@@ -43,8 +43,8 @@ class PlannedEntry:
 
     def check_age(self, now: datetime) -> None:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
-        if now - self.priced_at > MAX_PRICE_AGE:
-            age = f"its price is {now - self.priced_at} old"
+        if abs(now - self.priced_at) > MAX_PRICE_AGE:  # or its clock was set
+            age = f"its price is of {self.priced_at:%Y-%m-%d %H:%M:%S} UTC"
             raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again by a fresh price")
 
 

@@ -55,8 +55,8 @@ class Snapshot:
         quote = self.quotes.good.get(symbol)
         if quote is None:
             raise ExchangeUnreachable(f"{symbol} {self.quotes.bad.get(symbol, 'has no price')}")
-        if now - quote.at > MAX_PRICE_AGE:
-            raise ExchangeUnreachable(f"the price of {symbol} is stale: it is {now - quote.at} old")
+        if abs(now - quote.at) > MAX_PRICE_AGE:  # this machine has slept, or its clock was set
+            raise ExchangeUnreachable(f"the price of {symbol} is stale: it is of {quote.at:%Y-%m-%d %H:%M:%S} UTC")
         return quote
 
 
