@@ -20,8 +20,6 @@ from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
-from botctl.trading.account_check import AccountCheck
-from botctl.trading.api_key import KeyCheck
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council, Decider
@@ -29,18 +27,20 @@ from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
+from botctl.trading.evidence.account_check import AccountCheck
+from botctl.trading.evidence.api_key import KeyCheck
+from botctl.trading.evidence.gone_markets import TradeMarkets
+from botctl.trading.evidence.missing_coins import MissingCoinsReview
+from botctl.trading.evidence.outranked_orders import OutrankedOrders
+from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
-from botctl.trading.gone_markets import TradeMarkets
-from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
-from botctl.trading.outranked_orders import OutrankedOrders
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
-from botctl.trading.unrecorded_orders import UnrecordedOrdersCheck
 
 if TYPE_CHECKING:
     from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
@@ -102,7 +102,7 @@ def _remembering_run(config: Config) -> AbstractContextManager[None]:
     if config.settings.botctl_mode is not Mode.LIVE:
         return nullcontext()
     from botctl.adapters.kraken.session import load_last_nonce
-    from botctl.store.last_run import remember_run
+    from botctl.store.evidence.last_run import remember_run
 
     return remember_run(config.database_file, load_last_nonce)
 

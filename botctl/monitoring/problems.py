@@ -10,13 +10,13 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
-from botctl.store.gone_markets import gone_assets, load_gone_markets
-from botctl.store.missing_coins import MissingRecord, load_missing
+from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
+from botctl.store.evidence.missing_coins import MissingRecord, load_missing
+from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.ticks import missed_between
-from botctl.store.unrecorded_orders import load_unrecorded
 from botctl.trading.bot import Bot
-from botctl.trading.unrecorded_orders import unrecorded_errors
+from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 
 MIN_GRACE = timedelta(minutes=5)
 """With short candles a single tick may take longer than the time between two of them."""

@@ -28,8 +28,7 @@ from botctl.store.corrections import (
     load_trades_by_tag,
     load_written_off,
 )
-from botctl.store.models import Order, Trade, database
-from botctl.store.unrecorded_orders import (
+from botctl.store.evidence.unrecorded_orders import (
     Comparison,
     Recovery,
     UnrecordedOrder,
@@ -39,6 +38,7 @@ from botctl.store.unrecorded_orders import (
     save_unrecorded,
     without_recorded,
 )
+from botctl.store.models import Order, Trade, database
 from botctl.trading.bot import Bot
 
 log = logging.getLogger(__name__)

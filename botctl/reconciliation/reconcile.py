@@ -14,8 +14,8 @@ from botctl.reconciliation.exchange_records import ExchangeRecords, fetch_exchan
 from botctl.reconciliation.exchange_trades import ExchangeOrder, ExchangeTrade, has_ended, left_by_orders
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView
 from botctl.store.corrections import load_orders_with_trades, load_trades_by_tag, load_written_off
+from botctl.store.evidence.unrecorded_orders import load_recovery
 from botctl.store.models import Order, Trade
-from botctl.store.unrecorded_orders import load_recovery
 from botctl.trading.bot import Bot
 
 DEFAULT_PERIOD = timedelta(days=30)

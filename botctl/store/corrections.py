@@ -12,7 +12,7 @@ from botctl.domain.costs import calculate_pnl
 from botctl.domain.errors import BotError, OutcomeUnknown, Refused
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import ACTIVE, Execution, ExitReason, TradeStatus
-from botctl.store import gone_markets
+from botctl.store.evidence import gone_markets
 from botctl.store.journal import change_trade, event_columns
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow

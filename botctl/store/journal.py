@@ -23,8 +23,8 @@ from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
 from botctl.store.bulk import insert_rows, update_rows
-from botctl.store.canceled_orders import add_canceled_order
-from botctl.store.database_id import load_database_id
+from botctl.store.evidence.canceled_orders import add_canceled_order
+from botctl.store.evidence.database_id import load_database_id
 from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from botctl.domain.errors import WrongDatabase
 from botctl.domain.settings import Mode
-from botctl.store.database_id import new_created_at
+from botctl.store.evidence.database_id import new_created_at
 from botctl.store.location import DatabaseLocation
 from botctl.store.migration_to_5 import fill_columns
 from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server

@@ -7,16 +7,16 @@ from botctl.domain.settings import Settings
 from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
-from botctl.trading.api_key import KeyCheck
 from botctl.trading.council.council import Council
 from botctl.trading.drawdown_guard import DrawdownGuard
+from botctl.trading.evidence.api_key import KeyCheck
+from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
-from botctl.trading.unrecorded_orders import UnrecordedOrdersCheck
 
 
 @dataclass(frozen=True)

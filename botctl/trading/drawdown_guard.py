@@ -11,7 +11,7 @@ from botctl.domain.orders import ExitReason
 from botctl.ports import Clock
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
-from botctl.trading.account_check import AccountCheck, Valuation
+from botctl.trading.evidence.account_check import AccountCheck, Valuation
 from botctl.trading.exits import Exits
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService

@@ -17,7 +17,7 @@ from botctl.domain.markets import (
 )
 from botctl.domain.money import format_decimal
 from botctl.ports import Clock, Exchange
-from botctl.trading.api_key import KeyCheck
+from botctl.trading.evidence.api_key import KeyCheck
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import MAX_PRICE_AGE, Snapshot, SnapshotService

@@ -27,15 +27,15 @@ from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
 from botctl.trading.entries import EntryPlanner, PlannedEntry
+from botctl.trading.evidence.missing_coins import MissingCoinsReview
+from botctl.trading.evidence.outranked_orders import OutrankedOrders
+from botctl.trading.evidence.unrecorded_orders import check_exit
 from botctl.trading.exit_preparation import find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, RefusedSell, Sell, WantedExit
-from botctl.trading.missing_coins import MissingCoinsReview
 from botctl.trading.order_settlement import OrderSettlement
-from botctl.trading.outranked_orders import OutrankedOrders
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
-from botctl.trading.unrecorded_orders import check_exit
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from botctl.domain.markets import Balances, market_of
 from botctl.domain.money import decimals_of, floor_to, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
+from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
-from botctl.store.missing_coins import load_surplus
 from botctl.store.rows import TradeRow
-from botctl.trading.gone_markets import TradeMarkets
+from botctl.trading.evidence.gone_markets import TradeMarkets
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 

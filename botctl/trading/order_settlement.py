@@ -18,8 +18,8 @@ from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, Order
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
+from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
-from botctl.store.missing_coins import load_surplus
 from botctl.store.rows import OrderRow
 from botctl.trading.results import OrderResult
 from botctl.trading.time_budget import TimeBudget

@@ -14,15 +14,13 @@ from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe, base_of
 from botctl.ports import Clock
+from botctl.store.evidence.unrecorded_orders import load_exit_block
 from botctl.store.journal import Journal, StopLevel, StopUpdate
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
-from botctl.store.unrecorded_orders import load_exit_block
 from botctl.trading.candle_cache import CandleCache
-from botctl.trading.execution import ExecutionService, ManualSale
-from botctl.trading.exits import ExitPlanner, Exits, WantedExit
-from botctl.trading.gone_markets import TradeMarkets
-from botctl.trading.price_checks import (
+from botctl.trading.evidence.gone_markets import TradeMarkets
+from botctl.trading.evidence.price_checks import (
     DoubtfulQuote,
     bid_note,
     check_confirmed,
@@ -33,6 +31,8 @@ from botctl.trading.price_checks import (
     last_checked_at,
     levels_of,
 )
+from botctl.trading.execution import ExecutionService, ManualSale
+from botctl.trading.exits import ExitPlanner, Exits, WantedExit
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
 

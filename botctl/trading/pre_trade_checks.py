@@ -10,13 +10,13 @@ from botctl.domain.orders import ExitReason
 from botctl.domain.settings import live_trading_disabled_error
 from botctl.domain.symbols import base_of
 from botctl.store.database import opened_where
-from botctl.store.gone_markets import gone_assets
+from botctl.store.evidence.gone_markets import gone_assets
+from botctl.store.evidence.missing_coins import load_missing
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
-from botctl.store.missing_coins import load_missing
 from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
-from botctl.trading import unrecorded_orders
+from botctl.trading.evidence import unrecorded_orders
 
 
 @dataclass

@@ -10,9 +10,9 @@ from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of
 from botctl.store.backups import newest_backup
-from botctl.store.unrecorded_orders import load_unrecorded
+from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.trading.bot import Bot
-from botctl.trading.unrecorded_orders import unrecorded_errors
+from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 
 TAKER_FEE = Decimal("0.004")
 """At Kraken's lowest tier, as a fraction of the cost."""

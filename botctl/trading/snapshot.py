@@ -13,9 +13,9 @@ from botctl.domain.money import total
 from botctl.domain.symbols import quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store import key_value
-from botctl.store.gone_markets import highest_prices
+from botctl.store.evidence.gone_markets import highest_prices
+from botctl.store.evidence.unrecorded_orders import load_exit_block
 from botctl.store.journal import Journal
-from botctl.store.unrecorded_orders import load_exit_block
 
 MAX_PRICE_AGE = timedelta(minutes=2)
 """An older price (the machine slept meanwhile) is stale and triggers nothing."""

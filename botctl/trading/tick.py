@@ -17,11 +17,11 @@ from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
-from botctl.store.gone_markets import gone_assets
+from botctl.store.evidence.gone_markets import gone_assets
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.drawdown_guard import GuardReport
-from botctl.trading.exact_figures import book_late_fills, complete_figures
+from botctl.trading.evidence.exact_figures import book_late_fills, complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
 from botctl.trading.snapshot import Snapshot

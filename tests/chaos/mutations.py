@@ -163,7 +163,7 @@ MUTATIONS = {
     "a trade is written off because the balance lacks its coins": Mutation(
         (
             Replacement(
-                "botctl/trading/missing_coins.py",
+                "botctl/trading/evidence/missing_coins.py",
                 "        lasting = {trade.asset",
                 "        lasting = set(missing) | {trade.asset",
             ),
@@ -174,7 +174,7 @@ MUTATIONS = {
     "a balance that lacks coins is not said": Mutation(
         (
             Replacement(
-                "botctl/trading/missing_coins.py",
+                "botctl/trading/evidence/missing_coins.py",
                 "        errors += [missing_error(each) for asset, each in left.items() if asset not in gone]\n",
                 "",
             ),
@@ -233,7 +233,7 @@ MUTATIONS = {
     "figures from an order's record alone are kept": Mutation(
         (
             Replacement(
-                "botctl/trading/exact_figures.py",
+                "botctl/trading/evidence/exact_figures.py",
                 "if execution is not None and execution.exact and execution.filled == order.filled:",
                 "if False:",
             ),
@@ -244,7 +244,9 @@ MUTATIONS = {
     "every quote is a price at the first look": Mutation(
         (
             Replacement(
-                "botctl/trading/price_checks.py", "why = doubt_about(quote, known)\n    if", "why = None\n    if"
+                "botctl/trading/evidence/price_checks.py",
+                "why = doubt_about(quote, known)\n    if",
+                "why = None\n    if",
             ),
         ),
         ("lies: Ticker: a quiet day, BTC/USD, abc, /10, for one answer",),
@@ -263,7 +265,11 @@ MUTATIONS = {
         "a_lie_moves_nothing",
     ),
     "a stop follows any price that is told twice": Mutation(
-        (Replacement("botctl/trading/price_checks.py", "    if price > FAR * newest_high:\n", "    if False:\n"),),
+        (
+            Replacement(
+                "botctl/trading/evidence/price_checks.py", "    if price > FAR * newest_high:\n", "    if False:\n"
+            ),
+        ),
         ("lies: Ticker: a quiet day, BTC/USD, abc, *10, for a minute",),
         "no_stop_is_above_the_highest_price",
     ),

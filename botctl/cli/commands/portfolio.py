@@ -13,7 +13,7 @@ from botctl.cli.views.status import draw_status
 from botctl.config import open_store
 from botctl.domain.errors import BadValue
 from botctl.queries import portfolio
-from botctl.store.gone_markets import load_gone_markets
+from botctl.store.evidence.gone_markets import load_gone_markets
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:

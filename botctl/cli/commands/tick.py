@@ -16,7 +16,7 @@ from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
 from botctl.queries.results import CheckView
-from botctl.trading.missing_coins import missing_error
+from botctl.trading.evidence.missing_coins import missing_error
 from botctl.trading.results import DrawdownView
 from botctl.trading.tick import guard_drawdown, guard_positions
 from botctl.trading.tick import tick as run_tick

@@ -11,7 +11,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode
 from botctl.ports import MarketData
 from botctl.queries import portfolio
-from botctl.store.gone_markets import load_gone_markets
+from botctl.store.evidence.gone_markets import load_gone_markets
 from botctl.wiring import build_market
 
 

@@ -9,9 +9,9 @@ from botctl.domain.markets import Balances, Market
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of
 from botctl.ports import Clock, Exchange
-from botctl.store import gone_markets
+from botctl.store.evidence import gone_markets
+from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
-from botctl.store.missing_coins import load_surplus
 from botctl.store.rows import TradeRow
 
 

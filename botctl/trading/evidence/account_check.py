@@ -18,14 +18,14 @@ from botctl.domain.markets import contradiction_in
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, Exchange
-from botctl.store.journal import Journal
-from botctl.store.known_account import (
+from botctl.store.evidence.known_account import (
     KnownAccount,
     KnownBalance,
     flows_since,
     load_known_account,
     save_known_account,
 )
+from botctl.store.journal import Journal
 from botctl.trading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,7 @@ from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import FillRecord
 from botctl.domain.symbols import base_of, quote_of
 from botctl.ports import Clock, Exchange
-from botctl.store.journal import Journal
-from botctl.store.missing_coins import (
+from botctl.store.evidence.missing_coins import (
     MissingRecord,
     Surplus,
     first_seen,
@@ -23,8 +22,9 @@ from botctl.store.missing_coins import (
     save_missing,
     save_surplus,
 )
+from botctl.store.evidence.unrecorded_orders import load_exit_block
+from botctl.store.journal import Journal
 from botctl.store.rows import TradeRow
-from botctl.store.unrecorded_orders import load_exit_block
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from datetime import timedelta
 from botctl.domain.errors import BotError, OutcomeUnknown, attempt_each
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderReport, Side
-from botctl.store.canceled_orders import forget_canceled_order, load_canceled_orders
 from botctl.store.corrections import book_late_entry
+from botctl.store.evidence.canceled_orders import forget_canceled_order, load_canceled_orders
 from botctl.store.rows import OrderRow
 from botctl.trading.order_settlement import OrderSettlement
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from botctl.domain.errors import BotError
-from botctl.store.unrecorded_orders import mark_put_back
+from botctl.store.evidence.unrecorded_orders import mark_put_back
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from botctl.domain.client_order_ids import parse_client_id
 from botctl.domain.errors import BotError, Refused
 from botctl.ports import Clock, Exchange
-from botctl.store.ticks import load_last_tick_at
-from botctl.store.unrecorded_orders import (
+from botctl.store.evidence.unrecorded_orders import (
     Comparison,
     UnrecordedOrder,
     load_comparison,
@@ -20,6 +19,7 @@ from botctl.store.unrecorded_orders import (
     save_unrecorded,
     without_recorded,
 )
+from botctl.store.ticks import load_last_tick_at
 
 log = logging.getLogger(__name__)
 

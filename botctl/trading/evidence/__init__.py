@@ -1,0 +1,1 @@
+"""Checks what the exchange says against what is known: prices, balances, orders, markets, the key."""
