@@ -16,8 +16,8 @@ from botctl.monitoring.problems import collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
 from botctl.store.corrections import FILLED_LATE, FORGOTTEN, OUTRANKED
-from botctl.store.journal import OVERSPENT
 from botctl.store.models import Event, Trade, database
+from botctl.store.trade_changes import OVERSPENT
 from botctl.trading.bot import Bot
 from botctl.trading.exits import SMALL_REST
 

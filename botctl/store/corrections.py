@@ -13,9 +13,9 @@ from botctl.domain.errors import BotError, OutcomeUnknown, Refused
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import ACTIVE, Execution, ExitReason, TradeStatus
 from botctl.store.evidence import gone_markets
-from botctl.store.journal import change_trade, event_columns
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
+from botctl.store.trade_changes import change_trade, event_columns
 
 RECOVERED = "recovered"
 FILLED_LATE = "filled late"

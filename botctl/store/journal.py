@@ -4,7 +4,7 @@ Only this module and `corrections` write trades and orders.
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, cast
 from peewee import IntegrityError
 
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId, names_database
-from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
 from botctl.domain.errors import BelowMinimum, BotError, Refused
 from botctl.domain.holdings import OutsideSales
 from botctl.domain.money import format_decimal, price_of
@@ -27,12 +26,21 @@ from botctl.store.evidence.canceled_orders import add_canceled_order
 from botctl.store.evidence.database_id import load_database_id
 from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
+from botctl.store.trade_changes import (
+    OVERSPENT,
+    Columns,
+    book_outside_sale,
+    change_trade,
+    close_trade,
+    corrected_entry,
+    event_columns,
+    set_columns,
+    settle_entry,
+    settle_exit,
+    shrink_trade,
+)
 
 STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
-Columns = Mapping[str, Any]
-OVERSPENT = "overspent"
-"""The event of a buy that cost more than MAX_COST_RATIO allows."""
-ONE = Decimal(1)
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
 
@@ -265,9 +273,9 @@ class Journal:
             )  # fmt: skip
             trade = Trade.get_by_id(order.trade_id)
             if order.side == Side.BUY:
-                _settle_entry(trade, order, execution, stop, now)
+                settle_entry(trade, order, execution, stop, now)
             else:
-                _settle_exit(trade, order, execution, now)
+                settle_exit(trade, order, execution, now)
             if ended == OrderState.CANCELED:
                 add_canceled_order(order.id)
 
@@ -283,8 +291,8 @@ class Journal:
                 "average_price": price_of(execution.cost, execution.filled), "inexact": not execution.exact,
             }  # fmt: skip
             Order.update(**changes).where(Order.id == order.id).execute()
-            _set_columns(order, changes)
-            _settle_exit(Trade.get_by_id(order.trade_id), order, late, now)
+            set_columns(order, changes)
+            settle_exit(Trade.get_by_id(order.trade_id), order, late, now)
 
     def correct_figures(self, order: OrderRow, execution: Execution, now: datetime, *, stop: float | None) -> None:
         """The exact cost and fee of an ended order, in place of estimates. The stop follows the entry price, but up."""
@@ -293,9 +301,9 @@ class Journal:
         with _transaction(order):
             changes = {"cost": execution.cost, "fee": execution.fee, "average_price": price, "inexact": False}
             Order.update(**changes).where(Order.id == order.id).execute()
-            _set_columns(order, changes)
+            set_columns(order, changes)
             trade = Trade.get_by_id(order.trade_id)
-            columns = _corrected_entry(trade, cost, fee, price, stop) if order.side == Side.BUY else {
+            columns = corrected_entry(trade, cost, fee, price, stop) if order.side == Side.BUY else {
                 "exit_proceeds": trade.exit_proceeds + cost, "exit_fee": trade.exit_fee + fee,
             }  # fmt: skip
             if order.side == Side.SELL and trade.exit_price is not None:
@@ -329,7 +337,7 @@ class Journal:
                     hit.append((trade.id, exiting))
                     events.append(_stop_event(update, "stop hit", before, exiting))
                     after = after | exiting
-                _set_columns(trade, after)
+                set_columns(trade, after)
             for changes in (moved, unmoved, hit):
                 update_rows(Trade, changes)
             insert_rows(Event, events)
@@ -338,8 +346,8 @@ class Journal:
         """Close a trade whose rest can't be sold. The rest takes its share of cost and fee with it."""
         with _transaction(trade):
             row = cast("Trade", trade)
-            _shrink(row, row.amount, "dust", why, now)
-            _close(row, reason, why, now)
+            shrink_trade(row, row.amount, "dust", why, now)
+            close_trade(row, reason, why, now)
 
     def shrink(self, trade: TradeRow, gone: Decimal, why: str, now: datetime) -> None:
         """Take `gone` off a trade, with its share of cost and fee: the P&L is of what botctl sells itself.
@@ -348,12 +356,12 @@ class Journal:
         """
         with _transaction(trade):
             row = cast("Trade", trade)
-            _shrink(row, gone, "shrunk", why, now)
+            shrink_trade(row, gone, "shrunk", why, now)
             if row.amount <= 0:
-                _close(row, ExitReason(row.exiting or ExitReason.EXTERNAL), why, now)
+                close_trade(row, ExitReason(row.exiting or ExitReason.EXTERNAL), why, now)
 
     def close_external(
-        self, trade: TradeRow, why: str, now: datetime, sale: OutsideSales | None = None, fraction: Decimal = ONE
+        self, trade: TradeRow, why: str, now: datetime, sale: OutsideSales | None = None, fraction: Decimal = Decimal(1)
     ) -> None:
         """Close a trade whose coins are gone, with `fraction` of an outside sale's proceeds and fee.
 
@@ -363,8 +371,8 @@ class Journal:
             row, at = cast("Trade", trade), now if sale is None else min(sale.at, now)
             known = sale is not None and sale.cost is not None
             if sale is not None and known:
-                _book_outside_sale(row, sale, fraction, why, now)
-            _close(row, ExitReason.EXTERNAL, why, now, pnl_known=known, closed_at=at)
+                book_outside_sale(row, sale, fraction, why, now)
+            close_trade(row, ExitReason.EXTERNAL, why, now, pnl_known=known, closed_at=at)
 
 
 def already_open(asset: str, trade: TradeRow | None) -> Refused:
@@ -384,121 +392,6 @@ def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, r
             change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
         elif trade.exiting == ExitReason.MANUAL and not passing:
             change_trade(trade, now, "exit failed", why, order, exiting=None)
-
-
-def _settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float | None, now: datetime) -> None:
-    if execution.filled <= 0:
-        failed = TradeStatus.FAILED
-        change_trade(trade, now, "entry failed", "nothing was filled", order, status=failed, closed_at=now)
-        return
-    price = price_of(execution.cost, execution.filled)
-    if stop is None:
-        raise AssertionError(f"trade {trade.id} was entered without a stop")
-    why = f"bought {format_decimal(execution.filled)} {trade.asset} at {float(price):.8g}"
-    change_trade(
-        trade, now, "opened", why, order,
-        status=TradeStatus.OPEN, amount=execution.filled, entry_amount=execution.filled, entry_price=price,
-        entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
-        opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
-    )  # fmt: skip
-
-    if (overspent := _overspending(trade, execution)) is not None:
-        Event.create(**event_columns(now, OVERSPENT, trade, {}, {}, overspent, order))
-
-
-def _overspending(trade: Trade, execution: Execution) -> str | None:
-    """What to say of a buy that cost far more than it was to cost at the ask that sized it."""
-    intended = Event.get_or_none((Event.trade_id == trade.id) & (Event.kind == "entry intended"))
-    if intended is None or intended.price is None:
-        return None
-    asked = execution.filled * intended.price
-    if execution.cost <= MAX_COST_RATIO * asked:
-        return None
-    cost, price = format_decimal(execution.cost), format_decimal(intended.price)
-    return (
-        f"the buy of {format_decimal(execution.filled)} {trade.symbol} cost {cost}, more than {MAX_COST_RATIO} times "
-        f"the {asked:.2f} that it costs at {price}, the ask that sized it"
-    )
-
-
-def _corrected_entry(trade: Trade, cost: Decimal, fee: Decimal, price: Decimal, stop: float | None) -> dict[str, Any]:
-    """The entry's columns after a change of its cost and fee by so much."""
-    columns: dict[str, Any] = {
-        "entry_cost": (trade.entry_cost or Decimal(0)) + cost,
-        "entry_fee": (trade.entry_fee or Decimal(0)) + fee,
-        "entry_price": price,
-    }
-    if trade.status == TradeStatus.OPEN and stop is not None:
-        columns["stop_loss_price"] = max(stop, trade.stop_loss_price or stop)
-        columns["high_price"] = max(float(price), trade.high_price or 0.0)
-    return columns
-
-
-def _settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:
-    if execution.filled > 0:
-        price = float(price_of(execution.cost, execution.filled))
-        why = f"sold {format_decimal(execution.filled)} {trade.asset} at {price:.8g}"
-        change_trade(
-            trade, now, "sold", why, order,
-            amount=trade.amount - execution.filled, sold_amount=trade.sold_amount + execution.filled,
-            exit_proceeds=trade.exit_proceeds + execution.cost, exit_fee=trade.exit_fee + execution.fee,
-            exit_order_id=execution.exchange_order_id,
-        )  # fmt: skip
-    if trade.amount <= 0:
-        reason = ExitReason(order.reason or ExitReason.MANUAL)
-        _close(trade, reason, f"sold to the last lot: {reason}", execution.at, order)
-
-
-def _shrink(trade: Trade, gone: Decimal, kind: str, why: str, now: datetime) -> None:
-    """Take `gone` off what a trade holds and, unless nothing is left of its entry then, off its entry's figures."""
-    changes: dict[str, Any] = {"amount": trade.amount - gone}
-    entered = trade.entry_amount or trade.amount + trade.sold_amount
-    if gone < entered and trade.entry_cost is not None and trade.entry_fee is not None:
-        changes |= {
-            "entry_amount": entered - gone,
-            "entry_cost": trade.entry_cost - share_of(trade.entry_cost, gone, entered),
-            "entry_fee": trade.entry_fee - share_of(trade.entry_fee, gone, entered),
-        }
-    change_trade(trade, now, kind, why, **changes)
-
-
-def _book_outside_sale(trade: Trade, sale: OutsideSales, fraction: Decimal, why: str, at: datetime) -> None:
-    """Add the trade's part of an outside sale to what it has sold."""
-    cost, fee = sale.cost or Decimal(0), sale.fee or Decimal(0)
-    change_trade(
-        trade,
-        at,
-        "sold outside",
-        why,
-        amount=Decimal(0),
-        sold_amount=trade.sold_amount + trade.amount,
-        exit_proceeds=trade.exit_proceeds + share_of(cost, fraction, ONE),
-        exit_fee=trade.exit_fee + share_of(fee, fraction, ONE),
-        exit_order_id=sale.order_id,
-    )
-
-
-def _close(
-    trade: Trade,
-    reason: ExitReason,
-    why: str,
-    at: datetime,
-    order: OrderRow | None = None,
-    *,
-    closed_at: datetime | None = None,
-    pnl_known: bool = True,
-) -> None:
-    """Close a trade; what it still holds is dust or gone. Its P&L is unknown when nothing was sold."""
-    sold = trade.sold_amount > 0
-    pnl = None
-    if sold and pnl_known and trade.entry_cost is not None and trade.entry_fee is not None:
-        pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, trade.exit_proceeds, trade.exit_fee)
-    change_trade(
-        trade, at, "closed", why, order,
-        status=TradeStatus.CLOSED, amount=trade.sold_amount if sold else trade.entry_amount,
-        exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
-        exit_reason=reason, closed_at=closed_at or at, exiting=None, pnl=pnl,
-    )  # fmt: skip
 
 
 @contextmanager
@@ -527,35 +420,7 @@ def _create_order(trade: TradeRow, client_id: ClientId, amount: Decimal, deadlin
 def _set_state(order: OrderRow, to: OrderState, **changes: Any) -> None:
     changes["state"] = advance(OrderState(order.state), to)
     Order.update(**changes).where(Order.id == order.id).execute()
-    _set_columns(order, changes)
-
-
-def change_trade(
-    trade: TradeRow, at: datetime, kind: str, why: str, order: OrderRow | None = None, **changes: Any
-) -> None:
-    """Change a trade and record the event. The caller holds the transaction.
-
-    The values before are read from the database: `trade` may be out of date.
-    """
-    row = Trade.get_by_id(trade.id)
-    before = {name: getattr(row, name) for name in changes}
-    Trade.update(**changes).where(Trade.id == trade.id).execute()
-    _set_columns(trade, changes)
-    Event.create(**event_columns(at, kind, trade, before, changes, why, order))
-
-
-def _set_columns(row: TradeRow | OrderRow, columns: Columns) -> None:
-    for name, value in columns.items():
-        setattr(row, name, value)
-
-
-def event_columns(
-    at: datetime, kind: str, trade: TradeRow, before: Columns, after: Columns, why: str, order: OrderRow | None = None
-) -> dict[str, Any]:
-    return {
-        "at": at, "kind": kind, "trade_id": trade.id, "order_id": order.id if order else None,
-        "before": before, "after": dict(after), "why": why or kind,
-    }  # fmt: skip
+    set_columns(order, changes)
 
 
 def _stop_event(update: StopUpdate, kind: str, before: Columns, after: Columns) -> dict[str, Any]:

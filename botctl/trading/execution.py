@@ -31,7 +31,7 @@ from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
 from botctl.trading.exit_preparation import find_sold_before, prepare_exits
-from botctl.trading.exits import ExitPlanner, Exits, RefusedSell, Sell, WantedExit
+from botctl.trading.exits import ExitPlanner, Exits, ManualSale, RefusedSell, Sell, SellRound, SentSells, WantedExit
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.results import OrderResult
@@ -60,45 +60,6 @@ class StartedBuy:
 class Bought:
     result: OrderResult | None
     errors: list[BotError] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class SentSells:
-    """Sells that have left, and what became of the others. None is settled yet."""
-
-    orders: list[OrderRow] = field(default_factory=list)
-    refused: list[RefusedSell] = field(default_factory=list)
-    errors: list[BotError] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def __add__(self, later: "SentSells") -> "SentSells":
-        orders, refused = self.orders + later.orders, self.refused + later.refused
-        return SentSells(orders, refused, self.errors + later.errors, self.notes + later.notes)
-
-
-@dataclass(frozen=True)
-class ManualSale:
-    result: OrderResult | None
-    """None when nothing could be sold and the trade was closed."""
-    errors: list[BotError]
-    """Beside a result: what was not sold, or was written off."""
-
-
-@dataclass(frozen=True)
-class SellRound:
-    """What one round of sells came to."""
-
-    exits: Exits
-    refused: list[RefusedSell]
-    short: list[TradeRow]
-    """Trades whose sell was refused for insufficient funds, even if a smaller one was accepted then."""
-    closed: frozenset[int]
-    """The ids of the trades that were closed as dust."""
-
-    def __add__(self, other: "SellRound") -> "SellRound":
-        return SellRound(
-            self.exits + other.exits, self.refused + other.refused, self.short + other.short, self.closed | other.closed
-        )
 
 
 @dataclass

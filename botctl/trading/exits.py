@@ -16,7 +16,7 @@ from botctl.domain.orders import ExitReason
 from botctl.ports import Clock, Exchange
 from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
-from botctl.store.rows import TradeRow
+from botctl.store.rows import OrderRow, TradeRow
 from botctl.trading.evidence.gone_markets import TradeMarkets
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot
@@ -90,6 +90,45 @@ class Exits:
 
     def __add__(self, later: "Exits") -> "Exits":
         return Exits(self.results + later.results, self.errors + later.errors, self.notes + later.notes)
+
+
+@dataclass(frozen=True)
+class SentSells:
+    """Sells that have left, and what became of the others. None is settled yet."""
+
+    orders: list[OrderRow] = field(default_factory=list)
+    refused: list[RefusedSell] = field(default_factory=list)
+    errors: list[BotError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __add__(self, later: "SentSells") -> "SentSells":
+        orders, refused = self.orders + later.orders, self.refused + later.refused
+        return SentSells(orders, refused, self.errors + later.errors, self.notes + later.notes)
+
+
+@dataclass(frozen=True)
+class SellRound:
+    """What one round of sells came to."""
+
+    exits: Exits
+    refused: list[RefusedSell]
+    short: list[TradeRow]
+    """Trades whose sell was refused for insufficient funds, even if a smaller one was accepted then."""
+    closed: frozenset[int]
+    """The ids of the trades that were closed as dust."""
+
+    def __add__(self, other: "SellRound") -> "SellRound":
+        return SellRound(
+            self.exits + other.exits, self.refused + other.refused, self.short + other.short, self.closed | other.closed
+        )
+
+
+@dataclass(frozen=True)
+class ManualSale:
+    result: OrderResult | None
+    """None when nothing could be sold and the trade was closed."""
+    errors: list[BotError]
+    """Beside a result: what was not sold, or was written off."""
 
 
 @dataclass

@@ -31,8 +31,8 @@ from botctl.trading.evidence.price_checks import (
     last_checked_at,
     levels_of,
 )
-from botctl.trading.execution import ExecutionService, ManualSale
-from botctl.trading.exits import ExitPlanner, Exits, WantedExit
+from botctl.trading.execution import ExecutionService
+from botctl.trading.exits import ExitPlanner, Exits, ManualSale, WantedExit
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
 

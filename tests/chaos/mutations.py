@@ -129,7 +129,7 @@ MUTATIONS = {
     "a trade is changed without its event": Mutation(
         (
             Replacement(
-                JOURNAL,
+                "botctl/store/trade_changes.py",
                 "    Event.create(**event_columns(at, kind, trade, before, changes, why, order))\n",
                 "",
             ),

@@ -1,0 +1,161 @@
+"""What orders, outside sales and rests change on a trade: its columns, and the event that says why."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
+from botctl.domain.holdings import OutsideSales
+from botctl.domain.money import format_decimal, price_of
+from botctl.domain.orders import Execution, ExitReason, TradeStatus
+from botctl.store.models import Event, Trade
+from botctl.store.rows import OrderRow, TradeRow
+
+Columns = Mapping[str, Any]
+OVERSPENT = "overspent"
+"""The event of a buy that cost more than MAX_COST_RATIO allows."""
+ONE = Decimal(1)
+
+
+def settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float | None, now: datetime) -> None:
+    if execution.filled <= 0:
+        failed = TradeStatus.FAILED
+        change_trade(trade, now, "entry failed", "nothing was filled", order, status=failed, closed_at=now)
+        return
+    price = price_of(execution.cost, execution.filled)
+    if stop is None:
+        raise AssertionError(f"trade {trade.id} was entered without a stop")
+    why = f"bought {format_decimal(execution.filled)} {trade.asset} at {float(price):.8g}"
+    change_trade(
+        trade, now, "opened", why, order,
+        status=TradeStatus.OPEN, amount=execution.filled, entry_amount=execution.filled, entry_price=price,
+        entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
+        opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
+    )  # fmt: skip
+
+    if (overspent := describe_overspending(trade, execution)) is not None:
+        Event.create(**event_columns(now, OVERSPENT, trade, {}, {}, overspent, order))
+
+
+def describe_overspending(trade: Trade, execution: Execution) -> str | None:
+    """What to say of a buy that cost far more than it was to cost at the ask that sized it."""
+    intended = Event.get_or_none((Event.trade_id == trade.id) & (Event.kind == "entry intended"))
+    if intended is None or intended.price is None:
+        return None
+    asked = execution.filled * intended.price
+    if execution.cost <= MAX_COST_RATIO * asked:
+        return None
+    cost, price = format_decimal(execution.cost), format_decimal(intended.price)
+    return (
+        f"the buy of {format_decimal(execution.filled)} {trade.symbol} cost {cost}, more than {MAX_COST_RATIO} times "
+        f"the {asked:.2f} that it costs at {price}, the ask that sized it"
+    )
+
+
+def corrected_entry(trade: Trade, cost: Decimal, fee: Decimal, price: Decimal, stop: float | None) -> dict[str, Any]:
+    """The entry's columns after a change of its cost and fee by so much."""
+    columns: dict[str, Any] = {
+        "entry_cost": (trade.entry_cost or Decimal(0)) + cost,
+        "entry_fee": (trade.entry_fee or Decimal(0)) + fee,
+        "entry_price": price,
+    }
+    if trade.status == TradeStatus.OPEN and stop is not None:
+        columns["stop_loss_price"] = max(stop, trade.stop_loss_price or stop)
+        columns["high_price"] = max(float(price), trade.high_price or 0.0)
+    return columns
+
+
+def settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:
+    if execution.filled > 0:
+        price = float(price_of(execution.cost, execution.filled))
+        why = f"sold {format_decimal(execution.filled)} {trade.asset} at {price:.8g}"
+        change_trade(
+            trade, now, "sold", why, order,
+            amount=trade.amount - execution.filled, sold_amount=trade.sold_amount + execution.filled,
+            exit_proceeds=trade.exit_proceeds + execution.cost, exit_fee=trade.exit_fee + execution.fee,
+            exit_order_id=execution.exchange_order_id,
+        )  # fmt: skip
+    if trade.amount <= 0:
+        reason = ExitReason(order.reason or ExitReason.MANUAL)
+        close_trade(trade, reason, f"sold to the last lot: {reason}", execution.at, order)
+
+
+def shrink_trade(trade: Trade, gone: Decimal, kind: str, why: str, now: datetime) -> None:
+    """Take `gone` off what a trade holds and, unless nothing is left of its entry then, off its entry's figures."""
+    changes: dict[str, Any] = {"amount": trade.amount - gone}
+    entered = trade.entry_amount or trade.amount + trade.sold_amount
+    if gone < entered and trade.entry_cost is not None and trade.entry_fee is not None:
+        changes |= {
+            "entry_amount": entered - gone,
+            "entry_cost": trade.entry_cost - share_of(trade.entry_cost, gone, entered),
+            "entry_fee": trade.entry_fee - share_of(trade.entry_fee, gone, entered),
+        }
+    change_trade(trade, now, kind, why, **changes)
+
+
+def book_outside_sale(trade: Trade, sale: OutsideSales, fraction: Decimal, why: str, at: datetime) -> None:
+    """Add the trade's part of an outside sale to what it has sold."""
+    cost, fee = sale.cost or Decimal(0), sale.fee or Decimal(0)
+    change_trade(
+        trade,
+        at,
+        "sold outside",
+        why,
+        amount=Decimal(0),
+        sold_amount=trade.sold_amount + trade.amount,
+        exit_proceeds=trade.exit_proceeds + share_of(cost, fraction, ONE),
+        exit_fee=trade.exit_fee + share_of(fee, fraction, ONE),
+        exit_order_id=sale.order_id,
+    )
+
+
+def close_trade(
+    trade: Trade,
+    reason: ExitReason,
+    why: str,
+    at: datetime,
+    order: OrderRow | None = None,
+    *,
+    closed_at: datetime | None = None,
+    pnl_known: bool = True,
+) -> None:
+    """Close a trade; what it still holds is dust or gone. Its P&L is unknown when nothing was sold."""
+    sold = trade.sold_amount > 0
+    pnl = None
+    if sold and pnl_known and trade.entry_cost is not None and trade.entry_fee is not None:
+        pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, trade.exit_proceeds, trade.exit_fee)
+    change_trade(
+        trade, at, "closed", why, order,
+        status=TradeStatus.CLOSED, amount=trade.sold_amount if sold else trade.entry_amount,
+        exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
+        exit_reason=reason, closed_at=closed_at or at, exiting=None, pnl=pnl,
+    )  # fmt: skip
+
+
+def change_trade(
+    trade: TradeRow, at: datetime, kind: str, why: str, order: OrderRow | None = None, **changes: Any
+) -> None:
+    """Change a trade and record the event. The caller holds the transaction.
+
+    The values before are read from the database: `trade` may be out of date.
+    """
+    row = Trade.get_by_id(trade.id)
+    before = {name: getattr(row, name) for name in changes}
+    Trade.update(**changes).where(Trade.id == trade.id).execute()
+    set_columns(trade, changes)
+    Event.create(**event_columns(at, kind, trade, before, changes, why, order))
+
+
+def set_columns(row: TradeRow | OrderRow, columns: Columns) -> None:
+    for name, value in columns.items():
+        setattr(row, name, value)
+
+
+def event_columns(
+    at: datetime, kind: str, trade: TradeRow, before: Columns, after: Columns, why: str, order: OrderRow | None = None
+) -> dict[str, Any]:
+    return {
+        "at": at, "kind": kind, "trade_id": trade.id, "order_id": order.id if order else None,
+        "before": before, "after": dict(after), "why": why or kind,
+    }  # fmt: skip
