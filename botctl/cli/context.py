@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Annotated
 import typer
 
 from botctl.cli.log import start_log
-from botctl.config import Config, load_config
+from botctl.config import Config, load_config, raise_together
 from botctl.domain.errors import BadValue, Refused
 from botctl.domain.money import to_amount
+from botctl.domain.setting_problems import BadSetting
 from botctl.domain.settings import Mode
 from botctl.domain.symbols import parse_symbol
 
@@ -49,18 +51,31 @@ def env_file_of(ctx: typer.Context) -> Path | None:
     return None if text is None else Path(text)
 
 
-def start_log_for(ctx: typer.Context, config: Config, *, quiet: bool = False) -> None:
-    """Start the log with the options --debug and --log-json."""
+def start_log_for(ctx: typer.Context, config: Config, *, quiet: bool = False) -> BadSetting | None:
+    """Start the log with the options --debug and --log-json. Returns what is wrong with LOG_FILE, if anything."""
     options = ctx.find_root().params
-    start_log(config, debug=bool(options.get("debug")), as_json=bool(options.get("log_json")), quiet=quiet)
+    return start_log(config, debug=bool(options.get("debug")), as_json=bool(options.get("log_json")), quiet=quiet)
 
 
-def config_from(ctx: typer.Context, *, validate: bool = False) -> Config:
-    """The settings of this run; the log starts here. Raises BadValue for --validate outside live mode."""
-    config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj)
+def with_log_problem(config: Config, problem: BadSetting | None) -> Config:
+    return config if problem is None else replace(config, problems=(*config.problems, problem))
+
+
+def config_from(
+    ctx: typer.Context, *, validate: bool = False, strict: bool = False, account: bool = False, warn: bool = True
+) -> Config:
+    """The settings of this run; the log starts here.
+
+    Warns of problems with settings that the command may not need, unless not to `warn`. Raises ConfigError for those
+    that it does: with `account` those of the keys, with `strict` all. Raises BadValue for --validate outside live mode.
+    """
+    config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj, strict=strict)
     ctx.meta["mode"] = config.settings.botctl_mode
-    start_log_for(ctx, config)
-    for warning in config.warnings:
+    config = with_log_problem(config, start_log_for(ctx, config))
+    raise_together(config.problems if strict else [])
+    if account:
+        config.require_account()
+    for warning in (*config.warnings, *(config.problems if warn else ())):
         logging.getLogger(__name__).warning("%s", warning)
     if validate and config.settings.botctl_mode is not Mode.LIVE:
         raise BadValue(f"--validate needs live mode, and this is {config.settings.botctl_mode} mode", hint="omit it")

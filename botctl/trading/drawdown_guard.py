@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 
 from botctl.domain.equity import calculate_drawdown
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.holdings import Missing
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock
@@ -31,6 +31,10 @@ class GuardReport:
     errors: list[BotError] = field(default_factory=list)
 
 
+def unknown_initial_balance() -> ConfigError:
+    return ConfigError("the drawdown is not guarded: INITIAL_BALANCE is not known", hint="set it in .env")
+
+
 @dataclass
 class DrawdownGuard:
     snapshots: SnapshotService
@@ -39,7 +43,8 @@ class DrawdownGuard:
     switch: Switch
     clock: Clock
     _: KW_ONLY
-    initial_balance: Decimal
+    initial_balance: Decimal | None
+    """None when it is not known: then the drawdown isn't either."""
     max_drawdown: Decimal
 
     def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
@@ -69,6 +74,8 @@ class DrawdownGuard:
     def _measure(self, snapshot: Snapshot) -> GuardReport:
         if snapshot.equity is None:
             return GuardReport(None, None, snapshot.missing, errors=list(snapshot.problems))
+        if self.initial_balance is None:
+            return GuardReport(snapshot.equity, None, snapshot.missing, errors=[unknown_initial_balance()])
         drawdown = calculate_drawdown(snapshot.equity, self.initial_balance)
         return GuardReport(snapshot.equity, drawdown, snapshot.missing)
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from functools import partial
 
 from botctl.domain.errors import BotError, Refused, exit_code_of
-from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
@@ -72,6 +71,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     started = time.monotonic()
     bot.time_budget.start()
     state = TickState(bot.clock.now())
+    _run(bot, state, "settings", _report_problems)
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "recover", _recover)
     _guard_and_trade(bot, state)
@@ -92,7 +92,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     if state.tripped:
         return
     _run(bot, state, "positions", _check_positions)
-    if bot.switch.read().paused:
+    if bot.switch.read().paused or bot.problems:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "council", _ask_council)
@@ -117,6 +117,12 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
         log.error("%s: %s", name, failure)
     if state.detail or errors:
         state.steps.append(StepView(name, not errors, state.detail or "; ".join(map(str, errors))))
+
+
+def _report_problems(bot: Bot, state: TickState) -> None:
+    state.errors += bot.problems
+    if bot.problems:
+        state.notes.append("the settings are wrong: open positions are guarded, and nothing is bought")
 
 
 def _count_missed_runs(bot: Bot, state: TickState) -> None:
@@ -146,7 +152,7 @@ def _warn_of_unguarded(bot: Bot, state: TickState) -> None:
 def _take_snapshot(bot: Bot, state: TickState) -> None:
     """Prices of the open trades and of the symbols the Council may trade, and all balances."""
     held = bot.journal.open_symbols()
-    symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
+    symbols = held if bot.switch.read().paused or bot.problems else [*held, *bot.settings.symbols]
     snapshot = state.snapshot = bot.snapshots.take_snapshot(symbols)
     state.errors += snapshot.problems
     state.detail = f"{len(snapshot.quotes.good)} prices" + ("" if snapshot.balances is None else ", balances")
@@ -175,8 +181,8 @@ def _check_positions(bot: Bot, state: TickState) -> None:
 
 
 def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
-    if bot.live_trading_disabled:
-        raise live_trading_disabled_error()
+    if bot.no_buys is not None:
+        raise bot.no_buys
 
 
 def _ask_council(bot: Bot, state: TickState) -> None:
@@ -188,7 +194,7 @@ def _ask_council(bot: Bot, state: TickState) -> None:
 def _execute(bot: Bot, state: TickState) -> None:
     unknown = "the drawdown is unknown" if state.drawdown is None else ""
     unknown = "the balance lacks coins of open trades" if state.fetched_snapshot.missing else unknown
-    why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
+    why_not = "LIVE_TRADING is no" if bot.no_buys is not None else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits
     state.entries += executed.entries

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import typer
 
-from botctl.cli.context import JsonFlag, env_file_of, start_log_for
+from botctl.cli.context import JsonFlag, env_file_of, start_log_for, with_log_problem
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
@@ -39,8 +39,8 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
 def _check_all(ctx: typer.Context) -> list[CheckResult]:
     """Every check, ordered so that a failure explains those after it."""
     try:
-        config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj)
-        start_log_for(ctx, config)
+        config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj, strict=False)
+        config = with_log_problem(config, start_log_for(ctx, config))
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
     results = [*_check_settings(config), *_check_files(config), *check_monitoring(config.settings, config.folder)]
@@ -54,9 +54,12 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
 
 
 def _check_settings(config: Config) -> Iterator[CheckResult]:
-    if missing := missing_for_live(config.settings):
+    missing = [name for name in missing_for_live(config.settings) if name not in config.doubtful]
+    for problem in config.problems:
+        yield CheckResult("settings", "fail", problem.message, problem.hint)
+    if missing:
         yield CheckResult("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {config.env_file}")
-    else:
+    elif not config.problems:
         source = config.env_file if config.env_file.exists() else "defaults and environment"
         yield CheckResult("settings", "ok", f"{config.settings.botctl_mode} mode, from {source}")
     if config.settings.live_trading_disabled:

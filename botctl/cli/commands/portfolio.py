@@ -102,7 +102,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 
-    config = config_from(ctx)
+    config = config_from(ctx, account=True)
     with open_bot(config) as bot:
         snapshot = bot.snapshots.take_snapshot([])
     balances, quote_currency = snapshot.balances, config.settings.quote_currency
