@@ -54,6 +54,8 @@ class Config:
     """What is wrong with settings that exits don't need: nothing is bought until it is mended."""
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The settings as texts."""
+    named: bool = True
+    """Whether a .env or the environment names this home. Else it is the demo, perhaps in the wrong folder."""
 
     @property
     def database(self) -> DatabaseLocation:
@@ -69,12 +71,13 @@ class Config:
         return self.folder / "data" / "candles"
 
     @property
-    def halt_file(self) -> Path:
-        return self.database_file.with_name("HALT")
+    def halt_files(self) -> tuple[Path, ...]:
+        """Each of these files pauses: the one beside the database, and the one in the home, wherever that is."""
+        return tuple(dict.fromkeys((self.database_file.with_name("HALT"), self.folder / "data" / "HALT")))
 
     @property
     def switch(self) -> Switch:
-        return Switch(self.halt_file)
+        return Switch(self.halt_files)
 
     def require(self, *names: str) -> None:
         """Raises ConfigError when something is wrong with one of these settings."""
@@ -103,13 +106,14 @@ def load_config(
     lock_timeouts: LockTimeouts | None = None,
     *,
     strict: bool = True,
+    new_home: bool = False,
 ) -> Config:
     """Settings from `overrides`, then the environment, then `env_file` or .env in BOTCTL_HOME.
 
     Raises ConfigError that names every problem; without `strict` only those with what every command needs, and the
-    others are in the result's `problems`.
+    others are in the result's `problems`. A `new_home` need not exist.
     """
-    sources = read_sources(env_file)
+    sources = read_sources(env_file, new_home=new_home)
     values = {**sources.values, **(overrides or {})}
     settings, wrong = parse_leniently(values)
     bad_values = [bad_value(name, sentence) for name, sentence in wrong.items()]
@@ -129,7 +133,12 @@ def load_config(
             about("INITIAL_BALANCE", "live mode needs INITIAL_BALANCE", hint=f"set it in {sources.env_file}")
         )
     timeouts = lock_timeouts or LockTimeouts()
-    return Config(folder, sources.env_file, settings, tuple(warnings), timeouts, tuple(problems), values)
+    named = sources.env_file.exists() or any(_names_a_home(name) for name in (*os.environ, *(overrides or {})))
+    return Config(folder, sources.env_file, settings, tuple(warnings), timeouts, tuple(problems), values, named)
+
+
+def _names_a_home(name: str) -> bool:
+    return name.startswith("BOTCTL_") or name == "DATABASE_URL"
 
 
 def raise_together(problems: Sequence[ConfigError]) -> None:
@@ -161,17 +170,23 @@ def load_sources(env_file: Path | None = None) -> SettingSources:
     return sources
 
 
-def read_sources(env_file: Path | None = None) -> SettingSources:
-    """The environment and .env, with every problem collected instead of raised."""
+def read_sources(env_file: Path | None = None, *, new_home: bool = False) -> SettingSources:
+    """The environment and .env, with every problem collected instead of raised. A `new_home` need not exist."""
     environment = {name: value for name, value in os.environ.items() if name in NAMES}
     folder = Path(environment.get("BOTCTL_HOME") or Path.cwd())
     path = env_file or folder / ".env"
+    missing = [] if new_home or folder.exists() else [_missing_home(folder)]
     try:
         file = _read_env_file(path, must_exist=env_file is not None)
     except ConfigError as error:
         file = EnvFile({}, [_unreadable(error, {} if env_file else environment)])
-    problems = [*file.problems, *unknown_settings(os.environ, strict=False)]
+    problems = [*missing, *file.problems, *unknown_settings(os.environ, strict=False)]
     return SettingSources(folder, path, file.values, environment, problems)
+
+
+def _missing_home(folder: Path) -> BadSetting:
+    message = f"BOTCTL_HOME {folder} does not exist"
+    return BadSetting(message, hint="correct it, or run `botctl init`", names=["BOTCTL_HOME"], needed_by_all=True)
 
 
 def _unreadable(error: ConfigError, environment: Mapping[str, str]) -> BadSetting:
@@ -283,12 +298,12 @@ def check_file_modes(paths: Iterable[Path], mode: Mode) -> Iterator[CheckResult]
 
 
 def make_data_folder(config: Config) -> None:
-    """Create the folder of the file HALT, so that HALT can be created at once in an emergency. Raises ConfigError."""
-    folder = config.halt_file.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"can't create {folder}: {error.strerror}", hint="check its owner and mode") from error
+    """Create the folders of the files HALT, so that HALT can be created at once in an emergency. Raises ConfigError."""
+    for folder in {file.parent for file in config.halt_files}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"can't create {folder}: {error.strerror}", hint="check its owner and mode") from error
 
 
 @contextmanager

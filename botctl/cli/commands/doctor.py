@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import typer
 
-from botctl.cli.context import JsonFlag, env_file_of, start_log_for, with_log_problem
+from botctl.cli.context import JsonFlag, env_file_of, in_a_named_home, start_log_for, with_log_problem
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
@@ -40,6 +40,7 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
     """Every check, ordered so that a failure explains those after it."""
     try:
         config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj, strict=False)
+        config = in_a_named_home(ctx, config, acts=False, looks=True)
         config = with_log_problem(config, start_log_for(ctx, config))
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
@@ -73,8 +74,8 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
     folder = config.database_file.parent
     if folder.exists() and not os.access(folder, os.W_OK):
         yield CheckResult("file modes", "fail", f"can't write to {folder}", "check its owner and mode")
-    if config.halt_file.exists():
-        yield CheckResult("switch", "warn", f"{config.halt_file} exists, so botctl is paused", "remove it to trade")
+    for file in filter(os.path.lexists, config.halt_files):
+        yield CheckResult("switch", "warn", f"{file} exists, so botctl is paused", "remove it to trade")
 
 
 def _check_database(config: Config) -> CheckResult:

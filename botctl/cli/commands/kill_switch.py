@@ -36,7 +36,7 @@ def pause(
       botctl pause --reason "exchange is upgrading"
       botctl pause --freeze
     """
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True)
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
@@ -56,12 +56,12 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     if isinstance(error, WrongDatabase) or config.database.lacks_file():
         raise error
     try:
-        config.switch.halt()
+        file = config.switch.halt()
     except OSError as no_file:
-        problem = f"NOT PAUSED: {error}; and the file {config.halt_file} can't be created: {no_file.strerror}"
+        problem = f"NOT PAUSED: {error}; and the file {config.halt_files[0]} can't be created: {no_file.strerror}"
         raise BotError(problem, hint="make room or mend the folder's mode, and pause again") from error
     what = " this machine's runs" if config.database.file is None else ""
-    why = f"the database failed ({error}); the file {config.halt_file} pauses{what} instead"
+    why = f"the database failed ({error}); the file {file} pauses{what} instead"
     notice(why)
     return SwitchState(PAUSED, False, False, None, why)
 
@@ -81,7 +81,7 @@ def resume(
       botctl resume
       botctl resume --enable-buys
     """
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True)
     with open_store(config):
         config.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
         state = config.switch.read()

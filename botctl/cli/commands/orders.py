@@ -93,7 +93,7 @@ def sell(
 
     asset = base_of(symbol_from(symbol))
     part = None if amount is None else amount_from(amount)
-    config = config_from(ctx, account=True, validate=validate)
+    config = config_from(ctx, acts=True, account=True, validate=validate)
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
@@ -120,7 +120,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
       botctl liquidate
       botctl liquidate --yes
     """
-    config = config_from(ctx, account=True)
+    config = config_from(ctx, acts=True, account=True)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(config) as bot:
         errors = bot.settlement.settle_unfinished_orders()
