@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 
-from botctl.domain.errors import BotError, Refused, exit_code_of
+from botctl.domain.errors import BotError, Refused, bug, exit_code_of, explain_failure
 from botctl.store import ticks
 from botctl.store.backups import back_up_daily
 from botctl.store.database import opened_where
@@ -111,7 +111,7 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
         state.errors.append(error)
     except Exception as error:
         log.debug("%s", name, exc_info=True)
-        state.errors.append(BotError(f"bug: {type(error).__name__}: {error}", hint="please report it"))
+        state.errors.append(explain_failure(error) or bug(error, hint="please report it"))
     errors = state.errors[before:]
     for failure in errors:
         log.error("%s: %s", name, failure)
