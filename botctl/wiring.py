@@ -57,10 +57,7 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
         open_database(database, Mode.LIVE, create=False)  # raises, before a lock file is created
     with database.lock(wait_seconds), open_store(config):
         config = with_last_good_settings(config)
-        yield build_bot(
-            config.settings, config.switch,
-            validate_only=validate_only, backed_up=config.database_file, problems=config.problems,
-        )  # fmt: skip
+        yield build_bot(config.settings, config.switch, validate_only=validate_only, problems=config.problems)
 
 
 @contextmanager
@@ -87,13 +84,12 @@ def build_bot(
     switch: Switch,
     *,
     validate_only: bool = False,
-    backed_up: Path | None = None,
     simulated: SimulatedMarket | None = None,
     problems: Sequence[ConfigError] = (),
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market.
 
-    `backed_up` is the database of which ticks keep daily copies, if any. With `problems` nothing is bought.
+    With `problems` nothing is bought.
     """
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
@@ -138,7 +134,6 @@ def build_bot(
         drawdown=guard,
         council=council,
         time_budget=budget,
-        backed_up=backed_up,
         problems=tuple(problems),
     )
 

@@ -1,7 +1,6 @@
 """The services of one run, put together by wiring."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Settings
@@ -34,8 +33,6 @@ class Bot:
     drawdown: DrawdownGuard
     council: Council
     time_budget: TimeBudget
-    backed_up: Path | None = None
-    """The database that a tick copies daily; None for a temporary one."""
     problems: tuple[ConfigError, ...] = ()
     """What is wrong with the settings: open positions are guarded, and nothing is bought."""
 

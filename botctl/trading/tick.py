@@ -4,14 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from botctl.domain.errors import BotError, Refused, bug, exit_code_of, explain_failure
 from botctl.store import ticks
-from botctl.store.backups import back_up_daily
-from botctl.store.database import opened_where
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.exact_figures import complete_figures
@@ -76,7 +74,6 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     _run(bot, state, "recover", _recover)
     _guard_and_trade(bot, state)
     _run(bot, state, "figures", _complete_figures)
-    _run(bot, state, "backup", _back_up)
     _run(bot, state, "record", partial(_record, started=started))
     return _view(bot, state), state.exit_code
 
@@ -200,12 +197,6 @@ def _execute(bot: Bot, state: TickState) -> None:
     state.entries += executed.entries
     state.errors += executed.errors
     state.detail = f"{len(executed.exits)} exits, {len(executed.entries)} entries"
-
-
-def _back_up(bot: Bot, state: TickState) -> None:
-    """At the day's first tick by this machine's clock, whatever the day of the demo's prices."""
-    copy = None if bot.backed_up is None else back_up_daily(opened_where(), bot.backed_up, datetime.now(UTC))
-    state.detail = "" if copy is None else f"copied to {copy}"
 
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
