@@ -130,8 +130,11 @@ class SqliteFile(DatabaseLocation):
 
     def connect(self, *, durable: bool = True) -> None:
         make_private_file(self.path)
+        log = Path(f"{self.path}-wal")
+        interrupted = log.exists() and log.stat().st_size > 0  # the last process to close a database empties it
         _use(self._database(durable=durable))
         database.connect()
+        database.obj.interrupted = interrupted
 
     def connect_unchanged(self) -> None:
         _use(Database(str(self.path), timeout=self.busy_seconds))

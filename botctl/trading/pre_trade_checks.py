@@ -8,6 +8,7 @@ from botctl.domain.errors import ConfigError, OutcomeUnknown, Refused
 from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
+from botctl.store.daily_check import find_damage_daily
 from botctl.store.database import opened_where
 from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
@@ -62,8 +63,8 @@ class PreTradeChecks:
 
     @cached_property
     def _damage(self) -> str | None:
-        """Once a run: the check reads the whole file."""
-        return opened_where().find_damage()
+        """At most once a run: the check reads the whole file."""
+        return find_damage_daily()
 
     def check_switch(self) -> None:
         state = self.switch.read()
