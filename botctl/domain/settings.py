@@ -194,6 +194,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("HEALTHCHECK_URL", None, Secret, "pinged at start, success and failure of each tick", True),
     Setting("METRICS_FILE", None, str, "file for the last tick's metrics in Prometheus' text format (extra metrics)"),
+    Setting(
+        "KEEP_DAYS",
+        "400",
+        _integer(0, 100_000),
+        "days that ticks, decisions and events are kept; 0 keeps them for ever",
+    ),
     Setting("LOG_LEVEL", "INFO", _level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
 )
@@ -245,6 +251,7 @@ class Settings:
     notify_urls: Secret | None
     healthcheck_url: Secret | None
     metrics_file: str | None
+    keep_days: int
     log_level: str
     log_file: str | None
 

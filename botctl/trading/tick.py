@@ -10,6 +10,7 @@ from functools import partial
 
 from botctl.domain.errors import BotError, Refused, bug, exit_code_of, explain_failure
 from botctl.store import ticks
+from botctl.store.pruning import prune
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.exact_figures import complete_figures
@@ -74,6 +75,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     _run(bot, state, "recover", _recover)
     _guard_and_trade(bot, state)
     _run(bot, state, "figures", _complete_figures)
+    _run(bot, state, "prune", _prune)
     _run(bot, state, "record", partial(_record, started=started))
     return _view(bot, state), state.exit_code
 
@@ -197,6 +199,11 @@ def _execute(bot: Bot, state: TickState) -> None:
     state.entries += executed.entries
     state.errors += executed.errors
     state.detail = f"{len(executed.exits)} exits, {len(executed.entries)} entries"
+
+
+def _prune(bot: Bot, state: TickState) -> None:
+    deleted = prune(state.at, bot.settings.keep_days)
+    state.detail = ", ".join(f"{count} old rows of {table}" for table, count in deleted.items())
 
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
