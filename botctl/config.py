@@ -1,18 +1,34 @@
 """Settings from the environment and .env, and the files and database they name."""
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import NAMES, Mode, Settings, parse_settings, unknown_settings
+from botctl.domain.setting_problems import (
+    GUARDING,
+    NEEDED_BY_ALL,
+    BadSetting,
+    about,
+    bad_value,
+    nearest_setting,
+    unknown_settings,
+)
+from botctl.domain.settings import NAMES, Mode, Settings, missing_for_live, parse_leniently, shown_value
 from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
+from botctl.store.last_good_settings import load_last_good, save_last_good
 from botctl.store.location import BUSY_SECONDS, DatabaseLocation, find_location
+
+log = logging.getLogger(__name__)
+
+KEYS = frozenset({"KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,12 @@ class Config:
     settings: Settings
     warnings: tuple[str, ...] = ()
     lock_timeouts: LockTimeouts = LockTimeouts()
+    problems: tuple[BadSetting, ...] = ()
+    """What is wrong with settings that exits don't need: nothing is bought until it is mended."""
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The settings as texts."""
+    named: bool = True
+    """Whether a .env or the environment names this home. Else it is the demo, perhaps in the wrong folder."""
 
     @property
     def database(self) -> DatabaseLocation:
@@ -49,28 +71,80 @@ class Config:
         return self.folder / "data" / "candles"
 
     @property
-    def halt_file(self) -> Path:
-        return self.database_file.with_name("HALT")
+    def halt_files(self) -> tuple[Path, ...]:
+        """Each of these files pauses: the one beside the database, and the one in the home, wherever that is."""
+        return tuple(dict.fromkeys((self.database_file.with_name("HALT"), self.folder / "data" / "HALT")))
 
     @property
     def switch(self) -> Switch:
-        return Switch(self.halt_file)
+        return Switch(self.halt_files)
+
+    def require(self, *names: str) -> None:
+        """Raises ConfigError when something is wrong with one of these settings."""
+        raise_together([problem for problem in self.problems if not problem.names.isdisjoint(names)])
+
+    def require_account(self) -> None:
+        """Raises ConfigError when the settings that say whose account it is are missing or wrong."""
+        live = self.settings.botctl_mode is Mode.LIVE
+        if self.settings.botctl_mode is not Mode.DEMO:
+            self.require("KRAKEN_API_URL")
+        if live:
+            self.require(*KEYS)
+        missing = missing_for_live(self.settings)
+        if not KEYS.isdisjoint(missing):
+            raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {self.env_file}")
+
+    @property
+    def doubtful(self) -> frozenset[str]:
+        """The names of the settings with a problem."""
+        return frozenset().union(*(problem.names for problem in self.problems))
 
 
 def load_config(
     env_file: Path | None = None,
     overrides: Mapping[str, str] | None = None,
     lock_timeouts: LockTimeouts | None = None,
+    *,
+    strict: bool = True,
+    new_home: bool = False,
 ) -> Config:
     """Settings from `overrides`, then the environment, then `env_file` or .env in BOTCTL_HOME.
 
-    Raises ConfigError that names every problem.
+    Raises ConfigError that names every problem; without `strict` only those with what every command needs, and the
+    others are in the result's `problems`. A `new_home` need not exist.
     """
-    sources = load_sources(env_file)
-    settings = parse_settings({**sources.values, **(overrides or {})})
+    sources = read_sources(env_file, new_home=new_home)
+    values = {**sources.values, **(overrides or {})}
+    settings, wrong = parse_leniently(values)
+    bad_values = [bad_value(name, sentence) for name, sentence in wrong.items()]
+    raise_together([each for each in sources.problems if strict or each.needed_by_all])
+    raise_together([each for each in bad_values if strict or each.needed_by_all])
     folder = Path(settings.botctl_home or sources.folder).absolute()
-    warnings = _check_env_file_mode(sources.env_file, settings.botctl_mode)
-    return Config(folder, sources.env_file, settings, warnings, lock_timeouts or LockTimeouts())
+    problems, warnings = [*sources.problems, *bad_values], list[str]()
+    if others_may_read(sources.env_file):
+        problem = BadSetting(f"{sources.env_file} can be read by others", hint=f"chmod 600 {sources.env_file}")
+        if settings.botctl_mode is Mode.LIVE:  # it holds the keys
+            raise_together([problem] if strict else [])
+            problems.append(problem)
+        else:
+            warnings.append(str(problem))
+    if not strict and "INITIAL_BALANCE" in missing_for_live(settings):
+        problems.append(
+            about("INITIAL_BALANCE", "live mode needs INITIAL_BALANCE", hint=f"set it in {sources.env_file}")
+        )
+    timeouts = lock_timeouts or LockTimeouts()
+    named = sources.env_file.exists() or any(_names_a_home(name) for name in (*os.environ, *(overrides or {})))
+    return Config(folder, sources.env_file, settings, tuple(warnings), timeouts, tuple(problems), values, named)
+
+
+def _names_a_home(name: str) -> bool:
+    return name.startswith("BOTCTL_") or name == "DATABASE_URL"
+
+
+def raise_together(problems: Sequence[ConfigError]) -> None:
+    """Raise these problems as one ConfigError, if there are any."""
+    if problems:
+        raise ConfigError("; ".join(problem.message for problem in problems), hint=problems[0].hint)
 
 
 @dataclass(frozen=True)
@@ -81,7 +155,7 @@ class SettingSources:
     env_file: Path
     from_file: dict[str, str]
     from_environment: dict[str, str]
-    problems: list[ConfigError]
+    problems: list[BadSetting]
 
     @property
     def values(self) -> dict[str, str]:
@@ -92,32 +166,47 @@ class SettingSources:
 def load_sources(env_file: Path | None = None) -> SettingSources:
     """The environment and .env. Raises ConfigError for unknown settings and for a .env that can't be read."""
     sources = read_sources(env_file)
-    if problems := sources.problems:
-        raise ConfigError("; ".join(problem.message for problem in problems), hint=problems[0].hint)
+    raise_together(sources.problems)
     return sources
 
 
-def read_sources(env_file: Path | None = None) -> SettingSources:
-    """The environment and .env, with every problem collected instead of raised."""
+def read_sources(env_file: Path | None = None, *, new_home: bool = False) -> SettingSources:
+    """The environment and .env, with every problem collected instead of raised. A `new_home` need not exist."""
     environment = {name: value for name, value in os.environ.items() if name in NAMES}
     folder = Path(environment.get("BOTCTL_HOME") or Path.cwd())
     path = env_file or folder / ".env"
-    from_file: dict[str, str] = {}
-    problems: list[ConfigError] = []
+    missing = [] if new_home or folder.exists() else [_missing_home(folder)]
     try:
-        from_file, bad_lines = _read_env_file(path, must_exist=env_file is not None)
-        problems += [
-            ConfigError(f"{path} line {line} is not NAME=value", hint="fix or remove it") for line in bad_lines
-        ]
+        file = _read_env_file(path, must_exist=env_file is not None)
     except ConfigError as error:
-        problems.append(error)
-    names = unknown_settings(os.environ, strict=False) + unknown_settings(from_file, strict=True)
-    problems += [ConfigError(name, hint="correct or remove it") for name in names]
-    return SettingSources(folder, path, from_file, environment, problems)
+        file = EnvFile({}, [_unreadable(error, {} if env_file else environment)])
+    problems = [*missing, *file.problems, *unknown_settings(os.environ, strict=False)]
+    return SettingSources(folder, path, file.values, environment, problems)
 
 
-def _read_env_file(path: Path, *, must_exist: bool) -> tuple[dict[str, str], list[int]]:
-    """The settings in a .env file, and the numbers of lines that set none. Raises ConfigError."""
+def _missing_home(folder: Path) -> BadSetting:
+    message = f"BOTCTL_HOME {folder} does not exist"
+    return BadSetting(message, hint="correct it, or run `botctl init`", names=["BOTCTL_HOME"], needed_by_all=True)
+
+
+def _unreadable(error: ConfigError, environment: Mapping[str, str]) -> BadSetting:
+    """The problem with a .env that can't be read. It may name another account, unless the environment does."""
+    live = environment.get("BOTCTL_MODE", "").strip().lower() == Mode.LIVE
+    needed = ("BOTCTL_MODE", "KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY") if live else ("BOTCTL_MODE",)
+    unknown = frozenset(NAMES) - environment.keys()
+    return BadSetting(error.message, hint=error.hint, names=unknown, needed_by_all=not unknown.isdisjoint(needed))
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """What a .env file sets, and what is wrong with its lines."""
+
+    values: dict[str, str]
+    problems: list[BadSetting]
+
+
+def _read_env_file(path: Path, *, must_exist: bool) -> EnvFile:
+    """The settings in a .env file. Raises ConfigError when it can't be read."""
     hint = "it must be a text file that you may read"
     try:
         if not path.is_file() and path.exists() and str(path) != os.devnull:  # reading a pipe would block
@@ -126,24 +215,54 @@ def _read_env_file(path: Path, *, must_exist: bool) -> tuple[dict[str, str], lis
     except FileNotFoundError:
         if must_exist:
             raise ConfigError(f"{path} does not exist", hint="check --env-file") from None
-        return {}, []
+        return EnvFile({}, [])
     except (OSError, ValueError) as error:
         raise ConfigError(f"can't read {path}: {error}", hint=hint) from error
-    return _parse_env_file(text) if text.strip() else ({}, [])
+    return _parse_env_file(path, text) if text.strip() else EnvFile({}, [])
 
 
-def _parse_env_file(text: str) -> tuple[dict[str, str], list[int]]:
+def _parse_env_file(path: Path, text: str) -> EnvFile:
     from dotenv.parser import parse_stream  # 10 ms, and there may be no .env
 
     values: dict[str, str] = {}
-    bad_lines: list[int] = []
+    lines: dict[str, list[int]] = {}
+    problems: list[BadSetting] = []
     for binding in parse_stream(StringIO(text)):
-        line = binding.original.line + len(binding.original.string) - len(binding.original.string.lstrip("\n"))
+        written = binding.original.string.lstrip("\n")
+        line = binding.original.line + len(binding.original.string) - len(written)
         if binding.error or (binding.key is not None and binding.value is None):
-            bad_lines.append(line)
+            problems.append(_no_assignment(path, line, written))
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
-    return values, bad_lines
+            lines.setdefault(binding.key, []).append(line)
+            problems += _swallowed(path, line, binding.key, binding.value)
+    problems += [_repeated(path, name, where) for name, where in lines.items() if len(where) > 1 and name in NAMES]
+    for name, where in lines.items():
+        problems += [_at_line(path, where[0], problem) for problem in unknown_settings([name], strict=True)]
+    return EnvFile(values, problems)
+
+
+def _no_assignment(path: Path, line: int, written: str) -> BadSetting:
+    name = nearest_setting(re.split(r"[=\s]", written, maxsplit=1)[0])
+    return about(name, f"{path} line {line} is not NAME=value", hint="fix or remove it")
+
+
+def _swallowed(path: Path, line: int, name: str, value: str) -> Iterator[BadSetting]:
+    """A quote that was never closed takes the lines up to the next one along, with the settings in them."""
+    inside = frozenset(re.findall(r"(?m)^\s*([A-Z_]+)\s*=", value)) & frozenset(NAMES)
+    if inside:
+        message = f"{path} line {line}: the value of {name} takes in the lines of {', '.join(sorted(inside))}"
+        needed = not inside.isdisjoint(NEEDED_BY_ALL) or name in NEEDED_BY_ALL
+        yield BadSetting(message, hint="close its quote", names=[name, *inside], needed_by_all=needed)
+
+
+def _repeated(path: Path, name: str, lines: Sequence[int]) -> BadSetting:
+    return about(name, f"{path} sets {name} in lines {', '.join(map(str, lines))}", hint="keep one of them")
+
+
+def _at_line(path: Path, line: int, problem: BadSetting) -> BadSetting:
+    message = f"{path} line {line}: {problem.message}"
+    return BadSetting(message, hint=problem.hint, names=problem.names, needed_by_all=problem.needed_by_all)
 
 
 def write_env_file(path: Path, text: str) -> bool:
@@ -158,16 +277,6 @@ def write_env_file(path: Path, text: str) -> bool:
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
     return True
-
-
-def _check_env_file_mode(path: Path, mode: Mode) -> tuple[str, ...]:
-    """Warnings about a .env that others may read; in live mode, where it holds the keys, raises ConfigError."""
-    if not others_may_read(path):
-        return ()
-    message = f"{path} can be read by others"
-    if mode is Mode.LIVE:
-        raise ConfigError(message, hint=f"chmod 600 {path}")
-    return (f"{message}: chmod 600 {path}",)
 
 
 def others_may_read(path: Path) -> bool:
@@ -189,12 +298,12 @@ def check_file_modes(paths: Iterable[Path], mode: Mode) -> Iterator[CheckResult]
 
 
 def make_data_folder(config: Config) -> None:
-    """Create the folder of the file HALT, so that HALT can be created at once in an emergency. Raises ConfigError."""
-    folder = config.halt_file.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"can't create {folder}: {error.strerror}", hint="check its owner and mode") from error
+    """Create the folders of the files HALT, so that HALT can be created at once in an emergency. Raises ConfigError."""
+    for folder in {file.parent for file in config.halt_files}:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"can't create {folder}: {error.strerror}", hint="check its owner and mode") from error
 
 
 @contextmanager
@@ -207,3 +316,24 @@ def open_store(config: Config, *, create: bool | None = None, durable: bool = Tr
         yield
     finally:
         close_database()
+
+
+def remember_settings(config: Config) -> None:
+    """Keep the guard's settings in the open database, unless something is wrong with one of them."""
+    if config.doubtful.isdisjoint(GUARDING):
+        save_last_good({name: text for name in GUARDING if (text := config.values.get(name, "").strip())})
+
+
+def with_last_good_settings(config: Config) -> Config:
+    """The same settings, but those of the guard that have a problem as they were when they last had none. Needs the
+    open database."""
+    doubtful = [name for name in GUARDING if name in config.doubtful]
+    if not doubtful:
+        return config
+    kept = load_last_good()
+    good = {name: text for name, text in config.values.items() if name not in doubtful}
+    settings, _ = parse_leniently(good | {name: kept[name] for name in doubtful if name in kept})
+    for name in doubtful:
+        source = "as at the last good tick" if name in kept else "the default"
+        log.warning("%s: %s is used, %s", name, shown_value(settings, name) or "nothing", source)
+    return replace(config, settings=settings)

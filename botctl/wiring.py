@@ -1,6 +1,6 @@
 """Builds a bot from settings: the only module that knows which adapter implements which port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -12,9 +12,10 @@ from botctl.adapters.clock import SystemClock
 from botctl.adapters.fear_greed import FearAndGreed
 from botctl.adapters.paper import PaperBroker
 from botctl.adapters.simulated import SimulatedMarket
-from botctl.config import Config, open_store
+from botctl.config import Config, open_store, with_last_good_settings
 from botctl.domain.errors import ConfigError, Refused
-from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, missing_for_live
+from botctl.domain.setting_problems import GUARDING
+from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, live_trading_disabled_error
 from botctl.ports import CandleSource, Clock, Exchange, Sentiment
 from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
@@ -53,15 +54,16 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
     """A bot that may call the exchange: under the process lock, with its database open.
 
     Waits for another run up to `wait_seconds`, by default as long as `config` says.
-    Raises ConfigError when a live run lacks its keys or its initial balance, Busy when another run holds the lock.
+    Raises ConfigError when a live run lacks its keys, Busy when another run holds the lock.
     """
-    _check_keys(config)
+    config.require_account()
     database = config.database
     wait_seconds = config.lock_timeouts.run if wait_seconds is None else wait_seconds
     if config.settings.botctl_mode is Mode.LIVE and database.lacks_file():
         open_database(database, Mode.LIVE, create=False)  # raises, before a lock file is created
     with database.lock(wait_seconds), open_store(config), _remembering_run(config):
-        yield build_bot(config.settings, config.switch, validate_only=validate_only, backed_up=config.database_file)
+        config = with_last_good_settings(config)
+        yield build_bot(config.settings, config.switch, validate_only=validate_only, problems=config.problems)
 
 
 @contextmanager
@@ -86,7 +88,8 @@ def open_for_recovery(config: Config, *, apply: bool) -> "Iterator[tuple[Bot, Da
     """
     from botctl.reconciliation.damaged import find_damage, missing_database, open_replacement
 
-    _check_keys(config)
+    config.require_account()
+    config.require(*GUARDING)
     path, mode = config.database_file, config.settings.botctl_mode
     if not config.database.exists():
         raise missing_database(mode, config.database)
@@ -107,22 +110,17 @@ def _remembering_run(config: Config) -> AbstractContextManager[None]:
     return remember_run(config.database_file, load_last_nonce)
 
 
-def _check_keys(config: Config) -> None:
-    if missing := missing_for_live(config.settings):
-        raise ConfigError(f"live mode needs {', '.join(missing)}", hint=f"set it in {config.env_file}")
-
-
 def build_bot(
     settings: Settings,
     switch: Switch,
     *,
     validate_only: bool = False,
-    backed_up: Path | None = None,
     simulated: SimulatedMarket | None = None,
+    problems: Sequence[ConfigError] = (),
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market.
 
-    `backed_up` is the database of which ticks keep daily copies, if any.
+    With `problems` nothing is bought.
     """
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
@@ -132,7 +130,9 @@ def build_bot(
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule)
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
-    pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, validate_only=validate_only)
+    pre_trade_checks = _build_pre_trade_checks(
+        settings, switch, journal, why_no_buys(settings, problems, validate_only=validate_only)
+    )
     markets = TradeMarkets(exchange, journal, clock)
     planner = ExitPlanner(exchange, journal, clock, markets)
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
@@ -146,14 +146,13 @@ def build_bot(
     positions = PositionManager(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )
-    balance = settings.initial_balance or DEFAULT_BALANCE
     on_history = simulated is not None or settings.botctl_mode is Mode.DEMO
     account = None if on_history else AccountCheck(
         exchange, journal, clock, quote_currency=settings.quote_currency, timeframe=timeframe
     )  # fmt: skip
     guard = DrawdownGuard(
         snapshots, positions, journal, switch, clock, account,
-        initial_balance=balance, max_drawdown=settings.max_drawdown,
+        initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
     )  # fmt: skip
     decider = _build_decider(settings, candles, clock, sentiment, journal)
     symbols, amount = settings.symbols, settings.trade_amount_usd
@@ -175,7 +174,7 @@ def build_bot(
         council=council,
         key_check=key_check,
         time_budget=budget,
-        backed_up=backed_up,
+        problems=tuple(problems),
     )
 
 
@@ -198,15 +197,25 @@ def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tu
     return broker, clock, market if isinstance(market, SimulatedMarket) else fear_and_greed
 
 
+def why_no_buys(settings: Settings, problems: Sequence[ConfigError], *, validate_only: bool) -> ConfigError | None:
+    """Why the settings allow no buys; None when they do."""
+    if problems:
+        hint = "correct the settings: `botctl config check` names all that is wrong"
+        return ConfigError(f"nothing is bought while the settings are wrong: {problems[0].message}", hint=hint)
+    if settings.live_trading_disabled and not validate_only:  # --validate places no order
+        return live_trading_disabled_error()
+    return None
+
+
 def _build_pre_trade_checks(
-    settings: Settings, switch: Switch, journal: Journal, *, validate_only: bool
+    settings: Settings, switch: Switch, journal: Journal, no_buys: ConfigError | None
 ) -> PreTradeChecks:
     return PreTradeChecks(
         switch,
         journal,
         max_open_trades=settings.max_open_trades,
         cooldown=timedelta(minutes=settings.cooldown_minutes),
-        live_trading_disabled=settings.live_trading_disabled and not validate_only,  # --validate places no order
+        no_buys=no_buys,
     )
 
 

@@ -49,6 +49,28 @@ def write_metrics(config: Config, metrics: Metrics | None) -> None:
         metrics_file.write_metrics(config.folder / config.settings.metrics_file, config.settings.botctl_mode, metrics)
 
 
+def back_up(config: Config) -> BotError | None:
+    """Make today's copy of the database. The lock is free by now: neither a stop nor `liquidate` waits for it.
+
+    Returns why it failed, which is a standing problem until a later copy works.
+    """
+    from botctl.store.backups import back_up_daily, save_backup_failure
+
+    failure: BotError | None = None
+    try:
+        with open_store(config, create=False):
+            try:
+                back_up_daily(config.database, config.database_file, datetime.now(UTC))
+            except BotError as error:
+                failure = error
+            save_backup_failure("" if failure is None else str(failure))
+    except BotError as error:
+        failure = failure or error
+    if failure is not None:
+        log.error("backup: %s", failure)
+    return failure
+
+
 def deliver_notifications(config: Config) -> None:
     """Send queued messages. The lock is free by now, so no other run waits for a slow service."""
     if config.settings.notify_urls is None:

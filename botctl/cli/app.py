@@ -1,8 +1,6 @@
 """The Typer app, and the one place where an error becomes a message and an exit code."""
 
-import io
 import json
-import os
 import signal
 import sys
 import traceback
@@ -16,7 +14,8 @@ import typer
 from botctl.cli.context import EnvFile
 from botctl.cli.log import error_line
 from botctl.cli.registry import Commands
-from botctl.domain.errors import BadValue, BotError
+from botctl.cli.streams import lost_output, make_streams_tolerant
+from botctl.domain.errors import BadValue, BotError, bug, explain_failure
 
 if TYPE_CHECKING:
     from botctl.config import LockTimeouts
@@ -68,16 +67,12 @@ def root(
 
 def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold bytes that are not text
-        sys.stdout.reconfigure(errors="backslashreplace")
+    make_streams_tolerant()
     code = run_command(sys.argv[1:])
-    try:
-        if sys.stdout is not None:  # cron may have closed it
-            sys.stdout.flush()
-    except OSError as error:  # the reader is gone, or the disk is full: the work itself is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            code = code or _report(_explain(error), as_json=False, debug=False)
+    lost = lost_output()
+    if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader that went away has read enough
+        problem = BotError(f"can't write the output: {lost.strerror}", hint="the work itself is done and recorded")
+        code = code or _report(problem, as_json=False, debug=False)
     sys.exit(code)
 
 
@@ -123,9 +118,7 @@ def _explain(error: Exception) -> BotError:
 
     if isinstance(error, DATABASE_ERRORS):
         return explain(error)
-    if isinstance(error, OSError):
-        return BotError(f"can't write the output: {error.strerror}", hint="the work itself is done and recorded")
-    return BotError(f"bug: {type(error).__name__}: {error}", hint="run it with --debug and report the output")
+    return explain_failure(error) or bug(error, hint="run it with --debug and report the output")
 
 
 def _global_options_first(arguments: list[str]) -> list[str]:

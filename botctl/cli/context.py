@@ -2,17 +2,20 @@
 
 import logging
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from botctl.cli.log import start_log
-from botctl.config import Config, load_config
-from botctl.domain.errors import BadValue, Refused
+from botctl.cli.log import NOTICE, start_log
+from botctl.config import Config, load_config, raise_together
+from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.money import to_amount
+from botctl.domain.setting_problems import BadSetting
 from botctl.domain.settings import Mode
 from botctl.domain.symbols import parse_symbol
 
@@ -49,18 +52,59 @@ def env_file_of(ctx: typer.Context) -> Path | None:
     return None if text is None else Path(text)
 
 
-def start_log_for(ctx: typer.Context, config: Config, *, quiet: bool = False) -> None:
-    """Start the log with the options --debug and --log-json."""
+def start_log_for(ctx: typer.Context, config: Config, *, quiet: bool = False) -> BadSetting | None:
+    """Start the log with the options --debug and --log-json. Returns what is wrong with LOG_FILE, if anything."""
     options = ctx.find_root().params
-    start_log(config, debug=bool(options.get("debug")), as_json=bool(options.get("log_json")), quiet=quiet)
+    return start_log(config, debug=bool(options.get("debug")), as_json=bool(options.get("log_json")), quiet=quiet)
 
 
-def config_from(ctx: typer.Context, *, validate: bool = False) -> Config:
-    """The settings of this run; the log starts here. Raises BadValue for --validate outside live mode."""
-    config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj)
+def with_log_problem(config: Config, problem: BadSetting | None) -> Config:
+    return config if problem is None else replace(config, problems=(*config.problems, problem))
+
+
+def in_a_named_home(ctx: typer.Context, config: Config, *, acts: bool, looks: bool) -> Config:
+    """Say that it is the demo where nothing names another mode, as in a wrong folder.
+
+    Raises ConfigError when a command that `acts` would act on a new demo; one that only `looks` sees an empty one.
+    """
+    if config.named:
+        return config
+    absent, unnamed = config.database.lacks_file(), "no .env, and no BOTCTL_ setting in the environment"
+    if acts and absent:
+        message = f"nothing was done: {config.folder} has no database, {unnamed}"
+        raise ConfigError(message, hint="go to the folder of your bot, or set BOTCTL_HOME")
+    empty = f"{config.folder} has no database, {unnamed}; this is an empty demo"
+    used = f"this is the demo in {config.folder}, which has {unnamed}"
+    logging.getLogger(__name__).log(NOTICE, "%s", empty if looks and absent else used)
+    if not (looks and absent):
+        return config
+    folder = ctx.with_resource(TemporaryDirectory(prefix="botctl-look-"))
+    return replace(config, settings=replace(config.settings, database_url=f"sqlite:///{folder}/demo.db"))
+
+
+def config_from(
+    ctx: typer.Context,
+    *,
+    validate: bool = False,
+    strict: bool = False,
+    account: bool = False,
+    warn: bool = True,
+    acts: bool = False,
+    looks: bool = False,
+) -> Config:
+    """The settings of this run; the log starts here.
+
+    Warns of problems with settings that the command may not need, unless not to `warn`. Raises ConfigError for those
+    that it does: with `account` those of the keys, with `strict` all. A command that `acts` needs a home that is named
+    or has a database; for one that only `looks` none is made. Raises BadValue for --validate outside live mode.
+    """
+    config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj, strict=strict)
     ctx.meta["mode"] = config.settings.botctl_mode
-    start_log_for(ctx, config)
-    for warning in config.warnings:
+    config = in_a_named_home(ctx, with_log_problem(config, start_log_for(ctx, config)), acts=acts, looks=looks)
+    raise_together(config.problems if strict else [])
+    if account:
+        config.require_account()
+    for warning in (*config.warnings, *(config.problems if warn else ())):
         logging.getLogger(__name__).warning("%s", warning)
     if validate and config.settings.botctl_mode is not Mode.LIVE:
         raise BadValue(f"--validate needs live mode, and this is {config.settings.botctl_mode} mode", hint="omit it")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from botctl.config import Config
 from botctl.domain.candles import from_unix
-from botctl.domain.errors import BotError, ConfigError
+from botctl.domain.errors import BotError
+from botctl.domain.setting_problems import BadSetting, about
 from botctl.domain.text import sanitize
 
 MAX_LINE_LENGTH = 4000
@@ -29,8 +30,10 @@ logging.addLevelName(NOTICE, "NOTICE")
 log = logging.getLogger("botctl")
 
 
-def start_log(config: Config, *, debug: bool, as_json: bool = False, quiet: bool = False) -> None:
+def start_log(config: Config, *, debug: bool, as_json: bool = False, quiet: bool = False) -> BadSetting | None:
     """Warnings and errors to stderr (everything with --debug, nothing with `quiet`), the rest to LOG_FILE.
+
+    Returns what is wrong with LOG_FILE, if anything: the log goes to stderr in any case.
 
     In systemd's journal, which is a log already, stderr gets what LOG_FILE gets. Only botctl's logger is set up:
     ccxt's writes signed requests at debug level.
@@ -48,11 +51,16 @@ def start_log(config: Config, *, debug: bool, as_json: bool = False, quiet: bool
     stderr.setFormatter(_Line(as_json=as_json, in_journal=in_journal))
     log.addHandler(stderr)
     if config.settings.log_file:
-        file = _open_log(config.folder / config.settings.log_file)
+        path = config.folder / config.settings.log_file
+        try:
+            file = _open_log(path)
+        except OSError as error:
+            return about("LOG_FILE", f"can't write LOG_FILE {path}: {error.strerror}", hint="choose another file")
         file.setLevel(config.settings.log_level)
         plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
         file.setFormatter(_Line(as_json=True) if as_json else plain)
         log.addHandler(file)
+    return None
 
 
 def notice(*notes: str) -> None:
@@ -119,17 +127,14 @@ class _Line(logging.Formatter):
 
 
 def _open_log(path: Path) -> logging.FileHandler:
-    """The log file of this run, rotated first when it is too long. Raises ConfigError."""
+    """The log file of this run, rotated first when it is too long. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            _rotate(path, handle)
-        finally:
-            os.close(handle)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        return _LogFile(path, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(f"can't write LOG_FILE {path}: {error.strerror}", hint="choose another file") from error
+        _rotate(path, handle)
+    finally:
+        os.close(handle)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    return _LogFile(path, encoding="utf-8", errors="backslashreplace")
 
 
 def _rotate(path: Path, handle: int) -> None:

@@ -129,6 +129,25 @@ class WrongDatabase(ConfigError):
     """The wrong database: missing, of another mode, another program's, or from a newer botctl."""
 
 
+# Other exceptions
+
+
+def explain_failure(error: BaseException) -> BotError | None:
+    """What a failure of this machine is called; None for an exception that is none, but a bug."""
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+        return BotError(f"this machine failed: {what}", hint="see to its disk, memory and limits; the next run goes on")
+    if isinstance(error, MemoryError):
+        return BotError("this machine is out of memory", hint="end other programs; the next run goes on")
+    if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python's own text: it has no class for it
+        return BotError("this machine starts no new thread", hint="raise its limit of processes; the next run goes on")
+    return None
+
+
+def bug(error: BaseException, *, hint: str) -> BotError:
+    return BotError(f"bug: {type(error).__name__}: {error}", hint=hint)
+
+
 # Many errors, one exit code
 
 PRECEDENCE: tuple[tuple[type[BotError], ...], ...] = (

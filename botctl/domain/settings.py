@@ -1,7 +1,6 @@
 """Every setting: its name, default, parser and meaning; read once into one frozen object."""
 
 import base64
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -196,6 +195,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("HEALTHCHECK_URL", None, Secret, "pinged at start, success and failure of each tick", True),
     Setting("METRICS_FILE", None, str, "file for the last tick's metrics in Prometheus' text format (extra metrics)"),
+    Setting(
+        "KEEP_DAYS",
+        "400",
+        _integer(0, 100_000),
+        "days that ticks, decisions and events are kept; 0 keeps them for ever",
+    ),
     Setting("LOG_LEVEL", "INFO", _level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
 )
@@ -248,6 +253,7 @@ class Settings:
     notify_urls: Secret | None
     healthcheck_url: Secret | None
     metrics_file: str | None
+    keep_days: int
     log_level: str
     log_file: str | None
 
@@ -269,19 +275,15 @@ class Settings:
 
 def parse_settings(values: Mapping[str, str]) -> Settings:
     """The settings in `values`, with defaults. Raises ConfigError with all problems, never with a secret's value."""
-    parsed, problems = _parse(values)
+    settings, problems = parse_leniently(values)
     if problems:
         raise ConfigError("; ".join(problems.values()), hint="fix the settings in the environment or in .env")
-    return Settings(**parsed)
+    return settings
 
 
-def find_problems(values: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with these settings: a sentence by name, never with the value of a secret."""
-    return _parse(values)[1]
-
-
-def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The fields of Settings, and the problems by name."""
+def parse_leniently(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """The settings with their default where a value is wrong, and what is wrong: a sentence by name, never with the
+    value of a secret."""
     problems: dict[str, str] = {}
     parsed: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -292,13 +294,14 @@ def _parse(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
             shown = "" if setting.secret else f"={without_password(repr(text)):.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems[setting.name] = _without_keys(problem, values)
-    if problems:
-        return parsed, problems
+            parsed[setting.name.lower()] = None if setting.default is None else setting.parse(setting.default)
+    timeout = parsed["tick_timeout"]
     parsed |= _derived_defaults(parsed)
-    if parsed["tick_timeout"] >= (seconds := parsed["timeframe"].seconds):
+    if timeout and timeout >= (seconds := parsed["timeframe"].seconds) and "TIMEFRAME" not in problems:
         shown = f"TICK_TIMEOUT={values['TICK_TIMEOUT'].strip()!r:.100}"
         problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
-    return parsed, problems
+        parsed |= _derived_defaults(parsed | {"tick_timeout": None})
+    return Settings(**parsed), problems
 
 
 def _parse_setting(setting: Setting, text: str) -> Any:
@@ -369,20 +372,6 @@ def withdraw_key_error(rights: Sequence[str]) -> ConfigError:
         f"the API key may withdraw ({', '.join(rights)}): botctl guards and sells, and buys nothing",
         hint="make a key without that right and run `botctl doctor`, or set ALLOW_WITHDRAW_KEY=yes",
     )
-
-
-def unknown_settings(names: Mapping[str, str], *, strict: bool) -> list[str]:
-    """A sentence for each unknown name that looks like a setting, with `strict` also for near misses of one."""
-    # `strict` is for names from our own .env: a misspelled MAX_DRAWDOWN must not silently mean its default.
-    sentences = []
-    for name in names:
-        ours = name.startswith(("BOTCTL_", "KRAKEN_"))
-        if name in NAMES or not (ours or strict):
-            continue
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.8)
-        if ours or near:
-            sentences.append(f"unknown setting {name}" + (f", did you mean {near[0]}?" if near else ""))
-    return sentences
 
 
 def example_env(mode: Mode = Mode.DEMO) -> str:

@@ -10,6 +10,7 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
+from botctl.store.backups import load_backup_failure
 from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
@@ -38,6 +39,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
         unrecorded_problem(unrecorded_errors(load_unrecorded())),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
         _missed_problem(ticks, bot.settings.timeframe.seconds),
+        backup_problem(load_backup_failure()),
         key_problem(None if key is None else key.expires_at, now),
     ]
     return [replace(each, text=sanitize(each.text, MAX_LINE_LENGTH)) for each in problems if each is not None]
@@ -102,6 +104,11 @@ def failing_problem(newest: Sequence[tuple[bool, str]]) -> Problem | None:
     if len(newest) < FAILURES or any(ok for ok, _ in newest[:FAILURES]):
         return None
     return Problem("failing", f"the tick has failed {FAILURES} times in a row or more: {newest[0][1]}")
+
+
+def backup_problem(why: str) -> Problem | None:
+    """A daily copy that failed. It is tried once a day."""
+    return Problem("backup", f"there is no copy of today: {why}") if why else None
 
 
 def key_problem(expires_at: datetime | None, now: datetime) -> Problem | None:

@@ -1,27 +1,55 @@
-"""Backups of the database: one before each migration and one a day, kept for seven days."""
+"""Backups of the database: one before each migration and one a day, of which the newest seven are kept."""
 
 import os
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import BotError, Refused
+from botctl.store import key_value
 from botctl.store.location import DatabaseLocation
 from botctl.store.sqlite import explain
 
-RETENTION = timedelta(days=7)
+KEPT = 7
+"""The newest copies stay, whatever the clock says: one that was wrong once must not delete them all."""
 FOLDER = "backups"
+TRIED_KEY = "backup.tried"
+FAILED_KEY = "backup.failed"
+SPARE_BYTES = 16 * 2**20
+"""Left free beside a copy, so that the database itself can grow."""
+
+
+def is_backup_due(now: datetime) -> bool:
+    """Whether nothing has tried to make today's copy. It counts as tried from now on. Needs the open database."""
+    today, tried = str(now.astimezone(UTC).date()), key_value.load(TRIED_KEY)
+    if tried is not None and tried[0] == today:
+        return False
+    key_value.save(TRIED_KEY, today)
+    return True
+
+
+def load_backup_failure() -> str:
+    """Why the last daily copy failed; empty when it did not."""
+    saved = key_value.load(FAILED_KEY)
+    return saved[0] if saved else ""
+
+
+def save_backup_failure(why: str) -> None:
+    if why != load_backup_failure():
+        key_value.save(FAILED_KEY, why)
 
 
 def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Path | None:
     """Back up the database into the folder beside it, once a day; returns None when today's backup exists.
 
-    `database` is its file, or for one on a server the file that it would be. Backups older than seven days are deleted
-    once the new one is complete. Raises ConfigError when the database is damaged, BotError when the disk fails.
+    `database` is its file, or for one on a server the file that it would be. All but the newest seven are deleted once
+    the new one is complete. Raises ConfigError when the database is damaged, BotError when the disk fails or is full.
     """
     folder, today = database.with_name(FOLDER), now.astimezone(UTC).date()
     copy = folder / f"{database.stem}-{today}{database.suffix}"
@@ -30,9 +58,12 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
             return None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _delete_unfinished(database)
+        _check_room(where, folder)
         where.back_up(copy, must_be_intact=True)
-        for old in _backups_before(database, today - RETENTION):
-            old.unlink(missing_ok=True)
+        newest_first = sorted(_backups(database), key=lambda backup: backup.made, reverse=True)
+        for old in newest_first[KEPT:]:
+            if old.file != copy:
+                old.file.unlink(missing_ok=True)
     return copy
 
 
@@ -68,16 +99,34 @@ def _errors_explained(where: DatabaseLocation, problem: str, hint: str) -> Itera
         raise type(failed)(f"no copy was made: {failed.message}", hint=failed.hint) from error
 
 
-def _backups_before(database: Path, day: date) -> Iterator[Path]:
-    """The backups from before `day`. Only files with a backup's name are considered."""
+def _check_room(where: DatabaseLocation, folder: Path) -> None:
+    """Raises BotError when a copy would not fit: half of one would leave no room for the database either."""
+    if where.file is None:
+        return
+    needed, free = where.file.stat().st_size + SPARE_BYTES, shutil.disk_usage(folder).free
+    if free < needed:
+        problem = (
+            f"no copy of {where} was made: it needs {needed / 1e6:.0f} MB, and {folder} has {free / 1e6:.0f} MB free"
+        )
+        raise BotError(problem, hint="free some disk space; tomorrow's first tick tries again")
+
+
+@dataclass(frozen=True)
+class Backup:
+    file: Path
+    made: date
+
+
+def _backups(database: Path) -> Iterator[Backup]:
+    """The backups of this database. Only files with a backup's name are considered."""
     daily = _daily_name(database)
     for file in database.with_name(FOLDER).iterdir():
-        if (match := daily.fullmatch(file.name)) and (made := _parse_day(match[1])) and made < day:
-            yield file
+        if (match := daily.fullmatch(file.name)) and (made := _parse_day(match[1])):
+            yield Backup(file, made)
     before_migration = re.compile(rf"{re.escape(database.name)}\.v\d+\.backup")
     for file in database.parent.iterdir():
-        if before_migration.fullmatch(file.name) and from_unix(file.stat().st_mtime).date() < day:
-            yield file
+        if before_migration.fullmatch(file.name):
+            yield Backup(file, from_unix(file.stat().st_mtime).date())
 
 
 def _parse_day(text: str) -> date | None:

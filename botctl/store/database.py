@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from botctl.domain.errors import ConfigError, WrongDatabase
 from botctl.domain.settings import Mode
+from botctl.store.daily_check import require_check
 from botctl.store.location import DatabaseLocation as DatabaseLocation
 from botctl.store.location import close_database as close_database
 from botctl.store.location import opened_where as opened_where
@@ -26,6 +27,8 @@ def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable:
     try:
         where.connect(durable=durable)
         _check_database_info(where, mode, create=create)
+        if getattr(database.obj, "interrupted", False):
+            require_check()
     except OSError as error:
         raise ConfigError(f"can't write {where}: {error.strerror}", hint="check the folder's owner and mode") from error
     except DATABASE_ERRORS as error:

@@ -14,9 +14,9 @@ from botctl.store.sqlite import DATABASE_ERRORS, explain
 
 @dataclass
 class Switch:
-    """Reads and sets the switch. `halt_file` pauses as well, whatever is in the database."""
+    """Reads and sets the switch. Each of `halt_files` pauses as well, whatever is in the database."""
 
-    halt_file: Path
+    halt_files: tuple[Path, ...]
 
     def read(self) -> SwitchState:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
@@ -31,8 +31,8 @@ class Switch:
             status, why = PAUSED, f"system_status reads {status!r}"
         if problem is not None:
             status, why = PAUSED, problem
-        if os.path.lexists(self.halt_file):
-            status, why = PAUSED, f"the file {self.halt_file} exists"
+        for file in filter(os.path.lexists, self.halt_files):
+            status, why = PAUSED, f"the file {file} exists"
         buys_enabled = values.get("buy_enabled") == "true" and values.get("tripped_at") == ""
         return SwitchState(status, values.get("frozen") == "true", buys_enabled, tripped_at, why)
 
@@ -59,10 +59,12 @@ class Switch:
         """The drawdown guard has fired: buys are disabled, and every later tick sells what is still open."""
         self._set(now, why, {"buy_enabled": "false", "tripped_at": now.isoformat()})
 
-    def halt(self) -> None:
-        """Pause by creating the file. Raises OSError."""
-        self.halt_file.parent.mkdir(parents=True, exist_ok=True)
-        self.halt_file.touch(mode=0o600)
+    def halt(self) -> Path:
+        """Pause by creating one of the files, which is returned. Raises OSError."""
+        for file in self.halt_files[:-1]:
+            with suppress(OSError):
+                return _create(file)
+        return _create(self.halt_files[-1])
 
     def _set(self, now: datetime, why: str, changes: dict[str, str]) -> None:
         """Write settings and their event. A missing table is created: settings missing in it still read as paused.
@@ -88,6 +90,12 @@ class Switch:
                     conflict_target=[SystemConfig.key], update={SystemConfig.value: value, SystemConfig.updated_at: now}
                 ).execute()
             Event.create(at=now, kind="switch", before=before, after=changes, why=why)
+
+
+def _create(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    return file
 
 
 def _parse_time(text: str | None) -> tuple[datetime | None, str | None]:

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,8 +100,7 @@ class DatabaseLocation(ABC):
             if must_be_intact and complaint != "ok":
                 raise damaged(self, " ".join(str(complaint).split()))
             sync_to_disk(part)
-            with suppress(FileExistsError):
-                os.link(part, to)
+            _name_unless_taken(part, to)
             sync_to_disk(to.parent)
         finally:
             _discard(part)
@@ -131,8 +130,11 @@ class SqliteFile(DatabaseLocation):
 
     def connect(self, *, durable: bool = True) -> None:
         make_private_file(self.path)
+        log = Path(f"{self.path}-wal")
+        interrupted = log.exists() and log.stat().st_size > 0  # the last process to close a database empties it
         _use(self._database(durable=durable))
         database.connect()
+        database.obj.interrupted = interrupted
 
     def connect_unchanged(self) -> None:
         _use(Database(str(self.path), timeout=self.busy_seconds))
@@ -262,6 +264,17 @@ def close_database() -> None:
 def _use(opened: "OpenDatabase") -> None:
     close_database()
     database.initialize(opened)
+
+
+def _name_unless_taken(part: Path, to: Path) -> None:
+    """Give a complete file its name, unless another run was faster. Some file systems have no hard links."""
+    try:
+        os.link(part, to)
+    except FileExistsError:
+        pass
+    except OSError:
+        if not os.path.lexists(to):
+            os.rename(part, to)
 
 
 def _discard(part: Path) -> None:

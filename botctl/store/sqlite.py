@@ -70,6 +70,9 @@ def open_read_only(path: Path, busy_seconds: float) -> Iterator[sqlite3.Connecti
 class Database(SqliteDatabase):
     """peewee's SQLite with our errors. A violated constraint stays peewee's IntegrityError."""
 
+    interrupted = False
+    """Whether a process was cut off, or is at work, while it had the database open."""
+
     def cursor(self, named_cursor: str | None = None) -> sqlite3.Cursor:
         """Every statement and every row goes through this cursor."""
         connection: sqlite3.Connection = self.connection()  # type: ignore[no-untyped-call]

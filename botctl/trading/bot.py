@@ -1,8 +1,8 @@
 """The services of one run, put together by wiring."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from botctl.domain.errors import ConfigError
 from botctl.domain.settings import Settings
 from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.journal import Journal
@@ -37,8 +37,8 @@ class Bot:
     council: Council
     key_check: KeyCheck
     time_budget: TimeBudget
-    backed_up: Path | None = None
-    """The database that a tick copies daily; None for a temporary one."""
+    problems: tuple[ConfigError, ...] = ()
+    """What is wrong with the settings: open positions are guarded, and nothing is bought."""
 
     @property
     def validate_only(self) -> bool:
@@ -46,6 +46,6 @@ class Bot:
         return self.execution.validate_only
 
     @property
-    def live_trading_disabled(self) -> bool:
-        """Whether every buy is refused because LIVE_TRADING is not yes in live mode."""
-        return self.execution.pre_trade_checks.live_trading_disabled
+    def no_buys(self) -> ConfigError | None:
+        """Why the settings allow no buys; None when they do."""
+        return self.execution.pre_trade_checks.no_buys

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 
 from botctl.domain.equity import calculate_drawdown
-from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable
 from botctl.domain.holdings import Missing
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock
@@ -41,6 +41,10 @@ class GuardReport:
         return self.snapshot.missing
 
 
+def unknown_initial_balance() -> ConfigError:
+    return ConfigError("the drawdown is not guarded: INITIAL_BALANCE is not known", hint="set it in .env")
+
+
 @dataclass
 class DrawdownGuard:
     snapshots: SnapshotService
@@ -51,7 +55,8 @@ class DrawdownGuard:
     account: AccountCheck | None
     """None where prices and balances are our own: those of a history can't lie."""
     _: KW_ONLY
-    initial_balance: Decimal
+    initial_balance: Decimal | None
+    """None when it is not known: then the drawdown isn't either."""
     max_drawdown: Decimal
 
     def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
@@ -100,11 +105,15 @@ class DrawdownGuard:
         else:
             valuation = self.account.value_closely(snapshot) if closely else self.account.value(snapshot)
         errors = list(snapshot.problems) if equity is None else []
+        if self.initial_balance is None:
+            errors.append(unknown_initial_balance())
         valuation = _with_unvalued(valuation, snapshot.unvalued)
         return GuardReport(valuation, self._drawdown_of(valuation.equity), snapshot, errors=errors)
 
     def _drawdown_of(self, equity: Decimal | None) -> Decimal | None:
-        return None if equity is None else calculate_drawdown(equity, self.initial_balance)
+        if equity is None or self.initial_balance is None:
+            return None
+        return calculate_drawdown(equity, self.initial_balance)
 
     def _too_deep(self, equity: Decimal | None) -> bool:
         drawdown = self._drawdown_of(equity)

@@ -4,11 +4,11 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from botctl.domain.errors import OutcomeUnknown, Refused
+from botctl.domain.errors import ConfigError, OutcomeUnknown, Refused
 from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import live_trading_disabled_error
 from botctl.domain.symbols import base_of
+from botctl.store.daily_check import find_damage_daily
 from botctl.store.database import opened_where
 from botctl.store.evidence.gone_markets import gone_assets
 from botctl.store.evidence.missing_coins import load_missing
@@ -22,19 +22,20 @@ from botctl.trading.evidence import unrecorded_orders
 @dataclass
 class PreTradeChecks:
     """Checks against the settings, the kill switch and the journal. They raise Refused with the rule that failed, or
-    ConfigError while live trading is disabled."""
+    ConfigError while the settings allow no buys."""
 
     switch: Switch
     journal: Journal
     _: KW_ONLY
     max_open_trades: int
     cooldown: timedelta
-    live_trading_disabled: bool = False
+    no_buys: ConfigError | None = None
+    """Why the settings allow no buys, if they don't."""
 
     def check(self, symbol: str, now: datetime) -> None:
         """Every rule for a buy. Called early, to save requests, and again when the buy is recorded."""
-        if self.live_trading_disabled:
-            raise live_trading_disabled_error()
+        if self.no_buys is not None:
+            raise self.no_buys
         self.check_switch()
         check_holdings()
         asset = base_of(symbol)
@@ -65,8 +66,8 @@ class PreTradeChecks:
 
     @cached_property
     def _damage(self) -> str | None:
-        """Once a run: the check reads the whole file."""
-        return opened_where().find_damage()
+        """At most once a run: the check reads the whole file."""
+        return find_damage_daily()
 
     def check_switch(self) -> None:
         state = self.switch.read()

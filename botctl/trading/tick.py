@@ -7,17 +7,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from botctl.domain.errors import BotError, ConfigError, Refused, exit_code_of
+from botctl.domain.errors import BotError, ConfigError, Refused, bug, exit_code_of, explain_failure
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import live_trading_disabled_error
 from botctl.store import ticks
-from botctl.store.backups import back_up_daily
-from botctl.store.database import opened_where
 from botctl.store.evidence.gone_markets import gone_assets
+from botctl.store.pruning import prune
 from botctl.store.rows import DecisionRow
 from botctl.trading.bot import Bot
 from botctl.trading.drawdown_guard import GuardReport
@@ -80,12 +78,13 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     started = time.monotonic()
     bot.time_budget.start()
     state = TickState(bot.clock.now())
+    _run(bot, state, "settings", _report_problems)
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "journal", _compare_journal)
     _guard_and_trade(bot, state)
     _run(bot, state, "own orders", _name_outranked_orders)
     _run(bot, state, "figures", _complete_figures)
-    _run(bot, state, "backup", _back_up)
+    _run(bot, state, "prune", _prune)
     _run(bot, state, "record", partial(_record, started=started))
     return _view(bot, state), state.exit_code
 
@@ -103,7 +102,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
             _run(bot, state, "equity", _confirm_equity)
     _run(bot, state, "recover", _recover)
     _run(bot, state, "late fills", _book_late_fills)
-    if state.snapshot is None or state.tripped or bot.switch.read().paused:
+    if state.snapshot is None or state.tripped or bot.switch.read().paused or bot.problems:
         return
     _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "key", _check_key)
@@ -123,12 +122,18 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
         state.errors.append(error)
     except Exception as error:
         log.debug("%s", name, exc_info=True)
-        state.errors.append(BotError(f"bug: {type(error).__name__}: {error}", hint="please report it"))
+        state.errors.append(explain_failure(error) or bug(error, hint="please report it"))
     errors = state.errors[before:]
     for failure in errors:
         log.error("%s: %s", name, failure)
     if state.detail or errors:
         state.steps.append(StepView(name, not errors, state.detail or "; ".join(map(str, errors))))
+
+
+def _report_problems(bot: Bot, state: TickState) -> None:
+    state.errors += bot.problems
+    if bot.problems:
+        state.notes.append("the settings are wrong: open positions are guarded, and nothing is bought")
 
 
 def _count_missed_runs(bot: Bot, state: TickState) -> None:
@@ -226,7 +231,7 @@ def _warn_of_unguarded(bot: Bot, state: TickState) -> None:
 def _take_snapshot(bot: Bot, state: TickState) -> None:
     """Prices of the open trades and of the symbols the Council may trade, and all balances."""
     held = bot.journal.open_symbols()
-    symbols = held if bot.switch.read().paused else [*held, *bot.settings.symbols]
+    symbols = held if bot.switch.read().paused or bot.problems else [*held, *bot.settings.symbols]
     snapshot = state.snapshot = bot.snapshots.take_snapshot(symbols)
     said = {str(error) for error in state.errors}
     state.errors += [problem for problem in snapshot.problems if str(problem) not in said]
@@ -266,12 +271,12 @@ def _check_positions(bot: Bot, state: TickState) -> None:
 
 
 def _warn_of_no_buys(bot: Bot, state: TickState) -> None:
-    if bot.live_trading_disabled:
-        raise live_trading_disabled_error()
+    if bot.no_buys is not None:
+        raise bot.no_buys
 
 
 def _check_key(bot: Bot, state: TickState) -> None:
-    if bot.live_trading_disabled:
+    if bot.no_buys is not None:
         return  # no key buys anything
     try:
         bot.key_check.ask()
@@ -291,7 +296,7 @@ def _execute(bot: Bot, state: TickState) -> None:
     missing = {each.asset for each in state.fetched_snapshot.missing} - gone_assets()
     unknown = "the balance lacks coins of open trades" if missing else unknown
     unknown = "the API key may withdraw" if state.key_refused else unknown
-    why_not = "LIVE_TRADING is no" if bot.live_trading_disabled else unknown
+    why_not = "LIVE_TRADING is no" if bot.no_buys is not None else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits
     state.entries += executed.entries
@@ -299,10 +304,9 @@ def _execute(bot: Bot, state: TickState) -> None:
     state.detail = f"{len(executed.exits)} exits, {len(executed.entries)} entries"
 
 
-def _back_up(bot: Bot, state: TickState) -> None:
-    """At the day's first tick by this machine's clock, whatever the day of the demo's prices."""
-    copy = None if bot.backed_up is None else back_up_daily(opened_where(), bot.backed_up, datetime.now(UTC))
-    state.detail = "" if copy is None else f"copied to {copy}"
+def _prune(bot: Bot, state: TickState) -> None:
+    deleted = prune(state.at, bot.settings.keep_days)
+    state.detail = ", ".join(f"{count} old rows of {table}" for table, count in deleted.items())
 
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:

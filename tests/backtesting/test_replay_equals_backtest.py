@@ -55,7 +55,9 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     calculated = run_backtest(case.histories, settings, case.sentiment, since=since, until=until)
     grid = align_histories(case.histories, settings.atr_period, since, until)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
-    bot = build_bot(settings, Switch(folder / "HALT"), simulated=SimulatedMarket(case.histories, grid, case.sentiment))
+    bot = build_bot(
+        settings, Switch((folder / "HALT",)), simulated=SimulatedMarket(case.histories, grid, case.sentiment)
+    )
     played = run_ticks(bot, range(grid.last - grid.first + 1))
     return calculated, summarize_replay(bot, grid, case.histories, case.sentiment, played)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from botctl.domain.setting_problems import PLACES
 from botctl.domain.settings import NAMES
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
@@ -33,6 +34,7 @@ WRONG: dict[str, str] = {
     "SENTIMENT_URL": "file:///etc/passwd",
     "FEE_RATE": "26%",
     "SLIPPAGE": "-0.1",
+    "KEEP_DAYS": "for ever",
     "LOG_LEVEL": "LOUD",
     "LOG_FILE": "/nowhere/bot.log",
 }
@@ -53,7 +55,7 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str) ->
     value = WRONG[name]
     bot.set(**{name: value})
 
-    run = bot.run("status")
+    run = bot.run("config", "show")
 
     secret = name == "KRAKEN_PRIVATE_KEY"
     check_error(run, 78, name, *([] if secret else [value]))
@@ -63,19 +65,24 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str) ->
 
 
 @pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
-def test_a_wrong_value_in_dot_env_is_named(bot: BotRunner, home: Path, name: str) -> None:
+def test_a_wrong_value_in_dot_env_is_named_and_keeps_nobody_from_pausing(bot: BotRunner, home: Path, name: str) -> None:
     bot.unset(name)
     write_env(home, f"{name}={WRONG[name]}\n")
 
-    check_error(bot.run("pause"), 78, name)
+    run = bot.run("pause")
 
-    assert set(files_in(home)) == {".env"}
+    if name in PLACES:
+        check_error(run, 78, name)
+        assert set(files_in(home)) == {".env"}
+    else:
+        assert (run.exit_code, run.stderr.count(name)) == (0, 1), run.stderr
+        assert "system is PAUSED" in run.stdout
 
 
 def test_every_problem_is_named_at_once(bot: BotRunner) -> None:
     bot.set(MAX_DRAWDOWN="20", ATR_PERIOD="none", SYMBOLS="BTC")
 
-    check_error(bot.run("tick"), 78, "MAX_DRAWDOWN", "ATR_PERIOD", "SYMBOLS")
+    check_error(bot.run("config", "show"), 78, "MAX_DRAWDOWN", "ATR_PERIOD", "SYMBOLS")
 
 
 def test_the_environment_wins_over_dot_env(bot: BotRunner, home: Path) -> None:
@@ -93,7 +100,7 @@ def test_a_misspelled_name_is_named(bot: BotRunner, home: Path, name: str, where
     else:
         write_env(home, f"{name}=live\n")
 
-    check_error(bot.run("status"), 78, name)
+    check_error(bot.run("config", "show"), 78, name)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +115,7 @@ def test_a_misspelled_name_is_named(bot: BotRunner, home: Path, name: str, where
 def test_a_near_miss_in_dot_env_is_told_what_was_meant(bot: BotRunner, home: Path, name: str, meant: str) -> None:
     write_env(home, f"{name}=0.1\n")
 
-    check_error(bot.run("status"), 78, f"unknown setting {name}", f"did you mean {meant}?")
+    check_error(bot.run("config", "show"), 78, f"unknown setting {name}", f"did you mean {meant}?")
 
 
 def test_names_of_others_are_left_alone(bot: BotRunner, home: Path) -> None:
@@ -131,7 +138,7 @@ def test_names_of_others_are_left_alone(bot: BotRunner, home: Path) -> None:
 def test_a_broken_line_of_dot_env_is_named_by_its_number(bot: BotRunner, home: Path, text: str, line: str) -> None:
     write_env(home, text)
 
-    check_error(bot.run("status"), 78, str(home / ".env"), line)
+    check_error(bot.run("config", "show"), 78, str(home / ".env"), line)
 
 
 def test_a_dot_env_that_is_a_folder_is_refused(bot: BotRunner, home: Path) -> None:
@@ -183,11 +190,14 @@ def test_a_dot_env_that_others_can_read_is_a_warning(bot: BotRunner, home: Path,
     assert run.stderr == f"botctl: warning: {home}/.env can be read by others: chmod 600 {home}/.env\n"
 
 
-def test_a_dot_env_that_others_can_read_is_an_error_in_live_mode(bot: BotRunner, home: Path) -> None:
-    bot.unset("BOTCTL_MODE")
-    write_env(home, "BOTCTL_MODE=live\n", 0o644)
+def test_live_mode_guards_and_buys_nothing_while_others_can_read_the_keys(live: BotRunner, home: Path) -> None:
+    write_env(live.home, "LOG_LEVEL=INFO\n", 0o644)
 
-    check_error(bot.run("status"), 78, "can be read by others", f"chmod 600 {home}/.env")
+    run = live.run("tick", "--json")
+
+    assert run.exit_code == 78
+    assert f"{live.home}/.env can be read by others: chmod 600 {live.home}/.env" in run.stderr
+    assert (run.json()["entries"], run.json()["decisions"]) == ([], [])
 
 
 def test_a_private_dot_env_is_no_news(bot: BotRunner, home: Path) -> None:
@@ -242,7 +252,7 @@ def test_a_database_of_another_mode_is_refused(bot: BotRunner, command: str) -> 
 def test_with_json_a_setting_is_named_in_one_json_object(bot: BotRunner) -> None:
     bot.set(MAX_DRAWDOWN="20")
 
-    answer = check_json_error(bot.run("tick", "--json"), 78, "config")
+    answer = check_json_error(bot.run("config", "show", "--json"), 78, "config")
 
     assert "MAX_DRAWDOWN" in answer["error"]
 
@@ -296,7 +306,7 @@ def test_a_control_character_in_a_setting_is_named(bot: BotRunner, home: Path, n
     bot.unset(name)
     write_env(home, f"{name}=sqlite:///a\x00b\n")
 
-    run = bot.run("status")
+    run = bot.run("config", "show")
 
     check_error(run, 78, name, "control characters")
     assert run.stderr.strip().isprintable()
@@ -306,13 +316,13 @@ def test_a_control_character_in_a_setting_is_named(bot: BotRunner, home: Path, n
 def test_digits_of_another_script_are_no_number(bot: BotRunner, name: str) -> None:
     bot.set(**{name: "٣"})
 
-    check_error(bot.run("status"), 78, name)
+    check_error(bot.run("config", "show"), 78, name)
 
 
 def test_a_value_of_any_length_is_shown_in_short(bot: BotRunner) -> None:
     bot.set(MAX_DRAWDOWN="9" * 5000)
 
-    run = bot.run("status")
+    run = bot.run("config", "show")
 
     check_error(run, 78, "MAX_DRAWDOWN")
     assert len(run.stderr) < 500
@@ -326,7 +336,7 @@ def test_a_key_in_the_place_of_another_setting_is_not_shown(bot: BotRunner, name
     if known:
         bot.set(KRAKEN_PRIVATE_KEY=key)
 
-    run = bot.run("status")
+    run = bot.run("config", "show")
 
     check_error(run, 78, name, "***")
     assert key[:12] not in run.stderr

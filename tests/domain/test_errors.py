@@ -22,6 +22,7 @@ from botctl.domain.errors import (
     UnusableAnswer,
     WrongDatabase,
     exit_code_of,
+    explain_failure,
     most_severe,
 )
 
@@ -69,3 +70,24 @@ def test_every_code_of_the_family_has_its_row() -> None:
 
     assert len(FAMILY) > len(IN_ORDER)
     assert all(kind.exit_code in {head.exit_code for head in row} for kind, row in first_row.items())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device", "/home/x/.env"), "/home/x/.env: No space left on device"),
+        (OSError(24, "Too many open files"), "Too many open files"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("can't start new thread"), "starts no new thread"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_bug(error: Exception, words: str) -> None:
+    explained = explain_failure(error)
+
+    assert explained is not None
+    assert words in explained.message
+
+
+@pytest.mark.parametrize("error", [RuntimeError("dictionary changed size"), KeyError("x"), AssertionError()])
+def test_a_bug_is_not_the_machines(error: Exception) -> None:
+    assert explain_failure(error) is None

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.errors import ConfigError
+from botctl.domain.setting_problems import unknown_settings
 from botctl.domain.settings import (
     NAMES,
     SETTINGS,
@@ -19,7 +20,6 @@ from botctl.domain.settings import (
     is_loopback,
     missing_for_live,
     parse_settings,
-    unknown_settings,
 )
 
 AMOUNTS = ["0", "-1", "nan", "inf", "a hundred", "1,000", "1e12", "1e30", "$5"]
@@ -137,10 +137,10 @@ def test_a_misspelled_name_is_an_error_with_the_right_one_beside_it(name: str, p
     if wrong in NAMES:
         return
 
-    [sentence] = unknown_settings({wrong: "1"}, strict=True)
+    [problem] = unknown_settings([wrong], strict=True)
 
-    assert wrong in sentence
-    assert "did you mean" in sentence
+    assert wrong in problem.message
+    assert "did you mean" in problem.message
 
 
 def test_only_our_own_prefixes_are_misspelled_in_an_environment_full_of_other_names() -> None:
@@ -148,7 +148,7 @@ def test_only_our_own_prefixes_are_misspelled_in_an_environment_full_of_other_na
 
     named = unknown_settings(environment, strict=False)
 
-    assert [sentence.split()[2].rstrip(",") for sentence in named] == ["BOTCTL_MOOD", "KRAKEN_TOKEN"]
+    assert [problem.message.split()[2].rstrip(",") for problem in named] == ["BOTCTL_MOOD", "KRAKEN_TOKEN"]
 
 
 @pytest.mark.parametrize(

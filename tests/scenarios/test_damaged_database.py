@@ -18,6 +18,7 @@ from tests.chaos.invariants import SETTLED, check
 from tests.chaos.processes import End, Processes
 from tests.chaos.world import World
 from tests.cli.assertions import check_error, files_in
+from tests.corruption import damage as spoil
 from tests.fake_kraken import FakeKraken
 from tests.postgres import Server
 from tests.quick import parametrize
@@ -296,3 +297,28 @@ def test_a_left_over_wal_of_the_damaged_database_does_no_harm(live: BotRunner, k
     recover(live)
 
     assert float(only(live.positions())["amount"]) == 0.002
+
+
+# When a buy checks the file
+
+
+@pytest.mark.sqlite("a server checks its own files")
+def test_a_buy_checks_the_file_once_a_day_and_after_a_run_that_was_cut_off(live: BotRunner, kraken: FakeKraken) -> None:
+    """The check reads the whole file, which takes seconds once it is large."""
+    live.set(COOLDOWN_MINUTES="0")
+    assert live.run("buy", "BTC/USD", "100", "--yes").exit_code == 0  # checks it
+    spoil(live.database, "decision")
+    unchecked = live.run("buy", "ETH/USD", "100", "--yes")
+    live.run("sell", "ETH/USD", "--yes")
+    with closing(sqlite3.connect(live.database)) as cut_off:
+        cut_off.execute("PRAGMA journal_mode = WAL")
+        cut_off.execute("UPDATE trade SET atr = atr + 1")
+        cut_off.commit()
+        log = Path(f"{live.database}-wal")
+        left = log.read_bytes()
+    log.write_bytes(left)  # as a killed process leaves it
+
+    checked = live.run("buy", "ETH/USD", "100", "--yes")
+
+    assert unchecked.exit_code == 0, output_of(unchecked)
+    check_error(checked, 78, "is damaged")

@@ -18,7 +18,7 @@ from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
-from botctl.store.backups import back_up_daily
+from botctl.store.backups import back_up_daily, load_backup_failure
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import database
@@ -111,10 +111,9 @@ def test_what_was_committed_last_is_in_it_while_another_process_writes(kept: Pat
         assert connection.execute("SELECT value FROM memory").fetchall() == [("committed",)]
 
 
-def test_copies_go_after_seven_days_and_nobody_elses_files_do(kept: Path) -> None:
-    older_copy(kept, "2026-11-17")
-    for day in ("2026-11-16", "2026-10-01"):
-        older_copy(kept, day)
+def test_the_newest_seven_copies_stay_and_nobody_elses_file_goes(kept: Path) -> None:
+    for day in range(10, 20):
+        older_copy(kept, f"2026-10-{day}")
     others = ["mine-2026-01-01.db", "demo-2026-01-01.db.gz", "demo-2026-99-99.db", "demo-yesterday.db", "notes.txt"]
     for name in others:
         (kept.with_name("backups") / name).touch()
@@ -122,20 +121,40 @@ def test_copies_go_after_seven_days_and_nobody_elses_files_do(kept: Path) -> Non
 
     back_up_daily(SqliteFile(kept), kept, NOON)
 
-    assert names(kept) == sorted([*others, "demo-2026-11-17.db", "demo-2026-11-24.db"])
+    newest = [f"demo-2026-10-{day}.db" for day in range(14, 20)]
+    assert names(kept) == sorted([*others, *newest, "demo-2026-11-24.db"])
     assert (kept.parent / "demo-2026-01-01.db").exists()
 
 
-def test_copies_from_before_a_migration_go_after_seven_days_too(kept: Path) -> None:
-    old, new = kept.with_name("demo.db.v1.backup"), kept.with_name("demo.db.v2.backup")
-    for version, days in ((1, 8), (2, 7)):
+@pytest.mark.parametrize("wrong", ["1970-01-01", "2038-01-19"])
+def test_a_clock_that_was_wrong_once_deletes_no_copy_but_the_oldest(kept: Path, wrong: str) -> None:
+    for day in range(17, 24):
+        older_copy(kept, f"2026-11-{day}")
+
+    back_up_daily(SqliteFile(kept), kept, datetime.fromisoformat(f"{wrong}T12:00:00+00:00"))
+
+    assert set(names(kept)) >= {f"demo-{wrong}.db", *(f"demo-2026-11-{day}.db" for day in range(18, 24))}
+
+
+def test_copies_from_before_a_migration_count_among_the_seven(kept: Path) -> None:
+    for day in range(10, 16):
+        older_copy(kept, f"2026-11-{day}")
+    for version, days in ((1, 30), (2, 7)):
         SqliteFile(kept).keep_version(version)
         at = (NOON - timedelta(days=days)).timestamp()
         os.utime(kept.with_name(f"demo.db.v{version}.backup"), (at, at))
 
     back_up_daily(SqliteFile(kept), kept, NOON)
 
-    assert (old.exists(), new.exists()) == (False, True)
+    assert not kept.with_name("demo.db.v1.backup").exists()
+    assert kept.with_name("demo.db.v2.backup").exists()
+
+
+def test_without_hard_links_a_copy_is_made_all_the_same(kept: Path) -> None:
+    close_database()
+    child(BACKS_UP.format(first="def refuse(*_): raise OSError(1, 'not permitted')\nos.link = refuse"), kept).wait(30)
+
+    assert names(kept) == ["demo-2026-11-24.db"]
 
 
 def test_a_damaged_database_pushes_no_good_copy_out(kept: Path) -> None:
@@ -237,7 +256,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(kept: Path) -> N
 # At the end of a tick
 
 
-def test_a_tick_leaves_one_copy_a_day_and_keeps_seven_days(live: BotRunner) -> None:
+def test_a_tick_leaves_one_copy_a_day_and_the_newest_seven_stay(live: BotRunner) -> None:
     live.run("pause")
     for day in range(1, 11):
         with freeze_time(f"2026-11-{day:02} 12:00"):
@@ -245,7 +264,7 @@ def test_a_tick_leaves_one_copy_a_day_and_keeps_seven_days(live: BotRunner) -> N
     with freeze_time("2026-11-10 12:15"):
         assert live.run("tick").exit_code == 0
 
-    assert names(live.database) == [f"live-2026-11-{day:02}.db" for day in range(3, 11)]
+    assert names(live.database) == [f"live-2026-11-{day:02}.db" for day in range(4, 11)]
 
 
 def test_a_paused_and_a_frozen_tick_leave_one_too(live: BotRunner) -> None:
@@ -257,20 +276,34 @@ def test_a_paused_and_a_frozen_tick_leave_one_too(live: BotRunner) -> None:
     assert names(live.database) == ["live-2026-11-01.db", "live-2026-11-02.db"]
 
 
-def test_a_backup_that_fails_is_an_error_of_the_tick_after_all_else_is_done(
-    live: BotRunner, kraken: FakeKraken
-) -> None:
+def test_a_copy_that_fails_is_said_once_a_day_after_all_else_is_done(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     live.database.with_name("backups").write_text("a file")
 
-    run = live.run("tick", "--json")
+    with freeze_time(NOON) as clock:
+        first, second = live.run("tick"), live.run("tick")
+        clock.tick(timedelta(days=1))
+        next_day = live.run("tick")
+
+    assert [run.exit_code for run in (first, second, next_day)] == [1, 0, 1], output_of(first)
+    assert "backup: no copy of" in first.stderr
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+    live.open_store()
+    assert "no copy of" in load_backup_failure()
+
+
+@pytest.mark.sqlite("it fills, kills or damages while a file is copied")
+def test_nothing_is_copied_where_there_is_no_room_for_it(live: BotRunner, tmp_path: Path) -> None:
+    live.run("pause")
+    with live.database.open("r+b") as file:  # a sparse file: larger than the free space of any disk
+        file.truncate(2**43)
+
+    run = live.run("tick")
 
     assert run.exit_code == 1, output_of(run)
-    steps = run.json()["steps"]
-    assert [step["name"] for step in steps if not step["ok"]] == ["backup"] == [steps[-1]["name"]]
-    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
-    assert live.json("status")["last_tick_ok"] is False
+    assert "MB free" in run.stderr
+    assert names(live.database) == []
 
 
 @pytest.mark.sqlite("it fills, kills or damages while a file is copied")

@@ -352,7 +352,7 @@ def test_dust_takes_its_share_of_cost_and_fee_with_it(journal: Journal) -> None:
 
 
 def test_every_turn_of_the_switch_is_told(opened: DatabaseLocation, tmp_path: Path) -> None:
-    switch = Switch(tmp_path / "HALT")
+    switch = Switch((tmp_path / "HALT",))
     turns: list[Callable[[], object]] = [
         lambda: switch.pause(NOON, freeze=True, reason="upgrade"),
         lambda: switch.resume(NOON, enable_buys=False),

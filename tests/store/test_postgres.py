@@ -152,7 +152,7 @@ def test_a_switch_that_cannot_be_read_inside_a_transaction_does_not_end_it(
     execute(store, "DROP TABLE systemconfig")
 
     with database.atomic("IMMEDIATE"):
-        state = Switch(tmp_path / "HALT").read()
+        state = Switch((tmp_path / "HALT",)).read()
         Event.create(at=NOON, kind="test", before={}, after={}, why="the stop is sold all the same")
 
     assert state.paused

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenApiError
+from botctl.adapters.kraken.failures import describe_failure
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import MIN_SECRET_LENGTH, Secret
 from botctl.domain.text import sanitize
@@ -32,7 +33,7 @@ CALL_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Reply:
-    """The HTTP status and body of an answer, not yet checked, or the name of the failure."""
+    """The HTTP status and body of an answer, not yet checked, or why there is none."""
 
     status: int | None
     text: str | None
@@ -112,7 +113,7 @@ class KrakenTransport:
             with time_limit(self.call_seconds):
                 getattr(self._ccxt, f"{kind}{name}")(dict(params))
         except Exception as error:  # noqa: BLE001 - ccxt can raise anything for an odd answer; `parse` checks it
-            failure = type(error).__name__
+            failure = describe_failure(error)
         seconds = time.monotonic() - started
         text, arrived_at = self._ccxt.last_http_response, datetime.now(UTC)
         return Reply(self._status, text, failure, seconds, sent_at, arrived_at, self._date)

@@ -36,7 +36,7 @@ def orders(
       botctl orders
       botctl orders --unsettled
     """
-    with open_store(config_from(ctx)):
+    with open_store(config_from(ctx, looks=True)):
         show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
 
 
@@ -55,7 +55,7 @@ def why(
       botctl why BTC/USD
     """
     symbol = symbol_from(symbol)
-    with open_store(config_from(ctx)):
+    with open_store(config_from(ctx, looks=True)):
         show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
 
 
@@ -73,7 +73,7 @@ def explain(
     Example:
       botctl explain 7
     """
-    with open_store(config_from(ctx)):
+    with open_store(config_from(ctx, looks=True)):
         view = audit_trail.explain(trade)
     show(ctx, view, draw_trade_history)
 
@@ -99,7 +99,7 @@ def show_log(
     start = since_from(since)
     if follow and wants_json(ctx):
         raise BadValue("--follow and --json exclude each other", hint="choose one of them")
-    config = config_from(ctx)
+    config = config_from(ctx, looks=True)
     with open_store(config):
         events = audit_trail.list_events(symbol=only_symbol, since=start, limit=limit)
     show_list(ctx, events, draw_events, "no events yet")

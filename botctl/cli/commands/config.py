@@ -17,10 +17,9 @@ from botctl.domain.settings import (
     SETTINGS,
     Mode,
     Settings,
-    find_problems,
     live_trading_disabled_error,
     missing_for_live,
-    parse_settings,
+    parse_leniently,
     shown_value,
 )
 
@@ -70,8 +69,7 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl config check
     """
     sources = read_sources(env_file_of(ctx))
-    problems = find_problems(sources.values)
-    settings = parse_settings({name: value for name, value in sources.values.items() if name not in problems})
+    settings, problems = parse_leniently(sources.values)
     ctx.meta["mode"] = settings.botctl_mode
     results = [CheckResult("settings", "fail", problem.message, problem.hint) for problem in sources.problems]
     for name, problem in problems.items():

@@ -6,7 +6,7 @@ from functools import partial
 
 import typer
 
-from botctl.cli.context import JsonFlag, env_file_of, start_log_for
+from botctl.cli.context import JsonFlag, env_file_of, in_a_named_home, start_log_for, with_log_problem
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
@@ -40,8 +40,9 @@ def doctor(ctx: typer.Context, as_json: JsonFlag = False) -> None:
 def _check_all(ctx: typer.Context) -> list[CheckResult]:
     """Every check, ordered so that a failure explains those after it."""
     try:
-        config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj)
-        start_log_for(ctx, config)
+        config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj, strict=False)
+        config = in_a_named_home(ctx, config, acts=False, looks=True)
+        config = with_log_problem(config, start_log_for(ctx, config))
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
     results = [*_check_settings(config), *_check_files(config), *check_monitoring(config.settings, config.folder)]
@@ -55,9 +56,12 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
 
 
 def _check_settings(config: Config) -> Iterator[CheckResult]:
-    if missing := missing_for_live(config.settings):
+    missing = [name for name in missing_for_live(config.settings) if name not in config.doubtful]
+    for problem in config.problems:
+        yield CheckResult("settings", "fail", problem.message, problem.hint)
+    if missing:
         yield CheckResult("settings", "fail", f"live mode needs {', '.join(missing)}", f"set it in {config.env_file}")
-    else:
+    elif not config.problems:
         source = config.env_file if config.env_file.exists() else "defaults and environment"
         yield CheckResult("settings", "ok", f"{config.settings.botctl_mode} mode, from {source}")
     if config.settings.live_trading_disabled:
@@ -71,8 +75,8 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
     folder = config.database_file.parent
     if folder.exists() and not os.access(folder, os.W_OK):
         yield CheckResult("file modes", "fail", f"can't write to {folder}", "check its owner and mode")
-    if config.halt_file.exists():
-        yield CheckResult("switch", "warn", f"{config.halt_file} exists, so botctl is paused", "remove it to trade")
+    for file in filter(os.path.lexists, config.halt_files):
+        yield CheckResult("switch", "warn", f"{file} exists, so botctl is paused", "remove it to trade")
 
 
 def _check_database(config: Config) -> CheckResult:

@@ -10,7 +10,7 @@ from botctl.cli.log import notice
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
 from botctl.config import Config, open_store
-from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
+from botctl.domain.errors import BotError, Refused, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
 from botctl.domain.text import sanitize
 from botctl.store.database import DATABASE_ERRORS
@@ -28,14 +28,15 @@ def pause(
 
     The Council does not run; stops and the drawdown guard keep protecting open positions. Needs no network and waits
     for no run. If it can't write to the database, it creates the file HALT beside it, which pauses as well. With
-    --freeze open positions are UNGUARDED, and only `botctl liquidate` sends orders.
+    --freeze open positions are UNGUARDED, and only `botctl liquidate` sends orders. Exit code 1 when it could not
+    pause, or not freeze.
 
     \b
     Examples:
       botctl pause --reason "exchange is upgrading"
       botctl pause --freeze
     """
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True)
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
@@ -44,7 +45,10 @@ def pause(
         state = _pause_by_file(config, error)
     if state.frozen:
         notice("frozen: open positions are NOT guarded until `botctl resume`")
+    elif freeze:
+        notice("NOT frozen, only paused: stops and the drawdown guard still sell")
     show(ctx, state, draw_switch)
+    exit_with(BotError.exit_code if freeze and not state.frozen else 0)
 
 
 def _pause_by_file(config: Config, error: Exception) -> SwitchState:
@@ -52,11 +56,12 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     if isinstance(error, WrongDatabase) or config.database.lacks_file():
         raise error
     try:
-        config.switch.halt()
-    except OSError:
-        raise ConfigError(f"can't pause: {error}", hint=f"create the file {config.halt_file} by hand") from error
+        file = config.switch.halt()
+    except OSError as no_file:
+        problem = f"NOT PAUSED: {error}; and the file {config.halt_files[0]} can't be created: {no_file.strerror}"
+        raise BotError(problem, hint="make room or mend the folder's mode, and pause again") from error
     what = " this machine's runs" if config.database.file is None else ""
-    why = f"the database failed ({error}); the file {config.halt_file} pauses{what} instead"
+    why = f"the database failed ({error}); the file {file} pauses{what} instead"
     notice(why)
     return SwitchState(PAUSED, False, False, None, why)
 
@@ -76,7 +81,7 @@ def resume(
       botctl resume
       botctl resume --enable-buys
     """
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True)
     with open_store(config):
         config.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
         state = config.switch.read()

@@ -26,12 +26,12 @@ from botctl.config import open_store
 from botctl.domain.errors import BadValue, BotError, Refused, exit_code_of, most_severe
 from botctl.domain.money import format_decimal, to_amount
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import Mode, live_trading_disabled_error
+from botctl.domain.settings import Mode
 from botctl.domain.symbols import base_of
 from botctl.store.corrections import forget_trade, load_forgettable
 from botctl.trading.results import LiquidationView
 from botctl.trading.tick import liquidate as liquidate_all
-from botctl.wiring import open_bot
+from botctl.wiring import open_bot, why_no_buys
 
 Symbol = Annotated[
     str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.", autocompletion=complete_symbol)
@@ -60,9 +60,9 @@ def buy(
       botctl buy BTC/USD 100 --validate
     """
     symbol, cost = symbol_from(symbol), amount_from(amount)
-    config = config_from(ctx, validate=validate)
-    if config.settings.live_trading_disabled and not validate:
-        raise live_trading_disabled_error()
+    config = config_from(ctx, account=True, validate=validate, warn=False)
+    if (why := why_no_buys(config.settings, config.problems, validate_only=validate)) is not None:
+        raise why
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
@@ -100,7 +100,7 @@ def sell(
 
     asset = base_of(symbol_from(symbol))
     part = None if amount is None else amount_from(amount)
-    config = config_from(ctx, validate=validate)
+    config = config_from(ctx, acts=True, account=True, validate=validate)
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
@@ -137,7 +137,7 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
       botctl liquidate
       botctl liquidate --yes
     """
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True, account=True)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(config) as bot:
         exits = liquidate_all(bot)
@@ -179,7 +179,7 @@ def forget(
     from botctl.queries import portfolio
 
     sold_at = None if price is None else _price_from(price)
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True)
     with open_store(config):  # without the lock: no tick waits for an answer
         row = load_forgettable(trade)
         held = f"{format_decimal(row.amount)} {row.asset}"

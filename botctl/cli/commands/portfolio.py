@@ -27,7 +27,7 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status
       botctl status --json
     """
-    config = config_from(ctx)
+    config = config_from(ctx, looks=True)
     settings = config.settings
     with open_store(config):
         mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
@@ -60,7 +60,7 @@ def positions(
     """
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
         raise BadValue("--watch needs a terminal and excludes --json", hint="use --live --json in scripts")
-    config = config_from(ctx)
+    config = config_from(ctx, looks=True)
     if watch:
         from botctl.cli.commands.watch import watch_positions
 
@@ -87,7 +87,7 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
       botctl trades
       botctl trades --json --limit 1000
     """
-    with open_store(config_from(ctx)):
+    with open_store(config_from(ctx, looks=True)):
         show_list(ctx, portfolio.list_trades(limit=limit), draw_trades, "no trades yet")
 
 
@@ -106,7 +106,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 
-    config = config_from(ctx)
+    config = config_from(ctx, looks=True, account=True)
     with open_bot(config) as bot:
         snapshot = bot.snapshots.take_snapshot([])
     balances, quote_currency = snapshot.balances, config.settings.quote_currency

@@ -28,7 +28,7 @@ def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False
       botctl reconcile --since 2026-11-01
     """
     start = since_from(since)
-    config = config_from(ctx)
+    config = config_from(ctx, looks=True, account=True)
     with open_bot(config) as bot, progress_bar(ctx, FETCHING) as progress:
         view = compare(bot, start, progress)
     show(ctx, view, draw_reconciliation)
@@ -59,7 +59,7 @@ def recover(
       botctl recover --apply
     """
     start = since_from(since)
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True, account=True)
     if apply:
         confirm(f"Rebuild the {config.settings.botctl_mode} trades from the exchange's records?", yes=yes)
     errors: list[BotError] = []

@@ -89,7 +89,7 @@ def _open_source(
     for name in options:
         hint = "give a file of candles, or omit it"
         raise BadValue(f"{backtest_options.flag_of(name)} is for a backtest of FILE", hint=hint)
-    config = config_from(ctx)
+    config = config_from(ctx, looks=True)
     with open_store(config):
         now = now_offline(config.settings.botctl_mode)
         source = DatabaseSource(config.settings, config.switch, now, lambda symbol: find_candles(config, symbol))

@@ -66,7 +66,7 @@ def install(
       botctl schedule install
       botctl schedule install --systemd --yes
     """
-    config = config_from(ctx)
+    config = config_from(ctx, acts=True)
     kind, job = _kind(config, cron, timer), _job_from(ctx, config)
     _check_environment(ctx)
     before = _describe_only_schedule(kind, job)

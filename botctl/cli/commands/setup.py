@@ -13,7 +13,7 @@ from botctl.cli.log import notice
 from botctl.cli.output import show, with_progress
 from botctl.cli.results import InitView
 from botctl.cli.views.setup import draw_demo, draw_init
-from botctl.config import Config, load_config, make_data_folder, open_store, write_env_file
+from botctl.config import Config, load_config, make_data_folder, open_store, raise_together, write_env_file
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.settings import Mode, example_env, parse_settings
 from botctl.queries import portfolio
@@ -49,7 +49,7 @@ def init(
       botctl init --mode paper
     """
     config = _config_for_init(ctx, mode)
-    start_log_for(ctx, config)
+    raise_together(list(filter(None, [start_log_for(ctx, config)])))
     mode = config.settings.botctl_mode
     written = write_env_file(config.env_file, example_env(mode))
     make_data_folder(config)
@@ -78,12 +78,12 @@ def _config_for_init(ctx: typer.Context, mode: Mode | None) -> Config:
     env_file = env_file_of(ctx)
     overrides = {"BOTCTL_MODE": mode.value} if mode else {}
     if env_file is not None and not env_file.exists():
-        config = replace(load_config(None, overrides), env_file=env_file)
+        config = replace(load_config(None, overrides, new_home=True), env_file=env_file)
     else:
-        config = load_config(env_file, overrides)
+        config = load_config(env_file, overrides, new_home=True)
     if config.settings.botctl_mode is Mode.REPLAY:
         raise BadValue("only `botctl replay --keep` creates a replay's database", hint="choose another --mode")
-    if mode and config.env_file.exists() and load_config(env_file).settings.botctl_mode is not mode:
+    if mode and config.env_file.exists() and load_config(env_file, new_home=True).settings.botctl_mode is not mode:
         raise ConfigError(f"{config.env_file} is for another mode", hint=f"set BOTCTL_MODE={mode} in it")
     return config
 

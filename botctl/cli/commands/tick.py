@@ -2,6 +2,7 @@
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -11,11 +12,14 @@ from botctl.cli.context import JsonFlag, ValidateFlag, config_from, exit_with, w
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
+from botctl.config import remember_settings
 from botctl.domain.errors import Refused, exit_code_of
 from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
 from botctl.queries.results import CheckView
+from botctl.store.backups import is_backup_due
+from botctl.trading.drawdown_guard import unknown_initial_balance
 from botctl.trading.evidence.missing_coins import missing_error
 from botctl.trading.results import DrawdownView
 from botctl.trading.tick import guard_drawdown, guard_positions
@@ -38,18 +42,23 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
       botctl tick
       BOTCTL_MODE=paper botctl tick --json
     """
-    config = config_from(ctx, validate=validate)
+    config = config_from(ctx, validate=validate, account=True, warn=False)  # the tick reports the problems
     heartbeat = Heartbeat(None if validate else config.settings.healthcheck_url)
     with heartbeat.watch():
         with open_bot(config, wait_seconds=0, validate_only=validate) as bot:
             heartbeat.start()
             started = time.monotonic()
+            if not validate:
+                remember_settings(config)
             view, code = run_tick(bot)
+            copy_is_due = not validate and is_backup_due(datetime.now(UTC))
             after_run.queue_notifications(config, bot, check_key=view.ok)
             metrics = after_run.read_metrics(config, bot, code, time.monotonic() - started)
         notice(*view.notes)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
+        if copy_is_due and (failure := after_run.back_up(config)) is not None:
+            code = code or failure.exit_code
     after_run.write_metrics(config, metrics)
     heartbeat.end(ok=code == 0, detail="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
@@ -67,7 +76,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     Example:
       botctl check-positions
     """
-    config = config_from(ctx)
+    config = config_from(ctx, account=True)
     with open_bot(config) as bot:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
@@ -98,8 +107,10 @@ def drawdown(
       botctl drawdown --check
       botctl drawdown
     """
-    config = config_from(ctx)
+    config = config_from(ctx, account=True)
     with open_bot(config) as bot:
+        if bot.drawdown.initial_balance is None:
+            raise unknown_initial_balance()
         act = not check and not bot.switch.read().frozen
         report, errors = guard_drawdown(bot, act=act)
         outranked = bot.execution.outranked.report()
