@@ -443,4 +443,5 @@ HIDDEN_FOR_LONG = Family(
     "trades hidden for long", (ORDERING, RECORDS, tuple(SHARES), tuple(SECONDS)[1:], TRADES[1:]), play_records
 )
 """Records and the account's trades that agree on a lie for longer than the second look takes."""
-CASH = Family("cash", (tuple(SITUATIONS), ("lacking", "zero", "half", "a tenth"), TERMS), play_cash)
+# An hour is longer than a balance takes to be believed: it may be a withdrawal.
+CASH = Family("cash", (tuple(SITUATIONS), ("lacking", "zero", "half", "a tenth"), TERMS[:-1]), play_cash)
