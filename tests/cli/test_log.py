@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from botctl.cli import log
 from botctl.domain.money import format_decimal
 from tests.bot_runner import PROJECT, BotRunner
