@@ -188,6 +188,7 @@ def test_the_commands_of_the_docs_are_the_commands_there_are(bot: BotRunner) -> 
 # What a page shows is what the commands say.
 
 
+@pytest.mark.long
 def test_the_tutorial_shows_what_its_commands_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Machine(tmp_path / "programs", tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}/programs:/usr/bin:/bin")

@@ -44,7 +44,7 @@ def offers(shell: str, line: str, **settings: str) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@parametrize("shell", SHELLS, quick=2)
 def test_commands_are_offered(bot: BotRunner, shell: str) -> None:
     told = offers(shell, "botctl check-p")
 
@@ -73,7 +73,7 @@ def test_symbols_are_offered_wherever_one_stands(bot: BotRunner, line: str) -> N
 
 
 @from_the_file
-@parametrize("shell", SHELLS, quick=2)
+@parametrize("shell", SHELLS, quick=1)
 def test_trades_are_offered_by_their_numbers(veteran: BotRunner, shell: str) -> None:
     told = offers(shell, "botctl explain ")
 
@@ -83,7 +83,7 @@ def test_trades_are_offered_by_their_numbers(veteran: BotRunner, shell: str) -> 
     assert ("BTC/USD CLOSED" in told) is (shell != "bash")
 
 
-@pytest.mark.parametrize("line", ["botctl explain ", "botctl why "])
+@parametrize("line", ["botctl explain ", "botctl why "], quick=1)
 @parametrize("shell", SHELLS, quick=1)
 def test_a_home_without_a_database_gets_none(bot: BotRunner, shell: str, line: str) -> None:
     offers(shell, line)

@@ -78,6 +78,7 @@ def test_the_demo_leaves_no_folder_behind_and_the_home_as_it_was(bot: BotRunner,
     assert files_in(bot.home) == {".env": b"BOTCTL_MODE=live\nMAX_DRAWDOWN=0.01\n"}
 
 
+@pytest.mark.long
 def test_the_same_ticks_bring_the_same_trades(bot: BotRunner) -> None:
     first, second = bot.json("demo", "--ticks", "20"), bot.json("demo", "--ticks", "20")
 
@@ -99,6 +100,7 @@ def test_the_demo_is_what_ticking_brings(veteran: BotRunner) -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_tape_is_what_its_script_makes() -> None:
     run = subprocess.run(
         [sys.executable, str(PROJECT / "data" / "make_tape.py"), "--check"], capture_output=True, text=True, timeout=60
@@ -124,6 +126,7 @@ def test_the_end_of_the_tape_is_said_in_one_clear_line(bot: BotRunner) -> None:
     assert bot.trades() == rows
 
 
+@pytest.mark.long
 def test_at_the_end_of_the_tape_the_other_commands_still_answer(bot: BotRunner) -> None:
     bot.run("tick")
     go_to_the_end(bot)

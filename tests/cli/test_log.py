@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from botctl.cli import log
 from botctl.domain.money import format_decimal
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.quick import parametrize
 from tests.scenarios.steps import council_says
 
 
@@ -129,6 +130,7 @@ for number in range(2000):
 """
 
 
+@pytest.mark.long
 def test_of_runs_that_put_it_aside_and_write_at_once_no_line_is_lost(home: Path) -> None:
     (home / "log").write_text("x" * (log.MAX_LOG_BYTES + 1) + "\n")
     runs = [
@@ -204,7 +206,8 @@ def test_in_the_journal_an_error_has_its_priority_in_words_and_in_json(bot: BotR
     assert json.loads(told[3:])["level"] == "error"
 
 
-@parametrize("named", ["1:2", "nonsense"], quick=1)
+@pytest.mark.long
+@pytest.mark.parametrize("named", ["1:2", "nonsense"])
 def test_a_stream_that_systemd_does_not_read_is_no_journal(bot: BotRunner, named: str) -> None:
     assert in_the_journal(bot, "tick", named=named) == []
 

@@ -48,6 +48,7 @@ def test_it_shows_the_figures_and_how_many_ticks_there_were(bot: BotRunner) -> N
     assert re.sub(r"playing the history|[\s━╸╺\d:%-]", "", run.stderr) == ""
 
 
+@pytest.mark.long
 def test_strategy_settings_apply_and_nothing_else_of_the_home_plays_a_part(bot: BotRunner) -> None:
     settings = "BOTCTL_MODE=live\nKRAKEN_API_KEY=not one\nDATABASE_URL=nowhere\nCOOLDOWN_MINUTES=15\nLOG_FILE=log\n"
     (bot.home / ".env").write_text(settings)
@@ -91,6 +92,7 @@ def test_a_folder_that_holds_something_is_not_written_to(bot: BotRunner) -> None
     assert files_in(bot.home) == {".env": b"ATR_MULTIPLE=2\n"}
 
 
+@pytest.mark.long
 def test_failing_ticks_are_counted_and_end_it_with_1(bot: BotRunner) -> None:
     """More is to be bought than there is cash for: each such order is refused, and its tick has failed."""
     run = bot.run("replay", BTC, *HALF, "--cash", "50")

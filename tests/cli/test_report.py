@@ -16,7 +16,7 @@ from tests.cli.assertions import check_error, files_in
 from tests.cli.pages import Page, read_page, trace
 from tests.fake_kraken import FakeKraken
 from tests.fields import REPORT
-from tests.quick import parametrize_pairs
+from tests.quick import parametrize, parametrize_pairs
 
 TAPE = PROJECT / "data" / "tape"
 BTC, ETH = str(TAPE / "BTC-USD.csv"), str(TAPE / "ETH-USD.csv")
@@ -80,7 +80,7 @@ def test_the_page_of_a_backtest_has_the_numbers_that_backtest_tells(bot: BotRunn
         assert f"<dd>{words}</dd>" in study.text
 
 
-@pytest.mark.parametrize("kind", ["page", "study"])
+@parametrize("kind", ["page", "study"], quick=1)
 def test_every_trade_is_drawn_on_its_candles_with_a_stop_that_never_falls(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -206,7 +206,7 @@ def test_only_the_newest_trades_are_drawn_and_the_table_has_all(bot: BotRunner) 
 # That nothing else is in it
 
 
-@pytest.mark.parametrize("kind", ["page", "study"])
+@parametrize("kind", ["page", "study"], quick=1)
 def test_the_page_loads_nothing_and_forbids_loading(kind: str, request: pytest.FixtureRequest) -> None:
     page: Page = request.getfixturevalue(kind)
 
@@ -306,7 +306,7 @@ def test_a_candle_file_that_can_not_be_believed_is_named(live: BotRunner) -> Non
     check_error(live.run("report"), 2, "BTC-USD_15m.csv")
 
 
-@pytest.mark.parametrize(("library", "arguments"), [("plotly", ()), ("matplotlib", ("--png", "a.png"))])
+@parametrize(("library", "arguments"), [("plotly", ()), ("matplotlib", ("--png", "a.png"))], quick=1)
 def test_a_missing_library_is_told_with_the_line_that_installs_it(
     bot: BotRunner, library: str, arguments: tuple[str, ...]
 ) -> None:
@@ -322,6 +322,7 @@ def test_a_missing_library_is_told_with_the_line_that_installs_it(
     assert "pip install 'botctl[report]'" in run.stderr
 
 
+@pytest.mark.long
 def test_it_opens_a_browser_when_asked_and_only_then(veteran: BotRunner) -> None:
     browser, opened = veteran.home / "browser", veteran.home / "opened"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')

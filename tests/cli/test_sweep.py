@@ -108,7 +108,7 @@ def test_options_hold_for_all_sets_and_the_grid_wins_over_its_own(bot: BotRunner
         ((*GRID, "--train", "1.5"), "--train"),
         ((*GRID, "--train", "nan"), "--train"),
         ((*GRID, "--top", "0"), "--top"),
-        ((*GRID, "--from", "2030-01-01"), "nothing to trade"),
+        pytest.param((*GRID, "--from", "2030-01-01"), "nothing to trade", marks=pytest.mark.long),
         ((), "--grid"),
     ],
 )

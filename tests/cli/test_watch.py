@@ -108,6 +108,7 @@ def test_a_tick_goes_on_beside_it(watched: Terminal, live: BotRunner, kraken: Fa
     assert watched.end() == 0
 
 
+@pytest.mark.long
 def test_prices_that_can_not_be_had_are_said_and_watching_goes_on(watched: Terminal, kraken: FakeKraken) -> None:
     watched.read_until("2.00 %")
     kraken.fault("Ticker", "status", times=4)

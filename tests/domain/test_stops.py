@@ -2,6 +2,7 @@
 
 from itertools import accumulate
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,7 @@ def test_the_scalar_rule_uses_nothing_but_its_arguments() -> None:
     assert {*initial_stop.__code__.co_names, *advance_stop.__code__.co_names} == {"max"}
 
 
+@pytest.mark.long
 def test_numba_compiles_the_rule_as_it_stands_and_agrees_with_python() -> None:
     import numba
 

@@ -85,6 +85,7 @@ def test_too_few_candles_leave_a_figure_missing() -> None:
     assert math.isnan(slow)
 
 
+@pytest.mark.long  # importing it costs a second for each worker; the figures worked out by hand are above
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("count", [114, 300, 720])
 def test_the_figures_are_those_of_pandas_ta(seed: int, count: int) -> None:
