@@ -279,10 +279,10 @@ class SimpleModel:
         return self.tripped
 
     def is_too_deep(self, limit: Decimal = MAX_DRAWDOWN) -> bool:
-        equity = self.cash + sum(self._counted(symbol) * quote.last for symbol, quote in self.quotes.items())
+        equity = self.cash + sum(self.counted(symbol) * quote.last for symbol, quote in self.quotes.items())
         return 1 - equity / self.rules.initial_balance > limit
 
-    def _counted(self, symbol: str) -> Decimal:
+    def counted(self, symbol: str) -> Decimal:
         """The coins that count: at least what a trade holds by its own orders."""
         position = self.positions.get(symbol)
         return self.coins[symbol] if position is None else max(self.coins[symbol], position.held)
