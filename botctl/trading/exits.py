@@ -12,8 +12,9 @@ from botctl.domain.errors import (
 )
 from botctl.domain.markets import Balances, market_of
 from botctl.domain.money import decimals_of, floor_to, format_decimal
-from botctl.domain.orders import ExitReason
+from botctl.domain.orders import ExitReason, Side
 from botctl.ports import Clock, Exchange
+from botctl.store.evidence.canceled_orders import load_canceled_orders
 from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
@@ -216,6 +217,8 @@ class ExitPlanner:
     def _limit_to_free(self, sell: Sell, balances: Balances) -> tuple[Sell, list[BotError]]:
         """The sell of what is free, and an error for the rest. Raises BotError when nothing is."""
         free, asset = self._free(sell, balances), sell.trade.asset
+        if free > (ours := self._free_of_ours(sell, balances)) and self._has_canceled_sell(sell.trade):
+            return self._limit_to_ours(sell, ours)
         if free >= sell.amount:
             return sell, []
         held = f"{format_decimal(sell.amount - max(free, Decimal(0)))} of the {format_decimal(sell.amount)} {asset}"
@@ -226,6 +229,24 @@ class ExitPlanner:
         if free <= 0:
             raise error
         return replace(sell, amount=free), [error]
+
+    def _limit_to_ours(self, sell: Sell, ours: Decimal) -> tuple[Sell, list[BotError]]:
+        """The sell of what an earlier one has left. Raises BotError when that is nothing."""
+        if ours >= sell.amount:
+            return sell, []
+        asset, amount = sell.trade.asset, format_decimal(sell.amount - ours)
+        error = BotError(
+            f"{amount} {asset} of trade {sell.trade.id} left the balance while its last sell is said to be canceled",
+            hint="the other coins there are yours and are not sold in their place; each tick asks for that sell again",
+        )
+        if ours <= 0:
+            raise error
+        return replace(sell, amount=ours), [error]
+
+    def _has_canceled_sell(self, trade: TradeRow) -> bool:
+        """Whether a sell of it ended without its fill a while ago: the coins it lacks may have been sold by it."""
+        canceled = load_canceled_orders(before=self.clock.now())
+        return any(order.trade_id == trade.id and order.side == Side.SELL for order in canceled)
 
     def _free_of_ours(self, sell: Sell, balances: Balances) -> Decimal:
         """What is free and not the owner's: their coins are not sold in the place of missing ones."""

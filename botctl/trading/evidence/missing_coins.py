@@ -13,6 +13,7 @@ from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import FillRecord
 from botctl.domain.symbols import base_of, quote_of
 from botctl.ports import Clock, Exchange
+from botctl.store.evidence.canceled_orders import load_canceled_orders
 from botctl.store.evidence.missing_coins import (
     MissingRecord,
     Surplus,
@@ -123,7 +124,8 @@ class MissingCoinsReview:
             return
         self._has_looked = True
         before, contradicted = load_surplus(), {each.asset for each in snapshot.missing}
-        contradicted |= {base_of(order.symbol) for order in self.journal.unsettled()}  # whose coins are these?
+        doubted = [*self.journal.unsettled(), *load_canceled_orders(before=self.clock.now())]
+        contradicted |= {base_of(order.symbol) for order in doubted}  # whose coins are these?
         block = load_exit_block()  # what is held beside a trade that may be sold is not known
         amounts = {
             asset: snapshot.balances.total(asset) - snapshot.expected.get(asset, Decimal(0))
