@@ -9,7 +9,7 @@ from botctl.store.database import close_database
 from botctl.store.models import Trade
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Request
+from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Request
 from tests.scenarios.journal_tools import only, open_position, place_by_hand, run_until, sent
 from tests.scenarios.steps import buy, requested_endpoints, trade_of
 
@@ -292,6 +292,26 @@ def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is
     assert "while trade 2 of BTC is active" in beside.stderr
     assert alone.exit_code == 0, alone.stderr
     assert only(live.positions())["id"] == 1
+
+
+def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_an_hour(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    own = kraken.balances["XXBT"] = Decimal("0.1")
+    buy(live)
+    kraken.account.lie = Lie("canceled", seconds=3600, hides_trades=True)
+    kraken.set_price("BTC/USD", 48900)
+
+    runs = []
+    for minutes in (0, 15, 30, 75):
+        with later(minutes=minutes):
+            runs.append(live.run("tick"))
+
+    assert "are yours and are not sold in their place" in runs[2].stderr
+    assert [run.exit_code for run in runs[1:]] == [1, 1, 0], [run.stderr for run in runs]
+    assert kraken.balances["XXBT"] == own
+    trade = only(live.trades())
+    assert (trade["exit_reason"], Decimal(trade["exit_price"])) == ("STOP_LOSS", 48900)
 
 
 # The owner's own orders in the way of an exit
