@@ -1,4 +1,4 @@
-"""Runs that are stopped for twenty minutes, and databases and markets that are not what they were yesterday."""
+"""Runs that are stopped or killed, and databases and markets that are not what they were yesterday."""
 
 import shutil
 import signal
@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.chaos.lie_families import Family, keep_promise
-from tests.chaos.lie_stories import BTC, DAY, ETH, SITUATIONS, Story, prepare_both, prepare_eth, story
+from tests.chaos.lie_families import MODES, Family, keep_promise
+from tests.chaos.lie_stories import BTC, DAY, ETH, ORDERING, SITUATIONS, Story, prepare_both, prepare_eth, story
 from tests.chaos.processes import End, Run
 from tests.chaos.scenes import Stage, check_words
 from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, World
@@ -66,6 +66,25 @@ def play_stopped_at_a_statement(stage: Stage, situation: str, number: str, meanw
         told.end()
 
 
+def play_killed(stage: Stage, situation: str, mode: str) -> None:
+    """The run is killed once Kraken has its first order, and the order hangs: later runs settle it."""
+    chosen = SITUATIONS[situation]
+    with story(stage, chosen.prepare) as told:
+        chosen.begin(told)
+        world = told.world
+        world.kraken.account.fill_mode = MODES[mode]
+        world.kraken.after = lambda request: (
+            world.processes.end_current(signal.SIGKILL) if request.endpoint == "AddOrder" else None
+        )
+        world.run(*chosen.arguments, wait_seconds=CALM_WAIT_SECONDS)
+        world.kraken.after = None
+        world.council_is_silent()
+        for _ in range(2):
+            told.pass_time(QUARTER)
+            told.run("tick")
+        told.end()
+
+
 STOPS: tuple[Family, ...] = (
     Family(
         "stopped at a request",
@@ -82,6 +101,7 @@ STOPS: tuple[Family, ...] = (
         (tuple(SITUATIONS), tuple(f"statement {number}" for number in range(1, 60)), tuple(MEANWHILE)),
         play_stopped_at_a_statement,
     ),
+    Family("killed with a hanging order", (ORDERING, tuple(MODES)), play_killed),
 )
 
 
