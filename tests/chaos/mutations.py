@@ -218,6 +218,19 @@ MUTATIONS = {
         ("lies: trades hidden for long: a buy by hand, canceled, nothing, for a minute, with no trade shown",),
         "no_trade_closes_while_its_coins_are_there",
     ),
+    "a buy is believed to be unfilled though its coins are there": Mutation(
+        (Replacement("botctl/trading/order_settlement.py", " and not self._balance_denies(order)", ""),),
+        ("lies: trades hidden for long: a buy by hand, canceled, nothing, for a minute, with no trade shown",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "a sell is believed to be unfilled though its coins are gone": Mutation(
+        (
+            Replacement("botctl/trading/order_settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
+        ),
+        ("lies: trades hidden for long: a stop that is hit, canceled, nothing, for a minute, with no trade shown",),
+        "no_more_is_sold_than_was_bought",
+    ),
     "earlier sells are not asked for before another one leaves": Mutation(
         (
             Replacement(
@@ -366,6 +379,42 @@ MUTATIONS = {
         (Replacement(EXECUTION, "FURTHER_ROUNDS = 2\n", "FURTHER_ROUNDS = 0\n"),),
         ("lies: hanging orders: a crash by 40 %, canceled half filled, for one answer",),
         "a_true_stop_sells_at_the_first_run",
+    ),
+    # What the journal lacks, and the witnesses of the drawdown guard.
+    "a database older than the last run is traded with at once": Mutation(
+        (Replacement("botctl/store/evidence/last_run.py", "            mark_put_back()\n", ""),),
+        ("lies: a database from yesterday: a sell of a part, a quarter of an hour later, it falls below the stop",),
+        "nothing_is_traded_of_what_the_journal_lacks",
+    ),
+    "an entry asks for no orders that the journal lacks": Mutation(
+        (Replacement("botctl/trading/pre_trade_checks.py", "        unrecorded_orders.check_entry(asset)\n", ""),),
+        ("lies: a database from yesterday: a buy, a day later, the Council says BUY",),
+        "nothing_is_traded_of_what_the_journal_lacks",
+    ),
+    "any database may adopt a trade": Mutation(
+        (
+            Replacement(
+                "botctl/reconciliation/rebuild.py", "return own or self.adopt or not self.trades", "return True"
+            ),
+        ),
+        ("lies: another database: recover --apply --yes",),
+        "no_trade_of_another_database_is_adopted",
+    ),
+    "the drawdown guard believes every balance": Mutation(
+        (
+            Replacement(
+                "botctl/trading/evidence/account_check.py",
+                "(shown,) if explained else (shown, expected)",
+                "(shown,)",
+            ),
+        ),
+        ("lies: cash: a quiet day, lacking, for a minute",),
+        "a_lie_moves_nothing",
+    ),
+    "the drawdown guard believes every price": Mutation(
+        (Replacement("botctl/trading/evidence/account_check.py", "if _agrees(prices[symbol], candle):", "if candle:"),),
+        ("lies: prices of the owner's coins: abc, /2, for a minute",),
+        "a_lie_moves_nothing",
     ),
 }
 
