@@ -238,6 +238,7 @@ MUTATIONS = {
                 "return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}",
                 "return journal.unsettled_trade_ids()",
             ),
+            Replacement("botctl/trading/order_settlement.py", "expected += order.amount", "expected += 0"),
             Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
         ),
         (
