@@ -220,6 +220,8 @@ class OrderSettlement:
         asset, owned = base_of(order.symbol), load_surplus()
         expected = self.journal.expected_holdings().get(asset, Decimal(0))
         own = owned[asset].amount if asset in owned else Decimal(0)
+        if order.side == Side.SELL:
+            expected += order.amount  # what is expected leaves out the coins of a sell without a known ending
         more = balances.total(asset) - own - expected
         changed = more if order.side == Side.BUY else -more
         if changed <= FOUND_SHARE * order.amount:

@@ -143,12 +143,8 @@ class FaultPairs:
         return 1
 
 
-ORDERING = {
-    "a buy by hand": 4,
-    "a sell by hand": 3,
-    "a tick that stops out two": 3,
-}
-"""Scenes for trouble in the recovering run, with the position of their first AddOrder."""
+ORDERING = ("a buy by hand", "a sell by hand", "a tick that stops out two")
+"""Scenes for trouble in the recovering run."""
 FATES = ("request after", "request lost")
 """The run was killed with its order placed, or with its order gone."""
 MOMENTS = {"at once": 0.0, "two minutes later": ABSENT_FOR_SURE}
@@ -176,7 +172,7 @@ class FaultsInRecovery:
         scene, fate, moment, position = where.split(", ")
         world = stage.set(scene)
         try:
-            act_until(world, scene, fate, ORDERING[scene])
+            act_until(world, scene, fate, stage.undisturbed(scene).endpoints.index("AddOrder") + 1)
             world.council_is_silent()
             world.clock.skip(MOMENTS[moment])
             with Trouble(world, {int(position.split()[1]): kind}):

@@ -49,6 +49,8 @@ PROMISES = (
     "a_contradiction_buys_nothing",
     "a_contradiction_is_said",
     "everything_settles_once_the_truth_is_told",
+    "nothing_is_traded_of_what_the_journal_lacks",
+    "no_trade_of_another_database_is_adopted",
 )
 """What single families promise besides the invariants."""
 

@@ -1,19 +1,34 @@
-"""Runs that are stopped for twenty minutes, and databases and markets that are not what they were yesterday."""
+"""Runs that are stopped or killed, and databases and markets that are not what they were yesterday."""
 
 import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.chaos.lie_families import Family, keep_promise
-from tests.chaos.lie_stories import BTC, DAY, ETH, SITUATIONS, Story, prepare_both, prepare_eth, story
+from tests.chaos.lie_families import MODES, Family, factor_of, keep_promise, play_amid
+from tests.chaos.lie_stories import (
+    BTC,
+    DAY,
+    ETH,
+    ORDERING,
+    SITUATIONS,
+    TERMS,
+    Situation,
+    Story,
+    prepare_both,
+    prepare_eth,
+    prepare_money,
+    story,
+)
 from tests.chaos.processes import End, Run
-from tests.chaos.scenes import Stage, check_words
+from tests.chaos.scenes import ENTRY, Stage, check_words
 from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, World
 from tests.fake_kraken import Order, Request
+from tests.fake_kraken.lies import WrongTicker
 
 STOPPED_SECONDS = 1200.0
 MEANWHILE: Mapping[str, Callable[[Story], None]] = MappingProxyType(
@@ -66,6 +81,25 @@ def play_stopped_at_a_statement(stage: Stage, situation: str, number: str, meanw
         told.end()
 
 
+def play_killed(stage: Stage, situation: str, mode: str) -> None:
+    """The run is killed once Kraken has its first order, and the order hangs: later runs settle it."""
+    chosen = SITUATIONS[situation]
+    with story(stage, chosen.prepare) as told:
+        chosen.begin(told)
+        world = told.world
+        world.kraken.account.fill_mode = MODES[mode]
+        world.kraken.after = lambda request: (
+            world.processes.end_current(signal.SIGKILL) if request.endpoint == "AddOrder" else None
+        )
+        world.run(*chosen.arguments, wait_seconds=CALM_WAIT_SECONDS)
+        world.kraken.after = None
+        world.council_is_silent()
+        for _ in range(2):
+            told.pass_time(QUARTER)
+            told.run("tick")
+        told.end()
+
+
 STOPS: tuple[Family, ...] = (
     Family(
         "stopped at a request",
@@ -82,6 +116,30 @@ STOPS: tuple[Family, ...] = (
         (tuple(SITUATIONS), tuple(f"statement {number}" for number in range(1, 60)), tuple(MEANWHILE)),
         play_stopped_at_a_statement,
     ),
+    Family("killed with a hanging order", (ORDERING, tuple(MODES)), play_killed),
+)
+
+
+# The owner's coins
+
+
+def prepare_riches(world: World) -> None:
+    """A trade, and most of the account is the owner's other coins."""
+    prepare_money(world)
+    world.owner_holds("BTC", Decimal(1))
+    world.must("buy", ETH, f"{ENTRY}", "--yes")
+    world.settings["INITIAL_BALANCE"] = "60000"
+    world.must("drawdown")
+
+
+def play_riches(stage: Stage, figures: str, factor: str, term: str) -> None:
+    """Their price is told wrong. The drawdown guard must not sell everything for that."""
+    rich = Situation(prepare_riches, ("tick",))
+    play_amid(stage, rich, term, lambda _: [WrongTicker(BTC, figures, factor_of(factor))], untouched=True)
+
+
+RICHES: tuple[Family, ...] = (
+    Family("prices of the owner's coins", (("c", "abc"), ("/1000", "/10", "/2"), TERMS), play_riches),
 )
 
 
@@ -155,6 +213,7 @@ def play_yesterday(stage: Stage, lost: str, gap: str, afterwards: str) -> None:
     """A backup from before an order was put back."""
     prepare, arguments = LOST_ORDERS[lost]
     with story(stage, prepare) as told:
+        told.run("tick")  # later ones compare only after a gap, or when an older copy was put back
         backup = back_up(told.world)
         told.run(*arguments)
         told.pass_time(DAY if gap == "a day later" else QUARTER)
@@ -199,6 +258,20 @@ def play_twice(stage: Stage, lost: str, afterwards: str) -> None:
         told.end()
 
 
+def play_another(stage: Stage, words: str) -> None:
+    """A second installation with a database of its own and the same key leaves the first one's trade alone."""
+    with story(stage, prepare_money) as told:
+        world = told.world
+        told.run("buy", BTC, "100", "--yes")
+        second = world.folder / "second"
+        second.mkdir()
+        world.settings["BOTCTL_HOME"] = str(second)
+        for arguments in (("init",), ("check-positions",), ("buy", ETH, "100", "--yes"), tuple(words.split())):
+            run_plain(world, *arguments)
+        trades = [trade["symbol"] for trade in run_plain(world, "trades", "--json").json()]
+        keep_promise("no_trade_of_another_database_is_adopted", trades == [ETH], f"{trades}")
+
+
 DATABASES: tuple[Family, ...] = (
     Family(
         "a database from yesterday",
@@ -208,6 +281,7 @@ DATABASES: tuple[Family, ...] = (
     Family("an empty database", (("a quiet day", "a buy by hand"), tuple(AFTERWARDS)), play_empty),
     # Both guard the assets of which no order is missing: what the Council has one of them sell is the owner's doubling.
     Family("a database twice", (tuple(LOST_ORDERS), tuple(AFTERWARDS)[:-1]), play_twice),
+    Family("another database", (("recover --apply --yes", "check-positions", "tick"),), play_another),
 )
 
 

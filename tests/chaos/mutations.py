@@ -45,6 +45,8 @@ class Mutation:
 EXECUTION, JOURNAL = "botctl/trading/execution.py", "botctl/store/journal.py"
 NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 5"
 """As good as undisturbed."""
+KILLED_AFTER_ITS_ORDER = "kills: SIGKILL, request after: a buy by hand, 5"
+"""AddOrder is the fifth request."""
 
 MUTATIONS = {
     "an order without an answer is sent again": Mutation(
@@ -77,7 +79,7 @@ MUTATIONS = {
                 "            self.journal.submit(order)\n",
             ),
         ),
-        ("kills: SIGKILL, request after: a buy by hand, 4",),
+        (KILLED_AFTER_ITS_ORDER,),
         "every_fill_is_in_the_journal_and_the_other_way_round",
     ),
     "an intent is committed only once its order was sent": Mutation(
@@ -92,7 +94,7 @@ MUTATIONS = {
                 "        order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())\n        try:\n",
             ),
         ),
-        ("kills: SIGKILL, request after: a buy by hand, 4",),
+        (KILLED_AFTER_ITS_ORDER,),
         "every_order_on_the_exchange_was_written_down_first",
     ),
     "a stop follows the price down": Mutation(
@@ -145,7 +147,7 @@ MUTATIONS = {
                 "        if order:\n            _set_state(\n                order, ended,",
             ),
         ),
-        tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(4, 10)),
+        tuple(f"kills: SIGKILL, commit after: a buy by hand, {number}" for number in range(9, 12)),
         "every_trade_is_the_sum_of_its_fills",
     ),
     # Second witnesses: what each rule does for a fact that is told wrong.
@@ -202,8 +204,8 @@ MUTATIONS = {
                 'whole = status == "closed"',
             ),
         ),
-        ("lies: closed too early: a buy by hand, closed, nothing, for a minute, with no trade shown",),
-        "no_trade_closes_while_its_coins_are_there",
+        ("lies: closed too early: a stop that is hit, closed, half, for an hour, with no trade shown",),
+        "no_more_is_sold_than_was_bought",
     ),
     "an unfilled ending is believed at the first look": Mutation(
         (
@@ -213,8 +215,21 @@ MUTATIONS = {
                 "return waited >= 0",
             ),
         ),
-        ("lies: hidden trades: a buy by hand, canceled, nothing, for three seconds, with no trade shown",),
+        ("lies: trades hidden for long: a buy by hand, canceled, nothing, for a minute, with no trade shown",),
         "no_trade_closes_while_its_coins_are_there",
+    ),
+    "a buy is believed to be unfilled though its coins are there": Mutation(
+        (Replacement("botctl/trading/order_settlement.py", " and not self._balance_denies(order)", ""),),
+        ("lies: trades hidden for long: a buy by hand, canceled, nothing, for a minute, with no trade shown",),
+        "no_trade_closes_while_its_coins_are_there",
+    ),
+    "a sell is believed to be unfilled though its coins are gone": Mutation(
+        (
+            Replacement("botctl/trading/order_settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
+        ),
+        ("lies: trades hidden for long: a stop that is hit, canceled, nothing, for a minute, with no trade shown",),
+        "no_more_is_sold_than_was_bought",
     ),
     "earlier sells are not asked for before another one leaves": Mutation(
         (
@@ -223,6 +238,8 @@ MUTATIONS = {
                 "return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}",
                 "return journal.unsettled_trade_ids()",
             ),
+            Replacement("botctl/trading/order_settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
         ),
         (
             "lies: hidden trades of sells: a stop that is hit, canceled, nothing, for ten seconds, with no trade shown",
@@ -328,7 +345,8 @@ MUTATIONS = {
                 "botctl/trading/exits.py",
                 "                sell = self._sell_of(each)\n",
                 "                sell = self._sell_of(each)\n"
-                "                if sell.amount < self._market(each.trade).min_amount:\n"
+                "                market = market_of(self.exchange.load_markets(), each.trade.symbol)\n"
+                "                if sell.amount < market.min_amount:\n"
                 '                    self.journal.close_as_dust(each.trade, each.reason, "small", self.clock.now())\n'
                 "                    continue\n",
             ),
@@ -355,13 +373,49 @@ MUTATIONS = {
                 "        if working:\n",
             ),
         ),
-        ("lies: hanging orders: a sell by hand, half filled, for an hour",),
+        ("lies: killed with a hanging order: a buy by hand, half filled",),
         "everything_settles_once_the_truth_is_told",
     ),
     "the rest of a canceled exit waits for the next run": Mutation(
         (Replacement(EXECUTION, "FURTHER_ROUNDS = 2\n", "FURTHER_ROUNDS = 0\n"),),
         ("lies: hanging orders: a crash by 40 %, canceled half filled, for one answer",),
         "a_true_stop_sells_at_the_first_run",
+    ),
+    # What the journal lacks, and the witnesses of the drawdown guard.
+    "a database older than the last run is traded with at once": Mutation(
+        (Replacement("botctl/store/evidence/last_run.py", "            mark_put_back()\n", ""),),
+        ("lies: a database from yesterday: a sell of a part, a quarter of an hour later, it falls below the stop",),
+        "nothing_is_traded_of_what_the_journal_lacks",
+    ),
+    "an entry asks for no orders that the journal lacks": Mutation(
+        (Replacement("botctl/trading/pre_trade_checks.py", "        unrecorded_orders.check_entry(asset)\n", ""),),
+        ("lies: a database from yesterday: a buy, a day later, the Council says BUY",),
+        "nothing_is_traded_of_what_the_journal_lacks",
+    ),
+    "any database may adopt a trade": Mutation(
+        (
+            Replacement(
+                "botctl/reconciliation/rebuild.py", "return own or self.adopt or not self.trades", "return True"
+            ),
+        ),
+        ("lies: another database: recover --apply --yes",),
+        "no_trade_of_another_database_is_adopted",
+    ),
+    "the drawdown guard believes every balance": Mutation(
+        (
+            Replacement(
+                "botctl/trading/evidence/account_check.py",
+                "(shown,) if explained else (shown, expected)",
+                "(shown,)",
+            ),
+        ),
+        ("lies: cash: a quiet day, lacking, for a minute",),
+        "a_lie_moves_nothing",
+    ),
+    "the drawdown guard believes every price": Mutation(
+        (Replacement("botctl/trading/evidence/account_check.py", "if _agrees(prices[symbol], candle):", "if candle:"),),
+        ("lies: prices of the owner's coins: abc, /2, for a minute",),
+        "a_lie_moves_nothing",
     ),
 }
 

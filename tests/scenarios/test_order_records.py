@@ -410,3 +410,23 @@ def test_a_buy_that_was_canceled_unfilled_ends_though_the_owner_has_coins(
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
     assert (run.exit_code, only(live.trades())["status"]) == (4, "FAILED"), run.stderr
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_sell_whose_coins_are_gone_is_not_believed_to_be_unfilled(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
+) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    kraken.account.lie = Lie("canceled", seconds=200, hides_trades=True)
+
+    first = live.run("tick")
+    with later(minutes=1):
+        second = live.run("tick")
+    with later(minutes=4):
+        third = live.run("tick")
+
+    assert (first.exit_code, second.exit_code, third.exit_code) == (69, 69, 0), first.stderr + second.stderr
+    assert kraken.balances["XXBT"] == owners_coins
+    assert len(sent(kraken, "sell")) == 1
+    assert only(live.trades())["status"] == "CLOSED"
