@@ -217,7 +217,8 @@ def _read_env_file(path: Path, *, must_exist: bool) -> EnvFile:
             raise ConfigError(f"{path} does not exist", hint="check --env-file") from None
         return EnvFile({}, [])
     except (OSError, ValueError) as error:
-        raise ConfigError(f"can't read {path}: {error}", hint=hint) from error
+        why = getattr(error, "strerror", None) or error  # an OSError's own text repeats the path
+        raise ConfigError(f"can't read {path}: {why}", hint=hint) from error
     return _parse_env_file(path, text) if text.strip() else EnvFile({}, [])
 
 

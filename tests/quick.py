@@ -15,14 +15,18 @@ def parametrize(names: Names, cases: Iterable[Any], *, quick: int, **options: An
     return pytest.mark.parametrize(names, [*cases[:quick], *map(_marker(names), cases[quick:])], **options)
 
 
-def parametrize_pairs(names: Names, ones: Sequence[Any], others: Sequence[Any]) -> pytest.MarkDecorator:
-    """Every one with every other. Quick are as few pairs as it takes for each value to be in one."""
+def parametrize_pairs(
+    names: Names, ones: Sequence[Any], others: Sequence[Any], *, without: Sequence[tuple[Any, Any]] = ()
+) -> pytest.MarkDecorator:
+    """Every one with every other, but for those `without`. Quick are as few pairs as it takes for each value to be in
+    one."""
     quick = {(at % len(ones), at % len(others)) for at in range(max(len(ones), len(others)))}
     return pytest.mark.parametrize(
         names,
         [
             pytest.param(ones[i], others[j], marks=[] if (i, j) in quick else [pytest.mark.long])
             for i, j in product(range(len(ones)), range(len(others)))
+            if (ones[i], others[j]) not in without
         ],
     )
 

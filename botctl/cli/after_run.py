@@ -49,6 +49,20 @@ def write_metrics(config: Config, metrics: Metrics | None) -> None:
         metrics_file.write_metrics(config.folder / config.settings.metrics_file, config.settings.botctl_mode, metrics)
 
 
+def claim_backup() -> tuple[bool, BotError | None]:
+    """Whether this run makes today's copy, and why that can't be said: the tick's result is shown all the same.
+
+    Called while the bot still holds the lock, so that one run alone makes it.
+    """
+    from botctl.store.backups import is_backup_due
+
+    try:
+        return is_backup_due(datetime.now(UTC)), None
+    except BotError as error:
+        log.error("backup: %s", error)
+        return False, error
+
+
 def back_up(config: Config) -> BotError | None:
     """Make today's copy of the database. The lock is free by now: neither a stop nor `liquidate` waits for it.
 

@@ -40,6 +40,7 @@ from botctl.store.evidence.unrecorded_orders import (
 )
 from botctl.store.models import Order, Trade, database
 from botctl.trading.bot import Bot
+from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER
 
 log = logging.getLogger(__name__)
 
@@ -350,12 +351,20 @@ class Rebuild:
         return market.min_amount
 
     def _candles_of(self, symbol: str) -> list[Candle]:
+        """Its candles; none, where two answers have none that can be used: a trade gets a stop all the same."""
         if symbol not in self._candles:
             try:
-                self._candles[symbol] = self.bot.exchange.fetch_candles(symbol, self.bot.settings.timeframe)
-            except UnusableAnswer:  # a trade without candles gets a stop all the same
-                self._candles[symbol] = []
+                self._candles[symbol] = self._fetch_candles(symbol)
+            except UnusableAnswer:
+                self.bot.clock.sleep(SECOND_SNAPSHOT_AFTER)
+                try:
+                    self._candles[symbol] = self._fetch_candles(symbol)
+                except UnusableAnswer:
+                    self._candles[symbol] = []
         return self._candles[symbol]
+
+    def _fetch_candles(self, symbol: str) -> list[Candle]:
+        return self.bot.exchange.fetch_candles(symbol, self.bot.settings.timeframe)
 
 
 def another_database(trade: ExchangeTrade) -> str:

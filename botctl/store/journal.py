@@ -6,7 +6,7 @@ Only this module and `corrections` write trades and orders.
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -74,16 +74,22 @@ class Journal:
     """Records what is about to be sent, and what the exchange reports of it."""
 
     mode: str
+    _of_this_run: set[int] = field(default_factory=set, init=False)
+    """The ids of the orders that this run has recorded. No clock tells them from earlier ones: it may be set back."""
+
+    def begin_run(self) -> None:
+        """All orders that are recorded by now are of earlier runs."""
+        self._of_this_run.clear()
 
     @cached_property
     def database_id(self) -> str:
         """The id of the database in the client order ids of its orders."""
         return load_database_id()
 
-    def unsettled(self, *, before: datetime | None = None) -> list[OrderRow]:
-        """The unsettled orders, oldest first: all, or those made `before` a moment."""
+    def unsettled(self, *, earlier: bool = False) -> list[OrderRow]:
+        """The unsettled orders, oldest first: all, or those of `earlier` runs."""
         orders = list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
-        return [order for order in orders if before is None or order.created_at < before]
+        return [order for order in orders if not (earlier and order.id in self._of_this_run)]
 
     def open_trades(self) -> list[TradeRow]:
         """Every open trade, oldest first."""
@@ -205,7 +211,7 @@ class Journal:
                 trade = Trade.create(symbol=symbol, asset=asset, mode=self.mode, created_at=now, amount=amount, atr=atr)
                 after = {"status": trade.status, "amount": amount, "atr": atr}
                 Event.create(**event_columns(now, "entry intended", trade, {}, after, ""), price=ask)
-                return _create_order(trade, self._new_client_id(trade, None, True), amount, deadline, now)
+                return self._record_order(trade, self._new_client_id(trade, None, True), amount, deadline, now)
         except IntegrityError as error:
             raise already_open(asset, self.active_trade(asset)) from error
 
@@ -229,7 +235,19 @@ class Journal:
             if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
                 why = f"sell {format_decimal(amount)} {trade.asset}"
                 change_trade(trade, now, "exit intended", why, exiting=reason)
-            return _create_order(trade, self._new_client_id(trade, reason, whole), amount, deadline, now)
+            return self._record_order(trade, self._new_client_id(trade, reason, whole), amount, deadline, now)
+
+    def _record_order(
+        self, trade: TradeRow, client_id: ClientId, amount: Decimal, deadline: datetime, now: datetime
+    ) -> OrderRow:
+        """A buy, or with a reason a sell."""
+        reason = client_id.reason
+        order: OrderRow = Order.create(
+            client_order_id=str(client_id), trade=trade, side=Side.BUY if reason is None else Side.SELL,
+            symbol=trade.symbol, reason=reason, whole=client_id.whole, amount=amount, deadline=deadline, created_at=now,
+        )  # fmt: skip
+        self._of_this_run.add(order.id)
+        return order
 
     def _new_client_id(self, trade: TradeRow, reason: ExitReason | None, whole: bool) -> ClientId:
         """A fresh one: Kraken keeps client order ids unique among open orders only."""
@@ -405,16 +423,6 @@ def _transaction(*rows: Any) -> Iterator[None]:
         for row, data in zip(rows, before, strict=True):
             row.__data__.update(data)
         raise
-
-
-def _create_order(trade: TradeRow, client_id: ClientId, amount: Decimal, deadline: datetime, now: datetime) -> OrderRow:
-    """A buy, or with a reason a sell."""
-    reason = client_id.reason
-    order: OrderRow = Order.create(
-        client_order_id=str(client_id), trade=trade, side=Side.BUY if reason is None else Side.SELL,
-        symbol=trade.symbol, reason=reason, whole=client_id.whole, amount=amount, deadline=deadline, created_at=now,
-    )  # fmt: skip
-    return order
 
 
 def _set_state(order: OrderRow, to: OrderState, **changes: Any) -> None:

@@ -77,6 +77,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
         raise Refused("the demo's recorded prices are at their end", hint="delete the demo database to start again")
     started = time.monotonic()
     bot.time_budget.start()
+    bot.journal.begin_run()
     state = TickState(bot.clock.now())
     _run(bot, state, "settings", _report_problems)
     _run(bot, state, "missed runs", _count_missed_runs)
@@ -146,10 +147,10 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
 
 def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     """check-positions: the newest snapshot, and what was sold. Look-ups wait as in a tick."""
-    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    unrecorded = bot.unrecorded.check()
     snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
     exits = bot.positions.check_open_positions(snapshot)
-    settled, _, errors = _settle_earlier(bot, began, exits.errors)
+    settled, _, errors = _settle_earlier(bot, exits.errors)
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
@@ -159,9 +160,9 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
 
 def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
     """drawdown: the guard's report, and why earlier orders are not settled."""
-    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    unrecorded = bot.unrecorded.check()
     report = bot.drawdown.check_drawdown(act=act)
-    settled, _, errors = _settle_earlier(bot, began, [*report.errors, *report.exits.errors])
+    settled, _, errors = _settle_earlier(bot, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
     return bot.drawdown.confirm_equity(report), [*unrecorded, *errors]
@@ -169,26 +170,26 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
 
 def liquidate(bot: Bot) -> Exits:
     """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
-    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    unrecorded = bot.unrecorded.check()
     exits = bot.positions.liquidate_all()
-    settled, _, errors = _settle_earlier(bot, began, exits.errors)
+    settled, _, errors = _settle_earlier(bot, exits.errors)
     if settled:
         exits += bot.positions.close_all(ExitReason.LIQUIDATION)
     return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
 
 
-def _settle_earlier(bot: Bot, began: datetime, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
+def _settle_earlier(bot: Bot, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
     """Settle what runs before this one left unsettled: how many orders have ended, of how many, and the new errors."""
-    before = len(bot.journal.unsettled(before=began))
+    before = len(bot.journal.unsettled(earlier=True))
     said = {str(error) for error in known}  # an exit has looked up its own trade's orders
-    errors = bot.settlement.settle_unfinished_orders(before=began)
-    settled = before - len(bot.journal.unsettled(before=began))
+    errors = bot.settlement.settle_unfinished_orders(earlier=True)
+    settled = before - len(bot.journal.unsettled(earlier=True))
     return settled, before, [error for error in errors if str(error) not in said]
 
 
 def _recover(bot: Bot, state: TickState) -> None:
     """Settle orders; then guard the trades that had to wait for that, by new prices and balances."""
-    settled, before, errors = _settle_earlier(bot, state.at, state.errors)
+    settled, before, errors = _settle_earlier(bot, state.errors)
     state.errors += errors
     if settled and state.snapshot is not None:
         _guard_settled(bot, state)

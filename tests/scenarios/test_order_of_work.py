@@ -115,6 +115,19 @@ def test_an_order_that_stays_lost_is_reported_once_and_holds_nothing_up(live: Bo
     assert len(run.json()["errors"]) == 1
 
 
+@pytest.mark.parametrize("command", ["tick", "check-positions"])
+def test_a_clock_that_was_set_back_hides_no_order_of_an_earlier_run(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+
+    with later(minutes=-2):  # our clock alone
+        kraken.clock.offset += 120
+        run = live.run(command)
+
+    assert only(live.positions())["stop_loss_price"] == "49000.0", run.stderr
+
+
 # A part-sell that hangs
 
 

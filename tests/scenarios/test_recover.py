@@ -171,6 +171,18 @@ def test_where_the_candles_carry_no_atr_the_stop_is_below_their_range_and_that_i
     assert sides(kraken) == ["buy"]
 
 
+@pytest.mark.usefixtures("bent_time")
+def test_one_answer_without_candles_decides_no_stop(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    lose(live)
+    kraken.fault("OHLC", "empty_result")
+
+    answer = only(recover(live)["actions"])
+
+    assert answer["stop_loss_price"] == "49000.0"
+
+
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("price", [50000, 60000, 40000])
 def test_without_any_candles_there_is_a_stop_all_the_same(live: BotRunner, kraken: FakeKraken, price: int) -> None:
     buy(live)
@@ -599,6 +611,7 @@ def test_it_sends_no_order(disasters: BotRunner, kraken: FakeKraken) -> None:
     ("endpoint", "kind"),
     ["OpenOrders", "ClosedOrders", "QueryTrades", "BalanceEx", "OHLC"],
     ["empty", "truncated", "empty_result"],
+    without=[("OHLC", "empty_result")],  # a market without candles: its trade gets a stop all the same
 )
 def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, endpoint: str, kind: str) -> None:
     before = kept(disasters)

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,7 +17,6 @@ from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
 from botctl.queries.results import CheckView
-from botctl.store.backups import is_backup_due
 from botctl.trading.drawdown_guard import unknown_initial_balance
 from botctl.trading.evidence.missing_coins import missing_error
 from botctl.trading.results import DrawdownView
@@ -51,13 +49,15 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
             if not validate:
                 remember_settings(config)
             view, code = run_tick(bot)
-            copy_is_due = not validate and is_backup_due(datetime.now(UTC))
+            copy_is_due, failure = (False, None) if validate else after_run.claim_backup()
             after_run.queue_notifications(config, bot, check_key=view.ok)
             metrics = after_run.read_metrics(config, bot, code, time.monotonic() - started)
         notice(*view.notes)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
             show(ctx, view, draw_tick, name_mode=False)
-        if copy_is_due and (failure := after_run.back_up(config)) is not None:
+        if copy_is_due:
+            failure = after_run.back_up(config)
+        if failure is not None:
             code = code or failure.exit_code
     after_run.write_metrics(config, metrics)
     heartbeat.end(ok=code == 0, detail="\n".join([f"exit code {code}", *view.errors]))
