@@ -10,7 +10,7 @@ from botctl.cli.log import notice
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
 from botctl.config import Config, open_store
-from botctl.domain.errors import BotError, Refused, WrongDatabase
+from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
 from botctl.domain.text import sanitize
 from botctl.store.database import DATABASE_ERRORS
@@ -36,7 +36,10 @@ def pause(
       botctl pause --reason "exchange is upgrading"
       botctl pause --freeze
     """
-    config = config_from(ctx, acts=True)
+    try:
+        config = config_from(ctx, acts=True)
+    except ConfigError as error:
+        raise type(error)(f"NOT PAUSED: {error.message}", hint=error.hint) from error
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
