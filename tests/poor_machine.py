@@ -20,7 +20,8 @@ import pytest
 import botctl
 from tests.bot_runner import PROJECT, BotRunner, Run
 
-NOBODY = 65534
+NOBODY, STRANGER = 65534, 54321
+"""Users: one without files, and one without an entry."""
 UNUSED = ("botctl.backtesting", "botctl.reporting", "botctl.__main__", "botctl.domain.votes")
 ARGUMENTS = {"sell": ("sell", "BTC/USD", "--yes"), "liquidate": ("liquidate", "--yes")}
 
@@ -111,6 +112,7 @@ class Fork:
 
     processes: int | None = None
     """The limit of them; a thread counts as one."""
+    user: int = NOBODY
 
     def __call__(self, live: BotRunner, arguments: tuple[str, ...]) -> Run:
         if os.getuid() != 0:
@@ -118,8 +120,8 @@ class Fork:
         for module in pkgutil.walk_packages(botctl.__path__, "botctl."):
             if not module.name.startswith(UNUSED):
                 importlib.import_module(module.name)
-        importlib.import_module("encodings.utf_8_sig")
-        importlib.import_module("dotenv.parser")
+        for name in ("encodings.utf_8_sig", "dotenv.parser", "fractions", "rich.console", "rich.table"):
+            importlib.import_module(name)
         for folder in (live.home, *live.home.parents):  # pytest's own are closed to others
             if folder != live.home and folder.stat().st_uid == 0 and "pytest" in str(folder):
                 folder.chmod(folder.stat().st_mode | 0o011)
@@ -138,8 +140,8 @@ class Fork:
                 os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            os.setgid(self.user)
+            os.setuid(self.user)
             if self.processes is not None:
                 resource.setrlimit(resource.RLIMIT_NPROC, (self.processes, self.processes))
             from botctl.cli.app import main
@@ -198,6 +200,18 @@ def fill(folder: Path) -> None:
                 file.write(bytes(4096))
         except OSError:
             pass
+
+
+def on_a_read_only_disk(live: BotRunner, arguments: tuple[str, ...]) -> Run:
+    disk = live.home.parent / "disk"
+    with small_disk(disk):
+        shutil.copytree(live.home, disk / "home")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        live.set(BOTCTL_HOME=str(disk / "home"))
+        try:
+            return live.run(*arguments)
+        finally:
+            live.set(BOTCTL_HOME=str(live.home))
 
 
 def on_a_full_disk(live: BotRunner, arguments: tuple[str, ...]) -> Run:
@@ -289,6 +303,7 @@ CONDITIONS: dict[str, Condition] = {
     "the working folder is gone, and no `BOTCTL_HOME`": Condition(start=Child(unset=("BOTCTL_HOME",), shell=GONE)),
     "Ctrl-C while Python still imports": Condition(start=Child(shim=INTERRUPTED_IMPORT)),
     "the disk of the home is full": Condition(start=on_a_full_disk),
+    "the disk of the home is read-only": Condition(start=on_a_read_only_disk),
     "a home reached by a symbolic link": Condition(start=by_a_link),
     "a home of another owner": Condition(lambda live: live.home.chmod(0o700), Fork()),
     "a database of another owner": Condition(lambda live: give_home_to(live, NOBODY, but="live.db"), Fork()),
@@ -299,7 +314,7 @@ CONDITIONS: dict[str, Condition] = {
     "a `.env` that others may read": Condition(dot_env("LOG_LEVEL=INFO\n", 0o644)),
     "a `LOG_FILE` in a folder that is gone": Condition(lambda live: live.set(LOG_FILE="/nowhere/bot.log")),
     "an agent that does not load": Condition(lambda live: live.set(COUNCIL="technical,nonesuch")),
-    "a mistyped name of the mode, the keys or the database": Condition(dot_env("KRAKEN_API_KEI=other\n")),
+    "a mistyped name of the mode, the keys or the database": Condition(dot_env("database_url=sqlite:///other.db\n")),
     "a folder that nothing names": Condition(start=in_a_nameless_folder),
     "a `BOTCTL_HOME` that does not exist": Condition(start=in_a_home_that_is_not_there),
 }

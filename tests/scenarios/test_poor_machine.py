@@ -1,6 +1,8 @@
 """The table of poor machines in docs/RELIABILITY.md: each row is played, and is true."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,13 +10,14 @@ from typing import Any
 import pytest
 
 from botctl.scheduling.crontab import find_manual_ticks
-from tests.bot_runner import BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.poor_machine import (
     CONDITIONS,
     INTERRUPTED_LATER,
     NOBODY,
+    STRANGER,
     Child,
     Fork,
     arguments_of,
@@ -143,3 +146,33 @@ def test_without_stdin_nothing_is_confirmed(live: BotRunner) -> None:
 
     assert run.exit_code == 2
     assert "no terminal to ask on: add --yes" in run.stderr
+
+
+@pytest.mark.sqlite("the homes of users do not depend on the database")
+@pytest.mark.parametrize(("command", "exit_code"), [("schedule show --systemd", 78), ("doctor", 0)])
+def test_a_user_without_an_entry_and_a_home_is_told_so(
+    live: BotRunner, monkeypatch: pytest.MonkeyPatch, command: str, exit_code: int
+) -> None:
+    """As in a container that runs as any number."""
+    give_home_to(live, STRANGER)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+    run = Fork(user=STRANGER)(live, tuple(command.split()))
+
+    assert run.exit_code == exit_code, output_of(run)
+    assert "bug" not in output_of(run)
+    assert ("no home folder" in run.stderr) == ("--systemd" in command)
+
+
+@pytest.mark.long
+def test_without_a_place_for_compiled_code_it_is_compiled_anew_and_that_is_said(home: Path) -> None:
+    """numba itself refuses to compile what it can't keep."""
+    script = "from botctl.backtesting.jit import compiled; compiled()"
+    environment = {"HOME": "/proc/nowhere", "PYTHONPATH": str(PROJECT)}
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=home, env=environment, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "can't write /proc/nowhere/.cache" in done.stderr
+    assert "every run compiles anew" in done.stderr

@@ -39,7 +39,7 @@ def pause(
     try:
         config = config_from(ctx, acts=True)
     except ConfigError as error:
-        raise type(error)(f"NOT PAUSED: {error.message}", hint=error.hint) from error
+        raise _not_paused(error) from error
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
@@ -57,7 +57,7 @@ def pause(
 def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     """Create the file HALT when the database can't be written. Raises `error` for a missing or wrong database."""
     if isinstance(error, WrongDatabase) or config.database.lacks_file():
-        raise error
+        raise _not_paused(error) if isinstance(error, BotError) else error
     try:
         file = config.switch.halt()
     except OSError as no_file:
@@ -67,6 +67,10 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     why = f"the database failed ({error}); the file {file} pauses{what} instead"
     notice(why)
     return SwitchState(PAUSED, False, False, None, why)
+
+
+def _not_paused(error: BotError) -> BotError:
+    return type(error)(f"NOT PAUSED: {error.message}", hint=error.hint)
 
 
 def resume(
