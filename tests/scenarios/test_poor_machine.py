@@ -120,6 +120,16 @@ def test_a_folder_of_the_database_that_this_user_may_not_enter_is_named(live: Bo
     assert all(f"{live.database}" in run.stderr and "Permission denied" in run.stderr for run in runs)
 
 
+@pytest.mark.sqlite("a database on a server is not moved away")
+def test_a_pause_without_a_database_says_that_nothing_is_paused(live: BotRunner) -> None:
+    live.database.unlink()
+
+    run = live.run("pause")
+
+    assert run.exit_code == 78
+    assert run.stderr.startswith(f"botctl: NOT PAUSED: there is no live database at {live.database}")
+
+
 @pytest.mark.sqlite("the heartbeat does not depend on the database")
 def test_without_threads_the_heartbeat_is_told_the_end(live: BotRunner, listener: Listener) -> None:
     give_home_to(live, NOBODY)
