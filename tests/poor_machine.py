@@ -115,8 +115,7 @@ class Fork:
     user: int = NOBODY
 
     def __call__(self, live: BotRunner, arguments: tuple[str, ...]) -> Run:
-        if os.getuid() != 0:
-            pytest.skip("only root can become another user")
+        need_root()
         for module in pkgutil.walk_packages(botctl.__path__, "botctl."):
             if not module.name.startswith(UNUSED):
                 importlib.import_module(module.name)
@@ -167,7 +166,14 @@ class Condition:
     start: Callable[[BotRunner, tuple[str, ...]], Run] = run_here
 
 
+def need_root() -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user")
+
+
 def give_home_to(live: BotRunner, user: int, *, but: str = "") -> None:
+    """Give away all files but those of that name."""
+    need_root()
     for path in (live.home, *live.home.rglob("*")):
         owner = 0 if but and path.name == but else user
         os.chown(path, owner, owner)
