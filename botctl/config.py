@@ -119,7 +119,7 @@ def load_config(
     bad_values = [bad_value(name, sentence) for name, sentence in wrong.items()]
     raise_together([each for each in sources.problems if strict or each.needed_by_all])
     raise_together([each for each in bad_values if strict or each.needed_by_all])
-    folder = Path(settings.botctl_home or sources.folder).absolute()
+    folder = find_home(settings.botctl_home or str(sources.folder))
     problems, warnings = [*sources.problems, *bad_values], list[str]()
     if others_may_read(sources.env_file):
         problem = BadSetting(f"{sources.env_file} can be read by others", hint=f"chmod 600 {sources.env_file}")
@@ -133,7 +133,7 @@ def load_config(
             about("INITIAL_BALANCE", "live mode needs INITIAL_BALANCE", hint=f"set it in {sources.env_file}")
         )
     timeouts = lock_timeouts or LockTimeouts()
-    named = sources.env_file.exists() or any(_names_a_home(name) for name in (*os.environ, *(overrides or {})))
+    named = os.path.lexists(sources.env_file) or any(_names_a_home(name) for name in (*os.environ, *(overrides or {})))
     return Config(folder, sources.env_file, settings, tuple(warnings), timeouts, tuple(problems), values, named)
 
 
@@ -173,20 +173,36 @@ def load_sources(env_file: Path | None = None) -> SettingSources:
 def read_sources(env_file: Path | None = None, *, new_home: bool = False) -> SettingSources:
     """The environment and .env, with every problem collected instead of raised. A `new_home` need not exist."""
     environment = {name: value for name, value in os.environ.items() if name in NAMES}
-    folder = Path(environment.get("BOTCTL_HOME") or Path.cwd())
+    folder = find_home(environment.get("BOTCTL_HOME", ""))
     path = env_file or folder / ".env"
-    missing = [] if new_home or folder.exists() else [_missing_home(folder)]
+    missing = [] if new_home else _problems_with_home(folder)
     try:
-        file = _read_env_file(path, must_exist=env_file is not None)
+        file = EnvFile({}, []) if missing and not env_file else _read_env_file(path, must_exist=env_file is not None)
     except ConfigError as error:
         file = EnvFile({}, [_unreadable(error, {} if env_file else environment)])
     problems = [*missing, *file.problems, *unknown_settings(os.environ, strict=False)]
     return SettingSources(folder, path, file.values, environment, problems)
 
 
-def _missing_home(folder: Path) -> BadSetting:
-    message = f"BOTCTL_HOME {folder} does not exist"
-    return BadSetting(message, hint="correct it, or run `botctl init`", names=["BOTCTL_HOME"], needed_by_all=True)
+def find_home(named: str) -> Path:
+    """The home's real path: one home reached by two names is one. Raises ConfigError without a working folder."""
+    try:
+        return Path(os.path.realpath(named or Path.cwd()))
+    except FileNotFoundError:
+        hint = "go to the folder of your bot, or set BOTCTL_HOME to its full path"
+        raise ConfigError("the working folder does not exist any more", hint=hint) from None
+
+
+def _problems_with_home(folder: Path) -> list[BadSetting]:
+    try:
+        os.stat(os.path.join(folder, "."))  # also finds that it is no folder, or that this user may not enter it
+    except FileNotFoundError:
+        message, hint = f"BOTCTL_HOME {folder} does not exist", "correct it, or run `botctl init`"
+    except OSError as error:
+        message, hint = f"BOTCTL_HOME {folder} can't be used: {error.strerror}", "run botctl as the user who owns it"
+    else:
+        return []
+    return [BadSetting(message, hint=hint, names=["BOTCTL_HOME"], needed_by_all=True)]
 
 
 def _unreadable(error: ConfigError, environment: Mapping[str, str]) -> BadSetting:

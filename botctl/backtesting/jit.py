@@ -5,6 +5,7 @@ never runs old machine code.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from functools import cache
@@ -14,6 +15,8 @@ from typing import Any
 
 from botctl.backtesting import engine, performance
 from botctl.domain import indicators, stops
+
+log = logging.getLogger(__name__)
 
 
 class Kernel:
@@ -50,7 +53,7 @@ FASTMATH = frozenset({"continue_indicators", "write_equity"})
 @cache
 def compiled() -> Kernel:
     """Every function of COMPILE_ORDER, compiled when first called with new types."""
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))
+    cache_is_usable = _make_folder(Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))))
     import numpy as np
     from numba import njit
 
@@ -59,8 +62,9 @@ def compiled() -> Kernel:
         for name in names.split():
             fastmath = {"nnan", "nsz"} if name in FASTMATH else False
             compile_it = njit(
-                cache=True, nogil=True, fastmath=fastmath, error_model="numpy", forceinline=name not in ENTRY_POINTS
-            )
+                cache=cache_is_usable, nogil=True, fastmath=fastmath, error_model="numpy",
+                forceinline=name not in ENTRY_POINTS,
+            )  # fmt: skip
             ready[name] = compile_it(_with_globals(getattr(module, name), ready))
     return Kernel(lambda array: array, **ready)
 
@@ -78,10 +82,22 @@ def _with_globals(function: FunctionType, replacements: dict[str, Callable[..., 
     return clone
 
 
+def _make_folder(folder: Path) -> bool:
+    """Whether compiled code can be kept there. Without a place numba would refuse to compile."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        usable = os.access(folder, os.W_OK)
+    except OSError:
+        usable = False
+    if not usable:
+        log.warning("can't write %s: every run compiles anew, which takes some seconds", folder)
+    return usable
+
+
 def cache_folder() -> Path:
     """The folder of compiled code, one for each state of the sources."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for module, _ in COMPILE_ORDER:
         digest.update(Path(module.__file__ or "").read_bytes())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     return root / "botctl" / "compiled" / digest.hexdigest()[:16]

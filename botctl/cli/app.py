@@ -66,14 +66,25 @@ def root(
 
 
 def main() -> NoReturn:
+    try:
+        code = _run_process()
+    except KeyboardInterrupt:  # before the command, or after it
+        code = INTERRUPTED
+    eval("None")  # Ctrl-C inside an eval, as of a namedtuple, would else make Python end by the signal itself
+    sys.exit(code)
+
+
+def _run_process() -> int:
+    """The command line of this process, with its signals and streams."""
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _raise_again
     make_streams_tolerant()
     code = run_command(sys.argv[1:])
     lost = lost_output()
     if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader that went away has read enough
         problem = BotError(f"can't write the output: {lost.strerror}", hint="the work itself is done and recorded")
         code = code or _report(problem, as_json=False, debug=False)
-    sys.exit(code)
+    return code
 
 
 def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = None) -> int:
@@ -139,3 +150,17 @@ def _global_options_first(arguments: list[str]) -> list[str]:
 def _terminate(number: int, frame: FrameType | None) -> None:
     """SIGTERM ends a run as Ctrl-C does: open transactions roll back, and the lock is released."""
     raise SystemExit(128 + number)
+
+
+def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Ctrl-C or SIGTERM inside a callback, where Python drops every exception, ends the run a moment later."""
+    ended = lost.exc_value
+    if not isinstance(ended, KeyboardInterrupt) and (not isinstance(ended, SystemExit) or ended.code != TERMINATED):
+        sys.__unraisablehook__(lost)
+        return
+
+    def again(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt if isinstance(ended, KeyboardInterrupt) else SystemExit(TERMINATED)
+
+    signal.signal(signal.SIGVTALRM, again)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)

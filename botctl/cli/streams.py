@@ -26,9 +26,17 @@ def make_streams_tolerant() -> None:
         try:
             os.fstat(number)
         except OSError:
-            with suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
+            _open_nothing()  # gets the lowest free number: this one
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - Python's own is never closed either
     sys.stdout, sys.stderr = _tolerant(1, sys.stdout), _tolerant(2, sys.stderr)
+
+
+def _open_nothing() -> None:
+    try:
+        os.open(os.devnull, os.O_RDWR)
+    except OSError:  # a jail without /dev
+        os.memfd_create("nothing")
 
 
 def _tolerant(number: int, before: TextIO | None) -> TextIO:

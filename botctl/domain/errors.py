@@ -136,7 +136,10 @@ def explain_failure(error: BaseException) -> BotError | None:
     """What a failure of this machine is called; None for an exception that is none, but a bug."""
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        return BotError(f"this machine failed: {what}", hint="see to its disk, memory and limits; the next run goes on")
+        mend = (
+            "check its owner and mode" if isinstance(error, PermissionError) else "see to its disk, memory and limits"
+        )
+        return BotError(f"this machine failed: {what}", hint=f"{mend}; the next run goes on")
     if isinstance(error, MemoryError):
         return BotError("this machine is out of memory", hint="end other programs; the next run goes on")
     if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python's own text: it has no class for it

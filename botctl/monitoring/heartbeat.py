@@ -5,11 +5,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from botctl.domain.errors import BotError, Busy
 from botctl.domain.settings import Secret
+from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
 
@@ -72,15 +73,25 @@ class Heartbeat:
         if self._start_ping is not None:  # the service measures the duration from the order of the two
             self._start_ping.join(max(0.0, self._started_at + PING_SECONDS - time.monotonic()))
         body = detail.encode("utf-8", "replace")[:MAX_BODY_BYTES]
-        _ping(self._url, "" if ok else "fail", body).join(PING_SECONDS)
+        suffix = "" if ok else "fail"
+        if (ping := _ping(self._url, suffix, body)) is not None:
+            ping.join(PING_SECONDS)
+            return
+        with suppress(TimeoutError), time_limit(PING_SECONDS):
+            _post(ping_url(self._url.reveal(), suffix), body)
 
 
-def _ping(url: Secret, suffix: str, body: bytes) -> threading.Thread:
-    """A daemon thread, with signals blocked: the alarms of the main thread must interrupt that thread."""
+def _ping(url: Secret, suffix: str, body: bytes) -> threading.Thread | None:
+    """A daemon thread, with signals blocked: the alarms of the main thread must interrupt that thread.
+
+    None where the machine starts no new thread.
+    """
     thread = threading.Thread(target=_post, args=(ping_url(url.reveal(), suffix), body), daemon=True)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         thread.start()
+    except RuntimeError:
+        return None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return thread

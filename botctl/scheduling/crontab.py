@@ -1,5 +1,6 @@
 """The user's crontab, and the block of it that runs the ticks of one home."""
 
+import os
 import re
 import shlex
 
@@ -79,12 +80,14 @@ def without_block(crontab: str, home: str) -> str:
 
 
 def find_manual_ticks(crontab: str, home: str) -> list[str]:
-    """Lines outside the block that run a tick in this home."""
+    """Lines outside the block that run a tick in this home, by whatever name they reach it."""
     in_home = re.compile(rf"{re.escape(home)}(?![^\s/'\"])")
     return [
         line
         for line in without_block(crontab, home).split("\n")
-        if not line.lstrip().startswith("#") and re.search(r"botctl\b.*\btick\b", line) and in_home.search(line)
+        if not line.lstrip().startswith("#")
+        and re.search(r"botctl\b.*\btick\b", line)
+        and (in_home.search(line) or home in map(os.path.realpath, re.findall(r"/[^\s'\";&|=]+", line)))
     ]
 
 

@@ -77,9 +77,15 @@ def installation_notes(kind: str, job: Job, *, sandbox: bool) -> list[str]:
         return _time_zone_notes(kind, job)
     notes = [] if sandbox else ["this system has no sandbox for user services, so the service runs without one"]
     if not systemd.lingers():
-        user = pwd.getpwuid(os.getuid()).pw_name
-        notes.append(f"it runs only while you are logged in: `loginctl enable-linger {user}` changes that")
+        notes.append(f"it runs only while you are logged in: `loginctl enable-linger {_user_name()}` changes that")
     return notes
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user without an entry, as in containers
+        return str(os.getuid())
 
 
 def _time_zone_notes(kind: str, job: Job) -> list[str]:
@@ -92,7 +98,11 @@ def check_schedule(folder: Path) -> CheckResult:
     """Whether systemd or cron runs the ticks of the home in this folder."""
     install = "run `botctl schedule install`"
     timer = f"{systemd.unit_name(str(folder))}.timer"
-    if systemd.read_unit(timer) is not None:
+    try:
+        unit = systemd.read_unit(timer)
+    except ConfigError as error:
+        return CheckResult("schedule", "warn", error.message, error.hint)
+    if unit is not None:
         if systemd.timer_is_active(timer):
             return CheckResult("schedule", "ok", f"systemd runs botctl tick ({timer})")
         return CheckResult("schedule", "warn", f"{timer} is installed but not active", install)

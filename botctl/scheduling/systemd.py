@@ -93,17 +93,25 @@ def _quote(word: str) -> str:
 
 
 def units_folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+    """Raises ConfigError for a user without a home folder."""
+    folder = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    if not os.path.isabs(folder):
+        raise ConfigError("this user has no home folder for units of systemd", hint="set HOME, or use --cron")
+    return Path(folder) / "systemd" / "user"
 
 
 def read_unit(name: str) -> str | None:
     """The text of a unit file, or None when there is none. Raises ConfigError."""
     try:
-        return (units_folder() / name).read_text(encoding="utf-8", errors="surrogateescape")
-    except FileNotFoundError:
+        folder = units_folder()
+    except ConfigError:  # nobody can have written one
+        return None
+    try:
+        return (folder / name).read_text(encoding="utf-8", errors="surrogateescape")
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigError(f"{units_folder() / name} can't be read: {error.strerror}", hint="check its mode") from error
+        raise ConfigError(f"{folder / name} can't be read: {error.strerror}", hint="check its mode") from error
 
 
 def write_units(units: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ class DatabaseLocation(ABC):
 
     def lacks_file(self) -> bool:
         """Whether it is a file that does not exist. Connects to no server."""
-        return self.file is not None and not self.file.exists()
+        return self.file is not None and not self.exists()
 
     @abstractmethod
     def exists(self) -> bool:
@@ -126,7 +126,10 @@ class SqliteFile(DatabaseLocation):
         return self.path
 
     def exists(self) -> bool:
-        return self.path.exists()
+        try:
+            return self.path.exists()
+        except PermissionError:  # connecting says so
+            return True
 
     def connect(self, *, durable: bool = True) -> None:
         make_private_file(self.path)
@@ -141,7 +144,8 @@ class SqliteFile(DatabaseLocation):
         database.connect()
 
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
-        return process_lock(self.path.with_name(f"{self.path.name}.lock"), wait_seconds)
+        real = Path(os.path.realpath(self.path))  # one lock for one file, whatever its names
+        return process_lock(real.with_name(f"{real.name}.lock"), wait_seconds)
 
     @contextmanager
     def open_beside(self, wait_seconds: float) -> Iterator[Database]:

@@ -166,7 +166,7 @@ def _check_errors(name: str, errors: list[Any], *, has_result: bool) -> None:
 
 
 class PendingCall:
-    """A public call in a thread of its own."""
+    """A public call in a thread of its own; where the machine starts none, it is made at once."""
 
     def __init__(self, transport: KrakenTransport, name: str, params: Mapping[str, str]) -> None:
         self._transport, self._name = transport, name
@@ -174,7 +174,11 @@ class PendingCall:
         # A daemon, so that a run that is terminated does not wait for the answer.
         self._thread = threading.Thread(target=self._send, args=(dict(params),), name=f"Kraken {name}", daemon=True)
         self._started = time.monotonic()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            log.warning("this machine starts no new thread (%s): prices are asked for before the balances", error)
+            self._send(params)
 
     def _send(self, params: Mapping[str, str]) -> None:
         self._reply = self._transport.send("publicGet", self._name, params)
@@ -187,7 +191,8 @@ class PendingCall:
     def result(self) -> tuple[Any, Reply]:
         """Wait for the answer; return its result and the answer itself. Raises as `KrakenTransport.call`."""
         limit = self._transport.call_seconds
-        self._thread.join(max(0.0, limit - (time.monotonic() - self._started)))
+        if self._reply is None:
+            self._thread.join(max(0.0, limit - (time.monotonic() - self._started)))
         if self._reply is None:
             raise ExchangeUnreachable(f"no answer from Kraken to {self._name} within {limit:g} seconds")
         return self._transport.parse(self._name, self._reply), self._reply

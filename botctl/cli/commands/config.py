@@ -10,7 +10,7 @@ from botctl.cli.context import JsonFlag, env_file_of
 from botctl.cli.output import show_checks, show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_config
-from botctl.config import Config, SettingSources, check_file_modes, load_config, read_sources
+from botctl.config import Config, SettingSources, check_file_modes, find_home, load_config, read_sources
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
@@ -76,7 +76,7 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         source = "the environment" if name in sources.from_environment else sources.env_file
         results.append(CheckResult("settings", "fail", problem, f"fix it in {source}"))
     results += _check_live(settings, sources, set(problems))
-    results += _check_files(Config(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
+    results += _check_files(Config(find_home(settings.botctl_home or str(sources.folder)), sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)
 
 
@@ -108,7 +108,7 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
 
 def _problem_with_folder(path: Path) -> str | None:
     """Why a folder, which is created when missing, can't be written to."""
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
     if not existing.is_dir():
         return f"{existing} is not a folder"
     return None if os.access(existing, os.W_OK) else f"can't write to {existing}"
@@ -120,4 +120,4 @@ def _problem_with_file(path: Path) -> str | None:
         return f"{path} is a folder"
     if not path.parent.is_dir():
         return f"{path.parent} is not a folder"
-    return None if os.access(path if path.exists() else path.parent, os.W_OK) else f"can't write to {path}"
+    return None if os.access(path if os.path.lexists(path) else path.parent, os.W_OK) else f"can't write to {path}"

@@ -10,7 +10,7 @@ from botctl.cli.log import notice
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
 from botctl.config import Config, open_store
-from botctl.domain.errors import BotError, Refused, WrongDatabase
+from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
 from botctl.domain.text import sanitize
 from botctl.store.database import DATABASE_ERRORS
@@ -36,7 +36,10 @@ def pause(
       botctl pause --reason "exchange is upgrading"
       botctl pause --freeze
     """
-    config = config_from(ctx, acts=True)
+    try:
+        config = config_from(ctx, acts=True)
+    except ConfigError as error:
+        raise _not_paused(error) from error
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
@@ -54,7 +57,7 @@ def pause(
 def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     """Create the file HALT when the database can't be written. Raises `error` for a missing or wrong database."""
     if isinstance(error, WrongDatabase) or config.database.lacks_file():
-        raise error
+        raise _not_paused(error) if isinstance(error, BotError) else error
     try:
         file = config.switch.halt()
     except OSError as no_file:
@@ -64,6 +67,10 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
     why = f"the database failed ({error}); the file {file} pauses{what} instead"
     notice(why)
     return SwitchState(PAUSED, False, False, None, why)
+
+
+def _not_paused(error: BotError) -> BotError:
+    return type(error)(f"NOT PAUSED: {error.message}", hint=error.hint)
 
 
 def resume(
