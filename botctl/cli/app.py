@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from botctl.cli.context import EnvFile
+from botctl.cli.core_dumps import forbid_core_dumps
 from botctl.cli.log import error_line
 from botctl.cli.registry import Commands
 from botctl.cli.streams import lost_output, make_streams_tolerant
@@ -66,6 +67,7 @@ def root(
 
 
 def main() -> NoReturn:
+    forbid_core_dumps()
     signal.signal(signal.SIGTERM, _terminate)
     make_streams_tolerant()
     code = run_command(sys.argv[1:])

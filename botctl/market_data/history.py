@@ -1,6 +1,5 @@
 """Histories from files: candles of one symbol, and the Fear & Greed index over time."""
 
-import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import SentimentHistory
+from botctl.domain.strict_json import parse_json
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.csv_reader import TIME_NAMES, open_table, parse_iso, read_bytes, read_fast, read_slowly, unit_of
 from botctl.market_data.file_names import seconds_in, symbol_in
@@ -195,7 +195,7 @@ def _problem_with_index(value: float) -> str | None:
 
 def _sentiment_in_json(path: Path) -> list[tuple[int, int]]:
     try:
-        document = json.loads(read_bytes(path))
+        document = parse_json(read_bytes(path))
     except ValueError as error:
         raise BadValue(f"{path} is not JSON: {error}", hint="download it again") from error
     entries = document.get("data") if isinstance(document, dict) else document

@@ -10,7 +10,7 @@ from botctl.cli.context import JsonFlag, env_file_of
 from botctl.cli.output import show_checks, show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_config
-from botctl.config import Config, SettingSources, check_file_modes, load_config, read_sources
+from botctl.config import Config, SettingSources, check_file_modes, load_config, named_variables, read_sources
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
@@ -75,6 +75,8 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     for name, problem in problems.items():
         source = "the environment" if name in sources.from_environment else sources.env_file
         results.append(CheckResult("settings", "fail", problem, f"fix it in {source}"))
+    hint = "set it, or take its name out of COUNCIL_ENV"
+    results += [CheckResult("council", "warn", each, hint) for each in named_variables(settings, sources).missing]
     results += _check_live(settings, sources, set(problems))
     results += _check_files(Config(Path(settings.botctl_home or sources.folder).absolute(), sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)
