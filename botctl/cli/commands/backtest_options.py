@@ -165,7 +165,7 @@ def load_sentiment_option(text: str) -> SentimentSeries:
 
 
 def _files_and_symbols(files: list[str], symbol: str | None) -> list[tuple[Path, str | None]]:
-    """Each file with the symbol that is written beside it, or of --symbol, which goes with one file. Raises BadValue."""
+    """Each file with its symbol, written beside it or as --symbol, which is for one file. Raises BadValue."""
     paths = [_file_and_symbol(text) for text in files]
     if symbol is None:
         return paths
