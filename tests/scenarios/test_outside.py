@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -124,7 +125,9 @@ ANSWERS: dict[str, Callable[[Reply], Reply]] = {
 
 
 @pytest.mark.parametrize("spoil", ANSWERS.values(), ids=ANSWERS)
-def test_such_a_price_is_none(live: BotRunner, kraken: FakeKraken, spoil: Callable[[Reply], Reply]) -> None:
+def test_such_a_price_is_none(
+    live: BotRunner, kraken: FakeKraken, bent_time: None, spoil: Callable[[Reply], Reply]
+) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48000)
     kraken.alter_reply = lambda request, reply: spoil(reply) if request.endpoint == "Ticker" else reply
@@ -138,7 +141,7 @@ def test_such_a_price_is_none(live: BotRunner, kraken: FakeKraken, spoil: Callab
     assert trade_of(live)["exit_reason"] == "STOP_LOSS"
 
 
-def test_an_order_whose_answer_is_too_long_is_looked_up(live: BotRunner, kraken: FakeKraken) -> None:
+def test_an_order_whose_answer_is_too_long_is_looked_up(live: BotRunner, kraken: FakeKraken, bent_time: None) -> None:
     spoil = ANSWERS["a bomb"]
     kraken.alter_reply = lambda request, reply: spoil(reply) if request.endpoint == "AddOrder" else reply
     live.run("buy", "BTC/USD", "100", "--yes")
@@ -266,3 +269,101 @@ def test_a_wrong_proxy_stops_no_exit(live: BotRunner, kraken: FakeKraken) -> Non
     run = live.run("tick")
 
     assert (run.exit_code, sides(kraken)) == (78, ["buy", "sell"])
+
+
+# Links
+
+
+@pytest.fixture(params=[0o1777, 0o770], ids=["sticky", "for a group"])
+def shared(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder that others can write."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(request.param)
+    return folder
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file of the owner, which another would have overwritten."""
+    file = tmp_path / "victim"
+    file.write_text("mine")
+    return file
+
+
+def link_at_the_end(shared: Path, victim: Path) -> Path:
+    (shared / "bot.log").symlink_to(victim)
+    return shared / "bot.log"
+
+
+def link_to_nothing(shared: Path, victim: Path) -> Path:
+    (shared / "bot.log").symlink_to(victim.with_name("new"))
+    return shared / "bot.log"
+
+
+def link_on_the_way(shared: Path, victim: Path) -> Path:
+    (shared / "logs").symlink_to(victim.parent)
+    return shared / "logs" / "victim"
+
+
+def another_name_of_it(shared: Path, victim: Path) -> Path:
+    (shared / "bot.log").hardlink_to(victim)
+    return shared / "bot.log"
+
+
+def pipe(shared: Path, victim: Path) -> Path:
+    os.mkfifo(shared / "bot.log")
+    return shared / "bot.log"
+
+
+@pytest.mark.parametrize("trap", [link_at_the_end, link_to_nothing, link_on_the_way, another_name_of_it, pipe])
+def test_no_log_is_written_where_another_leads_it_and_the_stop_is_sold(
+    live: BotRunner, kraken: FakeKraken, shared: Path, victim: Path, trap: Callable[[Path, Path], Path]
+) -> None:
+    buy(live)
+    kraken.set_price("BTC/USD", 48000)
+    live.set(LOG_FILE=str(trap(shared, victim)))
+
+    run = live.run("tick")
+
+    assert (run.exit_code, sides(kraken)) == (78, ["buy", "sell"]), output_of(run)
+    assert "can't write LOG_FILE" in run.stderr
+    assert (victim.read_text(), victim.with_name("new").exists()) == ("mine", False)
+
+
+def test_the_check_of_the_settings_names_such_a_link(bot: BotRunner, shared: Path, victim: Path) -> None:
+    bot.set(LOG_FILE=str(link_at_the_end(shared, victim)))
+
+    run = bot.run("config", "check")
+
+    assert run.exit_code == 78
+    assert "is a symbolic link in a folder that others can write" in words(run.stdout)
+
+
+def test_a_link_in_a_folder_of_ones_own_and_a_file_among_others_are_fine(
+    bot: BotRunner, shared: Path, victim: Path
+) -> None:
+    (bot.home / "bot.log").symlink_to(victim)
+    bot.set(LOG_FILE="bot.log")
+    linked = bot.run("tick")
+    bot.set(LOG_FILE=str(shared / "bot.log"))
+    plain = bot.run("tick")
+
+    assert (linked.exit_code, plain.exit_code) == (0, 0), output_of(linked) + output_of(plain)
+    assert victim.read_text() != "mine"
+    assert "council: BTC/USD" in (shared / "bot.log").read_text()
+
+
+@pytest.mark.sqlite
+def test_no_copy_of_the_database_goes_where_another_leads_it(bot: BotRunner, shared: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    bot.set(DATABASE_URL=f"sqlite:///{shared}/demo.db")
+    (shared / "backups").symlink_to(elsewhere)
+
+    tick, by_hand = bot.run("tick"), bot.run("db", "backup", str(shared / "backups" / "mine.db"))
+
+    assert list(elsewhere.iterdir()) == []
+    assert by_hand.exit_code == 1
+    for run in (tick, by_hand):
+        assert "is a symbolic link in a folder that others can write" in run.stderr

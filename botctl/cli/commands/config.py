@@ -22,6 +22,7 @@ from botctl.domain.settings import (
     parse_leniently,
     shown_value,
 )
+from botctl.links import refuse_links
 
 app = typer.Typer(rich_markup_mode=None, help="Show and check the settings.\n\n\b\nExample:\n  botctl config check")
 
@@ -103,6 +104,8 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
     for name in ("log_file", "metrics_file"):
         if file := getattr(config.settings, name):
             problems[name.upper()] = _problem_with_file(config.folder / file)
+    if config.settings.log_file:
+        problems["LOG_FILE"] = problems["LOG_FILE"] or _problem_with_links(config.folder / config.settings.log_file)
     for place, problem in problems.items():
         if problem:
             yield CheckResult("paths", "fail", f"{place}: {problem}", "choose another path, or fix its mode")
@@ -114,6 +117,15 @@ def _problem_with_folder(path: Path) -> str | None:
     if not existing.is_dir():
         return f"{existing} is not a folder"
     return None if os.access(existing, os.W_OK) else f"can't write to {existing}"
+
+
+def _problem_with_links(path: Path) -> str | None:
+    """Which link on the way to a file is not followed."""
+    try:
+        refuse_links(path)
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def _problem_with_file(path: Path) -> str | None:
