@@ -250,9 +250,12 @@ def _parse_env_file(path: Path, text: str) -> EnvFile:
             values[binding.key] = binding.value
             lines.setdefault(binding.key, []).append(line)
             problems += _swallowed(path, line, binding.key, binding.value)
-    problems += [_repeated(path, name, where) for name, where in lines.items() if len(where) > 1 and name in NAMES]
+    problems += [_repeated(path, name, where) for name, where in lines.items() if len(where) > 1]
+    asked_for = {part.strip() for part in values.get("COUNCIL_ENV", "").split(",")}  # may look like a setting
     for name, where in lines.items():
-        problems += [_at_line(path, where[0], problem) for problem in unknown_settings([name], strict=True)]
+        if name not in asked_for:
+            shown = ", ".join(map(str, where))
+            problems += [_at_line(path, shown, problem) for problem in unknown_settings([name], strict=True)]
     return EnvFile(values, problems)
 
 
@@ -271,10 +274,12 @@ def _swallowed(path: Path, line: int, name: str, value: str) -> Iterator[BadSett
 
 
 def _repeated(path: Path, name: str, lines: Sequence[int]) -> BadSetting:
-    return about(name, f"{path} sets {name} in lines {', '.join(map(str, lines))}", hint="keep one of them")
+    return about(
+        nearest_setting(name), f"{path} sets {name} in lines {', '.join(map(str, lines))}", hint="keep one of them"
+    )
 
 
-def _at_line(path: Path, line: int, problem: BadSetting) -> BadSetting:
+def _at_line(path: Path, line: str, problem: BadSetting) -> BadSetting:
     message = f"{path} line {line}: {problem.message}"
     return BadSetting(message, hint=problem.hint, names=problem.names, needed_by_all=problem.needed_by_all)
 
