@@ -112,12 +112,16 @@ def packed(body: bytes) -> bytes:
     return gzip.compress(body, compresslevel=1)
 
 
-BOMB = packed(b"{" + b" " * (2 * MAX_BYTES))
+def long(body: bytes) -> bytes:
+    """The same JSON, with more blanks behind it than an answer may have."""
+    return body + b" " * MAX_BYTES
+
+
 ANSWERS: dict[str, Callable[[Reply], Reply]] = {
-    "a bomb": lambda reply: replace(reply, body=BOMB, packing="gzip"),
-    "a bomb in a bomb": lambda reply: replace(reply, body=packed(BOMB), packing="gzip, gzip"),
-    "a bomb for other programs": lambda reply: replace(reply, body=BOMB, packing="br"),
-    "a long answer": lambda reply: replace(reply, body=b"{" + b" " * MAX_BYTES),
+    "a bomb": lambda reply: replace(reply, body=packed(long(reply.body)), packing="gzip"),
+    "a bomb in a bomb": lambda reply: replace(reply, body=packed(packed(long(reply.body))), packing="gzip, gzip"),
+    "packed in a way that nobody asked for": lambda reply: replace(reply, packing="br"),
+    "a long answer": lambda reply: replace(reply, body=long(reply.body)),
     "damaged": lambda reply: replace(reply, body=packed(reply.body)[:-20] + b"x" * 20, packing="gzip"),
     "a key twice": lambda reply: replace(reply, body=reply.body[:-1] + b',"error":[]}'),
     "a figure twice": lambda reply: replace(reply, body=reply.body.replace(b'"c":[', b'"c":["1","1"],"c":[')),
@@ -178,7 +182,7 @@ def test_a_bomb_is_left_as_soon_as_it_is_too_long() -> None:
 
 
 def test_the_service_that_is_notified_can_not_fill_the_memory(listener: Listener) -> None:
-    listener.answer, listener.packing = BOMB, "gzip"
+    listener.answer, listener.packing = packed(long(b"OK")), "gzip"
 
     failures = send_messages([OutgoingMessage(Secret(f"json://{listener.address}/x"), "t", "b", Level.ALERT)])
 
