@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from botctl.domain.checks import CheckResult
+from botctl.domain.child_environment import NamedVariables, find_named
 from botctl.domain.errors import ConfigError
 from botctl.domain.setting_problems import (
     GUARDING,
@@ -20,7 +21,7 @@ from botctl.domain.setting_problems import (
     nearest_setting,
     unknown_settings,
 )
-from botctl.domain.settings import NAMES, Mode, Settings, missing_for_live, parse_leniently, shown_value
+from botctl.domain.settings import NAMES, SETTINGS, Mode, Settings, missing_for_live, parse_leniently, shown_value
 from botctl.store.database import close_database, open_database
 from botctl.store.kill_switch import Switch
 from botctl.store.last_good_settings import load_last_good, save_last_good
@@ -56,6 +57,8 @@ class Config:
     """The settings as texts."""
     named: bool = True
     """Whether a .env or the environment names this home. Else it is the demo, perhaps in the wrong folder."""
+    council_variables: NamedVariables = field(default_factory=NamedVariables)
+    """What COUNCIL_COMMAND sees of the environment beside what every program does."""
 
     @property
     def database(self) -> DatabaseLocation:
@@ -132,9 +135,13 @@ def load_config(
         problems.append(
             about("INITIAL_BALANCE", "live mode needs INITIAL_BALANCE", hint=f"set it in {sources.env_file}")
         )
+    variables = named_variables(settings, sources)
+    warnings += variables.missing
     timeouts = lock_timeouts or LockTimeouts()
     named = os.path.lexists(sources.env_file) or any(_names_a_home(name) for name in (*os.environ, *(overrides or {})))
-    return Config(folder, sources.env_file, settings, tuple(warnings), timeouts, tuple(problems), values, named)
+    return Config(
+        folder, sources.env_file, settings, tuple(warnings), timeouts, tuple(problems), values, named, variables
+    )
 
 
 def _names_a_home(name: str) -> bool:
@@ -161,6 +168,13 @@ class SettingSources:
     def values(self) -> dict[str, str]:
         """The environment wins."""
         return {**self.from_file, **self.from_environment}
+
+
+def named_variables(settings: Settings, sources: SettingSources) -> NamedVariables:
+    """The variables of COUNCIL_ENV, from the environment or .env."""
+    written = [sources.values.get(setting.name, "").strip() for setting in SETTINGS if setting.secret]
+    secrets = {*settings.secrets, *written}  # one of another form than Kraken's is a secret all the same
+    return find_named(settings.council_env or (), {**sources.from_file, **os.environ}, secrets)
 
 
 def load_sources(env_file: Path | None = None) -> SettingSources:
@@ -253,9 +267,12 @@ def _parse_env_file(path: Path, text: str) -> EnvFile:
             values[binding.key] = binding.value
             lines.setdefault(binding.key, []).append(line)
             problems += _swallowed(path, line, binding.key, binding.value)
-    problems += [_repeated(path, name, where) for name, where in lines.items() if len(where) > 1 and name in NAMES]
+    problems += [_repeated(path, name, where) for name, where in lines.items() if len(where) > 1]
+    asked_for = {part.strip() for part in values.get("COUNCIL_ENV", "").split(",")}  # may look like a setting
     for name, where in lines.items():
-        problems += [_at_line(path, where[0], problem) for problem in unknown_settings([name], strict=True)]
+        if name not in asked_for:
+            shown = ", ".join(map(str, where))
+            problems += [_at_line(path, shown, problem) for problem in unknown_settings([name], strict=True)]
     return EnvFile(values, problems)
 
 
@@ -274,10 +291,12 @@ def _swallowed(path: Path, line: int, name: str, value: str) -> Iterator[BadSett
 
 
 def _repeated(path: Path, name: str, lines: Sequence[int]) -> BadSetting:
-    return about(name, f"{path} sets {name} in lines {', '.join(map(str, lines))}", hint="keep one of them")
+    return about(
+        nearest_setting(name), f"{path} sets {name} in lines {', '.join(map(str, lines))}", hint="keep one of them"
+    )
 
 
-def _at_line(path: Path, line: int, problem: BadSetting) -> BadSetting:
+def _at_line(path: Path, line: str, problem: BadSetting) -> BadSetting:
     message = f"{path} line {line}: {problem.message}"
     return BadSetting(message, hint=problem.hint, names=problem.names, needed_by_all=problem.needed_by_all)
 

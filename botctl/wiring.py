@@ -1,6 +1,6 @@
 """Builds a bot from settings: the only module that knows which adapter implements which port."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -63,7 +63,10 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
         open_database(database, Mode.LIVE, create=False)  # raises, before a lock file is created
     with database.lock(wait_seconds), open_store(config), _remembering_run(config):
         config = with_last_good_settings(config)
-        yield build_bot(config.settings, config.switch, validate_only=validate_only, problems=config.problems)
+        yield build_bot(
+            config.settings, config.switch, validate_only=validate_only, problems=config.problems,
+            council_variables=config.council_variables.values,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -117,10 +120,11 @@ def build_bot(
     validate_only: bool = False,
     simulated: SimulatedMarket | None = None,
     problems: Sequence[ConfigError] = (),
+    council_variables: Mapping[str, str] | None = None,
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market.
 
-    With `problems` nothing is bought.
+    With `problems` nothing is bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition.
     """
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
@@ -154,7 +158,7 @@ def build_bot(
         snapshots, positions, journal, switch, clock, account,
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
     )  # fmt: skip
-    decider = _build_decider(settings, candles, clock, sentiment, journal)
+    decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
     symbols, amount = settings.symbols, settings.trade_amount_usd
     council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, trade_amount=amount)
     return Bot(
@@ -237,12 +241,17 @@ def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) ->
 
 
 def _build_decider(
-    settings: Settings, candles: CandleSource, clock: Clock, sentiment: Sentiment, journal: Journal
+    settings: Settings,
+    candles: CandleSource,
+    clock: Clock,
+    sentiment: Sentiment,
+    journal: Journal,
+    variables: Mapping[str, str],
 ) -> Decider:
     """The agents, or the external command."""
     master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
     if settings.council_command:
-        return ExternalCommand(master, settings.council_command, float(settings.council_timeout))
+        return ExternalCommand(master, settings.council_command, float(settings.council_timeout), variables)
     return master
 
 
@@ -276,8 +285,8 @@ def build_market_data(settings: Settings) -> "KrakenMarketData":
     from botctl.adapters.kraken.exchange import KrakenMarketData
     from botctl.adapters.kraken.session import KrakenSession
 
-    url = settings.kraken_api_url
-    return KrakenMarketData(lambda: KrakenSession(base_url=url, api_key=None, private_key=None))
+    url, proxy = settings.kraken_api_url, settings.https_proxy
+    return KrakenMarketData(lambda: KrakenSession(base_url=url, api_key=None, private_key=None, proxy=proxy))
 
 
 def build_kraken(settings: Settings) -> "KrakenExchange":
@@ -286,7 +295,8 @@ def build_kraken(settings: Settings) -> "KrakenExchange":
     from botctl.adapters.kraken.session import KrakenSession
 
     url, key, secret = settings.kraken_api_url, settings.kraken_api_key, settings.kraken_private_key
-    return KrakenExchange(lambda: KrakenSession(base_url=url, api_key=key, private_key=secret))
+    proxy = settings.https_proxy
+    return KrakenExchange(lambda: KrakenSession(base_url=url, api_key=key, private_key=secret, proxy=proxy))
 
 
 def kraken_of(bot: Bot) -> "KrakenExchange | None":

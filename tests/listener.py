@@ -26,6 +26,8 @@ class Listener:
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.status = 200
+        self.answer, self.packing = b"OK", ""
+        """What it says, and how that is packed."""
         self.hangs = False
         self.drips = False
         self._stopped = threading.Event()
@@ -68,7 +70,9 @@ class Listener:
                     listener._stopped.wait(60)
                     return
                 self.send_response(listener.status)
-                self.send_header("Content-Length", "1000000" if listener.drips else "2")
+                self.send_header("Content-Length", "1000000" if listener.drips else str(len(listener.answer)))
+                if listener.packing:
+                    self.send_header("Content-Encoding", listener.packing)
                 self.end_headers()
                 while listener.drips and not listener._stopped.wait(0.2):
                     try:
@@ -76,7 +80,7 @@ class Listener:
                         self.wfile.flush()
                     except OSError:
                         return
-                self.wfile.write(b"OK")
+                self.wfile.write(listener.answer)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -1,7 +1,6 @@
 """The demo's market: the synthetic candles that come with botctl, played like any other history."""
 
 import csv
-import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.sentiment import SentimentHistory
+from botctl.domain.strict_json import parse_json
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.timeline import align_histories
 from botctl.store import key_value
@@ -33,7 +33,7 @@ def load_demo_market(folder: Path | None = None) -> SimulatedMarket:
     """The demo's market at the bar that the open database has stored. It can be played to its very last candle."""
     folder = folder or demo_data_folder()
     try:
-        description = json.loads((folder / "markets.json").read_text())
+        description = parse_json((folder / "markets.json").read_text())
         markets = {row["symbol"]: _parse_market(row) for row in description["markets"]}
         rows = {symbol: _read_rows(folder, symbol) for symbol in markets}
     except (OSError, ValueError) as error:

@@ -1,14 +1,15 @@
 """The Fear & Greed index of alternative.me, fetched at most once an hour and not used when it is old."""
 
-import json
 import logging
 import re
 from datetime import datetime, timedelta
 from http.client import HTTPException
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from botctl.domain.candles import from_unix
 from botctl.domain.sentiment import MAX_READING_AGE
+from botctl.domain.strict_json import parse_json
+from botctl.http_answers import opener
 from botctl.ports import Clock, SentimentReading
 from botctl.store import key_value
 from botctl.timeouts import time_limit
@@ -70,8 +71,8 @@ class FearAndGreed:
 
     def _fetch(self, now: datetime) -> tuple[int, datetime]:
         request = Request(self.url, headers={"User-Agent": "botctl", "Accept": "application/json"})
-        with time_limit(TIMEOUT_SECONDS), urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            body = json.loads(answer.read(MAX_BYTES))
+        with time_limit(TIMEOUT_SECONDS), opener().open(request, timeout=TIMEOUT_SECONDS) as answer:
+            body = parse_json(answer.read(MAX_BYTES))
         newest = body["data"][0]
         index, measured_at = _parse_integer(newest["value"]), from_unix(_parse_integer(newest["timestamp"]))
         if not 0 <= index <= 100:

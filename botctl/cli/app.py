@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from botctl.cli.context import EnvFile
+from botctl.cli.core_dumps import forbid_core_dumps
 from botctl.cli.log import error_line
 from botctl.cli.registry import Commands
 from botctl.cli.streams import lost_output, make_streams_tolerant
@@ -76,6 +77,7 @@ def main() -> NoReturn:
 
 def _run_process() -> int:
     """The command line of this process, with its signals and streams."""
+    forbid_core_dumps()
     signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = _raise_again
     make_streams_tolerant()

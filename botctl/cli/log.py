@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from botctl.config import Config
@@ -14,6 +15,7 @@ from botctl.domain.candles import from_unix
 from botctl.domain.errors import BotError
 from botctl.domain.setting_problems import BadSetting, about
 from botctl.domain.text import sanitize
+from botctl.links import open_own
 
 MAX_LINE_LENGTH = 4000
 NOTICE = 25
@@ -128,12 +130,11 @@ class _Line(logging.Formatter):
 
 def _open_log(path: Path) -> logging.FileHandler:
     """The log file of this run, rotated first when it is too long. Raises OSError."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    handle = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         _rotate(path, handle)
     finally:
         os.close(handle)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     return _LogFile(path, encoding="utf-8", errors="backslashreplace")
 
 
@@ -159,6 +160,15 @@ class _LogFile(logging.FileHandler):
     """Warns once when the log can't be written any more, as on a full disk: the run itself goes on."""
 
     failed = False
+
+    def _open(self) -> TextIOWrapper:
+        return open(
+            self.baseFilename,
+            "a",
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=lambda name, flags: open_own(Path(name), flags),
+        )
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not self.failed:

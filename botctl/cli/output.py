@@ -13,6 +13,7 @@ from botctl.cli.context import exit_with, wants_json
 from botctl.cli.tables import Drawing
 from botctl.domain.checks import CheckResult
 from botctl.domain.serialization import to_json
+from botctl.domain.text import printable
 
 if TYPE_CHECKING:
     from botctl.ports import Progress
@@ -54,7 +55,7 @@ def show_checks(ctx: typer.Context, results: Sequence[CheckResult], when_empty: 
 
 def print_drawing(drawing: Drawing) -> None:
     if isinstance(drawing, str):
-        print(drawing)
+        print(printable(drawing))
         return
     from rich.console import Console
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from botctl.domain.money import format_decimal
-from botctl.domain.text import UNKNOWN, format_signed
+from botctl.domain.text import UNKNOWN, format_signed, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -79,7 +79,7 @@ def rich_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawin
 
 
 def _text(cell: Cell) -> str:
-    return cell.text if isinstance(cell, Coloured) else cell
+    return printable(cell.text if isinstance(cell, Coloured) else cell)
 
 
 def _plain_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

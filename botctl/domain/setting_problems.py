@@ -50,7 +50,7 @@ def unknown_settings(names: Iterable[str], *, strict: bool) -> Iterator[BadSetti
     """A problem for each unknown name that looks like a setting, with `strict` also for near misses of one."""
     # `strict` is for names from our own .env: a misspelled MAX_DRAWDOWN must not silently mean its default.
     for name in names:
-        ours = name.startswith(("BOTCTL_", "KRAKEN_"))
+        ours = name.upper().startswith(("BOTCTL_", "KRAKEN_"))
         if name in NAMES or not (ours or strict):
             continue
         near = nearest_setting(name)

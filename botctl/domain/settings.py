@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from botctl.domain.addresses import ProxyUrl, parse_api_url, parse_proxy_url, parse_url
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal, to_amount, to_decimal
@@ -106,23 +106,14 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https address")
-    return text
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name means this machine."""
-    return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host or ""))
-
-
-def _api_url(text: str) -> str:
-    parts = urlsplit(_url(text))
-    if parts.scheme != "https" and not is_loopback(parts.hostname):
-        raise ValueError("must use https, or http on this machine only")
-    return text.rstrip("/").removesuffix("/0")
+def _variables(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
+        raise ValueError("must list names of variables such as MODEL_KEY,MODEL_URL")
+    ours = {*(setting.name for setting in SETTINGS if setting.secret), "DATABASE_URL", "PGPASSWORD"}
+    if named := [name for name in names if name in ours]:
+        raise ValueError(f"must not name {', '.join(named)}: no program gets a secret of botctl")
+    return names
 
 
 def _api_key(text: str) -> Secret:
@@ -168,7 +159,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
     Setting("ALLOW_WITHDRAW_KEY", "no", _yes, "yes allows buys with a key that may withdraw (live)"),
-    Setting("KRAKEN_API_URL", None, _api_url, "another base URL for Kraken's API; https, or http on this machine"),
+    Setting("KRAKEN_API_URL", None, parse_api_url, "another base URL for Kraken's API; https, or http on this machine"),
+    Setting("HTTPS_PROXY", None, parse_proxy_url, "the HTTP proxy through which Kraken is reached"),
     Setting(
         "DATABASE_URL", None, parse_database_url, "default: sqlite:///data/<mode>.db; or postgresql://user@host/name"
     ),
@@ -187,7 +179,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("COUNCIL", "technical,sentiment", _names, "the agents of the Council"),
     Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
     Setting("COUNCIL_TIMEOUT", "30", _decimal("0", "600", include_low=False), "seconds that program may take"),
-    Setting("SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", _url, "where the Fear & Greed index is read"),
+    Setting("COUNCIL_ENV", None, _variables, "variables that program gets beside PATH, HOME, LANG and TZ"),
+    Setting(
+        "SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", parse_url, "where the Fear & Greed index is read"
+    ),
     Setting("FEE_RATE", "0.004", _decimal("0", "0.5"), "fee of the paper broker, as a fraction of the cost"),
     Setting("SLIPPAGE", "0.0005", _decimal("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
     Setting(
@@ -231,6 +226,7 @@ class Settings:
     kraken_private_key: Secret | None
     allow_withdraw_key: bool
     kraken_api_url: str | None
+    https_proxy: ProxyUrl | None
     database_url: str | ServerUrl
     symbols: tuple[str, ...]
     quote_currency: str
@@ -247,6 +243,7 @@ class Settings:
     council: tuple[str, ...]
     council_command: str | None
     council_timeout: Decimal
+    council_env: tuple[str, ...] | None
     sentiment_url: str
     fee_rate: Decimal
     slippage: Decimal
@@ -266,6 +263,14 @@ class Settings:
         """The addresses in NOTIFY_URLS: separated by commas or blanks, and they may contain commas."""
         text = self.notify_urls.reveal() if self.notify_urls else ""
         return tuple(Secret(url) for url in dict.fromkeys(re.split(BETWEEN_URLS, text.strip(" ,"))) if url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The texts that nothing outside botctl may see, with the passwords in addresses."""
+        keys = (self.kraken_api_key, self.kraken_private_key, self.notify_urls, self.healthcheck_url)
+        urls = [url for url in (self.database_url, self.https_proxy) if isinstance(url, ServerUrl | ProxyUrl)]
+        passwords = [password for url in urls for password in url.secrets]
+        return tuple(text for text in (*(key.reveal() for key in keys if key), *passwords) if text)
 
     @property
     def live_trading_disabled(self) -> bool:
@@ -291,7 +296,8 @@ def parse_leniently(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]
         try:
             parsed[setting.name.lower()] = _parse_setting(setting, text)
         except ValueError as error:
-            shown = "" if setting.secret else f"={without_password(repr(text)):.100}"
+            hidden = setting.secret or (setting.name == "HTTPS_PROXY" and "@" in text)
+            shown = "" if hidden else f"={without_password(repr(text)):.100}"
             problem = f"{setting.name}{shown} {error}" if text else f"{setting.name} is empty: {error}"
             problems[setting.name] = _without_keys(problem, values)
             parsed[setting.name.lower()] = None if setting.default is None else setting.parse(setting.default)

@@ -35,6 +35,13 @@ def format_time(value: datetime | None) -> str:
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
+def printable(text: str) -> str:
+    """`text` in the same lines, with escapes for what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "\n".join(line if line.isprintable() else sanitize(line, 10 * len(line)) for line in text.split("\n"))
+
+
 def sanitize(text: str, max_length: int = MAX_FOREIGN_TEXT) -> str:
     """`text` on one line of at most `max_length`, with escapes for control characters and lone surrogates."""
     # Terminals obey the former and databases refuse the latter, which JSON and command lines may contain.

@@ -18,6 +18,8 @@ BOM = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 UNITS = ((1e14, 1_000_000), (1e11, 1_000))
 """From this size on a time stamp counts this many parts of a second; in seconds 1e11 would be the year 5138."""
+UNIT_NAMES = {1: "seconds", 1_000: "milliseconds", 1_000_000: "microseconds"}
+ONE_UNIT = "write all times in one unit"
 MAX_STAMP = 1e17
 TIME_NAMES = ("time", "timestamp", "timestamp_ms", "unix", "open_time", "date", "datetime")
 """Possible names of the time column; the first one found is used."""
@@ -44,8 +46,8 @@ class CsvTable:
     commas: int
     """In all rows together: faster to count than per row."""
 
-    def fail(self, row: int, problem: str) -> NoReturn:
-        raise BadValue(f"{self.path} line {self.skipped + row + 1}: {problem}", hint="fix or remove the line")
+    def fail(self, row: int, problem: str, hint: str = "fix or remove the line") -> NoReturn:
+        raise BadValue(f"{self.path} line {self.skipped + row + 1}: {problem}", hint=hint)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -157,6 +159,8 @@ def _to_seconds(stamps: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
     unit = unit_of(float(stamps[0]))
     times = stamps // unit
+    if unit_of(float(stamps.min())) != unit or unit_of(float(stamps.max())) != unit:
+        raise ValueError("time stamps whose unit changes")
     if not ((stamps >= 0) & (stamps < MAX_STAMP)).all() or not (times * unit == stamps).all():
         raise ValueError("time stamps that are not whole seconds")
     return times.astype(np.int64)
@@ -165,6 +169,11 @@ def _to_seconds(stamps: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 def unit_of(stamp: float) -> int:
     """How many parts of a second a time stamp counts."""
     return next((unit for minimum, unit in UNITS if stamp >= minimum), 1)
+
+
+def change_of_unit(stamp: str, unit: int) -> str:
+    """What is wrong with a time stamp that counts in another unit than those before it."""
+    return f"{stamp[:40]} is a time in {UNIT_NAMES[unit_of(float(stamp))]}, those before it are in {UNIT_NAMES[unit]}"
 
 
 def read_slowly(table: CsvTable, find_problem: Callable[[list[float]], str | None]) -> "list[np.ndarray[Any, Any]]":
@@ -188,6 +197,8 @@ def read_slowly(table: CsvTable, find_problem: Callable[[list[float]], str | Non
         except (ValueError, OverflowError):
             form = "ISO 8601" if table.iso else "unix seconds or milliseconds"
             table.fail(number, f"{stamp[:40]!r} is not a time in {form}")
+        if unit and unit_of(float(stamp)) != unit:
+            table.fail(number, change_of_unit(stamp, unit), ONE_UNIT)
         values = [float(text) for text in texts]
         if problem := find_problem(values):
             table.fail(number, problem)
@@ -204,7 +215,7 @@ def _parse_time(text: str, unit: int, iso: bool) -> tuple[int, int]:
         raise ValueError(text)
     stamp = float(text)
     unit = unit or unit_of(stamp)
-    if not 0 <= stamp < MAX_STAMP or stamp % unit:
+    if not 0 <= stamp < MAX_STAMP or (stamp % unit and unit_of(stamp) == unit):
         raise ValueError(text)
     return int(stamp) // unit, unit
 

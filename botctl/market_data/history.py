@@ -1,6 +1,5 @@
 """Histories from files: candles of one symbol, and the Fear & Greed index over time."""
 
-import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -9,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import SentimentHistory
+from botctl.domain.strict_json import parse_json
 from botctl.domain.symbols import Timeframe
-from botctl.market_data.csv_reader import TIME_NAMES, open_table, parse_iso, read_bytes, read_fast, read_slowly, unit_of
+from botctl.market_data.csv_reader import (
+    ONE_UNIT,
+    TIME_NAMES,
+    change_of_unit,
+    open_table,
+    parse_iso,
+    read_bytes,
+    read_fast,
+    read_slowly,
+    unit_of,
+)
 from botctl.market_data.file_names import seconds_in, symbol_in
 
 if TYPE_CHECKING:
@@ -42,7 +52,8 @@ def load_candles(path: Path, symbol: str | None = None) -> CandleColumns:
     """
     symbol = symbol or symbol_in(path)
     if symbol is None:
-        raise BadValue(f"the name of {path} contains no symbol", hint=f"add it after the file: {path}:BTC/USD")
+        hint = f"add --symbol BTC/USD, or with several files {path.name}:BTC/USD"
+        raise BadValue(f"the name of {path} does not tell its symbol", hint=hint)
     if path.suffix.lower() == ".parquet":
         columns, line, skipped = _read_parquet(path), "row", 0
     else:
@@ -135,7 +146,7 @@ def _read_parquet(path: Path) -> "Columns":
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(raw))
         by_name = {str(name).lower(): table.column(index) for index, name in enumerate(table.column_names)}
         times, *others = (_parquet_column(path, by_name, name, aliases) for name, aliases in CANDLE_NAMES.items())
-        columns = [_parquet_times(times), *(np.asarray(column.to_numpy(), dtype=float) for column in others)]
+        columns = [_parquet_times(path, times), *(np.asarray(column.to_numpy(), dtype=float) for column in others)]
     except (pyarrow.ArrowException, ValueError, TypeError, OSError) as error:
         message = " ".join(str(error).split())[:150]
         raise BadValue(f"{path} can't be read: {message}", hint="download it again") from error
@@ -156,8 +167,8 @@ def _parquet_column(path: Path, by_name: dict[str, Any], name: str, aliases: Any
     raise BadValue(f"{path} has no column {name}", hint=f"name one of its columns {' or '.join(aliases)}")
 
 
-def _parquet_times(column: Any) -> Any:
-    """Unix seconds from time stamps, numbers or text."""
+def _parquet_times(path: Path, column: Any) -> Any:
+    """Unix seconds from time stamps, numbers or text. Raises BadValue when their unit changes."""
     import numpy as np
 
     values = column.to_numpy()
@@ -165,7 +176,12 @@ def _parquet_times(column: Any) -> Any:
         return values.astype("datetime64[s]").astype(np.int64)
     if values.dtype.kind == "O":
         return np.array([parse_iso(str(text)) for text in values], dtype=np.int64)
-    return np.asarray(values, dtype=np.int64) // unit_of(float(values[0]))
+    stamps = np.asarray(values, dtype=np.int64)
+    unit = unit_of(float(stamps[0]))
+    other = [row for row, stamp in enumerate(stamps.tolist(), 1) if unit_of(stamp) != unit]
+    if other:
+        raise BadValue(f"{path} row {other[0]}: {change_of_unit(str(stamps[other[0] - 1]), unit)}", hint=ONE_UNIT)
+    return stamps // unit
 
 
 # Sentiment
@@ -195,7 +211,7 @@ def _problem_with_index(value: float) -> str | None:
 
 def _sentiment_in_json(path: Path) -> list[tuple[int, int]]:
     try:
-        document = json.loads(read_bytes(path))
+        document = parse_json(read_bytes(path))
     except ValueError as error:
         raise BadValue(f"{path} is not JSON: {error}", hint="download it again") from error
     entries = document.get("data") if isinstance(document, dict) else document

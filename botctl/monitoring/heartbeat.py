@@ -98,11 +98,13 @@ def _ping(url: Secret, suffix: str, body: bytes) -> threading.Thread | None:
 
 
 def _post(address: str, body: bytes) -> None:
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
+
+    from botctl.http_answers import opener
 
     try:
         request = Request(address, data=body, headers={"User-Agent": "botctl"})
-        with urlopen(request, timeout=PING_SECONDS) as response:
+        with opener().open(request, timeout=PING_SECONDS) as response:
             response.read(100)
     except Exception as error:  # noqa: BLE001 - the message of any error may contain the address
         log.warning("HEALTHCHECK_URL can't be reached (%s)", getattr(error, "code", type(error).__name__))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from botctl.domain.child_environment import NETWORK, child_environment
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import SETTINGS, Secret
+from botctl.domain.settings import Secret
 from botctl.monitoring.alerts import Level
 
 log = logging.getLogger(__name__)
@@ -80,8 +81,7 @@ def _run_sender(messages: Sequence[OutgoingMessage], seconds: float) -> dict[int
         for each in messages
     ]
     # The addresses go through a pipe: other users can read a command line, and an environment is inherited.
-    secrets = {setting.name for setting in SETTINGS if setting.secret}
-    environment = {name: value for name, value in os.environ.items() if name not in secrets}
+    environment = child_environment(os.environ, *NETWORK)
     path = os.pathsep.join([str(PACKAGE_FOLDER), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
         [sys.executable, *SENDER],

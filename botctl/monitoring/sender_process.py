@@ -65,10 +65,27 @@ class _StatusCapture(logging.Handler):
         return f" (HTTP {self._codes[thread]})" if thread in self._codes else ""
 
 
+def _limit_answers() -> None:
+    """Read the answers of all services up to a limit. apprise leaves no place for a hook of requests."""
+    from requests.adapters import HTTPAdapter
+
+    from botctl.http_answers import read_response
+
+    send = HTTPAdapter.send
+
+    def send_limited(*arguments: Any, **options: Any) -> Any:
+        response = send(*arguments, **options)
+        read_response(response)
+        return response
+
+    HTTPAdapter.send = send_limited  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Send all messages in parallel: a service that hangs delays no other."""
     import apprise  # noqa: F401 - once, before the threads
 
+    _limit_answers()
     lock = threading.Lock()
 
     def deliver(index: int, message: dict[str, Any]) -> None:

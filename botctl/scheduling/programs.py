@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
+from botctl.domain.child_environment import USER_SERVICES, child_environment
 from botctl.domain.errors import ConfigError
 
 TIMEOUT_SECONDS = 60
@@ -18,7 +19,7 @@ def run_program(command: Sequence[str], *, hint: str, text: str = "") -> subproc
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env=child_environment(os.environ, *USER_SERVICES) | {"LC_ALL": "C"},
         )
     except FileNotFoundError:
         raise ConfigError(f"the {command[0]} command is not installed", hint=hint) from None

@@ -29,7 +29,10 @@ def unit_name(home: str) -> str:
 
 
 def service_unit(job: Job, *, sandbox: bool = True) -> str:
-    """The service file, which runs one tick."""
+    """The service file, which runs one tick. Raises ConfigError for a home that a unit can't name."""
+    if job.home.endswith("\\") or job.home != job.home.strip():
+        problem = f"systemd reads no folder that ends in {job.home[-1]!r} as written: {job.home!r}"
+        raise ConfigError(problem, hint="rename the folder, or use --cron")
     command = " ".join(_quote(word).replace("$", "$$") for word in job.command)
     environment = " ".join(_quote(f"{name}={value}") for name, value in job.environment)
     lines = [

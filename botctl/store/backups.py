@@ -12,6 +12,7 @@ from pathlib import Path
 
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import BotError, Refused
+from botctl.links import refuse_links
 from botctl.store import key_value
 from botctl.store.location import DatabaseLocation
 from botctl.store.sqlite import explain
@@ -54,9 +55,10 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
     folder, today = database.with_name(FOLDER), now.astimezone(UTC).date()
     copy = folder / f"{database.stem}-{today}{database.suffix}"
     with _errors_explained(where, f"no copy of {where} was made", f"check {folder}"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_links(copy)
         if copy.exists():
             return None
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _delete_unfinished(database)
         _check_room(where, folder)
         where.back_up(copy, must_be_intact=True)
@@ -73,6 +75,7 @@ def back_up_to(where: DatabaseLocation, to: Path) -> None:
         raise Refused(f"{to} already exists", hint="name another file")
     with _errors_explained(where, f"no copy was made: {to}", "check the folder and the disk"):
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_links(to)
         where.back_up(to, must_be_intact=True)
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 
+from botctl.domain.strict_json import parse_json
 from botctl.store.key_value import load_cached, save_cached
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def load_last_good() -> dict[str, str]:
     if saved is None:
         return {}
     try:
-        values = json.loads(saved[0])
+        values = parse_json(saved[0])
         return {str(name): str(text) for name, text in values.items()}
     except (ValueError, AttributeError) as error:
         log.warning("the last good settings can't be read: %s", error)

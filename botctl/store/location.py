@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from botctl.domain.database_url import SQLITE, ServerUrl
 from botctl.domain.errors import ConfigError
 from botctl.files import process_lock, sync_to_disk
+from botctl.links import refuse_links
 from botctl.store.integrity import COMPANIONS, check_integrity
 from botctl.store.models import TABLES_LOCKED_FOR_WRITES, database
 from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, make_private_file
@@ -91,7 +92,7 @@ class DatabaseLocation(ABC):
         """
         part = to.with_name(f"{to.name}.{os.getpid()}.part")
         _discard(part)  # of a killed run with the same process id
-        part.touch(mode=0o600)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # follows no link
         try:
             self._copy_into(part)
             with closing(sqlite3.connect(part)) as copy:
@@ -152,6 +153,7 @@ class SqliteFile(DatabaseLocation):
         existed, done = self.exists(), False
         with self.lock(wait_seconds):
             try:
+                refuse_links(self.path)
                 make_private_file(self.path)
                 beside = self._database()
                 try:

@@ -94,9 +94,14 @@ def test_absent_candles_are_said(bot: BotRunner) -> None:
 def test_the_symbol_may_stand_behind_the_file(bot: BotRunner) -> None:
     shutil.copy(BTC, bot.home / "mine.csv")
 
-    check_error(bot.run("backtest", str(bot.home / "mine.csv")), 2, "mine.csv", "no symbol", "mine.csv:BTC/USD")
+    check_error(
+        bot.run("backtest", str(bot.home / "mine.csv")), 2, "mine.csv", "not tell its symbol", "--symbol BTC/USD"
+    )
     answer = bot.json("backtest", f"{bot.home / 'mine.csv'}:xbt/eur")
     assert answer["symbols"] == ["BTC/EUR"]
+    assert bot.json("backtest", str(bot.home / "mine.csv"), "--symbol", "xbt/eur") == answer
+    check_error(bot.run("backtest", BTC, f"{bot.home / 'mine.csv'}", "--symbol", "BTC/EUR"), 2, "--symbol is for one")
+    check_error(bot.run("backtest", f"{bot.home / 'mine.csv'}", "--symbol", "BTC"), 2, "BTC/USD")
     assert "EUR" in bot.run("backtest", f"{bot.home / 'mine.csv'}:xbt/eur").stdout
 
 

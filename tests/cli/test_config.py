@@ -164,3 +164,30 @@ def test_what_can_not_be_meant_is_not_shown_as_if_it_acted(bot: BotRunner) -> No
     bot.set(MAX_DRAWDOWN="20")
 
     check_error(bot.run("config", "show"), 78, "MAX_DRAWDOWN")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["MAX_DRAWDOWN=0.05", "", "MAX_DRAWDOWN=0.20"], "sets MAX_DRAWDOWN in lines 1, 3"),
+        (["MODEL_KEY=a", "MODEL_KEY=a"], "sets MODEL_KEY in lines 1, 2"),
+        (["BOTCTL_MODE=demo", "max_drawdown=0.05"], "line 2: unknown setting max_drawdown, did you mean MAX_DRAWDOWN?"),
+        (["botctl_colour=blue"], "line 1: unknown setting botctl_colour"),
+        (["https_proxy=http://proxy:1", "A=1", "https_proxy=b"], "line 1, 3: unknown setting https_proxy"),
+    ],
+)
+def test_a_name_twice_or_in_lower_case_is_named_with_its_lines(
+    bot: BotRunner, home: Path, lines: list[str], said: str
+) -> None:
+    write_env(home, "\n".join(lines))
+
+    run = bot.run("config", "check", "--json")
+
+    assert run.exit_code == 78
+    assert any(said in line for line in problems(run)), run.stdout
+
+
+def test_a_name_that_the_council_asks_for_may_look_like_a_setting(bot: BotRunner, home: Path) -> None:
+    write_env(home, "COUNCIL_ENV=LOG_FILES,HTTP_PROXY\nLOG_FILES=a\nHTTP_PROXY=http://proxy:1")
+
+    assert bot.run("config", "check").exit_code == 0

@@ -31,6 +31,8 @@ WRONG: dict[str, str] = {
     "MAX_DRAWDOWN": "20%",
     "COUNCIL": "two words",
     "COUNCIL_TIMEOUT": "inf",
+    "COUNCIL_ENV": "KRAKEN_API_KEY",
+    "HTTPS_PROXY": "socks5://127.0.0.1:1",
     "SENTIMENT_URL": "file:///etc/passwd",
     "FEE_RATE": "26%",
     "SLIPPAGE": "-0.1",

@@ -8,7 +8,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.util import parse_url
 
+from botctl.domain.addresses import ProxyUrl, is_loopback, parse_api_url
+from botctl.domain.database_url import without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.setting_problems import unknown_settings
 from botctl.domain.settings import (
@@ -17,9 +20,9 @@ from botctl.domain.settings import (
     Mode,
     Secret,
     example_env,
-    is_loopback,
     missing_for_live,
     parse_settings,
+    shown_value,
 )
 
 AMOUNTS = ["0", "-1", "nan", "inf", "a hundred", "1,000", "1e12", "1e30", "$5"]
@@ -34,6 +37,24 @@ BAD: dict[str, list[str]] = {
         "http://127.0.0.1.evil.com",
         "http://127.evil.com",
         "ftp://api.kraken.com",
+        "http://localhost:1@evil.example",
+        "http://127.0.0.1@evil.example/",
+        "http://evil.example\\@localhost",
+        "http://localhost\\.evil.example",
+        "http://localhost#@evil.example",
+        "http://localhost?@evil.example",
+        "http://localhost%2eevil.example",
+        "http://127.0.0.999",
+        "http://127.0.0.1.",
+        "http://127.1",
+        "http://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3",
+        "http://\uff4cocalhost:8080",
+        "https://user:pass@api.kraken.com",
+        "https://api.kraken.com?x=1",
+        "https://api.kr\u0430ken.com",
+        "https://api.kraken.com:99999",
+        "https://api.kraken.com:0",
+        "https:// api.kraken.com",
         "api.kraken.com",
     ],
     "DATABASE_URL": ["postgres://x", "sqlite://x", "sqlite:///", "data.db", "postgres://localhost/bot", "data/live.db"],
@@ -56,6 +77,8 @@ BAD: dict[str, list[str]] = {
     "FEE_RATE": ["", "-0.1", "0.5", "40", "nan", "26%"],
     "SLIPPAGE": ["", "-0.1", "0.5", "nan"],
     "LOG_LEVEL": ["", "LOUD", "10"],
+    "HTTPS_PROXY": ["socks5://127.0.0.1:1", "http://", "http://proxy:99999", "http://proxy/path", "http://a b"],
+    "COUNCIL_ENV": [",", "A,", "A B", "1A", "KRAKEN_API_KEY", "A,PGPASSWORD", "A=b"],
     "KRAKEN_PRIVATE_KEY": ["not base64!", "abc", "ключ"],
 }
 SECRET = "c2VjcmV0IG9mIHRoZSBob3VzZQ=="
@@ -68,7 +91,7 @@ def test_a_value_that_does_not_parse_is_an_error_that_names_it(name: str, value:
 
     assert caught.value.exit_code == 78
     if value and name != "KRAKEN_PRIVATE_KEY":
-        assert repr(value) in str(caught.value)
+        assert without_password(repr(value)) in str(caught.value)
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -159,11 +182,62 @@ def test_only_our_own_prefixes_are_misspelled_in_an_environment_full_of_other_na
         ("::1", True),
         ("127.evil.com", False),
         ("api.kraken.com", False),
-        (None, False),
+        ("127.0.0.1.evil.com", False),
+        ("", False),
     ],
 )
-def test_only_this_machine_may_be_spoken_to_in_the_clear(host: str | None, ours: bool) -> None:
+def test_only_this_machine_may_be_spoken_to_in_the_clear(host: str, ours: bool) -> None:
     assert is_loopback(host) is ours
+
+
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        ("HTTPS://API.Kraken.com/0/", "https://api.kraken.com"),
+        ("Http://LocalHost:8080/0", "http://localhost:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://proxy_1.example/kraken/", "https://proxy_1.example/kraken"),
+    ],
+)
+def test_an_address_is_kept_as_all_readers_read_it(text: str, base: str) -> None:
+    assert parse_api_url(text) == base
+
+
+PIECES = [
+    "http", "https", "HTTP", "://", ":", "//", "/", "\\", "@", "#", "?", "%2e", "%40", ".", "[", "]", "::1",
+    "localhost",
+    "127.0.0.1", "evil.example", "8080", "1", " ", "\t", "\u3002", "\uff0f", "\u2100", "user", "0", "_", "-",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.sampled_from(["", "http://", "https://"]))
+def test_what_is_accepted_means_the_same_to_the_library_that_connects(text: str, scheme: str) -> None:
+    try:
+        accepted = parse_api_url(scheme + text)
+    except ValueError:
+        return
+
+    read = parse_url(accepted)
+
+    assert (read.auth, read.query, read.fragment) == (None, None, None)
+    assert read.scheme == "https" or (read.scheme == "http" and is_loopback(read.host or ""))
+    assert (read.scheme, read.host, read.port) == parse_url(scheme + text)[0:1] + parse_url(scheme + text)[2:4]
+
+
+def test_a_proxy_prints_without_its_password() -> None:
+    settings = parse_settings({"HTTPS_PROXY": "http://me:p%40ss@proxy.example:3128"})
+
+    assert "p%40ss" not in f"{settings} {shown_value(settings, 'HTTPS_PROXY')}"
+    assert {"p%40ss", "p@ss"} <= set(settings.secrets)
+    assert parse_settings({"HTTPS_PROXY": "proxy.example:3128"}).https_proxy == ProxyUrl("http://proxy.example:3128")
+
+
+@pytest.mark.parametrize("text", ["me:hidden@proxy:x", "http://me:hidden@proxy:x"])
+def test_a_proxy_that_is_none_is_named_without_its_password(text: str) -> None:
+    with pytest.raises(ConfigError, match="HTTPS_PROXY") as caught:
+        parse_settings({"HTTPS_PROXY": text})
+
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("timeframe", "seconds"), [("1m", 48), ("5m", 240), ("15m", 720), ("1h", 720), ("1d", 720)])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.text import sanitize
+from botctl.domain.text import printable, sanitize
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -24,3 +24,8 @@ def test_plain_words_stay_as_they_are(text: str, most: int) -> None:
 
 def test_what_a_terminal_obeys_is_shown_instead() -> None:
     assert sanitize("a\x1b[2Jb\nc\ud800") == "a\\x1b[2Jb\\nc\\ud800"
+
+
+def test_lines_stay_and_each_is_shown_whole() -> None:
+    assert printable("a\x1b[2J\nb ─ é\u202e\n") == "a\\x1b[2J\nb ─ é\\u202e\n"
+    assert printable("\x00" * 500) == "\\x00" * 500

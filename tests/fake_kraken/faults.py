@@ -47,7 +47,8 @@ class Fault:
 @dataclass(frozen=True)
 class Reply:
     """What goes onto the wire. A `promised` length above the body's own makes the client wait for the rest; with
-    `reset` nothing goes out, and the connection is reset instead of closed; `date` stands in the Date header."""
+    `reset` nothing goes out, and the connection is reset instead of closed; `date` stands in the Date header, `packing`
+    in Content-Encoding."""
 
     body: bytes
     status: int = 200
@@ -55,6 +56,7 @@ class Reply:
     promised: int | None = None
     reset: bool = False
     date: str | None = None
+    packing: str | None = None
 
     @property
     def length(self) -> int:

@@ -103,6 +103,8 @@ class HttpHandler(BaseHTTPRequestHandler):
         date = formatdate(self.server.backend.clock.now(), usegmt=True) if reply.date is None else reply.date
         self.send_header("Date", date)
         self.send_header("Content-Type", reply.content_type)
+        if reply.packing:
+            self.send_header("Content-Encoding", reply.packing)
         self.send_header("Content-Length", str(reply.length))
         self.end_headers()
         self.wfile.write(reply.body)

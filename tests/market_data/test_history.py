@@ -219,16 +219,33 @@ def test_quoted_cells_are_read(folder: Path) -> None:
         ("SOLUSDT_15.csv", "SOL/USDT"),
         ("ETHXBT_15.csv", "ETH/BTC"),
         ("kraken_BTCEUR_15m_2023Q4.csv", "BTC/EUR"),
+        ("kraken_BTC_USD_15m.csv", "BTC/USD"),
+        ("stranger_eth_btc_15m.csv", "ETH/BTC"),
+        ("my_BTC_USD.csv", "BTC/USD"),
+        ("BTCBUSD-15m.csv", "BTC/BUSD"),
+        ("BTCFDUSD-15m-2024-01.csv", "BTC/FDUSD"),
+        ("BTC_USDT_USDT-15m.csv", "BTC/USDT"),
+        ("Kraken_SOLUSD_15.csv", "SOL/USD"),
+        ("DOTUSD_15.csv", "DOT/USD"),
+        ("SHIBUSD_15.csv", "SHIB/USD"),
+        ("BNBUSD_15.csv", "BNB/USD"),
+        ("STETH-USD.csv", "STETH/USD"),
+        ("BRANDNEWUSD_15.csv", "BRANDNEW/USD"),
+        ("XXBTZEUR_15.csv", "BTC/EUR"),
     ],
 )
 def test_the_name_tells_the_symbol(tmp_path: Path, name: str, symbol: str) -> None:
     assert load_candles(write(tmp_path, GOOD, name)).symbol == symbol
 
 
-def test_a_name_that_tells_none_asks_for_it(tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD, "candles.csv")
+@pytest.mark.parametrize(
+    "name",
+    ["candles.csv", "data_btc.csv", "USD.csv", "ARBUSD_15.csv", "ABCBUSD_15.csv", "BTCUSD_ETHUSD.csv", "STETH.csv"],
+)
+def test_a_name_that_tells_none_or_two_asks_for_it(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, GOOD, name)
 
-    with pytest.raises(BadValue, match=r"contains no symbol: add it after the file: .*candles\.csv:BTC/USD"):
+    with pytest.raises(BadValue, match=r"does not tell its symbol: add --symbol BTC/USD, .*\.csv:BTC/USD"):
         load_candles(path)
 
     assert load_candles(path, "ETH/EUR").symbol == "ETH/EUR"
@@ -356,4 +373,28 @@ def test_a_bad_reading_refuses_the_file(tmp_path: Path, content: str, words: str
     path.write_text(content)
 
     with pytest.raises(BadValue, match=words):
+        load_sentiment(path)
+
+
+@pytest.mark.parametrize("factor", [1_000, 1_000_000])
+@pytest.mark.parametrize("back", [False, True])
+def test_times_that_change_their_unit_are_refused_at_their_line(tmp_path: Path, factor: int, back: bool) -> None:
+    rows = [f"{(START + 900 * at) * (factor if (at >= 4) is not back else 1)},1,2,1,2,3" for at in range(8)]
+    path = write(tmp_path, ["time,open,high,low,close,volume", *rows], "BTC-USD.csv")
+
+    with pytest.raises(
+        BadValue, match=r"line 6: \d+ is a time in \w+seconds|line 6: \d+ is a time in seconds"
+    ) as caught:
+        load_candles(path)
+
+    assert "those before it are in" in str(caught.value)
+    assert "one unit" in caught.value.hint
+
+
+def test_an_index_whose_times_change_their_unit_is_refused_at_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, ["timestamp,value", "1700000000,30", "1700086400000,31"], "index.csv")
+
+    with pytest.raises(
+        BadValue, match="line 3: 1700086400000 is a time in milliseconds, those before it are in seconds"
+    ):
         load_sentiment(path)

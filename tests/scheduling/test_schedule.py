@@ -99,6 +99,14 @@ def test_no_path_brings_in_a_line_of_its_own(place: str) -> None:
         job(place)
 
 
+@pytest.mark.parametrize("place", ["/home/bot\\", "/home/bot "])
+def test_a_home_that_a_unit_can_not_name_is_refused_by_systemd_alone(place: str) -> None:
+    with pytest.raises(ConfigError, match="use --cron"):
+        service_unit(job(place))
+
+    assert cron_block(job(place))
+
+
 @pytest.mark.parametrize("timeframe", Timeframe)
 def test_every_timeframe_has_its_times_and_a_delay_that_leaves_the_tick_its_time(timeframe: Timeframe) -> None:
     assert timeframe in INTERVALS

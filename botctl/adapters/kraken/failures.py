@@ -4,6 +4,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from botctl.domain.text import sanitize
+from botctl.http_answers import AnswerTooLong, UnknownPacking
+
 
 def describe_failure(error: BaseException) -> str:
     """The cause in words, without the text of any exception but the operating system's: others may hold a secret."""
@@ -16,6 +19,10 @@ def describe_failure(error: BaseException) -> str:
 
 def _words_for(cause: BaseException) -> str | None:
     match cause:
+        case AnswerTooLong() | UnknownPacking():
+            return str(cause)
+        case OSError() if str(cause).startswith("Tunnel connection failed: "):  # http.client has no class for it
+            return f"the proxy refused: {sanitize(str(cause).removeprefix('Tunnel connection failed: '))}"
         case socket.gaierror():
             return f"its name can't be resolved: {cause.strerror}"
         case ssl.SSLCertVerificationError():

@@ -15,6 +15,7 @@ from botctl.adapters.retry import repeat_read
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import Market
 from botctl.domain.money import MAX_AMOUNT, to_decimal
+from botctl.domain.strict_json import parse_json
 from botctl.domain.symbols import ASSET_ALIASES
 from botctl.domain.text import sanitize
 from botctl.store import key_value
@@ -68,7 +69,7 @@ class MarketCatalog:
 
 def load_cached_catalog() -> MarketCatalog | None:
     cached = key_value.load_cached(CACHE_KEY)
-    return _catalog(json.loads(cached[0])) if cached and datetime.now(UTC) - cached[1] < MAX_CACHE_AGE else None
+    return _catalog(parse_json(cached[0])) if cached and datetime.now(UTC) - cached[1] < MAX_CACHE_AGE else None
 
 
 def load_catalog(session: KrakenSession) -> MarketCatalog:
@@ -87,9 +88,9 @@ def fetch_catalog(session: KrakenSession) -> MarketCatalog:
         if not cached:
             raise
         log.warning("Kraken's markets are unavailable; using those of %s", cached[1].date())
-        return _catalog(json.loads(cached[0]))
+        return _catalog(parse_json(cached[0]))
     names = {row[2] for row in rows}
-    lost = [row for row in json.loads(cached[0]) if row[2] not in names] if cached else []
+    lost = [row for row in parse_json(cached[0]) if row[2] not in names] if cached else []
     incomplete = any(row[-1] != UNLISTED for row in lost) if cached else unread
     fetched_at = datetime.now(UTC) - MAX_CACHE_AGE + MAX_INCOMPLETE_AGE if incomplete else None
     return _save([*rows, *map(_unlisted, lost)], fetched_at)

@@ -13,6 +13,7 @@ from typing import Any
 
 from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenApiError
 from botctl.adapters.kraken.transport import CALL_SECONDS, KrakenTransport, PendingCall, Reply
+from botctl.domain.addresses import ProxyUrl
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.settings import Secret
@@ -57,13 +58,14 @@ class KrakenSession:
         base_url: str | None,
         api_key: Secret | None,
         private_key: Secret | None,
+        proxy: ProxyUrl | None = None,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`call_seconds` limits each call as a whole."""
         stored = key_value.load_cached(SESSION_KEY)
         self._state = SessionState(**json.loads(stored[0])) if stored else SessionState()
         self._transport = KrakenTransport(
-            base_url, api_key, private_key, last_nonce=self._state.nonce, call_seconds=call_seconds
+            base_url, api_key, private_key, proxy=proxy, last_nonce=self._state.nonce, call_seconds=call_seconds
         )
         self._transports = [self._transport]
         self._pending: PendingCall | None = None

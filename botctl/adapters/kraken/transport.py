@@ -3,7 +3,6 @@
 ccxt raises nothing for an HTTP 200 with an empty, truncated or HTML body, so the body is parsed here.
 """
 
-import json
 import logging
 import threading
 import time
@@ -18,9 +17,12 @@ from urllib.parse import quote
 from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenApiError
 from botctl.adapters.kraken.failures import describe_failure
+from botctl.domain.addresses import ProxyUrl
 from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.settings import MIN_SECRET_LENGTH, Secret
+from botctl.domain.strict_json import parse_json
 from botctl.domain.text import sanitize
+from botctl.http_answers import read_response
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class KrakenTransport:
         api_key: Secret | None,
         private_key: Secret | None,
         *,
+        proxy: ProxyUrl | None = None,
         last_nonce: int = 0,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
@@ -66,12 +69,14 @@ class KrakenTransport:
         }
         if base_url:
             config["urls"] = {"api": {"public": base_url, "private": base_url}}
+        if proxy:  # ccxt reads no proxy from the environment
+            config["httpsProxy"] = proxy.reveal()
         if api_key and private_key:
             config |= {"apiKey": api_key.reveal(), "secret": private_key.reveal()}
-        self._base_url = base_url
+        self._base_url, self._proxy = base_url, proxy
         self.call_seconds = call_seconds
         self._ccxt = import_kraken_alone()(config)
-        self._ccxt.session.hooks["response"].append(self._note_reply)
+        self._ccxt.session.hooks["response"] += [self._note_reply, read_response]
         self._ccxt.session.max_redirects = 0  # a signed request must only go to the host it was signed for
         self._secrets = {"key": api_key or Secret(""), "private key": private_key or Secret("")}
         """Removed from all answers, the last signature too."""
@@ -86,7 +91,7 @@ class KrakenTransport:
 
     def open_public(self) -> "KrakenTransport":
         """A second connection for public calls. It has no key, and removes this one's secrets from its answers."""
-        transport = KrakenTransport(self._base_url, None, None, call_seconds=self.call_seconds)
+        transport = KrakenTransport(self._base_url, None, None, proxy=self._proxy, call_seconds=self.call_seconds)
         transport._secrets = self._secrets
         return transport
 
@@ -124,7 +129,7 @@ class KrakenTransport:
         if reply.status is None or reply.text is None:
             raise ExchangeUnreachable(f"no answer from Kraken to {name} ({reply.failure or 'connection lost'})")
         try:
-            body = json.loads(self._without_secrets(reply.text), parse_float=Decimal)
+            body = parse_json(self._without_secrets(reply.text), parse_float=Decimal)
         except (ValueError, ArithmeticError, RecursionError):
             body = None
         errors = body.get("error") if isinstance(body, dict) else None

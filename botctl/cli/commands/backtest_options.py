@@ -13,7 +13,7 @@ import typer
 
 from botctl.backtesting.backtest import Backtest, Run
 from botctl.backtesting.results import BacktestView
-from botctl.cli.context import env_file_of, time_from, wants_json
+from botctl.cli.context import env_file_of, symbol_from, time_from, wants_json
 from botctl.cli.output import show
 from botctl.cli.views.backtest import draw_backtest, show_csv
 from botctl.config import load_sources
@@ -56,6 +56,7 @@ CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")
 
 SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
 STUDY_OPTIONS = {
+    "symbol": typer.Option("--symbol", metavar="SYMBOL", help="The symbol of FILE, where its name does not tell it."),
     "since": typer.Option("--from", metavar="TIME", help="Start of trading; ISO 8601, UTC."),
     "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
     "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
@@ -110,7 +111,7 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     """Read the files, and the settings with these options. Raises BadValue, or ConfigError for settings."""
     overrides = _check_overrides(options)
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
-    paths = [_file_and_symbol(text) for text in files]
+    paths = _files_and_symbols(files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
     parse_settings({**values, **overrides})
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
@@ -161,6 +162,18 @@ def load_sentiment_option(text: str) -> SentimentSeries:
     if not Path(text).exists():
         raise BadValue(f"--sentiment must be a file or one of {', '.join(STANCES)}, not {text!r}")
     return load_sentiment(Path(text))
+
+
+def _files_and_symbols(files: list[str], symbol: str | None) -> list[tuple[Path, str | None]]:
+    """Each file with its symbol, written beside it or as --symbol, which is for one file. Raises BadValue."""
+    paths = [_file_and_symbol(text) for text in files]
+    if symbol is None:
+        return paths
+    if len(paths) > 1 or paths[0][1] is not None:
+        raise BadValue(
+            "--symbol is for one FILE without a symbol", hint="write each symbol after its file: FILE:BTC/USD"
+        )
+    return [(paths[0][0], symbol_from(symbol))]
 
 
 def _file_and_symbol(text: str) -> tuple[Path, str | None]:

@@ -10,7 +10,7 @@ from botctl.cli.context import JsonFlag, env_file_of
 from botctl.cli.output import show_checks, show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_config
-from botctl.config import Config, SettingSources, check_file_modes, find_home, load_config, read_sources
+from botctl.config import Config, SettingSources, check_file_modes, find_home, load_config, named_variables, read_sources
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
@@ -22,6 +22,7 @@ from botctl.domain.settings import (
     parse_leniently,
     shown_value,
 )
+from botctl.links import refuse_links
 
 app = typer.Typer(rich_markup_mode=None, help="Show and check the settings.\n\n\b\nExample:\n  botctl config check")
 
@@ -75,6 +76,8 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     for name, problem in problems.items():
         source = "the environment" if name in sources.from_environment else sources.env_file
         results.append(CheckResult("settings", "fail", problem, f"fix it in {source}"))
+    hint = "set it, or take its name out of COUNCIL_ENV"
+    results += [CheckResult("council", "warn", each, hint) for each in named_variables(settings, sources).missing]
     results += _check_live(settings, sources, set(problems))
     results += _check_files(Config(find_home(settings.botctl_home or str(sources.folder)), sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)
@@ -101,6 +104,8 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
     for name in ("log_file", "metrics_file"):
         if file := getattr(config.settings, name):
             problems[name.upper()] = _problem_with_file(config.folder / file)
+    if config.settings.log_file:
+        problems["LOG_FILE"] = problems["LOG_FILE"] or _problem_with_links(config.folder / config.settings.log_file)
     for place, problem in problems.items():
         if problem:
             yield CheckResult("paths", "fail", f"{place}: {problem}", "choose another path, or fix its mode")
@@ -112,6 +117,15 @@ def _problem_with_folder(path: Path) -> str | None:
     if not existing.is_dir():
         return f"{existing} is not a folder"
     return None if os.access(existing, os.W_OK) else f"can't write to {existing}"
+
+
+def _problem_with_links(path: Path) -> str | None:
+    """Which link on the way to a file is not followed."""
+    try:
+        refuse_links(path)
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def _problem_with_file(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError
-from botctl.domain.settings import Mode, live_trading_disabled_error, missing_for_live
+from botctl.domain.settings import Mode, Settings, live_trading_disabled_error, missing_for_live
 from botctl.monitoring.check import check_monitoring
 from botctl.scheduling.installation import check_schedule
 from botctl.store.checks import unsafe_settings
@@ -64,9 +64,20 @@ def _check_settings(config: Config) -> Iterator[CheckResult]:
     elif not config.problems:
         source = config.env_file if config.env_file.exists() else "defaults and environment"
         yield CheckResult("settings", "ok", f"{config.settings.botctl_mode} mode, from {source}")
+    if config.settings.https_proxy is not None and config.settings.botctl_mode is not Mode.DEMO:
+        yield _describe_proxy(config.settings)
     if config.settings.live_trading_disabled:
         error = live_trading_disabled_error()
         yield CheckResult("live trading", "fail", error.message, error.hint)
+
+
+def _describe_proxy(settings: Settings) -> CheckResult:
+    """The proxy before Kraken, without its password."""
+    proxy, url = settings.https_proxy, settings.kraken_api_url
+    if url and url.startswith("http:"):
+        hint = "take HTTPS_PROXY out, or use https"
+        return CheckResult("proxy", "warn", f"KRAKEN_API_URL={url} is reached without HTTPS_PROXY={proxy}", hint)
+    return CheckResult("proxy", "ok", f"Kraken is reached through HTTPS_PROXY={proxy}")
 
 
 def _check_files(config: Config) -> Iterator[CheckResult]:
@@ -104,6 +115,8 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
     yield from _results_of(check_symbols, bot)
     yield from _results_of(check_open_markets, bot)
     yield check_council(config.settings)
+    for missing in config.council_variables.missing:
+        yield CheckResult("council", "warn", missing, "set it, or take its name out of COUNCIL_ENV")
     yield check_sentiment(bot)
 
 

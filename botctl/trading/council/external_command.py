@@ -8,19 +8,18 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from botctl.domain.child_environment import child_environment
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
 from botctl.domain.serialization import to_json
-from botctl.domain.settings import SETTINGS
+from botctl.domain.strict_json import parse_json
 from botctl.domain.text import sanitize
 from botctl.ports import Briefing
 from botctl.trading.council.master_node import MasterNode
 
-SECRETS = frozenset(setting.name for setting in SETTINGS if setting.secret)
-"""Variables that are removed from the program's environment."""
 MAX_BYTES = 65_536
 """Of an answer, so that a program can't fill the memory until its time is over."""
 TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
@@ -34,6 +33,8 @@ class ExternalCommand:
     master: MasterNode
     command: str
     timeout_seconds: float
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What it sees of the environment beside PATH, HOME, LANG and TZ."""
 
     def decide(self, symbol: str) -> CouncilDecision:
         """The program's decision. Raises ExchangeUnreachable when the candles are unavailable."""
@@ -49,7 +50,7 @@ class ExternalCommand:
 
     def _ask(self, question: str) -> str:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
-        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
+        environment = child_environment(os.environ) | dict(self.variables)
         process = None
         with tempfile.TemporaryFile() as question_file:  # unlike a pipe it never blocks, even if nothing reads it
             question_file.write(question.encode())
@@ -118,7 +119,7 @@ def _question(briefing: Briefing) -> str:
 
 def _read_answer(text: str) -> tuple[Action, str]:
     """The decision and its reason. Raises ValueError for anything but one JSON object with both."""
-    answer = json.loads(text)
+    answer = parse_json(text)
     if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
         raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
     if not isinstance(answer.get("reason"), str):
