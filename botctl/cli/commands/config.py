@@ -10,7 +10,15 @@ from botctl.cli.context import JsonFlag, env_file_of
 from botctl.cli.output import show_checks, show_list
 from botctl.cli.results import ConfigLine
 from botctl.cli.views.setup import draw_config
-from botctl.config import Config, SettingSources, check_file_modes, find_home, load_config, named_variables, read_sources
+from botctl.config import (
+    Config,
+    SettingSources,
+    check_file_modes,
+    find_home,
+    load_config,
+    named_variables,
+    read_sources,
+)
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import (
