@@ -24,7 +24,11 @@ DOWNGRADES = {
         'ALTER TABLE "event" DROP COLUMN "price"',
         'ALTER TABLE "order" DROP COLUMN "error_class"',
     ),
-    6: ('DROP INDEX "order_inexact"', 'ALTER TABLE "order" DROP COLUMN "inexact"'),
+    6: (
+        'DROP INDEX "order_inexact"',
+        'ALTER TABLE "order" DROP COLUMN "inexact"',
+        'ALTER TABLE "trade" DROP COLUMN "seen_at"',
+    ),
 }
 """The statements that undo the migration to each version of the schema."""
 

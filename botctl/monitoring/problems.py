@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from botctl.domain.checks import KEY_EXPIRES_SOON
 from botctl.domain.errors import BotError
+from botctl.domain.freshness import is_ahead, is_fresh
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
@@ -61,8 +62,9 @@ def unguarded_reason(
         return "no stop"
     if trade.checked_at is None:
         return "no good check, never"
-    if now - trade.checked_at > max(timedelta(seconds=1.5 * seconds), MIN_GRACE):
-        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC"
+    if not is_fresh(trade.checked_at, now, max(timedelta(seconds=1.5 * seconds), MIN_GRACE)):
+        wrong = ", which is in the future: check this machine's clock" if is_ahead(trade.checked_at, now) else ""
+        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
     return None
 
 

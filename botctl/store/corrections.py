@@ -118,7 +118,7 @@ def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float
         "high_price": max(float(price), trade.high_price or 0.0),
     }
     if trade.opened_at is None:
-        columns |= {"opened_at": execution.at, "checked_at": execution.at}
+        columns |= {"opened_at": execution.at, "checked_at": execution.at, "seen_at": None}
         columns |= {"entry_order_id": execution.exchange_order_id, "closed_at": None}
     if closed:
         ended_outside = trade.exit_reason == ExitReason.EXTERNAL

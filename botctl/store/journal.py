@@ -40,7 +40,7 @@ from botctl.store.trade_changes import (
     shrink_trade,
 )
 
-STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
+STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.seen_at, Trade.exiting)
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
 
@@ -65,6 +65,8 @@ class StopUpdate:
     price: float
     """The price that decided: the last price, or a missed close."""
     why: str
+    seen_at: datetime | None = None
+    """The exchange's time of the price, where it told."""
     exiting: ExitReason | None = None
     """Set when the stop was hit: a run that ends before it has sold must not lose that."""
 
@@ -80,10 +82,15 @@ class Journal:
         """The id of the database in the client order ids of its orders."""
         return load_database_id()
 
-    def unsettled(self, *, before: datetime | None = None) -> list[OrderRow]:
-        """The unsettled orders, oldest first: all, or those made `before` a moment."""
+    def newest_order_id(self) -> int:
+        """The id of the newest order, 0 without one: what was recorded since then is told by it, whatever the clock."""
+        newest = Order.select(Order.id).order_by(Order.id.desc()).first()
+        return 0 if newest is None else int(newest.id)
+
+    def unsettled(self, *, up_to: int | None = None) -> list[OrderRow]:
+        """The unsettled orders, oldest first: all, or those up to an id."""
         orders = list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
-        return [order for order in orders if before is None or order.created_at < before]
+        return [order for order in orders if up_to is None or order.id <= up_to]
 
     def open_trades(self) -> list[TradeRow]:
         """Every open trade, oldest first."""
@@ -324,7 +331,7 @@ class Journal:
             for update in updates:
                 trade, before = update.trade, rows[update.trade.id]
                 stop = max(update.stop, trade.stop_loss_price or update.stop, before["stop_loss_price"] or update.stop)
-                after: dict[str, Any] = {"checked_at": update.checked_at}
+                after: dict[str, Any] = {"checked_at": update.checked_at, "seen_at": update.seen_at}
                 if stop != trade.stop_loss_price or update.high != trade.high_price:
                     kind = "stop moved" if stop != trade.stop_loss_price else "new high"
                     after = {"stop_loss_price": stop, "high_price": update.high, **after}

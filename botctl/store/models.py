@@ -94,6 +94,8 @@ class Trade(Table):
     pnl = optional_decimal_field()
     mark = TextField(unique=True, default=new_trade_tag)
     """A tag in the client order ids of its orders, which identifies them in the exchange's records."""
+    seen_at = optional_utc_field()
+    """The exchange's time of the price that the last stop check saw, where it told: no clock of ours is in it."""
 
 
 class Order(Table):

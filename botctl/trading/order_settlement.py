@@ -94,12 +94,12 @@ class OrderSettlement:
     _canceled: set[str] = field(default_factory=set, init=False)
     """The client order ids that this run has told the exchange to cancel."""
 
-    def settle_unfinished_orders(self, *, before: datetime | None = None) -> list[BotError]:
+    def settle_unfinished_orders(self, *, up_to: int | None = None) -> list[BotError]:
         """Look up once every order that earlier runs left unsettled, and follow only those that need a second look.
 
-        `before` is when this run began, if it has sent orders itself.
+        `up_to` is the newest order when this run began, if it has sent orders itself.
         """
-        orders = self.journal.unsettled(before=before)
+        orders = self.journal.unsettled(up_to=up_to)
         _, errors = attempt_each(self._resume_interrupted, orders)
         errors += self._look_up([order for order in orders if order.state in LOOKED_UP])
         ending = [order for order in _unsettled(orders) if order.id in self._unfilled or self.has_canceled(order)]

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from botctl.domain.equity import calculate_equity, valuation_symbols, value_of
 from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.freshness import is_fresh
 from botctl.domain.holdings import Missing, add_missing, find_missing
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.domain.money import total
@@ -55,7 +56,7 @@ class Snapshot:
         quote = self.quotes.good.get(symbol)
         if quote is None:
             raise ExchangeUnreachable(f"{symbol} {self.quotes.bad.get(symbol, 'has no price')}")
-        if abs(now - quote.at) > MAX_PRICE_AGE:  # this machine has slept, or its clock was set
+        if not is_fresh(quote.at, now, MAX_PRICE_AGE):  # this machine has slept, or its clock was set
             raise ExchangeUnreachable(f"the price of {symbol} is stale: it is of {quote.at:%Y-%m-%d %H:%M:%S} UTC")
         return quote
 

@@ -32,6 +32,8 @@ class TickState:
     """The state of one tick: each step reads it, and adds its results."""
 
     at: datetime
+    newest_order: int
+    """The newest order when the tick began."""
     steps: list[StepView] = field(default_factory=list)
     errors: list[BotError] = field(default_factory=list)
     exits: list[OrderResult] = field(default_factory=list)
@@ -77,7 +79,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
         raise Refused("the demo's recorded prices are at their end", hint="delete the demo database to start again")
     started = time.monotonic()
     bot.time_budget.start()
-    state = TickState(bot.clock.now())
+    state = TickState(bot.clock.now(), _newest_order(bot))
     _run(bot, state, "settings", _report_problems)
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "journal", _compare_journal)
@@ -146,7 +148,7 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
 
 def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     """check-positions: the newest snapshot, and what was sold. Look-ups wait as in a tick."""
-    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    began, unrecorded = _newest_order(bot), bot.unrecorded.check()
     snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
     exits = bot.positions.check_open_positions(snapshot)
     settled, _, errors = _settle_earlier(bot, began, exits.errors)
@@ -159,7 +161,7 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
 
 def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
     """drawdown: the guard's report, and why earlier orders are not settled."""
-    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    began, unrecorded = _newest_order(bot), bot.unrecorded.check()
     report = bot.drawdown.check_drawdown(act=act)
     settled, _, errors = _settle_earlier(bot, began, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
@@ -169,7 +171,7 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
 
 def liquidate(bot: Bot) -> Exits:
     """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
-    began, unrecorded = bot.clock.now(), bot.unrecorded.check()
+    began, unrecorded = _newest_order(bot), bot.unrecorded.check()
     exits = bot.positions.liquidate_all()
     settled, _, errors = _settle_earlier(bot, began, exits.errors)
     if settled:
@@ -177,18 +179,27 @@ def liquidate(bot: Bot) -> Exits:
     return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
 
 
-def _settle_earlier(bot: Bot, began: datetime, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
-    """Settle what runs before this one left unsettled: how many orders have ended, of how many, and the new errors."""
-    before = len(bot.journal.unsettled(before=began))
+def _newest_order(bot: Bot) -> int:
+    """The newest order of earlier runs. Where it can't be read, settling them says so."""
+    try:
+        return bot.journal.newest_order_id()
+    except BotError:
+        return 0
+
+
+def _settle_earlier(bot: Bot, began: int, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
+    """Settle what earlier runs left unsettled, up to the order `began`: how many have ended, of how many, and the new
+    errors."""
+    before = len(bot.journal.unsettled(up_to=began))
     said = {str(error) for error in known}  # an exit has looked up its own trade's orders
-    errors = bot.settlement.settle_unfinished_orders(before=began)
-    settled = before - len(bot.journal.unsettled(before=began))
+    errors = bot.settlement.settle_unfinished_orders(up_to=began)
+    settled = before - len(bot.journal.unsettled(up_to=began))
     return settled, before, [error for error in errors if str(error) not in said]
 
 
 def _recover(bot: Bot, state: TickState) -> None:
     """Settle orders; then guard the trades that had to wait for that, by new prices and balances."""
-    settled, before, errors = _settle_earlier(bot, state.at, state.errors)
+    settled, before, errors = _settle_earlier(bot, state.newest_order, state.errors)
     state.errors += errors
     if settled and state.snapshot is not None:
         _guard_settled(bot, state)

@@ -105,7 +105,7 @@ def sell(
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     with open_bot(config, validate_only=validate) as bot:
         log_errors(bot.unrecorded.check())
-        began, trade = bot.clock.now(), bot.journal.active_trade(asset)
+        began, trade = bot.journal.newest_order_id(), bot.journal.active_trade(asset)
         waits = trade is None or trade.id in bot.journal.unsettled_trade_ids()
         if waits:  # orders of other trades are looked up after the sell
             log_errors(bot.settlement.settle_unfinished_orders())
@@ -115,7 +115,7 @@ def sell(
         sale = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = sale.result or journal.closed_without_order(trade.id)
         if not waits:
-            log_errors(bot.settlement.settle_unfinished_orders(before=began))
+            log_errors(bot.settlement.settle_unfinished_orders(up_to=began))
         outranked = bot.execution.outranked.report()
         after_run.queue_notifications(config, bot)
     notice(*outranked)

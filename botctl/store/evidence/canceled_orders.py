@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 
+from botctl.domain.freshness import is_ahead
 from botctl.store import key_value
 from botctl.store.models import Order
 from botctl.store.rows import OrderRow
@@ -16,10 +17,11 @@ def add_canceled_order(order_id: int) -> None:
 
 
 def load_canceled_orders(*, before: datetime) -> list[OrderRow]:
-    """Those that were settled before this moment, oldest first."""
+    """Those that were settled before this moment, oldest first, and those of a clock that was ahead."""
     if not (ids := _load()):
         return []
-    return list(Order.select().where(Order.id.in_(ids), Order.settled_at < before).order_by(Order.id))
+    rows = Order.select().where(Order.id.in_(ids), Order.settled_at.is_null(False)).order_by(Order.id)
+    return [row for row in rows if (at := row.settled_at) is not None and (at < before or is_ahead(at, before))]
 
 
 def forget_canceled_order(order_id: int) -> None:

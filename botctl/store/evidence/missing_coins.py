@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.freshness import is_ahead, is_fresh
 from botctl.domain.holdings import Missing
 from botctl.store import key_value
 
@@ -28,9 +29,11 @@ class MissingRecord:
 
     def lasts(self) -> bool:
         """Whether the coins were missing at several looks, the last of them long after the first."""
-        return self.looks >= LOOKS_THAT_LAST and self.seen_at - self.since >= LASTS_AFTER
+        return self.looks >= LOOKS_THAT_LAST and not is_fresh(self.since, self.seen_at, LASTS_AFTER)
 
     def seen_again(self, missing: Missing, now: datetime) -> "MissingRecord":
+        if is_ahead(self.since, now):  # how long it has been missing is not known
+            return first_seen(missing, now)
         least = min(self.least, missing.amount)
         return replace(self, missing=missing, seen_at=now, looks=self.looks + 1, least=least)
 
