@@ -28,6 +28,8 @@ DOWNGRADES = {
         'DROP INDEX "order_inexact"',
         'ALTER TABLE "order" DROP COLUMN "inexact"',
         'ALTER TABLE "trade" DROP COLUMN "seen_at"',
+        'DROP INDEX "trade_unknown"',
+        'DROP INDEX "order_unknown"',
     ),
 }
 """The statements that undo the migration to each version of the schema."""

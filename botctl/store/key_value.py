@@ -16,7 +16,11 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 
 def load(key: str) -> tuple[str, datetime] | None:
     """The value of `key` and when it was saved; None without one."""
-    row = KeyValue.get_or_none(KeyValue.key == key)
+    try:
+        row = KeyValue.get_or_none(KeyValue.key == key)
+    except UNREADABLE as error:  # its time: as if it had not been saved
+        log.warning("%s is not used, because it can't be read: %s", key, error)
+        return None
     return None if row is None else (row.value, row.saved_at)
 
 

@@ -48,6 +48,13 @@ def mark_inexact_orders() -> None:
     database.execute_sql(f'ALTER TABLE "order" ADD COLUMN inexact {boolean} NOT NULL DEFAULT FALSE')
     database.execute_sql('CREATE INDEX order_inexact ON "order" (id) WHERE inexact')
     database.execute_sql('CREATE INDEX IF NOT EXISTS order_settled ON "order" (settled_at)')
+    database.execute_sql(
+        "CREATE INDEX trade_unknown ON trade (id) WHERE status NOT IN ('PENDING', 'OPEN', 'CLOSED', 'FAILED')"
+    )
+    database.execute_sql(
+        'CREATE INDEX order_unknown ON "order" (id) WHERE state NOT IN '
+        "('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')"
+    )
 
 
 # A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its

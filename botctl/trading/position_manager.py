@@ -8,14 +8,23 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer, attempt_each
+from botctl.domain.errors import (
+    BotError,
+    Busy,
+    ExchangeUnreachable,
+    Refused,
+    UnusableAnswer,
+    as_bot_error,
+    attempt_each,
+)
 from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe, base_of
 from botctl.ports import Clock
 from botctl.store.evidence.unrecorded_orders import load_exit_block
-from botctl.store.journal import Journal, StopLevel, StopUpdate
+from botctl.store.journal import Journal, StopUpdate
+from botctl.store.journal_reads import StopLevel
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.trading.candle_cache import CandleCache
@@ -137,8 +146,8 @@ class PositionManager:
                 doubtful += [check.doubtful for check in checks if check.doubtful is not None]
             if doubtful:
                 yield from self._save_around(*self._check_again(doubtful, candles), found)
-        except BotError as error:  # what has left is settled all the same
-            found.errors.append(error)
+        except Exception as error:  # noqa: BLE001 - what has left is settled all the same
+            found.errors.append(as_bot_error(error))
 
     def _in_order(self, due: Sequence[int], others: Sequence[int], snapshot: Snapshot) -> Iterator[list[TradeRow]]:
         """First the trades whose price hits their stop, those that need candles one by one; then all others."""
@@ -180,7 +189,7 @@ class PositionManager:
     def _check_unlisted(self, levels: Sequence[StopLevel], snapshot: Snapshot) -> Exits:
         """Ask again for markets that the list lacks, once the others have sold. A trade whose market is there after all
         is checked like them."""
-        trades = [trade for each in levels if (trade := self.journal.open_trade(each.trade_id)) is not None]
+        trades = self.journal.trades([each.trade_id for each in levels])
         found, errors = attempt_each(lambda trade: self._confirm(trade, snapshot), trades)
         unchecked = {trade.id: trade.symbol for trade in found if trade.symbol in snapshot.unlisted}
         if not unchecked:
@@ -264,11 +273,11 @@ class PositionManager:
             self.journal.save_stops(updates)
         except Busy as error:  # the database stays locked for each of them
             return [error]
-        except BotError as error:
+        except Exception as error:  # noqa: BLE001 - that of one trade keeps no other stop from being saved
             for update in updates:
-                with suppress(BotError):
+                with suppress(Exception):
                     self.journal.save_stops([update])
-            return [error]
+            return [as_bot_error(error)]
         return []
 
     def _advance(self, trade: TradeRow, price: float, gap: Gap | None, missed: Sequence[float]) -> StopStep:

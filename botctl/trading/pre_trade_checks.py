@@ -39,6 +39,7 @@ class PreTradeChecks:
             raise self.no_buys
         self.check_switch()
         check_holdings()
+        self.journal.check_rows()
         asset = base_of(symbol)
         unrecorded_orders.check_entry(asset)
         if (trade := self.journal.active_trade(asset)) is not None:

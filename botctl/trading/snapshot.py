@@ -44,6 +44,8 @@ class Snapshot:
     """The assets whose balance is smaller than that. The equity counts what is expected."""
     unlisted: frozenset[str] = frozenset()
     """The symbols of open trades that the exchange's list of markets lacks."""
+    unreadable: frozenset[str] = frozenset()
+    """The assets of open trades whose rows can't be read: what they should hold is not known."""
     unvalued: Decimal = Decimal(0)
     """What coins without a market may be worth at most. The equity counts them as nothing."""
 
@@ -89,7 +91,8 @@ class SnapshotService:
         equity, unvalued, no_value = self._equity(valued, quotes)
         problems = tuple(problem for problem in (no_balances, no_prices, no_value) if problem is not None)
         unlisted = self._unlisted()
-        return Snapshot(quotes, balances, equity, problems, at, expected, missing, unlisted, unvalued)
+        unreadable = self.journal.broken_assets()
+        return Snapshot(quotes, balances, equity, problems, at, expected, missing, unlisted, unreadable, unvalued)
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """The prices of these symbols alone, now. Raises BotError."""

@@ -173,8 +173,8 @@ class AccountCheck:
 
     def _expected(self, currency: str, snapshot: Snapshot, known: KnownBalance | None, shown: Decimal) -> Decimal:
         """What is known of a currency; `shown` when nothing is, or when it has been shown for long."""
-        if known is None or is_ahead(known.at, snapshot.at):  # which orders came after it is not known
-            return shown
+        if known is None or is_ahead(known.at, snapshot.at) or currency in snapshot.unreadable:
+            return shown  # which orders came after it, or what a trade holds, is not known
         since = known.differs_since
         if since is not None and not is_ahead(since, snapshot.at) and not is_fresh(since, snapshot.at, ACCEPTED_AFTER):
             return shown
@@ -221,7 +221,7 @@ class AccountCheck:
 
     def _balances_to_keep(self, snapshot: Snapshot, known: KnownAccount) -> dict[str, KnownBalance]:
         kept = dict(known.balances)
-        if snapshot.equity is None or snapshot.missing or self.journal.unsettled():
+        if snapshot.equity is None or snapshot.missing or snapshot.unreadable or self.journal.unsettled():
             return kept
         amounts = self._amounts(snapshot, known, {**known.prices, **self._valued_prices(snapshot)})
         for currency, each in amounts.items():

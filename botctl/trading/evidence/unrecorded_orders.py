@@ -89,7 +89,7 @@ class UnrecordedOrdersCheck:
         log.info("compared the journal with the exchange: %d orders are not in it", len(new))
 
     def _is_due(self, comparison: Comparison, now: datetime) -> bool:
-        longest = MAX_GAP * self.interval
+        longest = MAX_GAP * self.interval + timedelta(seconds=1)
         return not any(
             at is not None and is_fresh(at, now, longest)
             for at in (comparison.at, comparison.at and load_last_tick_at())
