@@ -44,7 +44,7 @@ def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
     status = portfolio.status(
         settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe.seconds
     )
-    successes = load_rows(Tick.select(Tick.id, Tick.at).where(Tick.exit_code == 0).order_by(Tick.id.desc()).limit(1))
+    successes = load_rows(Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).limit(1))
     success: Tick | None = next(iter(successes), None)
     earlier_success_at = None if success is None else success.at.timestamp() + success.seconds
     return {

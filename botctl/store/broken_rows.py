@@ -190,7 +190,6 @@ RULES: Mapping[type[Model], Mapping[str, Check]] = {
         "status": set(TradeStatus).__contains__,
         "symbol": _is_symbol,
         "exiting": set(ExitReason).__contains__,
-        "exit_reason": set(ExitReason).__contains__,
         **dict.fromkeys(("entry_price", "entry_amount", "atr", "stop_loss_price", "high_price"), _is_positive),
         **dict.fromkeys(("amount", "entry_cost", "entry_fee", "sold_amount", "exit_proceeds", "exit_fee"), _is_amount),
         **dict.fromkeys(("exit_price", "pnl"), _is_finite),
