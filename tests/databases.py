@@ -24,7 +24,13 @@ DOWNGRADES = {
         'ALTER TABLE "event" DROP COLUMN "price"',
         'ALTER TABLE "order" DROP COLUMN "error_class"',
     ),
-    6: ('DROP INDEX "order_inexact"', 'ALTER TABLE "order" DROP COLUMN "inexact"'),
+    6: (
+        'DROP INDEX "order_inexact"',
+        'ALTER TABLE "order" DROP COLUMN "inexact"',
+        'ALTER TABLE "trade" DROP COLUMN "seen_at"',
+        'DROP INDEX "trade_unknown"',
+        'DROP INDEX "order_unknown"',
+    ),
 }
 """The statements that undo the migration to each version of the schema."""
 

@@ -7,6 +7,7 @@ from http.client import HTTPException
 from urllib.request import Request
 
 from botctl.domain.candles import from_unix
+from botctl.domain.freshness import is_fresh
 from botctl.domain.sentiment import MAX_READING_AGE
 from botctl.domain.strict_json import parse_json
 from botctl.http_answers import opener
@@ -58,16 +59,13 @@ class FearAndGreed:
             log.info("the Fear & Greed index can't be read: %s", error)
             return SentimentReading(None, None, f"the index can't be read ({type(error).__name__})")
         shown = f"{measured_at:%Y-%m-%d %H:%M}"
-        if not -CLOCK_TOLERANCE <= now - measured_at <= MAX_READING_AGE:
+        if not is_fresh(measured_at, now, MAX_READING_AGE, tolerance=CLOCK_TOLERANCE):
             return SentimentReading(None, measured_at, f"the index was measured at {shown}, too far from now")
         return SentimentReading(index, measured_at, f"index {index}, measured {shown}")
 
     def _load_cached(self, now: datetime) -> tuple[int, datetime] | None:
-        cached = key_value.load_cached(CACHE_KEY)
-        if cached is None or not timedelta(0) <= now - cached[1] < MAX_CACHE_AGE:
-            return None
-        index, measured_at = cached[0].split()
-        return int(index), datetime.fromisoformat(measured_at)
+        cached = key_value.load_parsed(CACHE_KEY, _parse_cached)
+        return cached[0] if cached is not None and is_fresh(cached[1], now, MAX_CACHE_AGE) else None
 
     def _fetch(self, now: datetime) -> tuple[int, datetime]:
         request = Request(self.url, headers={"User-Agent": "botctl", "Accept": "application/json"})
@@ -75,8 +73,7 @@ class FearAndGreed:
             body = parse_json(answer.read(MAX_BYTES))
         newest = body["data"][0]
         index, measured_at = _parse_integer(newest["value"]), from_unix(_parse_integer(newest["timestamp"]))
-        if not 0 <= index <= 100:
-            raise ValueError(f"{index} is not an index from 0 to 100")
+        _check_index(index)
         key_value.save_cached(CACHE_KEY, f"{index} {measured_at.isoformat()}", now)
         return index, measured_at
 
@@ -86,3 +83,17 @@ def _parse_integer(value: object) -> int:
     if not isinstance(value, str | int) or isinstance(value, bool) or not INTEGER.fullmatch(str(value)):
         raise ValueError(f"{value!r:.40} is not a whole number")
     return int(value)
+
+
+def _parse_cached(text: str) -> tuple[int, datetime]:
+    index, measured_at = text.split()
+    moment = datetime.fromisoformat(measured_at)
+    if moment.tzinfo is None:
+        raise ValueError(f"{measured_at} has no time zone")
+    return _check_index(int(index)), moment
+
+
+def _check_index(index: int) -> int:
+    if not 0 <= index <= 100:
+        raise ValueError(f"{index} is not an index from 0 to 100")
+    return index

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from botctl.cli.context import exit_with, wants_json
+from botctl.cli.log import log_errors
 from botctl.cli.tables import Drawing
 from botctl.domain.checks import CheckResult
+from botctl.domain.errors import exit_code_of
 from botctl.domain.serialization import to_json
 from botctl.domain.text import printable
+from botctl.store.rows import Rows
 
 if TYPE_CHECKING:
     from botctl.ports import Progress
@@ -38,11 +41,17 @@ def show_list[T](
     *,
     name_mode: bool = True,
 ) -> None:
-    """Print several results of one kind: as a JSON list, or as `draw` draws them."""
+    """Print several results of one kind: as a JSON list, or as `draw` draws them.
+
+    Rows that could not be read are named on stderr, and are the exit code.
+    """
     if rows or wants_json(ctx):
         show(ctx, rows, draw, name_mode=name_mode)
     else:
         print(f"{ctx.meta['mode']}: {when_empty}")
+    if isinstance(rows, Rows):
+        log_errors(rows.broken)
+        exit_with(exit_code_of(rows.broken))
 
 
 def show_checks(ctx: typer.Context, results: Sequence[CheckResult], when_empty: str, failure: int = 1) -> None:

@@ -129,6 +129,16 @@ class WrongDatabase(ConfigError):
     """The wrong database: missing, of another mode, another program's, or from a newer botctl."""
 
 
+class BrokenRow(ConfigError):
+    """A row of the database that is left out, because it can't be read. Only a correction of it helps."""
+
+    def __init__(self, row: str, what: str, *, assets: frozenset[str], hint: str) -> None:
+        super().__init__(f"{row} can't be read: {what}", hint=hint)
+        self.row = row
+        self.assets = assets
+        """What a trade that can't be read may hold."""
+
+
 # Other exceptions
 
 
@@ -145,6 +155,13 @@ def explain_failure(error: BaseException) -> BotError | None:
     if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python's own text: it has no class for it
         return BotError("this machine starts no new thread", hint="raise its limit of processes; the next run goes on")
     return None
+
+
+def as_bot_error(error: Exception) -> BotError:
+    """Any exception as an error of botctl: what one item raised stops no other, and is said."""
+    if isinstance(error, BotError):
+        return error
+    return explain_failure(error) or bug(error, hint="please report it")
 
 
 def bug(error: BaseException, *, hint: str) -> BotError:
@@ -179,12 +196,12 @@ def exit_code_of(errors: Sequence[BotError]) -> int:
 def attempt_each[Item, Result](
     action: Callable[[Item], Result], items: Iterable[Item]
 ) -> tuple[list[Result], list[BotError]]:
-    """Call `action` with every item: a BotError of one item does not stop the others."""
+    """Call `action` with every item: what one item raises does not stop the others."""
     results: list[Result] = []
     errors: list[BotError] = []
     for item in items:
         try:
             results.append(action(item))
-        except BotError as error:
-            errors.append(error)
+        except Exception as error:  # noqa: BLE001 - a value that nobody foresaw may raise anything
+            errors.append(as_bot_error(error))
     return results, errors

@@ -64,6 +64,8 @@ class Quote:
     at: datetime
     date_gap: timedelta = timedelta(0)
     """How far the answer's own date is from the exchange's time, negative in the past; zero within a minute."""
+    seen_at: datetime | None = None
+    """The exchange's time of the answer, where it told: the clock that candles are stamped by."""
     from_history: bool = False
     """Played from a history: last is the bar's close, and bid and ask are of the next one, where orders are filled."""
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from botctl.domain.freshness import is_fresh
+
 REPEAT_INTERVALS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 """Between two messages about one problem. The last interval repeats."""
 TICK_SLACK = timedelta(minutes=1)
@@ -100,8 +102,7 @@ def _repeat_interval(sent_count: int, urgent: bool) -> timedelta:
 
 
 def _within(span: timedelta, then: datetime, now: datetime) -> bool:
-    """Whether `then` is less than `span` ago. A time in the future comes from a wrong clock and does not count."""
-    return timedelta(0) <= now - then < span
+    return is_fresh(then, now, span)
 
 
 def format_duration(span: timedelta) -> str:

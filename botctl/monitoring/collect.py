@@ -15,6 +15,7 @@ from botctl.monitoring.alerts import Level, Message, update_alerts
 from botctl.monitoring.problems import collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
+from botctl.store.broken_rows import load_rows
 from botctl.store.corrections import FILLED_LATE, FORGOTTEN, OUTRANKED
 from botctl.store.models import Event, Trade, database
 from botctl.store.trade_changes import OVERSPENT
@@ -96,13 +97,14 @@ def _join_lines(lines: Sequence[str]) -> str:
 def _load_new_events(bot: Bot) -> tuple[int | None, list[Message]]:
     """The id of the newest event (None: it is reported already), and a message for each entry and exit until then."""
     stored = key_value.load(LAST_EVENT_KEY)
-    reported = None if stored is None else int(stored[0])
+    cursor = None if stored is None else key_value.parsed(LAST_EVENT_KEY, stored, int)
+    reported = None if cursor is None else cursor[0]
     last: Event | None = Event.select(Event.id).order_by(Event.id.desc()).first()
     newest = 0 if last is None else last.id
     if newest == reported:
         return None, []
     events = Event.select().where((Event.id > (reported or 0)) & Event.kind.in_(REPORTED_EVENTS))
-    newest_first = list(events.order_by(Event.id.desc()).limit(10 * MAX_EVENTS))
+    newest_first = load_rows(events.order_by(Event.id.desc()).limit(10 * MAX_EVENTS))
     now = bot.clock.now()  # in demo mode events carry the simulated time
     max_age = MAX_AGE_AT_FIRST if reported is None else MAX_AGE
     messages = [_describe_event(event) for event in reversed(newest_first) if now - event.at <= max_age]
@@ -118,7 +120,7 @@ def _limit_messages(messages: list[Message]) -> list[Message]:
 
 def _describe_event(event: Event) -> Message | None:
     """The message for an event; None for a sale whose trade closes, which is reported by its "closed" event."""
-    trade: Trade | None = Trade.get_or_none(Trade.id == event.trade_id)
+    trade: Trade | None = next(iter(load_rows(Trade.select().where(Trade.id == event.trade_id))), None)
     if trade is None:
         return None
     if event.kind in (OVERSPENT, FILLED_LATE, OUTRANKED):

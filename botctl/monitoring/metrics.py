@@ -10,6 +10,7 @@ from botctl.domain.errors import ConfigError
 from botctl.files import write_public
 from botctl.monitoring.problems import load_unguarded
 from botctl.queries import portfolio
+from botctl.store.broken_rows import load_rows
 from botctl.store.models import Tick
 from botctl.trading.bot import Bot
 
@@ -43,7 +44,8 @@ def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
     status = portfolio.status(
         settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe.seconds
     )
-    success: Tick | None = Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).first()
+    successes = load_rows(Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).limit(1))
+    success: Tick | None = next(iter(successes), None)
     earlier_success_at = None if success is None else success.at.timestamp() + success.seconds
     return {
         "botctl_last_success_timestamp_seconds": now.timestamp() if exit_code == 0 else earlier_success_at,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from botctl.domain.settings import Secret
 from botctl.monitoring.alerts import ActiveAlert, Message
+from botctl.store.broken_rows import load_rows
 from botctl.store.models import Alarm, Outgoing, database
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ def channel_of(url: Secret) -> str:
 def load_active_alerts() -> list[ActiveAlert]:
     return [
         ActiveAlert(row.key, row.text, row.since, row.said_at, row.times, row.size, row.told, row.over_at)
-        for row in Alarm.select().order_by(Alarm.id)
+        for row in load_rows(Alarm.select().order_by(Alarm.id))
     ]
 
 
@@ -58,7 +59,7 @@ def enqueue(channels: Collection[str], messages: Sequence[Message], now: datetim
 
 def claim(channels: Collection[str], now: datetime) -> dict[str, list[Outgoing]]:
     """Reserve the messages for this run, oldest first by channel. Drops those that are too old or have no channel."""
-    if Outgoing.select().first() is None:  # as on nearly every run: nothing to write
+    if Outgoing.select(Outgoing.id).first() is None:  # as on nearly every run: nothing to write
         return {}
     # A claim that ends later than one made now comes from a wrong clock.
     claimed_until = Outgoing.claimed_until
@@ -68,7 +69,7 @@ def claim(channels: Collection[str], now: datetime) -> dict[str, list[Outgoing]]
         stale = Outgoing.channel.not_in(list(channels)) | (Outgoing.written_at < now - MAX_AGE)
         if dropped := Outgoing.delete().where(stale).execute():
             log.warning("%d messages were dropped: too old, or their address is no longer in NOTIFY_URLS", dropped)
-        for row in Outgoing.select().where(free).order_by(Outgoing.id):
+        for row in load_rows(Outgoing.select().where(free).order_by(Outgoing.id)):
             claimed.setdefault(row.channel, []).append(row)
         Outgoing.update(claimed_until=now + CLAIM_TIME).where(free).execute()
     return claimed

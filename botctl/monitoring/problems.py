@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 from botctl.domain.checks import KEY_EXPIRES_SOON
 from botctl.domain.errors import BotError
+from botctl.domain.freshness import is_ahead, is_fresh
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
 from botctl.store.backups import load_backup_failure
+from botctl.store.broken_rows import find_unknown_rows, load_rows
 from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
@@ -29,7 +31,7 @@ MAX_LINE_LENGTH = 500
 
 def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
     """Everything that is wrong now. `now` is this machine's time."""
-    ticks = list(Tick.select().order_by(Tick.id.desc()).limit(FAILURES))
+    ticks = load_rows(Tick.select().order_by(Tick.id.desc()).limit(FAILURES))
     key = bot.key_check.load()
     problems = [
         _drawdown_problem(bot),
@@ -61,20 +63,23 @@ def unguarded_reason(
         return "no stop"
     if trade.checked_at is None:
         return "no good check, never"
-    if now - trade.checked_at > max(timedelta(seconds=1.5 * seconds), MIN_GRACE):
-        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC"
+    if not is_fresh(trade.checked_at, now, max(timedelta(seconds=1.5 * seconds), MIN_GRACE)):
+        wrong = ", which is in the future: check this machine's clock" if is_ahead(trade.checked_at, now) else ""
+        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
     return None
 
 
 def load_unguarded(bot: Bot) -> list[str]:
     """The open trades whose stop is not checked now, each with the reason."""
     frozen, now, gone = bot.switch.read().frozen, bot.clock.now(), {each.trade_id for each in load_gone_markets()}
-    trades = Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
-    return [
+    trades = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+    unguarded = [
         f"{trade.symbol} (trade {trade.id}, {reason})"
         for trade in trades
         if (reason := unguarded_reason(trade, now, bot.settings.timeframe.seconds, frozen=frozen, gone=gone))
     ]
+    unknown = [each for each in find_unknown_rows() if each.assets]
+    return unguarded + [each.message for each in (*trades.broken, *unknown)]
 
 
 def unguarded_problem(trades: Sequence[str]) -> Problem | None:
@@ -124,26 +129,33 @@ def _drawdown_problem(bot: Bot) -> Problem | None:
     tripped_at = bot.switch.read().tripped_at
     if tripped_at is None:
         return None
-    last: Event | None = Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).first()
+    newest = load_rows(Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).limit(1))
+    last: Event | None = next(iter(newest), None)
     why = last.why if last is not None and "tripped_at" in last.after else "the drawdown guard is tripped"
     since = f"{tripped_at:%Y-%m-%d %H:%M} UTC"
     return Problem("drawdown", f"{why}; since {since} (`botctl resume --enable-buys` resets it)")
 
 
 def _order_problems() -> list[Problem]:
-    return [
+    orders = load_rows(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
+    unknown = [each for each in find_unknown_rows() if not each.assets]
+    broken = [
+        Problem(f"order {each.row}", f"the outcome of an order is unknown: {each.message}")
+        for each in (*orders.broken, *unknown)
+    ]
+    return broken + [
         Problem(
             f"order {order.client_order_id}",
             f"the outcome of an order is unknown: {order.side} {format_decimal(order.amount)} {order.symbol}, "
             f"state {order.state} (client order id {order.client_order_id})",
         )
-        for order in Order.select().where(UNSETTLED_ORDERS).order_by(Order.id)
+        for order in orders
     ]
 
 
 def _first_failure(tick: Tick) -> str:
-    failed = next((step for step in tick.steps if not step["ok"]), None)
-    return f"{failed['name']}: {failed['detail']}" if failed else f"exit code {tick.exit_code}"
+    failed = next((step for step in tick.steps if not step.get("ok")), None)
+    return f"{failed.get('name')}: {failed.get('detail')}" if failed else f"exit code {tick.exit_code}"
 
 
 def _missed_problem(ticks: Sequence[Tick], seconds: int) -> Problem | None:

@@ -12,7 +12,9 @@ from botctl.domain.text import format_money, format_price, format_signed
 from botctl.queries.portfolio import trade_record
 from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
+from botctl.store.broken_rows import load_row, load_rows
 from botctl.store.models import Decision, Event, Order, Trade
+from botctl.store.rows import Rows
 
 COVERED_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")
 """Events that an order shows in more detail."""
@@ -20,7 +22,7 @@ COVERED_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")
 
 def list_events(
     *, symbol: str | None = None, since: datetime | None = None, after_id: int = 0, limit: int | None = None
-) -> list[EventView]:
+) -> Rows[EventView]:
     """The newest entries, newest last. Those of the kill switch have no symbol."""
     query = Event.select().where(Event.id > after_id).order_by(Event.id.desc())
     if since is not None:
@@ -29,12 +31,13 @@ def list_events(
         trades = Trade.select(Trade.id).where(Trade.symbol == symbol)
         orders = Order.select(Order.id).where(Order.symbol == symbol)
         query = query.where(Event.trade_id.in_(trades) | Event.order_id.in_(orders))
-    rows = list(query.limit(limit))[::-1]
+    found = load_rows(query.limit(limit))
+    rows = found[::-1]
     trade_ids = {row.trade_id for row in rows if row.trade_id is not None}
     order_ids = {row.order_id for row in rows if row.order_id is not None}
     by_trade = {row.id: row.symbol for row in Trade.select(Trade.id, Trade.symbol).where(Trade.id.in_(trade_ids))}
     by_order = {row.id: row.symbol for row in Order.select(Order.id, Order.symbol).where(Order.id.in_(order_ids))}
-    return [
+    views = [
         EventView(
             row.id,
             row.at,
@@ -47,14 +50,15 @@ def list_events(
         )
         for row in rows
     ]
+    return Rows(views, found.broken)
 
 
 def explain(trade_id: int) -> TradeHistory:
     """Why a trade was bought, what moved its stop, why it was sold, and its costs. Raises BadValue."""
-    trade: Trade | None = Trade.get_or_none(Trade.id == trade_id)
+    trade: Trade | None = load_row(Trade.select().where(Trade.id == trade_id))
     if trade is None:
         raise BadValue(f"no trade {trade_id}", hint="see `botctl trades`")
-    orders = list(Order.select(Order, Trade).join(Trade).where(Order.trade == trade).order_by(Order.id))
+    orders = load_rows(Order.select().where(Order.trade == trade).order_by(Order.id))
     slippages = load_slippages(trade_id)
     costs = [slippage.cost for slippage in slippages.values() if slippage.cost is not None]
     record = trade_record(trade)
@@ -79,7 +83,7 @@ RANKS = {name: rank for rank, name in enumerate(STEP_ORDER)}
 
 
 def _decisions(trade_id: int) -> Iterator[Ranked]:
-    for row in Decision.select().where(Decision.trade_id == trade_id).order_by(Decision.id):
+    for row in load_rows(Decision.select().where(Decision.trade_id == trade_id).order_by(Decision.id)):
         rank = RANKS["buy decided" if row.decision == Action.BUY else "sell decided"]
         detail = f"the Council decided {row.decision}: {row.reason}"
         yield row.decided_at, rank, HistoryStep(row.decided_at, "decided", detail, row.price)
@@ -91,7 +95,7 @@ def _events(trade_id: int) -> Iterator[Ranked]:
     An exit may have the exchange's time, so no event is ranked before an earlier one.
     """
     latest: datetime | None = None
-    for event in Event.select().where(Event.trade_id == trade_id).order_by(Event.id):
+    for event in load_rows(Event.select().where(Event.trade_id == trade_id).order_by(Event.id)):
         latest = event.at if latest is None else max(latest, event.at)
         if event.kind in COVERED_BY_ORDERS or event.kind == "new high":
             if event.kind == "opened":
@@ -104,9 +108,9 @@ def _events(trade_id: int) -> Iterator[Ranked]:
             continue
         stop, detail = None, event.why
         if event.kind == "stop moved":
-            stop = event.after["stop_loss_price"]
+            stop = event.after.get("stop_loss_price")
             before = format_price(event.before.get("stop_loss_price"))
-            high = event.after["high_price"]
+            high = event.after.get("high_price")
             above = "" if event.price is not None and float(event.price) == high else f", high {format_price(high)}"
             detail = f"stop {before} to {format_price(stop)}: {event.why}{above}"
         elif event.kind in ("stop hit", "exit intended"):

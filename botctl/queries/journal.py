@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from botctl.domain.orders import Side
 from botctl.queries.results import OrderView
+from botctl.store.broken_rows import find_unknown_rows, load_rows
 from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
+from botctl.store.rows import Rows
 from botctl.trading.results import DecisionView, OrderResult, view_decision
 
 NO_ORDER = "NONE"
@@ -36,18 +38,19 @@ def closed_without_order(trade_id: int) -> OrderResult:
     )
 
 
-def list_orders(*, limit: int | None = None, unsettled: bool = False) -> list[OrderView]:
+def list_orders(*, limit: int | None = None, unsettled: bool = False) -> Rows[OrderView]:
     """The order journal, newest last."""
     query = Order.select().order_by(Order.id.desc())
     if unsettled:
         query = query.where(UNSETTLED_ORDERS)
-    return [_view_order(row) for row in query.limit(limit)][::-1]
+    rows = load_rows(query.limit(limit))
+    return Rows([_view_order(row) for row in rows[::-1]], [*rows.broken, *(find_unknown_rows() if unsettled else ())])
 
 
-def list_decisions(symbol: str, limit: int) -> list[DecisionView]:
+def list_decisions(symbol: str, limit: int) -> Rows[DecisionView]:
     """The Council's decisions on a symbol, newest first."""
-    rows = Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit)
-    return [view_decision(row) for row in rows]
+    rows = load_rows(Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit))
+    return Rows([view_decision(row) for row in rows], rows.broken)
 
 
 def count_decisions() -> dict[str, int]:

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from botctl.domain.errors import BadValue
 from botctl.domain.kill_switch import describe_system
 from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.settings import Mode
 from botctl.domain.text import format_time
+from botctl.store.broken_rows import find_unknown_rows, load_row, load_rows
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
+from botctl.store.rows import Rows
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
 
 if TYPE_CHECKING:
@@ -55,28 +58,34 @@ class StatusView:
         return "enabled" if self.buy_enabled else "disabled"
 
 
-def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "list[TradeRecord]":
+def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "Rows[TradeRecord]":
     """All trades, newest last."""
     query = Trade.select().order_by(Trade.id.desc())
     if symbol:
         query = query.where(Trade.symbol == symbol)
-    return [trade_record(row) for row in query.limit(limit)][::-1]
+    rows = load_rows(query.limit(limit))
+    return Rows([trade_record(row) for row in rows[::-1]], rows.broken)
 
 
-def list_positions() -> "list[TradeRecord]":
+def list_positions() -> "Rows[TradeRecord]":
     """Trades that are open or being opened, oldest first."""
-    return [trade_record(row) for row in Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)]
+    rows = load_rows(Trade.select().where(ACTIVE_TRADES).order_by(Trade.id))
+    return Rows([trade_record(row) for row in rows], [*rows.broken, *find_unknown_rows()])
 
 
 def find_trade(trade_id: int) -> "TradeRecord":
-    return trade_record(Trade.get_by_id(trade_id))
+    found = load_row(Trade.select().where(Trade.id == trade_id))
+    if found is None:
+        raise BadValue(f"no trade {trade_id}", hint="see `botctl trades`")
+    return trade_record(found)
 
 
-def list_live_positions(market: "MarketData") -> "list[LivePosition]":
+def list_live_positions(market: "MarketData") -> "Rows[LivePosition]":
     """The same with current prices, from one request."""
     trades = list_positions()
     quotes = market.fetch_quotes([trade.symbol for trade in trades]).good if trades else {}
-    return [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
+    priced = [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
+    return Rows(priced, trades.broken)
 
 
 def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
@@ -90,8 +99,9 @@ def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
 def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
     """`seconds` is the time between two ticks; overdue ones count as missed."""
     state = switch.read()
-    newest: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
-    newest_valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()
+    ticks = Tick.select().order_by(Tick.id.desc())
+    newest: Tick | None = next(iter(load_rows(ticks.limit(1))), None)
+    newest_valued: Tick | None = next(iter(load_rows(ticks.where(Tick.equity.is_null(False)).limit(1))), None)
     return StatusView(
         mode=mode,
         system_status=state.system_status,
@@ -141,7 +151,8 @@ def trade_record(row: Trade) -> "TradeRecord":
 
 def _equity_curve() -> tuple[float, ...]:
     """From the newest ticks that could value the account, oldest first."""
-    rows = Tick.select(Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).limit(CURVE_TICKS)
+    query = Tick.select(Tick.id, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc())
+    rows = load_rows(query.limit(CURVE_TICKS))
     return tuple(float(row.equity) for row in rows if row.equity is not None)[::-1]
 
 

@@ -1,12 +1,16 @@
 """The slippage of each order, against the best expected price in the database."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from botctl.domain.decisions import Action
 from botctl.domain.orders import ExitReason, Side
+from botctl.store.broken_rows import load_rows
+from botctl.store.key_value import UNREADABLE
 from botctl.store.models import Decision, Order, Trade
 
 STOPS = (ExitReason.STOP_LOSS, ExitReason.BREAKEVEN, ExitReason.TRAILING_STOP)
@@ -52,19 +56,25 @@ def load_slippages(trade_id: int | None = None) -> dict[int, Slippage]:
 
     The price that an order was sized at is not stored, so each is measured against the best one that is.
     """
-    rows = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
+    rows: Any = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
     if trade_id is not None:
         rows = rows.where(Order.trade == trade_id)
     decided = _load_decided_prices(trade_id)
-    return {row.id: _measure(row, row.average_price, decided) for row in rows if row.average_price is not None}
+    found: dict[int, Slippage] = {}
+    for row in load_rows(rows):
+        with suppress(*UNREADABLE):  # of its trade
+            found[row.id] = _measure(row, row.average_price, decided)
+    return found
 
 
 def _load_decided_prices(trade_id: int | None) -> DecidedPrices:
-    rows = Decision.select(Decision.trade_id, Decision.decision, Decision.price).order_by(Decision.id)
+    rows = Decision.select(Decision.id, Decision.trade_id, Decision.decision, Decision.price).order_by(Decision.id)
     which = Decision.trade_id.is_null(False) if trade_id is None else Decision.trade_id == trade_id
     rows = rows.where(which, Decision.price.is_null(False))
     return {
-        (row.trade_id, row.decision): row.price for row in rows if row.trade_id is not None and row.price is not None
+        (row.trade_id, row.decision): row.price
+        for row in load_rows(rows)
+        if row.trade_id is not None and row.price is not None
     }
 
 

@@ -73,6 +73,7 @@ def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> C
         "stop_loss_price": stop.stop,
         "high_price": stop.high,
         "checked_at": stop.checked_at,
+        "seen_at": None,
         "exiting": trade.exiting or stop.hit,
         "sold_amount": trade.sold.amount,
         "exit_proceeds": trade.sold.cost,

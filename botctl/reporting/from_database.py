@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns, to_unix
@@ -11,8 +10,10 @@ from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.reporting.model import Account, DecisionSpan, StopMove
+from botctl.store.broken_rows import load_rows
 from botctl.store.kill_switch import Switch
 from botctl.store.models import Decision, Event, Tick
+from botctl.store.rows import Rows
 
 
 class DatabaseSource:
@@ -46,16 +47,16 @@ class DatabaseSource:
 
     def curve(self) -> tuple[Sequence[int], Sequence[float]]:
         """From each tick that could value the account."""
-        query = Tick.select(Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id)
-        rows: Any = list(query.tuples())
-        return [to_unix(at) for at, _ in rows], [float(equity) for _, equity in rows]
+        rows = load_rows(Tick.select(Tick.id, Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id))
+        return [to_unix(row.at) for row in rows], [float(row.equity) for row in rows]
 
-    def trades(self) -> list[TradeRecord]:
+    def trades(self) -> Rows[TradeRecord]:
         return portfolio.list_trades()
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
         moves: list[StopMove] = []
-        for event in Event.select(Event.at, Event.after).where(Event.trade_id == trade.id).order_by(Event.id):
+        columns = Event.select(Event.id, Event.at, Event.after)
+        for event in load_rows(columns.where(Event.trade_id == trade.id).order_by(Event.id)):
             stop = event.after.get("stop_loss_price")
             if stop is not None and (not moves or stop != moves[-1].stop):
                 moves.append(StopMove(event.at.timestamp(), float(stop)))
@@ -67,9 +68,12 @@ class DatabaseSource:
         return self._candles[symbol]
 
     def decision_spans(self) -> list[DecisionSpan]:
-        columns = (Decision.symbol, Decision.decision, Decision.reason, Decision.outcome, Decision.price)
-        rows: Any = Decision.select(Decision.decided_at, *columns).order_by(Decision.id).tuples()
-        return [DecisionSpan(at, at, 1, *values) for at, *values in rows]
+        rows = load_rows(Decision.select().order_by(Decision.id))
+        return [
+            DecisionSpan(at, at, 1, row.symbol, row.decision, row.reason, row.outcome, row.price)
+            for row in rows
+            if (at := row.decided_at)
+        ]
 
     def slippages(self) -> list[Slippage]:
         return list(load_slippages().values())

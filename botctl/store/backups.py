@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -24,6 +24,12 @@ TRIED_KEY = "backup.tried"
 FAILED_KEY = "backup.failed"
 SPARE_BYTES = 16 * 2**20
 """Left free beside a copy, so that the database itself can grow."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    file: Path
+    made: date
 
 
 def is_backup_due(now: datetime) -> bool:
@@ -62,11 +68,18 @@ def back_up_daily(where: DatabaseLocation, database: Path, now: datetime) -> Pat
         _delete_unfinished(database)
         _check_room(where, folder)
         where.back_up(copy, must_be_intact=True)
-        newest_first = sorted(_backups(database), key=lambda backup: backup.made, reverse=True)
-        for old in newest_first[KEPT:]:
+        for old in _surplus(list(_backups(database)), today):
             if old.file != copy:
                 old.file.unlink(missing_ok=True)
     return copy
+
+
+def _surplus(backups: Sequence[Backup], today: date) -> list[Backup]:
+    """Those that are not kept. A day in the future is of a wrong clock, now or then: such copies take no other's
+    place."""
+    newest_first = sorted(backups, key=lambda backup: (backup.made, backup.file.name), reverse=True)
+    ahead = [each for each in newest_first if each.made > today]
+    return newest_first[len(ahead) + KEPT :] + ahead[KEPT:]
 
 
 def back_up_to(where: DatabaseLocation, to: Path) -> None:
@@ -81,10 +94,11 @@ def back_up_to(where: DatabaseLocation, to: Path) -> None:
 
 def newest_backup(database: Path) -> Path | None:
     """The newest daily backup of a database, if there is one."""
-    folder = database.with_name(FOLDER)
-    daily = _daily_name(database)
-    names = sorted(file.name for file in folder.iterdir() if daily.fullmatch(file.name)) if folder.is_dir() else []
-    return folder / names[-1] if names else None
+    folder, today = database.with_name(FOLDER), datetime.now(UTC).date()
+    if not folder.is_dir():
+        return None
+    daily = [each for each in _backups(database) if each.file.parent == folder]
+    return max(daily, key=lambda each: (each.made <= today, each.made)).file if daily else None
 
 
 def _daily_name(database: Path) -> re.Pattern[str]:
@@ -112,12 +126,6 @@ def _check_room(where: DatabaseLocation, folder: Path) -> None:
             f"no copy of {where} was made: it needs {needed / 1e6:.0f} MB, and {folder} has {free / 1e6:.0f} MB free"
         )
         raise BotError(problem, hint="free some disk space; tomorrow's first tick tries again")
-
-
-@dataclass(frozen=True)
-class Backup:
-    file: Path
-    made: date
 
 
 def _backups(database: Path) -> Iterator[Backup]:

@@ -1,18 +1,15 @@
 """Consistency checks of a database: each lists the rows that break a rule."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from peewee import BooleanField, FloatField, IntegerField, Model
+from peewee import Model
 
 from botctl.domain.kill_switch import ACTIVE, PAUSED
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
+from botctl.store.broken_rows import READABLE
 from botctl.store.database import opened_where
-from botctl.store.fields import DecimalField, JsonField, UtcField
 from botctl.store.migrations import SCHEMA_VERSION, load_database_info
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
 
@@ -20,15 +17,6 @@ MAX_ROWS_NAMED = 5
 REQUIRED_INDEXES = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}
 """The unique indexes that don't belong to a column."""
 SWITCH_VALUES = {"system_status": (ACTIVE, PAUSED), "frozen": ("true", "false"), "buy_enabled": ("true", "false")}
-READABLE: tuple[tuple[type, Callable[[Any], object]], ...] = (
-    (DecimalField, lambda value: Decimal(value).is_finite()),
-    (UtcField, lambda value: datetime.fromisoformat(value).tzinfo),
-    (JsonField, lambda value: [json.loads(value)]),
-    (FloatField, lambda value: not isinstance(value, str | bytes) and abs(float(value)) < float("inf")),
-    (IntegerField, lambda value: isinstance(value, int)),
-    (BooleanField, lambda value: isinstance(value, int)),
-)
-"""For each kind of column a test of a stored value: what is false, or raises, is unreadable."""
 
 
 @dataclass(frozen=True)

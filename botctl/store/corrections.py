@@ -12,6 +12,7 @@ from botctl.domain.costs import calculate_pnl
 from botctl.domain.errors import BotError, OutcomeUnknown, Refused
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import ACTIVE, Execution, ExitReason, TradeStatus
+from botctl.store.broken_rows import all_rows, get_trade, load_row, load_rows
 from botctl.store.evidence import gone_markets
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
@@ -41,12 +42,12 @@ class Correction:
 
 
 def load_orders_with_trades() -> list[Order]:
-    return list(Order.select(Order, Trade).join(Trade).order_by(Order.id))
+    return all_rows(Order.select(Order, Trade).join(Trade).order_by(Order.id))
 
 
 def load_trades_by_tag() -> dict[str, Trade]:
     """Every trade by the tag in its client order ids."""
-    return {trade.mark: trade for trade in Trade.select().order_by(Trade.id)}
+    return {trade.mark: trade for trade in all_rows(Trade.select().order_by(Trade.id))}
 
 
 def load_written_off() -> dict[int, Decimal]:
@@ -55,7 +56,7 @@ def load_written_off() -> dict[int, Decimal]:
     What a closed trade still held was written off as well, unless it was opened again.
     """
     amounts: dict[int, Decimal] = {}
-    for event in Event.select().where(Event.kind.in_(WRITTEN_OFF)).order_by(Event.id):
+    for event in load_rows(Event.select().where(Event.kind.in_(WRITTEN_OFF)).order_by(Event.id)):
         before, after = event.before.get("amount"), event.after.get("amount")
         if before is None or event.trade_id is None:
             continue
@@ -81,7 +82,7 @@ def book_late_entry(order: OrderRow, execution: Execution, now: datetime, *, sto
     late, asset = f"{format_decimal(execution.filled - order.filled)} of {order.symbol}", order.symbol.split("/")[0]
     try:
         with database.atomic("IMMEDIATE"):
-            trade = Trade.get_by_id(order.trade_id)
+            trade = get_trade(order.trade_id)
             note = f"the canceled buy of trade {trade.id} was filled late: {late}"
             change_trade(trade, now, FILLED_LATE, note, order, **_late_entry(trade, order, execution, stop))
             price = price_of(execution.cost, execution.filled)
@@ -118,7 +119,7 @@ def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float
         "high_price": max(float(price), trade.high_price or 0.0),
     }
     if trade.opened_at is None:
-        columns |= {"opened_at": execution.at, "checked_at": execution.at}
+        columns |= {"opened_at": execution.at, "checked_at": execution.at, "seen_at": None}
         columns |= {"entry_order_id": execution.exchange_order_id, "closed_at": None}
     if closed:
         ended_outside = trade.exit_reason == ExitReason.EXTERNAL
@@ -129,7 +130,7 @@ def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float
 
 def load_forgettable(trade_id: int) -> Trade:
     """An open trade without an unsettled order. Raises Refused or OutcomeUnknown."""
-    trade: Trade | None = Trade.get_or_none(Trade.id == trade_id)
+    trade: Trade | None = load_row(Trade.select().where(Trade.id == trade_id))
     if trade is None:
         raise Refused(f"there is no trade {trade_id}", hint="see `botctl positions`")
     if trade.status not in ACTIVE:

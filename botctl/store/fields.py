@@ -10,6 +10,14 @@ from typing import Any
 from peewee import Field, TextField
 
 
+def parse_moment(text: str) -> datetime:
+    """An aware datetime from ISO 8601. Raises ValueError, also for one without a time zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment
+
+
 class DecimalField(TextField):
     """A Decimal as its exact text. peewee's own is a REAL on SQLite and rounds 12345678901.12345678."""
 
@@ -27,7 +35,7 @@ class UtcField(TextField):
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
     def python_value(self, value: str | None) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value)
+        return None if value is None else parse_moment(value)
 
 
 class JsonField(TextField):

@@ -4,30 +4,31 @@ Only this module and `corrections` write trades and orders.
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from itertools import batched
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from peewee import IntegrityError
 
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId, names_database
-from botctl.domain.errors import BelowMinimum, BotError, Refused
+from botctl.domain.errors import BotError, Refused
 from botctl.domain.holdings import OutsideSales
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
+from botctl.store.broken_rows import get_trade
 from botctl.store.bulk import insert_rows, update_rows
 from botctl.store.evidence.canceled_orders import add_canceled_order
 from botctl.store.evidence.database_id import load_database_id
-from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNSETTLED_ORDERS, Event, Order, Trade, database
+from botctl.store.journal_reads import JournalReads
+from botctl.store.models import Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
 from botctl.store.trade_changes import (
-    OVERSPENT,
     Columns,
     book_outside_sale,
     change_trade,
@@ -40,18 +41,9 @@ from botctl.store.trade_changes import (
     shrink_trade,
 )
 
-STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.exiting)
+STOP_COLUMNS = (Trade.stop_loss_price, Trade.high_price, Trade.checked_at, Trade.seen_at, Trade.exiting)
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
-
-
-class StopLevel(NamedTuple):
-    """The stop of an open trade."""
-
-    trade_id: int
-    symbol: str
-    stop: float | None
-    exiting: str | None
 
 
 @dataclass(frozen=True)
@@ -65,128 +57,22 @@ class StopUpdate:
     price: float
     """The price that decided: the last price, or a missed close."""
     why: str
+    seen_at: datetime | None = None
+    """The exchange's time of the price, where it told."""
     exiting: ExitReason | None = None
     """Set when the stop was hit: a run that ends before it has sold must not lose that."""
 
 
 @dataclass
-class Journal:
+class Journal(JournalReads):
     """Records what is about to be sent, and what the exchange reports of it."""
 
     mode: str
-    _of_this_run: set[int] = field(default_factory=set, init=False)
-    """The ids of the orders that this run has recorded. No clock tells them from earlier ones: it may be set back."""
-
-    def begin_run(self) -> None:
-        """All orders that are recorded by now are of earlier runs."""
-        self._of_this_run.clear()
 
     @cached_property
     def database_id(self) -> str:
         """The id of the database in the client order ids of its orders."""
         return load_database_id()
-
-    def unsettled(self, *, earlier: bool = False) -> list[OrderRow]:
-        """The unsettled orders, oldest first: all, or those of `earlier` runs."""
-        orders = list(Order.select().where(UNSETTLED_ORDERS).order_by(Order.id))
-        return [order for order in orders if not (earlier and order.id in self._of_this_run)]
-
-    def open_trades(self) -> list[TradeRow]:
-        """Every open trade, oldest first."""
-        return list(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
-
-    def trades(self, trade_ids: Sequence[int]) -> list[TradeRow]:
-        """These trades, in order of their ids."""
-        found = [row for ids in batched(trade_ids, MAX_IDS) for row in Trade.select().where(Trade.id.in_(ids))]
-        return sorted(found, key=lambda row: int(row.id))
-
-    def stop_levels(self) -> list[StopLevel]:
-        """The stop of each open trade, oldest first. Quicker than whole rows: a stop that is hit waits for it."""
-        columns: Iterable[Any] = (
-            Trade.select(Trade.id, Trade.symbol, Trade.stop_loss_price, Trade.exiting)
-            .where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN)
-            .order_by(Trade.id)
-            .tuples()
-        )
-        return [StopLevel(*row) for row in columns]
-
-    def open_symbols(self) -> list[str]:
-        trades = Trade.select(Trade.symbol).where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)
-        rows: Iterable[Any] = trades.tuples()
-        return [row[0] for row in rows]
-
-    def active_trade(self, asset: str) -> TradeRow | None:
-        """The trade of this asset that is pending or open; there is at most one."""
-        trade: Trade | None = Trade.get_or_none(ACTIVE_TRADES, Trade.asset == asset)
-        return trade
-
-    def trade(self, trade_id: int) -> TradeRow:
-        trade: Trade = Trade.get_by_id(trade_id)
-        return trade
-
-    def open_trade(self, trade_id: int) -> TradeRow | None:
-        trade: Trade | None = Trade.get_or_none((Trade.id == trade_id) & (Trade.status == TradeStatus.OPEN))
-        return trade
-
-    def active_count(self) -> int:
-        return int(Trade.select().where(ACTIVE_TRADES).count())
-
-    def last_exit_at(self, asset: str) -> datetime | None:
-        """When the asset's last trade closed."""
-        closed = Trade.select().where((Trade.asset == asset) & (Trade.status == TradeStatus.CLOSED))
-        row: Trade | None = closed.order_by(Trade.closed_at.desc()).first()
-        return None if row is None else row.closed_at
-
-    def expected_holdings(self) -> dict[str, Decimal]:
-        """What open trades hold by their settled orders, by asset. A sell without a known ending may have sold."""
-        trades: Iterable[Any] = Trade.select(Trade.id, Trade.asset, Trade.amount).where(
-            ACTIVE_TRADES, Trade.status == TradeStatus.OPEN
-        )
-        held = {row[0]: (row[1], row[2]) for row in trades.tuples()}  # type: ignore[attr-defined]
-        for order in Order.select(Order.trade, Order.amount).where(UNSETTLED_ORDERS, Order.side == Side.SELL):
-            if order.trade_id in held:
-                asset, amount = held[order.trade_id]
-                held[order.trade_id] = asset, amount - order.amount
-        return {asset: amount for asset, amount in held.values() if amount > 0}
-
-    def own_order_ids(self, exchange_order_ids: Collection[str]) -> set[str]:
-        """Those of the exchange's order ids that belong to orders of this journal."""
-        found: set[str] = set()
-        for ids in batched(exchange_order_ids, MAX_IDS):
-            rows = Order.select(Order.exchange_order_id).where(Order.exchange_order_id.in_(ids))
-            found |= {str(row.exchange_order_id) for row in rows}
-        return found
-
-    def refused_below_minimum(self, trade: TradeRow) -> bool:
-        """Whether the exchange refused this trade's last order as too small."""
-        last: Order | None = Order.select().where(Order.trade == trade).order_by(Order.id.desc()).first()
-        below_minimum = (OrderState.REJECTED, BelowMinimum.__name__)
-        return last is not None and (last.state, last.error_class) == below_minimum
-
-    def overspending_of(self, order: OrderRow) -> BotError | None:
-        """The error of a buy that cost far more than it was to cost."""
-        event: Event | None = Event.get_or_none((Event.order_id == order.id) & (Event.kind == OVERSPENT))
-        return (
-            None if event is None else BotError(event.why, hint="sell what is too much, and check the price's source")
-        )
-
-    def unsettled_trade_ids(self) -> set[int]:
-        """The trades with an unsettled order: a second order now could sell twice."""
-        return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS)}
-
-    def unguarded_trade_ids(self) -> set[int]:
-        """The trades whose unsettled order is for all they hold. After a part-sell the stop still guards the rest."""
-        return {order.trade_id for order in Order.select(Order.trade).where(UNSETTLED_ORDERS, Order.whole)}
-
-    def inexact_orders(self) -> list[OrderRow]:
-        return list(Order.select().where(INEXACT_ORDERS).order_by(Order.id))
-
-    def canceled_sells(self, trade_ids: Sequence[int]) -> list[OrderRow]:
-        """The sells of these trades that ended before they were filled completely."""
-        canceled = (Order.side == Side.SELL) & (Order.state == OrderState.CANCELED)
-        return [
-            row for ids in batched(trade_ids, MAX_IDS) for row in Order.select().where(canceled, Order.trade.in_(ids))
-        ]
 
     def intend_entry(
         self,
@@ -232,7 +118,7 @@ class Journal:
         """
         with _transaction(trade):
             check()
-            if whole and not Trade.get_by_id(trade.id).exiting:  # an exit that has begun keeps its own reason
+            if whole and not get_trade(trade.id).exiting:  # an exit that has begun keeps its own reason
                 why = f"sell {format_decimal(amount)} {trade.asset}"
                 change_trade(trade, now, "exit intended", why, exiting=reason)
             return self._record_order(trade, self._new_client_id(trade, reason, whole), amount, deadline, now)
@@ -289,7 +175,7 @@ class Journal:
                 average_price=price_of(execution.cost, execution.filled) if execution.filled else None,
                 inexact=not execution.exact, **canceled,
             )  # fmt: skip
-            trade = Trade.get_by_id(order.trade_id)
+            trade = get_trade(order.trade_id)
             if order.side == Side.BUY:
                 settle_entry(trade, order, execution, stop, now)
             else:
@@ -310,7 +196,7 @@ class Journal:
             }  # fmt: skip
             Order.update(**changes).where(Order.id == order.id).execute()
             set_columns(order, changes)
-            settle_exit(Trade.get_by_id(order.trade_id), order, late, now)
+            settle_exit(get_trade(order.trade_id), order, late, now)
 
     def correct_figures(self, order: OrderRow, execution: Execution, now: datetime, *, stop: float | None) -> None:
         """The exact cost and fee of an ended order, in place of estimates. The stop follows the entry price, but up."""
@@ -320,7 +206,7 @@ class Journal:
             changes = {"cost": execution.cost, "fee": execution.fee, "average_price": price, "inexact": False}
             Order.update(**changes).where(Order.id == order.id).execute()
             set_columns(order, changes)
-            trade = Trade.get_by_id(order.trade_id)
+            trade = get_trade(order.trade_id)
             columns = corrected_entry(trade, cost, fee, price, stop) if order.side == Side.BUY else {
                 "exit_proceeds": trade.exit_proceeds + cost, "exit_fee": trade.exit_fee + fee,
             }  # fmt: skip
@@ -342,7 +228,7 @@ class Journal:
             for update in updates:
                 trade, before = update.trade, rows[update.trade.id]
                 stop = max(update.stop, trade.stop_loss_price or update.stop, before["stop_loss_price"] or update.stop)
-                after: dict[str, Any] = {"checked_at": update.checked_at}
+                after: dict[str, Any] = {"checked_at": update.checked_at, "seen_at": update.seen_at}
                 if stop != trade.stop_loss_price or update.high != trade.high_price:
                     kind = "stop moved" if stop != trade.stop_loss_price else "new high"
                     after = {"stop_loss_price": stop, "high_price": update.high, **after}
@@ -405,7 +291,7 @@ def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, r
     with _transaction(order):
         error_class = None if refusal is None else type(refusal).__name__
         _set_state(order, state, error=why, error_class=error_class, settled_at=now)
-        trade = Trade.get_by_id(order.trade_id)
+        trade = get_trade(order.trade_id)
         if order.side == Side.BUY:
             change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
         elif trade.exiting == ExitReason.MANUAL and not passing:

@@ -1,6 +1,8 @@
 """Values kept between runs by key: `load` and `save` must work, `load_cached` and `save_cached` may fail."""
 
+import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from botctl.domain.errors import BotError
@@ -8,10 +10,17 @@ from botctl.store.models import KeyValue
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading a value raises that is damaged, or was saved by a newer botctl."""
+
 
 def load(key: str) -> tuple[str, datetime] | None:
     """The value of `key` and when it was saved; None without one."""
-    row = KeyValue.get_or_none(KeyValue.key == key)
+    try:
+        row = KeyValue.get_or_none(KeyValue.key == key)
+    except UNREADABLE as error:  # its time: as if it had not been saved
+        log.warning("%s is not used, because it can't be read: %s", key, error)
+        return None
     return None if row is None else (row.value, row.saved_at)
 
 
@@ -26,8 +35,31 @@ def load_cached(key: str) -> tuple[str, datetime] | None:
     """As `load`, for values that can be fetched again: an unreadable table keeps no stop from being sold."""
     try:
         return load(key)
-    except BotError as error:
+    except (BotError, *UNREADABLE) as error:
         log.warning("%s can't be loaded: %s", key, error)
+        return None
+
+
+def load_parsed[Value](key: str, parse: Callable[[str], Value]) -> tuple[Value, datetime] | None:
+    """As `load_cached`, parsed. A value that does not parse is as if absent: it is had again."""
+    saved = load_cached(key)
+    return None if saved is None else parsed(key, saved, parse)
+
+
+def load_json[Kind](key: str, kind: type[Kind]) -> Kind | None:
+    """The JSON document of `key`, of this type; None without a readable one."""
+    found = load_parsed(key, json.loads)
+    return found[0] if found is not None and isinstance(found[0], kind) else None
+
+
+def parsed[Value](
+    key: str, saved: tuple[str, datetime], parse: Callable[[str], Value]
+) -> tuple[Value, datetime] | None:
+    """A saved value, None when it does not parse."""
+    try:
+        return parse(saved[0]), saved[1]
+    except UNREADABLE as error:
+        log.warning("%s is not used, because it can't be read: %s: %.200s", key, type(error).__name__, error)
         return None
 
 

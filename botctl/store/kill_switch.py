@@ -22,7 +22,7 @@ class Switch:
         """The state now. Never raises: an unreadable switch is a paused one with buys disabled."""
         try:
             with database.atomic():  # a savepoint within a transaction: a failed read must not abort it on a server
-                values = {row.key: row.value for row in SystemConfig.select()}
+                values = {row.key: row.value for row in SystemConfig.select(SystemConfig.key, SystemConfig.value)}
         except (BotError, *DATABASE_ERRORS, ValueError) as error:
             return SwitchState(PAUSED, False, False, None, f"the kill switch can't be read ({error})")
         tripped_at, problem = _parse_time(values.get("tripped_at"))

@@ -42,11 +42,19 @@ def create_partial_indexes() -> None:
 
 
 def mark_inexact_orders() -> None:
-    """5 -> 6: orders whose figures are estimates. None was marked before."""
+    """5 -> 6: orders whose figures are estimates, none of which was marked before; the exchange's time of checks."""
+    database.execute_sql("ALTER TABLE trade ADD COLUMN seen_at TEXT")
     boolean = "BOOLEAN" if on_server() else "INTEGER"
     database.execute_sql(f'ALTER TABLE "order" ADD COLUMN inexact {boolean} NOT NULL DEFAULT FALSE')
     database.execute_sql('CREATE INDEX order_inexact ON "order" (id) WHERE inexact')
     database.execute_sql('CREATE INDEX IF NOT EXISTS order_settled ON "order" (settled_at)')
+    database.execute_sql(
+        "CREATE INDEX trade_unknown ON trade (id) WHERE status NOT IN ('PENDING', 'OPEN', 'CLOSED', 'FAILED')"
+    )
+    database.execute_sql(
+        'CREATE INDEX order_unknown ON "order" (id) WHERE state NOT IN '
+        "('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')"
+    )
 
 
 # A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its

@@ -94,6 +94,8 @@ class Trade(Table):
     pnl = optional_decimal_field()
     mark = TextField(unique=True, default=new_trade_tag)
     """A tag in the client order ids of its orders, which identifies them in the exchange's records."""
+    seen_at = optional_utc_field()
+    """The exchange's time of the price that the last stop check saw, where it told: no clock of ours is in it."""
 
 
 class Order(Table):
@@ -228,6 +230,10 @@ TABLES_LOCKED_FOR_WRITES = (SystemConfig, Trade, Order)
 ACTIVE_TRADES = SQL("status IN ('PENDING', 'OPEN')")
 UNSETTLED_ORDERS = SQL("state IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED')")
 INEXACT_ORDERS = SQL("inexact")
+UNKNOWN_STATUSES = SQL("status NOT IN ('PENDING', 'OPEN', 'CLOSED', 'FAILED')")
+UNKNOWN_STATES = SQL(
+    "state NOT IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')"
+)
 """The conditions of the partial indexes. SQLite uses such an index only for a query with exactly its text, so they are
 not built from bound values."""
 
@@ -240,4 +246,6 @@ Order.add_index(
 Order.add_index(SQL(f'CREATE INDEX order_unsettled ON "order" (state) WHERE {UNSETTLED_ORDERS.sql}'))
 Order.add_index(SQL(f'CREATE INDEX order_inexact ON "order" (id) WHERE {INEXACT_ORDERS.sql}'))
 Order.add_index(SQL('CREATE INDEX order_settled ON "order" (settled_at)'))
+Trade.add_index(SQL(f"CREATE INDEX trade_unknown ON trade (id) WHERE {UNKNOWN_STATUSES.sql}"))
+Order.add_index(SQL(f'CREATE INDEX order_unknown ON "order" (id) WHERE {UNKNOWN_STATES.sql}'))
 KeyValue.add_index(SQL('CREATE UNIQUE INDEX "memory_key" ON "memory" ("key")'))  # the name that databases have

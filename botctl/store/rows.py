@@ -1,8 +1,11 @@
 """Read-only views of trades, orders and decisions: only the store writes them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
+
+from botctl.domain.errors import BrokenRow
 
 # fmt: off
 
@@ -38,6 +41,8 @@ class TradeRow(Protocol):
     def high_price(self) -> float | None: ...
     @property
     def checked_at(self) -> datetime | None: ...
+    @property
+    def seen_at(self) -> datetime | None: ...
     @property
     def exiting(self) -> str | None: ...
     @property
@@ -106,3 +111,14 @@ class DecisionRow(Protocol):
     def outcome(self) -> str: ...
     @property
     def price(self) -> Decimal | None: ...
+
+
+# fmt: on
+
+
+class Rows[Row](list[Row]):
+    """The rows that could be read, and the errors of the others."""
+
+    def __init__(self, rows: Iterable[Row] = (), broken: Iterable[BrokenRow] = ()) -> None:
+        super().__init__(rows)
+        self.broken = list(broken)

@@ -28,13 +28,18 @@ def record_tick(
 
 
 def load_last_tick_at() -> datetime | None:
-    last: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
+    """None also when it can't be read."""
+    try:
+        last: Tick | None = Tick.select(Tick.at).order_by(Tick.id.desc()).first()
+    except key_value.UNREADABLE:
+        return None
     return None if last is None else last.at
 
 
 def load_missed_ticks() -> int:
     saved = key_value.load(MISSED)
-    return int(saved[0]) if saved else 0
+    found = None if saved is None else key_value.parsed(MISSED, saved, int)
+    return 0 if found is None else found[0]
 
 
 def add_missed_ticks(missed: int) -> None:

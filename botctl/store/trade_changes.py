@@ -9,6 +9,7 @@ from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
 from botctl.domain.holdings import OutsideSales
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, TradeStatus
+from botctl.store.broken_rows import get_trade, load_rows
 from botctl.store.models import Event, Trade
 from botctl.store.rows import OrderRow, TradeRow
 
@@ -40,7 +41,8 @@ def settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: floa
 
 def describe_overspending(trade: Trade, execution: Execution) -> str | None:
     """What to say of a buy that cost far more than it was to cost at the ask that sized it."""
-    intended = Event.get_or_none((Event.trade_id == trade.id) & (Event.kind == "entry intended"))
+    rows = load_rows(Event.select().where((Event.trade_id == trade.id) & (Event.kind == "entry intended")).limit(1))
+    intended: Event | None = next(iter(rows), None)
     if intended is None or intended.price is None:
         return None
     asked = execution.filled * intended.price
@@ -140,7 +142,7 @@ def change_trade(
 
     The values before are read from the database: `trade` may be out of date.
     """
-    row = Trade.get_by_id(trade.id)
+    row = get_trade(trade.id)
     before = {name: getattr(row, name) for name in changes}
     Trade.update(**changes).where(Trade.id == trade.id).execute()
     set_columns(trade, changes)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from botctl.domain.candles import Candle
+from botctl.domain.freshness import is_fresh
 from botctl.domain.symbols import Timeframe
 from botctl.ports import CandleSource, Clock
 
@@ -19,7 +20,8 @@ class CandleCache:
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """As the source's. An answer that lacks the newest candle is not kept."""
         kept = self._fetched.get((symbol, timeframe))
-        if kept and self.clock.now() < kept[-1].closed_at(timeframe.seconds) + timedelta(seconds=timeframe.seconds):
+        interval = timedelta(seconds=timeframe.seconds)
+        if kept and is_fresh(kept[-1].closed_at(timeframe.seconds), self.clock.now(), interval, tolerance=interval):
             return list(kept)
         return self.fetch_again(symbol, timeframe)
 

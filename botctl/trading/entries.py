@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeRefused, ExchangeUnreachable, Refused
+from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import (
     KnownPrice,
     Market,
@@ -43,7 +44,7 @@ class PlannedEntry:
 
     def check_age(self, now: datetime) -> None:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
-        if abs(now - self.priced_at) > MAX_PRICE_AGE:  # or its clock was set
+        if not is_fresh(self.priced_at, now, MAX_PRICE_AGE):  # or its clock was set
             age = f"its price is of {self.priced_at:%Y-%m-%d %H:%M:%S} UTC"
             raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again by a fresh price")
 
@@ -85,7 +86,8 @@ class EntryPlanner:
         """Raises ExchangeUnreachable for candles that end long ago: their ATR is not that of now."""
         seconds = self.risk.timeframe.seconds
         closed_at = newest.closed_at(seconds)
-        if self.clock.now() - closed_at > MAX_CANDLE_AGE * timedelta(seconds=seconds):
+        max_age = MAX_CANDLE_AGE * timedelta(seconds=seconds)
+        if not is_fresh(closed_at, self.clock.now(), max_age, tolerance=max_age):
             problem = f"the newest candle of {symbol} closed at {closed_at:%Y-%m-%d %H:%M} UTC"
             raise ExchangeUnreachable(problem, hint="nothing was bought; the next tick tries again")
 

@@ -17,6 +17,7 @@ from botctl.domain.errors import (
     InsufficientFunds,
     OutcomeUnknown,
     Refused,
+    as_bot_error,
     attempt_each,
     most_severe,
 )
@@ -244,8 +245,8 @@ class ExecutionService:
         for sell in sells:
             try:
                 orders.append(self._place_exit(sell))
-            except BotError as error:
-                refused.append(RefusedSell(sell, error))
+            except Exception as error:  # noqa: BLE001 - that of one trade keeps no other from being sold
+                refused.append(RefusedSell(sell, as_bot_error(error)))
         return orders, refused
 
     def _place_again(self, refused: Sequence[RefusedSell]) -> tuple[list[OrderRow], list[RefusedSell], list[BotError]]:

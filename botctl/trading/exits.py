@@ -9,6 +9,7 @@ from botctl.domain.errors import (
     BelowMinimum,
     BotError,
     InsufficientFunds,
+    as_bot_error,
 )
 from botctl.domain.markets import Balances, market_of
 from botctl.domain.money import decimals_of, floor_to, format_decimal
@@ -160,8 +161,8 @@ class ExitPlanner:
                     sell, on_hold = self._limit_to_free(sell, present)
                     errors += on_hold
                 sells.append(sell)
-            except BotError as error:
-                errors.append(error)
+            except Exception as error:  # noqa: BLE001 - that of one trade keeps no other from being sold
+                errors.append(as_bot_error(error))
         return Plan(sells, notes, errors)
 
     def plan_again(self, refused: Sequence[RefusedSell]) -> list[Sell]:

@@ -8,17 +8,27 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.errors import BotError, Busy, ExchangeUnreachable, Refused, UnusableAnswer, attempt_each
+from botctl.domain.errors import (
+    BotError,
+    Busy,
+    ExchangeUnreachable,
+    Refused,
+    UnusableAnswer,
+    as_bot_error,
+    attempt_each,
+)
 from botctl.domain.markets import KnownPrice, Quote, without_absurd_closes
 from botctl.domain.orders import ExitReason, stop_reason
-from botctl.domain.stops import StopRule
+from botctl.domain.stops import StopRule, StopStep
 from botctl.domain.symbols import Timeframe, base_of
 from botctl.ports import Clock
 from botctl.store.evidence.unrecorded_orders import load_exit_block
-from botctl.store.journal import Journal, StopLevel, StopUpdate
+from botctl.store.journal import Journal, StopUpdate
+from botctl.store.journal_reads import StopLevel
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.trading.candle_cache import CandleCache
+from botctl.trading.evidence.gaps import Gap, find_gap, is_late, time_of
 from botctl.trading.evidence.gone_markets import TradeMarkets
 from botctl.trading.evidence.price_checks import (
     DoubtfulQuote,
@@ -28,7 +38,6 @@ from botctl.trading.evidence.price_checks import (
     find_doubt,
     is_suspicious_rise,
     known_price,
-    last_checked_at,
     levels_of,
 )
 from botctl.trading.execution import ExecutionService
@@ -131,20 +140,24 @@ class PositionManager:
         others = sorted({level.trade_id for level in levels}.difference(due))
         doubtful: list[DoubtfulQuote] = []
         try:
-            for trades in self._in_order(due, others):
+            for trades in self._in_order(due, others, snapshot):
                 checks, errors = attempt_each(lambda trade: self._check(trade, snapshot, candles), trades)
                 yield from self._save_around(checks, errors, found)
                 doubtful += [check.doubtful for check in checks if check.doubtful is not None]
             if doubtful:
                 yield from self._save_around(*self._check_again(doubtful, candles), found)
-        except BotError as error:  # what has left is settled all the same
-            found.errors.append(error)
+        except Exception as error:  # noqa: BLE001 - what has left is settled all the same
+            found.errors.append(as_bot_error(error))
 
-    def _in_order(self, due: Sequence[int], others: Sequence[int]) -> Iterator[list[TradeRow]]:
+    def _in_order(self, due: Sequence[int], others: Sequence[int], snapshot: Snapshot) -> Iterator[list[TradeRow]]:
         """First the trades whose price hits their stop, those that need candles one by one; then all others."""
-        now = self.clock.now()
+        now, interval = self.clock.now(), timedelta(seconds=self.timeframe.seconds)
         urgent = self.journal.trades(due)
-        late = {trade.id for trade in urgent if not trade.exiting and self._is_late(trade, now)}
+        late = {
+            trade.id
+            for trade in urgent
+            if not trade.exiting and is_late(trade, time_of(snapshot.quotes.good.get(trade.symbol), now), interval)
+        }
         yield [trade for trade in urgent if trade.id not in late]
         yield from ([trade] for trade in urgent if trade.id in late)
         yield self.journal.trades(others)
@@ -176,7 +189,7 @@ class PositionManager:
     def _check_unlisted(self, levels: Sequence[StopLevel], snapshot: Snapshot) -> Exits:
         """Ask again for markets that the list lacks, once the others have sold. A trade whose market is there after all
         is checked like them."""
-        trades = [trade for each in levels if (trade := self.journal.open_trade(each.trade_id)) is not None]
+        trades = self.journal.trades([each.trade_id for each in levels])
         found, errors = attempt_each(lambda trade: self._confirm(trade, snapshot), trades)
         unchecked = {trade.id: trade.symbol for trade in found if trade.symbol in snapshot.unlisted}
         if not unchecked:
@@ -196,7 +209,7 @@ class PositionManager:
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()
         quote = snapshot.quote(trade.symbol, now)
-        doubtful = find_doubt(trade, quote, known_price(trade, now, self.timeframe.seconds))
+        doubtful = find_doubt(trade, quote, known_price(trade, time_of(quote, now), self.timeframe.seconds))
         return self._judge(trade, quote, candles) if doubtful is None else Check(doubtful=doubtful)
 
     def _check_again(
@@ -222,17 +235,19 @@ class PositionManager:
     def _judge_again(self, doubtful: DoubtfulQuote, second: Snapshot, candles: "MissedCandles") -> "Check":
         trade, now = doubtful.trade, self.clock.now()
         quote = second.quote(trade.symbol, now)
-        check_confirmed(doubtful, quote, known_price(trade, now, self.timeframe.seconds))
+        check_confirmed(doubtful, quote, known_price(trade, time_of(quote, now), self.timeframe.seconds))
         return self._judge(trade, quote, candles, doubted=True)
 
     def _judge(self, trade: TradeRow, quote: Quote, candles: "MissedCandles", *, doubted: bool = False) -> "Check":
         """Apply the stop rule to a price that is believed, and to the closes that were missed before it."""
         now, price = self.clock.now(), float(quote.stop_price)
-        stop, high, entry, atr = levels_of(trade)
+        stop, high, entry, _ = levels_of(trade)
+        interval, missed, gap = timedelta(seconds=self.timeframe.seconds), list[float](), None
         try:
-            missed = self._missed_closes(trade, price, now, candles)
-            if missed and not quote.from_history:
-                self._confirm_closes(trade, missed, price, candles)
+            if (gap := find_gap(trade, time_of(quote, now), interval, stop, high)) is not None:
+                missed = self._missed_closes(trade, quote, now, gap, candles)
+            if missed and gap is not None and not quote.from_history:
+                self._confirm_closes(trade, missed, price, gap, candles)
             if price > high and is_suspicious_rise(quote, stop, doubted=doubted):
                 check_rise(quote, max((candle.high for candle in candles.fetch(trade.symbol)[-1:]), default=0.0))
         except BotError:
@@ -240,11 +255,11 @@ class PositionManager:
             if price <= stop:
                 return Check(WantedExit(trade, stop_reason(stop, entry)))
             raise
-        *_, step = self.rule.advance_over((*missed, price), stop, high, entry, atr)
+        step = self._advance(trade, price, gap, missed)
         after = f" and {len(missed)} missed closes" if missed else ""
         reason = stop_reason(step.stop, entry) if step.hit else None
         why, exiting = f"price {step.price:g}{after}", None if self.execution.validate_only else reason
-        update = StopUpdate(trade, step.stop, step.high, now, step.price, why, exiting)
+        update = StopUpdate(trade, step.stop, step.high, now, step.price, why, quote.seen_at, exiting)
         if reason is None:
             return Check(update=update, note=bid_note(trade, quote, step.stop))
         _log_check(update, reason)
@@ -258,26 +273,37 @@ class PositionManager:
             self.journal.save_stops(updates)
         except Busy as error:  # the database stays locked for each of them
             return [error]
-        except BotError as error:
+        except Exception as error:  # noqa: BLE001 - that of one trade keeps no other stop from being saved
             for update in updates:
-                with suppress(BotError):
+                with suppress(Exception):
                     self.journal.save_stops([update])
-            return [error]
+            return [as_bot_error(error)]
         return []
 
-    def _missed_closes(self, trade: TradeRow, price: float, now: datetime, candles: "MissedCandles") -> list[float]:
-        """The closes between the last good check and now, when that is more than two intervals ago, without absurd
-        ones. Raises ExchangeUnreachable if they do not lead to `price`."""
-        if not self._is_late(trade, now):
-            return []
-        seconds, since = self.timeframe.seconds, last_checked_at(trade, now)
+    def _advance(self, trade: TradeRow, price: float, gap: Gap | None, missed: Sequence[float]) -> StopStep:
+        """The rule over the missed closes, from where stop and high stood then, and over the price."""
+        stop, high, entry, atr = levels_of(trade)
+        if missed and gap is not None:
+            *_, step = self.rule.advance_over(missed, gap.stop, gap.high, entry, atr)
+            stop, high = max(stop, step.stop), max(high, step.high)
+            if step.hit:
+                return StopStep(step.price, stop, high, hit=True)
+        *_, step = self.rule.advance_over([price], stop, high, entry, atr)
+        return step
+
+    def _missed_closes(
+        self, trade: TradeRow, quote: Quote, now: datetime, gap: Gap, candles: "MissedCandles"
+    ) -> list[float]:
+        """The closes of the gap, without absurd ones. Raises ExchangeUnreachable if they do not lead to the price."""
+        seconds, since, price = self.timeframe.seconds, gap.since, float(quote.stop_price)
         if self.time_budget.expired:
             raise self.time_budget.error(f"the closes that trade {trade.id} ({trade.symbol}) missed were not fetched")
         closed = candles.fetch(trade.symbol)
         if closed and closed[0].closed_at(seconds) - timedelta(seconds=seconds) > since:
             log.warning("%s: candles reach back to %s only", trade.symbol, closed[0].closed_at(seconds))
-        closes = [candle.close for candle in closed if since < candle.closed_at(seconds) <= now]
-        known = known_price(trade, now, seconds)
+        at = time_of(quote, now)
+        closes = [candle.close for candle in closed if since < candle.closed_at(seconds) <= at]
+        known = known_price(trade, at, seconds)
         kept = without_absurd_closes(closes, known, price)
         if len(kept) < len(closes):
             log.warning("%s: ignoring %d closes far from their neighbours", trade.symbol, len(closes) - len(kept))
@@ -288,16 +314,15 @@ class PositionManager:
             )
         return kept
 
-    def _is_late(self, trade: TradeRow, now: datetime) -> bool:
-        return now - last_checked_at(trade, now) > timedelta(seconds=2 * self.timeframe.seconds)
-
-    def _confirm_closes(self, trade: TradeRow, closes: list[float], price: float, candles: "MissedCandles") -> None:
+    def _confirm_closes(
+        self, trade: TradeRow, closes: list[float], price: float, gap: Gap, candles: "MissedCandles"
+    ) -> None:
         """Missed closes that sell, or that raise the stop above where the price of now would, are fetched twice.
 
         Raises ExchangeUnreachable unless both answers agree.
         """
-        stop, high, entry, atr = levels_of(trade)
-        *_, step = self.rule.advance_over(closes, stop, high, entry, atr)
+        _, high, entry, atr = levels_of(trade)
+        *_, step = self.rule.advance_over(closes, gap.stop, gap.high, entry, atr)
         if not step.hit and step.high <= max(high, price):
             return
         if self.time_budget.expired:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from botctl.domain.errors import ConfigError, OutcomeUnknown, Refused
+from botctl.domain.freshness import is_in_force
 from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
@@ -38,12 +39,13 @@ class PreTradeChecks:
             raise self.no_buys
         self.check_switch()
         check_holdings()
+        self.journal.check_rows()
         asset = base_of(symbol)
         unrecorded_orders.check_entry(asset)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
         last_exit = self.journal.last_exit_at(asset)
-        if last_exit is not None and (until := last_exit + self.cooldown) > now:
+        if last_exit is not None and is_in_force(until := last_exit + self.cooldown, now, 2 * self.cooldown):
             problem = f"{asset} cools down until {until:%Y-%m-%d %H:%M} UTC after its last exit"
             raise Refused(problem, hint="wait, or lower COOLDOWN_MINUTES")
         if (active := self.journal.active_count()) >= self.max_open_trades:

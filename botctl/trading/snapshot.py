@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from botctl.domain.equity import calculate_equity, valuation_symbols, value_of
 from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.freshness import is_fresh
 from botctl.domain.holdings import Missing, add_missing, find_missing
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.domain.money import total
@@ -43,6 +44,8 @@ class Snapshot:
     """The assets whose balance is smaller than that. The equity counts what is expected."""
     unlisted: frozenset[str] = frozenset()
     """The symbols of open trades that the exchange's list of markets lacks."""
+    unreadable: frozenset[str] = frozenset()
+    """The assets of open trades whose rows can't be read: what they should hold is not known."""
     unvalued: Decimal = Decimal(0)
     """What coins without a market may be worth at most. The equity counts them as nothing."""
 
@@ -55,7 +58,7 @@ class Snapshot:
         quote = self.quotes.good.get(symbol)
         if quote is None:
             raise ExchangeUnreachable(f"{symbol} {self.quotes.bad.get(symbol, 'has no price')}")
-        if abs(now - quote.at) > MAX_PRICE_AGE:  # this machine has slept, or its clock was set
+        if not is_fresh(quote.at, now, MAX_PRICE_AGE):  # this machine has slept, or its clock was set
             raise ExchangeUnreachable(f"the price of {symbol} is stale: it is of {quote.at:%Y-%m-%d %H:%M:%S} UTC")
         return quote
 
@@ -88,7 +91,8 @@ class SnapshotService:
         equity, unvalued, no_value = self._equity(valued, quotes)
         problems = tuple(problem for problem in (no_balances, no_prices, no_value) if problem is not None)
         unlisted = self._unlisted()
-        return Snapshot(quotes, balances, equity, problems, at, expected, missing, unlisted, unvalued)
+        unreadable = self.journal.broken_assets()
+        return Snapshot(quotes, balances, equity, problems, at, expected, missing, unlisted, unreadable, unvalued)
 
     def fetch_quotes(self, symbols: Sequence[str]) -> Quotes:
         """The prices of these symbols alone, now. Raises BotError."""

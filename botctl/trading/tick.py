@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from botctl.domain.errors import BotError, ConfigError, Refused, bug, exit_code_of, explain_failure
+from botctl.domain.errors import BotError, ConfigError, Refused, as_bot_error, exit_code_of
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
@@ -85,6 +85,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     _guard_and_trade(bot, state)
     _run(bot, state, "own orders", _name_outranked_orders)
     _run(bot, state, "figures", _complete_figures)
+    _run(bot, state, "rows", _name_broken_rows)
     _run(bot, state, "prune", _prune)
     _run(bot, state, "record", partial(_record, started=started))
     return _view(bot, state), state.exit_code
@@ -123,7 +124,7 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
         state.errors.append(error)
     except Exception as error:
         log.debug("%s", name, exc_info=True)
-        state.errors.append(explain_failure(error) or bug(error, hint="please report it"))
+        state.errors.append(as_bot_error(error))
     errors = state.errors[before:]
     for failure in errors:
         log.error("%s: %s", name, failure)
@@ -135,6 +136,11 @@ def _report_problems(bot: Bot, state: TickState) -> None:
     state.errors += bot.problems
     if bot.problems:
         state.notes.append("the settings are wrong: open positions are guarded, and nothing is bought")
+
+
+def _name_broken_rows(bot: Bot, state: TickState) -> None:
+    said = {str(error) for error in state.errors}
+    state.errors += [error for error in bot.journal.broken_rows() if str(error) not in said]
 
 
 def _count_missed_runs(bot: Bot, state: TickState) -> None:
@@ -154,7 +160,8 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
-    said = Exits(errors=[*unrecorded, *errors, *snapshot.problems], notes=bot.execution.outranked.report())
+    broken = _broken_rows(bot, exits.errors)
+    said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken], notes=bot.execution.outranked.report())
     return snapshot, said + exits
 
 
@@ -165,7 +172,8 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
     settled, _, errors = _settle_earlier(bot, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
-    return bot.drawdown.confirm_equity(report), [*unrecorded, *errors]
+    report = bot.drawdown.confirm_equity(report)
+    return report, [*unrecorded, *errors, *_broken_rows(bot, [*report.errors, *report.exits.errors])]
 
 
 def liquidate(bot: Bot) -> Exits:
@@ -175,7 +183,17 @@ def liquidate(bot: Bot) -> Exits:
     settled, _, errors = _settle_earlier(bot, exits.errors)
     if settled:
         exits += bot.positions.close_all(ExitReason.LIQUIDATION)
+    errors += _broken_rows(bot, exits.errors)
     return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
+
+
+def _broken_rows(bot: Bot, known: Sequence[BotError]) -> list[BotError]:
+    """The errors of rows that were left out, unless they are known. A database that can't be read has said so."""
+    said = {str(error) for error in known}
+    try:
+        return [error for error in bot.journal.broken_rows() if str(error) not in said]
+    except BotError:
+        return []
 
 
 def _settle_earlier(bot: Bot, known: Sequence[BotError]) -> tuple[int, int, list[BotError]]:
@@ -297,6 +315,7 @@ def _execute(bot: Bot, state: TickState) -> None:
     missing = {each.asset for each in state.fetched_snapshot.missing} - gone_assets()
     unknown = "the balance lacks coins of open trades" if missing else unknown
     unknown = "the API key may withdraw" if state.key_refused else unknown
+    unknown = "a row of the database can't be read" if bot.journal.broken_rows() else unknown
     why_not = "LIVE_TRADING is no" if bot.no_buys is not None else unknown
     executed = bot.council.execute(state.decisions, why_not=why_not)
     state.exits += executed.exits

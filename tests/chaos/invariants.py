@@ -148,6 +148,9 @@ def nothing_is_intended_against_the_switch(_world: World, journal: Journal) -> N
             assert switch["frozen"] == "false", f"event {event.id}: trade {event.trade_id} was sold while frozen"
 
 
+LOOKS = ("checked_at", "seen_at")
+
+
 def every_change_of_a_trade_has_its_event(_world: World, journal: Journal) -> None:
     """The events of a trade, told one after the other, lead from nothing to exactly the row that is there."""
     for trade in journal.trades:
@@ -156,11 +159,12 @@ def every_change_of_a_trade_has_its_event(_world: World, journal: Journal) -> No
             silent = {
                 name: (told[name], value)
                 for name, value in event.before.items()
-                if name in told and name != "checked_at" and not _same(value, told[name])
+                if name in told and name not in LOOKS and not _same(value, told[name])
             }
             assert silent == {}, f"trade {trade.id} changed without an event before {event.kind}"
             told |= event.after
-        told.pop("checked_at", None)  # a look that changes nothing else is no change
+        for name in LOOKS:  # a look that changes nothing else is no change
+            told.pop(name, None)
         wrong = {
             name: (value, getattr(trade, name)) for name, value in told.items() if not _same_as(trade, name, value)
         }

@@ -407,7 +407,9 @@ def test_the_process_that_sends_loads_no_more_of_botctl_than_it_needs() -> None:
 
     assert started.returncode == 0, started.stderr
     loaded = set(re.findall(r"\| +(botctl\S*|peewee|typer|ccxt|numpy)$", started.stderr, re.MULTILINE))
-    assert loaded == {"botctl", "botctl.http_answers", "botctl.monitoring", "botctl.monitoring.alerts"}
+    domain = {"botctl.domain", "botctl.domain.freshness"}
+    sender = {"botctl", "botctl.http_answers", "botctl.monitoring", "botctl.monitoring.alerts"}
+    assert loaded == sender | domain
 
 
 @pytest.mark.long

@@ -204,8 +204,8 @@ def test_an_answer_dated_two_hours_ago_is_no_price_however_often_it_comes(
 
 
 def test_a_clock_of_this_machine_that_is_wrong_makes_no_price_old(live: BotRunner, kraken: FakeKraken) -> None:
-    buy(live)
     kraken.clock.offset = 3600.0
+    buy(live)
     kraken.clear_requests()
 
     run = live.run("check-positions")

@@ -18,7 +18,7 @@ from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
-from botctl.store.backups import back_up_daily, load_backup_failure
+from botctl.store.backups import back_up_daily, load_backup_failure, newest_backup
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import database
@@ -134,6 +134,27 @@ def test_a_clock_that_was_wrong_once_deletes_no_copy_but_the_oldest(kept: Path, 
     back_up_daily(SqliteFile(kept), kept, datetime.fromisoformat(f"{wrong}T12:00:00+00:00"))
 
     assert set(names(kept)) >= {f"demo-{wrong}.db", *(f"demo-2026-11-{day}.db" for day in range(18, 24))}
+
+
+def test_copies_with_days_that_are_still_to_come_take_no_other_copys_place(kept: Path) -> None:
+    for day in range(10, 20):
+        older_copy(kept, f"2026-11-{day}")
+        older_copy(kept, f"2038-01-{day}")
+
+    back_up_daily(SqliteFile(kept), kept, NOON)
+
+    of_now = [f"demo-2026-11-{day}.db" for day in range(14, 20)]
+    ahead = [f"demo-2038-01-{day}.db" for day in range(13, 20)]
+    assert names(kept) == sorted([*of_now, *ahead, "demo-2026-11-24.db"])
+
+
+def test_a_copy_that_is_still_to_come_is_not_named_as_the_newest(kept: Path) -> None:
+    true = older_copy(kept, "2026-11-20")
+    ahead = older_copy(kept, "2138-01-19")
+
+    assert newest_backup(kept) == true
+    true.unlink()
+    assert newest_backup(kept) == ahead
 
 
 def test_copies_from_before_a_migration_count_among_the_seven(kept: Path) -> None:

@@ -174,7 +174,7 @@ def test_many_stops_are_saved_together_each_as_if_it_were_alone(journal: Journal
     updates = [
         StopUpdate(moved, 50500.0, 51500.0, LATER, 51500.0, "price 51500"),
         StopUpdate(higher, 49000.0, 50001.0, LATER, 50001.0, "price 50001"),
-        StopUpdate(hit, 50100.0, 51100.0, LATER, 50000.0, "price 50000", ExitReason.TRAILING_STOP),
+        StopUpdate(hit, 50100.0, 51100.0, LATER, 50000.0, "price 50000", exiting=ExitReason.TRAILING_STOP),
         StopUpdate(still, 49000.0, 50000.0, LATER, 49500.0, "price 49500"),
     ]
     before = Event.select().count()

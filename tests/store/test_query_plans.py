@@ -41,7 +41,8 @@ def walks(live: BotRunner, statement: ExchangeRecords) -> list[str]:
     with closing(sqlite3.connect(live.database)) as connection:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {words}", values or ())]
     names = {alias: table for table, alias in re.findall(r'"(\w+)" AS "(t\d)"', words)}
-    few = "trade_active|order_unsettled|order_inexact|one_active_trade_per_asset|one_unsettled_order_per_trade"
+    few = "trade_active|order_unsettled|order_inexact|trade_unknown|order_unknown|one_active_trade_per_asset|"
+    few += "one_unsettled_order_per_trade"
     scans = [re.match(rf"SCAN (\w+)( USING (COVERING )?INDEX ({few}))?", step) for step in plan]
     return [name for scan in scans if scan and not scan[2] if (name := names.get(scan[1], scan[1])) in BIG]
 

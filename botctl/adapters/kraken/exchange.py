@@ -29,6 +29,7 @@ from botctl.adapters.kraken.transport import PendingCall, Reply
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
+from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import Balances, Market, Quotes, market_of
 from botctl.domain.money import format_decimal, total
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
@@ -105,7 +106,8 @@ class KrakenMarketData:
         except KrakenApiError:
             return _merge(bad, self._fetch_without_unknown(listed))
         gap = self.session.date_gap(reply)
-        return _merge(bad, parsing.parse_quotes(tickers, listed, reply.sent_at, date_gap=gap))
+        seen_at = None if reply.date is None else reply.date - gap
+        return _merge(bad, parsing.parse_quotes(tickers, listed, reply.sent_at, date_gap=gap, seen_at=seen_at))
 
     def _fetch_without_unknown(self, symbols: Sequence[str]) -> Quotes:
         """The quotes of these symbols, at least one of which Kraken does not know: of those that a new list of its
@@ -132,7 +134,7 @@ class KrakenMarketData:
         prefetched, self._prefetched = self._prefetched, None
         usable = prefetched is not None and prefetched[0] == symbols
         answer, reply = prefetched[1].result() if prefetched and usable else self._call_ticker(params)
-        if datetime.now(UTC) - reply.sent_at > MAX_QUOTE_AGE:
+        if not is_fresh(reply.sent_at, datetime.now(UTC), MAX_QUOTE_AGE):
             with suppress(BotError, KrakenApiError):  # use the older ones
                 answer, reply = self._call_ticker(params)
         return {self.catalog.symbols.get(name, name): ticker for name, ticker in answer.items()}, reply

@@ -13,6 +13,7 @@ from botctl.adapters.kraken.errors import UNKNOWN_PAIR, KrakenApiError, read_err
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.retry import repeat_read
 from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import Market
 from botctl.domain.money import MAX_AMOUNT, to_decimal
 from botctl.domain.strict_json import parse_json
@@ -68,8 +69,25 @@ class MarketCatalog:
 
 
 def load_cached_catalog() -> MarketCatalog | None:
-    cached = key_value.load_cached(CACHE_KEY)
-    return _catalog(parse_json(cached[0])) if cached and datetime.now(UTC) - cached[1] < MAX_CACHE_AGE else None
+    cached = _load_cached()
+    return cached[0] if cached and is_fresh(cached[1], datetime.now(UTC), MAX_CACHE_AGE) else None
+
+
+def _load_cached() -> tuple[MarketCatalog, datetime] | None:
+    """The stored list, however old; None without one that can be read."""
+    return key_value.load_parsed(CACHE_KEY, lambda text: _catalog([_checked(row) for row in parse_json(text)]))
+
+
+def _checked(row: Row) -> Row:
+    """A stored row. Raises TypeError or ValueError for one of another shape."""
+    market_id, altname, wsname, base, quote, lot, price, min_amount, min_cost, status = row
+    texts = (market_id, altname, wsname, base, quote, min_amount, min_cost, status)
+    minima = to_decimal(min_amount), to_decimal(min_cost)
+    if not all(isinstance(each, str) for each in texts) or wsname.count("/") != 1 or min(minima) < 0:
+        raise ValueError(f"{row!r:.100} is not a market")
+    if lot not in LOT_DECIMALS or price not in LOT_DECIMALS:
+        raise ValueError(f"{row!r:.100} has no usable decimals")
+    return row
 
 
 def load_catalog(session: KrakenSession) -> MarketCatalog:
@@ -80,7 +98,7 @@ def load_catalog(session: KrakenSession) -> MarketCatalog:
 
 def fetch_catalog(session: KrakenSession) -> MarketCatalog:
     """All markets, asked for now; an older cache while Kraken is unavailable."""
-    cached = key_value.load_cached(CACHE_KEY)
+    cached = _load_cached()
     try:
         # With a cache one attempt is enough: stops wait for this call.
         rows, unread = _rows(_fetch_pairs(session) if cached else repeat_read(lambda: _fetch_pairs(session)))
@@ -88,9 +106,9 @@ def fetch_catalog(session: KrakenSession) -> MarketCatalog:
         if not cached:
             raise
         log.warning("Kraken's markets are unavailable; using those of %s", cached[1].date())
-        return _catalog(parse_json(cached[0]))
+        return cached[0]
     names = {row[2] for row in rows}
-    lost = [row for row in parse_json(cached[0]) if row[2] not in names] if cached else []
+    lost = [row for row in cached[0].rows if row[2] not in names] if cached else []
     incomplete = any(row[-1] != UNLISTED for row in lost) if cached else unread
     fetched_at = datetime.now(UTC) - MAX_CACHE_AGE + MAX_INCOMPLETE_AGE if incomplete else None
     return _save([*rows, *map(_unlisted, lost)], fetched_at)

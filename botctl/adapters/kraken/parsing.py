@@ -31,14 +31,19 @@ COST_TOLERANCE = Decimal("0.0001")
 
 
 def parse_quotes(
-    tickers: Mapping[str, Any], symbols: Sequence[str], at: datetime, *, date_gap: timedelta = timedelta(0)
+    tickers: Mapping[str, Any],
+    symbols: Sequence[str],
+    at: datetime,
+    *,
+    date_gap: timedelta = timedelta(0),
+    seen_at: datetime | None = None,
 ) -> Quotes:
     """The quotes of `symbols` from tickers by symbol, which arrived at `at`. Unreadable ones are in `bad`."""
     good: dict[str, Quote] = {}
     bad: dict[str, str] = {}
     for symbol in symbols:
         try:
-            good[symbol] = replace(_parse_quote(symbol, tickers[symbol], at), date_gap=date_gap)
+            good[symbol] = replace(_parse_quote(symbol, tickers[symbol], at), date_gap=date_gap, seen_at=seen_at)
         except (KeyError, IndexError, TypeError):
             bad[symbol] = "has no price in Kraken's answer"
         except ValueError as error:

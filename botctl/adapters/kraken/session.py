@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from botctl.adapters.kraken.transport import CALL_SECONDS, KrakenTransport, Pend
 from botctl.domain.addresses import ProxyUrl
 from botctl.domain.candles import from_unix
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
+from botctl.domain.freshness import is_fresh, is_in_force
 from botctl.domain.settings import Secret
 from botctl.store import key_value
 
@@ -26,11 +27,15 @@ COUNTER_MAX, COUNTER_DECAY = 15.0, 0.33
 RESERVED_FOR_EXITS = 4.0
 """Points that only calls for an exit may use: its balances, and the look-ups of its order and fills."""
 LOCKOUT_TIME = timedelta(minutes=15)
+FAR_AHEAD = 4e9
+"""A moment in the year 2096: what is beyond it may be in no calendar."""
 MAX_SKEW_AGE = timedelta(days=1)
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=60)
 """Between Kraken's Time and the Date header of the same answer. Orders are declared absent by this clock."""
 NONCE_STEP_MS = 5_000
-"""How far the nonce jumps after a refusal: past a clock that was set back, or another client's last call."""
+"""How far the nonce jumps after a refusal: past a clock that was set back, or another client's last call. Ten times as
+far at each further refusal in a row, so that a clock that was a year ahead costs a few calls and not a year."""
+MAX_NONCE_STEP_MS = 366 * 86_400_000
 
 SESSION_KEY, CLOCK_KEY = "kraken.session", "kraken.clock"
 
@@ -41,12 +46,26 @@ class SessionState:
     counter: float = 0.0
     counter_at: float = 0.0
     locked_until: float = 0.0
+    nonce_refusals: int = 0
+    """How many calls in a row were refused because of their nonce."""
 
 
 def load_last_nonce() -> int:
     """The nonce of the last private call of the open database. It never falls."""
-    stored = key_value.load_cached(SESSION_KEY)
-    return SessionState(**json.loads(stored[0])).nonce if stored else 0
+    return _load_state().nonce
+
+
+def _load_state() -> SessionState:
+    """The saved state. What can't be read, or is no number that it can be, is as if it had not been saved."""
+    saved = key_value.load_json(SESSION_KEY, dict)
+    known = SessionState()
+    if saved is not None:
+        for each in fields(SessionState):
+            value, default = saved.get(each.name), getattr(known, each.name)
+            usable = isinstance(value, int | float) and math.isfinite(value) and value >= 0
+            setattr(known, each.name, type(default)(value) if usable else default)
+    known.counter = min(known.counter, COUNTER_MAX)
+    return known
 
 
 class KrakenSession:
@@ -62,8 +81,7 @@ class KrakenSession:
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         """`call_seconds` limits each call as a whole."""
-        stored = key_value.load_cached(SESSION_KEY)
-        self._state = SessionState(**json.loads(stored[0])) if stored else SessionState()
+        self._state = _load_state()
         self._transport = KrakenTransport(
             base_url, api_key, private_key, proxy=proxy, last_nonce=self._state.nonce, call_seconds=call_seconds
         )
@@ -122,7 +140,9 @@ class KrakenSession:
         self._wait_for_counter(cost)
         seen = self._transport.date_seen
         try:
-            return self._transport.call("privatePost", name, params or {})
+            result = self._transport.call("privatePost", name, params or {})
+            self._state.nonce_refusals = 0
+            return result
         except KrakenApiError as api_error:
             self._update_state(api_error)
             raise
@@ -144,11 +164,11 @@ class KrakenSession:
     def now(self, *, fresh: bool = False) -> datetime:
         """Kraken's time, by an answer's Date header and its skew from it; with `fresh` from a Time call made now."""
         # The skew is measured once a day: no order waits for a Time call, and this machine's clock does not matter.
-        stored = key_value.load_cached(CLOCK_KEY)
-        source, skew = stored[0].split() if stored else ("", "0")
+        stored = key_value.load_parsed(CLOCK_KEY, _parse_skew)
+        source, skew = stored[0] if stored else ("", timedelta(0))
         same_source = source == self._source()
-        if stored and same_source and not fresh and datetime.now(UTC) - stored[1] < MAX_SKEW_AGE:
-            return self._reference() + timedelta(seconds=float(skew))
+        if stored and same_source and not fresh and is_fresh(stored[1], datetime.now(UTC), MAX_SKEW_AGE):
+            return self._reference() + skew
         try:
             return self._fetch_time()
         except (KrakenApiError, ExchangeUnreachable):
@@ -156,7 +176,7 @@ class KrakenSession:
                 raise
             # A wrong deadline is refused at worst; without any a stop could not be sent at all.
             log.warning("Kraken's time is unavailable; using the date of its last answer")
-            return self._reference() + timedelta(seconds=float(skew) if same_source else 0)
+            return self._reference() + (skew if same_source else timedelta(0))
 
     def forget_time(self) -> None:
         """Measure the skew again before the next use."""
@@ -199,8 +219,10 @@ class KrakenSession:
         return newest.date + timedelta(seconds=time.monotonic() - newest.date_seen)
 
     def _check_lockout(self) -> None:
-        if self._state.locked_until > time.time():
-            until = from_unix(self._state.locked_until)
+        if self._state.locked_until <= 0:
+            return
+        until = from_unix(min(self._state.locked_until, FAR_AHEAD))
+        if is_in_force(until, datetime.now(UTC), LOCKOUT_TIME):
             raise LockedOut(f"Kraken locked this key out until {until:%H:%M:%S} UTC", hint="wait until then")
 
     def _update_state(self, api_error: KrakenApiError) -> None:
@@ -208,14 +230,17 @@ class KrakenSession:
             self._state.locked_until = time.time() + LOCKOUT_TIME.total_seconds()
         if api_error.mentions(NONCE):
             last = max(self._transport.last_nonce, int(time.time() * 1000))
-            self._transport.last_nonce = last + NONCE_STEP_MS
+            self._transport.last_nonce = last + min(MAX_NONCE_STEP_MS, NONCE_STEP_MS * 10**self._state.nonce_refusals)
+            self._state.nonce_refusals = min(self._state.nonce_refusals + 1, 9)
+        elif not api_error.mentions(LOCKOUT):
+            self._state.nonce_refusals = 0
         if api_error.mentions("EAPI:Rate limit exceeded"):
             self._state.counter = COUNTER_MAX  # Kraken has counted more than we have
 
     def _wait_for_counter(self, cost: float) -> None:
         """Sleep until Kraken's rate counter allows `cost` more, then count it."""
         now = time.time()
-        passed = max(0.0, now - self._state.counter_at)
+        passed = max(0.0, now - self._state.counter_at)  # a moment in the future lets nothing pass, once
         counter = max(0.0, self._state.counter - passed * COUNTER_DECAY)
         if cost and (excess := counter + cost - self._limit) > 0:
             pause = math.ceil(10 * excess / COUNTER_DECAY) / 10
@@ -223,3 +248,8 @@ class KrakenSession:
             time.sleep(pause)
             counter -= pause * COUNTER_DECAY
         self._state.counter, self._state.counter_at = counter + cost, time.time()
+
+
+def _parse_skew(text: str) -> tuple[str, timedelta]:
+    source, skew = text.split()
+    return source, timedelta(seconds=float(skew))

@@ -9,6 +9,7 @@ import typer
 
 from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import JsonFlag, Limit, Since, config_from, since_from, symbol_from, wants_json
+from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
 from botctl.cli.views.orders import draw_orders
@@ -102,8 +103,9 @@ def show_log(
     config = config_from(ctx, looks=True)
     with open_store(config):
         events = audit_trail.list_events(symbol=only_symbol, since=start, limit=limit)
-    show_list(ctx, events, draw_events, "no events yet")
+    show_list(ctx, list(events) if follow else events, draw_events, "no events yet")
     if follow:
+        log_errors(events.broken)
         with suppress(KeyboardInterrupt):
             _follow(config, only_symbol, events[-1].id if events else 0)
 
@@ -114,6 +116,7 @@ def _follow(config: Config, symbol: str | None, last_id: int) -> None:
         time.sleep(FOLLOW_SECONDS)
         with open_store(config):  # reopened each time: `recover` may have replaced the file
             events = audit_trail.list_events(symbol=symbol, after_id=last_id)
+        log_errors(events.broken)
         if events:
             last_id = events[-1].id
             print_drawing(draw_events(events))

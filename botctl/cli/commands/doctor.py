@@ -14,6 +14,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.settings import Mode, Settings, live_trading_disabled_error, missing_for_live
 from botctl.monitoring.check import check_monitoring
 from botctl.scheduling.installation import check_schedule
+from botctl.store.broken_rows import find_broken_rows
 from botctl.store.checks import unsafe_settings
 from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
@@ -49,6 +50,7 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
     try:
         with open_bot(config) as bot:
             results.append(_check_database(config))
+            results += [CheckResult("database", "fail", each.message, each.hint) for each in find_broken_rows()]
             results += _check_trading(config, bot)
     except BotError as error:
         results.append(CheckResult("database", "fail", error.message, error.hint))

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, Limit, config_from, wants_json
+from botctl.cli.context import JsonFlag, Limit, config_from, exit_with, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.cli.views.positions import draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
 from botctl.config import open_store
-from botctl.domain.errors import BadValue
+from botctl.domain.errors import BadValue, exit_code_of
 from botctl.queries import portfolio
+from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
 
 
@@ -32,11 +33,13 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_store(config):
         mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
         view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
-        gone = load_gone_markets()
+        gone, broken = load_gone_markets(), find_broken_rows()
     notice(*map(str, gone))
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
+    log_errors(broken)
     show(ctx, view, draw_status, name_mode=False)
+    exit_with(exit_code_of(broken))
 
 
 def positions(

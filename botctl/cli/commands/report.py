@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from botctl.cli.commands import backtest_options
-from botctl.cli.context import JsonFlag, config_from, env_file_of
+from botctl.cli.context import JsonFlag, config_from, env_file_of, exit_with
+from botctl.cli.log import log_errors
 from botctl.cli.output import show
 from botctl.cli.views.files import draw_report
 from botctl.config import load_sources, open_store
-from botctl.domain.errors import BadValue
+from botctl.domain.errors import BadValue, exit_code_of
 from botctl.files import write_private
 from botctl.queries.portfolio import now_offline
 from botctl.reporting.build import build_report, draw_chart
 from botctl.reporting.from_backtest import BacktestSource
 from botctl.reporting.from_database import DatabaseSource
 from botctl.reporting.model import ReportView
+from botctl.store.rows import Rows
 from botctl.wiring import find_candles
 
 if TYPE_CHECKING:
@@ -72,9 +74,13 @@ def report(
     with _open_source(ctx, files, options) as (source, default_page):
         page = (output or default_page) if wants_page else None
         view = _write(source, page, png, chart or "equity", trades, plotly)
+        every = source.trades()
+        broken = every.broken if isinstance(every, Rows) else []
+    log_errors(broken)
     show(ctx, view, draw_report, name_mode=False)
     if open_page and page and not webbrowser.open(page.absolute().as_uri()):
         print(f"botctl: no browser found: open {page} yourself", file=sys.stderr)
+    exit_with(exit_code_of(broken))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from botctl.domain.settings import Mode
 from botctl.ports import MarketData
 from botctl.queries import portfolio
 from botctl.store.evidence.gone_markets import load_gone_markets
+from botctl.store.rows import Rows
 from botctl.wiring import build_market
 
 
@@ -35,7 +36,9 @@ class _LivePositions:
                 rows = portfolio.list_live_positions(self._market())
             except BotError as error:
                 lines.append(f"prices are unavailable: {error.message}")
-                rows = [portfolio.with_price(trade, None) for trade in portfolio.list_positions()]
+                trades = portfolio.list_positions()
+                rows = Rows([portfolio.with_price(trade, None) for trade in trades], trades.broken)
+        lines += map(str, rows.broken)
         mode = self.config.settings.botctl_mode
         return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])
 

@@ -35,7 +35,7 @@ def draw_events(rows: Sequence[EventView]) -> str:
         changes = [
             f"{name} {_value(row.before.get(name))} -> {_value(value)}"
             for name, value in row.after.items()
-            if name != "checked_at" and row.before.get(name) != value
+            if name not in ("checked_at", "seen_at") and row.before.get(name) != value
         ]
         if changes:
             lines.append(("", ", ".join(changes)))

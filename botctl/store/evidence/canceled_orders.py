@@ -3,7 +3,9 @@
 import json
 from datetime import datetime
 
+from botctl.domain.freshness import is_ahead
 from botctl.store import key_value
+from botctl.store.broken_rows import load_rows
 from botctl.store.models import Order
 from botctl.store.rows import OrderRow
 
@@ -16,10 +18,11 @@ def add_canceled_order(order_id: int) -> None:
 
 
 def load_canceled_orders(*, before: datetime) -> list[OrderRow]:
-    """Those that were settled before this moment, oldest first."""
+    """Those that were settled before this moment, oldest first, and those of a clock that was ahead."""
     if not (ids := _load()):
         return []
-    return list(Order.select().where(Order.id.in_(ids), Order.settled_at < before).order_by(Order.id))
+    rows = load_rows(Order.select().where(Order.id.in_(ids), Order.settled_at.is_null(False)).order_by(Order.id))
+    return [row for row in rows if (at := row.settled_at) is not None and (at < before or is_ahead(at, before))]
 
 
 def forget_canceled_order(order_id: int) -> None:
@@ -28,4 +31,7 @@ def forget_canceled_order(order_id: int) -> None:
 
 def _load() -> list[int]:
     saved = key_value.load(KEY)
-    return [] if saved is None else [int(order_id) for order_id in json.loads(saved[0])]
+    found = (
+        None if saved is None else key_value.parsed(KEY, saved, lambda text: [int(each) for each in json.loads(text)])
+    )
+    return [] if found is None else found[0]

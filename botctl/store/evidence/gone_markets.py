@@ -8,6 +8,8 @@ from datetime import datetime
 from botctl.domain.orders import TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.store import key_value
+from botctl.store.broken_rows import load_rows
+from botctl.store.fields import parse_moment
 from botctl.store.models import Trade
 from botctl.store.rows import TradeRow
 
@@ -27,13 +29,16 @@ class GoneMarket:
 
 def load_gone_markets() -> list[GoneMarket]:
     """Those of trades that are still open."""
-    saved = key_value.load_cached(KEY)
-    rows = json.loads(saved[0]) if saved else []
-    if not rows:
+    saved = key_value.load_parsed(KEY, _parse)
+    if saved is None or not saved[0]:
         return []
-    ids = [trade_id for trade_id, _, _ in rows]
+    ids = [each.trade_id for each in saved[0]]
     still_open = {row.id for row in Trade.select(Trade.id).where(Trade.id.in_(ids), Trade.status == TradeStatus.OPEN)}
-    return [GoneMarket(id_, symbol, datetime.fromisoformat(at)) for id_, symbol, at in rows if id_ in still_open]
+    return [each for each in saved[0] if each.trade_id in still_open]
+
+
+def _parse(text: str) -> list[GoneMarket]:
+    return [GoneMarket(int(trade_id), str(symbol), parse_moment(at)) for trade_id, symbol, at in json.loads(text)]
 
 
 def gone_assets() -> set[str]:
@@ -54,7 +59,7 @@ def forget(trade_id: int) -> None:
 
 def highest_prices(assets: Collection[str]) -> dict[str, tuple[str, float]]:
     """The symbol and the highest price of each asset's newest trade: what its coins may be worth at most."""
-    rows: Iterable[Trade] = (
+    rows: Iterable[Trade] = load_rows(
         Trade.select().where(Trade.asset.in_(list(assets)), Trade.high_price.is_null(False)).order_by(Trade.id)
     )
     return {row.asset: (row.symbol, row.high_price) for row in rows if row.high_price is not None}

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.money import total
+from botctl.domain.money import to_decimal, total
 from botctl.domain.orders import Side
 from botctl.domain.symbols import quote_of
 from botctl.store import key_value
+from botctl.store.broken_rows import load_rows
+from botctl.store.fields import parse_moment
 from botctl.store.models import Order
 
 KNOWN_ACCOUNT_KEY = "account.known"
@@ -41,12 +43,8 @@ class KnownAccount:
 
 def load_known_account() -> KnownAccount:
     """Empty when it can't be read: that must not stop the guard."""
-    saved = key_value.load_cached(KNOWN_ACCOUNT_KEY)
-    if saved is None:
-        return KnownAccount()
-    rows = json.loads(saved[0])
-    prices = {symbol: Decimal(price) for symbol, price in rows["prices"].items()}
-    return KnownAccount(prices, {currency: _parse(*row) for currency, row in rows["balances"].items()})
+    saved = key_value.load_parsed(KNOWN_ACCOUNT_KEY, _parse_account)
+    return KnownAccount() if saved is None else saved[0]
 
 
 def save_known_account(known: KnownAccount) -> None:
@@ -61,7 +59,7 @@ def save_known_account(known: KnownAccount) -> None:
 
 def flows_since(at: datetime, currency: str) -> Decimal:
     """What our own orders that were settled since then brought of a quote currency, less what they cost."""
-    orders = Order.select().where(Order.settled_at > at, Order.symbol.endswith(f"/{currency}"))
+    orders = load_rows(Order.select().where(Order.settled_at > at, Order.symbol.endswith(f"/{currency}")))
     return total(
         (order.cost - order.fee if order.side == Side.SELL else -order.cost - order.fee)
         for order in orders
@@ -69,6 +67,14 @@ def flows_since(at: datetime, currency: str) -> Decimal:
     )
 
 
+def _parse_account(text: str) -> KnownAccount:
+    rows = json.loads(text)
+    prices = {symbol: to_decimal(price) for symbol, price in rows["prices"].items()}
+    if any(price <= 0 for price in prices.values()):
+        raise ValueError("a price is not positive")
+    return KnownAccount(prices, {currency: _parse(*row) for currency, row in rows["balances"].items()})
+
+
 def _parse(amount: str, at: str, differs_since: str | None) -> KnownBalance:
-    since = datetime.fromisoformat(differs_since) if differs_since else None
-    return KnownBalance(Decimal(amount), datetime.fromisoformat(at), since)
+    since = parse_moment(differs_since) if differs_since else None
+    return KnownBalance(to_decimal(amount), parse_moment(at), since)

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.freshness import is_ahead, is_fresh
 from botctl.domain.holdings import Missing
+from botctl.domain.money import to_decimal
 from botctl.store import key_value
+from botctl.store.fields import parse_moment
 
 MISSING_KEY = "holdings.missing"
 SURPLUS_KEY = "holdings.surplus"
@@ -28,9 +31,11 @@ class MissingRecord:
 
     def lasts(self) -> bool:
         """Whether the coins were missing at several looks, the last of them long after the first."""
-        return self.looks >= LOOKS_THAT_LAST and self.seen_at - self.since >= LASTS_AFTER
+        return self.looks >= LOOKS_THAT_LAST and not is_fresh(self.since, self.seen_at, LASTS_AFTER)
 
     def seen_again(self, missing: Missing, now: datetime) -> "MissingRecord":
+        if is_ahead(self.since, now):  # how long it has been missing is not known
+            return first_seen(missing, now)
         least = min(self.least, missing.amount)
         return replace(self, missing=missing, seen_at=now, looks=self.looks + 1, least=least)
 
@@ -65,12 +70,8 @@ def save_missing(records: Mapping[str, MissingRecord]) -> None:
 
 
 def load_surplus() -> dict[str, Surplus]:
-    saved = key_value.load_cached(SURPLUS_KEY)
-    rows = json.loads(saved[0]) if saved else {}
-    return {
-        asset: Surplus(Decimal(amount), datetime.fromisoformat(at), *map(Decimal, fallen))
-        for asset, (amount, at, *fallen) in rows.items()
-    }
+    saved = key_value.load_parsed(SURPLUS_KEY, _parse_surplus)
+    return {} if saved is None else saved[0]
 
 
 def save_surplus(surplus: Mapping[str, Surplus]) -> None:
@@ -86,12 +87,23 @@ def _columns(record: MissingRecord) -> list[str | int]:
     ]  # fmt: skip
 
 
+def _parse_surplus(text: str) -> dict[str, Surplus]:
+    return {
+        asset: Surplus(to_decimal(amount), parse_moment(at), *map(to_decimal, fallen))
+        for asset, (amount, at, *fallen) in json.loads(text).items()
+    }
+
+
 def _parse_missing(saved: tuple[str, datetime] | None) -> dict[str, MissingRecord]:
-    rows = json.loads(saved[0]) if saved else {}
+    found = None if saved is None else key_value.parsed(MISSING_KEY, saved, _parse_records)
+    return {} if found is None else found[0]
+
+
+def _parse_records(text: str) -> dict[str, MissingRecord]:
     return {
         asset: MissingRecord(
-            Missing(asset, Decimal(expected), Decimal(balance)),
-            datetime.fromisoformat(since), datetime.fromisoformat(seen_at), looks, Decimal(least),
+            Missing(asset, to_decimal(expected), to_decimal(balance)),
+            parse_moment(since), parse_moment(seen_at), int(looks), to_decimal(least),
         )
-        for asset, (expected, balance, since, seen_at, looks, least) in rows.items()
+        for asset, (expected, balance, since, seen_at, looks, least) in json.loads(text).items()
     }  # fmt: skip

@@ -8,6 +8,7 @@ from itertools import batched
 
 from botctl.domain.symbols import base_of
 from botctl.store import key_value
+from botctl.store.fields import parse_moment
 from botctl.store.models import Order
 
 COMPARISON_KEY, UNRECORDED_KEY, RECOVERY_KEY = "journal.comparison", "journal.unrecorded", "journal.recovery"
@@ -65,7 +66,12 @@ class ExitBlock:
 
 
 def load_comparison() -> Comparison:
-    """Raises BotError: no entry may pass because it can't be read."""
+    """Raises BotError: no entry may pass because it can't be read. One that does not parse, or whose orders do not,
+    is as if there had been none: the journal is compared anew."""
+    saved = key_value.load(UNRECORDED_KEY)
+    if saved is not None and key_value.parsed(UNRECORDED_KEY, saved, _parse_rows) is None:
+        key_value.save(UNRECORDED_KEY, "[]")
+        save_comparison(Comparison(None, pending=True))
     return _parse_comparison(key_value.load(COMPARISON_KEY))
 
 
@@ -100,7 +106,13 @@ def load_exit_block() -> ExitBlock:
 
 def load_recovery() -> Recovery | None:
     saved = key_value.load(RECOVERY_KEY)
-    return Recovery(*map(datetime.fromisoformat, json.loads(saved[0]))) if saved else None
+    found = None if saved is None else key_value.parsed(RECOVERY_KEY, saved, _parse_recovery)
+    return None if found is None else found[0]
+
+
+def _parse_recovery(text: str) -> Recovery:
+    since, at = json.loads(text)
+    return Recovery(parse_moment(since), parse_moment(at))
 
 
 def save_recovery(recovery: Recovery) -> None:
@@ -123,13 +135,26 @@ def load_recorded_ids(client_order_ids: Collection[str]) -> set[str]:
 
 
 def _parse_comparison(saved: tuple[str, datetime] | None) -> Comparison:
-    if saved is None:
-        return Comparison()
-    columns = json.loads(saved[0])
-    at = datetime.fromisoformat(columns["at"]) if columns["at"] else None
-    return Comparison(at, columns["pending"], columns["put_back"])
+    found = None if saved is None else key_value.parsed(COMPARISON_KEY, saved, _parse_columns)
+    return Comparison() if found is None else found[0]
+
+
+def _parse_columns(text: str) -> Comparison:
+    columns = json.loads(text)
+    at = parse_moment(columns["at"]) if columns["at"] else None
+    return Comparison(at, bool(columns["pending"]), bool(columns["put_back"]))
 
 
 def _parse_orders(saved: tuple[str, datetime] | None) -> list[UnrecordedOrder]:
-    rows = json.loads(saved[0]) if saved else []
-    return [UnrecordedOrder(**row | {"opened_at": datetime.fromisoformat(row["opened_at"])}) for row in rows]
+    found = None if saved is None else key_value.parsed(UNRECORDED_KEY, saved, _parse_rows)
+    return [] if found is None else found[0]
+
+
+def _parse_rows(text: str) -> list[UnrecordedOrder]:
+    return [
+        UnrecordedOrder(
+            str(row["client_order_id"]), str(row["symbol"]), str(row["side"]), parse_moment(row["opened_at"]),
+            bool(row.get("examined")),
+        )
+        for row in json.loads(text)
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from decimal import Decimal
 from botctl.domain.candles import Candle
 from botctl.domain.equity import WORTHLESS, value_range
 from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.freshness import is_ahead, is_fresh
 from botctl.domain.holdings import add_missing
 from botctl.domain.markets import contradiction_in
 from botctl.domain.money import format_decimal
@@ -40,6 +41,7 @@ NEGLIGIBLE = Decimal("0.001")
 """Of the equity: a change of a balance that needs no explanation."""
 ACCEPTED_AFTER = timedelta(minutes=15)
 """A balance that no order explains is believed when it has been shown for so long."""
+KEPT_FOR = timedelta(days=1)
 MAX_WITNESSES = 5
 """Symbols of one check whose candles are fetched, those that matter most first."""
 
@@ -171,8 +173,10 @@ class AccountCheck:
 
     def _expected(self, currency: str, snapshot: Snapshot, known: KnownBalance | None, shown: Decimal) -> Decimal:
         """What is known of a currency; `shown` when nothing is, or when it has been shown for long."""
-        lasting = known and known.differs_since and snapshot.at - known.differs_since >= ACCEPTED_AFTER
-        if known is None or lasting:
+        if known is None or is_ahead(known.at, snapshot.at) or currency in snapshot.unreadable:
+            return shown  # which orders came after it, or what a trade holds, is not known
+        since = known.differs_since
+        if since is not None and not is_ahead(since, snapshot.at) and not is_fresh(since, snapshot.at, ACCEPTED_AFTER):
             return shown
         return known.amount + snapshot.expected.get(currency, Decimal(0)) + flows_since(known.at, currency)
 
@@ -217,7 +221,7 @@ class AccountCheck:
 
     def _balances_to_keep(self, snapshot: Snapshot, known: KnownAccount) -> dict[str, KnownBalance]:
         kept = dict(known.balances)
-        if snapshot.equity is None or snapshot.missing or self.journal.unsettled():
+        if snapshot.equity is None or snapshot.missing or snapshot.unreadable or self.journal.unsettled():
             return kept
         amounts = self._amounts(snapshot, known, {**known.prices, **self._valued_prices(snapshot)})
         for currency, each in amounts.items():
@@ -225,14 +229,14 @@ class AccountCheck:
             if len(each) == 1:
                 if before is None or before.differs_since or before.amount != amount or _is_old(before, snapshot.at):
                     kept[currency] = KnownBalance(amount, snapshot.at)
-            elif before is not None and before.differs_since is None:
+            elif before is not None and (before.differs_since is None or is_ahead(before.differs_since, snapshot.at)):
                 kept[currency] = replace(before, differs_since=snapshot.at)
         return kept
 
 
 def _is_old(known: KnownBalance, now: datetime) -> bool:
     """Kept again, so that only orders since then are added up."""
-    return now - known.at > timedelta(days=1)
+    return not is_fresh(known.at, now, KEPT_FOR)
 
 
 def _moved(price: Decimal, before: Decimal | None, share: Decimal) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from botctl.domain.errors import BotError
+from botctl.domain.freshness import is_fresh
 from botctl.domain.settings import withdraw_key_error
 from botctl.ports import ApiKey, Exchange
 from botctl.store import key_value
@@ -60,16 +61,22 @@ class KeyCheck:
     def load(self) -> ApiKey | None:
         """The newest answer about this key; None before the first. Raises BotError when the database can't be read."""
         stored = key_value.load(KEY)
-        row = json.loads(stored[0]) if stored else {}
-        if row.get("id") != self.key_id or row.get("withdraw") is None:
+        known = None if stored is None else key_value.parsed(KEY, stored, self._parse)
+        return None if known is None else known[0]
+
+    def _parse(self, text: str) -> ApiKey | None:
+        row = json.loads(text)
+        if row["id"] != self.key_id or row["withdraw"] is None:
             return None
-        expires = row["expires"]
-        return ApiKey(tuple(row["withdraw"]), datetime.fromisoformat(expires) if expires else None)
+        expires = datetime.fromisoformat(row["expires"]) if row["expires"] else None
+        if expires is not None and expires.tzinfo is None:
+            raise ValueError(f"{expires} has no time zone")
+        return ApiKey(tuple(map(str, row["withdraw"])), expires)
 
     def _asked_within_a_day(self, now: datetime) -> bool:
         stored = key_value.load(KEY)
-        same = stored is not None and json.loads(stored[0])["id"] == self.key_id
-        return stored is not None and same and timedelta(0) <= now - stored[1] < ASKED_EVERY
+        asked = None if stored is None else key_value.parsed(KEY, stored, lambda text: json.loads(text)["id"])
+        return asked is not None and asked[0] == self.key_id and is_fresh(asked[1], now, ASKED_EVERY)
 
     def _save(self, known: ApiKey | None, at: datetime) -> None:
         row = {

@@ -4,6 +4,7 @@ import logging
 from datetime import timedelta
 
 from botctl.domain.errors import BotError, OutcomeUnknown, attempt_each
+from botctl.domain.freshness import is_fresh
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderReport, Side
 from botctl.store.corrections import book_late_entry
@@ -59,14 +60,14 @@ def book_late_fills(settlement: OrderSettlement) -> tuple[list[str], list[BotErr
         return [], [error]
     known = [(order, reports[str(order.exchange_order_id)]) for order in orders if order.exchange_order_id in reports]
     for order in orders:
-        if order.exchange_order_id not in reports and now > order.deadline + ASK_AGAIN_UNTIL:
+        if order.exchange_order_id not in reports and _is_over(order, ASK_AGAIN_UNTIL, settlement):
             forget_canceled_order(order.id)
     notes, errors = attempt_each(lambda each: _book_late_fill(*each, settlement), known)
     return [note for note in notes if note is not None], errors
 
 
 def _book_late_fill(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str | None:
-    note, now = None, settlement.clock.now()
+    note = None
     if report.filled > order.filled:
         note = (
             _book_late_entry(order, report, settlement)
@@ -74,9 +75,15 @@ def _book_late_fill(order: OrderRow, report: OrderReport, settlement: OrderSettl
             else _book_late_exit(order, report, settlement)
         )
         log.warning("%s", note)
-    if note is not None or now > (order.settled_at or now) + ASK_AGAIN_FOR:
+    if note is not None or _is_over(order, ASK_AGAIN_FOR, settlement):
         forget_canceled_order(order.id)
     return note
+
+
+def _is_over(order: OrderRow, span: timedelta, settlement: OrderSettlement) -> bool:
+    """Whether the order's deadline is longer ago, by the exchange's clock as well: ours may be ahead for one run."""
+    ours = not is_fresh(order.deadline, settlement.clock.now(), span, tolerance=span)
+    return ours and not is_fresh(order.deadline, settlement.exchange.now(), span, tolerance=span)
 
 
 def _book_late_entry(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str:

@@ -127,6 +127,7 @@ class MissingCoinsReview:
         doubted = [*self.journal.unsettled(), *load_canceled_orders(before=self.clock.now())]
         contradicted |= {base_of(order.symbol) for order in doubted}  # whose coins are these?
         block = load_exit_block()  # what is held beside a trade that may be sold is not known
+        unreadable = self.journal.broken_assets()
         amounts = {
             asset: snapshot.balances.total(asset) - snapshot.expected.get(asset, Decimal(0))
             for asset in (snapshot.balances.currencies() | snapshot.expected.keys()) - {self.quote_currency}
@@ -136,6 +137,7 @@ class MissingCoinsReview:
             for asset, amount in amounts.items()
             if asset not in contradicted
             and not block.covers(asset)
+            and asset not in unreadable
             and (asset not in before or before[asset].amount != amount)
         }
         gone = before.keys() - amounts.keys()

@@ -1,12 +1,13 @@
 """Decides which quotes of open trades are prices, and which are looked at a second time."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.markets import FAR, KnownPrice, Quote, contradiction_in, doubt_about, quotes_agree
 from botctl.domain.money import format_decimal
 from botctl.store.rows import TradeRow
+from botctl.trading.evidence.gaps import last_checked_at
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,10 @@ def levels_of(trade: TradeRow) -> tuple[float, float, float, float]:
     return stop, high, float(trade.entry_price), atr
 
 
-def last_checked_at(trade: TradeRow, now: datetime) -> datetime:
-    return trade.checked_at or trade.opened_at or now
-
-
-def known_price(trade: TradeRow, now: datetime, candle_seconds: int) -> KnownPrice:
+def known_price(trade: TradeRow, at: datetime, candle_seconds: int) -> KnownPrice:
     """Where the price was at the trade's last good check: above its stop, and not above its high."""
     stop, high, _, atr = levels_of(trade)
-    passed = now - last_checked_at(trade, now)
+    passed = max(timedelta(0), at - last_checked_at(trade, at))
     return KnownPrice(stop, high, atr, passed.total_seconds() / candle_seconds)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from botctl.domain.client_order_ids import parse_client_id
 from botctl.domain.errors import BotError, Refused
+from botctl.domain.freshness import is_fresh
 from botctl.ports import Clock, Exchange
 from botctl.store.evidence.unrecorded_orders import (
     Comparison,
@@ -88,9 +89,11 @@ class UnrecordedOrdersCheck:
         log.info("compared the journal with the exchange: %d orders are not in it", len(new))
 
     def _is_due(self, comparison: Comparison, now: datetime) -> bool:
-        if comparison.at is None:
-            return True
-        return now - max(comparison.at, load_last_tick_at() or comparison.at) > MAX_GAP * self.interval
+        longest = MAX_GAP * self.interval + timedelta(seconds=1)
+        return not any(
+            at is not None and is_fresh(at, now, longest)
+            for at in (comparison.at, comparison.at and load_last_tick_at())
+        )
 
     def _forget_recorded(self, orders: Sequence[UnrecordedOrder]) -> list[UnrecordedOrder]:
         """Without what the journal has learnt meanwhile."""
