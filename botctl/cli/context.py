@@ -14,7 +14,7 @@ import typer
 from botctl.cli.log import NOTICE, start_log
 from botctl.config import Config, load_config, raise_together
 from botctl.domain.errors import BadValue, ConfigError, Refused
-from botctl.domain.money import to_amount
+from botctl.domain.money import to_amount, two_readings
 from botctl.domain.setting_problems import BadSetting
 from botctl.domain.settings import Mode
 from botctl.domain.symbols import parse_symbol
@@ -125,6 +125,15 @@ def amount_from(text: str) -> Decimal:
         return to_amount(text)
     except ValueError as error:
         raise BadValue(f"AMOUNT {error}", hint="give a number above zero, such as 100") from None
+
+
+def money_from(text: str) -> Decimal:
+    """An AMOUNT argument in quote currency. Raises BadValue, also for one with two readings."""
+    if readings := two_readings(text):
+        raise BadValue(
+            f"AMOUNT {text} has two readings: {readings}?", hint="write it without a separator, or with two decimals"
+        )
+    return amount_from(text)
 
 
 def time_from(flag: str, text: str | None) -> datetime | None:

@@ -16,6 +16,7 @@ from botctl.cli.context import (
     config_from,
     confirm,
     exit_with,
+    money_from,
     symbol_from,
 )
 from botctl.cli.log import log_errors, notice
@@ -59,7 +60,7 @@ def buy(
       botctl buy BTC/USD 100
       botctl buy BTC/USD 100 --validate
     """
-    symbol, cost = symbol_from(symbol), amount_from(amount)
+    symbol, cost = symbol_from(symbol), money_from(amount)
     config = config_from(ctx, account=True, validate=validate, warn=False)
     if (why := why_no_buys(config.settings, config.problems, validate_only=validate)) is not None:
         raise why
