@@ -78,6 +78,16 @@ class ExchangeUnreachable(BotError):
     retryable = True
 
 
+class NoAnswer(ExchangeUnreachable):
+    """The exchange can't be reached at all: what a run says of it is one line, however many requests failed."""
+
+    def __init__(self, why: str, *, where: str = "Kraken", effects: str = "", hint: str = "") -> None:
+        super().__init__(f"can't reach {where}: {why}{effects}", hint=hint)
+        self.why = why
+        """The innermost cause."""
+        self.where = where
+
+
 class UnusableAnswer(ExchangeUnreachable):
     """One item of an answer is invalid; other requests may succeed."""
 

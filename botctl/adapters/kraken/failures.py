@@ -17,7 +17,7 @@ def describe_failure(error: BaseException) -> str:
 def _words_for(cause: BaseException) -> str | None:
     match cause:
         case socket.gaierror():
-            return f"its name can't be resolved: {cause.strerror}"
+            return "its name can't be resolved" + (f": {cause.strerror}" if cause.strerror else "")
         case ssl.SSLCertVerificationError():
             return f"its certificate is not valid: {cause.verify_message}"
         case ssl.SSLError():

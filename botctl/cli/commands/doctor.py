@@ -10,7 +10,7 @@ from botctl.cli.context import JsonFlag, env_file_of, in_a_named_home, start_log
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.settings import Mode, live_trading_disabled_error, missing_for_live
 from botctl.monitoring.check import check_monitoring
 from botctl.scheduling.installation import check_schedule
@@ -19,7 +19,14 @@ from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
-from botctl.trading.readiness import check_funds, check_journal, check_open_markets, check_sentiment, check_symbols
+from botctl.trading.readiness import (
+    check_funds,
+    check_initial_balance,
+    check_journal,
+    check_open_markets,
+    check_sentiment,
+    check_symbols,
+)
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 
@@ -89,6 +96,17 @@ def _check_database(config: Config) -> CheckResult:
 
 
 def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
+    try:
+        yield from _check_exchange(config, bot)
+    except NoAnswer as error:  # what else asks the exchange would only repeat it
+        address = " and KRAKEN_API_URL" if config.settings.kraken_api_url else ""
+        yield CheckResult("exchange", "fail", error.message, f"check this machine's network{address}")
+    yield check_council(config.settings)
+    yield check_sentiment(bot)
+
+
+def _check_exchange(config: Config, bot: Bot) -> Iterator[CheckResult]:
+    """Raises NoAnswer."""
     if (kraken := kraken_of(bot)) is not None:
         from botctl.adapters.kraken.checks import check_clock, check_key
 
@@ -101,15 +119,16 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         yield from _results_of(check_status, build_market_data(config.settings))
     yield from _results_of(lambda each: check_journal(each, config.database_file), bot)
     yield from _results_of(check_funds, bot)
+    yield from _results_of(check_initial_balance, bot)
     yield from _results_of(check_symbols, bot)
     yield from _results_of(check_open_markets, bot)
-    yield check_council(config.settings)
-    yield check_sentiment(bot)
 
 
 def _results_of[T](check: Callable[[T], Iterable[CheckResult]], subject: T) -> Iterator[CheckResult]:
-    """The results of a check; an error is one of them."""
+    """The results of a check; an error is one of them. Raises NoAnswer."""
     try:
         yield from check(subject)
+    except NoAnswer:
+        raise
     except BotError as error:
         yield CheckResult("exchange", "fail", error.message, error.hint or "check the network and the key")
