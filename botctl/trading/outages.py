@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.outage import NEXT_RUN, as_one_outage, next_tick
+from botctl.domain.text import describe_stop
 from botctl.store.rows import TradeRow
 from botctl.store.ticks import load_last_tick_at
 from botctl.trading.bot import Bot
@@ -55,13 +56,11 @@ def _effects(bot: Bot, began: datetime, *, selling: bool) -> str:
 
 
 def _names(trades: Sequence[TradeRow]) -> str:
-    names = [f"{trade.symbol} (trade {trade.id}, {_stop(trade)})" for trade in trades[:MAX_NAMED]]
+    names = [
+        f"{trade.symbol} (trade {trade.id}, {describe_stop(trade.stop_loss_price)})" for trade in trades[:MAX_NAMED]
+    ]
     more = [f"and {len(trades) - MAX_NAMED} more"] if len(trades) > MAX_NAMED else []
     return ", ".join([*names, *more])
-
-
-def _stop(trade: TradeRow) -> str:
-    return "no stop" if trade.stop_loss_price is None else f"stop {trade.stop_loss_price:.8g}"
 
 
 def _again(bot: Bot, *, ticks: bool) -> str:

@@ -12,11 +12,15 @@ from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.settings import Mode, live_trading_disabled_error, missing_for_live
+from botctl.domain.text import format_time
 from botctl.monitoring.check import check_monitoring
+from botctl.queries.portfolio import now_offline
 from botctl.scheduling.installation import check_schedule
+from botctl.scheduling.runner import find_ticking
 from botctl.store.checks import unsafe_settings
 from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
+from botctl.store.ticks import load_last_tick_at
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
 from botctl.trading.readiness import (
@@ -53,13 +57,15 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
     results = [*_check_settings(config), *_check_files(config), *check_monitoring(config.settings, config.folder)]
+    ticks: list[CheckResult] = []
     try:
         with open_bot(config) as bot:
+            ticks.append(_check_ticks(config, bot))
             results.append(_check_database(config))
             results += _check_trading(config, bot)
     except BotError as error:
         results.append(CheckResult("database", "fail", error.message, error.hint))
-    return [*results, check_schedule(config.folder)]
+    return [*results, check_schedule(config.folder), *ticks]
 
 
 def _check_settings(config: Config) -> Iterator[CheckResult]:
@@ -74,6 +80,18 @@ def _check_settings(config: Config) -> Iterator[CheckResult]:
     if config.settings.live_trading_disabled:
         error = live_trading_disabled_error()
         yield CheckResult("live trading", "fail", error.message, error.hint)
+
+
+def _check_ticks(config: Config, bot: Bot) -> CheckResult:
+    """Whether the last tick is as new as it should be."""
+    settings, last = config.settings, load_last_tick_at()
+    ticking = find_ticking(config.folder, last, now_offline(settings.botctl_mode), settings.timeframe.seconds)
+    if ticking.overdue:
+        trades = len(bot.journal.open_symbols())
+        detail = ticking.overdue + (f" {trades} open positions are not guarded" if trades else "")
+        return CheckResult("ticks", "fail" if trades else "warn", detail, "run `botctl schedule show`")
+    detail = "no tick yet" if last is None else f"the last tick is of {format_time(last)} UTC"
+    return CheckResult("ticks", "ok", f"{detail}, expected every {settings.timeframe}")
 
 
 def _check_files(config: Config) -> Iterator[CheckResult]:
