@@ -160,7 +160,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal; without one only --yes goes on. Raises BadValue or Refused."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None: it was closed
         raise BadValue("this needs confirmation, and there is no terminal to ask on", hint="add --yes")
     if not typer.confirm(question, err=True):
         raise Refused("not confirmed: nothing was sent")

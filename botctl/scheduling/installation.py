@@ -42,7 +42,9 @@ def describe_schedule(kind: str, job: Job) -> ScheduleView:
 
 def is_installed(home: str, kind: str) -> bool:
     if kind == SYSTEMD:
-        return systemd.read_unit(f"{systemd.unit_name(home)}.timer") is not None
+        with suppress(ConfigError):  # a user without a home has no units
+            return systemd.read_unit(f"{systemd.unit_name(home)}.timer") is not None
+        return False
     return crontab.find_block(read_crontab_if_available() or "", home) is not None
 
 
@@ -77,9 +79,17 @@ def installation_notes(kind: str, job: Job, *, sandbox: bool) -> list[str]:
         return _time_zone_notes(kind, job)
     notes = [] if sandbox else ["this system has no sandbox for user services, so the service runs without one"]
     if not systemd.lingers():
-        user = pwd.getpwuid(os.getuid()).pw_name
+        user = _user_name()
         notes.append(f"it runs only while you are logged in: `loginctl enable-linger {user}` changes that")
     return notes
+
+
+def _user_name() -> str:
+    """The name, or the number of a user without one, which loginctl takes as well."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _time_zone_notes(kind: str, job: Job) -> list[str]:
@@ -92,7 +102,7 @@ def check_schedule(folder: Path) -> CheckResult:
     """Whether systemd or cron runs the ticks of the home in this folder."""
     install = "run `botctl schedule install`"
     timer = f"{systemd.unit_name(str(folder))}.timer"
-    if systemd.read_unit(timer) is not None:
+    if is_installed(str(folder), SYSTEMD):
         if systemd.timer_is_active(timer):
             return CheckResult("schedule", "ok", f"systemd runs botctl tick ({timer})")
         return CheckResult("schedule", "warn", f"{timer} is installed but not active", install)

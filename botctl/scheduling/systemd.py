@@ -93,7 +93,11 @@ def _quote(word: str) -> str:
 
 
 def units_folder() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+    """Where this user's units are. Raises ConfigError for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+    except RuntimeError as error:
+        raise ConfigError("this user has no home folder for systemd's units", hint="set HOME, or use --cron") from error
 
 
 def read_unit(name: str) -> str | None:

@@ -89,7 +89,7 @@ def install(
     if kind == CRON and not before.installed:
         job = replace(job, delay_seconds=randint(MIN_DELAY, max_delay(job.timeframe)))
     files = installation.render_files(kind, job, sandbox=sandbox)
-    if not yes and sys.stdin.isatty():
+    if not yes and sys.stdin is not None and sys.stdin.isatty():
         print(draw_files(files), file=sys.stderr)
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
     backup = None
