@@ -1,10 +1,17 @@
 """`python -m botctl` is `botctl`."""
 
 import os
+import sys
 
 TYPE_CHECKING = False  # typing itself takes time, in which Ctrl-C would not be heard
 if TYPE_CHECKING:
     from typing import NoReturn
+
+
+def _end(text: str, code: int) -> "NoReturn":
+    line = " ".join(f"botctl: {text}".split())
+    os.write(2, line.encode(errors="backslashreplace") + b"\n")
+    sys.exit(code)
 
 
 def main() -> None:
@@ -20,6 +27,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, before)
     except KeyboardInterrupt:
         _end_at_once()
+    except (ImportError, SyntaxError, EOFError) as error:
+        _end(f"the installation of botctl is broken: {error}: install it again", 78)
+    except (OSError, MemoryError) as error:
+        _end(f"this machine failed: {error or 'it is out of memory'}", 1)
     run()
 
 

@@ -11,7 +11,7 @@ TRADE = words(
 )
 STATUS = words(
     "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown open_trades unsettled_orders "
-    "last_tick_at last_tick_ok missed_ticks"
+    "last_tick_at last_tick_ok missed_ticks scheduled_by overdue"
 )
 ORDER = words(
     "id client_order_id exchange_order_id trade_id side symbol state amount cost filled average_price fee deadline "
@@ -35,7 +35,9 @@ SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")
 GAP = words("since until candles")
-SCHEDULE = words("kind installed current home every delay_seconds files others backup changed notes")
+SCHEDULE = words(
+    "kind installed current home every delay_seconds files others backup changed notes last_tick_at overdue unguarded"
+)
 EVENT = words("id at kind trade_id symbol before after why")
 STORY = words("trade steps fees slippage_cost")
 STORY_STEP = words("at kind detail price stop_loss_price client_order_id")

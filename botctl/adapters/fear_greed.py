@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from http.client import HTTPException
 from urllib.request import Request
 
+from botctl.adapters.kraken.failures import describe_failure
 from botctl.domain.candles import from_unix
 from botctl.domain.freshness import is_fresh
 from botctl.domain.sentiment import MAX_READING_AGE
@@ -57,7 +58,7 @@ class FearAndGreed:
             index, measured_at = self._load_cached(now) or self._fetch(now)
         except READ_ERRORS as error:
             log.info("the Fear & Greed index can't be read: %s", error)
-            return SentimentReading(None, None, f"the index can't be read ({type(error).__name__})")
+            return SentimentReading(None, None, f"the index can't be read: {describe_failure(error)}")
         shown = f"{measured_at:%Y-%m-%d %H:%M}"
         if not is_fresh(measured_at, now, MAX_READING_AGE, tolerance=CLOCK_TOLERANCE):
             return SentimentReading(None, measured_at, f"the index was measured at {shown}, too far from now")

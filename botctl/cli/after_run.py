@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from botctl.config import Config, open_store
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, explain_failure
 from botctl.monitoring.metrics import Metrics
 from botctl.trading.bot import Bot
 
@@ -111,5 +111,6 @@ def _log_failure(what: str) -> Iterator[None]:
     except BotError as error:
         log.warning("%s: %s", what, error)
     except Exception as error:  # its text may hold a secret
-        log.warning("%s: bug: %s", what, type(error).__name__)
+        known = explain_failure(error)
+        log.warning("%s: %s", what, known or f"bug: {type(error).__name__}")
         log.debug("%s", what, exc_info=True)

@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from types import FrameType
@@ -14,7 +15,7 @@ import typer
 from botctl.cli.context import EnvFile
 from botctl.cli.core_dumps import forbid_core_dumps
 from botctl.cli.log import error_line
-from botctl.cli.registry import Commands
+from botctl.cli.registry import Commands, does_work
 from botctl.cli.streams import lost_output, make_streams_tolerant
 from botctl.domain.errors import BadValue, BotError, bug, explain_failure
 
@@ -84,8 +85,9 @@ def _run_process() -> int:
     code = run_command(sys.argv[1:])
     lost = lost_output()
     if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader that went away has read enough
-        problem = BotError(f"can't write the output: {lost.strerror}", hint="the work itself is done and recorded")
-        code = code or _report(problem, as_json=False, debug=False)
+        done = "the work itself is done and recorded" if code == 0 and does_work(sys.argv[1:]) else ""
+        failed = _report(BotError(f"can't write the output: {lost.strerror}", hint=done), as_json=False, debug=False)
+        code = code or failed
     return code
 
 
@@ -127,10 +129,11 @@ def _report(error: BotError, *, as_json: bool, debug: bool, log_json: bool = Fal
 
 
 def _explain(error: Exception) -> BotError:
-    from botctl.store.database import DATABASE_ERRORS, explain
+    with suppress(ImportError):  # of a broken installation, whose own error is told below
+        from botctl.store.database import DATABASE_ERRORS, explain
 
-    if isinstance(error, DATABASE_ERRORS):
-        return explain(error)
+        if isinstance(error, DATABASE_ERRORS):
+            return explain(error)
     return explain_failure(error) or bug(error, hint="run it with --debug and report the output")
 
 

@@ -14,7 +14,7 @@ import typer
 from botctl.cli.log import NOTICE, start_log
 from botctl.config import Config, load_config, raise_together
 from botctl.domain.errors import BadValue, ConfigError, Refused
-from botctl.domain.money import to_amount
+from botctl.domain.money import to_amount, two_readings
 from botctl.domain.setting_problems import BadSetting
 from botctl.domain.settings import Mode
 from botctl.domain.symbols import parse_symbol
@@ -127,6 +127,15 @@ def amount_from(text: str) -> Decimal:
         raise BadValue(f"AMOUNT {error}", hint="give a number above zero, such as 100") from None
 
 
+def money_from(text: str) -> Decimal:
+    """An AMOUNT argument in quote currency. Raises BadValue, also for one with two readings."""
+    if readings := two_readings(text):
+        raise BadValue(
+            f"AMOUNT {text} has two readings: {readings}?", hint="write it without a separator, or with two decimals"
+        )
+    return amount_from(text)
+
+
 def time_from(flag: str, text: str | None) -> datetime | None:
     """The value of an option that takes a date or a time, in UTC. Raises BadValue."""
     if text is None:
@@ -151,7 +160,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal; without one only --yes goes on. Raises BadValue or Refused."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # None: it was closed
         raise BadValue("this needs confirmation, and there is no terminal to ask on", hint="add --yes")
     if not typer.confirm(question, err=True):
         raise Refused("not confirmed: nothing was sent")

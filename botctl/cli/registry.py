@@ -1,5 +1,6 @@
 """Every command and where it is defined: a run imports only the module of its own command."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -42,6 +43,20 @@ COMMANDS = {
     "doctor": "doctor:doctor",
 }
 """Module of `cli/commands` and the function or Typer app in it, in the order of `botctl --help`."""
+
+WORKING = {
+    "tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "forget", "pause", "resume", "init", "fetch",
+    "notify", "schedule install", "schedule remove", "db migrate", "db backup", "db copy",
+}  # fmt: skip
+"""Commands that do more than find out what they print."""
+
+
+def does_work(arguments: Sequence[str]) -> bool:
+    """Whether a command line is one of a command that changes something."""
+    words = [word for word in arguments if not word.startswith("-")]
+    at = next((at for at, word in enumerate(words) if word in COMMANDS), len(words))
+    only_asks = not {"--help", "-h", "--version", "--check"}.isdisjoint(arguments)
+    return not only_asks and not WORKING.isdisjoint((*words[at : at + 1], " ".join(words[at : at + 2])))
 
 
 def _load(name: str) -> Any:

@@ -78,6 +78,16 @@ class ExchangeUnreachable(BotError):
     retryable = True
 
 
+class NoAnswer(ExchangeUnreachable):
+    """The exchange can't be reached at all: what a run says of it is one line, however many requests failed."""
+
+    def __init__(self, why: str, *, where: str = "Kraken", effects: str = "", hint: str = "") -> None:
+        super().__init__(f"can't reach {where}: {why}{effects}", hint=hint)
+        self.why = why
+        """The innermost cause."""
+        self.where = where
+
+
 class UnusableAnswer(ExchangeUnreachable):
     """One item of an answer is invalid; other requests may succeed."""
 
@@ -154,6 +164,12 @@ def explain_failure(error: BaseException) -> BotError | None:
         return BotError("this machine is out of memory", hint="end other programs; the next run goes on")
     if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python's own text: it has no class for it
         return BotError("this machine starts no new thread", hint="raise its limit of processes; the next run goes on")
+    if isinstance(error, UnicodeError):
+        return BotError(
+            f"a text can't be read or written here: {error}", hint="use a UTF-8 locale, such as LANG=C.UTF-8"
+        )
+    if isinstance(error, ImportError | SyntaxError) or (isinstance(error, EOFError) and "marshal" in str(error)):
+        return ConfigError(f"the installation of botctl is broken: {error}", hint="install it again")
     return None
 
 

@@ -10,6 +10,8 @@ MIN_AMOUNT = Decimal("1e-18")
 """Anything smaller is rejected: the rules use float64, which must not lose it."""
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 """Plain digits: Decimal itself also accepts 1_000, digits of other scripts, nan and inf."""
+GROUPED = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
+"""What may be a decimal fraction, or a whole number with a separator before its thousands."""
 WIDE_CONTEXT = Context(prec=100)
 """Enough digits for any amount, so that truncating never rounds first."""
 MAX_EXPONENT = 30
@@ -35,6 +37,13 @@ def to_amount(value: object) -> Decimal:
     if number >= MAX_AMOUNT:
         raise ValueError(f"{value!s:.60} is more than botctl handles (below {MAX_AMOUNT:f})")
     return number
+
+
+def two_readings(text: str) -> str:
+    """What 10.000 or 10,000 may mean, as "10 or 10000"; empty for a text that has one reading, or none."""
+    if not GROUPED.fullmatch(text := text.strip()):
+        return ""
+    return f"{format_decimal(Decimal(text.replace(',', '.')))} or {re.sub('[.,]', '', text)}"
 
 
 def floor_to(amount: Decimal, decimals: int) -> Decimal:

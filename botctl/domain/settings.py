@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from botctl.domain.addresses import ProxyUrl, parse_api_url, parse_proxy_url, parse_url
 from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import format_decimal, to_amount, to_decimal
+from botctl.domain.money import format_decimal, to_amount, to_decimal, two_readings
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe, parse_symbol
 
@@ -45,6 +45,8 @@ def _mode(text: str) -> Mode:
 
 
 def _amount(text: str) -> Decimal:
+    if readings := two_readings(text):
+        raise ValueError(f"has two readings: {readings}?")
     try:
         return to_amount(text)
     except ValueError:

@@ -48,3 +48,7 @@ def sanitize(text: str, max_length: int = MAX_FOREIGN_TEXT) -> str:
     shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: max_length + 1])
     line = "".join(shown)
     return line if len(line) <= max_length else f"{line[: max_length - 3]}..."
+
+
+def describe_stop(stop: float | None) -> str:
+    return "no stop" if stop is None else f"stop {stop:.8g}"

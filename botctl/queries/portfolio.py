@@ -40,6 +40,10 @@ class StatusView:
     last_tick_at: datetime | None
     last_tick_ok: bool | None
     missed_ticks: int
+    scheduled_by: str | None = None
+    """What runs the ticks: `cron`, `systemd` or None."""
+    overdue: str = ""
+    """What is wrong when ticks do not come in time; empty while they do."""
     why: str = field(default="", metadata=NOT_IN_JSON)
     """What paused it."""
     equity_curve: tuple[float, ...] = field(default=(), metadata=NOT_IN_JSON)

@@ -42,7 +42,9 @@ def describe_schedule(kind: str, job: Job) -> ScheduleView:
 
 def is_installed(home: str, kind: str) -> bool:
     if kind == SYSTEMD:
-        return systemd.read_unit(f"{systemd.unit_name(home)}.timer") is not None
+        with suppress(ConfigError):  # a user without a home has no units
+            return systemd.read_unit(f"{systemd.unit_name(home)}.timer") is not None
+        return False
     return crontab.find_block(read_crontab_if_available() or "", home) is not None
 
 
@@ -99,10 +101,10 @@ def check_schedule(folder: Path) -> CheckResult:
     install = "run `botctl schedule install`"
     timer = f"{systemd.unit_name(str(folder))}.timer"
     try:
-        unit = systemd.read_unit(timer)
+        is_timer = systemd.read_unit(timer) is not None
     except ConfigError as error:
         return CheckResult("schedule", "warn", error.message, error.hint)
-    if unit is not None:
+    if is_timer:
         if systemd.timer_is_active(timer):
             return CheckResult("schedule", "ok", f"systemd runs botctl tick ({timer})")
         return CheckResult("schedule", "warn", f"{timer} is installed but not active", install)

@@ -1,6 +1,7 @@
 """A scheduled tick: what is run, how often, and how long after the close of a candle."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from botctl.domain.errors import ConfigError
 from botctl.domain.settings import CONTROL
@@ -67,3 +68,8 @@ class ScheduleView:
     """The copy of a crontab that was changed."""
     changed: bool
     notes: list[str]
+    last_tick_at: datetime | None = None
+    overdue: str = ""
+    """What is wrong when ticks do not come in time; empty while they do."""
+    unguarded: list[str] = field(default_factory=list)
+    """Open positions that nobody guards since the schedule was removed, with their stops."""

@@ -12,6 +12,7 @@ from botctl.ports import Clock
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.trading.evidence.account_check import AccountCheck, Valuation
+from botctl.trading.evidence.first_valuation import InitialBalance
 from botctl.trading.exits import Exits
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
@@ -64,7 +65,8 @@ class DrawdownGuard:
 
         A figure that contradicts what is known trips nothing: the drawdown is beyond the limit if it is at the highest
         equity that the figures allow, and within it if it is at the lowest. A tripped guard stays tripped: every later
-        check sells what is still open. Without `act` it only reports.
+        check sells what is still open. An INITIAL_BALANCE that no look has agreed with trips nothing either, unless our
+        own orders have lost the difference. Without `act` it only reports.
         """
         snapshot = snapshot or self._take_snapshot()
         report = self._measure(snapshot)
@@ -76,6 +78,8 @@ class DrawdownGuard:
             if not self._too_deep(report.valuation.high):
                 return report
             report = replace(report, valuation=replace(report.valuation, equity=report.valuation.high))
+            if (refusal := self._refusal(report)) is not None:
+                return replace(report, drawdown=None, errors=[*report.errors, refusal])
             report.drawdown = self._drawdown_of(report.equity)
         report.tripped = True
         if act:
@@ -89,7 +93,11 @@ class DrawdownGuard:
 
         Called after the stops: it may fetch candles.
         """
-        if self.account is None or report.tripped:
+        if report.tripped:
+            return report
+        if self.initial_balance is not None and report.drawdown is not None and report.valuation.low is not None:
+            self._evidence(self.initial_balance).prove(report.valuation.low)
+        if self.account is None:
             return report
         valuation, errors = self.account.confirm(report.snapshot, report.valuation)
         drawdown = None if report.drawdown is None else self._drawdown_of(valuation.equity)
@@ -130,6 +138,15 @@ class DrawdownGuard:
             second.drawdown = None
             second.errors.append(_undecided(second.valuation))
         return second
+
+    def _refusal(self, report: GuardReport) -> ConfigError | None:
+        """Why the drawdown is no loss but a wrong INITIAL_BALANCE, if it is."""
+        if self.initial_balance is None or report.equity is None:
+            return None
+        return self._evidence(self.initial_balance).refusal(report.snapshot, report.equity)
+
+    def _evidence(self, initial_balance: Decimal) -> InitialBalance:
+        return InitialBalance(initial_balance, self.max_drawdown, self.snapshots.quote_currency)
 
     def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
         message = (

@@ -5,15 +5,19 @@ from decimal import Decimal
 from pathlib import Path
 
 from botctl.domain.checks import CheckResult
+from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of
+from botctl.domain.text import format_percent
 from botctl.store.backups import newest_backup
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.trading.bot import Bot
 from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 
+FAR_ABOVE = 2
+"""Times INITIAL_BALANCE. An account that is worth more than this can lose most of it before the guard trips."""
 TAKER_FEE = Decimal("0.004")
 """At Kraken's lowest tier, as a fraction of the cost."""
 
@@ -30,6 +34,25 @@ def check_funds(bot: Bot) -> Iterator[CheckResult]:
         detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
         yield CheckResult("funds", "warn" if fix else "ok", detail, fix)
+
+
+def check_initial_balance(bot: Bot) -> Iterator[CheckResult]:
+    """Whether INITIAL_BALANCE and the account are of one size: the drawdown is measured from it."""
+    initial, limit = bot.settings.initial_balance, bot.settings.max_drawdown
+    equity = bot.snapshots.take_snapshot(bot.journal.open_symbols()).equity
+    if initial is None or equity is None or bot.switch.read().tripped_at is not None:
+        return
+    down, fix = calculate_drawdown(equity, initial), "set INITIAL_BALANCE to what the account is worth"
+    figures = f"INITIAL_BALANCE is {format_decimal(initial)}, and the account is worth {equity:.2f}"
+    if down > limit:
+        detail = f"{figures}: {format_percent(down)} less, which is beyond MAX_DRAWDOWN ({format_percent(limit)})"
+        yield CheckResult("initial balance", "fail", detail, fix)
+    elif equity > FAR_ABOVE * initial:
+        left = 1 - initial * (1 - limit) / equity
+        detail = f"{figures}: the drawdown guard trips only after a loss of {format_percent(left)}"
+        yield CheckResult("initial balance", "warn", detail, fix)
+    else:
+        yield CheckResult("initial balance", "ok", figures)
 
 
 def check_journal(bot: Bot, database: Path) -> Iterator[CheckResult]:

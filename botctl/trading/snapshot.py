@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.equity import calculate_equity, valuation_symbols, value_of
-from botctl.domain.errors import BotError, ExchangeUnreachable
+from botctl.domain.errors import BotError, ExchangeUnreachable, NoAnswer
 from botctl.domain.freshness import is_fresh
 from botctl.domain.holdings import Missing, add_missing, find_missing
 from botctl.domain.markets import Balances, Quote, Quotes
@@ -53,10 +53,19 @@ class Snapshot:
     def prices(self) -> dict[str, Decimal]:
         return self.quotes.prices
 
+    @property
+    def unreachable(self) -> bool:
+        """Whether the exchange has answered neither for prices nor for balances."""
+        no_answer = any(isinstance(problem, NoAnswer) for problem in self.problems)
+        return no_answer and self.balances is None and not self.quotes.good
+
     def quote(self, symbol: str, now: datetime) -> Quote:
         """The usable quote of a symbol. Raises ExchangeUnreachable when it is missing, not a price, or stale."""
         quote = self.quotes.good.get(symbol)
         if quote is None:
+            for problem in self.problems:
+                if isinstance(problem, NoAnswer) and self.quotes.bad.get(symbol) == _no_price(problem):
+                    raise problem
             raise ExchangeUnreachable(f"{symbol} {self.quotes.bad.get(symbol, 'has no price')}")
         if not is_fresh(quote.at, now, MAX_PRICE_AGE):  # this machine has slept, or its clock was set
             raise ExchangeUnreachable(f"the price of {symbol} is stale: it is of {quote.at:%Y-%m-%d %H:%M:%S} UTC")
@@ -191,4 +200,8 @@ class SnapshotService:
 
 
 def _without_price(symbols: Sequence[str], error: BotError) -> dict[str, str]:
-    return dict.fromkeys(symbols, f"has no price ({error.message})")
+    return dict.fromkeys(symbols, _no_price(error))
+
+
+def _no_price(error: BotError) -> str:
+    return f"has no price ({error.message})"

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from botctl.domain.errors import BotError, ConfigError, Refused, as_bot_error, exit_code_of
+from botctl.domain.errors import BotError, ConfigError, NoAnswer, Refused, as_bot_error, exit_code_of
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
@@ -21,6 +21,7 @@ from botctl.trading.bot import Bot
 from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.evidence.exact_figures import book_late_fills, complete_figures
 from botctl.trading.exits import Exits
+from botctl.trading.outages import tell_outage
 from botctl.trading.results import OrderResult, StepView, TickView, view_decision
 from botctl.trading.snapshot import Snapshot
 
@@ -87,6 +88,7 @@ def tick(bot: Bot) -> tuple[TickView, int]:
     _run(bot, state, "figures", _complete_figures)
     _run(bot, state, "rows", _name_broken_rows)
     _run(bot, state, "prune", _prune)
+    _tell_outage(bot, state)
     _run(bot, state, "record", partial(_record, started=started))
     return _view(bot, state), state.exit_code
 
@@ -106,6 +108,8 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
     _run(bot, state, "late fills", _book_late_fills)
     if state.snapshot is None or state.tripped or bot.switch.read().paused or bot.problems:
         return
+    if state.snapshot.unreachable:
+        return  # nothing could be decided or bought, and each request would be repeated for some seconds
     _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "key", _check_key)
     _run(bot, state, "council", _ask_council)
@@ -127,9 +131,20 @@ def _run(bot: Bot, state: TickState, name: str, step: Step) -> None:
         state.errors.append(as_bot_error(error))
     errors = state.errors[before:]
     for failure in errors:
-        log.error("%s: %s", name, failure)
+        if not isinstance(failure, NoAnswer):  # said once for all steps
+            log.error("%s: %s", name, failure)
     if state.detail or errors:
-        state.steps.append(StepView(name, not errors, state.detail or "; ".join(map(str, errors))))
+        why = "; ".join(dict.fromkeys(map(str, errors)))
+        outage = any(isinstance(failure, NoAnswer) for failure in errors)
+        state.steps.append(StepView(name, not errors, why if outage else state.detail or why))
+
+
+def _tell_outage(bot: Bot, state: TickState) -> None:
+    """One line instead of one for each request that got no answer."""
+    state.errors = tell_outage(bot, state.errors, state.at, ticks=True)
+    for error in state.errors:
+        if isinstance(error, NoAnswer):
+            log.error("%s", error)
 
 
 def _report_problems(bot: Bot, state: TickState) -> None:
@@ -263,12 +278,14 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
     state.guard, state.tripped = report, report.tripped
     state.equity, state.drawdown = report.equity, report.drawdown
     state.add(report.exits)
-    state.errors += [error for error in report.errors if error not in snapshot.problems]
+    new = [error for error in report.errors if error not in snapshot.problems]
+    state.errors += new
     if report.tripped:
         state.notes.append("the drawdown guard is tripped: no entries until `botctl resume --enable-buys`")
         state.detail = "tripped"
     elif report.drawdown is None:
-        state.detail = "unknown: no liquidation, no buys"  # the snapshot step has reported why
+        why = "; ".join(map(str, new)) or "unknown"  # then the snapshot step has reported why
+        state.detail = f"{why}: no liquidation, no buys"
     else:
         state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
 

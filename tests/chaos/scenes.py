@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from botctl.store.evidence.initial_balance import save_proved_balance
 from tests.chaos.invariants import ALWAYS, SETTLED, Invariant, check
 from tests.chaos.processes import Processes, Run
 from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, Snapshot, World
@@ -73,9 +74,11 @@ def prepare_a_decision_to_sell(world: World) -> None:
 
 
 def prepare_a_deep_fall(world: World) -> None:
-    """The account has lost more than its limit: the owner's own coins fell."""
+    """The account has lost more than its limit: the owner's own coins fell. Once it was worth what the setting says."""
     prepare_a_position(world)
     world.settings["INITIAL_BALANCE"] = "20000"
+    with world.models():
+        save_proved_balance(Decimal(20000))
 
 
 def prepare_a_late_tick(world: World) -> None:

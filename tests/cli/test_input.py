@@ -2,6 +2,7 @@
 
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,23 @@ def test_a_home_whose_name_is_no_text_is_one_all_the_same(bot: BotRunner, tmp_pa
 
     assert run.exit_code == 0, run.stderr
     assert "h\\udcff" in run.stdout
+
+
+@pytest.mark.parametrize(("text", "readings"), [("10.000", "10 or 10000"), ("1,500", "1.5 or 1500")])
+def test_a_number_with_two_readings_is_refused_with_both(bot: BotRunner, text: str, readings: str) -> None:
+    bought = bot.run("buy", "BTC/USD", text)
+    bot.set(INITIAL_BALANCE=text)
+    shown = bot.run("config", "check")
+
+    assert bought.exit_code == 2
+    assert readings in bought.stderr
+    assert shown.exit_code == 78
+    assert f"INITIAL_BALANCE='{text}' has two readings: {readings}?" in shown.stdout.replace("\n", " ")
+    assert bot.trades() == []
+
+
+@pytest.mark.parametrize("text", ["0.125", "1000", "10.00", "1.5000", "100.5"])
+def test_a_number_with_one_reading_is_taken(bot: BotRunner, text: str) -> None:
+    bot.set(INITIAL_BALANCE=text)
+
+    assert Decimal(bot.json("status")["initial_balance"]) == Decimal(text)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from botctl.domain.errors import ConfigError
-from botctl.scheduling.systemd import write_units
+from botctl.scheduling.systemd import unit_name, write_units
+from tests.bent_time import later
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.corruption import limited_file_size
@@ -443,3 +444,85 @@ def test_ticks_of_another_home_are_no_ticks_of_this_one(bot: BotRunner, machine:
 
     assert elsewhere[0] == "warn"
     assert asked_doctor(bot)[0] == "ok"
+
+
+# Is anybody ticking?
+
+LATE = "no tick for 24 min, expected every 15: "
+
+
+def said_of_ticks(bot: BotRunner) -> tuple[str, str, str, str]:
+    """What status and schedule show say, and what doctor makes of it."""
+    [check] = [line for line in bot.run("doctor", "--json").json() if line["name"] == "ticks"]
+    status, shown = bot.json("status"), bot.json("schedule", "show")
+    return status["overdue"], shown["overdue"], check["status"], check["detail"]
+
+
+@pytest.mark.parametrize("runner", ["cron", "systemd", "nobody"])
+def test_a_tick_that_does_not_come_is_missed_by_all_who_look(
+    live: BotRunner, machine: Machine, runner: str, open_trade: None
+) -> None:
+    if runner == "cron":
+        machine.crontab = f"*/15 * * * * cd {live.home} && botctl tick\n".encode()
+    elif runner == "systemd":
+        machine.units.mkdir(parents=True)
+        machine.units.joinpath(f"{unit_name(str(live.home))}.timer").write_text("[Timer]\n")
+        machine.folder.joinpath("active").touch()
+    question = {
+        "cron": "is cron running?",
+        "systemd": "does its service fail? `journalctl --user` tells",
+        "nobody": "neither cron nor systemd runs botctl tick, `botctl schedule install` does",
+    }[runner]
+
+    in_time = said_of_ticks(live)
+    with later(minutes=24):
+        late = said_of_ticks(live)
+        told = live.run("status")
+
+    assert in_time[:3] == ("", "", "ok")
+    assert late == (LATE + question, LATE + question, "fail", f"{LATE}{question} 1 open positions are not guarded")
+    assert LATE + question in told.stderr
+    assert live.json("status")["scheduled_by"] == (None if runner == "nobody" else runner)
+
+
+@pytest.fixture
+def open_trade(live: BotRunner) -> None:
+    live.run("buy", "BTC/USD", "100", "--yes")
+    assert live.run("tick").exit_code == 0
+
+
+def test_a_timer_that_was_stopped_is_told_before_a_tick_is_late(live: BotRunner, machine: Machine) -> None:
+    machine.units.mkdir(parents=True)
+    machine.units.joinpath(f"{unit_name(str(live.home))}.timer").write_text("[Timer]\n")
+
+    assert live.json("status")["overdue"].startswith("systemd's timer is installed but not active")
+
+
+def test_a_tick_of_the_future_asks_for_the_clock(live: BotRunner, machine: Machine) -> None:
+    with later(hours=3):
+        live.run("tick")
+
+    assert "is this machine's clock right?" in live.json("status")["overdue"]
+
+
+def test_remove_names_the_positions_that_nobody_guards_from_now_on(bot: BotRunner, machine: Machine) -> None:
+    bot.json("schedule", "install", "--cron", "--yes")
+    assert bot.run("buy", "BTC/USD", "100", "--yes").exit_code == 0
+    [trade] = bot.positions()
+
+    asked = bot.run("schedule", "remove")
+    run = bot.run("schedule", "remove", "--json", "--yes")
+
+    named = f"BTC/USD (trade 1, stop {float(trade['stop_loss_price']):.8g})"
+    assert asked.exit_code == 2
+    assert run.json()["unguarded"] == [named]
+    assert f"nobody guards from now on: {named}" in run.stderr
+    assert bot.json("schedule", "remove")["unguarded"] == []
+
+
+def test_another_line_that_ticks_goes_on_guarding(bot: BotRunner, machine: Machine) -> None:
+    bot.json("schedule", "install", "--cron", "--yes")
+    bot.run("buy", "BTC/USD", "100", "--yes")
+    machine.crontab += f"*/15 * * * * cd {bot.home} && botctl tick\n".encode()
+
+    assert bot.json("schedule", "remove", "--yes")["unguarded"] == []

@@ -12,6 +12,8 @@ from tests.quick import parametrize
 
 BOTCTL = shlex.join([sys.executable, "-m", "botctl"])
 
+TAPE = shlex.quote(str(PROJECT / "data" / "tape" / "BTC-USD.csv"))
+
 
 def in_a_shell(home: Path, line: str) -> tuple[int, str]:
     """The exit code and stderr of a line with BOTCTL in it."""
@@ -25,12 +27,48 @@ def test_a_closed_stdout_is_no_reason_to_fail(bot: BotRunner, command: str) -> N
     assert in_a_shell(bot.home, f"BOTCTL {command} >&-") == (0, "")
 
 
-@parametrize("command", ["status --json", "tick --json", "status", "--version"], quick=2)
-def test_a_full_disk_behind_stdout_is_said_after_the_work(bot: BotRunner, command: str) -> None:
-    code, errors = in_a_shell(bot.home, f"BOTCTL {command} >/dev/full")
+DONE = ": the work itself is done and recorded"
 
-    assert code == 1
-    assert errors == ("botctl: can't write the output: No space left on device: the work itself is done and recorded\n")
+
+@parametrize(
+    ("command", "code", "done"),
+    [
+        ("tick --json", 1, DONE),
+        ("status --json", 1, ""),
+        ("buy FOO/BAR 100 --json", 2, ""),  # its error was for stdout: without this line nobody would know
+        ("pause", 1, DONE),
+        ("status", 1, ""),
+        ("tick --help", 1, ""),
+        ("--version", 1, ""),
+    ],
+    quick=3,
+)
+def test_a_full_disk_behind_stdout_is_said_and_that_the_work_is_done_only_where_it_is(
+    bot: BotRunner, command: str, code: int, done: str
+) -> None:
+    run = in_a_shell(bot.home, f"BOTCTL {command} >/dev/full")
+
+    assert run == (code, f"botctl: can't write the output: No space left on device{done}\n")
+
+
+def test_a_closed_stdin_is_no_terminal_to_ask_on(bot: BotRunner) -> None:
+    bot.run("buy", "BTC/USD", "100")
+    code, errors = in_a_shell(bot.home, "BOTCTL liquidate <&-")
+
+    assert (code, "add --yes" in errors, "bug" in errors) == (2, True, False)
+
+
+@pytest.mark.parametrize(("library", "command"), [("peewee", "tick"), ("numpy", f"backtest {TAPE}")])
+def test_a_broken_installation_is_one_line(bot: BotRunner, tmp_path: Path, library: str, command: str) -> None:
+    """One library is loaded with botctl, the other by the command."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    broken.joinpath(f"{library}.py").write_text("import nowhere_to_be_found\n")
+
+    run = in_a_shell(bot.home, f"PYTHONPATH={shlex.quote(f'{broken}:{PROJECT}')} BOTCTL {command}")
+
+    why = "No module named 'nowhere_to_be_found'"
+    assert run == (78, f"botctl: the installation of botctl is broken: {why}: install it again\n")
 
 
 @parametrize("streams", [">/dev/full 2>/dev/full", ">&- 2>&-", "2>/dev/full | true"], quick=1)

@@ -7,7 +7,16 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
-from tests.scenarios.steps import buy, council_says, execute_sql, output_of, requested_endpoints, sides, trade_of
+from tests.scenarios.steps import (
+    buy,
+    council_says,
+    execute_sql,
+    output_of,
+    prove_initial_balance,
+    requested_endpoints,
+    sides,
+    trade_of,
+)
 
 
 def worth(kraken: FakeKraken, equity: float | str, *, btc: Any = 50000) -> None:
@@ -31,6 +40,7 @@ def sold(kraken: FakeKraken) -> list[str]:
 def test_more_than_a_fifth_down_sells_everything_and_disables_buys(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     buy(live, "ETH/USD")
+    prove_initial_balance(live)
     kraken.balances["SOL"] = Decimal(2)  # the owner's own, worth 300
     kraken.balances["XXBT"] += Decimal("0.01")
     coins = kraken.balances["XXBT"] * 50000 + kraken.balances["XETH"] * 2500 + 300
@@ -75,6 +85,7 @@ def test_a_fifth_down_or_less_trips_nothing(live: BotRunner, kraken: FakeKraken,
 def test_a_hair_more_than_a_fifth_down_trips_also_while_paused(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.run("pause")
+    prove_initial_balance(live)
     worth(kraken, "7999.9999")
 
     run = live.run("tick")
@@ -205,6 +216,7 @@ def test_earning_forms_and_the_owners_other_coins_count(live: BotRunner, kraken:
 @pytest.mark.usefixtures("bent_time")
 def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
+    prove_initial_balance(live)
     worth(kraken, 7000)
 
     run = live.run("drawdown", "--check", "--json")
@@ -223,6 +235,7 @@ def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
 def test_what_could_not_be_sold_at_first_is_sold_by_a_later_tick(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     buy(live, "ETH/USD")
+    prove_initial_balance(live)
     worth(kraken, 7000)
     kraken.fault("AddOrder", "error", error="EGeneral:Permission denied")
 
@@ -271,6 +284,7 @@ def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken)
 @pytest.mark.parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"])
 def test_the_guard_sells_also_when_the_switch_is_broken(live: BotRunner, kraken: FakeKraken, damage: str) -> None:
     buy(live)
+    prove_initial_balance(live)
     worth(kraken, 7000)
     execute_sql(live, damage)
 

@@ -9,7 +9,14 @@ from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
 from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.journal_tools import only, open_position, sent
-from tests.scenarios.steps import council_says, execute_sql, output_of, requested_endpoints, sides
+from tests.scenarios.steps import (
+    council_says,
+    execute_sql,
+    output_of,
+    prove_initial_balance,
+    requested_endpoints,
+    sides,
+)
 
 AMOUNT = Decimal("0.002")
 """What `open_position` buys, at 50000 with its stop at 49000."""
@@ -107,6 +114,7 @@ def test_a_contradiction_asks_for_the_accounts_trades_and_a_quiet_tick_does_not(
 def test_a_true_drawdown_of_another_asset_still_trips_the_guard(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
+    prove_initial_balance(live)
     kraken.account.false_balances["XXBT"] = Decimal(0)
     kraken.balances["ZUSD"] = Decimal(7000)
 

@@ -18,7 +18,16 @@ from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.quick import parametrize
-from tests.scenarios.steps import QUARTER, buy, execute_sql, output_of, requested_endpoints, sides, stopped_clock
+from tests.scenarios.steps import (
+    QUARTER,
+    buy,
+    execute_sql,
+    output_of,
+    prove_initial_balance,
+    requested_endpoints,
+    sides,
+    stopped_clock,
+)
 
 
 @pytest.fixture
@@ -271,6 +280,7 @@ def test_a_tripped_guard_is_told_and_again_while_it_lasts(
 ) -> None:
     with stopped_clock() as clock:
         notified.set(INITIAL_BALANCE="1000000")
+        prove_initial_balance(notified, "1000000")
         for _ in range(2):
             assert notified.run("tick").exit_code == 3
             clock.tick(QUARTER)

@@ -11,7 +11,7 @@ from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Request
 from tests.scenarios.journal_tools import only, open_position, place_by_hand, run_until, sent
-from tests.scenarios.steps import buy, requested_endpoints, trade_of
+from tests.scenarios.steps import buy, prove_initial_balance, requested_endpoints, trade_of
 
 HALF = Decimal("0.5")
 
@@ -80,7 +80,9 @@ def test_the_verdict_of_a_stop_is_saved_before_its_sell_leaves(
 def test_a_trade_is_sold_before_the_lost_order_of_another_is_looked_up(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
-    live.set(INITIAL_BALANCE="1000000" if command == ("drawdown",) else "10000")
+    if command == ("drawdown",):
+        live.set(INITIAL_BALANCE="1000000")
+        prove_initial_balance(live, "1000000")
     open_position(live)
     run_until(live, kraken, "AddOrder", "lost", "buy", "ETH/USD", "100", "--yes")
     kraken.set_price("BTC/USD", 48900)

@@ -9,7 +9,7 @@ from typing import Any
 from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
 from botctl.adapters.kraken.parsing import FORBIDDEN_RIGHTS, parse_api_key, parse_key_expiry
 from botctl.domain.checks import KEY_EXPIRES_SOON, CheckResult
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, NoAnswer
 from botctl.ports import ApiKey
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0
@@ -47,6 +47,8 @@ def check_key(
 def check_status(market_data: KrakenMarketData) -> Iterator[CheckResult]:
     try:
         status = market_data.fetch_system_status()
+    except NoAnswer:
+        raise
     except BotError as error:
         yield CheckResult("exchange", "warn", error.message, "can't read Kraken's status; try again later")
         return

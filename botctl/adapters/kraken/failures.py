@@ -24,7 +24,7 @@ def _words_for(cause: BaseException) -> str | None:
         case OSError() if str(cause).startswith("Tunnel connection failed: "):  # http.client has no class for it
             return f"the proxy refused: {sanitize(str(cause).removeprefix('Tunnel connection failed: '))}"
         case socket.gaierror():
-            return f"its name can't be resolved: {cause.strerror}"
+            return "its name can't be resolved" + (f": {cause.strerror}" if cause.strerror else "")
         case ssl.SSLCertVerificationError():
             return f"its certificate is not valid: {cause.verify_message}"
         case ssl.SSLError():

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenApiError
 from botctl.adapters.kraken.failures import describe_failure
 from botctl.domain.addresses import ProxyUrl
-from botctl.domain.errors import ExchangeUnreachable
+from botctl.domain.errors import ExchangeUnreachable, NoAnswer
 from botctl.domain.settings import MIN_SECRET_LENGTH, Secret
 from botctl.domain.strict_json import parse_json
 from botctl.domain.text import sanitize
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_MS = 10_000
 """For connecting and for each read of the socket."""
+DEFAULT_URL = "https://api.kraken.com"
+FIRST_SERVER_ERROR = 500
 CALL_SECONDS = 30.0
 """For a call as a whole, however slowly its answer arrives: meanwhile the lock is held and stops wait."""
 
@@ -127,7 +129,9 @@ class KrakenTransport:
         """The `result` of a well-formed answer. Raises KrakenApiError or ExchangeUnreachable."""
         log.debug("%s answered %s in %.0f ms", name, reply.status, 1000 * reply.seconds)
         if reply.status is None or reply.text is None:
-            raise ExchangeUnreachable(f"no answer from Kraken to {name} ({reply.failure or 'connection lost'})")
+            raise self.no_answer(reply.failure or "connection lost")
+        if reply.status >= FIRST_SERVER_ERROR:
+            raise self.no_answer(f"it answers HTTP {reply.status}")
         try:
             body = parse_json(self._without_secrets(reply.text), parse_float=Decimal)
         except (ValueError, ArithmeticError, RecursionError):
@@ -141,6 +145,11 @@ class KrakenTransport:
         if not isinstance(result, dict):
             raise ExchangeUnreachable(f"Kraken's answer to {name} has no result")
         return result
+
+    def no_answer(self, why: str) -> NoAnswer:
+        parts = urlsplit(self._base_url or DEFAULT_URL)
+        port = f":{parts.port}" if parts.port else ""
+        return NoAnswer(why, where=f"Kraken at {parts.hostname}{port}")
 
     def _note_reply(self, response: Any, *_: Any, **__: Any) -> None:
         self._status = response.status_code
@@ -199,5 +208,5 @@ class PendingCall:
         if self._reply is None:
             self._thread.join(max(0.0, limit - (time.monotonic() - self._started)))
         if self._reply is None:
-            raise ExchangeUnreachable(f"no answer from Kraken to {self._name} within {limit:g} seconds")
+            raise self._transport.no_answer(f"it timed out after {limit:g} s")
         return self._transport.parse(self._name, self._reply), self._reply

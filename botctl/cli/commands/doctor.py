@@ -10,17 +10,28 @@ from botctl.cli.context import JsonFlag, env_file_of, in_a_named_home, start_log
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
 from botctl.domain.checks import CheckResult
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.settings import Mode, Settings, live_trading_disabled_error, missing_for_live
+from botctl.domain.text import format_time
 from botctl.monitoring.check import check_monitoring
+from botctl.queries.portfolio import now_offline
 from botctl.scheduling.installation import check_schedule
+from botctl.scheduling.runner import find_ticking
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.checks import unsafe_settings
 from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
+from botctl.store.ticks import load_last_tick_at
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
-from botctl.trading.readiness import check_funds, check_journal, check_open_markets, check_sentiment, check_symbols
+from botctl.trading.readiness import (
+    check_funds,
+    check_initial_balance,
+    check_journal,
+    check_open_markets,
+    check_sentiment,
+    check_symbols,
+)
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 
@@ -47,14 +58,16 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
     results = [*_check_settings(config), *_check_files(config), *check_monitoring(config.settings, config.folder)]
+    ticks: list[CheckResult] = []
     try:
         with open_bot(config) as bot:
+            ticks.append(_check_ticks(config, bot))
             results.append(_check_database(config))
             results += [CheckResult("database", "fail", each.message, each.hint) for each in find_broken_rows()]
             results += _check_trading(config, bot)
     except BotError as error:
         results.append(CheckResult("database", "fail", error.message, error.hint))
-    return [*results, check_schedule(config.folder)]
+    return [*results, check_schedule(config.folder), *ticks]
 
 
 def _check_settings(config: Config) -> Iterator[CheckResult]:
@@ -82,6 +95,18 @@ def _describe_proxy(settings: Settings) -> CheckResult:
     return CheckResult("proxy", "ok", f"Kraken is reached through HTTPS_PROXY={proxy}")
 
 
+def _check_ticks(config: Config, bot: Bot) -> CheckResult:
+    """Whether the last tick is as new as it should be."""
+    settings, last = config.settings, load_last_tick_at()
+    ticking = find_ticking(config.folder, last, now_offline(settings.botctl_mode), settings.timeframe.seconds)
+    if ticking.overdue:
+        trades = len(bot.journal.open_symbols())
+        detail = ticking.overdue + (f" {trades} open positions are not guarded" if trades else "")
+        return CheckResult("ticks", "fail" if trades else "warn", detail, "run `botctl schedule show`")
+    detail = "no tick yet" if last is None else f"the last tick is of {format_time(last)} UTC"
+    return CheckResult("ticks", "ok", f"{detail}, expected every {settings.timeframe}")
+
+
 def _check_files(config: Config) -> Iterator[CheckResult]:
     files = [config.env_file, *filter(None, [config.database.file])]
     yield from check_file_modes(files, config.settings.botctl_mode)
@@ -102,6 +127,17 @@ def _check_database(config: Config) -> CheckResult:
 
 
 def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
+    try:
+        yield from _check_exchange(config, bot)
+    except NoAnswer as error:  # what else asks the exchange would only repeat it
+        address = " and KRAKEN_API_URL" if config.settings.kraken_api_url else ""
+        yield CheckResult("exchange", "fail", error.message, f"check this machine's network{address}")
+    yield check_council(config.settings)
+    yield check_sentiment(bot)
+
+
+def _check_exchange(config: Config, bot: Bot) -> Iterator[CheckResult]:
+    """Raises NoAnswer."""
     if (kraken := kraken_of(bot)) is not None:
         from botctl.adapters.kraken.checks import check_clock, check_key
 
@@ -114,6 +150,7 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         yield from _results_of(check_status, build_market_data(config.settings))
     yield from _results_of(lambda each: check_journal(each, config.database_file), bot)
     yield from _results_of(check_funds, bot)
+    yield from _results_of(check_initial_balance, bot)
     yield from _results_of(check_symbols, bot)
     yield from _results_of(check_open_markets, bot)
     yield check_council(config.settings)
@@ -123,8 +160,10 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
 
 
 def _results_of[T](check: Callable[[T], Iterable[CheckResult]], subject: T) -> Iterator[CheckResult]:
-    """The results of a check; an error is one of them."""
+    """The results of a check; an error is one of them. Raises NoAnswer."""
     try:
         yield from check(subject)
+    except NoAnswer:
+        raise
     except BotError as error:
         yield CheckResult("exchange", "fail", error.message, error.hint or "check the network and the key")

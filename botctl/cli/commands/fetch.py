@@ -11,7 +11,7 @@ from botctl.cli.context import JsonFlag, config_from, exit_with, symbol_from, ti
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.views.files import draw_fetched
-from botctl.domain.errors import BadValue, BotError, exit_code_of
+from botctl.domain.errors import BadValue, BotError, NoAnswer, exit_code_of
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.fetch import FetchView, fetch_history
 from botctl.wiring import open_market_data
@@ -56,6 +56,9 @@ def fetch(
             except BotError as error:  # the other symbols may succeed
                 if len(unique_symbols) == 1:
                     raise
+                if isinstance(error, NoAnswer):  # nor would the others get an answer
+                    errors.append(error)
+                    break
                 errors.append(type(error)(f"{symbol}: {error.message}", hint=error.hint))
     oldest = max((view.oldest_told for view in views if view.oldest_told), default=None)
     if start and oldest and oldest > start:

@@ -16,6 +16,7 @@ from botctl.cli.context import (
     config_from,
     confirm,
     exit_with,
+    money_from,
     symbol_from,
 )
 from botctl.cli.log import log_errors, notice
@@ -23,12 +24,13 @@ from botctl.cli.output import show
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.cli.views.positions import draw_trades
 from botctl.config import open_store
-from botctl.domain.errors import BadValue, BotError, Refused, exit_code_of, most_severe
+from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_code_of, most_severe
 from botctl.domain.money import format_decimal, to_amount
 from botctl.domain.orders import ExitReason
 from botctl.domain.settings import Mode
 from botctl.domain.symbols import base_of
 from botctl.store.corrections import forget_trade, load_forgettable
+from botctl.trading.outages import saying, tell_outage, without_outages
 from botctl.trading.results import LiquidationView
 from botctl.trading.tick import liquidate as liquidate_all
 from botctl.wiring import open_bot, why_no_buys
@@ -59,14 +61,14 @@ def buy(
       botctl buy BTC/USD 100
       botctl buy BTC/USD 100 --validate
     """
-    symbol, cost = symbol_from(symbol), amount_from(amount)
+    symbol, cost = symbol_from(symbol), money_from(amount)
     config = config_from(ctx, account=True, validate=validate, warn=False)
     if (why := why_no_buys(config.settings, config.problems, validate_only=validate)) is not None:
         raise why
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
-    with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check())
+    with open_bot(config, validate_only=validate) as bot, saying("nothing was bought; run it again later"):
+        log_errors(without_outages(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()))
         bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
@@ -103,12 +105,13 @@ def sell(
     config = config_from(ctx, acts=True, account=True, validate=validate)
     if config.settings.botctl_mode is Mode.LIVE and not validate:
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
-    with open_bot(config, validate_only=validate) as bot:
-        log_errors(bot.unrecorded.check())
+    hint = "nothing was sold; run it again. Each tick goes on checking the stop"
+    with open_bot(config, validate_only=validate) as bot, saying(hint):
+        log_errors(without_outages(bot.unrecorded.check()))
         trade = bot.journal.active_trade(asset)
         waits = trade is None or trade.id in bot.journal.unsettled_trade_ids()
         if waits:  # orders of other trades are looked up after the sell
-            log_errors(bot.settlement.settle_unfinished_orders())
+            log_errors(without_outages(bot.settlement.settle_unfinished_orders()))
             trade = bot.journal.active_trade(asset)
         if trade is None:
             raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
@@ -140,8 +143,9 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     config = config_from(ctx, acts=True, account=True)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot(config) as bot:
+        began = bot.clock.now()
         exits = liquidate_all(bot)
-        errors = exits.errors
+        errors = [_not_liquidated(error) for error in tell_outage(bot, exits.errors, began, selling=True)]
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)
     if left and not errors:
@@ -151,6 +155,13 @@ def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = Fals
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
+
+
+def _not_liquidated(error: BotError) -> BotError:
+    """No tick sells what a liquidation left: it checks the stops."""
+    if isinstance(error, NoAnswer):
+        error.hint = "run `botctl liquidate` again; each tick goes on checking the stops"
+    return error
 
 
 def forget(

@@ -1,6 +1,7 @@
 """status, positions, trades and balance: what the database and the account hold."""
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from botctl.cli.views.status import draw_status
 from botctl.config import open_store
 from botctl.domain.errors import BadValue, exit_code_of
 from botctl.queries import portfolio
+from botctl.scheduling.runner import find_ticking
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
 
@@ -21,7 +23,7 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Show the state of the bot, without network.
 
     The kill switch, equity and drawdown as of the last tick, open trades, unsettled orders and missed ticks; on a
-    terminal also a week's equity curve. Warns when positions are unguarded.
+    terminal also a week's equity curve. Warns when positions are unguarded, or when no tick has run for too long.
 
     \b
     Examples:
@@ -34,7 +36,9 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
         view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
         gone, broken = load_gone_markets(), find_broken_rows()
-    notice(*map(str, gone))
+    ticking = find_ticking(config.folder, view.last_tick_at, now, settings.timeframe.seconds)
+    view = replace(view, scheduled_by=ticking.scheduled_by, overdue=ticking.overdue)
+    notice(*map(str, gone), *filter(None, [view.overdue]))
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
     log_errors(broken)

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from random import randint
 from shutil import which
@@ -11,14 +13,19 @@ from typing import Annotated
 import typer
 
 from botctl.cli.context import JsonFlag, YesFlag, config_from, confirm, env_file_of
+from botctl.cli.log import notice
 from botctl.cli.output import show
 from botctl.cli.views.schedule import draw_files, draw_schedule
-from botctl.config import Config, read_sources
-from botctl.domain.errors import BadValue, ConfigError, Refused
+from botctl.config import Config, open_store, read_sources
+from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
 from botctl.domain.settings import SETTINGS, Mode
+from botctl.domain.text import describe_stop
 from botctl.scheduling import crontab, installation, systemd
 from botctl.scheduling.crontab import cron_block, find_block, parse_delay, with_block, without_block
+from botctl.scheduling.runner import find_ticking
 from botctl.scheduling.schedule import CRON, MIN_DELAY, SYSTEMD, Job, ScheduleView, max_delay
+from botctl.store.journal import Journal
+from botctl.store.ticks import load_last_tick_at
 
 CronFlag = Annotated[bool, typer.Option("--cron", help="Use the user's crontab; default if there is one.")]
 SystemdFlag = Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer.")]
@@ -36,7 +43,8 @@ def show_schedule(
 ) -> None:
     """Show the installed schedule, or the one to install.
 
-    Changes nothing. Also reports when the installed schedule no longer matches the settings.
+    Changes nothing. Also reports when the installed schedule no longer matches the settings, and when no tick has
+    run for too long.
 
     \b
     Examples:
@@ -44,7 +52,11 @@ def show_schedule(
       botctl schedule show --systemd
     """
     config = config_from(ctx)
-    show(ctx, installation.describe_schedule(_kind(config, cron, timer), _job_from(ctx, config)), draw_schedule)
+    view = installation.describe_schedule(_kind(config, cron, timer), _job_from(ctx, config))
+    last = _last_tick(config)
+    seconds, now = config.settings.timeframe.seconds, _now(config, last)
+    overdue = find_ticking(config.folder, last, now, seconds).overdue
+    show(ctx, replace(view, last_tick_at=last, overdue=overdue), draw_schedule)
 
 
 @app.command()
@@ -77,7 +89,7 @@ def install(
     if kind == CRON and not before.installed:
         job = replace(job, delay_seconds=randint(MIN_DELAY, max_delay(job.timeframe)))
     files = installation.render_files(kind, job, sandbox=sandbox)
-    if not yes and sys.stdin.isatty():
+    if not yes and sys.stdin is not None and sys.stdin.isatty():
         print(draw_files(files), file=sys.stderr)
     confirm(f"{'Change' if before.installed else 'Install'} this?", yes=yes)
     backup = None
@@ -110,7 +122,7 @@ def _describe_only_schedule(kind: str, job: Job) -> ScheduleView:
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
     """Remove the schedule.
 
-    Asks first. Open positions are UNGUARDED afterwards: sell them first, or guard them by hand.
+    Asks first. Open positions are UNGUARDED afterwards, and are named: sell them first, or guard them by hand.
 
     \b
     Example:
@@ -119,9 +131,10 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     config = config_from(ctx)
     job = _job_from(ctx, config)
     kinds = [kind for kind in (CRON, SYSTEMD) if installation.is_installed(job.home, kind)]
+    guarded = _open_positions(config)
     if kinds:
-        question = f"Remove the ticks of {job.home} from {' and '.join(kinds)}? Open positions are UNGUARDED then."
-        confirm(question, yes=yes)
+        then = f"Nobody guards {', '.join(guarded)} then." if guarded else "Open positions are UNGUARDED then."
+        confirm(f"Remove the ticks of {job.home} from {' and '.join(kinds)}? {then}", yes=yes)
     backup = None
     for kind in kinds:
         if kind == CRON:
@@ -129,7 +142,34 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
         else:
             systemd.remove_timer(job.home)
     view = installation.describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
-    show(ctx, replace(view, changed=bool(kinds), backup=backup), draw_schedule)
+    unguarded = guarded if kinds and not view.others else []
+    if unguarded:
+        notice(f"nobody guards from now on: {', '.join(unguarded)}")
+    show(ctx, replace(view, changed=bool(kinds), backup=backup, unguarded=unguarded), draw_schedule)
+
+
+def _last_tick(config: Config) -> datetime | None:
+    """None also without a database."""
+    with suppress(BotError), open_store(config, create=False):
+        return load_last_tick_at()
+    return None
+
+
+def _now(config: Config, last: datetime | None) -> datetime:
+    """A demo's ticks have the time of its candles."""
+    return last if last is not None and config.settings.botctl_mode is Mode.DEMO else datetime.now(UTC)
+
+
+def _open_positions(config: Config) -> list[str]:
+    """The open positions with their stops; a database that can't be read is one of the sentences."""
+    if config.database.lacks_file():
+        return []
+    try:
+        with open_store(config, create=False):
+            levels = Journal(config.settings.botctl_mode).stop_levels()
+    except BotError as error:
+        return [f"positions that can't be read ({error.message})"]
+    return [f"{each.symbol} (trade {each.trade_id}, {describe_stop(each.stop)})" for each in levels]
 
 
 def _job_from(ctx: typer.Context, config: Config) -> Job:

@@ -19,6 +19,7 @@ from botctl.queries import portfolio
 from botctl.queries.results import CheckView
 from botctl.trading.drawdown_guard import unknown_initial_balance
 from botctl.trading.evidence.missing_coins import missing_error
+from botctl.trading.outages import tell_outage
 from botctl.trading.results import DrawdownView
 from botctl.trading.tick import guard_drawdown, guard_positions
 from botctl.trading.tick import tick as run_tick
@@ -80,8 +81,9 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with open_bot(config) as bot:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
+        began = bot.clock.now()
         snapshot, exits = guard_positions(bot)
-        errors, prices = exits.errors, snapshot.prices
+        errors, prices = tell_outage(bot, exits.errors, began), snapshot.prices
         positions = [portfolio.with_price(trade, prices.get(trade.symbol)) for trade in portfolio.list_positions()]
         after_run.queue_notifications(config, bot)
     log_errors(errors)
@@ -111,6 +113,7 @@ def drawdown(
     with open_bot(config) as bot:
         if bot.drawdown.initial_balance is None:
             raise unknown_initial_balance()
+        began = bot.clock.now()
         act = not check and not bot.switch.read().frozen
         report, errors = guard_drawdown(bot, act=act)
         outranked = bot.execution.outranked.report()
@@ -119,6 +122,7 @@ def drawdown(
             unlisted = {base_of(symbol) for symbol in report.snapshot.unlisted}
             errors += [missing_error(each) for each in report.missing if each.asset not in unlisted]
             errors += bot.positions.find_gone_markets(report.snapshot)
+        errors = tell_outage(bot, errors, began)
         view = DrawdownView(
             report.equity,
             bot.drawdown.initial_balance,

@@ -18,14 +18,15 @@ from botctl.wiring import build_market
 
 def watch_positions(config: Config, seconds: float) -> None:
     with suppress(KeyboardInterrupt):
-        keep_showing(_LivePositions(config).draw, seconds)
+        keep_showing(_LivePositions(config, seconds).draw, seconds)
 
 
 class _LivePositions:
     """Reads the open positions again and again, over one connection to Kraken."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, seconds: float) -> None:
         self.config = config
+        self.seconds = seconds
         self._kraken: MarketData | None = None
 
     def draw(self) -> Drawing:
@@ -35,7 +36,7 @@ class _LivePositions:
             try:
                 rows = portfolio.list_live_positions(self._market())
             except BotError as error:
-                lines.append(f"prices are unavailable: {error.message}")
+                lines.append(f"prices are unavailable: {error.message}; tried again in {self.seconds:g} s")
                 trades = portfolio.list_positions()
                 rows = Rows([portfolio.with_price(trade, None) for trade in trades], trades.broken)
         lines += map(str, rows.broken)

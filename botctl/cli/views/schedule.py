@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from botctl.cli.tables import pairs
+from botctl.domain.text import format_time
 from botctl.scheduling.schedule import CRON, MIN_DELAY, ScheduleView
 
 
@@ -16,6 +17,9 @@ def draw_schedule(view: ScheduleView) -> str:
         ("schedule", f"removed from {view.kind}" if removed else _describe(view)),
         ("every", f"{view.every}, with a delay of {delay}"),
     ]
+    if view.last_tick_at is not None:
+        rows.append(("last tick", f"{format_time(view.last_tick_at)} UTC"))
+    rows += [("warning", view.overdue)] if view.overdue else []
     rows += [("backup", f"the previous crontab is {view.backup}")] if view.backup else []
     rows += [("warning", f"the crontab has another line for this folder: {line.strip()}") for line in view.others]
     rows += [("note", note) for note in view.notes]

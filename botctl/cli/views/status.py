@@ -23,6 +23,7 @@ def draw_status(view: StatusView) -> Drawing:
         ("open trades", str(view.open_trades)),
         ("unsettled orders", str(view.unsettled_orders)),
         ("last tick", "never" if view.last_tick_at is None else f"{format_time(view.last_tick_at)} UTC, {result}"),
+        ("ticks run by", view.scheduled_by or "neither cron nor systemd"),
         ("missed ticks", str(view.missed_ticks)),
     ]
     return _panel(view, rows) if sys.stdout.isatty() else pairs(rows)
@@ -36,7 +37,7 @@ def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
         "system": view.system_status != "ACTIVE" or view.frozen,
         "buys": not view.buy_enabled,
         "unsettled orders": view.unsettled_orders > 0,
-        "last tick": view.last_tick_ok is False,
+        "last tick": view.last_tick_ok is False or bool(view.overdue),
     }
     text = Text(pairs(rows, WIDTH - 4))
     for name, is_problem in problems.items():

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 
 from botctl.domain.decisions import Action, CouncilDecision
-from botctl.domain.errors import BadValue, BotError, ConfigError, Refused, most_severe
+from botctl.domain.errors import BadValue, BotError, ConfigError, NoAnswer, Refused, most_severe
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
@@ -117,7 +117,7 @@ class Council:
             decision = self._decide(symbol)
         except BotError as error:
             held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
-            if isinstance(error, ConfigError):
+            if isinstance(error, ConfigError | NoAnswer):
                 return held, error
             if isinstance(error, BadValue):
                 return held, ConfigError(

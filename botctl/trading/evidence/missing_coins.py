@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from botctl.domain.errors import BotError, CoinsMissing
+from botctl.domain.errors import BotError, CoinsMissing, NoAnswer
 from botctl.domain.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
 from botctl.domain.markets import Quotes
 from botctl.domain.money import floor_to, format_decimal
@@ -113,7 +113,8 @@ class MissingCoinsReview:
         try:
             balances = self.exchange.fetch_balances()
         except BotError as error:
-            log.warning("the owner's own coins are not known: %s", error)
+            level = logging.INFO if isinstance(error, NoAnswer) else logging.WARNING  # the buy itself tells an outage
+            log.log(level, "the owner's own coins are not known: %s", error)
             return
         missing = find_missing(expected, balances)
         self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))
