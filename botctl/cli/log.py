@@ -128,7 +128,8 @@ class _Line(logging.Formatter):
 
 def _open_log(path: Path) -> logging.FileHandler:
     """The log file of this run, rotated first when it is too long. Raises OSError."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # O_NONBLOCK: a pipe that nobody reads is an error, and not an endless wait
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK, 0o600)
     try:
         _rotate(path, handle)
     finally:

@@ -64,6 +64,11 @@ class Heartbeat:
             self._started_at = time.monotonic()
             self._start_ping = _ping(self._url, "start", b"")
 
+    def fail_now(self, detail: str) -> None:
+        """Ping a failure while the tick goes on. Waits for PING_SECONDS at most, in the background of its caller."""
+        if self._url is not None:
+            _ping(self._url, "fail", detail.encode("utf-8", "replace")[:MAX_BODY_BYTES]).join(PING_SECONDS)
+
     def end(self, *, ok: bool, detail: str = "") -> None:
         """Ping the end of the tick. Waits for both pings, each for PING_SECONDS at most."""
         if self._url is None or self._ended:

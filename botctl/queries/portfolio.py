@@ -10,6 +10,7 @@ from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.settings import Mode
 from botctl.domain.text import format_time
+from botctl.run_lock import LockHolder
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
@@ -39,6 +40,8 @@ class StatusView:
     missed_ticks: int
     why: str = field(default="", metadata=NOT_IN_JSON)
     """What paused it."""
+    running: str = field(default="", metadata=NOT_IN_JSON)
+    """The run that holds the lock now."""
     equity_curve: tuple[float, ...] = field(default=(), metadata=NOT_IN_JSON)
     """From the newest ticks, oldest first."""
 
@@ -87,8 +90,15 @@ def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
     return LivePosition(trade, price, (price - trade.entry_price) * trade.amount)
 
 
-def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
-    """`seconds` is the time between two ticks; overdue ones count as missed."""
+def status(
+    mode: str,
+    switch: Switch,
+    initial_balance: Decimal | None,
+    now: datetime,
+    seconds: int,
+    holder: LockHolder | None = None,
+) -> StatusView:
+    """`seconds` is the time between two ticks; overdue ones count as missed. `holder` holds the run's lock."""
     state = switch.read()
     newest: Tick | None = Tick.select().order_by(Tick.id.desc()).first()
     newest_valued: Tick | None = Tick.select().where(Tick.equity.is_null(False)).order_by(Tick.id.desc()).first()
@@ -106,6 +116,7 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         last_tick_at=newest.at if newest else None,
         last_tick_ok=newest.ok if newest else None,
         missed_ticks=load_missed_ticks() + (missed_between(newest.at, now, seconds) if newest else 0),
+        running="" if holder is None else str(holder) or "another run",
         why=state.why,
         equity_curve=_equity_curve(),
     )

@@ -20,7 +20,7 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Show the state of the bot, without network.
 
     The kill switch, equity and drawdown as of the last tick, open trades, unsettled orders and missed ticks; on a
-    terminal also a week's equity curve. Warns when positions are unguarded.
+    terminal also a week's equity curve. Warns when positions are unguarded, and says which run holds the lock.
 
     \b
     Examples:
@@ -31,11 +31,14 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     settings = config.settings
     with open_store(config):
         mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
-        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
+        holder = config.database.find_lock_holder()
+        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds, holder)
         gone = load_gone_markets()
     notice(*map(str, gone))
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
+    if holder is not None and (holder.seconds or 0) > config.stuck_after:
+        notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     show(ctx, view, draw_status, name_mode=False)
 
 

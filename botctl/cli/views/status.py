@@ -25,6 +25,8 @@ def draw_status(view: StatusView) -> Drawing:
         ("last tick", "never" if view.last_tick_at is None else f"{format_time(view.last_tick_at)} UTC, {result}"),
         ("missed ticks", str(view.missed_ticks)),
     ]
+    if view.running:
+        rows.append(("running", view.running))
     return _panel(view, rows) if sys.stdout.isatty() else pairs(rows)
 
 
