@@ -49,6 +49,8 @@ class ProcessHolder(LockHolder):
 
     def end(self) -> None:
         """End it, if it is a process of this machine. Raises NotEnded."""
+        if not self.process.boot_id:
+            raise NotEnded(self, "this system does not tell processes apart", hint=f"`kill -9 {self.pid}` ends it")
         if not self.process.is_of_this_machine:
             where = f"it runs on {self.host}, which is another machine or container, or was started before a reboot"
             raise NotEnded(self, where, hint=f"end process {self.pid} there")
