@@ -70,7 +70,8 @@ def test_another_process_with_the_same_id_is_left_alone(start: Start, other: dic
 
     assert not gone.is_running
     assert gone.end()
-    assert process.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.3)
 
 
 def test_a_process_that_waits_for_its_parent_alone_is_gone(start: Start) -> None:
