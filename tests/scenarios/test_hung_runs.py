@@ -321,6 +321,7 @@ def test_the_session_of_a_hung_run_is_ended_and_the_tick_goes_on(
     assert sides(kraken) == ["buy", "sell"]
 
 
+@pytest.mark.long
 @pytest.mark.waits
 def test_a_session_of_another_role_is_said_and_stays(hosted_impatient: BotRunner, kraken: FakeKraken) -> None:
     """A role that may write everything, and end no session of another one."""
