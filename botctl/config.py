@@ -40,6 +40,8 @@ class LockTimeouts:
     """For another run to end. A tick does not wait."""
     statement: float = BUSY_SECONDS
     """For another process to finish writing to the database."""
+    grace: float = 60.0
+    """How far beyond TICK_TIMEOUT another run may hold the lock before a tick ends it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Config:
     @property
     def switch(self) -> Switch:
         return Switch(self.halt_files)
+
+    @property
+    def stuck_after(self) -> float:
+        """Seconds after which another run that holds the lock hangs."""
+        return float(self.settings.tick_timeout) + self.lock_timeouts.grace
 
     def require(self, *names: str) -> None:
         """Raises ConfigError when something is wrong with one of these settings."""

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,11 +52,16 @@ def sync_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-@contextmanager
-def process_lock(path: Path, wait_seconds: float) -> Iterator[None]:
-    """Hold the lock file `path` during the block. The file stays; the kernel releases the lock if the process dies.
+def _busy() -> Busy:
+    return Busy("another run of botctl holds the lock", hint="let it end, then try again")
 
-    Waits up to `wait_seconds` for another run to end, then raises Busy.
+
+@contextmanager
+def process_lock(path: Path, wait_seconds: float, held: Callable[[], Busy] = _busy) -> Iterator[int]:
+    """Hold the lock file `path`, which is open as the result, during the block. The file stays; the kernel releases
+    the lock if the process dies.
+
+    Waits up to `wait_seconds` for another run to end, then raises what `held` returns.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +69,13 @@ def process_lock(path: Path, wait_seconds: float) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
     try:
-        _acquire(handle, wait_seconds)
-        yield
+        _acquire(handle, wait_seconds, held)
+        yield handle
     finally:
         os.close(handle)
 
 
-def _acquire(handle: int, wait_seconds: float) -> None:
+def _acquire(handle: int, wait_seconds: float, held: Callable[[], Busy]) -> None:
     end = time.monotonic() + wait_seconds
     while True:
         try:
@@ -78,5 +83,5 @@ def _acquire(handle: int, wait_seconds: float) -> None:
             return
         except BlockingIOError:
             if time.monotonic() >= end:
-                raise Busy("another run of botctl holds the lock", hint="let it end, then try again") from None
+                raise held() from None
             time.sleep(min(0.1, wait_seconds))

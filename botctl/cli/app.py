@@ -15,9 +15,10 @@ import typer
 from botctl.cli.context import EnvFile
 from botctl.cli.core_dumps import forbid_core_dumps
 from botctl.cli.log import error_line
-from botctl.cli.registry import Commands, does_work
+from botctl.cli.registry import COMMANDS, Commands, does_work
 from botctl.cli.streams import lost_output, make_streams_tolerant
 from botctl.domain.errors import BadValue, BotError, bug, explain_failure
+from botctl.run_lock import name_this_run
 
 if TYPE_CHECKING:
     from botctl.config import LockTimeouts
@@ -94,6 +95,7 @@ def _run_process() -> int:
 def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = None) -> int:
     """Run one command line, and return its exit code. Every error becomes one line, or one JSON object."""
     arguments = _global_options_first(arguments)
+    name_this_run(next((word for word in arguments if word in COMMANDS), ""))
     debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
     report = partial(_report, as_json=as_json, log_json=log_json)
     try:

@@ -65,6 +65,11 @@ class Heartbeat:
             self._started_at = time.monotonic()
             self._start_ping = _ping(self._url, "start", b"")
 
+    def fail_now(self, detail: str) -> None:
+        """Ping a failure while the tick goes on. Waits for PING_SECONDS at most, in the background of its caller."""
+        if self._url is not None:
+            _ping_and_wait(self._url, "fail", detail)
+
     def end(self, *, ok: bool, detail: str = "") -> None:
         """Ping the end of the tick. Waits for both pings, each for PING_SECONDS at most."""
         if self._url is None or self._ended:
@@ -72,13 +77,17 @@ class Heartbeat:
         self._ended = True
         if self._start_ping is not None:  # the service measures the duration from the order of the two
             self._start_ping.join(max(0.0, self._started_at + PING_SECONDS - time.monotonic()))
-        body = detail.encode("utf-8", "replace")[:MAX_BODY_BYTES]
-        suffix = "" if ok else "fail"
-        if (ping := _ping(self._url, suffix, body)) is not None:
-            ping.join(PING_SECONDS)
-            return
-        with suppress(TimeoutError), time_limit(PING_SECONDS):
-            _post(ping_url(self._url.reveal(), suffix), body)
+        _ping_and_wait(self._url, "" if ok else "fail", detail)
+
+
+def _ping_and_wait(url: Secret, suffix: str, detail: str) -> None:
+    """Wait for PING_SECONDS at most, also where no thread can be started."""
+    body = detail.encode("utf-8", "replace")[:MAX_BODY_BYTES]
+    if (ping := _ping(url, suffix, body)) is not None:
+        ping.join(PING_SECONDS)
+        return
+    with suppress(TimeoutError), time_limit(PING_SECONDS):
+        _post(ping_url(url.reveal(), suffix), body)
 
 
 def _ping(url: Secret, suffix: str, body: bytes) -> threading.Thread | None:

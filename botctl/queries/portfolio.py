@@ -11,6 +11,7 @@ from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.settings import Mode
 from botctl.domain.text import format_time
+from botctl.run_lock import LockHolder
 from botctl.store.broken_rows import find_unknown_rows, load_row, load_rows
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
@@ -46,6 +47,8 @@ class StatusView:
     """What is wrong when ticks do not come in time; empty while they do."""
     why: str = field(default="", metadata=NOT_IN_JSON)
     """What paused it."""
+    running: str = field(default="", metadata=NOT_IN_JSON)
+    """The run that holds the lock now."""
     equity_curve: tuple[float, ...] = field(default=(), metadata=NOT_IN_JSON)
     """From the newest ticks, oldest first."""
 
@@ -100,8 +103,15 @@ def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
     return LivePosition(trade, price, (price - trade.entry_price) * trade.amount)
 
 
-def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: datetime, seconds: int) -> StatusView:
-    """`seconds` is the time between two ticks; overdue ones count as missed."""
+def status(
+    mode: str,
+    switch: Switch,
+    initial_balance: Decimal | None,
+    now: datetime,
+    seconds: int,
+    holder: LockHolder | None = None,
+) -> StatusView:
+    """`seconds` is the time between two ticks; overdue ones count as missed. `holder` holds the run's lock."""
     state = switch.read()
     ticks = Tick.select().order_by(Tick.id.desc())
     newest: Tick | None = next(iter(load_rows(ticks.limit(1))), None)
@@ -120,6 +130,7 @@ def status(mode: str, switch: Switch, initial_balance: Decimal | None, now: date
         last_tick_at=newest.at if newest else None,
         last_tick_ok=newest.ok if newest else None,
         missed_ticks=load_missed_ticks() + (missed_between(newest.at, now, seconds) if newest else 0),
+        running="" if holder is None else str(holder) or "another run",
         why=state.why,
         equity_curve=_equity_curve(),
     )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from botctl.domain.database_url import SQLITE, ServerUrl
 from botctl.domain.errors import ConfigError
-from botctl.files import process_lock, sync_to_disk
+from botctl.files import sync_to_disk
 from botctl.links import refuse_links
+from botctl.run_lock import LockHolder, ProcessHolder, find_holder, run_lock
 from botctl.store.integrity import COMPANIONS, check_integrity
 from botctl.store.models import TABLES_LOCKED_FOR_WRITES, database
 from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, make_private_file
@@ -20,6 +21,7 @@ from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, mak
 if TYPE_CHECKING:
     from botctl.store.copy import OpenDatabase
     from botctl.store.postgres import ServerDatabase
+    from botctl.store.session_lock import SessionHolder
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process to finish writing."""
@@ -62,9 +64,17 @@ class DatabaseLocation(ABC):
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
         """Hold the run's lock: on this machine for a file, among all machines on a server.
 
-        Waits up to `wait_seconds` for another run to end, then raises Busy. Raises ConfigError or DatabaseUnreachable
-        when it can't be locked.
+        Waits up to `wait_seconds` for another run to end, then raises LockHeld. Raises ConfigError or
+        DatabaseUnreachable when it can't be locked.
         """
+
+    @abstractmethod
+    def find_lock_holder(self) -> LockHolder | None:
+        """The run that holds the lock; None for none, or none that is known. On a server it must be open."""
+
+    @abstractmethod
+    def end_lock_holder(self, holder: LockHolder) -> None:
+        """End this run if it still holds the lock, so that the lock is free. Raises NotEnded, or why it can't tell."""
 
     @abstractmethod
     def open_beside(self, wait_seconds: float) -> "AbstractContextManager[OpenDatabase]":
@@ -145,8 +155,19 @@ class SqliteFile(DatabaseLocation):
         database.connect()
 
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
+        return run_lock(self._lock_file, wait_seconds)
+
+    @property
+    def _lock_file(self) -> Path:
         real = Path(os.path.realpath(self.path))  # one lock for one file, whatever its names
-        return process_lock(real.with_name(f"{real.name}.lock"), wait_seconds)
+        return real.with_name(f"{real.name}.lock")
+
+    def find_lock_holder(self) -> ProcessHolder | None:
+        return find_holder(self._lock_file)
+
+    def end_lock_holder(self, holder: LockHolder) -> None:
+        if isinstance(holder, ProcessHolder):
+            holder.end()
 
     @contextmanager
     def open_beside(self, wait_seconds: float) -> Iterator[Database]:
@@ -211,7 +232,7 @@ class PostgresServer(DatabaseLocation):
 
     @contextmanager
     def lock(self, wait_seconds: float) -> Iterator[None]:
-        from botctl.store.postgres import advisory_lock
+        from botctl.store.session_lock import advisory_lock
 
         try:
             self.connect()
@@ -220,15 +241,32 @@ class PostgresServer(DatabaseLocation):
         finally:
             close_database()
 
+    def find_lock_holder(self) -> "SessionHolder | None":
+        from botctl.store.session_lock import find_session
+
+        return find_session(database.obj)
+
+    def end_lock_holder(self, holder: LockHolder) -> None:
+        from botctl.store.session_lock import SessionHolder, end_session
+
+        if isinstance(holder, SessionHolder):
+            with self._beside() as beside:
+                end_session(beside, holder)
+
     @contextmanager
     def open_beside(self, wait_seconds: float) -> "Iterator[ServerDatabase]":
-        from botctl.store.postgres import advisory_lock
+        from botctl.store.session_lock import advisory_lock
 
+        with self._beside() as beside, advisory_lock(beside, wait_seconds):
+            yield beside
+
+    @contextmanager
+    def _beside(self) -> "Iterator[ServerDatabase]":
+        """A connection besides this process's own."""
         beside = self._database()
         beside.open()
         try:
-            with advisory_lock(beside, wait_seconds):
-                yield beside
+            yield beside
         finally:
             beside.close()
 

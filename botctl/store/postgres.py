@@ -8,7 +8,6 @@ import json
 import os
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,9 @@ IDLE_TRANSACTION_SECONDS = 30
 """How long a host that freezes in a transaction can lock out the others."""
 SILENCE_SECONDS = 30
 """After so long without a response client and server drop the connection."""
+
+MAX_NAME = 28
+"""Of `botctl` and the host's name. PostgreSQL cuts a session's name after 63 bytes, and a run adds its command."""
 
 SNAPSHOT = "SNAPSHOT"
 """A kind of transaction, besides those of SQLite."""
@@ -225,7 +227,7 @@ def connect(url: ServerUrl, lock_seconds: float, cursor: "type[psycopg.Cursor[An
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
-    application = f"botctl {socket.gethostname()}"[:50] + f" {os.getpid()}"
+    application = f"botctl {socket.gethostname()}"[:MAX_NAME] + f" {os.getpid()}"
     try:
         # By libpq: peewee's db_url supports neither several hosts nor a socket's folder.
         from_url = conninfo_to_dict(url.reveal())
@@ -288,44 +290,3 @@ def _message_of(error: "psycopg.Error", url: ServerUrl) -> str:
         if len(secret) > 2:
             text = text.replace(secret, "***")
     return without_password(text)[:300]
-
-
-@contextmanager
-def advisory_lock(database: ServerDatabase, wait_seconds: float) -> Iterator[None]:
-    """Hold the run's lock of this database, on its open connection. Waits up to `wait_seconds`, then raises Busy.
-
-    When this process or its machine dies, the server releases the lock.
-    """
-    _wait_for_lock(database, wait_seconds)
-    database.holds_lock = True
-    try:
-        yield
-    finally:
-        if not database.is_closed():
-            with suppress(BotError):
-                _query_lock(database, "SELECT pg_advisory_unlock(%s, hashtext(current_schema()))")
-            database.holds_lock = False
-
-
-def _wait_for_lock(database: ServerDatabase, wait_seconds: float) -> None:
-    end = time.monotonic() + wait_seconds
-    while not _query_lock(database, "SELECT pg_try_advisory_lock(%s, hashtext(current_schema()))"):
-        if time.monotonic() >= end:
-            raise Busy(f"another run of botctl holds the lock{_holder(database)}", hint="let it end, then try again")
-        time.sleep(min(0.2, wait_seconds))
-
-
-def _holder(database: ServerDatabase) -> str:
-    """The run that holds the lock, if the server shows it: a run's application_name is its host and process."""
-    name = _query_lock(
-        database,
-        "SELECT max(activity.application_name) FROM pg_locks JOIN pg_stat_activity AS activity USING (pid)"
-        " WHERE locktype = 'advisory' AND granted AND classid = %s::bigint::oid"
-        " AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-    )
-    return f" ({name})" if name else ""
-
-
-def _query_lock(database: ServerDatabase, statement: str) -> Any:
-    [answer] = database.execute_sql(statement, (RUN_LOCK,)).fetchone()  # type: ignore[no-untyped-call]
-    return answer

@@ -69,17 +69,19 @@ Step = Callable[[Bot, TickState], None]
 """Adds its results to the state. It raises an error, or adds it to the state's errors and goes on."""
 
 
-def tick(bot: Bot) -> tuple[TickView, int]:
+def tick(bot: Bot, ended: Sequence[BotError] = ()) -> tuple[TickView, int]:
     """Run one tick; returns its result and exit code. A failed step does not stop the later ones.
 
-    Raises Refused at the end of the demo's recorded prices.
+    `ended` are the errors of runs that hung, which were ended and logged before this one. Raises Refused at the end of
+    the demo's recorded prices.
     """
     if not bot.clock.start_tick():
         raise Refused("the demo's recorded prices are at their end", hint="delete the demo database to start again")
     started = time.monotonic()
     bot.time_budget.start()
     bot.journal.begin_run()
-    state = TickState(bot.clock.now())
+    state = TickState(bot.clock.now(), errors=[*ended])
+    state.steps += [StepView("lock", False, str(error)) for error in ended]
     _run(bot, state, "settings", _report_problems)
     _run(bot, state, "missed runs", _count_missed_runs)
     _run(bot, state, "journal", _compare_journal)

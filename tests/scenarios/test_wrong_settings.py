@@ -1,5 +1,6 @@
 """Wrong settings: what an exit does not need keeps no exit back, buys wait, and the run says so."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +32,7 @@ HARMLESS: dict[str, Callable[[BotRunner], None]] = {
     "no symbols": lambda live: live.set(SYMBOLS="BTC"),
     "no initial balance": lambda live: live.unset("INITIAL_BALANCE"),
     "a log in a folder that is gone": lambda live: live.set(LOG_FILE="/nowhere/bot.log"),
+    "a log that is a pipe nobody reads": lambda live: (os.mkfifo(live.home / "pipe"), live.set(LOG_FILE="pipe"))[1],
 }
 FATAL: dict[str, Callable[[BotRunner], None]] = {
     "a misspelled mode": dot_env("BOTCTL_MOD=paper\n"),

@@ -21,6 +21,7 @@ from botctl.cli.context import (
 )
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
+from botctl.cli.stuck_runs import open_bot_by_force
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.cli.views.positions import draw_trades
 from botctl.config import open_store
@@ -128,21 +129,31 @@ def sell(
     exit_with(exit_code_of(sale.errors))
 
 
-def liquidate(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
+def liquidate(
+    ctx: typer.Context,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="End the run that holds the lock instead of waiting for it.")
+    ] = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
     """Sell all open trades and disable buys.
 
     Asks first, in every mode. Works while paused and while frozen. Sells only what botctl bought. If something could
     not be sold, it is listed and the exit code is not 0: run the command again. `botctl resume --enable-buys` allows
     buys again.
 
+    Waits for another run, such as a tick, up to 30 seconds. With --take-over that run is ended at once: orders it
+    leaves behind are settled here.
+
     \b
     Examples:
       botctl liquidate
-      botctl liquidate --yes
+      botctl liquidate --take-over --yes
     """
     config = config_from(ctx, acts=True, account=True)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
-    with open_bot(config) as bot:
+    with open_bot_by_force(config) if take_over else open_bot(config) as bot:
         began = bot.clock.now()
         exits = liquidate_all(bot)
         errors = [_not_liquidated(error) for error in tell_outage(bot, exits.errors, began, selling=True)]

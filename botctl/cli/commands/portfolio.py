@@ -23,7 +23,8 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Show the state of the bot, without network.
 
     The kill switch, equity and drawdown as of the last tick, open trades, unsettled orders and missed ticks; on a
-    terminal also a week's equity curve. Warns when positions are unguarded, or when no tick has run for too long.
+    terminal also a week's equity curve. Warns when positions are unguarded, or when no tick has run for too long, and
+    says which run holds the lock.
 
     \b
     Examples:
@@ -34,13 +35,16 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     settings = config.settings
     with open_store(config):
         mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
-        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds)
+        holder = config.database.find_lock_holder()
+        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds, holder)
         gone, broken = load_gone_markets(), find_broken_rows()
     ticking = find_ticking(config.folder, view.last_tick_at, now, settings.timeframe.seconds)
     view = replace(view, scheduled_by=ticking.scheduled_by, overdue=ticking.overdue)
     notice(*map(str, gone), *filter(None, [view.overdue]))
     if view.frozen:
         notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
+    if holder is not None and (holder.seconds or 0) > config.stuck_after:
+        notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     log_errors(broken)
     show(ctx, view, draw_status, name_mode=False)
     exit_with(exit_code_of(broken))

@@ -10,8 +10,9 @@ from botctl.cli import after_run
 from botctl.cli.context import JsonFlag, ValidateFlag, config_from, exit_with, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show
+from botctl.cli.stuck_runs import open_bot_of_tick, watch_start, watch_tick
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
-from botctl.config import remember_settings
+from botctl.config import Config, remember_settings
 from botctl.domain.errors import Refused, exit_code_of
 from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
@@ -34,22 +35,30 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
     a table only if it traded.
 
     Exit code 3 while the drawdown guard is tripped, 69 when something was unreachable or unknown (the next tick
-    checks again), 75 when another run is active.
+    checks again), 75 when another run is active. One that has held the lock for a minute more than TICK_TIMEOUT hangs:
+    it is ended, and the tick goes on and ends with 1.
 
     \b
     Examples:
       botctl tick
       BOTCTL_MODE=paper botctl tick --json
     """
-    config = config_from(ctx, validate=validate, account=True, warn=False)  # the tick reports the problems
-    heartbeat = Heartbeat(None if validate else config.settings.healthcheck_url)
+    with watch_start():
+        config = config_from(ctx, validate=validate, account=True, warn=False)  # the tick reports the problems
+        heartbeat = Heartbeat(None if validate else config.settings.healthcheck_url)
+    with watch_tick(config, heartbeat):
+        code = _tick(ctx, config, heartbeat, validate=validate)
+    exit_with(code)
+
+
+def _tick(ctx: typer.Context, config: Config, heartbeat: Heartbeat, *, validate: bool) -> int:
     with heartbeat.watch():
-        with open_bot(config, wait_seconds=0, validate_only=validate) as bot:
+        with open_bot_of_tick(config, heartbeat, validate_only=validate) as (bot, ended):
             heartbeat.start()
             started = time.monotonic()
             if not validate:
                 remember_settings(config)
-            view, code = run_tick(bot)
+            view, code = run_tick(bot, ended)
             copy_is_due, failure = (False, None) if validate else after_run.claim_backup()
             after_run.queue_notifications(config, bot, check_key=view.ok)
             metrics = after_run.read_metrics(config, bot, code, time.monotonic() - started)
@@ -64,7 +73,7 @@ def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag =
     heartbeat.end(ok=code == 0, detail="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
         after_run.deliver_notifications(config)
-    exit_with(code)
+    return code
 
 
 def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:

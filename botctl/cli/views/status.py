@@ -26,6 +26,8 @@ def draw_status(view: StatusView) -> Drawing:
         ("ticks run by", view.scheduled_by or "neither cron nor systemd"),
         ("missed ticks", str(view.missed_ticks)),
     ]
+    if view.running:
+        rows.append(("running", view.running))
     return _panel(view, rows) if sys.stdout.isatty() else pairs(rows)
 
 
