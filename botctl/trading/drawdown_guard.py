@@ -140,10 +140,14 @@ class DrawdownGuard:
         return second
 
     def _refusal(self, report: GuardReport) -> ConfigError | None:
-        """Why the drawdown is no loss but a wrong INITIAL_BALANCE, if it is."""
+        """Why it is no loss but a wrong INITIAL_BALANCE, if it is. What can't be read is no evidence of that."""
         if self.initial_balance is None or report.equity is None:
             return None
-        return self._evidence(self.initial_balance).refusal(report.snapshot, report.equity)
+        try:
+            return self._evidence(self.initial_balance).refusal(report.snapshot, report.equity)
+        except (BotError, ArithmeticError) as error:
+            log.warning("INITIAL_BALANCE can't be compared with earlier runs: %s", error)
+            return None
 
     def _evidence(self, initial_balance: Decimal) -> InitialBalance:
         return InitialBalance(initial_balance, self.max_drawdown, self.snapshots.quote_currency)

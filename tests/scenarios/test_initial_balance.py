@@ -6,7 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
+from tests.scenarios.steps import buy, council_says, execute_sql, output_of, sides, trade_of
 
 pytestmark = pytest.mark.usefixtures("bent_time")
 
@@ -71,6 +71,18 @@ def test_what_our_own_first_trade_has_lost_trips_the_guard_at_once(live: BotRunn
     kraken.set_price("BTC/USD", 27000)
 
     assert live.run("tick").exit_code == 3
+
+
+@pytest.mark.sqlite("a text in a number's place")
+def test_evidence_that_cannot_be_read_disarms_no_guard(live: BotRunner, kraken: FakeKraken) -> None:
+    assert live.run("buy", "BTC/USD", "5000", "--yes").exit_code == 0
+    execute_sql(live, "UPDATE \"order\" SET fee = 'much'")
+    kraken.set_price("BTC/USD", 27000)
+
+    run = live.run("tick")
+
+    assert run.exit_code == 3, output_of(run)
+    assert "INITIAL_BALANCE can't be compared" in run.stderr
 
 
 @pytest.mark.parametrize(("value", "status"), [("100000", "fail"), ("1000", "warn"), ("10500", "ok")])

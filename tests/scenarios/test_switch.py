@@ -17,6 +17,7 @@ from tests.scenarios.steps import (
     council_says,
     execute_sql,
     output_of,
+    prove_initial_balance,
     requested_endpoints,
     sides,
     trade_of,
@@ -150,6 +151,7 @@ def test_a_missing_buy_flag_means_no_buys(live: BotRunner, kraken: FakeKraken) -
 @pytest.mark.usefixtures("bent_time")
 def test_a_freeze_stops_stops_and_manual_sells_and_says_so_loudly(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
+    prove_initial_balance(live)
     frozen = live.run("pause", "--freeze")
     kraken.set_price("BTC/USD", 40000)
     kraken.balances["ZUSD"] = kraken.balances["ZUSD"] / 2  # deep enough for the drawdown guard
