@@ -327,7 +327,7 @@ def test_every_reason_for_no_guard_is_on_the_page_of_operations() -> None:
 
 
 def test_every_step_of_a_tick_that_may_fail_is_on_the_page_of_operations() -> None:
-    steps = re.findall(r'_run\(bot, state, "([^"]+)"', read("botctl/trading/tick.py"))
+    steps = re.findall(r'(?:_run\(bot, state, |StepView\()"([^"]+)"', read("botctl/trading/tick.py"))
     first_cells = [row.split(" | ")[0] for row in section("failing").splitlines() if row.startswith("| `")]
 
     assert len(steps) > 8

@@ -72,6 +72,6 @@ def prove_initial_balance(live: BotRunner, value: str = "10000") -> None:
     """An earlier tick has found the drawdown within its limit, by this INITIAL_BALANCE."""
     execute_sql(
         live,
-        "INSERT INTO memory (key, value, saved_at) "
+        "INSERT OR REPLACE INTO memory (key, value, saved_at) "
         f"VALUES ('drawdown.initial_balance', '{value}', '2026-01-01 00:00:00.000000+00:00')",
     )

@@ -8,7 +8,7 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize
-from tests.scenarios.steps import buy, council_says, execute_sql, output_of, sides
+from tests.scenarios.steps import buy, council_says, execute_sql, output_of, prove_initial_balance, sides
 
 pytestmark = [pytest.mark.usefixtures("bent_time"), pytest.mark.sqlite("it writes what a server's types refuse")]
 
@@ -105,8 +105,8 @@ def test_a_bad_row_trips_no_guard_and_disarms_none(two: BotRunner, kraken: FakeK
 
     calm = [two.run("tick"), two.run("drawdown")]
     tripped = status_of(two, 2)
-    kraken.balances["ZUSD"] = kraken.balances["ZUSD"]
     two.set(INITIAL_BALANCE="100000")
+    prove_initial_balance(two, "100000")
     crash = two.run("drawdown")
 
     assert tripped == "OPEN", output_of(calm[0])

@@ -29,7 +29,7 @@ from tests.scenarios.database_loss import (
 from tests.scenarios.journal_tools import only, place_by_hand, run_until, sent
 from tests.scenarios.steps import buy, execute_sql, output_of, sides, stopped_clock
 
-BY_OUR_CLOCK = {"created_at", "checked_at"}
+BY_OUR_CLOCK = {"created_at", "checked_at", "seen_at"}
 """Written by this machine's clock: the exchange's own moment stands in for it."""
 ORDERS_BY_OUR_CLOCK = {"id", "trade", "created_at", "settled_at", "deadline"}
 

@@ -194,6 +194,7 @@ def test_a_thaw_guards_again(live: BotRunner, kraken: FakeKraken) -> None:
     ids=["pause", "HALT"],
 )
 def test_a_switch_pulled_while_the_council_sits_stops_the_entry(live: BotRunner, kraken: FakeKraken, pull: str) -> None:
+    live.set(COUNCIL_ENV="BOTCTL_HOME,BOTCTL_MODE")
     council_says(live, "BUY", pull.format(halt=halt_file(live)))
 
     run = live.run("tick")
@@ -224,6 +225,7 @@ def test_a_switch_pulled_while_an_entry_is_prepared_stops_it(live: BotRunner, kr
 
 def test_a_freeze_while_the_council_sits_stops_its_sell_too(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
+    live.set(COUNCIL_ENV="BOTCTL_HOME,BOTCTL_MODE")
     freeze = "import subprocess; subprocess.run([sys.executable, '-m', 'botctl', 'pause', '--freeze'], stdout=2)"
     council_program(live, freeze, "print(json.dumps({'decision': 'SELL', 'reason': 'told so'}))")
 
