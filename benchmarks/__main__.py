@@ -28,8 +28,8 @@ from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import Axis, points
 from botctl.backtesting.sweep import SweepRunner
 from botctl.backtesting.sweep_pool import score_in_parallel
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.decisions import RSI_CEILING
-from botctl.domain.settings import parse_settings
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import align_histories
 

@@ -17,7 +17,7 @@ from typing import Any
 def import_peewee_without_drivers() -> None:
     """Import peewee as if no PostgreSQL driver were installed, because it imports all that it finds.
 
-    SQLite needs none, and `store/postgres.py` imports its own. None in sys.modules means: not installed.
+    SQLite needs none, and `store/server/postgres.py` imports its own. None in sys.modules means: not installed.
     """
     drivers = [name for name in ("psycopg", "psycopg2", "psycopg2cffi") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(drivers))  # type: ignore[arg-type]

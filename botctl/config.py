@@ -9,10 +9,8 @@ from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 
-from botctl.domain.checks import CheckResult
-from botctl.domain.child_environment import NamedVariables, find_named
-from botctl.domain.errors import ConfigError
-from botctl.domain.setting_problems import (
+from botctl.domain.configuration.child_environment import NamedVariables, find_named
+from botctl.domain.configuration.setting_problems import (
     GUARDING,
     NEEDED_BY_ALL,
     BadSetting,
@@ -21,10 +19,20 @@ from botctl.domain.setting_problems import (
     nearest_setting,
     unknown_settings,
 )
-from botctl.domain.settings import NAMES, SETTINGS, Mode, Settings, missing_for_live, parse_leniently, shown_value
+from botctl.domain.configuration.settings import (
+    NAMES,
+    SETTINGS,
+    Mode,
+    Settings,
+    missing_for_live,
+    parse_leniently,
+    shown_value,
+)
+from botctl.domain.errors import ConfigError
+from botctl.domain.health.checks import CheckResult
 from botctl.store.database import close_database, open_database
+from botctl.store.evidence.last_good_settings import load_last_good, save_last_good
 from botctl.store.kill_switch import Switch
-from botctl.store.last_good_settings import load_last_good, save_last_good
 from botctl.store.location import BUSY_SECONDS, DatabaseLocation, find_location
 
 log = logging.getLogger(__name__)

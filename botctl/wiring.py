@@ -13,9 +13,9 @@ from botctl.adapters.fear_greed import FearAndGreed
 from botctl.adapters.paper import PaperBroker
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.config import Config, open_store, with_last_good_settings
+from botctl.domain.configuration.setting_problems import GUARDING
+from botctl.domain.configuration.settings import DEFAULT_BALANCE, Mode, Settings, live_trading_disabled_error
 from botctl.domain.errors import ConfigError, Refused
-from botctl.domain.setting_problems import GUARDING
-from botctl.domain.settings import DEFAULT_BALANCE, Mode, Settings, live_trading_disabled_error
 from botctl.ports import CandleSource, Clock, Exchange, Sentiment
 from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
@@ -134,9 +134,8 @@ def build_bot(
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule)
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
-    pre_trade_checks = _build_pre_trade_checks(
-        settings, switch, journal, why_no_buys(settings, problems, validate_only=validate_only)
-    )
+    why_not = why_no_buys(settings, problems, validate_only=validate_only)
+    pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
     markets = TradeMarkets(exchange, journal, clock)
     planner = ExitPlanner(exchange, journal, clock, markets)
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
@@ -150,10 +149,7 @@ def build_bot(
     positions = PositionManager(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
     )
-    on_history = simulated is not None or settings.botctl_mode is Mode.DEMO
-    account = None if on_history else AccountCheck(
-        exchange, journal, clock, quote_currency=settings.quote_currency, timeframe=timeframe
-    )  # fmt: skip
+    account = _build_account_check(settings, exchange, journal, clock, on_history=simulated is not None)
     guard = DrawdownGuard(
         snapshots, positions, journal, switch, clock, account,
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
@@ -180,6 +176,15 @@ def build_bot(
         time_budget=budget,
         problems=tuple(problems),
     )
+
+
+def _build_account_check(
+    settings: Settings, exchange: Exchange, journal: Journal, clock: Clock, *, on_history: bool
+) -> AccountCheck | None:
+    """None where prices and balances are our own: on history there is nothing to doubt."""
+    if on_history or settings.botctl_mode is Mode.DEMO:
+        return None
+    return AccountCheck(exchange, journal, clock, quote_currency=settings.quote_currency, timeframe=settings.timeframe)
 
 
 def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tuple[Exchange, Clock, Sentiment]:

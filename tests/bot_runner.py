@@ -12,8 +12,8 @@ import pytest
 
 from botctl.cli.app import run_command
 from botctl.config import LockTimeouts
-from botctl.domain.database_url import ServerUrl
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.database_url import ServerUrl
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile, close_database
 from tests import databases, postgres

@@ -18,7 +18,7 @@ import pytest
 from botctl.backtesting.jit import cache_folder
 from botctl.cli.app import run_command
 from botctl.config import Config, open_store
-from botctl.domain.settings import NAMES, Mode, parse_settings
+from botctl.domain.configuration.settings import NAMES, Mode, parse_settings
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.trading.tick import tick

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from botctl.store.location import DatabaseLocation, PostgresServer
-from botctl.store.postgres import RUN_LOCK
+from botctl.store.server.postgres import RUN_LOCK
 
 DOWNGRADES = {
     2: ('DROP INDEX "trade_mark"', 'ALTER TABLE "trade" DROP COLUMN "mark"'),

@@ -17,7 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from botctl.backtesting import results as backtesting
 from botctl.cli import results as cli
 from botctl.cli.results import NotifyView
-from botctl.domain.checks import CheckResult
+from botctl.domain.health.checks import CheckResult
 from botctl.domain.kill_switch import SwitchState
 from botctl.market_data.fetch import FetchView, GapView
 from botctl.queries import results as queries

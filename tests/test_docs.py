@@ -14,9 +14,9 @@ import pytest
 import typer
 
 from botctl.cli.app import app
+from botctl.domain.configuration.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.domain.errors import BotError
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus
-from botctl.domain.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
 from botctl.domain.symbols import Timeframe
 from botctl.monitoring.alerts import Problem
 from botctl.monitoring.collect import REPORTED_EVENTS

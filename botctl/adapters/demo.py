@@ -11,7 +11,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
 from botctl.domain.markets import Market
 from botctl.domain.sentiment import SentimentHistory
-from botctl.domain.strict_json import parse_json
+from botctl.domain.serialization import parse_json
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.timeline import align_histories
 from botctl.store import key_value

@@ -10,7 +10,7 @@ from botctl.adapters.kraken.failures import describe_failure
 from botctl.domain.candles import from_unix
 from botctl.domain.freshness import is_fresh
 from botctl.domain.sentiment import MAX_READING_AGE
-from botctl.domain.strict_json import parse_json
+from botctl.domain.serialization import parse_json
 from botctl.http_answers import opener
 from botctl.ports import Clock, SentimentReading
 from botctl.store import key_value

@@ -20,6 +20,7 @@ from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, CandleColumns, from_unix
+from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
@@ -31,7 +32,6 @@ from botctl.domain.sentiment import (
     SentimentSeries,
     decision_table,
 )
-from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import Timeline, align_histories

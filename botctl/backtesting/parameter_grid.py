@@ -7,9 +7,9 @@ from decimal import Decimal
 from itertools import product
 from math import prod
 
+from botctl.domain.configuration.settings import SETTINGS
 from botctl.domain.errors import BadValue
 from botctl.domain.money import format_decimal, to_decimal
-from botctl.domain.settings import SETTINGS
 
 EXIT_PARAMETERS = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_atr")
 """The settings that an exit depends on, from the most expensive change to the cheapest. In a grid they change last, so

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from botctl.backtesting import performance
 from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain.candles import CandleColumns, from_unix, to_unix
+from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.costs import fill_price
 from botctl.domain.orders import Side
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.settings import DEFAULT_BALANCE, Settings
 from botctl.market_data.timeline import Timeline
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, Axis, Point
 from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.summary import SECONDS_PER_DAY
 from botctl.domain.candles import CandleColumns
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.settings import parse_settings
 from botctl.market_data.timeline import align_histories
 
 RENAMED_PARAMETERS = {"cooldown_minutes": "cooldown_seconds", "trade_amount_usd": "trade_amount"}

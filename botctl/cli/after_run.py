@@ -54,7 +54,7 @@ def claim_backup() -> tuple[bool, BotError | None]:
 
     Called while the bot still holds the lock, so that one run alone makes it.
     """
-    from botctl.store.backups import is_backup_due
+    from botctl.store.upkeep.backups import is_backup_due
 
     try:
         return is_backup_due(datetime.now(UTC)), None
@@ -68,7 +68,7 @@ def back_up(config: Config) -> BotError | None:
 
     Returns why it failed, which is a standing problem until a later copy works.
     """
-    from botctl.store.backups import back_up_daily, save_backup_failure
+    from botctl.store.upkeep.backups import back_up_daily, save_backup_failure
 
     failure: BotError | None = None
     try:

@@ -13,10 +13,10 @@ import typer
 
 from botctl.cli.log import NOTICE, start_log
 from botctl.config import Config, load_config, raise_together
+from botctl.domain.configuration.setting_problems import BadSetting
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue, ConfigError, Refused
 from botctl.domain.money import to_amount, two_readings
-from botctl.domain.setting_problems import BadSetting
-from botctl.domain.settings import Mode
 from botctl.domain.symbols import parse_symbol
 
 

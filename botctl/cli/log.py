@@ -12,8 +12,8 @@ from pathlib import Path
 
 from botctl.config import Config
 from botctl.domain.candles import from_unix
+from botctl.domain.configuration.setting_problems import BadSetting, about
 from botctl.domain.errors import BotError
-from botctl.domain.setting_problems import BadSetting, about
 from botctl.domain.text import sanitize
 from botctl.links import open_own
 

@@ -12,8 +12,8 @@ import typer
 from botctl.cli.context import exit_with, wants_json
 from botctl.cli.log import log_errors
 from botctl.cli.tables import Drawing
-from botctl.domain.checks import CheckResult
 from botctl.domain.errors import exit_code_of
+from botctl.domain.health.checks import CheckResult
 from botctl.domain.serialization import to_json
 from botctl.domain.text import printable
 from botctl.store.rows import Rows

@@ -11,8 +11,8 @@ from pathlib import Path
 from botctl.cli.after_run import title_of
 from botctl.cli.log import notice
 from botctl.config import Config
+from botctl.domain.configuration.settings import MAX_TICK_SECONDS
 from botctl.domain.errors import BotError
-from botctl.domain.settings import MAX_TICK_SECONDS
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.run_lock import LockHeld, LockHolder, NotEnded
 from botctl.trading.bot import Bot

@@ -1,5 +1,7 @@
-"""Results as JSON documents: one JSON field for each dataclass field, unless its metadata says otherwise."""
+"""JSON: what others wrote, and results as documents: a field for each dataclass field unless its metadata says otherwise."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -43,3 +45,20 @@ def _document(value: Any) -> dict[str, Any]:
         elif key := metadata[name].get("json", name):
             document[key] = item
     return document
+
+
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """As json.loads, for JSON from elsewhere.
+
+    Raises ValueError also for an object that names a key twice: it says two things. RecursionError for one too deep.
+    """
+    return json.loads(text, object_pairs_hook=_object, **options)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    whole = dict(pairs)
+    if len(whole) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {twice!r:.60} twice")
+    return whole

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import SentimentHistory
-from botctl.domain.strict_json import parse_json
+from botctl.domain.serialization import parse_json
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.csv_reader import (
     ONE_UNIT,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from botctl.domain.checks import CheckResult
-from botctl.domain.settings import Settings
+from botctl.domain.configuration.settings import Settings
+from botctl.domain.health.checks import CheckResult
 from botctl.monitoring import heartbeat, metrics, sender
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.configuration.settings import Secret
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import Secret
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox

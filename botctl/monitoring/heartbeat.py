@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from botctl.domain.configuration.settings import Secret
 from botctl.domain.errors import BotError, Busy
-from botctl.domain.settings import Secret
 from botctl.timeouts import time_limit
 
 log = logging.getLogger(__name__)

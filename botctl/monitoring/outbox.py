@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from botctl.domain.settings import Secret
+from botctl.domain.configuration.settings import Secret
 from botctl.monitoring.alerts import ActiveAlert, Message
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import Alarm, Outgoing, database

@@ -4,20 +4,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from botctl.domain.checks import KEY_EXPIRES_SOON
 from botctl.domain.errors import BotError
 from botctl.domain.freshness import is_ahead, is_fresh
+from botctl.domain.health.checks import KEY_EXPIRES_SOON
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
-from botctl.store.backups import load_backup_failure
 from botctl.store.broken_rows import find_unknown_rows, load_rows
 from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.ticks import missed_between
+from botctl.store.upkeep.backups import load_backup_failure
 from botctl.trading.bot import Bot
 from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from botctl.domain.child_environment import NETWORK, child_environment
+from botctl.domain.configuration.child_environment import NETWORK, child_environment
+from botctl.domain.configuration.settings import Secret
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import Secret
 from botctl.monitoring.alerts import Level
 
 log = logging.getLogger(__name__)

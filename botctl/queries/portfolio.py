@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue
 from botctl.domain.kill_switch import describe_system
 from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
-from botctl.domain.settings import Mode
 from botctl.domain.text import format_time
 from botctl.run_lock import LockHolder
 from botctl.store.broken_rows import find_unknown_rows, load_row, load_rows

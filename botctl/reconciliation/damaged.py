@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.integrity import damaged_name, move_damaged
 from botctl.store.location import DatabaseLocation, SqliteFile, close_database

@@ -6,9 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.candles import Candle, from_unix
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.indicators import SEED_FADES_AFTER
 from botctl.domain.orders import ExitReason, stop_reason
-from botctl.domain.settings import Settings
 from botctl.market_data.indicators import calculate_atr
 
 MIN_DISTANCE = 0.05

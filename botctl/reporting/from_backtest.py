@@ -10,9 +10,9 @@ from botctl.backtesting.engine import BUY, HOLD, SELL
 from botctl.backtesting.results import BacktestTrade
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns, from_unix, to_unix
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.decisions import Action, Stance
 from botctl.domain.orders import ExitReason, Side
-from botctl.domain.settings import Settings
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns, to_unix
-from botctl.domain.settings import Settings
+from botctl.domain.configuration.settings import Settings
 from botctl.queries import portfolio
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages

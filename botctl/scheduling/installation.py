@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shutil import which
 
-from botctl.domain.checks import CheckResult
 from botctl.domain.errors import BotError, ConfigError
+from botctl.domain.health.checks import CheckResult
 from botctl.files import write_private
 from botctl.scheduling import crontab, systemd
 from botctl.scheduling.schedule import CRON, SYSTEMD, Job, ScheduleView

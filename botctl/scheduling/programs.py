@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from botctl.domain.child_environment import USER_SERVICES, child_environment
+from botctl.domain.configuration.child_environment import USER_SERVICES, child_environment
 from botctl.domain.errors import ConfigError
 
 TIMEOUT_SECONDS = 60

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from botctl.domain.errors import BotError
-from botctl.domain.ticking import Ticking
+from botctl.domain.health.ticking import Ticking
 from botctl.scheduling import crontab, systemd
 from botctl.scheduling.installation import read_crontab_if_available
 from botctl.scheduling.schedule import CRON, SYSTEMD

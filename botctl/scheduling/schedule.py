@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from botctl.domain.configuration.settings import CONTROL
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import CONTROL
 from botctl.domain.symbols import Timeframe
 
 CRON, SYSTEMD = "cron", "systemd"

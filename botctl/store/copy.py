@@ -11,7 +11,7 @@ from peewee import BooleanField, FloatField, IntegerField, Model
 
 from botctl.domain.errors import BotError, Refused, WrongDatabase
 from botctl.store.models import TABLES, DatabaseInfo, KeyValue, SystemConfig, database
-from botctl.store.postgres import SNAPSHOT, ServerDatabase
+from botctl.store.server.postgres import SNAPSHOT, ServerDatabase
 from botctl.store.sqlite import Database
 
 OpenDatabase = Database | ServerDatabase

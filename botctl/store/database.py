@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import ConfigError, WrongDatabase
-from botctl.domain.settings import Mode
-from botctl.store.daily_check import require_check
 from botctl.store.location import DatabaseLocation as DatabaseLocation
 from botctl.store.location import close_database as close_database
 from botctl.store.location import opened_where as opened_where
-from botctl.store.migrations import create_schema, load_database_info, migrate_database
 from botctl.store.models import database
+from botctl.store.schema.migrations import create_schema, load_database_info, migrate_database
 from botctl.store.sqlite import DATABASE_ERRORS as DATABASE_ERRORS
 from botctl.store.sqlite import explain as explain
+from botctl.store.upkeep.daily_check import require_check
 
 
 def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable: bool = True) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from botctl.domain.database_url import SQLITE, ServerUrl
+from botctl.domain.configuration.database_url import SQLITE, ServerUrl
 from botctl.domain.errors import ConfigError
 from botctl.files import sync_to_disk
 from botctl.links import refuse_links
@@ -20,8 +20,8 @@ from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, mak
 
 if TYPE_CHECKING:
     from botctl.store.copy import OpenDatabase
-    from botctl.store.postgres import ServerDatabase
-    from botctl.store.session_lock import SessionHolder
+    from botctl.store.server.postgres import ServerDatabase
+    from botctl.store.server.session_lock import SessionHolder
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process to finish writing."""
@@ -232,7 +232,7 @@ class PostgresServer(DatabaseLocation):
 
     @contextmanager
     def lock(self, wait_seconds: float) -> Iterator[None]:
-        from botctl.store.session_lock import advisory_lock
+        from botctl.store.server.session_lock import advisory_lock
 
         try:
             self.connect()
@@ -242,12 +242,12 @@ class PostgresServer(DatabaseLocation):
             close_database()
 
     def find_lock_holder(self) -> "SessionHolder | None":
-        from botctl.store.session_lock import find_session
+        from botctl.store.server.session_lock import find_session
 
         return find_session(database.obj)
 
     def end_lock_holder(self, holder: LockHolder) -> None:
-        from botctl.store.session_lock import SessionHolder, end_session
+        from botctl.store.server.session_lock import SessionHolder, end_session
 
         if isinstance(holder, SessionHolder):
             with self._beside() as beside:
@@ -255,7 +255,7 @@ class PostgresServer(DatabaseLocation):
 
     @contextmanager
     def open_beside(self, wait_seconds: float) -> "Iterator[ServerDatabase]":
-        from botctl.store.session_lock import advisory_lock
+        from botctl.store.server.session_lock import advisory_lock
 
         with self._beside() as beside, advisory_lock(beside, wait_seconds):
             yield beside
@@ -279,7 +279,7 @@ class PostgresServer(DatabaseLocation):
         copy_into_file(empty)
 
     def _database(self) -> "ServerDatabase":
-        from botctl.store.postgres import ServerDatabase  # not loaded for SQLite
+        from botctl.store.server.postgres import ServerDatabase  # not loaded for SQLite
 
         locked = tuple(table._meta.table_name for table in TABLES_LOCKED_FOR_WRITES)
         return ServerDatabase(self.url, locked, self.busy_seconds)

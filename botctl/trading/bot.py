@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import Settings
 from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch

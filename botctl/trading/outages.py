@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, NoAnswer
-from botctl.domain.outage import NEXT_RUN, as_one_outage, next_tick
+from botctl.domain.health.outage import NEXT_RUN, as_one_outage, next_tick
 from botctl.domain.text import describe_stop
 from botctl.store.rows import TradeRow
 from botctl.store.ticks import load_last_tick_at

@@ -9,7 +9,6 @@ from botctl.domain.freshness import is_in_force
 from botctl.domain.kill_switch import frozen_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
-from botctl.store.daily_check import find_damage_daily
 from botctl.store.database import opened_where
 from botctl.store.evidence.gone_markets import gone_assets
 from botctl.store.evidence.missing_coins import load_missing
@@ -17,6 +16,7 @@ from botctl.store.journal import Journal, already_open
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
 from botctl.store.sqlite import damaged
+from botctl.store.upkeep.daily_check import find_damage_daily
 from botctl.trading.evidence import unrecorded_orders
 
 

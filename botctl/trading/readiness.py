@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from botctl.domain.checks import CheckResult
 from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BadValue, BotError
+from botctl.domain.health.checks import CheckResult
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_percent
-from botctl.store.backups import newest_backup
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
+from botctl.store.upkeep.backups import newest_backup
 from botctl.trading.bot import Bot
 from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 

@@ -15,8 +15,8 @@ from botctl.domain.errors import BotError, ConfigError, NoAnswer, Refused, as_bo
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
-from botctl.store.pruning import prune
 from botctl.store.rows import DecisionRow
+from botctl.store.upkeep.pruning import prune
 from botctl.trading.bot import Bot
 from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.evidence.exact_figures import book_late_fills, complete_figures

@@ -12,10 +12,10 @@ from botctl.adapters.demo import load_demo_market
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.paper import PaperBroker
+from botctl.domain.configuration.settings import Mode, Secret
 from botctl.domain.errors import BadValue, BelowMinimum, BotError, ExchangeRefused
 from botctl.domain.money import floor_to
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
-from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Exchange
 from botctl.store.database import close_database, open_database

@@ -16,9 +16,9 @@ from freezegun import freeze_time
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.markets import CACHE_KEY
 from botctl.adapters.kraken.session import KrakenSession
+from botctl.domain.configuration.settings import Mode, Secret
 from botctl.domain.errors import BotError, ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
 from botctl.domain.orders import OrderRequest, Side
-from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile

@@ -14,8 +14,8 @@ from freezegun import freeze_time
 from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import CALL_SECONDS
+from botctl.domain.configuration.settings import Mode, Secret
 from botctl.domain.errors import ExchangeUnreachable
-from botctl.domain.settings import Mode, Secret
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from tests.fake_kraken import FakeKraken

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from botctl.domain.candles import Candle, CandleColumns
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.costs import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.decisions import TECHNICAL_STANCES, Action, Verdict, combine
 from botctl.domain.errors import Refused
 from botctl.domain.money import floor_to
 from botctl.domain.orders import Side, stop_reason
 from botctl.domain.sentiment import SentimentSeries
-from botctl.domain.settings import Settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.market_data.indicators import calculate_atr, calculate_trend
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from botctl.backtesting.backtest import Backtest
 from botctl.backtesting.results import BacktestView
 from botctl.domain.candles import CandleColumns
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.sentiment import SentimentSeries
-from botctl.domain.settings import Settings
 
 START = 1_700_000_100 // 900 * 900
 STEP = 900

@@ -13,10 +13,10 @@ from botctl.backtesting.backtest import align_histories, build_arrays, new_buffe
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
+from botctl.domain.configuration.settings import Settings, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
-from botctl.domain.settings import Settings, parse_settings
 from tests.backtesting.bar_by_bar import run_every_bar
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 

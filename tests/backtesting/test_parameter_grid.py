@@ -14,8 +14,8 @@ from botctl.backtesting.parameter_grid import (
     points,
     values_at,
 )
+from botctl.domain.configuration.settings import NAMES
 from botctl.domain.errors import BadValue
-from botctl.domain.settings import NAMES
 
 axes = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(
     lambda sizes: [

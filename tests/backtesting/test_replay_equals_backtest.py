@@ -11,9 +11,9 @@ from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.domain.candles import CandleColumns, from_unix
+from botctl.domain.configuration.settings import Mode, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.settings import Mode, parse_settings
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.market_data.timeline import align_histories
 from botctl.store.database import close_database, open_database

@@ -11,9 +11,9 @@ from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.sweep import Score, SweepRunner
 from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.candles import CandleColumns
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory
-from botctl.domain.settings import parse_settings
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
 FEAR = FixedSentiment(Stance.FEAR)

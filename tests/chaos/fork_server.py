@@ -36,7 +36,7 @@ from freezegun import freeze_time
 from freezegun.api import TickingDateTimeFactory
 
 import botctl
-from botctl.domain.database_url import POSTGRESQL
+from botctl.domain.configuration.database_url import POSTGRESQL
 from tests.chaos import killer
 from tests.chaos.clock import WorldClock
 from tests.chaos.mutated_import import import_mutated

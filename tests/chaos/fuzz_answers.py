@@ -23,11 +23,11 @@ from botctl.adapters.kraken.exchange import KrakenExchange
 from botctl.adapters.kraken.markets import CACHE_KEY, load_catalog
 from botctl.adapters.kraken.session import CLOCK_KEY, KrakenSession
 from botctl.domain.candles import Candle
+from botctl.domain.configuration.settings import Mode, Secret
 from botctl.domain.errors import BotError
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.money import MAX_AMOUNT
 from botctl.domain.orders import Fill, OrderReport, OrderRequest, Side
-from botctl.domain.settings import Mode, Secret
 from botctl.domain.symbols import Timeframe
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from botctl.adapters.clock import SystemClock
 from botctl.adapters.fear_greed import CACHE_KEY, FearAndGreed
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import KeyValue

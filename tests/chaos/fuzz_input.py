@@ -15,9 +15,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from botctl.config import load_config
+from botctl.domain.configuration.settings import NAMES, SETTINGS, Settings, parse_settings
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import to_amount
-from botctl.domain.settings import NAMES, SETTINGS, Settings, parse_settings
 from tests.chaos.invariants import ALWAYS, check
 from tests.chaos.processes import Run
 from tests.chaos.properties import Property, bare_stage

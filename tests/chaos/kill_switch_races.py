@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from botctl.store.models import Order
-from botctl.store.postgres import WRITE_LOCK
+from botctl.store.server.postgres import WRITE_LOCK
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.invariants import ALWAYS, Broken, check
 from tests.chaos.processes import End, Run

@@ -16,11 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import SqliteFile
-from botctl.store.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import database
+from botctl.store.schema.migrations import SCHEMA_VERSION, migrate_database
 from tests.bot_runner import PROJECT
 from tests.chaos import killer
 from tests.chaos.campaign import SEPARATOR

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from botctl.domain.settings import SETTINGS
+from botctl.domain.configuration.settings import SETTINGS
 from tests.bot_runner import PROJECT
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.kills import end_at_request
@@ -280,8 +280,8 @@ class SecretsKept:
 def shown_of(folder: Path) -> list[str]:
     """Everything that objects of ours print of themselves while secrets are in them."""
     from botctl.config import Config
+    from botctl.domain.configuration.settings import parse_settings
     from botctl.domain.errors import BotError
-    from botctl.domain.settings import parse_settings
     from botctl.store.database import close_database, open_database
     from botctl.wiring import build_bot, build_kraken
 

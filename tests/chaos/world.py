@@ -17,11 +17,11 @@ from typing import Any
 
 import psycopg
 
-from botctl.domain.database_url import ServerUrl
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.database_url import ServerUrl
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile
-from botctl.store.postgres import RUN_LOCK
+from botctl.store.server.postgres import RUN_LOCK
 from tests.chaos.clock import WorldClock
 from tests.chaos.history import History
 from tests.chaos.processes import Command, End, Process, Processes, Run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.settings import NAMES
+from botctl.domain.configuration.settings import NAMES
 from tests.bot_runner import BotRunner, Run
 from tests.cli.assertions import check_error, files_in
 from tests.fields import CONFIG

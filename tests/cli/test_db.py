@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from botctl.config import LockTimeouts
-from botctl.domain.database_url import ServerUrl
+from botctl.domain.configuration.database_url import ServerUrl
 from botctl.store.location import PostgresServer
-from botctl.store.migrations import SCHEMA_VERSION
+from botctl.store.schema.migrations import SCHEMA_VERSION
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
 from tests.databases import DOWNGRADES, execute, held_lock, rows_of

@@ -121,7 +121,7 @@ WRITES_ON = """
 import logging, sys
 from pathlib import Path
 from botctl.cli.log import start_log
-from botctl.domain.settings import parse_settings
+from botctl.domain.configuration.settings import parse_settings
 from botctl.config import Config
 folder = Path(sys.argv[1])
 start_log(Config(folder, folder / ".env", parse_settings({"LOG_FILE": "log"})), debug=False)

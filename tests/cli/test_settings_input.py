@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.setting_problems import PLACES
-from botctl.domain.settings import NAMES
+from botctl.domain.configuration.setting_problems import PLACES
+from botctl.domain.configuration.settings import NAMES
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
 

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from botctl.domain.addresses import ProxyUrl, is_loopback, parse_api_url
-from botctl.domain.database_url import without_password
-from botctl.domain.errors import ConfigError
-from botctl.domain.setting_problems import unknown_settings
-from botctl.domain.settings import (
+from botctl.domain.configuration.addresses import ProxyUrl, is_loopback, parse_api_url
+from botctl.domain.configuration.database_url import without_password
+from botctl.domain.configuration.setting_problems import unknown_settings
+from botctl.domain.configuration.settings import (
     NAMES,
     SETTINGS,
     Mode,
@@ -24,6 +23,7 @@ from botctl.domain.settings import (
     parse_settings,
     shown_value,
 )
+from botctl.domain.errors import ConfigError
 
 AMOUNTS = ["0", "-1", "nan", "inf", "a hundred", "1,000", "1e12", "1e30", "$5"]
 RATIOS = ["1e-400", "0", "-1", "100", "1e9", "nan", "inf", "two"]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from botctl.domain.settings import Secret
+from botctl.domain.configuration.settings import Secret
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import ActiveAlert, Level, Message
 from botctl.store.models import Outgoing, database

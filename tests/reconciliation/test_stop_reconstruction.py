@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.candles import Candle
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.errors import Refused
-from botctl.domain.settings import parse_settings
 from botctl.domain.stops import advance_stop, initial_stop
 from botctl.market_data.indicators import calculate_atr
 from botctl.reconciliation.stop_reconstruction import atr_at, reconstruct_stop

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.settings import Secret
+from botctl.domain.configuration.settings import Secret
 from botctl.monitoring.alerts import Level
 from botctl.monitoring.sender import SENDER, OutgoingMessage, send_messages
 from botctl.store.models import KeyValue

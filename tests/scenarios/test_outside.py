@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.settings import Secret
+from botctl.domain.configuration.settings import Secret
 from botctl.http_answers import MAX_BYTES, AnswerTooLong, unpack
 from botctl.monitoring.alerts import Level
 from botctl.monitoring.sender import OutgoingMessage, send_messages

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.database_url import ServerUrl
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.database_url import ServerUrl
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile
 from tests import postgres

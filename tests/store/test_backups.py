@@ -15,13 +15,13 @@ import pytest
 from freezegun import freeze_time
 
 from botctl.config import Config, open_store
+from botctl.domain.configuration.settings import Mode, parse_settings
 from botctl.domain.errors import BotError, ConfigError
-from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
-from botctl.store.backups import back_up_daily, load_backup_failure, newest_backup
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
 from botctl.store.models import database
+from botctl.store.upkeep.backups import back_up_daily, load_backup_failure, newest_backup
 from botctl.trading.tick import tick
 from botctl.wiring import build_bot
 from tests.bot_runner import PROJECT, BotRunner
@@ -36,7 +36,7 @@ import os, signal, sys
 from datetime import datetime
 from pathlib import Path
 from botctl.domain.errors import BotError
-from botctl.store.backups import back_up_daily
+from botctl.store.upkeep.backups import back_up_daily
 from botctl.store.location import SqliteFile
 {first}
 try:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BotError, ConfigError
-from botctl.domain.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile, find_location
-from botctl.store.migrations import SCHEMA_VERSION
 from botctl.store.models import TABLES, DatabaseInfo, SystemConfig, database
+from botctl.store.schema.migrations import SCHEMA_VERSION
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 
@@ -32,7 +32,7 @@ FILL_THE_DISK = """
 import resource, sys
 from pathlib import Path
 from botctl.domain.errors import BotError
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.settings import Mode
 from botctl.store import key_value
 from botctl.store.database import open_database
 from botctl.store.location import SqliteFile

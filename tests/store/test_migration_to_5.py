@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from botctl.store.location import DatabaseLocation
-from botctl.store.migration_to_5 import parse_error_class, parse_price, parse_trade_id
-from botctl.store.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import DatabaseInfo, Decision, Event, Order, Trade, database
+from botctl.store.schema.migration_to_5 import parse_error_class, parse_price, parse_trade_id
+from botctl.store.schema.migrations import SCHEMA_VERSION, migrate_database
 from tests.databases import DOWNGRADES
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import Mode
 from botctl.store import key_value
 from botctl.store.database import close_database, connected, open_database
 from botctl.store.location import DatabaseLocation, PostgresServer
-from botctl.store.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.models import DatabaseInfo, database
+from botctl.store.schema.migrations import SCHEMA_VERSION, STEPS, migrate_database
 
 NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
 """Versions that are not there yet: the steps to them are invented here."""
@@ -23,11 +23,11 @@ NEXT, AFTER_NEXT = SCHEMA_VERSION + 1, SCHEMA_VERSION + 2
 DIES_IN_THE_MIDDLE = """
 import os, signal, sys
 from pathlib import Path
-from botctl.domain.database_url import parse_database_url
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.database_url import parse_database_url
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import find_location
-from botctl.store.migrations import SCHEMA_VERSION, migrate_database
+from botctl.store.schema.migrations import SCHEMA_VERSION, migrate_database
 from botctl.store.models import database
 
 def step():

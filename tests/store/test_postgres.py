@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from botctl.domain.database_url import ServerUrl
+from botctl.domain.configuration.database_url import ServerUrl
+from botctl.domain.configuration.settings import Mode, parse_settings
 from botctl.domain.errors import BotError, Busy, ConfigError, DatabaseUnreachable, WrongDatabase
-from botctl.domain.settings import Mode, parse_settings
 from botctl.store import key_value
 from botctl.store.corrections import Correction, apply_corrections
 from botctl.store.database import close_database, open_database
@@ -32,8 +32,8 @@ HERE = "database = (SELECT oid FROM pg_database WHERE datname = current_database
 """Of this database alone: other tests use the server too."""
 MAKES_IT = """
 import sys
-from botctl.domain.database_url import ServerUrl
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.database_url import ServerUrl
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import PostgresServer
 open_database(PostgresServer(ServerUrl(sys.argv[1])), Mode.DEMO, create=True)

@@ -7,7 +7,7 @@ import pytest
 
 from botctl.domain.orders import TradeStatus
 from botctl.store.models import Decision, Event, Tick, Trade
-from botctl.store.pruning import BATCH, SETTLED_CLOCK, prune
+from botctl.store.upkeep.pruning import BATCH, SETTLED_CLOCK, prune
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 OLD = NOW - timedelta(days=402)

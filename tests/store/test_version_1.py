@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import close_database, open_database
 from botctl.store.location import SqliteFile
-from botctl.store.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.models import Alarm, DatabaseInfo, Order, Outgoing, Trade, database
+from botctl.store.schema.migrations import SCHEMA_VERSION, STEPS, migrate_database
 from botctl.store.sqlite import Database
 from tests.databases import rows_of
 from tests.quick import parametrize
@@ -23,7 +23,7 @@ from tests.store.version_1 import make_version_1
 DIES_AT_A_STATEMENT = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from botctl.domain.settings import Mode
+from botctl.domain.configuration.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import SqliteFile
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from botctl.adapters.kraken.exchange import KrakenExchange, KrakenMarketData
 from botctl.adapters.kraken.parsing import FORBIDDEN_RIGHTS, parse_api_key, parse_key_expiry
-from botctl.domain.checks import KEY_EXPIRES_SOON, CheckResult
 from botctl.domain.errors import BotError, NoAnswer
+from botctl.domain.health.checks import KEY_EXPIRES_SOON, CheckResult
 from botctl.ports import ApiKey
 
 CLOCK_WARN, CLOCK_FAIL = 2.0, 20.0

@@ -16,7 +16,7 @@ from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import Market
 from botctl.domain.money import MAX_AMOUNT, to_decimal
-from botctl.domain.strict_json import parse_json
+from botctl.domain.serialization import parse_json
 from botctl.domain.symbols import ASSET_ALIASES
 from botctl.domain.text import sanitize
 from botctl.store import key_value

@@ -13,11 +13,11 @@ from typing import Any
 
 from botctl.adapters.kraken.errors import LOCKOUT, NONCE, KrakenApiError
 from botctl.adapters.kraken.transport import CALL_SECONDS, KrakenTransport, PendingCall, Reply
-from botctl.domain.addresses import ProxyUrl
 from botctl.domain.candles import from_unix
+from botctl.domain.configuration.addresses import ProxyUrl
+from botctl.domain.configuration.settings import Secret
 from botctl.domain.errors import ExchangeUnreachable, LockedOut
 from botctl.domain.freshness import is_fresh, is_in_force
-from botctl.domain.settings import Secret
 from botctl.store import key_value
 
 log = logging.getLogger(__name__)

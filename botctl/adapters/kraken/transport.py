@@ -17,10 +17,10 @@ from urllib.parse import quote, urlsplit
 from botctl._fast_imports import import_kraken_alone
 from botctl.adapters.kraken.errors import KrakenApiError
 from botctl.adapters.kraken.failures import describe_failure
-from botctl.domain.addresses import ProxyUrl
+from botctl.domain.configuration.addresses import ProxyUrl
+from botctl.domain.configuration.settings import MIN_SECRET_LENGTH, Secret
 from botctl.domain.errors import ExchangeUnreachable, NoAnswer
-from botctl.domain.settings import MIN_SECRET_LENGTH, Secret
-from botctl.domain.strict_json import parse_json
+from botctl.domain.serialization import parse_json
 from botctl.domain.text import sanitize
 from botctl.http_answers import read_response
 from botctl.timeouts import time_limit

@@ -18,10 +18,10 @@ from botctl.cli.output import show
 from botctl.cli.views.backtest import draw_backtest, show_csv
 from botctl.config import load_sources
 from botctl.domain.candles import CandleColumns
+from botctl.domain.configuration.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
 from botctl.market_data.history import load_candles, load_sentiment
 

@@ -19,9 +19,7 @@ from botctl.config import (
     named_variables,
     read_sources,
 )
-from botctl.domain.checks import CheckResult
-from botctl.domain.errors import ConfigError
-from botctl.domain.settings import (
+from botctl.domain.configuration.settings import (
     SETTINGS,
     Mode,
     Settings,
@@ -30,6 +28,8 @@ from botctl.domain.settings import (
     parse_leniently,
     shown_value,
 )
+from botctl.domain.errors import ConfigError
+from botctl.domain.health.checks import CheckResult
 from botctl.links import refuse_links
 
 app = typer.Typer(rich_markup_mode=None, help="Show and check the settings.\n\n\b\nExample:\n  botctl config check")

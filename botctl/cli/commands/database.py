@@ -11,16 +11,16 @@ from botctl.cli.output import show, show_checks
 from botctl.cli.results import BackupView, CopyView, MigrateView
 from botctl.cli.views.database import draw_backup, draw_copy, draw_migration
 from botctl.config import Config, open_store
-from botctl.domain.checks import CheckResult
-from botctl.domain.database_url import parse_database_url, without_password
+from botctl.domain.configuration.database_url import parse_database_url, without_password
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue
-from botctl.domain.settings import Mode
-from botctl.store.backups import FOLDER, back_up_to
-from botctl.store.checks import Finding, examine_database
+from botctl.domain.health.checks import CheckResult
 from botctl.store.copy import copy_open_database
 from botctl.store.database import connected
 from botctl.store.location import DatabaseLocation, find_location
-from botctl.store.migrations import SCHEMA_VERSION, load_database_info
+from botctl.store.schema.migrations import SCHEMA_VERSION, load_database_info
+from botctl.store.upkeep.backups import FOLDER, back_up_to
+from botctl.store.upkeep.checks import Finding, examine_database
 
 app = typer.Typer(
     help="Migrate, back up, check or copy the database.\n\nEach works with SQLite and with PostgreSQL.\n\n"

@@ -9,19 +9,19 @@ import typer
 from botctl.cli.context import JsonFlag, env_file_of, in_a_named_home, start_log_for, with_log_problem
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
-from botctl.domain.checks import CheckResult
+from botctl.domain.configuration.settings import Mode, Settings, live_trading_disabled_error, missing_for_live
 from botctl.domain.errors import BotError, NoAnswer
-from botctl.domain.settings import Mode, Settings, live_trading_disabled_error, missing_for_live
+from botctl.domain.health.checks import CheckResult
 from botctl.domain.text import format_time
 from botctl.monitoring.check import check_monitoring
 from botctl.queries.portfolio import now_offline
 from botctl.scheduling.installation import check_schedule
 from botctl.scheduling.runner import find_ticking
 from botctl.store.broken_rows import find_broken_rows
-from botctl.store.checks import unsafe_settings
 from botctl.store.location import opened_where
 from botctl.store.sqlite import damaged
 from botctl.store.ticks import load_last_tick_at
+from botctl.store.upkeep.checks import unsafe_settings
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
 from botctl.trading.readiness import (

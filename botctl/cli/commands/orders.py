@@ -25,10 +25,10 @@ from botctl.cli.stuck_runs import open_bot_by_force
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.cli.views.positions import draw_trades
 from botctl.config import open_store
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_code_of, most_severe
 from botctl.domain.money import format_decimal, to_amount
 from botctl.domain.orders import ExitReason
-from botctl.domain.settings import Mode
 from botctl.domain.symbols import base_of
 from botctl.store.corrections import forget_trade, load_forgettable
 from botctl.trading.outages import saying, tell_outage, without_outages

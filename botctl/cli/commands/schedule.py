@@ -17,8 +17,8 @@ from botctl.cli.log import notice
 from botctl.cli.output import show
 from botctl.cli.views.schedule import draw_files, draw_schedule
 from botctl.config import Config, open_store, read_sources
+from botctl.domain.configuration.settings import SETTINGS, Mode
 from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
-from botctl.domain.settings import SETTINGS, Mode
 from botctl.domain.text import describe_stop
 from botctl.scheduling import crontab, installation, systemd
 from botctl.scheduling.crontab import cron_block, find_block, parse_delay, with_block, without_block

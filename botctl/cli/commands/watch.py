@@ -7,8 +7,8 @@ from botctl.cli.output import keep_showing
 from botctl.cli.tables import Drawing
 from botctl.cli.views.positions import draw_watched_positions
 from botctl.config import Config, open_store
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BotError
-from botctl.domain.settings import Mode
 from botctl.ports import MarketData
 from botctl.queries import portfolio
 from botctl.store.evidence.gone_markets import load_gone_markets

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from botctl.cli.results import ConfigLine, InitView, NotifyView
 from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs
 from botctl.cli.views.positions import draw_trades
-from botctl.domain.checks import CheckResult
+from botctl.domain.health.checks import CheckResult
 from botctl.domain.text import UNKNOWN, format_money
 from botctl.queries.results import DemoView
 

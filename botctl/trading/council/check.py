@@ -3,9 +3,9 @@
 import shlex
 import shutil
 
-from botctl.domain.checks import CheckResult
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import Settings
+from botctl.domain.health.checks import CheckResult
 from botctl.trading.council.master_node import find_agents
 
 

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from botctl.domain.child_environment import child_environment
+from botctl.domain.configuration.child_environment import child_environment
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
-from botctl.domain.serialization import to_json
-from botctl.domain.strict_json import parse_json
+from botctl.domain.serialization import parse_json, to_json
 from botctl.domain.text import sanitize
 from botctl.ports import Briefing
 from botctl.trading.council.master_node import MasterNode

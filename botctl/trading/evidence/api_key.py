@@ -5,9 +5,9 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from botctl.domain.configuration.settings import withdraw_key_error
 from botctl.domain.errors import BotError
 from botctl.domain.freshness import is_fresh
-from botctl.domain.settings import withdraw_key_error
 from botctl.ports import ApiKey, Exchange
 from botctl.store import key_value
 

@@ -3,8 +3,8 @@
 import difflib
 from collections.abc import Iterable, Iterator
 
+from botctl.domain.configuration.settings import NAMES
 from botctl.domain.errors import ConfigError
-from botctl.domain.settings import NAMES
 
 NEEDED_BY_ALL = (
     "BOTCTL_MODE", "BOTCTL_HOME", "DATABASE_URL", "KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY", "KRAKEN_API_URL"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from peewee import PostgresqlDatabase, Psycopg3Adapter
 
-from botctl.domain.database_url import ServerUrl, without_password
+from botctl.domain.configuration.database_url import ServerUrl, without_password
 from botctl.domain.errors import BotError, Busy, ConfigError, DatabaseUnreachable
 
 if TYPE_CHECKING:

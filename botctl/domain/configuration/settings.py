@@ -8,8 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from botctl.domain.addresses import ProxyUrl, parse_api_url, parse_proxy_url, parse_url
-from botctl.domain.database_url import ServerUrl, parse_database_url, without_password
+from botctl.domain.configuration.addresses import ProxyUrl, parse_api_url, parse_proxy_url, parse_url
+from botctl.domain.configuration.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal, to_amount, to_decimal, two_readings
 from botctl.domain.stops import StopRule

@@ -9,9 +9,9 @@ from peewee import Model
 from botctl.domain.kill_switch import ACTIVE, PAUSED
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
 from botctl.store.broken_rows import READABLE
-from botctl.store.database import opened_where
-from botctl.store.migrations import SCHEMA_VERSION, load_database_info
+from botctl.store.location import opened_where
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
+from botctl.store.schema.migrations import SCHEMA_VERSION, load_database_info
 
 MAX_ROWS_NAMED = 5
 REQUIRED_INDEXES = {"trade": ["one_active_trade_per_asset"], "order": ["one_unsettled_order_per_trade"]}

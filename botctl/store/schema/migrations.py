@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import WrongDatabase
-from botctl.domain.settings import Mode
 from botctl.store.evidence.database_id import new_created_at
 from botctl.store.location import DatabaseLocation
-from botctl.store.migration_to_5 import fill_columns
 from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server
+from botctl.store.schema.migration_to_5 import fill_columns
 
 SCHEMA_VERSION = 6
 

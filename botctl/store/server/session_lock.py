@@ -10,7 +10,7 @@ from typing import Any
 from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.text import sanitize
 from botctl.run_lock import LockHeld, LockHolder, NotEnded, this_command
-from botctl.store.postgres import RUN_LOCK, ServerDatabase
+from botctl.store.server.postgres import RUN_LOCK, ServerDatabase
 
 LOCK = f"{RUN_LOCK}, hashtext(current_schema())"
 HOLDER = f"""

@@ -1,0 +1,1 @@
+"""Settings: what each is, how it is read, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""A PostgreSQL server instead of a file."""
