@@ -122,10 +122,8 @@ def build_bot(
     problems: Sequence[ConfigError] = (),
     council_variables: Mapping[str, str] | None = None,
 ) -> Bot:
-    """Every service with the adapters of the settings' mode, or on a `simulated` market.
-
-    With `problems` nothing is bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition.
-    """
+    """Every service with the adapters of the settings' mode, or on a `simulated` market. With `problems` nothing is
+    bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition."""
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
@@ -136,8 +134,7 @@ def build_bot(
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     why_not = why_no_buys(settings, problems, validate_only=validate_only)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
-    markets = TradeMarkets(exchange, journal, clock)
-    planner = ExitPlanner(exchange, journal, clock, markets)
+    planner = ExitPlanner(exchange, journal, clock, markets := TradeMarkets(exchange, journal, clock))
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
     entries = EntryPlanner(exchange, risk, pre_trade_checks, key_check, snapshots, clock)
     outranked = OutrankedOrders(exchange, journal, clock)

@@ -1,4 +1,4 @@
-"""JSON: what others wrote, and results as documents: a field for each dataclass field unless its metadata says otherwise."""
+"""JSON: what others wrote, and results as documents, a field for each dataclass field unless its metadata differs."""
 
 import json
 from collections.abc import Sequence
