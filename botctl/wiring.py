@@ -61,7 +61,7 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
     wait_seconds = config.lock_timeouts.run if wait_seconds is None else wait_seconds
     if config.settings.botctl_mode is Mode.LIVE and database.lacks_file():
         open_database(database, Mode.LIVE, create=False)  # raises, before a lock file is created
-    with database.lock(wait_seconds), open_store(config), _remembering_run(config):
+    with database.lock(wait_seconds), _keeping_room(config), open_store(config), _remembering_run(config):
         config = with_last_good_settings(config)
         yield build_bot(
             config.settings, config.switch, validate_only=validate_only, problems=config.problems,
@@ -101,6 +101,19 @@ def open_for_recovery(config: Config, *, apply: bool) -> "Iterator[tuple[Bot, Da
         store = open_store(config) if damage is None else open_replacement(path, mode, damage, apply=apply)
         with store, _remembering_run(config) if damage is None else nullcontext():
             yield build_bot(config.settings, config.switch), damage
+
+
+@contextmanager
+def _keeping_room(config: Config) -> Iterator[None]:
+    """A full disk must not keep a live run from recording an exit. A server looks after its own disk."""
+    if config.settings.botctl_mode is not Mode.LIVE or config.database.file is None:
+        yield
+        return
+    from botctl.store.upkeep.disk_reserve import give_up_reserve, keep_reserve
+
+    give_up_reserve(config.database.file)
+    yield
+    keep_reserve(config.database.file)
 
 
 def _remembering_run(config: Config) -> AbstractContextManager[None]:

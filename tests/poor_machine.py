@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -220,11 +221,13 @@ def on_a_read_only_disk(live: BotRunner, arguments: tuple[str, ...]) -> Run:
             live.set(BOTCTL_HOME=str(live.home))
 
 
-def on_a_full_disk(live: BotRunner, arguments: tuple[str, ...]) -> Run:
+def on_a_full_disk(live: BotRunner, arguments: tuple[str, ...], *, reserved: bool = True) -> Run:
     """Plays there, then brings back what it left."""
     disk = live.home.parent / "disk"
     with small_disk(disk):
         shutil.copytree(live.home, disk / "home")
+        if not reserved:
+            (disk / "home" / "data" / "live.db.reserve").unlink()
         fill(disk)
         live.set(BOTCTL_HOME=str(disk / "home"))
         try:
@@ -309,6 +312,7 @@ CONDITIONS: dict[str, Condition] = {
     "the working folder is gone, and no `BOTCTL_HOME`": Condition(start=Child(unset=("BOTCTL_HOME",), shell=GONE)),
     "Ctrl-C while Python still imports": Condition(start=Child(shim=INTERRUPTED_IMPORT)),
     "the disk of the home is full": Condition(start=on_a_full_disk),
+    "the disk of the home is full, and so is the reserve": Condition(start=partial(on_a_full_disk, reserved=False)),
     "the disk of the home is read-only": Condition(start=on_a_read_only_disk),
     "a home reached by a symbolic link": Condition(start=by_a_link),
     "a home of another owner": Condition(lambda live: live.home.chmod(0o700), Fork()),
