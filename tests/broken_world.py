@@ -72,12 +72,14 @@ def break_all_caches(live: BotRunner, kraken: FakeKraken) -> None:
 
 
 def clock_was_wrong_by(by: timedelta) -> Callable[[BotRunner, FakeKraken], None]:
-    """At a tick before the stop was hit."""
+    """At a tick before the stop was hit, which was locked out."""
 
     def play(live: BotRunner, kraken: FakeKraken) -> None:
         kraken.set_price("BTC/USD", 50000)
+        kraken.fault("BalanceEx", "error", error="EGeneral:Temporary lockout")
         with wrong_clock(lambda: datetime.now(UTC), kraken, by):
-            live.run("tick")
+            assert live.run("tick").exit_code == 69
+        kraken.clear_faults()
         kraken.set_price("BTC/USD", 48999)
 
     return play
@@ -108,8 +110,12 @@ OF_THE_WORLD: dict[str, Condition] = {
     ),
     "a trade that can't be read, beside this one": Condition(break_another_trade, mend=mend_that_trade, quick=1),
     "a cache that can't be read": Condition(break_all_caches, quick=1),
-    "the clock was a year ahead at an earlier run": Condition(clock_was_wrong_by(timedelta(days=365)), quick=1),
-    "the clock was a year behind at an earlier run": Condition(clock_was_wrong_by(timedelta(days=-365)), quick=1),
+    "the clock was a year ahead at an earlier run, which Kraken locked out": Condition(
+        clock_was_wrong_by(timedelta(days=365)), quick=1
+    ),
+    "the clock was a year behind at an earlier run, which Kraken locked out": Condition(
+        clock_was_wrong_by(timedelta(days=-365)), quick=1
+    ),
     "Kraken refuses connections": Condition(lambda live, _: cut_off(live), while_nobody_sleeps),
     "Kraken's name can't be resolved": Condition(
         lambda live, _: cut_off(live, "https://kraken.invalid"), while_nobody_sleeps, quick=0
