@@ -9,12 +9,12 @@ from botctl.config import LockTimeouts
 from tests.bent_time import later
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken
-from tests.poor_machine import NOBODY, OF_THE_MACHINE, Condition, Fork, give_home_to, run_here, set_to
+from tests.poor_machine import NOBODY, OF_THE_MACHINE, Condition, Fork, dot_env, give_home_to, run_here, set_to
 from tests.scenarios.steps import buy, execute_sql
 from tests.scenarios.test_hung_runs import change_note, holder_of, lock_file
 from tests.scenarios.test_moved_clocks import wrong_clock
 from tests.scenarios.test_outages import cut_off
-from tests.scenarios.test_outside import ANSWERS
+from tests.scenarios.test_outside import ANSWERS, link_at_the_end
 
 Start = Callable[[BotRunner, tuple[str, ...]], Run]
 
@@ -32,6 +32,14 @@ def database_elsewhere_and_halt_at_home(live: BotRunner, kraken: FakeKraken) -> 
     live.database.rename(elsewhere)
     live.set(DATABASE_URL=f"sqlite:///{elsewhere}")
     (live.home / "data" / "HALT").touch()
+
+
+def log_file_of_another(live: BotRunner, kraken: FakeKraken) -> None:
+    """A link that leads to a file of the owner's, in a folder that others can write."""
+    shared = live.home.parent / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    live.set(LOG_FILE=str(link_at_the_end(shared, live.home.parent / "victim")))
 
 
 # Other runs
@@ -97,6 +105,10 @@ OF_SETTINGS: dict[str, Condition] = {
     "an `INITIAL_BALANCE` that the account never had": Condition(
         set_to(INITIAL_BALANCE="100000"), while_nobody_sleeps, quick=1
     ),
+    "the mode, the keys or the database are there twice": Condition(
+        dot_env("BOTCTL_MODE=live\nBOTCTL_MODE=demo\n"), quick=0
+    ),
+    "a `LOG_FILE` by a link in a folder that others can write": Condition(log_file_of_another, quick=0),
     "a proxy that can't be used": Condition(set_to(HTTPS_PROXY="socks5://127.0.0.1:1"), quick=0),
     "a `METRICS_FILE` in a folder that is gone": Condition(set_to(METRICS_FILE="/nowhere/bot.prom"), quick=0),
     "a heartbeat that reaches nobody": Condition(set_to(HEALTHCHECK_URL="http://127.0.0.1:9/"), quick=0),
