@@ -1,4 +1,4 @@
-"""Poor machines, played for real: what the table in docs/RELIABILITY.md promises of each is compared with a run."""
+"""Broken conditions, played for real: what the tables in docs/RELIABILITY.md promise of each is compared with a run."""
 
 import importlib
 import os
@@ -20,11 +20,19 @@ import pytest
 
 import botctl
 from tests.bot_runner import PROJECT, BotRunner, Run
+from tests.fake_kraken import FakeKraken
 
 NOBODY, STRANGER = 65534, 54321
 """Users: one without files, and one without an entry."""
+HEADS = ("| condition | ", "| --- | ")
+"""The first two lines of a table."""
 UNUSED = ("botctl.backtesting", "botctl.reporting", "botctl.__main__", "botctl.domain.votes")
-ARGUMENTS = {"sell": ("sell", "BTC/USD", "--yes"), "liquidate": ("liquidate", "--yes")}
+ARGUMENTS = {
+    "sell": ("sell", "BTC/USD", "--yes"),
+    "buy": ("buy", "ETH/USD", "100", "--yes"),
+    "liquidate": ("liquidate", "--yes"),
+    "liquidate --take-over": ("liquidate", "--take-over", "--yes"),
+}
 
 
 def arguments_of(command: str) -> tuple[str, ...]:
@@ -32,7 +40,7 @@ def arguments_of(command: str) -> tuple[str, ...]:
     return ARGUMENTS.get(command) or tuple(command.split())
 
 
-# The table
+# The tables
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,13 @@ class Row:
 
 
 def read_table() -> dict[str, Row]:
-    """The rows below the heading "A poor machine", by condition."""
+    """The rows of all tables below the heading "When something is broken", by condition."""
     page = (PROJECT / "docs" / "RELIABILITY.md").read_text(encoding="utf-8")
-    section = page.split("\n## A poor machine\n")[1].split("\n## ")[0]
-    lines = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| ")]
-    return {row.condition: row for row in map(_parse_row, lines[2:])}
+    section = page.split("\n## When something is broken\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith(HEADS)]
+    rows = [_parse_row(line.strip("|").split(" | ")) for line in lines]
+    assert len({row.condition for row in rows}) == len(rows)
+    return {row.condition: row for row in rows}
 
 
 def _parse_row(cells: list[str]) -> Row:
@@ -161,10 +171,18 @@ class Fork:
 
 @dataclass(frozen=True)
 class Condition:
-    """What spoils a live home with an open trade, and how a command is started there."""
+    """What spoils a live home with an open trade, or its Kraken, and how a command is started there."""
 
-    spoil: Callable[[BotRunner], object] = lambda live: None
+    spoil: Callable[[BotRunner, FakeKraken], object] = lambda live, kraken: None
     start: Callable[[BotRunner, tuple[str, ...]], Run] = run_here
+    mend: Callable[[BotRunner], object] = lambda live: None
+    """Lets a look at the home see what was done there."""
+    quick: int = 2
+    """How many of its commands run at every change. Processes of their own take long: one of them."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.start, Child):
+            object.__setattr__(self, "quick", 1)
 
 
 def need_root() -> None:
@@ -180,12 +198,16 @@ def give_home_to(live: BotRunner, user: int, *, but: str = "") -> None:
         os.chown(path, owner, owner)
 
 
-def dot_env(text: str, bits: int = 0o600) -> Callable[[BotRunner], None]:
-    def write(live: BotRunner) -> None:
+def dot_env(text: str, bits: int = 0o600) -> Callable[[BotRunner, FakeKraken], None]:
+    def write(live: BotRunner, kraken: FakeKraken) -> None:
         (live.home / ".env").write_text(text)
         (live.home / ".env").chmod(bits)
 
     return write
+
+
+def set_to(**settings: str) -> Callable[[BotRunner, FakeKraken], None]:
+    return lambda live, kraken: live.set(**settings)
 
 
 @contextmanager
@@ -297,8 +319,8 @@ sys.meta_path.insert(0, Finder())
 GONE = 'mkdir "$HOME/gone"; cd "$HOME/gone"; rmdir "$HOME/gone"; exec BOTCTL'
 LYING_TERMINAL = {"TERM": "rubbish", "COLUMNS": "0", "LINES": "many", "LC_ALL": "C", "PYTHONUTF8": "0"}
 
-CONDITIONS: dict[str, Condition] = {
-    "no new thread": Condition(lambda live: give_home_to(live, NOBODY), Fork(processes=0)),
+OF_THE_MACHINE: dict[str, Condition] = {
+    "no new thread": Condition(lambda live, _: give_home_to(live, NOBODY), Fork(processes=0)),
     "no hard links": Condition(start=Child(shim=NO_LINKS)),
     "no `HOME`": Condition(start=Child(unset=("HOME",))),
     "a `HOME` that can't be written": Condition(start=Child(environment=(("HOME", "/proc/nowhere"),))),
@@ -315,15 +337,17 @@ CONDITIONS: dict[str, Condition] = {
     "the disk of the home is full, and so is the reserve": Condition(start=partial(on_a_full_disk, reserved=False)),
     "the disk of the home is read-only": Condition(start=on_a_read_only_disk),
     "a home reached by a symbolic link": Condition(start=by_a_link),
-    "a home of another owner": Condition(lambda live: live.home.chmod(0o700), Fork()),
-    "a database of another owner": Condition(lambda live: give_home_to(live, NOBODY, but="live.db"), Fork()),
+    "a home of another owner": Condition(lambda live, _: live.home.chmod(0o700), Fork()),
+    "a database of another owner": Condition(lambda live, _: give_home_to(live, NOBODY, but="live.db"), Fork()),
     "a `.env` of another owner": Condition(
-        lambda live: (dot_env("LOG_LEVEL=INFO\n")(live), give_home_to(live, NOBODY, but=".env")), Fork()
+        lambda live, kraken: (dot_env("LOG_LEVEL=INFO\n")(live, kraken), give_home_to(live, NOBODY, but=".env")), Fork()
     ),
-    "a wrong, unknown or repeated setting": Condition(dot_env("MAX_DRAWDWN=0.1\n")),
+    "an unknown setting": Condition(dot_env("MAX_DRAWDWN=0.1\n")),
+    "a setting that is there twice": Condition(dot_env("MAX_DRAWDOWN=0.1\nMAX_DRAWDOWN=0.2\n"), quick=1),
+    "a value that can't be right": Condition(dot_env("MAX_DRAWDOWN=ten\n"), quick=1),
     "a `.env` that others may read": Condition(dot_env("LOG_LEVEL=INFO\n", 0o644)),
-    "a `LOG_FILE` in a folder that is gone": Condition(lambda live: live.set(LOG_FILE="/nowhere/bot.log")),
-    "an agent that does not load": Condition(lambda live: live.set(COUNCIL="technical,nonesuch")),
+    "a `LOG_FILE` in a folder that is gone": Condition(set_to(LOG_FILE="/nowhere/bot.log")),
+    "an agent that does not load": Condition(set_to(COUNCIL="technical,nonesuch")),
     "a mistyped name of the mode, the keys or the database": Condition(dot_env("database_url=sqlite:///other.db\n")),
     "a folder that nothing names": Condition(start=in_a_nameless_folder),
     "a `BOTCTL_HOME` that does not exist": Condition(start=in_a_home_that_is_not_there),

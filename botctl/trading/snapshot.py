@@ -98,6 +98,8 @@ class SnapshotService:
         valued = balances if balances is None else add_missing(balances, missing)
         quotes, no_prices = self._quotes(symbols, requested, valued)
         equity, unvalued, no_value = self._equity(valued, quotes)
+        if isinstance(no_prices, NoAnswer):  # that is why
+            no_value = None
         problems = tuple(problem for problem in (no_balances, no_prices, no_value) if problem is not None)
         unlisted = self._unlisted()
         unreadable = self.journal.broken_assets()

@@ -1,13 +1,12 @@
 """This machine's clock was wrong once, ahead or behind: nothing that it wrote then disarms a stop or locks anything."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
-from freezegun.api import FrozenDateTimeFactory
 
 from tests.bent_time import sleeping_moves
 from tests.bot_runner import BotRunner
@@ -31,7 +30,7 @@ AHEAD, BEHIND = timedelta(days=30), timedelta(days=-2)
 
 @contextmanager
 def wrong_clock(
-    clock: FrozenDateTimeFactory, kraken: FakeKraken, by: timedelta, *, kraken_too: bool = False
+    clock: Callable[[], datetime], kraken: FakeKraken, by: timedelta, *, kraken_too: bool = False
 ) -> Iterator[None]:
     """A while in which this machine's clock is wrong; Kraken's goes right, unless the whole world is moved."""
     true = clock()

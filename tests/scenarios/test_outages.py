@@ -75,6 +75,17 @@ def test_balances_alone_leave_all_stops_checked(two_trades: BotRunner, kraken: F
     assert "; all stops were checked: the next tick tries again in" in outage_in(two_trades.run("check-positions"))
 
 
+@parametrize("kind", ["status", "drop_before"], quick=1)
+def test_prices_alone_are_one_line_without_advice_about_coins(
+    two_trades: BotRunner, kraken: FakeKraken, kind: str
+) -> None:
+    kraken.fault("Ticker", kind, times=99)
+
+    line = outage_in(two_trades.run("tick"))
+
+    assert f"; not checked: {POSITIONS}: the next tick tries again in" in line
+
+
 def test_json_and_the_tick_that_is_kept_say_the_same_once(two_trades: BotRunner) -> None:
     cut_off(two_trades)
 

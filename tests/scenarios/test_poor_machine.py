@@ -1,4 +1,4 @@
-"""The table of poor machines in docs/RELIABILITY.md: each row is played, and is true."""
+"""The tables of what may be broken, in docs/RELIABILITY.md: each row is played, and is true."""
 
 import os
 import subprocess
@@ -11,10 +11,10 @@ import pytest
 
 from botctl.scheduling.crontab import find_manual_ticks
 from tests.bot_runner import PROJECT, BotRunner
+from tests.broken_world import CONDITIONS
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
 from tests.poor_machine import (
-    CONDITIONS,
     INTERRUPTED_LATER,
     NOBODY,
     STRANGER,
@@ -31,12 +31,11 @@ TABLE = read_table()
 
 
 def promises() -> Iterator[Any]:
-    """Each command of each row. Processes of their own take long: one of a row at every change."""
+    """Each command of each row."""
     for row in TABLE.values():
-        costly = row.condition in CONDITIONS and isinstance(CONDITIONS[row.condition].start, Child)
+        quick = CONDITIONS[row.condition].quick if row.condition in CONDITIONS else 0
         for place, command in enumerate(row.exit_codes):
-            late = place >= (1 if costly else 2)
-            marks = [pytest.mark.long] if late else []
+            marks = [pytest.mark.long] if place >= quick else []
             yield pytest.param(row.condition, command, id=f"{row.condition}: {command}", marks=marks)
 
 
@@ -50,7 +49,7 @@ def test_what_works_is_said_and_ends_so(live: BotRunner, kraken: FakeKraken, con
     row, played = TABLE[condition], CONDITIONS[condition]
     buy(live)
     kraken.set_price("BTC/USD", 48999)
-    played.spoil(live)
+    played.spoil(live, kraken)
 
     run = played.start(live, arguments_of(command))
 
@@ -60,18 +59,25 @@ def test_what_works_is_said_and_ends_so(live: BotRunner, kraken: FakeKraken, con
     if not row.said[command]:
         assert run.stderr == ""
     assert not any(word in output_of(run) for word in ("Traceback", "bug:")), output_of(run)
+    assert run.exit_code != 69 or len(run.stderr.splitlines()) == 1, output_of(run)
+    (live.home / ".env").unlink(missing_ok=True)
+    played.mend(live)
     assert did_its_work(live, kraken, command) == (command in row.works), output_of(run)
 
 
 def did_its_work(live: BotRunner, kraken: FakeKraken, command: str) -> bool:
-    """Whether the stop was sold, or the pause is kept. The look at it is that of a sound home."""
-    (live.home / ".env").unlink(missing_ok=True)
-    if not command.startswith("pause"):
-        sold = sides(kraken) == ["buy", "sell"]
-        assert sold == (trade_of(live)["status"] == "CLOSED")
-        return sold
-    status = live.json("status")
-    return bool(status["frozen"] if "--freeze" in command else status["system_status"] == "PAUSED")
+    """Whether the position was sold (by a tick: at its stop), the pause is kept, or something was bought."""
+    sold = [order.symbol for order in kraken.orders if order.side == "sell"]
+    if command == "buy":
+        return sides(kraken) == ["buy", "buy"]
+    if command.startswith("pause"):
+        assert not sold
+        status = live.json("status")
+        return bool(status["frozen"] if "--freeze" in command else status["system_status"] == "PAUSED")
+    trade = trade_of(live)
+    assert sold == (["BTC/USD"] if trade["status"] == "CLOSED" else [])
+    assert not sold or command != "tick" or trade["exit_reason"] == "STOP_LOSS"
+    return bool(sold)
 
 
 @pytest.mark.sqlite("the lock of a file")
