@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from botctl.domain.errors import BotError
 from botctl.store.models import KeyValue, database
@@ -23,10 +24,15 @@ def load(key: str) -> tuple[str, datetime] | None:
     if row is None:
         return None
     try:
-        return row[0], KeyValue.saved_at.python_value(row[1])
+        value, saved_at = map(_python_value, (KeyValue.value, KeyValue.saved_at), row)
+        return value, saved_at
     except UNREADABLE as error:  # its time: as if it had not been saved
         log.warning("%s is not used, because it can't be read: %s", key, error)
         return None
+
+
+def _python_value(field: Any, stored: Any) -> Any:
+    return field.python_value(stored)
 
 
 def save(key: str, value: str, at: datetime | None = None) -> None:

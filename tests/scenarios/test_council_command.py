@@ -103,7 +103,7 @@ BAD_ANSWERS = [
 ]
 
 
-@parametrize("line", BAD_ANSWERS, quick=3)
+@parametrize("line", BAD_ANSWERS, quick=2)
 def test_a_bad_answer_holds_and_is_an_error(live: BotRunner, kraken: FakeKraken, line: str) -> None:
     buy(live)
     live.set(SYMBOLS="BTC/USD,ETH/USD")

@@ -31,12 +31,10 @@ TABLE = read_table()
 
 
 def promises() -> Iterator[Any]:
-    """Each command of each row. Processes of their own take long: one of a row at every change."""
+    """Each command of each row. One of a row at every change."""
     for row in TABLE.values():
-        costly = row.condition in CONDITIONS and isinstance(CONDITIONS[row.condition].start, Child)
         for place, command in enumerate(row.exit_codes):
-            late = place >= (1 if costly else 2)
-            marks = [pytest.mark.long] if late else []
+            marks = [pytest.mark.long] if place else []
             yield pytest.param(row.condition, command, id=f"{row.condition}: {command}", marks=marks)
 
 
