@@ -40,10 +40,10 @@ def tell_each_lie(lies: list[Lie], kraken: FakeKraken, answers: int | None = Non
         kraken.markets.lie_about(lie.symbol, lie.figures, lie.factor, answers)
 
 
-@pytest.fixture
-def lies(live: BotRunner, kraken: FakeKraken) -> list[Lie]:
+@pytest.fixture(params=[("0.5", "2", "1000"), pytest.param(FACTORS, marks=pytest.mark.long)], ids=["some", "all"])
+def lies(live: BotRunner, kraken: FakeKraken, request: pytest.FixtureRequest) -> list[Lie]:
     """A position at 1 with its stop at 0.98 for each figure of Ticker and each factor."""
-    pairs = [(figures, factor) for figures in FIGURES for factor in FACTORS]
+    pairs = [(figures, factor) for figures in FIGURES for factor in request.param]
     symbols = kraken.markets.add_many(len(pairs))
     live.set(MAX_OPEN_TRADES="50", INITIAL_BALANCE="1")  # so that no drawdown guard comes first
     with stopped_clock() as clock:
