@@ -4,11 +4,14 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from botctl.domain.errors import BotError
-from botctl.store.models import KeyValue
+from botctl.store.models import KeyValue, database
 
 log = logging.getLogger(__name__)
+
+LOAD = 'SELECT "value", "saved_at" FROM "memory" WHERE "key" = {}'
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value raises that is damaged, or was saved by a newer botctl."""
@@ -16,12 +19,20 @@ UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErro
 
 def load(key: str) -> tuple[str, datetime] | None:
     """The value of `key` and when it was saved; None without one."""
+    # A run loads two dozen values; peewee takes 0.2 ms of CPU time to put this statement together.
+    row = database.execute_sql(LOAD.format(database.param), (key,)).fetchone()
+    if row is None:
+        return None
     try:
-        row = KeyValue.get_or_none(KeyValue.key == key)
+        value, saved_at = map(_python_value, (KeyValue.value, KeyValue.saved_at), row)
+        return value, saved_at
     except UNREADABLE as error:  # its time: as if it had not been saved
         log.warning("%s is not used, because it can't be read: %s", key, error)
         return None
-    return None if row is None else (row.value, row.saved_at)
+
+
+def _python_value(field: Any, stored: Any) -> Any:
+    return field.python_value(stored)
 
 
 def save(key: str, value: str, at: datetime | None = None) -> None:

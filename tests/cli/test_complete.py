@@ -44,7 +44,7 @@ def offers(shell: str, line: str, **settings: str) -> str:
     return run.stdout
 
 
-@parametrize("shell", SHELLS, quick=2)
+@parametrize("shell", SHELLS, quick=1)
 def test_commands_are_offered(bot: BotRunner, shell: str) -> None:
     told = offers(shell, "botctl check-p")
 

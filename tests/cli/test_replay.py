@@ -39,11 +39,11 @@ def test_it_tells_what_a_backtest_tells(bot: BotRunner) -> None:
 
 
 def test_it_shows_the_figures_and_how_many_ticks_there_were(bot: BotRunner) -> None:
-    run = bot.run("replay", BTC, *SPAN, "--trades", "1")
+    run = bot.run("replay", BTC, *HALF, "--trades", "1")
 
     assert run.exit_code == 0
     assert re.search(r"^replay +BTC/USD on 15m candles$", run.stdout, re.MULTILINE)
-    assert re.search(r"^ticks +97, 0 of them failed$", run.stdout, re.MULTILINE)
+    assert re.search(r"^ticks +49, 0 of them failed$", run.stdout, re.MULTILINE)
     assert max(len(line) for line in run.stdout.splitlines()) <= 80
     assert re.sub(r"playing the history|[\s━╸╺\d:%-]", "", run.stderr) == ""
 

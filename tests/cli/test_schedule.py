@@ -21,6 +21,7 @@ from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in
 from tests.corruption import limited_file_size
 from tests.fields import SCHEDULE
+from tests.quick import parametrize
 
 CRONTAB = """#!/bin/sh
 # What crontab does, with a file for the spool.
@@ -458,7 +459,7 @@ def said_of_ticks(bot: BotRunner) -> tuple[str, str, str, str]:
     return status["overdue"], shown["overdue"], check["status"], check["detail"]
 
 
-@pytest.mark.parametrize("runner", ["cron", "systemd", "nobody"])
+@parametrize("runner", ["cron", "systemd", "nobody"], quick=1)
 def test_a_tick_that_does_not_come_is_missed_by_all_who_look(
     live: BotRunner, machine: Machine, runner: str, open_trade: None
 ) -> None:

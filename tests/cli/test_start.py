@@ -23,7 +23,7 @@ HEAVY = re.compile(r"\|\s+(ccxt|pandas|numba|pandas_ta|numpy|psycopg\.pq)(\.|\s*
 LIGHT = ["pause", "status", "--help", "resume", "positions", "trades", "--version"]
 
 
-@parametrize("command", LIGHT, quick=3)
+@parametrize("command", LIGHT, quick=1)
 def test_what_must_be_quick_imports_nothing_heavy(veteran: BotRunner, command: str) -> None:
     driver = {"psycopg.pq"} if veteran.server else set()
 
@@ -56,7 +56,7 @@ def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
     assert FILE.read_text() == write_help_lines(), "run `python -m tests.cli.help_lines`"
 
 
-@parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], quick=2)
+@parametrize(("signal_number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], quick=1)
 @parametrize("mode", ["demo", "live"], quick=1)
 def test_a_signal_in_the_middle_of_a_tick_ends_it_cleanly(
     request: pytest.FixtureRequest, tmp_path: Path, mode: str, signal_number: int, exit_code: int

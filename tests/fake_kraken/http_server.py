@@ -1,10 +1,12 @@
 """HTTP as Kraken's gateway speaks it, on a port of this machine."""
 
 import contextlib
+import selectors
 import socket
 import socketserver
 import struct
 import sys
+import threading
 import traceback
 from email.message import Message
 from email.utils import formatdate
@@ -39,12 +41,37 @@ class HttpServer(ThreadingHTTPServer):
     def __init__(self, backend: Backend, port: int, handler: type["HttpHandler"]) -> None:
         self.backend = backend
         self._connections: set[socket.socket] = set()
+        self._bell, self._rung = socket.socketpair()
+        self._ended = threading.Event()
         super().__init__(("127.0.0.1", port), handler)
 
     def server_bind(self) -> None:
         """Without HTTPServer's look-up of the host's full name, which may ask a DNS server that isn't there."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "localhost", self.server_address[1]
+
+    @override
+    def serve_forever(self, poll_interval: float = 0) -> None:
+        """Without socketserver's polling: a thousand of these wait for requests, and for their end."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._bell, selectors.EVENT_READ)
+            while all(key.fileobj is not self._bell for key, _ in selector.select()):
+                self._handle_request_noblock()  # type: ignore[attr-defined]
+        self._ended.set()
+
+    @override
+    def shutdown(self) -> None:
+        """Accept no connection from now on."""
+        with contextlib.suppress(OSError):  # closed before
+            self._rung.send(b"!")
+        self._ended.wait()
+
+    @override
+    def server_close(self) -> None:
+        super().server_close()
+        self._bell.close()
+        self._rung.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._connections.add(request)

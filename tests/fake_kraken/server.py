@@ -89,7 +89,7 @@ class FakeKraken:
         self._port = self._server.server_address[1]
         self._running = True
         self.hanging_up = False
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
         """Refuse connections from now on. Whatever hangs is dropped, and not processed any more."""

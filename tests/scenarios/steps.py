@@ -1,5 +1,6 @@
 """Steps that several scenarios share: a frozen clock, a scripted Council, the requests and orders Kraken received."""
 
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -60,7 +61,13 @@ def council_program(live: BotRunner, *lines: str) -> None:
 
 def council_says(live: BotRunner, decision: str, *lines: str) -> None:
     """Set COUNCIL_COMMAND to a program that runs these lines, then decides so on every symbol."""
-    council_program(live, *lines, f"print(json.dumps({{'decision': '{decision}', 'reason': 'told so'}}))")
+    if lines:
+        council_program(live, *lines, f"print(json.dumps({{'decision': '{decision}', 'reason': 'told so'}}))")
+        return
+    script = live.home / "council.sh"  # it starts in a tenth of the CPU time that Python takes
+    answer = json.dumps({"decision": decision, "reason": "told so"})
+    script.write_text(f"cat > /dev/null\necho {shlex.quote(answer)}\n")
+    live.set(COUNCIL_COMMAND=shlex.join(["/bin/sh", str(script)]))
 
 
 def output_of(run: Run) -> str:

@@ -112,7 +112,7 @@ def test_greed_in_a_falling_market_without_a_trade_does_nothing(
         ((300, 200), 47, ["BULLISH", "NEUTRAL"]),
         ((-300, -200), 54, ["BEARISH", "NEUTRAL"]),
     ],
-    quick=4,
+    quick=3,
 )
 def test_anything_else_holds(
     live: BotRunner,
@@ -159,9 +159,7 @@ def test_the_mood_is_asked_once_an_hour(live: BotRunner, kraken: FakeKraken, sen
     assert (within_the_hour, sentiment.request_count) == (1, 2)
 
 
-@pytest.mark.parametrize(
-    ("hours", "stance"), [(47.9, "FEAR"), (48.1, "UNKNOWN"), (24 * 365, "UNKNOWN"), (-5, "UNKNOWN")]
-)
+@parametrize(("hours", "stance"), [(47.9, "FEAR"), (48.1, "UNKNOWN"), (-5, "UNKNOWN"), (24 * 365, "UNKNOWN")], quick=3)
 def test_a_mood_older_than_two_days_by_its_own_stamp_is_unknown(
     live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, hours: float, stance: str
 ) -> None:

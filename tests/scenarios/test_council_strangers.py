@@ -7,6 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import council_program, output_of
 from tests.scenarios.test_council import install_agent
 
@@ -30,16 +31,17 @@ def test_a_reason_in_strange_letters_is_kept(reason: str, live: BotRunner, krake
     assert live.json("why", "BTC/USD")[0]["reason"].isprintable()
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "lines",
     [
-        "raise SystemExit('no')",
         "raise SystemExit(0)",
-        "raise GeneratorExit",
         "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})",
         "from botctl.domain.decisions import Verdict; return Verdict('grumpy', ['FEAR'], '')",
+        "raise SystemExit('no')",
+        "raise GeneratorExit",
         "from botctl.domain.decisions import Verdict; return Verdict('grumpy', 'BUY', '')",
     ],
+    quick=3,
 )
 def test_an_agent_that_would_end_the_run_is_unknown(
     lines: str, live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
+from tests.quick import parametrize
 from tests.scenarios.steps import (
     buy,
     council_says,
@@ -65,7 +66,7 @@ def test_more_than_a_fifth_down_sells_everything_and_disables_buys(live: BotRunn
     assert sides(kraken) == ["buy", "buy", "sell", "sell"]
 
 
-@pytest.mark.parametrize("equity", [8000, 8010, "8000.0001", 12000])
+@parametrize("equity", [8000, 12000, 8010, "8000.0001"], quick=2)
 def test_a_fifth_down_or_less_trips_nothing(live: BotRunner, kraken: FakeKraken, equity: float | str) -> None:
     buy(live)
     worth(kraken, equity)
@@ -297,7 +298,7 @@ def test_the_guard_sells_also_when_the_switch_is_broken(live: BotRunner, kraken:
 # The eject button
 
 
-@pytest.mark.parametrize("state", [(), ("pause",), ("pause", "--freeze")], ids=["active", "paused", "frozen"])
+@parametrize("state", [(), ("pause", "--freeze"), ("pause",)], quick=2, ids=["active", "frozen", "paused"])
 def test_liquidate_sells_every_trade_and_disables_buys(
     live: BotRunner, kraken: FakeKraken, state: tuple[str, ...]
 ) -> None:

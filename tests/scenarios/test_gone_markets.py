@@ -8,6 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Request
+from tests.quick import parametrize
 from tests.scenarios.database_loss import lose
 from tests.scenarios.journal_tools import lose_the_next_order, sent
 from tests.scenarios.steps import buy, council_says, execute_sql, output_of, requested_endpoints, trade_of
@@ -51,7 +52,7 @@ def sold(kraken: FakeKraken) -> list[str]:
 
 
 @pytest.mark.parametrize("gone", [delist, rename])
-@pytest.mark.parametrize("again", [False, True], ids=["at once", "one run later"])
+@parametrize("again", [False, True], quick=1, ids=["at once", "one run later"])
 def test_the_stops_and_entries_of_others_go_on_and_the_trade_stays_open(
     two: None, live: BotRunner, kraken: FakeKraken, gone: object, again: bool
 ) -> None:

@@ -9,6 +9,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import held_lock
 from tests.fake_kraken import FakeKraken
 from tests.listener import Listener
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, output_of, sides
 
 CHECK = "/0f6f5a5e-1b1b-4c4c-9d9d-a1b2c3d4e5f6"
@@ -109,7 +110,7 @@ def test_an_address_that_refuses_changes_nothing_and_is_not_shown(watched: BotRu
     assert CHECK[1:13] not in run.stderr + (home / "log").read_text()
 
 
-@pytest.mark.parametrize("address", ["nonsense", "ftp://x/y", "http://", "http://[::1", "http://a:port/"])
+@parametrize("address", ["nonsense", "http://[::1", "ftp://x/y", "http://", "http://a:port/"], quick=2)
 def test_an_address_that_is_none_is_a_warning_and_no_failure(watched: BotRunner, address: str) -> None:
     watched.set(HEALTHCHECK_URL=address)
 

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Sequence
 
-import pytest
 from freezegun.api import FrozenDateTimeFactory
 
 from tests.bot_runner import BotRunner
@@ -60,7 +59,7 @@ def start_over(live: BotRunner, kraken: FakeKraken, clock: FrozenDateTimeFactory
     buy(live)
 
 
-@parametrize(("closes", "reason"), [*PATHS, *((zigzag(seed), None) for seed in range(3))], quick=3)
+@parametrize(("closes", "reason"), [*PATHS, *((zigzag(seed), None) for seed in range(3))], quick=2)
 def test_a_late_tick_leaves_what_timely_ticks_leave(
     live: BotRunner, kraken: FakeKraken, closes: list[float], reason: str | None
 ) -> None:
@@ -112,7 +111,7 @@ def test_two_intervals_are_not_late_and_cost_no_candles(live: BotRunner, kraken:
         assert requested_endpoints(kraken).count("OHLC") == 1
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "fault",
     [
         {"kind": "status"},
@@ -120,6 +119,7 @@ def test_two_intervals_are_not_late_and_cost_no_candles(live: BotRunner, kraken:
         {"kind": "shape", "body": {"error": [], "result": {"XXBTZUSD": [["x"], ["y"]], "last": 1}}},
         {"kind": "error", "error": "EGeneral:Invalid arguments"},
     ],
+    quick=2,
     ids=["down", "no candles", "no figures", "refused"],
 )
 def test_without_the_gaps_candles_nothing_moves_until_a_tick_can_replay_them(

@@ -60,7 +60,7 @@ def test_a_price_that_lies_does_not_trip_the_guard_for_an_answer_or_an_hour(
     assert account.run("drawdown").exit_code == 0
 
 
-@quick.parametrize("factor", [*FACTORS[4:], *FALLS], quick=2)
+@quick.parametrize("factor", [*FACTORS[4:], *FALLS], quick=1)
 def test_a_price_that_lies_for_an_hour_is_no_equity(account: BotRunner, kraken: FakeKraken, factor: str) -> None:
     after_a_good_look(account)
     before = Decimal(account.json("status")["equity"])
@@ -72,7 +72,7 @@ def test_a_price_that_lies_for_an_hour_is_no_equity(account: BotRunner, kraken: 
     assert {run.exit_code for run in runs} == {69}, output_of(runs[0])
 
 
-@pytest.mark.parametrize("factor", ["0.6", "0.1"])
+@quick.parametrize("factor", ["0.6", "0.1"], quick=1)
 def test_all_prices_that_lie_together_trip_nothing(account: BotRunner, kraken: FakeKraken, factor: str) -> None:
     after_a_good_look(account)
     for symbol in ("BTC/USD", "ETH/USD"):
@@ -84,8 +84,7 @@ def test_all_prices_that_lie_together_trip_nothing(account: BotRunner, kraken: F
     assert is_calm(account)
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("candles", ["agree", "unreachable"])
+@quick.parametrize_pairs(("known", "candles"), [True, False], ["agree", "unreachable"])
 def test_a_true_crash_trips_the_guard_at_the_first_tick(
     account: BotRunner, kraken: FakeKraken, known: bool, candles: str
 ) -> None:
@@ -117,8 +116,7 @@ def show(kraken: FakeKraken, **balances: Any) -> None:
     kraken.account.false_balances = {asset: Decimal(str(amount)) for asset, amount in balances.items()}
 
 
-@pytest.mark.parametrize("asset", ["ZUSD", "XETH"])
-@pytest.mark.parametrize("factor", ["0", "0.5", "2"])
+@quick.parametrize_pairs(("asset", "factor"), ["ZUSD", "XETH"], ["0", "0.5", "2"])
 def test_a_balance_that_lies_for_a_minute_trips_nothing_and_is_no_equity(
     account: BotRunner, kraken: FakeKraken, asset: str, factor: str
 ) -> None:

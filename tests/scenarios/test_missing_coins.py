@@ -39,7 +39,7 @@ def figures(trade: dict[str, str], *names: str) -> list[Decimal]:
 # A balance that lies
 
 
-@pytest.mark.parametrize("shown", ["0", "0.001", "0.0019"])
+@parametrize("shown", ["0", "0.0019", "0.001"], quick=2)
 def test_a_balance_that_lacks_coins_closes_nothing_trips_nothing_and_is_an_error(
     open_trade: None, live: BotRunner, kraken: FakeKraken, shown: str
 ) -> None:
@@ -137,8 +137,8 @@ def test_the_drawdown_command_reports_a_contradiction(open_trade: None, live: Bo
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize(
-    "command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",), ("liquidate", "--yes")]
+@parametrize(
+    "command", [("sell", "BTC/USD", "--yes"), ("tick",), ("check-positions",), ("liquidate", "--yes")], quick=2
 )
 def test_a_position_sold_by_hand_closes_as_external_with_that_sales_figures(
     open_trade: None, live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
@@ -324,7 +324,7 @@ def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
 # There, but not free
 
 
-@parametrize("key", ["XXBT.F", "XBT.HOLD", "XBT.T", "XBT14.S", "XBT.B", "XBT.M", "XBT.S", "XBT.P"], quick=4)
+@parametrize("key", ["XXBT.F", "XBT.HOLD", "XBT.T", "XBT14.S", "XBT.B", "XBT.M", "XBT.S", "XBT.P"], quick=2)
 def test_coins_that_earn_are_not_missing_and_what_is_free_is_sold(
     open_trade: None, live: BotRunner, kraken: FakeKraken, key: str
 ) -> None:

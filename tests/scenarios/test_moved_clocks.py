@@ -11,7 +11,7 @@ from freezegun import freeze_time
 from tests.bent_time import sleeping_moves
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
-from tests.quick import parametrize
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.steps import (
     QUARTER,
     buy,
@@ -43,8 +43,7 @@ def wrong_clock(
 # The gap of a trade
 
 
-@pytest.mark.parametrize("kraken_too", [False, True], ids=["kraken is right", "nobody is right"])
-@pytest.mark.parametrize("command", ["check-positions", "tick"])
+@parametrize_pairs(("kraken_too", "command"), [False, True], ["check-positions", "tick"])
 def test_a_check_in_the_future_hides_no_gap(
     live: BotRunner, kraken: FakeKraken, kraken_too: bool, command: str
 ) -> None:

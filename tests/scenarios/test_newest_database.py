@@ -9,12 +9,13 @@ from botctl.domain.client_order_ids import ClientId, parse_client_id
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Order
+from tests.quick import parametrize
 from tests.scenarios.database_loss import all_trades, lose, planned, reconciled, recover, restore, save
 from tests.scenarios.journal_tools import only
 from tests.scenarios.steps import buy, council_says, execute_sql, output_of, requested_endpoints, sides, stopped_clock
 
 ONE_LOOK = ["BalanceEx", "Ticker"]
-SELLING = [("tick",), ("check-positions",), ("drawdown",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")]
+SELLING = [("tick",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes"), ("check-positions",), ("drawdown",)]
 UNRECORDED = "of BTC at the exchange not in the journal"
 OTHER = "d00f"
 """The id of another database."""
@@ -60,7 +61,7 @@ def alarms(live: BotRunner) -> list[str]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("command", SELLING, ids=lambda command: command[0])
+@parametrize("command", SELLING, quick=3, ids=lambda command: command[0])
 def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     two_markets: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:

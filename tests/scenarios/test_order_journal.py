@@ -211,7 +211,7 @@ def test_a_stop_whose_answer_was_lost_has_sold_once(
     assert kraken.balances["XXBT"] == 1
 
 
-@parametrize(("kind", "options"), LOST_BEFORE, quick=3)
+@parametrize(("kind", "options"), LOST_BEFORE, quick=2)
 def test_a_buy_that_may_exist_is_unknown_and_keeps_its_asset_until_it_is_proved_absent(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:

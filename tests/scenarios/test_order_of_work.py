@@ -10,6 +10,7 @@ from botctl.store.models import Trade
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Request
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.journal_tools import only, open_position, place_by_hand, run_until, sent
 from tests.scenarios.steps import buy, prove_initial_balance, requested_endpoints, trade_of
 
@@ -74,8 +75,10 @@ def test_the_verdict_of_a_stop_is_saved_before_its_sell_leaves(
 # Stops before the look-ups of lost orders
 
 
-@pytest.mark.parametrize(
-    "command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("liquidate", "--yes"), ("drawdown",)]
+@parametrize(
+    "command",
+    [("tick",), ("liquidate", "--yes"), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("drawdown",)],
+    quick=2,
 )
 def test_a_trade_is_sold_before_the_lost_order_of_another_is_looked_up(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
@@ -95,7 +98,7 @@ def test_a_trade_is_sold_before_the_lost_order_of_another_is_looked_up(
     assert trade_of(live)["status"] == "CLOSED"
 
 
-@pytest.mark.parametrize("command", ["tick", "check-positions"])
+@parametrize("command", ["tick", "check-positions"], quick=1)
 def test_the_stop_of_a_trade_whose_buy_is_settled_is_judged_in_the_same_run(
     live: BotRunner, kraken: FakeKraken, command: str
 ) -> None:
@@ -117,7 +120,7 @@ def test_an_order_that_stays_lost_is_reported_once_and_holds_nothing_up(live: Bo
     assert len(run.json()["errors"]) == 1
 
 
-@pytest.mark.parametrize("command", ["tick", "check-positions"])
+@parametrize("command", ["tick", "check-positions"], quick=1)
 def test_a_clock_that_was_set_back_hides_no_order_of_an_earlier_run(
     live: BotRunner, kraken: FakeKraken, command: str
 ) -> None:
@@ -173,8 +176,7 @@ def test_a_stop_behind_a_lost_part_sell_is_said_and_goes_on_once_that_is_proved_
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("at_once", [Decimal(0), HALF])
-@pytest.mark.parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes")])
+@parametrize_pairs(("at_once", "command"), [Decimal(0), HALF], [("tick",), ("sell", "BTC/USD", "--yes")])
 def test_a_sell_still_open_after_the_wait_is_canceled_and_its_rest_sold_in_the_same_run(
     live: BotRunner, kraken: FakeKraken, at_once: Decimal, command: tuple[str, ...]
 ) -> None:
@@ -332,7 +334,7 @@ def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_a
 # The owner's own orders in the way of an exit
 
 
-@pytest.mark.parametrize("command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")])
+@parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes"), ("check-positions",)], quick=2)
 def test_an_own_resting_order_that_an_exit_canceled_is_named(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:

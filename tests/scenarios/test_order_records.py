@@ -109,7 +109,7 @@ def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_abse
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("lie", LIES, quick=5, ids=str)
+@parametrize("lie", LIES, quick=3, ids=str)
 def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_stop(
     live: BotRunner, kraken: FakeKraken, lie: Lie
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_st
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("lie", LIES, quick=3, ids=str)
+@parametrize("lie", LIES, quick=2, ids=str)
 def test_a_record_that_lies_for_three_seconds_sells_nothing_twice(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, lie: Lie
 ) -> None:

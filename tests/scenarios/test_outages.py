@@ -43,7 +43,7 @@ def two_trades(live: BotRunner) -> BotRunner:
         ("check-positions", f"; not checked: {POSITIONS}", r"the next tick tries again in 1\d min"),
         ("drawdown", f"; not checked: {POSITIONS}", r"the next tick tries again in 1\d min"),
     ],
-    quick=5,
+    quick=4,
 )
 def test_an_outage_is_one_line(two_trades: BotRunner, command: str, undone: str, again: str) -> None:
     cut_off(two_trades)
@@ -68,7 +68,7 @@ def test_the_innermost_cause_is_named(two_trades: BotRunner, kraken: FakeKraken,
     assert why in outage_in(two_trades.run("check-positions"))
 
 
-@parametrize("kind", ["status", "drop_before"], quick=2)
+@parametrize("kind", ["status", "drop_before"], quick=1)
 def test_balances_alone_leave_all_stops_checked(two_trades: BotRunner, kraken: FakeKraken, kind: str) -> None:
     kraken.fault("BalanceEx", kind, times=99)
 

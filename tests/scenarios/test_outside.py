@@ -24,6 +24,7 @@ from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.faults import Reply
 from tests.listener import Listener
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 ALLOWED = {"PATH", "HOME", "LANG", "TZ", "LC_CTYPE"}
@@ -119,16 +120,16 @@ def long(body: bytes) -> bytes:
 
 ANSWERS: dict[str, Callable[[Reply], Reply]] = {
     "a bomb": lambda reply: replace(reply, body=packed(long(reply.body)), packing="gzip"),
-    "a bomb in a bomb": lambda reply: replace(reply, body=packed(packed(long(reply.body))), packing="gzip, gzip"),
     "packed in a way that nobody asked for": lambda reply: replace(reply, packing="br"),
-    "a long answer": lambda reply: replace(reply, body=long(reply.body)),
     "damaged": lambda reply: replace(reply, body=packed(reply.body)[:-20] + b"x" * 20, packing="gzip"),
-    "a key twice": lambda reply: replace(reply, body=reply.body[:-1] + b',"error":[]}'),
     "a figure twice": lambda reply: replace(reply, body=reply.body.replace(b'"c":[', b'"c":["1","1"],"c":[')),
+    "a long answer": lambda reply: replace(reply, body=long(reply.body)),
+    "a bomb in a bomb": lambda reply: replace(reply, body=packed(packed(long(reply.body))), packing="gzip, gzip"),
+    "a key twice": lambda reply: replace(reply, body=reply.body[:-1] + b',"error":[]}'),
 }
 
 
-@pytest.mark.parametrize("spoil", ANSWERS.values(), ids=ANSWERS)
+@parametrize("spoil", ANSWERS.values(), quick=4, ids=ANSWERS)
 def test_such_a_price_is_none(
     live: BotRunner, kraken: FakeKraken, bent_time: None, spoil: Callable[[Reply], Reply]
 ) -> None:

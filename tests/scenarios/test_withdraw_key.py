@@ -4,6 +4,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, sides, stopped_clock
 
 DAY, QUARTER = 86_400, 900
@@ -49,7 +50,7 @@ def test_a_key_is_asked_once_a_day_and_only_where_something_may_be_bought(live: 
     assert kraken.count("GetApiKeyInfo") == 2
 
 
-@pytest.mark.parametrize("fault", [("html", None), ("error", "EGeneral:Internal error"), ("empty_result", None)])
+@parametrize("fault", [("html", None), ("empty_result", None), ("error", "EGeneral:Internal error")], quick=2)
 def test_silence_about_a_key_allows_buys_with_a_warning_and_unblocks_none(
     live: BotRunner, kraken: FakeKraken, fault: tuple[str, str | None]
 ) -> None:

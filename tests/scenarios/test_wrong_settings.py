@@ -7,6 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, requested_endpoints, sides, trade_of
 
 
@@ -23,16 +24,16 @@ HARMLESS: dict[str, Callable[[BotRunner], None]] = {
     "a misspelled setting": dot_env("MAX_DRAWDWN=0.1\n"),
     "a setting of a stranger": dot_env("BOTCTL_COLOUR=blue\n"),
     "a setting twice": dot_env("SYMBOLS=BTC/USD\nSYMBOLS=ETH/USD\n"),
-    "a name of a stranger twice": dot_env("MODEL_KEY=a\nMODEL_KEY=b\n"),
-    "a line without a value": dot_env("MAX_DRAWDOWN\n"),
     "a quote that takes in a line": dot_env('COUNCIL="technical\nMAX_DRAWDOWN=0.1\nLOG_LEVEL="INFO"\n'),
-    "a name in lower case": dot_env("max_drawdown=0.1\n"),
     "keys that others can read": dot_env("LOG_LEVEL=INFO\n", 0o644),
     "a wrong value": lambda live: live.set(MAX_DRAWDOWN="20%"),
     "no symbols": lambda live: live.set(SYMBOLS="BTC"),
     "no initial balance": lambda live: live.unset("INITIAL_BALANCE"),
-    "a log in a folder that is gone": lambda live: live.set(LOG_FILE="/nowhere/bot.log"),
     "a log that is a pipe nobody reads": lambda live: (os.mkfifo(live.home / "pipe"), live.set(LOG_FILE="pipe"))[1],
+    "a line without a value": dot_env("MAX_DRAWDOWN\n"),
+    "a name of a stranger twice": dot_env("MODEL_KEY=a\nMODEL_KEY=b\n"),
+    "a name in lower case": dot_env("max_drawdown=0.1\n"),
+    "a log in a folder that is gone": lambda live: live.set(LOG_FILE="/nowhere/bot.log"),
 }
 FATAL: dict[str, Callable[[BotRunner], None]] = {
     "a misspelled mode": dot_env("BOTCTL_MOD=paper\n"),
@@ -48,7 +49,7 @@ FATAL: dict[str, Callable[[BotRunner], None]] = {
 }
 
 
-@pytest.mark.parametrize("spoil", HARMLESS.values(), ids=HARMLESS)
+@parametrize("spoil", HARMLESS.values(), quick=9, ids=HARMLESS)
 def test_a_tick_sells_a_hit_stop_buys_nothing_and_ends_with_78(
     live: BotRunner, kraken: FakeKraken, spoil: Callable[[BotRunner], None]
 ) -> None:

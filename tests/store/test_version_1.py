@@ -143,7 +143,7 @@ def test_its_orders_go_on_with_their_old_ids_and_new_ones_carry_the_mark(old: Pa
     close_database()
 
 
-@parametrize("number", range(1, 20), quick=4)
+@parametrize("number", range(1, 20), quick=2)
 def test_killed_between_its_statements_it_is_whole_as_it_was(old: Path, number: int) -> None:
     before = rows_of(old)
 

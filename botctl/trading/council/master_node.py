@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, cached_property
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 from botctl.domain.decisions import CouncilDecision, Stance, Verdict, combine
 from botctl.domain.errors import ConfigError
@@ -84,7 +84,7 @@ class MasterNode:
 def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
     """The installed agents of these names, in that order. Raises ConfigError for one that is not installed, and for two
     of one name."""
-    points = entry_points(group=AGENTS)
+    points = _installed_agents(tuple(sys.path))
     installed = {point.name: point for point in points}
     missing = [name for name in names if name not in installed]
     if missing:
@@ -102,6 +102,12 @@ def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
                 hint="uninstall all but one of them, or rename one",
             )
     return {name: installed[name] for name in names}
+
+
+@cache
+def _installed_agents(path: tuple[str, ...]) -> EntryPoints:
+    """What is installed on this path: a process reads the metadata of all packages once."""
+    return entry_points(group=AGENTS)
 
 
 def _message_of(error: BaseException) -> str:
