@@ -77,6 +77,7 @@ def test_the_stop_sells_the_trades_own_amount_whatever_the_balance_says(
     assert the_trade(live)["exit_reason"] != "EXTERNAL"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_nothing_is_bought_while_the_balance_contradicts_a_trade(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
     kraken.flat_candles("ETH/USD", 2500, 25)
@@ -196,7 +197,7 @@ def test_a_stop_sells_what_a_sale_by_hand_left_and_books_the_rest_in_the_same_ru
     assert Decimal(trade["pnl"]) == sale.cost - sale.fee - (cost + fee) * 3 / 4
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_sale_of_the_owners_own_coins_is_no_evidence(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
     kraken.balances["XXBT"] += Decimal("0.5")
     live.run("tick")

@@ -121,6 +121,7 @@ def test_another_host_takes_over_when_one_is_killed_in_the_middle_of_an_order(
     assert (trade["status"], float(trade["stop_loss_price"])) == ("OPEN", 49000)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     buy(hosted_live)
     kraken.set_price("BTC/USD", 48999)
@@ -140,6 +141,7 @@ def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken:
     assert len(sent(kraken, "sell")) == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run(
     hosted_live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -242,6 +244,7 @@ def test_the_halt_file_of_a_host_pauses_its_own_runs(hosted_live: BotRunner, kra
     assert sides(kraken) == []
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_the_password_is_in_no_output_no_log_and_no_file(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     """Whatever happens: a run that does well, one that is cut off, a wrong password, a server that is away."""
     log = hosted_live.home / "botctl.log"
