@@ -163,6 +163,7 @@ def test_a_result_of_the_wrong_shape_is_unreachable_and_never_empty(
         READS[endpoint](exchange)
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("endpoint", READS)
 def test_a_read_is_repeated_after_one_bad_answer(exchange: KrakenExchange, kraken: FakeKraken, endpoint: str) -> None:
     kraken.fault(endpoint, "html")

@@ -15,8 +15,8 @@ from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 @pytest.fixture
 def other(live: BotRunner) -> Writer:
-    """The other process. A run waits for it half a second."""
-    live.wait_for_others(LockTimeouts(statement=0.5))
+    """The other process. A run waits for it a fifth of a second."""
+    live.wait_for_others(LockTimeouts(statement=0.2))
     return Writer(live.where)
 
 

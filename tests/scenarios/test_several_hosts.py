@@ -4,8 +4,10 @@ connection sends nothing more."""
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -88,14 +90,15 @@ def test_exactly_one_host_ticks(hosted_live: BotRunner, other_host: Path, tmp_pa
 
 def test_a_manual_command_waits_for_another_host(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     buy(hosted_live)
-    with held_lock(hosted_live.where):
-        process = hosted_live.spawn("sell", "BTC/USD", "--yes")
-        time.sleep(2)
-        assert process.poll() is None
+    other = ExitStack()
+    other.enter_context(held_lock(hosted_live.where))
+    threading.Timer(0.5, other.close).start()
+    started = time.monotonic()
 
-    _, err = process.communicate(timeout=20)
+    run = hosted_live.run("sell", "BTC/USD", "--yes")
 
-    assert process.returncode == 0, err
+    assert run.exit_code == 0, output_of(run)
+    assert time.monotonic() - started >= 0.5
     assert sides(kraken) == ["buy", "sell"]
 
 
@@ -215,7 +218,7 @@ def test_a_pause_that_a_person_commits_in_psql_stops_the_buy_that_is_being_writt
 
     def pull(request: Request) -> None:
         if request.endpoint == "Ticker":
-            other.take("UPDATE systemconfig SET value = 'PAUSED' WHERE key = 'system_status'", commit_after=1)
+            other.take("UPDATE systemconfig SET value = 'PAUSED' WHERE key = 'system_status'", commit_after=0.5)
 
     setattr(kraken, moment, pull)
 
