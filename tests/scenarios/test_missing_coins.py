@@ -277,7 +277,6 @@ def test_coins_that_vanished_without_a_trace_stay_open_and_an_alarm(
     assert the_trade(live)["status"] == "OPEN"
 
 
-@pytest.mark.waits
 def test_a_refused_sell_writes_off_only_what_was_missing_for_a_quarter_of_an_hour(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -299,7 +298,6 @@ def test_a_refused_sell_writes_off_only_what_was_missing_for_a_quarter_of_an_hou
     assert len(sent(kraken, "sell")) == 3
 
 
-@pytest.mark.waits
 def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
