@@ -236,6 +236,7 @@ def test_its_time_is_aware_and_can_be_asked_again(exchange: Exchange) -> None:
     assert timedelta(seconds=-2) < exchange.now() - first < timedelta(seconds=5)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_all_fills_of_the_account_are_listed_with_their_side(exchange: Exchange) -> None:
     bought, [buy] = trade(exchange, Side.BUY, Decimal("0.0123"))
     since = buy.at

@@ -163,6 +163,7 @@ def test_a_result_of_the_wrong_shape_is_unreachable_and_never_empty(
         READS[endpoint](exchange)
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("endpoint", READS)
 def test_a_read_is_repeated_after_one_bad_answer(exchange: KrakenExchange, kraken: FakeKraken, endpoint: str) -> None:
     kraken.fault(endpoint, "html")
@@ -418,6 +419,7 @@ def test_a_nonce_that_another_client_overtook_catches_up(exchange: KrakenExchang
     assert exchange.fetch_balances().total("USD") == 10000
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_secrets_are_in_no_log_no_error_and_no_database(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(LOG_FILE="botctl.log", LOG_LEVEL="DEBUG")
     kraken.fault("AddOrder", "drop_after")

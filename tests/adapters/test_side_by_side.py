@@ -115,6 +115,7 @@ def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: Krake
     assert (set(quotes.good), set(quotes.bad)) == ({"BTC/USD"}, {"DOT/USD", "NO/SUCH"})
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_price_call_that_never_ends_is_given_up_and_the_next_gets_a_line_of_its_own(
     make_exchange: Callable[..., KrakenExchange], kraken: FakeKraken
 ) -> None:
@@ -166,6 +167,7 @@ def test_while_no_markets_are_known_nothing_is_asked_ahead(tmp_path: Path, krake
     close_database()
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_no_answer_of_either_line_repeats_a_key(
     exchange: KrakenExchange, kraken: FakeKraken, caplog: pytest.LogCaptureFixture
 ) -> None:

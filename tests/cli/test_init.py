@@ -95,6 +95,7 @@ def test_a_second_init_changes_nothing(fresh: BotRunner) -> None:
     assert files_in(fresh.home) == before
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("command", ["status", "pause", "trades", "tick"])
 def test_a_live_database_is_made_by_init_alone(fresh: BotRunner, command: str) -> None:
     fresh.set(BOTCTL_MODE="live", KRAKEN_API_KEY="key", KRAKEN_PRIVATE_KEY="c2VjcmV0", INITIAL_BALANCE="1000")

@@ -383,6 +383,7 @@ def test_a_member_who_is_not_installed_is_named(live: BotRunner) -> None:
     assert "technical" in run.stderr
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_two_agents_of_one_name_are_a_configuration_error_and_stops_go_on(
     live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

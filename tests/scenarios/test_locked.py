@@ -15,8 +15,8 @@ from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 @pytest.fixture
 def other(live: BotRunner) -> Writer:
-    """The other process. A run waits for it half a second."""
-    live.wait_for_others(LockTimeouts(statement=0.5))
+    """The other process. A run waits for it a fifth of a second."""
+    live.wait_for_others(LockTimeouts(statement=0.2))
     return Writer(live.where)
 
 
@@ -30,6 +30,7 @@ def take_at(kraken: FakeKraken, other: Writer, endpoint: str, *, moment: str = "
     setattr(kraken, moment, take)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_sell_whose_answer_cannot_be_written_is_unknown_and_found_by_the_next_run(
     live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_sell_whose_answer_cannot_be_written_is_unknown_and_found_by_the_next_
     assert len(client_ids(sent(kraken, "sell"))) == len(sent(kraken, "sell")) == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_buy_whose_answer_cannot_be_written_is_adopted_with_its_stop(
     live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:
@@ -108,6 +110,7 @@ def test_the_other_stops_are_sold_in_the_same_run(live: BotRunner, kraken: FakeK
     assert len(sent(kraken, "sell")) == 2
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_ending_that_cannot_be_written_does_not_look_written(
     live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_stop_sells_the_trades_own_amount_whatever_the_balance_says(
     assert the_trade(live)["exit_reason"] != "EXTERNAL"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_nothing_is_bought_while_the_balance_contradicts_a_trade(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
     kraken.flat_candles("ETH/USD", 2500, 25)
@@ -196,7 +197,7 @@ def test_a_stop_sells_what_a_sale_by_hand_left_and_books_the_rest_in_the_same_ru
     assert Decimal(trade["pnl"]) == sale.cost - sale.fee - (cost + fee) * 3 / 4
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_a_sale_of_the_owners_own_coins_is_no_evidence(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
     kraken.balances["XXBT"] += Decimal("0.5")
     live.run("tick")
@@ -276,7 +277,6 @@ def test_coins_that_vanished_without_a_trace_stay_open_and_an_alarm(
     assert the_trade(live)["status"] == "OPEN"
 
 
-@pytest.mark.waits
 def test_a_refused_sell_writes_off_only_what_was_missing_for_a_quarter_of_an_hour(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -298,7 +298,6 @@ def test_a_refused_sell_writes_off_only_what_was_missing_for_a_quarter_of_an_hou
     assert len(sent(kraken, "sell")) == 3
 
 
-@pytest.mark.waits
 def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -342,6 +342,7 @@ def test_init_without_such_orders_says_nothing_of_them(live: BotRunner) -> None:
 # Closed trades
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_closed_trade_whose_orders_left_coins_is_a_difference_and_opened_again(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

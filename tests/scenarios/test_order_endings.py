@@ -135,6 +135,7 @@ def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figure
 # Exits that are not filled whole
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price_recovered(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price
     assert kraken.balances["XXBT"] == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.account.fill_mode = PartialThenCanceled(Decimal("0.5"))
@@ -170,6 +172,7 @@ def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: Bo
     assert kraken.balances["XXBT"] == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_check(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -269,6 +272,7 @@ def a_high_minimum(kraken: FakeKraken) -> None:
     kraken.markets["BTC/USD"].costmin = Decimal(99)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_buy_that_could_not_be_sold_at_its_own_stop_is_refused(
     a_high_minimum: None, live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_buy_that_never_arrived_is_absent_only_when_it_can_no_longer_trade(
     assert open_position(live)["id"] == 2  # the asset is free again
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_stop_that_never_arrived_is_sent_again_under_a_new_id(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)
@@ -257,6 +258,7 @@ def test_an_order_that_is_slow_to_appear_is_found_all_the_same(live: BotRunner, 
     assert len(sent(kraken)) == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_that_surfaces_a_minute_late_is_adopted_by_the_next_run(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.closed_orders_lag = 60
     run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")

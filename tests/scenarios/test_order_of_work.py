@@ -75,6 +75,7 @@ def test_the_verdict_of_a_stop_is_saved_before_its_sell_leaves(
 # Stops before the look-ups of lost orders
 
 
+@pytest.mark.usefixtures("bent_time")
 @parametrize(
     "command",
     [("tick",), ("liquidate", "--yes"), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("drawdown",)],
@@ -228,6 +229,7 @@ def buy_and_be_canceled(live: BotRunner, kraken: FakeKraken, filled: Decimal) ->
     kraken.account.fill_mode = Instant()
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize("filled", [Decimal(0), HALF])
 def test_what_a_canceled_buy_fills_late_is_guarded_from_the_next_tick_on(
     live: BotRunner, kraken: FakeKraken, filled: Decimal
@@ -262,6 +264,7 @@ def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     assert asked == [1, 1, 1, 0]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, Decimal(0))
     kraken.account.fill_order(kraken.orders[0], kraken.orders[0].remaining)
@@ -292,6 +295,7 @@ def test_a_late_fill_of_a_trade_that_has_closed_is_sold_with_its_figures(live: B
     assert Decimal(trade["pnl"]) == sum((order.cost - order.fee for order in sold), -bought.cost - bought.fee)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is_closed(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -187,6 +187,7 @@ def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: 
 # A second exit order
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
 ) -> None:

@@ -206,6 +206,7 @@ def test_the_paper_broker_is_reconciled_alike(veteran: BotRunner) -> None:
     assert sorted(differing(run))[:2] == ["fee differs", "not on the exchange"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_the_table_tells_what_differs_and_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", "104321.98765")
     kraken.flat_candles("BTC/USD", "104321.98765", 1000)

@@ -53,6 +53,7 @@ def sell_part(live: BotRunner, amount: str = "0.0005") -> None:
 # What is rebuilt is what was lost
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_lost_trade_comes_back_as_it_was(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", "50000.7", bid="49995.3", ask="50005.9")
     kraken.account.fill_mode = Pieces(3, Decimal("0.3"))
@@ -70,6 +71,7 @@ def test_a_lost_trade_comes_back_as_it_was(live: BotRunner, kraken: FakeKraken) 
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_several_trades_come_back_each_with_its_own_orders(two_markets: BotRunner, kraken: FakeKraken) -> None:
     live = two_markets
     buy(live, "BTC/USD")
@@ -151,6 +153,7 @@ def test_where_candles_do_not_reach_back_the_oldest_there_are_serve_and_that_is_
     assert "the oldest 114" in only(answer["actions"])["detail"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_where_the_candles_carry_no_atr_the_stop_is_below_their_range_and_that_is_said(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -213,6 +216,7 @@ def test_a_close_that_hit_the_stop_while_nobody_looked_is_sold_at_the_next_check
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_figures_from_records_alone_are_marked_and_corrected_once_the_fills_are_shown(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -236,6 +240,7 @@ def test_figures_from_records_alone_are_marked_and_corrected_once_the_fills_are_
 # What has ended, and what is not ours
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_closed_trade_is_not_added(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.run("sell", "BTC/USD", "--yes")
@@ -310,6 +315,7 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
     assert sides(kraken)[:3] == ["buy", "sell", "sell"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -351,6 +357,7 @@ def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: B
     assert len(kraken.orders) == 2
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_orders_without_an_ending_are_settled_before_anything_is_compared(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = Never()
     leave_unsettled(live, kraken, "buy", "BTC/USD", "100", "--yes")
@@ -420,6 +427,7 @@ def test_a_backup_from_before_the_entry_learns_of_the_trade(live: BotRunner, kra
     assert without(only(all_trades(live)), BY_OUR_CLOCK) == without(lost, BY_OUR_CLOCK)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_two_trades_of_one_number_do_not_mix(two_markets: BotRunner, kraken: FakeKraken) -> None:
     """The restored database gives another trade the number that a lost one had."""
     live = two_markets
@@ -437,6 +445,7 @@ def test_two_trades_of_one_number_do_not_mix(two_markets: BotRunner, kraken: Fak
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_trade_that_ended_and_the_next_one_of_its_asset_are_both_learnt(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(COOLDOWN_MINUTES="0")
     buy(live)
@@ -485,6 +494,7 @@ def test_an_order_that_was_given_up_and_came_late_after_all_is_adopted(live: Bot
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_trade_of_an_older_botctl_stays_as_it_is(live: BotRunner, kraken: FakeKraken) -> None:
     """Its ids tell nothing, so only the journal knows that they are ours."""
     buy(live)
@@ -565,6 +575,7 @@ def test_without_apply_nothing_changes(disasters: BotRunner, kraken: FakeKraken)
     assert len(kraken.orders) == orders
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_second_time_there_is_nothing_left_to_recover(disasters: BotRunner) -> None:
     recover(disasters)
     after_once = kept(disasters)

@@ -4,8 +4,10 @@ connection sends nothing more."""
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
@@ -88,14 +90,15 @@ def test_exactly_one_host_ticks(hosted_live: BotRunner, other_host: Path, tmp_pa
 
 def test_a_manual_command_waits_for_another_host(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     buy(hosted_live)
-    with held_lock(hosted_live.where):
-        process = hosted_live.spawn("sell", "BTC/USD", "--yes")
-        time.sleep(2)
-        assert process.poll() is None
+    other = ExitStack()
+    other.enter_context(held_lock(hosted_live.where))
+    threading.Timer(0.5, other.close).start()
+    started = time.monotonic()
 
-    _, err = process.communicate(timeout=20)
+    run = hosted_live.run("sell", "BTC/USD", "--yes")
 
-    assert process.returncode == 0, err
+    assert run.exit_code == 0, output_of(run)
+    assert time.monotonic() - started >= 0.5
     assert sides(kraken) == ["buy", "sell"]
 
 
@@ -121,6 +124,7 @@ def test_another_host_takes_over_when_one_is_killed_in_the_middle_of_an_order(
     assert (trade["status"], float(trade["stop_loss_price"])) == ("OPEN", 49000)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     buy(hosted_live)
     kraken.set_price("BTC/USD", 48999)
@@ -140,6 +144,7 @@ def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken:
     assert len(sent(kraken, "sell")) == 1
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run(
     hosted_live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -213,7 +218,7 @@ def test_a_pause_that_a_person_commits_in_psql_stops_the_buy_that_is_being_writt
 
     def pull(request: Request) -> None:
         if request.endpoint == "Ticker":
-            other.take("UPDATE systemconfig SET value = 'PAUSED' WHERE key = 'system_status'", commit_after=1)
+            other.take("UPDATE systemconfig SET value = 'PAUSED' WHERE key = 'system_status'", commit_after=0.5)
 
     setattr(kraken, moment, pull)
 
@@ -242,6 +247,7 @@ def test_the_halt_file_of_a_host_pauses_its_own_runs(hosted_live: BotRunner, kra
     assert sides(kraken) == []
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_the_password_is_in_no_output_no_log_and_no_file(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     """Whatever happens: a run that does well, one that is cut off, a wrong password, a server that is away."""
     log = hosted_live.home / "botctl.log"
