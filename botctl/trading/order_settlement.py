@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown, attempt_each
-from botctl.domain.money import format_decimal, price_of, total
+from botctl.domain.money import floor_to, format_decimal, price_of, total
 from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import base_of
@@ -308,6 +308,11 @@ class OrderSettlement:
             log.error("%s shows %s filled of %s: ignored", main.exchange_order_id, filled, order.amount)
             return None
         in_fills, complete = total(fill.amount for fill in own), all(report.complete for report in reports)
+        if complete and filled not in (order.amount, self._in_lots(order)):
+            log.error(
+                "%s shows %s of %s as its whole volume: looked up again", main.exchange_order_id, filled, order.amount
+            )
+            return None
         if in_fills == filled:
             cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
         elif complete and in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
@@ -320,6 +325,11 @@ class OrderSettlement:
         why = next((report.reason for report in reports if report.reason), None)
         at, exact = self._ended_at(order, main, own), in_fills == filled
         return Execution(main.exchange_order_id, complete, filled, cost, fee, at, why, exact)
+
+    def _in_lots(self, order: OrderRow) -> Decimal:
+        """Its amount as the exchange may cut it."""
+        market = self.exchange.load_markets().get(order.symbol)
+        return order.amount if market is None else floor_to(order.amount, market.lot_decimals)
 
     def _ended_at(self, order: OrderRow, report: OrderReport, fills: Sequence[Fill]) -> datetime:
         """The exchange's time of the ending where it is plausible: cool-downs and missed closes count from it."""

@@ -210,7 +210,8 @@ class HeldBalances:
 
 @dataclass(frozen=True)
 class SmallerOrders:
-    """Records of ended orders that show a part of the true volume as all that was asked for, and as filled."""
+    """Records of ended orders that show a part of the true volume as all that was asked for, and as filled. Their fills
+    are not named."""
 
     share: Decimal
     endpoint: str = "QueryOrders"
@@ -220,20 +221,19 @@ class SmallerOrders:
         for record in ended:
             for figure in ("vol", "vol_exec", "cost", "fee"):
                 record[figure] = scaled(record[figure], self.share)
+            record["trades"] = []
         return result if ended else None
 
 
 @dataclass(frozen=True)
 class EmptyList:
-    """No order at all in OpenOrders or ClosedOrders, as from a replica that lags far behind."""
+    """Nothing at all in OpenOrders, ClosedOrders or TradesHistory, as from a replica that lags far behind."""
 
     endpoint: str
 
     def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
-        key = {"OpenOrders": "open", "ClosedOrders": "closed"}[self.endpoint]
-        if not result.get(key):
-            return None
-        return {key: {}, "count": 0} if key == "closed" else {key: {}}
+        key = {"OpenOrders": "open", "ClosedOrders": "closed", "TradesHistory": "trades"}[self.endpoint]
+        return {key: {}, "count": 0} if result.get(key) else None
 
 
 @dataclass
