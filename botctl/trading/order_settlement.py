@@ -1,8 +1,8 @@
 """Settles orders: learns how every unfinished order ended, by the exchange's id or by ours. Sends no order.
 
 One record alone ends nothing that it can't show: an order that ended early must agree with its own fills, and one
-without any is looked up a second time. An order that stays open past its deadline, or until the run that sent it has
-waited long enough, is canceled.
+without any, or that is in no list, is looked up a second time. An order that stays open past its deadline, or until
+the run that sent it has waited long enough, is canceled.
 """
 
 import logging
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown, attempt_each
-from botctl.domain.money import format_decimal, price_of, total
+from botctl.domain.money import floor_to, format_decimal, price_of, total
 from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import base_of
@@ -33,7 +33,7 @@ RENEWED_SECONDS = 8.0
 LOOK_UP_INTERVALS = (0.5, 2.0, 6.0, WAIT_BUDGET_SECONDS)
 """Seconds between look-ups: few enough for Kraken's rate counter."""
 SECOND_LOOK_AFTER = 5.0
-"""Seconds until an order that ended without a fill is looked up again, before that is believed."""
+"""Seconds until an order that ended without a fill, or is in no list, is looked up again before that is believed."""
 RETRY_FILLS_AFTER = 2.0
 """Seconds until incomplete fills are fetched again."""
 LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
@@ -88,7 +88,8 @@ class OrderSettlement:
     wait_budget: WaitBudget
     rule: StopRule
     _unfilled: dict[int, float] = field(default_factory=dict, init=False)
-    """Orders that ended without a fill by their record, and the seconds waited when it first said so."""
+    """Orders that ended without a fill by their record, or were in no list, and the seconds waited when that was first
+    seen."""
     _working: set[int] = field(default_factory=set, init=False)
     """Orders that were open at their last look-up."""
     _canceled: set[str] = field(default_factory=set, init=False)
@@ -197,7 +198,7 @@ class OrderSettlement:
                 log.warning(text, report.exchange_order_id, filled, amount)
 
     def _is_believed(self, order: OrderRow, reports: Sequence[OrderReport]) -> bool:
-        """Whether the ending may be recorded: one without any fill only at the second look that shows it."""
+        """Whether the ending may be recorded: one without any fill, or without a record, only at the second look."""
         if any(report.filled > 0 for report in reports):
             return True
         first_seen = self._unfilled.setdefault(order.id, self.wait_budget.spent)
@@ -225,7 +226,7 @@ class OrderSettlement:
         if changed <= FOUND_SHARE * order.amount:
             return False
         log.warning(
-            "%s ended without a fill by its record, but the balance shows %s %s %s than before: it is looked up again",
+            "%s has no fill by the records, but the balance shows %s %s %s than before: it is looked up again",
             order.client_order_id, format_decimal(changed), asset, "more" if order.side == Side.BUY else "less",
         )  # fmt: skip
         return True
@@ -259,7 +260,7 @@ class OrderSettlement:
             return  # it was accepted, so it can't be absent; its true id comes with its ending
         if reports:
             self.journal.accept(order, reports[0].exchange_order_id)
-        elif asked_at > order.deadline + ABSENT_AFTER:
+        elif asked_at > order.deadline + ABSENT_AFTER and self._is_believed(order, ()):
             self.journal.mark_absent(order, "no such order on the exchange long after its deadline", self.clock.now())
 
     def _record_endings(self, ended: Sequence[Found]) -> list[BotError]:
@@ -307,6 +308,11 @@ class OrderSettlement:
             log.error("%s shows %s filled of %s: ignored", main.exchange_order_id, filled, order.amount)
             return None
         in_fills, complete = total(fill.amount for fill in own), all(report.complete for report in reports)
+        if complete and filled not in (order.amount, self._in_lots(order)):
+            log.error(
+                "%s shows %s of %s as its whole volume: looked up again", main.exchange_order_id, filled, order.amount
+            )
+            return None
         if in_fills == filled:
             cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
         elif complete and in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
@@ -319,6 +325,11 @@ class OrderSettlement:
         why = next((report.reason for report in reports if report.reason), None)
         at, exact = self._ended_at(order, main, own), in_fills == filled
         return Execution(main.exchange_order_id, complete, filled, cost, fee, at, why, exact)
+
+    def _in_lots(self, order: OrderRow) -> Decimal:
+        """Its amount as the exchange may cut it."""
+        market = self.exchange.load_markets().get(order.symbol)
+        return order.amount if market is None else floor_to(order.amount, market.lot_decimals)
 
     def _ended_at(self, order: OrderRow, report: OrderReport, fills: Sequence[Fill]) -> datetime:
         """The exchange's time of the ending where it is plausible: cool-downs and missed closes count from it."""

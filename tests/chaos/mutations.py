@@ -117,7 +117,9 @@ MUTATIONS = {
     "an order that is not found at once is given up": Mutation(
         (
             Replacement(
-                "botctl/trading/order_settlement.py", "elif asked_at > order.deadline + ABSENT_AFTER:", "elif asked_at:"
+                "botctl/trading/order_settlement.py",
+                "elif asked_at > order.deadline + ABSENT_AFTER and self._is_believed(order, ()):",
+                "elif asked_at:",
             ),
         ),
         ("conditions: in no list for a minute: a buy by hand; reset after at 5",),

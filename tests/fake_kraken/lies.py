@@ -208,6 +208,34 @@ class HeldBalances:
         }
 
 
+@dataclass(frozen=True)
+class SmallerOrders:
+    """Records of ended orders that show a part of the true volume as all that was asked for, and as filled. Their fills
+    are not named."""
+
+    share: Decimal
+    endpoint: str = "QueryOrders"
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        ended = [record for record in result.values() if record["status"] == "closed"]
+        for record in ended:
+            for figure in ("vol", "vol_exec", "cost", "fee"):
+                record[figure] = scaled(record[figure], self.share)
+            record["trades"] = []
+        return result if ended else None
+
+
+@dataclass(frozen=True)
+class EmptyList:
+    """Nothing at all in OpenOrders, ClosedOrders or TradesHistory, as from a replica that lags far behind."""
+
+    endpoint: str
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        key = {"OpenOrders": "open", "ClosedOrders": "closed", "TradesHistory": "trades"}[self.endpoint]
+        return {key: {}, "count": 0} if result.get(key) else None
+
+
 @dataclass
 class Told:
     """A lie and its term: so many answers, until a moment of Kraken's clock, or until the truth is told."""

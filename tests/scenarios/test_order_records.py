@@ -9,6 +9,7 @@ from botctl.store.models import Order
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Lie, Never, PartialThenCanceled, Pieces, Request
+from tests.fake_kraken.lies import EmptyList, SmallerOrders
 from tests.quick import parametrize
 from tests.scenarios.journal_tools import (
     client_ids,
@@ -105,7 +106,81 @@ def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_abse
     assert only(live.trades())["status"] == "CLOSED"
 
 
+# Lists that lack an order
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_one_list_that_lacks_a_buy_leaves_no_coin_without_a_stop(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
+) -> None:
+    live.run("tick")
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+    kraken.lies.tell(EmptyList("ClosedOrders"), answers=1)
+
+    with later(minutes=16):
+        run = live.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert Decimal(only(live.positions())["stop_loss_price"]) == 49000
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_one_list_that_lacks_a_sell_sells_nothing_of_the_owners(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
+) -> None:
+    open_position(live)
+    kraken.set_price("BTC/USD", 48900)
+    run_until(live, kraken, "AddOrder", "after", "tick")
+    kraken.lies.tell(EmptyList("ClosedOrders"), answers=1)
+
+    with later(minutes=16):
+        live.run("tick")
+
+    assert kraken.balances["XXBT"] == owners_coins
+    assert [order["state"] for order in live.orders()] == ["FILLED", "FILLED"]
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_lists_that_lack_a_buy_whose_coins_are_there_are_not_believed(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
+) -> None:
+    live.run("tick")
+    run_until(live, kraken, "AddOrder", "after", "buy", "BTC/USD", "100", "--yes")
+    kraken.lies.tell(EmptyList("ClosedOrders"), seconds=18 * 60)
+
+    with later(minutes=16):
+        unsure = live.run("tick")
+    with later(minutes=31):
+        run = live.run("tick")
+
+    assert (unsure.exit_code, run.exit_code) == (69, 0), (unsure.stderr, run.stderr)
+    assert Decimal(only(live.positions())["stop_loss_price"]) == 49000
+
+
 # Records that lie
+
+
+@pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_a_record_that_shows_another_volume_than_was_sent_is_no_ending(
+    live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, side: str
+) -> None:
+    live.run("tick")
+    if side == "sell":
+        open_position(live)
+    for lie in (SmallerOrders(HALF), EmptyList("TradesHistory")):
+        kraken.lies.tell(lie, seconds=18 * 60)
+
+    live.run(*({"buy": ("buy", "BTC/USD", "100"), "sell": ("sell", "BTC/USD")}[side]), "--yes")
+    with later(minutes=16):
+        unsure = live.run("check-positions")
+    with later(minutes=31):
+        run = live.run("check-positions")
+
+    assert (unsure.exit_code, run.exit_code) == (69, 0), (unsure.stderr, run.stderr)
+    held = sum((Decimal(each["amount"]) for each in live.positions()), Decimal(0))
+    assert held == kraken.balances["XXBT"] - owners_coins
+    assert {order["state"] for order in live.orders()} == {"FILLED"}
 
 
 @pytest.mark.usefixtures("bent_time")
