@@ -12,7 +12,10 @@ from tests.scenarios.steps import buy, council_says, execute_sql, output_of, pro
 
 pytestmark = [pytest.mark.usefixtures("bent_time"), pytest.mark.sqlite("it writes what a server's types refuse")]
 
+NOT_UTF8 = "CAST(x'ff41' AS TEXT)"
 BAD_TRADES = [
+    ("symbol", NOT_UTF8),
+    ("symbol", "x'ff41'"),
     ("stop_loss_price", "'abc'"),
     ("amount", "'abc'"),
     ("status", "'OPNE'"),
@@ -36,6 +39,9 @@ BAD_TRADES = [
     ("symbol", "'BTC'"),
     ("symbol", "''"),
     ("asset", "'DOGE'"),
+    ("asset", NOT_UTF8),
+    ("stop_loss_price", NOT_UTF8),
+    ("entry_order_id", NOT_UTF8),
     ("seen_at", "'never'"),
 ]
 
@@ -166,6 +172,7 @@ def test_the_alarm_names_a_trade_that_nobody_guards(two: BotRunner) -> None:
 # Orders and events
 
 BAD_ORDERS = [
+    ("client_order_id", NOT_UTF8),
     ("state", "'FOO'"),
     ("amount", "'abc'"),
     ("cost", "'NaN'"),
@@ -204,7 +211,7 @@ def test_a_trade_with_an_order_of_a_state_that_nobody_knows_is_not_sold_twice(
     assert sides(kraken) == ["buy", "buy"]
 
 
-@pytest.mark.parametrize("value", ["'{'", "'[1]'", "'null'", "7"])
+@pytest.mark.parametrize("value", ["'{'", "'[1]'", "'null'", "7", NOT_UTF8])
 def test_a_bad_event_or_tick_stops_nothing(two: BotRunner, kraken: FakeKraken, value: str) -> None:
     two.run("tick")
     execute_sql(two, f"UPDATE event SET after = {value}")
