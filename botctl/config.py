@@ -134,9 +134,11 @@ def load_config(
     raise_together([each for each in sources.problems if strict or each.needed_by_all])
     raise_together([each for each in bad_values if strict or each.needed_by_all])
     folder = find_home(settings.botctl_home or str(sources.folder))
-    if not new_home:
-        raise_together(_problems_with_home(folder) or _unnamed_mode(folder, values))
-    problems, warnings = [*sources.problems, *bad_values], list[str]()
+    unclear = [] if new_home else find_unclear_home(folder, values)
+    raise_together(unclear)
+    unknown = find_unknown_channels(settings)
+    raise_together(unknown if strict else [])
+    problems, warnings = [*sources.problems, *bad_values, *unknown], list[str]()
     if others_may_read(sources.env_file):
         problem = BadSetting(f"{sources.env_file} can be read by others", hint=f"chmod 600 {sources.env_file}")
         if settings.botctl_mode is Mode.LIVE:  # it holds the keys
@@ -230,6 +232,22 @@ def _problems_with_home(folder: Path) -> list[BadSetting]:
     else:
         return []
     return [BadSetting(message, hint=hint, names=["BOTCTL_HOME"], needed_by_all=True)]
+
+
+def find_unclear_home(folder: Path, values: Mapping[str, str]) -> list[BadSetting]:
+    """Why it is not clear whose money it is, with all settings known: the home is gone, or its mode is."""
+    return _problems_with_home(folder) or _unnamed_mode(folder, values)
+
+
+def find_unknown_channels(settings: Settings) -> list[BadSetting]:
+    """What is wrong with NOTIFY_URLS by its form. The other addresses in it are told of alarms all the same."""
+    wrong = [
+        place for place, url in enumerate(settings.channels, 1) if not re.match(r"[A-Za-z][\w.+-]*:", url.reveal())
+    ]
+    if not wrong:
+        return []
+    message = f"address {', '.join(map(str, wrong))} of NOTIFY_URLS is no address of apprise"
+    return [about("NOTIFY_URLS", message, hint="write it like mailto://... or tgram://..., see `botctl notify --test`")]
 
 
 def _unnamed_mode(folder: Path, values: Mapping[str, str]) -> list[BadSetting]:

@@ -53,6 +53,8 @@ def test_a_home_whose_mode_was_lost_is_no_demo(
     assert "NOT PAUSED" in runs[1].stderr
     assert not (live.home / "data" / "demo.db").exists()
     assert requested_endpoints(kraken) == []
+    checked = live.run("config", "check")
+    assert (checked.exit_code, "BOTCTL_MODE" in output_of(checked) or ".env" in output_of(checked)) == (78, True)
 
 
 @pytest.mark.sqlite
