@@ -41,7 +41,6 @@ BAD_TRADES = [
     ("asset", "'DOGE'"),
     ("asset", NOT_UTF8),
     ("stop_loss_price", NOT_UTF8),
-    ("entry_order_id", NOT_UTF8),
     ("seen_at", "'never'"),
 ]
 
@@ -136,6 +135,16 @@ def test_commands_that_look_show_the_others_and_name_it(two: BotRunner, column: 
         assert "trade 1" in run.stderr
     if command == "positions":
         assert 2 in [row["id"] for row in json.loads(run.stdout)]
+
+
+@parametrize(("column", "value"), BAD_TRADES, quick=4)
+def test_the_check_of_the_database_names_it_as_the_runs_promise(two: BotRunner, column: str, value: str) -> None:
+    break_trade(two, column, value)
+
+    run = two.run("db", "check")
+
+    assert run.exit_code == 1, output_of(run)
+    assert "trade 1" in run.stdout
 
 
 def test_the_doctor_names_it(two: BotRunner) -> None:
