@@ -1,9 +1,10 @@
 """Settings from the environment and .env, and the files and database they name."""
 
+import codecs
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -17,6 +18,7 @@ from botctl.domain.configuration.setting_problems import (
     about,
     bad_value,
     nearest_setting,
+    needed_names_in,
     unknown_settings,
 )
 from botctl.domain.configuration.settings import (
@@ -37,6 +39,8 @@ from botctl.store.location import BUSY_SECONDS, DatabaseLocation, find_location
 
 log = logging.getLogger(__name__)
 
+STRANGE = re.compile("[\udc80-\udcff]")
+"""A byte that is no UTF-8, as it is decoded."""
 KEYS = frozenset({"KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY"})
 
 
@@ -138,7 +142,11 @@ def load_config(
     raise_together([each for each in sources.problems if strict or each.needed_by_all])
     raise_together([each for each in bad_values if strict or each.needed_by_all])
     folder = find_home(settings.botctl_home or str(sources.folder))
-    problems, warnings = [*sources.problems, *bad_values], list[str]()
+    unclear = [] if new_home else find_unclear_home(folder, values)
+    raise_together(unclear)
+    unknown = find_unknown_channels(settings)
+    raise_together(unknown if strict else [])
+    problems, warnings = [*sources.problems, *bad_values, *unknown], list[str]()
     if others_may_read(sources.env_file):
         problem = BadSetting(f"{sources.env_file} can be read by others", hint=f"chmod 600 {sources.env_file}")
         if settings.botctl_mode is Mode.LIVE:  # it holds the keys
@@ -146,7 +154,7 @@ def load_config(
             problems.append(problem)
         else:
             warnings.append(str(problem))
-    if not strict and "INITIAL_BALANCE" in missing_for_live(settings):
+    if not strict and "INITIAL_BALANCE" in missing_for_live(settings) and "INITIAL_BALANCE" not in wrong:
         problems.append(
             about("INITIAL_BALANCE", "live mode needs INITIAL_BALANCE", hint=f"set it in {sources.env_file}")
         )
@@ -234,6 +242,34 @@ def _problems_with_home(folder: Path) -> list[BadSetting]:
     return [BadSetting(message, hint=hint, names=["BOTCTL_HOME"], needed_by_all=True)]
 
 
+def find_unclear_home(folder: Path, values: Mapping[str, str]) -> list[BadSetting]:
+    """Why it is not clear whose money it is, with all settings known: the home is gone, or its mode is."""
+    return _problems_with_home(folder) or _unnamed_mode(folder, values)
+
+
+def find_unknown_channels(settings: Settings) -> list[BadSetting]:
+    """What is wrong with NOTIFY_URLS by its form. The other addresses in it are told of alarms all the same."""
+    wrong = [
+        place for place, url in enumerate(settings.channels, 1) if not re.match(r"[A-Za-z][\w.+-]*:", url.reveal())
+    ]
+    if not wrong:
+        return []
+    message = f"address {', '.join(map(str, wrong))} of NOTIFY_URLS is no address of apprise"
+    return [about("NOTIFY_URLS", message, hint="write it like mailto://... or tgram://..., see `botctl notify --test`")]
+
+
+def _unnamed_mode(folder: Path, values: Mapping[str, str]) -> list[BadSetting]:
+    """The problem with the demo, where another mode's database shows that the line of BOTCTL_MODE was lost."""
+    if "BOTCTL_MODE" in values:
+        return []
+    for mode in (Mode.LIVE, Mode.PAPER):
+        if (file := folder / "data" / f"{mode}.db").exists():
+            message = f"BOTCTL_MODE is not set, and {file} is there"
+            hint = f"set BOTCTL_MODE={mode}, or BOTCTL_MODE=demo if you mean the demo"
+            return [BadSetting(message, hint=hint, names=["BOTCTL_MODE"], needed_by_all=True)]
+    return []
+
+
 def _unreadable(error: ConfigError, environment: Mapping[str, str]) -> BadSetting:
     """The problem with a .env that can't be read. It may name another account, unless the environment does."""
     live = environment.get("BOTCTL_MODE", "").strip().lower() == Mode.LIVE
@@ -256,8 +292,13 @@ def _read_env_file(path: Path, *, must_exist: bool) -> EnvFile:
     try:
         if not path.is_file() and path.exists() and str(path) != os.devnull:  # reading a pipe would block
             raise ConfigError(f"can't read {path}: it is not a file", hint=hint)
-        text = path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes()
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ConfigError(f"can't read {path}: it is UTF-16", hint="save it as UTF-8")
+        text = raw.decode("utf-8-sig", errors="surrogateescape")  # one strange letter costs its line alone
     except FileNotFoundError:
+        if os.path.islink(path):
+            raise ConfigError(f"can't read {path}: it is a link to a file that does not exist", hint=hint) from None
         if must_exist:
             raise ConfigError(f"{path} does not exist", hint="check --env-file") from None
         return EnvFile({}, [])
@@ -273,15 +314,22 @@ def _parse_env_file(path: Path, text: str) -> EnvFile:
     values: dict[str, str] = {}
     lines: dict[str, list[int]] = {}
     problems: list[BadSetting] = []
+    unread: list[tuple[int, str]] = []
     for binding in parse_stream(StringIO(text)):
         written = binding.original.string.lstrip("\n")
         line = binding.original.line + len(binding.original.string) - len(written)
         if binding.error or (binding.key is not None and binding.value is None):
-            problems.append(_no_assignment(path, line, written))
+            unread.append((line, written))
         elif binding.key is not None and binding.value is not None:
+            if STRANGE.search(binding.key + binding.value):
+                problems.append(_not_utf8(path, line, binding.key))
+                continue
             values[binding.key] = binding.value
             lines.setdefault(binding.key, []).append(line)
-            problems += _swallowed(path, line, binding.key, binding.value)
+    known = values.keys() | os.environ.keys()
+    problems += [_no_assignment(path, line, written, known) for line, written in unread]
+    for name, value in values.items():
+        problems += _swallowed(path, lines[name][-1], name, value, known)
     problems += [_repeated(path, name, where) for name, where in lines.items() if len(where) > 1]
     asked_for = {part.strip() for part in values.get("COUNCIL_ENV", "").split(",")}  # may look like a setting
     for name, where in lines.items():
@@ -291,14 +339,25 @@ def _parse_env_file(path: Path, text: str) -> EnvFile:
     return EnvFile(values, problems)
 
 
-def _no_assignment(path: Path, line: int, written: str) -> BadSetting:
-    name = nearest_setting(re.split(r"[=\s]", written, maxsplit=1)[0])
-    return about(name, f"{path} line {line} is not NAME=value", hint="fix or remove it")
+def _not_utf8(path: Path, line: int, name: str) -> BadSetting:
+    return about(nearest_setting(name), f"{path} line {line} is not UTF-8", hint="save it as UTF-8")
 
 
-def _swallowed(path: Path, line: int, name: str, value: str) -> Iterator[BadSetting]:
-    """A quote that was never closed takes the lines up to the next one along, with the settings in them."""
+def _no_assignment(path: Path, line: int, written: str, known: Collection[str]) -> BadSetting:
+    """The problem with a line that sets nothing. While nothing names the mode, this may have been meant to."""
+    first = nearest_setting(re.split(r"[=\s]", written, maxsplit=1)[0])
+    meant = {*([first] if first else []), *(needed_names_in(written) - set(known))}
+    needed = "BOTCTL_MODE" not in known or not meant.isdisjoint(NEEDED_BY_ALL)
+    message = f"{path} line {line} is not NAME=value"
+    return BadSetting(message, hint="fix or remove it", names=meant, needed_by_all=needed)
+
+
+def _swallowed(path: Path, line: int, name: str, value: str, known: Collection[str]) -> Iterator[BadSetting]:
+    """A quote that was never closed takes the lines up to the next one along, with the settings in them. So does a
+    line break that is missing."""
     inside = frozenset(re.findall(r"(?m)^\s*([A-Z_]+)\s*=", value)) & frozenset(NAMES)
+    if name != "COUNCIL_COMMAND":  # a command line may set a variable
+        inside |= frozenset(re.findall(r"[\s;,]([A-Z_]+)\s*=", value)) & frozenset(NEEDED_BY_ALL) - set(known)
     if inside:
         message = f"{path} line {line}: the value of {name} takes in the lines of {', '.join(sorted(inside))}"
         needed = not inside.isdisjoint(NEEDED_BY_ALL) or name in NEEDED_BY_ALL

@@ -47,6 +47,7 @@ def rows_of(where: DatabaseLocation, *, without: tuple[str, ...] = ()) -> dict[s
             if Path(f"{where}{suffix}").exists():
                 shutil.copy(f"{where}{suffix}", f"{folder}/copy{suffix}")
         with closing(sqlite3.connect(f"{folder}/copy")) as file:
+            file.text_factory = lambda stored: stored.decode(errors="backslashreplace")
             tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             return {name: file.execute(f'SELECT * FROM "{name}"').fetchall() for name in tables if name not in without}
 

@@ -7,7 +7,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from peewee import Field, TextField
+import peewee
+from peewee import Field
 
 
 def parse_moment(text: str) -> datetime:
@@ -18,7 +19,21 @@ def parse_moment(text: str) -> datetime:
     return moment
 
 
-class DecimalField(TextField):
+class TextField(peewee.TextField):
+    """Any text. Bytes that are none are a wrong value of their row; peewee's own would fail the whole query."""
+
+    def python_value(self, value: Any) -> str | None:
+        if isinstance(value, bytes):
+            return decode_leniently(value)
+        return None if value is None else str(value)
+
+
+def decode_leniently(stored: bytes) -> str:
+    """The text with `\\xff` for a byte that is no UTF-8."""
+    return stored.decode(errors="backslashreplace")
+
+
+class DecimalField(peewee.TextField):
     """A Decimal as its exact text. peewee's own is a REAL on SQLite and rounds 12345678901.12345678."""
 
     def db_value(self, value: Decimal | None) -> str | None:
@@ -28,7 +43,7 @@ class DecimalField(TextField):
         return None if value is None else Decimal(value)
 
 
-class UtcField(TextField):
+class UtcField(peewee.TextField):
     """An aware datetime as ISO 8601 text in UTC, always of one length, so that text order is time order."""
 
     def db_value(self, value: datetime | None) -> str | None:
@@ -38,7 +53,7 @@ class UtcField(TextField):
         return None if value is None else parse_moment(value)
 
 
-class JsonField(TextField):
+class JsonField(peewee.TextField):
     """A JSON document as text."""
 
     def db_value(self, value: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from botctl.domain.errors import BelowMinimum, BotError, BrokenRow
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
+from botctl.domain.symbols import base_of
 from botctl.store.broken_rows import find_broken_rows, find_unknown_rows, get_trade, load_row, load_rows
 from botctl.store.key_value import UNREADABLE
 from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNKNOWN_STATES, UNSETTLED_ORDERS, Event, Order, Trade
@@ -128,11 +129,13 @@ class JournalReads:
         return {asset: amount for asset, amount in held.values() if amount > 0 and asset not in unknown}
 
     def _held(self) -> dict[int, tuple[str, Decimal]]:
-        query: Any = Trade.select(Trade.id, Trade.asset, Trade.amount).where(*OPEN_TRADES)
+        query: Any = Trade.select(Trade.id, Trade.symbol, Trade.asset, Trade.amount).where(*OPEN_TRADES)
         try:
-            held = {trade_id: (asset, amount) for trade_id, asset, amount in query.tuples()}
-            if all(amount.is_finite() and amount >= 0 for _, amount in held.values()):
-                return held
+            rows = list(query.tuples())
+            if all(
+                base_of(symbol) == asset and amount.is_finite() and amount >= 0 for _, symbol, asset, amount in rows
+            ):
+                return {trade_id: (asset, amount) for trade_id, _, asset, amount in rows}
         except UNREADABLE:
             pass
         return {row.id: (row.asset, row.amount) for row in self.open_trades()}

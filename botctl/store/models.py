@@ -12,11 +12,17 @@ from peewee import (
     IntegerField,
     Model,
     SqliteDatabase,
-    TextField,
 )
 
 from botctl.domain.orders import OrderState, TradeStatus
-from botctl.store.fields import decimal_field, json_field, optional_decimal_field, optional_utc_field, utc_field
+from botctl.store.fields import (
+    TextField,
+    decimal_field,
+    json_field,
+    optional_decimal_field,
+    optional_utc_field,
+    utc_field,
+)
 
 database = DatabaseProxy()
 """This process's database, set by `store.database.open_database`."""

@@ -11,6 +11,7 @@ from typing import Any
 from peewee import PeeweeException, SqliteDatabase
 
 from botctl.domain.errors import BotError, Busy, ConfigError
+from botctl.store.fields import decode_leniently
 
 DATABASE_ERRORS = (PeeweeException, sqlite3.Error)
 
@@ -76,6 +77,7 @@ class Database(SqliteDatabase):
     def cursor(self, named_cursor: str | None = None) -> sqlite3.Cursor:
         """Every statement and every row goes through this cursor."""
         connection: sqlite3.Connection = self.connection()  # type: ignore[no-untyped-call]
+        connection.text_factory = decode_leniently  # Python's own decoding fails the whole statement
         return connection.cursor(partial(_Cursor, self.database))
 
     def rollback(self) -> None:

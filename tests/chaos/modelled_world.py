@@ -53,6 +53,7 @@ def prepare(world: World) -> None:
     world.must("init")
     world.must("balance")
     world.know_the_key()
+    world.must("drawdown")  # INITIAL_BALANCE is what the account is worth
 
 
 class ModelledWorld:

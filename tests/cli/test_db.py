@@ -249,7 +249,7 @@ def test_a_sound_database_has_nothing_to_mend(veteran: BotRunner) -> None:
     assert {line["status"] for line in lines} <= {"ok", "warn"}
     assert set(lines[0]) == CHECK
     assert [line["name"] for line in lines] == [
-        "integrity", "schema", "values", "references", "trades", "orders", "switch", "numbering",
+        "integrity", "schema", "values", "rows", "references", "trades", "orders", "switch", "numbering",
     ]  # fmt: skip
 
 

@@ -29,12 +29,22 @@ def test_what_acts_does_nothing_there_and_says_where_it_looked(bot: BotRunner, l
 
 
 @pytest.mark.sqlite("a database on a server is named by the environment")
-@pytest.mark.parametrize("command", ["status", "positions", "trades", "orders", "log", "why BTC/USD", "balance"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "positions", "trades", "orders", "log", "why BTC/USD", "balance", "doctor", "drawdown --check"],
+)
 def test_what_only_looks_creates_nothing_and_says_so(bot: BotRunner, lost: Path, command: str) -> None:
     run = bot.run(*command.split())
 
     assert run.exit_code == 0, run.stderr
     assert f"{lost} has no database" in run.stderr
+    assert list(lost.iterdir()) == []
+
+
+@pytest.mark.sqlite("a database on a server is named by the environment")
+def test_a_migration_of_nothing_creates_nothing(bot: BotRunner, lost: Path) -> None:
+    assert bot.run("db", "migrate").exit_code == 78
+
     assert list(lost.iterdir()) == []
 
 

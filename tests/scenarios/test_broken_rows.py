@@ -18,7 +18,10 @@ from tests.scenarios.steps import council_says, execute_sql, output_of, prove_in
 
 pytestmark = [pytest.mark.usefixtures("bent_time"), pytest.mark.sqlite("it writes what a server's types refuse")]
 
+NOT_UTF8 = "CAST(x'ff41' AS TEXT)"
 BAD_TRADES = [
+    ("symbol", NOT_UTF8),
+    ("symbol", "x'ff41'"),
     ("stop_loss_price", "'abc'"),
     ("amount", "'abc'"),
     ("status", "'OPNE'"),
@@ -42,6 +45,8 @@ BAD_TRADES = [
     ("symbol", "'BTC'"),
     ("symbol", "''"),
     ("asset", "'DOGE'"),
+    ("asset", NOT_UTF8),
+    ("stop_loss_price", NOT_UTF8),
     ("seen_at", "'never'"),
 ]
 
@@ -154,6 +159,16 @@ def test_commands_that_look_show_the_others_and_name_it(two: BotRunner, column: 
         assert 2 in [row["id"] for row in json.loads(run.stdout)]
 
 
+@parametrize(("column", "value"), BAD_TRADES, quick=4)
+def test_the_check_of_the_database_names_it_as_the_runs_promise(two: BotRunner, column: str, value: str) -> None:
+    break_trade(two, column, value)
+
+    run = two.run("db", "check")
+
+    assert run.exit_code == 1, output_of(run)
+    assert "trade 1" in run.stdout
+
+
 def test_the_doctor_names_it(two: BotRunner) -> None:
     break_trade(two, "stop_loss_price", "'abc'")
 
@@ -188,6 +203,7 @@ def test_the_alarm_names_a_trade_that_nobody_guards(two: BotRunner) -> None:
 # Orders and events
 
 BAD_ORDERS = [
+    ("client_order_id", NOT_UTF8),
     ("state", "'FOO'"),
     ("amount", "'abc'"),
     ("cost", "'NaN'"),
@@ -226,7 +242,7 @@ def test_a_trade_with_an_order_of_a_state_that_nobody_knows_is_not_sold_twice(
     assert sides(kraken) == ["buy", "buy"]
 
 
-@parametrize("value", ["'{'", "7", "'[1]'", "'null'"], quick=2)
+@parametrize("value", ["'{'", "7", "'[1]'", "'null'", NOT_UTF8], quick=2)
 def test_a_bad_event_or_tick_stops_nothing(two: BotRunner, kraken: FakeKraken, value: str) -> None:
     two.run("tick")
     execute_sql(two, f"UPDATE event SET after = {value}")

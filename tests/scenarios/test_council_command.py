@@ -131,15 +131,16 @@ def test_a_program_that_fails_holds_whatever_it_printed(live: BotRunner, kraken:
 
 
 @pytest.mark.parametrize("command", ["/no/such/program", "unbalanced 'quote", "/dev/null"])
-def test_a_program_that_cannot_be_started_holds_and_is_an_error(
+def test_a_program_that_cannot_be_started_holds_and_is_a_wrong_setting(
     live: BotRunner, kraken: FakeKraken, command: str
 ) -> None:
-    live.set(COUNCIL_COMMAND=command)
+    live.set(COUNCIL_COMMAND=command, SYMBOLS="BTC/USD,ETH/USD")
 
     run = live.run("tick")
 
-    assert run.exit_code == 1, output_of(run)
-    assert "COUNCIL_COMMAND failed on BTC/USD" in run.stderr
+    assert run.exit_code == 78, output_of(run)
+    assert run.stderr.count("COUNCIL_COMMAND can't be started") == 1
+    assert live.json("why", "BTC/USD")[0]["decision"] == "HOLD"
     assert sides(kraken) == []
 
 

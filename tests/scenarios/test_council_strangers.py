@@ -8,7 +8,7 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize
-from tests.scenarios.steps import council_program, output_of
+from tests.scenarios.steps import council_program, output_of, sides
 from tests.scenarios.test_council import install_agent
 
 
@@ -69,3 +69,29 @@ def test_an_agent_that_prints_leaves_the_json_alone(
 
     assert run.json()["ok"] is False
     assert "noise" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "def (",
+        "raise SystemExit(0)",
+        "import no_such_module",
+        "other = 1",
+        "class Agent:\n    def __init__(self): 1 / 0",
+    ],
+)
+def test_an_agent_that_cannot_be_loaded_is_a_wrong_setting(
+    module: str, live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"broken{abs(hash(module))}"  # Python keeps a module that was imported
+    install_agent(tmp_path, name, "pass")
+    (tmp_path / f"agent_of_{name}.py").write_text(module)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    live.set(COUNCIL=name, SYMBOLS="BTC/USD,ETH/USD")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 78, output_of(run)
+    assert run.stderr.count("that agent can't be loaded") == 1
+    assert sides(kraken) == []

@@ -122,6 +122,7 @@ def test_a_damaged_database_is_moved_aside_whole_and_rebuilt(live: BotRunner, kr
         "live.db",
         "live.db.lock",
         "live.db.last-run",
+        "live.db.reserve",
         aside.name,
     }
     assert live.database.stat().st_mode & 0o077 == 0

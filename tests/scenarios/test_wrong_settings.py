@@ -27,6 +27,7 @@ HARMLESS: dict[str, Callable[[BotRunner], None]] = {
     "a quote that takes in a line": dot_env('COUNCIL="technical\nMAX_DRAWDOWN=0.1\nLOG_LEVEL="INFO"\n'),
     "keys that others can read": dot_env("LOG_LEVEL=INFO\n", 0o644),
     "a wrong value": lambda live: live.set(MAX_DRAWDOWN="20%"),
+    "an address of nothing": lambda live: live.set(NOTIFY_URLS="@alice, json://127.0.0.1:9/"),
     "no symbols": lambda live: live.set(SYMBOLS="BTC"),
     "no initial balance": lambda live: live.unset("INITIAL_BALANCE"),
     "a log that is a pipe nobody reads": lambda live: (os.mkfifo(live.home / "pipe"), live.set(LOG_FILE="pipe"))[1],
@@ -121,6 +122,15 @@ def test_the_guard_goes_on_with_the_last_good_limit(live: BotRunner, kraken: Fak
     assert run.json()["drawdown"] == "0.5000"
     assert "MAX_DRAWDOWN: 0.6 is used, as at the last good tick" in run.stderr
     assert live.json("status")["tripped_at"] is None
+
+
+def test_a_wrong_initial_balance_is_said_once(live: BotRunner) -> None:
+    live.set(INITIAL_BALANCE="ten thousand")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 78, output_of(run)
+    assert run.stderr.count("error: settings:") == 1
 
 
 def test_without_any_initial_balance_the_drawdown_is_said_to_be_unguarded(live: BotRunner) -> None:

@@ -15,6 +15,8 @@ from botctl.config import (
     SettingSources,
     check_file_modes,
     find_home,
+    find_unclear_home,
+    find_unknown_channels,
     load_config,
     named_variables,
     read_sources,
@@ -80,14 +82,17 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     sources = read_sources(env_file_of(ctx))
     settings, problems = parse_leniently(sources.values)
     ctx.meta["mode"] = settings.botctl_mode
-    results = [CheckResult("settings", "fail", problem.message, problem.hint) for problem in sources.problems]
+    folder = find_home(settings.botctl_home or str(sources.folder))
+    found = [*sources.problems, *find_unclear_home(folder, sources.values), *find_unknown_channels(settings)]
+    found = list({problem.message: problem for problem in found}.values())
+    results = [CheckResult("settings", "fail", problem.message, problem.hint) for problem in found]
     for name, problem in problems.items():
         source = "the environment" if name in sources.from_environment else sources.env_file
         results.append(CheckResult("settings", "fail", problem, f"fix it in {source}"))
     hint = "set it, or take its name out of COUNCIL_ENV"
     results += [CheckResult("council", "warn", each, hint) for each in named_variables(settings, sources).missing]
     results += _check_live(settings, sources, set(problems))
-    results += _check_files(Config(find_home(settings.botctl_home or str(sources.folder)), sources.env_file, settings))
+    results += _check_files(Config(folder, sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)
 
 

@@ -42,6 +42,8 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl db migrate
     """
     config = config_from(ctx)
+    with connected(config.database):  # raises before the lock makes a file
+        pass
     with config.database.lock(config.lock_timeouts.run):
         with connected(config.database):
             info = load_database_info()

@@ -53,8 +53,8 @@ def _check_all(ctx: typer.Context) -> list[CheckResult]:
     """Every check, ordered so that a failure explains those after it."""
     try:
         config = load_config(env_file_of(ctx), lock_timeouts=ctx.obj, strict=False)
-        config = in_a_named_home(ctx, config, acts=False, looks=True)
         config = with_log_problem(config, start_log_for(ctx, config))
+        config = in_a_named_home(ctx, config, acts=False, looks=True)
     except BotError as error:
         return [CheckResult("settings", "fail", error.message, error.hint)]
     results = [*_check_settings(config), *_check_files(config), *check_monitoring(config.settings, config.folder)]

@@ -118,7 +118,7 @@ def drawdown(
       botctl drawdown --check
       botctl drawdown
     """
-    config = config_from(ctx, account=True)
+    config = config_from(ctx, account=True, looks=check)
     with open_bot(config) as bot:
         if bot.drawdown.initial_balance is None:
             raise unknown_initial_balance()

@@ -1,6 +1,7 @@
 """What is wrong with settings: which of them every command needs, which the guard, and which only entries wait for."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from botctl.domain.configuration.settings import NAMES
@@ -17,6 +18,9 @@ GUARDING = (
     "MAX_DRAWDOWN",
 )  # fmt: skip
 """Settings that the stops and the drawdown guard use. Their last good values are kept in the database."""
+
+MAX_WORDS = 1000
+"""Of a text that is searched for names."""
 
 
 class BadSetting(ConfigError):
@@ -44,6 +48,12 @@ def nearest_setting(name: str) -> str | None:
     """The setting that a misspelled or lower-case name is meant for, if any."""
     near = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=0.8)
     return near[0] if near else None
+
+
+def needed_names_in(text: str) -> frozenset[str]:
+    """The settings that every command needs, as far as a text names them, perhaps misspelled."""
+    words = dict.fromkeys(re.findall(r"[A-Za-z][\w.-]+", text)[:MAX_WORDS])
+    return frozenset(near for word in words if (near := nearest_setting(word)) in NEEDED_BY_ALL)
 
 
 def unknown_settings(names: Iterable[str], *, strict: bool) -> Iterator[BadSetting]:

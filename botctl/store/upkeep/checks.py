@@ -8,7 +8,7 @@ from peewee import Model
 
 from botctl.domain.kill_switch import ACTIVE, PAUSED
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
-from botctl.store.broken_rows import READABLE
+from botctl.store.broken_rows import READABLE, find_broken_rows
 from botctl.store.location import opened_where
 from botctl.store.models import TABLES, Event, Order, SystemConfig, Trade, database, on_server
 from botctl.store.schema.migrations import SCHEMA_VERSION, load_database_info
@@ -33,6 +33,7 @@ def examine_database() -> list[Finding]:
         return findings
     checks: list[tuple[str, str, Callable[[], Iterator[str]]]] = [
         ("values", "every amount, time and detail can be read", _values),
+        ("rows", "every open trade and unsettled order says what can be", _rows),
         ("references", "every order belongs to a trade", _references),
         ("trades", "every trade matches its status", _trades),
         ("orders", "every order matches its state", _orders),
@@ -113,6 +114,11 @@ def _passes(test: Callable[[Any], object], value: Any) -> bool:
         return bool(test(value))
     except (ArithmeticError, TypeError, ValueError):
         return False
+
+
+def _rows() -> Iterator[str]:
+    """Rows that no run trades with, though each value is of its type."""
+    yield from [error.message for error in find_broken_rows()][:MAX_ROWS_NAMED]
 
 
 def _references() -> Iterator[str]:

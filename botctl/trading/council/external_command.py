@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from botctl.domain.configuration.child_environment import child_environment
 from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
+from botctl.domain.errors import ConfigError
 from botctl.domain.serialization import parse_json, to_json
 from botctl.domain.text import sanitize
 from botctl.ports import Briefing
@@ -21,6 +22,8 @@ from botctl.trading.council.master_node import MasterNode
 
 MAX_BYTES = 65_536
 """Of an answer, so that a program can't fill the memory until its time is over."""
+NOT_THERE = (FileNotFoundError, NotADirectoryError, PermissionError)
+"""What starting a program raises that a later run would meet again."""
 TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
 
@@ -36,10 +39,17 @@ class ExternalCommand:
     """What it sees of the environment beside PATH, HOME, LANG and TZ."""
 
     def decide(self, symbol: str) -> CouncilDecision:
-        """The program's decision. Raises ExchangeUnreachable when the candles are unavailable."""
+        """The program's decision.
+
+        Raises ExchangeUnreachable when the candles are unavailable, ConfigError when there is no such program.
+        """
         question = _question(self.master.brief(symbol))
         try:
             decision, reason = _read_answer(self._ask(question))
+        except NOT_THERE as error:
+            raise ConfigError(
+                f"COUNCIL_COMMAND can't be started: {sanitize(str(error))}", hint="correct it, or the file it names"
+            ) from error
         except (OSError, ValueError, RecursionError, subprocess.SubprocessError) as error:
             why = sanitize(str(error))
             message = f"COUNCIL_COMMAND failed on {symbol}: {why}"
@@ -49,7 +59,7 @@ class ExternalCommand:
 
     def _ask(self, question: str) -> str:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
-        environment = child_environment(os.environ) | dict(self.variables)
+        environment, arguments = child_environment(os.environ) | dict(self.variables), _split(self.command)
         process = None
         with tempfile.TemporaryFile() as question_file:  # unlike a pipe it never blocks, even if nothing reads it
             question_file.write(question.encode())
@@ -57,7 +67,7 @@ class ExternalCommand:
             try:
                 with _signals_deferred():
                     process = subprocess.Popen(
-                        shlex.split(self.command), stdin=question_file, stdout=subprocess.PIPE,
+                        arguments, stdin=question_file, stdout=subprocess.PIPE,
                         env=environment, start_new_session=True,
                     )  # fmt: skip
                 answer = _communicate(process, self.timeout_seconds)
@@ -71,6 +81,14 @@ class ExternalCommand:
         if process.returncode != 0:
             raise ValueError(f"it ended with exit code {process.returncode}")
         return answer.decode()
+
+
+def _split(command: str) -> list[str]:
+    """The words of a command line. Raises ConfigError."""
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"COUNCIL_COMMAND can't be started: {error}", hint="close its quotes") from error
 
 
 def _communicate(process: subprocess.Popen[bytes], seconds: float) -> bytes:

@@ -45,8 +45,8 @@ class MasterNode:
             try:
                 verdicts.append(self._ask(name, point, briefing))
             except BaseException as error:  # whatever a third-party agent raises, the tick goes on
-                if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED):
-                    raise  # Ctrl-C or SIGTERM, not an error of the agent
+                if _ends_the_run(error) or isinstance(error, ConfigError):
+                    raise
                 log.exception("agent %s failed on %s", name, symbol)
                 why = _message_of(error)
                 verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {why}"))
@@ -68,7 +68,7 @@ class MasterNode:
     def _ask(self, name: str, point: EntryPoint, briefing: Briefing) -> Verdict:
         with redirect_stdout(sys.stderr):  # stdout is for the result: an agent that prints must not break its JSON
             if name not in self._agents:
-                self._agents[name] = point.load()()
+                self._agents[name] = _load(name, point)
             verdict = self._agents[name].judge(briefing)
         if not isinstance(verdict, Verdict):
             raise TypeError(f"its answer is not a Verdict: {verdict!r:.80}")
@@ -79,6 +79,24 @@ class MasterNode:
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
         return find_agents(self.names)
+
+
+def _load(name: str, point: EntryPoint) -> Agent:
+    """An agent, made once in a run. Raises ConfigError: only another installation or COUNCIL helps."""
+    try:
+        agent: Agent = point.load()()
+    except BaseException as error:  # whatever a third party's module raises, the tick goes on
+        if _ends_the_run(error) or isinstance(error, TimeoutError):
+            raise
+        log.debug("agent %s", name, exc_info=True)
+        message = f"COUNCIL names {name}, and that agent can't be loaded: {_message_of(error)}"
+        raise ConfigError(message, hint="correct or uninstall it, or take it out of COUNCIL") from error
+    return agent
+
+
+def _ends_the_run(error: BaseException) -> bool:
+    """Whether it is Ctrl-C or SIGTERM, and no error of an agent."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED)
 
 
 def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
