@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from botctl.domain.errors import BadValue
-from botctl.domain.money import floor_to, format_decimal
+from botctl.domain.money import cents, floor_to, format_decimal
 
 DELISTED = frozenset({"delisted", "disabled"})
 
@@ -238,5 +238,5 @@ def below_minimum(amount: Decimal, price: Decimal, market: Market) -> str | None
     notional = amount * price
     if notional < market.min_cost:
         minimum = f"{format_decimal(market.min_cost)} {market.quote}"
-        return f"{size} is worth {notional:.2f} {market.quote}, below the minimum of {minimum}"
+        return f"{size} is worth {cents(notional)} {market.quote}, below the minimum of {minimum}"
     return None

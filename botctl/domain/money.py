@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
 MAX_AMOUNT = Decimal("1e12")
 """Amounts, costs and prices are below this: a larger figure is a mistake."""
@@ -61,6 +61,14 @@ def format_decimal(number: Decimal) -> str:
     """`number` without an exponent and trailing zeros: 0.0001, not 1E-4 or 0.00010000."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def cents(figure: Decimal | None) -> Decimal:
+    """Two decimals for people, ties away from zero; 0 for None.
+
+    Formatting alone would follow the decimal context, whose rounding ccxt changes.
+    """
+    return (figure or Decimal(0)).quantize(Decimal("0.01"), ROUND_HALF_UP, WIDE_CONTEXT)
 
 
 def total(figures: Iterable[Decimal]) -> Decimal:

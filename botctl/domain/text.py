@@ -3,6 +3,8 @@
 from datetime import datetime
 from decimal import Decimal
 
+from botctl.domain.money import cents
+
 UNKNOWN = "-"
 MAX_FOREIGN_TEXT = 200
 
@@ -16,19 +18,19 @@ def format_price(value: Decimal | float | None) -> str:
 
 
 def format_money(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.2f}"
+    return UNKNOWN if value is None else f"{cents(value):,.2f}"
 
 
 def format_signed(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{value:+,.2f}"
+    return UNKNOWN if value is None else f"{cents(value):+,.2f}"
 
 
 def format_percent(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:z.2f} %"
+    return UNKNOWN if value is None else f"{cents(100 * value):z.2f} %"
 
 
 def format_ratio(value: Decimal | float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.2f}"
+    return UNKNOWN if value is None else f"{cents(value) if isinstance(value, Decimal) else value:.2f}"
 
 
 def format_time(value: datetime | None) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.configuration.settings import Secret
-from botctl.domain.money import format_decimal
+from botctl.domain.money import cents, format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
@@ -149,7 +149,7 @@ def _describe_loss(trade: Trade, event: Event) -> Message | None:
 
 def _describe_entry(trade: Trade, event: Event) -> str:
     amount = format_decimal(trade.entry_amount) if trade.entry_amount is not None else "some"
-    cost = "" if trade.entry_cost is None else f" for {trade.entry_cost:,.2f} {quote_of(trade.symbol)}"
+    cost = "" if trade.entry_cost is None else f" for {cents(trade.entry_cost):,.2f} {quote_of(trade.symbol)}"
     stop = format_price(event.after.get("stop_loss_price"))
     return f"bought {amount} {trade.symbol} at {format_price(trade.entry_price)}{cost}, stop {stop} (trade {trade.id})"
 

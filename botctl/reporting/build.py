@@ -51,7 +51,7 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
     account, trades, curve = source.account(), source.trades(), source.curve()
     decisions, slippages = source.decision_spans(), source.slippages()
     decision_spans = merge_decision_spans(decisions)
-    entered = [trade for trade in trades if trade.entry_at is not None]
+    entered = [trade for trade in trades if trade.entry_at is not None and trade.entry_price is not None]
     shown = entered[-max_drawn:] if max_drawn else []
     drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
     return Report(

@@ -7,7 +7,7 @@ from typing import Any
 
 from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
 from botctl.domain.holdings import OutsideSales
-from botctl.domain.money import format_decimal, price_of
+from botctl.domain.money import cents, format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, TradeStatus
 from botctl.store.broken_rows import get_trade, load_rows
 from botctl.store.models import Event, Trade
@@ -51,7 +51,7 @@ def describe_overspending(trade: Trade, execution: Execution) -> str | None:
     cost, price = format_decimal(execution.cost), format_decimal(intended.price)
     return (
         f"the buy of {format_decimal(execution.filled)} {trade.symbol} cost {cost}, more than {MAX_COST_RATIO} times "
-        f"the {asked:.2f} that it costs at {price}, the ask that sized it"
+        f"the {cents(asked)} that it costs at {price}, the ask that sized it"
     )
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable
 from botctl.domain.holdings import Missing
+from botctl.domain.money import cents
 from botctl.domain.orders import ExitReason
 from botctl.ports import Clock
 from botctl.store.journal import Journal
@@ -154,8 +155,9 @@ class DrawdownGuard:
 
     def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
         message = (
-            f"drawdown guard tripped: equity {equity:.2f} is {100 * (drawdown or 0):.2f} % below "
-            f"{self.initial_balance:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"
+            f"drawdown guard tripped: equity {cents(equity)} is "
+            f"{cents(100 * (drawdown or Decimal(0)))} % below {cents(self.initial_balance)} "
+            f"(limit {cents(100 * self.max_drawdown)} %); selling everything, buys disabled"
         )
         errors: list[BotError] = []
         try:
@@ -176,7 +178,7 @@ def _with_unvalued(valuation: Valuation, at_most: Decimal) -> Valuation:
 
 def _undecided(valuation: Valuation) -> ExchangeUnreachable:
     return ExchangeUnreachable(
-        f"the equity is between {valuation.low:.2f} and {valuation.high:.2f}, so the drawdown is unknown: "
+        f"the equity is between {cents(valuation.low)} and {cents(valuation.high)}, so the drawdown is unknown: "
         + "; ".join(valuation.differences),
         hint="nothing is liquidated or bought; a balance that lasts for a quarter of an hour is believed",
     )

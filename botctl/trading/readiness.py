@@ -8,7 +8,7 @@ from botctl.domain.equity import calculate_drawdown
 from botctl.domain.errors import BadValue, BotError
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
-from botctl.domain.money import format_decimal
+from botctl.domain.money import cents, format_decimal
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_percent
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
@@ -43,7 +43,7 @@ def check_initial_balance(bot: Bot) -> Iterator[CheckResult]:
     if initial is None or equity is None or bot.switch.read().tripped_at is not None:
         return
     down, fix = calculate_drawdown(equity, initial), "set INITIAL_BALANCE to what the account is worth"
-    figures = f"INITIAL_BALANCE is {format_decimal(initial)}, and the account is worth {equity:.2f}"
+    figures = f"INITIAL_BALANCE is {format_decimal(initial)}, and the account is worth {cents(equity)}"
     if down > limit:
         detail = f"{figures}: {format_percent(down)} less, which is beyond MAX_DRAWDOWN ({format_percent(limit)})"
         yield CheckResult("initial balance", "fail", detail, fix)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import partial
 
 from botctl.domain.errors import BotError, ConfigError, NoAnswer, Refused, as_bot_error, exit_code_of
+from botctl.domain.money import cents
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
@@ -289,7 +290,7 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
         why = "; ".join(map(str, new)) or "unknown"  # then the snapshot step has reported why
         state.detail = f"{why}: no liquidation, no buys"
     else:
-        state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
+        state.detail = f"equity {cents(report.equity)}, {cents(100 * report.drawdown):z.2f} % down"
 
 
 def _confirm_equity(bot: Bot, state: TickState) -> None:

@@ -1,6 +1,6 @@
 """Money keeps every digit, and what is no number never becomes one."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,7 @@ from botctl.domain.money import (
     to_amount,
     to_decimal,
 )
+from botctl.domain.text import format_money, format_percent, format_signed
 
 decimals = st.decimals(allow_nan=False, allow_infinity=False)
 amounts = st.decimals(min_value="0", max_value="1e12", places=12)
@@ -101,3 +102,15 @@ def test_plain_text_has_no_exponent_and_loses_nothing(number: Decimal) -> None:
 @given(st.decimals("0.00001", "1e6", places=5), st.decimals("0.00000001", "1e6", places=8))
 def test_an_average_price_gives_its_cost_back(cost: Decimal, amount: Decimal) -> None:
     assert abs(price_of(cost, amount) * amount - cost) <= cost * Decimal("1e-26")
+
+
+def test_a_figure_is_shown_the_same_whatever_the_decimal_context_says() -> None:
+    """ccxt changes the rounding of the whole process."""
+    shown = set()
+    for rounding in (ROUND_HALF_EVEN, ROUND_HALF_UP):
+        with localcontext(rounding=rounding):
+            shown.add(
+                (format_money(Decimal("0.225")), format_signed(Decimal("-0.225")), format_percent(Decimal("0.00225")))
+            )
+
+    assert shown == {("0.23", "-0.23", "0.23 %")}

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from botctl.domain.equity import calculate_drawdown, value_of
 from botctl.domain.errors import ConfigError
-from botctl.domain.money import format_decimal
+from botctl.domain.money import cents, format_decimal
 from botctl.store.evidence.initial_balance import (
     load_entries,
     load_order_flows,
@@ -68,8 +68,8 @@ class InitialBalance:
 def wrong_initial_balance(initial: Decimal, equity: Decimal, quote: str) -> ConfigError:
     """The account is worth less than the limit allows, and botctl has not lost that."""
     message = (
-        f"INITIAL_BALANCE is {format_decimal(initial)}, but the account is worth {equity:.2f} {quote}, and botctl has "
-        "not lost the difference: stops are guarded, nothing is liquidated or bought"
+        f"INITIAL_BALANCE is {format_decimal(initial)}, but the account is worth {cents(equity)} {quote}, and botctl "
+        "has not lost the difference: stops are guarded, nothing is liquidated or bought"
     )
     return ConfigError(message, hint="set INITIAL_BALANCE to what the account is worth")
 
