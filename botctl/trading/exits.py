@@ -143,7 +143,8 @@ class ExitPlanner:
     markets: TradeMarkets
 
     def plan(self, wanted: Iterable[WantedExit], snapshot: Snapshot) -> Plan:
-        """How much of each trade to sell. A balance that lacks coins of a trade limits nothing: it may be wrong."""
+        """How much of each trade to sell. A balance that lacks coins of a trade limits nothing, for it may be wrong,
+        unless an earlier sell, said to be canceled, may have sold them."""
         present = snapshot.balances
         lacking = {each.asset for each in snapshot.missing}
         errors: list[BotError] = []
@@ -157,7 +158,10 @@ class ExitPlanner:
                     notes.append(note)
                     continue
                 sell = self._sell_of(each)
-                if present is not None and sell.trade.asset not in lacking:
+                if present is not None and self._may_have_been_sold(sell, present):
+                    sell, on_hold = self._limit_to_ours(sell, self._free_of_ours(sell, present))
+                    errors += on_hold
+                elif present is not None and sell.trade.asset not in lacking:
                     sell, on_hold = self._limit_to_free(sell, present)
                     errors += on_hold
                 sells.append(sell)
@@ -218,8 +222,6 @@ class ExitPlanner:
     def _limit_to_free(self, sell: Sell, balances: Balances) -> tuple[Sell, list[BotError]]:
         """The sell of what is free, and an error for the rest. Raises BotError when nothing is."""
         free, asset = self._free(sell, balances), sell.trade.asset
-        if free > (ours := self._free_of_ours(sell, balances)) and self._has_canceled_sell(sell.trade):
-            return self._limit_to_ours(sell, ours)
         if free >= sell.amount:
             return sell, []
         held = f"{format_decimal(sell.amount - max(free, Decimal(0)))} of the {format_decimal(sell.amount)} {asset}"
@@ -233,8 +235,6 @@ class ExitPlanner:
 
     def _limit_to_ours(self, sell: Sell, ours: Decimal) -> tuple[Sell, list[BotError]]:
         """The sell of what an earlier one has left. Raises BotError when that is nothing."""
-        if ours >= sell.amount:
-            return sell, []
         asset, amount = sell.trade.asset, format_decimal(sell.amount - ours)
         error = BotError(
             f"{amount} {asset} of trade {sell.trade.id} left the balance while its last sell is said to be canceled",
@@ -244,16 +244,21 @@ class ExitPlanner:
             raise error
         return replace(sell, amount=ours), [error]
 
-    def _has_canceled_sell(self, trade: TradeRow) -> bool:
-        """Whether a sell of it ended without its fill a while ago: the coins it lacks may have been sold by it."""
+    def _may_have_been_sold(self, sell: Sell, balances: Balances) -> bool:
+        """Whether coins of it are gone while a sell of it is said to have ended without its fill."""
+        if self._ours(sell, balances) >= sell.amount:
+            return False
         canceled = load_canceled_orders(before=self.clock.now())
-        return any(order.trade_id == trade.id and order.side == Side.SELL for order in canceled)
+        return any(order.trade_id == sell.trade.id and order.side == Side.SELL for order in canceled)
 
     def _free_of_ours(self, sell: Sell, balances: Balances) -> Decimal:
         """What is free and not the owner's: their coins are not sold in the place of missing ones."""
+        return min(self._free(sell, balances), self._ours(sell, balances))
+
+    def _ours(self, sell: Sell, balances: Balances) -> Decimal:
         owned, asset = load_surplus(), sell.trade.asset
         ours = balances.total(asset) - (owned[asset].amount if asset in owned else Decimal(0))
-        return min(self._free(sell, balances), self._in_lots(sell.trade, max(ours, Decimal(0))))
+        return self._in_lots(sell.trade, max(ours, Decimal(0)))
 
     def _free(self, sell: Sell, balances: Balances) -> Decimal:
         return self._in_lots(sell.trade, balances.spendable(sell.trade.asset))

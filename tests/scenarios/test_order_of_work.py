@@ -315,21 +315,26 @@ def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is
     assert only(live.positions())["id"] == 1
 
 
+@pytest.mark.parametrize(
+    ("owned", "exit_codes"),
+    [("0.1", [1, 1, 0, 0]), ("0.0005", [69, 69, 69, 0])],
+    ids=["more than the trade", "less than the trade"],
+)
 def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_an_hour(
-    live: BotRunner, kraken: FakeKraken
+    live: BotRunner, kraken: FakeKraken, owned: str, exit_codes: list[int]
 ) -> None:
-    own = kraken.balances["XXBT"] = Decimal("0.1")
+    own = kraken.balances["XXBT"] = Decimal(owned)
     buy(live)
     kraken.account.lie = Lie("canceled", seconds=3600, hides_trades=True)
     kraken.set_price("BTC/USD", 48900)
 
     runs = []
-    for minutes in (0, 15, 30, 75):
+    for minutes in (0, 15, 30, 75, 90):
         with later(minutes=minutes):
             runs.append(live.run("tick"))
 
     assert "are yours and are not sold in their place" in runs[2].stderr
-    assert [run.exit_code for run in runs[1:]] == [1, 1, 0], [run.stderr for run in runs]
+    assert [run.exit_code for run in runs[1:]] == exit_codes, [run.stderr for run in runs]
     assert kraken.balances["XXBT"] == own
     trade = only(live.trades())
     assert (trade["exit_reason"], Decimal(trade["exit_price"])) == ("STOP_LOSS", 48900)
