@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from botctl.background import start_thread
+
 LAST_WORDS_SECONDS = 25.0
 """How long the process may take to say that it is ended. A stuck log or terminal must not keep it alive."""
 EXIT_CODE = 1
@@ -46,12 +48,7 @@ def _start_threads(seconds: float, last_words: Callable[[], None], over: threadi
 
     faulthandler.dump_traceback_later(seconds + LAST_WORDS_SECONDS, exit=True, file=nowhere)
     try:
-        # with signals blocked: they must interrupt the main thread
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            threading.Thread(target=watch, name="watchdog", daemon=True).start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        start_thread(watch, "watchdog")
     except RuntimeError:
         faulthandler.cancel_dump_traceback_later()
         raise

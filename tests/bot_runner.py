@@ -99,8 +99,9 @@ class Commands:
         out, err = self._capsys.readouterr()
         return Run(code, out, err)
 
-    def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """The same command as a process."""
+    def spawn(self, *arguments: str, packages: Path | None = None, **options: Any) -> subprocess.Popen[str]:
+        """The same command as a process, which may import what is in the folder `packages` as well."""
+        python_path = os.pathsep.join(map(str, filter(None, [PROJECT, packages])))
         return subprocess.Popen(
             [sys.executable, "-m", "botctl", *arguments],
             stdout=subprocess.PIPE,
@@ -108,7 +109,7 @@ class Commands:
             stdin=subprocess.DEVNULL,
             text=True,
             cwd=self._home,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, "PYTHONPATH": python_path},
             **options,
         )
 

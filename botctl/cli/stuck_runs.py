@@ -1,13 +1,13 @@
 """Runs that hang: the next tick raises the alarm, ends the run and goes on; and a tick that hangs ends itself."""
 
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from botctl.background import start_thread
 from botctl.cli.after_run import title_of
 from botctl.cli.log import notice
 from botctl.config import Config
@@ -102,14 +102,10 @@ def _send_to_all(config: Config, text: str) -> None:
 
 def _begin(work: Callable[[], None]) -> Callable[[], None]:
     """Begin it in the background; the result waits for its end. Where no thread can be started, the result does it."""
-    thread = threading.Thread(target=work, daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they must interrupt the main thread
     try:
-        thread.start()
+        thread = start_thread(work)
     except RuntimeError:
         return work
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return lambda: thread.join(ALARM_SECONDS)
 
 

@@ -1,13 +1,13 @@
 """Pings for healthchecks.io and similar services: start, success and failure of each tick."""
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from botctl.background import start_thread
 from botctl.domain.configuration.settings import Secret
 from botctl.domain.errors import BotError, Busy
 from botctl.timeouts import time_limit
@@ -91,19 +91,11 @@ def _ping_and_wait(url: Secret, suffix: str, detail: str) -> None:
 
 
 def _ping(url: Secret, suffix: str, body: bytes) -> threading.Thread | None:
-    """A daemon thread, with signals blocked: the alarms of the main thread must interrupt that thread.
-
-    None where the machine starts no new thread.
-    """
-    thread = threading.Thread(target=_post, args=(ping_url(url.reveal(), suffix), body), daemon=True)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    """A ping in the background; None where the machine starts no new thread."""
     try:
-        thread.start()
+        return start_thread(lambda: _post(ping_url(url.reveal(), suffix), body))
     except RuntimeError:
         return None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return thread
 
 
 def _post(address: str, body: bytes) -> None:

@@ -277,15 +277,14 @@ DEAF = "import ctypes, signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, si
     ids=["deaf to signals", "and no other thread runs"],
 )
 def test_a_tick_that_nothing_interrupts_ends_itself(
-    live: BotRunner, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: str, said: str
+    live: BotRunner, listener: Listener, tmp_path: Path, stuck: str, said: str
 ) -> None:
     """An agent that no time limit reaches."""
     install_agent(tmp_path, "endless", stuck)
-    monkeypatch.setattr("tests.bot_runner.PROJECT", f"{PROJECT}{os.pathsep}{tmp_path}")
     live.set(COUNCIL="endless", TICK_TIMEOUT="1", HEALTHCHECK_URL=f"http://{listener.address}/check")
     started = time.monotonic()
 
-    process = live.spawn("tick")
+    process = live.spawn("tick", packages=tmp_path)
     _, err = process.communicate(timeout=120)
 
     assert process.returncode == 1, err
