@@ -13,10 +13,21 @@ SHORT = 0.1
 """Seconds. Waiting for a process polls it in shorter sleeps. They are real, or its time-out would be over at once."""
 
 
+QUARTER, BEFORE_A_QUARTER = 900, 30
+"""Seconds. A second look within the last ones of a quarter of an hour would see one candle more."""
+
+
 @contextmanager
 def later(**span: float) -> Iterator[None]:
-    """The same world, some time on: our clock and Kraken's alike. Who sleeps in it moves both on at once."""
-    with freeze_time(datetime.now(UTC) + timedelta(**span), tick=True) as clock, sleeping_moves(clock):
+    """The same world, some time on: our clock and Kraken's alike. Who sleeps in it moves both on at once.
+
+    The last seconds of a quarter of an hour are passed over: candles stay the same while a command looks twice.
+    """
+    moment = datetime.now(UTC) + timedelta(**span)
+    left = QUARTER - moment.timestamp() % QUARTER
+    if left < BEFORE_A_QUARTER:
+        moment += timedelta(seconds=left)
+    with freeze_time(moment, tick=True) as clock, sleeping_moves(clock):
         yield
 
 
