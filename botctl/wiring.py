@@ -157,6 +157,7 @@ def build_bot(
     guard = DrawdownGuard(
         snapshots, positions, journal, switch, clock, account,
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
+        max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
     decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
     symbols, amount = settings.symbols, settings.trade_amount_usd

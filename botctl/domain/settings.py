@@ -178,6 +178,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("BREAKEVEN_ATR", "2", _float("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
     Setting("MAX_DRAWDOWN", "0.20", _decimal("0", "1", include_low=False), "fraction lost that sells everything"),
+    Setting(
+        "MAX_DRAWDOWN_PEAK",
+        None,
+        _decimal("0", "1", include_low=False),
+        "the same below the highest performance so far; default: no such limit",
+    ),
     Setting("COUNCIL", "technical,sentiment", _names, "the agents of the Council"),
     Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
     Setting("COUNCIL_TIMEOUT", "30", _decimal("0", "600", include_low=False), "seconds that program may take"),
@@ -242,6 +248,7 @@ class Settings:
     breakeven_atr: float
     initial_balance: Decimal | None
     max_drawdown: Decimal
+    max_drawdown_peak: Decimal | None
     council: tuple[str, ...]
     council_command: str | None
     council_timeout: Decimal

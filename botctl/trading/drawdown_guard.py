@@ -86,6 +86,8 @@ class DrawdownGuard:
     initial_balance: Decimal | None
     """None when it is not known: then the drawdown isn't either."""
     max_drawdown: Decimal
+    max_drawdown_peak: Decimal | None = None
+    """The limit below the highest performance so far; None without one."""
 
     def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
         """Beyond the limit, confirmed by a second snapshot: sell everything, and disable buys until the user allows it.
@@ -182,7 +184,10 @@ class DrawdownGuard:
     def _too_deep(self, report: GuardReport, equity: Decimal | None) -> bool:
         if report.performance is None or equity is None:
             return False
-        return report.performance.drawdown_at(equity) > self.max_drawdown
+        if report.performance.drawdown_at(equity) > self.max_drawdown:
+            return True
+        limit = self.max_drawdown_peak
+        return limit is not None and report.performance.drawdown_from_peak(equity) > limit
 
     def _second_measurement(self) -> GuardReport:
         """One bad price or balance must not sell everything, nor an unknown one allow buys."""
@@ -198,7 +203,7 @@ class DrawdownGuard:
 
     def _refusal(self, report: GuardReport) -> ConfigError | None:
         """Why it is no loss but a wrong INITIAL_BALANCE, if it is. What can't be read is no evidence of that."""
-        if self.initial_balance is None or report.equity is None or report.performance is None:
+        if self.initial_balance is None or report.equity is None or (report.drawdown or 0) <= self.max_drawdown:
             return None
         try:
             return self._evidence(self.initial_balance).refusal(report.snapshot, report.equity)
@@ -210,10 +215,14 @@ class DrawdownGuard:
         return InitialBalance(initial_balance, self.max_drawdown, self.snapshots.quote_currency)
 
     def _trip(self, report: GuardReport) -> list[BotError]:
-        base = report.performance.base if report.performance else self.initial_balance
+        here, down, limit = report.performance, report.drawdown or Decimal(0), self.max_drawdown
+        base, name = (here.base if here else Decimal(0)), ""
+        if down <= limit and here is not None and self.max_drawdown_peak is not None:
+            base, name = here.base * here.peak, "its peak of "
+            down, limit = report.drawdown_peak or Decimal(0), self.max_drawdown_peak
         message = (
-            f"drawdown guard tripped: equity {report.equity:.2f} is {100 * (report.drawdown or 0):.2f} % below "
-            f"{base:.2f} (limit {100 * self.max_drawdown:.2f} %); selling everything, buys disabled"
+            f"drawdown guard tripped: equity {report.equity:.2f} is {100 * down:.2f} % below {name}{base:.2f} "
+            f"(limit {100 * limit:.2f} %); selling everything, buys disabled"
         )
         errors: list[BotError] = []
         try:

@@ -43,6 +43,7 @@ class TickState:
     """Prices and balances; the steps that need them run only after they were fetched."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
+    drawdown_peak: Decimal | None = None
     guard: GuardReport | None = None
     tripped: bool = False
     key_refused: bool = False
@@ -278,7 +279,7 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
     snapshot = state.fetched_snapshot
     report = bot.drawdown.check_drawdown(snapshot, act=not bot.validate_only)
     state.guard, state.tripped = report, report.tripped
-    state.equity, state.drawdown = report.equity, report.drawdown
+    _set_figures(state, report)
     state.add(report.exits)
     new = [error for error in report.errors if error not in snapshot.problems]
     state.errors += new
@@ -292,12 +293,16 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
         state.detail = f"equity {report.equity:.2f}, {100 * report.drawdown:z.2f} % down"
 
 
+def _set_figures(state: TickState, report: GuardReport) -> None:
+    state.equity, state.drawdown, state.drawdown_peak = report.equity, report.drawdown, report.drawdown_peak
+
+
 def _confirm_equity(bot: Bot, state: TickState) -> None:
     """After the stops, which wait for no candle."""
     if state.guard is None:
         return
     report = bot.drawdown.confirm_equity(state.guard)
-    state.equity, state.drawdown = report.equity, report.drawdown
+    _set_figures(state, report)
     state.errors += [error for error in report.errors if error not in state.guard.errors]
 
 
@@ -352,6 +357,7 @@ def _record(bot: Bot, state: TickState, *, started: float) -> None:
     ticks.record_tick(
         state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
         steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,
+        drawdown_peak=state.drawdown_peak,
     )  # fmt: skip
 
 
@@ -359,5 +365,6 @@ def _view(bot: Bot, state: TickState) -> TickView:
     return TickView(
         at=state.at, mode=bot.settings.botctl_mode, ok=not state.errors, steps=state.steps, exits=state.exits,
         entries=state.entries, decisions=[view_decision(row) for row in state.decisions], equity=state.equity,
-        drawdown=state.drawdown, errors=[str(error) for error in state.errors], notes=state.notes,
+        drawdown=state.drawdown, drawdown_peak=state.drawdown_peak,
+        errors=[str(error) for error in state.errors], notes=state.notes,
     )  # fmt: skip

@@ -125,3 +125,37 @@ def test_what_our_own_trades_lose_is_a_loss_and_no_flow(account: BotRunner) -> N
 
     assert drawdown(account) > before
     assert flows(account) == []
+
+
+# From the peak
+
+
+def test_a_fall_from_the_peak_trips_the_guard_that_has_such_a_limit(account: BotRunner, kraken: FakeKraken) -> None:
+    move(kraken, XETH="2")
+    account.run("tick")
+    with later(minutes=16):
+        before = drawdown(account)
+        for price in (3000, 4000):  # a peak is believed at the second look that sees its price
+            for _ in range(2):
+                kraken.set_price("ETH/USD", price)
+                account.run("tick")
+        kraken.set_price("ETH/USD", 2700)
+        without = account.run("tick")
+        status = account.json("status")
+        account.set(MAX_DRAWDOWN_PEAK="0.2")
+        run = account.run("tick")
+
+    assert without.exit_code == 0, output_of(without)
+    assert round(Decimal(status["drawdown"]), 3) < before
+    assert 0.24 < float(status["drawdown_peak"]) < 0.26
+    assert run.exit_code == 3, output_of(run)
+    assert "below its peak of" in run.stderr
+
+
+def test_a_price_that_was_seen_once_is_no_peak(account: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("ETH/USD", 3100)
+    account.run("tick")
+    kraken.set_price("ETH/USD", 2500)
+    account.run("tick")
+
+    assert float(account.json("status")["drawdown_peak"]) < 0.02

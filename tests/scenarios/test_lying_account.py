@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests import quick
-from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import buy, council_says, output_of, trade_of
