@@ -33,6 +33,7 @@ from botctl.trading.evidence.api_key import KeyCheck
 from botctl.trading.evidence.gone_markets import TradeMarkets
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
+from botctl.trading.evidence.unpriced import UnpricedAssets
 from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
@@ -176,6 +177,7 @@ def build_bot(
         execution=execution,
         positions=positions,
         drawdown=guard,
+        unpriced=UnpricedAssets(exchange, journal, settings.quote_currency, settings.ignore_assets or ()),
         council=council,
         key_check=key_check,
         time_budget=budget,

@@ -157,7 +157,6 @@ class DrawdownGuard:
         errors = list(snapshot.problems) if equity is None else []
         if self.initial_balance is None:
             errors.append(unknown_initial_balance())
-        valuation = _with_unvalued(valuation, snapshot.unvalued)
         report = GuardReport(valuation, self._performance(valuation), None, snapshot, errors=errors)
         return self._measured_at(report, valuation.equity)
 
@@ -231,15 +230,6 @@ class DrawdownGuard:
             errors.append(error)  # selling goes on: an unreadable switch allows no buys anyway
         log.error("%s", message)
         return errors
-
-
-def _with_unvalued(valuation: Valuation, at_most: Decimal) -> Valuation:
-    """What can't be valued counts between nothing and its highest price: both must be on one side of the limit."""
-    if at_most == 0 or valuation.high is None:
-        return valuation
-    differences = (*valuation.differences, "coins without a market can't be valued")
-    shown_high = None if valuation.shown_high is None else valuation.shown_high + at_most
-    return replace(valuation, high=valuation.high + at_most, shown_high=shown_high, differences=differences)
 
 
 def _undecided(report: GuardReport) -> ExchangeUnreachable:

@@ -304,6 +304,7 @@ def _confirm_equity(bot: Bot, state: TickState) -> None:
     report = bot.drawdown.confirm_equity(state.guard)
     _set_figures(state, report)
     state.errors += [error for error in report.errors if error not in state.guard.errors]
+    state.notes += bot.unpriced.name_new(report.snapshot)
 
 
 def _check_positions(bot: Bot, state: TickState) -> None:

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.equity import WORTHLESS, value_range
+from botctl.domain.equity import WORTHLESS, valuation_path, value_range
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.freshness import is_fresh
 from botctl.domain.holdings import add_missing
 from botctl.domain.markets import contradiction_in
-from botctl.domain.money import format_decimal
+from botctl.domain.money import format_decimal, total
 from botctl.domain.performance import Flow, Holdings, notice_flows
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, Exchange
@@ -125,11 +125,9 @@ class AccountCheck:
     def _valued_prices(self, snapshot: Snapshot) -> dict[str, Decimal]:
         """The prices that value the balances and those of open trades."""
         currencies = {*(snapshot.balances.currencies() if snapshot.balances else ()), *snapshot.expected}
-        symbols = [name for each in currencies for name in self._names(each)]
-        return {symbol: quote.last for symbol, quote in snapshot.quotes.good.items() if symbol in symbols}
-
-    def _names(self, currency: str) -> tuple[str, str]:
-        return f"{currency}/{self.quote_currency}", f"{self.quote_currency}/{currency}"
+        prices = snapshot.prices
+        paths = (valuation_path(each, self.quote_currency, prices) for each in currencies)
+        return {symbol: prices[symbol] for path in paths for symbol in path}
 
     def _valuation(
         self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]]
@@ -154,15 +152,23 @@ class AccountCheck:
         )
         if equity is None or bounds is None or shown_bounds is None or lowest is None:
             return Valuation(snapshot.equity, snapshot.equity, snapshot.equity)
-        if not look.holdings.pending:
-            shown_bounds = bounds
+        never_priced = total(value for each, value in snapshot.unvalued.items() if self._worth(each, worth) is None)
+        bounds, shown_bounds = ((low + never_priced, high + never_priced) for low, high in (bounds, shown_bounds))
         differences = [
             f"{format_decimal(each.shown)} {currency} are there, and "
             f"{format_decimal(look.holdings.amounts.get(currency, Decimal(0)))} are expected"
             for currency, each in look.holdings.pending.items()
         ]
         differences += [_not_believed(each, prices[each], close).message for each, close in self._denied.items()]
-        return Valuation(equity[0], *bounds, *shown_bounds, lowest[0], look, doubtful, tuple(differences))
+        return Valuation(
+            equity[0] + never_priced,
+            *bounds,
+            *shown_bounds,
+            lowest[0] + never_priced,
+            look,
+            doubtful,
+            tuple(differences),
+        )
 
     def _shown(self, snapshot: Snapshot) -> dict[str, Decimal]:
         """The balances, with what open trades hold and the balances lack: that is there until evidence says not."""
@@ -180,8 +186,9 @@ class AccountCheck:
     ) -> Look:
         """What changed beside our own fills. At the first look there is nothing to compare with."""
         certain = not self.journal.unsettled()
+        priced = {each for each in {*shown, *known.holdings.amounts} if self._worth(each, prices) is not None}
         if known.at is None:
-            return Look(known, Holdings(shown), certain=certain)
+            return Look(known, Holdings({each: shown[each] for each in shown if each in priced}), certain=certain)
 
         def value(currency: str, amount: Decimal) -> Decimal | None:
             worth = self._worth(currency, prices)
@@ -190,7 +197,9 @@ class AccountCheck:
 
         held = known.holdings.after_fills(load_fills_since(known.last_event))
         holdings, flows = notice_flows(held, shown, value, snapshot.at, accept=certain)
-        return Look(known, holdings, flows, certain and not snapshot.unreadable)
+        # What was never priced is not known: once it has a price it comes in, and is no gain.
+        amounts = {each: amount for each, amount in holdings.amounts.items() if each in priced}
+        return Look(known, replace(holdings, amounts=amounts), flows, certain and not snapshot.unreadable)
 
     def _is_doubtful(self, symbol: str, known: KnownAccount, snapshot: Snapshot) -> bool:
         """Whether a price is not believed. Without an earlier one the quote's own figures must agree."""
