@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 
+from botctl.domain.equity import value_of
 from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable
 from botctl.domain.holdings import Missing
+from botctl.domain.money import total
 from botctl.domain.orders import ExitReason
 from botctl.domain.performance import Performance
 from botctl.ports import Clock
+from botctl.store.evidence.known_account import load_fills_since, newest_event
 from botctl.store.evidence.performance import SavedPerformance, load_performance, save_look
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
@@ -34,6 +37,8 @@ class GuardReport:
     """What was judged: the second look, if there was one."""
     drawdown_peak: Decimal | None = None
     """From the highest performance so far; None while it is unknown."""
+    last_event: int = 0
+    """The newest event before the look: later fills are not in its balances."""
     tripped: bool = False
     exits: Exits = field(default_factory=Exits)
     errors: list[BotError] = field(default_factory=list)
@@ -130,6 +135,19 @@ class DrawdownGuard:
         self._remember(report)
         return report
 
+    def value_again(self, report: GuardReport) -> GuardReport:
+        """The report after the run's own trades: the same prices, the new holdings. Makes no request."""
+        changes = load_fills_since(report.last_event)
+        if report.equity is None or not any(changes.values()):
+            return report
+        quote, prices = self.snapshots.quote_currency, report.snapshot.prices
+        values = [value_of(currency, change, quote, prices) for currency, change in changes.items()]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return report
+        again = self._measured_at(report, report.equity + total(known))
+        return again if report.drawdown is not None else replace(again, drawdown=None, drawdown_peak=None)
+
     def _remember(self, report: GuardReport) -> None:
         """Keep what the account holds and, once INITIAL_BALANCE has agreed with it, the performance."""
         saved, equity = None, report.equity
@@ -157,7 +175,9 @@ class DrawdownGuard:
         errors = list(snapshot.problems) if equity is None else []
         if self.initial_balance is None:
             errors.append(unknown_initial_balance())
-        report = GuardReport(valuation, self._performance(valuation), None, snapshot, errors=errors)
+        report = GuardReport(
+            valuation, self._performance(valuation), None, snapshot, last_event=newest_event(), errors=errors
+        )  # fmt: skip
         return self._measured_at(report, valuation.equity)
 
     def _performance(self, valuation: Valuation) -> Performance | None:

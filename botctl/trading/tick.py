@@ -190,7 +190,7 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
     settled, _, errors = _settle_earlier(bot, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
-    report = bot.drawdown.confirm_equity(report)
+    report = bot.drawdown.value_again(bot.drawdown.confirm_equity(report))
     return report, [*unrecorded, *errors, *_broken_rows(bot, [*report.errors, *report.exits.errors])]
 
 
@@ -301,9 +301,10 @@ def _confirm_equity(bot: Bot, state: TickState) -> None:
     """After the stops, which wait for no candle."""
     if state.guard is None:
         return
-    report = bot.drawdown.confirm_equity(state.guard)
+    before, report = state.guard, bot.drawdown.confirm_equity(state.guard)
+    state.guard = report
     _set_figures(state, report)
-    state.errors += [error for error in report.errors if error not in state.guard.errors]
+    state.errors += [error for error in report.errors if error not in before.errors]
     state.notes += bot.unpriced.name_new(report.snapshot)
 
 
@@ -354,7 +355,18 @@ def _prune(bot: Bot, state: TickState) -> None:
     state.detail = ", ".join(f"{count} old rows of {table}" for table, count in deleted.items())
 
 
+def _value_again(bot: Bot, state: TickState) -> None:
+    """No page shows an equity from before the trades beside their P&L."""
+    if state.guard is None:
+        return
+    try:
+        _set_figures(state, bot.drawdown.value_again(state.guard))
+    except BotError as error:
+        log.warning("the equity is that of before the trades: %s", error)
+
+
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
+    _value_again(bot, state)
     ticks.record_tick(
         state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
         steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,

@@ -159,3 +159,19 @@ def test_a_price_that_was_seen_once_is_no_peak(account: BotRunner, kraken: FakeK
     account.run("tick")
 
     assert float(account.json("status")["drawdown_peak"]) < 0.02
+
+
+# After the run's own trades
+
+
+@pytest.mark.parametrize("decision", ["BUY", "SELL"])
+def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, decision: str) -> None:
+    live.set(SYMBOLS="BTC/USD" if decision == "SELL" else "ETH/USD", INITIAL_BALANCE="10000")
+    buy(live)
+    council_says(live, decision)
+
+    told = live.run("tick", "--json").json()
+
+    assert len(told["entries"] + told["exits"]) == 1
+    assert Decimal(told["equity"]) == sum(Decimal(row["value"]) for row in live.json("balance"))
+    assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
