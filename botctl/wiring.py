@@ -33,6 +33,7 @@ from botctl.trading.evidence.api_key import KeyCheck
 from botctl.trading.evidence.gone_markets import TradeMarkets
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
+from botctl.trading.evidence.unpriced import UnpricedAssets
 from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
@@ -163,6 +164,7 @@ def build_bot(
     guard = DrawdownGuard(
         snapshots, positions, journal, switch, clock, account,
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
+        max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
     decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
     symbols, amount = settings.symbols, settings.trade_amount_usd
@@ -181,6 +183,7 @@ def build_bot(
         execution=execution,
         positions=positions,
         drawdown=guard,
+        unpriced=UnpricedAssets(exchange, journal, settings.quote_currency, settings.ignore_assets or ()),
         council=council,
         key_check=key_check,
         time_budget=budget,

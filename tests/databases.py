@@ -28,6 +28,7 @@ DOWNGRADES = {
         'DROP INDEX "order_inexact"',
         'ALTER TABLE "order" DROP COLUMN "inexact"',
         'ALTER TABLE "trade" DROP COLUMN "seen_at"',
+        'ALTER TABLE "tick" DROP COLUMN "drawdown_peak"',
         'DROP INDEX "trade_unknown"',
         'DROP INDEX "order_unknown"',
     ),

@@ -10,7 +10,8 @@ TRADE = words(
     "high_price exit_price exit_fee closed_at exit_order_id exit_reason pnl"
 )
 STATUS = words(
-    "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown open_trades unsettled_orders "
+    "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown drawdown_peak open_trades "
+    "unsettled_orders "
     "last_tick_at last_tick_ok missed_ticks scheduled_by overdue"
 )
 ORDER = words(
@@ -19,7 +20,7 @@ ORDER = words(
 )
 BALANCE = words("currency total free value")
 DEMO = words("ticks trades equity initial_balance decisions")
-TICK = words("at mode ok steps exits entries decisions equity drawdown errors")
+TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors")
 STEP = words("name ok detail")
 BACKTEST = words(
     "symbols seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown sharpe sortino "
@@ -67,7 +68,8 @@ WHOLE = words(
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
-    "initial_balance drawdown max_drawdown cost filled average_price fee total free value unrealized_pnl "
+    "initial_balance base drawdown drawdown_peak max_drawdown max_drawdown_peak "
+    "cost filled average_price fee total free value unrealized_pnl "
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"
 )
 COMMANDS = words(

@@ -1,19 +1,40 @@
 """What the account is worth, and how far that is below its start."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import product
 
-from botctl.domain.markets import Balances, Market
+from botctl.domain.markets import Balances
 
 WORTHLESS = frozenset({"KFEE"})
 """Kraken's fee credits: they pay fees, can't be sold or sent, and have no market, so they count as nothing."""
 
 
-def valuation_symbols(currencies: Iterable[str], quote: str, markets: Mapping[str, Market]) -> dict[str, str | None]:
-    """For each currency the symbol that values it in `quote`, direct or inverse; None where no market does."""
+BRIDGES = ("USD", "EUR", "USDT", "BTC")
+"""What a currency is valued over that has no market in the quote currency, the best known first."""
+
+
+def valuation_path(currency: str, quote: str, symbols: Container[str]) -> tuple[str, ...]:
+    """The symbols that value `currency` in `quote`: one market, direct or inverse, else two. Empty where none do."""
+    if (direct := _market_between(currency, quote, symbols)) is not None:
+        return (direct,)
+    for bridge in BRIDGES:
+        if bridge in (currency, quote):
+            continue
+        first, second = _market_between(currency, bridge, symbols), _market_between(bridge, quote, symbols)
+        if first is not None and second is not None:
+            return first, second
+    return ()
+
+
+def _market_between(one: str, other: str, symbols: Container[str]) -> str | None:
+    return next((symbol for symbol in (f"{one}/{other}", f"{other}/{one}") if symbol in symbols), None)
+
+
+def valuation_symbols(currencies: Iterable[str], quote: str, markets: Container[str]) -> dict[str, tuple[str, ...]]:
+    """For each currency the symbols that value it in `quote`; none where no markets do."""
     return {
-        currency: next((s for s in (f"{currency}/{quote}", f"{quote}/{currency}") if s in markets), None)
-        for currency in sorted(set(currencies) - {quote} - WORTHLESS)
+        currency: valuation_path(currency, quote, markets) for currency in sorted(set(currencies) - {quote} - WORTHLESS)
     }
 
 
@@ -23,11 +44,11 @@ def value_of(currency: str, amount: Decimal, quote: str, prices: Mapping[str, De
         return amount
     if amount == 0 or currency in WORTHLESS:
         return Decimal(0)
-    if (price := prices.get(f"{currency}/{quote}")) is not None:
-        return amount * price
-    if (price := prices.get(f"{quote}/{currency}")) is not None:
-        return amount / price
-    return None
+    path = valuation_path(currency, quote, prices)
+    for symbol in path:
+        base, other = symbol.split("/")
+        amount, currency = (amount * prices[symbol], other) if currency == base else (amount / prices[symbol], base)
+    return amount if path else None
 
 
 def calculate_equity(
@@ -58,8 +79,8 @@ def value_range(
     """
     low = high = Decimal(0)
     for currency, choices in amounts.items():
-        symbol = next((each for each in (f"{currency}/{quote}", f"{quote}/{currency}") if each in prices), "")
-        offers = [{symbol: price} for price in prices[symbol]] if symbol else [dict[str, Decimal]()]
+        path = valuation_path(currency, quote, prices)
+        offers = [dict(zip(path, each, strict=True)) for each in product(*(prices[symbol] for symbol in path))]
         values = [value_of(currency, amount, quote, offer) for amount in choices for offer in offers]
         certain = [value for value in values if value is not None]
         if len(certain) < len(values):

@@ -16,16 +16,17 @@ from botctl.monitoring.problems import collect_problems
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
 from botctl.store.broken_rows import load_rows
-from botctl.store.corrections import FILLED_LATE, FORGOTTEN, OUTRANKED
+from botctl.store.corrections import FORGOTTEN, OUTRANKED
+from botctl.store.evidence.performance import FLOW, is_big
 from botctl.store.models import Event, Trade, database
-from botctl.store.trade_changes import OVERSPENT
+from botctl.store.trade_changes import FILLED_LATE, OVERSPENT
 from botctl.trading.bot import Bot
 from botctl.trading.exits import SMALL_REST
 
 log = logging.getLogger(__name__)
 
 LAST_EVENT_KEY = "news.cursor"
-REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FILLED_LATE, OUTRANKED, FORGOTTEN)
+REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FILLED_LATE, OUTRANKED, FORGOTTEN, FLOW)
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -120,6 +121,8 @@ def _limit_messages(messages: list[Message]) -> list[Message]:
 
 def _describe_event(event: Event) -> Message | None:
     """The message for an event; None for a sale whose trade closes, which is reported by its "closed" event."""
+    if event.kind == FLOW:
+        return Message(Level.ALERT, sanitize(event.why)) if is_big(event) else None
     trade: Trade | None = next(iter(load_rows(Trade.select().where(Trade.id == event.trade_id))), None)
     if trade is None:
         return None

@@ -36,6 +36,8 @@ class StatusView:
     initial_balance: Decimal | None
     equity: Decimal | None
     drawdown: Decimal | None
+    drawdown_peak: Decimal | None
+    """From the highest performance so far."""
     open_trades: int
     unsettled_orders: int
     last_tick_at: datetime | None
@@ -125,6 +127,7 @@ def status(
         initial_balance=initial_balance,
         equity=newest_valued.equity if newest_valued else None,
         drawdown=newest_valued.drawdown if newest_valued else None,
+        drawdown_peak=newest_valued.drawdown_peak if newest_valued else None,
         open_trades=Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).count(),
         unsettled_orders=Order.select().where(UNSETTLED_ORDERS).count(),
         last_tick_at=newest.at if newest else None,

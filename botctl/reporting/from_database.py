@@ -41,6 +41,7 @@ class DatabaseSource:
                 ("system", status.system_description),
                 ("buys", status.buys_description),
                 ("drawdown below the initial balance", text.format_percent(status.drawdown)),
+                ("drawdown from the peak of performance", text.format_percent(status.drawdown_peak)),
             ],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
         )

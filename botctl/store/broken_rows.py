@@ -203,7 +203,13 @@ RULES: Mapping[type[Model], Mapping[str, Check]] = {
         **dict.fromkeys(("filled", "cost", "fee", "average_price"), _is_amount),
     },
     Event: {"before": _is_object, "after": _is_object, "price": _is_finite},
-    Tick: {"steps": _is_list, "seconds": _is_finite, "equity": _is_finite, "drawdown": _is_finite},
+    Tick: {
+        "steps": _is_list,
+        "seconds": _is_finite,
+        "equity": _is_finite,
+        "drawdown": _is_finite,
+        "drawdown_peak": _is_finite,
+    },
     Decision: {"verdicts": _is_list, "price": _is_finite},
 }
 """What the values of a row can be, beyond their type. The ATR, stop and prices are in quote per asset."""

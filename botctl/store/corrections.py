@@ -16,11 +16,8 @@ from botctl.store.broken_rows import all_rows, get_trade, load_row, load_rows
 from botctl.store.evidence import gone_markets
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
-from botctl.store.trade_changes import change_trade, event_columns
+from botctl.store.trade_changes import FILLED_LATE, RECOVERED, change_trade, event_columns
 
-RECOVERED = "recovered"
-FILLED_LATE = "filled late"
-"""The event of a canceled buy that has filled after all."""
 OUTRANKED = "own order canceled"
 """The event of an order of the owner that an exit has canceled."""
 FORGOTTEN = "forgotten"

@@ -155,6 +155,7 @@ class Tick(Table):
     steps = json_field()
     equity = optional_decimal_field()
     drawdown = optional_decimal_field()
+    drawdown_peak = optional_decimal_field()
 
 
 class Event(Table):

@@ -20,10 +20,11 @@ def record_tick(
     steps: Sequence[dict[str, Any]],
     equity: Decimal | None,
     drawdown: Decimal | None,
+    drawdown_peak: Decimal | None,
 ) -> None:
     Tick.create(
         at=at, seconds=round(seconds, 3), ok=ok, exit_code=exit_code, steps=list(steps),
-        equity=equity, drawdown=drawdown,
+        equity=equity, drawdown=drawdown, drawdown_peak=drawdown_peak,
     )  # fmt: skip
 
 

@@ -16,6 +16,10 @@ from botctl.store.rows import OrderRow, TradeRow
 Columns = Mapping[str, Any]
 OVERSPENT = "overspent"
 """The event of a buy that cost more than MAX_COST_RATIO allows."""
+RECOVERED = "recovered"
+"""The event of a row that was corrected from the exchange's records."""
+FILLED_LATE = "filled late"
+"""The event of a canceled buy that has filled after all."""
 ONE = Decimal(1)
 
 

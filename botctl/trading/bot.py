@@ -10,6 +10,7 @@ from botctl.store.kill_switch import Switch
 from botctl.trading.council.council import Council
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.evidence.api_key import KeyCheck
+from botctl.trading.evidence.unpriced import UnpricedAssets
 from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.order_settlement import OrderSettlement
@@ -34,6 +35,7 @@ class Bot:
     execution: ExecutionService
     positions: PositionManager
     drawdown: DrawdownGuard
+    unpriced: UnpricedAssets
     council: Council
     key_check: KeyCheck
     time_budget: TimeBudget

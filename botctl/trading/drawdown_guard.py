@@ -1,15 +1,19 @@
 """The drawdown guard: sells everything and disables buys when the account has lost too much."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 
-from botctl.domain.equity import calculate_drawdown
+from botctl.domain.equity import value_of
 from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable
 from botctl.domain.holdings import Missing
-from botctl.domain.money import cents
+from botctl.domain.money import cents, total
 from botctl.domain.orders import ExitReason
+from botctl.domain.performance import Performance
 from botctl.ports import Clock
+from botctl.store.evidence.known_account import load_fills_since, newest_event
+from botctl.store.evidence.performance import SavedPerformance, load_performance, save_look
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.trading.evidence.account_check import AccountCheck, Valuation
@@ -26,9 +30,15 @@ class GuardReport:
     """The outcome of a check. `drawdown` is None while it is unknown: then nothing is liquidated or bought."""
 
     valuation: Valuation
+    performance: Performance | None
+    """With the flows that are certain now; None while INITIAL_BALANCE is not known."""
     drawdown: Decimal | None
     snapshot: Snapshot
     """What was judged: the second look, if there was one."""
+    drawdown_peak: Decimal | None = None
+    """From the highest performance so far; None while it is unknown."""
+    last_event: int = 0
+    """The newest event before the look: later fills are not in its balances."""
     tripped: bool = False
     exits: Exits = field(default_factory=Exits)
     errors: list[BotError] = field(default_factory=list)
@@ -36,6 +46,27 @@ class GuardReport:
     @property
     def equity(self) -> Decimal | None:
         return self.valuation.equity
+
+    @property
+    def highest(self) -> Decimal | None:
+        """The highest equity that the figures allow, counted from the base that is believed."""
+        return self._either(max, self.valuation.high, self.valuation.shown_high)
+
+    @property
+    def lowest(self) -> Decimal | None:
+        return self._either(min, self.valuation.low, self.valuation.shown_low)
+
+    def _either(
+        self, choose: Callable[..., Decimal], believed: Decimal | None, shown: Decimal | None
+    ) -> Decimal | None:
+        """Flows in doubt may be flows or wrong balances; each way the account has a performance of its own."""
+        look, here = self.valuation.look, self.performance
+        if believed is None or shown is None or here is None or look is None or not look.holdings.pending:
+            return believed
+        there = here
+        for flow in look.holdings.pending.values():
+            there = there.after_flow(flow.before, flow.after)
+        return choose(believed, there.unit_at(shown) * here.base)
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -60,32 +91,33 @@ class DrawdownGuard:
     initial_balance: Decimal | None
     """None when it is not known: then the drawdown isn't either."""
     max_drawdown: Decimal
+    max_drawdown_peak: Decimal | None = None
+    """The limit below the highest performance so far; None without one."""
 
     def check_drawdown(self, snapshot: Snapshot | None = None, *, act: bool = True) -> GuardReport:
         """Beyond the limit, confirmed by a second snapshot: sell everything, and disable buys until the user allows it.
 
-        A figure that contradicts what is known trips nothing: the drawdown is beyond the limit if it is at the highest
-        equity that the figures allow, and within it if it is at the lowest. A tripped guard stays tripped: every later
-        check sells what is still open. An INITIAL_BALANCE that no look has agreed with trips nothing either, unless our
-        own orders have lost the difference. Without `act` it only reports.
+        Deposits and withdrawals are no loss. A figure that contradicts what is known trips nothing: the drawdown is
+        beyond the limit if it is at the highest equity that the figures allow, and within it if it is at the lowest.
+        A tripped guard stays tripped: every later check sells what is still open. An INITIAL_BALANCE that no look has
+        agreed with trips nothing either, unless our own orders have lost the difference. Without `act` it only reports.
         """
         snapshot = snapshot or self._take_snapshot()
         report = self._measure(snapshot)
         tripped_before = self.switch.read().tripped_at is not None
         if not tripped_before:
-            if not self._too_deep(report.valuation.low):
+            if not self._too_deep(report, report.lowest):
                 return report
             report = self._second_measurement()
-            if not self._too_deep(report.valuation.high):
+            if not self._too_deep(report, report.highest):
                 return report
-            report = replace(report, valuation=replace(report.valuation, equity=report.valuation.high))
+            report = self._measured_at(report, report.highest)
             if (refusal := self._refusal(report)) is not None:
-                return replace(report, drawdown=None, errors=[*report.errors, refusal])
-            report.drawdown = self._drawdown_of(report.equity)
+                return replace(report, drawdown=None, drawdown_peak=None, errors=[*report.errors, refusal])
         report.tripped = True
         if act:
             if not tripped_before:
-                report.errors += self._trip(report.equity, report.drawdown)
+                report.errors += self._trip(report)
             report.exits = self.positions.close_all(ExitReason.DRAWDOWN, report.snapshot)
         return report
 
@@ -96,13 +128,40 @@ class DrawdownGuard:
         """
         if report.tripped:
             return report
-        if self.initial_balance is not None and report.drawdown is not None and report.valuation.low is not None:
-            self._evidence(self.initial_balance).prove(report.valuation.low)
-        if self.account is None:
+        if self.account is not None:
+            valuation, errors = self.account.confirm(report.snapshot, report.valuation)
+            confirmed = replace(report, valuation=valuation, errors=report.errors + errors)
+            report = confirmed if report.drawdown is None else self._measured_at(confirmed, valuation.equity)
+        self._remember(report)
+        return report
+
+    def value_again(self, report: GuardReport) -> GuardReport:
+        """The report after the run's own trades: the same prices, the new holdings. Makes no request."""
+        changes = load_fills_since(report.last_event)
+        if report.equity is None or not any(changes.values()):
             return report
-        valuation, errors = self.account.confirm(report.snapshot, report.valuation)
-        drawdown = None if report.drawdown is None else self._drawdown_of(valuation.equity)
-        return replace(report, valuation=valuation, drawdown=drawdown, errors=report.errors + errors)
+        quote, prices = self.snapshots.quote_currency, report.snapshot.prices
+        values = [value_of(currency, change, quote, prices) for currency, change in changes.items()]
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return report
+        again = self._measured_at(report, report.equity + total(known))
+        return again if report.drawdown is not None else replace(again, drawdown=None, drawdown_peak=None)
+
+    def _remember(self, report: GuardReport) -> None:
+        """Keep what the account holds and, once INITIAL_BALANCE has agreed with it, the performance."""
+        saved, equity = None, report.equity
+        if self.initial_balance is not None and report.performance is not None and equity is not None:
+            evidence = self._evidence(self.initial_balance)
+            if report.drawdown is not None:
+                evidence.prove(report.performance.unit_at(report.lowest or equity) * self.initial_balance)
+            if evidence.is_proved():
+                seen = report.performance.seen_at(equity, report.valuation.lowest)
+                saved = SavedPerformance(self.initial_balance, seen)
+        if self.account is not None:
+            self.account.remember(report.snapshot, report.valuation, saved)
+        elif saved is not None and saved != load_performance():
+            save_look(None, saved, (), self.snapshots.quote_currency, report.snapshot.at)
 
     def _take_snapshot(self) -> Snapshot:
         return self.snapshots.take_snapshot(self.journal.open_symbols())
@@ -116,33 +175,54 @@ class DrawdownGuard:
         errors = list(snapshot.problems) if equity is None else []
         if self.initial_balance is None:
             errors.append(unknown_initial_balance())
-        valuation = _with_unvalued(valuation, snapshot.unvalued)
-        return GuardReport(valuation, self._drawdown_of(valuation.equity), snapshot, errors=errors)
+        report = GuardReport(
+            valuation, self._performance(valuation), None, snapshot, last_event=newest_event(), errors=errors
+        )  # fmt: skip
+        return self._measured_at(report, valuation.equity)
 
-    def _drawdown_of(self, equity: Decimal | None) -> Decimal | None:
-        if equity is None or self.initial_balance is None:
+    def _performance(self, valuation: Valuation) -> Performance | None:
+        """From INITIAL_BALANCE, or as the last look left it, with the flows that are certain now."""
+        if self.initial_balance is None:
             return None
-        return calculate_drawdown(equity, self.initial_balance)
+        saved = load_performance()
+        if saved is None or saved.initial_balance != self.initial_balance:
+            return Performance(self.initial_balance)
+        performance = saved.performance
+        for flow in () if valuation.look is None else valuation.look.flows:
+            performance = performance.after_flow(flow.before, flow.after)
+        return performance
 
-    def _too_deep(self, equity: Decimal | None) -> bool:
-        drawdown = self._drawdown_of(equity)
-        return drawdown is not None and drawdown > self.max_drawdown
+    def _measured_at(self, report: GuardReport, equity: Decimal | None) -> GuardReport:
+        """The report with this equity, and its drawdowns."""
+        report = replace(report, valuation=replace(report.valuation, equity=equity), drawdown=None, drawdown_peak=None)
+        if equity is not None and report.performance is not None:
+            report.drawdown = report.performance.drawdown_at(equity)
+            report.drawdown_peak = report.performance.seen_at(equity).drawdown_from_peak(equity)
+        return report
+
+    def _too_deep(self, report: GuardReport, equity: Decimal | None) -> bool:
+        if report.performance is None or equity is None:
+            return False
+        if report.performance.drawdown_at(equity) > self.max_drawdown:
+            return True
+        limit = self.max_drawdown_peak
+        return limit is not None and report.performance.drawdown_from_peak(equity) > limit
 
     def _second_measurement(self) -> GuardReport:
         """One bad price or balance must not sell everything, nor an unknown one allow buys."""
         self.clock.sleep(SECOND_SNAPSHOT_AFTER)
         second = self._measure(self._take_snapshot(), closely=True)
-        low, high = self._too_deep(second.valuation.low), self._too_deep(second.valuation.high)
+        low, high = self._too_deep(second, second.lowest), self._too_deep(second, second.highest)
         if not low:
             log.warning("a drawdown beyond %s was not confirmed by a second snapshot", self.max_drawdown)
         elif not high:
-            second.drawdown = None
-            second.errors.append(_undecided(second.valuation))
+            second.drawdown = second.drawdown_peak = None
+            second.errors.append(_undecided(second))
         return second
 
     def _refusal(self, report: GuardReport) -> ConfigError | None:
         """Why it is no loss but a wrong INITIAL_BALANCE, if it is. What can't be read is no evidence of that."""
-        if self.initial_balance is None or report.equity is None:
+        if self.initial_balance is None or report.equity is None or (report.drawdown or 0) <= self.max_drawdown:
             return None
         try:
             return self._evidence(self.initial_balance).refusal(report.snapshot, report.equity)
@@ -153,11 +233,15 @@ class DrawdownGuard:
     def _evidence(self, initial_balance: Decimal) -> InitialBalance:
         return InitialBalance(initial_balance, self.max_drawdown, self.snapshots.quote_currency)
 
-    def _trip(self, equity: Decimal | None, drawdown: Decimal | None) -> list[BotError]:
+    def _trip(self, report: GuardReport) -> list[BotError]:
+        here, down, limit = report.performance, report.drawdown or Decimal(0), self.max_drawdown
+        base, name = (here.base if here else Decimal(0)), ""
+        if down <= limit and here is not None and self.max_drawdown_peak is not None:
+            base, name = here.base * here.peak, "its peak of "
+            down, limit = report.drawdown_peak or Decimal(0), self.max_drawdown_peak
         message = (
-            f"drawdown guard tripped: equity {cents(equity)} is "
-            f"{cents(100 * (drawdown or Decimal(0)))} % below {cents(self.initial_balance)} "
-            f"(limit {cents(100 * self.max_drawdown)} %); selling everything, buys disabled"
+            f"drawdown guard tripped: equity {cents(report.equity)} is {cents(100 * down)} % below {name}{cents(base)} "
+            f"(limit {cents(100 * limit)} %); selling everything, buys disabled"
         )
         errors: list[BotError] = []
         try:
@@ -168,17 +252,9 @@ class DrawdownGuard:
         return errors
 
 
-def _with_unvalued(valuation: Valuation, at_most: Decimal) -> Valuation:
-    """What can't be valued counts between nothing and its highest price: both must be on one side of the limit."""
-    if at_most == 0 or valuation.high is None:
-        return valuation
-    differences = (*valuation.differences, "coins without a market can't be valued")
-    return replace(valuation, high=valuation.high + at_most, differences=differences)
-
-
-def _undecided(valuation: Valuation) -> ExchangeUnreachable:
+def _undecided(report: GuardReport) -> ExchangeUnreachable:
     return ExchangeUnreachable(
-        f"the equity is between {cents(valuation.low)} and {cents(valuation.high)}, so the drawdown is unknown: "
-        + "; ".join(valuation.differences),
+        f"the equity is between {cents(report.lowest)} and {cents(report.highest)}, so the drawdown is unknown: "
+        + "; ".join(report.valuation.differences),
         hint="nothing is liquidated or bought; a balance that lasts for a quarter of an hour is believed",
     )

@@ -60,6 +60,10 @@ class DrawdownView:
     drawdown: Decimal | None
     max_drawdown: Decimal
     tripped: bool
+    base: Decimal | None = None
+    """What `drawdown` is measured from: INITIAL_BALANCE, with what came and went since then."""
+    drawdown_peak: Decimal | None = None
+    max_drawdown_peak: Decimal | None = None
     exits: list[OrderResult] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -82,6 +86,7 @@ class TickView:
     decisions: list[DecisionView]
     equity: Decimal | None
     drawdown: Decimal | None
+    drawdown_peak: Decimal | None
     errors: list[str]
     notes: list[str] = field(default_factory=list, metadata=NOT_IN_JSON)
 

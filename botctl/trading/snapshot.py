@@ -15,6 +15,7 @@ from botctl.domain.symbols import quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store import key_value
 from botctl.store.evidence.gone_markets import highest_prices
+from botctl.store.evidence.known_account import load_known_account
 from botctl.store.evidence.unrecorded_orders import load_exit_block
 from botctl.store.journal import Journal
 
@@ -46,8 +47,8 @@ class Snapshot:
     """The symbols of open trades that the exchange's list of markets lacks."""
     unreadable: frozenset[str] = frozenset()
     """The assets of open trades whose rows can't be read: what they should hold is not known."""
-    unvalued: Decimal = Decimal(0)
-    """What coins without a market may be worth at most. The equity counts them as nothing."""
+    unvalued: Mapping[str, Decimal] = field(default_factory=dict)
+    """The assets that nobody can price now, and their last known value, which the equity counts."""
 
     @property
     def prices(self) -> dict[str, Decimal]:
@@ -97,7 +98,7 @@ class SnapshotService:
         missing = () if balances is None else find_missing(expected, balances)
         valued = balances if balances is None else add_missing(balances, missing)
         quotes, no_prices = self._quotes(symbols, requested, valued)
-        equity, unvalued, no_value = self._equity(valued, quotes)
+        equity, unvalued, no_value = self._equity(valued, quotes, no_prices)
         if isinstance(no_prices, NoAnswer):  # that is why
             no_value = None
         problems = tuple(problem for problem in (no_balances, no_prices, no_value) if problem is not None)
@@ -140,7 +141,7 @@ class SnapshotService:
 
     def _valuation_symbols(self, balances: Balances) -> list[str]:
         chosen = valuation_symbols(balances.currencies(), self.quote_currency, self.exchange.load_markets())
-        return [symbol for symbol in chosen.values() if symbol]
+        return list(dict.fromkeys(symbol for path in chosen.values() for symbol in path))
 
     def _add_missing(self, quotes: Quotes, missing: Sequence[str]) -> tuple[Quotes, BotError | None]:
         """Fetch the prices that were not requested. If they are unavailable the others are used all the same."""
@@ -169,36 +170,40 @@ class SnapshotService:
         except BotError:
             return frozenset()
 
-    def _equity(self, balances: Balances | None, quotes: Quotes) -> tuple[Decimal | None, Decimal, BotError | None]:
-        """The value of all balances, and what those without a market may be worth beyond that; None and why when one
-        has a market and no price, or nobody knows what it ever was worth."""
+    def _equity(
+        self, balances: Balances | None, quotes: Quotes, no_prices: BotError | None
+    ) -> tuple[Decimal | None, Mapping[str, Decimal], BotError | None]:
+        """The value of all balances, and what of it no price of now gives: the last known values. None and why, when
+        prices can't be had at all."""
         if balances is None:
-            return None, Decimal(0), None
+            return None, {}, None
         equity, unvalued = calculate_equity(balances, self.quote_currency, quotes.prices)
         if not unvalued:
-            return equity, Decimal(0), None
-        at_most = self._value_at_most(unvalued, balances, quotes.prices)
-        if at_most is not None:
-            without = Balances(tuple(each for each in balances.holdings if each.currency not in unvalued))
-            return calculate_equity(without, self.quote_currency, quotes.prices)[0], at_most, None
-        problem = f"{', '.join(unvalued)} can't be valued in {self.quote_currency}, so the drawdown is unknown"
-        return None, Decimal(0), BotError(problem, hint="sell or withdraw it, or wait for its price")
+            return equity, {}, None
+        if no_prices is not None:
+            problem = f"{', '.join(unvalued)} can't be valued in {self.quote_currency}, so the drawdown is unknown"
+            return None, {}, BotError(problem, hint="wait for its price")
+        last_known = self._last_known_values(unvalued, balances, quotes.prices)
+        without = Balances(tuple(each for each in balances.holdings if each.currency not in unvalued))
+        certain = calculate_equity(without, self.quote_currency, quotes.prices)[0]
+        return (certain or Decimal(0)) + total(last_known.values()), last_known, None
 
-    def _value_at_most(
+    def _last_known_values(
         self, unvalued: Sequence[str], balances: Balances, prices: Mapping[str, Decimal]
-    ) -> Decimal | None:
-        """The value of these balances at the highest price of their newest trade; None when it is unknown."""
-        markets = self.exchange.load_markets()
-        symbols = valuation_symbols(unvalued, self.quote_currency, markets)
+    ) -> dict[str, Decimal]:
+        """The value of these balances at the prices that were believed last, else at the highest price of their newest
+        trade. Nothing where no price was ever known."""
+        known, quote = {**load_known_account().prices, **prices}, self.quote_currency
         highest = highest_prices(unvalued)
-        if any(symbols.values()) or highest.keys() != set(unvalued):
-            return None
-        values = [
-            value_of(quote_of(symbol), balances.total(asset) * Decimal(repr(high)), self.quote_currency, prices)
-            for asset, (symbol, high) in highest.items()
-        ]
-        known = [value for value in values if value is not None]
-        return total(known) if len(known) == len(values) else None
+        values: dict[str, Decimal] = {}
+        for asset in unvalued:
+            amount = balances.total(asset)
+            value = value_of(asset, amount, quote, known)
+            if value is None and asset in highest:
+                symbol, high = highest[asset]
+                value = value_of(quote_of(symbol), amount * Decimal(repr(high)), quote, known)
+            values[asset] = Decimal(0) if value is None else value
+        return values
 
 
 def _without_price(symbols: Sequence[str], error: BotError) -> dict[str, str]:

@@ -44,6 +44,7 @@ class TickState:
     """Prices and balances; the steps that need them run only after they were fetched."""
     equity: Decimal | None = None
     drawdown: Decimal | None = None
+    drawdown_peak: Decimal | None = None
     guard: GuardReport | None = None
     tripped: bool = False
     key_refused: bool = False
@@ -190,7 +191,7 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
     settled, _, errors = _settle_earlier(bot, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
-    report = bot.drawdown.confirm_equity(report)
+    report = bot.drawdown.value_again(bot.drawdown.confirm_equity(report))
     return report, [*unrecorded, *errors, *_broken_rows(bot, [*report.errors, *report.exits.errors])]
 
 
@@ -279,7 +280,7 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
     snapshot = state.fetched_snapshot
     report = bot.drawdown.check_drawdown(snapshot, act=not bot.validate_only)
     state.guard, state.tripped = report, report.tripped
-    state.equity, state.drawdown = report.equity, report.drawdown
+    _set_figures(state, report)
     state.add(report.exits)
     new = [error for error in report.errors if error not in snapshot.problems]
     state.errors += new
@@ -293,13 +294,19 @@ def _check_drawdown(bot: Bot, state: TickState) -> None:
         state.detail = f"equity {cents(report.equity)}, {cents(100 * report.drawdown):z.2f} % down"
 
 
+def _set_figures(state: TickState, report: GuardReport) -> None:
+    state.equity, state.drawdown, state.drawdown_peak = report.equity, report.drawdown, report.drawdown_peak
+
+
 def _confirm_equity(bot: Bot, state: TickState) -> None:
     """After the stops, which wait for no candle."""
     if state.guard is None:
         return
-    report = bot.drawdown.confirm_equity(state.guard)
-    state.equity, state.drawdown = report.equity, report.drawdown
-    state.errors += [error for error in report.errors if error not in state.guard.errors]
+    before, report = state.guard, bot.drawdown.confirm_equity(state.guard)
+    state.guard = report
+    _set_figures(state, report)
+    state.errors += [error for error in report.errors if error not in before.errors]
+    state.notes += bot.unpriced.name_new(report.snapshot)
 
 
 def _check_positions(bot: Bot, state: TickState) -> None:
@@ -349,10 +356,22 @@ def _prune(bot: Bot, state: TickState) -> None:
     state.detail = ", ".join(f"{count} old rows of {table}" for table, count in deleted.items())
 
 
+def _value_again(bot: Bot, state: TickState) -> None:
+    """No page shows an equity from before the trades beside their P&L."""
+    if state.guard is None:
+        return
+    try:
+        _set_figures(state, bot.drawdown.value_again(state.guard))
+    except BotError as error:
+        log.warning("the equity is that of before the trades: %s", error)
+
+
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
+    _value_again(bot, state)
     ticks.record_tick(
         state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
         steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,
+        drawdown_peak=state.drawdown_peak,
     )  # fmt: skip
 
 
@@ -360,5 +379,6 @@ def _view(bot: Bot, state: TickState) -> TickView:
     return TickView(
         at=state.at, mode=bot.settings.botctl_mode, ok=not state.errors, steps=state.steps, exits=state.exits,
         entries=state.entries, decisions=[view_decision(row) for row in state.decisions], equity=state.equity,
-        drawdown=state.drawdown, errors=[str(error) for error in state.errors], notes=state.notes,
+        drawdown=state.drawdown, drawdown_peak=state.drawdown_peak,
+        errors=[str(error) for error in state.errors], notes=state.notes,
     )  # fmt: skip

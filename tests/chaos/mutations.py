@@ -412,8 +412,8 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/evidence/account_check.py",
-                "(shown,) if explained else (shown, expected)",
-                "(shown,)",
+                "holdings, flows = notice_flows(held, shown, value, snapshot.at, accept=certain)",
+                "holdings, flows = Holdings(shown), ()",
             ),
         ),
         ("lies: cash: a quiet day, lacking, for a minute",),

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.equity import calculate_drawdown, calculate_equity, valuation_symbols, value_of
+from botctl.domain.equity import calculate_drawdown, calculate_equity, valuation_symbols, value_of, value_range
 from botctl.domain.markets import Balances, Holding, Market
 
 CURRENCIES = ["USD", "BTC", "ETH", "DOT", "EUR", "KFEE"]
@@ -71,4 +71,18 @@ def test_the_symbols_to_ask_for_are_those_that_value_something() -> None:
 
     chosen = valuation_symbols(["USD", "BTC", "CHF", "LUNA2", "KFEE", "BTC"], "USD", markets)
 
-    assert chosen == {"BTC": "BTC/USD", "CHF": "USD/CHF", "LUNA2": None}
+    assert chosen == {"BTC": ("BTC/USD",), "CHF": ("USD/CHF",), "LUNA2": ()}
+
+
+def test_two_markets_value_what_has_none_in_the_quote_currency() -> None:
+    prices = {"COIN/EUR": Decimal(3), "EUR/USD": Decimal("1.1"), "USD/CHF": Decimal("0.5"), "RARE/CHF": Decimal(1)}
+
+    assert valuation_symbols(["COIN", "RARE"], "USD", prices) == {"COIN": ("COIN/EUR", "EUR/USD"), "RARE": ()}
+    assert value_of("COIN", Decimal(10), "USD", prices) == 33
+    assert value_of("COIN", Decimal(10), "CHF", prices | {"EUR/CHF": Decimal(2)}) == 60
+    assert value_range(
+        {"COIN": [Decimal(10)]}, "USD", {name: [price, 2 * price] for name, price in prices.items()}
+    ) == (
+        33,
+        132,
+    )

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests import quick
-from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import buy, council_says, output_of, trade_of
@@ -128,7 +127,8 @@ def test_a_balance_that_lies_for_a_minute_trips_nothing_and_is_no_equity(
 
     runs = [account.run("tick") for _ in range(2)]
 
-    assert {run.exit_code for run in runs} == {0 if factor == "2" else 69}, output_of(runs[0])
+    assert {run.exit_code for run in runs} == {0}, output_of(runs[0])
+    assert {Decimal(account.json("status")["equity"])} == {before}
     assert is_calm(account)
     kraken.account.false_balances.clear()
     assert account.run("tick").exit_code == 0
@@ -140,21 +140,7 @@ def test_a_coin_out_of_nowhere_hides_no_loss(account: BotRunner, kraken: FakeKra
     kraken.account.false_balances["SOL"] = Decimal(1000)
     kraken.set_price("ETH/USD", 1500)
 
-    run = account.run("drawdown")
-
-    assert run.exit_code == 69, output_of(run)
-    assert Decimal(run.stderr.split("between ")[1].split(" ")[0]) < 7000
-
-
-def test_a_withdrawal_that_lasts_a_quarter_of_an_hour_is_believed(account: BotRunner, kraken: FakeKraken) -> None:
-    after_a_good_look(account)
-    kraken.balances["XETH"] = Decimal(1)
-
-    first = account.run("tick")
-    with later(minutes=16):
-        second = account.run("tick")
-
-    assert (first.exit_code, second.exit_code) == (69, 3), output_of(second)
+    assert account.run("drawdown").exit_code == 3
 
 
 def test_cash_that_our_own_orders_moved_is_expected(account: BotRunner, kraken: FakeKraken) -> None:

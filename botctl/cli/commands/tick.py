@@ -109,9 +109,10 @@ def drawdown(
 ) -> None:
     """Check the drawdown, and sell everything beyond the limit.
 
-    When two checks in a row find the account more than MAX_DRAWDOWN below INITIAL_BALANCE, every open trade is sold, in
-    live mode with real money and without asking, and buys are disabled until `botctl resume --enable-buys`. Exit code
-    3 while the guard is tripped.
+    When two checks in a row find the account more than MAX_DRAWDOWN below INITIAL_BALANCE (which follows deposits and
+    withdrawals), or more than MAX_DRAWDOWN_PEAK below its highest performance, every open trade is sold, in live mode
+    with real money and without asking, and buys are disabled until `botctl resume --enable-buys`. Exit code 3 while the
+    guard is tripped.
 
     \b
     Examples:
@@ -138,6 +139,9 @@ def drawdown(
             report.drawdown,
             bot.drawdown.max_drawdown,
             report.tripped,
+            None if report.performance is None else report.performance.base,
+            report.drawdown_peak,
+            bot.drawdown.max_drawdown_peak,
             report.exits.results,
             [str(error) for error in errors],
         )

@@ -19,7 +19,7 @@ def draw_status(view: StatusView) -> Drawing:
         ("system", view.system_description),
         ("buys", view.buys_description),
         ("equity", f"{format_money(view.equity)} of {format_money(view.initial_balance)}"),
-        ("drawdown", format_percent(view.drawdown)),
+        ("drawdown", f"{format_percent(view.drawdown)}, {format_percent(view.drawdown_peak)} from its peak"),
         ("open trades", str(view.open_trades)),
         ("unsettled orders", str(view.unsettled_orders)),
         ("last tick", "never" if view.last_tick_at is None else f"{format_time(view.last_tick_at)} UTC, {result}"),

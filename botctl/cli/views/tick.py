@@ -1,5 +1,7 @@
 """Results of a tick, check-positions and drawdown."""
 
+from decimal import Decimal
+
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.cli.views.orders import describe_order
 from botctl.cli.views.positions import draw_live_positions
@@ -29,7 +31,13 @@ def draw_drawdown(view: DrawdownView) -> Drawing:
     rows = [
         ("equity", format_money(view.equity)),
         ("initial balance", format_money(view.initial_balance)),
+        ("measured from", format_money(view.base)),
         ("drawdown", f"{format_percent(view.drawdown)} (limit {format_percent(view.max_drawdown)})"),
+        ("from its peak", f"{format_percent(view.drawdown_peak)} ({_limit(view.max_drawdown_peak)})"),
         ("guard", "TRIPPED" if view.tripped else "not tripped"),
     ]
     return group(pairs(rows), *[describe_order(result) for result in view.exits])
+
+
+def _limit(limit: Decimal | None) -> str:
+    return "no limit" if limit is None else f"limit {format_percent(limit)}"

@@ -16,6 +16,7 @@ PLACES = NEEDED_BY_ALL[:3]
 GUARDING = (
     "TIMEFRAME", "TICK_TIMEOUT", "ATR_PERIOD", "ATR_MULTIPLE", "BREAKEVEN_ATR", "QUOTE_CURRENCY", "INITIAL_BALANCE",
     "MAX_DRAWDOWN",
+    "MAX_DRAWDOWN_PEAK",
 )  # fmt: skip
 """Settings that the stops and the drawdown guard use. Their last good values are kept in the database."""
 

@@ -95,6 +95,13 @@ def _currency(text: str) -> str:
     return text.upper()
 
 
+def _assets(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
+    if not all(re.fullmatch(r"[A-Z0-9.]{1,40}", name) for name in names):
+        raise ValueError("must list assets such as LUNA2,AIRDROP")
+    return names
+
+
 def _timeframe(text: str) -> Timeframe:
     if text not in Timeframe:
         raise ValueError(f"must be one of {', '.join(Timeframe)}")
@@ -178,6 +185,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("BREAKEVEN_ATR", "2", _float("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
     Setting("MAX_DRAWDOWN", "0.20", _decimal("0", "1", include_low=False), "fraction lost that sells everything"),
+    Setting(
+        "MAX_DRAWDOWN_PEAK",
+        None,
+        _decimal("0", "1", include_low=False),
+        "the same below the highest performance so far; default: no such limit",
+    ),
+    Setting("IGNORE_ASSETS", None, _assets, "assets without a price that no tick names, such as air-drops"),
     Setting("COUNCIL", "technical,sentiment", _names, "the agents of the Council"),
     Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
     Setting("COUNCIL_TIMEOUT", "30", _decimal("0", "600", include_low=False), "seconds that program may take"),
@@ -242,6 +256,8 @@ class Settings:
     breakeven_atr: float
     initial_balance: Decimal | None
     max_drawdown: Decimal
+    max_drawdown_peak: Decimal | None
+    ignore_assets: tuple[str, ...] | None
     council: tuple[str, ...]
     council_command: str | None
     council_timeout: Decimal

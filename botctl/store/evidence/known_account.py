@@ -1,44 +1,36 @@
 """Prices and balances that were believed, kept between runs: what the next ones are compared with."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from botctl.domain.money import to_decimal, total
-from botctl.domain.orders import Side
-from botctl.domain.symbols import quote_of
+from botctl.domain.money import to_decimal
+from botctl.domain.performance import Holdings, Pending
+from botctl.domain.symbols import base_of, quote_of
 from botctl.store import key_value
 from botctl.store.broken_rows import load_rows
 from botctl.store.fields import parse_moment
-from botctl.store.models import Order
+from botctl.store.models import Event, Trade
+from botctl.store.trade_changes import FILLED_LATE, RECOVERED
 
-KNOWN_ACCOUNT_KEY = "account.known"
-
-
-@dataclass(frozen=True)
-class KnownBalance:
-    """What the account held of a currency beside our open trades."""
-
-    amount: Decimal
-    at: datetime
-    differs_since: datetime | None = None
-    """Since when balances have shown another amount that no order of ours explains."""
+KNOWN_ACCOUNT_KEY = "account.holdings"
+FILLS = ("opened", "sold", "corrected", FILLED_LATE)
+"""The events of fills of our own. A trade that was written off or forgotten has moved nothing."""
 
 
 @dataclass(frozen=True)
 class KnownAccount:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     """By symbol."""
-    balances: Mapping[str, KnownBalance] = field(default_factory=dict)
-    """By currency."""
-
-    def of(self, currency: str) -> KnownBalance | None:
-        """None before the first look. A currency that no look has seen since then is known to be none."""
-        if currency in self.balances or not self.balances:
-            return self.balances.get(currency)
-        return KnownBalance(Decimal(0), max(each.at for each in self.balances.values()))
+    holdings: Holdings = field(default_factory=Holdings)
+    """What the account held at the look that was kept last; empty before the first one."""
+    at: datetime | None = None
+    last_event: int = 0
+    """The newest event of that look: fills since then come on top."""
 
 
 def load_known_account() -> KnownAccount:
@@ -48,23 +40,59 @@ def load_known_account() -> KnownAccount:
 
 
 def save_known_account(known: KnownAccount) -> None:
-    """May fail: the next run compares with what an earlier one has saved."""
-    balances = {
-        currency: [str(each.amount), each.at.isoformat(), each.differs_since and each.differs_since.isoformat()]
-        for currency, each in known.balances.items()
+    document = {
+        "prices": {symbol: str(price) for symbol, price in known.prices.items()},
+        "amounts": {currency: str(amount) for currency, amount in known.holdings.amounts.items() if amount},
+        "pending": {
+            currency: [each.since.isoformat(), *map(exact_text, (each.shown, each.before, each.after))]
+            for currency, each in known.holdings.pending.items()
+        },
+        "at": known.at and known.at.isoformat(),
+        "last_event": known.last_event,
     }
-    prices = {symbol: str(price) for symbol, price in known.prices.items()}
-    key_value.save_cached(KNOWN_ACCOUNT_KEY, json.dumps({"prices": prices, "balances": balances}))
+    key_value.save(KNOWN_ACCOUNT_KEY, json.dumps(document))
 
 
-def flows_since(at: datetime, currency: str) -> Decimal:
-    """What our own orders that were settled since then brought of a quote currency, less what they cost."""
-    orders = load_rows(Order.select().where(Order.settled_at > at, Order.symbol.endswith(f"/{currency}")))
-    return total(
-        (order.cost - order.fee if order.side == Side.SELL else -order.cost - order.fee)
-        for order in orders
-        if quote_of(order.symbol) == currency and order.cost is not None and order.fee is not None
-    )
+def exact_text(figure: Decimal) -> str:
+    """A zero has no decimals: those of a long calculation can't be read again."""
+    return str(figure) if figure else "0"
+
+
+def newest_event() -> int:
+    last: Event | None = Event.select(Event.id).order_by(Event.id.desc()).first()
+    return 0 if last is None else last.id
+
+
+def load_fills_since(event_id: int) -> Mapping[str, Decimal]:
+    """By currency what our own fills have changed since that event, fees included."""
+    changes: defaultdict[str, Decimal] = defaultdict(Decimal)
+    kinds = Event.kind.in_(FILLS) | (Event.kind == RECOVERED)
+    events = load_rows(Event.select().where(Event.id > event_id, Event.trade_id.is_null(False), kinds))
+    symbols = _symbols_of({event.trade_id for event in events})
+    for event in events:
+        symbol = symbols.get(event.trade_id or 0)
+        if symbol is None or (event.kind == RECOVERED and event.before):  # a correction: its figures are no fills
+            continue
+        changes[base_of(symbol)] += _rise(event, "entry_amount") - _rise(event, "sold_amount")
+        changes[quote_of(symbol)] += _rise(event, "exit_proceeds") - _rise(event, "exit_fee")
+        changes[quote_of(symbol)] -= _rise(event, "entry_cost") + _rise(event, "entry_fee")
+    return changes
+
+
+def _symbols_of(trade_ids: set[int | None]) -> dict[int, str]:
+    rows = Trade.select(Trade.id, Trade.symbol).where(Trade.id.in_([each for each in trade_ids if each is not None]))
+    return {row.id: row.symbol for row in rows} if trade_ids else {}
+
+
+def _rise(event: Event, column: str) -> Decimal:
+    return _figure(event.after.get(column)) - _figure(event.before.get(column)) if column in event.after else Decimal(0)
+
+
+def _figure(value: Any) -> Decimal:
+    try:
+        return Decimal(0) if value is None else to_decimal(value)
+    except ValueError:
+        return Decimal(0)
 
 
 def _parse_account(text: str) -> KnownAccount:
@@ -72,9 +100,11 @@ def _parse_account(text: str) -> KnownAccount:
     prices = {symbol: to_decimal(price) for symbol, price in rows["prices"].items()}
     if any(price <= 0 for price in prices.values()):
         raise ValueError("a price is not positive")
-    return KnownAccount(prices, {currency: _parse(*row) for currency, row in rows["balances"].items()})
+    amounts = {currency: to_decimal(amount) for currency, amount in rows["amounts"].items()}
+    pending = {currency: _parse_pending(*row) for currency, row in rows["pending"].items()}
+    at = rows["at"] and parse_moment(rows["at"])
+    return KnownAccount(prices, Holdings(amounts, pending), at, int(rows["last_event"]))
 
 
-def _parse(amount: str, at: str, differs_since: str | None) -> KnownBalance:
-    since = parse_moment(differs_since) if differs_since else None
-    return KnownBalance(to_decimal(amount), parse_moment(at), since)
+def _parse_pending(since: str, *figures: str) -> Pending:
+    return Pending(parse_moment(since), *map(to_decimal, figures))

@@ -42,7 +42,9 @@ def create_partial_indexes() -> None:
 
 
 def mark_inexact_orders() -> None:
-    """5 -> 6: orders whose figures are estimates, none of which was marked before; the exchange's time of checks."""
+    """5 -> 6: orders whose figures are estimates, none of which was marked before; the exchange's time of checks; the
+    drawdown from the peak."""
+    database.execute_sql("ALTER TABLE tick ADD COLUMN drawdown_peak TEXT")
     database.execute_sql("ALTER TABLE trade ADD COLUMN seen_at TEXT")
     boolean = "BOOLEAN" if on_server() else "INTEGER"
     database.execute_sql(f'ALTER TABLE "order" ADD COLUMN inexact {boolean} NOT NULL DEFAULT FALSE')

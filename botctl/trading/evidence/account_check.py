@@ -1,7 +1,8 @@
 """Compares prices and balances with what is known, so that the drawdown guard believes nothing on one word.
 
-A balance is compared with what earlier runs saw and our own orders have changed since; a price with the last one that
-was believed and, before it decides anything, with the exchange's candles.
+A balance is compared with what earlier runs saw and our own fills have changed since: what else changed is a flow, or a
+wrong answer until it has lasted. A price is compared with the last one that was believed and, before it decides
+anything, with the exchange's candles.
 """
 
 import logging
@@ -11,21 +12,22 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.equity import WORTHLESS, value_range
+from botctl.domain.equity import WORTHLESS, valuation_path, value_range
 from botctl.domain.errors import BotError, ExchangeUnreachable
-from botctl.domain.freshness import is_ahead, is_fresh
+from botctl.domain.freshness import is_fresh
 from botctl.domain.holdings import add_missing
 from botctl.domain.markets import contradiction_in
-from botctl.domain.money import format_decimal
+from botctl.domain.money import format_decimal, total
+from botctl.domain.performance import Flow, Holdings, notice_flows
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, Exchange
 from botctl.store.evidence.known_account import (
     KnownAccount,
-    KnownBalance,
-    flows_since,
+    load_fills_since,
     load_known_account,
-    save_known_account,
+    newest_event,
 )
+from botctl.store.evidence.performance import SavedPerformance, save_look
 from botctl.store.journal import Journal
 from botctl.trading.snapshot import Snapshot
 
@@ -37,13 +39,22 @@ SMALL_MOVE = Decimal("0.10")
 """Up to this fraction a price is believed also where it would trip the guard."""
 SAVED_MOVE = Decimal("0.01")
 """A smaller move is not worth a write."""
-NEGLIGIBLE = Decimal("0.001")
-"""Of the equity: a change of a balance that needs no explanation."""
-ACCEPTED_AFTER = timedelta(minutes=15)
-"""A balance that no order explains is believed when it has been shown for so long."""
 KEPT_FOR = timedelta(days=1)
 MAX_WITNESSES = 5
 """Symbols of one check whose candles are fetched, those that matter most first."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look found of the account's holdings, before it is kept."""
+
+    known: KnownAccount
+    """What was known before."""
+    holdings: Holdings
+    flows: tuple[Flow, ...] = ()
+    """Those that are certain now."""
+    certain: bool = True
+    """Whether it may be kept: not while an order of ours is unsettled."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,12 @@ class Valuation:
     low: Decimal | None = None
     high: Decimal | None = None
     """The lowest and the highest it can be: of figures that contradict each other, none is believed alone."""
+    shown_low: Decimal | None = None
+    shown_high: Decimal | None = None
+    """The same with the balances as they are shown, where they differ from what is believed: flows in doubt."""
+    lowest: Decimal | None = None
+    """With the lower one of each price and of the price before it."""
+    look: Look | None = None
     doubtful: tuple[str, ...] = ()
     """Symbols whose price moved too far to be believed at once."""
     differences: tuple[str, ...] = ()
@@ -97,23 +114,20 @@ class AccountCheck:
         return self._valuation(snapshot, known, choices)
 
     def confirm(self, snapshot: Snapshot, valuation: Valuation) -> tuple[Valuation, list[BotError]]:
-        """Ask the candles about doubtful prices, and keep what is believed. Called when nothing else waits for it."""
+        """Ask the candles about doubtful prices. Called when nothing else waits for it, before `remember`."""
         known, prices = load_known_account(), self._valued_prices(snapshot)
         if valuation.doubtful:
             self._ask_witnesses(self._by_effect(snapshot, valuation.doubtful, known), prices)
             choices = {each: _choices(price, known.prices.get(each), USUAL_MOVE) for each, price in prices.items()}
             valuation = self._valuation(snapshot, known, choices)
-        self._remember(snapshot, known, prices, valuation)
         return valuation, [_not_believed(each, prices[each], close) for each, close in self._denied.items()]
 
     def _valued_prices(self, snapshot: Snapshot) -> dict[str, Decimal]:
         """The prices that value the balances and those of open trades."""
         currencies = {*(snapshot.balances.currencies() if snapshot.balances else ()), *snapshot.expected}
-        symbols = [name for each in currencies for name in self._names(each)]
-        return {symbol: quote.last for symbol, quote in snapshot.quotes.good.items() if symbol in symbols}
-
-    def _names(self, currency: str) -> tuple[str, str]:
-        return f"{currency}/{self.quote_currency}", f"{self.quote_currency}/{currency}"
+        prices = snapshot.prices
+        paths = (valuation_path(each, self.quote_currency, prices) for each in currencies)
+        return {symbol: prices[symbol] for path in paths for symbol in path}
 
     def _valuation(
         self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]]
@@ -123,21 +137,69 @@ class AccountCheck:
         decided = _single(self._confirmed) | {
             each: self._denied_choices(each, prices[each], known) for each in self._denied
         }
-        amounts = self._amounts(snapshot, known, {**known.prices, **prices})
-        bounds = value_range(amounts, self.quote_currency, {**_single(known.prices), **choices, **decided})
         doubtful = tuple(each for each in prices if self._is_doubtful(each, known, snapshot))
         believed = prices | {each: known.prices.get(each, prices[each]) for each in doubtful} | self._denied
-        expected = {currency: each[-1:] for currency, each in amounts.items()}
-        equity = value_range(expected, self.quote_currency, _single({**known.prices, **believed}))
-        if bounds is None or equity is None:
+        worth = _single({**known.prices, **believed})
+        shown = self._shown(snapshot)
+        look = self._look_at(snapshot, known, shown, worth)
+        held = _single({each: amount for each, amount in look.holdings.amounts.items() if self._worth(each, worth)})
+        shown = {each: amount for each, amount in shown.items() if self._worth(each, worth)}
+        possible = {**_single(known.prices), **choices, **decided}
+        before = {each: (*possible[each], known.prices.get(each, possible[each][0])) for each in possible}
+        equity, bounds, shown_bounds, lowest = (
+            value_range(amounts, self.quote_currency, offers)
+            for amounts, offers in ((held, worth), (held, possible), (_single(shown), possible), (held, before))
+        )
+        if equity is None or bounds is None or shown_bounds is None or lowest is None:
             return Valuation(snapshot.equity, snapshot.equity, snapshot.equity)
+        never_priced = total(value for each, value in snapshot.unvalued.items() if self._worth(each, worth) is None)
+        bounds, shown_bounds = ((low + never_priced, high + never_priced) for low, high in (bounds, shown_bounds))
         differences = [
-            f"{format_decimal(each[0])} {currency} are there, and {format_decimal(each[1])} are expected"
-            for currency, each in amounts.items()
-            if len(each) > 1
+            f"{format_decimal(each.shown)} {currency} are there, and "
+            f"{format_decimal(look.holdings.amounts.get(currency, Decimal(0)))} are expected"
+            for currency, each in look.holdings.pending.items()
         ]
         differences += [_not_believed(each, prices[each], close).message for each, close in self._denied.items()]
-        return Valuation(equity[0], *bounds, doubtful, tuple(differences))
+        return Valuation(
+            equity[0] + never_priced,
+            *bounds,
+            *shown_bounds,
+            lowest[0] + never_priced,
+            look,
+            doubtful,
+            tuple(differences),
+        )
+
+    def _shown(self, snapshot: Snapshot) -> dict[str, Decimal]:
+        """The balances, with what open trades hold and the balances lack: that is there until evidence says not."""
+        if snapshot.balances is None:
+            return {}
+        balances = add_missing(snapshot.balances, snapshot.missing)
+        return {currency: balances.total(currency) for currency in sorted(balances.currencies() - WORTHLESS)}
+
+    def _look_at(
+        self,
+        snapshot: Snapshot,
+        known: KnownAccount,
+        shown: Mapping[str, Decimal],
+        prices: Mapping[str, tuple[Decimal, ...]],
+    ) -> Look:
+        """What changed beside our own fills. At the first look there is nothing to compare with."""
+        certain = not self.journal.unsettled()
+        priced = {each for each in {*shown, *known.holdings.amounts} if self._worth(each, prices) is not None}
+        if known.at is None:
+            return Look(known, Holdings({each: shown[each] for each in shown if each in priced}), certain=certain)
+
+        def value(currency: str, amount: Decimal) -> Decimal | None:
+            worth = self._worth(currency, prices)
+            unreadable = currency in snapshot.unreadable  # what a trade of it should hold is not known
+            return None if worth is None or unreadable else amount * worth
+
+        held = known.holdings.after_fills(load_fills_since(known.last_event))
+        holdings, flows = notice_flows(held, shown, value, snapshot.at, accept=certain)
+        # What was never priced is not known: once it has a price it comes in, and is no gain.
+        amounts = {each: amount for each, amount in holdings.amounts.items() if each in priced}
+        return Look(known, replace(holdings, amounts=amounts), flows, certain and not snapshot.unreadable)
 
     def _is_doubtful(self, symbol: str, known: KnownAccount, snapshot: Snapshot) -> bool:
         """Whether a price is not believed. Without an earlier one the quote's own figures must agree."""
@@ -152,33 +214,10 @@ class AccountCheck:
         twice_denied = symbol in known.prices and not _moved(close, known.prices[symbol], USUAL_MOVE)
         return (close,) if price > close and twice_denied else (price, close)
 
-    def _amounts(
-        self, snapshot: Snapshot, known: KnownAccount, prices: Mapping[str, Decimal]
-    ) -> dict[str, tuple[Decimal, ...]]:
-        """For each currency what the balance shows and, where no order of ours explains it, what is expected."""
-        if snapshot.balances is None:
-            return {}
-        balances = add_missing(snapshot.balances, snapshot.missing)
-        negligible = NEGLIGIBLE * abs(snapshot.equity or Decimal(0))
-        amounts: dict[str, tuple[Decimal, ...]] = {}
-        for currency in sorted((balances.currencies() | known.balances.keys()) - WORTHLESS):
-            shown = balances.total(currency)
-            expected = self._expected(currency, snapshot, known.of(currency), shown)
-            value = value_range({currency: (abs(shown - expected),)}, self.quote_currency, _single(prices))
-            explained = value is not None and value[0] <= negligible
-            unknown = value is None and shown == 0  # it can't be valued, and nothing shows it
-            if not unknown:
-                amounts[currency] = (shown,) if explained else (shown, expected)
-        return amounts
-
-    def _expected(self, currency: str, snapshot: Snapshot, known: KnownBalance | None, shown: Decimal) -> Decimal:
-        """What is known of a currency; `shown` when nothing is, or when it has been shown for long."""
-        if known is None or is_ahead(known.at, snapshot.at) or currency in snapshot.unreadable:
-            return shown  # which orders came after it, or what a trade holds, is not known
-        since = known.differs_since
-        if since is not None and not is_ahead(since, snapshot.at) and not is_fresh(since, snapshot.at, ACCEPTED_AFTER):
-            return shown
-        return known.amount + snapshot.expected.get(currency, Decimal(0)) + flows_since(known.at, currency)
+    def _worth(self, currency: str, prices: Mapping[str, tuple[Decimal, ...]]) -> Decimal | None:
+        """What one of it is worth; None when nobody knows."""
+        bounds = value_range({currency: (Decimal(1),)}, self.quote_currency, prices)
+        return None if bounds is None else bounds[0]
 
     def _by_effect(self, snapshot: Snapshot, symbols: Sequence[str], known: KnownAccount) -> list[str]:
         """Those first that change the equity most; those of which no earlier price is known before them."""
@@ -206,37 +245,25 @@ class AccountCheck:
                 self._denied[symbol] = Decimal(repr(candle.close))
                 log.warning("%s", _not_believed(symbol, prices[symbol], self._denied[symbol]))
 
-    def _remember(
-        self, snapshot: Snapshot, known: KnownAccount, prices: Mapping[str, Decimal], valuation: Valuation
-    ) -> None:
-        """Keep prices and balances that were believed. While an order is unsettled no balance is."""
+    def remember(self, snapshot: Snapshot, valuation: Valuation, performance: SavedPerformance | None) -> None:
+        """Keep prices and balances that were believed, and the performance with their flows."""
+        known = load_known_account()
         believed = {
             symbol: price
-            for symbol, price in prices.items()
+            for symbol, price in self._valued_prices(snapshot).items()
             if symbol not in valuation.doubtful and _moved(price, known.prices.get(symbol), SAVED_MOVE)
         }
-        kept = KnownAccount({**known.prices, **believed}, self._balances_to_keep(snapshot, known))
-        if kept != known:
-            save_known_account(kept)
-
-    def _balances_to_keep(self, snapshot: Snapshot, known: KnownAccount) -> dict[str, KnownBalance]:
-        kept = dict(known.balances)
-        if snapshot.equity is None or snapshot.missing or snapshot.unreadable or self.journal.unsettled():
-            return kept
-        amounts = self._amounts(snapshot, known, {**known.prices, **self._valued_prices(snapshot)})
-        for currency, each in amounts.items():
-            amount, before = each[0] - snapshot.expected.get(currency, Decimal(0)), known.of(currency)
-            if len(each) == 1:
-                if before is None or before.differs_since or before.amount != amount or _is_old(before, snapshot.at):
-                    kept[currency] = KnownBalance(amount, snapshot.at)
-            elif before is not None and (before.differs_since is None or is_ahead(before.differs_since, snapshot.at)):
-                kept[currency] = replace(before, differs_since=snapshot.at)
-        return kept
+        kept, look = replace(known, prices={**known.prices, **believed}), valuation.look
+        certain = look is not None and look.certain
+        if look is not None and certain and (look.holdings != known.holdings or _is_old(known, snapshot.at)):
+            kept = KnownAccount(kept.prices, look.holdings, snapshot.at, newest_event())
+        flows = look.flows if look is not None and certain and performance is not None else ()
+        save_look(None if kept == known else kept, performance, flows, self.quote_currency, snapshot.at)
 
 
-def _is_old(known: KnownBalance, now: datetime) -> bool:
-    """Kept again, so that only orders since then are added up."""
-    return not is_fresh(known.at, now, KEPT_FOR)
+def _is_old(known: KnownAccount, now: datetime) -> bool:
+    """Kept again, so that only fills since then are added up."""
+    return known.at is None or not is_fresh(known.at, now, KEPT_FOR)
 
 
 def _moved(price: Decimal, before: Decimal | None, share: Decimal) -> bool:

@@ -18,6 +18,7 @@ from botctl.store.evidence.initial_balance import (
     save_proved_balance,
     was_ever_measured,
 )
+from botctl.store.evidence.performance import load_performance
 from botctl.trading.snapshot import Snapshot
 
 
@@ -31,16 +32,26 @@ class InitialBalance:
 
     def refusal(self, snapshot: Snapshot, equity: Decimal) -> ConfigError | None:
         """Why a drawdown beyond the limit, at this equity, is no loss but a wrong setting; None when it is a loss."""
-        proved = load_proved_balance()
-        if proved == self.value or (proved is None and was_ever_measured()):
+        if self.is_proved():
             return None
-        if proved is not None and self._too_deep(equity, proved):  # with the setting of before as well
+        if self._was_too_deep(equity):
             return None
         ours = self._result_of_orders(snapshot)
         before = [equity + self._fall_of_coins(snapshot, equity), *([] if ours is None else [equity - ours])]
         if ours is None or not self._too_deep(max(before), self.value):
             return None
         return wrong_initial_balance(self.value, equity, self.quote_currency)
+
+    def is_proved(self) -> bool:
+        proved = load_proved_balance()
+        return proved == self.value or (proved is None and was_ever_measured())
+
+    def _was_too_deep(self, equity: Decimal) -> bool:
+        """Whether it is a loss by the setting of before as well, with the flows since then."""
+        proved, saved = load_proved_balance(), load_performance()
+        if saved is not None and saved.initial_balance == proved:
+            return saved.performance.drawdown_at(equity) > self.max_drawdown
+        return proved is not None and self._too_deep(equity, proved)
 
     def prove(self, equity: Decimal) -> None:
         """Remember that a drawdown within the limit was measured from this setting."""

@@ -1,0 +1,177 @@
+"""Deposits, withdrawals and the owner's own trades are no gain and no loss: they move the base of the drawdown."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests import quick
+from tests.bent_time import later
+from tests.bot_runner import BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.scenarios.steps import buy, council_says, output_of, trade_of
+
+pytestmark = pytest.mark.usefixtures("bent_time")
+
+
+@pytest.fixture
+def account(live: BotRunner, kraken: FakeKraken) -> BotRunner:
+    """A small trade of BTC, the owner's own 2 ETH, which are half of the account, and a tick that saw them."""
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    kraken.balances.update({"ZUSD": Decimal(5000), "XETH": Decimal(2)})
+    buy(live)
+    assert live.run("tick").exit_code == 0
+    return live
+
+
+def move(kraken: FakeKraken, **changes: str) -> None:
+    for asset, change in changes.items():
+        kraken.balances[asset] = kraken.balances.get(asset, Decimal(0)) + Decimal(change)
+
+
+def drawdown(account: BotRunner) -> Decimal:
+    """As a tick says it, to the tenth of a per cent; it must not trip."""
+    run = account.run("tick", "--json")
+    assert run.exit_code == 0, output_of(run)
+    return round(Decimal(run.json()["drawdown"]), 3)
+
+
+def flows(account: BotRunner) -> list[str]:
+    return [event["why"] for event in account.json("log") if event["kind"] == "flow"]
+
+
+FLOWS = {
+    "a withdrawal of cash": {"ZUSD": "-4800"},
+    "a deposit of cash": {"ZUSD": "20000"},
+    "a withdrawal of coins": {"XETH": "-2"},
+    "a deposit of a coin that was never seen": {"SOL": "100"},
+    "the owner's own trade": {"XETH": "-1", "ZUSD": "2500"},
+    "a move into staking": {"XETH": "-1", "ETH.S": "1"},
+}
+
+
+@quick.parametrize("flow", list(FLOWS), quick=2)
+def test_what_the_owner_moves_changes_no_drawdown_at_once_or_later(
+    account: BotRunner, kraken: FakeKraken, flow: str
+) -> None:
+    before = drawdown(account)
+    move(kraken, **FLOWS[flow])
+
+    at_once = drawdown(account)
+    with later(minutes=16):
+        believed = drawdown(account)
+        equity = Decimal(account.json("status")["equity"])
+
+    assert (at_once, believed) == (before, before)
+    shown = sum(float(row["value"]) for row in account.json("balance"))
+    assert float(equity) == pytest.approx(shown)
+
+
+def test_a_withdrawal_is_in_the_audit_trail_with_what_drawdown_is_measured_from_now(
+    account: BotRunner, kraken: FakeKraken
+) -> None:
+    move(kraken, ZUSD="-2475")
+    account.run("tick")
+    assert flows(account) == []
+    with later(minutes=16):
+        account.run("tick")
+
+    [said] = flows(account)
+    assert "2475 USD left the account" in said
+    assert "measured from 752" in said
+
+
+@quick.parametrize("flow", list(FLOWS), quick=1)
+@pytest.mark.parametrize("minutes", [0, 16])
+def test_a_true_loss_among_flows_trips_the_guard_within_one_tick(
+    account: BotRunner, kraken: FakeKraken, flow: str, minutes: int
+) -> None:
+    """All prices fall, in the look that sees the flow first, or once it is believed."""
+    move(kraken, XXBT="0.1", XETH="4")
+    account.run("tick")
+    with later(minutes=16):
+        account.run("tick")
+        move(kraken, **FLOWS[flow])
+        if minutes:
+            account.run("tick")
+    with later(minutes=16 + minutes):
+        if minutes:
+            assert account.run("tick").exit_code == 0
+        for symbol, price in (("BTC/USD", 15000), ("ETH/USD", 750), ("SOL/USD", 45)):
+            kraken.set_price(symbol, price)
+        run = account.run("tick")
+
+    assert run.exit_code == 3, output_of(run)
+    assert trade_of(account)["exit_reason"] == "DRAWDOWN"
+
+
+def test_coins_of_a_trade_that_is_forgotten_are_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
+    before = drawdown(account)
+    trade = trade_of(account)["id"]
+    assert account.run("forget", str(trade), "--yes").exit_code == 0
+
+    assert drawdown(account) == before
+    move(kraken, XXBT="-0.002")
+    with later(minutes=1):
+        assert drawdown(account) == before
+    with later(minutes=20):
+        assert drawdown(account) == before
+
+
+def test_what_our_own_trades_lose_is_a_loss_and_no_flow(account: BotRunner) -> None:
+    before = drawdown(account)
+    buy(account, "ETH/USD", "2000")
+    account.run("sell", "ETH/USD", "--yes")
+
+    assert drawdown(account) > before
+    assert flows(account) == []
+
+
+# From the peak
+
+
+def test_a_fall_from_the_peak_trips_the_guard_that_has_such_a_limit(account: BotRunner, kraken: FakeKraken) -> None:
+    move(kraken, XETH="2")
+    account.run("tick")
+    with later(minutes=16):
+        before = drawdown(account)
+        for price in (3000, 4000):  # a peak is believed at the second look that sees its price
+            for _ in range(2):
+                kraken.set_price("ETH/USD", price)
+                account.run("tick")
+        kraken.set_price("ETH/USD", 2700)
+        without = account.run("tick")
+        status = account.json("status")
+        account.set(MAX_DRAWDOWN_PEAK="0.2")
+        run = account.run("tick")
+
+    assert without.exit_code == 0, output_of(without)
+    assert round(Decimal(status["drawdown"]), 3) < before
+    assert 0.24 < float(status["drawdown_peak"]) < 0.26
+    assert run.exit_code == 3, output_of(run)
+    assert "below its peak of" in run.stderr
+
+
+def test_a_price_that_was_seen_once_is_no_peak(account: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("ETH/USD", 3100)
+    account.run("tick")
+    kraken.set_price("ETH/USD", 2500)
+    account.run("tick")
+
+    assert float(account.json("status")["drawdown_peak"]) < 0.02
+
+
+# After the run's own trades
+
+
+@pytest.mark.parametrize("decision", ["BUY", "SELL"])
+def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, decision: str) -> None:
+    live.set(SYMBOLS="BTC/USD" if decision == "SELL" else "ETH/USD", INITIAL_BALANCE="10000")
+    buy(live)
+    council_says(live, decision)
+
+    told = live.run("tick", "--json").json()
+
+    assert len(told["entries"] + told["exits"]) == 1
+    assert Decimal(told["equity"]) == sum(Decimal(row["value"]) for row in live.json("balance"))
+    assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
