@@ -134,6 +134,8 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
         address = " and KRAKEN_API_URL" if config.settings.kraken_api_url else ""
         yield CheckResult("exchange", "fail", error.message, f"check this machine's network{address}")
     yield check_council(config.settings)
+    for missing in config.council_variables.missing:
+        yield CheckResult("council", "warn", missing, "set it, or take its name out of COUNCIL_ENV")
     yield check_sentiment(bot)
 
 
@@ -155,10 +157,6 @@ def _check_exchange(config: Config, bot: Bot) -> Iterator[CheckResult]:
     yield from _results_of(check_initial_balance, bot)
     yield from _results_of(check_symbols, bot)
     yield from _results_of(check_open_markets, bot)
-    yield check_council(config.settings)
-    for missing in config.council_variables.missing:
-        yield CheckResult("council", "warn", missing, "set it, or take its name out of COUNCIL_ENV")
-    yield check_sentiment(bot)
 
 
 def _results_of[T](check: Callable[[T], Iterable[CheckResult]], subject: T) -> Iterator[CheckResult]:
