@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from botctl.domain.errors import BotError
+from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.fees import FeeRates, PairFees, differs_from
 from botctl.domain.money import price_of
 from botctl.domain.stops import StopRule
@@ -46,6 +46,8 @@ class AccountFees:
             return
         try:
             self.ask(*symbols)
+        except NoAnswer as error:  # the run's next request meets the same outage, and says it
+            log.info("the account's fees can't be asked: %s", error)
         except BotError as error:
             known = self._load().known
             used = "the last ones are used" if known else f"{format_percent(self.default)} (FEE_RATE) is used"
