@@ -7,6 +7,7 @@ from typing import Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import Verdict
+from botctl.domain.fees import PairFees
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
@@ -83,6 +84,10 @@ class Exchange(MarketData, Protocol):
 
     def fetch_api_key(self) -> ApiKey | None:
         """The rights and the expiry of the API key, by one request; None without a key. Raises ExchangeUnreachable."""
+
+    def fetch_fees(self, symbols: Sequence[str]) -> dict[str, PairFees]:
+        """The account's fees in these markets, without those that are not listed, by one request. Raises
+        ExchangeUnreachable."""
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """Send a market order once and return the exchange's id of it (None if only validated).

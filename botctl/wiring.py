@@ -21,6 +21,7 @@ from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
+from botctl.trading.account_fees import AccountFees
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council, Decider
@@ -143,14 +144,18 @@ def build_bot(
     journal = Journal(settings.botctl_mode)
     snapshots = SnapshotService(exchange, journal, clock, settings.quote_currency)
     budget = _build_time_budget(settings, simulated)
-    settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule)
+    own_fees = settings.botctl_mode is Mode.LIVE and simulated is None
+    fees = AccountFees(exchange, journal, settings.symbols, settings.fee_rate, own_fees)
+    settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule, fees)
     candles = CandleCache(exchange, clock)
     risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
     why_not = why_no_buys(settings, problems, validate_only=validate_only)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
     planner = ExitPlanner(exchange, journal, clock, markets := TradeMarkets(exchange, journal, clock))
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
-    entries = EntryPlanner(exchange, risk, pre_trade_checks, key_check, snapshots, clock)
+    entries = EntryPlanner(
+        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs
+    )  # fmt: skip
     outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
     execution = ExecutionService(
@@ -158,8 +163,9 @@ def build_bot(
         validate_only=validate_only,
     )  # fmt: skip
     positions = PositionManager(
-        candles, journal, execution, planner, markets, snapshots, switch, clock, budget, rule=rule, timeframe=timeframe
-    )
+        candles, journal, execution, planner, markets, snapshots, switch, clock, budget, fees,
+        rule=rule, timeframe=timeframe,
+    )  # fmt: skip
     account = _build_account_check(settings, exchange, journal, clock, on_history=simulated is not None)
     guard = DrawdownGuard(
         snapshots, positions, journal, switch, clock, account,
@@ -186,6 +192,7 @@ def build_bot(
         unpriced=UnpricedAssets(exchange, journal, settings.quote_currency, settings.ignore_assets or ()),
         council=council,
         key_check=key_check,
+        fees=fees,
         time_budget=budget,
         problems=tuple(problems),
     )

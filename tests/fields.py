@@ -69,7 +69,7 @@ WHOLE = words(
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
     "initial_balance base drawdown drawdown_peak max_drawdown max_drawdown_peak "
-    "cost filled average_price fee total free value unrealized_pnl "
+    "cost filled average_price fee total free value unrealized_pnl net_pnl break_even_price "
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"
 )
 COMMANDS = words(

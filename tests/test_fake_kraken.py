@@ -95,7 +95,7 @@ def test_ccxt_reads_the_markets_with_their_minimums_and_steps(client: Client) ->
     assert market["limits"]["amount"]["min"] == "0.00005"
     assert market["limits"]["cost"]["min"] == "0.5"
     assert (market["precision"]["price"], market["precision"]["amount"]) == ("0.1", "0.00000001")
-    assert market["taker"] == "0.004"
+    assert (market["info"]["fees"], market["info"]["fees_maker"]) == ([], [])
     assert {"BTC/EUR", "ETH/USD", "SOL/USD", "ADA/USD", "DOGE/USD", "EUR/USD", "DOT/USD"} < set(client.symbols)
 
 
@@ -241,13 +241,13 @@ def test_a_buy_and_a_sell_move_the_account_by_exactly_their_cost_and_fee(kraken:
     kraken.set_price("BTC/USD", 50000, bid=49995, ask=50005)
 
     buy(client, deadline=deadline(kraken, 30))
-    assert kraken.account.balances == {"ZUSD": Decimal("9899.58996"), "XXBT": Decimal("0.002")}
+    assert kraken.account.balances == {"ZUSD": Decimal("9899.18992"), "XXBT": Decimal("0.002")}
 
     sell(client)
-    assert kraken.account.balances == {"ZUSD": Decimal("9999.18000"), "XXBT": Decimal("0")}
+    assert kraken.account.balances == {"ZUSD": Decimal("9998.38000"), "XXBT": Decimal("0")}
 
     balance = client.fetch_balance()
-    assert (balance["USD"]["free"], balance["BTC"]["total"]) == ("9999.18", "0.0000000000")
+    assert (balance["USD"]["free"], balance["BTC"]["total"]) == ("9998.38", "0.0000000000")
 
 
 def test_an_order_record_is_cut_and_the_trades_are_exact(kraken: FakeKraken, client: Client) -> None:
@@ -258,9 +258,9 @@ def test_an_order_record_is_cut_and_the_trades_are_exact(kraken: FakeKraken, cli
     trades = client.privatePostQueryTrades({"txid": ",".join(order["info"]["trades"])})["result"]
 
     assert (order["status"], order["filled"]) == ("closed", "0.00200000")
-    assert [order["info"][figure] for figure in ("cost", "fee", "price")] == ["100.0", "0.4", "50005.0"]
+    assert [order["info"][figure] for figure in ("cost", "fee", "price")] == ["100.0", "0.8", "50005.0"]
     [trade] = trades.values()
-    assert (trade["cost"], trade["fee"], trade["vol"]) == ("100.01000", "0.40004", "0.00200000")
+    assert (trade["cost"], trade["fee"], trade["vol"]) == ("100.01000", "0.80008", "0.00200000")
     assert (trade["pair"], order["info"]["descr"]["pair"]) == ("XXBTZUSD", "XBTUSD")
 
 
@@ -383,12 +383,12 @@ def test_validate_checks_everything_but_the_funds_and_places_nothing(kraken: Fak
 def test_a_volume_in_quote_buys_what_it_is_worth(kraken: FakeKraken, client: Client) -> None:
     client.create_market_buy_order_with_cost("BTC/USD", 100, {"oflags": "fciq"})
 
-    assert kraken.account.balances == {"ZUSD": Decimal("9899.60000"), "XXBT": Decimal("0.002")}
+    assert kraken.account.balances == {"ZUSD": Decimal("9899.20000"), "XXBT": Decimal("0.002")}
 
 
 def test_a_resting_limit_order_holds_its_funds_until_the_price_comes(kraken: FakeKraken, client: Client) -> None:
     client.create_order("BTC/USD", "limit", "buy", "0.01", "40000", {"oflags": "fciq"})
-    assert client.fetch_balance()["USD"]["free"] == "9598.4"
+    assert client.fetch_balance()["USD"]["free"] == "9596.8"
 
     kraken.set_price("BTC/USD", 39990)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from botctl.domain.candles import from_unix
 from botctl.domain.costs import cost_and_fee, fill_price
 from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable, InsufficientFunds
+from botctl.domain.fees import PairFees
 from botctl.domain.markets import Balances, Holding, below_minimum, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
@@ -55,6 +56,9 @@ class PaperBroker:
     def fetch_api_key(self) -> ApiKey | None:
         """It has none."""
         return None
+
+    def fetch_fees(self, symbols: Sequence[str]) -> dict[str, PairFees]:
+        return {symbol: PairFees(self._fee_rate, None) for symbol in symbols}
 
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """Check the order as an exchange would, and fill it in one transaction."""

@@ -106,7 +106,8 @@ class Backtest:
         amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
         cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
         entry_price = price_of(cost, amount)
-        stop, high = self._stop_and_high(number, float(entry_price))
+        break_even = settings.stop_rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
+        stop, high = self._stop_and_high(number, float(entry_price), break_even)
         trade = BacktestTrade(
             id=number + 1,
             symbol=self.timeline.symbols[symbol],
@@ -122,14 +123,15 @@ class Backtest:
             stop_loss_price=stop,
             high_price=high,
         )
-        return trade if ending == STILL_OPEN else self._close(trade, number)
+        return trade if ending == STILL_OPEN else self._close(trade, number, break_even)
 
-    def _close(self, trade: BacktestTrade, number: int) -> BacktestTrade:
+    def _close(self, trade: BacktestTrade, number: int, break_even: float) -> BacktestTrade:
         buffers, settings = self.buffers, self.settings
         exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
         bid = self._next_price(int(buffers.symbols[number]), exited)
         price = fill_price(Side.SELL, bid, settings.slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
+        by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
         return replace(
             trade,
             status=TradeStatus.CLOSED,
@@ -137,7 +139,7 @@ class Backtest:
             exit_price=price_of(proceeds, trade.amount),
             exit_proceeds=proceeds,
             exit_fee=fee,
-            exit_reason=EXIT_REASONS.get(ending) or stop_reason(trade.stop_loss_price, float(trade.entry_price)),
+            exit_reason=EXIT_REASONS.get(ending) or by_stop,
             pnl=calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee),
         )
 
@@ -145,7 +147,7 @@ class Backtest:
         """What an order of this bar fills at, before slippage: the shortest decimal of this float."""
         return Decimal(repr(float(self.arrays.fills[symbol, bar])))
 
-    def _stop_and_high(self, number: int, entry_price: float) -> tuple[float, float]:
+    def _stop_and_high(self, number: int, entry_price: float, break_even: float) -> tuple[float, float]:
         buffers, arrays = self.buffers, self.arrays
         symbol, entered = int(buffers.symbols[number]), int(buffers.entries[number])
         # The drawdown guard sells before stops are checked.
@@ -160,6 +162,7 @@ class Backtest:
             float(arrays.atrs[symbol, entered]),
             self.parameters.atr_multiple,
             self.parameters.breakeven_atr,
+            break_even,
         )
         return stop, high
 
@@ -178,6 +181,8 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         slippage=float(settings.slippage),
         atr_multiple=settings.atr_multiple,
         breakeven_atr=settings.breakeven_atr,
+        breakeven_fees=float(settings.breakeven_fees),
+        min_stop_costs=settings.min_stop_costs,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple, Protocol
 
 from botctl.backtesting.performance import sharpe_of_curve
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop
 
 HOLD, BUY, SELL = 0, 1, 2
 """The Council's decisions."""
@@ -71,6 +71,9 @@ class BacktestParameters(NamedTuple):
     slippage: float
     atr_multiple: float
     breakeven_atr: float
+    breakeven_fees: float
+    """1.0 where the breakeven stop covers both fees, else 0.0."""
+    min_stop_costs: float
 
 
 class BacktestBuffers(NamedTuple):
@@ -113,6 +116,7 @@ def find_exit(
     atr: float,
     multiple: float,
     breakeven: float,
+    break_even: float,
 ) -> tuple[int, int, float, float]:
     """Where a position entered at bar `entered` ends: the bar, how, and its stop and high then.
 
@@ -121,9 +125,8 @@ def find_exit(
     """
     stop, high = initial_stop(entry, atr, multiple), entry
     for at in range(entered + 1, last + 1):
-        stop, high, hit = advance_stop(
-            closes[unsigned_index(symbol), unsigned_index(at)], stop, high, entry, atr, multiple, breakeven
-        )
+        close = closes[unsigned_index(symbol), unsigned_index(at)]
+        stop, high, hit = advance_stop(close, stop, high, entry, atr, multiple, breakeven, break_even)
         if hit:
             return at, STOPPED, stop, high
         if decisions[unsigned_index(symbol), unsigned_index(at)] == SELL:
@@ -140,6 +143,7 @@ def find_cached_exit(
     entered: int,
     last: int,
     entry: float,
+    break_even: float,
     parameters: BacktestParameters,
 ) -> int:
     """The exit's bar and how it ends, as one number: `bar * ENDING_COUNT + ending`."""
@@ -147,7 +151,9 @@ def find_cached_exit(
     found = exit_cache[symbol, entered] if caching else 0
     if found == 0:
         atr, multiple, breakeven = atrs[symbol, entered], parameters.atr_multiple, parameters.breakeven_atr
-        bar, ending, _, _ = find_exit(closes, decisions, symbol, entered, last, entry, atr, multiple, breakeven)
+        bar, ending, _, _ = find_exit(
+            closes, decisions, symbol, entered, last, entry, atr, multiple, breakeven, break_even
+        )
         found = ENDING_COUNT * bar + ending
         if caching:
             exit_cache[symbol, entered] = found
@@ -212,7 +218,8 @@ def simulate(
             paid = cost + truncate_to_lot(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
-            found = find_cached_exit(closes, decisions, atrs, cache, symbol, event, last, cost / amount, parameters)
+            entry, break_even = cost / amount, break_even_of(paid / amount, parameters)
+            found = find_cached_exit(closes, decisions, atrs, cache, symbol, event, last, entry, break_even, parameters)
             held[symbol], exit_bar[symbol], trade[symbol] = amount / LOTS_PER_UNIT, found // ENDING_COUNT, count
             symbols[count], entries[count] = symbol, event
             exits[count], endings[count] = found // ENDING_COUNT, found % ENDING_COUNT
@@ -296,12 +303,20 @@ def write_equity(
 
 
 def size_order(ask: float, close: float, atr: float, parameters: BacktestParameters) -> tuple[float, float]:
-    """The amount of a buy at `ask` and its cost before the fee; zeros where its stop could never be hit."""
+    """The amount of a buy at `ask` and its cost before the fee; zeros where its stop could never be hit, or is too
+    close for what a round trip costs."""
     stop = initial_stop(ask, atr, parameters.atr_multiple)
     if not 0.0 < stop < ask or atr < 1e-9 * close:
         return 0.0, 0.0
+    if not covers_costs(ask, stop, parameters.fee_rate, parameters.min_stop_costs):
+        return 0.0, 0.0
     amount = truncate_to_lot(parameters.trade_amount * LOTS_PER_UNIT / ask)
     return amount, truncate_to_lot(amount * ask * (1.0 + parameters.slippage))
+
+
+def break_even_of(unit_cost: float, parameters: BacktestParameters) -> float:
+    """The price that pays for both fees; zero where the stop does not go by it."""
+    return break_even_price(unit_cost, parameters.fee_rate) if parameters.breakeven_fees > 0.0 else 0.0
 
 
 def sale_proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
@@ -323,7 +338,7 @@ def simulate_sets(
     for number in range(len(sets)):
         row = sets[number]
         parameters = BacktestParameters(
-            row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8]
+            row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8], row[9], row[10]
         )
         count, _, deepest = simulate(arrays, parameters, buffers)
         curve = buffers.equity[arrays.first : arrays.last + 1]

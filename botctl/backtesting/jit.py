@@ -36,11 +36,12 @@ class Kernel:
 
 
 COMPILE_ORDER = (
-    (stops, "initial_stop advance_stop"),
+    (stops, "initial_stop advance_stop break_even_price covers_costs"),
     (indicators, "smooth wilder_sum true_range relative_strength opinion_of_valid_averages technical_opinion"),
     (indicators, "seed_average continue_indicators calculate_indicators"),
     (performance, "sharpe_of_curve"),
-    (engine, "find_exit find_cached_exit truncate_to_lot sale_proceeds size_order next_event write_equity prefetch"),
+    (engine, "find_exit find_cached_exit truncate_to_lot break_even_of sale_proceeds size_order"),
+    (engine, "next_event write_equity prefetch"),
     (engine, "decide simulate simulate_sets"),
 )
 """What is compiled: each function after those that it calls."""

@@ -11,11 +11,11 @@ from botctl.domain.configuration.settings import SETTINGS
 from botctl.domain.errors import BadValue
 from botctl.domain.money import format_decimal, to_decimal
 
-EXIT_PARAMETERS = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_atr")
+EXIT_PARAMETERS = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_atr", "breakeven_fees")
 """The settings that an exit depends on, from the most expensive change to the cheapest. In a grid they change last, so
 that cached exits serve many sets. The amount is among them because lots have eight decimals, which moves the entry
 price."""
-SWEEPABLE = (*EXIT_PARAMETERS, "cooldown_minutes", "max_open_trades", "max_drawdown")
+SWEEPABLE = (*EXIT_PARAMETERS, "cooldown_minutes", "max_open_trades", "max_drawdown", "min_stop_costs")
 """The settings that a sweep may vary, in lower case."""
 MAX_AXIS_VALUES = 10_000
 
@@ -40,12 +40,20 @@ def parse_axis(text: str) -> Axis:
             f"--grid {text!r} does not name a setting that can be swept", hint=f"one of {', '.join(SWEEPABLE)}"
         )
     try:
-        values = _range(values_text) if ":" in values_text else [to_decimal(value) for value in values_text.split(",")]
+        values = _values(values_text)
     except ValueError as error:
         raise BadValue(f"--grid {text!r}: {error}", hint="write it like atr_multiple=1:4:0.25 or 1,2,3") from None
-    axis = Axis(name, tuple(dict.fromkeys(format_decimal(value) for value in values)))
+    axis = Axis(name, tuple(dict.fromkeys(values)))
     _check_values(axis, text)
     return axis
+
+
+def _values(text: str) -> list[str]:
+    words = [word.strip().lower() for word in text.split(",")]
+    if {*words} <= {"yes", "no"}:
+        return words
+    numbers = _range(text) if ":" in text else map(to_decimal, words)
+    return [format_decimal(number) for number in numbers]
 
 
 def _check_values(axis: Axis, text: str) -> None:

@@ -117,7 +117,9 @@ class SweepRunner:
             changes |= values[index]
         period = int(changes.pop("atr_period", self._atr_period))
         parameters = self._parameters._replace(**changes)  # type: ignore[arg-type]
-        shared = (parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr)
+        shared = (
+            parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr, parameters.breakeven_fees
+        )  # fmt: skip
         return ParameterSet(point, period, parameters, (period, *shared) if self._share_exits else (period,))
 
     def _segments(self, atr_period: int) -> list[Segment]:

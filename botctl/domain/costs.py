@@ -27,6 +27,17 @@ def share_of(cost: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     return cost if part >= whole else floor_to(cost * part / whole, COST_DECIMALS)
 
 
+def net_pnl(paid: Decimal, received: Decimal, worth: Decimal, fee_rate: Decimal) -> Decimal:
+    """The P&L that selling what is left for `worth` would bring: `paid` is the entry's cost with its fee, `received`
+    what earlier sales of a part brought after theirs."""
+    return received + worth * (1 - fee_rate) - paid
+
+
+def break_even_price(paid: Decimal, received: Decimal, amount: Decimal, fee_rate: Decimal) -> Decimal:
+    """The price at which `net_pnl` is zero; zero where earlier sales have brought more than everything cost."""
+    return max(Decimal(0), paid - received) / (amount * (1 - fee_rate))
+
+
 def calculate_pnl(entry_cost: Decimal, entry_fee: Decimal, exit_proceeds: Decimal, exit_fee: Decimal) -> Decimal:
     """Profit and loss in quote: exit proceeds - exit fee - entry cost - entry fee. Exact."""
     return exit_proceeds - exit_fee - entry_cost - entry_fee

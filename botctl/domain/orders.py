@@ -84,11 +84,12 @@ class ExitReason(StrEnum):
     EXTERNAL = "EXTERNAL"
 
 
-def stop_reason(stop: float, entry: float) -> ExitReason:
-    """The reason of an exit at this stop: below entry a loss, at entry breakeven, above it trailing."""
+def stop_reason(stop: float, entry: float, break_even: float = 0.0) -> ExitReason:
+    """The reason of an exit at this stop: below entry a loss, at entry (or at the price that pays for both fees, where
+    that is the rule) breakeven, else above it trailing."""
     if stop < entry:
         return ExitReason.STOP_LOSS
-    return ExitReason.BREAKEVEN if stop == entry else ExitReason.TRAILING_STOP
+    return ExitReason.BREAKEVEN if stop in (entry, break_even) else ExitReason.TRAILING_STOP
 
 
 @dataclass(frozen=True)

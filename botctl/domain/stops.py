@@ -15,19 +15,40 @@ def initial_stop(entry: float, atr: float, multiple: float) -> float:
 
 
 def advance_stop(
-    price: float, stop: float, high: float, entry: float, atr: float, multiple: float, breakeven: float
+    price: float,
+    stop: float,
+    high: float,
+    entry: float,
+    atr: float,
+    multiple: float,
+    breakeven: float,
+    break_even: float = 0.0,
 ) -> tuple[float, float, bool]:
     """The new stop, the new high, and whether `price` hits the stop.
 
     The high is the highest price since entry. Until it exceeds entry + `breakeven` * atr the stop rests; from then on
-    it is at breakeven or better, `multiple` * atr below the high.
+    it is at breakeven or better, `multiple` * atr below the high. Breakeven is the entry, or `break_even`, the price
+    that pays for both fees, while that is at least half an ATR below the price: a stop closer than that would be hit by
+    the next move. Zero means that fees don't count.
     Invariants: neither the stop nor the high ever falls.
     """
     new_high = max(high, price)
     new_stop = stop
     if new_high > entry + breakeven * atr:
         new_stop = max(stop, max(entry, new_high - multiple * atr))
+        if break_even <= price - 0.5 * atr:
+            new_stop = max(new_stop, break_even)
     return new_stop, new_high, price <= new_stop
+
+
+def break_even_price(unit_cost: float, fee_rate: float) -> float:
+    """The price at which a sale brings, after its own fee, what each unit has cost with the entry's fee."""
+    return unit_cost / (1.0 - fee_rate)
+
+
+def covers_costs(ask: float, stop: float, fee_rate: float, min_costs: float) -> bool:
+    """Whether the stop is at least `min_costs` round trips (two fees on the ask) below the ask."""
+    return ask - stop >= min_costs * 2.0 * fee_rate * ask
 
 
 class StopStep(NamedTuple):
@@ -39,22 +60,29 @@ class StopStep(NamedTuple):
 
 @dataclass(frozen=True)
 class StopRule:
-    """The rule with its two parameters, both in average true ranges."""
+    """The rule with its parameters; multiples are of average true ranges."""
 
     atr_multiple: float
     """The distance of the stop below the entry, and later below the high."""
     breakeven_atr: float
     """The rise above the entry that starts to move the stop."""
+    breakeven_fees: bool = False
+    """Whether breakeven is the price that pays for both fees, not the entry."""
 
     def initial_stop(self, entry: float, atr: float) -> float:
         return initial_stop(entry, atr, self.atr_multiple)
 
+    def break_even(self, unit_cost: float, fee_rate: float) -> float:
+        """As `advance_over` takes it: what each unit has cost with its fee, and the rate of the sale's fee."""
+        return break_even_price(unit_cost, fee_rate) if self.breakeven_fees else 0.0
+
     def advance_over(
-        self, prices: Iterable[float], stop: float, high: float, entry: float, atr: float
+        self, prices: Iterable[float], stop: float, high: float, entry: float, atr: float, break_even: float = 0.0
     ) -> Iterator[StopStep]:
         """One step for each price in turn, up to the one that hits the stop."""
+        multiple, breakeven = self.atr_multiple, self.breakeven_atr
         for price in prices:
-            stop, high, hit = advance_stop(price, stop, high, entry, atr, self.atr_multiple, self.breakeven_atr)
+            stop, high, hit = advance_stop(price, stop, high, entry, atr, multiple, breakeven, break_even)
             yield StopStep(price, stop, high, hit)
             if hit:
                 return

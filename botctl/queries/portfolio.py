@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from botctl.domain.configuration.settings import Mode
+from botctl.domain.configuration.settings import Mode, Settings
 from botctl.domain.errors import BadValue
+from botctl.domain.fees import FeeRates
 from botctl.domain.kill_switch import describe_system
 from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
 from botctl.domain.text import format_time
 from botctl.run_lock import LockHolder
 from botctl.store.broken_rows import find_unknown_rows, load_row, load_rows
+from botctl.store.evidence.fee_rates import load_fee_rates
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
 from botctl.store.rows import Rows
@@ -89,20 +91,25 @@ def find_trade(trade_id: int) -> "TradeRecord":
     return trade_record(found)
 
 
-def list_live_positions(market: "MarketData") -> "Rows[LivePosition]":
+def list_live_positions(market: "MarketData", rates: FeeRates) -> "Rows[LivePosition]":
     """The same with current prices, from one request."""
     trades = list_positions()
     quotes = market.fetch_quotes([trade.symbol for trade in trades]).good if trades else {}
-    priced = [with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None) for trade in trades]
+    priced = [
+        with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None, rates) for trade in trades
+    ]
     return Rows(priced, trades.broken)
 
 
-def with_price(trade: "TradeRecord", price: Decimal | None) -> "LivePosition":
-    from botctl.queries.positions import LivePosition
+def with_price(trade: "TradeRecord", price: Decimal | None, rates: FeeRates) -> "LivePosition":
+    from botctl.queries.positions import live_position
 
-    if price is None or trade.entry_price is None:
-        return LivePosition(trade, price, None)
-    return LivePosition(trade, price, (price - trade.entry_price) * trade.amount)
+    return live_position(trade, price, rates.taker(trade.symbol))
+
+
+def fee_rates(settings: Settings) -> FeeRates:
+    """What selling costs: the account's own rates, as last told, or FEE_RATE."""
+    return load_fee_rates(settings.fee_rate, own=settings.botctl_mode is Mode.LIVE)
 
 
 def status(
@@ -159,6 +166,7 @@ def trade_record(row: Trade) -> "TradeRecord":
         stop_loss_price=row.stop_loss_price,
         high_price=row.high_price,
         exit_price=row.exit_price,
+        exit_proceeds=row.exit_proceeds if row.sold_amount > 0 else None,
         exit_fee=row.exit_fee if row.sold_amount > 0 else None,
         exit_at=row.closed_at,
         exit_order_id=row.exit_order_id,

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from botctl.domain.serialization import MERGED, json_name
+from botctl.domain.costs import break_even_price, net_pnl
+from botctl.domain.serialization import MERGED, NOT_IN_JSON, json_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class TradeRecord:
     stop_loss_price: float | None
     high_price: float | None
     exit_price: Decimal | None = None
+    exit_proceeds: Decimal | None = field(default=None, metadata=NOT_IN_JSON)
     exit_fee: Decimal | None = None
     exit_at: datetime | None = field(default=None, metadata=json_name("closed_at"))
     exit_order_id: str | None = None
@@ -43,7 +45,11 @@ class LivePosition:
     trade: TradeRecord = field(metadata=MERGED)
     price: Decimal | None
     unrealized_pnl: Decimal | None
-    """At the last price, before the exit's fee."""
+    """Of what is held, at the last price, before fees."""
+    net_pnl: Decimal | None = None
+    """Of the whole trade, if it were sold at the last price: after both fees, as the P&L of closed trades."""
+    break_even_price: Decimal | None = None
+    """Where `net_pnl` would be zero."""
 
     @property
     def stop_distance(self) -> Decimal | None:
@@ -51,3 +57,16 @@ class LivePosition:
         if self.price is None or self.trade.stop_loss_price is None:
             return None
         return 1 - Decimal(repr(self.trade.stop_loss_price)) / self.price
+
+
+def live_position(trade: TradeRecord, price: Decimal | None, fee_rate: Decimal) -> LivePosition:
+    """`fee_rate` is that of the sale to come; of what was bought and sold the fees are known."""
+    if trade.entry_price is None:
+        return LivePosition(trade, price, None)
+    unrealized = None if price is None else (price - trade.entry_price) * trade.amount
+    if trade.entry_cost is None or trade.entry_fee is None or not trade.amount:
+        return LivePosition(trade, price, unrealized)
+    paid = trade.entry_cost + trade.entry_fee
+    received = (trade.exit_proceeds or Decimal(0)) - (trade.exit_fee or Decimal(0))
+    net = None if price is None else net_pnl(paid, received, price * trade.amount, fee_rate)
+    return LivePosition(trade, price, unrealized, net, break_even_price(paid, received, trade.amount, fee_rate))

@@ -65,17 +65,18 @@ def reconstruct_stop(
 ) -> ReconstructedStop:
     """The stop rule over every close since the entry, as ticks would have applied it."""
     seconds = settings.timeframe.seconds
-    entry, rule = float(entry_price), settings.stop_rule
+    entry, rule, rate = float(entry_price), settings.stop_rule, float(settings.fee_rate)
+    break_even = rule.break_even(entry * (1.0 + rate), rate)  # the account's own rate is lost with the database
     stop, high, checked_at = rule.initial_stop(entry, atr), entry, opened_at
     notes: list[str] = []
     if candles and (reach := from_unix(candles[0].time)) > opened_at:
         notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: earlier prices did not move the stop")
     since = [candle for candle in candles if candle.closed_at(seconds) > opened_at]
     reason = None
-    steps = rule.advance_over((candle.close for candle in since), stop, high, entry, atr)
+    steps = rule.advance_over((candle.close for candle in since), stop, high, entry, atr, break_even)
     for step, candle in zip(steps, since, strict=False):  # the steps end at the close that hits the stop
         stop, high, checked_at = step.stop, step.high, candle.closed_at(seconds)
         if step.hit:
             notes.append(f"the close of {checked_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells")
-            reason = stop_reason(stop, entry)
+            reason = stop_reason(stop, entry, break_even)
     return ReconstructedStop(stop, high, checked_at, reason, tuple(notes))

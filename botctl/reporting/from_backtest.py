@@ -12,6 +12,7 @@ from botctl.domain import text
 from botctl.domain.candles import CandleColumns, from_unix, to_unix
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.decisions import Action, Stance
+from botctl.domain.money import price_of
 from botctl.domain.orders import ExitReason, Side
 from botctl.domain.symbols import Timeframe, quote_of
 from botctl.queries.positions import TradeRecord
@@ -55,7 +56,10 @@ class BacktestSource:
                     f"{text.format_percent(settings.fee_rate)}, {text.format_percent(settings.slippage)}",
                 ),
                 ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
-                ("breakeven", f"from {settings.breakeven_atr:g} ATR on"),
+                (
+                    "breakeven",
+                    f"from {settings.breakeven_atr:g} ATR on" + (", fees too" if settings.breakeven_fees else ""),
+                ),
                 ("missing candles", f"{view.absent_candles:,}"),
             ],
             candles_hint="",
@@ -84,7 +88,14 @@ class BacktestSource:
             float(trade.entry_price),
             trade.atr,
             settings.stop_rule,
+            self._break_even(trade),
         )
+
+    def _break_even(self, trade: TradeRecord) -> float:
+        if trade.entry_cost is None or trade.entry_fee is None:
+            return 0.0
+        unit_cost = price_of(trade.entry_cost + trade.entry_fee, trade.amount)
+        return self.settings.stop_rule.break_even(float(unit_cost), float(self.settings.fee_rate))
 
     def candles(self, symbol: str) -> CandleColumns | None:
         return self.histories[symbol]

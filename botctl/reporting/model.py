@@ -197,11 +197,17 @@ def merge_decision_spans(decision_spans: Iterable[DecisionSpan]) -> list[Decisio
 
 
 def stop_path(
-    times: Sequence[float], closes: Sequence[float], entered: float, entry: float, atr: float, rule: StopRule
+    times: Sequence[float],
+    closes: Sequence[float],
+    entered: float,
+    entry: float,
+    atr: float,
+    rule: StopRule,
+    break_even: float = 0.0,
 ) -> list[StopMove]:
     """The stop from `entered` on, moved by the closes after it, until one of them hits it."""
     path = [StopMove(entered, rule.initial_stop(entry, atr))]
-    steps = rule.advance_over(closes, path[0].stop, entry, entry, atr)
+    steps = rule.advance_over(closes, path[0].stop, entry, entry, atr, break_even)
     for time, step in zip(times, steps, strict=False):
         if step.stop != path[-1].stop:
             path.append(StopMove(time, step.stop))

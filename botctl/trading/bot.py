@@ -7,6 +7,7 @@ from botctl.domain.errors import ConfigError
 from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
+from botctl.trading.account_fees import AccountFees
 from botctl.trading.council.council import Council
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.evidence.api_key import KeyCheck
@@ -38,6 +39,7 @@ class Bot:
     unpriced: UnpricedAssets
     council: Council
     key_check: KeyCheck
+    fees: AccountFees
     time_budget: TimeBudget
     problems: tuple[ConfigError, ...] = ()
     """What is wrong with the settings: open positions are guarded, and nothing is bought."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeRefused, ExchangeUnreachable, Refused
+from botctl.domain.fees import round_trip_rate
 from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import (
     KnownPrice,
@@ -17,7 +18,10 @@ from botctl.domain.markets import (
     implausible_atr,
 )
 from botctl.domain.money import format_decimal
+from botctl.domain.stops import covers_costs
+from botctl.domain.text import format_percent
 from botctl.ports import Clock, Exchange
+from botctl.trading.account_fees import AccountFees
 from botctl.trading.evidence.api_key import KeyCheck
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
@@ -57,11 +61,15 @@ class EntryPlanner:
     key_check: KeyCheck
     snapshots: SnapshotService
     clock: Clock
+    fees: AccountFees
+    min_stop_costs: float
+    """How many round trips a stop must be away from the ask; 0: any."""
 
     def find_market(self, symbol: str) -> Market:
         """The market to buy in. Raises BotError when a rule or the exchange forbids it."""
         self.pre_trade_checks.check(symbol, self.clock.now())
         self.key_check.ask()
+        self.fees.refresh(symbol)
         market = self.exchange.find_market(symbol)
         if not market.tradable:
             raise ExchangeRefused(f"{symbol} is in {market.status} mode", hint="wait until the exchange opens it again")
@@ -80,7 +88,19 @@ class EntryPlanner:
             self._check_age(symbol, candles[-1])
         if (why := implausible_atr(quote, atr, stop)) is not None:
             raise Refused(f"{symbol}: {why}", hint="nothing was bought")
+        self._check_costs(symbol, ask, stop)
         return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask, quote.at)
+
+    def _check_costs(self, symbol: str, ask: Decimal, stop: float) -> None:
+        """Raises Refused for a stop so close that the fees alone are a large part of what it risks."""
+        rate, price = self.fees.taker(symbol), float(ask)
+        if not covers_costs(price, stop, float(rate), self.min_stop_costs):
+            distance, costs = format_percent(Decimal(1 - stop / price)), format_percent(round_trip_rate(rate))
+            raise Refused(
+                f"the stop of {symbol} would be {distance} below the ask, less than {self.min_stop_costs:g} times the "
+                f"{costs} that a round trip costs",
+                hint="nothing was bought: see MIN_STOP_COSTS",
+            )
 
     def _check_age(self, symbol: str, newest: Candle) -> None:
         """Raises ExchangeUnreachable for candles that end long ago: their ATR is not that of now."""

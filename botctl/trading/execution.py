@@ -21,6 +21,8 @@ from botctl.domain.errors import (
     attempt_each,
     most_severe,
 )
+from botctl.domain.fees import cost_with_fee
+from botctl.domain.markets import Market
 from botctl.domain.money import format_decimal, price_of, total
 from botctl.domain.orders import DEADLINE_AFTER, UNSETTLED, ExitReason, OrderRequest, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
@@ -106,7 +108,7 @@ class ExecutionService:
         try:
             return StartedBuy(self._place_entry(entry))
         except InsufficientFunds as refusal:
-            raise self._with_free_funds(refusal, entry.market.quote) from refusal
+            raise self._with_free_funds(refusal, entry.market, amount_usd) from refusal
 
     def finish_buys(self, started: Sequence[StartedBuy]) -> list[Bought]:
         """Settle these buys together. Each has a result or an error; one that cost too much has both."""
@@ -338,14 +340,19 @@ class ExecutionService:
         self.exit_planner.markets.find(wanted.trade, None)
         return self._validate(Side.SELL, wanted.trade.symbol, wanted.amount_to_sell())
 
-    def _with_free_funds(self, refusal: InsufficientFunds, currency: str) -> InsufficientFunds:
-        """The refusal with the free funds, if they can be fetched now."""
+    def _with_free_funds(self, refusal: InsufficientFunds, market: Market, cost: Decimal) -> InsufficientFunds:
+        """The refusal with what the entry needs, and with the free funds, if they can be fetched now."""
+        currency = market.quote
+        needed = format_decimal(cost_with_fee(cost, self.entry_planner.fees.taker(market.symbol)))
         try:
             free = self.get_balance(currency)
         except BotError as error:
             log.warning("free funds: %s", error)
             return refusal
-        return InsufficientFunds(f"{refusal.message}; {format_decimal(free)} {currency} is free", hint=refusal.hint)
+        return InsufficientFunds(
+            f"{refusal.message}; with its fee it needs {needed} {currency}, {format_decimal(free)} {currency} is free",
+            hint=refusal.hint,
+        )
 
     def _open_trade(self, symbol: str) -> TradeRow:
         trade = self.journal.active_trade(base_of(symbol))

@@ -21,6 +21,7 @@ from botctl.ports import Clock, Exchange
 from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow
+from botctl.trading.account_fees import AccountFees
 from botctl.trading.results import OrderResult
 from botctl.trading.time_budget import TimeBudget
 
@@ -87,6 +88,7 @@ class OrderSettlement:
     clock: Clock
     wait_budget: WaitBudget
     rule: StopRule
+    fees: AccountFees
     _unfilled: dict[int, float] = field(default_factory=dict, init=False)
     """Orders that ended without a fill by their record, or were in no list, and the seconds waited when that was first
     seen."""
@@ -277,6 +279,7 @@ class OrderSettlement:
         if execution is not None:
             self.journal.settle(order, execution, self.clock.now(), stop=self.first_stop(order, execution))
             _log_ending(order, execution)
+            self.fees.note_fill(order.symbol, execution.cost, execution.fee)
             if order.side == Side.BUY and (overspent := self.journal.overspending_of(order)) is not None:
                 raise overspent
 

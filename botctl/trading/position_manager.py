@@ -27,6 +27,7 @@ from botctl.store.journal import Journal, StopUpdate
 from botctl.store.journal_reads import StopLevel
 from botctl.store.kill_switch import Switch
 from botctl.store.rows import TradeRow
+from botctl.trading.account_fees import AccountFees, break_even_of
 from botctl.trading.candle_cache import CandleCache
 from botctl.trading.evidence.gaps import Gap, find_gap, is_late, time_of
 from botctl.trading.evidence.gone_markets import TradeMarkets
@@ -61,6 +62,7 @@ class PositionManager:
     switch: Switch
     clock: Clock
     time_budget: TimeBudget
+    fees: AccountFees
     _: KW_ONLY
     rule: StopRule
     timeframe: Timeframe
@@ -253,11 +255,11 @@ class PositionManager:
         except BotError:
             # The stop still guards but does not move, so that the next tick can replay the missed closes in order.
             if price <= stop:
-                return Check(WantedExit(trade, stop_reason(stop, entry)))
+                return Check(WantedExit(trade, stop_reason(stop, entry, self._break_even(trade))))
             raise
         step = self._advance(trade, price, gap, missed)
         after = f" and {len(missed)} missed closes" if missed else ""
-        reason = stop_reason(step.stop, entry) if step.hit else None
+        reason = stop_reason(step.stop, entry, self._break_even(trade)) if step.hit else None
         why, exiting = f"price {step.price:g}{after}", None if self.execution.validate_only else reason
         update = StopUpdate(trade, step.stop, step.high, now, step.price, why, quote.seen_at, exiting)
         if reason is None:
@@ -284,12 +286,15 @@ class PositionManager:
         """The rule over the missed closes, from where stop and high stood then, and over the price."""
         stop, high, entry, atr = levels_of(trade)
         if missed and gap is not None:
-            *_, step = self.rule.advance_over(missed, gap.stop, gap.high, entry, atr)
+            *_, step = self.rule.advance_over(missed, gap.stop, gap.high, entry, atr, self._break_even(trade))
             stop, high = max(stop, step.stop), max(high, step.high)
             if step.hit:
                 return StopStep(step.price, stop, high, hit=True)
-        *_, step = self.rule.advance_over([price], stop, high, entry, atr)
+        *_, step = self.rule.advance_over([price], stop, high, entry, atr, self._break_even(trade))
         return step
+
+    def _break_even(self, trade: TradeRow) -> float:
+        return break_even_of(trade, self.rule, self.fees)
 
     def _missed_closes(
         self, trade: TradeRow, quote: Quote, now: datetime, gap: Gap, candles: "MissedCandles"
@@ -322,7 +327,7 @@ class PositionManager:
         Raises ExchangeUnreachable unless both answers agree.
         """
         _, high, entry, atr = levels_of(trade)
-        *_, step = self.rule.advance_over(closes, gap.stop, gap.high, entry, atr)
+        *_, step = self.rule.advance_over(closes, gap.stop, gap.high, entry, atr, self._break_even(trade))
         if not step.hit and step.high <= max(high, price):
             return
         if self.time_budget.expired:

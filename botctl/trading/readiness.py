@@ -5,7 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from botctl.domain.equity import calculate_drawdown
-from botctl.domain.errors import BadValue, BotError
+from botctl.domain.errors import BadValue, BotError, NoAnswer
+from botctl.domain.fees import PairFees, cost_with_fee, round_trip_rate, tier_of
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import cents, format_decimal
@@ -18,8 +19,42 @@ from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 
 FAR_ABOVE = 2
 """Times INITIAL_BALANCE. An account that is worth more than this can lose most of it before the guard trips."""
-TAKER_FEE = Decimal("0.004")
-"""At Kraken's lowest tier, as a fraction of the cost."""
+
+
+def check_fees(bot: Bot) -> Iterator[CheckResult]:
+    """What the exchange takes, asked afresh: tier, rates and the cost of a round trip."""
+    if not bot.fees.own:
+        return
+    try:
+        fees = bot.fees.ask()
+    except NoAnswer:
+        raise
+    except BotError as error:
+        yield _unknown_fees(bot, error.message)
+        return
+    if not fees:
+        yield _unknown_fees(bot, "Kraken tells none")
+        return
+    by_rate: dict[PairFees, list[str]] = {}
+    for symbol, pair in fees.items():
+        by_rate.setdefault(pair, []).append(symbol)
+    for pair, symbols in by_rate.items():
+        yield CheckResult("fees", "ok", f"{', '.join(symbols)}: {_describe_fees(pair, bot.settings.trade_amount_usd)}")
+
+
+def _describe_fees(pair: PairFees, amount: Decimal) -> str:
+    tier, costs = tier_of(pair.taker), round_trip_rate(pair.taker)
+    name = "a tier of its own" if tier is None else f"tier {tier}"
+    maker = "" if pair.maker is None else f" ({format_percent(pair.maker)} resting)"
+    return (
+        f"{name}, {format_percent(pair.taker)} at market{maker}: a round trip costs {format_percent(costs)}, "
+        f"{format_decimal(amount * costs)} of {format_decimal(amount)}"
+    )
+
+
+def _unknown_fees(bot: Bot, why: str) -> CheckResult:
+    detail = f"the account's own are unknown ({why}): FEE_RATE, {format_percent(bot.fees.default)}, is used"
+    return CheckResult("fees", "warn", detail, "give the key the right Query Funds, or set FEE_RATE")
 
 
 def check_funds(bot: Bot) -> Iterator[CheckResult]:
@@ -29,8 +64,11 @@ def check_funds(bot: Bot) -> Iterator[CheckResult]:
     except BotError as error:
         yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
         return
-    for quote in sorted({quote_of(symbol) for symbol in bot.settings.symbols}):
-        free, needed = balances.spendable(quote), bot.settings.trade_amount_usd * (1 + TAKER_FEE)
+    rates: dict[str, Decimal] = {}
+    for symbol in bot.settings.symbols:
+        rates[quote_of(symbol)] = max(bot.fees.taker(symbol), rates.get(quote_of(symbol), Decimal(0)))
+    for quote, rate in sorted(rates.items()):
+        free, needed = balances.spendable(quote), cost_with_fee(bot.settings.trade_amount_usd, rate)
         detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
         yield CheckResult("funds", "warn" if fix else "ok", detail, fix)

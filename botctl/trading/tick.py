@@ -116,6 +116,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
         return  # nothing could be decided or bought, and each request would be repeated for some seconds
     _run(bot, state, "live trading", _warn_of_no_buys)
     _run(bot, state, "key", _check_key)
+    _run(bot, state, "fees", _refresh_fees)
     _run(bot, state, "council", _ask_council)
     if bot.switch.read().paused:
         state.notes.append("paused while the Council decided: nothing was executed")
@@ -329,6 +330,10 @@ def _check_key(bot: Bot, state: TickState) -> None:
     except ConfigError:
         state.key_refused = True
         raise
+
+
+def _refresh_fees(bot: Bot, state: TickState) -> None:
+    bot.fees.refresh()
 
 
 def _ask_council(bot: Bot, state: TickState) -> None:

@@ -38,7 +38,7 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchang
         yield KrakenExchange(lambda: KrakenSession(base_url=server.url, api_key=key, private_key=secret))
     else:
         tape = load_demo_market()
-        cash, fee_rate, slippage = Decimal(10000), Decimal("0.004"), Decimal("0.0005")
+        cash, fee_rate, slippage = Decimal(10000), Decimal("0.008"), Decimal("0.0005")
         yield PaperBroker(
             tape, tape, quote_currency="USD", opening_cash=cash, fee_rate=fee_rate, slippage=slippage
         )  # fmt: skip
@@ -76,7 +76,7 @@ def test_a_buy_ends_whole_and_its_fills_add_up_to_what_the_account_paid(exchange
     assert total([fill.amount for fill in fills]) == report.filled
     cost, fee = total([fill.cost for fill in fills]), total([fill.fee for fill in fills])
     assert cost > 0
-    assert abs(fee / cost - Decimal("0.004")) < Decimal("0.0001")
+    assert abs(fee / cost - Decimal("0.008")) < Decimal("0.0001")
     balances = exchange.fetch_balances()
     assert balances.spendable("BTC") == Decimal("0.0123")
     assert abs(Decimal(10000) - cost - fee - balances.spendable("USD")) < Decimal(

@@ -13,10 +13,10 @@ from botctl.domain.configuration.settings import Settings
 from botctl.domain.costs import COST_DECIMALS, cost_and_fee, fill_price
 from botctl.domain.decisions import TECHNICAL_STANCES, Action, Verdict, combine
 from botctl.domain.errors import Refused
-from botctl.domain.money import floor_to
+from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import Side, stop_reason
 from botctl.domain.sentiment import SentimentSeries
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import StopRule, advance_stop, covers_costs, initial_stop
 from botctl.market_data.indicators import calculate_atr, calculate_trend
 
 
@@ -29,6 +29,7 @@ class Position:
     atr: float
     stop: float
     high: float
+    break_even: float
     exit_at: int | None = None
     reason: str | None = None
 
@@ -76,9 +77,10 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
                 position.atr,
                 settings.atr_multiple,
                 settings.breakeven_atr,
+                position.break_even,
             )
             if hit:
-                reason = stop_reason(position.stop, position.entry)
+                reason = stop_reason(position.stop, position.entry, position.break_even)
                 _close_position(run, position, following, now, reason, settings)
                 rested[position.symbol] = now + 60 * settings.cooldown_minutes
             elif opinions[position.symbol] is Action.SELL:
@@ -112,7 +114,10 @@ def _open_position(
         atr = calculate_atr(candles_of(history, count), settings.atr_period)
     except Refused:
         return
-    if not 0 < initial_stop(float(ask), atr, settings.atr_multiple) < float(ask):
+    stop = initial_stop(float(ask), atr, settings.atr_multiple)
+    if not 0 < stop < float(ask):
+        return
+    if not covers_costs(float(ask), stop, float(settings.fee_rate), settings.min_stop_costs):
         return
     amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
     cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
@@ -121,7 +126,9 @@ def _open_position(
     run.cash -= cost + fee
     entry = float(cost / amount)
     stop = initial_stop(entry, atr, settings.atr_multiple)
-    run.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry))
+    rule = StopRule(settings.atr_multiple, settings.breakeven_atr, settings.breakeven_fees)
+    break_even = rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
+    run.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry, break_even))
 
 
 def _close_position(

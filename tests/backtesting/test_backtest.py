@@ -80,6 +80,25 @@ def test_a_trade_that_rises_a_little_breaks_even() -> None:
     assert (trade.exit_reason, trade.stop_loss_price, trade.pnl) == ("BREAKEVEN", 200, Decimal("-0.5"))
 
 
+def test_breakeven_may_cover_both_fees() -> None:
+    """202 paid for each at 200 with 1 %, and a sale loses 1 %: 204.04. A close of 209 leaves the stop at the entry, as
+    that is less than half an ATR away; 211 raises it. 204 hits it; sold at the next open, 204: 102 less 1.02."""
+    costs = {"FEE_RATE": "0.01", "BREAKEVEN_ATR": "0.5", "BREAKEVEN_FEES": "yes"}
+    view = after_warm_up((200, 209), (209, 211), (211, 205), (205, 204), (204, 204), **costs)
+
+    [trade] = view.trades
+    assert trade.stop_loss_price == pytest.approx(202 / 0.99)
+    assert (trade.exit_reason, trade.pnl) == ("BREAKEVEN", Decimal("-0.02"))
+
+
+@pytest.mark.parametrize(("costs", "trades"), [("5", 1), ("6", 0)])
+def test_no_entry_whose_stop_is_too_close_for_its_costs(costs: str, trades: int) -> None:
+    """The stop is 20 below 200, and a round trip at 1 % costs 4."""
+    view = after_warm_up((200, 190), (190, 195), (191, 191), FEE_RATE="0.01", MIN_STOP_COSTS=costs)
+
+    assert len(view.trades) == trades
+
+
 def test_fee_and_slippage_are_those_of_the_paper_broker() -> None:
     """Ask 200: 0.5 at 200 x 1.001 = 200.2 costs 100.1, its fee of 1 % 1.001. The stop hangs from 200.2. Bid 150:
     0.5 at 150 x 0.999 = 149.85 brings 74.925, its fee 0.74925."""
@@ -162,7 +181,9 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "ATR_PERIOD": draw(st.sampled_from(["2", "3", "5"])),
         "ATR_MULTIPLE": draw(st.sampled_from(["0.7", "2", "20"])),
         "BREAKEVEN_ATR": draw(st.sampled_from(["0.5", "2"])),
-        "FEE_RATE": draw(st.sampled_from(["0", "0.004", "0.03"])),
+        "FEE_RATE": draw(st.sampled_from(["0", "0.008", "0.03"])),
+        "BREAKEVEN_FEES": draw(st.sampled_from(["no", "yes"])),
+        "MIN_STOP_COSTS": draw(st.sampled_from(["0", "0.5", "2"])),
         "SLIPPAGE": draw(st.sampled_from(["0", "0.0005"])),
         "COOLDOWN_MINUTES": draw(st.sampled_from(["0", "15", "60"])),
         "MAX_OPEN_TRADES": draw(st.sampled_from(["1", "2", "5"])),

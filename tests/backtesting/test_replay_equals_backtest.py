@@ -126,6 +126,14 @@ def cases(count: int, seed: int) -> dict[str, Case]:
             alone, settings={"ATR_MULTIPLE": "3.5", "BREAKEVEN_ATR": "0.7", "ATR_PERIOD": "21"}, trades=2
         ),
          "free of charge": Case(alone, settings={"FEE_RATE": "0", "SLIPPAGE": "0", "BREAKEVEN_ATR": "0.5"}, trades=4),
+         "fees in the rules": Case(
+            alone,
+            settings={
+                "FEE_RATE": "0.001", "BREAKEVEN_FEES": "yes", "BREAKEVEN_ATR": "0.5", "ATR_MULTIPLE": "3",
+                "MIN_STOP_COSTS": "2",
+            },
+            trades=2,
+        ),
          "a short ATR": Case(alone, settings={"ATR_PERIOD": "2", "ATR_MULTIPLE": "4"}, trades=3),
         "moods": Case(several(seed + 10, count), sentiments, {"ATR_MULTIPLE": "15"}, trades=3, reasons=("COUNCIL",)),
          "several share the cash": Case(

@@ -32,6 +32,8 @@ TEXTS = (
     "max_open_trades=1,2",
     "trade_amount_usd=1,150",
     "max_drawdown=0.02,0.5",
+    "breakeven_fees=no,yes",
+    "min_stop_costs=0,2",
 )
 
 
@@ -124,6 +126,20 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
 
     assert (large.train.trades, small.train.trades) == (1, 1)
     assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
+
+
+def test_an_exit_found_without_fees_is_not_taken_for_one_with_them() -> None:
+    """Only with fees does 205 hit the stop, at 200 x 1.02 / 0.98. Sets that differ in other settings share exits."""
+    rows = [(200, 215.0), (215, 205.0), (205, 212.0), (212.0, 212.0)]
+    candles = [(opened, max(opened, close), min(opened, close), close) for opened, close in rows]
+    base = {"FEE_RATE": "0.02", "SLIPPAGE": "0", "ATR_PERIOD": "2", "BREAKEVEN_ATR": "0.5", "COOLDOWN_MINUTES": "600"}
+    axes, histories = grid_of("breakeven_fees=no,yes", "max_open_trades=1,2"), [history_of([*rising(114), *candles])]
+
+    together = play_all(SweepRunner(histories, base, FEAR, axes, 1.0))
+
+    afresh = [SweepRunner(histories, base, FEAR, axes, 1.0).score(score.point) for score in together]
+    assert together == afresh
+    assert len({score.train for score in together}) == 2
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ from typing import Self
 from tests.chaos.history import Candle, History
 
 LOT, MONEY = Decimal("1e-8"), Decimal("1e-5")
-FEE_RATE = Decimal("0.0040")
+FEE_RATE = Decimal("0.0080")
 ATR_PERIOD = 14
 ENTRY_ATRS, ENTRY_SHARE = 5, 0.05
 ATR_MULTIPLE = 2.0

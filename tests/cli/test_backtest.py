@@ -52,7 +52,7 @@ def test_options_win_over_settings(bot: BotRunner) -> None:
 
     bot.set(FEE_RATE="0", ATR_MULTIPLE="4", INITIAL_BALANCE="500")
     by_settings = bot.json("backtest", BTC)
-    by_options = bot.json("backtest", BTC, "--fee", "0.004", "--atr-multiple", "2", "--cash", "10000")
+    by_options = bot.json("backtest", BTC, "--fee", "tier1", "--atr-multiple", "2", "--cash", "10000")
 
     assert by_options == default
     assert by_settings["fees"] == "0.00000000"
@@ -108,7 +108,7 @@ def test_the_symbol_may_stand_behind_the_file(bot: BotRunner) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--fee", "much"), "--fee 'much' must be a number"),
+        (("--fee", "much"), "--fee 'much' must be a number, or tier1 to tier9"),
         (("--fee", "0.5"), "--fee '0.5' must be at least 0 and below 0.5"),
         (("--atr-multiple", "0"), "--atr-multiple '0'"),
         (("--atr-period", "1"), "--atr-period '1'"),

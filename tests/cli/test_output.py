@@ -55,7 +55,7 @@ def test_live_positions_add_the_price_and_the_profit_of_now(veteran: BotRunner) 
 
     rows = document(veteran.run("positions", "--live", "--json"))
 
-    assert {frozenset(row) for row in rows} == {TRADE | {"price", "unrealized_pnl"}}
+    assert {frozenset(row) for row in rows} == {TRADE | {"price", "unrealized_pnl", "net_pnl", "break_even_price"}}
     check_values(rows)
 
 

@@ -282,7 +282,7 @@ def test_a_png_of_nothing_yet(bot: BotRunner) -> None:
         (("--fee", "0.1"), "--fee is for a backtest"),
         (("--atr-multiple", "3"), "--atr-multiple is for a backtest"),
         (("--from", "2024-01-01"), "--from is for a backtest"),
-        ((BTC, "--fee", "much"), "--fee 'much' must be a number"),
+        ((BTC, "--fee", "much"), "--fee 'much' must be a number, or tier1 to tier9"),
     ],
 )
 def test_what_can_not_be_meant_is_named(veteran: BotRunner, arguments: tuple[str, ...], words: str) -> None:

@@ -27,6 +27,8 @@ WRONG: dict[str, str] = {
     "ATR_PERIOD": "0",
     "ATR_MULTIPLE": "-2",
     "BREAKEVEN_ATR": "two",
+    "BREAKEVEN_FEES": "ja",
+    "MIN_STOP_COSTS": "-1",
     "INITIAL_BALANCE": "all",
     "MAX_DRAWDOWN": "20%",
     "COUNCIL": "two words",

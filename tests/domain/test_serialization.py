@@ -44,9 +44,9 @@ def test_a_trade_is_written_with_its_public_names_in_their_order() -> None:
 
 
 def test_a_position_is_a_trade_and_its_price() -> None:
-    written = to_json(LivePosition(TradeRecord(**BOUGHT), Decimal(210), Decimal(5)))
+    written = to_json(LivePosition(TradeRecord(**BOUGHT), Decimal(210), Decimal(5), Decimal(3), Decimal(204)))
 
-    assert " ".join(written) == f"{TRADE} price unrealized_pnl"
+    assert " ".join(written) == f"{TRADE} price unrealized_pnl net_pnl break_even_price"
 
 
 def test_a_trade_of_a_backtest_is_written_with_fewer_fields_and_names_of_its_own() -> None:

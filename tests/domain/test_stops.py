@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from botctl.domain.orders import ExitReason, stop_reason
-from botctl.domain.stops import StopRule, advance_stop, initial_stop
+from botctl.domain.stops import StopRule, advance_stop, break_even_price, covers_costs, initial_stop
 
 prices = st.floats(min_value=1e-8, max_value=1e9)
 multiples = st.floats(min_value=0.01, max_value=99.0)
@@ -27,6 +27,20 @@ def test_neither_the_stop_nor_the_high_ever_falls(
     assert [stop for stop, _, _ in states] == sorted(stop for stop, _, _ in states)
     assert [high for _, high, _ in states] == sorted(high for _, high, _ in states)
     assert states[-1][1] == max(entry, *path)
+
+
+@given(prices, prices, prices, prices, multiples, multiples, st.floats(min_value=0, max_value=0.4))
+def test_fees_raise_a_breakeven_stop_only_where_it_keeps_half_an_atr_from_the_price(
+    price: float, high: float, entry: float, atr: float, multiple: float, breakeven: float, fee: float
+) -> None:
+    even = break_even_price(entry * (1 + fee), fee)
+    start = initial_stop(entry, atr, multiple)
+
+    without, _, _ = advance_stop(price, start, high, entry, atr, multiple, breakeven)
+    stop, _, _ = advance_stop(price, start, high, entry, atr, multiple, breakeven, even)
+
+    moved = max(high, price) > entry + breakeven * atr
+    assert stop == (max(without, even) if moved and even <= price - 0.5 * atr else without)
 
 
 @given(prices, prices, prices, prices, prices, multiples, multiples)
@@ -104,6 +118,17 @@ def test_the_rule_in_figures() -> None:
     assert advance_stop(49000, 49000, 50000, 50000, 500, 2, 2) == (49000, 50000, True)
 
 
+def test_the_costs_in_figures() -> None:
+    """Paid 100.80 for 0.002, and a sale loses 0.80 %. A round trip on an ask of 50,000 costs 800, the stop is 1,000
+    away: 1.25 times as much."""
+    assert break_even_price(50400, 0.008) == pytest.approx(50806.4516)
+    assert advance_stop(51056, 49000, 50000, 50000, 500, 4, 1, 50806.5) == (50000, 51056, False)
+    assert advance_stop(51056.5, 49000, 50000, 50000, 500, 4, 1, 50806.5) == (50806.5, 51056.5, False)
+    assert [covers_costs(50000, 49000, 0.008, costs) for costs in (0, 1.25, 1.26)] == [True, True, False]
+    assert stop_reason(50806.5, 50000, 50806.5) == stop_reason(50000, 50000, 50806.5) == ExitReason.BREAKEVEN
+    assert stop_reason(50806.4, 50000, 50806.5) == ExitReason.TRAILING_STOP
+
+
 def test_the_scalar_rule_uses_nothing_but_its_arguments() -> None:
     assert {*initial_stop.__code__.co_names, *advance_stop.__code__.co_names} == {"max"}
 
@@ -115,11 +140,11 @@ def test_numba_compiles_the_rule_as_it_stands_and_agrees_with_python() -> None:
     compiled = numba.njit(advance_stop)
 
     @settings(max_examples=500, deadline=None)
-    @given(prices, prices, prices, prices, prices, multiples, multiples)
+    @given(prices, prices, prices, prices, prices, multiples, multiples, prices)
     def agree(
-        price: float, stop: float, high: float, entry: float, atr: float, multiple: float, breakeven: float
+        price: float, stop: float, high: float, entry: float, atr: float, multiple: float, breakeven: float, even: float
     ) -> None:
-        figures = (price, stop, high, entry, atr, multiple, breakeven)
+        figures = (price, stop, high, entry, atr, multiple, breakeven, even)
         assert compiled(*figures) == advance_stop(*figures)
 
     agree()

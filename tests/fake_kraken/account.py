@@ -49,8 +49,8 @@ class FakeAccount:
         self.balances: dict[str, Decimal] = {"ZUSD": Decimal(10000)}
         self.orders: list[Order] = []
         self.trades: list[Trade] = []
-        self.fee_rate = Decimal("0.0040")
-        self.maker_fee_rate = Decimal("0.0025")
+        self.fee_rate = Decimal("0.0080")
+        self.maker_fee_rate = Decimal("0.0040")
         self.fill_mode: FillMode = Instant()
         self.closed_orders_lag = 0.0  # seconds during which no look-up finds a fresh order
         self.closed_orders_lag_looks = 0  # the same, counted in look-ups that would have found it

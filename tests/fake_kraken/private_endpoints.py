@@ -103,7 +103,9 @@ class PrivateEndpoints:
         ids = [market.id for market in asked_markets(self._markets, params)] if params.get("pair") else []
         return {
             "currency": "ZUSD",
-            "volume": "0.0000",
+            "asset_class": "currency",
+            "volume": "46.7100",
+            "inputs": {"domain_spot_volume_30d": "46.7100", "domain_futures_volume_30d": "0.0000"},
             "fees": {id: fee_json(self._account.fee_rate) for id in ids} or None,
             "fees_maker": {id: fee_json(self._account.maker_fee_rate) for id in ids} or None,
         }
@@ -287,5 +289,5 @@ def check_client_id(params: Params) -> None:
 
 def fee_json(rate: Decimal) -> JsonObject:
     percent = fixed(rate * 100, 4)
-    figures = {"fee": percent, "minfee": "0.0500", "maxfee": percent, "nextfee": "0.3500"}
-    return {**figures, "tiervolume": "0.0000", "nextvolume": "10000.0000"}
+    figures = {"fee": percent, "minfee": "0.0500", "maxfee": "0.8000", "nextfee": "0.6000"}
+    return {**figures, "tiervolume": "0.0000", "nextvolume": "2500.0000"}

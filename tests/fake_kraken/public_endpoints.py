@@ -10,8 +10,6 @@ from tests.fake_kraken.wire import Endpoint, JsonObject, Params, Refusal, Reques
 
 INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 MOST_CANDLES = 720
-TAKER_FEES = [[0, 0.4], [10000, 0.35], [50000, 0.24], [100000, 0.22], [250000, 0.2], [500000, 0.18], [1000000, 0.16]]
-MAKER_FEES = [[0, 0.25], [10000, 0.2], [50000, 0.14], [100000, 0.12], [250000, 0.1], [500000, 0.08], [1000000, 0.06]]
 
 
 class PublicEndpoints:
@@ -116,8 +114,8 @@ def market_json(market: Market) -> JsonObject:
         "lot_multiplier": 1,
         "leverage_buy": [],
         "leverage_sell": [],
-        "fees": TAKER_FEES,
-        "fees_maker": MAKER_FEES,
+        "fees": [],  # empty on all pairs since September 2026
+        "fees_maker": [],
         "fee_volume_currency": "ZUSD",
         "margin_call": 80,
         "margin_stop": 40,

@@ -61,7 +61,7 @@ def test_a_buy_without_the_funds_says_what_is_free(live: BotRunner, kraken: Fake
     run = live.run("buy", "BTC/USD", "100", "--yes")
 
     assert run.exit_code == 4
-    assert "Insufficient funds; 40.25 USD is free" in run.stderr
+    assert "Insufficient funds; with its fee it needs 100.8 USD, 40.25 USD is free" in run.stderr
     assert kraken.orders == []
     assert live.positions() == []
 

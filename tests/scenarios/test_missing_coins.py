@@ -44,7 +44,7 @@ def test_a_balance_that_lacks_coins_closes_nothing_trips_nothing_and_is_an_error
     open_trade: None, live: BotRunner, kraken: FakeKraken, shown: str
 ) -> None:
     live.set(MAX_DRAWDOWN="0.0000001")
-    kraken.balances["ZUSD"] += Decimal("0.4")  # the fee, so that the true drawdown is zero
+    kraken.balances["ZUSD"] += Decimal("0.8")  # the fee, so that the true drawdown is zero
     kraken.account.false_balances["XXBT"] = Decimal(shown)
 
     run = live.run("tick", "--json")

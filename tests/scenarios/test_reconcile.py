@@ -124,7 +124,7 @@ def test_coins_that_were_sold_by_hand_are_missed(live: BotRunner, kraken: FakeKr
 
     run = reconciled(live)
 
-    assert differing(run) == ["the balance is only 0.000996 BTC"]
+    assert differing(run) == ["the balance is only 0.000992 BTC"]
     assert run.json()["foreign_orders"] == 1
 
 

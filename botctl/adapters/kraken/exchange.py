@@ -29,6 +29,7 @@ from botctl.adapters.kraken.transport import PendingCall, Reply
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, LockedOut, OutcomeUnknown, UnusableAnswer
+from botctl.domain.fees import PairFees
 from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import Balances, Market, Quotes, market_of
 from botctl.domain.money import format_decimal, total
@@ -369,6 +370,17 @@ class KrakenExchange(KrakenMarketData):
             return parsing.parse_api_key(self.session.post("GetApiKeyInfo"))
         except KrakenApiError as api_error:
             raise read_error(api_error) from api_error
+
+    def fetch_fees(self, symbols: Sequence[str]) -> dict[str, PairFees]:
+        """One request, not repeated, as `fetch_api_key`. Markets that the list lacks would fail it for all."""
+        listed = self._listed(symbols)
+        if not listed:
+            return {}
+        try:
+            answer = self.session.post("TradeVolume", {"pair": self._market_ids(listed)})
+        except KrakenApiError as api_error:
+            raise read_error(api_error) from api_error
+        return parsing.parse_fees(answer, self.catalog.symbols)
 
     def _query_orders(self, ids: Sequence[str]) -> dict[str, OrderReport]:
         params = {"txid": ",".join(ids), "trades": "true"}

@@ -11,6 +11,7 @@ from typing import Any
 
 from botctl.domain.candles import Candle, check_candle, from_unix, to_unix
 from botctl.domain.errors import ExchangeUnreachable, OutcomeUnknown, UnusableAnswer
+from botctl.domain.fees import PairFees, parse_fee_rate
 from botctl.domain.markets import Balances, Holding, Quote, Quotes
 from botctl.domain.money import MAX_AMOUNT, format_decimal, to_amount, to_decimal
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, Side
@@ -228,6 +229,26 @@ def parse_api_key(info: Any) -> ApiKey:
     if not isinstance(rights, list) or not rights or not all(isinstance(right, str) for right in rights):
         raise UnusableAnswer("the key's rights in Kraken's answer can't be read")
     return ApiKey(tuple(sorted(FORBIDDEN_RIGHTS & set(rights))), parse_key_expiry(info))
+
+
+def parse_fees(answer: Any, symbols: Mapping[str, str]) -> dict[str, PairFees]:
+    """A TradeVolume answer, whose rates are in percent. Raises UnusableAnswer for one that tells no rate."""
+    takers = answer.get("fees") if isinstance(answer, dict) else None
+    makers = answer.get("fees_maker") if isinstance(answer, dict) else None
+    try:
+        return {
+            symbols.get(name, name): PairFees(
+                _parse_rate(fees["fee"]),
+                _parse_rate(makers[name]["fee"]) if isinstance(makers, dict) and name in makers else None,
+            )
+            for name, fees in (takers or {}).items()
+        }
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise UnusableAnswer("the fees in Kraken's answer can't be read") from error
+
+
+def _parse_rate(percent: Any) -> Decimal:
+    return parse_fee_rate(str(to_decimal(percent) / 100))
 
 
 def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:

@@ -28,10 +28,12 @@ from botctl.market_data.history import load_candles, load_sentiment
 OVERRIDES = {
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
-    "fee": ("FEE_RATE", "FRACTION"),
+    "fee": ("FEE_RATE", "RATE|TIER"),
     "slippage": ("SLIPPAGE", "FRACTION"),
     "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
+    "breakeven_fees": ("BREAKEVEN_FEES", "YES|NO"),
+    "min_stop_costs": ("MIN_STOP_COSTS", "NUMBER"),
     "atr_period": ("ATR_PERIOD", "CANDLES"),
     "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
     "cooldown": ("COOLDOWN_MINUTES", "MINUTES"),

@@ -25,6 +25,7 @@ from botctl.store.upkeep.checks import unsafe_settings
 from botctl.trading.bot import Bot
 from botctl.trading.council.check import check_council
 from botctl.trading.readiness import (
+    check_fees,
     check_funds,
     check_initial_balance,
     check_journal,
@@ -151,6 +152,7 @@ def _check_exchange(config: Config, bot: Bot) -> Iterator[CheckResult]:
 
         yield from _results_of(check_status, build_market_data(config.settings))
     yield from _results_of(lambda each: check_journal(each, config.database_file), bot)
+    yield from _results_of(check_fees, bot)
     yield from _results_of(check_funds, bot)
     yield from _results_of(check_initial_balance, bot)
     yield from _results_of(check_symbols, bot)

@@ -59,7 +59,8 @@ def positions(
 ) -> None:
     """List open trades with their stops.
 
-    The entry, the stop and the highest price so far, without network. --live adds the current price and the profit.
+    The entry, the stop and the highest price so far, without network. --live adds the current price, the
+    profit after both fees, and the price at which it is zero.
 
     --watch also shows how far each price is from its stop. It fetches only public
     prices, takes no lock and sends no order: ticks continue meanwhile.
@@ -82,7 +83,7 @@ def positions(
         if live:
             from botctl.wiring import build_market
 
-            rows = portfolio.list_live_positions(build_market(config.settings))
+            rows = portfolio.list_live_positions(build_market(config.settings), portfolio.fee_rates(config.settings))
             show_list(ctx, rows, draw_live_positions, "no open positions")
         else:
             show_list(ctx, portfolio.list_positions(), draw_trades, "no open positions")

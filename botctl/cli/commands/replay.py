@@ -91,4 +91,6 @@ def _open_folder(settings: Settings, keep: Path | None) -> Iterator[Config]:
 
 def _setting_text(settings: Settings, name: str) -> str:
     value = getattr(settings, name.lower())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ",".join(value) if isinstance(value, tuple) else str(value)

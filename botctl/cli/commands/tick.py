@@ -93,7 +93,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         began = bot.clock.now()
         snapshot, exits = guard_positions(bot)
         errors, prices = tell_outage(bot, exits.errors, began), snapshot.prices
-        positions = [portfolio.with_price(trade, prices.get(trade.symbol)) for trade in portfolio.list_positions()]
+        rates = bot.fees.rates()
+        positions = [portfolio.with_price(each, prices.get(each.symbol), rates) for each in portfolio.list_positions()]
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     notice(*exits.notes)

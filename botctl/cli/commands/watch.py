@@ -33,12 +33,13 @@ class _LivePositions:
         """The database is reopened each time: a tick may have written to it, and `recover` may have replaced it."""
         with open_store(self.config):
             lines = [str(gone) for gone in load_gone_markets()]
+            rates = portfolio.fee_rates(self.config.settings)
             try:
-                rows = portfolio.list_live_positions(self._market())
+                rows = portfolio.list_live_positions(self._market(), rates)
             except BotError as error:
                 lines.append(f"prices are unavailable: {error.message}; tried again in {self.seconds:g} s")
                 trades = portfolio.list_positions()
-                rows = Rows([portfolio.with_price(trade, None) for trade in trades], trades.broken)
+                rows = Rows([portfolio.with_price(trade, None, rates) for trade in trades], trades.broken)
         lines += map(str, rows.broken)
         mode = self.config.settings.botctl_mode
         return draw_watched_positions(rows, [*lines, f"{mode} mode, {datetime.now(UTC):%H:%M:%S} UTC; Ctrl-C ends it"])

@@ -16,6 +16,8 @@ UNTESTED = "-"
 COLUMN_NAMES = {
     "atr_multiple": "ATR x",
     "breakeven_atr": "breakeven",
+    "breakeven_fees": "fees too",
+    "min_stop_costs": "min costs",
     "atr_period": "period",
     "cooldown_minutes": "cool-down",
     "max_open_trades": "open",

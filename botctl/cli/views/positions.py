@@ -17,10 +17,11 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
         "symbol": lambda row: row.trade.symbol,
         "amount": lambda row: amount(row.trade.amount),
         "entry": lambda row: format_price(row.trade.entry_price),
+        "break-even": lambda row: format_price(row.break_even_price),
         "stop": lambda row: format_price(row.trade.stop_loss_price),
         "high": lambda row: format_price(row.trade.high_price),
         "price": lambda row: format_price(row.price),
-        "P&L": lambda row: coloured(row.unrealized_pnl),
+        "P&L": lambda row: coloured(row.net_pnl),
     }
     return draw_rows(rows, columns)
 
@@ -34,10 +35,11 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
         "symbol": lambda row: row.trade.symbol,
         "amount": lambda row: short(row.trade.amount),
         "entry": lambda row: format_price(row.trade.entry_price),
+        "break-even": lambda row: format_price(row.break_even_price),
         "price": lambda row: format_price(row.price),
         "stop": lambda row: format_price(row.trade.stop_loss_price),
         "to stop": lambda row: _stop_distance(row.stop_distance),
-        "P&L": lambda row: coloured(row.unrealized_pnl),
+        "P&L": lambda row: coloured(row.net_pnl),
     }
     return group(draw_rows(rows, columns), *lines)
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from botctl.domain.configuration.addresses import ProxyUrl, parse_api_url, parse_proxy_url, parse_url
 from botctl.domain.configuration.database_url import ServerUrl, parse_database_url, without_password
 from botctl.domain.errors import ConfigError
+from botctl.domain.fees import parse_fee_rate
 from botctl.domain.money import format_decimal, to_amount, to_decimal, two_readings
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe, parse_symbol
@@ -183,6 +184,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ATR_PERIOD", "14", _integer(2, 200), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", _float("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", _float("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
+    Setting("BREAKEVEN_FEES", "no", _yes, "yes: the breakeven stop covers both fees, not the entry price alone"),
+    Setting(
+        "MIN_STOP_COSTS", "0", _float("0", "100"), "no entry whose stop is closer than so many round trips; 0: any"
+    ),
     Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
     Setting("MAX_DRAWDOWN", "0.20", _decimal("0", "1", include_low=False), "fraction lost that sells everything"),
     Setting(
@@ -199,7 +204,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", parse_url, "where the Fear & Greed index is read"
     ),
-    Setting("FEE_RATE", "0.004", _decimal("0", "0.5"), "fee of the paper broker, as a fraction of the cost"),
+    Setting(
+        "FEE_RATE", "0.008", parse_fee_rate, "fee where the account's own is unknown: a fraction, or tier1 to tier9"
+    ),
     Setting("SLIPPAGE", "0.0005", _decimal("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
     Setting(
         "NOTIFY_URLS", None, Secret, "where notifications are sent: apprise URLs, comma-separated (extra notify)", True
@@ -254,6 +261,8 @@ class Settings:
     atr_period: int
     atr_multiple: float
     breakeven_atr: float
+    breakeven_fees: bool
+    min_stop_costs: float
     initial_balance: Decimal | None
     max_drawdown: Decimal
     max_drawdown_peak: Decimal | None
@@ -274,7 +283,7 @@ class Settings:
 
     @property
     def stop_rule(self) -> StopRule:
-        return StopRule(self.atr_multiple, self.breakeven_atr)
+        return StopRule(self.atr_multiple, self.breakeven_atr, self.breakeven_fees)
 
     @property
     def channels(self) -> tuple[Secret, ...]:
