@@ -31,6 +31,8 @@ WRONG: dict[str, str] = {
     "MIN_STOP_COSTS": "-1",
     "INITIAL_BALANCE": "all",
     "MAX_DRAWDOWN": "20%",
+    "MAX_DRAWDOWN_PEAK": "2",
+    "IGNORE_ASSETS": "two words",
     "COUNCIL": "two words",
     "COUNCIL_TIMEOUT": "inf",
     "COUNCIL_ENV": "KRAKEN_API_KEY",
