@@ -260,6 +260,14 @@ def on_a_full_disk(live: BotRunner, arguments: tuple[str, ...], *, reserved: boo
             live.set(BOTCTL_HOME=str(live.home))
 
 
+def with_its_log_on_a_full_disk(live: BotRunner, arguments: tuple[str, ...]) -> Run:
+    disk = live.home.parent / "disk"
+    with small_disk(disk):
+        fill(disk)
+        live.set(LOG_FILE=str(disk / "bot.log"))
+        return live.run(*arguments)
+
+
 def in_a_nameless_folder(live: BotRunner, arguments: tuple[str, ...]) -> Run:
     folder = live.home.parent / "elsewhere"
     folder.mkdir()
@@ -347,6 +355,7 @@ OF_THE_MACHINE: dict[str, Condition] = {
     "a value that can't be right": Condition(dot_env("MAX_DRAWDOWN=ten\n"), quick=1),
     "a `.env` that others may read": Condition(dot_env("LOG_LEVEL=INFO\n", 0o644)),
     "a `LOG_FILE` in a folder that is gone": Condition(set_to(LOG_FILE="/nowhere/bot.log")),
+    "a `LOG_FILE` on a full disk": Condition(start=with_its_log_on_a_full_disk),
     "an agent that does not load": Condition(set_to(COUNCIL="technical,nonesuch")),
     "a mistyped name of the mode, the keys or the database": Condition(dot_env("database_url=sqlite:///other.db\n")),
     "a folder that nothing names": Condition(start=in_a_nameless_folder),

@@ -1,9 +1,11 @@
 """The log of a run: to stderr, to LOG_FILE and to systemd's journal, as text or as JSON lines."""
 
+import errno
 import fcntl
 import json
 import logging
 import os
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -57,7 +59,8 @@ def start_log(config: Config, *, debug: bool, as_json: bool = False, quiet: bool
         try:
             file = _open_log(path)
         except OSError as error:
-            return about("LOG_FILE", f"can't write LOG_FILE {path}: {error.strerror}", hint="choose another file")
+            hint = "free some space" if error.errno == errno.ENOSPC else "choose another file"
+            return about("LOG_FILE", f"can't write LOG_FILE {path}: {error.strerror}", hint=hint)
         file.setLevel(config.settings.log_level)
         plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
         file.setFormatter(_Line(as_json=True) if as_json else plain)
@@ -132,6 +135,8 @@ def _open_log(path: Path) -> logging.FileHandler:
     """The log file of this run, rotated first when it is too long. Raises OSError."""
     handle = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
+        if os.fstatvfs(handle).f_bfree == 0 and stat.S_ISREG(os.fstat(handle).st_mode):  # opening succeeds all the same
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         _rotate(path, handle)
     finally:
         os.close(handle)
