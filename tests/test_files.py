@@ -38,7 +38,7 @@ def test_a_second_holder_is_refused_at_once(lock: Path) -> None:
         with pytest.raises(Busy, match="another run"), process_lock(lock, 0):
             pass
 
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 5
 
 
 def test_a_second_holder_waits_as_long_as_it_was_told(lock: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_second_holder_waits_as_long_as_it_was_told(lock: Path) -> None:
         with pytest.raises(Busy), process_lock(lock, 0.4):
             pass
 
-    assert 0.35 < time.monotonic() - started < 2
+    assert 0.35 < time.monotonic() - started < 5
 
 
 def test_who_waits_goes_on_when_the_other_ends(lock: Path) -> None:
@@ -61,8 +61,8 @@ def test_who_waits_goes_on_when_the_other_ends(lock: Path) -> None:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    holding.wait(5)
-    with process_lock(lock, 5):
+    assert holding.wait(30)
+    with process_lock(lock, 30):
         order.append("second")
     thread.join()
 
@@ -88,7 +88,7 @@ def test_the_lock_dies_with_its_process_even_if_a_child_lives_on(lock: Path, how
         holder.send_signal(how)
         holder.wait(timeout=10)
 
-        with process_lock(lock, 1):
+        with process_lock(lock, 10):
             assert Path(f"/proc/{child}").exists()
     finally:
         holder.kill()

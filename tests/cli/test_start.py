@@ -70,9 +70,9 @@ def test_a_signal_in_the_middle_of_a_tick_ends_it_cleanly(
 
     started = time.monotonic()
     process.send_signal(signal_number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
 
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15  # the program would go on for 30 seconds
     assert process.returncode == exit_code
     assert out == ""
     assert err.startswith("botctl: interrupted")
@@ -92,11 +92,11 @@ def test_a_signal_at_the_very_start_of_the_council_command_ends_that_too(
     sign = tmp_path / "council-sits"
     bot.set(COUNCIL_COMMAND=f"sh -c 'echo $$ > {sign}; kill -{name} $PPID; exec sleep 30 2>/dev/null'")
     process = bot.spawn("tick")
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
     child = wait_for_number(sign)
     try:
-        wait_until(lambda: is_gone(child), 1)
+        wait_until(lambda: is_gone(child), 10)
     finally:
         if not is_gone(child):
             os.kill(child, signal.SIGKILL)
@@ -107,12 +107,12 @@ def test_a_signal_at_the_very_start_of_the_council_command_ends_that_too(
 def test_a_signal_while_an_order_is_under_way_leaves_it_to_the_next_run(
     live: BotRunner, kraken: FakeKraken, signal_number: int
 ) -> None:
-    kraken.fault("AddOrder", "hang_after", seconds=20)
+    kraken.fault("AddOrder", "hang_after", seconds=60)
     process = live.spawn("buy", "BTC/USD", "100", "--yes")
     wait_until(lambda: len(kraken.orders) == 1)
 
     process.send_signal(signal_number)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     kraken.release()
 
     assert process.returncode == 128 + signal_number
@@ -125,7 +125,7 @@ def test_a_signal_while_an_order_is_under_way_leaves_it_to_the_next_run(
 
 def test_the_lock_of_a_killed_run_is_free_at_once(bot: BotRunner, tmp_path: Path) -> None:
     sign = tmp_path / "council-sits"
-    bot.set(COUNCIL_COMMAND=f"sh -c 'echo $$ > {sign}; exec sleep 5'")
+    bot.set(COUNCIL_COMMAND=f"sh -c 'echo $$ > {sign}; exec sleep 30'")
     process = bot.spawn("tick")
     child = wait_for_number(sign)
     second = bot.run("tick")
@@ -142,20 +142,19 @@ def test_the_lock_of_a_killed_run_is_free_at_once(bot: BotRunner, tmp_path: Path
 
 
 def test_a_pause_while_the_council_sits_is_quick_and_stops_its_entries(bot: BotRunner, tmp_path: Path) -> None:
-    sign, program = tmp_path / "council-sits", tmp_path / "council"
-    program.write_text(f'#!/bin/sh\necho $$ > {sign}; sleep 1; echo \'{{"decision": "BUY", "reason": "a test"}}\'\n')
+    sign, paused, program = tmp_path / "council-sits", tmp_path / "paused", tmp_path / "council"
+    wait = f"echo $$ > {sign}; until [ -e {paused} ]; do sleep 0.05; done"
+    program.write_text(f'#!/bin/sh\n{wait}; echo \'{{"decision": "BUY", "reason": "a test"}}\'\n')
     program.chmod(0o755)
     bot.set(COUNCIL_COMMAND=str(program))
     process = bot.spawn("tick", "--json")
     wait_for_number(sign)
 
-    started = time.monotonic()
-    paused = bot.run("pause")
-    taken = time.monotonic() - started
-    out, err = process.communicate(timeout=20)
+    pause = bot.run("pause")
+    paused.touch()  # until here the council sits, and whoever waits for its tick waits in vain
+    out, err = process.communicate(timeout=60)
 
-    assert paused.exit_code == 0
-    assert taken < 1
+    assert pause.exit_code == 0
     assert [row["decision"] for row in json.loads(out)["decisions"]] == ["BUY", "BUY"], err
     assert "paused" in out + err
     assert bot.trades() == []

@@ -70,8 +70,8 @@ def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait up to 5 seconds: Kraken may still process a request whose sender is dead."""
-    end = time.monotonic() + 5
+    """Wait up to 30 seconds: Kraken may still process a request whose sender is dead."""
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.01)

@@ -64,12 +64,15 @@ def _wait_for_lock(database: ServerDatabase, wait_seconds: float) -> None:
 
 
 def _sign(database: ServerDatabase) -> None:
-    """Put what this run does, and since when by the server's clock, into the name that others see of the session."""
+    """Put what this run does, and since when by the server's clock, into the name that others see of the session.
+
+    Whole seconds, rounded down: with a time that is yet to come, a run that hangs would look younger than it is.
+    """
     with suppress(BotError):
         _query(
             database,
             "SELECT set_config('application_name', replace(current_setting('application_name'), 'botctl ',"
-            " 'botctl ' || %s || '@' || extract(epoch FROM clock_timestamp())::bigint || ' '), false)",
+            " 'botctl ' || %s || '@' || floor(extract(epoch FROM clock_timestamp())) || ' '), false)",
             this_command() or "run",
         )
 
