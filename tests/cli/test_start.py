@@ -141,6 +141,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once(bot: BotRunner, tmp_path: Path
     assert third.exit_code == 0
 
 
+@pytest.mark.waits
 def test_a_pause_while_the_council_sits_is_quick_and_stops_its_entries(bot: BotRunner, tmp_path: Path) -> None:
     sign, program = tmp_path / "council-sits", tmp_path / "council"
     program.write_text(f'#!/bin/sh\necho $$ > {sign}; sleep 1; echo \'{{"decision": "BUY", "reason": "a test"}}\'\n')
