@@ -55,9 +55,10 @@ class Process:
     def _is_stopped(self) -> bool:
         return _read_stat(self.pid)[0] in ("T", "t")
 
-    def end(self) -> bool:
-        """End it: by SIGTERM, then by SIGKILL. A stopped one is killed at once: it must not go on with what is long
-        out of date. Returns whether it is gone. Raises PermissionError for the process of another user."""
+    def end(self, patience: float = TERM_SECONDS) -> bool:
+        """End it: by SIGTERM, then after `patience` seconds by SIGKILL. A stopped one is killed at once: it must not go
+        on with what is long out of date. Returns whether it is gone. Raises PermissionError for the process of another
+        user."""
         if self.pid == os.getpid():
             return False
         with suppress(ProcessLookupError), _Handle(self.pid) as handle:
@@ -65,7 +66,7 @@ class Process:
                 return True
             if not self._is_stopped:
                 handle.send(signal.SIGTERM)
-                if self._ends_within(TERM_SECONDS):
+                if self._ends_within(patience):
                     return True
             handle.send(signal.SIGKILL)
             return self._ends_within(KILL_SECONDS)

@@ -54,11 +54,10 @@ def test_a_stopped_process_is_killed_and_does_not_go_on(start: Start) -> None:
     assert time.monotonic() - started < TERM_SECONDS  # nobody waits for what it does with a SIGTERM
 
 
-@pytest.mark.waits
 def test_a_process_that_does_not_listen_is_killed(start: Start) -> None:
     process = start(DEAF)
 
-    assert Process.find(process.pid).end()
+    assert Process.find(process.pid).end(patience=0.3)
     assert process.wait(timeout=30) == -signal.SIGKILL
 
 

@@ -74,6 +74,7 @@ def test_a_long_limit_inside_a_short_one_ends_with_the_short_one() -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.waits
 def test_a_block_that_swallows_the_end_is_ended_again() -> None:
     started = time.monotonic()
 

@@ -115,6 +115,7 @@ def test_one_unknown_symbol_does_not_cost_the_others_their_price(exchange: Krake
     assert (set(quotes.good), set(quotes.bad)) == ({"BTC/USD"}, {"DOT/USD", "NO/SUCH"})
 
 
+@pytest.mark.waits
 @pytest.mark.usefixtures("bent_time")
 def test_a_price_call_that_never_ends_is_given_up_and_the_next_gets_a_line_of_its_own(
     make_exchange: Callable[..., KrakenExchange], kraken: FakeKraken

@@ -19,7 +19,7 @@ ONE_OF_EACH = (
 """Every boundary and every signal, most of them where an order is under way."""
 
 
-@parametrize("scene", SCENES, quick=4)
+@parametrize("scene", SCENES, quick=2)
 def test_every_scene_ends_well_when_nobody_disturbs_it(scene: str, stage: Stage) -> None:
     play_clean(stage, scene)
 

@@ -1,4 +1,4 @@
-"""Answers may lie. One lie of some families at every change, more of each with `-m long`; `python -m tests.chaos
+"""Answers may lie. One lie of five families at every change, more of each with `-m long`; `python -m tests.chaos
 --chapter lies` draws as many as you like."""
 
 import random
@@ -8,24 +8,25 @@ import pytest
 from tests.chaos.lie_families import Family
 from tests.chaos.lies import FAMILIES, Lies
 from tests.chaos.scenes import Stage
+from tests.quick import parametrize
 
 EACH = 7
 """Lies of a family with `-m long`."""
 SHORT = (
     "Ticker: a quiet day, BTC/USD, abc, /10, for a minute",
-    "OHLC: two hours without a run, all prices, *1.1, all, for one answer",
     "AssetPairs: a stop that is hit, lot_decimals, /1000, for one answer",
-    "old answers: a quiet day, Ticker, /2, dated, for a minute",
     "balances: a stop that is hit, BTC/USD, lacking, for a minute",
     "hidden trades of sells: a stop that is hit, canceled, nothing, for ten seconds, with no trade shown",
+    "stopped at a request: a buy by hand, before it is processed, request 4, it rises by half",
+    "OHLC: two hours without a run, all prices, *1.1, all, for one answer",
+    "old answers: a quiet day, Ticker, /2, dated, for a minute",
     "hanging orders: a sell by hand, half filled, for one answer",
     "deadline elapsed: a sell of a part, placed all the same, listed at once, once, for one answer",
     "amid other lies: a crash by 40 %, its ticker, its balance left out, /10, for one answer",
-    "stopped at a request: a buy by hand, before it is processed, request 4, it rises by half",
 )
 
 
-@pytest.mark.parametrize("trial", SHORT)
+@parametrize("trial", SHORT, quick=5)
 def test_no_lie_moves_money(trial: str, stage: Stage) -> None:
     Lies().play(stage, f"lies: {trial}")
 

@@ -1,4 +1,4 @@
-"""botctl against a simple model of it: a hundred steps of anything here, 2,000 with `-m long`;
+"""botctl against a simple model of it: fifty steps of anything here, 2,000 with `-m long`;
 `python -m tests.chaos --chapter model` plays as many as you like."""
 
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.chaos.model import STEPS, Model, play_game
 from tests.chaos.scenes import Stage
 
-CHUNKS, GAMES = 20, 2
+CHUNKS, GAMES = 40, 1
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
 AT_EVERY_CHANGE = 1
 """The other tests are played with `-m long`."""

@@ -24,6 +24,7 @@ def test_of_eight_runs_at_once_one_wins(stage: Stage) -> None:
         races.play(stage, trial)
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("trial", ["SIGTERM: for the lock", "SIGINT: for the Council", "the next one: sell"])
 def test_a_run_that_waits_may_be_ended(trial: str, stage: Stage) -> None:
     Waits().play(stage, f"waits: {trial}")

@@ -141,6 +141,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once(bot: BotRunner, tmp_path: Path
     assert third.exit_code == 0
 
 
+@pytest.mark.waits
 def test_a_pause_while_the_council_sits_is_quick_and_stops_its_entries(bot: BotRunner, tmp_path: Path) -> None:
     sign, paused, program = tmp_path / "council-sits", tmp_path / "paused", tmp_path / "council"
     wait = f"echo $$ > {sign}; until [ -e {paused} ]; do sleep 0.05; done"

@@ -186,6 +186,7 @@ def test_a_log_without_an_end_is_no_json_document(bot: BotRunner) -> None:
     assert check_run.exit_code == 2
 
 
+@pytest.mark.waits
 def test_following_the_log_shows_what_comes_and_ends_well(veteran: BotRunner) -> None:
     process = veteran.spawn("log", "--follow", "--limit", "1")
     assert process.stdout is not None

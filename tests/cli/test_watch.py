@@ -75,6 +75,7 @@ def watched(live: BotRunner, kraken: FakeKraken) -> Iterator[Terminal]:
         terminal.process.wait()
 
 
+@pytest.mark.waits
 def test_watching_shows_how_far_the_stop_is_and_keeps_up(
     watched: Terminal, live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -1,14 +1,14 @@
 """Steps for scenarios of the order journal: lost answers, killed runs, and time that has passed."""
 
-import os
 import signal
 import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from tests.bot_runner import BotRunner, Run
+from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Order, Request
+from tests.forked_run import ForkedRun
 
 DEADLINE_AFTER, ABSENT_AFTER = 30, 90
 """Seconds from intent to deadline, and from there until an order that is not found counts as never placed."""
@@ -47,26 +47,26 @@ def lose_the_next_order(kraken: FakeKraken, kind: str = "drop_before", **options
     kraken.fault("OpenOrders", "error", error="EGeneral:Temporary lockout")
 
 
-def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> Run:
+def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> None:
     """Kill a run at a request: when it arrives ("before"), when it is processed ("after"), or so that it never arrives
     ("lost")."""
-    killed: list[int] = []
+    run = ForkedRun(live.home, arguments)
+    killed: list[Request] = []
 
     def kill(request: Request) -> None:
         if request.endpoint == endpoint and not killed:
-            killed.append(process.pid)
-            os.kill(process.pid, signal.SIGKILL)
+            killed.append(request)
+            run.kill()
 
     if moment == "lost":
         kraken.fault(endpoint, "drop_before")
     hook: Callable[[Request], object] = kill
     setattr(kraken, "after" if moment == "after" else "before", hook)
-    process = live.spawn(*arguments)
-    out, err = process.communicate(timeout=60)
+    run.start()
+    code, output = run.wait()
     kraken.before = kraken.after = None
-    assert process.returncode == -signal.SIGKILL, err
+    assert code == -signal.SIGKILL, output
     wait_for(lambda: moment == "lost" or any(r.endpoint == endpoint and r.processed for r in kraken.requests))
-    return Run(process.returncode, out, err)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

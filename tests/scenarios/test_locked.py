@@ -89,6 +89,7 @@ def test_a_refusal_that_cannot_be_written_sends_no_second_order(
     assert kraken.count("AddOrder") == 1
 
 
+@pytest.mark.waits
 def test_the_other_stops_are_sold_in_the_same_run(live: BotRunner, kraken: FakeKraken, other: Writer) -> None:
     """The lock lasts until the first sell's answer has been given up, and ends while the second waits for it."""
     live.wait_for_others(LockTimeouts(statement=2))
@@ -130,6 +131,7 @@ def test_an_ending_that_cannot_be_written_does_not_look_written(
     assert sides(kraken) == ["buy", "sell"]
 
 
+@pytest.mark.waits
 def test_a_note_that_cannot_be_made_does_not_cost_the_answer_it_is_about(
     live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:
@@ -164,6 +166,7 @@ def test_a_tick_that_cannot_be_recorded_still_tells_what_it_sold(
     assert "bug:" not in output_of(run)
 
 
+@pytest.mark.waits
 def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
     live: BotRunner, kraken: FakeKraken, other: Writer
 ) -> None:

@@ -393,6 +393,7 @@ def test_a_rehearsal_tells_nobody_and_counts_for_nothing(notified: BotRunner, li
     assert row_counts(notified) == {"outgoing": 0, "alarm": 0}
 
 
+@pytest.mark.waits
 @parametrize("way", ["hangs", "drips"], quick=1)
 def test_the_courier_is_ended_when_its_time_is_over_and_knows_what_had_arrived(listener: Listener, way: str) -> None:
     with Listener() as good:

@@ -11,6 +11,7 @@ from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import QUARTER, buy, council_program, council_says, output_of, sides, stopped_clock, trade_of
 from tests.scenarios.test_council import install_agent
 
+pytestmark = pytest.mark.waits
 SECONDS = 2
 
 
@@ -41,7 +42,6 @@ def test_a_council_that_takes_too_long_is_ended_and_the_rest_is_left_to_the_next
     assert any("did not decide on ETH/USD" in error for error in run.json()["errors"])
 
 
-@pytest.mark.waits
 def test_the_program_of_a_council_that_is_ended_does_not_outlive_it(hurried: BotRunner, home: Path) -> None:
     hurried.set(TICK_TIMEOUT="3")
     council_program(hurried, "open('pid', 'w').write(str(os.getpid()))", "time.sleep(50)")
