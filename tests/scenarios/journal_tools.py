@@ -61,12 +61,12 @@ def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *
         kraken.fault(endpoint, "drop_before")
     hook: Callable[[Request], object] = kill
     setattr(kraken, "after" if moment == "after" else "before", hook)
-    process = live.spawn(*arguments)
-    out, err = process.communicate(timeout=60)
+    process = live.fork(*arguments)
+    code, out, err = process.wait()
     kraken.before = kraken.after = None
-    assert process.returncode == -signal.SIGKILL, err
+    assert code == -signal.SIGKILL, err
     wait_for(lambda: moment == "lost" or any(r.endpoint == endpoint and r.processed for r in kraken.requests))
-    return Run(process.returncode, out, err)
+    return Run(code, out, err)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
