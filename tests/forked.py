@@ -18,12 +18,13 @@ from botctl.cli.app import main
 class ForkedRun:
     """A command in a process of its own, with the settings and the time of this one."""
 
-    def __init__(self, home: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, home: Path, arguments: Sequence[str], terminal: int | None = None) -> None:
+        """Its streams are those of a `terminal`, or two files."""
         self._out, self._err = home.parent / "forked.out", home.parent / "forked.err"
         with warnings.catch_warnings(action="ignore"):  # of the fake Kraken's threads, which the child does without
             self.pid = os.fork()
         if self.pid == 0:
-            self._become(home, arguments)
+            self._become(home, arguments, terminal)
         self._ended = os.pidfd_open(self.pid)
 
     def wait(self, seconds: float = 60) -> tuple[int, str, str]:
@@ -32,14 +33,16 @@ class ForkedRun:
             os.kill(self.pid, signal.SIGKILL)
         os.close(self._ended)
         _, status = os.waitpid(self.pid, 0)
-        return os.waitstatus_to_exitcode(status), self._out.read_text(), self._err.read_text()
+        out, err = (file.read_text() if file.exists() else "" for file in (self._out, self._err))
+        return os.waitstatus_to_exitcode(status), out, err
 
-    def _become(self, home: Path, arguments: Sequence[str]) -> Never:
+    def _become(self, home: Path, arguments: Sequence[str], terminal: int | None) -> Never:
         code = 99
         try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
             for number, file in ((0, Path(os.devnull)), (1, self._out), (2, self._err)):
-                os.dup2(os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
-            sys.stdout, sys.stderr = (os.fdopen(number, "w") for number in (1, 2))  # pytest's own are in memory
+                os.dup2(os.open(file, flags, 0o600) if terminal is None else terminal, number)
+            sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - botctl itself opens the other two anew
             os.chdir(home)
             sys.argv = ["botctl", *arguments]
             main()
