@@ -17,6 +17,7 @@ from botctl.domain.configuration.settings import Mode
 from botctl.store.database import open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile, close_database
 from tests import databases, postgres
+from tests.forked import ForkedRun
 
 PROJECT = Path(__file__).parent.parent
 
@@ -163,6 +164,10 @@ class BotRunner:
     def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """The same command as a process."""
         return self._commands.spawn(*arguments, **options)
+
+    def fork(self, *arguments: str) -> ForkedRun:
+        """The same command as a process that is a fork of this one: far cheaper where its start is not in question."""
+        return ForkedRun(self.home, arguments)
 
     def process(self, *arguments: str) -> Run:
         """A process run to its end."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from peewee import BooleanField, Field, FloatField, IntegerField, Model
+from peewee import SQL, BooleanField, Field, FloatField, IntegerField, Model
 
 from botctl.domain.errors import BotError, BrokenRow
 from botctl.domain.orders import ExitReason, OrderState, Side, TradeStatus
@@ -82,8 +82,17 @@ def problem_of(row: Any) -> str | None:
 
 def find_unknown_rows() -> list[BrokenRow]:
     """Trades and orders whose status nobody knows: they are neither open nor closed."""
-    trades = Trade.select().where(UNKNOWN_STATUSES).order_by(Trade.id)
-    return load_rows(trades).broken + load_rows(Order.select().where(UNKNOWN_STATES).order_by(Order.id)).broken
+    return [
+        broken
+        for table, condition in ((Trade, UNKNOWN_STATUSES), (Order, UNKNOWN_STATES))
+        if _exists(table, condition)  # each run asks several times, and there are none
+        for broken in load_rows(table.select().where(condition).order_by(table.id)).broken
+    ]
+
+
+def _exists(table: type[Table], condition: SQL) -> bool:
+    statement = f'SELECT 1 FROM "{table._meta.table_name}" WHERE {condition.sql} LIMIT 1'
+    return database.execute_sql(statement).fetchone() is not None
 
 
 def find_broken_rows() -> list[BrokenRow]:

@@ -12,6 +12,10 @@ from botctl.store.models import KeyValue, database
 log = logging.getLogger(__name__)
 
 LOAD = 'SELECT "value", "saved_at" FROM "memory" WHERE "key" = {}'
+SAVE = (
+    'INSERT INTO "memory" ("key", "value", "saved_at") VALUES ({0}, {0}, {0}) '
+    'ON CONFLICT ("key") DO UPDATE SET "value" = EXCLUDED."value", "saved_at" = EXCLUDED."saved_at"'
+)
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What reading a value raises that is damaged, or was saved by a newer botctl."""
@@ -35,11 +39,13 @@ def _python_value(field: Any, stored: Any) -> Any:
     return field.python_value(stored)
 
 
+def _db_value(field: Any, value: Any) -> Any:
+    return field.db_value(value)
+
+
 def save(key: str, value: str, at: datetime | None = None) -> None:
-    moment = at or datetime.now(UTC)
-    KeyValue.insert(key=key, value=value, saved_at=moment).on_conflict(
-        conflict_target=[KeyValue.key], update={KeyValue.value: value, KeyValue.saved_at: moment}
-    ).execute()
+    row = (key, value, _db_value(KeyValue.saved_at, at or datetime.now(UTC)))
+    database.execute_sql(SAVE.format(database.param), row)
 
 
 def load_cached(key: str) -> tuple[str, datetime] | None:

@@ -1,6 +1,8 @@
 """The tables. Unique indexes forbid a second active trade of an asset, and a second unsettled order of a trade."""
 
 from decimal import Decimal
+from functools import cache
+from typing import Any, Self
 
 from peewee import (
     SQL,
@@ -11,6 +13,7 @@ from peewee import (
     ForeignKeyField,
     IntegerField,
     Model,
+    ModelSelect,
     SqliteDatabase,
 )
 
@@ -41,11 +44,34 @@ def on_server() -> bool:
     return database.obj is not None and not isinstance(database.obj, SqliteDatabase)
 
 
+class WholeRows(ModelSelect):
+    """A query for all columns. Their names are put together once: for a trade this takes peewee 0.2 ms each time."""
+
+    def __init__(self, table: type[Model]) -> None:
+        super().__init__(table, table._meta.sorted_fields, is_default=True)
+        self._all = self.selected_columns
+
+    def __sql_selection__(self, ctx: Any, is_subquery: bool = False) -> Any:
+        if is_subquery or self.selected_columns is not self._all:
+            return super().__sql_selection__(ctx, is_subquery)
+        return ctx.literal(all_columns(self.model, ctx.alias_manager[self.model._meta.table]))
+
+
+@cache
+def all_columns(table: type[Model], alias: str) -> str:
+    return ", ".join(f'"{alias}"."{field.column_name}"' for field in table._meta.sorted_fields)
+
+
 class Table(Model):
     id = AutoField()
 
     class Meta:
         database = database
+
+    @classmethod
+    def select(cls, *fields: Any) -> "ModelSelect[Self]":
+        whole: Any = WholeRows
+        return super().select(*fields) if fields else whole(cls)
 
 
 class DatabaseInfo(Table):

@@ -27,6 +27,7 @@ from tests.fields import (
     TRADE,
     WHOLE,
 )
+from tests.forked import ForkedRun
 from tests.quick import parametrize
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -307,14 +308,7 @@ def check_values(value: Any, name: str = "") -> None:
 def on_terminal(bot: BotRunner, *arguments: str, typed: str = "") -> str:
     """What a command writes to a terminal, stdout and stderr together."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "botctl", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        cwd=bot.home,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )
+    process = ForkedRun(bot.home, arguments, theirs)
     os.close(theirs)
     os.write(ours, typed.encode())
     said = b""
@@ -324,5 +318,5 @@ def on_terminal(bot: BotRunner, *arguments: str, typed: str = "") -> str:
     except OSError:  # how Linux tells that the other end has closed
         pass
     os.close(ours)
-    process.wait(timeout=30)
+    process.wait()
     return said.decode()

@@ -1,14 +1,15 @@
 """Steps for scenarios of the order journal: lost answers, killed runs, and time that has passed."""
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from tests.bot_runner import BotRunner
+from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Order, Request
-from tests.forked_run import ForkedRun
 
 DEADLINE_AFTER, ABSENT_AFTER = 30, 90
 """Seconds from intent to deadline, and from there until an order that is not found counts as never placed."""
@@ -47,26 +48,27 @@ def lose_the_next_order(kraken: FakeKraken, kind: str = "drop_before", **options
     kraken.fault("OpenOrders", "error", error="EGeneral:Temporary lockout")
 
 
-def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> None:
+def run_until(live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str, *arguments: str) -> Run:
     """Kill a run at a request: when it arrives ("before"), when it is processed ("after"), or so that it never arrives
     ("lost")."""
-    run = ForkedRun(live.home, arguments)
-    killed: list[Request] = []
+    started, killed = threading.Event(), list[Request]()
 
     def kill(request: Request) -> None:
-        if request.endpoint == endpoint and not killed:
+        if request.endpoint == endpoint and not killed and started.wait(30):
             killed.append(request)
-            run.kill()
+            os.kill(process.pid, signal.SIGKILL)
 
     if moment == "lost":
         kraken.fault(endpoint, "drop_before")
     hook: Callable[[Request], object] = kill
     setattr(kraken, "after" if moment == "after" else "before", hook)
-    run.start()
-    code, output = run.wait()
+    process = live.fork(*arguments)
+    started.set()  # its first request may be here before we know its process id
+    code, out, err = process.wait()
     kraken.before = kraken.after = None
-    assert code == -signal.SIGKILL, output
+    assert code == -signal.SIGKILL, err
     wait_for(lambda: moment == "lost" or any(r.endpoint == endpoint and r.processed for r in kraken.requests))
+    return Run(code, out, err)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
