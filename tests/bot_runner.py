@@ -169,6 +169,10 @@ class BotRunner:
         """The same command as a process that is a fork of this one: far cheaper where its start is not in question."""
         return ForkedRun(self.home, arguments)
 
+    def fork_to_its_end(self, *arguments: str) -> Run:
+        """A fork run to its end."""
+        return Run(*self.fork(*arguments).wait())
+
     def process(self, *arguments: str) -> Run:
         """A process run to its end."""
         process = self.spawn(*arguments)

@@ -208,7 +208,7 @@ def test_a_crontab_that_can_not_be_read_is_not_taken_for_an_empty_one(
 def test_without_a_terminal_and_a_yes_nothing_is_changed(bot: BotRunner, machine: Machine) -> None:
     machine.crontab = OTHERS
 
-    run = bot.process("schedule", "install")
+    run = bot.fork_to_its_end("schedule", "install")
 
     check_error(run, 2, "--yes")
     assert machine.crontab == OTHERS

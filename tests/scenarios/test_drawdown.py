@@ -334,7 +334,7 @@ def test_liquidate_refuses_without_a_yes_off_a_terminal(live: BotRunner, kraken:
     buy(live)
     kraken.clear_requests()
 
-    run = live.process("liquidate")
+    run = live.fork_to_its_end("liquidate")
 
     assert run.exit_code == 2
     assert "--yes" in run.stderr

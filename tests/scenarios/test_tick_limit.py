@@ -46,7 +46,7 @@ def test_the_program_of_a_council_that_is_ended_does_not_outlive_it(hurried: Bot
     hurried.set(TICK_TIMEOUT="3")
     council_program(hurried, "open('pid', 'w').write(str(os.getpid()))", "time.sleep(50)")
 
-    hurried.process("tick")
+    hurried.fork_to_its_end("tick")
 
     with pytest.raises(ProcessLookupError):
         os.kill(int((home / "pid").read_text()), 0)
