@@ -128,6 +128,7 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
     assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
 
 
+@pytest.mark.long
 def test_an_exit_found_without_fees_is_not_taken_for_one_with_them() -> None:
     """Only with fees does 205 hit the stop, at 200 x 1.02 / 0.98. Sets that differ in other settings share exits."""
     rows = [(200, 215.0), (215, 205.0), (205, 212.0), (212.0, 212.0)]

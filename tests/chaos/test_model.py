@@ -22,6 +22,7 @@ def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> Non
     assert sum(game.undisturbed for game in games) >= 2 * STEPS / CHUNKS
 
 
+@pytest.mark.long
 def test_a_trial_plays_exactly_the_game_that_its_text_names(stage: Stage) -> None:
     (trial,) = Model().trials(stage, 1, seed=7)
     first, again = (play_game(stage, 12, 7) for _ in range(2))

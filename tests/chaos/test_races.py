@@ -6,6 +6,7 @@ from tests.chaos.kill_switch_races import ENTRIES, PULLS, KillSwitchRaces
 from tests.chaos.races import Races
 from tests.chaos.scenes import Stage
 from tests.chaos.waits import Waits
+from tests.quick import parametrize
 
 ONE_IN = 83
 """Of all positions of a pull so many are left out between two: a prime, so that each kind has its turn."""
@@ -25,7 +26,7 @@ def test_of_eight_runs_at_once_one_wins(stage: Stage) -> None:
 
 
 @pytest.mark.waits
-@pytest.mark.parametrize("trial", ["SIGTERM: for the lock", "SIGINT: for the Council", "the next one: sell"])
+@parametrize("trial", ["SIGINT: for the Council", "the next one: sell", "SIGTERM: for the lock"], quick=2)
 def test_a_run_that_waits_may_be_ended(trial: str, stage: Stage) -> None:
     Waits().play(stage, f"waits: {trial}")
 
