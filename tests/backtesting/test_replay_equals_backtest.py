@@ -159,6 +159,15 @@ def cases(count: int, seed: int) -> dict[str, Case]:
             reasons=("DRAWDOWN",),
             trips=True,
         ),
+         "a fall from the peak": Case(
+            alone,
+            settings={
+                "TRADE_AMOUNT_USD": "8500", "MAX_DRAWDOWN": "0.9", "MAX_DRAWDOWN_PEAK": "0.02", "FEE_RATE": "0.0001",
+                "ATR_MULTIPLE": "40", "BREAKEVEN_ATR": "90",
+            },
+            reasons=("DRAWDOWN",),
+            trips=True,
+        ),
          "a drawdown of fees": Case(
             alone, settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.01"}, trips=True
         ),
@@ -175,7 +184,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@parametrize("name", ["moods", "ups and downs", "a crash"], quick=1)
+@parametrize("name", ["moods", "a fall from the peak", "ups and downs", "a crash"], quick=2)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 
