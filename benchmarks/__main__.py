@@ -64,8 +64,8 @@ class Loop:
             self.opinions, arrays.atrs[0],
         )  # fmt: skip
         self.kernel.decide(self.opinions, self.sentiments, *self.bits, arrays.decisions[0])
-        trades, cash, _ = self.kernel.simulate(arrays, self.parameters, self.buffers)
-        return int(trades), float(cash)
+        played = self.kernel.simulate(arrays, self.parameters, self.buffers)
+        return int(played.trades), float(played.cash)
 
     def trades(self, count: int) -> list[tuple[int, int]]:
         """Entry and exit bars."""
@@ -78,12 +78,13 @@ class Limit:
     def __init__(self, market: Market) -> None:
         count = len(market.columns.closes)
         self.market, self.equity, self.buffers = market, np.zeros(count), np.zeros((count // 2, 2), np.int64)
+        self.fee_rate = float(parse_settings(SETTINGS).fee_rate)
 
     def run(self) -> tuple[int, float]:
         columns = self.market.columns
         result: tuple[int, float] = fused(
             columns.opens, columns.highs, columns.lows, columns.closes, self.market.sentiments,
-            10_000.0, 100.0, 0.004, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.buffers,
+            10_000.0, 100.0, self.fee_rate, 0.0005, 1, 2.0, 2.0, 0.99, self.equity, self.buffers,
         )  # fmt: skip
         return result
 

@@ -233,10 +233,10 @@ def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> 
             assert run.exit_code == 0, f"botctl {command}\n{run.stdout}"
 
 
-def test_the_pictures_of_the_stop_are_what_the_rule_draws_now() -> None:
+def test_the_pictures_of_the_rules_are_what_they_draw_now() -> None:
     folder = PROJECT / "docs" / "pictures"
     drawn = runpy.run_path(str(folder / "draw.py"))
-    files = {picture.file: drawn["draw"](picture) for picture in drawn["PICTURES"]}
+    files = {picture.file: drawn["draw"](picture) for picture in (*drawn["PICTURES"], drawn["WITHDRAWAL"])}
 
     assert files == {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
     assert [name for name in files if f"(pictures/{name})" not in read("docs/rules.md")] == []
@@ -256,6 +256,20 @@ def test_the_numbers_of_the_rules_are_on_its_picture() -> None:
     assert len(rows) == 7
     for row in rows:
         assert tuple(float(number.replace(",", "")) for number in row) in seen
+
+
+def test_the_numbers_of_the_worked_example_are_those_of_its_picture() -> None:
+    """Equity, base, drawdown and that from the peak of each row, as the rule of the performance has them."""
+    drawn = runpy.run_path(str(PROJECT / "docs" / "pictures" / "draw.py"))
+    looks = drawn["follow_account"](drawn["WITHDRAWAL"])
+    seen = [tuple(map(float, (look.equity, look.base, 100 * look.drawdown, 100 * look.from_peak))) for look in looks]
+    row = r"^\| [^|]+ \| ([\d,]+) \| ([\d,.]+) \| (-?[\d.]+) % \| ([\d.]+) %[^|]*\|$"
+    rows = re.findall(row, read("docs/rules.md"), re.MULTILINE)
+
+    assert len(rows) == 6
+    for cells in rows:
+        told = [float(cell.replace(",", "")) for cell in cells]
+        assert any(told == pytest.approx(figures, abs=0.05) for figures in seen), cells
 
 
 # Every alarm is on the page that says what to do.

@@ -55,4 +55,4 @@ if __name__ == "__main__":
     frame = pd.read_csv(sys.argv[1])
     frame.columns = ["Time", "Open", "High", "Low", "Close", "Volume"]
     frame.index = pd.to_datetime(frame.pop("Time"), unit="s")
-    print(Backtest(frame, Council, cash=1_000_000, commission=0.004, finalize_trades=True).run())
+    print(Backtest(frame, Council, cash=1_000_000, commission=0.008, finalize_trades=True).run())

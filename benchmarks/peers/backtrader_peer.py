@@ -32,7 +32,7 @@ if __name__ == "__main__":
     frame.index = pd.to_datetime(frame.pop("time"), unit="s")
     cerebro = bt.Cerebro()
     cerebro.broker.setcash(1_000_000)
-    cerebro.broker.setcommission(0.004)
+    cerebro.broker.setcommission(0.008)
     cerebro.adddata(bt.feeds.PandasData(dataname=frame))
     cerebro.addstrategy(Council)
     cerebro.run()

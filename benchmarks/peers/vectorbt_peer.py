@@ -49,7 +49,7 @@ def trade(data, multiples, breakevens):
         exits=upright(exits),
         price=upright(fills),
         size=upright(np.floor(100.0 / fills * 1e8 + 1e-6) / 1e8),
-        fees=0.004,
+        fees=0.008,
         slippage=0.0005,
         init_cash=10_000.0,
         sl_stop=np.broadcast_to(np.full(len(multiples), 0.5), (1, len(multiples))),

@@ -57,7 +57,7 @@ class Run:
     timeline: Timeline
     arrays: MarketArrays
     equity: Any
-    """At each bar, as the drawdown guard used it."""
+    """At each bar, after its orders."""
 
 
 class Backtest:
@@ -85,15 +85,14 @@ class Backtest:
         import numpy as np
 
         timeline = self.timeline
-        count, _, max_drawdown = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
+        played = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
         equity = np.asarray(self.buffers.equity)
         curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
-        below = np.flatnonzero(curve < self.parameters.cash * (1.0 - self.parameters.max_drawdown))
         outcome = RunOutcome(
             curve=curve,
-            max_drawdown=max_drawdown,
-            trades=[self._trade(number) for number in range(count)],
-            tripped_at=from_unix(timeline.times[timeline.first + below[0]]) if len(below) else None,
+            max_drawdown=played.max_drawdown,
+            trades=[self._trade(number) for number in range(played.trades)],
+            tripped_at=from_unix(timeline.times[played.tripped]) if played.tripped <= timeline.last else None,
         )
         view = summarize(timeline, self.histories, self.settings, self.sentiment, outcome)
         return Run(view, timeline, self.arrays, equity)
@@ -183,6 +182,7 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         breakeven_atr=settings.breakeven_atr,
         breakeven_fees=float(settings.breakeven_fees),
         min_stop_costs=settings.min_stop_costs,
+        max_drawdown_peak=float(settings.max_drawdown_peak or 1),
     )
 
 

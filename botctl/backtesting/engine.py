@@ -6,9 +6,11 @@ price. Going from event to event instead of from bar to bar saves time and chang
 """
 
 from collections.abc import MutableSequence, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from botctl.backtesting.equity_curve import begin_tracking, write_equity, write_equity_after_orders
 from botctl.backtesting.performance import sharpe_of_curve
+from botctl.backtesting.tables import Table, WritableTable, unsigned_index
 from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop
 
 HOLD, BUY, SELL = 0, 1, 2
@@ -26,19 +28,6 @@ ROUNDING_ERROR = 1e-15
 """The relative error that a product of a few floats may have."""
 MAX_FRACTIONAL = 2.0**53
 """From here on every float is a whole number."""
-
-
-class Table[Number](Protocol):
-    """Numbers by `table[symbol, bar]`; a row of its own would be one more object with references to count."""
-
-    def __getitem__(self, index: tuple[int, int], /) -> Number: ...
-
-
-class WritableTable(Table[int], Protocol):
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __setitem__(self, index: tuple[int, int], number: int, /) -> None: ...
 
 
 class MarketArrays(NamedTuple):
@@ -74,13 +63,15 @@ class BacktestParameters(NamedTuple):
     breakeven_fees: float
     """1.0 where the breakeven stop covers both fees, else 0.0."""
     min_stop_costs: float
+    max_drawdown_peak: float
+    """1.0 without a limit below the peak: nothing falls by more."""
 
 
 class BacktestBuffers(NamedTuple):
     """The results of a run and its state per symbol."""
 
     equity: MutableSequence[float]
-    """At each bar, before the bar's own orders, as the drawdown guard uses it."""
+    """At each bar, after the bar's own orders. The drawdown guard goes by what it was before them."""
     symbols: MutableSequence[int]
     entries: MutableSequence[int]
     exits: MutableSequence[int]
@@ -98,12 +89,12 @@ class BacktestBuffers(NamedTuple):
     next_buy: MutableSequence[int]
 
 
-class DrawdownTracker(NamedTuple):
-    """The equity's high, its low since, and the deepest drawdown before, as a fraction: only a new high divides."""
-
-    high: float
-    low: float
-    deepest: float
+class Simulated(NamedTuple):
+    trades: int
+    cash: float
+    max_drawdown: float
+    tripped: int
+    """The bar at which the drawdown guard tripped; beyond the last one if it did not."""
 
 
 def find_exit(
@@ -167,10 +158,8 @@ def truncate_to_lot(lots: float) -> float:
     return float(int(lots)) if lots < MAX_FRACTIONAL else lots
 
 
-def simulate(
-    arrays: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers
-) -> tuple[int, float, float]:
-    """Trade the history, with money in lots; the number of trades, the final cash, and the deepest drawdown."""
+def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers) -> Simulated:
+    """Trade the history, with money in lots."""
     # Each array has a local name: see the optimizations at the end.
     closes, fills, decisions, atrs = arrays.closes, arrays.fills, arrays.decisions, arrays.atrs
     times, last, equity, cache = arrays.times, arrays.last, buffers.equity, buffers.exit_cache
@@ -178,25 +167,24 @@ def simulate(
     next_buy, last_exit = buffers.next_buy, buffers.last_exit
     symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
     fee_rate, slippage, cooldown = parameters.fee_rate, parameters.slippage, parameters.cooldown_seconds
-    count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), False
+    count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), last + 1
     at, prefetched = arrays.first, 0
-    drawdown = DrawdownTracker(parameters.cash, parameters.cash, 0.0)
-    floor = parameters.cash * (1.0 - parameters.max_drawdown)
+    tracker = begin_tracking(parameters.cash, parameters.max_drawdown, parameters.max_drawdown_peak)
     cooldown_bars = -(-cooldown // arrays.spacing)  # after so many bars no clock needs checking
     for symbol in range(len(held)):
         held[symbol], exit_bar[symbol], next_buy[symbol], last_exit[symbol] = 0.0, last + 1, 0, at - cooldown_bars
     while at <= last:
-        entering = active < parameters.max_open_trades and not tripped
+        entering = active < parameters.max_open_trades and tripped > last
         event = next_event(decisions, next_buy, held, exit_bar, at, last, entering)
-        until = min(event, last)
-        below, drawdown = write_equity(closes, held, equity, cash / LOTS_PER_UNIT, active, drawdown, floor, at, until)
-        if below <= until:  # the drawdown guard trips, even with nothing open: it sells all and ends entries
+        below, tracker = write_equity(closes, held, equity, cash / LOTS_PER_UNIT, active, tracker, at, event, last)
+        if below <= last:  # the drawdown guard trips, even with nothing open: it sells all and ends entries
             for symbol in range(len(held)):
                 if held[symbol] > 0.0:
                     cash += sale_proceeds(held[symbol], fills[symbol, below], fee_rate, slippage)
                     held[symbol] = 0.0
                     exits[trade[symbol]], endings[trade[symbol]] = below, DRAWDOWN
-            tripped, floor, active, at = True, 0.0, 0, below + 1
+            tracker = write_equity_after_orders(closes, held, equity, cash / LOTS_PER_UNIT, tracker, below, True)
+            tripped, active, at = below, 0, below + 1
             continue
         if event > last:
             break
@@ -209,7 +197,7 @@ def simulate(
                 active -= 1
         for symbol in range(len(held)):
             wanted = decisions[symbol, event] == BUY and held[symbol] == 0.0
-            if not wanted or tripped or active >= parameters.max_open_trades:
+            if not wanted or tripped <= last or active >= parameters.max_open_trades:
                 continue
             bars = event - last_exit[symbol]
             if bars < cooldown_bars and (bars == 0 or times[event] - times[last_exit[symbol]] < cooldown):
@@ -224,8 +212,9 @@ def simulate(
             symbols[count], entries[count] = symbol, event
             exits[count], endings[count] = found // ENDING_COUNT, found % ENDING_COUNT
             cash, count, active = cash - paid, count + 1, active + 1
+        tracker = write_equity_after_orders(closes, held, equity, cash / LOTS_PER_UNIT, tracker, event, False)
         at = event + 1
-    return count, cash / LOTS_PER_UNIT, max(drawdown.deepest, 1.0 - drawdown.low / drawdown.high)
+    return Simulated(count, cash / LOTS_PER_UNIT, max(tracker.deepest, 1.0 - tracker.low / tracker.high), tripped)
 
 
 def next_event(
@@ -249,57 +238,6 @@ def next_event(
             next_buy[symbol] = begin
             event = min(event, begin)
     return event
-
-
-def write_equity(
-    closes: Table[float],
-    held: Sequence[float],
-    equity: MutableSequence[float],
-    cash: float,
-    active: int,
-    drawdown: DrawdownTracker,
-    floor: float,
-    at: int,
-    until: int,
-) -> tuple[int, DrawdownTracker]:
-    """Write the equity of bars `at` to `until`: cash and what is held at its last price.
-
-    Returns the first bar below `floor`, or `until` + 1, and the drawdown up to there. Equity after a bar below the
-    floor is not valid.
-    """
-    high, low, deepest = drawdown
-    pending, begun = active, False
-    for symbol in range(len(held)):
-        amount = held[symbol]
-        if amount == 0.0:
-            continue
-        pending -= 1
-        if pending > 0:
-            for bar in range(at, until + 1):
-                equity[unsigned_index(bar)] = (equity[unsigned_index(bar)] if begun else cash) + amount * closes[
-                    unsigned_index(symbol), unsigned_index(bar)
-                ]
-            begun = True
-            continue
-        for bar in range(at, until + 1):  # the last symbol held completes the sum
-            worth = (equity[unsigned_index(bar)] if begun else cash) + amount * closes[
-                unsigned_index(symbol), unsigned_index(bar)
-            ]
-            equity[unsigned_index(bar)] = worth
-            low = min(low, worth)
-            if worth > high:
-                deepest = max(deepest, 1.0 - low / high)
-                high = low = worth
-            if worth < floor:
-                return bar, DrawdownTracker(high, low, deepest)
-        return until + 1, DrawdownTracker(high, low, deepest)
-    for bar in range(at, until + 1):
-        equity[unsigned_index(bar)] = cash
-    low = min(low, cash)
-    if cash > high:
-        deepest = max(deepest, 1.0 - low / high)
-        high = low = cash
-    return at if cash < floor else until + 1, DrawdownTracker(high, low, deepest)
 
 
 def size_order(ask: float, close: float, atr: float, parameters: BacktestParameters) -> tuple[float, float]:
@@ -338,13 +276,24 @@ def simulate_sets(
     for number in range(len(sets)):
         row = sets[number]
         parameters = BacktestParameters(
-            row[0], row[1], int(row[2]), int(row[3]), row[4], row[5], row[6], row[7], row[8], row[9], row[10]
+            row[0],
+            row[1],
+            int(row[2]),
+            int(row[3]),
+            row[4],
+            row[5],
+            row[6],
+            row[7],
+            row[8],
+            row[9],
+            row[10],
+            row[11],
         )
-        count, _, deepest = simulate(arrays, parameters, buffers)
+        played = simulate(arrays, parameters, buffers)
         curve = buffers.equity[arrays.first : arrays.last + 1]
         result = figures[number]
-        result[0], result[1] = float(count), curve[len(curve) - 1] / parameters.cash - 1.0
-        result[2], result[3] = deepest, sharpe_of_curve(curve, day_ends, parameters.cash)
+        result[0], result[1] = float(played.trades), curve[len(curve) - 1] / parameters.cash - 1.0
+        result[2], result[3] = played.max_drawdown, sharpe_of_curve(curve, day_ends, parameters.cash)
 
 
 # Optimizations for the compiler and the processor: begin.
@@ -361,11 +310,6 @@ def simulate_sets(
 PREFETCH_BARS = 4096
 """Few enough to fit into the processor's cache, enough to be worth a call."""
 FLOATS_PER_CACHE_LINE = 8
-
-
-def unsigned_index(index: int) -> int:
-    """An index that is never counted from the end. Compiled, it is an unsigned integer."""
-    return index
 
 
 def prefetch(

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from botctl.backtesting import engine, performance
+from botctl.backtesting import engine, equity_curve, performance
 from botctl.domain import indicators, stops
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ COMPILE_ORDER = (
     (indicators, "seed_average continue_indicators calculate_indicators"),
     (performance, "sharpe_of_curve"),
     (engine, "find_exit find_cached_exit truncate_to_lot break_even_of sale_proceeds size_order"),
-    (engine, "next_event write_equity prefetch"),
+    (equity_curve, "begin_tracking worth_at write_equity write_equity_after_orders"),
+    (engine, "next_event prefetch"),
     (engine, "decide simulate simulate_sets"),
 )
 """What is compiled: each function after those that it calls."""

@@ -15,7 +15,14 @@ EXIT_PARAMETERS = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_
 """The settings that an exit depends on, from the most expensive change to the cheapest. In a grid they change last, so
 that cached exits serve many sets. The amount is among them because lots have eight decimals, which moves the entry
 price."""
-SWEEPABLE = (*EXIT_PARAMETERS, "cooldown_minutes", "max_open_trades", "max_drawdown", "min_stop_costs")
+SWEEPABLE = (
+    *EXIT_PARAMETERS,
+    "cooldown_minutes",
+    "max_open_trades",
+    "max_drawdown",
+    "max_drawdown_peak",
+    "min_stop_costs",
+)
 """The settings that a sweep may vary, in lower case."""
 MAX_AXIS_VALUES = 10_000
 

@@ -9,6 +9,7 @@ from botctl.backtesting.performance import calculate_max_drawdown
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import CandleColumns
+from botctl.domain.configuration.settings import DEFAULT_BALANCE
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.orders import TradeStatus
 from botctl.domain.sentiment import SentimentSeries
@@ -30,7 +31,7 @@ class ReplayOutcome:
     equity: Decimal | None = None
     """The last one known."""
     curve: list[float] = field(default_factory=list)
-    """Each tick's equity; where it is unknown, the one before."""
+    """Each tick's equity after its trades; where it is unknown, the one before."""
 
     def add(self, view: TickView) -> None:
         self.ticks += 1
@@ -69,7 +70,8 @@ def summarize_replay(
     if not outcome.ticks:
         raise BotError("the replay could not run a single tick")
     trades = [_backtest_trade(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
-    drawdown, tripped_at = calculate_max_drawdown(outcome.curve), bot.switch.read().tripped_at
+    begun = float(bot.settings.initial_balance or DEFAULT_BALANCE)
+    drawdown, tripped_at = calculate_max_drawdown([begun, *outcome.curve]), bot.switch.read().tripped_at
     run = RunOutcome(np.array(outcome.curve), drawdown, trades, tripped_at)
     view = summarize(timeline, histories, bot.settings, sentiment, run)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}

@@ -24,7 +24,7 @@ SECONDS_PER_DAY = 86_400
 @dataclass(frozen=True)
 class RunOutcome:
     curve: "np.ndarray[Any, Any]"
-    """The equity at each traded bar, before the bar's own orders."""
+    """The equity at each traded bar, after the bar's own orders."""
     max_drawdown: float
     trades: list[BacktestTrade]
     tripped_at: datetime | None

@@ -13,6 +13,8 @@ from decimal import Decimal
 from botctl.domain.equity import calculate_drawdown
 from botctl.domain.freshness import is_ahead, is_fresh
 
+FLOW = "flow"
+"""The event of a deposit, a withdrawal, or anything else that changed a balance without a fill of botctl's own."""
 NEGLIGIBLE = Decimal("0.001")
 """Of the equity: a change of a balance that is taken for a flow at once. A larger one must last."""
 ROUNDING = Decimal("1e-6")

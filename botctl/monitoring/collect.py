@@ -8,6 +8,7 @@ from decimal import Decimal
 from botctl.domain.configuration.settings import Secret
 from botctl.domain.money import cents, format_decimal
 from botctl.domain.orders import ExitReason
+from botctl.domain.performance import FLOW
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox
@@ -17,7 +18,7 @@ from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
 from botctl.store.broken_rows import load_rows
 from botctl.store.corrections import FORGOTTEN, OUTRANKED
-from botctl.store.evidence.performance import FLOW, is_big
+from botctl.store.evidence.performance import is_big
 from botctl.store.models import Event, Trade, database
 from botctl.store.trade_changes import FILLED_LATE, OVERSPENT
 from botctl.trading.bot import Bot

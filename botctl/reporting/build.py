@@ -7,14 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from botctl.backtesting import performance
+from botctl.backtesting import performance as measures
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.errors import BadValue
 from botctl.domain.orders import TradeStatus
 from botctl.domain.symbols import quote_of
+from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
+from botctl.reporting.curve import Curve
 from botctl.reporting.model import (
     Account,
     Bars,
@@ -43,12 +45,13 @@ MAX_TRADE_BARS = 400
 CONTEXT_BARS = 24
 """Candles before a trade's entry and after its exit."""
 MAX_DECISION_ROWS = 500
+MAX_FLOW_ROWS = 500
 EQUITY, DRAWDOWN, TRADE = "equity", "drawdown", "trade:"
 
 
 def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -> Report:
     """The page's content, with a chart of each of the newest `max_drawn` trades."""
-    account, trades, curve = source.account(), source.trades(), source.curve()
+    account, trades, curve, flows = source.account(), source.trades(), source.curve(), source.flows()
     decisions, slippages = source.decision_spans(), source.slippages()
     decision_spans = merge_decision_spans(decisions)
     entered = [trade for trade in trades if trade.entry_at is not None and trade.entry_price is not None]
@@ -60,13 +63,16 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
         made_at=made_at,
         quote=account.quote,
         figures=[
-            *_curve_figures(account, *curve),
+            *_curve_figures(account, curve),
+            *_flow_figures(flows, account.quote),
             *_trade_figures(trades, slippages, account.quote),
             *account.figures,
         ],
         notes=_missing_candles(account, shown, drawn),
-        equity=draw_equity(account, *curve),
-        drawdown=draw_drawdown(*curve),
+        equity=draw_equity(account, curve),
+        drawdown=draw_drawdown(curve),
+        flows=flows[-MAX_FLOW_ROWS:][::-1],
+        flow_count=len(flows),
         trades=trades[::-1],
         drawn=drawn,
         decision_spans=decision_spans[-MAX_DECISION_ROWS:][::-1],
@@ -79,9 +85,9 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
 def draw_chart(source: "ReportSource", key: str) -> Chart:
     """The chart of a key: equity, drawdown, or trade:7. Raises BadValue."""
     if key == EQUITY:
-        return draw_equity(source.account(), *source.curve())
+        return draw_equity(source.account(), source.curve())
     if key == DRAWDOWN:
-        return draw_drawdown(*source.curve())
+        return draw_drawdown(source.curve())
     trade_id = key.removeprefix(TRADE)
     if not key.startswith(TRADE) or not trade_id.isdecimal():
         raise BadValue(f"--chart {key!r} is not a chart", hint="give equity, drawdown or trade:ID")
@@ -94,24 +100,45 @@ def draw_chart(source: "ReportSource", key: str) -> Chart:
 # Charts
 
 
-def draw_equity(account: Account, times: Sequence[int], values: Sequence[float]) -> Chart:
-    """The equity, and the drawdown guard's limit where the equity comes near it."""
-    series = []
+def draw_equity(account: Account, curve: Curve) -> Chart:
+    """The equity, without its flows where there are any, and the drawdown guard's limit where it comes near that."""
+    series, times = [], curve.times
     if times:
-        series.append(Series("equity", SeriesKind.EQUITY, *downsample(times, values, MAX_CURVE_POINTS)))
+        series.append(Series("equity", SeriesKind.EQUITY, *downsample(times, curve.equity, MAX_CURVE_POINTS)))
+    if curve.has_flows:
+        thin = downsample(times, curve.performance, MAX_CURVE_POINTS)
+        series.append(Series("without deposits and withdrawals", SeriesKind.PERFORMANCE, *thin))
     if times and account.initial_balance is not None:
-        floor = float(account.initial_balance * (1 - account.max_drawdown))
-        if min(values) - floor < max(values) - min(values):  # farther off it would flatten the curve
-            series.append(Series("drawdown guard", SeriesKind.GUARD, [times[0], times[-1]], [floor, floor]))
+        series += _guard_series(curve, float(account.initial_balance * (1 - account.max_drawdown)))
     return Chart(EQUITY, "Equity", account.quote, series)
 
 
-def draw_drawdown(times: Sequence[int], values: Sequence[float]) -> Chart:
+def _guard_series(curve: Curve, floor: float) -> list[Series]:
+    """The guard's limit of the equity, which moves with the flows; none where it would flatten the curve."""
+    times, equity, performance = curve.times, curve.equity, curve.performance
+    if min(performance) - floor >= max(performance) - min(performance):
+        return []
+    ratios = [worth / without if without > 0 else 1.0 for worth, without in zip(equity, performance, strict=True)]
+    moved = [0, *(at for at in range(1, len(times)) if abs(ratios[at] - ratios[at - 1]) > 1e-9 * ratios[at - 1])]
+    limits = [floor * ratios[at] for at in moved]
+    return [
+        Series(
+            "drawdown guard",
+            SeriesKind.GUARD,
+            [*(times[at] for at in moved), times[-1]],
+            [*limits, limits[-1]],
+            stepped=len(moved) > 1,
+        )
+    ]
+
+
+def draw_drawdown(curve: Curve) -> Chart:
     series = []
-    if times:
-        percents = [100.0 * drawdown for drawdown in calculate_drawdowns(values)]
-        series.append(Series("drawdown", SeriesKind.DRAWDOWN, *downsample(times, percents, MAX_CURVE_POINTS)))
-    return Chart(DRAWDOWN, "Drawdown from the highest equity so far", "%", series)
+    if curve.times:
+        percents = [100.0 * drawdown for drawdown in calculate_drawdowns(curve.performance, curve.opening)]
+        series.append(Series("drawdown", SeriesKind.DRAWDOWN, *downsample(curve.times, percents, MAX_CURVE_POINTS)))
+    title = "Drawdown from the highest equity so far" + (", deposits and withdrawals aside" if curve.has_flows else "")
+    return Chart(DRAWDOWN, title, "%", series)
 
 
 def draw_trade(source: "ReportSource", account: Account, trade: TradeRecord) -> Chart:
@@ -176,20 +203,33 @@ def _missing_candles(account: Account, shown: Sequence[TradeRecord], drawn: dict
 # Figures
 
 
-def _curve_figures(account: Account, times: Sequence[int], values: Sequence[float]) -> list[tuple[str, str]]:
+def _curve_figures(account: Account, curve: Curve) -> list[tuple[str, str]]:
+    """Return, drawdown and ratios are of the performance: a withdrawal is no loss."""
+    times, values = curve.times, curve.performance
     if not times:
         return []
-    equity, initial = Decimal(repr(float(values[-1]))), account.initial_balance
+    equity, initial = Decimal(repr(float(curve.equity[-1]))), account.initial_balance
+    performance = Decimal(repr(float(values[-1])))
     opening = [] if initial is None else [float(initial)]
-    returns = performance.daily_returns([*opening, *performance.day_ends(times, values)])
-    sharpe, sortino = performance.sharpe_ratio(returns), performance.sortino_ratio(returns)
+    returns = measures.daily_returns([*opening, *measures.day_ends(times, values)])
+    sharpe, sortino = measures.sharpe_ratio(returns), measures.sortino_ratio(returns)
+    deepest = -min(calculate_drawdowns(values, curve.opening))
+    of = "" if curve.has_flows else f" of {text.format_money(initial)}"
     return [
         ("from, to", f"{text.format_time(from_unix(times[0]))} to {text.format_time(from_unix(times[-1]))} UTC"),
-        ("equity", f"{text.format_money(equity)} of {text.format_money(initial)} {account.quote}"),
-        ("return", text.format_percent(None if initial is None else equity / initial - 1)),
-        ("max drawdown", text.format_percent(Decimal(repr(-min(calculate_drawdowns(values)))))),
+        ("equity", f"{text.format_money(equity)}{of} {account.quote}"),
+        ("return", text.format_percent(None if initial is None else performance / initial - 1)),
+        ("max drawdown", text.format_percent(Decimal(repr(deepest)))),
         ("Sharpe, Sortino", f"{text.format_ratio(sharpe)}, {text.format_ratio(sortino)}"),
     ]
+
+
+def _flow_figures(flows: Sequence[FlowRecord], quote: str) -> list[tuple[str, str]]:
+    if not flows:
+        return []
+    values = [flow.value for flow in flows if flow.value is not None]
+    came, left = (sum((value for value in values if (value > 0) is way), Decimal(0)) for way in (True, False))
+    return [("deposits, withdrawals", f"{text.format_signed(came)}, {text.format_signed(left)} {quote}")]
 
 
 def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage], quote: str) -> list[tuple[str, str]]:
@@ -200,8 +240,8 @@ def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage],
     return [
         ("trades", f"{len(trades):,}" + (f", {still_open} still open" if still_open else "")),
         ("P&L of closed trades", f"{text.format_signed(sum(pnls, Decimal(0)))} {quote}"),
-        ("win rate", text.format_percent(performance.win_rate(pnls))),
-        ("profit factor", text.format_ratio(performance.profit_factor(pnls))),
+        ("win rate", text.format_percent(measures.win_rate(pnls))),
+        ("profit factor", text.format_ratio(measures.profit_factor(pnls))),
         ("fees", f"{text.format_money(fees)} {quote}"),
         ("slippage", _slippage_summary(slippages, quote)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),

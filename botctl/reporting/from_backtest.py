@@ -15,8 +15,10 @@ from botctl.domain.decisions import Action, Stance
 from botctl.domain.money import price_of
 from botctl.domain.orders import ExitReason, Side
 from botctl.domain.symbols import Timeframe, quote_of
+from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
+from botctl.reporting.curve import Curve
 from botctl.reporting.model import Account, DecisionSpan, StopMove, stop_path
 
 ACTIONS = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
@@ -65,10 +67,15 @@ class BacktestSource:
             candles_hint="",
         )
 
-    def curve(self) -> tuple[Sequence[int], Sequence[float]]:
+    def curve(self) -> Curve:
         timeline = self.run.timeline
         traded = slice(timeline.first, timeline.last + 1)
-        return timeline.times[traded].tolist(), self.run.equity[traded].tolist()
+        times, equity = timeline.times[traded].tolist(), self.run.equity[traded].tolist()
+        return Curve(times, equity, equity, float(self.view.initial_balance))
+
+    def flows(self) -> list[FlowRecord]:
+        """Nobody deposits or withdraws in one."""
+        return []
 
     def trades(self) -> list[TradeRecord]:
         return list(self.view.trades)

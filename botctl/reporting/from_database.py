@@ -1,14 +1,16 @@
 """The database as the source of a report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.configuration.settings import Settings
 from botctl.queries import portfolio
+from botctl.queries.flows import FlowRecord, list_flows
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, load_slippages
+from botctl.reporting.curve import Curve, Point, follow_performance
 from botctl.reporting.model import Account, DecisionSpan, StopMove
 from botctl.store.broken_rows import load_rows
 from botctl.store.kill_switch import Switch
@@ -40,16 +42,29 @@ class DatabaseSource:
             figures=[
                 ("system", status.system_description),
                 ("buys", status.buys_description),
-                ("drawdown below the initial balance", text.format_percent(status.drawdown)),
+                ("drawdown below the base", text.format_percent(status.drawdown)),
                 ("drawdown from the peak of performance", text.format_percent(status.drawdown_peak)),
             ],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
         )
 
-    def curve(self) -> tuple[Sequence[int], Sequence[float]]:
+    def curve(self) -> Curve:
         """From each tick that could value the account."""
-        rows = load_rows(Tick.select(Tick.id, Tick.at, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id))
-        return [to_unix(row.at) for row in rows], [float(row.equity) for row in rows]
+        columns = Tick.select(Tick.id, Tick.at, Tick.equity, Tick.drawdown)
+        rows = load_rows(columns.where(Tick.equity.is_null(False)).order_by(Tick.id))
+        times, equity = [to_unix(row.at) for row in rows], [float(row.equity) for row in rows]
+        flows = [flow.at.timestamp() for flow in self.flows()]
+        if not flows:
+            return Curve(times, equity, equity)
+        points = [
+            Point(row.at.timestamp(), float(row.equity), None if row.drawdown is None else float(row.drawdown))
+            for row in rows
+        ]
+        initial = self.settings.initial_balance
+        return Curve(times, equity, follow_performance(points, flows, None if initial is None else float(initial)))
+
+    def flows(self) -> list[FlowRecord]:
+        return list_flows()
 
     def trades(self) -> Rows[TradeRecord]:
         return portfolio.list_trades()

@@ -12,6 +12,7 @@ from typing import Any
 from botctl.domain import text
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal
+from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 from botctl.reporting.model import Bars, Chart, DecisionSpan, Marker, Report, Series, SeriesKind
@@ -46,6 +47,7 @@ def render_page(report: Report, plotly: str) -> str:
             f"<style>{style}</style></head><body><main>",
             *_head(report),
             *_curves(report),
+            *_flows(report),
             *_trades(report),
             *_decision_spans(report),
             *_slippages(report),
@@ -93,6 +95,17 @@ def _curves(report: Report) -> Iterable[str]:
     for chart in (report.equity, report.drawdown):
         yield f'<h2 id="{chart.key}">{escape(chart.title)} <span class="quiet">in {escape(chart.unit)}</span></h2>'
         yield _chart_element(chart) if chart.series else '<p class="quiet">No data yet.</p>'
+
+
+def _flows(report: Report) -> Iterable[str]:
+    if not report.flows:
+        return
+    cut = f"the newest {len(report.flows):,} of " if len(report.flows) < report.flow_count else ""
+    count = f"{cut}{report.flow_count:,}, newest first"
+    yield f'<h2 id="flows">Deposits and withdrawals <span class="quiet">{count}</span></h2>'
+    yield '<p class="quiet">Every change of a balance that is no fill of botctl: no gain and no loss. '
+    yield f"Value and base in {escape(report.quote)}; drawdown is measured from the base.</p>"
+    yield from _table("at, currency, amount*, value*, base*", map(_flow_cells, report.flows), "")
 
 
 def _trades(report: Report) -> Iterable[str]:
@@ -165,6 +178,16 @@ def _table(columns: str, rows: Iterable[Sequence[str]], when_empty: str) -> Iter
     yield "</tr></thead><tbody>"
     yield from (f"<tr>{cells}</tr>" for cells in body)
     yield "</tbody></table></div>"
+
+
+def _flow_cells(flow: FlowRecord) -> Sequence[str]:
+    return (
+        _text(text.format_time(flow.at)),
+        _text(flow.currency),
+        _figure(flow.amount, None if flow.amount is None else format_decimal(flow.amount)),
+        _figure(flow.value, text.format_signed(flow.value)),
+        _figure(flow.base),
+    )
 
 
 def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:

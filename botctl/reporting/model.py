@@ -9,6 +9,7 @@ from itertools import accumulate
 from math import ceil
 
 from botctl.domain.stops import StopRule
+from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
 
@@ -17,6 +18,7 @@ class SeriesKind(StrEnum):
     """The meaning of a series or marker, which decides its colour."""
 
     EQUITY = "equity"
+    PERFORMANCE = "performance"
     DRAWDOWN = "drawdown"
     GUARD = "guard"
     PRICE = "price"
@@ -109,7 +111,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Report:
-    """Trades, decision spans and slippages come newest first."""
+    """Flows, trades, decision spans and slippages come newest first."""
 
     title: str
     about: str
@@ -119,6 +121,9 @@ class Report:
     notes: Sequence[str]
     equity: Chart
     drawdown: Chart
+    flows: Sequence[FlowRecord]
+    flow_count: int
+    """Including those not shown."""
     trades: Sequence[TradeRecord]
     drawn: Mapping[int, Chart]
     """Charts of the newest trades, by trade id."""
@@ -169,9 +174,10 @@ def merge_bars(bars: Bars, limit: int) -> Bars:
     )
 
 
-def calculate_drawdowns(values: Sequence[float]) -> list[float]:
-    """Each value against the highest so far, as a fraction, never positive: -0.2 is twenty percent below."""
-    highs = accumulate(values, max, initial=0.0)
+def calculate_drawdowns(values: Sequence[float], opening: float = 0.0) -> list[float]:
+    """Each value against the highest so far, `opening` included, as a fraction, never positive: -0.2 is twenty percent
+    below."""
+    highs = accumulate(values, max, initial=opening)
     next(highs)
     return [value / high - 1.0 if high > 0 else 0.0 for value, high in zip(values, highs, strict=True)]
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 COLOURS = {
     SeriesKind.EQUITY: "#1f5fbf",
+    SeriesKind.PERFORMANCE: "#2a8a5f",
     SeriesKind.DRAWDOWN: "#b3403a",
     SeriesKind.GUARD: "#b3403a",
     SeriesKind.PRICE: "#5b6470",

@@ -1,14 +1,18 @@
-"""Draws how the stop moves: `python docs/pictures/draw.py` writes the pictures of docs/rules.md beside this file.
+"""Draws how the stop and the drawdown move: `python docs/pictures/draw.py` writes the pictures of docs/rules.md beside
+this file.
 
-Each picture runs botctl's stop rule over a path of prices, one for each check, with the defaults of ATR_MULTIPLE and
-BREAKEVEN_ATR unless it sets others. A test compares the files with this script's output.
+A picture of a trade runs botctl's stop rule over a path of prices, one for each check, with the defaults of
+ATR_MULTIPLE and BREAKEVEN_ATR unless it sets others. That of an account runs the rule of its performance over what it
+is worth and what comes and goes. A test compares the files with this script's output.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from botctl.domain.orders import stop_reason
+from botctl.domain.performance import Performance
 from botctl.domain.stops import advance_stop, initial_stop
 
 ENTRY, ATR = 50_000.0, 500.0
@@ -174,8 +178,164 @@ class Drawing:
             yield text(self.right + 14, label_y + 4, label, colour, weight=weight)
 
 
-def draw(picture: Picture) -> str:
-    return Drawing(picture).svg()
+@dataclass(frozen=True)
+class Account:
+    """What an account is worth at each look, and what has come (or gone, negative) since the look before."""
+
+    file: str
+    title: str
+    looks: Sequence[tuple[int, int]]
+    limit: Decimal = Decimal("0.20")
+
+
+WITHDRAWAL = Account(
+    "withdrawal.svg",
+    "A withdrawal and a deposit move the base, and only the losses count",
+    (
+        (10_000, 0),
+        (11_200, 0),
+        (12_000, 0),
+        (6_000, -6_000),
+        (5_450, 0),
+        (5_100, 0),
+        (10_000, 4_900),
+        (8_900, 0),
+        (7_800, 0),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The figures of one look; `before` is the equity without its flow."""
+
+    before: Decimal
+    equity: Decimal
+    base: Decimal
+    drawdown: Decimal
+    from_peak: Decimal
+
+
+def follow_account(account: Account) -> list[Look]:
+    performance, looks = Performance(Decimal(account.looks[0][0])), []
+    for worth, flow in account.looks:
+        equity = Decimal(worth)
+        if flow:
+            performance = performance.after_flow(equity - flow, equity)
+        performance = performance.seen_at(equity)
+        down, from_peak = performance.drawdown_at(equity), performance.drawdown_from_peak(equity)
+        looks.append(Look(equity - flow, equity, performance.base, down, from_peak))
+    return looks
+
+
+class AccountDrawing:
+    """Equity, base and limit above, the drawdown below."""
+
+    HEIGHT = 560
+    SPLIT, GAP = 330, 46
+    """The end of the upper part, and the space to the lower one."""
+    TOP_VALUE, LOW, HIGH = 13_000.0, -0.30, 0.52
+
+    def __init__(self, account: Account) -> None:
+        self.account, self.looks = account, follow_account(account)
+        self.right = WIDTH - RIGHT - 40
+
+    def x(self, number: float) -> float:
+        return LEFT + (self.right - LEFT) * number / (len(self.looks) - 1)
+
+    def y(self, value: Decimal | float) -> float:
+        return TOP + 10 + (self.SPLIT - TOP - 10) * (1 - float(value) / self.TOP_VALUE)
+
+    def y_down(self, drawdown: Decimal | float) -> float:
+        """More is deeper, and lower."""
+        top, bottom = self.SPLIT + self.GAP, self.HEIGHT - BOTTOM
+        return top + (bottom - top) * (float(drawdown) - self.LOW) / (self.HIGH - self.LOW)
+
+    def svg(self) -> str:
+        parts = (self.head, self.axes, self.flows, self.levels, self.paths, self.labels)
+        return "\n".join([*(element for part in parts for element in part()), "</svg>", ""])
+
+    def head(self) -> Iterator[str]:
+        yield (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.HEIGHT}" width="{WIDTH}" '
+            f'height="{self.HEIGHT}" font-family="Helvetica, Arial, sans-serif" font-size="13" role="img">'
+        )
+        yield f"<title>{self.account.title}</title>"
+        yield f'<rect width="{WIDTH}" height="{self.HEIGHT}" fill="#ffffff"/>'
+        yield text(LEFT, 28, self.account.title, INK, size=16, weight="bold")
+        limits = f"INITIAL_BALANCE={self.looks[0].base:f}, MAX_DRAWDOWN={self.account.limit}"
+        yield text(LEFT, 48, f"{limits}; the drawdown points down", QUIET)
+
+    def axes(self) -> Iterator[str]:
+        for value in range(0, int(self.TOP_VALUE), 2_000):
+            yield f'<path d="M{LEFT} {self.y(value):.1f}H{self.right}" stroke="{GRID}"/>'
+            yield text(LEFT - 10, self.y(value) + 4, f"{value:,}", QUIET, anchor="end")
+        for percent in range(-20, 50, 20):
+            yield f'<path d="M{LEFT} {self.y_down(percent / 100):.1f}H{self.right}" stroke="{GRID}"/>'
+            yield text(LEFT - 10, self.y_down(percent / 100) + 4, f"{percent} %", QUIET, anchor="end")
+        for number in range(len(self.looks)):
+            yield text(self.x(number), self.HEIGHT - BOTTOM + 22, str(number), QUIET, anchor="middle")
+        yield text((LEFT + self.right) / 2, self.HEIGHT - 6, "look", QUIET, anchor="middle")
+
+    def flows(self) -> Iterator[str]:
+        for number, look in enumerate(self.looks):
+            if flow := look.equity - look.before:
+                x, word = self.x(number), "deposited" if flow > 0 else "withdrawn"
+                yield f'<path d="M{x:.1f} {TOP + 26}V{self.HEIGHT - BOTTOM}" stroke="{QUIET}" stroke-dasharray="2 4"/>'
+                yield text(x, TOP + 20, f"{abs(flow):,} {word}", QUIET, anchor="middle")
+
+    def levels(self) -> Iterator[str]:
+        """The base and the limit, and the limit that a fixed INITIAL_BALANCE would have."""
+        fixed, limit = self.looks[0].base * (1 - self.account.limit), 1 - self.account.limit
+        yield f'<path d="M{LEFT} {self.y(fixed):.1f}H{self.right}" stroke="{QUIET}" stroke-dasharray="1 5"/>'
+        base, floor = (self.steps([self.y(look.base * share) for look in self.looks]) for share in (1, limit))
+        yield f'<path d="{base}" fill="none" stroke="{STOP}" stroke-width="2"/>'
+        yield f'<path d="{floor}" fill="none" stroke="{SOLD}" stroke-width="2" stroke-dasharray="7 5"/>'
+        y = self.y_down(self.account.limit)
+        yield f'<path d="M{LEFT} {y:.1f}H{self.right}" stroke="{SOLD}" stroke-width="2" stroke-dasharray="7 5"/>'
+
+    def steps(self, heights: Sequence[float]) -> str:
+        line = f"M{self.x(0):.1f} {heights[0]:.1f}"
+        return line + "".join(f"H{self.x(number):.1f}V{y:.1f}" for number, y in enumerate(heights[1:], 1))
+
+    def paths(self) -> Iterator[str]:
+        start = self.looks[0].base
+        fixed = [(self.y_down(1 - look.before / start), self.y_down(1 - look.equity / start)) for look in self.looks]
+        yield self.path(fixed, QUIET, 'stroke-dasharray="1 5" stroke-width="2"')
+        yield self.path([(self.y(look.before), self.y(look.equity)) for look in self.looks], PRICE)
+        yield self.path([(self.y_down(look.drawdown),) * 2 for look in self.looks], PRICE)
+        last, x = self.looks[-1], self.x(len(self.looks) - 1)
+        for y in (self.y(last.equity), self.y_down(last.drawdown)):
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>'
+
+    def path(self, heights: Sequence[tuple[float, float]], colour: str, style: str = 'stroke-width="2.5"') -> str:
+        """A line through the height before and after the flow of each look."""
+        points = [f"{self.x(number):.1f} {y:.1f}" for number, pair in enumerate(heights) for y in dict.fromkeys(pair)]
+        return f'<path d="M{"L".join(points)}" fill="none" stroke="{colour}" {style}/>'
+
+    def labels(self) -> Iterator[str]:
+        last, limit, start = self.looks[-1], self.account.limit, self.looks[0].base
+        upper = [
+            (self.y(last.base), f"base {last.base:,.2f}", STOP, "bold"),
+            (self.y(start * (1 - limit)), f"{start * (1 - limit):,.0f}: a fixed limit", QUIET, "normal"),
+            (self.y(last.base * (1 - limit)), f"base - {100 * limit:.0f} %", SOLD, "bold"),
+            (self.y(last.equity), f"equity {last.equity:,}", PRICE, "bold"),
+        ]
+        lower = [
+            (self.y_down(limit), "MAX_DRAWDOWN", SOLD, "normal"),
+            (self.y_down(last.drawdown) + 1, f"drawdown {100 * last.drawdown:.2f} %", PRICE, "bold"),
+            (self.y_down(last.drawdown) + 2, "the guard trips", SOLD, "bold"),
+        ]
+        for labels in (upper, lower):
+            for y, label, colour, weight in spread(labels):
+                yield text(self.right + 14, y + 4, label, colour, weight=weight)
+        lowest = min(range(len(self.looks)), key=lambda number: self.looks[number].equity)
+        y = (self.y_down(limit) + self.y_down(1 - self.looks[lowest].equity / start)) / 2
+        yield text(self.x(lowest - 0.5), y + 4, "1 - equity / INITIAL_BALANCE", QUIET, anchor="middle")
+
+
+def draw(picture: Picture | Account) -> str:
+    return Drawing(picture).svg() if isinstance(picture, Picture) else AccountDrawing(picture).svg()
 
 
 def spread(labels: list[tuple[float, str, str, str]]) -> list[tuple[float, str, str, str]]:
@@ -196,5 +356,5 @@ def text(
 
 
 if __name__ == "__main__":
-    for picture in PICTURES:
+    for picture in (*PICTURES, WITHDRAWAL):
         (Path(__file__).parent / picture.file).write_text(draw(picture), encoding="utf-8")

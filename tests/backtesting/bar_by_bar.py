@@ -36,12 +36,13 @@ class Position:
 
 @dataclass
 class ReferenceRun:
-    """The positions and the equity of a reference backtest."""
+    """The positions of a reference backtest, and the equity at each bar after its orders."""
 
     positions: list[Position] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     equity: list[Decimal] = field(default_factory=list)
     cash: Decimal = Decimal(0)
+    tripped_at: int | None = None
 
 
 def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> ReferenceRun:
@@ -51,7 +52,7 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
     begin = max(times[needed - 1] for times in closed.values())
     end = min(times[-2] for times in closed.values())
     run = ReferenceRun(cash=settings.initial_balance or Decimal(0))
-    floor = float(run.cash) * (1 - float(settings.max_drawdown))
+    begun = peak = float(run.cash)
     tripped = False
     rested: dict[str, int] = {}
     for now in sorted({time for times in closed.values() for time in times if begin <= time <= end}):
@@ -59,13 +60,15 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
         price = {h.symbol: float(h.closes[seen[h.symbol] - 1]) for h in histories}
         following = {h.symbol: Decimal(repr(float(h.opens[seen[h.symbol]]))) for h in histories}
         active = [position for position in run.positions if position.exit_at is None]
-        worth = run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in active)
+        worth = float(_worth(run, price))
+        peak = max(peak, worth)
         run.times.append(now)
-        run.equity.append(worth)
-        if float(worth) < floor and not tripped:
+        if not tripped and _is_too_deep(worth, begun, peak, settings):
+            run.tripped_at = now
             tripped = True
             for position in active:
                 _close_position(run, position, following, now, "DRAWDOWN", settings)
+            run.equity.append(_worth(run, price))
             continue
         opinions = {h.symbol: _decide(h, seen[h.symbol], sentiment, now) for h in histories}
         for position in active:
@@ -89,7 +92,19 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
         for h in histories:
             if opinions[h.symbol] is Action.BUY and not tripped and rested.get(h.symbol, 0) <= now:
                 _open_position(run, h, seen[h.symbol], following[h.symbol], now, settings)
+        run.equity.append(_worth(run, price))
     return run
+
+
+def _worth(run: ReferenceRun, price: dict[str, float]) -> Decimal:
+    return run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in run.positions if p.exit_at is None)
+
+
+def _is_too_deep(worth: float, begun: float, peak: float, settings: Settings) -> bool:
+    below_peak = settings.max_drawdown_peak
+    if worth < begun * (1 - float(settings.max_drawdown)):
+        return True
+    return below_peak is not None and worth < peak * (1 - float(below_peak))
 
 
 def candles_of(history: CandleColumns, count: int) -> list[Candle]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from botctl.backtesting.backtest import align_histories, build_arrays, new_buffers, parameters_of
 from botctl.backtesting.jit import Kernel, compiled, interpreted
+from botctl.backtesting.performance import calculate_max_drawdown
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import Settings, parse_settings
@@ -156,6 +157,27 @@ def test_the_guard_trips_on_what_a_sale_left_behind_too() -> None:
     assert view.tripped_at == at(2)
 
 
+def test_the_guard_trips_below_the_peak_too() -> None:
+    """0.5 bought for 100 at 200. A close of 300 makes 150 of 100; at 239 it is 119.5, more than 20 % below."""
+    rows = [(200.0, 300.0), (300.0, 241.0), (240.0, 239.0), (236.0, 236.0), (236.0, 236.0)]
+    wide = {"INITIAL_BALANCE": "100", "MAX_DRAWDOWN": "0.9", "ATR_MULTIPLE": "15", "BREAKEVEN_ATR": "20"}
+    view = after_warm_up(*rows, **wide, MAX_DRAWDOWN_PEAK="0.2")
+
+    [trade] = view.trades
+    assert (trade.exit_reason, trade.exit_proceeds, view.tripped_at) == ("DRAWDOWN", 118, at(3))
+    assert after_warm_up(*rows, **wide).tripped_at is None
+
+
+def test_the_equity_of_a_bar_is_that_after_its_orders_and_the_drawdown_is_measured_from_the_start() -> None:
+    """100 are spent at the first bar, and a fee of 10: 240 of 250 are left at its own price."""
+    settings = given_settings(INITIAL_BALANCE="250", FEE_RATE="0.1", MAX_DRAWDOWN="0.99", SLIPPAGE="0")
+    history = [history_of([*rising(WARM), (200, 200, 200, 200), (200, 200, 200, 200)])]
+    _, equity, _ = playback(history, settings, FEAR)
+
+    assert equity == [240.0, 240.0]
+    assert float(run_backtest(history, settings, FEAR).max_drawdown) == pytest.approx(0.04)
+
+
 def test_cash_that_runs_out_ends_entries() -> None:
     """Two symbols that both say BUY, and cash for one: the first one named gets it, fee included."""
     both = [
@@ -188,6 +210,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "COOLDOWN_MINUTES": draw(st.sampled_from(["0", "15", "60"])),
         "MAX_OPEN_TRADES": draw(st.sampled_from(["1", "2", "5"])),
         "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),
+        "MAX_DRAWDOWN_PEAK": draw(st.sampled_from(["", "0.01", "0.05"])),
         "INITIAL_BALANCE": draw(st.sampled_from(["150", "250", "10000"])),
     }
     indices = draw(st.lists(st.sampled_from([20, 20, 80, 50]), min_size=20, max_size=20))
@@ -229,6 +252,10 @@ def check_against_visits(world: World) -> None:
         assert trade.stop_loss_price == pytest.approx(position.stop, rel=1e-12)
         assert trade.high_price == pytest.approx(position.high, rel=1e-12)
     assert equity == pytest.approx([float(worth) for worth in slow.equity], abs=1e-6)
+    assert (view.tripped_at and view.tripped_at.timestamp()) == slow.tripped_at
+    opening = float(parameters.initial_balance or 0)
+    deepest = calculate_max_drawdown([opening, *map(float, slow.equity)])
+    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-9)
     held = [p for p in slow.positions if p.exit_at is None]
     last = {h.symbol: Decimal(repr(h.closes[_seen(h, slow.times[-1]) - 1])) for h in histories}
     assert view.equity == slow.cash + sum(p.amount * last[p.symbol] for p in held)

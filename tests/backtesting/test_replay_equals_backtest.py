@@ -10,7 +10,7 @@ import pytest
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
-from botctl.domain.candles import CandleColumns, from_unix
+from botctl.domain.candles import CandleColumns, from_unix, to_unix
 from botctl.domain.configuration.settings import Mode, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
@@ -159,6 +159,15 @@ def cases(count: int, seed: int) -> dict[str, Case]:
             reasons=("DRAWDOWN",),
             trips=True,
         ),
+         "a fall from the peak": Case(
+            alone,
+            settings={
+                "TRADE_AMOUNT_USD": "8500", "MAX_DRAWDOWN": "0.9", "MAX_DRAWDOWN_PEAK": "0.02", "FEE_RATE": "0.0001",
+                "ATR_MULTIPLE": "40", "BREAKEVEN_ATR": "90",
+            },
+            reasons=("DRAWDOWN",),
+            trips=True,
+        ),
          "a drawdown of fees": Case(
             alone, settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.01"}, trips=True
         ),
@@ -175,7 +184,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@parametrize("name", ["moods", "ups and downs", "a crash"], quick=1)
+@parametrize("name", ["moods", "a fall from the peak", "ups and downs", "a crash"], quick=2)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 
@@ -202,6 +211,16 @@ def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
     """A last sale whose price and fee go below the limit: nothing is left to sell, and nothing is bought any more."""
     settings = {"TRADE_AMOUNT_USD": "9000", "FEE_RATE": "0.01", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.0985"}
     case = Case([draw_history(1, SHORT, drift=UPS_AND_DOWNS)], settings=settings, trades=2, trips=True)
+
+    check(case, tmp_path)
+
+
+def test_what_the_first_tick_pays_is_a_drawdown_already(tmp_path: Path) -> None:
+    """An entry at the very first tick, whose fee is never earned back: the drawdown counts from the cash before it."""
+    history = draw_history(1, SHORTEST, drift=UPS_AND_DOWNS)
+    entered = to_unix(run_backtest([history], parse_settings({"QUOTE_CURRENCY": "USD"}), FEAR).trades[0].entry_at)
+
+    case = Case([history], settings={"TRADE_AMOUNT_USD": "5000"}, since=entered, until=entered + 10 * history.seconds)
 
     check(case, tmp_path)
 

@@ -32,6 +32,7 @@ TEXTS = (
     "max_open_trades=1,2",
     "trade_amount_usd=1,150",
     "max_drawdown=0.02,0.5",
+    "max_drawdown_peak=0.01,0.5",
     "breakeven_fees=no,yes",
     "min_stop_costs=0,2",
 )

@@ -7,6 +7,7 @@ import pytest
 from tests import quick
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
+from tests.cli.pages import read_page
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.steps import buy, council_says, output_of, trade_of
 
@@ -175,3 +176,35 @@ def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, deci
     assert len(told["entries"] + told["exits"]) == 1
     assert Decimal(told["equity"]) == sum(Decimal(row["value"]) for row in live.json("balance"))
     assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
+
+
+# What is told of them
+
+
+def test_a_report_lists_what_came_and_went_and_counts_it_as_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
+    """A withdrawal of half, a true loss of some per cent, and a deposit."""
+    account.run("tick")
+    for minutes, changes in ((20, {"ZUSD": "-4800"}), (60, {}), (80, {"ZUSD": "9000"})):
+        with later(minutes=minutes):
+            if not changes:
+                kraken.set_price("ETH/USD", 2400)
+            move(kraken, **changes)
+            account.run("tick")
+        with later(minutes=minutes + 16):
+            account.run("tick")
+            drawn = Decimal(account.json("status")["drawdown"])
+
+    page = read_page(account.json("report")["file"])
+    equity, performance, *_ = (line["y"] for line in page.charts["equity"]["data"])
+    log = account.run("log").stdout
+
+    assert drawn > Decimal("0.03")
+    assert min(page.charts["drawdown"]["data"][0]["y"]) == pytest.approx(-100 * float(drawn), abs=0.2)
+    assert min(equity) < 6000 < 13000 < equity[-1]
+    assert performance[-1] == pytest.approx(10000 * (1 - float(drawn)))
+    assert max(performance) - min(performance) < 500
+    assert f"<dt>return</dt><dd>{-100 * drawn:.2f} %</dd>" in page.text
+    listed = [(row["currency"], Decimal(row["amount"])) for row in page.tables[0]]
+    assert listed == [("USD", 9000), ("USD", -4800)]
+    assert "4800 USD left the account" in log
+    assert "9000 USD came into the account" in log

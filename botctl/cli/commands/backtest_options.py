@@ -38,6 +38,7 @@ OVERRIDES = {
     "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
     "cooldown": ("COOLDOWN_MINUTES", "MINUTES"),
     "max_drawdown": ("MAX_DRAWDOWN", "FRACTION"),
+    "max_drawdown_peak": ("MAX_DRAWDOWN_PEAK", "FRACTION"),
 }
 """Options by their parameter: the setting that each overrides, and what it takes."""
 OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())

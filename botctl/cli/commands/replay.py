@@ -93,4 +93,6 @@ def _setting_text(settings: Settings, name: str) -> str:
     value = getattr(settings, name.lower())
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)

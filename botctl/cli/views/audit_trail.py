@@ -6,6 +6,7 @@ from typing import Any
 
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.domain.money import format_decimal
+from botctl.domain.performance import FLOW
 from botctl.domain.text import UNKNOWN, format_money, format_price, format_signed, format_time
 from botctl.queries.results import EventView, TradeHistory
 from botctl.trading.results import DecisionView
@@ -37,7 +38,7 @@ def draw_events(rows: Sequence[EventView]) -> str:
             for name, value in row.after.items()
             if name not in ("checked_at", "seen_at") and row.before.get(name) != value
         ]
-        if changes:
+        if changes and row.kind != FLOW:  # its reason says it all
             lines.append(("", ", ".join(changes)))
     return pairs(lines)
 

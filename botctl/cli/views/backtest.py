@@ -23,6 +23,7 @@ COLUMN_NAMES = {
     "max_open_trades": "open",
     "trade_amount_usd": "amount",
     "max_drawdown": "guard",
+    "max_drawdown_peak": "peak",
 }
 """Short names of swept settings, for table columns."""
 

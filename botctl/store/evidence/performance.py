@@ -8,14 +8,12 @@ from decimal import Decimal
 
 from botctl.domain.errors import BotError
 from botctl.domain.money import format_decimal, to_decimal
-from botctl.domain.performance import Flow, Performance
+from botctl.domain.performance import FLOW, Flow, Performance
 from botctl.store import key_value
 from botctl.store.evidence.known_account import KnownAccount, exact_text, save_known_account
 from botctl.store.models import Event, database
 
 KEY = "drawdown.performance"
-FLOW = "flow"
-"""The event of a deposit, a withdrawal, or anything else that changed a balance without a fill of botctl's own."""
 BIG = Decimal("0.05")
 """Of the equity: a flow that is told."""
 
