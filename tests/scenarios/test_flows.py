@@ -175,3 +175,20 @@ def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, deci
     assert len(told["entries"] + told["exits"]) == 1
     assert Decimal(told["equity"]) == sum(Decimal(row["value"]) for row in live.json("balance"))
     assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
+
+
+def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live)
+    kraken.set_price("BTC/USD", Decimal(48000))
+
+    assert live.run("tick").exit_code == 0
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+    with later(minutes=1):
+        assert live.run("tick").exit_code == 0
+    with later(minutes=17):
+        assert live.run("tick").exit_code == 0
+
+    assert flows(live) == []
