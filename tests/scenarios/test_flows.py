@@ -192,3 +192,23 @@ def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner
         assert live.run("tick").exit_code == 0
 
     assert flows(live) == []
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
+    live: BotRunner, kraken: FakeKraken, paused: bool
+) -> None:
+    """Paused, a tick asks for no price of what it may not buy."""
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live, amount="3000")
+    live.run("forget", str(trade_of(live)["id"]), "--yes")
+    kraken.balances["XXBT"] = Decimal(0)
+    if paused:
+        live.run("pause")
+
+    for minutes in (0, 16, 17):
+        with later(minutes=minutes):
+            assert drawdown(live) < Decimal("0.01")
+    assert len(flows(live)) == 1
