@@ -27,6 +27,10 @@ class Account:
     owners: Mapping[str, Decimal]
     """All the rest."""
 
+    def is_within(self, small: Decimal, name: str, part: Decimal) -> bool:
+        """Whether the owner's part is that, or nearly."""
+        return abs(self.owners[name] - part) * self.prices[name] <= small
+
     def worth(self, owners: Mapping[str, Decimal]) -> Decimal:
         return sum(((self.filled[name] + owners[name]) * self.prices[name] for name in owners), Decimal(0))
 
@@ -69,20 +73,24 @@ class Fund:
 
     def _after(self, account: Account, at: float, lasts: float) -> "Fund":
         owners, doubts, units = {**self.owners}, {**self.doubts}, self.units
-        total = account.worth({name: doubts[name].shown if name in doubts else owners[name] for name in owners})
         small, emptied = AT_ONCE * account.worth(owners), self.was_emptied
+        shown = {**owners, **{name: doubt.shown for name, doubt in doubts.items()}}
+        # A doubt that is over was no flow: what the others were a share of had it in it.
+        is_over = any(account.is_within(small, name, owners[name]) for name in doubts)
+        counted = {**owners} if is_over else shown
+        total = account.worth(counted)
         for name in sorted(account.owners):
-            part, price, doubt = account.owners[name], account.prices[name], doubts.pop(name, None)
-            change = (part - (doubt.shown if doubt else owners[name])) * price
-            is_large = abs(change) > small
-            emptied = emptied or total <= 0 or total + change <= 0
-            growth = Decimal(1) if emptied else (total + change) / total
-            total += change
-            if abs(part - owners[name]) * price <= small:
+            part, doubt = account.owners[name], doubts.pop(name, None)
+            is_large = not account.is_within(small, name, shown[name])
+            grown = total + (part - counted[name]) * account.prices[name]
+            emptied = emptied or total <= 0 or grown <= 0
+            growth, total = Decimal(1) if emptied else grown / total, grown
+            if doubt and not is_over:
+                growth = doubt.growth * (growth if is_large else 1)
+            if account.is_within(small, name, owners[name]):
                 owners[name], units = part, units if doubt else units * growth
             elif doubt and not is_large and at - doubt.since >= lasts:
-                owners[name], units = part, units * doubt.growth
+                owners[name], units = part, units * growth
             else:
-                known = doubt or Doubt(at, part, Decimal(1))
-                doubts[name] = Doubt(at if is_large else known.since, part, known.growth * (growth if is_large else 1))
+                doubts[name] = Doubt(at if is_large or not doubt else doubt.since, part, growth)
         return Fund(units, owners, doubts, emptied)
