@@ -108,33 +108,55 @@ def notice_flows(
     A balance that differs counts at its known amount until it has differed for long. Without `accept` none is certain.
     """
     amounts, pending = dict(known.amounts), dict(known.pending)
-    equity = _worth(((name, _last_shown(known, name)) for name in amounts.keys() | pending.keys()), value)
     small = NEGLIGIBLE * abs(_worth(amounts.items(), value))
+    anew = _begin_anew(known, shown, value, small)
+    counted = {
+        name: amounts.get(name, Decimal(0)) if anew else _last_shown(known, name) for name in {*amounts, *pending}
+    }
+    equity = _worth(counted.items(), value)
     flows: list[Flow] = []
     for name in sorted({*amounts, *shown}):
         now, before = shown.get(name, Decimal(0)), amounts.get(name, Decimal(0))
         doubt = pending.pop(name, None)
-        flow, differs = value(name, now - _last_shown(known, name)), value(name, now - before)
-        if flow is None or differs is None:
+        change, differs = value(name, now - _last_shown(known, name)), value(name, now - before)
+        if change is None or differs is None:
             amounts[name] = now
             continue
-        after = equity + flow
+        after = equity + (differs if anew else change)
+        if anew and doubt is not None:
+            doubt = replace(doubt, before=equity, after=after)
         if doubt is not None and abs(differs) > small:
-            fresh = _is_new(doubt, at) or abs(flow) > small
+            fresh = _is_new(doubt, at) or abs(change) > small
             if accept and not fresh and not is_fresh(doubt.since, at, ACCEPTED_AFTER):
                 flows.append(Flow(name, now - before, doubt.before, doubt.after))
                 amounts[name] = now
             else:
-                grown = doubt.after * after / equity if abs(flow) > small and equity > 0 else doubt.after
+                grown = doubt.after * after / equity if abs(change) > small and not anew and equity > 0 else doubt.after
                 pending[name] = Pending(at if fresh else doubt.since, now, doubt.before, grown)
-        elif doubt is None and abs(flow) > small:
+        elif doubt is None and abs(change) > small:
             pending[name] = Pending(at, now, equity, after)
         else:
-            if doubt is None and abs(flow) > ROUNDING * abs(equity):
+            if doubt is None and abs(change) > ROUNDING * abs(equity):
                 flows.append(Flow(name, now - before, equity, after))
             amounts[name] = now
         equity = after
     return Holdings(amounts, pending), tuple(flows)
+
+
+def _begin_anew(known: Holdings, shown: Mapping[str, Decimal], value: Value, small: Decimal) -> bool:
+    """Whether all doubts are measured anew, from what is known: what one of them was a share of has proved wrong.
+
+    So it is when another doubt is over, and when an account that was shown empty is shown with something.
+    """
+
+    def is_large(name: str, amount: Decimal) -> bool:
+        return abs(value(name, amount) or Decimal(0)) > small
+
+    doubts = known.pending
+    over = any(not is_large(name, shown.get(name, Decimal(0)) - known.amounts.get(name, 0)) for name in doubts)
+    changes = {name: shown.get(name, Decimal(0)) - _last_shown(known, name) for name in {*known.amounts, *shown}}
+    was_empty = any(min(doubt.before, doubt.after) <= 0 for doubt in doubts.values())
+    return over or (was_empty and any(is_large(name, change) for name, change in changes.items()))
 
 
 def _is_new(doubt: Pending, at: datetime) -> bool:

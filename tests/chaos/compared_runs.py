@@ -1,12 +1,11 @@
 """Lets botctl run in a modelled world, and holds each run against the model and the invariants."""
 
-from tests.chaos.comparison import Span
+from tests.chaos.comparison import VALUING, Span
 from tests.chaos.disturbances import Disturbances
 from tests.chaos.history import QUARTER
 from tests.chaos.invariants import ALWAYS, SETTLED, a_tripped_drawdown_ends_flat, check
 from tests.chaos.kills import run_until
 from tests.chaos.modelled_world import ModelledWorld
-from tests.chaos.owner_flows import OwnerFlows
 from tests.chaos.processes import Run
 from tests.chaos.scenes import MOST_TICKS, guard_is_awake
 from tests.chaos.simple_model import SimpleModel
@@ -14,8 +13,6 @@ from tests.chaos.step_log import StepLog
 
 QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
 """What holds whenever the journal is settled, also when a run was ended before it could sell everything."""
-VALUING = ("tick", "drawdown")
-"""The commands that value the account."""
 SPOILED_PATIENCE, CALM_PATIENCE = 0.25, 5.0
 """Real seconds until a run stops waiting for an answer: where nothing is spoiled each one comes, if late."""
 
@@ -29,17 +26,16 @@ class ComparedRuns:
         self._log = log
         self._world = modelled.world
         self._comparison = modelled.comparison
-        self._flows = OwnerFlows(modelled.world, tuple(modelled.model.quotes))
 
     def run(self, *arguments: str) -> Run:
         """Let botctl run, and hold what it did against the model."""
         disturbed = self._is_disturbed
-        spoiled = disturbed or self._leaves_the_guard_unsure(arguments)
-        calm = self._comparison.facts.unsettled == 0 and not self._modelled.is_skewed
         self._modelled.wait_until_seconds_play_no_part()
         start = self._world.clock.now()
         before = self._modelled.model.twin()
-        in_peace = not disturbed and _values_the_account(arguments, before)
+        unsure = _values_the_account(arguments, before) and before.is_unsure(start)
+        spoiled = disturbed or unsure
+        calm = self._comparison.facts.unsettled == 0 and not (self._modelled.is_skewed or unsure)
         expected = self._modelled.model.run(arguments, start)
         run = self._run_disturbed(arguments, SPOILED_PATIENCE if disturbed else CALM_PATIENCE)
         self._log.add(f"   botctl {' '.join(arguments)}: {'disturbed, ' if spoiled else ''}{describe(run)}")
@@ -48,11 +44,9 @@ class ComparedRuns:
         assert "Traceback" not in run.stderr, run.words
         assert "bug:" not in run.stdout + run.stderr, run.words
         if spoiled:
-            self._comparison.take_over(before, expected, span, calm=calm)
+            self._comparison.take_over(before, expected, span, calm=calm, valued=not disturbed)
         else:
             self._comparison.check_exactly(expected, span)
-        if in_peace:
-            self._flows.note_look(start)
         tally = self._log.tally
         tally.runs += 1
         if not spoiled:
@@ -70,10 +64,6 @@ class ComparedRuns:
         )
         self._disturbances.clear()
         return run
-
-    def _leaves_the_guard_unsure(self, arguments: tuple[str, ...]) -> bool:
-        """Whether this run judges the drawdown by balances that the owner changed a moment ago."""
-        return arguments[0] in VALUING and self._flows.leave_the_guard_unsure(self._modelled.model)
 
     @property
     def _is_disturbed(self) -> bool:
@@ -109,7 +99,7 @@ class ComparedRuns:
 
 
 def _values_the_account(arguments: tuple[str, ...], model: SimpleModel) -> bool:
-    return arguments[0] in VALUING and not model.frozen and not model.lacks_coins
+    return arguments[0] in VALUING and not model.tripped and not (arguments[0] == "tick" and model.frozen)
 
 
 def describe(run: Run) -> str:

@@ -16,7 +16,7 @@ from tests.chaos.processes import Run
 from tests.chaos.scenes import OUTCOMES
 from tests.chaos.simple_model import (
     ATR_MULTIPLE,
-    MAX_DRAWDOWN,
+    CASH,
     Expected,
     Position,
     Sent,
@@ -28,8 +28,10 @@ from tests.fake_kraken import Order as KrakenOrder
 KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGINT})
 STOPS = ("STOP_LOSS", "BREAKEVEN", "TRAILING_STOP")
 BAD_VALUE = 2
-NEARLY = Decimal("0.01")
-"""So near to its limit a drawdown may go either way when fills come at odd prices."""
+VALUING = ("tick", "drawdown")
+"""The commands that value the account."""
+SLIGHTLY = Decimal("0.003")
+"""Of the base: flows that are too small for a doubt may make as much of a difference."""
 CLOSE = 1e-9
 """Two ways of averaging the same ranges agree to so much."""
 
@@ -96,7 +98,16 @@ class Comparison:
         self.check_funds()
         for symbol, position in self.model.positions.items():
             self._check_position(symbol, position, facts.open[symbol], span)
+        if span.arguments[0] in VALUING and not (self.model.tripped or self.model.frozen):
+            self._check_base(facts.base)
         self.facts = facts
+
+    def _check_base(self, base: Decimal) -> None:
+        """What drawdown is measured from. From here on only those funds are possible that agree."""
+        units = sorted(fund.units for fund in self.model.funds)
+        agreeing = [f for f in self.model.funds if f.was_emptied or abs(f.units - base) <= SLIGHTLY * base]
+        assert agreeing, f"base: botctl {base}, model {', '.join(f'{each:.2f}' for each in units)}"
+        self.model.keep(agreeing)
 
     def check_funds(self) -> None:
         balances = self.world.kraken.balances
@@ -121,14 +132,18 @@ class Comparison:
 
     # Something was
 
-    def take_over(self, before: SimpleModel, expected: Expected, span: Span, *, calm: bool) -> None:
+    def take_over(
+        self, before: SimpleModel, expected: Expected, span: Span, *, calm: bool, valued: bool = False
+    ) -> None:
         """botctl did nothing that it must not do; the model goes on from what happened.
 
-        With `calm` the journal was settled before, and the exchange's clock was right.
+        With `calm` the journal was settled before, and the exchange's clock was right. With `valued` nothing kept it
+        from valuing the account.
         """
         facts = read_facts(self.world)
         would_be = self.model
         self.model = before
+        funds = [*before.funds_after(span.start, span.end)] if span.arguments[0] in VALUING else []
         new = self.new_orders(span)
         self._check_exit_code(expected, span, calm=calm)
         reasons = self._reasons(span)
@@ -149,12 +164,18 @@ class Comparison:
         self.model.buys, self.model.tripped = facts.switch["buys"], facts.switch["tripped"]
         self.facts = facts
         self.under_way = reasons if facts.unsettled else {}
+        self.model.keep(funds if valued and funds and not self.model.tripped else [*before.funds, *funds])
         self.take_funds()
 
     def take_funds(self) -> None:
         """Cash and coins as the exchange has them."""
         self.model.cash = self.world.kraken.balances["ZUSD"]
         self.model.coins = {symbol: self._coins(symbol) for symbol in self.model.coins}
+        self.model.filled = dict.fromkeys(self.model.filled, Decimal(0))
+        for order in orders_of_botctl(self.world):
+            sign = 1 if order.side == "buy" else -1
+            self.model.filled[order.symbol] += sign * order.vol_exec
+            self.model.filled[CASH] -= sign * order.cost + order.fee
 
     def _coins(self, symbol: str) -> Decimal:
         return self.world.kraken.balances.get(self.world.kraken.markets[symbol].base.id, Decimal(0))
@@ -196,7 +217,7 @@ class Comparison:
 
     def _may_trip(self, span: Span) -> bool:
         guards = span.arguments[0] in ("tick", "drawdown") and not self.model.frozen
-        return guards and (self.model.tripped or self.model.is_too_deep(MAX_DRAWDOWN - NEARLY))
+        return guards and (self.model.tripped or self.model.may_be_too_deep(span.start, span.end))
 
     # Why a trade may be left
 

@@ -1,10 +1,11 @@
 """What is really there after a run: the trades and the switch as botctl's books have them, the orders as Kraken has."""
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 
 from botctl.domain.orders import UNSETTLED, TradeStatus
-from botctl.store.models import Order, SystemConfig, Trade
+from botctl.store.models import KeyValue, Order, SystemConfig, Trade
 from tests.chaos.world import World
 from tests.fake_kraken import Order as KrakenOrder
 
@@ -35,6 +36,8 @@ class Facts:
     closed: tuple[Closed, ...]
     switch: dict[str, bool]
     unsettled: int
+    base: Decimal
+    """What drawdown is measured from; zero while it is not known."""
 
 
 def read_facts(world: World) -> Facts:
@@ -52,7 +55,13 @@ def read_facts(world: World) -> Facts:
             switch={name: settings[key] == value for name, (key, value) in SWITCH.items()}
             | {"tripped": settings["tripped_at"] != ""},
             unsettled=Order.select().where(Order.state.in_(UNSETTLED)).count(),
+            base=_base(),
         )
+
+
+def _base() -> Decimal:
+    saved = KeyValue.get_or_none(KeyValue.key == "drawdown.performance")
+    return Decimal(0) if saved is None else Decimal(json.loads(saved.value)["base"])
 
 
 def orders_of_botctl(world: World) -> list[KrakenOrder]:

@@ -1,11 +1,12 @@
 """What botctl should do when nothing goes wrong: written from its rules, and from none of its code."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Self
 
+from tests.chaos.fund import Account, Fund
 from tests.chaos.history import Candle, History
 
 LOT, MONEY = Decimal("1e-8"), Decimal("1e-5")
@@ -14,6 +15,9 @@ ATR_PERIOD = 14
 ENTRY_ATRS, ENTRY_SHARE = 5, 0.05
 ATR_MULTIPLE = 2.0
 MAX_DRAWDOWN = Decimal("0.20")
+NEARLY = Decimal("0.01")
+"""So near to the limit either answer is right."""
+CASH = "USD"
 LATE_AFTER = 1800.0
 """Two intervals without a good check: the closes in between are caught up."""
 ORDER_MINIMUMS = {"BTC/USD": Decimal("0.00005"), "ETH/USD": Decimal("0.001")}
@@ -82,6 +86,10 @@ class SimpleModel:
     cash: Decimal
     coins: dict[str, Decimal]
     """Everything on the account, the owner's own too; by symbol."""
+    filled: dict[str, Decimal] = field(default_factory=dict)
+    """What botctl's own orders have brought and taken, since ever; by symbol, and of the cash."""
+    funds: list[Fund] = field(default_factory=list)
+    """What the drawdown may be measured by: nobody knows at which looks of a disturbed run something was kept."""
     quotes: dict[str, Quote] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     closed_at: dict[str, float] = field(default_factory=dict)
@@ -94,11 +102,16 @@ class SimpleModel:
     council: str = "HOLD"
     expected: Expected = field(default_factory=Expected)
 
+    def __post_init__(self) -> None:
+        self.filled = self.filled or dict.fromkeys((*self.coins, CASH), Decimal(0))
+        self.funds = self.funds or [Fund(self.rules.initial_balance, {**self.coins, CASH: self.cash})]
+
     def twin(self) -> Self:
         """One to try things on."""
         return replace(
             self,
             coins=dict(self.coins),
+            filled=dict(self.filled),
             quotes=dict(self.quotes),
             positions={symbol: copy.copy(position) for symbol, position in self.positions.items()},
             closed_at=dict(self.closed_at),
@@ -245,8 +258,10 @@ class SimpleModel:
         self.expected.sent.append(Sent(side, symbol, size))
         cost = money(size * price)
         sign = 1 if side == "buy" else -1
-        self.cash -= sign * cost + money(cost * FEE_RATE)
+        paid = sign * cost + money(cost * FEE_RATE)
+        self.cash, self.filled[CASH] = self.cash - paid, self.filled[CASH] - paid
         self.coins[symbol] += sign * size
+        self.filled[symbol] += sign * size
 
     # Guards
 
@@ -267,20 +282,58 @@ class SimpleModel:
 
     def drawdown(self, now: float) -> int:
         if self.frozen:
-            return 3 if self.tripped or self.is_too_deep() else (69 if self.lacks_coins else 0)
+            if self.tripped or self.is_too_deep(now):
+                return 3
+            self.look(now)
+            return 69 if self.lacks_coins else 0
         return 3 if self.guard(now) else (69 if self.lacks_coins else 0)
 
     def guard(self, now: float) -> bool:
         """Whether the guard has tripped, now or before: then everything is sold."""
-        if self.is_too_deep():
+        if not self.tripped and self.is_too_deep(now):
             self.buys, self.tripped = False, True
         if self.tripped:
             self._leave_all("DRAWDOWN", now)
+        else:
+            self.look(now)
         return self.tripped
 
-    def is_too_deep(self, limit: Decimal = MAX_DRAWDOWN) -> bool:
-        equity = self.cash + sum(self.counted(symbol) * quote.last for symbol, quote in self.quotes.items())
-        return 1 - equity / self.rules.initial_balance > limit
+    def is_too_deep(self, now: float) -> bool:
+        """If it is so whatever is a flow, and whatever is none."""
+        return min(self.drawdowns(now)) > MAX_DRAWDOWN
+
+    def may_be_too_deep(self, *moments: float) -> bool:
+        return max(self.drawdowns(*moments)) > MAX_DRAWDOWN - NEARLY
+
+    def is_unsure(self, now: float) -> bool:
+        """Whether a look of this moment leaves open what the guard does."""
+        lowest, highest = min(self.drawdowns(now)), max(self.drawdowns(now))
+        was_emptied = any(fund.was_emptied for fund in self.funds_after(now))
+        return was_emptied or (lowest <= MAX_DRAWDOWN + NEARLY and highest >= MAX_DRAWDOWN - NEARLY)
+
+    def drawdowns(self, *moments: float) -> list[Decimal]:
+        """All that a look of one of these moments may find."""
+        account = self.account
+        return [drawdown for fund in self.funds_after(*moments) for drawdown in fund.drawdowns(account)]
+
+    def funds_after(self, *moments: float) -> Iterator[Fund]:
+        account = self.account
+        for at in moments:
+            for fund in self.funds:
+                yield from fund.looks(account, at)
+
+    def look(self, now: float) -> None:
+        """What it has found is kept."""
+        self.keep(self.funds_after(now))
+
+    def keep(self, funds: Iterable[Fund]) -> None:
+        self.funds = list({fund.key: fund for fund in funds}.values())
+
+    @property
+    def account(self) -> Account:
+        prices = {symbol: quote.last for symbol, quote in self.quotes.items()} | {CASH: Decimal(1)}
+        there = {symbol: self.counted(symbol) for symbol in self.quotes} | {CASH: self.cash}
+        return Account(prices, self.filled, {name: there[name] - self.filled[name] for name in there})
 
     def counted(self, symbol: str) -> Decimal:
         """The coins that count: at least what a trade holds by its own orders."""

@@ -124,3 +124,30 @@ def test_while_nothing_is_certain_no_flow_counts() -> None:
     first, _ = look(Holdings({"USD": Decimal(1000)}), {"USD": Decimal(500)}, 0)
 
     assert look(first, {"USD": Decimal(500)}, 60, accept=False)[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("usd", "btc", "eth"), [("700", "0", "0"), ("1000", "0.02", "0"), ("0", "0", "0.4"), ("9", "1", "2")]
+)
+def test_an_empty_answer_amid_a_flow_leaves_no_trace_in_the_base(usd: str, btc: str, eth: str) -> None:
+    """A base of nothing would be a guard that never trips."""
+    held = {"USD": Decimal(1000), "BTC": Decimal("0.01"), "ETH": Decimal(0)}
+    moved = {"USD": Decimal(usd), "BTC": Decimal(btc), "ETH": Decimal(eth)}
+    known = Holdings(held)
+    for minute, shown in enumerate((moved, {}, moved)):
+        known, _ = look(known, shown, minute)
+
+    last, base = look(known, moved, 18)
+
+    assert last == Holdings(moved)
+    assert base == pytest.approx(worth(moved) / worth(held), rel=Decimal("1e-20"))
+
+
+def test_a_balance_that_is_missing_once_amid_two_flows_leaves_no_trace_in_the_base() -> None:
+    known = Holdings({"USD": Decimal(1000), "BTC": Decimal(0), "ETH": Decimal(0)})
+    deposited = {"USD": Decimal(1000), "BTC": Decimal(0), "ETH": Decimal("3.6")}
+    moved = deposited | {"USD": Decimal(100)}
+    for minute, shown in enumerate((deposited, moved, moved | {"ETH": Decimal(0)}, moved)):
+        known, _ = look(known, shown, minute)
+
+    assert look(known, moved, 18) == (Holdings(moved), Decimal("9.1"))

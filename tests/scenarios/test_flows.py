@@ -178,6 +178,43 @@ def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, deci
     assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
 
 
+def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live)
+    kraken.set_price("BTC/USD", Decimal(48000))
+
+    assert live.run("tick").exit_code == 0
+    assert trade_of(live)["exit_reason"] == "STOP_LOSS"
+    with later(minutes=1):
+        assert live.run("tick").exit_code == 0
+    with later(minutes=17):
+        assert live.run("tick").exit_code == 0
+
+    assert flows(live) == []
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
+    live: BotRunner, kraken: FakeKraken, paused: bool
+) -> None:
+    """Paused, a tick asks for no price of what it may not buy."""
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live, amount="3000")
+    live.run("forget", str(trade_of(live)["id"]), "--yes")
+    kraken.balances["XXBT"] = Decimal(0)
+    if paused:
+        live.run("pause")
+
+    for minutes in (0, 16, 17):
+        with later(minutes=minutes):
+            assert drawdown(live) < Decimal("0.01")
+    assert len(flows(live)) == 1
+
+
 # What is told of them
 
 

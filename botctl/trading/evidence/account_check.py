@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from botctl.domain.candles import Candle
-from botctl.domain.equity import WORTHLESS, valuation_path, value_range
+from botctl.domain.equity import WORTHLESS, valuation_path, value_of, value_range
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.freshness import is_fresh
 from botctl.domain.holdings import add_missing
@@ -21,6 +21,7 @@ from botctl.domain.money import format_decimal, total
 from botctl.domain.performance import Flow, Holdings, notice_flows
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, Exchange
+from botctl.store.evidence.gone_markets import highest_prices
 from botctl.store.evidence.known_account import (
     KnownAccount,
     load_fills_since,
@@ -51,6 +52,8 @@ class Look:
     known: KnownAccount
     """What was known before."""
     holdings: Holdings
+    last_event: int
+    """The newest event before it: what a run fills later is not in its balances."""
     flows: tuple[Flow, ...] = ()
     """Those that are certain now."""
     certain: bool = True
@@ -95,60 +98,69 @@ class AccountCheck:
         """The equity and its bounds by what is known. Makes no request."""
         if snapshot.balances is None or snapshot.equity is None:
             return Valuation(None)
-        known = load_known_account()
-        quotes = self._valued_prices(snapshot)
+        last_event = newest_event()
+        known = _load_known(last_event)
+        quotes = self._valued_prices(snapshot, known)
         choices = {symbol: _choices(price, known.prices.get(symbol), SMALL_MOVE) for symbol, price in quotes.items()}
-        return self._valuation(snapshot, known, choices)
+        return self._valuation(snapshot, known, choices, last_event)
 
     def value_closely(self, snapshot: Snapshot) -> Valuation:
         """As `value`, with the candles of the symbols whose price moved, or was never believed before."""
         if snapshot.balances is None or snapshot.equity is None:
             return Valuation(None)
-        known, prices = load_known_account(), self._valued_prices(snapshot)
+        last_event = newest_event()
+        known = _load_known(last_event)
+        prices = self._valued_prices(snapshot, known)
         moved = [each for each, price in prices.items() if _moved(price, known.prices.get(each), SMALL_MOVE)]
         self._ask_witnesses(self._by_effect(snapshot, moved, known), prices)
         choices = {
             symbol: _choices(price, known.prices.get(symbol), SMALL_MOVE) if self._denied else (price,)
             for symbol, price in prices.items()
         }
-        return self._valuation(snapshot, known, choices)
+        return self._valuation(snapshot, known, choices, last_event)
 
     def confirm(self, snapshot: Snapshot, valuation: Valuation) -> tuple[Valuation, list[BotError]]:
         """Ask the candles about doubtful prices. Called when nothing else waits for it, before `remember`."""
-        known, prices = load_known_account(), self._valued_prices(snapshot)
-        if valuation.doubtful:
+        look = valuation.look
+        known = _load_known(newest_event() if look is None else look.last_event)
+        prices = self._valued_prices(snapshot, known)
+        if valuation.doubtful and look is not None:
             self._ask_witnesses(self._by_effect(snapshot, valuation.doubtful, known), prices)
             choices = {each: _choices(price, known.prices.get(each), USUAL_MOVE) for each, price in prices.items()}
-            valuation = self._valuation(snapshot, known, choices)
+            valuation = self._valuation(snapshot, known, choices, look.last_event)
+            if valuation.look is not None and not look.certain:  # an order that was settled since is in the balances
+                valuation = replace(valuation, look=replace(valuation.look, certain=False))
         return valuation, [_not_believed(each, prices[each], close) for each, close in self._denied.items()]
 
-    def _valued_prices(self, snapshot: Snapshot) -> dict[str, Decimal]:
-        """The prices that value the balances and those of open trades."""
-        currencies = {*(snapshot.balances.currencies() if snapshot.balances else ()), *snapshot.expected}
+    def _valued_prices(self, snapshot: Snapshot, known: KnownAccount) -> dict[str, Decimal]:
+        """The prices that value the balances, open trades, and what is known to be there."""
+        shown = snapshot.balances.currencies() if snapshot.balances else ()
+        currencies = {*shown, *snapshot.expected, *_names(known)}
         prices = snapshot.prices
         paths = (valuation_path(each, self.quote_currency, prices) for each in currencies)
         return {symbol: prices[symbol] for path in paths for symbol in path}
 
     def _valuation(
-        self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]]
+        self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]], last_event: int
     ) -> Valuation:
         """`choices` are the possible prices of each symbol, where no candle has decided."""
-        prices = self._valued_prices(snapshot)
+        prices = self._valued_prices(snapshot, known)
         decided = _single(self._confirmed) | {
             each: self._denied_choices(each, prices[each], known) for each in self._denied
         }
         doubtful = tuple(each for each in prices if self._is_doubtful(each, known, snapshot))
         believed = prices | {each: known.prices.get(each, prices[each]) for each in doubtful} | self._denied
-        worth = _single({**known.prices, **believed})
+        before = {**_entry_prices(known, self.quote_currency, {**known.prices, **prices}), **known.prices}
+        worth = _single({**before, **believed})
         shown = self._shown(snapshot)
-        look = self._look_at(snapshot, known, shown, worth)
+        look = self._look_at(snapshot, known, shown, worth, last_event)
         held = _single({each: amount for each, amount in look.holdings.amounts.items() if self._worth(each, worth)})
         shown = {each: amount for each, amount in shown.items() if self._worth(each, worth)}
-        possible = {**_single(known.prices), **choices, **decided}
-        before = {each: (*possible[each], known.prices.get(each, possible[each][0])) for each in possible}
+        possible = {**_single(before), **choices, **decided}
+        earlier = {each: (*possible[each], known.prices.get(each, possible[each][0])) for each in possible}
         equity, bounds, shown_bounds, lowest = (
             value_range(amounts, self.quote_currency, offers)
-            for amounts, offers in ((held, worth), (held, possible), (_single(shown), possible), (held, before))
+            for amounts, offers in ((held, worth), (held, possible), (_single(shown), possible), (held, earlier))
         )
         if equity is None or bounds is None or shown_bounds is None or lowest is None:
             return Valuation(snapshot.equity, snapshot.equity, snapshot.equity)
@@ -183,23 +195,25 @@ class AccountCheck:
         known: KnownAccount,
         shown: Mapping[str, Decimal],
         prices: Mapping[str, tuple[Decimal, ...]],
+        last_event: int,
     ) -> Look:
         """What changed beside our own fills. At the first look there is nothing to compare with."""
         certain = not self.journal.unsettled()
         priced = {each for each in {*shown, *known.holdings.amounts} if self._worth(each, prices) is not None}
         if known.at is None:
-            return Look(known, Holdings({each: shown[each] for each in shown if each in priced}), certain=certain)
+            first = Holdings({each: shown[each] for each in shown if each in priced})
+            return Look(known, first, last_event, certain=certain)
 
         def value(currency: str, amount: Decimal) -> Decimal | None:
             worth = self._worth(currency, prices)
             unreadable = currency in snapshot.unreadable  # what a trade of it should hold is not known
             return None if worth is None or unreadable else amount * worth
 
-        held = known.holdings.after_fills(load_fills_since(known.last_event))
-        holdings, flows = notice_flows(held, shown, value, snapshot.at, accept=certain)
+        holdings, flows = notice_flows(known.holdings, shown, value, snapshot.at, accept=certain)
         # What was never priced is not known: once it has a price it comes in, and is no gain.
         amounts = {each: amount for each, amount in holdings.amounts.items() if each in priced}
-        return Look(known, replace(holdings, amounts=amounts), flows, certain and not snapshot.unreadable)
+        certain = certain and not snapshot.unreadable
+        return Look(known, replace(holdings, amounts=amounts), last_event, flows, certain)
 
     def _is_doubtful(self, symbol: str, known: KnownAccount, snapshot: Snapshot) -> bool:
         """Whether a price is not believed. Without an earlier one the quote's own figures must agree."""
@@ -250,15 +264,34 @@ class AccountCheck:
         known = load_known_account()
         believed = {
             symbol: price
-            for symbol, price in self._valued_prices(snapshot).items()
+            for symbol, price in self._valued_prices(snapshot, known).items()
             if symbol not in valuation.doubtful and _moved(price, known.prices.get(symbol), SAVED_MOVE)
         }
         kept, look = replace(known, prices={**known.prices, **believed}), valuation.look
         certain = look is not None and look.certain
         if look is not None and certain and (look.holdings != known.holdings or _is_old(known, snapshot.at)):
-            kept = KnownAccount(kept.prices, look.holdings, snapshot.at, newest_event())
+            kept = KnownAccount(kept.prices, look.holdings, snapshot.at, look.last_event)
         flows = look.flows if look is not None and certain and performance is not None else ()
         save_look(None if kept == known else kept, performance, flows, self.quote_currency, snapshot.at)
+
+
+def _load_known(last_event: int) -> KnownAccount:
+    """What the last look saw, with our own fills up to that event."""
+    known = load_known_account()
+    if known.at is None:
+        return known
+    return replace(known, holdings=known.holdings.after_fills(load_fills_since(known.last_event, last_event)))
+
+
+def _names(known: KnownAccount) -> list[str]:
+    return [name for name, amount in known.holdings.amounts.items() if amount]
+
+
+def _entry_prices(known: KnownAccount, quote: str, prices: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Of what we have bought and no look has valued: it may be gone before one does, and that is no loss."""
+    unknown = [each for each in _names(known) if value_of(each, Decimal(1), quote, prices) is None]
+    found = highest_prices(unknown) if unknown else {}
+    return {symbol: Decimal(repr(price)) for symbol, price in found.values()}
 
 
 def _is_old(known: KnownAccount, now: datetime) -> bool:
