@@ -93,6 +93,10 @@ class Holdings:
         pending = {name: replace(each, shown=each.shown + changes.get(name, 0)) for name, each in self.pending.items()}
         return Holdings(amounts, pending)
 
+    def from_a_new_base(self) -> "Holdings":
+        """With flows in doubt that will move no base: an INITIAL_BALANCE that was set after them counts them."""
+        return Holdings(self.amounts, {name: replace(each, before=each.after) for name, each in self.pending.items()})
+
 
 Value = Callable[[str, Decimal], Decimal | None]
 """What an amount of a currency is worth now; None when nobody knows."""

@@ -63,11 +63,12 @@ def newest_event() -> int:
     return 0 if last is None else last.id
 
 
-def load_fills_since(event_id: int) -> Mapping[str, Decimal]:
-    """By currency what our own fills have changed since that event, fees included."""
+def load_fills_since(event_id: int, until: int | None = None) -> Mapping[str, Decimal]:
+    """By currency what our own fills have changed since that event, up to the other one, fees included."""
     changes: defaultdict[str, Decimal] = defaultdict(Decimal)
     kinds = Event.kind.in_(FILLS) | (Event.kind == RECOVERED)
-    events = load_rows(Event.select().where(Event.id > event_id, Event.trade_id.is_null(False), kinds))
+    between = Event.id > event_id if until is None else Event.id.between(event_id + 1, until)
+    events = load_rows(Event.select().where(between, Event.trade_id.is_null(False), kinds))
     symbols = _symbols_of({event.trade_id for event in events})
     for event in events:
         symbol = symbols.get(event.trade_id or 0)

@@ -55,6 +55,8 @@ class Look:
     """Those that are certain now."""
     certain: bool = True
     """Whether it may be kept: not while an order of ours is unsettled."""
+    last_event: int = 0
+    """The newest event of its balances: what is sold after the look is not in them."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class AccountCheck:
         known = load_known_account()
         quotes = self._valued_prices(snapshot)
         choices = {symbol: _choices(price, known.prices.get(symbol), SMALL_MOVE) for symbol, price in quotes.items()}
-        return self._valuation(snapshot, known, choices)
+        return self._valuation(snapshot, known, choices, newest_event())
 
     def value_closely(self, snapshot: Snapshot) -> Valuation:
         """As `value`, with the candles of the symbols whose price moved, or was never believed before."""
@@ -111,15 +113,15 @@ class AccountCheck:
             symbol: _choices(price, known.prices.get(symbol), SMALL_MOVE) if self._denied else (price,)
             for symbol, price in prices.items()
         }
-        return self._valuation(snapshot, known, choices)
+        return self._valuation(snapshot, known, choices, newest_event())
 
     def confirm(self, snapshot: Snapshot, valuation: Valuation) -> tuple[Valuation, list[BotError]]:
         """Ask the candles about doubtful prices. Called when nothing else waits for it, before `remember`."""
         known, prices = load_known_account(), self._valued_prices(snapshot)
-        if valuation.doubtful:
+        if valuation.doubtful and valuation.look is not None:
             self._ask_witnesses(self._by_effect(snapshot, valuation.doubtful, known), prices)
             choices = {each: _choices(price, known.prices.get(each), USUAL_MOVE) for each, price in prices.items()}
-            valuation = self._valuation(snapshot, known, choices)
+            valuation = self._valuation(snapshot, known, choices, valuation.look.last_event)
         return valuation, [_not_believed(each, prices[each], close) for each, close in self._denied.items()]
 
     def _valued_prices(self, snapshot: Snapshot) -> dict[str, Decimal]:
@@ -130,9 +132,10 @@ class AccountCheck:
         return {symbol: prices[symbol] for path in paths for symbol in path}
 
     def _valuation(
-        self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]]
+        self, snapshot: Snapshot, known: KnownAccount, choices: Mapping[str, tuple[Decimal, ...]], last_event: int
     ) -> Valuation:
-        """`choices` are the possible prices of each symbol, where no candle has decided."""
+        """`choices` are the possible prices of each symbol, where no candle has decided; `last_event` is the newest
+        before the balances."""
         prices = self._valued_prices(snapshot)
         decided = _single(self._confirmed) | {
             each: self._denied_choices(each, prices[each], known) for each in self._denied
@@ -141,7 +144,7 @@ class AccountCheck:
         believed = prices | {each: known.prices.get(each, prices[each]) for each in doubtful} | self._denied
         worth = _single({**known.prices, **believed})
         shown = self._shown(snapshot)
-        look = self._look_at(snapshot, known, shown, worth)
+        look = self._look_at(snapshot, known, shown, worth, last_event)
         held = _single({each: amount for each, amount in look.holdings.amounts.items() if self._worth(each, worth)})
         shown = {each: amount for each, amount in shown.items() if self._worth(each, worth)}
         possible = {**_single(known.prices), **choices, **decided}
@@ -183,23 +186,26 @@ class AccountCheck:
         known: KnownAccount,
         shown: Mapping[str, Decimal],
         prices: Mapping[str, tuple[Decimal, ...]],
+        last_event: int,
     ) -> Look:
         """What changed beside our own fills. At the first look there is nothing to compare with."""
         certain = not self.journal.unsettled()
         priced = {each for each in {*shown, *known.holdings.amounts} if self._worth(each, prices) is not None}
         if known.at is None:
-            return Look(known, Holdings({each: shown[each] for each in shown if each in priced}), certain=certain)
+            first = Holdings({each: shown[each] for each in shown if each in priced})
+            return Look(known, first, certain=certain, last_event=last_event)
 
         def value(currency: str, amount: Decimal) -> Decimal | None:
             worth = self._worth(currency, prices)
             unreadable = currency in snapshot.unreadable  # what a trade of it should hold is not known
             return None if worth is None or unreadable else amount * worth
 
-        held = known.holdings.after_fills(load_fills_since(known.last_event))
+        held = known.holdings.after_fills(load_fills_since(known.last_event, last_event))
         holdings, flows = notice_flows(held, shown, value, snapshot.at, accept=certain)
         # What was never priced is not known: once it has a price it comes in, and is no gain.
         amounts = {each: amount for each, amount in holdings.amounts.items() if each in priced}
-        return Look(known, replace(holdings, amounts=amounts), flows, certain and not snapshot.unreadable)
+        certain = certain and not snapshot.unreadable
+        return Look(known, replace(holdings, amounts=amounts), flows, certain, last_event)
 
     def _is_doubtful(self, symbol: str, known: KnownAccount, snapshot: Snapshot) -> bool:
         """Whether a price is not believed. Without an earlier one the quote's own figures must agree."""
@@ -245,8 +251,11 @@ class AccountCheck:
                 self._denied[symbol] = Decimal(repr(candle.close))
                 log.warning("%s", _not_believed(symbol, prices[symbol], self._denied[symbol]))
 
-    def remember(self, snapshot: Snapshot, valuation: Valuation, performance: SavedPerformance | None) -> None:
-        """Keep prices and balances that were believed, and the performance with their flows."""
+    def remember(
+        self, snapshot: Snapshot, valuation: Valuation, performance: SavedPerformance | None, *, new_base: bool = False
+    ) -> None:
+        """Keep prices and balances that were believed, and the performance with their flows. One from a new base has
+        those in doubt in it."""
         known = load_known_account()
         believed = {
             symbol: price
@@ -254,9 +263,11 @@ class AccountCheck:
             if symbol not in valuation.doubtful and _moved(price, known.prices.get(symbol), SAVED_MOVE)
         }
         kept, look = replace(known, prices={**known.prices, **believed}), valuation.look
+        if look is not None and new_base and performance is not None:
+            look = replace(look, holdings=look.holdings.from_a_new_base())
         certain = look is not None and look.certain
         if look is not None and certain and (look.holdings != known.holdings or _is_old(known, snapshot.at)):
-            kept = KnownAccount(kept.prices, look.holdings, snapshot.at, newest_event())
+            kept = KnownAccount(kept.prices, look.holdings, snapshot.at, look.last_event)
         flows = look.flows if look is not None and certain and performance is not None else ()
         save_look(None if kept == known else kept, performance, flows, self.quote_currency, snapshot.at)
 
