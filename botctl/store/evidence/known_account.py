@@ -47,6 +47,7 @@ def save_known_account(known: KnownAccount) -> None:
             currency: [each.since.isoformat(), *map(exact_text, (each.shown, each.before, each.after))]
             for currency, each in known.holdings.pending.items()
         },
+        "before": {currency: exact_text(amount) for currency, amount in known.holdings.before.items()},
         "at": known.at and known.at.isoformat(),
         "last_event": known.last_event,
     }
@@ -103,8 +104,9 @@ def _parse_account(text: str) -> KnownAccount:
         raise ValueError("a price is not positive")
     amounts = {currency: to_decimal(amount) for currency, amount in rows["amounts"].items()}
     pending = {currency: _parse_pending(*row) for currency, row in rows["pending"].items()}
+    before = {currency: to_decimal(amount) for currency, amount in rows.get("before", {}).items()}
     at = rows["at"] and parse_moment(rows["at"])
-    return KnownAccount(prices, Holdings(amounts, pending), at, int(rows["last_event"]))
+    return KnownAccount(prices, Holdings(amounts, pending, before), at, int(rows["last_event"]))
 
 
 def _parse_pending(since: str, *figures: str) -> Pending:
