@@ -86,6 +86,9 @@ class Holdings:
 
     amounts: Mapping[str, Decimal] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
+    before: Mapping[str, Decimal] = field(default_factory=dict)
+    """What there was of a currency before its last large flow: a balance that comes back to that needs no quarter of an
+    hour to be believed, or one that lied for an hour would leave a loss in doubt for longer than it lied."""
 
     def after_fills(self, changes: Mapping[str, Decimal]) -> "Holdings":
         """With what our own fills have changed since then."""
@@ -93,7 +96,12 @@ class Holdings:
             name: self.amounts.get(name, Decimal(0)) + changes.get(name, 0) for name in {*self.amounts, *changes}
         }
         pending = {name: replace(each, shown=each.shown + changes.get(name, 0)) for name, each in self.pending.items()}
-        return Holdings(amounts, pending)
+        before = {name: amount + changes.get(name, 0) for name, amount in self.before.items()}
+        return Holdings(amounts, pending, before)
+
+    def from_a_new_base(self) -> "Holdings":
+        """With flows in doubt that will move no base: an INITIAL_BALANCE that was set after them counts them."""
+        return replace(self, pending={name: replace(each, before=each.after) for name, each in self.pending.items()})
 
 
 Value = Callable[[str, Decimal], Decimal | None]
@@ -107,7 +115,7 @@ def notice_flows(
 
     A balance that differs counts at its known amount until it has differed for long. Without `accept` none is certain.
     """
-    amounts, pending = dict(known.amounts), dict(known.pending)
+    amounts, pending, earlier = dict(known.amounts), dict(known.pending), dict(known.before)
     small = NEGLIGIBLE * abs(_worth(amounts.items(), value))
     anew = _begin_anew(known, shown, value, small)
     counted = {
@@ -127,9 +135,10 @@ def notice_flows(
             doubt = replace(doubt, before=equity, after=after)
         if doubt is not None and abs(differs) > small:
             fresh = _is_new(doubt, at) or abs(change) > small
-            if accept and not fresh and not is_fresh(doubt.since, at, ACCEPTED_AFTER):
+            back = name in earlier and abs(_worth([(name, now - earlier[name])], value)) <= small
+            if accept and not fresh and (back or not is_fresh(doubt.since, at, ACCEPTED_AFTER)):
                 flows.append(Flow(name, now - before, doubt.before, doubt.after))
-                amounts[name] = now
+                amounts[name], earlier[name] = now, before
             else:
                 grown = doubt.after * after / equity if abs(change) > small and not anew and equity > 0 else doubt.after
                 pending[name] = Pending(at if fresh else doubt.since, now, doubt.before, grown)
@@ -140,7 +149,7 @@ def notice_flows(
                 flows.append(Flow(name, now - before, equity, after))
             amounts[name] = now
         equity = after
-    return Holdings(amounts, pending), tuple(flows)
+    return Holdings(amounts, pending, earlier), tuple(flows)
 
 
 def _begin_anew(known: Holdings, shown: Mapping[str, Decimal], value: Value, small: Decimal) -> bool:

@@ -37,6 +37,8 @@ class GuardReport:
     """What was judged: the second look, if there was one."""
     drawdown_peak: Decimal | None = None
     """From the highest performance so far; None while it is unknown."""
+    new_base: bool = False
+    """Whether INITIAL_BALANCE has not been measured from before: flows that are in doubt now are in it already."""
     last_event: int = 0
     """The newest event before the look: later fills are not in its balances."""
     tripped: bool = False
@@ -64,7 +66,7 @@ class GuardReport:
         if believed is None or shown is None or here is None or look is None or not look.holdings.pending:
             return believed
         there = here
-        for flow in look.holdings.pending.values():
+        for flow in () if self.new_base else look.holdings.pending.values():
             there = there.after_flow(flow.before, flow.after)
         return choose(believed, there.unit_at(shown) * here.base)
 
@@ -156,10 +158,11 @@ class DrawdownGuard:
             if report.drawdown is not None:
                 evidence.prove(report.performance.unit_at(report.lowest or equity) * self.initial_balance)
             if evidence.is_proved():
-                seen = report.performance.seen_at(equity, report.valuation.lowest)
+                possible = [each for each in (report.valuation.lowest, report.lowest) if each is not None]
+                seen = report.performance.seen_at(equity, min(possible, default=equity))
                 saved = SavedPerformance(self.initial_balance, seen)
         if self.account is not None:
-            self.account.remember(report.snapshot, report.valuation, saved)
+            self.account.remember(report.snapshot, report.valuation, saved, new_base=report.new_base)
         elif saved is not None and saved != load_performance():
             save_look(None, saved, (), self.snapshots.quote_currency, report.snapshot.at)
 
@@ -176,7 +179,8 @@ class DrawdownGuard:
         if self.initial_balance is None:
             errors.append(unknown_initial_balance())
         report = GuardReport(
-            valuation, self._performance(valuation), None, snapshot, last_event=newest_event(), errors=errors
+            valuation, self._performance(valuation), None, snapshot, new_base=self._saved() is None,
+            last_event=newest_event(), errors=errors,
         )  # fmt: skip
         return self._measured_at(report, valuation.equity)
 
@@ -184,13 +188,18 @@ class DrawdownGuard:
         """From INITIAL_BALANCE, or as the last look left it, with the flows that are certain now."""
         if self.initial_balance is None:
             return None
-        saved = load_performance()
-        if saved is None or saved.initial_balance != self.initial_balance:
+        saved = self._saved()
+        if saved is None:
             return Performance(self.initial_balance)
         performance = saved.performance
         for flow in () if valuation.look is None else valuation.look.flows:
             performance = performance.after_flow(flow.before, flow.after)
         return performance
+
+    def _saved(self) -> SavedPerformance | None:
+        """What was measured from this INITIAL_BALANCE before."""
+        saved = load_performance()
+        return None if saved is None or saved.initial_balance != self.initial_balance else saved
 
     def _measured_at(self, report: GuardReport, equity: Decimal | None) -> GuardReport:
         """The report with this equity, and its drawdowns."""

@@ -128,6 +128,40 @@ def test_what_our_own_trades_lose_is_a_loss_and_no_flow(account: BotRunner) -> N
     assert flows(account) == []
 
 
+def test_what_a_stop_sells_after_the_look_is_no_flow(live: BotRunner, kraken: FakeKraken) -> None:
+    """The look that sees the new coins of a buy is kept; the stop of the same tick has sold them by then."""
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live, amount="3000")
+    kraken.set_price("BTC/USD", 48900)
+    stopped = live.run("tick", "--json").json()
+    with later(minutes=1):
+        after = live.run("tick", "--json").json()
+    with later(minutes=20):
+        live.run("tick")
+
+    assert len(stopped["exits"]) == 1
+    assert Decimal(after["equity"]) == kraken.balances["ZUSD"] == Decimal(stopped["equity"])
+    assert Decimal(live.json("status")["drawdown"]) == 1 - kraken.balances["ZUSD"] / 10000
+    assert flows(live) == []
+
+
+@pytest.mark.parametrize("change", ["1000", "-4000"])
+def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
+    account: BotRunner, kraken: FakeKraken, change: str
+) -> None:
+    """The owner moves cash and at once sets what the account is worth now."""
+    move(kraken, ZUSD=change)
+    account.run("tick")
+    account.set(INITIAL_BALANCE=str(10000 + int(change)))
+    account.run("tick")
+    with later(minutes=20):
+        believed = account.json("tick")
+
+    assert abs(Decimal(believed["drawdown"])) < Decimal("0.001")
+    assert abs(Decimal(believed["drawdown_peak"])) < Decimal("0.001")
+
+
 # From the peak
 
 

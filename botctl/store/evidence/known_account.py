@@ -47,6 +47,7 @@ def save_known_account(known: KnownAccount) -> None:
             currency: [each.since.isoformat(), *map(exact_text, (each.shown, each.before, each.after))]
             for currency, each in known.holdings.pending.items()
         },
+        "before": {currency: exact_text(amount) for currency, amount in known.holdings.before.items()},
         "at": known.at and known.at.isoformat(),
         "last_event": known.last_event,
     }
@@ -67,11 +68,10 @@ def load_fills_since(event_id: int, until: int | None = None) -> Mapping[str, De
     """By currency what our own fills have changed since that event (up to the event `until`), fees included."""
     changes: defaultdict[str, Decimal] = defaultdict(Decimal)
     kinds = Event.kind.in_(FILLS) | (Event.kind == RECOVERED)
-    events = load_rows(Event.select().where(Event.id > event_id, Event.trade_id.is_null(False), kinds))
+    between = Event.id > event_id if until is None else Event.id.between(event_id + 1, until)
+    events = load_rows(Event.select().where(between, Event.trade_id.is_null(False), kinds))
     symbols = _symbols_of({event.trade_id for event in events})
     for event in events:
-        if until is not None and event.id > until:
-            continue
         symbol = symbols.get(event.trade_id or 0)
         if symbol is None or (event.kind == RECOVERED and event.before):  # a correction: its figures are no fills
             continue
@@ -104,8 +104,9 @@ def _parse_account(text: str) -> KnownAccount:
         raise ValueError("a price is not positive")
     amounts = {currency: to_decimal(amount) for currency, amount in rows["amounts"].items()}
     pending = {currency: _parse_pending(*row) for currency, row in rows["pending"].items()}
+    before = {currency: to_decimal(amount) for currency, amount in rows.get("before", {}).items()}
     at = rows["at"] and parse_moment(rows["at"])
-    return KnownAccount(prices, Holdings(amounts, pending), at, int(rows["last_event"]))
+    return KnownAccount(prices, Holdings(amounts, pending, before), at, int(rows["last_event"]))
 
 
 def _parse_pending(since: str, *figures: str) -> Pending:

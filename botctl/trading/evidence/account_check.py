@@ -259,8 +259,11 @@ class AccountCheck:
                 self._denied[symbol] = Decimal(repr(candle.close))
                 log.warning("%s", _not_believed(symbol, prices[symbol], self._denied[symbol]))
 
-    def remember(self, snapshot: Snapshot, valuation: Valuation, performance: SavedPerformance | None) -> None:
-        """Keep prices and balances that were believed, and the performance with their flows."""
+    def remember(
+        self, snapshot: Snapshot, valuation: Valuation, performance: SavedPerformance | None, *, new_base: bool = False
+    ) -> None:
+        """Keep prices and balances that were believed, and the performance with their flows. One from a new base has
+        those in doubt in it."""
         known = load_known_account()
         believed = {
             symbol: price
@@ -268,6 +271,8 @@ class AccountCheck:
             if symbol not in valuation.doubtful and _moved(price, known.prices.get(symbol), SAVED_MOVE)
         }
         kept, look = replace(known, prices={**known.prices, **believed}), valuation.look
+        if look is not None and new_base and performance is not None:
+            look = replace(look, holdings=look.holdings.from_a_new_base())
         certain = look is not None and look.certain
         if look is not None and certain and (look.holdings != known.holdings or _is_old(known, snapshot.at)):
             kept = KnownAccount(kept.prices, look.holdings, snapshot.at, look.last_event)
