@@ -30,6 +30,8 @@ STOPS = ("STOP_LOSS", "BREAKEVEN", "TRAILING_STOP")
 BAD_VALUE = 2
 VALUING = ("tick", "drawdown")
 """The commands that value the account."""
+BASE = "base"
+"""So begins the failure of a model that measures drawdown from something else."""
 SLIGHTLY = Decimal("0.003")
 """Of the base: flows that are too small for a doubt may make as much of a difference."""
 CLOSE = 1e-9
@@ -106,7 +108,7 @@ class Comparison:
         """What drawdown is measured from. From here on only those funds are possible that agree."""
         units = sorted(fund.units for fund in self.model.funds)
         agreeing = [f for f in self.model.funds if f.was_emptied or abs(f.units - base) <= SLIGHTLY * base]
-        assert agreeing, f"base: botctl {base}, model {', '.join(f'{each:.2f}' for each in units)}"
+        assert agreeing, f"{BASE}: botctl {base}, model {', '.join(f'{each:.2f}' for each in units)}"
         self.model.keep(agreeing)
 
     def check_funds(self) -> None:
