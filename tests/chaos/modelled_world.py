@@ -124,10 +124,8 @@ class ModelledWorld:
         """Sells this part of the coins, or buys for this part of a fifth of the cash.
 
         Once the exchange's clock was wrong only the owner's own coins are sold: by a wrong time the sale of a trade's
-        coins may seem to be older than the trade, and is no evidence then. Nor does he trade within a second after a
-        look: Kraken's times have whole seconds, so nobody could say which of both was first.
+        coins may seem to be older than the trade, and is no evidence then.
         """
-        self.world.clock.skip(1.0)
         most = self.model.coins[symbol] if side == "sell" else self.model.cash / 5 / self.model.quotes[symbol].last
         if (
             side == "sell"
