@@ -30,6 +30,8 @@ STOPS = ("STOP_LOSS", "BREAKEVEN", "TRAILING_STOP")
 BAD_VALUE = 2
 VALUING = ("tick", "drawdown")
 """The commands that value the account."""
+BASE, EXIT_CODE = "base", "exit code"
+"""So begins the failure where the model measures drawdown from something else, or ends otherwise."""
 SLIGHTLY = Decimal("0.003")
 """Of the base: flows that are too small for a doubt may make as much of a difference."""
 CLOSE = 1e-9
@@ -87,7 +89,7 @@ class Comparison:
     def check_exactly(self, expected: Expected, span: Span) -> None:
         """botctl did what the model did."""
         facts = read_facts(self.world)
-        agree(span.run.exit_code, expected.exit_code, "exit code")
+        agree(span.run.exit_code, expected.exit_code, EXIT_CODE)
         sent = [Sent(order.side, order.symbol, order.volume) for order in self.new_orders(span)]
         agree(sorted(map(str, sent)), sorted(map(str, expected.sent)), "orders sent")
         closed = sorted((closed.symbol, closed.reason) for closed in self.newly_closed(facts))
@@ -106,7 +108,7 @@ class Comparison:
         """What drawdown is measured from. From here on only those funds are possible that agree."""
         units = sorted(fund.units for fund in self.model.funds)
         agreeing = [f for f in self.model.funds if f.was_emptied or abs(f.units - base) <= SLIGHTLY * base]
-        assert agreeing, f"base: botctl {base}, model {', '.join(f'{each:.2f}' for each in units)}"
+        assert agreeing, f"{BASE}: botctl {base}, model {', '.join(f'{each:.2f}' for each in units)}"
         self.model.keep(agreeing)
 
     def check_funds(self) -> None:

@@ -48,6 +48,9 @@ NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 5"
 KILLED_AFTER_ITS_ORDER = "kills: SIGKILL, request after: a buy by hand, 5"
 """AddOrder is the fifth request."""
 
+FLOWS = tuple(f"model: 50 steps: seed {seed}" for seed in (900, 901, 902))
+"""Games in which the owner pays and trades."""
+
 MUTATIONS = {
     "an order without an answer is sent again": Mutation(
         (
@@ -412,7 +415,7 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/evidence/account_check.py",
-                "holdings, flows = notice_flows(held, shown, value, snapshot.at, accept=certain)",
+                "holdings, flows = notice_flows(known.holdings, shown, value, snapshot.at, accept=certain)",
                 "holdings, flows = Holdings(shown), ()",
             ),
         ),
@@ -423,6 +426,27 @@ MUTATIONS = {
         (Replacement("botctl/trading/evidence/account_check.py", "if _agrees(prices[symbol], candle):", "if candle:"),),
         ("lies: prices of the owner's coins: abc, /2, for a minute",),
         "a_lie_moves_nothing",
+    ),
+    # Flows and what drawdown is measured from.
+    "a flow moves no base": Mutation(
+        (
+            Replacement(
+                "botctl/domain/performance.py",
+                "return replace(self, base=self.base * after / before, unit=unit)",
+                "return self",
+            ),
+        ),
+        FLOWS,
+        "exit code",
+    ),
+    "a large flow counts at once": Mutation(
+        (
+            Replacement(
+                "botctl/domain/performance.py", "elif doubt is None and abs(change) > small:", "elif value is None:"
+            ),
+        ),
+        FLOWS,
+        "base",
     ),
 }
 

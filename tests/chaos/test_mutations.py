@@ -4,6 +4,7 @@ import pytest
 
 from tests.chaos.campaign import attempt
 from tests.chaos.chapters import CHAPTERS
+from tests.chaos.comparison import BASE, EXIT_CODE
 from tests.chaos.invariants import AFTER_LIES
 from tests.chaos.lie_families import PROMISES
 from tests.chaos.mutations import MUTATIONS, Mutation, Replacement, mutated_stage
@@ -23,7 +24,8 @@ def test_the_fault_is_caught_by_its_invariant(name: str, database_server: Server
     with mutated_stage(mutation, database_server) as stage:
         failures = failures_of(mutation, stage)
 
-    assert any(failure.startswith(f"Broken: {mutation.broken}: ") for failure in failures), failures
+    said = (f"Broken: {mutation.broken}: ", f"Surprise: AssertionError: {mutation.broken}: ")
+    assert any(failure.startswith(said) for failure in failures), failures
 
 
 @pytest.mark.long
@@ -39,7 +41,7 @@ def failures_of(mutation: Mutation, stage: Stage) -> list[str]:
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_it_names_an_invariant_that_there_is(name: str) -> None:
-    assert MUTATIONS[name].broken in [*PROMISES, *(invariant.__name__ for invariant in AFTER_LIES)]
+    assert MUTATIONS[name].broken in [BASE, EXIT_CODE, *PROMISES, *(invariant.__name__ for invariant in AFTER_LIES)]
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
