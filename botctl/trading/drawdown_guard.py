@@ -140,10 +140,8 @@ class DrawdownGuard:
     def confirm_equity(self, report: GuardReport) -> GuardReport:
         """The report with the equity that the candles confirm, where its prices are doubtful. Keeps what is believed.
 
-        Called after the stops: it may fetch candles.
+        Called after the stops, or what a tripped guard sells: it may fetch candles.
         """
-        if report.tripped:
-            return report
         if self.account is not None:
             valuation, errors = self.account.confirm(report.snapshot, report.valuation)
             confirmed = replace(report, valuation=valuation, errors=report.errors + errors)
