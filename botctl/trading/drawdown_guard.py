@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 
 from botctl.domain.equity import value_of
-from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable
+from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable, Refused, most_severe
 from botctl.domain.holdings import Missing
 from botctl.domain.money import cents, total
 from botctl.domain.orders import ExitReason
@@ -123,13 +123,25 @@ class DrawdownGuard:
             report.exits = self.positions.close_all(ExitReason.DRAWDOWN, report.snapshot)
         return report
 
+    def check_before_buy(self) -> None:
+        """A buy by hand may come before any tick: until a look has agreed with INITIAL_BALANCE it takes one of its own.
+
+        Raises why the drawdown is unknown, or Refused when it is beyond the limit. Keeps nothing, sells nothing.
+        """
+        if self.account is None or self.initial_balance is None or self._evidence(self.initial_balance).is_proved():
+            return
+        report = self.check_drawdown(act=False)
+        if report.drawdown is None:
+            raise most_severe(report.errors)
+        if report.tripped:
+            problem = f"the account is worth {cents(report.equity)}, which is beyond MAX_DRAWDOWN"
+            raise Refused(problem, hint="the next tick sells everything, and disables buys")
+
     def confirm_equity(self, report: GuardReport) -> GuardReport:
         """The report with the equity that the candles confirm, where its prices are doubtful. Keeps what is believed.
 
-        Called after the stops: it may fetch candles.
+        Called after the stops, or what a tripped guard sells: it may fetch candles.
         """
-        if report.tripped:
-            return report
         if self.account is not None:
             valuation, errors = self.account.confirm(report.snapshot, report.valuation)
             confirmed = replace(report, valuation=valuation, errors=report.errors + errors)

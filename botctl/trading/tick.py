@@ -107,7 +107,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
         _run(bot, state, "drawdown", _check_drawdown)
         if not state.tripped:
             _run(bot, state, "positions", _check_positions)
-            _run(bot, state, "equity", _confirm_equity)
+        _run(bot, state, "equity", _confirm_equity)
     _run(bot, state, "recover", _recover)
     _run(bot, state, "late fills", _book_late_fills)
     if state.snapshot is None or state.tripped or bot.switch.read().paused or bot.problems:

@@ -7,7 +7,7 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize_pairs
-from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
+from tests.scenarios.steps import buy, council_says, output_of, prove_initial_balance, sides, trade_of
 
 
 def test_a_buy_is_recorded_with_krakens_figures_and_its_stop_to_the_cent(live: BotRunner, kraken: FakeKraken) -> None:
@@ -56,6 +56,7 @@ def test_a_second_buy_of_the_asset_is_refused_also_through_another_quote(live: B
 
 
 def test_a_buy_without_the_funds_says_what_is_free(live: BotRunner, kraken: FakeKraken) -> None:
+    prove_initial_balance(live)
     kraken.balances["ZUSD"] = Decimal("40.25")
 
     run = live.run("buy", "BTC/USD", "100", "--yes")
@@ -69,6 +70,7 @@ def test_a_buy_without_the_funds_says_what_is_free(live: BotRunner, kraken: Fake
 def test_a_refusal_for_want_of_funds_stands_also_when_the_balance_cannot_be_had(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
+    prove_initial_balance(live)
     kraken.fault("AddOrder", "error", error="EOrder:Insufficient funds")
     kraken.fault("BalanceEx", "error", error="EGeneral:Permission denied", times=9)
 

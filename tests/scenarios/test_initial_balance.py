@@ -12,8 +12,8 @@ pytestmark = pytest.mark.usefixtures("bent_time")
 
 
 def test_the_first_tick_refuses_it_instead_of_selling_and_goes_on_guarding(live: BotRunner, kraken: FakeKraken) -> None:
-    live.set(INITIAL_BALANCE="100000", SYMBOLS="BTC/USD,ETH/USD")
     buy(live)
+    live.set(INITIAL_BALANCE="100000", SYMBOLS="BTC/USD,ETH/USD")
     council_says(live, "BUY")
 
     first, second = live.run("tick"), live.run("tick")
@@ -30,10 +30,25 @@ def test_the_first_tick_refuses_it_instead_of_selling_and_goes_on_guarding(live:
     assert live.json("status")["buy_enabled"] is True
 
 
-def test_once_it_is_correct_a_true_loss_trips_the_guard(live: BotRunner, kraken: FakeKraken) -> None:
+def test_a_buy_by_hand_before_the_first_tick_takes_a_look_and_is_refused(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(INITIAL_BALANCE="100000")
+
+    refused = live.run("buy", "BTC/USD", "100", "--yes")
+    kraken.fault("BalanceEx", "empty_result", times=9)
+    live.set(INITIAL_BALANCE="10000")
+    unknown = live.run("buy", "BTC/USD", "100", "--yes")
+    kraken.clear_faults()
+
+    assert (refused.exit_code, unknown.exit_code) == (78, 69), output_of(unknown)
+    assert "INITIAL_BALANCE is 100000, but the account is worth 10000.00" in refused.stderr
+    assert sides(kraken) == []
+    assert live.run("buy", "BTC/USD", "100", "--yes").exit_code == 0
+
+
+def test_once_it_is_correct_a_true_loss_trips_the_guard(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.balances["XXBT"] = Decimal("0.1")
     buy(live)
+    live.set(INITIAL_BALANCE="100000")
     refused = live.run("tick")
     live.set(INITIAL_BALANCE="15000")
     good = live.run("tick")

@@ -100,6 +100,16 @@ def test_a_true_crash_trips_the_guard_at_the_first_tick(
     assert trade_of(account)["exit_reason"] == "DRAWDOWN"
 
 
+def test_a_tripped_guard_goes_on_showing_what_the_account_is_worth(account: BotRunner, kraken: FakeKraken) -> None:
+    """A price that moved so far is believed once, by the candles, and not forgotten while the guard stays tripped."""
+    after_a_good_look(account)
+    kraken.set_price("ETH/USD", 1500)
+    runs = [account.run("tick", "--json") for _ in range(3)]
+
+    assert [run.exit_code for run in runs] == [3, 3, 3], output_of(runs[0])
+    assert {Decimal(run.json()["equity"]) for run in runs} == {kraken.balances["ZUSD"] + Decimal("3.6") * 1500}
+
+
 def test_a_lie_about_one_coin_hides_no_true_loss_of_another(account: BotRunner, kraken: FakeKraken) -> None:
     after_a_good_look(account)
     kraken.markets.lie_about("BTC/USD", "abc", "1000")

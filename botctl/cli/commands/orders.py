@@ -70,6 +70,9 @@ def buy(
         confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot, saying("nothing was bought; run it again later"):
         log_errors(without_outages(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()))
+        if not validate:
+            bot.execution.pre_trade_checks.check(symbol, bot.clock.now())
+            bot.drawdown.check_before_buy()
         bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
