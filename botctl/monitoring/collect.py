@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.account.performance import FLOW
 from botctl.domain.configuration.settings import Secret
 from botctl.domain.money import cents, format_decimal
 from botctl.domain.orders import ExitReason
-from botctl.domain.performance import FLOW
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox

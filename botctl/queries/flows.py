@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.account.performance import FLOW
 from botctl.domain.money import to_decimal
-from botctl.domain.performance import FLOW
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import Event
 

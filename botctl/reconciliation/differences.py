@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.holdings import unit_of
+from botctl.domain.account.holdings import unit_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import UNSETTLED, OrderState
 

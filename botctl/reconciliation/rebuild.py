@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.account.holdings import unit_of
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, BotError, Refused, UnusableAnswer
-from botctl.domain.holdings import unit_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
 from botctl.domain.symbols import base_of

@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from peewee import IntegrityError
 
+from botctl.domain.account.holdings import OutsideSales
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId, names_database
 from botctl.domain.errors import BotError, Refused
-from botctl.domain.holdings import OutsideSales
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of

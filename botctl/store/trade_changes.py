@@ -5,8 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.account.holdings import OutsideSales
 from botctl.domain.costs import MAX_COST_RATIO, calculate_pnl, share_of
-from botctl.domain.holdings import OutsideSales
 from botctl.domain.money import cents, format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, TradeStatus
 from botctl.store.broken_rows import get_trade, load_rows

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from decimal import Decimal
 
-from botctl.domain.equity import value_of
+from botctl.domain.account.equity import value_of
+from botctl.domain.account.holdings import Missing
+from botctl.domain.account.performance import Performance
 from botctl.domain.errors import BotError, ConfigError, ExchangeUnreachable, Refused, most_severe
-from botctl.domain.holdings import Missing
 from botctl.domain.money import cents, total
 from botctl.domain.orders import ExitReason
-from botctl.domain.performance import Performance
 from botctl.ports import Clock
 from botctl.store.evidence.known_account import load_fills_since, newest_event
 from botctl.store.evidence.performance import SavedPerformance, load_performance, save_look

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from botctl.domain.equity import calculate_drawdown
+from botctl.domain.account.equity import calculate_drawdown
 from botctl.domain.errors import BadValue, BotError, NoAnswer
 from botctl.domain.fees import PairFees, cost_with_fee, round_trip_rate, tier_of
 from botctl.domain.health.checks import CheckResult

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.equity import calculate_equity, valuation_symbols, value_of
+from botctl.domain.account.equity import calculate_equity, valuation_symbols, value_of
+from botctl.domain.account.holdings import Missing, add_missing, find_missing
 from botctl.domain.errors import BotError, ExchangeUnreachable, NoAnswer
 from botctl.domain.freshness import is_fresh
-from botctl.domain.holdings import Missing, add_missing, find_missing
 from botctl.domain.markets import Balances, Quote, Quotes
 from botctl.domain.money import total
 from botctl.domain.symbols import quote_of

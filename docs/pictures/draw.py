@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from botctl.domain.account.performance import Performance
 from botctl.domain.orders import stop_reason
-from botctl.domain.performance import Performance
 from botctl.domain.stops import advance_stop, initial_stop
 
 ENTRY, ATR = 50_000.0, 500.0

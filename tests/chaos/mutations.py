@@ -431,7 +431,7 @@ MUTATIONS = {
     "a flow moves no base": Mutation(
         (
             Replacement(
-                "botctl/domain/performance.py",
+                "botctl/domain/account/performance.py",
                 "return replace(self, base=self.base * after / before, unit=unit)",
                 "return self",
             ),
@@ -442,7 +442,9 @@ MUTATIONS = {
     "a large flow counts at once": Mutation(
         (
             Replacement(
-                "botctl/domain/performance.py", "elif doubt is None and abs(change) > small:", "elif value is None:"
+                "botctl/domain/account/performance.py",
+                "elif doubt is None and abs(change) > small:",
+                "elif value is None:",
             ),
         ),
         FLOWS,

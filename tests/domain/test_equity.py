@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.equity import calculate_drawdown, calculate_equity, valuation_symbols, value_of, value_range
+from botctl.domain.account.equity import calculate_drawdown, calculate_equity, valuation_symbols, value_of, value_range
 from botctl.domain.markets import Balances, Holding, Market
 
 CURRENCIES = ["USD", "BTC", "ETH", "DOT", "EUR", "KFEE"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.performance import Holdings, Performance, notice_flows
+from botctl.domain.account.performance import Holdings, Performance, notice_flows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 EQUAL = Decimal("1e-15")

@@ -114,7 +114,7 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl balance
     """
     from botctl.cli.views.balances import draw_balances
-    from botctl.domain.equity import value_of
+    from botctl.domain.account.equity import value_of
     from botctl.queries.results import BalanceView
     from botctl.wiring import open_bot
 

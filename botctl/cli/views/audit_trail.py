@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.cli.tables import Drawing, group, pairs
+from botctl.domain.account.performance import FLOW
 from botctl.domain.money import format_decimal
-from botctl.domain.performance import FLOW
 from botctl.domain.text import UNKNOWN, format_money, format_price, format_signed, format_time
 from botctl.queries.results import EventView, TradeHistory
 from botctl.trading.results import DecisionView

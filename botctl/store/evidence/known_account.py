@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.account.performance import Holdings, Pending
 from botctl.domain.money import to_decimal
-from botctl.domain.performance import Holdings, Pending
 from botctl.domain.symbols import base_of, quote_of
 from botctl.store import key_value
 from botctl.store.broken_rows import load_rows

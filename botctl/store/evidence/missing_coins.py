@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.account.holdings import Missing
 from botctl.domain.freshness import is_ahead, is_fresh
-from botctl.domain.holdings import Missing
 from botctl.domain.money import to_decimal
 from botctl.store import key_value
 from botctl.store.fields import parse_moment

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from botctl.domain.account.performance import FLOW, Flow, Performance
 from botctl.domain.errors import BotError
 from botctl.domain.money import format_decimal, to_decimal
-from botctl.domain.performance import FLOW, Flow, Performance
 from botctl.store import key_value
 from botctl.store.evidence.known_account import KnownAccount, exact_text, save_known_account
 from botctl.store.models import Event, database

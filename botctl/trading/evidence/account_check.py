@@ -11,14 +11,14 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.account.equity import WORTHLESS, valuation_path, value_of, value_range
+from botctl.domain.account.holdings import add_missing
+from botctl.domain.account.performance import Flow, Holdings, notice_flows
 from botctl.domain.candles import Candle
-from botctl.domain.equity import WORTHLESS, valuation_path, value_of, value_range
 from botctl.domain.errors import BotError, ExchangeUnreachable
 from botctl.domain.freshness import is_fresh
-from botctl.domain.holdings import add_missing
 from botctl.domain.markets import contradiction_in
 from botctl.domain.money import format_decimal, total
-from botctl.domain.performance import Flow, Holdings, notice_flows
 from botctl.domain.symbols import Timeframe
 from botctl.ports import Clock, Exchange
 from botctl.store.evidence.gone_markets import highest_prices

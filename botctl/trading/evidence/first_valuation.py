@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from botctl.domain.equity import calculate_drawdown, value_of
+from botctl.domain.account.equity import calculate_drawdown, value_of
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import cents, format_decimal
 from botctl.store.evidence.initial_balance import (

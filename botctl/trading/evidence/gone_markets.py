@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
+from botctl.domain.account.holdings import find_missing, find_successors
 from botctl.domain.errors import BadValue, BotError, ExchangeUnreachable, MarketGone
-from botctl.domain.holdings import find_missing, find_successors
 from botctl.domain.markets import Balances, Market
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import quote_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
+from botctl.domain.account.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
 from botctl.domain.errors import BotError, CoinsMissing, NoAnswer
-from botctl.domain.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
 from botctl.domain.markets import Quotes
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import FillRecord

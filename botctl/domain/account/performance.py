@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.equity import calculate_drawdown
+from botctl.domain.account.equity import calculate_drawdown
 from botctl.domain.freshness import is_ahead, is_fresh
 
 FLOW = "flow"
