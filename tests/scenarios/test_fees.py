@@ -99,7 +99,7 @@ def test_a_fill_with_another_fee_asks_anew_once(live: BotRunner, kraken: FakeKra
     [
         {"currency": "ZUSD", "volume": "0.0000", "fees": None, "fees_maker": None},
         {"fees": {"XXBTZUSD": {"fee": "much"}}},
-        {"fees": {"XXBTZUSD": {"fee": "80.0000"}}},
+        {"fees": {"XXBTZUSD": {"fee": "8.0000"}}},
         [],
     ],
 )

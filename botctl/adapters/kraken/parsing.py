@@ -27,6 +27,8 @@ FINAL = {"closed", *ENDED_EARLY}
 STATUSES = FINAL | {"open", "pending"}
 ORDER_ID = re.compile(r"[A-Z0-9]{2,}(-[A-Z0-9]{2,})+")
 """The form of Kraken's order ids, such as OXZOZH-UV45N-IM6I7O."""
+MOST_THAT_KRAKEN_TAKES = Decimal("0.02")
+"""As a fraction, more than twice the rate of the dearest tier: a larger one is a wrong answer."""
 COST_TOLERANCE = Decimal("0.0001")
 """In quote. Kraken rounds costs, so the error can exceed half the cost of the smallest fills."""
 
@@ -248,7 +250,11 @@ def parse_fees(answer: Any, symbols: Mapping[str, str]) -> dict[str, PairFees]:
 
 
 def _parse_rate(percent: Any) -> Decimal:
-    return parse_fee_rate(str(to_decimal(percent) / 100))
+    """A fraction. Raises ValueError for one that is no rate of Kraken's, such as a fraction taken for percents."""
+    rate = to_decimal(percent) / 100
+    if rate > MOST_THAT_KRAKEN_TAKES:
+        raise ValueError(f"{percent} % is more than Kraken takes")
+    return parse_fee_rate(str(rate))
 
 
 def parse_key_expiry(info: Mapping[str, Any]) -> datetime | None:
