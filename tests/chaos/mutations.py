@@ -43,9 +43,9 @@ class Mutation:
 
 
 EXECUTION, JOURNAL = "botctl/trading/execution.py", "botctl/store/journal.py"
-NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 5"
+NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 6"
 """As good as undisturbed."""
-KILLED_AFTER_ITS_ORDER = "kills: SIGKILL, request after: a buy by hand, 5"
+KILLED_AFTER_ITS_ORDER = "kills: SIGKILL, request after: a buy by hand, 6"
 """AddOrder is the fifth request."""
 
 FLOWS = tuple(f"model: 50 steps: seed {seed}" for seed in (900, 901, 902))
@@ -61,7 +61,7 @@ MUTATIONS = {
             ),
         ),
         tuple(
-            f"faults: {fault}: a buy by hand, AddOrder at 5"
+            f"faults: {fault}: a buy by hand, AddOrder at 6"
             for fault in ("closed after", "reset after", "time-out after")
         ),
         "at_most_one_exchange_order_per_intent",
@@ -125,7 +125,7 @@ MUTATIONS = {
                 "elif asked_at:",
             ),
         ),
-        ("conditions: in no list for a minute: a buy by hand; reset after at 5",),
+        ("conditions: in no list for a minute: a buy by hand; reset after at 6",),
         "every_fill_is_in_the_journal_and_the_other_way_round",
     ),
     "the switch is not read again before an entry": Mutation(

@@ -20,7 +20,7 @@ def test_a_fault_reaches_the_request_it_is_meant_for(stage: Stage) -> None:
     world = stage.set("a buy by hand")
     world.kraken.clear_requests()
 
-    run_in_trouble(world, "a buy by hand", {5: "reset after", 6: "HTTP 502"}, wait_seconds=CALM_WAIT_SECONDS)
+    run_in_trouble(world, "a buy by hand", {6: "reset after", 7: "HTTP 502"}, wait_seconds=CALM_WAIT_SECONDS)
 
     spoiled = [(request.endpoint, request.fault) for request in world.kraken.requests if request.fault]
     assert spoiled == [("AddOrder", "reset_after"), ("Time", "status")]
@@ -31,9 +31,9 @@ def test_a_refused_connection_is_refused_where_it_is_meant_to_be(stage: Stage) -
     world = stage.set("a buy by hand")
     world.kraken.clear_requests()
 
-    run = run_in_trouble(world, "a buy by hand", {5: "refused"}, wait_seconds=CALM_WAIT_SECONDS)
+    run = run_in_trouble(world, "a buy by hand", {6: "refused"}, wait_seconds=CALM_WAIT_SECONDS)
 
-    assert [request.endpoint for request in world.kraken.requests] == stage.undisturbed("a buy by hand").endpoints[:4]
+    assert [request.endpoint for request in world.kraken.requests] == stage.undisturbed("a buy by hand").endpoints[:5]
     assert run.exit_code == 69
     world.close()
 
@@ -50,7 +50,7 @@ def test_no_fault_of_one_request_breaks_a_promise(scene: str, stage: Stage) -> N
 
 def test_no_class_of_faults_of_an_order_breaks_a_promise(stage: Stage) -> None:
     faults = Faults()
-    of_class = {class_of(kind): f"faults: {kind}: a buy by hand, AddOrder at 5" for kind in FOR_ORDERS}
+    of_class = {class_of(kind): f"faults: {kind}: a buy by hand, AddOrder at 6" for kind in FOR_ORDERS}
 
     for trial in of_class.values():
         faults.play(stage, trial)

@@ -8,7 +8,7 @@ from tests.quick import parametrize
 
 IN_FULL = ("a stop that is hit",)
 ONE_OF_EACH = (
-    "SIGKILL, request before: a buy by hand, 5",
+    "SIGKILL, request before: a buy by hand, 6",
     "SIGKILL, request after: a sell by hand, 3",
     "SIGKILL, request lost: a stop that is hit, 3",
     "SIGKILL, commit before: a buy by hand, 6",
