@@ -165,6 +165,31 @@ def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
 # From the peak
 
 
+@pytest.mark.parametrize("change", ["-4800", "-4"])
+def test_beside_a_trade_that_cannot_be_read_no_flow_moves_the_base_twice(
+    account: BotRunner, kraken: FakeKraken, change: str
+) -> None:
+    """A withdrawal that is in doubt at first, and one so small that it is none."""
+    if change == "-4800":
+        move(kraken, ZUSD=change)
+        account.run("tick")
+    amount = trade_of(account)["amount"]
+    account.execute("UPDATE trade SET amount = 'abc'")
+    if change == "-4":
+        move(kraken, ZUSD=change)
+
+    for minutes in (16, 17, 18):
+        with later(minutes=minutes):
+            account.run("tick")
+    account.execute(f"UPDATE trade SET amount = '{amount}'")
+    with later(minutes=19):
+        account.run("tick")
+        base = account.json("drawdown")["base"]
+
+    assert len(flows(account)) == 1
+    assert float(base) == pytest.approx(10000 + float(change), abs=2)
+
+
 def test_a_fall_from_the_peak_trips_the_guard_that_has_such_a_limit(account: BotRunner, kraken: FakeKraken) -> None:
     move(kraken, XETH="2")
     account.run("tick")

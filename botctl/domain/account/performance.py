@@ -145,7 +145,7 @@ def notice_flows(
         elif doubt is None and abs(change) > small:
             pending[name] = Pending(at, now, equity, after)
         else:
-            if doubt is None and abs(change) > ROUNDING * abs(equity):
+            if accept and doubt is None and abs(change) > ROUNDING * abs(equity):
                 flows.append(Flow(name, now - before, equity, after))
             amounts[name] = now
         equity = after

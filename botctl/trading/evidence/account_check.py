@@ -57,7 +57,8 @@ class Look:
     flows: tuple[Flow, ...] = ()
     """Those that are certain now."""
     certain: bool = True
-    """Whether it may be kept: not while an order of ours is unsettled."""
+    """Whether it may be kept: not while an order of ours is unsettled, or a trade can't be read. A look that is not
+    kept has no flows: the next one would find them, and move the base, once more."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ class AccountCheck:
         last_event: int,
     ) -> Look:
         """What changed beside our own fills. At the first look there is nothing to compare with."""
-        certain = not self.journal.unsettled()
+        certain = not self.journal.unsettled() and not snapshot.unreadable
         priced = {each for each in {*shown, *known.holdings.amounts} if self._worth(each, prices) is not None}
         if known.at is None:
             first = Holdings({each: shown[each] for each in shown if each in priced})
@@ -212,7 +213,6 @@ class AccountCheck:
         holdings, flows = notice_flows(known.holdings, shown, value, snapshot.at, accept=certain)
         # What was never priced is not known: once it has a price it comes in, and is no gain.
         amounts = {each: amount for each, amount in holdings.amounts.items() if each in priced}
-        certain = certain and not snapshot.unreadable
         return Look(known, replace(holdings, amounts=amounts), last_event, flows, certain)
 
     def _is_doubtful(self, symbol: str, known: KnownAccount, snapshot: Snapshot) -> bool:
