@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Never
 
@@ -24,7 +24,7 @@ class ForkedRun:
         with warnings.catch_warnings(action="ignore"):  # of the fake Kraken's threads, which the child does without
             self.pid = os.fork()
         if self.pid == 0:
-            self._become(home, arguments, terminal)
+            become_botctl(arguments, lambda: self._prepare(home, terminal))
         self._ended = os.pidfd_open(self.pid)
 
     def wait(self, seconds: float = 60) -> tuple[int, str, str]:
@@ -36,19 +36,24 @@ class ForkedRun:
         out, err = (file.read_text() if file.exists() else "" for file in (self._out, self._err))
         return os.waitstatus_to_exitcode(status), out, err
 
-    def _become(self, home: Path, arguments: Sequence[str], terminal: int | None) -> Never:
-        code = 99
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-            for number, file in ((0, Path(os.devnull)), (1, self._out), (2, self._err)):
-                os.dup2(os.open(file, flags, 0o600) if terminal is None else terminal, number)
-            sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - botctl itself opens the other two anew
-            os.chdir(home)
-            sys.argv = ["botctl", *arguments]
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(code)
+    def _prepare(self, home: Path, terminal: int | None) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        for number, file in ((0, Path(os.devnull)), (1, self._out), (2, self._err)):
+            os.dup2(os.open(file, flags, 0o600) if terminal is None else terminal, number)
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - botctl itself opens the other two anew
+        os.chdir(home)
+
+
+def become_botctl(arguments: Sequence[str], prepare: Callable[[], None]) -> Never:
+    """What a fork does: `prepare`, run the command, and end with its exit code; 99 for an error before that."""
+    code = 99
+    try:
+        prepare()
+        sys.argv = ["botctl", *arguments]
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)

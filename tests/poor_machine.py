@@ -21,6 +21,7 @@ import pytest
 import botctl
 from tests.bot_runner import PROJECT, BotRunner, Run
 from tests.fake_kraken import FakeKraken
+from tests.forked import become_botctl
 
 NOBODY, STRANGER = 65534, 54321
 """Users: one without files, and one without an entry."""
@@ -139,31 +140,19 @@ class Fork:
         with warnings.catch_warnings(action="ignore"):  # of threads: this process has one for the fake Kraken
             pid = os.fork()
         if pid == 0:
-            self._become(arguments, out, err)
+            become_botctl(arguments, lambda: self._prepare(out, err))
         _, status = os.waitpid(pid, 0)
         return Run(os.waitstatus_to_exitcode(status), out.read_text(), err.read_text())
 
-    def _become(self, arguments: tuple[str, ...], out: Path, err: Path) -> None:
-        code = 99
-        try:
-            for number, file in ((1, out), (2, err)):
-                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.setgroups([])
-            os.setgid(self.user)
-            os.setuid(self.user)
-            if self.processes is not None:
-                resource.setrlimit(resource.RLIMIT_NPROC, (self.processes, self.processes))
-            from botctl.cli.app import main
-
-            sys.argv = ["botctl", *arguments]
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(code)
+    def _prepare(self, out: Path, err: Path) -> None:
+        for number, file in ((1, out), (2, err)):
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.setgroups([])
+        os.setgid(self.user)
+        os.setuid(self.user)
+        if self.processes is not None:
+            resource.setrlimit(resource.RLIMIT_NPROC, (self.processes, self.processes))
 
 
 # The conditions
