@@ -15,9 +15,10 @@ from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, start_log_for
 from botctl.cli.output import with_progress
-from botctl.config import Config, open_store, write_env_file
+from botctl.config import Config, open_store
 from botctl.domain.configuration.settings import Mode, Settings
 from botctl.domain.errors import BadValue, ConfigError
+from botctl.env_file import write_env_file
 from botctl.market_data.timeline import align_histories
 from botctl.wiring import build_bot
 

@@ -13,9 +13,10 @@ from botctl.cli.log import notice
 from botctl.cli.output import show, with_progress
 from botctl.cli.results import InitView
 from botctl.cli.views.setup import draw_demo, draw_init
-from botctl.config import Config, load_config, make_data_folder, open_store, raise_together, write_env_file
+from botctl.config import Config, load_config, make_data_folder, open_store, raise_together
 from botctl.domain.configuration.settings import Mode, example_env, parse_settings
 from botctl.domain.errors import BadValue, BotError, ConfigError
+from botctl.env_file import write_env_file
 from botctl.queries import portfolio
 from botctl.queries.journal import count_decisions
 from botctl.queries.results import DemoView

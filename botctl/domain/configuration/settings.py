@@ -10,11 +10,24 @@ from typing import Any, NamedTuple
 
 from botctl.domain.configuration.addresses import ProxyUrl, parse_api_url, parse_proxy_url, parse_url
 from botctl.domain.configuration.database_url import ServerUrl, parse_database_url, without_password
+from botctl.domain.configuration.parsers import (
+    decimal_parser,
+    float_parser,
+    integer_parser,
+    parse_amount,
+    parse_assets,
+    parse_currency,
+    parse_level,
+    parse_names,
+    parse_symbols,
+    parse_timeframe,
+    parse_yes,
+)
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
-from botctl.domain.money import format_decimal, to_amount, to_decimal, two_readings
+from botctl.domain.money import format_decimal
 from botctl.domain.stops import StopRule
-from botctl.domain.symbols import Timeframe, parse_symbol
+from botctl.domain.symbols import Timeframe
 
 
 class Mode(StrEnum):
@@ -45,77 +58,6 @@ def _mode(text: str) -> Mode:
         raise ValueError("must be demo, paper or live") from None
 
 
-def _amount(text: str) -> Decimal:
-    if readings := two_readings(text):
-        raise ValueError(f"has two readings: {readings}?")
-    try:
-        return to_amount(text)
-    except ValueError:
-        raise ValueError("must be a number above zero") from None
-
-
-def _decimal(low: str, high: str, *, include_low: bool = True) -> Callable[[str], Decimal]:
-    """A parser for decimals from `low` to below `high`."""
-
-    def parse(text: str) -> Decimal:
-        try:
-            number = to_decimal(text)
-        except ValueError:
-            raise ValueError("must be a number") from None
-        if not Decimal(low) <= number < Decimal(high) or (number == Decimal(low) and not include_low):
-            raise ValueError(f"must be {'at least' if include_low else 'above'} {low} and below {high}")
-        return number
-
-    return parse
-
-
-def _float(low: str, high: str) -> Callable[[str], float]:
-    parse = _decimal(low, high)
-    return lambda text: float(parse(text))
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _symbols(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(dict.fromkeys(parse_symbol(part) for part in text.split(",")))
-    except ValueError as error:
-        raise ValueError(f"must list symbols such as BTC/USD,ETH/USD; {error}") from None
-
-
-def _currency(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]{2,12}", text):
-        raise ValueError("must be a currency such as USD")
-    return text.upper()
-
-
-def _assets(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
-    if not all(re.fullmatch(r"[A-Z0-9.]{1,40}", name) for name in names):
-        raise ValueError("must list assets such as LUNA2,AIRDROP")
-    return names
-
-
-def _timeframe(text: str) -> Timeframe:
-    if text not in Timeframe:
-        raise ValueError(f"must be one of {', '.join(Timeframe)}")
-    return Timeframe(text)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(","))
-    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
-        raise ValueError("must list agents such as technical,sentiment")
-    return names
-
-
 def _variables(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
@@ -140,18 +82,6 @@ def _private_key(text: str) -> Secret:
     return Secret(text)
 
 
-def _yes(text: str) -> bool:
-    if text.lower() not in ("yes", "no"):
-        raise ValueError("must be yes or no")
-    return text.lower() == "yes"
-
-
-def _level(text: str) -> str:
-    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
-    return text.upper()
-
-
 class Setting(NamedTuple):
     """One setting. Without a default it may be empty, and then it is not set."""
 
@@ -164,42 +94,51 @@ class Setting(NamedTuple):
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic prices), paper (live prices, no orders) or live"),
-    Setting("LIVE_TRADING", "no", _yes, "live: yes allows buys with real money; else botctl only guards and sells"),
+    Setting(
+        "LIVE_TRADING", "no", parse_yes, "live: yes allows buys with real money; else botctl only guards and sells"
+    ),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
     Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
-    Setting("ALLOW_WITHDRAW_KEY", "no", _yes, "yes allows buys with a key that may withdraw (live)"),
+    Setting("ALLOW_WITHDRAW_KEY", "no", parse_yes, "yes allows buys with a key that may withdraw (live)"),
     Setting("KRAKEN_API_URL", None, parse_api_url, "another base URL for Kraken's API; https, or http on this machine"),
     Setting("HTTPS_PROXY", None, parse_proxy_url, "the HTTP proxy through which Kraken is reached"),
     Setting(
         "DATABASE_URL", None, parse_database_url, "default: sqlite:///data/<mode>.db; or postgresql://user@host/name"
     ),
-    Setting("SYMBOLS", "BTC/USD,ETH/USD", _symbols, "what the Council trades"),
-    Setting("QUOTE_CURRENCY", "USD", _currency, "the currency equity and drawdown are counted in"),
-    Setting("TRADE_AMOUNT_USD", "100", _amount, "the cost of an entry of the Council, in the symbol's quote currency"),
-    Setting("MAX_OPEN_TRADES", "5", _integer(1, 10_000), "no entry while so many trades are active"),
-    Setting("COOLDOWN_MINUTES", "60", _integer(0, 1_000_000), "no entry so soon after the asset's last exit"),
-    Setting("TIMEFRAME", "15m", _timeframe, "length of a candle, and the time between two ticks"),
-    Setting("TICK_TIMEOUT", None, _decimal("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"),
-    Setting("ATR_PERIOD", "14", _integer(2, 200), "candles in the average true range"),
-    Setting("ATR_MULTIPLE", "2", _float("0.01", "100"), "the stop's distance, in average true ranges"),
-    Setting("BREAKEVEN_ATR", "2", _float("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
-    Setting("BREAKEVEN_FEES", "no", _yes, "yes: the breakeven stop covers both fees, not the entry price alone"),
+    Setting("SYMBOLS", "BTC/USD,ETH/USD", parse_symbols, "what the Council trades"),
+    Setting("QUOTE_CURRENCY", "USD", parse_currency, "the currency equity and drawdown are counted in"),
     Setting(
-        "MIN_STOP_COSTS", "0", _float("0", "100"), "no entry whose stop is closer than so many round trips; 0: any"
+        "TRADE_AMOUNT_USD", "100", parse_amount, "the cost of an entry of the Council, in the symbol's quote currency"
     ),
-    Setting("INITIAL_BALANCE", None, _amount, "what drawdown is measured from; live: required; else 10000"),
-    Setting("MAX_DRAWDOWN", "0.20", _decimal("0", "1", include_low=False), "fraction lost that sells everything"),
+    Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while so many trades are active"),
+    Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "no entry so soon after the asset's last exit"),
+    Setting("TIMEFRAME", "15m", parse_timeframe, "length of a candle, and the time between two ticks"),
+    Setting(
+        "TICK_TIMEOUT", None, decimal_parser("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"
+    ),
+    Setting("ATR_PERIOD", "14", integer_parser(2, 200), "candles in the average true range"),
+    Setting("ATR_MULTIPLE", "2", float_parser("0.01", "100"), "the stop's distance, in average true ranges"),
+    Setting("BREAKEVEN_ATR", "2", float_parser("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
+    Setting("BREAKEVEN_FEES", "no", parse_yes, "yes: the breakeven stop covers both fees, not the entry price alone"),
+    Setting(
+        "MIN_STOP_COSTS",
+        "0",
+        float_parser("0", "100"),
+        "no entry whose stop is closer than so many round trips; 0: any",
+    ),
+    Setting("INITIAL_BALANCE", None, parse_amount, "what drawdown is measured from; live: required; else 10000"),
+    Setting("MAX_DRAWDOWN", "0.20", decimal_parser("0", "1", include_low=False), "fraction lost that sells everything"),
     Setting(
         "MAX_DRAWDOWN_PEAK",
         None,
-        _decimal("0", "1", include_low=False),
+        decimal_parser("0", "1", include_low=False),
         "the same below the highest performance so far; default: no such limit",
     ),
-    Setting("IGNORE_ASSETS", None, _assets, "assets without a price that no tick names, such as air-drops"),
-    Setting("COUNCIL", "technical,sentiment", _names, "the agents of the Council"),
+    Setting("IGNORE_ASSETS", None, parse_assets, "assets without a price that no tick names, such as air-drops"),
+    Setting("COUNCIL", "technical,sentiment", parse_names, "the agents of the Council"),
     Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
-    Setting("COUNCIL_TIMEOUT", "30", _decimal("0", "600", include_low=False), "seconds that program may take"),
+    Setting("COUNCIL_TIMEOUT", "30", decimal_parser("0", "600", include_low=False), "seconds that program may take"),
     Setting("COUNCIL_ENV", None, _variables, "variables that program gets beside PATH, HOME, LANG and TZ"),
     Setting(
         "SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", parse_url, "where the Fear & Greed index is read"
@@ -207,7 +146,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "FEE_RATE", "0.008", parse_fee_rate, "fee where the account's own is unknown: a fraction, or tier1 to tier9"
     ),
-    Setting("SLIPPAGE", "0.0005", _decimal("0", "0.5"), "slippage of the paper broker, as a fraction of the price"),
+    Setting(
+        "SLIPPAGE", "0.0005", decimal_parser("0", "0.5"), "slippage of the paper broker, as a fraction of the price"
+    ),
     Setting(
         "NOTIFY_URLS", None, Secret, "where notifications are sent: apprise URLs, comma-separated (extra notify)", True
     ),
@@ -216,10 +157,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "KEEP_DAYS",
         "400",
-        _integer(0, 100_000),
+        integer_parser(0, 100_000),
         "days that ticks, decisions and events are kept; 0 keeps them for ever",
     ),
-    Setting("LOG_LEVEL", "INFO", _level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
+    Setting("LOG_LEVEL", "INFO", parse_level, "what LOG_FILE receives: DEBUG, INFO, WARNING or ERROR"),
     Setting("LOG_FILE", None, str, "a file for the log; warnings and errors go to stderr in any case"),
 )
 

@@ -1,0 +1,91 @@
+"""How the text of a setting becomes its value. Each parser raises ValueError with what the value must be."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+from botctl.domain.money import to_amount, to_decimal, two_readings
+from botctl.domain.symbols import Timeframe, parse_symbol
+
+
+def parse_amount(text: str) -> Decimal:
+    if readings := two_readings(text):
+        raise ValueError(f"has two readings: {readings}?")
+    try:
+        return to_amount(text)
+    except ValueError:
+        raise ValueError("must be a number above zero") from None
+
+
+def decimal_parser(low: str, high: str, *, include_low: bool = True) -> Callable[[str], Decimal]:
+    """A parser for decimals from `low` to below `high`."""
+
+    def parse(text: str) -> Decimal:
+        try:
+            number = to_decimal(text)
+        except ValueError:
+            raise ValueError("must be a number") from None
+        if not Decimal(low) <= number < Decimal(high) or (number == Decimal(low) and not include_low):
+            raise ValueError(f"must be {'at least' if include_low else 'above'} {low} and below {high}")
+        return number
+
+    return parse
+
+
+def float_parser(low: str, high: str) -> Callable[[str], float]:
+    parse = decimal_parser(low, high)
+    return lambda text: float(parse(text))
+
+
+def integer_parser(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def parse_symbols(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(parse_symbol(part) for part in text.split(",")))
+    except ValueError as error:
+        raise ValueError(f"must list symbols such as BTC/USD,ETH/USD; {error}") from None
+
+
+def parse_currency(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{2,12}", text):
+        raise ValueError("must be a currency such as USD")
+    return text.upper()
+
+
+def parse_assets(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
+    if not all(re.fullmatch(r"[A-Z0-9.]{1,40}", name) for name in names):
+        raise ValueError("must list assets such as LUNA2,AIRDROP")
+    return names
+
+
+def parse_timeframe(text: str) -> Timeframe:
+    if text not in Timeframe:
+        raise ValueError(f"must be one of {', '.join(Timeframe)}")
+    return Timeframe(text)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
+        raise ValueError("must list agents such as technical,sentiment")
+    return names
+
+
+def parse_yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
+def parse_level(text: str) -> str:
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
+    return text.upper()
