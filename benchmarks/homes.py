@@ -140,7 +140,7 @@ def open_positions(home: Home, kraken: FarKraken, count: int) -> list[str]:
     with home.sql() as database:
         database.executemany(
             "INSERT INTO trade (symbol, asset, mode, status, created_at, amount, entry_amount, entry_price, entry_cost,"
-            " entry_fee, opened_at, entry_order_id, atr, stop_loss_price, high_price, checked_at, sold_amount,"
+            " entry_fee, entry_time, entry_order_id, atr, stop_loss_price, high_price, checked_at, sold_amount,"
             " exit_proceeds, exit_fee, mark) VALUES (?, ?, 'live', 'OPEN', ?, ?, ?, '1', '10', '0.04', ?, ?, 0.1, 0.8,"
             " 1.0, ?, '0', '0', '0', ?)",
             rows,
@@ -161,8 +161,8 @@ def _tag() -> str:
 
 PAST_TRADES = """
 INSERT INTO trade (symbol, asset, mode, status, created_at, amount, entry_amount, entry_price, entry_cost, entry_fee,
-    opened_at, entry_order_id, atr, stop_loss_price, high_price, checked_at, sold_amount, exit_proceeds, exit_price,
-    exit_fee, closed_at, exit_order_id, exit_reason, pnl, mark)
+    entry_time, entry_order_id, atr, stop_loss_price, high_price, checked_at, sold_amount, exit_proceeds, exit_price,
+    exit_fee, exit_time, exit_order_id, exit_reason, pnl, mark)
 WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < :count),
     moment(n, at) AS (
         SELECT n, strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', 1600000000 + n * 90, 'unixepoch') FROM number

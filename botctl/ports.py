@@ -140,7 +140,7 @@ class OpenTrade:
     amount: str
     stop_loss_price: float
     high_price: float
-    opened_at: datetime
+    entry_time: datetime
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ def words(text: str) -> frozenset[str]:
 
 
 TRADE = words(
-    "id symbol asset mode status amount entry_price entry_cost entry_fee opened_at entry_order_id atr stop_loss_price "
-    "high_price exit_price exit_fee closed_at exit_order_id exit_reason pnl"
+    "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr stop_loss_price "
+    "high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl"
 )
 STATUS = words(
     "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown drawdown_peak open_trades "
@@ -27,7 +27,7 @@ BACKTEST = words(
     "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles"
 )
 BACKTEST_TRADE = words(
-    "symbol entry_at amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_at exit_price "
+    "symbol entry_time amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_time exit_price "
     "exit_proceeds exit_fee exit_reason pnl"
 )
 REPLAY = BACKTEST | words("ticks failed_ticks errors")

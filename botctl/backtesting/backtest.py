@@ -113,7 +113,7 @@ class Backtest:
             asset=base_of(self.timeline.symbols[symbol]),
             mode="backtest",
             status=TradeStatus.OPEN,
-            entry_at=from_unix(self.timeline.times[entered]),
+            entry_time=from_unix(self.timeline.times[entered]),
             amount=amount,
             entry_price=entry_price,
             entry_cost=cost,
@@ -134,7 +134,7 @@ class Backtest:
         return replace(
             trade,
             status=TradeStatus.CLOSED,
-            exit_at=from_unix(self.timeline.times[exited]),
+            exit_time=from_unix(self.timeline.times[exited]),
             exit_price=price_of(proceeds, trade.amount),
             exit_proceeds=proceeds,
             exit_fee=fee,

@@ -83,7 +83,7 @@ def _backtest_trade(row: Trade) -> BacktestTrade:
     closed = row.status == TradeStatus.CLOSED
     record = vars(trade_record(row)) | {
         "amount": row.entry_amount,
-        "exit_at": row.closed_at if closed else None,
+        "exit_time": row.exit_time if closed else None,
         "exit_proceeds": row.exit_proceeds if closed else None,
         "exit_fee": row.exit_fee if closed else None,
     }

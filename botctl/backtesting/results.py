@@ -13,20 +13,20 @@ class BacktestTrade(TradeRecord):
     """One trade, calculated as the paper broker does. Without an exit it is still open; `amount` is what was bought."""
 
     JSON_FIELDS: ClassVar[tuple[str, ...]] = (
-        *("symbol", "entry_at", "amount", "entry_price", "entry_cost", "entry_fee"),
+        *("symbol", "entry_time", "amount", "entry_price", "entry_cost", "entry_fee"),
         *("atr", "stop_loss_price", "high_price"),
-        *("exit_at", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "pnl"),
+        *("exit_time", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "pnl"),
     )
     """The columns of --csv too."""
 
     entry_price: Decimal
     entry_cost: Decimal
     entry_fee: Decimal
-    entry_at: datetime
+    entry_time: datetime
     atr: float
     stop_loss_price: float
     high_price: float
-    exit_at: datetime | None = None
+    exit_time: datetime | None = None
     exit_proceeds: Decimal | None = None
 
 

@@ -102,7 +102,7 @@ def _exposure(timeline: Timeline, trades: Sequence[BacktestTrade]) -> Decimal:
     held = np.zeros(len(times), bool)
     for trade in trades:
         # Whole seconds: for a float, numpy would convert all times to floats at every search.
-        begin = np.searchsorted(times, to_unix(trade.entry_at))
-        end = np.searchsorted(times, to_unix(trade.exit_at)) if trade.exit_at else len(times)
+        begin = np.searchsorted(times, to_unix(trade.entry_time))
+        end = np.searchsorted(times, to_unix(trade.exit_time)) if trade.exit_time else len(times)
         held[begin:end] = True
     return Decimal(int(held.sum())) / len(times)

@@ -13,11 +13,6 @@ MERGED = {"merged": True}
 """Metadata of a field whose own fields take its place in the JSON document."""
 
 
-def json_name(name: str) -> dict[str, str]:
-    """Metadata of a field that has another name in the JSON document."""
-    return {"json": name}
-
-
 def to_json(value: Any) -> Any:
     """`value` for json.dumps: decimals as text, times as ISO 8601 UTC; of a class only its JSON_FIELDS, if any."""
     if is_dataclass(value) and not isinstance(value, type):

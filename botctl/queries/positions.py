@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.costs import break_even_price, net_pnl
-from botctl.domain.serialization import MERGED, NOT_IN_JSON, json_name
+from botctl.domain.serialization import MERGED, NOT_IN_JSON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class TradeRecord:
     entry_price: Decimal | None
     entry_cost: Decimal | None
     entry_fee: Decimal | None
-    entry_at: datetime | None = field(metadata=json_name("opened_at"))
+    entry_time: datetime | None
     entry_order_id: str | None = None
     atr: float | None
     stop_loss_price: float | None
@@ -32,7 +32,7 @@ class TradeRecord:
     exit_price: Decimal | None = None
     exit_proceeds: Decimal | None = field(default=None, metadata=NOT_IN_JSON)
     exit_fee: Decimal | None = None
-    exit_at: datetime | None = field(default=None, metadata=json_name("closed_at"))
+    exit_time: datetime | None = None
     exit_order_id: str | None = None
     exit_reason: str | None = None
     pnl: Decimal | None = None

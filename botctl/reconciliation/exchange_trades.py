@@ -105,7 +105,7 @@ class ExchangeTrade:
         return Totals.of(order for order in self.exits if not order.working)
 
     @property
-    def opened_at(self) -> datetime:
+    def entry_time(self) -> datetime:
         """The last fill of the entry."""
         return max(order.at for order in self.entries or self.orders)
 

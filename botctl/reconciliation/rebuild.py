@@ -140,7 +140,7 @@ class Rebuild:
     def plan(self) -> Plan:
         """One step for each trade that differs, in the order of their entries."""
         plan = Plan(foreign_orders=self.records.foreign_orders, empty=not self.trades)
-        for trade in sorted(self.records.trades, key=lambda trade: trade.opened_at):
+        for trade in sorted(self.records.trades, key=lambda trade: trade.entry_time):
             row = self.trades.get(trade.tag)
             note = None
             try:
@@ -209,13 +209,13 @@ class Rebuild:
         except Refused:
             last = self._last_price(trade.symbol)
             entry_price = rows.entry_columns(trade)["entry_price"] if filled else last or Decimal(1)
-            atr, stop = stop_without_atr(candles, entry_price, trade.opened_at, last, settings)
+            atr, stop = stop_without_atr(candles, entry_price, trade.entry_time, last, settings)
             return atr, stop if filled else None, [] if filled else list(stop.notes)
         notes = [note] if note else []
         if not filled:
             return atr, None, notes
         entry_price = rows.entry_columns(trade)["entry_price"]
-        return atr, reconstruct_stop(candles, entry_price, trade.opened_at, atr, settings), notes
+        return atr, reconstruct_stop(candles, entry_price, trade.entry_time, atr, settings), notes
 
     def _last_price(self, symbol: str) -> Decimal | None:
         quote = self.bot.exchange.fetch_quotes([symbol]).good.get(symbol)

@@ -59,7 +59,7 @@ def new_columns(trade: ExchangeTrade, mode: str) -> Columns:
 
 
 def pending_columns(trade: ExchangeTrade, atr: float) -> Columns:
-    return {"status": TradeStatus.PENDING, "amount": trade.orders[0].amount, "atr": atr, "closed_at": None}
+    return {"status": TradeStatus.PENDING, "amount": trade.orders[0].amount, "atr": atr, "exit_time": None}
 
 
 def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> Columns:
@@ -68,7 +68,7 @@ def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> C
         "status": TradeStatus.OPEN,
         "amount": trade.held,
         **entry_columns(trade),
-        "opened_at": trade.opened_at,
+        "entry_time": trade.entry_time,
         "atr": atr,
         "stop_loss_price": stop.stop,
         "high_price": stop.high,
@@ -79,7 +79,7 @@ def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> C
         "exit_proceeds": trade.sold.cost,
         "exit_fee": trade.sold.fee,
         "exit_order_id": last_sale.exchange_order_id if last_sale else None,
-        "closed_at": None,
+        "exit_time": None,
     }
 
 
@@ -140,7 +140,7 @@ def closed_columns(trade: ExchangeTrade, row: Trade, reduced: Columns) -> Column
         "amount": sold,
         "exit_price": price_of(proceeds, sold),
         "exit_reason": (last and last.client_id.reason) or ExitReason.MANUAL,
-        "closed_at": last.at if last else trade.orders[-1].at,
+        "exit_time": last.at if last else trade.orders[-1].at,
         "exiting": None,
         "pnl": calculate_pnl(entry["entry_cost"], entry["entry_fee"], proceeds, fee) if complete else None,
     }

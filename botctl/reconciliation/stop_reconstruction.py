@@ -39,7 +39,7 @@ def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> t
 
 
 def stop_without_atr(
-    candles: Sequence[Candle], entry_price: Decimal, opened_at: datetime, last: Decimal | None, settings: Settings
+    candles: Sequence[Candle], entry_price: Decimal, entry_time: datetime, last: Decimal | None, settings: Settings
 ) -> tuple[float, ReconstructedStop]:
     """The stop of a trade whose candles carry no ATR: below their range, and MIN_DISTANCE below the last price.
 
@@ -56,22 +56,22 @@ def stop_without_atr(
         else f"there are no candles: its stop is {MIN_DISTANCE:.0%} below {reference:.8g}"
     )
     atr = (reference - stop) / settings.stop_rule.atr_multiple
-    checked_at = max([opened_at, *closed])
+    checked_at = max([entry_time, *closed])
     return atr, ReconstructedStop(stop, max(entry, reference), checked_at, None, (note,))
 
 
 def reconstruct_stop(
-    candles: Sequence[Candle], entry_price: Decimal, opened_at: datetime, atr: float, settings: Settings
+    candles: Sequence[Candle], entry_price: Decimal, entry_time: datetime, atr: float, settings: Settings
 ) -> ReconstructedStop:
     """The stop rule over every close since the entry, as ticks would have applied it."""
     seconds = settings.timeframe.seconds
     entry, rule, rate = float(entry_price), settings.stop_rule, float(settings.fee_rate)
     break_even = rule.break_even(entry * (1.0 + rate), rate)  # the account's own rate is lost with the database
-    stop, high, checked_at = rule.initial_stop(entry, atr), entry, opened_at
+    stop, high, checked_at = rule.initial_stop(entry, atr), entry, entry_time
     notes: list[str] = []
-    if candles and (reach := from_unix(candles[0].time)) > opened_at:
+    if candles and (reach := from_unix(candles[0].time)) > entry_time:
         notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: earlier prices did not move the stop")
-    since = [candle for candle in candles if candle.closed_at(seconds) > opened_at]
+    since = [candle for candle in candles if candle.closed_at(seconds) > entry_time]
     reason = None
     steps = rule.advance_over((candle.close for candle in since), stop, high, entry, atr, break_even)
     for step, candle in zip(steps, since, strict=False):  # the steps end at the close that hits the stop

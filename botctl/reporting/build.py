@@ -54,7 +54,7 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
     account, trades, curve, flows = source.account(), source.trades(), source.curve(), source.flows()
     decisions, slippages = source.decision_spans(), source.slippages()
     decision_spans = merge_decision_spans(decisions)
-    entered = [trade for trade in trades if trade.entry_at is not None and trade.entry_price is not None]
+    entered = [trade for trade in trades if trade.entry_time is not None and trade.entry_price is not None]
     shown = entered[-max_drawn:] if max_drawn else []
     drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
     return Report(
@@ -92,7 +92,7 @@ def draw_chart(source: "ReportSource", key: str) -> Chart:
     if not key.startswith(TRADE) or not trade_id.isdecimal():
         raise BadValue(f"--chart {key!r} is not a chart", hint="give equity, drawdown or trade:ID")
     trade = next((trade for trade in source.trades() if trade.id == int(trade_id)), None)
-    if trade is None or trade.entry_at is None:
+    if trade is None or trade.entry_time is None:
         raise BadValue(f"--chart {key}: no such trade", hint="the report's table has their ids")
     return draw_trade(source, source.account(), trade)
 
@@ -143,16 +143,16 @@ def draw_drawdown(curve: Curve) -> Chart:
 
 def draw_trade(source: "ReportSource", account: Account, trade: TradeRecord) -> Chart:
     """A trade on its candles: entry, the path of its stop, exit."""
-    if trade.entry_at is None or trade.entry_price is None:
+    if trade.entry_time is None or trade.entry_price is None:
         raise BadValue(f"trade {trade.id} has no entry", hint="choose another")
-    begin, entry = trade.entry_at.timestamp(), float(trade.entry_price)
-    end = max(begin, (trade.exit_at or account.until).timestamp())
+    begin, entry = trade.entry_time.timestamp(), float(trade.entry_price)
+    end = max(begin, (trade.exit_time or account.until).timestamp())
     series = [
         Series("entry price", SeriesKind.ENTRY, [begin, end], [entry, entry]),
         *_stop_series(source.stops(trade), end),
     ]
     markers = [Marker("entry", SeriesKind.ENTRY, begin, entry)]
-    if trade.exit_at and trade.exit_price is not None:
+    if trade.exit_time and trade.exit_price is not None:
         markers.append(Marker("exit", SeriesKind.EXIT, end, float(trade.exit_price)))
     bars = _bars_around(source.candles(trade.symbol), begin, end)
     merged = None if bars is None else merge_bars(bars, MAX_TRADE_BARS)

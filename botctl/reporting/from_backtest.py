@@ -81,12 +81,12 @@ class BacktestSource:
         return list(self.view.trades)
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
-        if trade.entry_at is None or trade.entry_price is None or trade.atr is None:
+        if trade.entry_time is None or trade.entry_price is None or trade.atr is None:
             return []
         import numpy as np
 
         times, settings, symbol = self.run.timeline.times, self.settings, self.view.symbols.index(trade.symbol)
-        entered, last = self._bar(trade.entry_at), self._bar(trade.exit_at or self.view.until)
+        entered, last = self._bar(trade.entry_time), self._bar(trade.exit_time or self.view.until)
         closes = np.asarray(self.run.arrays.closes)[symbol, entered + 1 : last + 1]
         return stop_path(
             times[entered + 1 : last + 1].tolist(),
@@ -116,9 +116,9 @@ class BacktestSource:
         return sorted(rows, key=lambda row: row.at)
 
     def _slippages_of(self, number: int, trade: BacktestTrade) -> Iterator[Slippage]:
-        yield self._slippage(number, trade, Side.BUY, trade.entry_at, trade.entry_price, "")
-        if trade.exit_at and trade.exit_price is not None:
-            yield self._slippage(number, trade, Side.SELL, trade.exit_at, trade.exit_price, trade.exit_reason or "")
+        yield self._slippage(number, trade, Side.BUY, trade.entry_time, trade.entry_price, "")
+        if trade.exit_time and trade.exit_price is not None:
+            yield self._slippage(number, trade, Side.SELL, trade.exit_time, trade.exit_price, trade.exit_reason or "")
 
     def _slippage(
         self, number: int, trade: BacktestTrade, side: Side, at: datetime, average: Decimal, reason: str
@@ -164,9 +164,9 @@ class BacktestSource:
         """The time and description of each order from a decision of the Council."""
         for number, trade in enumerate(self.view.trades, 1):
             if trade.symbol == symbol:
-                yield trade.entry_at, f"bought: trade {number}"
-                if trade.exit_at and trade.exit_reason == ExitReason.COUNCIL:
-                    yield trade.exit_at, f"sold trade {number}"
+                yield trade.entry_time, f"bought: trade {number}"
+                if trade.exit_time and trade.exit_reason == ExitReason.COUNCIL:
+                    yield trade.exit_time, f"sold trade {number}"
 
     def _bar(self, at: datetime) -> int:
         import numpy as np

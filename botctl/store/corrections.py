@@ -115,13 +115,13 @@ def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float
         "stop_loss_price": max(stop, trade.stop_loss_price or stop),
         "high_price": max(float(price), trade.high_price or 0.0),
     }
-    if trade.opened_at is None:
-        columns |= {"opened_at": execution.at, "checked_at": execution.at, "seen_at": None}
-        columns |= {"entry_order_id": execution.exchange_order_id, "closed_at": None}
+    if trade.entry_time is None:
+        columns |= {"entry_time": execution.at, "checked_at": execution.at, "seen_at": None}
+        columns |= {"entry_order_id": execution.exchange_order_id, "exit_time": None}
     if closed:
         ended_outside = trade.exit_reason == ExitReason.EXTERNAL
         columns |= {"exiting": None if ended_outside else trade.exit_reason, "exit_reason": None}
-        columns |= {"closed_at": None, "exit_price": None, "pnl": None}
+        columns |= {"exit_time": None, "exit_price": None, "pnl": None}
     return columns
 
 
@@ -148,7 +148,7 @@ def forget_trade(trade_id: int, price: Decimal | None, now: datetime) -> None:
         amount, sold = trade.amount, trade.sold_amount + trade.amount
         proceeds = trade.exit_proceeds + (Decimal(0) if price is None else amount * price)
         columns: dict[str, Any] = {
-            "status": TradeStatus.CLOSED, "exit_reason": ExitReason.EXTERNAL, "closed_at": now, "exiting": None,
+            "status": TradeStatus.CLOSED, "exit_reason": ExitReason.EXTERNAL, "exit_time": now, "exiting": None,
         }  # fmt: skip
         if price is None:
             columns["amount"] = trade.sold_amount or trade.entry_amount or amount

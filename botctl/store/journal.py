@@ -276,7 +276,7 @@ class Journal(JournalReads):
             known = sale is not None and sale.cost is not None
             if sale is not None and known:
                 book_outside_sale(row, sale, fraction, why, now)
-            close_trade(row, ExitReason.EXTERNAL, why, now, pnl_known=known, closed_at=at)
+            close_trade(row, ExitReason.EXTERNAL, why, now, pnl_known=known, exit_time=at)
 
 
 def already_open(asset: str, trade: TradeRow | None) -> Refused:
@@ -293,7 +293,7 @@ def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, r
         _set_state(order, state, error=why, error_class=error_class, settled_at=now)
         trade = get_trade(order.trade_id)
         if order.side == Side.BUY:
-            change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, closed_at=now)
+            change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, exit_time=now)
         elif trade.exiting == ExitReason.MANUAL and not passing:
             change_trade(trade, now, "exit failed", why, order, exiting=None)
 

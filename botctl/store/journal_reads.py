@@ -112,11 +112,11 @@ class JournalReads:
     def active_count(self) -> int:
         return int(Trade.select().where(ACTIVE_TRADES).count())
 
-    def last_exit_at(self, asset: str) -> datetime | None:
+    def last_exit_time(self, asset: str) -> datetime | None:
         """When the asset's last trade closed. Raises BrokenRow."""
         closed = Trade.select().where((Trade.asset == asset) & (Trade.status == TradeStatus.CLOSED))
-        row: Trade | None = load_row(closed.order_by(Trade.closed_at.desc()))
-        return None if row is None else row.closed_at
+        row: Trade | None = load_row(closed.order_by(Trade.exit_time.desc()))
+        return None if row is None else row.exit_time
 
     def expected_holdings(self) -> dict[str, Decimal]:
         """What open trades hold by their settled orders, by asset. A sell without a known ending may have sold."""

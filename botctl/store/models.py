@@ -107,7 +107,7 @@ class Trade(Table):
     entry_price = optional_decimal_field()
     entry_cost = optional_decimal_field()
     entry_fee = optional_decimal_field()
-    opened_at = optional_utc_field()
+    entry_time = optional_utc_field()
     entry_order_id = TextField(null=True)
     atr = FloatField(null=True)
     stop_loss_price = FloatField(null=True)
@@ -120,7 +120,7 @@ class Trade(Table):
     exit_proceeds = decimal_field(default=Decimal(0))
     exit_price = optional_decimal_field()
     exit_fee = decimal_field(default=Decimal(0))
-    closed_at = optional_utc_field()
+    exit_time = optional_utc_field()
     exit_order_id = TextField(null=True)
     exit_reason = TextField(null=True)
     pnl = optional_decimal_field()
@@ -272,7 +272,7 @@ not built from bound values."""
 
 Trade.add_index(SQL(f"CREATE UNIQUE INDEX one_active_trade_per_asset ON trade (asset) WHERE {ACTIVE_TRADES.sql}"))
 Trade.add_index(SQL(f"CREATE INDEX trade_active ON trade (status) WHERE {ACTIVE_TRADES.sql}"))
-Trade.add_index(SQL("CREATE INDEX trade_asset_closed ON trade (asset, closed_at)"))
+Trade.add_index(SQL("CREATE INDEX trade_asset_closed ON trade (asset, exit_time)"))
 Order.add_index(
     SQL(f'CREATE UNIQUE INDEX one_unsettled_order_per_trade ON "order" (trade_id) WHERE {UNSETTLED_ORDERS.sql}')
 )

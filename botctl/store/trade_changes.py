@@ -26,7 +26,7 @@ ONE = Decimal(1)
 def settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float | None, now: datetime) -> None:
     if execution.filled <= 0:
         failed = TradeStatus.FAILED
-        change_trade(trade, now, "entry failed", "nothing was filled", order, status=failed, closed_at=now)
+        change_trade(trade, now, "entry failed", "nothing was filled", order, status=failed, exit_time=now)
         return
     price = price_of(execution.cost, execution.filled)
     if stop is None:
@@ -36,7 +36,7 @@ def settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: floa
         trade, now, "opened", why, order,
         status=TradeStatus.OPEN, amount=execution.filled, entry_amount=execution.filled, entry_price=price,
         entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
-        opened_at=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
+        entry_time=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
     )  # fmt: skip
 
     if (overspent := describe_overspending(trade, execution)) is not None:
@@ -123,7 +123,7 @@ def close_trade(
     at: datetime,
     order: OrderRow | None = None,
     *,
-    closed_at: datetime | None = None,
+    exit_time: datetime | None = None,
     pnl_known: bool = True,
 ) -> None:
     """Close a trade; what it still holds is dust or gone. Its P&L is unknown when nothing was sold."""
@@ -135,7 +135,7 @@ def close_trade(
         trade, at, "closed", why, order,
         status=TradeStatus.CLOSED, amount=trade.sold_amount if sold else trade.entry_amount,
         exit_price=price_of(trade.exit_proceeds, trade.sold_amount) if sold else None,
-        exit_reason=reason, closed_at=closed_at or at, exiting=None, pnl=pnl,
+        exit_reason=reason, exit_time=exit_time or at, exiting=None, pnl=pnl,
     )  # fmt: skip
 
 

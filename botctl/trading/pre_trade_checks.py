@@ -44,7 +44,7 @@ class PreTradeChecks:
         unrecorded_orders.check_entry(asset)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
-        last_exit = self.journal.last_exit_at(asset)
+        last_exit = self.journal.last_exit_time(asset)
         if last_exit is not None and is_in_force(until := last_exit + self.cooldown, now, 2 * self.cooldown):
             problem = f"{asset} cools down until {until:%Y-%m-%d %H:%M} UTC after its last exit"
             raise Refused(problem, hint="wait, or lower COOLDOWN_MINUTES")

@@ -23,14 +23,14 @@ from botctl.market_data.indicators import calculate_atr, calculate_trend
 @dataclass
 class Position:
     symbol: str
-    entry_at: int
+    entry_time: int
     amount: Decimal
     entry: float
     atr: float
     stop: float
     high: float
     break_even: float
-    exit_at: int | None = None
+    exit_time: int | None = None
     reason: str | None = None
 
 
@@ -59,7 +59,7 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
         seen = {h.symbol: bisect_right(closed[h.symbol], now) for h in histories}
         price = {h.symbol: float(h.closes[seen[h.symbol] - 1]) for h in histories}
         following = {h.symbol: Decimal(repr(float(h.opens[seen[h.symbol]]))) for h in histories}
-        active = [position for position in run.positions if position.exit_at is None]
+        active = [position for position in run.positions if position.exit_time is None]
         worth = float(_worth(run, price))
         peak = max(peak, worth)
         run.times.append(now)
@@ -97,7 +97,7 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
 
 
 def _worth(run: ReferenceRun, price: dict[str, float]) -> Decimal:
-    return run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in run.positions if p.exit_at is None)
+    return run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in run.positions if p.exit_time is None)
 
 
 def _is_too_deep(worth: float, begun: float, peak: float, settings: Settings) -> bool:
@@ -122,7 +122,7 @@ def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now:
 def _open_position(
     run: ReferenceRun, history: CandleColumns, count: int, ask: Decimal, now: int, settings: Settings
 ) -> None:
-    active = [position for position in run.positions if position.exit_at is None]
+    active = [position for position in run.positions if position.exit_time is None]
     if len(active) >= settings.max_open_trades or any(p.symbol == history.symbol for p in active):
         return
     try:
@@ -152,4 +152,4 @@ def _close_position(
     price = fill_price(Side.SELL, following[position.symbol], settings.slippage)
     proceeds, fee = cost_and_fee(position.amount, price, settings.fee_rate)
     run.cash += proceeds - fee
-    position.exit_at, position.reason = now, reason
+    position.exit_time, position.reason = now, reason

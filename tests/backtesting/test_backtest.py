@@ -52,7 +52,7 @@ def test_a_trade_that_falls_ends_at_its_stop() -> None:
     view = after_warm_up((200, 190), (190, 181), (181, 180), (179, 170), (170, 170))
 
     [trade] = view.trades
-    assert (trade.entry_at, trade.exit_at) == (at(0), at(3))
+    assert (trade.entry_time, trade.exit_time) == (at(0), at(3))
     assert (trade.amount, trade.entry_cost) == (Decimal("0.5"), 100)
     assert trade.atr == pytest.approx(10)
     assert trade.stop_loss_price == pytest.approx(180)
@@ -66,7 +66,7 @@ def test_a_trade_that_rises_far_enough_trails_its_high() -> None:
     view = after_warm_up((200, 205), (205, 220), (220, 221), (221, 215), (215, 201), (202, 202))
 
     [trade] = view.trades
-    assert trade.exit_at == at(5)
+    assert trade.exit_time == at(5)
     assert trade.stop_loss_price == pytest.approx(201)
     assert trade.high_price == 221
     assert (trade.exit_reason, trade.pnl) == ("TRAILING_STOP", 1)
@@ -118,7 +118,7 @@ def test_what_is_still_open_counts_at_its_last_price() -> None:
     view = after_warm_up((200, 190), (190, 195), (191, 191))
 
     [trade] = view.trades
-    assert (trade.exit_at, trade.exit_reason, trade.pnl) == (None, None, None)
+    assert (trade.exit_time, trade.exit_reason, trade.pnl) == (None, None, None)
     assert view.equity == Decimal("9997.5")
     assert (view.win_rate, view.profit_factor) == (None, None)
 
@@ -130,8 +130,8 @@ def test_the_cool_down_keeps_out_for_its_time() -> None:
     )
     slow = run_every_bar([history_of(zigzag)], given_settings(), FEAR)
 
-    assert [trade.entry_at for trade in view.trades][:2] == [at(0), at(5)]
-    assert view.trades[0].exit_at == at(1)
+    assert [trade.entry_time for trade in view.trades][:2] == [at(0), at(5)]
+    assert view.trades[0].exit_time == at(1)
     assert len(slow.positions) == len(view.trades)
 
 
@@ -143,7 +143,7 @@ def test_the_guard_sells_everything_and_ends_all_entries() -> None:
 
     [trade] = view.trades
     assert (trade.exit_reason, trade.exit_proceeds) == ("DRAWDOWN", 96)
-    assert (trade.exit_at, view.tripped_at) == (at(1), at(1))
+    assert (trade.exit_time, view.tripped_at) == (at(1), at(1))
     assert trade.stop_loss_price == pytest.approx(180)
 
 
@@ -245,8 +245,8 @@ def check_against_visits(world: World) -> None:
     assert times == slow.times
     assert [trade.symbol for trade in trades] == [position.symbol for position in slow.positions]
     for trade, position in zip(trades, slow.positions, strict=True):
-        assert trade.entry_at.timestamp() == position.entry_at
-        assert (trade.exit_at.timestamp() if trade.exit_at else None) == position.exit_at
+        assert trade.entry_time.timestamp() == position.entry_time
+        assert (trade.exit_time.timestamp() if trade.exit_time else None) == position.exit_time
         assert trade.exit_reason == position.reason
         assert trade.amount == position.amount
         assert trade.stop_loss_price == pytest.approx(position.stop, rel=1e-12)
@@ -256,7 +256,7 @@ def check_against_visits(world: World) -> None:
     opening = float(parameters.initial_balance or 0)
     deepest = calculate_max_drawdown([opening, *map(float, slow.equity)])
     assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-9)
-    held = [p for p in slow.positions if p.exit_at is None]
+    held = [p for p in slow.positions if p.exit_time is None]
     last = {h.symbol: Decimal(repr(h.closes[_seen(h, slow.times[-1]) - 1])) for h in histories}
     assert view.equity == slow.cash + sum(p.amount * last[p.symbol] for p in held)
 
@@ -298,14 +298,14 @@ def test_the_past_is_the_same_whatever_comes_after_it(
 
     view = run_backtest(histories, parameters, sentiment)
 
-    before = [trade for trade in view.trades if trade.entry_at <= known.until]
-    assert [trade.entry_at for trade in before] == [trade.entry_at for trade in known.trades]
+    before = [trade for trade in view.trades if trade.entry_time <= known.until]
+    assert [trade.entry_time for trade in before] == [trade.entry_time for trade in known.trades]
     for trade, then in zip(before, known.trades, strict=True):
         assert trade.entry_price == then.entry_price
-        if then.exit_at is not None:
+        if then.exit_time is not None:
             assert trade == then
         else:
-            assert trade.exit_at is None or trade.exit_at > known.until
+            assert trade.exit_time is None or trade.exit_time > known.until
     assert view.equity_curve[: len(known.equity_curve) - 1] == known.equity_curve[:-1]
 
 
@@ -316,7 +316,7 @@ def test_fees_only_lower_what_comes_out(seed: int, fee: str) -> None:
     free, free_equity, _ = playback([history], given_settings(**rich), FEAR)
     taxed, taxed_equity, _ = playback([history], given_settings(**rich, FEE_RATE=fee), FEAR)
 
-    assert [(t.entry_at, t.exit_at) for t in free] == [(t.entry_at, t.exit_at) for t in taxed]
+    assert [(t.entry_time, t.exit_time) for t in free] == [(t.entry_time, t.exit_time) for t in taxed]
     assert all(less <= more for less, more in zip(taxed_equity, free_equity, strict=True))
 
 
@@ -326,7 +326,7 @@ def test_nothing_is_traded_before_the_atr_is_warm(seed: int, period: int) -> Non
 
     warm = datetime.fromtimestamp(START + STEP * max(period + 100, 114), UTC)
     assert view.since == warm
-    assert all(trade.entry_at >= warm for trade in view.trades)
+    assert all(trade.entry_time >= warm for trade in view.trades)
 
 
 @given(seeds)
@@ -374,7 +374,7 @@ def test_only_the_time_between_is_traded() -> None:
     view = run_backtest([history], given_settings(), FEAR, since=since, until=until)
 
     assert (view.since, view.until) == (at(21), at(200))
-    assert all(at(21) <= trade.entry_at <= at(200) for trade in view.trades)
+    assert all(at(21) <= trade.entry_time <= at(200) for trade in view.trades)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_hist
 from tests.quick import parametrize
 
 FEAR = FixedSentiment(Stance.FEAR)
-TO_THE_LETTER = ("symbol", "entry_at", "exit_at", "exit_reason")
+TO_THE_LETTER = ("symbol", "entry_time", "exit_time", "exit_reason")
 TO_A_BILLIONTH = ("amount", "entry_price", "entry_cost", "entry_fee", "atr", "stop_loss_price", "high_price")
 TO_A_BILLIONTH += ("exit_price", "exit_proceeds", "exit_fee", "pnl")
 
@@ -218,7 +218,7 @@ def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
 def test_what_the_first_tick_pays_is_a_drawdown_already(tmp_path: Path) -> None:
     """An entry at the very first tick, whose fee is never earned back: the drawdown counts from the cash before it."""
     history = draw_history(1, SHORTEST, drift=UPS_AND_DOWNS)
-    entered = to_unix(run_backtest([history], parse_settings({"QUOTE_CURRENCY": "USD"}), FEAR).trades[0].entry_at)
+    entered = to_unix(run_backtest([history], parse_settings({"QUOTE_CURRENCY": "USD"}), FEAR).trades[0].entry_time)
 
     case = Case([history], settings={"TRADE_AMOUNT_USD": "5000"}, since=entered, until=entered + 10 * history.seconds)
 

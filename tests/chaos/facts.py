@@ -48,7 +48,7 @@ def read_facts(world: World) -> Facts:
             open={trade.symbol: trade for trade in trades if trade.status == TradeStatus.OPEN},
             pending=frozenset(trade.symbol for trade in trades if trade.status == TradeStatus.PENDING),
             closed=tuple(
-                Closed(trade.id, trade.symbol, str(trade.exit_reason), trade.closed_at.timestamp())
+                Closed(trade.id, trade.symbol, str(trade.exit_reason), trade.exit_time.timestamp())
                 for trade in trades
                 if trade.status == TradeStatus.CLOSED
             ),

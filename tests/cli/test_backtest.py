@@ -81,7 +81,7 @@ def test_it_trades_between_two_moments_alone(bot: BotRunner) -> None:
 
     assert (answer["since"], answer["until"]) == ("2025-01-20T00:00:00.000Z", "2025-02-03T12:00:00.000Z")
     assert whole_days["until"] == "2025-02-04T00:00:00.000Z"
-    assert all(answer["since"] <= trade["entry_at"] <= answer["until"] for trade in answer["trades"])
+    assert all(answer["since"] <= trade["entry_time"] <= answer["until"] for trade in answer["trades"])
 
 
 def test_absent_candles_are_said(bot: BotRunner) -> None:

@@ -232,7 +232,7 @@ BROKEN = {
     "UPDATE trade SET status = 'LOST' WHERE id = 1": "trade 1: its status is unknown",
     "UPDATE trade SET status = 'OPEN', stop_loss_price = NULL WHERE id = 1": "trade 1: it is open without a stop",
     "UPDATE trade SET status = 'OPEN', amount = '0' WHERE id = 1": "trade 1: it is open and holds nothing",
-    "UPDATE trade SET closed_at = NULL WHERE id = 1": "trade 1: it is closed without a time",
+    "UPDATE trade SET exit_time = NULL WHERE id = 1": "trade 1: it is closed without a time",
     "UPDATE \"order\" SET exchange_order_id = NULL WHERE id = 1": "order 1: the exchange has it",
     "UPDATE \"order\" SET cost = NULL WHERE id = 1": "order 1: it has ended without its cost",
     "UPDATE event SET trade_id = 99 WHERE trade_id = 1": "trade 99: it has events, and it is missing",

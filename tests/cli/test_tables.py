@@ -197,7 +197,7 @@ def write_trade(number: int, symbol: str, amount: str, price: str, pnl: str, sta
         entry_price=Decimal(price),
         entry_cost=Decimal(price) * Decimal(amount),
         entry_fee=Decimal("0.4"),
-        opened_at=NOON,
+        entry_time=NOON,
         atr=float(price) / 100,
         stop_loss_price=float(price) * 0.987654321,
         high_price=float(price) * 1.0123456789,
@@ -205,7 +205,7 @@ def write_trade(number: int, symbol: str, amount: str, price: str, pnl: str, sta
         sold_amount=Decimal(amount) if closed else Decimal(0),
         exit_price=Decimal(price) if closed else None,
         exit_reason="TRAILING_STOP" if closed else None,
-        closed_at=NOON + timedelta(hours=1) if closed else None,
+        exit_time=NOON + timedelta(hours=1) if closed else None,
         pnl=Decimal(pnl) if closed else None,
     )
     return trade

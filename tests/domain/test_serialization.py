@@ -11,11 +11,11 @@ from botctl.queries.positions import LivePosition, TradeRecord
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 TRADE = (
-    "id symbol asset mode status amount entry_price entry_cost entry_fee opened_at entry_order_id atr stop_loss_price "
-    "high_price exit_price exit_fee closed_at exit_order_id exit_reason pnl"
+    "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr stop_loss_price "
+    "high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl"
 )
 BACKTEST_TRADE = (
-    "symbol entry_at amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_at exit_price "
+    "symbol entry_time amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_time exit_price "
     "exit_proceeds exit_fee exit_reason pnl"
 )
 BOUGHT: dict[str, Any] = {
@@ -28,7 +28,7 @@ BOUGHT: dict[str, Any] = {
     "entry_price": Decimal(200),
     "entry_cost": Decimal(100),
     "entry_fee": Decimal("0.26"),
-    "entry_at": AT,
+    "entry_time": AT,
     "atr": 10.0,
     "stop_loss_price": 180.0,
     "high_price": 1e-7,
@@ -39,7 +39,7 @@ def test_a_trade_is_written_with_its_public_names_in_their_order() -> None:
     written = to_json(TradeRecord(**BOUGHT))
 
     assert " ".join(written) == TRADE
-    assert (written["opened_at"], written["closed_at"]) == ("2026-01-02T00:00:00.000Z", None)
+    assert (written["entry_time"], written["exit_time"]) == ("2026-01-02T00:00:00.000Z", None)
     assert (written["id"], written["amount"], written["high_price"]) == (7, "0.5", "0.0000001")
 
 
@@ -50,8 +50,8 @@ def test_a_position_is_a_trade_and_its_price() -> None:
 
 
 def test_a_trade_of_a_backtest_is_written_with_fewer_fields_and_names_of_its_own() -> None:
-    written = to_json(BacktestTrade(**BOUGHT, exit_at=AT))
+    written = to_json(BacktestTrade(**BOUGHT, exit_time=AT))
 
     assert " ".join(written) == BACKTEST_TRADE
-    assert written["entry_at"] == written["exit_at"] == "2026-01-02T00:00:00.000Z"
+    assert written["entry_time"] == written["exit_time"] == "2026-01-02T00:00:00.000Z"
     assert json.loads(json.dumps(written)) == written

@@ -27,7 +27,7 @@ BAD_TRADES = [
     ("status", "'OPNE'"),
     ("amount", "'NaN'"),
     ("stop_loss_price", "9e999"),
-    ("opened_at", "'yesterday'"),
+    ("entry_time", "'yesterday'"),
     ("exiting", "'BORED'"),
     ("entry_price", "NULL"),
     ("stop_loss_price", "-5"),

@@ -199,7 +199,7 @@ def test_an_exit_in_the_future_lets_an_asset_cool_down_no_month(live: BotRunner,
     buy(live)
     live.run("sell", "BTC/USD", "--yes")
     execute_sql(
-        live, f"UPDATE trade SET closed_at = '{(datetime.now(UTC) + AHEAD).isoformat(timespec='microseconds')}'"
+        live, f"UPDATE trade SET exit_time = '{(datetime.now(UTC) + AHEAD).isoformat(timespec='microseconds')}'"
     )
 
     run = live.run("buy", "BTC/USD", "100", "--yes")

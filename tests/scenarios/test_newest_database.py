@@ -347,7 +347,7 @@ def test_a_closed_trade_whose_orders_left_coins_is_a_difference_and_opened_again
     live: BotRunner, kraken: FakeKraken
 ) -> None:
     buy(live)
-    execute_sql(live, "UPDATE trade SET status = 'CLOSED', exit_reason = 'MANUAL', closed_at = created_at")
+    execute_sql(live, "UPDATE trade SET status = 'CLOSED', exit_reason = 'MANUAL', exit_time = created_at")
 
     before = reconciled(live)
     answer = recover(live)

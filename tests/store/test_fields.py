@@ -49,7 +49,7 @@ def test_an_unknown_decimal_is_none_and_never_zero(opened: DatabaseLocation) -> 
 
     found = Trade.get_by_id(row.id)
 
-    assert (found.entry_price, found.pnl, found.opened_at, found.atr) == (None, None, None, None)
+    assert (found.entry_price, found.pnl, found.entry_time, found.atr) == (None, None, None, None)
     assert found.exit_fee == 0
 
 

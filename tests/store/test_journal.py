@@ -217,7 +217,7 @@ def test_a_whole_exit_is_told_from_intent_to_end(journal: Journal, reason: ExitR
     check_trail(trade, lambda: orders.append(exiting(journal, trade, reason)))
     altered = check_trail(trade, lambda: journal.settle(orders[0], SOLD, LATER))
 
-    assert {"status", "exit_reason", "closed_at", "exit_price"} <= altered
+    assert {"status", "exit_reason", "exit_time", "exit_price"} <= altered
     closed = columns_of(trade.id)
     assert (closed["status"], closed["exit_reason"]) == ("CLOSED", reason)
     if reason is not ExitReason.EXTERNAL:
@@ -332,7 +332,7 @@ def test_a_trade_that_shrank_or_vanished_is_told(journal: Journal) -> None:
     altered = check_trail(trade, lambda: journal.close_external(trade, "nothing is left", LATER))
 
     assert [shrunk[name] / before[name] for name in ("amount", "entry_cost", "entry_fee")] == [Decimal("0.75")] * 3
-    assert {"status", "exit_reason", "closed_at"} <= altered
+    assert {"status", "exit_reason", "exit_time"} <= altered
     assert columns_of(trade.id)["pnl"] is None
 
 

@@ -16,7 +16,7 @@ OLD = NOW - timedelta(days=402)
 @pytest.fixture
 def old(store: Path) -> Path:
     """Each table with old rows and new ones, and ticks that agree with the time."""
-    closed = trade(TradeStatus.CLOSED, closed_at=OLD)
+    closed = trade(TradeStatus.CLOSED, exit_time=OLD)
     opened = trade(TradeStatus.OPEN)
     for at in (OLD, NOW - timedelta(days=399)):
         Decision.create(symbol="BTC/USD", decided_at=at, decision="HOLD", reason="", verdicts=[])

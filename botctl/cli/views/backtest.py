@@ -48,7 +48,7 @@ def show_csv(view: BacktestView) -> None:
 def _summary(view: BacktestView) -> str:
     quote = quote_of(view.symbols[0])
     timeframe = Timeframe.from_seconds(view.seconds)
-    still_open = sum(trade.exit_at is None for trade in view.trades)
+    still_open = sum(trade.exit_time is None for trade in view.trades)
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
@@ -76,9 +76,9 @@ def _summary(view: BacktestView) -> str:
 def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:
     columns = {
         "symbol": lambda trade: trade.symbol,
-        "entered": lambda trade: f"{trade.entry_at:%y-%m-%d %H:%M}",
+        "entered": lambda trade: f"{trade.entry_time:%y-%m-%d %H:%M}",
         "entry": lambda trade: text.format_price(trade.entry_price),
-        "held": lambda trade: _holding_time(trade.entry_at, trade.exit_at or until),
+        "held": lambda trade: _holding_time(trade.entry_time, trade.exit_time or until),
         "exit": lambda trade: text.format_price(trade.exit_price),
         "why": lambda trade: trade.exit_reason or "OPEN",
         "P&L": lambda trade: tables.coloured(trade.pnl),

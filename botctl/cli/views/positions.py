@@ -68,7 +68,7 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
             "entry": lambda row: format_price(row.entry_price),
             "exit": lambda row: format_price(row.exit_price),
             "why": lambda row: row.exit_reason or row.status,
-            "closed": lambda row: f"{row.exit_at:%m-%d %H:%M}" if row.exit_at else UNKNOWN,
+            "closed": lambda row: f"{row.exit_time:%m-%d %H:%M}" if row.exit_time else UNKNOWN,
             "P&L": lambda row: coloured(row.pnl),
         }
     return draw_rows(rows, columns)

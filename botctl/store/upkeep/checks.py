@@ -139,7 +139,7 @@ def _trades() -> Iterator[str]:
         (Trade.status.not_in(list(TradeStatus)), "its status is unknown"),
         (is_open & (stop.is_null() | (stop <= 0)), "it is open without a stop"),
         (is_open & no_entry, "it is open without its entry's figures"),
-        (is_closed & Trade.closed_at.is_null(), "it is closed without a time"),
+        (is_closed & Trade.exit_time.is_null(), "it is closed without a time"),
         (is_closed & Trade.exit_reason.is_null(), "it is closed without a reason"),
         (Trade.exit_reason.not_in(list(ExitReason)), "its exit reason is unknown"),
     ]

@@ -19,7 +19,7 @@ def prune(now: datetime, keep_days: int) -> dict[str, int]:
     if keep_days == 0 or settled is None:
         return {}
     before = min(now, settled.at) - timedelta(days=keep_days)
-    active = Trade.select(Trade.id).where(Trade.closed_at.is_null())
+    active = Trade.select(Trade.id).where(Trade.exit_time.is_null())
     old = {
         Tick: Tick.at < before,
         Decision: Decision.decided_at < before,

@@ -61,7 +61,7 @@ class MasterNode:
             open_trade = OpenTrade(
                 entry_price=float(trade.entry_price), amount=format_decimal(trade.amount),
                 stop_loss_price=float(trade.stop_loss_price or 0), high_price=float(trade.high_price or 0),
-                opened_at=trade.opened_at or trade.created_at,
+                entry_time=trade.entry_time or trade.created_at,
             )  # fmt: skip
         return Briefing(symbol, candles, self.sentiment, open_trade, self.clock.now())
 

@@ -29,7 +29,7 @@ def time_of(quote: Quote | None, now: datetime) -> datetime:
 
 def last_checked_at(trade: TradeRow, at: datetime) -> datetime:
     """The last good check, never before the entry; `at` when nothing tells it."""
-    moments = (trade.seen_at or trade.checked_at, trade.opened_at)
+    moments = (trade.seen_at or trade.checked_at, trade.entry_time)
     return max((each for each in moments if each is not None and not is_ahead(each, at)), default=at)
 
 

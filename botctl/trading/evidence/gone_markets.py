@@ -75,7 +75,7 @@ class TradeMarkets:
             return f"its {amount} {asset} are in the account"
         held = f"the account holds {format_decimal(balances.total(asset))} of its {amount} {asset}"
         surplus = load_surplus()
-        since = trade.opened_at or trade.created_at
+        since = trade.entry_time or trade.created_at
         known = {each: found.amount for each, found in surplus.items() if found.at <= since}
         nothing = Decimal(0)
         explained = {each: expected.get(each, nothing) + known.get(each, nothing) for each in {*expected, *known}}

@@ -175,10 +175,10 @@ class MissingCoinsReview:
         quotes: dict[str, str] = {}
         for asset in missing:
             trade = self.journal.active_trade(asset)
-            if trade is None or trade.opened_at is None:
+            if trade is None or trade.entry_time is None:
                 continue
             seen = surplus.get(asset)
-            since[asset] = max(trade.opened_at, seen.at) if seen else trade.opened_at
+            since[asset] = max(trade.entry_time, seen.at) if seen else trade.entry_time
             quotes[asset] = quote_of(trade.symbol)
         if not since:
             return {}
