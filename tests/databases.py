@@ -32,6 +32,13 @@ DOWNGRADES = {
         'DROP INDEX "trade_unknown"',
         'DROP INDEX "order_unknown"',
     ),
+    7: (
+        'DROP INDEX "trade_asset_closed"',
+        'ALTER TABLE "trade" DROP COLUMN "initial_stop_loss_price"',
+        'ALTER TABLE "trade" RENAME COLUMN "entry_time" TO "opened_at"',
+        'ALTER TABLE "trade" RENAME COLUMN "exit_time" TO "closed_at"',
+        'CREATE INDEX "trade_asset_closed" ON "trade" ("asset", "closed_at")',
+    ),
 }
 """The statements that undo the migration to each version of the schema."""
 

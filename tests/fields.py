@@ -6,8 +6,9 @@ def words(text: str) -> frozenset[str]:
 
 
 TRADE = words(
-    "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr stop_loss_price "
-    "high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl"
+    "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr "
+    "initial_stop_loss_price stop_loss_price high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl "
+    "r_multiple"
 )
 STATUS = words(
     "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown drawdown_peak open_trades "
@@ -27,8 +28,8 @@ BACKTEST = words(
     "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles"
 )
 BACKTEST_TRADE = words(
-    "symbol entry_time amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_time exit_price "
-    "exit_proceeds exit_fee exit_reason pnl"
+    "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
+    "high_price exit_time exit_price exit_proceeds exit_fee exit_reason pnl r_multiple"
 )
 REPLAY = BACKTEST | words("ticks failed_ticks errors")
 SWEEP = words("sets by train best warnings")
@@ -67,7 +68,8 @@ WHOLE = words(
 )
 """The only fields that are numbers in JSON."""
 MONEY = words(
-    "amount entry_price entry_cost entry_fee exit_price exit_fee pnl atr stop_loss_price high_price price equity "
+    "amount entry_price entry_cost entry_fee exit_price exit_fee pnl r_multiple atr initial_stop_loss_price "
+    "stop_loss_price high_price price equity "
     "initial_balance base drawdown drawdown_peak max_drawdown max_drawdown_peak "
     "cost filled average_price fee total free value unrealized_pnl net_pnl break_even_price "
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"

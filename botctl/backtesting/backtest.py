@@ -21,7 +21,7 @@ from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, CandleColumns, from_unix
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
-from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price
+from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price, r_multiple
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
@@ -107,6 +107,7 @@ class Backtest:
         entry_price = price_of(cost, amount)
         break_even = settings.stop_rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
         stop, high = self._stop_and_high(number, float(entry_price), break_even)
+        atr = float(self.arrays.atrs[symbol, entered])
         trade = BacktestTrade(
             id=number + 1,
             symbol=self.timeline.symbols[symbol],
@@ -118,7 +119,8 @@ class Backtest:
             entry_price=entry_price,
             entry_cost=cost,
             entry_fee=fee,
-            atr=float(self.arrays.atrs[symbol, entered]),
+            atr=atr,
+            initial_stop_loss_price=settings.stop_rule.initial_stop(float(entry_price), atr),
             stop_loss_price=stop,
             high_price=high,
         )
@@ -130,6 +132,7 @@ class Backtest:
         bid = self._next_price(int(buffers.symbols[number]), exited)
         price = fill_price(Side.SELL, bid, settings.slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
+        pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee)
         by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
         return replace(
             trade,
@@ -139,7 +142,8 @@ class Backtest:
             exit_proceeds=proceeds,
             exit_fee=fee,
             exit_reason=EXIT_REASONS.get(ending) or by_stop,
-            pnl=calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee),
+            pnl=pnl,
+            r_multiple=r_multiple(pnl, trade.entry_cost, trade.entry_price, trade.initial_stop_loss_price),
         )
 
     def _next_price(self, symbol: int, bar: int) -> Decimal:

@@ -14,8 +14,8 @@ class BacktestTrade(TradeRecord):
 
     JSON_FIELDS: ClassVar[tuple[str, ...]] = (
         *("symbol", "entry_time", "amount", "entry_price", "entry_cost", "entry_fee"),
-        *("atr", "stop_loss_price", "high_price"),
-        *("exit_time", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "pnl"),
+        *("atr", "initial_stop_loss_price", "stop_loss_price", "high_price"),
+        *("exit_time", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "pnl", "r_multiple"),
     )
     """The columns of --csv too."""
 
@@ -24,6 +24,7 @@ class BacktestTrade(TradeRecord):
     entry_fee: Decimal
     entry_time: datetime
     atr: float
+    initial_stop_loss_price: float
     stop_loss_price: float
     high_price: float
     exit_time: datetime | None = None

@@ -9,6 +9,8 @@ MAX_COST_RATIO = Decimal("1.05")
 """A buy may cost this many times what was asked for; more means that its size came from a wrong price."""
 COST_DECIMALS = 8
 """Decimal places of a cost and a fee in the quote currency."""
+R_DIGITS = Decimal("0.0001")
+"""The last digit of an R multiple."""
 
 
 def fill_price(side: Side, price: Decimal, slippage: Decimal) -> Decimal:
@@ -41,3 +43,16 @@ def break_even_price(paid: Decimal, received: Decimal, amount: Decimal, fee_rate
 def calculate_pnl(entry_cost: Decimal, entry_fee: Decimal, exit_proceeds: Decimal, exit_fee: Decimal) -> Decimal:
     """Profit and loss in quote: exit proceeds - exit fee - entry cost - entry fee. Exact."""
     return exit_proceeds - exit_fee - entry_cost - entry_fee
+
+
+def r_multiple(
+    pnl: Decimal | None, entry_cost: Decimal | None, entry_price: Decimal | None, initial_stop: float | None
+) -> Decimal | None:
+    """The P&L, fees included, in units of what the entry put at risk: its cost down to the initial stop, without fees.
+
+    To four decimals. None while the trade is open, and where the entry or its initial stop is not known.
+    """
+    if pnl is None or not entry_cost or not entry_price or initial_stop is None:
+        return None
+    risk = entry_cost * (1 - Decimal(repr(initial_stop)) / entry_price)
+    return (pnl / risk).quantize(R_DIGITS) if risk > 0 else None

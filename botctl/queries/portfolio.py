@@ -148,6 +148,7 @@ def status(
 
 def trade_record(row: Trade) -> "TradeRecord":
     """A row as plain values, without the bot's internal columns."""
+    from botctl.domain.costs import r_multiple
     from botctl.queries.positions import TradeRecord
 
     return TradeRecord(
@@ -163,6 +164,7 @@ def trade_record(row: Trade) -> "TradeRecord":
         entry_time=row.entry_time,
         entry_order_id=row.entry_order_id,
         atr=row.atr,
+        initial_stop_loss_price=row.initial_stop_loss_price,
         stop_loss_price=row.stop_loss_price,
         high_price=row.high_price,
         exit_price=row.exit_price,
@@ -172,6 +174,7 @@ def trade_record(row: Trade) -> "TradeRecord":
         exit_order_id=row.exit_order_id,
         exit_reason=row.exit_reason,
         pnl=row.pnl,
+        r_multiple=r_multiple(row.pnl, row.entry_cost, row.entry_price, row.initial_stop_loss_price),
     )
 
 

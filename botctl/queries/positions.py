@@ -27,6 +27,7 @@ class TradeRecord:
     entry_time: datetime | None
     entry_order_id: str | None = None
     atr: float | None
+    initial_stop_loss_price: float | None = None
     stop_loss_price: float | None
     high_price: float | None
     exit_price: Decimal | None = None
@@ -36,6 +37,8 @@ class TradeRecord:
     exit_order_id: str | None = None
     exit_reason: str | None = None
     pnl: Decimal | None = None
+    r_multiple: Decimal | None = None
+    """The P&L in units of what the entry risked, see `domain.costs.r_multiple`."""
 
 
 @dataclass(frozen=True)

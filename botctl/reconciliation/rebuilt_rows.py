@@ -71,6 +71,7 @@ def open_columns(trade: ExchangeTrade, atr: float, stop: ReconstructedStop) -> C
         "entry_time": trade.entry_time,
         "atr": atr,
         "stop_loss_price": stop.stop,
+        "initial_stop_loss_price": stop.first,
         "high_price": stop.high,
         "checked_at": stop.checked_at,
         "seen_at": None,

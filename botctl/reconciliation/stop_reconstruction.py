@@ -19,6 +19,8 @@ MIN_DISTANCE = 0.05
 class ReconstructedStop:
     """The state of the stop rule. Prices in quote per asset."""
 
+    first: float
+    """The stop at the entry, from which R multiples are measured."""
     stop: float
     high: float
     checked_at: datetime
@@ -57,7 +59,7 @@ def stop_without_atr(
     )
     atr = (reference - stop) / settings.stop_rule.atr_multiple
     checked_at = max([entry_time, *closed])
-    return atr, ReconstructedStop(stop, max(entry, reference), checked_at, None, (note,))
+    return atr, ReconstructedStop(stop, stop, max(entry, reference), checked_at, None, (note,))
 
 
 def reconstruct_stop(
@@ -67,7 +69,8 @@ def reconstruct_stop(
     seconds = settings.timeframe.seconds
     entry, rule, rate = float(entry_price), settings.stop_rule, float(settings.fee_rate)
     break_even = rule.break_even(entry * (1.0 + rate), rate)  # the account's own rate is lost with the database
-    stop, high, checked_at = rule.initial_stop(entry, atr), entry, entry_time
+    first = rule.initial_stop(entry, atr)
+    stop, high, checked_at = first, entry, entry_time
     notes: list[str] = []
     if candles and (reach := from_unix(candles[0].time)) > entry_time:
         notes.append(f"candles reach back to {reach:%Y-%m-%d %H:%M} UTC only: earlier prices did not move the stop")
@@ -79,4 +82,4 @@ def reconstruct_stop(
         if step.hit:
             notes.append(f"the close of {checked_at:%Y-%m-%d %H:%M} UTC hit its stop: the next check sells")
             reason = stop_reason(stop, entry, break_even)
-    return ReconstructedStop(stop, high, checked_at, reason, tuple(notes))
+    return ReconstructedStop(first, stop, high, checked_at, reason, tuple(notes))

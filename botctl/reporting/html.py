@@ -111,7 +111,8 @@ def _flows(report: Report) -> Iterable[str]:
 def _trades(report: Report) -> Iterable[str]:
     yield f'<h2 id="trades">Trades <span class="quiet">{len(report.trades):,}, newest first</span></h2>'
     yield from _table(
-        "id, symbol, status, entered, amount*, entry price*, exited, exit price*, reason, fees*, P&L*, of cost*, stop*",
+        "id, symbol, status, entered, amount*, entry price*, exited, exit price*, reason, fees*, P&L*, of cost*, R*, "
+        "initial stop*, stop*",
         (_trade_cells(trade, trade.id in report.drawn) for trade in report.trades),
         "no trades yet",
     )
@@ -206,6 +207,8 @@ def _trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
         _figure(sum(fees, Decimal(0)) if fees else None),
         _figure(trade.pnl, text.format_signed(trade.pnl), coloured=True),
         _percent(trade.pnl / cost if trade.pnl is not None and cost else None),
+        _figure(trade.r_multiple, text.format_signed(trade.r_multiple)),
+        _figure(trade.initial_stop_loss_price, text.format_price(trade.initial_stop_loss_price)),
         _figure(trade.stop_loss_price, text.format_price(trade.stop_loss_price)),
     )
 

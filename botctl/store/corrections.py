@@ -16,7 +16,7 @@ from botctl.store.broken_rows import all_rows, get_trade, load_row, load_rows
 from botctl.store.evidence import gone_markets
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
-from botctl.store.trade_changes import FILLED_LATE, RECOVERED, change_trade, event_columns
+from botctl.store.trade_changes import FILLED_LATE, RECOVERED, change_trade, event_columns, stops_after_entry
 
 OUTRANKED = "own order canceled"
 """The event of an order of the owner that an exit has canceled."""
@@ -112,7 +112,7 @@ def _late_entry(trade: Trade, order: OrderRow, execution: Execution, stop: float
         "entry_cost": (trade.entry_cost or Decimal(0)) + execution.cost - (order.cost or Decimal(0)),
         "entry_fee": (trade.entry_fee or Decimal(0)) + execution.fee - (order.fee or Decimal(0)),
         "entry_price": price,
-        "stop_loss_price": max(stop, trade.stop_loss_price or stop),
+        **stops_after_entry(trade, stop),
         "high_price": max(float(price), trade.high_price or 0.0),
     }
     if trade.entry_time is None:

@@ -128,6 +128,8 @@ class Trade(Table):
     """A tag in the client order ids of its orders, which identifies them in the exchange's records."""
     seen_at = optional_utc_field()
     """The exchange's time of the price that the last stop check saw, where it told: no clock of ours is in it."""
+    initial_stop_loss_price = FloatField(null=True)
+    """The stop that the entry began with, from which R multiples are measured; NULL where it is not known."""
 
 
 class Order(Table):

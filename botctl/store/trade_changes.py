@@ -36,7 +36,8 @@ def settle_entry(trade: Trade, order: OrderRow, execution: Execution, stop: floa
         trade, now, "opened", why, order,
         status=TradeStatus.OPEN, amount=execution.filled, entry_amount=execution.filled, entry_price=price,
         entry_cost=execution.cost, entry_fee=execution.fee, entry_order_id=execution.exchange_order_id,
-        entry_time=execution.at, stop_loss_price=stop, high_price=float(price), checked_at=execution.at,
+        entry_time=execution.at, stop_loss_price=stop, initial_stop_loss_price=stop, high_price=float(price),
+        checked_at=execution.at,
     )  # fmt: skip
 
     if (overspent := describe_overspending(trade, execution)) is not None:
@@ -67,9 +68,17 @@ def corrected_entry(trade: Trade, cost: Decimal, fee: Decimal, price: Decimal, s
         "entry_price": price,
     }
     if trade.status == TradeStatus.OPEN and stop is not None:
-        columns["stop_loss_price"] = max(stop, trade.stop_loss_price or stop)
+        columns |= stops_after_entry(trade, stop)
         columns["high_price"] = max(float(price), trade.high_price or 0.0)
     return columns
+
+
+def stops_after_entry(trade: Trade, stop: float) -> dict[str, float]:
+    """The stop and the initial one after a later fill or figure of the entry; neither falls."""
+    return {
+        "stop_loss_price": max(stop, trade.stop_loss_price or stop),
+        "initial_stop_loss_price": max(stop, trade.initial_stop_loss_price or stop),
+    }
 
 
 def settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:

@@ -27,8 +27,8 @@ from tests.quick import parametrize
 
 FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_time", "exit_time", "exit_reason")
-TO_A_BILLIONTH = ("amount", "entry_price", "entry_cost", "entry_fee", "atr", "stop_loss_price", "high_price")
-TO_A_BILLIONTH += ("exit_price", "exit_proceeds", "exit_fee", "pnl")
+TO_A_BILLIONTH = ("amount", "entry_price", "entry_cost", "entry_fee", "atr", "initial_stop_loss_price")
+TO_A_BILLIONTH += ("stop_loss_price", "high_price", "exit_price", "exit_proceeds", "exit_fee", "pnl")
 
 
 @dataclass(frozen=True)

@@ -323,8 +323,9 @@ def test_an_older_database_on_a_server_is_brought_up_to_date(hosted: BotRunner) 
     answer = hosted.json("db", "migrate")
 
     assert (answer["schema_before"], answer["schema"]) == (1, SCHEMA_VERSION)
-    assert [row[:-2] for row in hosted.rows()["trade"]] == [row[:-2] for row in trades]
-    assert all(row[-2] for row in hosted.rows()["trade"])
+    assert [row[:-3] for row in hosted.rows()["trade"]] == [row[:-3] for row in trades]
+    assert all(row[-3] for row in hosted.rows()["trade"])
+    assert [row[-1] for row in hosted.rows()["trade"]] == [row[-1] for row in trades]
     hosted.execute("SELECT 1 / (SELECT count(*) FROM botctl_v1.trade)")  # kept aside, with its rows
     assert hosted.run("db", "check").exit_code == 0
 

@@ -55,6 +55,9 @@ def test_a_trade_is_told_from_the_decision_to_the_exit(live: BotRunner, kraken: 
     assert [step["price"] for step in answer["steps"][4:7]] == ["52000", "53000", "51900"]
     trade = answer["trade"]
     assert Decimal(answer["fees"]) == Decimal(trade["entry_fee"]) + Decimal(trade["exit_fee"])
+    assert trade["initial_stop_loss_price"] == "49000.0"
+    risk = Decimal(trade["entry_cost"]) * Decimal("0.02")
+    assert Decimal(trade["r_multiple"]) == round(Decimal(trade["pnl"]) / risk, 4) > Decimal("0.5")
     orders = live.orders()
     assert [step["client_order_id"] for step in answer["steps"] if step["kind"] == "order"] == [
         order["client_order_id"] for order in orders

@@ -11,12 +11,13 @@ from botctl.queries.positions import LivePosition, TradeRecord
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 TRADE = (
-    "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr stop_loss_price "
-    "high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl"
+    "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr "
+    "initial_stop_loss_price stop_loss_price high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl "
+    "r_multiple"
 )
 BACKTEST_TRADE = (
-    "symbol entry_time amount entry_price entry_cost entry_fee atr stop_loss_price high_price exit_time exit_price "
-    "exit_proceeds exit_fee exit_reason pnl"
+    "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
+    "high_price exit_time exit_price exit_proceeds exit_fee exit_reason pnl r_multiple"
 )
 BOUGHT: dict[str, Any] = {
     "id": 7,

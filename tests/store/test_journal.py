@@ -157,6 +157,15 @@ def test_a_stop_never_falls_whoever_asks(journal: Journal) -> None:
     assert columns_of(trade.id)["stop_loss_price"] == stop
 
 
+def test_the_initial_stop_stays_when_the_stop_moves(journal: Journal) -> None:
+    trade = opened(journal)
+
+    journal.save_stops([StopUpdate(trade, 50500.0, 51500.0, LATER, 51500.0, "price 51500")])
+
+    row = columns_of(trade.id)
+    assert (row["stop_loss_price"], row["initial_stop_loss_price"]) == (50500.0, STOP)
+
+
 def test_a_stop_that_somebody_raised_meanwhile_does_not_fall_either(journal: Journal) -> None:
     trade = opened(journal)
     Trade.update(stop_loss_price=49900.0).where(Trade.id == trade.id).execute()
@@ -250,6 +259,7 @@ def test_exact_figures_of_an_entry_raise_its_stop_and_never_lower_it(
     assert {"entry_cost", "entry_fee", "entry_price"} <= altered
     row = columns_of(trade.id)
     assert (row["entry_cost"], row["entry_fee"], row["stop_loss_price"]) == (exact.cost, exact.fee, stop)
+    assert row["initial_stop_loss_price"] == stop
 
 
 def test_exact_figures_of_an_exit_change_the_profit_of_a_closed_trade(journal: Journal) -> None:

@@ -8,6 +8,7 @@ from botctl.cli.tables import Drawing, group, pairs
 from botctl.domain.account.performance import FLOW
 from botctl.domain.money import format_decimal
 from botctl.domain.text import UNKNOWN, format_money, format_price, format_signed, format_time
+from botctl.queries.positions import TradeRecord
 from botctl.queries.results import EventView, TradeHistory
 from botctl.trading.results import DecisionView
 
@@ -53,6 +54,13 @@ def _value(value: Any) -> str:
         return str(value)
 
 
+def _r_multiple(trade: TradeRecord) -> str:
+    if trade.r_multiple is None:
+        return UNKNOWN
+    initial = format_price(trade.initial_stop_loss_price)
+    return f"{format_signed(trade.r_multiple)} times the risk down to the initial stop, {initial}"
+
+
 def draw_trade_history(view: TradeHistory) -> str:
     trade = view.trade
     reason = f", {trade.exit_reason}" if trade.exit_reason else ""
@@ -69,5 +77,6 @@ def draw_trade_history(view: TradeHistory) -> str:
         ("fees", format_money(view.fees)),
         ("slippage", format_signed(view.slippage_cost)),
         ("P&L", format_signed(trade.pnl)),
+        ("R multiple", _r_multiple(trade)),
     ]
     return pairs(lines)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_rows, group, short
-from botctl.domain.text import UNKNOWN, format_percent, format_price
+from botctl.domain.text import UNKNOWN, format_percent, format_price, format_signed
 from botctl.queries.positions import LivePosition, TradeRecord
 
 NEAR_STOP = Decimal("0.005")
@@ -70,5 +70,6 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
             "why": lambda row: row.exit_reason or row.status,
             "closed": lambda row: f"{row.exit_time:%m-%d %H:%M}" if row.exit_time else UNKNOWN,
             "P&L": lambda row: coloured(row.pnl),
+            "R": lambda row: format_signed(row.r_multiple),
         }
     return draw_rows(rows, columns)

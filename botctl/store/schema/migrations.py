@@ -9,8 +9,9 @@ from botctl.store.evidence.database_id import new_created_at
 from botctl.store.location import DatabaseLocation
 from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server
 from botctl.store.schema.migration_to_5 import fill_columns
+from botctl.store.schema.migration_to_7 import add_initial_stop, rename_trade_times
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 Step = Callable[[], None]
 
@@ -59,6 +60,12 @@ def mark_inexact_orders() -> None:
     )
 
 
+def name_trade_times() -> None:
+    """6 -> 7: a trade's times are named as its prices are, and its initial stop has a column."""
+    rename_trade_times()
+    add_initial_stop()
+
+
 # A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its
 # model (`database.create_tables`), a placeholder is `database.param`.
 STEPS: Mapping[int, Step] = {
@@ -67,6 +74,7 @@ STEPS: Mapping[int, Step] = {
     3: create_partial_indexes,
     4: fill_columns,
     5: mark_inexact_orders,
+    6: name_trade_times,
 }
 """The step from each older version to the next one."""
 
