@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import Literal
 
 from tests.fake_kraken.clock import KrakenClock
 from tests.fake_kraken.markets import FakeMarkets, Market
@@ -24,6 +25,9 @@ from tests.fake_kraken.orders import (
 )
 from tests.fake_kraken.wire import Refusal, cut
 
+type PassedTrigger = Literal["fires", "is canceled", "is refused"]
+"""What becomes of a stop whose trigger is above the last price when it arrives. Kraken's documents say all three."""
+
 
 @dataclass(frozen=True)
 class AccountSnapshot:
@@ -39,6 +43,10 @@ class AccountSnapshot:
     closed_orders_lag_looks: int
     counts_closed_orders: bool
     lie: Lie | None
+    stops_hold_coins: bool
+    passed_trigger: PassedTrigger
+    max_open_orders: int
+    max_waiting_stops: int
     false_balances: dict[str, Decimal]
 
 
@@ -56,6 +64,10 @@ class FakeAccount:
         self.closed_orders_lag_looks = 0  # the same, counted in look-ups that would have found it
         self.counts_closed_orders = True  # False: pages of ended orders come without a count
         self.lie: Lie | None = None  # what records of fresh orders say in place of the truth
+        self.stops_hold_coins = True  # whether a stop that waits keeps its coins back; of Kraken it is not known
+        self.passed_trigger: PassedTrigger = "fires"
+        self.max_open_orders = 60  # in one market
+        self.max_waiting_stops = 100
         self.false_balances: dict[str, Decimal] = {}  # what is shown of an asset instead of the truth
         self._markets = markets
         self._clock = clock
@@ -109,31 +121,75 @@ class FakeAccount:
     def _hold_of(self, order: Order) -> tuple[str, Decimal]:
         market = self._markets[order.symbol]
         if order.side == "sell":
-            return market.base.id, order.remaining
+            held = Decimal(0) if order.is_waiting and not self.stops_hold_coins else order.remaining
+            return market.base.id, held
         cost = money(order.remaining * order.hold_price, market)
         return market.quote.id, cost + money(cost * self.fee_rate, market)
 
-    def prevent_self_trade(self, order: Order, prevention: str) -> None:
-        """A market order would meet the account's own limit orders at the top of the book."""
+    def prevent_self_trade(self, order: Order) -> None:
+        """A market order, or a stop that fires, would meet the account's own limit orders at the top of the book."""
+        if order.is_waiting:
+            return
         market = self._markets[order.symbol]
         best = market.ask if order.side == "buy" else market.bid
         others = [o for o in self.orders if o.is_open and o.symbol == order.symbol and o.side != order.side and o.limit]
         met = [o for o in others if o.limit and (o.limit >= best if order.side == "sell" else o.limit <= best)]
-        if order.ordertype != "market" or not met:
+        if order.limit is not None or not met:
             return
-        if prevention != "cancel-oldest":
+        if order.self_trade != "cancel-oldest":
             order.mode = PartialThenCanceled(Decimal(0))
-        if prevention != "cancel-newest":
+        if order.self_trade != "cancel-newest":
             for each in met:
                 self._finish(each, "canceled", "Self trade prevention")
 
     def place(self, order: Order) -> None:
         """Put it among the orders, and trade what its mode trades at once."""
-        market = self._markets[order.symbol]
         self.orders.append(order)
-        if not crosses(order, market):
+        if order.trigger is not None:
+            self._place_stop(order)
+        elif not crosses(order, self._markets[order.symbol]):
             order.mode = Never()  # it rests until set_price reaches it
+        else:
+            self._execute(order)
+
+    def _place_stop(self, order: Order) -> None:
+        if not self.is_triggered(order):
             return
+        if self.passed_trigger == "is canceled":
+            self._finish(order, "canceled", "Order would trigger immediately")
+        else:
+            self._fire(order)
+
+    def is_triggered(self, order: Order) -> bool:
+        """Is the last price at or below a stop's trigger, in a market that matches orders?"""
+        market = self._markets[order.symbol]
+        online = market.status == self._markets.system_status == "online"
+        return order.trigger is not None and online and market.last <= order.trigger
+
+    def _fire(self, order: Order) -> None:
+        """The stop becomes a market order, with the same id. What it does not hold may be gone by now."""
+        order.fired_at = self._markets[order.symbol].last
+        self.prevent_self_trade(order)
+        base = self._markets[order.symbol].base.id
+        others = self.holds.get(base, Decimal(0)) - order.remaining
+        free = max(self.balances.get(base, Decimal(0)) - others, Decimal(0))
+        if free < order.remaining:
+            self._trade(order, free, self._engine_price(order))
+            self._finish(order, "canceled", "Insufficient funds")
+        else:
+            self._execute(order)
+
+    def amend(self, order: Order, trigger: Decimal, volume: Decimal) -> None:
+        """Change a waiting stop in place; a trigger that is passed by now sets it off."""
+        order.trigger, order.volume = trigger, volume
+        if order.remaining <= 0:
+            self._finish(order, "canceled", "User requested")
+        elif self.is_triggered(order):
+            self._fire(order)
+
+    def _execute(self, order: Order) -> None:
+        """Trade what the order's mode trades at once."""
+        market = self._markets[order.symbol]
         price = self._engine_price(order)
         match order.mode:
             case Instant():
@@ -210,7 +266,10 @@ class FakeAccount:
         order.status, order.reason, order.closed_at = status, reason, self._clock.now()
 
     def fill_resting_orders(self, symbol: str) -> None:
-        """Resting limit orders that the price has reached are filled at their limit."""
+        """Stops that the price has reached fire; resting limit orders are filled at their limit."""
+        for order in self.orders:
+            if order.symbol == symbol and order.is_waiting and self.is_triggered(order):
+                self._fire(order)
         for order in self.orders:
             if order.symbol == symbol and order.is_open and order.limit and crosses(order, self._markets[symbol]):
                 self._trade(order, order.remaining, order.limit, maker=True)

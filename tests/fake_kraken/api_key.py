@@ -23,6 +23,9 @@ NEEDED_RIGHTS = {
     "QueryTrades": {"query-closed-trades"},
     "AddOrder": {"modify-trades"},
     "CancelOrder": {"modify-trades", "close-trades"},
+    "CancelOrderBatch": {"modify-trades", "close-trades"},
+    "AmendOrder": {"modify-trades", "close-trades"},
+    "OrderAmends": {"query-open-trades", "query-closed-trades"},
 }
 CALL_COST = {"TradesHistory": 2, "AddOrder": 0, "CancelOrder": 0}  # every other private call counts 1
 

@@ -89,6 +89,24 @@ class Order:
     cost: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
     trade_ids: list[str] = field(default_factory=list)
+    trigger: Decimal | None = None
+    """Of a stop-loss: it waits, in no book, until the last price is there."""
+    self_trade: str = "cancel-newest"
+    fired_at: Decimal | None = None
+    """The price that set a stop off."""
+    amends: list[JsonObject] = field(default_factory=list)
+    """What AmendOrder changed, as OrderAmends lists it."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """A stop that has not fired."""
+        return self.is_open and self.trigger is not None and self.fired_at is None
+
+    @property
+    def misc(self) -> str:
+        cut_short = self.status == "canceled" and self.vol_exec > 0
+        said = {"amended": bool(self.amends), "stopped": self.fired_at is not None, "partial": cut_short}
+        return ",".join(word for word, true in said.items() if true)
 
     @property
     def remaining(self) -> Decimal:
@@ -130,7 +148,9 @@ def money(value: Decimal, market: Market) -> Decimal:
 
 
 def crosses(order: Order, market: Market) -> bool:
-    """Would this order trade at once? A market order always would."""
+    """Would this order trade at once? A market order always would, and so does a stop that has fired."""
+    if order.is_waiting:
+        return False
     if order.limit is None:
         return True
     price = market.ask if order.side == "buy" else market.bid
@@ -148,6 +168,8 @@ def is_named(order: Order, params: Params) -> bool:
 
 def describe(order: Order, market: Market) -> str:
     price = "market" if order.limit is None else f"limit {fixed(order.limit, market.pair_decimals)}"
+    if order.trigger is not None:
+        price = f"stop loss {fixed(order.trigger, market.pair_decimals)}"
     return f"{order.side} {fixed(order.quote_volume or order.volume, 8)} {market.altname} @ {price}"
 
 
@@ -155,7 +177,7 @@ def order_json(order: Order, market: Market) -> JsonObject:
     """Cost, fee and price are cut to the price's decimals, which loses cents: accounts belong to the trades."""
     places = market.pair_decimals
     average = order.cost / order.vol_exec if order.vol_exec else Decimal(0)
-    limit = fixed(order.limit, places) if order.limit else "0"
+    price = order.limit or order.trigger
     record: JsonObject = {
         "refid": None,
         "userref": order.userref,
@@ -168,7 +190,7 @@ def order_json(order: Order, market: Market) -> JsonObject:
             "aclass": "forex",
             "type": order.side,
             "ordertype": order.ordertype,
-            "price": limit,
+            "price": fixed(price, places) if price else "0",
             "price2": "0",
             "leverage": "none",
             "order": describe(order, market),
@@ -179,9 +201,9 @@ def order_json(order: Order, market: Market) -> JsonObject:
         "cost": fixed(order.cost, places),
         "fee": fixed(order.fee, places),
         "price": fixed(average, places),
-        "stopprice": "0.00000",
+        "stopprice": fixed(order.fired_at, 5) if order.fired_at else "0.00000",
         "limitprice": "0.00000",
-        "misc": "",
+        "misc": order.misc,
         "oflags": ",".join(sorted(order.flags)),
         "time_in_force": "gtc",
     }

@@ -9,6 +9,7 @@ from tests.fake_kraken.account import FakeAccount
 from tests.fake_kraken.api_key import ApiKey
 from tests.fake_kraken.clock import KrakenClock
 from tests.fake_kraken.markets import FakeMarkets, Market
+from tests.fake_kraken.open_orders import OpenOrderEndpoints, check_minimums, read_trigger
 from tests.fake_kraken.orders import (
     Order,
     Trade,
@@ -57,13 +58,12 @@ class PrivateEndpoints:
             "BalanceEx": self._balance_ex,
             "TradeVolume": self._trade_volume,
             "AddOrder": self._add_order,
-            "CancelOrder": self._cancel_order,
             "QueryOrders": self._query_orders,
             "OpenOrders": self._open_orders,
             "ClosedOrders": self._closed_orders,
             "TradesHistory": self._trades_history,
             "QueryTrades": self._query_trades,
-        }
+        } | OpenOrderEndpoints(self._account, self._markets, self._clock).by_name()
 
     def _get_api_key_info(self, _request: Request) -> JsonObject:
         return {
@@ -119,14 +119,15 @@ class PrivateEndpoints:
         check_client_id(params)
         self._check_deadline(params.get("deadline"), request.at)
         self._check_mode(market, order)
-        self._check_minimums(market, order)
+        check_minimums(market, order)
+        self._check_limits(order)
         if order.cl_ord_id and any(o.is_open and o.cl_ord_id == order.cl_ord_id for o in self._account.orders):
             raise Refusal("EGeneral:Invalid arguments:cl_ord_id not unique")
         descr = {"order": describe(order, market)}
         if is_true(params.get("validate")):
             return {"descr": descr}
         self._account.check_funds(order)
-        self._account.prevent_self_trade(order, params.get("stptype", "cancel-newest"))
+        self._account.prevent_self_trade(order)
         self._account.place(order)
         return {"descr": descr, "txid": [order.txid]}
 
@@ -135,13 +136,16 @@ class PrivateEndpoints:
         flags = frozenset(filter(None, params.get("oflags", "").split(",")))
         if params.get("stptype", "cancel-newest") not in SELF_TRADE_PREVENTIONS:
             raise Refusal("EGeneral:Invalid arguments:stptype")
-        if side not in ("buy", "sell") or ordertype not in ("market", "limit"):
+        if side not in ("buy", "sell") or ordertype not in ("market", "limit", "stop-loss"):
             raise Refusal("EGeneral:Invalid arguments")
         if "viqc" in flags and (side, ordertype) != ("buy", "market"):
             raise Refusal("EGeneral:Invalid arguments:viqc")
         asked = positive(params, "volume")
         limit = positive(params, "price") if ordertype == "limit" else None
-        price = limit or (market.ask if side == "buy" else market.bid)
+        trigger = read_trigger(params, "price", market) if ordertype == "stop-loss" else None
+        if trigger is not None and side == "buy":
+            raise NotImplementedError("the fake Kraken knows stop-loss sells only")
+        price = limit or trigger or (market.ask if side == "buy" else market.bid)
         if not price.is_finite() or price <= 0:
             raise Refusal("EOrder:Invalid price")  # a test took the market away
         volume = asked / price if "viqc" in flags else asked
@@ -154,6 +158,8 @@ class PrivateEndpoints:
             ordertype=ordertype,
             volume=cut(volume, market.lot_decimals),
             limit=limit,
+            trigger=trigger,
+            self_trade=params.get("stptype", "cancel-newest"),
             flags=flags,
             quote_volume=asked if "viqc" in flags else None,
             hold_price=price,
@@ -194,11 +200,16 @@ class PrivateEndpoints:
         if "post" in order.flags and (order.limit is None or crosses(order, market)):
             raise Refusal("EOrder:Post only order")
 
-    def _check_minimums(self, market: Market, order: Order) -> None:
-        if order.volume < market.ordermin:
-            raise Refusal("EGeneral:Invalid arguments:volume minimum not met")
-        if order.volume * order.hold_price < market.costmin:
-            raise Refusal("EOrder:Cost minimum not met")
+    def _check_limits(self, order: Order) -> None:
+        account = self._account
+        if sum(o.is_open and o.symbol == order.symbol for o in account.orders) >= account.max_open_orders:
+            raise Refusal("EOrder:Orders limit exceeded")
+        if order.trigger is None:
+            return
+        if sum(o.is_waiting for o in account.orders) >= account.max_waiting_stops:
+            raise Refusal("EOrder:Scheduled orders limit exceeded")
+        if account.passed_trigger == "is refused" and account.is_triggered(order):
+            raise Refusal("EGeneral:Invalid arguments:price")
 
     # Looking orders up.
 
@@ -226,21 +237,6 @@ class PrivateEndpoints:
         page = self._records(final[offset : offset + PAGE_SIZE], params)
         counted = self._account.counts_closed_orders and not is_true(params.get("without_count"))
         return {"closed": page, "count": len(final)} if counted else {"closed": page}
-
-    def _cancel_order(self, request: Request) -> JsonObject:
-        params = request.params
-        wanted = params.get("txid") or params.get("cl_ord_id")
-        if not wanted:
-            raise Refusal("EGeneral:Invalid arguments")
-        named = [order for order in self._account.orders if wanted in (order.txid, order.cl_ord_id, str(order.userref))]
-        if not named:
-            raise Refusal("EOrder:Invalid order")
-        open_orders = [order for order in named if order.is_open]
-        if not open_orders:
-            raise Refusal("EOrder:Unknown order")
-        for order in open_orders:
-            self._account.cancel_order(order)
-        return {"count": len(open_orders)}
 
     def _trades_history(self, request: Request) -> JsonObject:
         params = request.params

@@ -7,7 +7,6 @@ from decimal import Decimal
 from email.message import Message
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl
 
 from tests.fake_kraken.account import AccountSnapshot, FakeAccount
 from tests.fake_kraken.api_key import ApiKey, KeySnapshot
@@ -19,7 +18,7 @@ from tests.fake_kraken.markets import FakeMarkets, MarketsSnapshot
 from tests.fake_kraken.orders import Instant, Order, Trade
 from tests.fake_kraken.private_endpoints import PrivateEndpoints
 from tests.fake_kraken.public_endpoints import PublicEndpoints
-from tests.fake_kraken.wire import Endpoint, JsonObject, Number, Refusal, Request, refuse
+from tests.fake_kraken.wire import Endpoint, JsonObject, Number, Refusal, Request, read_params, refuse
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,7 @@ class FakeKraken:
         """The reply to a request, or None to close the connection without one."""
         request = Request(
             endpoint=path.rsplit("/", 1)[-1],
-            params=dict(parse_qsl(sent, True)),
+            params=read_params(sent),
             at=self.clock.now(),
             signature=headers.get("API-Sign", ""),
         )
