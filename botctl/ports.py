@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import Verdict
 from botctl.domain.fees import PairFees
 from botctl.domain.markets import Balances, Market, Quotes
-from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, StopRequest
 from botctl.domain.symbols import Timeframe
 
 Progress = Callable[[int, int | None], object]
@@ -96,11 +97,26 @@ class Exchange(MarketData, Protocol):
         whenever it is not.
         """
 
-    def cancel_order(self, client_order_id: str) -> None:
-        """Cancel the open order with this client order id, if there is one. It may still fill: look up how it ended.
+    def add_stop(self, request: StopRequest) -> str:
+        """Send a stop order once and return the exchange's id of it. Raises as `add_order`."""
 
-        Raises ExchangeRefused or ExchangeUnreachable.
+    def amend_stop(self, client_order_id: str, trigger: Decimal, amount: Decimal) -> None:
+        """Move a resting stop in place and give it this size: nothing is repeated by doing it again.
+
+        Raises ExchangeRefused when nothing was changed, as for a stop that has fired, and ExchangeUnreachable when
+        that is not known.
         """
+
+    def cancel_orders(self, client_order_ids: Sequence[str]) -> bool:
+        """Cancel the open orders with these client order ids. Each may still fill: look up how it ended.
+
+        Returns whether the exchange confirmed that it has canceled every one of them. Raises ExchangeRefused or
+        ExchangeUnreachable.
+        """
+
+    def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
+        """All open orders of the account, also those of other programs, in one request. Raises ExchangeUnreachable
+        rather than returning an incomplete list."""
 
     def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         """Reports by the exchange's ids, without orders that are missing from its answer."""

@@ -39,6 +39,13 @@ DOWNGRADES = {
         'ALTER TABLE "trade" RENAME COLUMN "exit_time" TO "closed_at"',
         'CREATE INDEX "trade_asset_closed" ON "trade" ("asset", "closed_at")',
     ),
+    8: (
+        'DROP INDEX "one_resting_order_per_trade"',
+        'DROP INDEX "order_unknown"',
+        'ALTER TABLE "order" DROP COLUMN "trigger"',
+        'CREATE INDEX "order_unknown" ON "order" (id) WHERE state NOT IN '
+        "('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')",
+    ),
 }
 """The statements that undo the migration to each version of the schema."""
 

@@ -11,7 +11,7 @@ from botctl.domain.errors import BelowMinimum, ExchangeBusy, ExchangeUnreachable
 from botctl.domain.fees import PairFees
 from botctl.domain.markets import Balances, Holding, below_minimum, market_of
 from botctl.domain.money import format_decimal
-from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side, StopRequest
 from botctl.ports import ApiKey, Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, database
 
@@ -89,8 +89,18 @@ class PaperBroker:
         order_id: str = order.exchange_order_id
         return order_id
 
-    def cancel_order(self, client_order_id: str) -> None:
+    def cancel_orders(self, client_order_ids: Sequence[str]) -> bool:
         """Does nothing: no order stays open."""
+        return False
+
+    def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
+        return []
+
+    def add_stop(self, request: StopRequest) -> str:
+        raise NotImplementedError
+
+    def amend_stop(self, client_order_id: str, trigger: Decimal, amount: Decimal) -> None:
+        raise NotImplementedError
 
     def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         rows = PaperOrder.select().where(PaperOrder.exchange_order_id.in_(list(exchange_order_ids)))

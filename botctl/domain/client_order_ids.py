@@ -39,13 +39,15 @@ EXITS = {
 }
 """The order roles of sells. They are stored at the exchange: never give a number another meaning."""
 ROLES = {reason: order_role for order_role, reason in EXITS.items()}
+RESTING = 0x10
+"""The order role of a stop that rests at the exchange. Why it sells depends on where its trigger is by then."""
 PART = 0x80
 """This bit is set in the order role of a sell of a part of its trade: only a sell of the whole begins an exit."""
 
 
 @dataclass(frozen=True)
 class ClientId:
-    """A client order id taken apart. `reason` is None for an entry, else why it sells."""
+    """A client order id taken apart. `reason` is None for an entry and for a resting stop, else why it sells."""
 
     trade_tag: str
     """Eight hexadecimal digits, nine without a database."""
@@ -58,9 +60,12 @@ class ClientId:
     """Random bits: each attempt has its own id."""
     database: str | None = None
     """Four hexadecimal digits; None for a trade from before databases had an id."""
+    resting: bool = False
+    """Whether it is of a stop that rests at the exchange."""
 
     def __str__(self) -> str:
-        order_role = (ROLES[self.reason] if self.reason else ENTRY) | (0 if self.whole else PART)
+        kind = RESTING if self.resting else ROLES[self.reason] if self.reason else ENTRY
+        order_role = kind | (0 if self.whole else PART)
         tag, number = self.trade_tag, self.trade_id % TRADES
         front = f"b07c71{order_role:02x}-{tag[:4]}-4{tag[4:7]}"
         if self.database is None:
@@ -92,7 +97,7 @@ def parse_client_id(text: str | None) -> ClientId | None:
         return None
     order_role = int(match["role"], 16)
     reason, whole = EXITS.get(order_role & ~PART), not order_role & PART
-    if reason is None and order_role != ENTRY:
+    if reason is None and order_role not in (ENTRY, RESTING):
         return None
     return ClientId(
         trade_tag=match["tag1"] + match["tag2"] + match["tag3"],
@@ -101,4 +106,5 @@ def parse_client_id(text: str | None) -> ClientId | None:
         whole=whole,
         attempt=int(match["attempt1"] + match["attempt2"], 16),
         database=match.groupdict().get("database"),
+        resting=order_role == RESTING,
     )

@@ -19,7 +19,9 @@ class OrderState(StrEnum):
     UNKNOWN = "UNKNOWN"
     """Sent, and the answer was lost or unclear."""
     ACCEPTED = "ACCEPTED"
-    """The exchange gave it an id."""
+    """The exchange gave it an id. A resting stop that is to end is in this state again."""
+    RESTING = "RESTING"
+    """A stop order that waits at the exchange for its trigger."""
     FILLED = "FILLED"
     CANCELED = "CANCELED"
     """Ended by the exchange; with filled > 0 it is a partial fill, and counts as one."""
@@ -31,17 +33,20 @@ class OrderState(StrEnum):
 
 NEXT: dict[OrderState, frozenset[OrderState]] = {
     OrderState.INTENDED: frozenset({OrderState.SUBMITTED, OrderState.ABSENT}),
-    OrderState.SUBMITTED: frozenset({OrderState.ACCEPTED, OrderState.REJECTED, OrderState.UNKNOWN}),
-    OrderState.UNKNOWN: frozenset({OrderState.ACCEPTED, OrderState.FILLED, OrderState.CANCELED, OrderState.ABSENT}),
+    OrderState.SUBMITTED: frozenset({OrderState.ACCEPTED, OrderState.RESTING, OrderState.REJECTED, OrderState.UNKNOWN}),
+    OrderState.UNKNOWN: frozenset(
+        {OrderState.ACCEPTED, OrderState.RESTING, OrderState.FILLED, OrderState.CANCELED, OrderState.ABSENT}
+    ),
     OrderState.ACCEPTED: frozenset({OrderState.FILLED, OrderState.CANCELED}),
+    OrderState.RESTING: frozenset({OrderState.ACCEPTED, OrderState.FILLED, OrderState.CANCELED}),
     OrderState.FILLED: frozenset(),
     OrderState.CANCELED: frozenset(),
     OrderState.REJECTED: frozenset(),
     OrderState.ABSENT: frozenset(),
 }
 
-UNSETTLED = tuple(state for state, following in NEXT.items() if following)
-"""The states that settlement must bring to a final one."""
+UNSETTLED = tuple(state for state, following in NEXT.items() if following and state is not OrderState.RESTING)
+"""The states that settlement must bring to a final one. A resting stop waits as long as its trade is open."""
 
 DEADLINE_AFTER = timedelta(seconds=30)
 """From intent to deadline, in exchange time. Kraken accepts 2 to 60 seconds; the middle tolerates most skew."""
@@ -104,6 +109,17 @@ class OrderRequest:
 
 
 @dataclass(frozen=True)
+class StopRequest:
+    """A stop order to send: a sell of `amount` at market once the last price is at `trigger` or below."""
+
+    client_order_id: str
+    symbol: str
+    amount: Decimal
+    trigger: Decimal
+    deadline: datetime
+
+
+@dataclass(frozen=True)
 class OrderReport:
     """What an exchange reports of one order. `filled` decides, never the status alone."""
 
@@ -126,6 +142,10 @@ class OrderReport:
     """Why the exchange canceled it, in its own words."""
     price: Decimal | None = None
     """The average price of its fills, to the price's decimals."""
+    trigger: Decimal | None = None
+    """Of a stop order: the price that sets it off."""
+    fired: bool = False
+    """Whether a stop order has been set off: then it is a market order."""
 
     @property
     def estimated_cost(self) -> Decimal:

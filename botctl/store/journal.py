@@ -123,24 +123,59 @@ class Journal(JournalReads):
                 change_trade(trade, now, "exit intended", why, exiting=reason)
             return self._record_order(trade, self._new_client_id(trade, reason, whole), amount, deadline, now)
 
-    def _record_order(
-        self, trade: TradeRow, client_id: ClientId, amount: Decimal, deadline: datetime, now: datetime
+    def intend_resting_stop(
+        self,
+        trade: TradeRow,
+        amount: Decimal,
+        trigger: Decimal,
+        reason: ExitReason,
+        *,
+        check: Callable[[], None],
+        deadline: datetime,
+        now: datetime,
     ) -> OrderRow:
-        """A buy, or with a reason a sell."""
-        reason = client_id.reason
+        """Record a stop order that is to rest at the exchange; `reason` is what its exit is to be called.
+
+        `check` runs in the same transaction, as for an entry. An order that is not settled, or another resting stop,
+        makes it an error.
+        """
+        with _transaction(trade):
+            check()
+            row = get_trade(trade.id)
+            if row.status != TradeStatus.OPEN or row.exiting:
+                raise Refused(f"trade {trade.id} is {'being sold' if row.exiting else row.status}: it gets no stop")
+            client_id = self._new_client_id(trade, None, True, resting=True)
+            return self._record_order(trade, client_id, amount, deadline, now, trigger=trigger, reason=reason)
+
+    def _record_order(
+        self,
+        trade: TradeRow,
+        client_id: ClientId,
+        amount: Decimal,
+        deadline: datetime,
+        now: datetime,
+        *,
+        trigger: Decimal | None = None,
+        reason: ExitReason | None = None,
+    ) -> OrderRow:
+        """A buy, or with a reason a sell; with a trigger a stop, which leaves the trade guarded by the rule as well."""
+        reason = reason or client_id.reason
         order: OrderRow = Order.create(
             client_order_id=str(client_id), trade=trade, side=Side.BUY if reason is None else Side.SELL,
-            symbol=trade.symbol, reason=reason, whole=client_id.whole, amount=amount, deadline=deadline, created_at=now,
+            symbol=trade.symbol, reason=reason, whole=client_id.whole and trigger is None, amount=amount,
+            trigger=trigger, deadline=deadline, created_at=now,
         )  # fmt: skip
         self._of_this_run.add(order.id)
         return order
 
-    def _new_client_id(self, trade: TradeRow, reason: ExitReason | None, whole: bool) -> ClientId:
+    def _new_client_id(
+        self, trade: TradeRow, reason: ExitReason | None, whole: bool, *, resting: bool = False
+    ) -> ClientId:
         """A fresh one: Kraken keeps client order ids unique among open orders only."""
         while True:
             attempt, database_id = secrets.randbits(ATTEMPT_BITS), self.database_id
             named = database_id if names_database(trade.mark) else None
-            client_id = ClientId(trade.mark, trade.id, reason, whole, attempt, named)
+            client_id = ClientId(trade.mark, trade.id, reason, whole, attempt, named, resting)
             if Order.get_or_none(Order.client_order_id == str(client_id)) is None:
                 return client_id
 
@@ -150,7 +185,9 @@ class Journal(JournalReads):
         return OrderRequest(order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline)
 
     def accept(self, order: OrderRow, exchange_order_id: str) -> None:
-        _set_state(order, OrderState.ACCEPTED, exchange_order_id=exchange_order_id)
+        """The exchange has the order: a market order is about to trade, a stop rests."""
+        state = OrderState.ACCEPTED if order.trigger is None else OrderState.RESTING
+        _set_state(order, state, exchange_order_id=exchange_order_id)
 
     def mark_unknown(self, order: OrderRow, error: BotError) -> None:
         _set_state(order, OrderState.UNKNOWN, error=str(error), error_class=type(error).__name__)
@@ -294,7 +331,7 @@ def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, r
         trade = get_trade(order.trade_id)
         if order.side == Side.BUY:
             change_trade(trade, now, "entry failed", why, order, status=TradeStatus.FAILED, exit_time=now)
-        elif trade.exiting == ExitReason.MANUAL and not passing:
+        elif trade.exiting == ExitReason.MANUAL and not passing and order.trigger is None:
             change_trade(trade, now, "exit failed", why, order, exiting=None)
 
 

@@ -1,4 +1,5 @@
-"""The tables. Unique indexes forbid a second active trade of an asset, and a second unsettled order of a trade."""
+"""The tables. Unique indexes forbid a second active trade of an asset, and a second unsettled or resting order of a
+trade."""
 
 from decimal import Decimal
 from functools import cache
@@ -160,6 +161,8 @@ class Order(Table):
     """The name of the error's class in `domain.errors`."""
     inexact = BooleanField(default=False)
     """Whether cost and fee are estimates from the exchange's record of the order: its fills are fetched again."""
+    trigger = optional_decimal_field()
+    """Of a stop that rests at the exchange: the price that sets it off. NULL for a market order."""
 
 
 class Decision(Table):
@@ -264,10 +267,12 @@ TABLES_LOCKED_FOR_WRITES = (SystemConfig, Trade, Order)
 
 ACTIVE_TRADES = SQL("status IN ('PENDING', 'OPEN')")
 UNSETTLED_ORDERS = SQL("state IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED')")
+RESTING_ORDERS = SQL("state = 'RESTING'")
 INEXACT_ORDERS = SQL("inexact")
 UNKNOWN_STATUSES = SQL("status NOT IN ('PENDING', 'OPEN', 'CLOSED', 'FAILED')")
 UNKNOWN_STATES = SQL(
-    "state NOT IN ('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')"
+    "state NOT IN "
+    "('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'RESTING', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')"
 )
 """The conditions of the partial indexes. SQLite uses such an index only for a query with exactly its text, so they are
 not built from bound values."""
@@ -279,6 +284,9 @@ Order.add_index(
     SQL(f'CREATE UNIQUE INDEX one_unsettled_order_per_trade ON "order" (trade_id) WHERE {UNSETTLED_ORDERS.sql}')
 )
 Order.add_index(SQL(f'CREATE INDEX order_unsettled ON "order" (state) WHERE {UNSETTLED_ORDERS.sql}'))
+Order.add_index(
+    SQL(f'CREATE UNIQUE INDEX one_resting_order_per_trade ON "order" (trade_id) WHERE {RESTING_ORDERS.sql}')
+)
 Order.add_index(SQL(f'CREATE INDEX order_inexact ON "order" (id) WHERE {INEXACT_ORDERS.sql}'))
 Order.add_index(SQL('CREATE INDEX order_settled ON "order" (settled_at)'))
 Trade.add_index(SQL(f"CREATE INDEX trade_unknown ON trade (id) WHERE {UNKNOWN_STATUSES.sql}"))

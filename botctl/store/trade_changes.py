@@ -91,6 +91,9 @@ def settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: dateti
             exit_proceeds=trade.exit_proceeds + execution.cost, exit_fee=trade.exit_fee + execution.fee,
             exit_order_id=execution.exchange_order_id,
         )  # fmt: skip
+    if execution.filled > 0 and order.trigger is not None and trade.amount > 0 and not trade.exiting:
+        why = "the resting stop has sold a part: the rest is sold too"
+        change_trade(trade, now, "stop hit", why, order, exiting=order.reason)
     if trade.amount <= 0:
         reason = ExitReason(order.reason or ExitReason.MANUAL)
         close_trade(trade, reason, f"sold to the last lot: {reason}", execution.at, order)

@@ -96,6 +96,8 @@ class OrderSettlement:
     """Orders that were open at their last look-up."""
     _canceled: set[str] = field(default_factory=set, init=False)
     """The client order ids that this run has told the exchange to cancel."""
+    _confirmed: set[str] = field(default_factory=set, init=False)
+    """Those of them that the exchange has confirmed to be canceled."""
 
     def settle_unfinished_orders(self, *, earlier: bool = False) -> list[BotError]:
         """Look up once every unsettled order, or only those of `earlier` runs, and follow those that need a second
@@ -114,21 +116,30 @@ class OrderSettlement:
         errors = self._follow(orders)
         hanging = [order for order in _unsettled(orders) if order.id in self._working and not self.has_canceled(order)]
         if hanging and self.wait_budget.renew():
-            errors = attempt_each(self._cancel, hanging)[1] + self._follow(orders)
+            errors = self._cancel(hanging) + self._follow(orders)
         unsettled = _unsettled_errors(orders)
         return errors + unsettled if unsettled else []
 
     def cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Cancel these orders and settle them; returns an error for each that has not ended."""
         self.wait_budget.renew()
-        canceled, errors = attempt_each(self._cancel, orders)
-        return errors + self.settle(orders) if canceled else errors + _unsettled_errors(orders)
+        errors = self._cancel(orders)
+        return [*errors, *_unsettled_errors(orders)] if errors else self.settle(orders)
 
-    def _cancel(self, order: OrderRow) -> OrderRow:
-        log.warning("canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
-        self._canceled.add(order.client_order_id)
-        self.exchange.cancel_order(order.client_order_id)
-        return order
+    def _cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
+        """Cancel these orders with one request, which ends all or tells of none."""
+        if not orders:
+            return []
+        for order in orders:
+            log.warning("canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
+        ids = [order.client_order_id for order in orders]
+        self._canceled.update(ids)
+        try:
+            if self.exchange.cancel_orders(ids):
+                self._confirmed.update(ids)
+        except BotError as error:
+            return [error]
+        return []
 
     def has_canceled(self, order: OrderRow | OrderResult) -> bool:
         """Whether this run has told the exchange to cancel the order."""
@@ -200,8 +211,13 @@ class OrderSettlement:
                 log.warning(text, report.exchange_order_id, filled, amount)
 
     def _is_believed(self, order: OrderRow, reports: Sequence[OrderReport]) -> bool:
-        """Whether the ending may be recorded: one without any fill, or without a record, only at the second look."""
+        """Whether the ending may be recorded: one without any fill, or without a record, only at the second look.
+
+        That a resting stop was canceled unfilled has two witnesses already: the answer to the cancel, and its record.
+        """
         if any(report.filled > 0 for report in reports):
+            return True
+        if reports and order.trigger is not None and order.client_order_id in self._confirmed:
             return True
         first_seen = self._unfilled.setdefault(order.id, self.wait_budget.spent)
         waited = self.wait_budget.spent - first_seen
@@ -236,10 +252,11 @@ class OrderSettlement:
     def _cancel_hanging(self, looked_up: Sequence[Found]) -> list[BotError]:
         """Cancel, once a run, the orders that are still open after their deadline."""
         working = [order for order, own in looked_up if any(report.open for report in own)]
-        if not (working := [order for order in working if not self.has_canceled(order)]):
+        working = [order for order in _unsettled(working) if not self.has_canceled(order)]
+        if not working:
             return []
         now = self.exchange.now()
-        return attempt_each(self._cancel, [order for order in working if now > order.deadline])[1]
+        return self._cancel([order for order in working if now > order.deadline])
 
     def _find(self, orders: Sequence[OrderRow]) -> tuple[list[Found], list[BotError]]:
         """The reports with these orders' client ids. None long enough after the deadline proves an order absent."""

@@ -21,6 +21,8 @@ LOCKOUT = "EGeneral:Temporary lockout"
 NO_FUNDS = "EOrder:Insufficient funds"
 UNKNOWN_PAIR = "EQuery:Unknown asset pair"
 UNKNOWN_ORDER = ("EOrder:Invalid order", "EOrder:Unknown order")
+UNCHANGED = "EOrder:No amendable parameters specified"
+"""The answer to an amendment whose figures the order has already."""
 
 NOT_UNIQUE = "EGeneral:Invalid arguments:cl_ord_id not unique"
 """The only 'invalid argument' that proves that an order with this id exists."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from itertools import batched
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from botctl.adapters.kraken import parsing
 from botctl.adapters.kraken.errors import (
     BEFORE_PROCESSING,
+    UNCHANGED,
     UNKNOWN_ORDER,
     UNKNOWN_PAIR,
     KrakenApiError,
@@ -24,6 +26,7 @@ from botctl.adapters.kraken.markets import (
     load_catalog,
     without_market,
 )
+from botctl.adapters.kraken.order_params import amend_params, market_params, stop_params
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import PendingCall, Reply
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
@@ -32,8 +35,8 @@ from botctl.domain.errors import BotError, ExchangeBusy, ExchangeUnreachable, Lo
 from botctl.domain.fees import PairFees
 from botctl.domain.freshness import is_fresh
 from botctl.domain.markets import Balances, Market, Quotes, market_of
-from botctl.domain.money import format_decimal, total
-from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side
+from botctl.domain.money import total
+from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, StopRequest
 from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
 from botctl.ports import ApiKey, Progress
@@ -197,17 +200,7 @@ class KrakenExchange(KrakenMarketData):
     def add_order(self, request: OrderRequest, *, validate: bool = False) -> str | None:
         """One AddOrder, repeated only after a refusal before processing."""
         market = market_of(self.catalog.markets, request.symbol)
-        params = {
-            "pair": market.exchange_id,
-            "type": request.side.value,
-            "ordertype": "market",
-            "volume": format_decimal(request.amount),
-            "oflags": "fciq",
-            "cl_ord_id": request.client_order_id,
-            "deadline": request.deadline.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        }
-        if request.side is Side.SELL:
-            params["stptype"] = "cancel-oldest"  # an exit outranks an own resting buy in its way
+        params = market_params(request, market)
         if validate:
             params["validate"] = "true"
         answer = repeat_unprocessed(partial(self._send_order, params))
@@ -227,10 +220,36 @@ class KrakenExchange(KrakenMarketData):
             raise order_error(api_error) from api_error
         return answer
 
-    def cancel_order(self, client_order_id: str) -> None:
-        params = {"cl_ord_id": client_order_id}
-        with suppress(KrakenApiError):  # there is no such open order: its record tells how it ended
-            self._read(lambda: self.session.post("CancelOrder", params, cost=0), unless=UNKNOWN_ORDER)
+    def add_stop(self, request: StopRequest) -> str:
+        market = market_of(self.catalog.markets, request.symbol)
+        return parsing.parse_order_id(repeat_unprocessed(partial(self._send_order, stop_params(request, market))))
+
+    def amend_stop(self, client_order_id: str, trigger: Decimal, amount: Decimal) -> None:
+        """Kraken refuses an amendment that changes nothing: then an earlier one, whose answer was lost, has."""
+        params = amend_params(client_order_id, trigger, amount)
+        with suppress(KrakenApiError):
+            self._read(lambda: self.session.post("AmendOrder", params), unless=(UNCHANGED,))
+
+    def cancel_orders(self, client_order_ids: Sequence[str]) -> bool:
+        canceled = 0
+        for ids in batched(client_order_ids, ORDERS_PER_CALL):
+            with suppress(KrakenApiError):  # there is no such open order: its record tells how it ended
+                canceled += self._read(partial(self._cancel, ids), unless=UNKNOWN_ORDER)
+        return canceled == len(client_order_ids)
+
+    def _cancel(self, client_order_ids: Sequence[str]) -> int:
+        """How many of them Kraken has canceled by now. Without a whole answer none is known to be."""
+        if len(client_order_ids) == 1:
+            answer = self.session.post("CancelOrder", {"cl_ord_id": client_order_ids[0]}, cost=0)
+        else:
+            named: list[Any] = [{"cl_ord_id": each} for each in client_order_ids]
+            answer = self.session.post("CancelOrderBatch", {"cl_ord_ids": named})
+        return parsing.parse_cancel_count(answer)
+
+    def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
+        with self.session.using_reserve(urgent):
+            orders = self._open_orders()
+        return [parsing.parse_order_record(txid, order, self.catalog.symbols) for txid, order in orders.items()]
 
     def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         reports: dict[str, OrderReport] = {}

@@ -122,6 +122,14 @@ def parse_order_id(answer: Mapping[str, Any]) -> str:
     return txid[0]
 
 
+def parse_cancel_count(answer: Mapping[str, Any]) -> int:
+    """How many orders a cancel has ended by now: none while it is pending. Raises UnusableAnswer."""
+    count = answer.get("count")
+    if not isinstance(count, int) or count < 0:
+        raise UnusableAnswer("Kraken's answer to a cancel has no count")
+    return 0 if answer.get("pending") else count
+
+
 def parse_order_list(answer: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The orders under `key` of an answer, by Kraken's id, still in Kraken's form."""
     orders = answer.get(key)
@@ -183,9 +191,18 @@ def parse_order_report(txid: str, order: Any) -> OrderReport:
             closed_at=_parse_time(closed) if closed else None,
             price=_parse_quantity(order["price"]) if order.get("price") else None,
             reason=sanitize(str(order["reason"]), 100) if order.get("reason") else None,
+            trigger=_parse_trigger(order.get("descr")),
+            fired="stopped" in str(order.get("misc")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnusableAnswer(f"Kraken's record of order {sanitize(txid, 40)} can't be read ({error})") from error
+
+
+def _parse_trigger(description: Any) -> Decimal | None:
+    """The trigger of a stop-loss, which is its `price`; of a waiting one `stopprice` is zero."""
+    if not isinstance(description, dict) or description.get("ordertype") != "stop-loss":
+        return None
+    return to_amount(description["price"])
 
 
 def parse_order_record(txid: str, order: Any, symbols: Mapping[str, str]) -> OrderRecord:

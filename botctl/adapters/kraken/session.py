@@ -134,7 +134,7 @@ class KrakenSession:
         at, seen = self._known_time
         return at + timedelta(seconds=time.monotonic() - seen)
 
-    def post(self, name: str, params: Mapping[str, str] | None = None, *, cost: float = 1) -> Any:
+    def post(self, name: str, params: Mapping[str, Any] | None = None, *, cost: float = 1) -> Any:
         """The result of a private call that adds `cost` to Kraken's rate counter. Raises LockedOut as well."""
         self._check_lockout()
         self._wait_for_counter(cost)

@@ -11,7 +11,7 @@ from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemCon
 from botctl.store.schema.migration_to_5 import fill_columns
 from botctl.store.schema.migration_to_7 import add_initial_stop, rename_trade_times
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 Step = Callable[[], None]
 
@@ -66,6 +66,19 @@ def name_trade_times() -> None:
     add_initial_stop()
 
 
+def add_resting_stops() -> None:
+    """7 -> 8: stops that rest at the exchange: their trigger and their state."""
+    database.execute_sql('ALTER TABLE "order" ADD COLUMN trigger TEXT')
+    database.execute_sql(
+        "CREATE UNIQUE INDEX one_resting_order_per_trade ON \"order\" (trade_id) WHERE state = 'RESTING'"
+    )
+    database.execute_sql("DROP INDEX order_unknown")
+    database.execute_sql(
+        'CREATE INDEX order_unknown ON "order" (id) WHERE state NOT IN '
+        "('INTENDED', 'SUBMITTED', 'UNKNOWN', 'ACCEPTED', 'RESTING', 'FILLED', 'CANCELED', 'REJECTED', 'ABSENT')"
+    )
+
+
 # A step is SQL for both kinds of database: no TEXT COLLATE, a float is DOUBLE PRECISION, a new table is created by its
 # model (`database.create_tables`), a placeholder is `database.param`.
 STEPS: Mapping[int, Step] = {
@@ -75,6 +88,7 @@ STEPS: Mapping[int, Step] = {
     4: fill_columns,
     5: mark_inexact_orders,
     6: name_trade_times,
+    7: add_resting_stops,
 }
 """The step from each older version to the next one."""
 

@@ -1,0 +1,45 @@
+"""Stops that rest at the exchange: which there are, and how they end or move. The journal places them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from botctl.domain.money import format_decimal
+from botctl.domain.orders import ExitReason, OrderState, advance
+from botctl.store.broken_rows import get_trade, load_rows
+from botctl.store.models import RESTING_ORDERS, Event, Order, database
+from botctl.store.rows import OrderRow
+from botctl.store.trade_changes import change_trade, event_columns, set_columns
+
+MOVED = "resting stop moved"
+
+
+def load_resting_stops() -> list[OrderRow]:
+    """The stops that rest, by the journal, oldest first. Rows that can't be read are left out."""
+    return list(load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.id)))
+
+
+def begin_ending(orders: Sequence[OrderRow], reasons: Mapping[int, ExitReason], now: datetime) -> None:
+    """Commit that these resting stops are to end, before a cancel is sent: from then on they are settled as any order.
+
+    `reasons` has the exit of each trade that is sold whole: it goes on in the next run if this one ends.
+    """
+    with database.atomic("IMMEDIATE"):
+        for order in orders:
+            state = advance(OrderState(order.state), OrderState.ACCEPTED)
+            Order.update(state=state).where(Order.id == order.id).execute()
+            set_columns(order, {"state": state})
+            trade, reason = get_trade(order.trade_id), reasons.get(order.trade_id)
+            if reason is not None and not trade.exiting:
+                why = f"the resting stop at {format_decimal(order.trigger or Decimal(0))} is canceled first"
+                change_trade(trade, now, "exit intended", why, order, exiting=reason)
+
+
+def record_move(order: OrderRow, trigger: Decimal, reason: ExitReason, now: datetime) -> None:
+    """Record that the exchange has moved a resting stop to `trigger`, and what its exit is called there."""
+    changes = {"trigger": trigger, "reason": reason}
+    with database.atomic("IMMEDIATE"):
+        trade, before = get_trade(order.trade_id), {"trigger": order.trigger, "reason": order.reason}
+        Order.update(**changes).where(Order.id == order.id).execute()
+        set_columns(order, changes)
+        Event.create(**{**event_columns(now, MOVED, trade, before, changes, "", order), "trade_id": None})
