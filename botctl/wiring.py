@@ -38,9 +38,11 @@ from botctl.trading.evidence.unpriced import UnpricedAssets
 from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
+from botctl.trading.order_placement import OrderPlacement
 from botctl.trading.order_settlement import OrderSettlement, WaitBudget
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
+from botctl.trading.resting_stops import RestingStops
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
@@ -158,9 +160,11 @@ def build_bot(
     )  # fmt: skip
     outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
+    placement = OrderPlacement(exchange, journal, clock)
+    resting = RestingStops(exchange, journal, clock, placement, settlement, settings.resting_distance)
     execution = ExecutionService(
-        exchange, journal, settlement, pre_trade_checks, entries, planner, review, outranked, snapshots, clock,
-        validate_only=validate_only,
+        exchange, journal, settlement, placement, resting, pre_trade_checks, entries, planner, review, outranked,
+        snapshots, clock, validate_only=validate_only,
     )  # fmt: skip
     positions = PositionManager(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, fees,
@@ -185,6 +189,7 @@ def build_bot(
         risk=risk,
         sentiment=sentiment,
         settlement=settlement,
+        resting=resting,
         unrecorded=_build_unrecorded_orders_check(settings, exchange, clock),
         execution=execution,
         positions=positions,

@@ -78,6 +78,7 @@ MEANINGS = {
     OrderState.SUBMITTED: "about to be sent, perhaps sent",
     OrderState.UNKNOWN: "sent, and the answer was lost or unclear",
     OrderState.ACCEPTED: "the exchange gave it an id",
+    OrderState.RESTING: "a stop waits at the exchange for its trigger",
     OrderState.FILLED: "filled completely",
     OrderState.CANCELED: "ended by the exchange; what was filled before counts",
     OrderState.REJECTED: "refused by the exchange; nothing was placed",

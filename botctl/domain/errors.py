@@ -100,6 +100,10 @@ class CoinsMissing(ExchangeUnreachable):
     category = "coins_missing"
 
 
+class Unprotected(BotError):
+    """An open trade without the resting stop that it should have. The stop of the rule guards it at each check."""
+
+
 class LockedOut(ExchangeUnreachable):
     """The exchange locked the key out for a while; further calls only prolong it."""
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -212,6 +212,15 @@ class Balances:
     def on_hold(self, currency: str) -> Decimal:
         """What open orders keep back."""
         return sum((h.total - h.free for h in self.holdings if h.currency == currency and not h.form), Decimal(0))
+
+    def with_released(self, currency: str, amount: Decimal) -> "Balances":
+        """The same after an order that may have held `amount` was canceled: no more is free than there is."""
+        return Balances(
+            tuple(
+                replace(h, free=min(h.total, h.free + amount)) if h.currency == currency and not h.form else h
+                for h in self.holdings
+            )
+        )
 
     def currencies(self) -> set[str]:
         return {h.currency for h in self.holdings if h.total != 0}

@@ -19,6 +19,12 @@ def load_resting_stops() -> list[OrderRow]:
     return list(load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.id)))
 
 
+def has_lost_stops(since: datetime) -> bool:
+    """Whether a stop that never arrived, as far as is known, was given up since a moment: it may have surfaced late."""
+    given_up = (Order.state == OrderState.ABSENT) & Order.trigger.is_null(False) & (Order.settled_at > since)
+    return bool(Order.select().where(given_up).exists())
+
+
 def begin_ending(orders: Sequence[OrderRow], reasons: Mapping[int, ExitReason], now: datetime) -> None:
     """Commit that these resting stops are to end, before a cancel is sent: from then on they are settled as any order.
 

@@ -16,6 +16,7 @@ from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.position_manager import PositionManager
+from botctl.trading.resting_stops import RestingStops
 from botctl.trading.risk import RiskService
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
@@ -32,6 +33,7 @@ class Bot:
     risk: RiskService
     sentiment: Sentiment
     settlement: OrderSettlement
+    resting: RestingStops
     unrecorded: UnrecordedOrdersCheck
     execution: ExecutionService
     positions: PositionManager

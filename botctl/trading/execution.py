@@ -1,21 +1,17 @@
-"""Places orders: records each one, sends it once, and follows it to its end. The only module that sends orders."""
+"""Buys and sells: plans each order, has it placed, and follows it to its end."""
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 from botctl.domain.errors import (
     BotError,
-    DeadlineElapsed,
     ExchangeRefused,
     InsufficientFunds,
-    OutcomeUnknown,
     Refused,
     as_bot_error,
     attempt_each,
@@ -35,8 +31,10 @@ from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
 from botctl.trading.exit_preparation import find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, ManualSale, RefusedSell, Sell, SellRound, SentSells, WantedExit
+from botctl.trading.order_placement import OrderPlacement
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
+from botctl.trading.resting_stops import RestingStops
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
 
@@ -46,9 +44,6 @@ FURTHER_ROUNDS = 2
 """How often one run goes on with exits that the exchange canceled after a part."""
 VALIDATED = "VALIDATED"
 """The state in results of an order that the exchange only checked."""
-
-Intend = Callable[[datetime, datetime], OrderRow]
-"""Records an order, given its deadline in exchange time and the current time."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +67,8 @@ class ExecutionService:
     exchange: Exchange
     journal: Journal
     settlement: OrderSettlement
+    placement: OrderPlacement
+    resting: RestingStops
     pre_trade_checks: PreTradeChecks
     entry_planner: EntryPlanner
     exit_planner: ExitPlanner
@@ -113,7 +110,9 @@ class ExecutionService:
     def finish_buys(self, started: Sequence[StartedBuy]) -> list[Bought]:
         """Settle these buys together. Each has a result or an error; one that cost too much has both."""
         errors = self.settlement.settle([buy.order for buy in started if buy.order is not None])
-        return [self._finish_buy(buy, errors) for buy in started]
+        bought = [self._finish_buy(buy, errors) for buy in started]
+        unprotected = self.resting.place_missing() if any(each.result is not None for each in bought) else []
+        return [*bought[:-1], replace(bought[-1], errors=[*bought[-1].errors, *unprotected])] if bought else []
 
     def _finish_buy(self, buy: StartedBuy, unsettled: Sequence[BotError]) -> Bought:
         if buy.order is None:
@@ -193,6 +192,7 @@ class ExecutionService:
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
             again = self._rests(ready.wanted, done.exits.results)
         self.outranked.note_exits(sold.exits.results, snapshot.balances)
+        blocked += self.resting.place_missing()  # what a part-sell has left gets a new one
         newest = {result.trade_id: result for result in sold.exits.results}
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
         errors = [error for error in shortfalls if error is not None] + unread + blocked
@@ -266,25 +266,6 @@ class ExecutionService:
         ]
         return orders, stand + again, []
 
-    def place_market_order(self, intend: Intend) -> OrderRow:
-        """Record one market order by `intend`, and send it. It may not have ended on return.
-
-        A sell whose deadline was refused is replaced once; a buy needs a fresh price and starts anew in a later run.
-        Raises ExchangeRefused when it is certain that nothing was placed; a lost answer leaves the order UNKNOWN and
-        raises nothing.
-        """
-        order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
-        try:
-            self._send(order)
-        except DeadlineElapsed as error:
-            log.warning("%s: asking the exchange for its time", error)
-            self.exchange.forget_time()
-            if order.side == Side.BUY:
-                raise
-            order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())
-            self._send(order)
-        return order
-
     def _place_entry(self, entry: PlannedEntry) -> OrderRow:
         symbol = entry.market.symbol
 
@@ -295,7 +276,7 @@ class ExecutionService:
                 symbol, entry.amount, entry.atr, ask=entry.ask, check=check, deadline=deadline, now=now
             )
 
-        return self.place_market_order(intend)
+        return self.placement.place_market_order(intend)
 
     def _place_exit(self, sell: Sell) -> OrderRow:
         check = partial(self.pre_trade_checks.check_exit, sell.trade, sell.reason)
@@ -305,27 +286,7 @@ class ExecutionService:
                 sell.trade, sell.amount, sell.reason, whole=sell.whole, check=check, deadline=deadline, now=now
             )
 
-        return self.place_market_order(intend)
-
-    def _send(self, order: OrderRow) -> None:
-        request = self.journal.submit(order)  # committed before a byte is sent
-        _log_order(order, "sending")
-        try:
-            exchange_order_id = self.exchange.add_order(request)
-        except ExchangeRefused as refusal:
-            _log_order(order, "refused", refusal)
-            with _recording_the_answer_to(order):
-                self.journal.reject(order, refusal, self.clock.now())
-            raise
-        except BotError as error:  # whatever it is: the order was sent, and may exist
-            log.warning("%s: looking it up (%s)", error, order.client_order_id, extra=_log_fields(order))
-            with _recording_the_answer_to(order):
-                self.journal.mark_unknown(order, error)
-            return
-        if exchange_order_id is None:
-            raise AssertionError("an order that was not validated only must have an id")
-        with _recording_the_answer_to(order):
-            self.journal.accept(order, exchange_order_id)
+        return self.placement.place_market_order(intend)
 
     def _validate(self, side: Side, symbol: str, quantity: Decimal) -> OrderResult:
         client_order_id = str(uuid.uuid4())
@@ -418,27 +379,3 @@ def _add_up(results: Sequence[OrderResult]) -> OrderResult:
 def _reason(order: OrderRow) -> str:
     """The exchange's reason for a cancel, where it gave one."""
     return f": {order.error}" if order.error and order.error_class is None else ""
-
-
-def _log_order(order: OrderRow, event: str, error: BotError | None = None) -> None:
-    name = f"{order.side} {format_decimal(order.amount)} {order.symbol} ({order.client_order_id})"
-    log.info("%s", f"{event} {name}" if error is None else f"{name} {event}: {error}", extra=_log_fields(order))
-
-
-def _log_fields(order: OrderRow) -> dict[str, Any]:
-    names = ("symbol", "side", "amount", "reason", "trade_id", "client_order_id")
-    return {name: getattr(order, name) for name in names}
-
-
-@contextmanager
-def _recording_the_answer_to(order: OrderRow) -> Iterator[None]:
-    """Explain a failure to record what the exchange answered. The order stays SUBMITTED, which means that its outcome
-    is unknown: its trade gets no other order, and the next run looks it up."""
-    try:
-        yield
-    except BotError as error:
-        raise OutcomeUnknown(
-            f"the {order.side} of {order.symbol} was sent, and the answer could not be recorded: {error.message} "
-            f"(client order id {order.client_order_id})",
-            hint="the next run looks it up; don't repeat it",
-        ) from error

@@ -1,4 +1,5 @@
-"""Prepares exits: before a further sell of a trade leaves, its earlier ones have ended and are booked completely."""
+"""Prepares exits: before a sell of a trade leaves, its resting stop and its earlier sells have ended, and are booked
+completely."""
 
 import logging
 from collections.abc import Sequence
@@ -7,7 +8,9 @@ from dataclasses import dataclass, replace
 from botctl.domain.errors import BotError, OutcomeUnknown, attempt_each
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderReport
+from botctl.domain.symbols import base_of
 from botctl.store.journal import Journal
+from botctl.store.resting_stops import begin_ending, load_resting_stops
 from botctl.store.rows import OrderRow
 from botctl.trading.exits import WantedExit
 from botctl.trading.order_settlement import OrderSettlement
@@ -25,22 +28,29 @@ class ReadyExits:
 
 
 def find_sold_before(wanted: Sequence[WantedExit], journal: Journal) -> set[int]:
-    """The trades with an earlier sell that is unsettled or was canceled: their exits need preparation."""
+    """The trades with a resting stop, or an earlier sell that is unsettled or was canceled: their exits need
+    preparation."""
     if not wanted:
         return set()
-    canceled = journal.canceled_sells([each.trade.id for each in wanted])
-    return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}
+    earlier = [*journal.canceled_sells([each.trade.id for each in wanted]), *load_resting_stops()]
+    return journal.unsettled_trade_ids() | {order.trade_id for order in earlier}
 
 
 def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: OrderSettlement) -> ReadyExits:
-    """Cancel sells that still work, and ask once more for those that were canceled: a late fill must not be sold twice.
+    """Cancel resting stops and sells that still work, and ask once more for those that were canceled: a late fill must
+    not be sold twice.
 
     An exit whose trade has an unsettled order, or an earlier sell that can't be asked for, is left to the next run.
     """
     journal, trade_ids = settlement.journal, [each.trade.id for each in wanted]
+    resting = [order for order in load_resting_stops() if order.trade_id in trade_ids]
+    begin_ending(
+        resting, {each.trade.id: each.reason for each in wanted if each.amount is None}, settlement.clock.now()
+    )
     working = [order for order in journal.unsettled() if order.trade_id in trade_ids]
     errors = settlement.cancel(working) if working else []
-    canceled = journal.canceled_sells(trade_ids)
+    stops = {order.id for order in working if order.trigger is not None}  # how they ended was asked just now
+    canceled = [order for order in journal.canceled_sells(trade_ids) if order.id not in stops]
     held_back = journal.unsettled_trade_ids()
     try:
         ids = [str(order.exchange_order_id) for order in canceled]
@@ -55,7 +65,7 @@ def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: 
     ready = [_refreshed(each, settlement) if each.trade.id in touched else each for each in wanted]
     left = [each for each in ready if each is not None and each.trade.id not in held_back]
     errors += [_waiting(each) for each in ready if each is not None and each.trade.id in held_back]
-    return ReadyExits(left, _with_fresh_balances(snapshot, settlement) if working else snapshot, errors)
+    return ReadyExits(left, _after(working, snapshot, settlement), errors)
 
 
 def _waiting(wanted: WantedExit) -> OutcomeUnknown:
@@ -89,6 +99,17 @@ def _refreshed(wanted: WantedExit, settlement: OrderSettlement) -> WantedExit | 
     if trade is None:
         return None
     return replace(wanted, trade=trade, amount=None if wanted.amount is None else min(wanted.amount, trade.amount))
+
+
+def _after(canceled: Sequence[OrderRow], snapshot: Snapshot, settlement: OrderSettlement) -> Snapshot:
+    """The look with what these orders held free again. One that has sold something needs new balances."""
+    unsold = all(order.trigger is not None and order.filled == 0 for order in canceled)
+    if not canceled or snapshot.balances is None or not unsold:
+        return _with_fresh_balances(snapshot, settlement) if canceled else snapshot
+    balances = snapshot.balances
+    for order in canceled:
+        balances = balances.with_released(base_of(order.symbol), order.amount)
+    return replace(snapshot, balances=balances)
 
 
 def _with_fresh_balances(snapshot: Snapshot, settlement: OrderSettlement) -> Snapshot:

@@ -217,11 +217,15 @@ class OrderSettlement:
         """
         if any(report.filled > 0 for report in reports):
             return True
-        if reports and order.trigger is not None and order.client_order_id in self._confirmed:
+        if reports and self._is_confirmed(order):
             return True
         first_seen = self._unfilled.setdefault(order.id, self.wait_budget.spent)
         waited = self.wait_budget.spent - first_seen
         return waited > 0.9 * SECOND_LOOK_AFTER and not self._balance_denies(order)
+
+    def _is_confirmed(self, order: OrderRow) -> bool:
+        """Whether it is a resting stop that the exchange has said to have canceled for this run."""
+        return order.trigger is not None and order.client_order_id in self._confirmed
 
     def _balance_denies(self, order: OrderRow) -> bool:
         """Whether an order without a fill has changed the balance all the same: coins without a stop, or coins that
@@ -284,7 +288,8 @@ class OrderSettlement:
 
     def _record_endings(self, ended: Sequence[Found]) -> list[BotError]:
         """Fetch the fills of all ended orders together, and record each ending; one failure stops no other."""
-        reports = [report for _, own in ended for report in own]
+        unfilled = [order.id for order, own in ended if self._is_confirmed(order) and not any(r.filled for r in own)]
+        reports = [report for order, own in ended for report in own if order.id not in unfilled]
         try:
             fills = self._fetch_fills(reports, urgent=_for_an_exit([order for order, _ in ended])) if reports else []
         except BotError as error:

@@ -109,6 +109,7 @@ def _guard_and_trade(bot: Bot, state: TickState) -> None:
             _run(bot, state, "positions", _check_positions)
         _run(bot, state, "equity", _confirm_equity)
     _run(bot, state, "recover", _recover)
+    _run(bot, state, "resting stops", _prove_resting_stops)
     _run(bot, state, "late fills", _book_late_fills)
     if state.snapshot is None or state.tripped or bot.switch.read().paused or bot.problems:
         return
@@ -174,14 +175,15 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
 def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     """check-positions: the newest snapshot, and what was sold. Look-ups wait as in a tick."""
     unrecorded = bot.unrecorded.check()
-    snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
+    snapshot = _look(bot, bot.journal.open_symbols())
     exits = bot.positions.check_open_positions(snapshot)
     settled, _, errors = _settle_earlier(bot, exits.errors)
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
-    broken = _broken_rows(bot, exits.errors)
-    said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken], notes=bot.execution.outranked.report())
+    broken, proof = _broken_rows(bot, exits.errors), bot.resting.prove()
+    notes = bot.execution.outranked.report() + proof.notes
+    said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken, *proof.errors], notes=notes)
     return snapshot, said + exits
 
 
@@ -205,6 +207,15 @@ def liquidate(bot: Bot) -> Exits:
         exits += bot.positions.close_all(ExitReason.LIQUIDATION)
     errors += _broken_rows(bot, exits.errors)
     return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
+
+
+def _look(bot: Bot, symbols: Sequence[str]) -> Snapshot:
+    """Prices and balances. Where coins are missing whose resting stop has fired, that is booked, and looked again: what
+    it has sold is neither a loss nor a contradiction."""
+    snapshot = bot.snapshots.take_snapshot(symbols)
+    if not snapshot.missing or not bot.resting.settle_fired(each.asset for each in snapshot.missing):
+        return snapshot
+    return bot.snapshots.take_snapshot(symbols)
 
 
 def _broken_rows(bot: Bot, known: Sequence[BotError]) -> list[BotError]:
@@ -242,6 +253,15 @@ def _guard_settled(bot: Bot, state: TickState) -> None:
         state.add(bot.positions.check_settled_positions(state.fetched_snapshot))
 
 
+def _prove_resting_stops(bot: Bot, state: TickState) -> None:
+    if bot.validate_only:
+        return
+    proof = bot.resting.prove()
+    state.notes += proof.notes
+    state.errors += proof.errors
+    state.detail = "; ".join(proof.notes)
+
+
 def _book_late_fills(bot: Bot, state: TickState) -> None:
     notes, errors = book_late_fills(bot.settlement)
     state.notes += notes
@@ -271,7 +291,7 @@ def _take_snapshot(bot: Bot, state: TickState) -> None:
     """Prices of the open trades and of the symbols the Council may trade, and all balances."""
     held = bot.journal.open_symbols()
     symbols = held if bot.switch.read().paused or bot.problems else [*held, *bot.settings.symbols]
-    snapshot = state.snapshot = bot.snapshots.take_snapshot(symbols)
+    snapshot = state.snapshot = _look(bot, symbols)
     said = {str(error) for error in state.errors}
     state.errors += [problem for problem in snapshot.problems if str(problem) not in said]
     state.detail = f"{len(snapshot.quotes.good)} prices" + ("" if snapshot.balances is None else ", balances")

@@ -53,6 +53,9 @@ DEFINITE = (
     "EAPI:Invalid signature",
     UNKNOWN_PAIR,
     "EGeneral:Invalid arguments",
+    "EOrder:Invalid price",
+    "EOrder:Tick size check failed",
+    *(TOO_MANY := ("EOrder:Orders limit exceeded", "EOrder:Scheduled orders limit exceeded")),
 )
 """Refusals that prove that nothing was placed. A text on none of these lists proves nothing."""
 
@@ -62,6 +65,7 @@ HINTS = {
     "EGeneral:Permission denied": "give the key the rights that `botctl doctor` names",
     "EAccount:Invalid permissions": "Kraken does not let this account trade this market",
     "EAPI:Invalid key": "check KRAKEN_API_KEY",
+    **dict.fromkeys(TOO_MANY, "cancel open orders at Kraken that you don't need"),
     "EAPI:Invalid signature": "check KRAKEN_PRIVATE_KEY",
     **dict.fromkeys(TOO_SMALL, "raise the amount above the market's order minimum"),
     NONCE: "use this API key in one program and on one machine only",

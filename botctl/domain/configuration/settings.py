@@ -19,6 +19,7 @@ from botctl.domain.configuration.parsers import (
     parse_currency,
     parse_level,
     parse_names,
+    parse_on,
     parse_symbols,
     parse_timeframe,
     parse_yes,
@@ -127,6 +128,8 @@ SETTINGS: tuple[Setting, ...] = (
         float_parser("0", "100"),
         "no entry whose stop is closer than so many round trips; 0: any",
     ),
+    Setting("EXCHANGE_STOP", "off", parse_on, "on: a stop order rests at Kraken for each open trade, below its stop"),
+    Setting("EXCHANGE_STOP_ATR", "1", float_parser("0", "100"), "how far below, in average true ranges"),
     Setting("INITIAL_BALANCE", None, parse_amount, "what drawdown is measured from; live: required; else 10000"),
     Setting("MAX_DRAWDOWN", "0.20", decimal_parser("0", "1", include_low=False), "fraction lost that sells everything"),
     Setting(
@@ -204,6 +207,8 @@ class Settings:
     breakeven_atr: float
     breakeven_fees: bool
     min_stop_costs: float
+    exchange_stop: bool
+    exchange_stop_atr: float
     initial_balance: Decimal | None
     max_drawdown: Decimal
     max_drawdown_peak: Decimal | None
@@ -225,6 +230,11 @@ class Settings:
     @property
     def stop_rule(self) -> StopRule:
         return StopRule(self.atr_multiple, self.breakeven_atr, self.breakeven_fees)
+
+    @property
+    def resting_distance(self) -> float | None:
+        """How many average true ranges a resting stop lies below a trade's stop; None where none is wanted."""
+        return self.exchange_stop_atr if self.exchange_stop else None
 
     @property
     def channels(self) -> tuple[Secret, ...]:

@@ -1,0 +1,140 @@
+"""Stops that rest at Kraken: placed after an entry, proved at each run, moved up, canceled before any other sell.
+
+BTC is at 50,000 with an ATR of 500: the rule's stop is at 49,000, the resting one, one ATR lower, at 48,500.
+"""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.bot_runner import BotRunner
+from tests.fake_kraken import FakeKraken
+from tests.fake_kraken.orders import Order
+from tests.scenarios.journal_tools import only
+from tests.scenarios.steps import buy, requested_endpoints, trade_of
+
+AMOUNT = Decimal("0.002")
+
+
+@pytest.fixture(params=[True, False], ids=["coins held", "coins not held"])
+def guarded(request: pytest.FixtureRequest, live: BotRunner, kraken: FakeKraken) -> BotRunner:
+    """A live bot with a position and its resting stop; the owner has as many coins beside it."""
+    kraken.account.stops_hold_coins = request.param
+    kraken.account.balances["XXBT"] = AMOUNT
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    kraken.clear_requests()
+    return live
+
+
+def stops(kraken: FakeKraken) -> list[Order]:
+    return [order for order in kraken.orders if order.trigger is not None]
+
+
+def waiting(kraken: FakeKraken) -> Order:
+    return only([order for order in stops(kraken) if order.is_waiting])
+
+
+def test_a_stop_rests_after_the_entry_and_a_quiet_check_asks_once_more(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    assert (stop.trigger, stop.volume, stop.self_trade) == (Decimal(48500), AMOUNT, "cancel-oldest")
+    assert [order["state"] for order in guarded.orders()] == ["FILLED", "RESTING"]
+
+    run = guarded.run("check-positions")
+
+    assert (run.exit_code, run.stderr) == (0, "")
+    assert sorted(requested_endpoints(kraken)) == ["BalanceEx", "OpenOrders", "Ticker"]
+
+
+def test_it_moves_up_with_the_stop_and_never_down(guarded: BotRunner, kraken: FakeKraken) -> None:
+    placed = waiting(kraken).txid
+    kraken.set_price("BTC/USD", 52000)
+    guarded.run("check-positions")
+    assert trade_of(guarded)["stop_loss_price"] == "51000.0"
+    assert (waiting(kraken).txid, waiting(kraken).trigger) == (placed, Decimal(50500))
+
+    kraken.set_price("BTC/USD", 51500)
+    kraken.clear_requests()
+    assert guarded.run("check-positions").exit_code == 0
+    assert waiting(kraken).trigger == Decimal(50500)
+    assert "AmendOrder" not in requested_endpoints(kraken)
+
+
+def test_a_hit_stop_cancels_learns_the_ending_and_sells_once(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 48900)
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert requested_endpoints(kraken)[:5] == ["Ticker", "BalanceEx", "CancelOrder", "QueryOrders", "AddOrder"]
+    assert [(order.status, order.vol_exec) for order in stops(kraken)] == [("canceled", 0)]
+    assert kraken.account.balances["XXBT"] == AMOUNT
+    trade = trade_of(guarded)
+    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+
+
+def test_one_that_fired_while_nobody_looked_is_the_exit(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 48000)
+    kraken.set_price("BTC/USD", 51000)
+
+    run = guarded.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    trade, fill = trade_of(guarded), kraken.trades[-1]
+    assert (trade["status"], trade["exit_reason"], Decimal(trade["exit_price"])) == ("CLOSED", "STOP_LOSS", 48000)
+    assert Decimal(trade["exit_fee"]) == fill.fee
+    assert kraken.account.balances["XXBT"] == AMOUNT
+    assert len(kraken.orders) == 2
+
+
+@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")])
+def test_every_exit_cancels_it_first(guarded: BotRunner, kraken: FakeKraken, command: tuple[str, ...]) -> None:
+    run = guarded.run(*command)
+
+    assert run.exit_code == 0, run.stderr
+    assert stops(kraken)[0].status == "canceled"
+    assert kraken.account.balances["XXBT"] == AMOUNT
+    assert trade_of(guarded)["status"] == "CLOSED"
+
+
+def test_a_sell_of_a_part_leaves_a_smaller_one(guarded: BotRunner, kraken: FakeKraken) -> None:
+    run = guarded.run("sell", "BTC/USD", "0.0005", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    assert waiting(kraken).volume == Decimal("0.0015")
+    assert kraken.account.balances["XXBT"] == AMOUNT + Decimal("0.0015")
+
+
+def test_one_that_the_owner_canceled_is_placed_anew(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.account.cancel_order(waiting(kraken))
+
+    run = guarded.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert "canceled by somebody else" in run.stderr
+    assert waiting(kraken).trigger == Decimal(48500)
+    assert [order["state"] for order in guarded.orders()].count("RESTING") == 1
+
+
+def test_one_of_a_trade_that_ended_is_canceled(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    guarded.execute("UPDATE \"order\" SET state = 'ABSENT', settled_at = created_at WHERE state = 'RESTING'")
+    guarded.execute("UPDATE trade SET status = 'CLOSED'")
+
+    guarded.run("tick")
+
+    assert stop.status == "canceled"
+
+
+def test_a_position_that_gets_none_is_named_and_the_run_fails(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on")
+    kraken.account.max_waiting_stops = 0
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert run.exit_code != 0
+    assert "has no resting stop" in run.stderr
+    assert trade_of(live)["status"] == "OPEN"
+    kraken.account.max_waiting_stops = 10
+    assert live.run("tick").exit_code == 0
+    assert waiting(kraken).volume == AMOUNT
