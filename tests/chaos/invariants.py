@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from botctl.domain.orders import UNSETTLED, ExitReason, TradeStatus
 from botctl.store.models import Event, Order, SystemConfig, Trade
@@ -250,6 +251,22 @@ def cash_agrees_to_the_last_digit(world: World, journal: Journal) -> None:
     assert world.kraken.balances["ZUSD"] == cash
 
 
+def each_open_trade_has_its_resting_stop(world: World, journal: Journal) -> None:
+    """One, of its size and not above its stop; and none rests without a trade."""
+    resting: defaultdict[int, list[Any]] = defaultdict(list)
+    trades = {order.client_order_id: order.trade_id for order in journal.orders}
+    for order in world.kraken.orders:
+        if order.is_waiting and order.txid not in world.external_actions.owner_orders:
+            resting[trades[str(order.cl_ord_id)]].append(order)
+    opened = {trade.id: trade for trade in journal.trades if trade.status == TradeStatus.OPEN}
+    wanted = opened.keys() if world.settings.get("EXCHANGE_STOP") == "on" else resting.keys() & opened.keys()
+    assert resting.keys() == wanted, f"resting: {dict(resting)}"
+    for trade_id, [order] in resting.items():
+        trade = opened[trade_id]
+        assert order.volume == trade.amount, f"trade {trade_id}: {order.volume} rests of {trade.amount}"
+        assert order.trigger <= trade.stop_loss_price, f"trade {trade_id}: {order.trigger}"
+
+
 def a_tripped_drawdown_ends_flat(_world: World, journal: Journal) -> None:
     if journal.tripped_at:
         assert [trade.symbol for trade in journal.trades if trade.status == TradeStatus.OPEN] == []
@@ -361,6 +378,7 @@ SETTLED: tuple[Invariant, ...] = (
     every_trade_is_the_sum_of_its_fills,
     nothing_is_held_that_no_trade_guards,
     cash_agrees_to_the_last_digit,
+    each_open_trade_has_its_resting_stop,
     a_tripped_drawdown_ends_flat,
 )
 AFTER_LIES: tuple[Invariant, ...] = (*AMID_LIES, *SETTLED, no_open_trade_is_below_its_stop)

@@ -9,7 +9,7 @@ from botctl.store.evidence.initial_balance import save_proved_balance
 from tests.chaos.invariants import ALWAYS, SETTLED, Invariant, check
 from tests.chaos.processes import Processes, Run
 from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, Snapshot, World
-from tests.fake_kraken import Request
+from tests.fake_kraken import PartialThenCanceled, Request
 from tests.postgres import Server
 
 ENTRY = Decimal(100)
@@ -90,6 +90,54 @@ def prepare_a_late_tick(world: World) -> None:
     world.clock.skip(8 * QUARTER)
 
 
+def prepare_a_resting_stop(world: World) -> None:
+    """A position whose stop also rests at Kraken, beside as many coins of the owner's."""
+    prepare_nothing(world)
+    world.owner_holds("BTC", Decimal("0.002"))
+    world.settings["EXCHANGE_STOP"] = "on"
+    world.must("buy", "BTC/USD", f"{ENTRY}", "--yes")
+
+
+def prepare_no_resting_stop(world: World) -> None:
+    prepare_nothing(world)
+    world.settings["EXCHANGE_STOP"] = "on"
+
+
+def prepare_a_hit_stop_above_a_resting_one(world: World) -> None:
+    prepare_a_resting_stop(world)
+    world.kraken.set_price("BTC/USD", 48700)
+
+
+def prepare_a_hit_stop_without_a_hold(world: World) -> None:
+    """Kraken keeps no coins back for a stop that waits."""
+    prepare_a_resting_stop(world)
+    world.kraken.account.stops_hold_coins = False
+    world.kraken.set_price("BTC/USD", 48700)
+
+
+def prepare_a_fired_stop(world: World) -> None:
+    """It fired while nobody looked, and the price is back."""
+    prepare_a_resting_stop(world)
+    world.kraken.set_price("BTC/USD", 48000)
+    world.kraken.set_price("BTC/USD", 50500)
+
+
+def prepare_a_partly_fired_stop(world: World) -> None:
+    prepare_a_resting_stop(world)
+    world.kraken.account.orders[-1].mode = PartialThenCanceled(Decimal("0.25"))
+    world.kraken.set_price("BTC/USD", 48000)
+
+
+def prepare_a_rise_above_a_resting_stop(world: World) -> None:
+    prepare_a_resting_stop(world)
+    world.kraken.set_price("BTC/USD", 52000)
+
+
+def prepare_a_decision_to_sell_above_a_resting_stop(world: World) -> None:
+    prepare_a_resting_stop(world)
+    world.council_says("SELL")
+
+
 SCENES: dict[str, Scene] = {
     "a buy by hand": Scene(prepare_nothing, ("buy", "BTC/USD", f"{ENTRY}", "--yes")),
     "a sell by hand": Scene(prepare_a_position, ("sell", "BTC/USD", "--yes")),
@@ -104,6 +152,15 @@ SCENES: dict[str, Scene] = {
     "a tick that comes late": Scene(prepare_a_late_tick, ("tick",)),
     "a drawdown": Scene(prepare_a_deep_fall, ("tick",)),
     "a liquidation": Scene(prepare_a_position, ("liquidate", "--yes")),
+    "a buy with a resting stop": Scene(prepare_no_resting_stop, ("buy", "BTC/USD", f"{ENTRY}", "--yes")),
+    "a hit stop above a resting one": Scene(prepare_a_hit_stop_above_a_resting_one, ("check-positions",)),
+    "a hit stop and coins that are not held": Scene(prepare_a_hit_stop_without_a_hold, ("tick",)),
+    "a resting stop that has fired": Scene(prepare_a_fired_stop, ("tick",)),
+    "a resting stop that has fired in part": Scene(prepare_a_partly_fired_stop, ("tick",)),
+    "a resting stop that moves": Scene(prepare_a_rise_above_a_resting_stop, ("tick",)),
+    "a sell of a part beside a resting stop": Scene(prepare_a_resting_stop, ("sell", "BTC/USD", "0.001", "--yes")),
+    "a tick that sells beside a resting stop": Scene(prepare_a_decision_to_sell_above_a_resting_stop, ("tick",)),
+    "a liquidation beside a resting stop": Scene(prepare_a_resting_stop, ("liquidate", "--yes")),
 }
 
 
