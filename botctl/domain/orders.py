@@ -55,6 +55,10 @@ ABSENT_AFTER = timedelta(seconds=90)
 """An order missing from every list counts as never placed this long after its deadline (one surfaced late)."""
 
 
+STOP_ABSENT_AFTER = timedelta(seconds=10)
+"""The same for a stop that was to rest. One that surfaces later is found among the open orders, and canceled."""
+
+
 class IllegalStep(Exception):
     """A transition that `NEXT` does not allow: a bug."""
 

@@ -14,7 +14,16 @@ from decimal import Decimal
 
 from botctl.domain.errors import BotError, LockedOut, OutcomeUnknown, attempt_each
 from botctl.domain.money import floor_to, format_decimal, price_of, total
-from botctl.domain.orders import ABSENT_AFTER, UNSETTLED, Execution, Fill, OrderReport, OrderState, Side
+from botctl.domain.orders import (
+    ABSENT_AFTER,
+    STOP_ABSENT_AFTER,
+    UNSETTLED,
+    Execution,
+    Fill,
+    OrderReport,
+    OrderState,
+    Side,
+)
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
@@ -283,7 +292,7 @@ class OrderSettlement:
             return  # it was accepted, so it can't be absent; its true id comes with its ending
         if reports:
             self.journal.accept(order, reports[0].exchange_order_id)
-        elif asked_at > order.deadline + ABSENT_AFTER and self._is_believed(order, ()):
+        elif asked_at > order.deadline + _absent_after(order) and self._is_believed(order, ()):
             self.journal.mark_absent(order, "no such order on the exchange long after its deadline", self.clock.now())
 
     def _record_endings(self, ended: Sequence[Found]) -> list[BotError]:
@@ -362,6 +371,11 @@ class OrderSettlement:
         at = max([fill.at for fill in fills], default=report.closed_at or now)
         latest = max(order.deadline, now) + CLOCK_TOLERANCE
         return at if order.deadline - CLOCK_TOLERANCE <= at <= latest else now
+
+
+def _absent_after(order: OrderRow) -> timedelta:
+    """How long after its deadline an order without a record counts as never placed. Exits wait for a stop to rest."""
+    return ABSENT_AFTER if order.trigger is None else STOP_ABSENT_AFTER
 
 
 def _log_ending(order: OrderRow, execution: Execution) -> None:

@@ -5,7 +5,7 @@ is off. Each run proves it by one list of open orders: nothing is believed of an
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from botctl.domain.client_order_ids import parse_client_id
 from botctl.domain.errors import BotError, ExchangeRefused, Unprotected, attempt_each
 from botctl.domain.markets import Market, below_minimum, market_of
 from botctl.domain.money import floor_to, format_decimal
-from botctl.domain.orders import ExitReason, OrderRecord, stop_reason
+from botctl.domain.orders import ExitReason, OrderRecord, OrderReport, stop_reason
 from botctl.domain.resting_stops import is_too_low, resting_trigger, trigger_in_ticks
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
@@ -65,29 +65,33 @@ class RestingStops:
             return []
         resting = {order.trade_id for order in load_resting_stops()}
         bare = [trade for trade in self.journal.open_trades() if trade.id not in resting]
-        return attempt_each(lambda trade: self._keep(trade, None, {}), bare)[1]
+        return attempt_each(lambda trade: self._keep(trade, None, {}, {}), bare)[1]
 
     def settle_fired(self, assets: Iterable[str]) -> bool:
         """Settle the resting stops of these assets, whose balance lacks coins, if they have fired. Returns whether one
         has; what can't be asked is proved later in the run."""
         lacking = set(assets)
         resting = [order for order in load_resting_stops() if base_of(order.symbol) in lacking]
-        if not resting:
-            return False
         try:
-            reports = self.exchange.fetch_orders([str(order.exchange_order_id) for order in resting], urgent=True)
+            fired = self._find_ended(resting)
         except BotError as error:
             log.warning("resting stops: %s", error)
             return False
-        by_id = {str(order.exchange_order_id): order for order in resting}
-        fired = [by_id[txid] for txid, report in reports.items() if report.fired or report.filled > 0]
         self._settle(fired)
         return any(order.filled > 0 for order in fired)
 
-    def prove(self) -> Proof:
+    def cancel_all(self, trade_ids: Iterable[int] | None = None) -> list[BotError]:
+        """Cancel the resting stops of these trades, or all. Returns an error for each without a known ending."""
+        wanted = None if trade_ids is None else set(trade_ids)
+        resting = [order for order in load_resting_stops() if wanted is None or order.trade_id in wanted]
+        begin_ending(resting, {}, self.clock.now())
+        return self.settlement.cancel(resting) if resting else []
+
+    def prove(self, prices: Mapping[str, Decimal]) -> Proof:
         """One list of open orders; then every open trade has its resting stop, or there is an error that says why.
 
-        Asks for nothing where there are neither open trades nor resting stops.
+        Asks for nothing where there are neither open trades nor resting stops. None is placed above the last of
+        `prices`: it would sell at once, which the rule decides.
         """
         resting = load_resting_stops()
         trades = self.journal.open_trades() if self.distance is not None else []
@@ -103,21 +107,31 @@ class RestingStops:
             return Proof(notes + _left_note(load_resting_stops()), errors)
         kept = {order.trade_id: order for order in load_resting_stops()}
         found = {record.report.client_order_id: record for record in listed}
-        _, failed = attempt_each(lambda trade: self._keep(trade, kept.get(trade.id), found), self.journal.open_trades())
+        _, failed = attempt_each(
+            lambda trade: self._keep(trade, kept.get(trade.id), found, prices), self.journal.open_trades()
+        )
         return Proof(notes, errors + failed)
 
     def _settle_ended(
         self, resting: Sequence[OrderRow], listed: Sequence[OrderRecord]
     ) -> tuple[list[str], list[BotError]]:
-        """Those that are not listed have ended; those that have fired are market orders by now."""
+        """Settle those that have fired, by the list, and those that are not in it and have ended by their records."""
         found = {record.report.client_order_id: record.report for record in listed}
-        ended = [
-            order
-            for order in resting
-            if (report := found.get(order.client_order_id)) is None or report.fired or report.filled > 0
-        ]
-        errors = self._settle(ended)
-        return [_ending_note(order) for order in ended if order.settled_at is not None], errors
+        fired = [order for order in resting if (report := found.get(order.client_order_id)) and _has_fired(report)]
+        try:
+            gone = self._find_ended([order for order in resting if order.client_order_id not in found])
+        except BotError as error:
+            return [], [Unprotected(f"resting stops were not found: {error.message}", hint=error.hint)]
+        errors = self._settle([*fired, *gone])
+        return [_ending_note(order) for order in (*fired, *gone) if order.settled_at is not None], errors
+
+    def _find_ended(self, resting: Sequence[OrderRow]) -> list[OrderRow]:
+        """Those that have fired or ended, by their own records. A list that lacks one proves nothing."""
+        if not resting:
+            return []
+        reports = self.exchange.fetch_orders([str(order.exchange_order_id) for order in resting], urgent=True)
+        by_id = {str(order.exchange_order_id): order for order in resting}
+        return [by_id[txid] for txid, report in reports.items() if not report.open or _has_fired(report)]
 
     def _settle(self, orders: Sequence[OrderRow]) -> list[BotError]:
         if not orders:
@@ -145,20 +159,27 @@ class RestingStops:
             return [error]
         return []
 
-    def _keep(self, trade: TradeRow, order: OrderRow | None, found: dict[str | None, OrderRecord]) -> None:
+    def _keep(
+        self,
+        trade: TradeRow,
+        order: OrderRow | None,
+        found: Mapping[str | None, OrderRecord],
+        prices: Mapping[str, Decimal],
+    ) -> None:
         """Place or move the resting stop of one trade. Raises Unprotected."""
         if trade.exiting or trade.id in self.journal.unsettled_trade_ids():
             return  # its exit goes on, or its stop is settled first
         wanted = self._wanted(trade)
-        record = None if order is None else found.get(order.client_order_id)
-        if order is None or record is None:
-            self._place(wanted)
-        elif record.amount != wanted.amount:
+        if order is None:
+            self._place(wanted, prices.get(trade.symbol))
+            return
+        record = found.get(order.client_order_id)
+        if record is None:
+            raise _unprotected(trade, BotError("the list of open orders lacks it", hint="the next tick looks again"))
+        if record.amount != wanted.amount:
             self._end(order, trade)
-            self._place(wanted)
-        elif record.report.trigger is not None and is_too_low(
-            record.report.trigger, wanted.trigger, wanted.market.price_decimals
-        ):
+            self._place(wanted, prices.get(trade.symbol))
+        elif _is_below(record, wanted):
             self._move(wanted, order)
 
     def _end(self, order: OrderRow, trade: TradeRow) -> None:
@@ -183,8 +204,10 @@ class RestingStops:
             raise _unprotected(trade, BotError(why_small))
         return WantedStop(trade, market, amount, trigger, stop_reason(stop, entry))
 
-    def _place(self, wanted: WantedStop) -> None:
+    def _place(self, wanted: WantedStop, price: Decimal | None) -> None:
         trade = wanted.trade
+        if price is not None and price <= wanted.trigger:
+            raise _unprotected(trade, BotError(f"the price is below {format_decimal(wanted.trigger)}, its trigger"))
 
         def intend(deadline: datetime, now: datetime) -> OrderRow:
             return self.journal.intend_resting_stop(
@@ -204,10 +227,19 @@ class RestingStops:
         except BotError as error:
             log.warning("the resting stop of trade %d: %s", wanted.trade.id, error)
             if isinstance(error, ExchangeRefused):  # it may have fired by now
-                self._settle([order])
+                self._settle(self._find_ended([order]))
             raise _unprotected(wanted.trade, error) from error
         record_move(order, wanted.trigger, wanted.reason, self.clock.now())
         log.info("resting stop of trade %d moved to %s", wanted.trade.id, format_decimal(wanted.trigger))
+
+
+def _has_fired(report: OrderReport) -> bool:
+    return report.fired or report.filled > 0
+
+
+def _is_below(record: OrderRecord, wanted: WantedStop) -> bool:
+    trigger = record.report.trigger
+    return trigger is not None and is_too_low(trigger, wanted.trigger, wanted.market.price_decimals)
 
 
 def _left_note(resting: Sequence[OrderRow]) -> list[str]:

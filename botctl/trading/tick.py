@@ -181,7 +181,7 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
-    broken, proof = _broken_rows(bot, exits.errors), bot.resting.prove()
+    broken, proof = _broken_rows(bot, exits.errors), bot.resting.prove(snapshot.prices)
     notes = bot.execution.outranked.report() + proof.notes
     said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken, *proof.errors], notes=notes)
     return snapshot, said + exits
@@ -256,7 +256,7 @@ def _guard_settled(bot: Bot, state: TickState) -> None:
 def _prove_resting_stops(bot: Bot, state: TickState) -> None:
     if bot.validate_only:
         return
-    proof = bot.resting.prove()
+    proof = bot.resting.prove({} if state.snapshot is None else state.snapshot.prices)
     state.notes += proof.notes
     state.errors += proof.errors
     state.detail = "; ".join(proof.notes)
