@@ -30,6 +30,8 @@ def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None
         if journal.state in NOT_PLACED or (journal.state is OrderState.CANCELED and not journal.filled):
             return ""
         return "no ending yet" if journal.state in UNSETTLED else "not on the exchange"
+    if journal.state is OrderState.RESTING != exchange.state:
+        return "it rests no more: the next run settles it"
     if journal.state in UNSETTLED:
         same = journal.state == exchange.state == OrderState.ACCEPTED
         return "" if same else "no ending yet: the next run settles it"

@@ -25,7 +25,7 @@ class ExchangeOrder:
     side: Side
     amount: Decimal
     state: OrderState
-    """ACCEPTED while it works, then FILLED or CANCELED."""
+    """ACCEPTED while it works, RESTING while it waits for its trigger, then FILLED or CANCELED."""
     filled: Decimal
     cost: Decimal
     fee: Decimal
@@ -34,6 +34,12 @@ class ExchangeOrder:
     """Its last fill, or its end without one."""
     exact: bool
     """Whether the figures are the sum of its fills, not the order's own, which have only the price's decimals."""
+    trigger: Decimal | None = None
+    """Of a stop that rests, or that has fired."""
+
+    @property
+    def has_ended(self) -> bool:
+        return not self.working and self.state is not OrderState.RESTING
 
     @property
     def working(self) -> bool:
@@ -121,7 +127,15 @@ class ExchangeTrade:
     @property
     def exiting(self) -> ExitReason | None:
         """Why an exit of the whole trade has begun: it continues until nothing is left."""
-        return next((order.client_id.reason for order in self.exits if order.client_id.whole), None)
+        begun = (order for order in self.exits if order.client_id.whole and (order.trigger is None or order.filled > 0))
+        return next((self.reason_of(order) for order in begun), None)
+
+    def reason_of(self, order: ExchangeOrder) -> ExitReason | None:
+        """Why an order sells. A resting stop does not say: where its trigger is above the entry, it trails."""
+        if order.trigger is None:
+            return order.client_id.reason
+        entry = price_of(self.bought.cost, self.bought.amount) if self.bought.amount else order.trigger
+        return ExitReason.TRAILING_STOP if order.trigger > entry else ExitReason.STOP_LOSS
 
 
 def left_by_orders(trade: ExchangeTrade, written_off: Decimal) -> Decimal:
@@ -167,7 +181,8 @@ def _order(
     filled = total(report.filled for report in reports)
     exact = total(fill.amount for fill in fills) == filled
     if not all(report.final for report in reports):
-        state = OrderState.ACCEPTED
+        waits = client_id.resting and filled == 0 and not any(report.fired for report in reports)
+        state = OrderState.RESTING if waits else OrderState.ACCEPTED
     else:
         complete = filled > 0 and all(report.complete for report in reports)
         state = OrderState.FILLED if complete else OrderState.CANCELED
@@ -185,4 +200,5 @@ def _order(
         opened_at=first.report.opened_at,
         at=max([fill.at for fill in fills], default=first.report.closed_at or first.report.opened_at),
         exact=exact,
+        trigger=next((report.trigger for report in reports if report.trigger is not None), None),
     )

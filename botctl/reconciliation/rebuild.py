@@ -11,7 +11,7 @@ from botctl.domain.account.holdings import unit_of
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, BotError, Refused, UnusableAnswer
 from botctl.domain.money import format_decimal
-from botctl.domain.orders import ACTIVE, UNSETTLED, TradeStatus
+from botctl.domain.orders import ACTIVE, UNSETTLED, OrderState, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation import rebuilt_rows as rows
@@ -195,7 +195,7 @@ class Rebuild:
             detail="; ".join(details) or "it is missing in the database",
         )
         why = "; ".join(["from the exchange's records", *details])
-        orders = [self._order_correction(order) for order in trade.orders]
+        orders = self._order_corrections(trade, trade.orders)
         return Step(view, Correction(row, trade_id, columns, orders, why), opens=True)
 
     def _stop_of(self, trade: ExchangeTrade) -> tuple[float, ReconstructedStop | None, list[str]]:
@@ -241,6 +241,7 @@ class Rebuild:
     def _compare(self, trade: ExchangeTrade, row: Trade) -> Step | None:
         """None when the journal has every order of it as the exchange does."""
         unsettled = [order for order in self.orders.values() if order.trade_id == row.id and order.state in UNSETTLED]
+        unsettled += [order for order in self._resting(row) if any(map(self._differs, _same_order(trade, order)))]
         if unsettled:
             return _unchanged(row, SETTLE, f"an order of it is {unsettled[0].state}: the next run settles it")
         changed = [order for order in trade.orders if self._differs(order)]
@@ -266,7 +267,7 @@ class Rebuild:
             columns = rows.reopened_columns(
                 trade, left, row, dict(opened.correction.columns if opened.correction else {})
             )
-            orders = [self._order_correction(order) for order in changed]
+            orders = self._order_corrections(trade, changed)
             return Step(view, Correction(row, row.id, columns, orders, view.detail), opens=True)
         if changed:
             return _unchanged(row, PROBLEM, "it is closed, but the exchange's figures differ: see `botctl reconcile`")
@@ -274,7 +275,7 @@ class Rebuild:
 
     def _correct(self, trade: ExchangeTrade, row: Trade, changed: Sequence[ExchangeOrder]) -> Step:
         """Reduce or close an open trade by the sells that its row lacks."""
-        ended = [order for order in changed if not order.working]
+        ended = [order for order in changed if order.has_ended]
         sold = self._unrecorded(order for order in ended if order in trade.exits)
         columns = rows.reduced_columns(trade, row, sold)
         if any(order in trade.entries for order in ended):
@@ -288,7 +289,7 @@ class Rebuild:
         if sold.amount:
             amount, cost, fee = map(format_decimal, (sold.amount, sold.cost, sold.fee))
             detail = f"sold {amount} {row.asset} for {cost}, fee {fee}"
-        orders = [self._order_correction(order) for order in changed]
+        orders = self._order_corrections(trade, changed)
         correction = Correction(row, row.id, columns, orders, f"from the exchange's records: {detail}")
         view = RecoverAction(row.id, row.symbol, action, "", left, row.entry_price, row.stop_loss_price, detail)
         return Step(view, correction)
@@ -296,10 +297,20 @@ class Rebuild:
     def _unrecorded(self, orders: Iterable[ExchangeOrder]) -> Totals:
         return rows.unrecorded((order, self.orders.get(order.client_order_id)) for order in orders)
 
-    def _order_correction(self, order: ExchangeOrder) -> tuple[Order | None, dict[str, Any]]:
+    def _resting(self, row: Trade) -> list[Order]:
+        return [each for each in self.orders.values() if each.trade_id == row.id and each.state == OrderState.RESTING]
+
+    def _order_corrections(
+        self, trade: ExchangeTrade, orders: Iterable[ExchangeOrder]
+    ) -> list[tuple[Order | None, dict[str, Any]]]:
+        """Without the second resting stop of a trade, which the next run cancels: it belongs to none."""
+        resting = [order.client_order_id for order in trade.orders if order.state is OrderState.RESTING]
+        return [self._order_correction(trade, order) for order in orders if order.client_order_id not in resting[1:]]
+
+    def _order_correction(self, trade: ExchangeTrade, order: ExchangeOrder) -> tuple[Order | None, dict[str, Any]]:
         row = self.orders.get(order.client_order_id)
-        whole = row is None or order.working
-        return row, rows.order_columns(order) if whole else rows.ending_columns(order)
+        whole = row is None or not order.has_ended
+        return row, rows.order_columns(trade, order) if whole else rows.ending_columns(order)
 
     def _differs(self, order: ExchangeOrder) -> bool:
         row = self.orders.get(order.client_order_id)
@@ -365,6 +376,10 @@ class Rebuild:
 
     def _fetch_candles(self, symbol: str) -> list[Candle]:
         return self.bot.exchange.fetch_candles(symbol, self.bot.settings.timeframe)
+
+
+def _same_order(trade: ExchangeTrade, row: Order) -> list[ExchangeOrder]:
+    return [order for order in trade.orders if order.client_order_id == row.client_order_id]
 
 
 def another_database(trade: ExchangeTrade) -> str:

@@ -15,21 +15,22 @@ from botctl.store.models import Order, Trade
 type Columns = dict[str, Any]
 
 
-def order_columns(order: ExchangeOrder) -> Columns:
-    """A row of the journal; a working order gets its figures at its end."""
+def order_columns(trade: ExchangeTrade, order: ExchangeOrder) -> Columns:
+    """A row of the journal; an order that works or rests gets its figures at its end."""
     figures: Columns = {
         "client_order_id": order.client_order_id,
         "exchange_order_id": order.exchange_order_id,
         "side": order.side,
         "symbol": order.symbol,
         "state": order.state,
-        "reason": order.client_id.reason,
-        "whole": order.client_id.whole,
+        "reason": trade.reason_of(order),
+        "whole": order.client_id.whole and order.trigger is None,
+        "trigger": order.trigger,
         "amount": order.amount,
         "deadline": order.opened_at + DEADLINE_AFTER,
         "created_at": order.opened_at,
     }
-    return figures if order.working else {**figures, **ending_columns(order)}
+    return {**figures, **ending_columns(order)} if order.has_ended else figures
 
 
 def ending_columns(order: ExchangeOrder) -> Columns:
@@ -140,7 +141,7 @@ def closed_columns(trade: ExchangeTrade, row: Trade, reduced: Columns) -> Column
         "status": TradeStatus.CLOSED,
         "amount": sold,
         "exit_price": price_of(proceeds, sold),
-        "exit_reason": (last and last.client_id.reason) or ExitReason.MANUAL,
+        "exit_reason": (last and trade.reason_of(last)) or ExitReason.MANUAL,
         "exit_time": last.at if last else trade.orders[-1].at,
         "exiting": None,
         "pnl": calculate_pnl(entry["entry_cost"], entry["entry_fee"], proceeds, fee) if complete else None,
