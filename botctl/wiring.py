@@ -227,6 +227,7 @@ def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tu
         opening_cash=settings.initial_balance or DEFAULT_BALANCE,
         fee_rate=settings.fee_rate,
         slippage=settings.slippage,
+        timeframe=settings.timeframe,
     )
     return broker, clock, market if isinstance(market, SimulatedMarket) else fear_and_greed
 

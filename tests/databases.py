@@ -40,6 +40,7 @@ DOWNGRADES = {
         'CREATE INDEX "trade_asset_closed" ON "trade" ("asset", "closed_at")',
     ),
     8: (
+        'DROP TABLE "paperstop"',
         'DROP INDEX "one_resting_order_per_trade"',
         'DROP INDEX "order_unknown"',
         'ALTER TABLE "order" DROP COLUMN "trigger"',

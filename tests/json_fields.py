@@ -23,6 +23,7 @@ from botctl.market_data.fetch import FetchView, GapView
 from botctl.queries import results as queries
 from botctl.queries.portfolio import StatusView
 from botctl.queries.positions import LivePosition, TradeRecord
+from botctl.queries.resting_stops import RestingStopView
 from botctl.reconciliation import results as reconciliation
 from botctl.reporting.model import ReportView
 from botctl.scheduling.schedule import ScheduleView
@@ -36,6 +37,7 @@ RESULTS: dict[str, type] = {
     "trade": TradeRecord,
     "live position": LivePosition,
     "order": queries.OrderView,
+    "resting stop": RestingStopView,
     "order result": trading.OrderResult,
     "tick": trading.TickView,
     "step of a tick": trading.StepView,

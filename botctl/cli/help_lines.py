@@ -11,6 +11,7 @@ HELP_LINES = {
     "sell": "Sell the open trade of SYMBOL's asset, or AMOUNT of it.",
     "liquidate": "Sell all open trades and disable buys.",
     "forget": "Close an open trade by your word, without an order.",
+    "resting-stops": "List the stop orders that rest at Kraken, or cancel them.",
     "pause": "Pause trading: no new entries, while stops stay active.",
     "resume": "Resume trading.",
     "status": "Show the state of the bot, without network.",

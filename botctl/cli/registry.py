@@ -17,6 +17,7 @@ COMMANDS = {
     "sell": "orders:sell",
     "liquidate": "orders:liquidate",
     "forget": "orders:forget",
+    "resting-stops": "resting_stops:resting_stops",
     "pause": "kill_switch:pause",
     "resume": "kill_switch:resume",
     "status": "portfolio:status",
@@ -45,8 +46,8 @@ COMMANDS = {
 """Module of `cli/commands` and the function or Typer app in it, in the order of `botctl --help`."""
 
 WORKING = {
-    "tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "forget", "pause", "resume", "init", "fetch",
-    "notify", "schedule install", "schedule remove", "db migrate", "db backup", "db copy",
+    "tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "forget", "resting-stops", "pause", "resume",
+    "init", "fetch", "notify", "schedule install", "schedule remove", "db migrate", "db backup", "db copy",
 }  # fmt: skip
 """Commands that do more than find out what they print."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.files import write_public
-from botctl.monitoring.problems import load_unguarded
+from botctl.monitoring.problems import load_unguarded, load_unprotected
 from botctl.queries import portfolio
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import Tick
@@ -31,6 +31,7 @@ METRICS = {
     "botctl_drawdown_peak_ratio": "Fraction of the highest performance that is gone, when it was last known.",
     "botctl_open_trades": "Open positions.",
     "botctl_unguarded_positions": "Open positions whose stop is not checked.",
+    "botctl_unprotected_positions": "Open positions without the resting stop that EXCHANGE_STOP asks for.",
     "botctl_unsettled_orders": "Orders whose outcome is not known yet.",
     "botctl_missed_runs": "Runs missed since the database was created.",
 }
@@ -59,6 +60,7 @@ def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
         "botctl_drawdown_peak_ratio": status.drawdown_peak,
         "botctl_open_trades": status.open_trades,
         "botctl_unguarded_positions": len(load_unguarded(bot)),
+        "botctl_unprotected_positions": len(load_unprotected(bot)),
         "botctl_unsettled_orders": status.unsettled_orders,
         "botctl_missed_runs": status.missed_ticks,
     }

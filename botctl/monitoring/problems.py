@@ -16,6 +16,7 @@ from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
+from botctl.store.resting_stops import load_resting_stops
 from botctl.store.ticks import missed_between
 from botctl.store.upkeep.backups import load_backup_failure
 from botctl.trading.bot import Bot
@@ -36,6 +37,7 @@ def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
     problems = [
         _drawdown_problem(bot),
         unguarded_problem(load_unguarded(bot)),
+        _unprotected_problem(load_unprotected(bot)),
         *_order_problems(),
         missing_problem({asset: each for asset, each in load_missing().items() if asset not in gone_assets()}),
         unrecorded_problem(unrecorded_errors(load_unrecorded())),
@@ -89,6 +91,22 @@ def unguarded_problem(trades: Sequence[str]) -> Problem | None:
     more = [f"and {len(trades) - MAX_NAMED_TRADES} more"] if len(trades) > MAX_NAMED_TRADES else []
     names = "; ".join([*trades[:MAX_NAMED_TRADES], *more])
     return Problem("unguarded", f"{len(trades)} open positions are unguarded: {names}", size=len(trades))
+
+
+def load_unprotected(bot: Bot) -> list[str]:
+    """The open trades without a resting stop, where each is to have one. One whose exit has begun needs none."""
+    if not bot.settings.exchange_stop:
+        return []
+    resting = {order.trade_id for order in load_resting_stops()}
+    trades = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+    return [f"{row.symbol} (trade {row.id})" for row in trades if row.id not in resting and not row.exiting]
+
+
+def _unprotected_problem(trades: Sequence[str]) -> Problem | None:
+    if not trades:
+        return None
+    names = "; ".join(trades[:MAX_NAMED_TRADES])
+    return Problem("unprotected", f"{len(trades)} open positions have no resting stop: {names}", size=len(trades))
 
 
 def missing_problem(records: Mapping[str, MissingRecord]) -> Problem | None:

@@ -28,6 +28,8 @@ class OrderView:
     deadline: datetime
     created_at: datetime
     error: str | None
+    trigger: Decimal | None = None
+    """Of a stop that rests at the exchange: the price that sets it off."""
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,20 @@ class PaperOrder(Table):
     at = utc_field()
 
 
+class PaperStop(Table):
+    """A stop that rests at the paper broker. Once it has fired, its fill is a PaperOrder with the same ids."""
+
+    exchange_order_id = TextField(unique=True)
+    client_order_id = TextField(index=True)
+    symbol = TextField()
+    amount = decimal_field()
+    trigger = decimal_field()
+    opened_at = utc_field()
+    checked_at = utc_field()
+    """The end of the newest candle that did not set it off."""
+    ended_at = optional_utc_field()
+
+
 class Alarm(Table):
     """A reported problem, until an hour after its end."""
 
@@ -259,7 +273,7 @@ class Outgoing(Table):
 
 TABLES = (
     DatabaseInfo, SystemConfig, Trade, Order, Decision, Tick, Event, KeyValue,
-    PaperHolding, PaperOrder, Alarm, Outgoing,
+    PaperHolding, PaperOrder, PaperStop, Alarm, Outgoing,
 )  # fmt: skip
 
 TABLES_LOCKED_FOR_WRITES = (SystemConfig, Trade, Order)

@@ -40,7 +40,8 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchang
         tape = load_demo_market()
         cash, fee_rate, slippage = Decimal(10000), Decimal("0.008"), Decimal("0.0005")
         yield PaperBroker(
-            tape, tape, quote_currency="USD", opening_cash=cash, fee_rate=fee_rate, slippage=slippage
+            tape, tape, quote_currency="USD", opening_cash=cash, fee_rate=fee_rate, slippage=slippage,
+            timeframe=Timeframe("15m"),
         )  # fmt: skip
     close_database()
 

@@ -14,6 +14,7 @@ from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState
 from botctl.domain.text import sanitize
 from botctl.store.database import DATABASE_ERRORS
+from botctl.store.resting_stops import load_resting_stops
 
 MAX_REASON_LENGTH = 500
 
@@ -43,15 +44,19 @@ def pause(
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
-            state = config.switch.read()
+            state, resting = config.switch.read(), len(load_resting_stops())
     except (*DATABASE_ERRORS, BotError) as error:
-        state = _pause_by_file(config, error)
+        state, resting = _pause_by_file(config, error), 0
     if state.frozen:
-        notice("frozen: open positions are NOT guarded until `botctl resume`")
+        notice(f"frozen: open positions are {_guarded_by(resting)} until `botctl resume`")
     elif freeze:
         notice("NOT frozen, only paused: stops and the drawdown guard still sell")
     show(ctx, state, draw_switch)
     exit_with(BotError.exit_code if freeze and not state.frozen else 0)
+
+
+def _guarded_by(resting: int) -> str:
+    return f"guarded at Kraken only, by {resting} resting stops," if resting else "NOT guarded"
 
 
 def _pause_by_file(config: Config, error: Exception) -> SwitchState:

@@ -190,8 +190,9 @@ def forget(
     """Close an open trade by your word, without an order.
 
     For a trade that botctl can't end itself: its market was renamed or delisted, or you have moved the coins away.
-    Sends nothing and needs no network: from then on the coins are yours alone, without a stop. The reason is EXTERNAL;
-    with --price the profit is known. Asks first, in every mode.
+    Sells nothing, and needs no network unless a stop of it rests at Kraken, which is canceled: from then on the coins
+    are yours alone, without a stop. The reason is EXTERNAL; with --price the profit is known. Asks first, in every
+    mode.
 
     Exit code 3 for a trade that is not open. 69 while an order of it has no known ending: `botctl check-positions`
     looks it up first.
@@ -210,6 +211,8 @@ def forget(
         held = f"{format_decimal(row.amount)} {row.asset}"
     confirm(f"Close trade {trade} ({row.symbol}) without selling its {held}? They lose their stop.", yes=yes)
     with open_bot(config) as bot:
+        if errors := bot.resting.cancel_all([trade]):  # it would sell coins that are the owner's alone from now on
+            raise most_severe(errors)
         forget_trade(trade, sold_at, bot.clock.now())
         after_run.queue_notifications(config, bot)
         record = portfolio.find_trade(trade)

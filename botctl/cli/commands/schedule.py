@@ -25,6 +25,7 @@ from botctl.scheduling.crontab import cron_block, find_block, parse_delay, with_
 from botctl.scheduling.runner import find_ticking
 from botctl.scheduling.schedule import CRON, MIN_DELAY, SYSTEMD, Job, ScheduleView, max_delay
 from botctl.store.journal import Journal
+from botctl.store.resting_stops import load_resting_stops
 from botctl.store.ticks import load_last_tick_at
 
 CronFlag = Annotated[bool, typer.Option("--cron", help="Use the user's crontab; default if there is one.")]
@@ -145,6 +146,8 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     unguarded = guarded if kinds and not view.others else []
     if unguarded:
         notice(f"nobody guards from now on: {', '.join(unguarded)}")
+    if kinds and (resting := _resting_stops(config)):
+        notice(f"{resting} stops still rest at Kraken, and move no more: `botctl resting-stops --cancel` cancels them")
     show(ctx, replace(view, changed=bool(kinds), backup=backup, unguarded=unguarded), draw_schedule)
 
 
@@ -170,6 +173,13 @@ def _open_positions(config: Config) -> list[str]:
     except BotError as error:
         return [f"positions that can't be read ({error.message})"]
     return [f"{each.symbol} (trade {each.trade_id}, {describe_stop(each.stop)})" for each in levels]
+
+
+def _resting_stops(config: Config) -> int:
+    """How many there are by the journal; none where it can't be read, which has been said."""
+    with suppress(BotError), open_store(config, create=False):
+        return len(load_resting_stops())
+    return 0
 
 
 def _job_from(ctx: typer.Context, config: Config) -> Job:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from botctl.cli.tables import Drawing, amount, draw_rows, group, pairs
 from botctl.domain.text import format_money, format_price, format_signed
+from botctl.queries.resting_stops import RestingStopView
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
 
@@ -21,6 +22,18 @@ def draw_orders(rows: Sequence[OrderView]) -> Drawing:
         "fee": lambda row: format_money(row.fee),
     }
     return group(draw_rows(rows, columns), *[f"{row.id}: {row.error}" for row in rows if row.error])
+
+
+def draw_resting_stops(rows: Sequence[RestingStopView]) -> Drawing:
+    columns = {
+        "trade": lambda row: str(row.trade_id),
+        "symbol": lambda row: row.symbol,
+        "amount": lambda row: amount(row.amount),
+        "trigger": lambda row: format_price(row.trigger),
+        "stop": lambda row: format_price(row.stop_loss_price),
+        "order": lambda row: row.exchange_order_id or "",
+    }
+    return draw_rows(rows, columns)
 
 
 def draw_order(result: OrderResult) -> Drawing:

@@ -7,7 +7,17 @@ from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import WrongDatabase
 from botctl.store.evidence.database_id import new_created_at
 from botctl.store.location import DatabaseLocation
-from botctl.store.models import TABLES, Alarm, DatabaseInfo, Outgoing, SystemConfig, database, new_trade_tag, on_server
+from botctl.store.models import (
+    TABLES,
+    Alarm,
+    DatabaseInfo,
+    Outgoing,
+    PaperStop,
+    SystemConfig,
+    database,
+    new_trade_tag,
+    on_server,
+)
 from botctl.store.schema.migration_to_5 import fill_columns
 from botctl.store.schema.migration_to_7 import add_initial_stop, rename_trade_times
 
@@ -67,7 +77,8 @@ def name_trade_times() -> None:
 
 
 def add_resting_stops() -> None:
-    """7 -> 8: stops that rest at the exchange: their trigger and their state."""
+    """7 -> 8: stops that rest at the exchange: their trigger, their state, and those of the paper broker."""
+    database.create_tables((PaperStop,), safe=False)
     database.execute_sql('ALTER TABLE "order" ADD COLUMN trigger TEXT')
     database.execute_sql(
         "CREATE UNIQUE INDEX one_resting_order_per_trade ON \"order\" (trade_id) WHERE state = 'RESTING'"
