@@ -64,13 +64,13 @@ def test_nothing_of_it_is_lost(old: Path) -> None:
     close_database()
 
     after = rows_of(old, without=("stamp",))
-    new = {"trade": None, "decision": [(1,)], "event": [(None,), ("50100",)], "order": [(None, 0), (None, 0)]}
+    new = {"trade": None, "decision": [(1,)], "event": [(None,), ("50100",)], "order": [(None, 0, None)] * 2}
     for table, added in new.items():
         rows, old_rows = after.pop(table), before.pop(table)
         width = len(old_rows[0])
         assert [row[:width] for row in rows] == old_rows
         assert added in (None, [row[width:] for row in rows])
-    assert (after.pop("alarm"), after.pop("outgoing")) == ([], [])
+    assert (after.pop("alarm"), after.pop("outgoing"), after.pop("paperstop")) == ([], [], [])
     assert after == before
 
 
@@ -84,8 +84,8 @@ def test_a_database_of_version_2_gets_its_alarms_and_keeps_all_else(old: Path) -
     assert DatabaseInfo.get().schema_version == SCHEMA_VERSION
     assert (Alarm.select().count(), Outgoing.select().count()) == (0, 0)
     close_database()
-    after = rows_of(old, without=("stamp", "alarm", "outgoing"))
-    for table, added in {"trade": 2, "decision": 1, "event": 1, "order": 2}.items():
+    after = rows_of(old, without=("stamp", "alarm", "outgoing", "paperstop"))
+    for table, added in {"trade": 2, "decision": 1, "event": 1, "order": 3}.items():
         after[table] = [row[:-added] for row in after[table]]
     assert after == before
 
