@@ -88,7 +88,7 @@ class SnapshotService:
         a second price request.
         """
         symbols = list(dict.fromkeys(symbols))
-        requested = list(dict.fromkeys([*symbols, *self._load_held()]))
+        requested = list(dict.fromkeys([*symbols, *self._load_held(), *self._known_symbols()]))
         if requested:
             self.exchange.prefetch_quotes(requested)
         at, block = self.clock.now(), load_exit_block()
@@ -157,6 +157,14 @@ class SnapshotService:
         saved = key_value.load_cached(HELD_SYMBOLS_KEY)
         self._held = saved[0].split() if saved else []
         return self._held
+
+    def _known_symbols(self) -> list[str]:
+        """The symbols of what the account held when it was valued last: what has left it since then, and no trade or
+        balance names any more, moves the base of the drawdown by its price of now."""
+        known = load_known_account()
+        names = [name for name, amount in known.holdings.amounts.items() if amount]
+        paths = valuation_symbols(names, self.quote_currency, known.prices)
+        return [symbol for path in paths.values() for symbol in path]
 
     def _save_held(self, symbols: list[str]) -> None:
         if symbols != self._held:

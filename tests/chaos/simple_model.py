@@ -75,6 +75,9 @@ class Expected:
     sent: list[Sent] = field(default_factory=list)
     closed: list[tuple[str, str]] = field(default_factory=list)
     """Symbol and reason of each trade that ends."""
+    is_a_guess: bool = False
+    """It sells what is left of coins that the owner has sold. How much of that is his own, botctl knows from its newest
+    look, and the model does not."""
 
 
 @dataclass
@@ -90,6 +93,8 @@ class SimpleModel:
     """What botctl's own orders have brought and taken, since ever; by symbol, and of the cash."""
     funds: list[Fund] = field(default_factory=list)
     """What the drawdown may be measured by: nobody knows at which looks of a disturbed run something was kept."""
+    owners_own: set[str] = field(default_factory=set)
+    """Symbols that the owner has bought."""
     quotes: dict[str, Quote] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     closed_at: dict[str, float] = field(default_factory=dict)
@@ -207,6 +212,7 @@ class SimpleModel:
         if whole and reason != "MANUAL":
             position.exiting = position.exiting or reason
         if size > there:
+            self.expected.is_a_guess |= there > 0 and symbol in self.owners_own
             size = there
         code = 0
         if size > 0 and not self._is_too_small(symbol, size):
