@@ -177,7 +177,8 @@ class SimpleModel:
         return 0
 
     def allows_entry(self, symbol: str, now: float) -> bool:
-        cooled_down = self.closed_at.get(symbol, 0.0) + self.rules.cooldown_seconds <= now
+        until, cooldown = self.closed_at.get(symbol, 0.0) + self.rules.cooldown_seconds, self.rules.cooldown_seconds
+        cooled_down = until <= now or until > now + 2 * cooldown  # no exit was so late: its clock was wrong
         is_free = symbol not in self.positions and len(self.positions) < self.rules.max_open_trades
         return self.switch_allows_entries and cooled_down and is_free
 

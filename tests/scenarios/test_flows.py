@@ -274,15 +274,17 @@ def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     assert len(flows(live)) == 1
 
 
-@pytest.mark.parametrize("command", ["tick", "drawdown"])
+@pytest.mark.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)])
 def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
-    live: BotRunner, kraken: FakeKraken, command: str
+    live: BotRunner, kraken: FakeKraken, command: str, valued_before: bool
 ) -> None:
     """Neither a trade, nor a balance, nor a Council names their market any more."""
     live.set(INITIAL_BALANCE="10000")
     council_says(live, "HOLD")
-    buy(live, amount="3000")
     live.run("tick")
+    buy(live, amount="3000")
+    if valued_before:
+        live.run("tick")
     live.run("pause")
     live.run("forget", str(trade_of(live)["id"]), "--yes")
     kraken.balances["XXBT"] = Decimal(0)
