@@ -132,8 +132,7 @@ class ModelledWorld:
         most = self.model.coins[symbol] if side == "sell" else self.model.cash / 5 / self.model.quotes[symbol].last
         if side == "sell" and symbol in self.model.positions and self._wrong_times:
             most = max(Decimal(0), most - self.model.positions[symbol].held)
-        if side == "buy":
-            self.model.owners_own.add(symbol)
+        (self.model.owners_own if side == "buy" else self.model.owners_sales).add(symbol)
         self.world.owner_trades(side, symbol, (most * part).quantize(Decimal("1e-8"), ROUND_FLOOR))
         self.comparison.take_funds()
 

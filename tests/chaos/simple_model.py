@@ -76,8 +76,8 @@ class Expected:
     closed: list[tuple[str, str]] = field(default_factory=list)
     """Symbol and reason of each trade that ends."""
     is_a_guess: bool = False
-    """It sells what is left of coins that the owner has sold. How much of that is his own, botctl knows from its newest
-    look, and the model does not."""
+    """It sells coins of which the owner has sold some, and bought some: how many are his own, botctl knows from its
+    newest look without a doubt, and the model does not."""
 
 
 @dataclass
@@ -95,6 +95,7 @@ class SimpleModel:
     """What the drawdown may be measured by: nobody knows at which looks of a disturbed run something was kept."""
     owners_own: set[str] = field(default_factory=set)
     """Symbols that the owner has bought."""
+    owners_sales: set[str] = field(default_factory=set)
     quotes: dict[str, Quote] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     closed_at: dict[str, float] = field(default_factory=dict)
@@ -212,8 +213,8 @@ class SimpleModel:
             return self._close_dust(symbol, reason, now) if whole else 4
         if whole and reason != "MANUAL":
             position.exiting = position.exiting or reason
+        self.expected.is_a_guess |= there > 0 and symbol in self.owners_own & self.owners_sales
         if size > there:
-            self.expected.is_a_guess |= there > 0 and symbol in self.owners_own
             size = there
         code = 0
         if size > 0 and not self._is_too_small(symbol, size):
@@ -285,7 +286,7 @@ class SimpleModel:
             return self._leave_all("COUNCIL", now)
         buys = self.council == "BUY" and may_buy
         codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if buys]
-        return 1 if {1, 4} & {*codes} else 0
+        return max({0, 1, 4}.intersection(codes), default=0)
 
     def drawdown(self, now: float) -> int:
         if self.frozen:
