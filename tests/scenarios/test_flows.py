@@ -274,6 +274,30 @@ def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     assert len(flows(live)) == 1
 
 
+@pytest.mark.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)])
+def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
+    live: BotRunner, kraken: FakeKraken, command: str, valued_before: bool
+) -> None:
+    """Neither a trade, nor a balance, nor a Council names their market any more."""
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live, amount="3000")
+    if valued_before:
+        live.run("tick")
+    live.run("pause")
+    live.run("forget", str(trade_of(live)["id"]), "--yes")
+    kraken.balances["XXBT"] = Decimal(0)
+    kraken.set_price("BTC/USD", 60000)
+
+    found = []
+    for minutes in (1, 17, 33):
+        with later(minutes=minutes):
+            found.append(round(Decimal(live.run(command, "--json").json()["drawdown"]), 3))
+
+    assert found == [Decimal("-0.058")] * 3  # a gain of 600 less a fee of 24
+
+
 # What is told of them
 
 
