@@ -263,7 +263,7 @@ class Journal(JournalReads):
         with _transaction(trade):
             row = cast("Trade", trade)
             if sold:
-                mark_as_explained(row.asset, gone, row.opened_at or now)
+                mark_as_explained(row.asset, gone, row.entry_time or now)
             shrink_trade(row, gone, "shrunk", why, now)
             if row.amount <= 0:
                 close_trade(row, ExitReason(row.exiting or ExitReason.EXTERNAL), why, now)
@@ -279,7 +279,7 @@ class Journal(JournalReads):
             row, at = cast("Trade", trade), now if sale is None else min(sale.at, now)
             known = sale is not None and sale.cost is not None
             if sale is not None:
-                mark_as_explained(row.asset, row.amount, row.opened_at or now)
+                mark_as_explained(row.asset, row.amount, row.entry_time or now)
             if sale is not None and known:
                 book_outside_sale(row, sale, fraction, why, now)
             close_trade(row, ExitReason.EXTERNAL, why, now, pnl_known=known, exit_time=at)
