@@ -193,6 +193,16 @@ def test_cash_that_runs_out_ends_entries() -> None:
 # Visit by visit
 
 
+SIZES: list[dict[str, str]] = [
+    {},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.009"},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.0099", "MAX_EXPOSURE": "0.6", "ALLOCATION": "BTC:0.5,ETH:0.3"},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.005", "MAX_TRADE_AMOUNT": "60"},
+    {"COMPOUND": "yes", "MAX_EXPOSURE": "0.9"},
+    {"MAX_EXPOSURE": "0.5", "ALLOCATION": "ETH:0.1"},
+]
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSeries]:
     """A few symbols, with or without absent candles, terms that bite, and a mood that turns."""
@@ -212,6 +222,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),
         "MAX_DRAWDOWN_PEAK": draw(st.sampled_from(["", "0.01", "0.05"])),
         "INITIAL_BALANCE": draw(st.sampled_from(["150", "250", "10000"])),
+        **draw(st.sampled_from(SIZES)),
     }
     indices = draw(st.lists(st.sampled_from([20, 20, 80, 50]), min_size=20, max_size=20))
     measured = [START + (100 + 6 * place) * STEP for place in range(20)]
@@ -273,9 +284,8 @@ def playback(
     code = code or interpreted()
     timeline = align_histories(histories, parameters.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    code.simulate(
-        build_arrays(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
-    )
+    wanted = parameters.atr_period, parameters.allocation
+    code.simulate(build_arrays(code, timeline, histories, sentiment, *wanted), parameters_of(parameters), buffers)
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
 
@@ -347,15 +357,18 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
     sentiment = SentimentHistory(
         [START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)]
     )
-    parameters = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
-    for seed in range(2):
+    usual = {"INITIAL_BALANCE": "350", "MAX_OPEN_TRADES": "2", "FEE_RATE": "0.004", "MAX_DRAWDOWN": "0.3"}
+    for seed, sizes in ((0, {}), (1, {}), (0, SIZES[2]), (1, SIZES[4])):
+        parameters = given_settings(**usual, **sizes)
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
         for code in (interpreted(), compiled()):
             timeline = align_histories(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
             played = code.simulate(
-                build_arrays(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers
+                build_arrays(code, timeline, histories, sentiment, 2, parameters.allocation),
+                parameters_of(parameters),
+                buffers,
             )
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]
