@@ -106,7 +106,7 @@ class RunSizer:
             raise Refused("the account's worth is not known", hint="nothing was bought")
         rate = self._value(quote, Decimal(1))
         taken = total(self._value(quote_of(symbol), cost) for symbol, (cost, _) in self._taken.items())
-        exposure = taken + total(map(self._worth_of, self._open_trades)) if rule.max_exposure else Decimal(0)
+        exposure = taken + total(map(self._worth_of, self._others())) if rule.max_exposure else Decimal(0)
         return AccountFigures(
             equity=float(report.equity / rate),
             exposure=float(exposure / rate),
@@ -114,10 +114,9 @@ class RunSizer:
             growth=float(report.performance.unit_at(report.equity)),
         )
 
-    @cached_property
-    def _open_trades(self) -> list[TradeRow]:
-        """Those of before this run's entries; an order without an answer may have bought, and counts."""
-        return self.sizing.journal.active_trades()
+    def _others(self) -> list[TradeRow]:
+        """The open trades without this run's entries. One whose buy has no answer may have been bought, and counts."""
+        return [trade for trade in self.sizing.journal.active_trades() if trade.symbol not in self._taken]
 
     @cached_property
     def _fills(self) -> dict[str, Decimal]:
@@ -155,4 +154,4 @@ class RunSizer:
 
 
 def _say(limit: Limit) -> str:
-    return f"{limit.name} leaves {limit.budget:,.8g} ({limit.figures})"
+    return f"{limit.name} allows {limit.budget:,.8g} ({limit.figures})"

@@ -190,6 +190,23 @@ def test_cash_that_runs_out_ends_entries() -> None:
     assert len(run_backtest(both, given_settings(MAX_OPEN_TRADES="1"), FEAR).trades) == 1
 
 
+def test_open_trades_and_the_entries_of_a_bar_leave_less_room_for_the_next_one() -> None:
+    """100 of 1000 may be in open trades. A takes them at the first bar. At the next one A is worth 90 of 990: B gets 9,
+    and nothing more is left at the third."""
+    fallen = [(200.0, 200.0, 180.0, 180.0), (180.0, 180.0, 180.0, 180.0), (180.0, 180.0, 180.0, 180.0)]
+    calm = [(200.0, 200.0, 200.0, 200.0)] * 3
+    names = {"A/USD": fallen, "B/USD": calm, "C/USD": calm}
+    histories = [history_of([*rising(WARM), *rows], name) for name, rows in names.items()]
+    settings = given_settings(ATR_MULTIPLE="15", INITIAL_BALANCE="1000", MAX_EXPOSURE="0.1")
+
+    trades = run_backtest(histories, settings, FEAR).trades
+
+    assert [(trade.symbol, trade.entry_at, trade.entry_cost) for trade in trades] == [
+        ("A/USD", at(0), 100),
+        ("B/USD", at(1), 9),
+    ]
+
+
 # Visit by visit
 
 

@@ -72,9 +72,9 @@ def test_a_second_entry_of_a_tick_sees_what_the_first_one_takes(two: BotRunner, 
     assert sides(kraken) == ["buy", "buy"]
     why = outcomes(second)["SOL/USD"]
     assert why.startswith("refused: SOL/USD: ")
-    assert "MAX_EXPOSURE leaves" in why
+    assert "MAX_EXPOSURE allows 0 (" in why
     assert "40 % of the equity of 9,96" in why
-    assert "RISK_PER_TRADE leaves 2,6" in why
+    assert "RISK_PER_TRADE allows 2,7" in why
 
 
 def test_a_second_entry_of_a_tick_is_cut_to_the_cash_that_is_left(two: BotRunner, kraken: FakeKraken) -> None:
@@ -120,7 +120,7 @@ def test_too_little_is_refused_with_the_figures_and_is_no_error_of_the_tick(
     why = outcomes(run)["BTC/USD"]
     assert run.exit_code == 0, output_of(run)
     assert "2.4769964 USD buys too little: 0.00004953 BTC is below the order minimum of 0.00005 BTC" in why
-    assert "RISK_PER_TRADE leaves 2.4769964 (0.0009 % of the equity of 10,000, 3.633 % lost at the stop)" in why
+    assert "RISK_PER_TRADE allows 2.4769964 (0.0009 % of the equity of 10,000, 3.633 % lost at the stop)" in why
     assert kraken.orders == []
 
 
@@ -155,7 +155,7 @@ def test_a_buy_by_risk_keeps_to_the_limits_and_is_refused_with_them(live: BotRun
     run = live.run("buy", "BTC/USD", "--risk", "0.005", "--yes")
 
     assert run.exit_code == 3, run.stderr
-    assert "MAX_EXPOSURE leaves 0.992" in run.stderr
+    assert "MAX_EXPOSURE allows 0.992" in run.stderr
     assert "of which 99 is in open trades" in run.stderr
     assert sides(kraken) == ["buy"]
 
@@ -187,7 +187,7 @@ def test_an_amount_by_hand_counts_above_every_limit_and_each_is_named(live: BotR
 
     assert run.exit_code == 0, run.stderr
     assert cost_of(live, "BTC/USD") == 100
-    for words in ("MAX_TRADE_AMOUNT leaves 50", "MAX_EXPOSURE leaves 50", "ALLOCATION leaves 10 (0.1 % of"):
+    for words in ("MAX_TRADE_AMOUNT allows 50", "MAX_EXPOSURE allows 50", "ALLOCATION allows 10 (0.1 % of"):
         assert f"BTC/USD: 100 is above {words}" in run.stderr
 
 
