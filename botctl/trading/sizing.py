@@ -1,6 +1,7 @@
 """Sizes the entries of a run: by the account's worth at its look, with what was bought and sold since then."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
@@ -123,6 +124,10 @@ class RunSizer:
         """By currency what fills have changed since the look, this run's exits above all."""
         return {} if self.report is None else dict(load_fills_since(self.report.last_event))
 
+    @property
+    def _prices(self) -> Mapping[str, Decimal]:
+        return {} if self.report is None else self.report.snapshot.prices
+
     def _free(self, quote: str) -> Decimal:
         """What can be spent now. Raises Refused."""
         if self.report is None or (balances := self.report.snapshot.balances) is None:
@@ -132,19 +137,17 @@ class RunSizer:
 
     def _worth_of(self, trade: TradeRow) -> Decimal:
         """What an open trade is worth now; where it has no price, at the highest it has had. Raises Refused."""
-        prices = {} if self.report is None else self.report.snapshot.prices
-        price = prices.get(trade.symbol)
-        if price is None and trade.high_price is not None:
-            price = Decimal(repr(trade.high_price))
-        if price is None:
-            raise Refused(f"the worth of trade {trade.id} is not known: {trade.symbol} has no price")
-        return self._value(quote_of(trade.symbol), trade.amount * price)
+        try:
+            return self._value(trade.asset, trade.amount)
+        except Refused:
+            if trade.high_price is None:
+                raise
+        return self._value(quote_of(trade.symbol), trade.amount * Decimal(repr(trade.high_price)))
 
     def _value(self, currency: str, amount: Decimal) -> Decimal:
         """An amount in the currency that equity is counted in. Raises Refused."""
         counted = self.sizing.guard.snapshots.quote_currency
-        prices = {} if self.report is None else self.report.snapshot.prices
-        value = value_of(currency, amount, counted, prices)
+        value = value_of(currency, amount, counted, self._prices)
         if value is None:
             raise Refused(f"{currency} has no price in {counted} now", hint="nothing was bought")
         return value

@@ -24,11 +24,11 @@ fractions = st.one_of(st.just(0.0), shares)
 
 @st.composite
 def entries(draw: st.DrawFn) -> tuple[SizeRule, AccountFigures, float, float, float]:
-    """A rule by risk, an account, and the ask, the distance of the stop and the fee of an entry."""
+    """A rule by risk or with an amount, an account, and the ask, the distance of the stop and the fee of an entry."""
     ask = draw(prices)
     distance, slippage = ask * draw(st.floats(min_value=0.0005, max_value=0.9)), draw(rates)
     rule = SizeRule(
-        amount=100.0, risk=draw(st.floats(min_value=0.0001, max_value=0.2)), max_amount=draw(limits),
+        amount=draw(money), risk=draw(st.one_of(st.just(0.0), st.floats(0.0001, 0.2))), max_amount=draw(limits),
         max_exposure=draw(fractions), allocation=Allocation((("BTC", Decimal(repr(draw(shares)))),)),
         slippage=slippage, exit_slippage=draw(rates),
     )  # fmt: skip
@@ -54,8 +54,11 @@ def test_a_stop_loses_no_more_than_the_risk_and_no_cost_is_above_a_limit(
     proceeds, charged = cost_and_fee(amount, fill_price(Side.SELL, stop, Decimal(repr(rule.exit_slippage))), rate)
 
     digits = Decimal("1e-7") + cost * Decimal("1e-12")  # what the paper broker cuts off, and floats
-    assert cost + paid - proceeds + charged <= Decimal(rule.risk) * Decimal(account.equity) + digits
-    assert cost + paid <= Decimal(account.cash) + digits
+    if rule.risk:
+        assert cost + paid - proceeds + charged <= Decimal(rule.risk) * Decimal(account.equity) + digits
+        assert cost + paid <= Decimal(account.cash) + digits
+    else:
+        assert budget <= Decimal(repr(rule.amount))
     assert cost <= Decimal(rule.allocation.share("BTC")) * Decimal(account.equity) + digits
     assert not rule.max_amount or cost <= Decimal(rule.max_amount) + digits
     if rule.max_exposure:

@@ -38,6 +38,7 @@ def test_a_tick_buys_what_loses_the_risk_at_its_stop(live: BotRunner, kraken: Fa
 
     amount = Decimal(trade_of(live)["amount"])
     assert run.exit_code == 0, output_of(run)
+    assert (kraken.count("BalanceEx"), kraken.count("Ticker")) == (1, 2)  # as for a fixed amount
     assert amount == pytest.approx(50 / LOSS, rel=Decimal("1e-6"))
     assert amount * LOSS <= 50
     assert kraken.orders[0].vol_exec == amount
@@ -158,6 +159,23 @@ def test_a_buy_by_risk_keeps_to_the_limits_and_is_refused_with_them(live: BotRun
     assert "MAX_EXPOSURE allows 0.992" in run.stderr
     assert "of which 99 is in open trades" in run.stderr
     assert sides(kraken) == ["buy"]
+
+
+def test_an_account_in_two_currencies_is_counted_in_that_of_the_entry(live: BotRunner, kraken: FakeKraken) -> None:
+    """10,000 USD and 1,000 EUR at 1.08 are 10,259.26 EUR. What was bought in EUR is worth its dollars to the next."""
+    kraken.balances["ZEUR"] = Decimal(1000)
+    kraken.flat_candles("BTC/EUR", 46000, 460)
+    kraken.flat_candles("ETH/USD", 2500, 25)
+    live.set(INITIAL_BALANCE="11080", SLIPPAGE="0", MAX_EXPOSURE="0.02")
+
+    bought = live.run("buy", "BTC/EUR", "--risk", "0.1%", "--yes")
+    refused = live.run("buy", "ETH/USD", "--risk", "0.1%", "--yes")
+
+    assert (bought.exit_code, refused.exit_code) == (0, 3), bought.stderr + refused.stderr
+    cost = cost_of(live, "BTC/EUR")
+    assert cost == pytest.approx(Decimal("0.02") * 11080 / Decimal("1.08"), abs=Decimal("0.001"))
+    worth = cost / 46000 * 50000
+    assert f"of which {worth:.3f}" in refused.stderr
 
 
 @pytest.mark.parametrize(
