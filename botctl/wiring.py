@@ -42,6 +42,7 @@ from botctl.trading.order_settlement import OrderSettlement, WaitBudget
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService
+from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
@@ -173,8 +174,10 @@ def build_bot(
         max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
     decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
-    symbols, amount = settings.symbols, settings.trade_amount_usd
-    council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, trade_amount=amount)
+    amount, slippage = settings.trade_amount_usd, settings.slippage
+    sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
+    symbols = settings.symbols
+    council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, sizing=sizing)
     return Bot(
         settings=settings,
         clock=clock,
@@ -193,6 +196,7 @@ def build_bot(
         council=council,
         key_check=key_check,
         fees=fees,
+        sizing=sizing,
         time_budget=budget,
         problems=tuple(problems),
     )

@@ -32,6 +32,7 @@ from botctl.domain.sentiment import (
     SentimentSeries,
     decision_table,
 )
+from botctl.domain.sizing import Allocation
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import Timeline, align_histories
@@ -77,7 +78,8 @@ class Backtest:
         self.timeline = align_histories(histories, settings.atr_period, since, until)
         candles = sum(len(history.closes) for history in histories)
         self.kernel = compiled() if candles >= MIN_COMPILED_CANDLES else interpreted()
-        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
+        wanted = settings.atr_period, settings.allocation
+        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, *wanted)
         self.parameters = parameters_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
@@ -102,7 +104,9 @@ class Backtest:
         buffers, settings = self.buffers, self.settings
         symbol, entered, ending = int(buffers.symbols[number]), int(buffers.entries[number]), buffers.endings[number]
         ask = self._next_price(symbol, entered)
-        amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
+        plain = settings.size_rule.is_plain
+        budget = settings.trade_amount_usd if plain else Decimal(repr(float(buffers.budgets[number])))
+        amount = floor_to(budget / ask, COST_DECIMALS)
         cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
         entry_price = price_of(cost, amount)
         break_even = settings.stop_rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
@@ -174,9 +178,10 @@ class Backtest:
 
 
 def parameters_of(settings: Settings) -> BacktestParameters:
+    rule = settings.size_rule
     return BacktestParameters(
         cash=float(settings.initial_balance or DEFAULT_BALANCE),
-        trade_amount=float(settings.trade_amount_usd),
+        trade_amount=rule.amount,
         max_open_trades=settings.max_open_trades,
         cooldown_seconds=60 * settings.cooldown_minutes,
         max_drawdown=float(settings.max_drawdown),
@@ -187,13 +192,23 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         breakeven_fees=float(settings.breakeven_fees),
         min_stop_costs=settings.min_stop_costs,
         max_drawdown_peak=float(settings.max_drawdown_peak or 1),
+        risk_per_trade=rule.risk,
+        compound=float(rule.compound),
+        max_trade_amount=rule.max_amount,
+        max_exposure=rule.max_exposure,
     )
 
 
 def build_arrays(
-    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, atr_period: int
+    kernel: Kernel,
+    timeline: Timeline,
+    histories: Sequence[CandleColumns],
+    sentiment: SentimentSeries,
+    atr_period: int,
+    allocation: Allocation | None = None,
 ) -> MarketArrays:
     """Prices, ATRs and the Council's decisions at every bar of the timeline."""
+    shares = [(allocation or Allocation()).share(base_of(symbol)) for symbol in timeline.symbols]
     import numpy as np
 
     bars = len(timeline.times)
@@ -215,6 +230,7 @@ def build_arrays(
         decisions=kernel.view(decisions),
         atrs=kernel.view(atrs),
         times=kernel.view(timeline.times),
+        shares=kernel.view(np.array(shares)),
         spacing=int(np.diff(timeline.times).min()) if bars > 1 else timeline.seconds,
         first=timeline.first,
         last=timeline.last,
@@ -291,6 +307,7 @@ def new_buffers(kernel: Kernel, symbols: int, bars: int, *, cache_exits: bool = 
         entries=zeros(max_trades),
         exits=zeros(max_trades),
         endings=zeros(max_trades),
+        budgets=zeros(max_trades, float),
         exit_cache=zeros((symbols, bars if cache_exits else 0)),
         held=zeros(symbols, float),
         exit_bar=zeros(symbols),

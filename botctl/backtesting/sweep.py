@@ -11,12 +11,14 @@ from zlib import crc32
 from botctl.backtesting.backtest import build_arrays, new_buffers, parameters_of
 from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
-from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, Axis, Point
+from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, LIMITS, Axis, Point
 from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.summary import SECONDS_PER_DAY
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
+from botctl.domain.errors import ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
+from botctl.domain.sizing import Sizing
 from botctl.market_data.timeline import align_histories
 
 RENAMED_PARAMETERS = {"cooldown_minutes": "cooldown_seconds", "trade_amount_usd": "trade_amount"}
@@ -74,8 +76,11 @@ class SweepRunner:
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
         self._cached_exit_key: tuple[float, ...] = ()
-        self._share_exits = not {axis.name for axis in axes} <= {*EXIT_PARAMETERS}
-        """Whether some sets have exits in common."""
+        self._allocation = settings.allocation
+        swept = {axis.name for axis in axes}
+        self._share_exits = not swept <= {*EXIT_PARAMETERS} and settings.size_rule.is_plain and swept.isdisjoint(LIMITS)
+        """Whether some sets have exits in common. A size by the equity is another one for each set: its lots move the
+        entry price."""
 
     def clone(self) -> "SweepRunner":
         """A runner for another thread: it shares the histories and has its own buffers."""
@@ -93,6 +98,7 @@ class SweepRunner:
             "span": [moment and moment.isoformat() for moment in self.span],
             "mood": _sentiment_fingerprint(self.sentiment),
             "settings": {name: value for name, value in settings.items() if name not in swept},
+            "allocation": str(self._allocation or ""),
             "train": self.train,
         }
 
@@ -126,7 +132,7 @@ class SweepRunner:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
             timeline = align_histories(self.histories, atr_period, *self.span)
-            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period)
+            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period, self._allocation)
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]
             if arrays.first < split < arrays.last:
@@ -165,6 +171,9 @@ class SweepRunner:
 def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
     """What one value of one setting changes among the parameters of a run."""
     settings = parse_settings({**base, name.upper(): value})
+    by_risk = settings.sizing is Sizing.RISK
+    if name == ("trade_amount_usd" if by_risk else "risk_per_trade"):
+        raise ConfigError(f"{name} changes nothing with SIZING={settings.sizing}", hint="leave it out of --grid")
     if name == "atr_period":
         return {"atr_period": settings.atr_period}
     parameter = RENAMED_PARAMETERS.get(name, name)

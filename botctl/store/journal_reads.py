@@ -73,6 +73,10 @@ class JournalReads:
         """Every open trade, oldest first."""
         return self._load(Trade.select().where(*OPEN_TRADES).order_by(Trade.id))
 
+    def active_trades(self) -> list[TradeRow]:
+        """Every trade that is pending or open, oldest first."""
+        return self._load(Trade.select().where(ACTIVE_TRADES).order_by(Trade.id))
+
     def trades(self, trade_ids: Sequence[int]) -> list[TradeRow]:
         """These trades, in order of their ids."""
         found = [

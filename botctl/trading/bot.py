@@ -17,6 +17,7 @@ from botctl.trading.execution import ExecutionService
 from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.risk import RiskService
+from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
@@ -40,6 +41,7 @@ class Bot:
     council: Council
     key_check: KeyCheck
     fees: AccountFees
+    sizing: EntrySizing
     time_budget: TimeBudget
     problems: tuple[ConfigError, ...] = ()
     """What is wrong with the settings: open positions are guarded, and nothing is bought."""

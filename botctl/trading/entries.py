@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeRefused, ExchangeUnreachable, Refused
@@ -36,6 +37,18 @@ MAX_CANDLE_AGE = 4
 """Candles: a market that is traded has a newer one."""
 
 
+class Sizer(Protocol):
+    """Sizes entries by more than an amount; see `RunSizer`."""
+
+    def budget(self, market: Market, ask: Decimal, distance: float) -> Decimal: ...
+    def too_little(self, market: Market, budget: Decimal, why: str) -> BotError: ...
+    def commit(self, symbol: str, amount: Decimal, ask: Decimal) -> None: ...
+
+
+Spend = Decimal | Sizer
+"""What an entry may cost at the ask, or what tells it."""
+
+
 @dataclass(frozen=True)
 class PlannedEntry:
     """A buy to be placed. `ask` is the price that sized it, of the moment `priced_at`."""
@@ -45,6 +58,8 @@ class PlannedEntry:
     atr: float
     ask: Decimal
     priced_at: datetime
+    budget: Decimal
+    """What it is to cost at the ask, in quote currency, before the fee."""
 
     def check_age(self, now: datetime) -> None:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
@@ -76,7 +91,7 @@ class EntryPlanner:
         self.pre_trade_checks.check_database()
         return market
 
-    def plan(self, market: Market, amount_usd: Decimal) -> PlannedEntry:
+    def plan(self, market: Market, amount_usd: Spend) -> PlannedEntry:
         """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
         symbol = market.symbol
         candles = self.risk.fetch_candles(symbol)
@@ -89,7 +104,14 @@ class EntryPlanner:
         if (why := implausible_atr(quote, atr, stop)) is not None:
             raise Refused(f"{symbol}: {why}", hint="nothing was bought")
         self._check_costs(symbol, ask, stop)
-        return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask, quote.at)
+        distance = self.risk.rule.atr_multiple * atr
+        budget = amount_usd if isinstance(amount_usd, Decimal) else amount_usd.budget(market, ask, distance)
+        if (why := _too_small(amount := amount_for_cost(budget, ask, market), ask, stop, market)) is not None:
+            if not isinstance(amount_usd, Decimal):
+                raise amount_usd.too_little(market, budget, why)
+            problem = f"{format_decimal(budget)} {market.quote} buys too little{why}"
+            raise ExchangeRefused(problem, hint="raise the amount")
+        return PlannedEntry(market, amount, atr, ask, quote.at, budget)
 
     def _check_costs(self, symbol: str, ask: Decimal, stop: float) -> None:
         """Raises Refused for a stop so close that the fees alone are a large part of what it risks."""
@@ -125,14 +147,13 @@ class EntryPlanner:
             raise BotError(f"the price of {symbol} is not believed: {why}{twice}", hint="nothing was bought")
         return quote, quote.ask
 
-    def _size(self, market: Market, ask: Decimal, stop: float, amount_usd: Decimal) -> Decimal:
-        """The amount of the asset that `amount_usd` buys at the ask. It must be large enough to be sold at its stop."""
-        quantity = amount_for_cost(amount_usd, ask, market)
-        for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
-            if why := below_minimum(quantity, price, market):
-                problem = f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}"
-                raise ExchangeRefused(problem, hint="raise the amount")
-        return quantity
+
+def _too_small(amount: Decimal, ask: Decimal, stop: float, market: Market) -> str | None:
+    """Where and why an amount is below the market's minimum: it must be large enough to be sold at its stop, too."""
+    for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
+        if why := below_minimum(amount, price, market):
+            return f"{where}: {why}"
+    return None
 
 
 def _doubt_about_entry(quote: Quote, known: KnownPrice) -> str | None:

@@ -29,7 +29,7 @@ from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
-from botctl.trading.entries import EntryPlanner, PlannedEntry
+from botctl.trading.entries import EntryPlanner, PlannedEntry, Spend
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
@@ -86,7 +86,7 @@ class ExecutionService:
         """The free funds in `currency`. Raises ExchangeUnreachable; an invalid answer is never read as zero."""
         return self.exchange.fetch_balances().spendable(currency)
 
-    def execute_buy(self, symbol: str, amount_usd: Decimal) -> OrderResult:
+    def execute_buy(self, symbol: str, amount_usd: Spend) -> OrderResult:
         """Buy for `amount_usd` of the symbol's quote currency, plus the fee, with a stop.
 
         Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and OutcomeUnknown when the order may exist;
@@ -97,7 +97,7 @@ class ExecutionService:
             raise most_severe(bought.errors)
         return bought.result
 
-    def begin_buy(self, symbol: str, amount_usd: Decimal) -> StartedBuy:
+    def begin_buy(self, symbol: str, amount_usd: Spend) -> StartedBuy:
         """Plan a buy and send it. Raises as `execute_buy`, except for what `finish_buys` finds out."""
         market = self.entry_planner.find_market(symbol)
         if not self.validate_only:
@@ -106,9 +106,12 @@ class ExecutionService:
         if self.validate_only:
             return StartedBuy(None, self._validate(Side.BUY, symbol, entry.amount))
         try:
-            return StartedBuy(self._place_entry(entry))
+            started = StartedBuy(self._place_entry(entry))
         except InsufficientFunds as refusal:
-            raise self._with_free_funds(refusal, entry.market, amount_usd) from refusal
+            raise self._with_free_funds(refusal, entry.market, entry.budget) from refusal
+        if not isinstance(amount_usd, Decimal):
+            amount_usd.commit(symbol, entry.amount, entry.ask)
+        return started
 
     def finish_buys(self, started: Sequence[StartedBuy]) -> list[Bought]:
         """Settle these buys together. Each has a result or an error; one that cost too much has both."""

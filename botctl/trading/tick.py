@@ -349,7 +349,7 @@ def _execute(bot: Bot, state: TickState) -> None:
     unknown = "the API key may withdraw" if state.key_refused else unknown
     unknown = "a row of the database can't be read" if bot.journal.broken_rows() else unknown
     why_not = "LIVE_TRADING is no" if bot.no_buys is not None else unknown
-    executed = bot.council.execute(state.decisions, why_not=why_not)
+    executed = bot.council.execute(state.decisions, state.guard, why_not=why_not)
     state.exits += executed.exits
     state.entries += executed.entries
     state.errors += executed.errors

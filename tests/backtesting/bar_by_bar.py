@@ -4,9 +4,10 @@ It shares the stop rule and the indicators with the bot, and nothing with the ba
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
+from functools import partial
 
 from botctl.domain.candles import Candle, CandleColumns
 from botctl.domain.configuration.settings import Settings
@@ -16,6 +17,7 @@ from botctl.domain.errors import Refused
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import Side, stop_reason
 from botctl.domain.sentiment import SentimentSeries
+from botctl.domain.sizing import Sizing
 from botctl.domain.stops import StopRule, advance_stop, covers_costs, initial_stop
 from botctl.market_data.indicators import calculate_atr, calculate_trend
 
@@ -30,6 +32,7 @@ class Position:
     stop: float
     high: float
     break_even: float
+    cost: Decimal
     exit_time: int | None = None
     reason: str | None = None
 
@@ -60,7 +63,8 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
         price = {h.symbol: float(h.closes[seen[h.symbol] - 1]) for h in histories}
         following = {h.symbol: Decimal(repr(float(h.opens[seen[h.symbol]]))) for h in histories}
         active = [position for position in run.positions if position.exit_time is None]
-        worth = float(_worth(run, price))
+        equity = _worth(run, price)
+        worth = float(equity)
         peak = max(peak, worth)
         run.times.append(now)
         if not tripped and _is_too_deep(worth, begun, peak, settings):
@@ -91,7 +95,8 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
                 rested[position.symbol] = now + 60 * settings.cooldown_minutes
         for h in histories:
             if opinions[h.symbol] is Action.BUY and not tripped and rested.get(h.symbol, 0) <= now:
-                _open_position(run, h, seen[h.symbol], following[h.symbol], now, settings)
+                budget = partial(_budget, run, equity, price, now, h.symbol, settings)
+                _open_position(run, h, seen[h.symbol], following[h.symbol], now, settings, budget)
         run.equity.append(_worth(run, price))
     return run
 
@@ -119,8 +124,51 @@ def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now:
     return combine(history.symbol, verdicts).action
 
 
+def _budget(
+    run: ReferenceRun,
+    equity: Decimal,
+    price: dict[str, float],
+    now: int,
+    symbol: str,
+    settings: Settings,
+    ask: Decimal,
+    atr: float,
+) -> Decimal:
+    """What an entry is to cost at the ask, exactly, from the sentences of docs/rules.md."""
+    worse, fee = 1 + settings.slippage, settings.fee_rate
+    wanted, cuts = settings.trade_amount_usd, []
+    if settings.sizing is Sizing.RISK:
+        entry = ask * worse
+        stop = entry - Decimal(settings.atr_multiple) * Decimal(atr)
+        lost = entry * (1 + fee) - stop * (1 - settings.slippage) * (1 - fee)
+        risked = (settings.risk_per_trade or Decimal(0)) * equity / lost * ask
+        wanted = _eight_digits(min(risked, run.cash / worse / (1 + fee)))
+    elif settings.compound:
+        wanted = _eight_digits(wanted * equity / (settings.initial_balance or 0))
+    if settings.max_trade_amount is not None:
+        cuts.append(settings.max_trade_amount)
+    if settings.allocation is not None:
+        cuts += [share * equity for asset, share in settings.allocation.shares if asset == symbol.split("/")[0]]
+    if settings.max_exposure is not None:
+        held = [position for position in run.positions if position.exit_time is None]
+        new = sum(position.cost for position in held if position.entry_time == now)
+        older = sum(p.amount * Decimal(repr(price[p.symbol])) for p in held if p.entry_time != now)
+        cuts.append(settings.max_exposure * equity - new - older)
+    return min([wanted, *(_eight_digits(max(Decimal(0), cut / worse)) for cut in cuts)])
+
+
+def _eight_digits(figure: Decimal) -> Decimal:
+    return figure.quantize(Decimal(1).scaleb(figure.adjusted() - 7), rounding=ROUND_DOWN) if figure > 0 else Decimal(0)
+
+
 def _open_position(
-    run: ReferenceRun, history: CandleColumns, count: int, ask: Decimal, now: int, settings: Settings
+    run: ReferenceRun,
+    history: CandleColumns,
+    count: int,
+    ask: Decimal,
+    now: int,
+    settings: Settings,
+    budget: Callable[[Decimal, float], Decimal],
 ) -> None:
     active = [position for position in run.positions if position.exit_time is None]
     if len(active) >= settings.max_open_trades or any(p.symbol == history.symbol for p in active):
@@ -134,7 +182,7 @@ def _open_position(
         return
     if not covers_costs(float(ask), stop, float(settings.fee_rate), settings.min_stop_costs):
         return
-    amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
+    amount = floor_to(budget(ask, atr) / ask, COST_DECIMALS)
     cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
     if not amount or cost + fee > run.cash:
         return
@@ -143,7 +191,7 @@ def _open_position(
     stop = initial_stop(entry, atr, settings.atr_multiple)
     rule = StopRule(settings.atr_multiple, settings.breakeven_atr, settings.breakeven_fees)
     break_even = rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
-    run.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry, break_even))
+    run.positions.append(Position(history.symbol, now, amount, entry, atr, stop, entry, break_even, cost))
 
 
 def _close_position(

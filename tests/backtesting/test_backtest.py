@@ -190,7 +190,34 @@ def test_cash_that_runs_out_ends_entries() -> None:
     assert len(run_backtest(both, given_settings(MAX_OPEN_TRADES="1"), FEAR).trades) == 1
 
 
+def test_open_trades_and_the_entries_of_a_bar_leave_less_room_for_the_next_one() -> None:
+    """100 of 1000 may be in open trades. A takes them at the first bar. At the next one A is worth 90 of 990: B gets 9,
+    and nothing more is left at the third."""
+    fallen = [(200.0, 200.0, 180.0, 180.0), (180.0, 180.0, 180.0, 180.0), (180.0, 180.0, 180.0, 180.0)]
+    calm = [(200.0, 200.0, 200.0, 200.0)] * 3
+    names = {"A/USD": fallen, "B/USD": calm, "C/USD": calm}
+    histories = [history_of([*rising(WARM), *rows], name) for name, rows in names.items()]
+    settings = given_settings(ATR_MULTIPLE="15", INITIAL_BALANCE="1000", MAX_EXPOSURE="0.1")
+
+    trades = run_backtest(histories, settings, FEAR).trades
+
+    assert [(trade.symbol, trade.entry_time, trade.entry_cost) for trade in trades] == [
+        ("A/USD", at(0), 100),
+        ("B/USD", at(1), 9),
+    ]
+
+
 # Visit by visit
+
+
+SIZES: list[dict[str, str]] = [
+    {},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.009"},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.0099", "MAX_EXPOSURE": "0.6", "ALLOCATION": "BTC:0.5,ETH:0.3"},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.005", "MAX_TRADE_AMOUNT": "60"},
+    {"COMPOUND": "yes", "MAX_EXPOSURE": "0.9"},
+    {"MAX_EXPOSURE": "0.5", "ALLOCATION": "ETH:0.1"},
+]
 
 
 @st.composite
@@ -212,6 +239,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),
         "MAX_DRAWDOWN_PEAK": draw(st.sampled_from(["", "0.01", "0.05"])),
         "INITIAL_BALANCE": draw(st.sampled_from(["150", "250", "10000"])),
+        **draw(st.sampled_from(SIZES)),
     }
     indices = draw(st.lists(st.sampled_from([20, 20, 80, 50]), min_size=20, max_size=20))
     measured = [START + (100 + 6 * place) * STEP for place in range(20)]
@@ -273,9 +301,8 @@ def playback(
     code = code or interpreted()
     timeline = align_histories(histories, parameters.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    code.simulate(
-        build_arrays(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
-    )
+    wanted = parameters.atr_period, parameters.allocation
+    code.simulate(build_arrays(code, timeline, histories, sentiment, *wanted), parameters_of(parameters), buffers)
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
 
@@ -347,15 +374,18 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
     sentiment = SentimentHistory(
         [START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)]
     )
-    parameters = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
-    for seed in range(2):
+    usual = {"INITIAL_BALANCE": "350", "MAX_OPEN_TRADES": "2", "FEE_RATE": "0.004", "MAX_DRAWDOWN": "0.3"}
+    for seed, sizes in ((0, {}), (1, {}), (0, SIZES[2]), (1, SIZES[4])):
+        parameters = given_settings(**usual, **sizes)
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
         for code in (interpreted(), compiled()):
             timeline = align_histories(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
             played = code.simulate(
-                build_arrays(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers
+                build_arrays(code, timeline, histories, sentiment, 2, parameters.allocation),
+                parameters_of(parameters),
+                buffers,
             )
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]

@@ -171,6 +171,24 @@ def cases(count: int, seed: int) -> dict[str, Case]:
          "a drawdown of fees": Case(
             alone, settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.01"}, trips=True
         ),
+         "by risk": Case(
+            several(seed + 80, count),
+            settings={"SIZING": "risk", "RISK_PER_TRADE": "0.02", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.9"},
+            trades=5,
+        ),
+         "by risk, within limits": Case(
+            several(seed + 80, count),
+            settings={
+                "SIZING": "risk", "RISK_PER_TRADE": "0.02", "MAX_EXPOSURE": "0.6", "ALLOCATION": "BTC:0.4,SOL:0.25",
+                "MAX_TRADE_AMOUNT": "3500", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.9",
+            },
+            trades=5,
+        ),
+         "compounded": Case(
+            several(seed + 90, count),
+            settings={"COMPOUND": "yes", "TRADE_AMOUNT_USD": "4000", "MAX_EXPOSURE": "0.7", "MAX_DRAWDOWN": "0.9"},
+            trades=5,
+        ),
          "hourly candles": Case(
             [draw_history(seed + 60, count, seconds=3600, drift=UPS_AND_DOWNS, absent=0.01)],
             draw_sentiment(seed + 60, count * 3600),
@@ -184,7 +202,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@parametrize("name", ["moods", "a fall from the peak", "ups and downs", "a crash"], quick=2)
+@parametrize("name", ["moods", "by risk, within limits", "a fall from the peak", "ups and downs", "a crash"], quick=2)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 

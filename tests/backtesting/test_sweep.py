@@ -13,6 +13,7 @@ from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.decisions import Stance
+from botctl.domain.errors import ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
@@ -35,6 +36,8 @@ TEXTS = (
     "max_drawdown_peak=0.01,0.5",
     "breakeven_fees=no,yes",
     "min_stop_costs=0,2",
+    "max_trade_amount=40,1000",
+    "max_exposure=0.2,0.9",
 )
 
 
@@ -78,6 +81,32 @@ def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
         assert score.train.returned == pytest.approx(float(view.equity_curve[-1].equity) / 350 - 1, abs=1e-9)
         assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
         assert score.train.sharpe == (None if view.sharpe is None else pytest.approx(view.sharpe, rel=1e-6))
+
+
+@pytest.mark.long
+def test_sets_sized_by_risk_do_what_a_backtest_with_their_settings_does() -> None:
+    """Each set has lots of its own, so no exit of one is taken for another's."""
+    base = {**BASE, "SIZING": "risk", "RISK_PER_TRADE": "0.1%", "ALLOCATION": "ETH:0.2", "MAX_DRAWDOWN": "0.5"}
+    axes = grid_of("risk_per_trade=0.001,0.02,0.1", "max_exposure=0.2,0.9", "cooldown_minutes=0,60")
+    histories = markets()
+    trial = SweepRunner(histories, base, FEAR, axes, 1.0)
+
+    scores = play_all(trial)
+
+    for score in scores:
+        values = {name.upper(): value for name, value in values_at(axes, score.point).items()}
+        view = run_backtest(histories, parse_settings({**base, **values}), FEAR)
+        assert score.train.trades == len(view.trades)
+        assert score.train.returned == pytest.approx(float(view.equity_curve[-1].equity) / 350 - 1, abs=1e-9)
+    assert len({score.train for score in scores}) > len(scores) / 2
+
+
+@pytest.mark.parametrize(("text", "sizing"), [("risk_per_trade=0.01,0.02", "fixed"), ("trade_amount_usd=1,2", "risk")])
+def test_a_setting_that_changes_nothing_is_not_swept(text: str, sizing: str) -> None:
+    base = {**BASE, "SIZING": sizing, "RISK_PER_TRADE": "0.01"}
+
+    with pytest.raises(ConfigError, match=f"changes nothing with SIZING={sizing}"):
+        SweepRunner(markets(), base, FEAR, grid_of(text), 1.0)
 
 
 @pytest.mark.long
@@ -126,6 +155,19 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
     large, small = play_all(trial)
 
     assert (large.train.trades, small.train.trades) == (1, 1)
+    assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
+
+
+@pytest.mark.long
+def test_an_exit_found_for_one_limit_is_not_taken_for_another() -> None:
+    """The same, with the second amount as a limit of the first."""
+    rows = [(200.5, 211.0), (211.0, 200.5), (200.5, 195.0), (195.0, 195.0), (195.0, 195.0)]
+    candles = [(opened, max(opened, close), min(opened, close), close) for opened, close in rows]
+    base = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "BREAKEVEN_ATR": "1", "TRADE_AMOUNT_USD": "401"}
+    axes, histories = grid_of("max_trade_amount=401,0.000007"), [history_of([*rising(114), *candles])]
+
+    _, small = play_all(SweepRunner(histories, base, FEAR, axes, 1.0))
+
     assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
 
 

@@ -60,6 +60,24 @@ def test_options_win_over_settings(bot: BotRunner) -> None:
     assert len(by_settings["trades"]) != len(default["trades"])
 
 
+def test_sizes_may_follow_the_equity(bot: BotRunner) -> None:
+    """The account loses at each trade here, so each entry is smaller than the one before."""
+    span = (BTC, "--to", "2025-01-20", "--trade-amount", "4000", "--max-drawdown", "0.9")
+    fixed, grown = bot.json("backtest", *span)["trades"], bot.json("backtest", *span, "--compound")["trades"]
+    risk = ("--sizing", "risk", "--risk-per-trade", "1%", "--max-trade-amount", "2500")
+    by_risk = bot.json("backtest", *span, *risk)["trades"]
+
+    costs = [Decimal(trade["entry_cost"]) for trade in grown]
+    assert costs[0] == Decimal(fixed[0]["entry_cost"])
+    assert costs[-1] < costs[0] == max(costs)
+    assert max(Decimal(trade["entry_cost"]) for trade in by_risk) == pytest.approx(2500, abs=Decimal("0.01"))
+    assert len({trade["entry_cost"] for trade in by_risk}) > 2
+
+
+def test_a_size_by_risk_without_its_risk_is_refused(bot: BotRunner) -> None:
+    check_error(bot.run("backtest", BTC, "--sizing", "risk"), 78, "SIZING=risk", "RISK_PER_TRADE")
+
+
 def test_the_index_may_come_from_a_file(bot: BotRunner) -> None:
     answer = bot.json("backtest", BTC, "--sentiment", BTC)
 

@@ -28,6 +28,12 @@ from botctl.market_data.history import load_candles, load_sentiment
 OVERRIDES = {
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
+    "sizing": ("SIZING", "FIXED|RISK"),
+    "risk_per_trade": ("RISK_PER_TRADE", "FRACTION"),
+    "max_trade_amount": ("MAX_TRADE_AMOUNT", "AMOUNT"),
+    "max_exposure": ("MAX_EXPOSURE", "FRACTION"),
+    "allocation": ("ALLOCATION", "ASSET:FRACTION,..."),
+    "compound": ("COMPOUND", ""),  # a flag
     "fee": ("FEE_RATE", "RATE|TIER"),
     "slippage": ("SLIPPAGE", "FRACTION"),
     "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
@@ -41,6 +47,8 @@ OVERRIDES = {
     "max_drawdown_peak": ("MAX_DRAWDOWN_PEAK", "FRACTION"),
 }
 """Options by their parameter: the setting that each overrides, and what it takes."""
+FLAGS = frozenset({"compound"})
+"""Those that take nothing: without the flag the setting counts."""
 OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())
 DEFAULT_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
@@ -57,6 +65,10 @@ Trades = Annotated[
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")]
 
 
+def _help_of(setting: str) -> str:
+    return "Scale TRADE_AMOUNT_USD with the equity." if setting == "COMPOUND" else f"Override {setting}."
+
+
 SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
 STUDY_OPTIONS = {
     "symbol": typer.Option("--symbol", metavar="SYMBOL", help="The symbol of FILE, where its name does not tell it."),
@@ -64,7 +76,7 @@ STUDY_OPTIONS = {
     "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
     "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
     **{
-        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=f"Override {setting}.")
+        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar or None, help=_help_of(setting))
         for name, (setting, metavar) in OVERRIDES.items()
     },
 }
@@ -77,7 +89,9 @@ type StudyOptions = dict[str, str]
 def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the parameter `options: StudyOptions` of a command by STUDY_OPTIONS, as Typer needs them."""
     shared = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+        Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
+        if name in FLAGS
+        else Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
         for name, option in STUDY_OPTIONS.items()
     ]
     parameters = [
@@ -89,6 +103,7 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         texts = {name: arguments.pop(name) for name in STUDY_OPTIONS}
+        texts |= {name: "yes" if texts[name] else None for name in FLAGS}
         command(options={name: text for name, text in texts.items() if text is not None}, **arguments)
 
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

@@ -22,6 +22,9 @@ COLUMN_NAMES = {
     "cooldown_minutes": "cool-down",
     "max_open_trades": "open",
     "trade_amount_usd": "amount",
+    "risk_per_trade": "risk",
+    "max_trade_amount": "max amount",
+    "max_exposure": "exposure",
     "max_drawdown": "guard",
     "max_drawdown_peak": "peak",
 }

@@ -14,11 +14,14 @@ from botctl.domain.configuration.parsers import (
     decimal_parser,
     float_parser,
     integer_parser,
+    parse_allocation,
     parse_amount,
     parse_assets,
     parse_currency,
     parse_level,
     parse_names,
+    parse_share,
+    parse_sizing,
     parse_symbols,
     parse_timeframe,
     parse_yes,
@@ -26,6 +29,7 @@ from botctl.domain.configuration.parsers import (
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
 from botctl.domain.money import format_decimal
+from botctl.domain.sizing import Allocation, SizeRule, Sizing
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
 
@@ -111,6 +115,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRADE_AMOUNT_USD", "100", parse_amount, "the cost of an entry of the Council, in the symbol's quote currency"
     ),
+    Setting(
+        "SIZING", "fixed", parse_sizing, "fixed: an entry costs TRADE_AMOUNT_USD; risk: its stop loses RISK_PER_TRADE"
+    ),
+    Setting(
+        "RISK_PER_TRADE", None, parse_share, "fraction of the equity that a stop loses, costs included: 0.005 or 0.5%"
+    ),
+    Setting("COMPOUND", "no", parse_yes, "yes: TRADE_AMOUNT_USD grows and shrinks with the account"),
+    Setting("MAX_TRADE_AMOUNT", None, parse_amount, "the largest cost of an entry, in the symbol's quote currency"),
+    Setting("MAX_EXPOSURE", None, parse_share, "the largest fraction of the equity in open trades"),
+    Setting("ALLOCATION", None, parse_allocation, "the largest fraction of the equity per asset: BTC:0.5,ETH:0.3"),
     Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while so many trades are active"),
     Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", parse_timeframe, "length of a candle, and the time between two ticks"),
@@ -195,6 +209,12 @@ class Settings:
     symbols: tuple[str, ...]
     quote_currency: str
     trade_amount_usd: Decimal
+    sizing: Sizing
+    risk_per_trade: Decimal | None
+    compound: bool
+    max_trade_amount: Decimal | None
+    max_exposure: Decimal | None
+    allocation: Allocation | None
     max_open_trades: int
     cooldown_minutes: int
     timeframe: Timeframe
@@ -225,6 +245,20 @@ class Settings:
     @property
     def stop_rule(self) -> StopRule:
         return StopRule(self.atr_multiple, self.breakeven_atr, self.breakeven_fees)
+
+    @property
+    def size_rule(self) -> SizeRule:
+        by_risk = self.sizing is Sizing.RISK
+        return SizeRule(
+            amount=float(self.trade_amount_usd),
+            risk=float(self.risk_per_trade or 0) if by_risk else 0.0,
+            compound=self.compound and not by_risk,
+            max_amount=float(self.max_trade_amount or 0),
+            max_exposure=float(self.max_exposure or 0),
+            allocation=self.allocation or Allocation(),
+            slippage=float(self.slippage),
+            exit_slippage=float(self.slippage),
+        )
 
     @property
     def channels(self) -> tuple[Secret, ...]:
@@ -275,7 +309,20 @@ def parse_leniently(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]
         shown = f"TICK_TIMEOUT={values['TICK_TIMEOUT'].strip()!r:.100}"
         problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
         parsed |= _derived_defaults(parsed | {"tick_timeout": None})
+    if (why := _wrong_risk(parsed)) is not None:
+        problems.setdefault("RISK_PER_TRADE", why)
     return Settings(**parsed), problems
+
+
+def _wrong_risk(parsed: Mapping[str, Any]) -> str | None:
+    """What is wrong with SIZING, RISK_PER_TRADE and MAX_DRAWDOWN together; None when nothing is."""
+    risk, limit = parsed["risk_per_trade"], parsed["max_drawdown"]
+    if parsed["sizing"] is Sizing.RISK and risk is None:
+        return "SIZING=risk needs RISK_PER_TRADE, the fraction of the equity that a stop may lose, such as 0.005"
+    if risk is not None and risk >= limit:
+        shown = f"RISK_PER_TRADE={format_decimal(risk)} must be below MAX_DRAWDOWN, {format_decimal(limit)}"
+        return f"{shown}: one stop would trip the drawdown guard"
+    return None
 
 
 def _parse_setting(setting: Setting, text: str) -> Any:

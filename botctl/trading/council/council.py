@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from decimal import Decimal
 
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import BadValue, BotError, ConfigError, NoAnswer, Refused, most_severe
@@ -17,9 +16,11 @@ from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
+from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.execution import Bought, ExecutionService, StartedBuy
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
+from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import Snapshot
 from botctl.trading.time_budget import TimeBudget
 
@@ -50,7 +51,7 @@ class Council:
     time_budget: TimeBudget
     _: KW_ONLY
     symbols: Sequence[str]
-    trade_amount: Decimal
+    sizing: EntrySizing
 
     def decide_all(self, snapshot: Snapshot) -> tuple[list[DecisionRow], list[BotError]]:
         """One recorded decision for each symbol. A failure means HOLD and an error. Symbols that are left when the
@@ -71,20 +72,21 @@ class Council:
                 errors.append(failure)
         return rows, errors
 
-    def execute(self, rows: Sequence[DecisionRow], *, why_not: str = "") -> Executed:
-        """Execute these decisions, sells first. SELL closes the trade whatever its stop. With `why_not` nothing is
-        bought, and that is recorded as the reason."""
+    def execute(self, rows: Sequence[DecisionRow], report: GuardReport | None = None, *, why_not: str = "") -> Executed:
+        """Execute these decisions, sells first. SELL closes the trade whatever its stop. Entries are sized by `report`,
+        the run's look at the account. With `why_not` nothing is bought, and that is recorded as the reason."""
         sold = [self._act_on_sell(row) for row in rows if row.decision == Action.SELL]
-        bought = self._buy_all([row for row in rows if row.decision == Action.BUY], why_not)
+        bought = self._buy_all([row for row in rows if row.decision == Action.BUY], report, why_not)
         return Executed(
             exits=[result for result, _ in sold if result is not None],
             entries=[result for result, _ in bought if result is not None],
             errors=[error for _, errors in (*sold, *bought) for error in errors],
         )
 
-    def _buy_all(self, rows: Sequence[DecisionRow], why_not: str) -> list[Acted]:
+    def _buy_all(self, rows: Sequence[DecisionRow], report: GuardReport | None, why_not: str) -> list[Acted]:
         """Send every buy, then confirm them together."""
         acted: list[Acted] = []
+        sizer = self.sizing.for_run(report)
         started: list[tuple[DecisionRow, StartedBuy]] = []
         for row in rows:
             if why_not:
@@ -94,7 +96,7 @@ class Council:
                 acted.append((None, [late, *_record_outcome(row, "not bought: the tick's time was over")]))
             else:
                 try:
-                    started.append((row, self.execution.begin_buy(row.symbol, self.trade_amount)))
+                    started.append((row, self.execution.begin_buy(row.symbol, sizer)))
                 except BotError as error:
                     acted.append(_failed(row, error))
         bought = self.execution.finish_buys([buy for _, buy in started])
