@@ -16,6 +16,7 @@ from botctl.backtesting.engine import (
     BacktestParameters,
     MarketArrays,
 )
+from botctl.backtesting.exact_equity import deepest_drawdown, equity_of_trades
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
@@ -86,16 +87,32 @@ class Backtest:
 
         timeline = self.timeline
         played = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
-        equity = np.asarray(self.buffers.equity)
-        curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
+        trades = [self._trade(number) for number in range(played.trades)]
+        equity = np.zeros(len(timeline.times))
+        equity[timeline.first : timeline.last + 1] = curve = self._curve(trades)
         outcome = RunOutcome(
             curve=curve,
-            max_drawdown=played.max_drawdown,
-            trades=[self._trade(number) for number in range(played.trades)],
+            max_drawdown=deepest_drawdown(curve, self.parameters.cash),
+            trades=trades,
             tripped_at=from_unix(timeline.times[played.tripped]) if played.tripped <= timeline.last else None,
         )
         view = summarize(timeline, self.histories, self.settings, self.sentiment, outcome)
         return Run(view, timeline, self.arrays, equity)
+
+    def _curve(self, trades: Sequence[BacktestTrade]) -> "Array":
+        """The equity at each traded bar."""
+        import numpy as np
+
+        buffers, timeline, count = self.buffers, self.timeline, len(trades)
+        entries, exits = (np.asarray(column)[:count] - timeline.first for column in (buffers.entries, buffers.exits))
+        return equity_of_trades(
+            trades,
+            np.asarray(buffers.symbols)[:count].tolist(),
+            entries.tolist(),
+            exits.tolist(),
+            np.asarray(self.arrays.closes)[:, timeline.first : timeline.last + 1],
+            self.settings.initial_balance or DEFAULT_BALANCE,
+        )
 
     def _trade(self, number: int) -> BacktestTrade:
         """One trade with exact money: the engine's bars, the paper broker's arithmetic."""

@@ -13,7 +13,7 @@ from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, Marke
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, Axis, Point
 from botctl.backtesting.results import SweepFigures
-from botctl.backtesting.summary import SECONDS_PER_DAY
+from botctl.backtesting.summary import last_bars_of_days
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
@@ -139,7 +139,7 @@ class SweepRunner:
         import numpy as np
 
         times = np.asarray(arrays.times)[arrays.first : arrays.last + 1]
-        day_ends = np.append(np.flatnonzero(np.diff(times // SECONDS_PER_DAY)), len(times) - 1)
+        day_ends = last_bars_of_days(times)
         symbols, bars = len(self.histories), len(arrays.times)
         return Segment(arrays, new_buffers(self.kernel, symbols, bars, cache_exits=self._share_exits), day_ends)
 

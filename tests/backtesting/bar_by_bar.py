@@ -6,7 +6,11 @@ It shares the stop rule and the indicators with the bot, and nothing with the ba
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
+from math import sqrt
+from statistics import fmean, stdev
 
 from botctl.domain.candles import Candle, CandleColumns
 from botctl.domain.configuration.settings import Settings
@@ -43,6 +47,24 @@ class ReferenceRun:
     equity: list[Decimal] = field(default_factory=list)
     cash: Decimal = Decimal(0)
     tripped_at: int | None = None
+
+    def days(self) -> list[tuple[int, float]]:
+        """The last bar of each UTC day, which ends with the bar at 24:00: when it closed, and the equity."""
+        ends: dict[date, tuple[int, float]] = {}
+        for time, worth in zip(self.times, self.equity, strict=True):
+            ends[datetime.fromtimestamp(time - 1, UTC).date()] = time, float(worth)
+        return [ends[day] for day in sorted(ends)]
+
+    def ratios(self, begun: float) -> tuple[float | None, float | None]:
+        """Sharpe and Sortino of its days, the cash at the start being the day before the first."""
+        worths = [begun, *(worth for _, worth in self.days())]
+        changes = [after / before - 1 for before, after in pairwise(worths)]
+        if len(changes) < 2:
+            return None, None
+        mean, spread = fmean(changes), stdev(changes)
+        downside = sqrt(fmean(min(change, 0.0) ** 2 for change in changes))
+        year = sqrt(365)
+        return (mean / spread * year if spread else None), (mean / downside * year if downside else None)
 
 
 def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> ReferenceRun:

@@ -254,8 +254,13 @@ def check_against_visits(world: World) -> None:
     assert equity == pytest.approx([float(worth) for worth in slow.equity], abs=1e-6)
     assert (view.tripped_at and view.tripped_at.timestamp()) == slow.tripped_at
     opening = float(parameters.initial_balance or 0)
+    days = slow.days()
+    assert [point.at.timestamp() for point in view.equity_curve] == [time for time, _ in days]
+    assert [point.equity for point in view.equity_curve] == pytest.approx([worth for _, worth in days], rel=1e-13)
+    for ratio, expected in zip((view.sharpe, view.sortino), slow.ratios(opening), strict=True):
+        assert ratio == (None if expected is None else pytest.approx(expected, rel=1e-6))
     deepest = calculate_max_drawdown([opening, *map(float, slow.equity)])
-    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-9)
+    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-13)
     held = [p for p in slow.positions if p.exit_at is None]
     last = {h.symbol: Decimal(repr(h.closes[_seen(h, slow.times[-1]) - 1])) for h in histories}
     assert view.equity == slow.cash + sum(p.amount * last[p.symbol] for p in held)
