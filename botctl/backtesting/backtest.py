@@ -18,9 +18,10 @@ from botctl.backtesting.engine import (
 )
 from botctl.backtesting.exact_equity import deepest_drawdown, equity_of_trades
 from botctl.backtesting.jit import Kernel, compiled, interpreted
+from botctl.backtesting.live_window import atrs_of_windows, forget_old_moves
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
-from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, CandleColumns, from_unix
+from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 MIN_COMPILED_CANDLES = 160_000
 """From so many candles on, loading compiled code is faster than running without."""
-NEGLIGIBLE_WEIGHT = 1e-17
-"""A weight that changes no float of about one."""
 EXIT_REASONS = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
 """By ending. Where a stop was hit, the reason follows from its price."""
 
@@ -243,28 +242,8 @@ def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
     outcome = kernel.view(opinions), kernel.view(atrs)
     kernel.calculate_indicators(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
-    return opinions, _atrs_as_live(atrs, *columns, period=atr_period)
-
-
-def _atrs_as_live(atrs: "Array", highs: "Array", lows: "Array", closes: "Array", *, period: int) -> "Array":
-    """The ATRs as a live run calculates them, whose average starts at the oldest candle that the exchange returns.
-
-    The start keeps a weight in a long average. Here and there that weight is the same, so the difference of the two
-    starts corrects each average without calculating it again.
-    """
-    import numpy as np
-
-    weight = (1.0 - 1.0 / period) ** (KRAKEN_CANDLE_LIMIT - period)
-    if weight < NEGLIGIBLE_WEIGHT or len(atrs) <= KRAKEN_CANDLE_LIMIT:
-        return atrs
-    before = np.concatenate((closes[:1], closes[:-1]))
-    ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
-    oldest = np.arange(1, len(atrs) - KRAKEN_CANDLE_LIMIT + 1)
-    begun = oldest + period - 1
-    seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
-    corrected = atrs.copy()
-    corrected[KRAKEN_CANDLE_LIMIT:] -= weight * (atrs[begun] - seeds)
-    return corrected
+    forget_old_moves(opinions, columns[2])
+    return opinions, atrs_of_windows(atrs, *columns, period=atr_period)
 
 
 def decision_bits() -> tuple[int, int]:

@@ -70,7 +70,7 @@ class ReferenceRun:
 def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> ReferenceRun:
     """One run at each candle's close, from the first with an ATR for every symbol to the last with a next price."""
     closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
-    needed = max(settings.atr_period + 100, 114)
+    needed = warm_up(settings.atr_period)
     begin = max(times[needed - 1] for times in closed.values())
     end = min(times[-2] for times in closed.values())
     run = ReferenceRun(cash=settings.initial_balance or Decimal(0))
@@ -118,6 +118,14 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
     return run
 
 
+def warm_up(period: int) -> int:
+    """The candles of an ATR's first value, and as many as it takes to leave less than a thousandth of it."""
+    count, left = period, 1.0
+    while left >= 0.001:
+        count, left = count + 1, left * (1 - 1 / period)
+    return max(count, 114)
+
+
 def _worth(run: ReferenceRun, price: dict[str, float]) -> Decimal:
     return run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in run.positions if p.exit_at is None)
 
@@ -130,13 +138,19 @@ def _is_too_deep(worth: float, begun: float, peak: float, settings: Settings) ->
 
 
 def candles_of(history: CandleColumns, count: int) -> list[Candle]:
+    """The first `count` candles."""
     columns = (history.opens, history.highs, history.lows, history.closes, history.volumes)
     rows = zip(history.times[:count], *(column[:count] for column in columns), strict=True)
     return [Candle(int(time), *figures) for time, *figures in rows]
 
 
+def _shown_candles(history: CandleColumns, count: int) -> list[Candle]:
+    """The newest of them that a run is given."""
+    return candles_of(history, count)[-720:]
+
+
 def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now: int) -> Action:
-    opinion = TECHNICAL_STANCES[calculate_trend(candles_of(history, count))[0]]
+    opinion = TECHNICAL_STANCES[calculate_trend(_shown_candles(history, count))[0]]
     verdicts = (Verdict("technical", opinion, ""), Verdict("sentiment", sentiment.stance_at(now), ""))
     return combine(history.symbol, verdicts).action
 
@@ -148,7 +162,7 @@ def _open_position(
     if len(active) >= settings.max_open_trades or any(p.symbol == history.symbol for p in active):
         return
     try:
-        atr = calculate_atr(candles_of(history, count), settings.atr_period)
+        atr = calculate_atr(_shown_candles(history, count), settings.atr_period)
     except Refused:
         return
     stop = initial_stop(float(ask), atr, settings.atr_multiple)

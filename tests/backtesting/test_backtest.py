@@ -18,7 +18,7 @@ from botctl.domain.configuration.settings import Settings, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
-from tests.backtesting.bar_by_bar import run_every_bar
+from tests.backtesting.bar_by_bar import run_every_bar, warm_up
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
 FEAR = FixedSentiment(Stance.FEAR)
@@ -327,9 +327,9 @@ def test_fees_only_lower_what_comes_out(seed: int, fee: str) -> None:
 
 @given(seeds, st.integers(2, 30))
 def test_nothing_is_traded_before_the_atr_is_warm(seed: int, period: int) -> None:
-    view = run_backtest([walk(seed, 200)], given_settings(ATR_PERIOD=str(period)), FEAR)
+    view = run_backtest([walk(seed, 260)], given_settings(ATR_PERIOD=str(period)), FEAR)
 
-    warm = datetime.fromtimestamp(START + STEP * max(period + 100, 114), UTC)
+    warm = datetime.fromtimestamp(START + STEP * warm_up(period), UTC)
     assert view.since == warm
     assert all(trade.entry_at >= warm for trade in view.trades)
 

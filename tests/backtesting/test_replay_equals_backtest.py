@@ -197,12 +197,12 @@ def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_pa
 
 @pytest.mark.long
 def test_a_long_average_feels_no_candle_that_a_run_is_not_shown(tmp_path: Path) -> None:
-    """Kraken shows 720 candles, and an ATR of 150 would feel the older ones of a history: a calm before a storm."""
+    """Kraken shows 720 candles, and an ATR of 90 would feel the older ones of a history: a calm before a storm."""
     calm = draw_history(7, 500, volatility=0.0005)
     storm = draw_history(8, 500, price=calm.closes[-1], later=500)
     columns = {name: [*getattr(calm, name), *getattr(storm, name)] for name in COLUMNS}
     history = CandleColumns(symbol="BTC/USD", seconds=900, **columns)  # type: ignore[arg-type]
-    settings = {"ATR_PERIOD": "150", "ATR_MULTIPLE": "1"}
+    settings = {"ATR_PERIOD": "90", "ATR_MULTIPLE": "1"}
 
     check(Case([history], settings=settings, since=history.times[800], trades=4), tmp_path)
 

@@ -66,7 +66,7 @@ BAD: dict[str, list[str]] = {
     "LIVE_TRADING": ["", "true", "1", "y", "ja"],
     "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon", "-1", "1e9"],
     "TIMEFRAME": ["", "15", "2m", "15M", "900"],
-    "ATR_PERIOD": ["", "0", "1", "201", *WHOLE, "999999"],
+    "ATR_PERIOD": ["", "0", "1", "92", *WHOLE, "999999"],
     "ATR_MULTIPLE": ["", *RATIOS],
     "BREAKEVEN_ATR": ["", *RATIOS],
     "BREAKEVEN_FEES": ["", "true", "1", "ja"],

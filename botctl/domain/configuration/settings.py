@@ -25,6 +25,7 @@ from botctl.domain.configuration.parsers import (
 )
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
+from botctl.domain.indicators import MAX_ATR_PERIOD
 from botctl.domain.money import format_decimal
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
@@ -117,7 +118,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TICK_TIMEOUT", None, decimal_parser("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"
     ),
-    Setting("ATR_PERIOD", "14", integer_parser(2, 200), "candles in the average true range"),
+    Setting("ATR_PERIOD", "14", integer_parser(2, MAX_ATR_PERIOD), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", float_parser("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", float_parser("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("BREAKEVEN_FEES", "no", parse_yes, "yes: the breakeven stop covers both fees, not the entry price alone"),
