@@ -144,7 +144,7 @@ class Backtest:
         buffers, settings = self.buffers, self.settings
         exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
         bid = self._next_price(int(buffers.symbols[number]), exited)
-        price = fill_price(Side.SELL, bid, settings.slippage)
+        price = fill_price(Side.SELL, bid, settings.exit_slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
         return replace(
@@ -199,6 +199,7 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         breakeven_fees=float(settings.breakeven_fees),
         min_stop_costs=settings.min_stop_costs,
         max_drawdown_peak=float(settings.max_drawdown_peak or 1),
+        exit_slippage=float(settings.exit_slippage),
     )
 
 

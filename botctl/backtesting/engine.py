@@ -11,7 +11,7 @@ from typing import NamedTuple
 from botctl.backtesting.equity_curve import begin_tracking, write_equity, write_equity_after_orders
 from botctl.backtesting.performance import sharpe_of_curve
 from botctl.backtesting.tables import Table, WritableTable, unsigned_index
-from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop
+from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop, is_entry_price
 
 HOLD, BUY, SELL = 0, 1, 2
 """The Council's decisions."""
@@ -65,6 +65,8 @@ class BacktestParameters(NamedTuple):
     min_stop_costs: float
     max_drawdown_peak: float
     """1.0 without a limit below the peak: nothing falls by more."""
+    exit_slippage: float
+    """The slippage of sells; `slippage` is that of buys."""
 
 
 class BacktestBuffers(NamedTuple):
@@ -166,7 +168,7 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
     held, exit_bar, trade = buffers.held, buffers.exit_bar, buffers.trade
     next_buy, last_exit = buffers.next_buy, buffers.last_exit
     symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
-    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.slippage, parameters.cooldown_seconds
+    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.exit_slippage, parameters.cooldown_seconds
     count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), last + 1
     at, prefetched = arrays.first, 0
     tracker = begin_tracking(parameters.cash, parameters.max_drawdown, parameters.max_drawdown_peak)
@@ -242,9 +244,9 @@ def next_event(
 
 def size_order(ask: float, close: float, atr: float, parameters: BacktestParameters) -> tuple[float, float]:
     """The amount of a buy at `ask` and its cost before the fee; zeros where its stop could never be hit, or is too
-    close for what a round trip costs."""
+    close for what a round trip costs, and where the ask is far from the last price."""
     stop = initial_stop(ask, atr, parameters.atr_multiple)
-    if not 0.0 < stop < ask or atr < 1e-9 * close:
+    if not 0.0 < stop < ask or atr < 1e-9 * close or not is_entry_price(ask, close):
         return 0.0, 0.0
     if not covers_costs(ask, stop, parameters.fee_rate, parameters.min_stop_costs):
         return 0.0, 0.0
@@ -288,6 +290,7 @@ def simulate_sets(
             row[9],
             row[10],
             row[11],
+            row[12],
         )
         played = simulate(arrays, parameters, buffers)
         curve = buffers.equity[arrays.first : arrays.last + 1]

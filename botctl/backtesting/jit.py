@@ -36,7 +36,7 @@ class Kernel:
 
 
 COMPILE_ORDER = (
-    (stops, "initial_stop advance_stop break_even_price covers_costs"),
+    (stops, "initial_stop advance_stop break_even_price covers_costs is_entry_price"),
     (indicators, "smooth wilder_sum true_range relative_strength opinion_of_valid_averages technical_opinion"),
     (indicators, "seed_average continue_indicators calculate_indicators"),
     (performance, "sharpe_of_curve"),

@@ -165,6 +165,8 @@ def _open_position(
         atr = calculate_atr(_shown_candles(history, count), settings.atr_period)
     except Refused:
         return
+    if not float(history.closes[count - 1]) / 2 <= float(ask) <= 2 * float(history.closes[count - 1]):
+        return
     stop = initial_stop(float(ask), atr, settings.atr_multiple)
     if not 0 < stop < float(ask):
         return
@@ -185,7 +187,7 @@ def _open_position(
 def _close_position(
     run: ReferenceRun, position: Position, following: dict[str, Decimal], now: int, reason: str, settings: Settings
 ) -> None:
-    price = fill_price(Side.SELL, following[position.symbol], settings.slippage)
+    price = fill_price(Side.SELL, following[position.symbol], settings.exit_slippage)
     proceeds, fee = cost_and_fee(position.amount, price, settings.fee_rate)
     run.cash += proceeds - fee
     position.exit_at, position.reason = now, reason

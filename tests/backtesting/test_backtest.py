@@ -102,16 +102,25 @@ def test_no_entry_whose_stop_is_too_close_for_its_costs(costs: str, trades: int)
 
 def test_fee_and_slippage_are_those_of_the_paper_broker() -> None:
     """Ask 200: 0.5 at 200 x 1.001 = 200.2 costs 100.1, its fee of 1 % 1.001. The stop hangs from 200.2. Bid 150:
-    0.5 at 150 x 0.999 = 149.85 brings 74.925, its fee 0.74925."""
+    0.5 at 150 x 0.997 = 149.55 brings 74.775, its fee 0.74775: a sell slips three times as far."""
     view = after_warm_up((200, 190), (190, 160), (150, 150), FEE_RATE="0.01", SLIPPAGE="0.001")
 
     [trade] = view.trades
     assert (trade.entry_cost, trade.entry_fee) == (Decimal("100.1"), Decimal("1.001"))
     assert trade.stop_loss_price == pytest.approx(180.2)
-    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.925"), Decimal("0.74925"))
-    assert trade.pnl == Decimal("74.925") - Decimal("0.74925") - Decimal("101.101")
+    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.775"), Decimal("0.74775"))
+    assert trade.pnl == Decimal("74.775") - Decimal("0.74775") - Decimal("101.101")
     assert view.equity == 10000 + trade.pnl
-    assert view.fees == Decimal("1.75025")
+    assert view.fees == Decimal("1.74875")
+
+
+def test_the_slippage_of_exits_is_its_own() -> None:
+    """0.5 sold at 150 x 0.98 = 147 instead of 150."""
+    view = after_warm_up((200, 190), (190, 160), (150, 150), SLIPPAGE="0", EXIT_SLIPPAGE="0.02")
+
+    [trade] = view.trades
+    assert (trade.entry_cost, trade.exit_proceeds) == (100, Decimal("73.5"))
+    assert after_warm_up((200, 190), (190, 160), (150, 150), SLIPPAGE="0").trades[0].exit_proceeds == 75
 
 
 def test_what_is_still_open_counts_at_its_last_price() -> None:
@@ -207,6 +216,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "BREAKEVEN_FEES": draw(st.sampled_from(["no", "yes"])),
         "MIN_STOP_COSTS": draw(st.sampled_from(["0", "0.5", "2"])),
         "SLIPPAGE": draw(st.sampled_from(["0", "0.0005"])),
+        "EXIT_SLIPPAGE": draw(st.sampled_from(["", "0", "0.01"])),
         "COOLDOWN_MINUTES": draw(st.sampled_from(["0", "15", "60"])),
         "MAX_OPEN_TRADES": draw(st.sampled_from(["1", "2", "5"])),
         "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),

@@ -150,6 +150,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SLIPPAGE", "0.0005", decimal_parser("0", "0.5"), "slippage of the paper broker, as a fraction of the price"
     ),
+    Setting("EXIT_SLIPPAGE", None, decimal_parser("0", "0.5"), "the same of its sells; default: three times SLIPPAGE"),
     Setting(
         "NOTIFY_URLS", None, Secret, "where notifications are sent: apprise URLs, comma-separated (extra notify)", True
     ),
@@ -176,6 +177,9 @@ PASSWORD = r"(://[^/@\s]*:)[^/@\s]+(@)"
 """The password of an address, between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
+EXIT_SLIPPAGES = 3
+"""The default EXIT_SLIPPAGE is so many times SLIPPAGE, but at most MAX_SLIPPAGE."""
+MAX_SLIPPAGE = Decimal("0.499")
 MAX_TICK_SECONDS = Decimal(720)
 """The default TICK_TIMEOUT is at most this: manual orders wait for a tick's end, whatever the timeframe."""
 
@@ -216,6 +220,7 @@ class Settings:
     sentiment_url: str
     fee_rate: Decimal
     slippage: Decimal
+    exit_slippage: Decimal
     notify_urls: Secret | None
     healthcheck_url: Secret | None
     metrics_file: str | None
@@ -293,8 +298,16 @@ def _derived_defaults(parsed: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tick_timeout": parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, MAX_TICK_SECONDS),
         "database_url": parsed["database_url"] or f"sqlite:///data/{mode}.db",
+        "exit_slippage": _exit_slippage(parsed),
         "initial_balance": parsed["initial_balance"] or (None if mode is Mode.LIVE else DEFAULT_BALANCE),
     }
+
+
+def _exit_slippage(parsed: Mapping[str, Any]) -> Decimal:
+    """A stop sells into a fall, so by default its price is worse than that of an entry."""
+    if parsed["exit_slippage"] is not None:
+        return Decimal(parsed["exit_slippage"])
+    return min(EXIT_SLIPPAGES * Decimal(parsed["slippage"]), MAX_SLIPPAGE)
 
 
 def shown_value(settings: Settings, name: str) -> str | None:
