@@ -82,6 +82,12 @@ def sharpe_of_curve(equity: Sequence[float], day_ends: Sequence[int], opening: f
     return mean / sqrt(spread) * sqrt(DAYS_PER_YEAR) if spread > 0.0 else nan
 
 
+def return_per_trade(costs: Sequence[Decimal], profits: Sequence[Decimal]) -> Decimal | None:
+    """The profits by what the trades cost, both in quote: the mean, each trade by its size. None without trades."""
+    cost = sum(costs, Decimal(0))
+    return sum(profits, Decimal(0)) / cost if cost else None
+
+
 def win_rate(pnls: Sequence[Decimal]) -> Decimal | None:
     """The fraction of trades with a profit; None without trades."""
     return Decimal(sum(pnl > 0 for pnl in pnls)) / len(pnls) if pnls else None
