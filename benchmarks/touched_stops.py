@@ -58,11 +58,14 @@ def main() -> None:
     parser.add_argument("--sentiment", default="FEAR")
     parser.add_argument("--day", type=date.fromisoformat, required=True)
     parser.add_argument("--exit-slippage", default="")
+    parser.add_argument("--to", type=datetime.fromisoformat, help="the last bar, UTC")
     arguments = parser.parse_args()
     histories = {history.symbol: history for history in map(load_candles, arguments.files)}
     quote = quote_of(next(iter(histories)))
     settings = parse_settings({"QUOTE_CURRENCY": quote, "EXIT_SLIPPAGE": arguments.exit_slippage})
-    view = Backtest(list(histories.values()), settings, load_sentiment_option(arguments.sentiment)).run().view
+    until = arguments.to and arguments.to.replace(tzinfo=UTC)
+    sentiment = load_sentiment_option(arguments.sentiment)
+    view = Backtest(list(histories.values()), settings, sentiment, until=until).run().view
     closed = [trade for trade in view.trades if trade.exit_at]
     pairs = [(trade, sell_at_touched_stop(trade, histories[trade.symbol], settings)) for trade in closed]
     for name, chosen in (
