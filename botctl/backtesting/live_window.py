@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     type Array = np.ndarray[Any, Any]
 
-NEGLIGIBLE_WEIGHT = 1e-17
-"""A weight that changes no float of about one."""
+NEGLIGIBLE_WEIGHT = 1e-20
+"""A weight that changes no float, even where the range of a candle was many times another's."""
+WINDOWS_AT_ONCE = 8192
+"""Few enough to fit into the processor's cache."""
 
 
 def forget_old_moves(opinions: "Array", closes: "Array") -> None:
@@ -29,10 +31,9 @@ def forget_old_moves(opinions: "Array", closes: "Array") -> None:
 
 
 def atrs_of_windows(atrs: "Array", highs: "Array", lows: "Array", closes: "Array", *, period: int) -> "Array":
-    """The ATRs as a run calculates them, whose average starts at the oldest candle that it is given.
+    """The ATRs as a run calculates them, whose average starts at the oldest candle that it is given: to the last digit.
 
-    The start keeps a weight in a long average. Here and there that weight is the same, so the difference of the two
-    starts corrects each average without calculating it again. They may differ in their last digits; the run's counts.
+    The start keeps a weight in a long average, so each one is calculated from its own candles, many at once.
     """
     import numpy as np
 
@@ -40,12 +41,24 @@ def atrs_of_windows(atrs: "Array", highs: "Array", lows: "Array", closes: "Array
     if weight < NEGLIGIBLE_WEIGHT or len(atrs) <= KRAKEN_CANDLE_LIMIT:
         return atrs
     before = np.concatenate((closes[:1], closes[:-1]))
-    ranges = np.maximum(highs, before) - np.minimum(lows, before)
-    oldest = slice(1, len(atrs) - KRAKEN_CANDLE_LIMIT + 1)
-    begun = slice(period, oldest.stop + period - 1)
-    # Each sum on its own: the difference of two sums since the beginning would lose digits.
-    sums = np.lib.stride_tricks.sliding_window_view(ranges, period - 1)[2 : oldest.stop + 1].sum(axis=1)
-    seeds = (sums + highs[oldest] - lows[oldest]) / period
-    corrected = atrs.copy()
-    corrected[KRAKEN_CANDLE_LIMIT:] -= weight * (atrs[begun] - seeds)
-    return corrected
+    ranges, firsts = np.maximum(highs, before) - np.minimum(lows, before), highs - lows
+    exact = atrs.copy()
+    for begin in range(KRAKEN_CANDLE_LIMIT, len(atrs), WINDOWS_AT_ONCE):
+        end = min(begin + WINDOWS_AT_ONCE, len(atrs))
+        oldest = begin + 1 - KRAKEN_CANDLE_LIMIT
+        exact[begin:end] = _newest_averages(firsts, ranges, oldest, end - begin, period)
+    return exact
+
+
+def _newest_averages(firsts: "Array", ranges: "Array", oldest: int, count: int, period: int) -> "Array":
+    """Wilder's average at the end of `count` windows, the first of which begins at candle `oldest`, in the steps of
+    `domain.indicators`: a window begins with its first candle's own range and the mean of its first `period`."""
+    average = firsts[oldest : oldest + count].copy()
+    for step in range(1, period):
+        average += ranges[oldest + step : oldest + step + count]
+    average /= period
+    weight = 1.0 / period
+    for step in range(period, KRAKEN_CANDLE_LIMIT):
+        average *= 1.0 - weight
+        average += ranges[oldest + step : oldest + step + count] * weight
+    return average
