@@ -226,6 +226,7 @@ def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tu
         opening_cash=settings.initial_balance or DEFAULT_BALANCE,
         fee_rate=settings.fee_rate,
         slippage=settings.slippage,
+        exit_slippage=settings.exit_slippage,
     )
     return broker, clock, market if isinstance(market, SimulatedMarket) else fear_and_greed
 

@@ -28,7 +28,9 @@ class PaperBroker:
         opening_cash: Decimal,
         fee_rate: Decimal,
         slippage: Decimal,
+        exit_slippage: Decimal,
     ) -> None:
+        """`slippage` is that of buys, `exit_slippage` that of sells; both are fractions of the price."""
         self.load_markets = prices.load_markets
         self.find_market = prices.find_market
         self.fetch_quotes = prices.fetch_quotes
@@ -37,7 +39,7 @@ class PaperBroker:
         self.count_requests = prices.count_requests
         self._clock = clock
         self._fee_rate = fee_rate
-        self._slippage = slippage
+        self._slippages = {Side.BUY: slippage, Side.SELL: exit_slippage}
         if not PaperHolding.select().exists():
             PaperHolding.insert(currency=quote_currency, total=opening_cash).on_conflict_ignore().execute()
 
@@ -131,7 +133,7 @@ class PaperBroker:
         if price is None:
             problem = quotes.bad.get(request.symbol, f"has no {name}")
             raise ExchangeBusy(f"{request.symbol} {problem}: the paper broker can't fill it")
-        return fill_price(request.side, price, self._slippage)
+        return fill_price(request.side, price, self._slippages[request.side])
 
 
 def _move(currency: str, change: Decimal) -> None:

@@ -16,10 +16,12 @@ from botctl.backtesting.engine import (
     BacktestParameters,
     MarketArrays,
 )
+from botctl.backtesting.exact_equity import deepest_drawdown, equity_of_trades
 from botctl.backtesting.jit import Kernel, compiled, interpreted
+from botctl.backtesting.live_window import atrs_of_windows, forget_old_moves
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
-from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, CandleColumns, from_unix
+from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price, r_multiple
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
 
 MIN_COMPILED_CANDLES = 160_000
 """From so many candles on, loading compiled code is faster than running without."""
-NEGLIGIBLE_WEIGHT = 1e-17
-"""A weight that changes no float of about one."""
 EXIT_REASONS = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
 """By ending. Where a stop was hit, the reason follows from its price."""
 
@@ -88,16 +88,32 @@ class Backtest:
 
         timeline = self.timeline
         played = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
-        equity = np.asarray(self.buffers.equity)
-        curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
+        trades = [self._trade(number) for number in range(played.trades)]
+        equity = np.zeros(len(timeline.times))
+        equity[timeline.first : timeline.last + 1] = curve = self._curve(trades)
         outcome = RunOutcome(
             curve=curve,
-            max_drawdown=played.max_drawdown,
-            trades=[self._trade(number) for number in range(played.trades)],
+            max_drawdown=deepest_drawdown(curve, self.parameters.cash),
+            trades=trades,
             tripped_at=from_unix(timeline.times[played.tripped]) if played.tripped <= timeline.last else None,
         )
         view = summarize(timeline, self.histories, self.settings, self.sentiment, outcome)
         return Run(view, timeline, self.arrays, equity)
+
+    def _curve(self, trades: Sequence[BacktestTrade]) -> "Array":
+        """The equity at each traded bar."""
+        import numpy as np
+
+        buffers, timeline, count = self.buffers, self.timeline, len(trades)
+        entries, exits = (np.asarray(column)[:count] - timeline.first for column in (buffers.entries, buffers.exits))
+        return equity_of_trades(
+            trades,
+            np.asarray(buffers.symbols)[:count].tolist(),
+            entries.tolist(),
+            exits.tolist(),
+            np.asarray(self.arrays.closes)[:, timeline.first : timeline.last + 1],
+            self.settings.initial_balance or DEFAULT_BALANCE,
+        )
 
     def _trade(self, number: int) -> BacktestTrade:
         """One trade with exact money: the engine's bars, the paper broker's arithmetic."""
@@ -134,7 +150,7 @@ class Backtest:
         buffers, settings = self.buffers, self.settings
         exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
         bid = self._next_price(int(buffers.symbols[number]), exited)
-        price = fill_price(Side.SELL, bid, settings.slippage)
+        price = fill_price(Side.SELL, bid, settings.exit_slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee)
         by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
@@ -192,6 +208,7 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         breakeven_fees=float(settings.breakeven_fees),
         min_stop_costs=settings.min_stop_costs,
         max_drawdown_peak=float(settings.max_drawdown_peak or 1),
+        exit_slippage=float(settings.exit_slippage),
         risk_per_trade=rule.risk,
         compound=float(rule.compound),
         max_trade_amount=rule.max_amount,
@@ -246,28 +263,8 @@ def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
     outcome = kernel.view(opinions), kernel.view(atrs)
     kernel.calculate_indicators(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
-    return opinions, _atrs_as_live(atrs, *columns, period=atr_period)
-
-
-def _atrs_as_live(atrs: "Array", highs: "Array", lows: "Array", closes: "Array", *, period: int) -> "Array":
-    """The ATRs as a live run calculates them, whose average starts at the oldest candle that the exchange returns.
-
-    The start keeps a weight in a long average. Here and there that weight is the same, so the difference of the two
-    starts corrects each average without calculating it again.
-    """
-    import numpy as np
-
-    weight = (1.0 - 1.0 / period) ** (KRAKEN_CANDLE_LIMIT - period)
-    if weight < NEGLIGIBLE_WEIGHT or len(atrs) <= KRAKEN_CANDLE_LIMIT:
-        return atrs
-    before = np.concatenate((closes[:1], closes[:-1]))
-    ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
-    oldest = np.arange(1, len(atrs) - KRAKEN_CANDLE_LIMIT + 1)
-    begun = oldest + period - 1
-    seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
-    corrected = atrs.copy()
-    corrected[KRAKEN_CANDLE_LIMIT:] -= weight * (atrs[begun] - seeds)
-    return corrected
+    forget_old_moves(opinions, columns[2])
+    return opinions, atrs_of_windows(atrs, *columns, period=atr_period)
 
 
 def decision_bits() -> tuple[int, int]:

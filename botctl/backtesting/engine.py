@@ -12,7 +12,7 @@ from botctl.backtesting.equity_curve import begin_tracking, worth_at, write_equi
 from botctl.backtesting.performance import sharpe_of_curve
 from botctl.backtesting.tables import Table, WritableTable, unsigned_index
 from botctl.domain.sizing import compounded, entry_budget
-from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop
+from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop, is_entry_price
 
 HOLD, BUY, SELL = 0, 1, 2
 """The Council's decisions."""
@@ -68,6 +68,8 @@ class BacktestParameters(NamedTuple):
     min_stop_costs: float
     max_drawdown_peak: float
     """1.0 without a limit below the peak: nothing falls by more."""
+    exit_slippage: float
+    """The slippage of sells; `slippage` is that of buys."""
     risk_per_trade: float = 0.0
     """0.0 where entries cost `trade_amount`."""
     compound: float = 0.0
@@ -178,7 +180,7 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
     held, exit_bar, trade = buffers.held, buffers.exit_bar, buffers.trade
     next_buy, last_exit, shares, budgets = buffers.next_buy, buffers.last_exit, arrays.shares, buffers.budgets
     symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
-    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.slippage, parameters.cooldown_seconds
+    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.exit_slippage, parameters.cooldown_seconds
     count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), last + 1
     at, prefetched = arrays.first, 0
     tracker = begin_tracking(parameters.cash, parameters.max_drawdown, parameters.max_drawdown_peak)
@@ -226,7 +228,7 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
                 budget = size_by_equity(
                     ask, atr, equity_now, exposure, cash / LOTS_PER_UNIT, shares[symbol], parameters
                 )
-            amount, cost = size_order(ask, budget, slippage)
+            amount, cost = size_order(ask, budget, parameters.slippage)
             paid = cost + truncate_to_lot(cost * fee_rate)
             if amount <= 0.0 or paid > cash:
                 continue
@@ -266,9 +268,10 @@ def next_event(
 
 
 def can_be_stopped(ask: float, close: float, atr: float, parameters: BacktestParameters) -> bool:
-    """Whether the stop of an entry at `ask` can be hit, and is not too close for what a round trip costs."""
+    """Whether an entry at `ask` may be made: the ask is near the last price, its stop can be hit, and is not too close
+    for what a round trip costs."""
     stop = initial_stop(ask, atr, parameters.atr_multiple)
-    if not 0.0 < stop < ask or atr < 1e-9 * close:
+    if not 0.0 < stop < ask or atr < 1e-9 * close or not is_entry_price(ask, close):
         return False
     return covers_costs(ask, stop, parameters.fee_rate, parameters.min_stop_costs)
 
@@ -293,7 +296,7 @@ def size_by_equity(
     parameters: BacktestParameters,
 ) -> float:
     """What a buy at `ask` is to cost there, by the rules of sizing."""
-    amount, fee_rate, slippage = parameters.trade_amount, parameters.fee_rate, parameters.slippage
+    amount = parameters.trade_amount
     if parameters.compound > 0.0:
         amount = compounded(amount, equity / parameters.cash)
     return entry_budget(
@@ -304,9 +307,9 @@ def size_by_equity(
         cash,
         ask,
         parameters.atr_multiple * atr,
-        fee_rate,
-        slippage,
-        slippage,
+        parameters.fee_rate,
+        parameters.slippage,
+        parameters.exit_slippage,
         parameters.max_trade_amount,
         parameters.max_exposure,
         share,
@@ -359,6 +362,7 @@ def simulate_sets(
             row[13],
             row[14],
             row[15],
+            row[16],
         )
         played = simulate(arrays, parameters, buffers)
         curve = buffers.equity[arrays.first : arrays.last + 1]

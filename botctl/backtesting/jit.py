@@ -36,7 +36,7 @@ class Kernel:
 
 
 COMPILE_ORDER = (
-    (stops, "initial_stop advance_stop break_even_price covers_costs"),
+    (stops, "initial_stop advance_stop break_even_price covers_costs is_entry_price"),
     (sizing, "unit_loss risk_budget room_below cash_budget round_down entry_budget compounded"),
     (indicators, "smooth wilder_sum true_range relative_strength opinion_of_valid_averages technical_opinion"),
     (indicators, "seed_average continue_indicators calculate_indicators"),

@@ -36,10 +36,12 @@ class ReplayOutcome:
     def add(self, view: TickView) -> None:
         self.ticks += 1
         self.failed += not view.ok
+        counted: set[str] = set()
         for error in view.errors:
             kind = re.sub(r"\d[\d.,]*", "#", error)
             first, count = self.errors.get(kind, (error, 0))
-            self.errors[kind] = first, count + 1
+            self.errors[kind] = first, count + (kind not in counted)
+            counted.add(kind)
         self.equity = self.equity if view.equity is None else view.equity
         self.curve.append(float("nan") if self.equity is None else float(self.equity))
 

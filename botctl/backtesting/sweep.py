@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
-from zlib import crc32
 
 from botctl.backtesting.backtest import build_arrays, new_buffers, parameters_of
 from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, LIMITS, Axis, Point
 from botctl.backtesting.results import SweepFigures
-from botctl.backtesting.summary import SECONDS_PER_DAY
+from botctl.backtesting.summary import last_bars_of_days
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.errors import ConfigError
@@ -64,7 +64,10 @@ class SweepRunner:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> None:
-        """Raises ConfigError for invalid settings."""
+        """All sets are judged on the same bars: those from the warm-up of the longest ATR period on.
+
+        Raises ConfigError for invalid settings, BadValue for histories that don't fit together or are too short.
+        """
         self.histories = histories
         self.sentiment = sentiment
         self.axes = axes
@@ -74,6 +77,8 @@ class SweepRunner:
         settings = parse_settings(base)
         self._atr_period, self._parameters = settings.atr_period, parameters_of(settings)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
+        periods = [change["atr_period"] for values in self._changes for change in values if "atr_period" in change]
+        self._timeline = align_histories(histories, int(max(periods, default=settings.atr_period)), since, until)
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
         self._cached_exit_key: tuple[float, ...] = ()
         self._allocation = settings.allocation
@@ -131,8 +136,8 @@ class SweepRunner:
     def _segments(self, atr_period: int) -> list[Segment]:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
-            timeline = align_histories(self.histories, atr_period, *self.span)
-            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period, self._allocation)
+            wanted = atr_period, self._allocation
+            arrays = build_arrays(self.kernel, self._timeline, self.histories, self.sentiment, *wanted)
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]
             if arrays.first < split < arrays.last:
@@ -145,7 +150,7 @@ class SweepRunner:
         import numpy as np
 
         times = np.asarray(arrays.times)[arrays.first : arrays.last + 1]
-        day_ends = np.append(np.flatnonzero(np.diff(times // SECONDS_PER_DAY)), len(times) - 1)
+        day_ends = last_bars_of_days(times)
         symbols, bars = len(self.histories), len(arrays.times)
         return Segment(arrays, new_buffers(self.kernel, symbols, bars, cache_exits=self._share_exits), day_ends)
 
@@ -181,13 +186,22 @@ def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
 
 
 def _fingerprint(history: CandleColumns) -> list[Any]:
-    import numpy as np
-
-    closes = np.ascontiguousarray(history.closes, dtype=float)
-    return [history.symbol, len(closes), int(history.times[0]), int(history.times[-1]), crc32(closes.tobytes())]
+    span = [len(history.times), int(history.times[0]), int(history.times[-1])]
+    return [history.symbol, *span, _digest(history.times, *history.values)]
 
 
 def _sentiment_fingerprint(sentiment: SentimentSeries) -> list[Any]:
     if isinstance(sentiment, FixedSentiment):
         return [str(sentiment.stance)]
-    return [len(sentiment.measured), int(sentiment.measured[0]), int(sentiment.measured[-1])]
+    span = [len(sentiment.measured), int(sentiment.measured[0]), int(sentiment.measured[-1])]
+    return [*span, _digest(sentiment.measured, sentiment.indices)]
+
+
+def _digest(*columns: Sequence[float]) -> str:
+    """A hash of every number, so that two machines of a study have the very same ones."""
+    import numpy as np
+
+    digest = sha256()
+    for column in columns:
+        digest.update(np.ascontiguousarray(column, dtype=float).tobytes())
+    return digest.hexdigest()[:32]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.errors import Refused
-from botctl.domain.indicators import SEED_FADES_AFTER, calculate_indicators, relative_strength
+from botctl.domain.indicators import calculate_indicators, candles_needed, relative_strength
 
 EMA_FAST, EMA_SLOW, RSI_PERIOD = 12, 26, 14
 """The technical agent's periods, in candles."""
@@ -19,9 +19,9 @@ EMA_FAST, EMA_SLOW, RSI_PERIOD = 12, 26, 14
 def calculate_atr(candles: Sequence[Candle], period: int) -> float:
     """Wilder's average true range of closed candles, in quote per asset.
 
-    Raises Refused with fewer than period + 100 candles, or when the ATR is not usable for a stop.
+    Raises Refused with fewer than `candles_needed`, or when the ATR is not usable for a stop.
     """
-    needed = period + SEED_FADES_AFTER
+    needed = candles_needed(period)
     if len(candles) < needed:
         raise Refused(f"{len(candles)} closed candles are too few for an ATR({period})", hint=f"{needed} are needed")
     atr = _calculate_last(candles, period)[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.errors import BadValue
-from botctl.domain.indicators import CANDLES_NEEDED, SEED_FADES_AFTER
+from botctl.domain.indicators import candles_needed
 from botctl.domain.symbols import base_of, quote_of
 
 
@@ -52,7 +52,7 @@ def align_histories(
     closed = [np.asarray(history.times, dtype=np.int64) + seconds for history in histories]
     times = closed[0] if len(closed) == 1 else np.unique(np.concatenate(closed))
     indexes = np.stack([np.searchsorted(own, times, side="right") - 1 for own in closed])
-    warm_up = max(atr_period + SEED_FADES_AFTER, CANDLES_NEEDED)
+    warm_up = candles_needed(atr_period)
     begin = max(int(own[warm_up - 1]) if len(own) >= warm_up else int(own[-1]) + 1 for own in closed)
     end = min(int(own[-2]) if len(own) > 1 else 0 for own in closed)
     begin = max(begin, to_unix(since)) if since else begin

@@ -55,7 +55,8 @@ class BacktestSource:
                 ("drawdown guard", guard),
                 (
                     "fee, slippage",
-                    f"{text.format_percent(settings.fee_rate)}, {text.format_percent(settings.slippage)}",
+                    f"{text.format_percent(settings.fee_rate)}, {text.format_percent(settings.slippage)} at entry, "
+                    f"{text.format_percent(settings.exit_slippage)} at exit",
                 ),
                 ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
                 (

@@ -19,7 +19,7 @@ from botctl.domain.markets import (
     implausible_atr,
 )
 from botctl.domain.money import format_decimal
-from botctl.domain.stops import covers_costs
+from botctl.domain.stops import covers_costs, is_entry_price
 from botctl.domain.text import format_percent
 from botctl.ports import Clock, Exchange
 from botctl.trading.account_fees import AccountFees
@@ -159,9 +159,17 @@ def _too_small(amount: Decimal, ask: Decimal, stop: float, market: Market) -> st
 def _doubt_about_entry(quote: Quote, known: KnownPrice) -> str | None:
     """Why nothing is bought at a quote; None when bid, ask, last and the newest close agree."""
     if quote.from_history:
-        return None
+        return _jump_before_entry(quote)
     if quote.ask is None or quote.bid is None:
         return f"it has no {'ask' if quote.ask is None else 'bid'} price"
     if (why := contradiction_in(quote)) is not None or known.fits(float(quote.ask)):
         return why
     return f"its ask, {format_decimal(quote.ask)}, is far from {known.low:.8g}, the newest close (ATR {known.atr:.6g})"
+
+
+def _jump_before_entry(quote: Quote) -> str | None:
+    """Why not even a run on a history, where the ask is of the next candle, believes it."""
+    if quote.ask is None or is_entry_price(float(quote.ask), float(quote.last)):
+        return None
+    ask, last = format_decimal(quote.ask), format_decimal(quote.last)
+    return f"its ask, {ask}, is not from half to twice its last price, {last}"

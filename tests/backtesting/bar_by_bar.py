@@ -6,8 +6,12 @@ It shares the stop rule and the indicators with the bot, and nothing with the ba
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, Decimal
 from functools import partial
+from itertools import pairwise
+from math import sqrt
+from statistics import fmean, stdev
 
 from botctl.domain.candles import Candle, CandleColumns
 from botctl.domain.configuration.settings import Settings
@@ -47,11 +51,29 @@ class ReferenceRun:
     cash: Decimal = Decimal(0)
     tripped_at: int | None = None
 
+    def days(self) -> list[tuple[int, float]]:
+        """The last bar of each UTC day, which ends with the bar at 24:00: when it closed, and the equity."""
+        ends: dict[date, tuple[int, float]] = {}
+        for time, worth in zip(self.times, self.equity, strict=True):
+            ends[datetime.fromtimestamp(time - 1, UTC).date()] = time, float(worth)
+        return [ends[day] for day in sorted(ends)]
+
+    def ratios(self, begun: float) -> tuple[float | None, float | None]:
+        """Sharpe and Sortino of its days, the cash at the start being the day before the first."""
+        worths = [begun, *(worth for _, worth in self.days())]
+        changes = [after / before - 1 for before, after in pairwise(worths)]
+        if len(changes) < 2:
+            return None, None
+        mean, spread = fmean(changes), stdev(changes)
+        downside = sqrt(fmean(min(change, 0.0) ** 2 for change in changes))
+        year = sqrt(365)
+        return (mean / spread * year if spread else None), (mean / downside * year if downside else None)
+
 
 def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> ReferenceRun:
     """One run at each candle's close, from the first with an ATR for every symbol to the last with a next price."""
     closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
-    needed = max(settings.atr_period + 100, 114)
+    needed = warm_up(settings.atr_period)
     begin = max(times[needed - 1] for times in closed.values())
     end = min(times[-2] for times in closed.values())
     run = ReferenceRun(cash=settings.initial_balance or Decimal(0))
@@ -101,6 +123,14 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
     return run
 
 
+def warm_up(period: int) -> int:
+    """The candles of an ATR's first value, and as many as it takes to leave less than a thousandth of it."""
+    count, left = period, 1.0
+    while left >= 0.001:
+        count, left = count + 1, left * (1 - 1 / period)
+    return max(count, 114)
+
+
 def _worth(run: ReferenceRun, price: dict[str, float]) -> Decimal:
     return run.cash + sum(p.amount * Decimal(repr(price[p.symbol])) for p in run.positions if p.exit_time is None)
 
@@ -113,13 +143,19 @@ def _is_too_deep(worth: float, begun: float, peak: float, settings: Settings) ->
 
 
 def candles_of(history: CandleColumns, count: int) -> list[Candle]:
+    """The first `count` candles."""
     columns = (history.opens, history.highs, history.lows, history.closes, history.volumes)
     rows = zip(history.times[:count], *(column[:count] for column in columns), strict=True)
     return [Candle(int(time), *figures) for time, *figures in rows]
 
 
+def _shown_candles(history: CandleColumns, count: int) -> list[Candle]:
+    """The newest of them that a run is given."""
+    return candles_of(history, count)[-720:]
+
+
 def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now: int) -> Action:
-    opinion = TECHNICAL_STANCES[calculate_trend(candles_of(history, count))[0]]
+    opinion = TECHNICAL_STANCES[calculate_trend(_shown_candles(history, count))[0]]
     verdicts = (Verdict("technical", opinion, ""), Verdict("sentiment", sentiment.stance_at(now), ""))
     return combine(history.symbol, verdicts).action
 
@@ -140,7 +176,7 @@ def _budget(
     if settings.sizing is Sizing.RISK:
         entry = ask * worse
         stop = entry - Decimal(settings.atr_multiple) * Decimal(atr)
-        lost = entry * (1 + fee) - stop * (1 - settings.slippage) * (1 - fee)
+        lost = entry * (1 + fee) - stop * (1 - settings.exit_slippage) * (1 - fee)
         risked = (settings.risk_per_trade or Decimal(0)) * equity / lost * ask
         wanted = _eight_digits(min(risked, run.cash / worse / (1 + fee)))
     elif settings.compound:
@@ -174,8 +210,10 @@ def _open_position(
     if len(active) >= settings.max_open_trades or any(p.symbol == history.symbol for p in active):
         return
     try:
-        atr = calculate_atr(candles_of(history, count), settings.atr_period)
+        atr = calculate_atr(_shown_candles(history, count), settings.atr_period)
     except Refused:
+        return
+    if not float(history.closes[count - 1]) / 2 <= float(ask) <= 2 * float(history.closes[count - 1]):
         return
     stop = initial_stop(float(ask), atr, settings.atr_multiple)
     if not 0 < stop < float(ask):
@@ -197,7 +235,7 @@ def _open_position(
 def _close_position(
     run: ReferenceRun, position: Position, following: dict[str, Decimal], now: int, reason: str, settings: Settings
 ) -> None:
-    price = fill_price(Side.SELL, following[position.symbol], settings.slippage)
+    price = fill_price(Side.SELL, following[position.symbol], settings.exit_slippage)
     proceeds, fee = cost_and_fee(position.amount, price, settings.fee_rate)
     run.cash += proceeds - fee
     position.exit_time, position.reason = now, reason

@@ -18,7 +18,7 @@ from botctl.domain.configuration.settings import Settings, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
-from tests.backtesting.bar_by_bar import run_every_bar
+from tests.backtesting.bar_by_bar import run_every_bar, warm_up
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
 FEAR = FixedSentiment(Stance.FEAR)
@@ -102,16 +102,25 @@ def test_no_entry_whose_stop_is_too_close_for_its_costs(costs: str, trades: int)
 
 def test_fee_and_slippage_are_those_of_the_paper_broker() -> None:
     """Ask 200: 0.5 at 200 x 1.001 = 200.2 costs 100.1, its fee of 1 % 1.001. The stop hangs from 200.2. Bid 150:
-    0.5 at 150 x 0.999 = 149.85 brings 74.925, its fee 0.74925."""
+    0.5 at 150 x 0.997 = 149.55 brings 74.775, its fee 0.74775: a sell slips three times as far."""
     view = after_warm_up((200, 190), (190, 160), (150, 150), FEE_RATE="0.01", SLIPPAGE="0.001")
 
     [trade] = view.trades
     assert (trade.entry_cost, trade.entry_fee) == (Decimal("100.1"), Decimal("1.001"))
     assert trade.stop_loss_price == pytest.approx(180.2)
-    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.925"), Decimal("0.74925"))
-    assert trade.pnl == Decimal("74.925") - Decimal("0.74925") - Decimal("101.101")
+    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.775"), Decimal("0.74775"))
+    assert trade.pnl == Decimal("74.775") - Decimal("0.74775") - Decimal("101.101")
     assert view.equity == 10000 + trade.pnl
-    assert view.fees == Decimal("1.75025")
+    assert view.fees == Decimal("1.74875")
+
+
+def test_the_slippage_of_exits_is_its_own() -> None:
+    """0.5 sold at 150 x 0.98 = 147 instead of 150."""
+    view = after_warm_up((200, 190), (190, 160), (150, 150), SLIPPAGE="0", EXIT_SLIPPAGE="0.02")
+
+    [trade] = view.trades
+    assert (trade.entry_cost, trade.exit_proceeds) == (100, Decimal("73.5"))
+    assert after_warm_up((200, 190), (190, 160), (150, 150), SLIPPAGE="0").trades[0].exit_proceeds == 75
 
 
 def test_what_is_still_open_counts_at_its_last_price() -> None:
@@ -234,6 +243,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "BREAKEVEN_FEES": draw(st.sampled_from(["no", "yes"])),
         "MIN_STOP_COSTS": draw(st.sampled_from(["0", "0.5", "2"])),
         "SLIPPAGE": draw(st.sampled_from(["0", "0.0005"])),
+        "EXIT_SLIPPAGE": draw(st.sampled_from(["", "0", "0.01"])),
         "COOLDOWN_MINUTES": draw(st.sampled_from(["0", "15", "60"])),
         "MAX_OPEN_TRADES": draw(st.sampled_from(["1", "2", "5"])),
         "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),
@@ -282,8 +292,13 @@ def check_against_visits(world: World) -> None:
     assert equity == pytest.approx([float(worth) for worth in slow.equity], abs=1e-6)
     assert (view.tripped_at and view.tripped_at.timestamp()) == slow.tripped_at
     opening = float(parameters.initial_balance or 0)
+    days = slow.days()
+    assert [point.at.timestamp() for point in view.equity_curve] == [time for time, _ in days]
+    assert [point.equity for point in view.equity_curve] == pytest.approx([worth for _, worth in days], rel=1e-13)
+    for ratio, expected in zip((view.sharpe, view.sortino), slow.ratios(opening), strict=True):
+        assert ratio == (None if expected is None else pytest.approx(expected, rel=1e-6))
     deepest = calculate_max_drawdown([opening, *map(float, slow.equity)])
-    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-9)
+    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-13)
     held = [p for p in slow.positions if p.exit_time is None]
     last = {h.symbol: Decimal(repr(h.closes[_seen(h, slow.times[-1]) - 1])) for h in histories}
     assert view.equity == slow.cash + sum(p.amount * last[p.symbol] for p in held)
@@ -349,9 +364,9 @@ def test_fees_only_lower_what_comes_out(seed: int, fee: str) -> None:
 
 @given(seeds, st.integers(2, 30))
 def test_nothing_is_traded_before_the_atr_is_warm(seed: int, period: int) -> None:
-    view = run_backtest([walk(seed, 200)], given_settings(ATR_PERIOD=str(period)), FEAR)
+    view = run_backtest([walk(seed, 260)], given_settings(ATR_PERIOD=str(period)), FEAR)
 
-    warm = datetime.fromtimestamp(START + STEP * max(period + 100, 114), UTC)
+    warm = datetime.fromtimestamp(START + STEP * warm_up(period), UTC)
     assert view.since == warm
     assert all(trade.entry_time >= warm for trade in view.trades)
 

@@ -21,7 +21,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
-from tests.backtesting.histories import run_backtest
+from tests.backtesting.histories import history_of, rising, run_backtest
 from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_sentiment, seasons
 from tests.quick import parametrize
 
@@ -213,14 +213,28 @@ def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_pa
     check(cases(SHORT, 1)[name], tmp_path)
 
 
+@pytest.mark.parametrize(("factor", "bought"), [(2.0, 1), (2.001, 0), (0.5, 1), (0.499, 0)])
+def test_nothing_is_bought_beyond_half_or_twice_the_last_price(factor: float, bought: int, tmp_path: Path) -> None:
+    """A tick does not believe such an ask, as in live mode, and says so; a backtest leaves the entry out."""
+    price = 200.0 * factor
+    history = history_of([*rising(114), *[(price, price + 1, price - 1, price)] * 3])
+
+    calculated, replayed = both(Case([history], settings={"ATR_PERIOD": "2"}), tmp_path)
+
+    assert_alike(calculated, replayed)
+    assert len(calculated.trades) == bought
+    assert replayed.failed_ticks == 1 - bought
+    assert ["is not from half to twice its last price" in error for error in replayed.errors] == [True] * (1 - bought)
+
+
 @pytest.mark.long
 def test_a_long_average_feels_no_candle_that_a_run_is_not_shown(tmp_path: Path) -> None:
-    """Kraken shows 720 candles, and an ATR of 150 would feel the older ones of a history: a calm before a storm."""
+    """Kraken shows 720 candles, and an ATR of 90 would feel the older ones of a history: a calm before a storm."""
     calm = draw_history(7, 500, volatility=0.0005)
     storm = draw_history(8, 500, price=calm.closes[-1], later=500)
     columns = {name: [*getattr(calm, name), *getattr(storm, name)] for name in COLUMNS}
     history = CandleColumns(symbol="BTC/USD", seconds=900, **columns)  # type: ignore[arg-type]
-    settings = {"ATR_PERIOD": "150", "ATR_MULTIPLE": "1"}
+    settings = {"ATR_PERIOD": "90", "ATR_MULTIPLE": "1"}
 
     check(Case([history], settings=settings, since=history.times[800], trades=4), tmp_path)
 

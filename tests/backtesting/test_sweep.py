@@ -1,10 +1,13 @@
 """A sweep's figures are a backtest's, whatever was played before, by however many workers, and whatever follows."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from botctl.backtesting.optuna_study import join_study
 from botctl.backtesting.parameter_grid import Axis, Point, arrange, parse_axis, points, values_at
 from botctl.backtesting.ranking import rank, summarize_sweep
 from botctl.backtesting.results import SweepFigures
@@ -331,12 +334,81 @@ def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     for others, key in (
         (SweepRunner(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
         (SweepRunner(markets(6), BASE, FEAR, axes, 1.0), "candles"),
+        *((SweepRunner(with_another(column), BASE, FEAR, axes, 1.0), "candles") for column in COLUMNS),
         (SweepRunner(markets(), BASE, sentiment, axes, 1.0), "mood"),
         (SweepRunner(markets(), BASE, FEAR, axes, 1.0, None, until), "span"),
         (SweepRunner(markets(), BASE, FEAR, axes, 0.7), "train"),
         (SweepRunner(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
     ):
         assert [name for name, value in others.study_parameters().items() if value != parameters[name]] == [key]
+
+
+COLUMNS = ("opens", "highs", "lows", "closes", "volumes")
+
+
+def with_another(column: str) -> list[CandleColumns]:
+    """The same markets but for one number in the middle."""
+    btc, eth = markets()
+    values = list(getattr(btc, column))
+    values[350] *= 1.0000001
+    return [replace(btc, **{column: values}), eth]
+
+
+@pytest.mark.long
+def test_a_study_has_one_mood_for_all_machines() -> None:
+    """Readings of the same days that differ in one value alone."""
+    one, other = SentimentHistory([START, START + 900], [20, 80]), SentimentHistory([START, START + 900], [20, 20])
+    axes = grid_of("atr_multiple=1,2")
+
+    assert trial_of(axes).study_parameters()["mood"] == ["FEAR"]
+    assert (
+        SweepRunner(markets(), BASE, one, axes, 1.0).study_parameters()["mood"]
+        != SweepRunner(markets(), BASE, other, axes, 1.0).study_parameters()["mood"]
+    )
+
+
+@pytest.mark.long
+def test_sets_of_every_atr_period_are_judged_on_the_same_bars() -> None:
+    """Those from the warm-up of the longest one on, as if a backtest began there."""
+    histories = [walk(5, 700)]
+    axes = grid_of("atr_period=3,60")
+
+    short, long = play_all(SweepRunner(histories, BASE, FEAR, axes, 1.0))
+
+    whole = run_backtest(histories, parse_settings({**BASE, "ATR_PERIOD": "60"}), FEAR)
+    same_bars = run_backtest(histories, parse_settings(BASE), FEAR, since=whole.since)
+    assert long.train.trades == len(whole.trades)
+    assert short.train.trades == len(same_bars.trades)
+    assert short.train.returned == pytest.approx(float(same_bars.returned), abs=1e-12)
+    assert len(run_backtest(histories, parse_settings(BASE), FEAR).trades) > len(same_bars.trades)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(143)])
+def test_ctrl_c_ends_a_study_as_itself_and_says_nothing(
+    end: BaseException, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A compiler that is interrupted may fail on its own while it cleans up: that is no failure of the storage."""
+    pytest.importorskip("optuna")
+
+    def measure(_: Point) -> float:
+        try:
+            raise end
+        finally:
+            raise UnboundLocalError("cannot access local variable")
+
+    with pytest.raises(type(end)):
+        join_study(
+            grid_of("atr_multiple=1,2"),
+            measure,
+            storage=f"sqlite:///{tmp_path / 'study.db'}",
+            name="stops",
+            parameters={},
+            trials=3,
+            after_each=lambda: None,
+        )
+
+    assert capfd.readouterr().err == ""
 
 
 def test_points_are_tuples_of_places() -> None:

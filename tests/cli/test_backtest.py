@@ -28,6 +28,18 @@ def test_it_tells_how_the_rules_would_have_done(bot: BotRunner) -> None:
     assert "the newest 3 of" in run.stdout
 
 
+def test_it_tells_what_a_trade_brought_before_and_after_its_fees(bot: BotRunner) -> None:
+    trades = [trade for trade in bot.json("backtest", BTC, ETH)["trades"] if trade["pnl"] is not None]
+    cost, proceeds, profit = (
+        sum(Decimal(trade[name]) for trade in trades) for name in ("entry_cost", "exit_proceeds", "pnl")
+    )
+
+    shown = bot.run("backtest", BTC, ETH).stdout
+
+    assert f"{100 * (proceeds - cost) / cost:.2f} % before fees, {100 * profit / cost:.2f} % after them" in shown
+    assert "- before fees, - after them" in bot.run("backtest", BTC, "--sentiment", "GREED").stdout
+
+
 def test_json_has_every_trade_and_the_curve(bot: BotRunner) -> None:
     answer = bot.json("backtest", BTC)
 

@@ -46,6 +46,7 @@ WRONG: dict[str, str] = {
     "SENTIMENT_URL": "file:///etc/passwd",
     "FEE_RATE": "26%",
     "SLIPPAGE": "-0.1",
+    "EXIT_SLIPPAGE": "0.5",
     "KEEP_DAYS": "for ever",
     "LOG_LEVEL": "LOUD",
     "LOG_FILE": "/nowhere/bot.log",

@@ -72,7 +72,7 @@ BAD: dict[str, list[str]] = {
     "LIVE_TRADING": ["", "true", "1", "y", "ja"],
     "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon", "-1", "1e9"],
     "TIMEFRAME": ["", "15", "2m", "15M", "900"],
-    "ATR_PERIOD": ["", "0", "1", "201", *WHOLE, "999999"],
+    "ATR_PERIOD": ["", "0", "1", "92", *WHOLE, "999999"],
     "ATR_MULTIPLE": ["", *RATIOS],
     "BREAKEVEN_ATR": ["", *RATIOS],
     "BREAKEVEN_FEES": ["", "true", "1", "ja"],
@@ -84,6 +84,7 @@ BAD: dict[str, list[str]] = {
     "SENTIMENT_URL": ["", *URLS, "file:///etc/passwd"],
     "FEE_RATE": ["", "-0.1", "0.5", "40", "nan", "26%", "tier0", "tier10"],
     "SLIPPAGE": ["", "-0.1", "0.5", "nan"],
+    "EXIT_SLIPPAGE": ["-0.1", "0.5", "nan"],
     "LOG_LEVEL": ["", "LOUD", "10"],
     "HTTPS_PROXY": ["socks5://127.0.0.1:1", "http://", "http://proxy:99999", "http://proxy/path", "http://a b"],
     "COUNCIL_ENV": [",", "A,", "A B", "1A", "KRAKEN_API_KEY", "A,PGPASSWORD", "A=b"],
@@ -262,3 +263,19 @@ def test_a_yes_to_live_trading_is_a_yes(text: str) -> None:
 def test_no_yes_is_a_no_in_live_mode_and_of_no_account_elsewhere() -> None:
     assert parse_settings({"BOTCTL_MODE": "live"}).live_trading_disabled
     assert not parse_settings({"BOTCTL_MODE": "paper"}).live_trading_disabled
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "0.0015"),
+        ({"SLIPPAGE": "0.001"}, "0.003"),
+        ({"SLIPPAGE": "0"}, "0"),
+        ({"EXIT_SLIPPAGE": "0", "SLIPPAGE": "0.001"}, "0"),
+        ({"SLIPPAGE": "0.4"}, "0.499"),
+    ],
+)
+def test_the_slippage_of_exits_is_three_times_that_of_entries_where_it_is_not_set(
+    values: dict[str, str], expected: str
+) -> None:
+    assert parse_settings(values).exit_slippage == Decimal(expected)

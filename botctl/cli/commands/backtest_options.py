@@ -36,6 +36,7 @@ OVERRIDES = {
     "compound": ("COMPOUND", ""),  # a flag
     "fee": ("FEE_RATE", "RATE|TIER"),
     "slippage": ("SLIPPAGE", "FRACTION"),
+    "exit_slippage": ("EXIT_SLIPPAGE", "FRACTION"),
     "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
     "breakeven_fees": ("BREAKEVEN_FEES", "YES|NO"),

@@ -5,7 +5,9 @@ import sys
 import textwrap
 from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 
+from botctl.backtesting.performance import return_per_trade
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepRow, SweepView
 from botctl.cli import tables
 from botctl.domain import text
@@ -63,6 +65,7 @@ def _summary(view: BacktestView) -> str:
         ("Sharpe, Sortino", f"{text.format_ratio(view.sharpe)}, {text.format_ratio(view.sortino)}"),
         ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
         ("win rate", f"{text.format_percent(view.win_rate)}, profit factor {text.format_ratio(view.profit_factor)}"),
+        ("per trade", _per_trade(view)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
         ("exposure", text.format_percent(view.exposure)),
         ("fees", f"{text.format_money(view.fees)} {quote}"),
@@ -74,6 +77,15 @@ def _summary(view: BacktestView) -> str:
     if view.absent_candles:
         rows.append(("missing candles", f"{view.absent_candles:,}"))
     return tables.pairs(rows)
+
+
+def _per_trade(view: BacktestView) -> str:
+    """What the closed trades brought on average, by their cost: before fees, slippage included, and after both fees."""
+    closed = [trade for trade in view.trades if trade.pnl is not None and trade.exit_proceeds is not None]
+    costs = [trade.entry_cost for trade in closed]
+    before = return_per_trade(costs, [(trade.exit_proceeds or 0) - trade.entry_cost for trade in closed])
+    after = return_per_trade(costs, [trade.pnl or Decimal(0) for trade in closed])
+    return f"{text.format_percent(before)} before fees, {text.format_percent(after)} after them"
 
 
 def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:

@@ -28,6 +28,7 @@ from botctl.domain.configuration.parsers import (
 )
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
+from botctl.domain.indicators import MAX_ATR_PERIOD
 from botctl.domain.money import format_decimal
 from botctl.domain.sizing import Allocation, SizeRule, Sizing
 from botctl.domain.stops import StopRule
@@ -131,7 +132,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TICK_TIMEOUT", None, decimal_parser("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"
     ),
-    Setting("ATR_PERIOD", "14", integer_parser(2, 200), "candles in the average true range"),
+    Setting("ATR_PERIOD", "14", integer_parser(2, MAX_ATR_PERIOD), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", float_parser("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", float_parser("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("BREAKEVEN_FEES", "no", parse_yes, "yes: the breakeven stop covers both fees, not the entry price alone"),
@@ -163,6 +164,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SLIPPAGE", "0.0005", decimal_parser("0", "0.5"), "slippage of the paper broker, as a fraction of the price"
     ),
+    Setting("EXIT_SLIPPAGE", None, decimal_parser("0", "0.5"), "the same of its sells; default: three times SLIPPAGE"),
     Setting(
         "NOTIFY_URLS", None, Secret, "where notifications are sent: apprise URLs, comma-separated (extra notify)", True
     ),
@@ -189,6 +191,9 @@ PASSWORD = r"(://[^/@\s]*:)[^/@\s]+(@)"
 """The password of an address, between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
+EXIT_SLIPPAGES = 3
+"""The default EXIT_SLIPPAGE is so many times SLIPPAGE, but at most MAX_SLIPPAGE."""
+MAX_SLIPPAGE = Decimal("0.499")
 MAX_TICK_SECONDS = Decimal(720)
 """The default TICK_TIMEOUT is at most this: manual orders wait for a tick's end, whatever the timeframe."""
 
@@ -235,6 +240,7 @@ class Settings:
     sentiment_url: str
     fee_rate: Decimal
     slippage: Decimal
+    exit_slippage: Decimal
     notify_urls: Secret | None
     healthcheck_url: Secret | None
     metrics_file: str | None
@@ -257,7 +263,7 @@ class Settings:
             max_exposure=float(self.max_exposure or 0),
             allocation=self.allocation or Allocation(),
             slippage=float(self.slippage),
-            exit_slippage=float(self.slippage),
+            exit_slippage=float(self.exit_slippage),
         )
 
     @property
@@ -339,8 +345,16 @@ def _derived_defaults(parsed: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "tick_timeout": parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, MAX_TICK_SECONDS),
         "database_url": parsed["database_url"] or f"sqlite:///data/{mode}.db",
+        "exit_slippage": _exit_slippage(parsed),
         "initial_balance": parsed["initial_balance"] or (None if mode is Mode.LIVE else DEFAULT_BALANCE),
     }
+
+
+def _exit_slippage(parsed: Mapping[str, Any]) -> Decimal:
+    """A stop sells into a fall, so by default its price is worse than that of an entry."""
+    if parsed["exit_slippage"] is not None:
+        return Decimal(parsed["exit_slippage"])
+    return min(EXIT_SLIPPAGES * Decimal(parsed["slippage"]), MAX_SLIPPAGE)
 
 
 def shown_value(settings: Settings, name: str) -> str | None:
