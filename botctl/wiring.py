@@ -274,7 +274,10 @@ def _build_decider(
     variables: Mapping[str, str],
 ) -> Decider:
     """The agents, or the external command."""
-    master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
+    master = MasterNode(
+        candles, sentiment, journal, clock,
+        timeframe=settings.timeframe, names=settings.council, rule=settings.council_rule,
+    )  # fmt: skip
     if settings.council_command:
         return ExternalCommand(master, settings.council_command, float(settings.council_timeout), variables)
     return master

@@ -1,11 +1,11 @@
 """The Council's decisions: each is recorded before it is executed, then its outcome."""
 
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import cast
 
 from botctl.domain.decisions import CouncilDecision
+from botctl.domain.serialization import to_json
 from botctl.store.models import Decision
 from botctl.store.rows import DecisionRow
 
@@ -14,7 +14,7 @@ def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal |
     """Insert a decision with every verdict. `price` is the last price at that moment, None where it is unknown."""
     row: DecisionRow = Decision.create(
         symbol=decision.symbol, decided_at=at, decision=decision.action, reason=decision.reason, price=price,
-        verdicts=[{**asdict(verdict), "stance": str(verdict.stance)} for verdict in decision.verdicts],
+        verdicts=to_json(decision.verdicts),
     )  # fmt: skip
     return row
 

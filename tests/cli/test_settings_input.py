@@ -34,6 +34,7 @@ WRONG: dict[str, str] = {
     "MAX_DRAWDOWN_PEAK": "2",
     "IGNORE_ASSETS": "two words",
     "COUNCIL": "two words",
+    "COUNCIL_RULE": "loudest",
     "COUNCIL_TIMEOUT": "inf",
     "COUNCIL_ENV": "KRAKEN_API_KEY",
     "HTTPS_PROXY": "socks5://127.0.0.1:1",

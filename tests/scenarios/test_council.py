@@ -349,6 +349,44 @@ def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
     assert sides(kraken) == ["buy"]
 
 
+SAYS = "from botctl.agents import Stance, Verdict\n        return Verdict"
+
+
+def test_the_rule_decides_and_each_confidence_is_kept_and_shown(
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_agent(tmp_path, "timid", f"{SAYS}('timid', Stance.BULLISH, 'perhaps', 0.25)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sentiment.value = 50
+    rising(kraken)
+    live.set(COUNCIL="technical,sentiment,timid", COUNCIL_RULE="weights")
+    live.run("tick")
+    held = live.json("why", "BTC/USD")[0]
+    live.set(COUNCIL_RULE="unanimous")
+
+    live.run("tick")
+
+    assert (held["decision"], decision(live)) == ("HOLD", "BUY")
+    assert held["reason"].startswith("weights: 1.25 for, 0 against, 1.5 to be exceeded")
+    assert [row["confidence"] for row in held["verdicts"]] == ["1.0", "1.0", "0.25"]
+    assert "BULLISH 0.25: perhaps" in live.run("why", "BTC/USD").stdout
+
+
+@pytest.mark.parametrize("confidence", ["2", "float('nan')", "'high'", "True"])
+def test_a_confidence_that_is_none_is_an_error_of_its_agent(
+    live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confidence: str
+) -> None:
+    install_agent(tmp_path, "sure", f"{SAYS}('sure', Stance.BULLISH, '', {confidence})")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    live.set(COUNCIL="sure", COUNCIL_RULE="majority")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 1, output_of(run)
+    assert "its confidence is no number from 0 to 1" in run.stderr
+    assert sides(kraken) == []
+
+
 @pytest.mark.parametrize("lines", ["raise ZeroDivisionError('oh')", "return None", "return briefing.nothing"])
 def test_an_agent_that_fails_is_unknown_and_an_error_and_the_rest_goes_on(
     live: BotRunner,

@@ -40,7 +40,7 @@ def test_a_programs_buy_opens_and_its_sell_closes(live: BotRunner, kraken: FakeK
     assert trade_of(live)["exit_reason"] == "COUNCIL"
     why = live.json("why", "BTC/USD")
     assert [row["decision"] for row in why] == ["SELL", "HOLD", "BUY"]
-    assert why[0]["verdicts"] == [{"agent": "command", "stance": "BEARISH", "reason": "told so"}]
+    assert why[0]["verdicts"] == [{"agent": "command", "stance": "BEARISH", "reason": "told so", "confidence": "1.0"}]
 
 
 def test_the_program_is_told_of_closed_candles_only(live: BotRunner, kraken: FakeKraken) -> None:

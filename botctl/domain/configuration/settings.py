@@ -19,10 +19,12 @@ from botctl.domain.configuration.parsers import (
     parse_currency,
     parse_level,
     parse_names,
+    parse_rule,
     parse_symbols,
     parse_timeframe,
     parse_yes,
 )
+from botctl.domain.council_rules import CouncilRule
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
 from botctl.domain.money import format_decimal
@@ -137,6 +139,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("IGNORE_ASSETS", None, parse_assets, "assets without a price that no tick names, such as air-drops"),
     Setting("COUNCIL", "technical,sentiment", parse_names, "the agents of the Council"),
+    Setting(
+        "COUNCIL_RULE", "story", parse_rule, "how their verdicts become a decision: story, unanimous, majority, weights"
+    ),
     Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
     Setting("COUNCIL_TIMEOUT", "30", decimal_parser("0", "600", include_low=False), "seconds that program may take"),
     Setting("COUNCIL_ENV", None, _variables, "variables that program gets beside PATH, HOME, LANG and TZ"),
@@ -209,6 +214,7 @@ class Settings:
     max_drawdown_peak: Decimal | None
     ignore_assets: tuple[str, ...] | None
     council: tuple[str, ...]
+    council_rule: CouncilRule
     council_command: str | None
     council_timeout: Decimal
     council_env: tuple[str, ...] | None

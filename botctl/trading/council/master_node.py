@@ -9,7 +9,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
-from botctl.domain.decisions import CouncilDecision, Stance, Verdict, combine
+from botctl.domain.council_rules import CouncilRule, combine
+from botctl.domain.decisions import CouncilDecision, Stance, Verdict
 from botctl.domain.errors import ConfigError
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of
@@ -32,10 +33,11 @@ class MasterNode:
     _: KW_ONLY
     timeframe: Timeframe
     names: Sequence[str]
+    rule: CouncilRule = CouncilRule.STORY
     _agents: dict[str, Agent] = field(default_factory=dict, init=False)
 
     def decide(self, symbol: str) -> CouncilDecision:
-        """BUY, SELL or HOLD, with every verdict. An agent that fails counts as UNKNOWN, which means HOLD.
+        """BUY, SELL or HOLD, with every verdict. An agent that fails counts as UNKNOWN.
 
         Raises ExchangeUnreachable when the candles are unavailable.
         """
@@ -51,7 +53,8 @@ class MasterNode:
                 why = _message_of(error)
                 verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {why}"))
                 errors.append(f"agent {name} failed on {symbol}: {why}")
-        return combine(symbol, verdicts, "; ".join(errors))
+        action, reason = combine(self.rule, verdicts)
+        return CouncilDecision(symbol, action, reason, tuple(verdicts), "; ".join(errors))
 
     def brief(self, symbol: str) -> Briefing:
         candles = self.market.fetch_candles(symbol, self.timeframe)
@@ -74,7 +77,11 @@ class MasterNode:
             raise TypeError(f"its answer is not a Verdict: {verdict!r:.80}")
         if not isinstance(verdict.stance, str) or verdict.stance not in list(Stance):
             raise TypeError(f"its answer has no stance: {verdict.stance!r:.80}")
-        return Verdict(sanitize(str(verdict.agent), 40), Stance(verdict.stance), sanitize(str(verdict.reason), 500))
+        confidence = verdict.confidence
+        if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
+            raise TypeError(f"its confidence is no number from 0 to 1: {confidence!r:.80}")
+        agent, reason = sanitize(str(verdict.agent), 40), sanitize(str(verdict.reason), 500)
+        return Verdict(agent, Stance(verdict.stance), reason, float(confidence))
 
     @cached_property
     def members(self) -> dict[str, EntryPoint]:
