@@ -1,7 +1,8 @@
 """The Council's rules: how the members' verdicts become one decision."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
+from itertools import islice, product
 from math import fsum
 
 from botctl.domain.decisions import BUYERS, SELLERS, Action, Stance, Verdict
@@ -42,6 +43,34 @@ def combine(rule: CouncilRule, verdicts: Sequence[Verdict]) -> tuple[Action, str
         action = decide(supporters, opponents, stances)
         tally = f"{supporters} for and {opponents} against of {len(verdicts)}"
     return action, f"{rule}: {tally} ({named})"
+
+
+SIDES = {Action.BUY: BUYERS, Action.SELL: SELLERS}
+MOST_COUNCILS = 4096
+"""So many verdicts are looked at: even of twenty members who give any stance these show all that they can decide."""
+
+
+def never_decides(rule: CouncilRule, members: Sequence[Collection[Stance]]) -> dict[Action, tuple[Stance, ...]]:
+    """The orders that a Council can never decide, whose members can give these stances; and for each the stances that
+    it lacks: one of them, or more members who give them, would make it possible."""
+    impossible: dict[Action, tuple[Stance, ...]] = {}
+    for action, side in SIDES.items():
+        if not _can_decide(rule, action, [_most_helpful(stances, side) for stances in members]):
+            given = {stance for stances in members for stance in stances}
+            missing = tuple(stance for stance in Stance if stance in side and stance not in given)
+            impossible[action] = missing if rule is CouncilRule.STORY or len(missing) == len(side) else ()
+    return impossible
+
+
+def _most_helpful(stances: Collection[Stance], side: Collection[Stance]) -> list[Stance]:
+    """What a member does for an order: speaks for it if it can, else abstains, else whatever it can."""
+    speaking = sorted(stance for stance in stances if stance in side)
+    return speaking or [stance for stance in stances if stance is Stance.NEUTRAL] or sorted(stances)
+
+
+def _can_decide(rule: CouncilRule, action: Action, members: Sequence[Sequence[Stance]]) -> bool:
+    councils = islice(product(*members), MOST_COUNCILS)
+    return any(combine(rule, [Verdict("", stance, "") for stance in said])[0] is action for said in councils)
 
 
 def shown_stance(stance: str, confidence: float) -> str:

@@ -6,8 +6,9 @@ from typing import cast
 
 from botctl.domain.decisions import CouncilDecision
 from botctl.domain.serialization import to_json
+from botctl.store.broken_rows import load_rows
 from botctl.store.models import Decision
-from botctl.store.rows import DecisionRow
+from botctl.store.rows import DecisionRow, Rows
 
 
 def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal | None) -> DecisionRow:
@@ -24,3 +25,8 @@ def record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) 
     written = cast("Decision", row)
     written.outcome, written.trade_id = outcome, trade_id
     Decision.update(outcome=outcome, trade_id=trade_id).where(Decision.id == row.id).execute()
+
+
+def newest_decisions(symbol: str, limit: int) -> Rows[DecisionRow]:
+    """The Council's decisions on a symbol, newest first."""
+    return load_rows(Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit))

@@ -36,6 +36,8 @@ WRONG: dict[str, str] = {
     "COUNCIL": "two words",
     "COUNCIL_RULE": "loudest",
     "COUNCIL_TIMEOUT": "inf",
+    "COUNCIL_CANDLES": "0",
+    "COUNCIL_EVERY": "now and then",
     "COUNCIL_ENV": "KRAKEN_API_KEY",
     "HTTPS_PROXY": "socks5://127.0.0.1:1",
     "SENTIMENT_URL": "file:///etc/passwd",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from botctl.domain.council_rules import CouncilRule, combine
+from botctl.domain.council_rules import CouncilRule, combine, never_decides
 from botctl.domain.decisions import BUYERS, SELLERS, Action, Stance, Verdict
 
 RULES = list(CouncilRule)
@@ -147,3 +147,44 @@ def test_the_reason_names_who_said_what(rule: CouncilRule, reason: str) -> None:
     said = [Verdict("technical", Stance.BULLISH, "up", 0.8), Verdict("sentiment", Stance.FEAR, "30")]
 
     assert combine(rule, said) == (Action.BUY, reason)
+
+
+# What a Council can never decide
+
+TECHNICAL = frozenset({Stance.BULLISH, Stance.BEARISH, Stance.NEUTRAL, Stance.UNKNOWN})
+SENTIMENT = frozenset({Stance.FEAR, Stance.GREED, Stance.NEUTRAL, Stance.UNKNOWN})
+ANY = frozenset(Stance)
+
+
+@pytest.mark.parametrize(
+    ("rule", "members", "impossible"),
+    [
+        (STORY, [TECHNICAL, SENTIMENT], {}),
+        (STORY, [TECHNICAL], {Action.BUY: (Stance.FEAR,), Action.SELL: (Stance.GREED,)}),
+        (STORY, [ANY], {Action.BUY: (), Action.SELL: ()}),
+        (STORY, [ANY, ANY], {}),
+        (STORY, [TECHNICAL, SENTIMENT, {Stance.NEUTRAL}], {Action.BUY: (), Action.SELL: ()}),
+        (STORY, [{Stance.BULLISH}, SENTIMENT], {Action.SELL: (Stance.BEARISH,)}),
+        (UNANIMOUS, [TECHNICAL], {}),
+        (UNANIMOUS, [TECHNICAL, {Stance.UNKNOWN}], {Action.BUY: (), Action.SELL: ()}),
+        (UNANIMOUS, [{Stance.NEUTRAL}], {action: tuple(s for s in Stance if s in side) for action, side in (
+            (Action.BUY, BUYERS), (Action.SELL, SELLERS))}),
+        (MAJORITY, [TECHNICAL, {Stance.NEUTRAL}], {Action.BUY: (), Action.SELL: ()}),
+        (MAJORITY, [TECHNICAL, {Stance.BULLISH}, {Stance.FEAR, Stance.NEUTRAL}], {Action.SELL: ()}),
+        (WEIGHTS, [TECHNICAL, {Stance.NEUTRAL, Stance.FEAR}, {Stance.BEARISH, Stance.BULLISH}], {}),
+        (WEIGHTS, [ANY] * 20, {}),
+    ],
+)  # fmt: skip
+def test_a_council_is_told_what_it_can_never_decide(
+    rule: CouncilRule, members: list[frozenset[Stance]], impossible: dict[Action, tuple[Stance, ...]]
+) -> None:
+    assert never_decides(rule, members) == impossible
+
+
+@given(rules, st.lists(st.sets(stances, min_size=1), min_size=1, max_size=4))
+def test_what_is_called_impossible_is_never_decided_and_nothing_else(
+    rule: CouncilRule, members: list[set[Stance]]
+) -> None:
+    found = {combine(rule, [Verdict("", stance, "") for stance in said])[0] for said in product(*members)}
+
+    assert {Action.BUY, Action.SELL} - found == set(never_decides(rule, members))

@@ -246,6 +246,14 @@ def entry_outcome(live: BotRunner) -> str:
     return str(live.json("why", "BTC/USD")[0]["outcome"])
 
 
+def not_asked(live: BotRunner, symbol: str = "BTC/USD") -> str:
+    """Why nobody was asked: no answer could have mattered."""
+    row = live.json("why", symbol)[0]
+    assert (row["decision"], row["verdicts"], row["outcome"]) == ("HOLD", [], "")
+    assert row["reason"].startswith("not asked: "), row["reason"]
+    return str(row["reason"])
+
+
 def test_an_asset_cools_down_after_its_exit(live: BotRunner, kraken: FakeKraken) -> None:
     council_says(live, "BUY")
     with stopped_clock() as clock:
@@ -253,7 +261,7 @@ def test_an_asset_cools_down_after_its_exit(live: BotRunner, kraken: FakeKraken)
         live.run("sell", "BTC/USD", "--yes")
         clock.tick(3599)
         too_soon = live.run("tick")
-        refused = entry_outcome(live)
+        refused = not_asked(live)
         clock.tick(2)
         live.run("tick")
 
@@ -270,7 +278,7 @@ def test_no_entry_beyond_the_most_open_trades(live: BotRunner, kraken: FakeKrake
     run = live.run("tick")
 
     assert run.exit_code == 0, output_of(run)
-    assert "MAX_OPEN_TRADES is 1" in entry_outcome(live)
+    assert "MAX_OPEN_TRADES is 1" in not_asked(live)
     assert len(kraken.orders) == 1
 
 
@@ -281,7 +289,7 @@ def test_no_entry_while_buys_are_disabled(live: BotRunner, kraken: FakeKraken) -
     run = live.run("tick")
 
     assert run.exit_code == 0, output_of(run)
-    assert "buys are disabled" in entry_outcome(live)
+    assert "buys are disabled" in not_asked(live)
     assert sides(kraken) == []
 
 
