@@ -77,7 +77,15 @@ MONEY = words(
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate forget pause resume status positions trades orders why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
-    "explain log db"
+    "explain log db agent"
 )
-SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
+SUBCOMMANDS = (
+    "schedule show",
+    "schedule install",
+    "schedule remove",
+    "config show",
+    "config check",
+    "agent new",
+    "agent test",
+)
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

@@ -57,9 +57,9 @@ class MasterNode:
             try:
                 verdicts.append(self.ask(name, briefing))
             except BaseException as error:  # whatever a third-party agent raises, the tick goes on
-                if _ends_the_run(error) or isinstance(error, ConfigError):
+                if ends_the_run(error) or isinstance(error, ConfigError):
                     raise
-                why = _message_of(error)
+                why = message_of(error)
                 if not isinstance(error, BotError):
                     log.exception("agent %s failed on %s", name, symbol)
                 verdicts.append(Verdict(name, Stance.UNKNOWN, f"failed: {why}"))
@@ -129,15 +129,15 @@ def load_agent(name: str, point: EntryPoint) -> Agent:
     try:
         agent: Agent = point.load()()
     except BaseException as error:  # whatever a third party's module raises, the tick goes on
-        if _ends_the_run(error) or isinstance(error, TimeoutError):
+        if ends_the_run(error) or isinstance(error, TimeoutError):
             raise
         log.debug("agent %s", name, exc_info=True)
-        message = f"COUNCIL names {name}, and that agent can't be loaded: {_message_of(error)}"
+        message = f"COUNCIL names {name}, and that agent can't be loaded: {message_of(error)}"
         raise ConfigError(message, hint="correct or uninstall it, or take it out of COUNCIL") from error
     return agent
 
 
-def _ends_the_run(error: BaseException) -> bool:
+def ends_the_run(error: BaseException) -> bool:
     """Whether it is Ctrl-C or SIGTERM, and no error of an agent."""
     return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == TERMINATED)
 
@@ -172,6 +172,10 @@ def find_agents(names: Sequence[str]) -> dict[str, EntryPoint]:
     return {name: installed[name] for name in names}
 
 
+def installed_names() -> list[str]:
+    return sorted({point.name for point in _installed_agents(tuple(sys.path))})
+
+
 def _refuse_twice(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
@@ -184,7 +188,7 @@ def _installed_agents(path: tuple[str, ...]) -> EntryPoints:
     return entry_points(group=AGENTS)
 
 
-def _message_of(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """The exception's text. A third party's __str__ may fail as well."""
     try:
         return sanitize(str(error) or type(error).__name__)
