@@ -8,7 +8,9 @@ from itertools import groupby
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from botctl.backtesting.backtest import build_arrays, new_buffers, parameters_of
+from botctl.backtesting.backtest import build_arrays, build_scene, decision_bits, new_buffers, parameters_of
+from botctl.backtesting.council.members import COMPILED, label_of
+from botctl.backtesting.council.scene import DecisionSource
 from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, Axis, Point
@@ -16,6 +18,7 @@ from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.summary import SECONDS_PER_DAY
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
+from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.market_data.timeline import align_histories
 
@@ -61,8 +64,10 @@ class SweepRunner:
         train: float,
         since: datetime | None = None,
         until: datetime | None = None,
+        council: DecisionSource | None = None,
     ) -> None:
-        """Raises ConfigError for invalid settings."""
+        """`council` decides in place of the compiled agents. Raises ConfigError for invalid settings, and BadValue for
+        a Council that must be asked bar by bar."""
         self.histories = histories
         self.sentiment = sentiment
         self.axes = axes
@@ -71,11 +76,25 @@ class SweepRunner:
         self.kernel = compiled()
         settings = parse_settings(base)
         self._atr_period, self._parameters = settings.atr_period, parameters_of(settings)
+        self._bits = decision_bits(settings.council_rule, settings.council)
+        self._decisions = None if council is None else self._decide(council)
+        self._label = label_of(settings) if council is None else council.label
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
         self._cached_exit_key: tuple[float, ...] = ()
         self._share_exits = not {axis.name for axis in axes} <= {*EXIT_PARAMETERS}
         """Whether some sets have exits in common."""
+
+    def _decide(self, council: DecisionSource) -> Any:
+        """The decisions at all bars, which are those of every set."""
+        timeline = align_histories(self.histories, self._atr_period, *self.span)
+        decided = council.prepare(build_scene(self.kernel, timeline, self.histories, self.sentiment))
+        if decided is None:
+            raise BadValue(
+                f"a sweep can't ask {council.label} anew for each set, and its answers may depend on the open trade",
+                hint="try single sets with `botctl backtest`, or give the agents judge_history",
+            )
+        return decided.table
 
     def clone(self) -> "SweepRunner":
         """A runner for another thread: it shares the histories and has its own buffers."""
@@ -87,7 +106,10 @@ class SweepRunner:
         """What machines of one study must have in common; base values of swept settings are left out."""
         settings = {**self._parameters._asdict(), "atr_period": self._atr_period}
         swept = {name for values in self._changes for change in values for name in change}
+        decisions = () if self._decisions is None else (crc32(self._decisions.tobytes()),)
+        council = {} if self._label == ", ".join(COMPILED) else {"council": [self._label, *decisions]}
         return {
+            **council,
             "grid": {axis.name: list(axis.values) for axis in self.axes},
             "candles": [_fingerprint(history) for history in self.histories],
             "span": [moment and moment.isoformat() for moment in self.span],
@@ -126,7 +148,9 @@ class SweepRunner:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
             timeline = align_histories(self.histories, atr_period, *self.span)
-            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period)
+            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period, self._bits)
+            if self._decisions is not None:
+                arrays = arrays._replace(decisions=self.kernel.view(self._decisions))
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]
             if arrays.first < split < arrays.last:

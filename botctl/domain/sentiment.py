@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from botctl.domain.council_rules import CouncilRule, combine
-from botctl.domain.decisions import Action, Stance, Verdict, sentiment_stance
+from botctl.domain.decisions import Stance, sentiment_stance
 
 MAX_READING_AGE = timedelta(hours=48)
 """An older reading of the index, by its own time stamp, is not used."""
@@ -53,14 +52,3 @@ class FixedSentiment:
 
 
 SentimentSeries = SentimentHistory | FixedSentiment
-
-
-def decision_table(technical: Sequence[Stance], sentiments: Sequence[Stance] = SENTIMENT_STANCES) -> list[list[Action]]:
-    """The Council's decision, by the story's rule, on each pair of technical stance (row) and sentiment (column)."""
-    return [
-        [
-            combine(CouncilRule.STORY, (Verdict("technical", row, ""), Verdict("sentiment", column, "")))[0]
-            for column in sentiments
-        ]
-        for row in technical
-    ]

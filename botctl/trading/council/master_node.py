@@ -51,7 +51,11 @@ class MasterNode:
         Raises ExchangeUnreachable when the candles are unavailable.
         """
         self.check_members()
-        briefing = self.brief(symbol, snapshot)
+        return self.decide_on(self.brief(symbol, snapshot))
+
+    def decide_on(self, briefing: Briefing) -> CouncilDecision:
+        """The decision by all that the members get to know."""
+        symbol = briefing.symbol
         verdicts, errors = [], []
         for name in self.names:
             try:
@@ -105,6 +109,10 @@ class MasterNode:
     def seat(self, name: str, agent: Agent) -> None:
         """Ask `agent` for the member of this name."""
         self._agents[name] = agent
+
+    def seated(self, name: str) -> Agent | None:
+        """Who has been asked, or seated, for the member of this name."""
+        return self._agents.get(name)
 
     def check_members(self) -> None:
         """Raises ConfigError for a name that nobody has, or several."""

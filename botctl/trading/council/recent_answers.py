@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from botctl.domain.candles import to_unix
 from botctl.domain.decisions import Stance, Verdict
@@ -29,7 +30,7 @@ class RecentAnswers:
 
     def find(self, command: str, briefing: Briefing) -> Verdict | None:
         """The answer of this span, with its time; None where the program must be asked."""
-        kept = key_value.load_json(KEY + briefing.symbol, dict)
+        kept = self._load(KEY + briefing.symbol)
         if kept is None:
             return None
         try:
@@ -45,7 +46,14 @@ class RecentAnswers:
     def keep(self, command: str, briefing: Briefing, verdict: Verdict) -> None:
         state = self._trade_state(briefing.symbol)
         kept = {"asked_at": briefing.now.isoformat(), "command": command, "trade": state, **to_json(verdict)}
-        key_value.save_cached(KEY + briefing.symbol, json.dumps(kept), briefing.now)
+        self._save(KEY + briefing.symbol, kept, briefing.now)
+
+    def _load(self, key: str) -> dict[str, Any] | None:
+        kept: dict[str, Any] | None = key_value.load_json(key, dict)
+        return kept
+
+    def _save(self, key: str, kept: dict[str, Any], now: datetime) -> None:
+        key_value.save_cached(key, json.dumps(kept), now)
 
     def _span(self, moment: datetime) -> int:
         return to_unix(moment) // self.every.seconds
