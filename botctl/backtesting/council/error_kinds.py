@@ -11,9 +11,7 @@ class ErrorKinds:
     _found: dict[str, tuple[str, set[int]]] = field(default_factory=dict, init=False)
 
     def add(self, bar: int, error: str) -> None:
-        """Add the error of a bar; an empty text is none."""
-        if error:
-            self._found.setdefault(re.sub(r"\d[\d.,]*", "#", error), (error, set()))[1].add(bar)
+        self._found.setdefault(re.sub(r"\d[\d.,]*", "#", error), (error, set()))[1].add(bar)
 
     def messages(self) -> list[str]:
         """Each kind by its first error, the most frequent first."""

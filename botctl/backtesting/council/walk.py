@@ -63,6 +63,7 @@ class CouncilWalk:
         self.account = account
         self.clock = clock
         self.errors = ErrorKinds()
+        self._unanswered = set[int]()
         self._held = [0.0] * len(self.symbols)
         self._kept = 1.0 - parameters.max_drawdown_peak
         self._floor = parameters.cash * max(self._kept, 1.0 - parameters.max_drawdown)
@@ -113,14 +114,17 @@ class CouncilWalk:
         """The decisions, those on open trades first: one that is sold makes room."""
         now, leaving = self.clock.now(), 0
         for symbol in sorted(range(len(self.symbols)), key=lambda symbol: symbol not in self.account.positions):
-            if self.scene.silent[symbol][bar]:
+            if self.scene.silent[symbol][bar] and symbol not in self._unanswered:
                 continue
+            self._unanswered.discard(symbol)
             name = self.symbols[symbol]
             if why := self._why_not_asked(symbol, now, leaving):
                 self.account.record(name, PastDecision(now, Action.HOLD, f"not asked: {why}", ""))
                 continue
             decision = ask(name)
-            self.errors.add(bar, decision.error)
+            if decision.error:  # the next tick asks again, whether or not another signal candle closes
+                self.errors.add(bar, decision.error)
+                self._unanswered.add(symbol)
             self.account.record(name, PastDecision(now, decision.action, decision.reason, ""))
             leaving += decision.action is Action.SELL and symbol in self.account.positions
             yield symbol, decision.action
