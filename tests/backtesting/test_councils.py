@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from botctl.backtesting.council.recorded import RecordedCouncil, RecordedDecision
+from botctl.backtesting.engine import BUY, HOLD, SELL
+from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
+from botctl.domain.decisions import Action
 from botctl.domain.errors import BotError
+from botctl.market_data.timeline import align_histories
 from botctl.store.database import close_database
 from tests.backtesting.histories import first, run_backtest
 from tests.backtesting.own_agents import Trader, install_agents
@@ -72,7 +77,7 @@ def test_agents_that_judge_histories_sit_beside_others(
 
 @parametrize(
     ("council", "rule"),
-    [("technical,sentiment", "majority"), ("technical", "unanimous"), ("sentiment,technical", "weights")],
+    [("technical", "unanimous"), ("technical,sentiment", "majority"), ("sentiment,technical", "weights")],
     quick=1,
 )
 def test_the_compiled_agents_decide_by_every_rule(council: str, rule: str, tmp_path: Path) -> None:
@@ -141,3 +146,25 @@ def test_what_comes_later_changes_no_decision(council: str, tmp_path: Path, monk
         ended = [trade for trade in known if trade.exit_time and trade.exit_time < cut.until]
         assert ended
         assert cut.trades[: len(ended)] == ended
+
+
+def test_a_bar_takes_the_first_decision_within_one_candle_of_its_close() -> None:
+    history = draw_history(5, COUNT)
+    columns = [[*column[:150], *column[160:]] for column in (history.times, *history.values)]
+    gapped = CandleColumns(history.symbol, history.seconds, *columns)
+    timeline = align_histories([gapped], 14, None, None)
+    bar = 149
+    closed, after = int(timeline.times[bar]), int(timeline.times[bar + 1])
+    told = [
+        (closed - 1, "SELL"),
+        (closed + 899, "BUY"),
+        (closed + 899, "SELL"),
+        (closed + 900, "SELL"),
+        (after, "SELL"),
+    ]
+    recorded = RecordedCouncil("x.db", [RecordedDecision("BTC/USD", at, Action(action)) for at, action in told])
+
+    [decided] = recorded.fill(timeline)
+
+    assert [int(each) for each in decided[bar - 1 : bar + 3]] == [SELL, BUY, SELL, HOLD]
+    assert recorded.label == "decisions of x.db (3 used, 2 not)"
