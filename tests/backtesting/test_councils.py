@@ -155,16 +155,10 @@ def test_a_bar_takes_the_first_decision_within_one_candle_of_its_close() -> None
     timeline = align_histories([gapped], 14, None, None)
     bar = 149
     closed, after = int(timeline.times[bar]), int(timeline.times[bar + 1])
-    told = [
-        (closed - 1, "SELL"),
-        (closed + 899, "BUY"),
-        (closed + 899, "SELL"),
-        (closed + 900, "SELL"),
-        (after, "SELL"),
-    ]
+    told = [(closed - 900, "BUY"), (closed - 1, "SELL"), (closed + 900, "SELL"), (after, "SELL"), (after + 899, "BUY")]
     recorded = RecordedCouncil("x.db", [RecordedDecision("BTC/USD", at, Action(action)) for at, action in told])
 
     [decided] = recorded.fill(timeline)
 
-    assert [int(each) for each in decided[bar - 1 : bar + 3]] == [SELL, BUY, SELL, HOLD]
-    assert recorded.label == "decisions of x.db (3 used, 2 not)"
+    assert [int(each) for each in decided[bar - 1 : bar + 3]] == [BUY, HOLD, SELL, HOLD]
+    assert recorded.label == "decisions of x.db (2 used, 3 not)"
