@@ -16,7 +16,7 @@ from botctl.config import Config, open_store, with_last_good_settings
 from botctl.domain.configuration.setting_problems import GUARDING
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Mode, Settings, live_trading_disabled_error
 from botctl.domain.errors import ConfigError, Refused
-from botctl.ports import CandleSource, Clock, Exchange, Sentiment
+from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
@@ -24,9 +24,8 @@ from botctl.store.location import SqliteFile
 from botctl.trading.account_fees import AccountFees
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
-from botctl.trading.council.council import Council, Decider
-from botctl.trading.council.external_command import ExternalCommand
-from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.council import Council
+from botctl.trading.council.seats import build_master
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.evidence.account_check import AccountCheck
@@ -68,7 +67,7 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
         config = with_last_good_settings(config)
         yield build_bot(
             config.settings, config.switch, validate_only=validate_only, problems=config.problems,
-            council_variables=config.council_variables.values,
+            council_variables=config.council_variables.values, home=config.folder,
         )  # fmt: skip
 
 
@@ -137,9 +136,11 @@ def build_bot(
     simulated: SimulatedMarket | None = None,
     problems: Sequence[ConfigError] = (),
     council_variables: Mapping[str, str] | None = None,
+    home: Path | None = None,
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market. With `problems` nothing is
-    bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition."""
+    bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition, and it runs in
+    `home`."""
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
@@ -173,11 +174,12 @@ def build_bot(
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
         max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
-    decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
+    checks, seen = pre_trade_checks, council_variables or {}
+    master = build_master(settings, candles, sentiment, journal, clock, checks, seen, home)
     amount, slippage = settings.trade_amount_usd, settings.slippage
     sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
     symbols = settings.symbols
-    council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, sizing=sizing)
+    council = Council(master, execution, positions, journal, clock, budget, symbols=symbols, sizing=sizing)
     return Bot(
         settings=settings,
         clock=clock,
@@ -268,21 +270,6 @@ def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) ->
     """None on simulated prices, whose time is not this machine's."""
     on_simulated_prices = simulated is not None or settings.botctl_mode is Mode.DEMO
     return TimeBudget(None if on_simulated_prices else float(settings.tick_timeout))
-
-
-def _build_decider(
-    settings: Settings,
-    candles: CandleSource,
-    clock: Clock,
-    sentiment: Sentiment,
-    journal: Journal,
-    variables: Mapping[str, str],
-) -> Decider:
-    """The agents, or the external command."""
-    master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
-    if settings.council_command:
-        return ExternalCommand(master, settings.council_command, float(settings.council_timeout), variables)
-    return master
 
 
 def build_market(settings: Settings) -> "SimulatedMarket | KrakenMarketData":

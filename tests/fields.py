@@ -20,18 +20,18 @@ ORDER = words(
     "created_at error"
 )
 BALANCE = words("currency total free value")
-DEMO = words("ticks trades equity initial_balance decisions")
+DEMO = words("ticks trades equity initial_balance decisions council verdicts errors")
 TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors")
 STEP = words("name ok detail")
 BACKTEST = words(
     "symbols seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown sharpe sortino "
-    "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles"
+    "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council errors"
 )
 BACKTEST_TRADE = words(
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
     "high_price exit_time exit_price exit_proceeds exit_fee exit_reason pnl r_multiple"
 )
-REPLAY = BACKTEST | words("ticks failed_ticks errors")
+REPLAY = BACKTEST | words("ticks failed_ticks")
 SWEEP = words("sets by train best warnings")
 SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high")
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
@@ -77,7 +77,15 @@ MONEY = words(
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate forget pause resume status positions trades orders why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
-    "explain log db"
+    "explain log db agent"
 )
-SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
+SUBCOMMANDS = (
+    "schedule show",
+    "schedule install",
+    "schedule remove",
+    "config show",
+    "config check",
+    "agent new",
+    "agent test",
+)
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

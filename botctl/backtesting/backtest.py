@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from botctl.backtesting.council.members import COMPILED, label_of
+from botctl.backtesting.council.scene import Decided, DecisionSource, Scene
 from botctl.backtesting.engine import (
     BUY,
     COUNCIL,
@@ -24,7 +26,9 @@ from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price, r_multiple
-from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
+from botctl.domain.council_rules import CouncilRule, combine
+from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action, Verdict
+from botctl.domain.errors import BotError
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
 from botctl.domain.sentiment import (
@@ -32,12 +36,12 @@ from botctl.domain.sentiment import (
     SENTIMENT_STANCES,
     FixedSentiment,
     SentimentSeries,
-    decision_table,
 )
 from botctl.domain.sizing import Allocation
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import Timeline, align_histories
+from botctl.ports import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,23 +74,29 @@ class Backtest:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        council: DecisionSource | None = None,
     ) -> None:
-        """Raises BadValue for histories that don't fit together or are too short."""
+        """`council` decides in place of the compiled agents. Raises BadValue for histories that don't fit together or
+        are too short."""
         self.histories = histories
         self.settings = settings
         self.sentiment = sentiment
         self.timeline = align_histories(histories, settings.atr_period, since, until)
         candles = sum(len(history.closes) for history in histories)
         self.kernel = compiled() if candles >= MIN_COMPILED_CANDLES else interpreted()
-        wanted = settings.atr_period, settings.allocation
+        self.council = council
+        bits = decision_bits(settings.council_rule, settings.council)
+        wanted = settings.atr_period, bits, settings.allocation
         self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, *wanted)
         self.parameters = parameters_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
-    def run(self) -> Run:
+    def run(self, progress: Progress = lambda done, total: None) -> Run:
+        """`progress` is told of the bars at which the Council has sat. Raises BotError for one that can't sit."""
         import numpy as np
 
         timeline = self.timeline
+        decided = None if self.council is None else self._ask(self.council, progress)
         played = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
         trades = [self._trade(number) for number in range(played.trades)]
         equity = np.zeros(len(timeline.times))
@@ -98,7 +108,24 @@ class Backtest:
             tripped_at=from_unix(timeline.times[played.tripped]) if played.tripped <= timeline.last else None,
         )
         view = summarize(timeline, self.histories, self.settings, self.sentiment, outcome)
-        return Run(view, timeline, self.arrays, equity)
+        label = label_of(self.settings) if self.council is None else self.council.label
+        if decided is not None:
+            self._check_trades(decided.trades, played.trades)
+        errors = [] if decided is None else decided.errors
+        return Run(replace(view, council=label, errors=errors), timeline, self.arrays, equity)
+
+    def _ask(self, council: DecisionSource, progress: Progress) -> Decided:
+        scene = build_scene(self.kernel, self.timeline, self.histories, self.sentiment)
+        decided = council.prepare(scene) or council.ask(scene, self.arrays, self.parameters, progress)
+        self.arrays = self.arrays._replace(decisions=self.kernel.view(decided.table))
+        return decided
+
+    def _check_trades(self, told: list[tuple[int, int, int, int]] | None, count: int) -> None:
+        """Raises BotError when the Council was asked about other trades than those of the result."""
+        buffers = self.buffers
+        columns = (buffers.symbols, buffers.entries, buffers.exits, buffers.endings)
+        if told is not None and told != [tuple(int(column[at]) for column in columns) for at in range(count)]:
+            raise BotError("the Council was told of other trades than those of the backtest", hint="report this bug")
 
     def _curve(self, trades: Sequence[BacktestTrade]) -> "Array":
         """The equity at each traded bar."""
@@ -222,9 +249,10 @@ def build_arrays(
     histories: Sequence[CandleColumns],
     sentiment: SentimentSeries,
     atr_period: int,
+    bits: tuple[int, int] | None = None,
     allocation: Allocation | None = None,
 ) -> MarketArrays:
-    """Prices, ATRs and the Council's decisions at every bar of the timeline."""
+    """Prices, ATRs and the compiled agents' decisions at every bar of the timeline, by the story's rule or `bits`."""
     shares = [(allocation or Allocation()).share(base_of(symbol)) for symbol in timeline.symbols]
     import numpy as np
 
@@ -232,7 +260,7 @@ def build_arrays(
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
-    sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), decision_bits()
+    sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), bits or decision_bits()
     for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
         opinions, own_atrs = _analyze(kernel, history, atr_period)
         candles = np.maximum(places, 0)
@@ -267,15 +295,36 @@ def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[
     return opinions, atrs_of_windows(atrs, *columns, period=atr_period)
 
 
-def decision_bits() -> tuple[int, int]:
+def decision_bits(rule: CouncilRule = CouncilRule.STORY, members: Sequence[str] = COMPILED) -> tuple[int, int]:
     """Which pairs of an opinion and a sentiment buy, and which sell, as `engine.decide` takes them."""
     buys = sells = 0
-    for opinion, row in zip(TECHNICAL_STANCES, decision_table(list(TECHNICAL_STANCES.values())), strict=True):
-        for sentiment, action in enumerate(row):
-            bit = 1 << (SENTIMENT_STANCE_COUNT * opinion + sentiment)
+    for opinion, technical in TECHNICAL_STANCES.items():
+        for index, mood in enumerate(SENTIMENT_STANCES):
+            stances = {"technical": technical, "sentiment": mood}
+            verdicts = [Verdict(name, stances[name], "") for name in members if name in stances]
+            action, _ = combine(rule, verdicts)
+            bit = 1 << (SENTIMENT_STANCE_COUNT * opinion + index)
             buys |= bit * (action is Action.BUY)
             sells |= bit * (action is Action.SELL)
     return buys, sells
+
+
+def build_scene(
+    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries
+) -> Scene:
+    """What the compiled agents say, for a Council in which they sit beside others."""
+    import numpy as np
+
+    return Scene(
+        histories=histories,
+        timeline=timeline,
+        sentiment=sentiment,
+        signals=histories,
+        places=timeline.candle_indexes,
+        silent=[*np.zeros(timeline.candle_indexes.shape, bool)],
+        opinions=lambda: [_analyze(kernel, history, RSI_PERIOD)[0] for history in histories],
+        moods=_sentiments_on(timeline, sentiment),
+    )
 
 
 def _sentiments_on(timeline: Timeline, sentiment: SentimentSeries) -> "Array":

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
+from botctl.backtesting.council.members import label_of
 from botctl.backtesting.performance import calculate_max_drawdown
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.backtesting.summary import RunOutcome, summarize
@@ -64,9 +65,15 @@ def run_ticks(bot: Bot, steps: Iterable[object]) -> ReplayOutcome:
 
 
 def summarize_replay(
-    bot: Bot, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, outcome: ReplayOutcome
+    bot: Bot,
+    timeline: Timeline,
+    histories: Sequence[CandleColumns],
+    sentiment: SentimentSeries,
+    outcome: ReplayOutcome,
+    council: str = "",
 ) -> ReplayView:
-    """The result of a replay, from the database that its ticks wrote. Raises BotError when no tick ran."""
+    """The result of a replay, from the database that its ticks wrote; `council` names who decided in place of the
+    settings' Council. Raises BotError when no tick ran."""
     import numpy as np
 
     if not outcome.ticks:
@@ -77,7 +84,8 @@ def summarize_replay(
     run = RunOutcome(np.array(outcome.curve), drawdown, trades, tripped_at)
     view = summarize(timeline, histories, bot.settings, sentiment, run)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
-    return ReplayView(**figures, ticks=outcome.ticks, failed_ticks=outcome.failed, errors=outcome.error_messages())
+    figures |= {"council": council or label_of(bot.settings), "errors": outcome.error_messages()}
+    return ReplayView(**figures, ticks=outcome.ticks, failed_ticks=outcome.failed)
 
 
 def _backtest_trade(row: Trade) -> BacktestTrade:

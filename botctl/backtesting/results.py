@@ -1,6 +1,6 @@
 """Results of `backtest`, `replay` and `sweep`; their fields are the fields of `--json`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
@@ -65,6 +65,10 @@ class BacktestView:
     equity_curve: list[EquityPoint]
     absent_candles: int = 0
     """Candles missing in the files between their first and their last."""
+    council: str = ""
+    """Who decided."""
+    errors: list[str] = field(default_factory=list)
+    """Each kind of failure once, with how often it occurred."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,6 @@ class ReplayView(BacktestView):
     ticks: int
     failed_ticks: int
     """Ticks in which a step failed, a refused order included."""
-    errors: list[str]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from botctl.backtesting.backtest import build_arrays, new_buffers, parameters_of
+from botctl.backtesting.backtest import build_arrays, build_scene, decision_bits, new_buffers, parameters_of
+from botctl.backtesting.council.members import COMPILED, label_of
+from botctl.backtesting.council.scene import DecisionSource
 from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, LIMITS, Axis, Point
@@ -16,7 +18,7 @@ from botctl.backtesting.results import SweepFigures
 from botctl.backtesting.summary import last_bars_of_days
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
-from botctl.domain.errors import ConfigError
+from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.domain.sizing import Sizing
 from botctl.market_data.timeline import align_histories
@@ -63,10 +65,13 @@ class SweepRunner:
         train: float,
         since: datetime | None = None,
         until: datetime | None = None,
+        council: DecisionSource | None = None,
     ) -> None:
-        """All sets are judged on the same bars: those from the warm-up of the longest ATR period on.
+        """All sets are judged on the same bars: those from the warm-up of the longest ATR period on. `council` decides
+        in place of the compiled agents.
 
-        Raises ConfigError for invalid settings, BadValue for histories that don't fit together or are too short.
+        Raises ConfigError for invalid settings, BadValue for histories that don't fit together or are too short, and
+        for a Council that must be asked bar by bar.
         """
         self.histories = histories
         self.sentiment = sentiment
@@ -76,9 +81,12 @@ class SweepRunner:
         self.kernel = compiled()
         settings = parse_settings(base)
         self._atr_period, self._parameters = settings.atr_period, parameters_of(settings)
+        self._bits = decision_bits(settings.council_rule, settings.council)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         periods = [change["atr_period"] for values in self._changes for change in values if "atr_period" in change]
         self._timeline = align_histories(histories, int(max(periods, default=settings.atr_period)), since, until)
+        self._decisions = None if council is None else self._decide(council)
+        self._label = label_of(settings) if council is None else council.label
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
         self._cached_exit_key: tuple[float, ...] = ()
         self._allocation = settings.allocation
@@ -86,6 +94,16 @@ class SweepRunner:
         self._share_exits = not swept <= {*EXIT_PARAMETERS} and settings.size_rule.is_plain and swept.isdisjoint(LIMITS)
         """Whether some sets have exits in common. A size by the equity is another one for each set: its lots move the
         entry price."""
+
+    def _decide(self, council: DecisionSource) -> Any:
+        """The decisions at all bars, which are those of every set."""
+        decided = council.prepare(build_scene(self.kernel, self._timeline, self.histories, self.sentiment))
+        if decided is None:
+            raise BadValue(
+                f"a sweep can't ask {council.label} anew for each set, and its answers may depend on the open trade",
+                hint="try single sets with `botctl backtest`, or give the agents judge_history",
+            )
+        return decided.table
 
     def clone(self) -> "SweepRunner":
         """A runner for another thread: it shares the histories and has its own buffers."""
@@ -97,7 +115,10 @@ class SweepRunner:
         """What machines of one study must have in common; base values of swept settings are left out."""
         settings = {**self._parameters._asdict(), "atr_period": self._atr_period}
         swept = {name for values in self._changes for change in values for name in change}
+        decisions = () if self._decisions is None else (sha256(self._decisions.tobytes()).hexdigest(),)
+        council = {} if self._label == ", ".join(COMPILED) else {"council": [self._label, *decisions]}
         return {
+            **council,
             "grid": {axis.name: list(axis.values) for axis in self.axes},
             "candles": [_fingerprint(history) for history in self.histories],
             "span": [moment and moment.isoformat() for moment in self.span],
@@ -136,8 +157,10 @@ class SweepRunner:
     def _segments(self, atr_period: int) -> list[Segment]:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
-            wanted = atr_period, self._allocation
+            wanted = atr_period, self._bits, self._allocation
             arrays = build_arrays(self.kernel, self._timeline, self.histories, self.sentiment, *wanted)
+            if self._decisions is not None:
+                arrays = arrays._replace(decisions=self.kernel.view(self._decisions))
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]
             if arrays.first < split < arrays.last:

@@ -33,8 +33,11 @@ class PreTradeChecks:
     no_buys: ConfigError | None = None
     """Why the settings allow no buys, if they don't."""
 
-    def check(self, symbol: str, now: datetime) -> None:
-        """Every rule for a buy. Called early, to save requests, and again when the buy is recorded."""
+    def check(self, symbol: str, now: datetime, *, leaving: int = 0) -> None:
+        """Every rule for a buy. Called early, to save requests, and again when the buy is recorded.
+
+        `leaving` is how many active trades may be sold before the buy.
+        """
         if self.no_buys is not None:
             raise self.no_buys
         self.check_switch()
@@ -44,12 +47,18 @@ class PreTradeChecks:
         unrecorded_orders.check_entry(asset)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
-        last_exit = self.journal.last_exit_time(asset)
-        if last_exit is not None and is_in_force(until := last_exit + self.cooldown, now, 2 * self.cooldown):
+        if (until := self.cooldown_until(asset, now)) is not None:
             problem = f"{asset} cools down until {until:%Y-%m-%d %H:%M} UTC after its last exit"
             raise Refused(problem, hint="wait, or lower COOLDOWN_MINUTES")
-        if (active := self.journal.active_count()) >= self.max_open_trades:
+        if (active := self.journal.active_count()) - leaving >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
+
+    def cooldown_until(self, asset: str, now: datetime) -> datetime | None:
+        """When the asset may be bought again after its last exit; None without a cool-down now."""
+        last_exit = self.journal.last_exit_time(asset)
+        if last_exit is None or not is_in_force(until := last_exit + self.cooldown, now, 2 * self.cooldown):
+            return None
+        return until
 
     def check_exit(self, trade: TradeRow, reason: ExitReason) -> None:
         """The rules for a sell: not while frozen, except by liquidate, nor while the trade has an unsettled order.

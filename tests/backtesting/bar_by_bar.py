@@ -16,7 +16,8 @@ from statistics import fmean, stdev
 from botctl.domain.candles import Candle, CandleColumns
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.costs import COST_DECIMALS, cost_and_fee, fill_price
-from botctl.domain.decisions import TECHNICAL_STANCES, Action, Verdict, combine
+from botctl.domain.council_rules import CouncilRule, combine
+from botctl.domain.decisions import TECHNICAL_STANCES, Action, Verdict
 from botctl.domain.errors import Refused
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import Side, stop_reason
@@ -157,7 +158,7 @@ def _shown_candles(history: CandleColumns, count: int) -> list[Candle]:
 def _decide(history: CandleColumns, count: int, sentiment: SentimentSeries, now: int) -> Action:
     opinion = TECHNICAL_STANCES[calculate_trend(_shown_candles(history, count))[0]]
     verdicts = (Verdict("technical", opinion, ""), Verdict("sentiment", sentiment.stance_at(now), ""))
-    return combine(history.symbol, verdicts).action
+    return combine(CouncilRule.STORY, verdicts)[0]
 
 
 def _budget(

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -180,15 +179,6 @@ def test_keys_addresses_mode_and_database_play_no_part(bot: BotRunner) -> None:
 
     assert bot.run("backtest", BTC).exit_code == 0
     assert files_in(bot.home) == {}
-
-
-def test_other_agents_than_those_that_can_be_played_are_said(bot: BotRunner) -> None:
-    bot.set(COUNCIL="technical")
-
-    run = bot.run("backtest", BTC, "--json")
-
-    assert "the agents are technical,sentiment" in run.stderr
-    assert json.loads(run.stdout)
 
 
 def test_it_loads_neither_ccxt_nor_pandas_and_without_a_table_not_even_rich(bot: BotRunner) -> None:

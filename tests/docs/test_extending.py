@@ -29,6 +29,25 @@ def test_the_agent_of_the_page_decides(bot: BotRunner, tmp_path: Path, monkeypat
     assert view["entries"]
 
 
+def test_the_agent_of_the_page_is_backtested_and_replayed_with_the_same_trades(
+    bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, package, setting, _commands = blocks(PAGE, "How to try an agent on past candles")
+    (tmp_path / "ema_agent.py").write_text(agent.text)
+    install(tmp_path, tomllib.loads(package.text)["project"]["entry-points"]["botctl.agents"])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name, _, value = setting.text.strip().partition("=")
+    bot.set(**{name: value})
+    tape = str(PROJECT / "data" / "tape" / "BTC-USD.csv")
+    options = (tape, "--from", "2025-01-05T12:00", "--to", "2025-01-06T00:00", "--cooldown", "15")
+
+    calculated, replayed = bot.json("backtest", *options), bot.json("replay", *options)
+
+    assert calculated["council"] == "ema, sentiment"
+    assert calculated["trades"] == replayed["trades"]
+    assert calculated["trades"]
+
+
 def install(folder: Path, agents: dict[str, str]) -> None:
     """A distribution with these entry points, as pip leaves it."""
     info = folder / "gap_agent-1.0.dist-info"

@@ -58,7 +58,7 @@ def test_the_fee_that_counts_is_the_accounts_own(live: BotRunner, kraken: FakeKr
 
 def test_a_second_entry_of_a_tick_sees_what_the_first_one_takes(two: BotRunner, kraken: FakeKraken) -> None:
     """Each wants 2,715 of 10,000; 4,000 may be in open trades. The next tick has no room, and says so."""
-    two.set(SIZING="risk", RISK_PER_TRADE="1%", MAX_EXPOSURE="0.4", SLIPPAGE="0.001")
+    two.set(SIZING="risk", RISK_PER_TRADE="1%", MAX_EXPOSURE="0.4", SLIPPAGE="0.001", EXIT_SLIPPAGE="0.001")
 
     first = two.run("tick")
     costs = cost_of(two, "BTC/USD"), cost_of(two, "ETH/USD")

@@ -79,6 +79,7 @@ def test_a_paused_tick_with_a_position_costs_one_look(live: BotRunner, kraken: F
 
 
 def test_the_stops_order_leaves_before_any_candle_is_asked_for(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(SYMBOLS="BTC/USD,ETH/USD")
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     kraken.clear_requests()

@@ -1,6 +1,5 @@
 """Files and options of backtest, replay, sweep and report, and the settings that the options override."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +13,8 @@ import typer
 from botctl.backtesting.backtest import Backtest, Run
 from botctl.backtesting.results import BacktestView
 from botctl.cli.context import env_file_of, symbol_from, time_from, wants_json
-from botctl.cli.output import show
+from botctl.cli.output import progress_bar, show
+from botctl.cli.study_council import COUNCIL_SETTINGS, StudyCouncil, seat_council
 from botctl.cli.views.backtest import draw_backtest, show_csv
 from botctl.config import load_sources
 from botctl.domain.candles import CandleColumns
@@ -53,8 +53,6 @@ FLAGS = frozenset({"compound"})
 OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())
 DEFAULT_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
-COUNCIL = "technical,sentiment"
-"""The agents that can judge the past; others only judge the present."""
 
 Files = Annotated[
     list[str],
@@ -76,6 +74,8 @@ STUDY_OPTIONS = {
     "since": typer.Option("--from", metavar="TIME", help="Start of trading; ISO 8601, UTC."),
     "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
     "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
+    "cache": typer.Option("--cache", metavar="FILE", help="Keep the answers of a program here, and ask once."),
+    "decisions": typer.Option("--decisions", metavar="FILE", help="Trade the decisions that this database recorded."),
     **{
         name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar or None, help=_help_of(setting))
         for name, (setting, metavar) in OVERRIDES.items()
@@ -121,9 +121,15 @@ class Study:
     """The settings as texts, for a sweep to vary."""
     since: datetime | None
     until: datetime | None
+    council: StudyCouncil
 
-    def backtest(self) -> Run:
-        return Backtest(self.histories, self.settings, self.sentiment, since=self.since, until=self.until).run()
+    def backtest(self, ctx: typer.Context) -> Run:
+        source, span = self.council.source, {"since": self.since, "until": self.until}
+        backtest = Backtest(self.histories, self.settings, self.sentiment, **span, council=source)
+        if source is None:
+            return backtest.run()
+        with progress_bar(ctx, "asking the Council") as progress:
+            return backtest.run(progress)
 
 
 def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> Study:
@@ -136,7 +142,8 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
     histories = [load_candles(path, symbol) for path, symbol in paths]
     values = {**values, **overrides, **_settings_of(histories)}
-    return Study(histories, sentiment, parse_settings(values), values, since, until)
+    settings = parse_settings(values)
+    return Study(histories, sentiment, settings, values, since, until, seat_council(ctx, settings, options))
 
 
 def show_backtest(ctx: typer.Context, view: BacktestView, trades: int, as_csv: bool) -> None:
@@ -209,10 +216,7 @@ def _file_and_symbol(text: str) -> tuple[Path, str | None]:
 def _strategy_values(ctx: typer.Context) -> dict[str, str]:
     """The strategy's settings from the environment and .env, without mode, keys, addresses and database."""
     values = load_sources(env_file_of(ctx)).values
-    council = values.get("COUNCIL", COUNCIL).replace(" ", "")
-    if values.get("COUNCIL_COMMAND") or council != COUNCIL:
-        print(f"botctl: COUNCIL and COUNCIL_COMMAND are ignored: the agents are {COUNCIL}", file=sys.stderr)
-    return {name: values[name] for name in OVERRIDDEN if name in values}
+    return {name: values[name] for name in (*OVERRIDDEN, *COUNCIL_SETTINGS) if name in values}
 
 
 def _settings_of(histories: list[CandleColumns]) -> dict[str, str]:

@@ -133,7 +133,7 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
     except NoAnswer as error:  # what else asks the exchange would only repeat it
         address = " and KRAKEN_API_URL" if config.settings.kraken_api_url else ""
         yield CheckResult("exchange", "fail", error.message, f"check this machine's network{address}")
-    yield check_council(config.settings)
+    yield from check_council(config.settings, config.folder)
     for missing in config.council_variables.missing:
         yield CheckResult("council", "warn", missing, "set it, or take its name out of COUNCIL_ENV")
     yield check_sentiment(bot)

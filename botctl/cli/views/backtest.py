@@ -58,6 +58,7 @@ def _summary(view: BacktestView) -> str:
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
         ("traded", f"{text.format_time(view.since)} to {text.format_time(view.until)} UTC, {view.bars:,} bars"),
+        ("Council", view.council),
         ("sentiment", view.mood),
         ("equity", f"{text.format_money(view.equity)} of {text.format_money(view.initial_balance)} {quote}"),
         ("return", f"{text.format_percent(view.returned)}; buy and hold {text.format_percent(view.buy_and_hold)}"),

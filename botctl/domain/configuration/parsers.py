@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+from botctl.domain.council_rules import CouncilRule
 from botctl.domain.money import to_amount, to_decimal, two_readings
 from botctl.domain.sizing import Allocation, Sizing
 from botctl.domain.symbols import ASSET_ALIASES, Timeframe, parse_symbol
@@ -112,6 +113,13 @@ def parse_names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
         raise ValueError("must list agents such as technical,sentiment")
     return names
+
+
+def parse_rule(text: str) -> CouncilRule:
+    try:
+        return CouncilRule(text.lower())
+    except ValueError:
+        raise ValueError("must be story, unanimous, majority or weights") from None
 
 
 def parse_yes(text: str) -> bool:

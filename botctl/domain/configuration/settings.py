@@ -20,12 +20,14 @@ from botctl.domain.configuration.parsers import (
     parse_currency,
     parse_level,
     parse_names,
+    parse_rule,
     parse_share,
     parse_sizing,
     parse_symbols,
     parse_timeframe,
     parse_yes,
 )
+from botctl.domain.council_rules import CouncilRule
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
 from botctl.domain.indicators import MAX_ATR_PERIOD
@@ -152,8 +154,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("IGNORE_ASSETS", None, parse_assets, "assets without a price that no tick names, such as air-drops"),
     Setting("COUNCIL", "technical,sentiment", parse_names, "the agents of the Council"),
-    Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
+    Setting(
+        "COUNCIL_RULE", "story", parse_rule, "how their verdicts become a decision: story, unanimous, majority, weights"
+    ),
+    Setting(
+        "COUNCIL_COMMAND", None, str, "a program that decides instead of the agents, or sits among them as `command`"
+    ),
     Setting("COUNCIL_TIMEOUT", "30", decimal_parser("0", "600", include_low=False), "seconds that program may take"),
+    Setting("COUNCIL_CANDLES", "100", integer_parser(1, 720), "how many candles that program is sent"),
+    Setting("COUNCIL_EVERY", None, parse_timeframe, "that program is asked once in so long; default: at each tick"),
     Setting("COUNCIL_ENV", None, _variables, "variables that program gets beside PATH, HOME, LANG and TZ"),
     Setting(
         "SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", parse_url, "where the Fear & Greed index is read"
@@ -234,8 +243,11 @@ class Settings:
     max_drawdown_peak: Decimal | None
     ignore_assets: tuple[str, ...] | None
     council: tuple[str, ...]
+    council_rule: CouncilRule
     council_command: str | None
     council_timeout: Decimal
+    council_candles: int
+    council_every: Timeframe | None
     council_env: tuple[str, ...] | None
     sentiment_url: str
     fee_rate: Decimal

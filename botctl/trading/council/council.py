@@ -14,8 +14,8 @@ from botctl.store.decisions import record_decision, record_outcome
 from botctl.store.journal import Journal
 from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
-from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.relevance import why_not_asked
 from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.execution import Bought, ExecutionService, StartedBuy
 from botctl.trading.position_manager import PositionManager
@@ -25,9 +25,6 @@ from botctl.trading.snapshot import Snapshot
 from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
-
-
-Decider = MasterNode | ExternalCommand
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ Acted = tuple[OrderResult | None, list[BotError]]
 
 @dataclass
 class Council:
-    decider: Decider
+    master: MasterNode
     execution: ExecutionService
     positions: PositionManager
     journal: Journal
@@ -53,24 +50,28 @@ class Council:
     symbols: Sequence[str]
     sizing: EntrySizing
 
-    def decide_all(self, snapshot: Snapshot) -> tuple[list[DecisionRow], list[BotError]]:
-        """One recorded decision for each symbol. A failure means HOLD and an error. Symbols that are left when the
-        tick's time is over have no decision."""
+    def decide_all(self, snapshot: Snapshot, *, why_no_buys: str = "") -> tuple[list[DecisionRow], list[BotError]]:
+        """One recorded decision for each symbol, in their order. A failure means HOLD and an error. Symbols that are
+        left when the tick's time is over have no decision. With `why_no_buys` open trades alone are decided on."""
         rows: list[DecisionRow] = []
         errors: list[BotError] = []
-        for number, symbol in enumerate(self.symbols):
+        held, leaving = set(map(base_of, self.journal.open_symbols())), set[str]()
+        symbols = sorted(self.symbols, key=lambda symbol: base_of(symbol) not in held)  # a sale makes room for a buy
+        for number, symbol in enumerate(symbols):
             if self.time_budget.expired:
-                left = ", ".join(self.symbols[number:])
+                left = ", ".join(symbols[number:])
                 errors.append(self.time_budget.error(f"the Council did not decide on {left}"))
                 break
-            decision, error = self._decide_or_hold(symbol)
+            decision, error = self._decide_or_hold(symbol, snapshot, why_no_buys, len(leaving))
             if error is not None and str(error) not in map(str, errors):  # a missing agent is the same for each symbol
                 errors.append(error)
             try:
                 rows.append(self._record(decision, snapshot))
             except BotError as failure:  # a decision that is not recorded is not executed
                 errors.append(failure)
-        return rows, errors
+                continue
+            leaving |= held & {base_of(symbol)} if decision.action is Action.SELL else set()
+        return sorted(rows, key=lambda row: self.symbols.index(row.symbol)), errors
 
     def execute(self, rows: Sequence[DecisionRow], report: GuardReport | None = None, *, why_not: str = "") -> Executed:
         """Execute these decisions, sells first. SELL closes the trade whatever its stop. Entries are sized by `report`,
@@ -114,9 +115,15 @@ class Council:
         outcome = f"sold trade {trade.id}" if not sale.errors else f"sold a part: {most_severe(sale.errors)}"
         return sale.result, [*sale.errors, *_record_outcome(row, outcome, trade.id)]
 
-    def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision, BotError | None]:
+    def _decide_or_hold(
+        self, symbol: str, snapshot: Snapshot, why_no_buys: str, leaving: int
+    ) -> tuple[CouncilDecision, BotError | None]:
+        checks = self.execution.pre_trade_checks
         try:
-            decision = self._decide(symbol)
+            self.master.check_members()  # a wrong COUNCIL is told of whether or not anybody is asked
+            if why := why_not_asked(checks, self.clock, symbol, why_no_buys=why_no_buys, leaving=leaving):
+                return CouncilDecision(symbol, Action.HOLD, f"not asked: {why}"), None
+            decision = self._decide(symbol, snapshot)
         except BotError as error:
             held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
             if isinstance(error, ConfigError | NoAnswer):
@@ -128,14 +135,14 @@ class Council:
             return held, type(error)(f"{symbol}: {error.message}", hint=error.hint)
         return decision, BotError(decision.error) if decision.error else None
 
-    def _decide(self, symbol: str) -> CouncilDecision:
+    def _decide(self, symbol: str, snapshot: Snapshot) -> CouncilDecision:
         """The decision within the tick's time: it is safe to interrupt agents, as no order is being sent here."""
         left = self.time_budget.left()
         if left is None:
-            return self.decider.decide(symbol)
+            return self.master.decide(symbol, snapshot)
         try:
             with time_limit(left):
-                return self.decider.decide(symbol)
+                return self.master.decide(symbol, snapshot)
         except TimeoutError:
             raise self.time_budget.error("the Council had not decided yet") from None
 

@@ -9,6 +9,8 @@ from botctl.ports import Briefing
 class TechnicalAgent:
     """EMA(12) over EMA(26) with RSI(14) below 70 is BULLISH, EMA(12) under EMA(26) BEARISH, else NEUTRAL."""
 
+    stances = (Stance.BULLISH, Stance.BEARISH, Stance.NEUTRAL, Stance.UNKNOWN)
+
     def judge(self, briefing: Briefing) -> Verdict:
         if len(briefing.candles) < CANDLES_NEEDED:
             return Verdict("technical", Stance.UNKNOWN, f"{len(briefing.candles)} candles are too few")
