@@ -33,11 +33,8 @@ class PreTradeChecks:
     no_buys: ConfigError | None = None
     """Why the settings allow no buys, if they don't."""
 
-    def check(self, symbol: str, now: datetime, *, leaving: int = 0) -> None:
-        """Every rule for a buy. Called early, to save requests, and again when the buy is recorded.
-
-        `leaving` is how many active trades may be sold before the buy.
-        """
+    def check(self, symbol: str, now: datetime) -> None:
+        """Every rule for a buy. Called early, to save requests, and again when the buy is recorded."""
         if self.no_buys is not None:
             raise self.no_buys
         self.check_switch()
@@ -45,6 +42,12 @@ class PreTradeChecks:
         self.journal.check_rows()
         asset = base_of(symbol)
         unrecorded_orders.check_entry(asset)
+        self.check_room(symbol, now)
+
+    def check_room(self, symbol: str, now: datetime, *, leaving: int = 0) -> None:
+        """The rules that often keep one asset from being bought. `leaving` is how many active trades may be sold before
+        the buy."""
+        asset = base_of(symbol)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
         if (until := self.cooldown_until(asset, now)) is not None:

@@ -316,7 +316,7 @@ def playback(
     code = code or interpreted()
     timeline = align_histories(histories, parameters.atr_period, None, None)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    wanted = parameters.atr_period, parameters.allocation
+    wanted = parameters.atr_period, None, parameters.allocation
     code.simulate(build_arrays(code, timeline, histories, sentiment, *wanted), parameters_of(parameters), buffers)
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
@@ -398,7 +398,7 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
             timeline = align_histories(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
             played = code.simulate(
-                build_arrays(code, timeline, histories, sentiment, 2, parameters.allocation),
+                build_arrays(code, timeline, histories, sentiment, 2, None, parameters.allocation),
                 parameters_of(parameters),
                 buffers,
             )

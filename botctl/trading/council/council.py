@@ -15,7 +15,7 @@ from botctl.store.journal import Journal
 from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.council.master_node import MasterNode
-from botctl.trading.council.relevance import why_not_asked
+from botctl.trading.council.relevance import Relevance
 from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.execution import Bought, ExecutionService, StartedBuy
 from botctl.trading.position_manager import PositionManager
@@ -55,14 +55,15 @@ class Council:
         left when the tick's time is over have no decision. With `why_no_buys` open trades alone are decided on."""
         rows: list[DecisionRow] = []
         errors: list[BotError] = []
-        held, leaving = set(map(base_of, self.journal.open_symbols())), set[str]()
-        symbols = sorted(self.symbols, key=lambda symbol: base_of(symbol) not in held)  # a sale makes room for a buy
+        held = frozenset(map(base_of, self.journal.open_symbols()))
+        relevance = Relevance(self.execution.pre_trade_checks, held, why_no_buys)
+        symbols = relevance.order(self.symbols)
         for number, symbol in enumerate(symbols):
             if self.time_budget.expired:
                 left = ", ".join(symbols[number:])
                 errors.append(self.time_budget.error(f"the Council did not decide on {left}"))
                 break
-            decision, error = self._decide_or_hold(symbol, snapshot, why_no_buys, len(leaving))
+            decision, error = self._decide_or_hold(symbol, snapshot, relevance)
             if error is not None and str(error) not in map(str, errors):  # a missing agent is the same for each symbol
                 errors.append(error)
             try:
@@ -70,7 +71,7 @@ class Council:
             except BotError as failure:  # a decision that is not recorded is not executed
                 errors.append(failure)
                 continue
-            leaving |= held & {base_of(symbol)} if decision.action is Action.SELL else set()
+            relevance.note(decision)
         return sorted(rows, key=lambda row: self.symbols.index(row.symbol)), errors
 
     def execute(self, rows: Sequence[DecisionRow], report: GuardReport | None = None, *, why_not: str = "") -> Executed:
@@ -116,12 +117,11 @@ class Council:
         return sale.result, [*sale.errors, *_record_outcome(row, outcome, trade.id)]
 
     def _decide_or_hold(
-        self, symbol: str, snapshot: Snapshot, why_no_buys: str, leaving: int
+        self, symbol: str, snapshot: Snapshot, relevance: Relevance
     ) -> tuple[CouncilDecision, BotError | None]:
-        checks = self.execution.pre_trade_checks
         try:
             self.master.check_members()  # a wrong COUNCIL is told of whether or not anybody is asked
-            if why := why_not_asked(checks, self.clock, symbol, why_no_buys=why_no_buys, leaving=leaving):
+            if why := relevance.why_not_asked(symbol, self.clock.now()):
                 return CouncilDecision(symbol, Action.HOLD, f"not asked: {why}"), None
             decision = self._decide(symbol, snapshot)
         except BotError as error:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
@@ -15,19 +16,16 @@ from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.text import sanitize
-from botctl.ports import Agent, Briefing, CandleSource, Clock, OpenTrade, PastDecision, Sentiment
-from botctl.store.decisions import newest_decisions
+from botctl.ports import Agent, Briefing, CandleSource, Clock, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 from botctl.trading.council.external_command import COMMAND
-from botctl.trading.pre_trade_checks import PreTradeChecks
+from botctl.trading.council.past_decisions import PastDecisions
 from botctl.trading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
 AGENTS = "botctl.agents"
 TERMINATED = 128 + signal.SIGTERM
-PAST_DECISIONS = 10
-"""How many of a symbol's decisions a briefing has."""
 
 
 @dataclass
@@ -36,7 +34,6 @@ class MasterNode:
     sentiment: Sentiment
     journal: Journal
     clock: Clock
-    checks: PreTradeChecks
     _: KW_ONLY
     timeframe: Timeframe
     names: Sequence[str]
@@ -73,8 +70,9 @@ class MasterNode:
             reason = "the command failed" if errors else verdicts[0].reason
         return CouncilDecision(symbol, action, reason, tuple(verdicts), "; ".join(errors))
 
-    def brief(self, symbol: str, snapshot: Snapshot) -> Briefing:
-        """What the members get to know. Asks the exchange for candles alone, and for those once in a run.
+    def brief(self, symbol: str, snapshot: Snapshot, cooldown_until: datetime | None = None) -> Briefing:
+        """What the members get to know. Asks the exchange for candles alone, and for those once in a run. A tick asks
+        nobody during a cool-down.
 
         Raises ExchangeUnreachable without them, BrokenRow when the asset's trade can't be read.
         """
@@ -92,11 +90,8 @@ class MasterNode:
             symbol, candles, self.sentiment, open_trade, now,
             mode=self.journal.mode, timeframe=self.timeframe, quote=snapshot.quotes.good.get(symbol),
             cash=None if balances is None else balances.spendable(quote_of(symbol)),
-            cooldown_until=self.checks.cooldown_until(base_of(symbol), now),
-            last_decisions=[
-                PastDecision(row.decided_at, row.decision, row.reason, row.outcome)
-                for row in newest_decisions(symbol, PAST_DECISIONS)
-            ],
+            cooldown_until=cooldown_until,
+            last_decisions=PastDecisions(symbol),
         )  # fmt: skip
 
     def ask(self, name: str, briefing: Briefing) -> Verdict:
