@@ -78,7 +78,7 @@ def test_command_without_a_program_is_a_wrong_setting_and_stops_go_on(live: BotR
 
 
 def test_a_program_that_council_does_not_name_decides_alone(live: BotRunner, kraken: FakeKraken) -> None:
-    live.set(COUNCIL="technical,sentiment", COUNCIL_RULE="majority")
+    live.set(COUNCIL="technical,sentiment", COUNCIL_RULE="story")
     council_program(live, "print(json.dumps({'stance': 'FEAR', 'reason': 'cheap'}))")
 
     run = live.run("tick", "--json")
@@ -180,12 +180,12 @@ def test_a_relative_program_belongs_to_the_home(
     monkeypatch.chdir(elsewhere)
     monkeypatch.setenv("BOTCTL_HOME", str(live.home))
 
-    run, doctor = live.run("tick"), live.run("doctor")
+    run, doctor = live.run("tick"), live.run("doctor", "--json")
 
     assert run.exit_code == 0, output_of(run)
     assert live.json("why", "BTC/USD")[0]["reason"] == "at home"
     assert os.path.samefile((live.home / "where").read_text().strip(), live.home)
-    assert "no such program" not in doctor.stdout
+    assert [line["status"] for line in doctor.json() if line["name"] == "council"] == ["ok"]
 
 
 def test_a_bad_answer_is_shown_without_the_variables_that_the_program_got(live: BotRunner, kraken: FakeKraken) -> None:
