@@ -10,7 +10,6 @@ from pathlib import Path
 from botctl.domain.decisions import Verdict
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.domain.serialization import to_json
-from botctl.domain.symbols import base_of
 from botctl.ports import Briefing
 from botctl.trading.bot import Bot
 from botctl.trading.council.external_command import COMMAND, ExternalCommand
@@ -45,8 +44,7 @@ def try_member(bot: Bot, name: str, symbol: str, variables: Mapping[str, str], h
     program = build_program(bot.settings, command or "", bot.journal, variables, home)
     if command is None:
         find_agents([name])
-    cooldown_until = bot.execution.pre_trade_checks.cooldown_until(base_of(symbol), bot.clock.now())
-    briefing = bot.council.master.brief(symbol, bot.snapshots.take_snapshot([symbol]), cooldown_until)
+    briefing = bot.council.master.brief(symbol, bot.snapshots.take_snapshot([symbol]))
     question = program.write_question(briefing)
     ask = (lambda: _ask_agent(bot, name, briefing)) if command is None else (lambda: _ask_program(program, question))
     return _timed(ask, AgentTrial(name, "agent" if command is None else "program", symbol, question, None, None, 0, ""))

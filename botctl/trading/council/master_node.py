@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime
 from functools import cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
@@ -20,6 +19,7 @@ from botctl.ports import Agent, Briefing, CandleSource, Clock, OpenTrade, Sentim
 from botctl.store.journal import Journal
 from botctl.trading.council.external_command import COMMAND
 from botctl.trading.council.past_decisions import PastDecisions
+from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class MasterNode:
     sentiment: Sentiment
     journal: Journal
     clock: Clock
+    checks: PreTradeChecks
     _: KW_ONLY
     timeframe: Timeframe
     names: Sequence[str]
@@ -70,9 +71,8 @@ class MasterNode:
             reason = "the command failed" if errors else verdicts[0].reason
         return CouncilDecision(symbol, action, reason, tuple(verdicts), "; ".join(errors))
 
-    def brief(self, symbol: str, snapshot: Snapshot, cooldown_until: datetime | None = None) -> Briefing:
-        """What the members get to know. Asks the exchange for candles alone, and for those once in a run. A tick asks
-        nobody during a cool-down.
+    def brief(self, symbol: str, snapshot: Snapshot) -> Briefing:
+        """What the members get to know. Asks the exchange for candles alone, and for those once in a run.
 
         Raises ExchangeUnreachable without them, BrokenRow when the asset's trade can't be read.
         """
@@ -90,7 +90,7 @@ class MasterNode:
             symbol, candles, self.sentiment, open_trade, now,
             mode=self.journal.mode, timeframe=self.timeframe, quote=snapshot.quotes.good.get(symbol),
             cash=None if balances is None else balances.spendable(quote_of(symbol)),
-            cooldown_until=cooldown_until,
+            cooldown_until=None if open_trade is not None else self.checks.cooldown_until(base_of(symbol), now),
             last_decisions=PastDecisions(symbol),
         )  # fmt: skip
 

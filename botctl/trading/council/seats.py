@@ -10,6 +10,7 @@ from botctl.store.journal import Journal
 from botctl.trading.council.external_command import COMMAND, ExternalCommand
 from botctl.trading.council.master_node import MasterNode
 from botctl.trading.council.recent_answers import RecentAnswers
+from botctl.trading.pre_trade_checks import PreTradeChecks
 
 
 def build_master(
@@ -18,6 +19,7 @@ def build_master(
     sentiment: Sentiment,
     journal: Journal,
     clock: Clock,
+    checks: PreTradeChecks,
     variables: Mapping[str, str],
     home: Path | None,
 ) -> MasterNode:
@@ -27,7 +29,7 @@ def build_master(
     """
     alone = decides_alone(settings)
     master = MasterNode(
-        market, sentiment, journal, clock,
+        market, sentiment, journal, clock, checks,
         timeframe=settings.timeframe, names=(COMMAND,) if alone else settings.council,
         rule=CouncilRule.UNANIMOUS if alone else settings.council_rule, alone=alone,
     )  # fmt: skip
