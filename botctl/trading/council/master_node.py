@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 AGENTS = "botctl.agents"
 TERMINATED = 128 + signal.SIGTERM
+PAST_DECISIONS = 10
+"""How many of a symbol's decisions a briefing has."""
 
 
 @dataclass
@@ -91,7 +93,7 @@ class MasterNode:
             mode=self.journal.mode, timeframe=self.timeframe, quote=snapshot.quotes.good.get(symbol),
             cash=None if balances is None else balances.spendable(quote_of(symbol)),
             cooldown_until=None if open_trade is not None else self.checks.cooldown_until(base_of(symbol), now),
-            last_decisions=PastDecisions(symbol),
+            last_decisions=PastDecisions(symbol, PAST_DECISIONS),
         )  # fmt: skip
 
     def ask(self, name: str, briefing: Briefing) -> Verdict:

@@ -8,18 +8,17 @@ from typing import overload
 from botctl.ports import PastDecision
 from botctl.store.decisions import newest_decisions
 
-MOST = 10
-
 
 @dataclass(frozen=True)
 class PastDecisions(Sequence[PastDecision]):
     """The newest decisions on a symbol, newest first."""
 
     symbol: str
+    most: int
 
     @cached_property
     def _loaded(self) -> list[PastDecision]:
-        rows = newest_decisions(self.symbol, MOST)
+        rows = newest_decisions(self.symbol, self.most)
         return [PastDecision(row.decided_at, row.decision, row.reason, row.outcome) for row in rows]
 
     @overload
