@@ -174,7 +174,8 @@ def build_bot(
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
         max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
-    master = build_master(settings, candles, sentiment, journal, clock, council_variables or {}, home)
+    checks, seen = pre_trade_checks, council_variables or {}
+    master = build_master(settings, candles, sentiment, journal, clock, checks, seen, home)
     amount, slippage = settings.trade_amount_usd, settings.slippage
     sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
     symbols = settings.symbols
