@@ -27,6 +27,7 @@ from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council, Decider
 from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.sittings import Sittings
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.evidence.account_check import AccountCheck
@@ -148,13 +149,13 @@ def build_bot(
     fees = AccountFees(exchange, journal, settings.symbols, settings.fee_rate, own_fees)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule, fees)
     candles = CandleCache(exchange, clock)
-    risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
+    risk = RiskService(candles, timeframe=settings.signal_timeframe, period=settings.atr_period, rule=rule)
     why_not = why_no_buys(settings, problems, validate_only=validate_only)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
     planner = ExitPlanner(exchange, journal, clock, markets := TradeMarkets(exchange, journal, clock))
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
     entries = EntryPlanner(
-        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs
+        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs, timeframe
     )  # fmt: skip
     outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
@@ -164,7 +165,7 @@ def build_bot(
     )  # fmt: skip
     positions = PositionManager(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, fees,
-        rule=rule, timeframe=timeframe,
+        rule=rule, timeframe=timeframe, atr_timeframe=settings.signal_timeframe,
     )  # fmt: skip
     account = _build_account_check(settings, exchange, journal, clock, on_history=simulated is not None)
     guard = DrawdownGuard(
@@ -173,8 +174,11 @@ def build_bot(
         max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
     decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
-    symbols, amount = settings.symbols, settings.trade_amount_usd
-    council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, trade_amount=amount)
+    sittings = Sittings(candles, clock, settings, validate_only=validate_only)
+    council = Council(
+        decider, execution, positions, journal, clock, budget, sittings,
+        symbols=settings.symbols, trade_amount=settings.trade_amount_usd,
+    )  # fmt: skip
     return Bot(
         settings=settings,
         clock=clock,
@@ -274,7 +278,7 @@ def _build_decider(
     variables: Mapping[str, str],
 ) -> Decider:
     """The agents, or the external command."""
-    master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
+    master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.signal_timeframe, names=settings.council)
     if settings.council_command:
         return ExternalCommand(master, settings.council_command, float(settings.council_timeout), variables)
     return master
@@ -290,7 +294,7 @@ def build_market(settings: Settings) -> "SimulatedMarket | KrakenMarketData":
     if settings.botctl_mode is Mode.DEMO:
         from botctl.adapters.demo import load_demo_market
 
-        return load_demo_market()
+        return load_demo_market(signals=settings.signal_timeframe)
     return build_market_data(settings)
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from botctl.domain.symbols import Timeframe
 from botctl.queries.positions import TradeRecord
 
 
@@ -44,6 +45,7 @@ class BacktestView:
 
     symbols: list[str]
     seconds: int
+    signal_seconds: int
     since: datetime
     until: datetime
     bars: int
@@ -64,6 +66,12 @@ class BacktestView:
     equity_curve: list[EquityPoint]
     absent_candles: int = 0
     """Candles missing in the files between their first and their last."""
+
+    @property
+    def candles(self) -> str:
+        """What it is played on, for people."""
+        traded, signals = map(Timeframe.from_seconds, (self.seconds, self.signal_seconds))
+        return f"{traded} candles" + ("" if signals is traded else f", with signals of {signals}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,7 @@ class SweepRunner:
         self.kernel = compiled()
         settings = parse_settings(base)
         self._atr_period, self._parameters = settings.atr_period, parameters_of(settings)
+        self._signal_seconds = settings.signal_seconds
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
         self._cached_exit_key: tuple[float, ...] = ()
@@ -94,6 +95,7 @@ class SweepRunner:
             "mood": _sentiment_fingerprint(self.sentiment),
             "settings": {name: value for name, value in settings.items() if name not in swept},
             "train": self.train,
+            **({"signal_seconds": self._signal_seconds} if self._signal_seconds else {}),  # absent in older studies
         }
 
     def score(self, point: Point) -> Score:
@@ -125,7 +127,7 @@ class SweepRunner:
     def _segments(self, atr_period: int) -> list[Segment]:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
-            timeline = align_histories(self.histories, atr_period, *self.span)
+            timeline = align_histories(self.histories, atr_period, *self.span, self._signal_seconds)
             arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period)
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]

@@ -26,6 +26,7 @@ from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
 from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
+    "signal_timeframe": ("SIGNAL_TIMEFRAME", "TIMEFRAME"),
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
     "fee": ("FEE_RATE", "RATE|TIER"),
@@ -116,7 +117,7 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
     paths = _files_and_symbols(files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
-    parse_settings({**values, **overrides})
+    parse_settings({"TIMEFRAME": Timeframe.MINUTE, **values, **overrides})  # the real one is that of the files
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
     histories = [load_candles(path, symbol) for path, symbol in paths]
     values = {**values, **overrides, **_settings_of(histories)}

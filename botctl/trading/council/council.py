@@ -4,9 +4,19 @@ import logging
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from botctl.domain.decisions import Action, CouncilDecision
-from botctl.domain.errors import BadValue, BotError, ConfigError, NoAnswer, Refused, most_severe
+from botctl.domain.errors import (
+    BadValue,
+    BelowMinimum,
+    BotError,
+    ConfigError,
+    InsufficientFunds,
+    NoAnswer,
+    Refused,
+    most_severe,
+)
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
@@ -17,6 +27,7 @@ from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.council.external_command import ExternalCommand
 from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.sittings import Sittings
 from botctl.trading.execution import Bought, ExecutionService, StartedBuy
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.results import OrderResult
@@ -36,8 +47,18 @@ class Executed:
     errors: list[BotError]
 
 
-Acted = tuple[OrderResult | None, list[BotError]]
-"""The result of an order, and the errors."""
+LAPSES = (Refused, InsufficientFunds, BelowMinimum)
+"""Why a buy is not tried again: the next tick would be refused as well, or buy on an old signal what it now can."""
+
+
+class Acted(NamedTuple):
+    """What came of a decision."""
+
+    row: DecisionRow
+    result: OrderResult | None
+    errors: list[BotError]
+    final: bool = True
+    """Whether it is done with. Else the next tick decides again."""
 
 
 @dataclass
@@ -48,13 +69,14 @@ class Council:
     journal: Journal
     clock: Clock
     time_budget: TimeBudget
+    sittings: Sittings
     _: KW_ONLY
     symbols: Sequence[str]
     trade_amount: Decimal
 
     def decide_all(self, snapshot: Snapshot) -> tuple[list[DecisionRow], list[BotError]]:
-        """One recorded decision for each symbol. A failure means HOLD and an error. Symbols that are left when the
-        tick's time is over have no decision."""
+        """One recorded decision for each symbol whose signal candle has closed. A failure means HOLD and an error.
+        Symbols that are left when the tick's time is over have no decision."""
         rows: list[DecisionRow] = []
         errors: list[BotError] = []
         for number, symbol in enumerate(self.symbols):
@@ -63,12 +85,17 @@ class Council:
                 errors.append(self.time_budget.error(f"the Council did not decide on {left}"))
                 break
             decision, error = self._decide_or_hold(symbol)
+            if decision is None:
+                continue
             if error is not None and str(error) not in map(str, errors):  # a missing agent is the same for each symbol
                 errors.append(error)
             try:
                 rows.append(self._record(decision, snapshot))
             except BotError as failure:  # a decision that is not recorded is not executed
                 errors.append(failure)
+                continue
+            if decision.action is Action.HOLD and error is None:
+                self.sittings.end(symbol)
         return rows, errors
 
     def execute(self, rows: Sequence[DecisionRow], *, why_not: str = "") -> Executed:
@@ -76,10 +103,13 @@ class Council:
         bought, and that is recorded as the reason."""
         sold = [self._act_on_sell(row) for row in rows if row.decision == Action.SELL]
         bought = self._buy_all([row for row in rows if row.decision == Action.BUY], why_not)
+        for acted in (*sold, *bought):
+            if acted.final:
+                self.sittings.end(acted.row.symbol)
         return Executed(
-            exits=[result for result, _ in sold if result is not None],
-            entries=[result for result, _ in bought if result is not None],
-            errors=[error for _, errors in (*sold, *bought) for error in errors],
+            exits=[acted.result for acted in sold if acted.result is not None],
+            entries=[acted.result for acted in bought if acted.result is not None],
+            errors=[error for acted in (*sold, *bought) for error in acted.errors],
         )
 
     def _buy_all(self, rows: Sequence[DecisionRow], why_not: str) -> list[Acted]:
@@ -88,10 +118,11 @@ class Council:
         started: list[tuple[DecisionRow, StartedBuy]] = []
         for row in rows:
             if why_not:
-                acted.append((None, _record_outcome(row, f"not bought: {why_not}")))
+                acted.append(Acted(row, None, _record_outcome(row, f"not bought: {why_not}"), final=False))
             elif self.time_budget.expired:
                 late = self.time_budget.error(f"{row.symbol} was not bought")
-                acted.append((None, [late, *_record_outcome(row, "not bought: the tick's time was over")]))
+                recorded = _record_outcome(row, "not bought: the tick's time was over")
+                acted.append(Acted(row, None, [late, *recorded], final=False))
             else:
                 try:
                     started.append((row, self.execution.begin_buy(row.symbol, self.trade_amount)))
@@ -104,16 +135,20 @@ class Council:
         """Execute one decision and record its outcome."""
         trade = self.journal.active_trade(base_of(row.symbol))
         if trade is None or trade.entry_price is None:
-            return None, _record_outcome(row, "nothing to sell")
+            return Acted(row, None, _record_outcome(row, "nothing to sell"))
         try:
             sale = self.positions.close_position(trade.id, ExitReason.COUNCIL)
         except BotError as error:
-            return _failed(row, error)
+            return _failed(row, error)._replace(final=False)
         outcome = f"sold trade {trade.id}" if not sale.errors else f"sold a part: {most_severe(sale.errors)}"
-        return sale.result, [*sale.errors, *_record_outcome(row, outcome, trade.id)]
+        errors = [*sale.errors, *_record_outcome(row, outcome, trade.id)]
+        return Acted(row, sale.result, errors, final=not sale.errors)
 
-    def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision, BotError | None]:
+    def _decide_or_hold(self, symbol: str) -> tuple[CouncilDecision | None, BotError | None]:
+        """The decision, and what failed; no decision between two signal candles."""
         try:
+            if not self.sittings.is_due(symbol):
+                return None, None
             decision = self._decide(symbol)
         except BotError as error:
             held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
@@ -150,15 +185,15 @@ class Council:
 def _failed(row: DecisionRow, error: BotError) -> Acted:
     """A refusal by our own rules is no error of the tick."""
     if isinstance(error, Refused):
-        return None, _record_outcome(row, f"refused: {error}")
-    return None, [error, *_record_outcome(row, f"failed: {error}")]
+        return Acted(row, None, _record_outcome(row, f"refused: {error}"))
+    return Acted(row, None, [error, *_record_outcome(row, f"failed: {error}")], final=isinstance(error, LAPSES))
 
 
 def _record_buy(row: DecisionRow, bought: Bought) -> Acted:
     if (result := bought.result) is None:
         return _failed(row, most_severe(bought.errors))
     outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
-    return result, [*bought.errors, *_record_outcome(row, outcome, result.trade_id)]
+    return Acted(row, result, [*bought.errors, *_record_outcome(row, outcome, result.trade_id)])
 
 
 def _record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) -> list[BotError]:
