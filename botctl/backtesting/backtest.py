@@ -201,7 +201,8 @@ def build_arrays(
     for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
         signals, signal_places = timeline.signals[number], timeline.signal_indexes[number]
         opinions, own_atrs = _analyze(kernel, signals, atr_period)
-        candles, signal_candles = np.maximum(places, 0), np.maximum(signal_places, 0)
+        candles = np.maximum(places, 0)
+        signal_candles = candles if signals is history else np.maximum(signal_places, 0)
         opinions = np.where(signal_places >= 0, opinions[signal_candles], 0).astype(np.int8)
         closes[number] = np.asarray(history.closes, dtype=float)[candles]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[candles + 1]

@@ -62,7 +62,9 @@ def test_signals_of_an_hour_are_put_together_from_quarters(bot: BotRunner) -> No
 
 @pytest.mark.parametrize("command", ["backtest", "replay"])
 def test_signals_shorter_than_the_candles_of_the_file_name_both(bot: BotRunner, command: str) -> None:
-    check_error(bot.run(command, BTC, "--signal-timeframe", "5m"), 78, "SIGNAL_TIMEFRAME='5m'", "TIMEFRAME=15m")
+    check_error(
+        bot.run(command, BTC, "--signal-timeframe", "5m"), 78, "SIGNAL_TIMEFRAME='5m'", "TIMEFRAME=15m", "--signal"
+    )
 
 
 @pytest.mark.long

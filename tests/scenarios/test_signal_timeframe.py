@@ -87,6 +87,7 @@ def test_the_stop_is_checked_at_each_tick_and_hangs_by_the_atr_of_signals(
 ) -> None:
     council_says(live, "BUY")
     tick(live)
+    assert requested_endpoints(kraken).count("OHLC") == 1
     assert trade_of(live)["stop_loss_price"] == "48200.0"  # 50000 - 2 x 900
     hourly.tick(QUARTER)
     kraken.set_price("BTC/USD", 48100)
