@@ -17,6 +17,7 @@ from botctl.store import key_value
 from botctl.store.database import close_database
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import files_in
+from tests.quick import parametrize
 
 
 def test_the_first_tick_on_a_fresh_home_shows_an_entry(bot: BotRunner) -> None:
@@ -27,7 +28,7 @@ def test_the_first_tick_on_a_fresh_home_shows_an_entry(bot: BotRunner) -> None:
     assert [trade["status"] for trade in bot.positions()] == ["OPEN"]
 
 
-@pytest.mark.parametrize("signals", ["1h", "4h"])
+@parametrize("signals", ["4h", "1h"], quick=1)
 def test_the_demo_begins_where_there_are_enough_candles_for_its_signals(bot: BotRunner, signals: str) -> None:
     bot.set(SIGNAL_TIMEFRAME=signals)
 

@@ -76,8 +76,10 @@ def test_a_tick_between_two_signals_costs_one_look(
     ticks(live, hourly, 2)
     kraken.clear_requests()
 
-    assert tick(live) == []
+    run = live.run("tick", "--json")
 
+    assert run.json()["decisions"] == []
+    assert "no signal candle has closed" in str(run.json()["steps"])
     assert set(requested_endpoints(kraken)) == ONE_LOOK
     assert len(requested_endpoints(kraken)) == 2
 
