@@ -26,6 +26,7 @@ from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
 from botctl.trading.council.council import Council
 from botctl.trading.council.seats import build_master
+from botctl.trading.council.sittings import Sittings
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.evidence.account_check import AccountCheck
@@ -150,13 +151,13 @@ def build_bot(
     fees = AccountFees(exchange, journal, settings.symbols, settings.fee_rate, own_fees)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule, fees)
     candles = CandleCache(exchange, clock)
-    risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
+    risk = RiskService(candles, timeframe=settings.signal_timeframe, period=settings.atr_period, rule=rule)
     why_not = why_no_buys(settings, problems, validate_only=validate_only)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
     planner = ExitPlanner(exchange, journal, clock, markets := TradeMarkets(exchange, journal, clock))
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
     entries = EntryPlanner(
-        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs
+        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs, timeframe
     )  # fmt: skip
     outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
@@ -166,7 +167,7 @@ def build_bot(
     )  # fmt: skip
     positions = PositionManager(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, fees,
-        rule=rule, timeframe=timeframe,
+        rule=rule, timeframe=timeframe, atr_timeframe=settings.signal_timeframe,
     )  # fmt: skip
     account = _build_account_check(settings, exchange, journal, clock, on_history=simulated is not None)
     guard = DrawdownGuard(
@@ -178,8 +179,10 @@ def build_bot(
     master = build_master(settings, candles, sentiment, journal, clock, checks, seen, home)
     amount, slippage = settings.trade_amount_usd, settings.slippage
     sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
-    symbols = settings.symbols
-    council = Council(master, execution, positions, journal, clock, budget, symbols=symbols, sizing=sizing)
+    sittings = Sittings(candles, clock, settings, validate_only=validate_only)
+    council = Council(
+        master, execution, positions, journal, clock, budget, sittings, symbols=settings.symbols, sizing=sizing
+    )
     return Bot(
         settings=settings,
         clock=clock,
@@ -282,7 +285,7 @@ def build_market(settings: Settings) -> "SimulatedMarket | KrakenMarketData":
     if settings.botctl_mode is Mode.DEMO:
         from botctl.adapters.demo import load_demo_market
 
-        return load_demo_market()
+        return load_demo_market(signals=settings.signal_timeframe)
     return build_market_data(settings)
 
 

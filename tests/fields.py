@@ -24,8 +24,8 @@ DEMO = words("ticks trades equity initial_balance decisions council verdicts err
 TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors")
 STEP = words("name ok detail")
 BACKTEST = words(
-    "symbols seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown sharpe sortino "
-    "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council errors"
+    "symbols seconds signal_seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown "
+    "sharpe sortino win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council errors"
 )
 BACKTEST_TRADE = words(
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "

@@ -12,6 +12,7 @@ from botctl.backtesting.engine import (
     BUY,
     COUNCIL,
     DRAWDOWN,
+    HOLD,
     SENTIMENT_STANCE_COUNT,
     STILL_OPEN,
     BacktestBuffers,
@@ -81,7 +82,7 @@ class Backtest:
         self.histories = histories
         self.settings = settings
         self.sentiment = sentiment
-        self.timeline = align_histories(histories, settings.atr_period, since, until)
+        self.timeline = align_histories(histories, settings.atr_period, since, until, settings.signal_seconds)
         candles = sum(len(history.closes) for history in histories)
         self.kernel = compiled() if candles >= MIN_COMPILED_CANDLES else interpreted()
         self.council = council
@@ -262,13 +263,17 @@ def build_arrays(
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
     sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), bits or decision_bits()
     for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
-        opinions, own_atrs = _analyze(kernel, history, atr_period)
+        signals, signal_places = timeline.signals[number], timeline.signal_indexes[number]
+        opinions, own_atrs = _analyze(kernel, signals, atr_period)
         candles = np.maximum(places, 0)
-        opinions = np.where(places >= 0, opinions[candles], 0).astype(np.int8)
+        signal_candles = candles if signals is history else np.maximum(signal_places, 0)
+        opinions = np.where(signal_places >= 0, opinions[signal_candles], 0).astype(np.int8)
         closes[number] = np.asarray(history.closes, dtype=float)[candles]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[candles + 1]
-        atrs[number] = own_atrs[candles]
+        atrs[number] = own_atrs[signal_candles]
         kernel.decide(kernel.view(opinions), sentiments, buys, sells, kernel.view(decisions[number]))
+        if signals is not history:
+            decisions[number, :-1][timeline.bars_without_signal(number)] = HOLD
     return MarketArrays(
         closes=kernel.view(closes),
         fills=kernel.view(fills),
@@ -313,16 +318,15 @@ def build_scene(
     kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries
 ) -> Scene:
     """What the compiled agents say, for a Council in which they sit beside others."""
-    import numpy as np
 
     return Scene(
         histories=histories,
         timeline=timeline,
         sentiment=sentiment,
-        signals=histories,
-        places=timeline.candle_indexes,
-        silent=[*np.zeros(timeline.candle_indexes.shape, bool)],
-        opinions=lambda: [_analyze(kernel, history, RSI_PERIOD)[0] for history in histories],
+        signals=timeline.signals,
+        places=timeline.signal_indexes,
+        silent=[timeline.bars_without_signal(number) for number in range(len(histories))],
+        opinions=lambda: [_analyze(kernel, signals, RSI_PERIOD)[0] for signals in timeline.signals],
         moods=_sentiments_on(timeline, sentiment),
     )
 

@@ -53,8 +53,11 @@ class ReplayOutcome:
 
 
 def run_ticks(bot: Bot, steps: Iterable[object]) -> ReplayOutcome:
-    """One tick for each of `steps`, until the simulated market ends."""
+    """One tick for each of `steps`, until the simulated market ends. As a backtest, it decides on signal candles that
+    close in it, and not on the one before."""
     outcome = ReplayOutcome()
+    for symbol in bot.settings.symbols:
+        bot.council.sittings.skip_closed(symbol)
     for _ in steps:
         try:
             view, _code = tick(bot)

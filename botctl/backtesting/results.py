@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from botctl.domain.symbols import Timeframe
 from botctl.queries.positions import TradeRecord
 
 
@@ -45,6 +46,7 @@ class BacktestView:
 
     symbols: list[str]
     seconds: int
+    signal_seconds: int
     since: datetime
     until: datetime
     bars: int
@@ -69,6 +71,12 @@ class BacktestView:
     """Who decided."""
     errors: list[str] = field(default_factory=list)
     """Each kind of failure once, with how often it occurred."""
+
+    @property
+    def candles(self) -> str:
+        """What it is played on, for people."""
+        traded, signals = map(Timeframe.from_seconds, (self.seconds, self.signal_seconds))
+        return f"{traded} candles" + ("" if signals is traded else f", with signals of {signals}")
 
 
 @dataclass(frozen=True, kw_only=True)

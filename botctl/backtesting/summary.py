@@ -51,6 +51,7 @@ def summarize(
     return BacktestView(
         symbols=list(timeline.symbols),
         seconds=timeline.seconds,
+        signal_seconds=timeline.signal_seconds,
         since=from_unix(times[0]),
         until=from_unix(times[-1]),
         bars=len(times),

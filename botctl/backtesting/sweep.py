@@ -84,7 +84,9 @@ class SweepRunner:
         self._bits = decision_bits(settings.council_rule, settings.council)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         periods = [change["atr_period"] for values in self._changes for change in values if "atr_period" in change]
-        self._timeline = align_histories(histories, int(max(periods, default=settings.atr_period)), since, until)
+        longest = int(max(periods, default=settings.atr_period))
+        self._signal_seconds = settings.signal_seconds
+        self._timeline = align_histories(histories, longest, since, until, self._signal_seconds)
         self._decisions = None if council is None else self._decide(council)
         self._label = label_of(settings) if council is None else council.label
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
@@ -126,6 +128,7 @@ class SweepRunner:
             "settings": {name: value for name, value in settings.items() if name not in swept},
             "allocation": str(self._allocation or ""),
             "train": self.train,
+            **({"signal_seconds": self._signal_seconds} if self._signal_seconds else {}),  # absent in older studies
         }
 
     def score(self, point: Point) -> Score:

@@ -31,9 +31,10 @@ class ReconstructedStop:
 
 
 def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> tuple[float, str]:
-    """The ATR at `moment`, and a note if the candles don't reach back that far. Raises Refused for too few candles."""
+    """The ATR at `moment` of signal candles, and a note if they don't reach back that far. Raises Refused for too few
+    candles."""
     needed = candles_needed(settings.atr_period)
-    closed = [candle for candle in candles if candle.closed_at(settings.timeframe.seconds) <= moment]
+    closed = [candle for candle in candles if candle.closed_at(settings.signal_timeframe.seconds) <= moment]
     if len(closed) >= needed:
         return calculate_atr(closed, settings.atr_period), ""
     note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} candles"

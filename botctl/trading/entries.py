@@ -17,9 +17,11 @@ from botctl.domain.markets import (
     below_minimum,
     contradiction_in,
     implausible_atr,
+    scale_atr,
 )
 from botctl.domain.money import format_decimal
 from botctl.domain.stops import covers_costs, is_entry_price
+from botctl.domain.symbols import Timeframe
 from botctl.domain.text import format_percent
 from botctl.ports import Clock, Exchange
 from botctl.trading.account_fees import AccountFees
@@ -30,11 +32,12 @@ from botctl.trading.snapshot import MAX_PRICE_AGE, Snapshot, SnapshotService
 
 ENTRY_ATRS, ENTRY_SHARE = 5.0, 0.05
 """How far the ask may be from the newest close: so many ATR or this share of it, whichever is more. That is less than a
-stop believes, because an entry can wait."""
+stop believes, because an entry can wait. The ATR is that of the time since the close: a signal candle of four hours
+allows no more, when it has just closed, than one of a quarter of an hour."""
 
 
 MAX_CANDLE_AGE = 4
-"""Candles: a market that is traded has a newer one."""
+"""Signal candles: a market that is traded has a newer one."""
 
 
 class Sizer(Protocol):
@@ -79,6 +82,8 @@ class EntryPlanner:
     fees: AccountFees
     min_stop_costs: float
     """How many round trips a stop must be away from the ask; 0: any."""
+    timeframe: Timeframe
+    """The time between two ticks."""
 
     def find_market(self, symbol: str) -> Market:
         """The market to buy in. Raises BotError when a rule or the exchange forbids it."""
@@ -96,8 +101,7 @@ class EntryPlanner:
         symbol = market.symbol
         candles = self.risk.fetch_candles(symbol)
         atr = self.risk.calculate_atr(candles)
-        close = candles[-1].close
-        quote, ask = self._fetch_quote(symbol, KnownPrice(close, close, atr, atrs=ENTRY_ATRS, share=ENTRY_SHARE))
+        quote, ask = self._fetch_quote(symbol, self._known_price(candles[-1], atr))
         stop = self.risk.calculate_stop_loss(ask, candles)
         if not quote.from_history:
             self._check_age(symbol, candles[-1])
@@ -112,6 +116,13 @@ class EntryPlanner:
             problem = f"{format_decimal(budget)} {market.quote} buys too little{why}"
             raise ExchangeRefused(problem, hint="raise the amount")
         return PlannedEntry(market, amount, atr, ask, quote.at, budget)
+
+    def _known_price(self, newest: Candle, atr: float) -> KnownPrice:
+        """The newest close, from which a price has wandered for as long as it is old."""
+        seconds = self.risk.timeframe.seconds
+        age = (self.clock.now() - newest.closed_at(seconds)).total_seconds()
+        moved = scale_atr(atr, seconds, max(age, self.timeframe.seconds))
+        return KnownPrice(newest.close, newest.close, moved, atrs=ENTRY_ATRS, share=ENTRY_SHARE)
 
     def _check_costs(self, symbol: str, ask: Decimal, stop: float) -> None:
         """Raises Refused for a stop so close that the fees alone are a large part of what it risks."""

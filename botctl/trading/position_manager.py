@@ -67,6 +67,8 @@ class PositionManager:
     rule: StopRule
     timeframe: Timeframe
     """The time between two checks."""
+    atr_timeframe: Timeframe
+    """The candles that the trades' ATR is of."""
     _checked: set[int] = field(default_factory=set, init=False)
     """The trades that this run has checked."""
 
@@ -211,8 +213,11 @@ class PositionManager:
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()
         quote = snapshot.quote(trade.symbol, now)
-        doubtful = find_doubt(trade, quote, known_price(trade, time_of(quote, now), self.timeframe.seconds))
+        doubtful = find_doubt(trade, quote, self._known_price(trade, time_of(quote, now)))
         return self._judge(trade, quote, candles) if doubtful is None else Check(doubtful=doubtful)
+
+    def _known_price(self, trade: TradeRow, at: datetime) -> KnownPrice:
+        return known_price(trade, at, self.timeframe, self.atr_timeframe)
 
     def _check_again(
         self, doubtful: list[DoubtfulQuote], candles: "MissedCandles"
@@ -237,7 +242,7 @@ class PositionManager:
     def _judge_again(self, doubtful: DoubtfulQuote, second: Snapshot, candles: "MissedCandles") -> "Check":
         trade, now = doubtful.trade, self.clock.now()
         quote = second.quote(trade.symbol, now)
-        check_confirmed(doubtful, quote, known_price(trade, time_of(quote, now), self.timeframe.seconds))
+        check_confirmed(doubtful, quote, self._known_price(trade, time_of(quote, now)))
         return self._judge(trade, quote, candles, doubted=True)
 
     def _judge(self, trade: TradeRow, quote: Quote, candles: "MissedCandles", *, doubted: bool = False) -> "Check":
@@ -308,7 +313,7 @@ class PositionManager:
             log.warning("%s: candles reach back to %s only", trade.symbol, closed[0].closed_at(seconds))
         at = time_of(quote, now)
         closes = [candle.close for candle in closed if since < candle.closed_at(seconds) <= at]
-        known = known_price(trade, at, seconds)
+        known = self._known_price(trade, at)
         kept = without_absurd_closes(closes, known, price)
         if len(kept) < len(closes):
             log.warning("%s: ignoring %d closes far from their neighbours", trade.symbol, len(closes) - len(kept))

@@ -340,6 +340,8 @@ def _ask_council(bot: Bot, state: TickState) -> None:
     state.decisions, errors = bot.council.decide_all(state.fetched_snapshot, why_no_buys=_why_no_buys(bot, state))
     state.errors += errors
     state.detail = ", ".join(f"{row.symbol} {row.decision}" for row in state.decisions)
+    if not (state.decisions or errors):
+        state.detail = "no signal candle has closed since the last decision"
 
 
 def _why_no_buys(bot: Bot, state: TickState) -> str:

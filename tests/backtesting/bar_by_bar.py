@@ -74,14 +74,21 @@ class ReferenceRun:
 def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentiment: SentimentSeries) -> ReferenceRun:
     """One run at each candle's close, from the first with an ATR for every symbol to the last with a next price."""
     closed = {h.symbol: [int(time) + h.seconds for time in h.times] for h in histories}
+    signals = {h.symbol: put_together(h, settings.signal_seconds or h.seconds) for h in histories}
+    signals_closed = {s.symbol: [int(time) + s.seconds for time in s.times] for s in signals.values()}
     needed = warm_up(settings.atr_period)
-    begin = max(times[needed - 1] for times in closed.values())
+    begin = max(times[needed - 1] for times in signals_closed.values())
     end = min(times[-2] for times in closed.values())
     run = ReferenceRun(cash=settings.initial_balance or Decimal(0))
     begun = peak = float(run.cash)
     tripped = False
     rested: dict[str, int] = {}
-    for now in sorted({time for times in closed.values() for time in times if begin <= time <= end}):
+    decided: dict[str, int] = {}
+    for now in sorted({time for times in closed.values() for time in times if time <= end}):
+        signalled = {symbol: bisect_right(times, now) for symbol, times in signals_closed.items()}
+        before, decided = decided, signalled
+        if now < begin:
+            continue
         seen = {h.symbol: bisect_right(closed[h.symbol], now) for h in histories}
         price = {h.symbol: float(h.closes[seen[h.symbol] - 1]) for h in histories}
         following = {h.symbol: Decimal(repr(float(h.opens[seen[h.symbol]]))) for h in histories}
@@ -97,7 +104,12 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
                 _close_position(run, position, following, now, "DRAWDOWN", settings)
             run.equity.append(_worth(run, price))
             continue
-        opinions = {h.symbol: _decide(h, seen[h.symbol], sentiment, now) for h in histories}
+        opinions = {
+            symbol: Action.HOLD
+            if settings.signal_seconds and signalled[symbol] == before.get(symbol)
+            else _decide(own, signalled[symbol], sentiment, now)
+            for symbol, own in signals.items()
+        }
         for position in active:
             position.stop, position.high, hit = advance_stop(
                 price[position.symbol],
@@ -118,8 +130,9 @@ def run_every_bar(histories: Sequence[CandleColumns], settings: Settings, sentim
                 rested[position.symbol] = now + 60 * settings.cooldown_minutes
         for h in histories:
             if opinions[h.symbol] is Action.BUY and not tripped and rested.get(h.symbol, 0) <= now:
-                budget = partial(_budget, run, equity, price, now, h.symbol, settings)
-                _open_position(run, h, seen[h.symbol], following[h.symbol], now, settings, budget)
+                symbol = h.symbol
+                budget = partial(_budget, run, equity, price, now, symbol, settings)
+                _open_position(run, signals[symbol], signalled[symbol], following[symbol], now, settings, budget)
         run.equity.append(_worth(run, price))
     return run
 
@@ -141,6 +154,21 @@ def _is_too_deep(worth: float, begun: float, peak: float, settings: Settings) ->
     if worth < begun * (1 - float(settings.max_drawdown)):
         return True
     return below_peak is not None and worth < peak * (1 - float(below_peak))
+
+
+def put_together(history: CandleColumns, seconds: int) -> CandleColumns:
+    """The candles of `seconds` that lie in the history, from what there is of each."""
+    if seconds == history.seconds:
+        return history
+    groups: dict[int, list[Candle]] = {}
+    for candle in candles_of(history, len(history.times)):
+        groups.setdefault(candle.time - candle.time % seconds, []).append(candle)
+    rows = [
+        (opened, parts[0].open, max(c.high for c in parts), min(c.low for c in parts), parts[-1].close, 1.0)
+        for opened, parts in groups.items()
+        if history.times[0] <= opened and opened + seconds <= history.times[-1] + history.seconds
+    ]
+    return CandleColumns(history.symbol, seconds, *(map(list, zip(*rows, strict=True)) if rows else [[]] * 6))  # type: ignore[arg-type]
 
 
 def candles_of(history: CandleColumns, count: int) -> list[Candle]:

@@ -18,6 +18,7 @@ from botctl.domain.configuration.settings import Settings, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
+from botctl.domain.symbols import Timeframe
 from tests.backtesting.bar_by_bar import run_every_bar, warm_up
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
@@ -230,12 +231,16 @@ SIZES: list[dict[str, str]] = [
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSeries]:
+def worlds(draw: st.DrawFn, signals: Timeframe = Timeframe.MINUTES_15) -> "World":
     """A few symbols, with or without absent candles, terms that bite, and a mood that turns."""
+    each = signals.seconds // STEP
     seed, absent = draw(seeds), draw(st.sampled_from([0.0, 0.0, 0.1]))
     symbols = draw(st.sampled_from([("BTC/USD",), ("BTC/USD", "ETH/USD"), ("BTC/USD", "ETH/USD", "SOL/USD")]))
-    histories = [walk(seed, draw(st.integers(150, 220)), symbol, absent=absent) for symbol in symbols]
+    spare = 0 if each == 1 else 20
+    counts = st.integers((150 - spare) * each, (220 - 4 * spare) * each)
+    histories = [walk(seed, draw(counts), symbol, absent=absent) for symbol in symbols]
     values = {
+        "SIGNAL_TIMEFRAME": signals,
         "ATR_PERIOD": draw(st.sampled_from(["2", "3", "5"])),
         "ATR_MULTIPLE": draw(st.sampled_from(["0.7", "2", "20"])),
         "BREAKEVEN_ATR": draw(st.sampled_from(["0.5", "2"])),
@@ -252,7 +257,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         **draw(st.sampled_from(SIZES)),
     }
     indices = draw(st.lists(st.sampled_from([20, 20, 80, 50]), min_size=20, max_size=20))
-    measured = [START + (100 + 6 * place) * STEP for place in range(20)]
+    measured = [START + (100 * each + 6 * place) * STEP for place in range(20)]
     sentiment = draw(st.sampled_from([FEAR, SentimentHistory(measured, indices)]))
     return histories, parse_settings(values), sentiment
 
@@ -271,6 +276,22 @@ def test_it_trades_as_visit_after_visit_would(world: World) -> None:
 @given(worlds())
 def test_it_trades_as_visit_after_visit_would_in_many_worlds(world: World) -> None:
     check_against_visits(world)
+
+
+@settings(max_examples=8)
+@given(worlds(signals=Timeframe.MINUTES_30))
+def test_with_longer_signals_it_trades_as_visit_after_visit_would(world: World) -> None:
+    check_against_visits(world)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("signals", [Timeframe.MINUTES_30, Timeframe.HOUR])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_with_longer_signals_it_trades_as_visit_after_visit_would_in_many_worlds(
+    signals: Timeframe, data: st.DataObject
+) -> None:
+    check_against_visits(data.draw(worlds(signals=signals)))
 
 
 def check_against_visits(world: World) -> None:
@@ -314,7 +335,7 @@ def playback(
     """The trades, and the equity of every bar, which the view tells by the day alone."""
     view = run_backtest(histories, parameters, sentiment)
     code = code or interpreted()
-    timeline = align_histories(histories, parameters.atr_period, None, None)
+    timeline = align_histories(histories, parameters.atr_period, None, None, parameters.signal_seconds)
     buffers = new_buffers(code, len(histories), len(timeline.times))
     wanted = parameters.atr_period, None, parameters.allocation
     code.simulate(build_arrays(code, timeline, histories, sentiment, *wanted), parameters_of(parameters), buffers)
@@ -326,7 +347,7 @@ def playback(
 
 
 @settings(max_examples=60)
-@given(worlds(), st.integers(1, 40))
+@given(worlds() | worlds(signals=Timeframe.MINUTES_30), st.integers(1, 40))
 def test_the_past_is_the_same_whatever_comes_after_it(
     world: tuple[list[CandleColumns], Settings, SentimentSeries], cut: int
 ) -> None:

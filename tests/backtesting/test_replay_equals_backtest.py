@@ -53,7 +53,7 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
     since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
     calculated = run_backtest(case.histories, settings, case.sentiment, since=since, until=until)
-    grid = align_histories(case.histories, settings.atr_period, since, until)
+    grid = align_histories(case.histories, settings.atr_period, since, until, settings.signal_seconds)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
     bot = build_bot(
         settings, Switch((folder / "HALT",)), simulated=SimulatedMarket(case.histories, grid, case.sentiment)
@@ -195,14 +195,33 @@ def cases(count: int, seed: int) -> dict[str, Case]:
             {"COOLDOWN_MINUTES": "180"},
             trades=1,
         ),
+         "signals of an hour": Case(
+            several(seed + 80, signalled := max(count, SIGNALLED)),
+            draw_sentiment(seed + 80, signalled * 900, every=6 * 3600),
+            {"SIGNAL_TIMEFRAME": "1h", "ATR_MULTIPLE": "3", "BREAKEVEN_ATR": "0.7", "COOLDOWN_MINUTES": "0"},
+            trades=2,
+        ),
+         "signals and little cash": Case(
+            several(seed + 90, signalled),
+            settings={
+                "SIGNAL_TIMEFRAME": "30m", "TRADE_AMOUNT_USD": "6000", "MAX_DRAWDOWN": "0.95", "COOLDOWN_MINUTES": "0"
+            },
+            since=BEGIN + 501 * 900,  # between two signal candles
+            trades=2,
+        ),
          "from here to there": Case(several(seed + 70, count), since=BETWEEN[0], until=BETWEEN[1], trades=1),
     }  # fmt: skip
 
 
+SIGNALLED = 620
+"""Candles of a quarter of an hour, of which 456 are the hours of the warm-up."""
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@parametrize("name", ["moods", "by risk, within limits", "a fall from the peak", "ups and downs", "a crash"], quick=2)
+CASES = ["moods", "by risk, within limits", "signals of an hour", "a fall from the peak", "ups and downs", "a crash"]
+
+
+@parametrize("name", CASES, quick=3)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 

@@ -87,6 +87,17 @@ def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
 
 
 @pytest.mark.long
+def test_with_longer_signals_a_set_does_what_a_backtest_does() -> None:
+    histories, axes = markets(), grid_of("atr_multiple=0.7,2")
+    base = {**BASE, "SIGNAL_TIMEFRAME": "1h"}
+
+    for score, multiple in zip(play_all(SweepRunner(histories, base, FEAR, axes, 1.0)), ("0.7", "2"), strict=True):
+        view = run_backtest(histories, parse_settings({**base, "ATR_MULTIPLE": multiple}), FEAR)
+        assert score.train.trades == len(view.trades) > 0
+        assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
+
+
+@pytest.mark.long
 def test_sets_sized_by_risk_do_what_a_backtest_with_their_settings_does() -> None:
     """Each set has lots of its own, so no exit of one is taken for another's."""
     base = {**BASE, "SIZING": "risk", "RISK_PER_TRADE": "0.1%", "ALLOCATION": "ETH:0.2", "MAX_DRAWDOWN": "0.5"}
@@ -333,6 +344,7 @@ def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     until = datetime.fromtimestamp(START + 500 * STEP, UTC)
     for others, key in (
         (SweepRunner(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
+        (SweepRunner(markets(), {**BASE, "SIGNAL_TIMEFRAME": "1h"}, FEAR, axes, 1.0), "signal_seconds"),
         (SweepRunner(markets(6), BASE, FEAR, axes, 1.0), "candles"),
         *((SweepRunner(with_another(column), BASE, FEAR, axes, 1.0), "candles") for column in COLUMNS),
         (SweepRunner(markets(), BASE, sentiment, axes, 1.0), "mood"),
@@ -340,7 +352,7 @@ def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
         (SweepRunner(markets(), BASE, FEAR, axes, 0.7), "train"),
         (SweepRunner(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
     ):
-        assert [name for name, value in others.study_parameters().items() if value != parameters[name]] == [key]
+        assert [name for name, value in others.study_parameters().items() if value != parameters.get(name)] == [key]
 
 
 COLUMNS = ("opens", "highs", "lows", "closes", "volumes")

@@ -30,6 +30,7 @@ WRONG: dict[str, str] = {
     "ALLOW_WITHDRAW_KEY": "ja",
     "TICK_TIMEOUT": "0",
     "TIMEFRAME": "15",
+    "SIGNAL_TIMEFRAME": "2h",
     "ATR_PERIOD": "0",
     "ATR_MULTIPLE": "-2",
     "BREAKEVEN_ATR": "two",

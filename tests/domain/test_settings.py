@@ -20,6 +20,7 @@ from botctl.domain.configuration.settings import (
     Secret,
     example_env,
     missing_for_live,
+    parse_leniently,
     parse_settings,
     shown_value,
 )
@@ -72,6 +73,7 @@ BAD: dict[str, list[str]] = {
     "LIVE_TRADING": ["", "true", "1", "y", "ja"],
     "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon", "-1", "1e9"],
     "TIMEFRAME": ["", "15", "2m", "15M", "900"],
+    "SIGNAL_TIMEFRAME": ["1m", "5m", "15", "2m", "15M", "900"],
     "ATR_PERIOD": ["", "0", "1", "92", *WHOLE, "999999"],
     "ATR_MULTIPLE": ["", *RATIOS],
     "BREAKEVEN_ATR": ["", *RATIOS],
@@ -253,6 +255,29 @@ def test_a_proxy_that_is_none_is_named_without_its_password(text: str) -> None:
 def test_a_tick_ends_before_the_next_one_is_due(timeframe: str, seconds: int) -> None:
     assert parse_settings({"TIMEFRAME": timeframe}).tick_timeout == seconds
     assert parse_settings({"TIMEFRAME": timeframe, "TICK_TIMEOUT": "30"}).tick_timeout == 30
+
+
+def test_signals_are_those_of_ticks_unless_told_otherwise() -> None:
+    both = {"TIMEFRAME": "1h", "SIGNAL_TIMEFRAME": "4h"}
+
+    assert parse_settings({"TIMEFRAME": "1h"}).signal_timeframe == "1h"
+    assert parse_settings({"TIMEFRAME": "1h"}).signal_seconds is None
+    assert parse_settings(both).signal_seconds == 4 * 3600
+
+
+def test_signals_that_do_not_fit_the_ticks_name_both_and_leave_those_of_the_ticks() -> None:
+    values = {"TIMEFRAME": "1h", "SIGNAL_TIMEFRAME": "15m"}
+
+    with pytest.raises(ConfigError, match=r"SIGNAL_TIMEFRAME='15m' .* TIMEFRAME=1h"):
+        parse_settings(values)
+    assert parse_leniently(values)[0].signal_timeframe == "1h"
+
+
+def test_signals_are_not_blamed_for_a_wrong_timeframe() -> None:
+    settings, problems = parse_leniently({"TIMEFRAME": "2m", "SIGNAL_TIMEFRAME": "5m"})
+
+    assert [*problems] == ["TIMEFRAME"]
+    assert settings.signal_timeframe == settings.timeframe == "15m"
 
 
 @pytest.mark.parametrize("text", ["yes", "YES", "Yes"])

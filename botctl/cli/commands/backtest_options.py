@@ -20,12 +20,13 @@ from botctl.config import load_sources
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.decisions import Stance
-from botctl.domain.errors import BadValue
+from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
+from botctl.domain.symbols import Timeframe, parse_symbol, problem_with_signals, quote_of
 from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
+    "signal_timeframe": ("SIGNAL_TIMEFRAME", "TIMEFRAME"),
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
     "sizing": ("SIZING", "FIXED|RISK"),
@@ -138,12 +139,20 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
     paths = _files_and_symbols(files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
-    parse_settings({**values, **overrides})
+    parse_settings({"TIMEFRAME": Timeframe.MINUTE, **values, **overrides})  # the real one is that of the files
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
     histories = [load_candles(path, symbol) for path, symbol in paths]
     values = {**values, **overrides, **_settings_of(histories)}
+    _check_signals(values)
     settings = parse_settings(values)
     return Study(histories, sentiment, settings, values, since, until, seat_council(ctx, settings, options))
+
+
+def _check_signals(values: dict[str, str]) -> None:
+    """Raises ConfigError when SIGNAL_TIMEFRAME does not go with the files, whose length no setting can change."""
+    signals, timeframe = values.get("SIGNAL_TIMEFRAME", "").strip(), values["TIMEFRAME"]
+    if signals and (misfit := problem_with_signals(Timeframe(signals), Timeframe(timeframe))) is not None:
+        raise ConfigError(misfit, hint=f"add --signal-timeframe {timeframe}, or one longer than the files'")
 
 
 def show_backtest(ctx: typer.Context, view: BacktestView, trades: int, as_csv: bool) -> None:

@@ -105,7 +105,8 @@ def _check_ticks(config: Config, bot: Bot) -> CheckResult:
         detail = ticking.overdue + (f" {trades} open positions are not guarded" if trades else "")
         return CheckResult("ticks", "fail" if trades else "warn", detail, "run `botctl schedule show`")
     detail = "no tick yet" if last is None else f"the last tick is of {format_time(last)} UTC"
-    return CheckResult("ticks", "ok", f"{detail}, expected every {settings.timeframe}")
+    signals = "" if settings.signal_seconds is None else f", signals every {settings.signal_timeframe}"
+    return CheckResult("ticks", "ok", f"{detail}, expected every {settings.timeframe}{signals}")
 
 
 def _check_files(config: Config) -> Iterator[CheckResult]:

@@ -51,8 +51,9 @@ def replay(
     """
     backtest_options.check_output(ctx, as_csv)
     study = backtest_options.load_study(ctx, files, options)
-    timeline = align_histories(study.histories, study.settings.atr_period, study.since, study.until)
-    with _open_folder(study.settings, keep) as config:
+    settings = study.settings
+    timeline = align_histories(study.histories, settings.atr_period, study.since, study.until, settings.signal_seconds)
+    with _open_folder(settings, keep) as config:
         start_log_for(ctx, config, quiet=True)  # failed ticks are reported at the end
         market = SimulatedMarket(study.histories, timeline, study.sentiment)
         with open_store(config, create=True, durable=False):  # after a power cut it is run again

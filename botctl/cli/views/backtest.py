@@ -12,7 +12,7 @@ from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, 
 from botctl.cli import tables
 from botctl.domain import text
 from botctl.domain.serialization import to_json
-from botctl.domain.symbols import Timeframe, quote_of
+from botctl.domain.symbols import quote_of
 
 UNTESTED = "-"
 COLUMN_NAMES = {
@@ -52,11 +52,10 @@ def show_csv(view: BacktestView) -> None:
 
 def _summary(view: BacktestView) -> str:
     quote = quote_of(view.symbols[0])
-    timeframe = Timeframe.from_seconds(view.seconds)
     still_open = sum(trade.exit_time is None for trade in view.trades)
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
-        ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
+        ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {view.candles}"),
         ("traded", f"{text.format_time(view.since)} to {text.format_time(view.until)} UTC, {view.bars:,} bars"),
         ("Council", view.council),
         ("sentiment", view.mood),

@@ -3,9 +3,19 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import NamedTuple
 
 from botctl.domain.decisions import Action, CouncilDecision
-from botctl.domain.errors import BadValue, BotError, ConfigError, NoAnswer, Refused, most_severe
+from botctl.domain.errors import (
+    BadValue,
+    BelowMinimum,
+    BotError,
+    ConfigError,
+    InsufficientFunds,
+    NoAnswer,
+    Refused,
+    most_severe,
+)
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
@@ -16,6 +26,7 @@ from botctl.store.rows import DecisionRow
 from botctl.timeouts import time_limit
 from botctl.trading.council.master_node import MasterNode
 from botctl.trading.council.relevance import Relevance
+from botctl.trading.council.sittings import Sittings
 from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.execution import Bought, ExecutionService, StartedBuy
 from botctl.trading.position_manager import PositionManager
@@ -34,8 +45,28 @@ class Executed:
     errors: list[BotError]
 
 
-Acted = tuple[OrderResult | None, list[BotError]]
-"""The result of an order, and the errors."""
+LAPSES = (Refused, InsufficientFunds, BelowMinimum)
+"""Why a buy is not tried again: the next tick would be refused as well, or buy on an old signal what it now can."""
+
+
+class Sitting(NamedTuple):
+    """What the Council came to on one symbol."""
+
+    decision: CouncilDecision | None
+    """None between two signal candles."""
+    error: BotError | None = None
+    final: bool = False
+    """Whether a HOLD is the answer to its signal candle. Else the next tick decides again."""
+
+
+class Acted(NamedTuple):
+    """What came of a decision."""
+
+    row: DecisionRow
+    result: OrderResult | None
+    errors: list[BotError]
+    final: bool = True
+    """Whether it is done with. Else the next tick decides again."""
 
 
 @dataclass
@@ -46,13 +77,15 @@ class Council:
     journal: Journal
     clock: Clock
     time_budget: TimeBudget
+    sittings: Sittings
     _: KW_ONLY
     symbols: Sequence[str]
     sizing: EntrySizing
 
     def decide_all(self, snapshot: Snapshot, *, why_no_buys: str = "") -> tuple[list[DecisionRow], list[BotError]]:
-        """One recorded decision for each symbol, in their order. A failure means HOLD and an error. Symbols that are
-        left when the tick's time is over have no decision. With `why_no_buys` open trades alone are decided on."""
+        """One recorded decision for each symbol whose signal candle has closed, in their order. A failure means HOLD
+        and an error. Symbols that are left when the tick's time is over have no decision. With `why_no_buys` open
+        trades alone are decided on."""
         rows: list[DecisionRow] = []
         errors: list[BotError] = []
         held = frozenset(map(base_of, self.journal.open_symbols()))
@@ -63,7 +96,9 @@ class Council:
                 left = ", ".join(symbols[number:])
                 errors.append(self.time_budget.error(f"the Council did not decide on {left}"))
                 break
-            decision, error = self._decide_or_hold(symbol, snapshot, relevance)
+            decision, error, final = self._sit(symbol, snapshot, relevance)
+            if decision is None:
+                continue
             if error is not None and str(error) not in map(str, errors):  # a missing agent is the same for each symbol
                 errors.append(error)
             try:
@@ -72,6 +107,8 @@ class Council:
                 errors.append(failure)
                 continue
             relevance.note(decision)
+            if decision.action is Action.HOLD and final:
+                self.sittings.end(symbol)
         return sorted(rows, key=lambda row: self.symbols.index(row.symbol)), errors
 
     def execute(self, rows: Sequence[DecisionRow], report: GuardReport | None = None, *, why_not: str = "") -> Executed:
@@ -79,10 +116,13 @@ class Council:
         the run's look at the account. With `why_not` nothing is bought, and that is recorded as the reason."""
         sold = [self._act_on_sell(row) for row in rows if row.decision == Action.SELL]
         bought = self._buy_all([row for row in rows if row.decision == Action.BUY], report, why_not)
+        for acted in (*sold, *bought):
+            if acted.final:
+                self.sittings.end(acted.row.symbol)
         return Executed(
-            exits=[result for result, _ in sold if result is not None],
-            entries=[result for result, _ in bought if result is not None],
-            errors=[error for _, errors in (*sold, *bought) for error in errors],
+            exits=[acted.result for acted in sold if acted.result is not None],
+            entries=[acted.result for acted in bought if acted.result is not None],
+            errors=[error for acted in (*sold, *bought) for error in acted.errors],
         )
 
     def _buy_all(self, rows: Sequence[DecisionRow], report: GuardReport | None, why_not: str) -> list[Acted]:
@@ -92,10 +132,11 @@ class Council:
         started: list[tuple[DecisionRow, StartedBuy]] = []
         for row in rows:
             if why_not:
-                acted.append((None, _record_outcome(row, f"not bought: {why_not}")))
+                acted.append(Acted(row, None, _record_outcome(row, f"not bought: {why_not}"), final=False))
             elif self.time_budget.expired:
                 late = self.time_budget.error(f"{row.symbol} was not bought")
-                acted.append((None, [late, *_record_outcome(row, "not bought: the tick's time was over")]))
+                recorded = _record_outcome(row, "not bought: the tick's time was over")
+                acted.append(Acted(row, None, [late, *recorded], final=False))
             else:
                 try:
                     started.append((row, self.execution.begin_buy(row.symbol, sizer)))
@@ -108,32 +149,35 @@ class Council:
         """Execute one decision and record its outcome."""
         trade = self.journal.active_trade(base_of(row.symbol))
         if trade is None or trade.entry_price is None:
-            return None, _record_outcome(row, "nothing to sell")
+            return Acted(row, None, _record_outcome(row, "nothing to sell"))
         try:
             sale = self.positions.close_position(trade.id, ExitReason.COUNCIL)
         except BotError as error:
-            return _failed(row, error)
+            return _failed(row, error)._replace(final=False)
         outcome = f"sold trade {trade.id}" if not sale.errors else f"sold a part: {most_severe(sale.errors)}"
-        return sale.result, [*sale.errors, *_record_outcome(row, outcome, trade.id)]
+        errors = [*sale.errors, *_record_outcome(row, outcome, trade.id)]
+        return Acted(row, sale.result, errors, final=not sale.errors)
 
-    def _decide_or_hold(
-        self, symbol: str, snapshot: Snapshot, relevance: Relevance
-    ) -> tuple[CouncilDecision, BotError | None]:
+    def _sit(self, symbol: str, snapshot: Snapshot, relevance: Relevance) -> Sitting:
+        """Decide on one symbol; not between two signal candles."""
         try:
             self.master.check_members()  # a wrong COUNCIL is told of whether or not anybody is asked
+            if not self.sittings.is_due(symbol):
+                return Sitting(None)
             if why := relevance.why_not_asked(symbol, self.clock.now()):
-                return CouncilDecision(symbol, Action.HOLD, f"not asked: {why}"), None
+                held = CouncilDecision(symbol, Action.HOLD, f"not asked: {why}")
+                return Sitting(held, final=not relevance.is_suspended())
             decision = self._decide(symbol, snapshot)
         except BotError as error:
             held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")
             if isinstance(error, ConfigError | NoAnswer):
-                return held, error
+                return Sitting(held, error)
             if isinstance(error, BadValue):
-                return held, ConfigError(
-                    f"SYMBOLS: {error.message}", hint="correct it: it names no market that is listed"
-                )
-            return held, type(error)(f"{symbol}: {error.message}", hint=error.hint)
-        return decision, BotError(decision.error) if decision.error else None
+                hint = "correct it: it names no market that is listed"
+                return Sitting(held, ConfigError(f"SYMBOLS: {error.message}", hint=hint))
+            return Sitting(held, type(error)(f"{symbol}: {error.message}", hint=error.hint))
+        failure = BotError(decision.error) if decision.error else None
+        return Sitting(decision, failure, final=failure is None)
 
     def _decide(self, symbol: str, snapshot: Snapshot) -> CouncilDecision:
         """The decision within the tick's time: it is safe to interrupt agents, as no order is being sent here."""
@@ -159,15 +203,15 @@ class Council:
 def _failed(row: DecisionRow, error: BotError) -> Acted:
     """A refusal by our own rules is no error of the tick."""
     if isinstance(error, Refused):
-        return None, _record_outcome(row, f"refused: {error}")
-    return None, [error, *_record_outcome(row, f"failed: {error}")]
+        return Acted(row, None, _record_outcome(row, f"refused: {error}"))
+    return Acted(row, None, [error, *_record_outcome(row, f"failed: {error}")], final=isinstance(error, LAPSES))
 
 
 def _record_buy(row: DecisionRow, bought: Bought) -> Acted:
     if (result := bought.result) is None:
         return _failed(row, most_severe(bought.errors))
     outcome = f"bought: trade {result.trade_id}" if result.trade_id else result.note
-    return result, [*bought.errors, *_record_outcome(row, outcome, result.trade_id)]
+    return Acted(row, result, [*bought.errors, *_record_outcome(row, outcome, result.trade_id)])
 
 
 def _record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) -> list[BotError]:

@@ -39,6 +39,14 @@ class Relevance:
             return error.message
         return ""
 
+    def is_suspended(self) -> bool:
+        """Whether what forbids buys concerns no symbol, and passes: nobody's signal lapses meanwhile."""
+        try:
+            self.checks.check_switch()
+        except Refused:
+            return True
+        return bool(self.why_no_buys)
+
     def note(self, decision: CouncilDecision) -> None:
         """A decision that will be executed."""
         if decision.action is Action.SELL:

@@ -30,7 +30,7 @@ def build_master(
     alone = decides_alone(settings)
     master = MasterNode(
         market, sentiment, journal, clock, checks,
-        timeframe=settings.timeframe, names=(COMMAND,) if alone else settings.council,
+        timeframe=settings.signal_timeframe, names=(COMMAND,) if alone else settings.council,
         rule=CouncilRule.UNANIMOUS if alone else settings.council_rule, alone=alone,
     )  # fmt: skip
     if settings.council_command is not None:
