@@ -295,7 +295,7 @@ def size_by_equity(
     """What a buy at `ask` is to cost there, by the rules of sizing."""
     amount, fee_rate, slippage = parameters.trade_amount, parameters.fee_rate, parameters.slippage
     if parameters.compound > 0.0:
-        amount = compounded(amount, equity / parameters.cash)
+        amount = compounded(amount, equity / parameters.cash, equity)
     return entry_budget(
         amount,
         parameters.risk_per_trade,
