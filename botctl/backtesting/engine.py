@@ -298,7 +298,7 @@ def size_by_equity(
     """What a buy at `ask` is to cost there, by the rules of sizing."""
     amount = parameters.trade_amount
     if parameters.compound > 0.0:
-        amount = compounded(amount, equity / parameters.cash)
+        amount = compounded(amount, equity / parameters.cash, equity)
     return entry_budget(
         amount,
         parameters.risk_per_trade,
@@ -379,6 +379,8 @@ def simulate_sets(
 #   1.2 times as long on 350,000 candles and 1.9 times on 3,000,000.
 # - `prefetch`: without it 3,000,000 candles take 1.4 times as long; 350,000 fit into the cache and gain nothing.
 # - `decide` by the bits of two numbers: a table needs one lookup per bar, bits are shifted for many bars at once.
+# - `size_by_equity` is called and not inlined (`jit.RARELY_CALLED`): inlined, 350,000 candles with fixed amounts,
+#   which never call it, take 1.14 times as long. With sizes by risk they take 1.2 times as long as with fixed ones.
 # - Local names for arrays in `simulate`: compiled code counts references each time an array is read from a tuple, which
 #   costs more than the work on it.
 

@@ -11,9 +11,11 @@ from enum import StrEnum
 
 from botctl.domain.money import format_decimal
 
-EIGHT_DIGITS = 1e7
-"""The smallest number of eight digits. Calculated budgets have so many, rounded down: the last digits of an equity
-depend on the order of its sum, and a tick, a replay and a backtest must buy the same lots."""
+GRAINS = 1e7
+"""Budgets that go by the equity are whole numbers of grains, rounded down; the equity is at least so many of them. A
+backtest's cash may miss the last lot of many trades, and it must buy the same lots as a replay and a tick."""
+MIN_PART = 0.01
+"""What cash and open trades leave of an entry is not bought below this fraction of it."""
 LARGEST_SCALE = 1e22
 """The largest power of ten that a float holds exactly."""
 
@@ -50,12 +52,12 @@ def cash_budget(cash: float, fee_rate: float, slippage: float) -> float:
     return max(0.0, cash) / ((1.0 + slippage) * (1.0 + fee_rate))
 
 
-def round_down(budget: float) -> float:
-    """`budget` cut to eight significant digits, but not where it is just below by rounding error; zero if negative."""
-    if not budget > 0.0:
+def round_down(budget: float, equity: float) -> float:
+    """`budget` in whole grains, powers of ten; one just below by rounding error is not cut. Zero if negative."""
+    if not budget > 0.0 or not equity > 0.0:
         return 0.0
     scale = 1.0
-    while budget * scale < EIGHT_DIGITS and scale < LARGEST_SCALE:
+    while equity * scale < GRAINS and scale < LARGEST_SCALE:
         scale *= 10.0
     return float(int(budget * scale + 1e-6)) / scale
 
@@ -79,25 +81,29 @@ def entry_budget(
 
     `exposure` is what open trades are worth, with the cost of entries that are under way; `share` the largest fraction
     of the equity for this asset. The cash limits a size by risk alone: where the owner names an amount, it is bought or
-    refused. Zero when nothing is left.
+    refused. Zero when open trades and cash leave less than MIN_PART of it.
     Invariants: at the stop no more is lost than `risk` of the equity, and no cost is above a limit (to rounding).
     """
     budget = amount
     if risk > 0.0:
-        budget = risk_budget(risk, equity, ask, distance, fee_rate, slippage, exit_slippage)
-        budget = round_down(min(budget, cash_budget(cash, fee_rate, slippage)))
+        budget = round_down(risk_budget(risk, equity, ask, distance, fee_rate, slippage, exit_slippage), equity)
     if max_amount > 0.0:
-        budget = min(budget, round_down(room_below(max_amount, 0.0, slippage)))
+        budget = min(budget, room_below(max_amount, 0.0, slippage))
     if share > 0.0:
-        budget = min(budget, round_down(room_below(share * equity, 0.0, slippage)))
+        budget = min(budget, round_down(room_below(share * equity, 0.0, slippage), equity))
     if max_exposure > 0.0:
-        budget = min(budget, round_down(room_below(max_exposure * equity, exposure, slippage)))
-    return budget
+        budget = min(budget, round_down(room_below(max_exposure * equity, 0.0, slippage), equity))
+    left = budget
+    if max_exposure > 0.0:
+        left = min(left, round_down(room_below(max_exposure * equity, exposure, slippage), equity))
+    if risk > 0.0:
+        left = min(left, round_down(cash_budget(cash, fee_rate, slippage), equity))
+    return left if left >= MIN_PART * budget else 0.0
 
 
-def compounded(amount: float, growth: float) -> float:
+def compounded(amount: float, growth: float, equity: float) -> float:
     """The amount that grows and shrinks with the account; `growth` is 1.0 at the start."""
-    return round_down(amount * growth)
+    return round_down(amount * growth, equity)
 
 
 class Sizing(StrEnum):
@@ -170,7 +176,7 @@ class SizeRule:
     def budget(self, asset: str, ask: float, distance: float, fee_rate: float, account: AccountFigures) -> float:
         """What to spend at the ask; see `entry_budget`."""
         return entry_budget(
-            compounded(self.amount, account.growth) if self.compound else self.amount,
+            compounded(self.amount, account.growth, account.equity) if self.compound else self.amount,
             self.risk, account.equity, account.exposure, account.cash, ask, distance, fee_rate,
             self.slippage, self.exit_slippage, self.max_amount, self.max_exposure, self.allocation.share(asset),
         )  # fmt: skip
@@ -184,7 +190,7 @@ class SizeRule:
         if not self.compound:
             return Limit("TRADE_AMOUNT_USD", self.amount, "the setting")
         figures = f"{_shown(self.amount)}, and the account is worth {account.growth:.6g} times its base"
-        return Limit("TRADE_AMOUNT_USD", compounded(self.amount, account.growth), figures)
+        return Limit("TRADE_AMOUNT_USD", compounded(self.amount, account.growth, account.equity), figures)
 
     def _by_risk(self, ask: float, distance: float, fee_rate: float, account: AccountFigures) -> list[Limit]:
         costs = fee_rate, self.slippage, self.exit_slippage

@@ -73,7 +73,7 @@ class RunSizer:
     def budget(self, market: Market, ask: Decimal, distance: float) -> Decimal:
         """What to spend at the ask, in the market's quote currency, with a stop `distance` below the entry.
 
-        Raises Refused where nothing is left, or the account's worth is not known.
+        Raises Refused where too little is left, or the account's worth is not known.
         """
         rule = self.sizing.rule
         if rule.is_plain:
@@ -83,7 +83,7 @@ class RunSizer:
         spent = rule.budget(market.base, float(ask), distance, fee_rate, account)
         log.info("%s: %.8g %s to spend: %s", market.symbol, spent, market.quote, "; ".join(map(_say, self._limits)))
         if spent <= 0:
-            raise self._refused(market.symbol, "nothing is left to buy for")
+            raise self._refused(market.symbol, "too little is left for an entry")
         return self.sizing.amount if spent == rule.amount else Decimal(repr(spent))
 
     def too_little(self, market: Market, budget: Decimal, why: str) -> BotError:

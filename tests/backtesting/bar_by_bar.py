@@ -201,29 +201,33 @@ def _budget(
 ) -> Decimal:
     """What an entry is to cost at the ask, exactly, from the sentences of docs/rules.md."""
     worse, fee = 1 + settings.slippage, settings.fee_rate
-    wanted, cuts = settings.trade_amount_usd, []
+    wanted, left = settings.trade_amount_usd, []
+    grain = min(Decimal(1), Decimal(1).scaleb(equity.adjusted() - 7))
     if settings.sizing is Sizing.RISK:
         entry = ask * worse
         stop = entry - Decimal(settings.atr_multiple) * Decimal(atr)
         lost = entry * (1 + fee) - stop * (1 - settings.exit_slippage) * (1 - fee)
         risked = (settings.risk_per_trade or Decimal(0)) * equity / lost * ask
-        wanted = _eight_digits(min(risked, run.cash / worse / (1 + fee)))
+        wanted = _whole(risked, grain)
+        left.append(_whole(run.cash / worse / (1 + fee), grain))
     elif settings.compound:
-        wanted = _eight_digits(wanted * equity / (settings.initial_balance or 0))
+        wanted = _whole(wanted * equity / (settings.initial_balance or 0), grain)
     if settings.max_trade_amount is not None:
-        cuts.append(settings.max_trade_amount)
-    if settings.allocation is not None:
-        cuts += [share * equity for asset, share in settings.allocation.shares if asset == symbol.split("/")[0]]
+        wanted = min(wanted, settings.max_trade_amount / worse)
+    for asset, share in settings.allocation.shares if settings.allocation is not None else ():
+        wanted = min(wanted, _whole(share * equity / worse, grain)) if asset == symbol.split("/")[0] else wanted
     if settings.max_exposure is not None:
         held = [position for position in run.positions if position.exit_time is None]
         new = sum(position.cost for position in held if position.entry_time == now)
         older = sum(p.amount * Decimal(repr(price[p.symbol])) for p in held if p.entry_time != now)
-        cuts.append(settings.max_exposure * equity - new - older)
-    return min([wanted, *(_eight_digits(max(Decimal(0), cut / worse)) for cut in cuts)])
+        wanted = min(wanted, _whole(settings.max_exposure * equity / worse, grain))
+        left.append(_whole((settings.max_exposure * equity - new - older) / worse, grain))
+    budget = min([wanted, *left])
+    return budget if budget * 100 >= wanted else Decimal(0)
 
 
-def _eight_digits(figure: Decimal) -> Decimal:
-    return figure.quantize(Decimal(1).scaleb(figure.adjusted() - 7), rounding=ROUND_DOWN) if figure > 0 else Decimal(0)
+def _whole(figure: Decimal, grain: Decimal) -> Decimal:
+    return figure.quantize(grain, rounding=ROUND_DOWN) if figure > 0 else Decimal(0)
 
 
 def _open_position(

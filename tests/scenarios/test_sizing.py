@@ -120,7 +120,7 @@ def test_too_little_is_refused_with_the_figures_and_is_no_error_of_the_tick(
 
     why = outcomes(run)["BTC/USD"]
     assert run.exit_code == 0, output_of(run)
-    assert "2.4124169 USD buys too little: 0.00004824 BTC is below the order minimum of 0.00005 BTC" in why
+    assert "2.412 USD buys too little: 0.00004824 BTC is below the order minimum of 0.00005 BTC" in why
     assert "RISK_PER_TRADE allows 2.4124169 (0.0009 % of the equity of 10,000, 3.731 % lost at the stop)" in why
     assert kraken.orders == []
 
