@@ -26,15 +26,27 @@ class ForkedRun:
         if self.pid == 0:
             become_botctl(arguments, lambda: self._prepare(home, terminal))
         self._ended = os.pidfd_open(self.pid)
+        self._reaped: int | None = None
 
     def wait(self, seconds: float = 60) -> tuple[int, str, str]:
         """Its exit code, negative for a signal, and its output; a run that does not end is killed."""
-        if not select.select([self._ended], [], [], seconds)[0]:
+        if self._reaped is None and not select.select([self._ended], [], [], seconds)[0]:
             os.kill(self.pid, signal.SIGKILL)
-        os.close(self._ended)
-        _, status = os.waitpid(self.pid, 0)
+        status = self._reap()
         out, err = (file.read_text() if file.exists() else "" for file in (self._out, self._err))
         return os.waitstatus_to_exitcode(status), out, err
+
+    def end(self) -> None:
+        """Kill it if it has not ended."""
+        if self._reaped is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self._reap()
+
+    def _reap(self) -> int:
+        if self._reaped is None:
+            os.close(self._ended)
+            _, self._reaped = os.waitpid(self.pid, 0)
+        return self._reaped
 
     def _prepare(self, home: Path, terminal: int | None) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
