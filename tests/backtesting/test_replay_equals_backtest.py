@@ -184,7 +184,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@parametrize("name", ["moods", "a fall from the peak", "ups and downs", "a crash"], quick=2)
+@parametrize("name", ["moods", "a fall from the peak", "ups and downs", "a crash"], quick=1)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 

@@ -61,7 +61,7 @@ def alarms(live: BotRunner) -> list[str]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("command", SELLING, quick=3, ids=lambda command: command[0])
+@parametrize("command", SELLING, quick=2, ids=lambda command: command[0])
 def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     two_markets: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:

@@ -129,7 +129,7 @@ ANSWERS: dict[str, Callable[[Reply], Reply]] = {
 }
 
 
-@parametrize("spoil", ANSWERS.values(), quick=4, ids=ANSWERS)
+@parametrize("spoil", ANSWERS.values(), quick=2, ids=ANSWERS)
 def test_such_a_price_is_none(
     live: BotRunner, kraken: FakeKraken, bent_time: None, spoil: Callable[[Reply], Reply]
 ) -> None:

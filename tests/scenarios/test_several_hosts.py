@@ -17,6 +17,7 @@ from tests.bot_runner import BotRunner
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
 from tests.postgres import PASSWORD, Server, own_server
+from tests.quick import parametrize
 from tests.scenarios.journal_tools import only, sent
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
@@ -163,7 +164,7 @@ def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run
     assert len(sent(kraken, "sell")) == 1
 
 
-@pytest.mark.parametrize("command", ["pause", "resume", "tick", "status"])
+@parametrize("command", ["pause", "resume", "tick", "status"], quick=3)
 def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
     hosted_live: BotRunner, server: Server, command: str
 ) -> None:
