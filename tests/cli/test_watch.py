@@ -47,7 +47,7 @@ class Terminal:
         return ESCAPE.sub("", self.said.decode(errors="replace"))
 
     def end(self, number: int = signal.SIGINT) -> int:
-        os.kill(self.process.pid, number)
+        self.process.send_signal(number)
         return self.process.wait(20)[0]
 
     def all_of_it(self) -> str:
@@ -68,7 +68,8 @@ def watched(live: BotRunner, kraken: FakeKraken) -> Iterator[Terminal]:
     kraken.clear_requests()
     terminal = Terminal("positions", "--watch", "--every", "1")
     yield terminal
-    terminal.process.end()
+    terminal.process.kill()
+    terminal.process.wait()
 
 
 @pytest.mark.waits
