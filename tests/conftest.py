@@ -182,8 +182,9 @@ def block_network() -> Iterator[None]:
     socket.getaddrinfo = real
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def quick_exchanges() -> None:
+    """For tests in which ccxt makes many objects."""
     import_kraken_alone()
     sys.modules["ccxt.base.exchange"].dir = names_to_spell_again  # type: ignore[attr-defined]
 
@@ -248,7 +249,7 @@ def hosted_live(hosted: BotRunner, kraken: FakeKraken) -> BotRunner:
 
 
 @pytest.fixture
-def kraken() -> Iterator[FakeKraken]:
+def kraken(quick_exchanges: None) -> Iterator[FakeKraken]:
     """A fake Kraken with BTC at 50000 and an ATR of exactly 500."""
     with FakeKraken() as server:
         set_market(server)

@@ -89,7 +89,9 @@ def test_the_block_lasts_and_other_assets_go_on(two_markets: BotRunner, kraken: 
     council_says(live, "BUY")
     kraken.set_price("BTC/USD", 48000)
 
-    runs = [live.run("tick") for _ in range(3)]
+    runs = [live.run("tick")]
+    live.unset("NOTIFY_URLS")  # each message that nobody takes is a process
+    runs += [live.run("tick") for _ in range(2)]
     kraken.set_price("ETH/USD", 2000)
     runs += [live.run("check-positions"), live.run("sell", "BTC/USD", "--yes"), live.run("liquidate", "--yes")]
 
