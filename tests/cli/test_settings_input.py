@@ -9,6 +9,7 @@ from botctl.domain.configuration.setting_problems import PLACES
 from botctl.domain.configuration.settings import NAMES
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
+from tests.quick import parametrize
 
 WRONG: dict[str, str] = {
     "BOTCTL_MODE": "prod",
@@ -81,7 +82,7 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str) ->
     assert files_in(bot.home) == {}
 
 
-@pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
+@parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"], quick=8)
 def test_a_wrong_value_in_dot_env_is_named_and_keeps_nobody_from_pausing(bot: BotRunner, home: Path, name: str) -> None:
     bot.unset(name)
     write_env(home, f"{name}={WRONG[name]}\n")

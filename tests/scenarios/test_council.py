@@ -207,7 +207,7 @@ BODIES = [
 ]
 
 
-@parametrize("body", BODIES, ids=lambda body: repr(body[:45]), quick=4)
+@parametrize("body", BODIES, ids=lambda body: repr(body[:45]), quick=2)
 def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
     live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, body: bytes
 ) -> None:

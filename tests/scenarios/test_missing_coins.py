@@ -427,8 +427,8 @@ def test_missing_coins_are_an_alarm_until_they_are_there_again(
 
 @pytest.mark.usefixtures("bent_time")
 def test_a_trade_written_off_is_an_urgent_message(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
-    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     live.run("tick")
+    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     kraken.trade_by_hand("sell", "BTC/USD", AMOUNT)
 
     live.run("tick")
