@@ -172,7 +172,7 @@ def test_a_buy_that_a_rule_refuses_lapses(live: BotRunner, kraken: FakeKraken, h
     buy(live)
     live.run("sell", "BTC/USD", "--yes")
 
-    assert ticks(live, hourly, 5) == [["BUY"], [], [], [], ["BUY"]]
+    assert ticks(live, hourly, 5) == [["HOLD"], [], [], [], ["BUY"]]
     assert sides(kraken) == ["buy", "sell", "buy"]
 
 
