@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import Verdict
@@ -11,6 +11,10 @@ from botctl.domain.fees import PairFees
 from botctl.domain.markets import Balances, Market, Quotes
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest
 from botctl.domain.symbols import Timeframe
+from botctl.frames import candle_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Progress = Callable[[int, int | None], object]
 """Called with the number of items received so far and the total, if known."""
@@ -168,6 +172,11 @@ class Briefing:
     sentiment: Sentiment
     trade: OpenTrade | None
     now: datetime
+
+    def frame(self) -> "DataFrame":
+        """A new DataFrame of every closed candle the run has, oldest first, as pandas-ta takes it: columns open, high,
+        low, close and volume as float64, the index `time` in UTC, when each candle opened."""
+        return candle_frame(self.candles)
 
 
 class Agent(Protocol):
