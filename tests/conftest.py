@@ -33,7 +33,17 @@ from tests.listener import Listener
 from tests.shelf import shelf
 
 TESTS = Path(__file__).parent
-TIMELESS = ["numba", "numpy", "pandas", "ccxt.abstract", "cryptography", "encodings", "prometheus_client", "pygments"]
+TIMELESS = [
+    "numba",
+    "numpy",
+    "pandas",
+    "pandas_ta",
+    "ccxt.abstract",
+    "cryptography",
+    "encodings",
+    "prometheus_client",
+    "pygments",
+]
 """Many modules that never ask for the time: whoever freezes it need not look through them."""
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
