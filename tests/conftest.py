@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,13 @@ def database_server(request: pytest.FixtureRequest) -> postgres.Server | None:
         return None
     found: postgres.Server = request.getfixturevalue("server")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def load_pandas() -> None:
+    """Before any test freezes the time: pandas crashes if it is loaded while `datetime` is freezegun's."""
+    with warnings.catch_warnings(action="ignore"):  # of pandas about pandas-ta
+        import pandas_ta  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,6 +26,7 @@ from typing import Any
 
 import ccxt  # noqa: F401 - loaded before the fork, so that no child waits for it
 import dotenv.parser  # noqa: F401
+import pandas_ta  # noqa: F401 - and pandas crashes if it is first loaded while the time is frozen
 import requests  # noqa: F401
 import rich.console
 import rich.progress
