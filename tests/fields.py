@@ -11,7 +11,8 @@ TRADE = words(
     "r_multiple"
 )
 STATUS = words(
-    "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown drawdown_peak open_trades "
+    "mode system_status frozen buy_enabled is_trading_active tripped_at initial_balance equity drawdown "
+    "drawdown_peak open_trades "
     "unsettled_orders "
     "last_tick_at last_tick_ok missed_ticks scheduled_by overdue"
 )

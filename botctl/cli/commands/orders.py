@@ -33,7 +33,7 @@ from botctl.domain.symbols import base_of
 from botctl.store.corrections import forget_trade, load_forgettable
 from botctl.trading.outages import saying, tell_outage, without_outages
 from botctl.trading.results import LiquidationView
-from botctl.trading.tick import liquidate as liquidate_all
+from botctl.trading.tick import liquidate as liquidate_trades
 from botctl.wiring import open_bot, why_no_buys
 
 Symbol = Annotated[
@@ -73,7 +73,7 @@ def buy(
         if not validate:
             bot.execution.pre_trade_checks.check(symbol, bot.clock.now())
             bot.drawdown.check_before_buy()
-        bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
+        bought = bot.execution.finish_buys([bot.execution.execute_buy(symbol, cost)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
         after_run.queue_notifications(config, bot)
@@ -158,7 +158,7 @@ def liquidate(
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot_by_force(config) if take_over else open_bot(config) as bot:
         began = bot.clock.now()
-        exits = liquidate_all(bot)
+        exits = liquidate_trades(bot)
         errors = [_not_liquidated(error) for error in tell_outage(bot, exits.errors, began, selling=True)]
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)

@@ -94,7 +94,7 @@ class Council:
                 acted.append((None, [late, *_record_outcome(row, "not bought: the tick's time was over")]))
             else:
                 try:
-                    started.append((row, self.execution.begin_buy(row.symbol, self.trade_amount)))
+                    started.append((row, self.execution.execute_buy(row.symbol, self.trade_amount)))
                 except BotError as error:
                     acted.append(_failed(row, error))
         bought = self.execution.finish_buys([buy for _, buy in started])
