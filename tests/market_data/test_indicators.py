@@ -6,15 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from botctl.adapters.demo import demo_data_folder
+from botctl.adapters.demo import demo_data_folder, load_demo_market
 from botctl.domain.candles import Candle
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.errors import Refused
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
 from botctl.frames import candle_frame
 from botctl.market_data.indicators import calculate_atr, calculate_trend
+from botctl.store.kill_switch import Switch
 from botctl.trading.council.technical_agent import pandas_ta_trend
 from botctl.trading.risk import RiskService, pandas_ta_atr
+from botctl.wiring import build_bot
 
 
 def candle(high: float, low: float, close: float) -> Candle:
@@ -135,6 +138,18 @@ def test_the_atr_of_a_run_is_that_of_pandas_ta() -> None:
 def test_a_run_refuses_what_carries_no_stop(as_backtest: bool, count: int, high: float, told: str) -> None:
     with pytest.raises(Refused, match=told):
         risk(as_backtest=as_backtest).calculate_atr([candle(high, 100, 100)] * count)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_atr_of_a_replay_is_the_backtests_to_the_last_bit() -> None:
+    """The last digits differ from period 19 up, and a price that just touches a stop must sell in both."""
+    candles = wander(random.Random(4), 720)
+    settings = parse_settings({"BOTCTL_MODE": "replay", "ATR_PERIOD": "20", "QUOTE_CURRENCY": "USD"})
+    service = build_bot(settings, Switch(()), simulated=load_demo_market()).risk
+
+    atr = service.calculate_atr(candles)
+
+    assert atr == calculate_atr(candles, 20) != pandas_ta_atr(candles, 20)
 
 
 def risk(*, as_backtest: bool = False) -> RiskService:
