@@ -1,10 +1,7 @@
 """Candles as a pandas DataFrame, and where numba keeps its cache while pandas-ta loads it."""
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +50,10 @@ def _cache_folder() -> Path:
         usable = False
     if usable:
         return folder
+    import atexit
+    import shutil
+    import tempfile
+
     private = tempfile.mkdtemp(prefix="botctl-")  # nobody else can put code into it
     atexit.register(shutil.rmtree, private, ignore_errors=True)
     return Path(private)
