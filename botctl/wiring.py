@@ -151,7 +151,10 @@ def build_bot(
     fees = AccountFees(exchange, journal, settings.symbols, settings.fee_rate, own_fees)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule, fees)
     candles = CandleCache(exchange, clock)
-    risk = RiskService(candles, timeframe=settings.signal_timeframe, period=settings.atr_period, rule=rule)
+    risk = RiskService(
+        candles, timeframe=settings.signal_timeframe, period=settings.atr_period, rule=rule,
+        as_backtest=settings.botctl_mode is Mode.REPLAY,
+    )  # fmt: skip
     why_not = why_no_buys(settings, problems, validate_only=validate_only)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
     planner = ExitPlanner(exchange, journal, clock, markets := TradeMarkets(exchange, journal, clock))

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import MethodType
@@ -36,7 +37,17 @@ from tests.listener import Listener
 from tests.shelf import shelf
 
 TESTS = Path(__file__).parent
-TIMELESS = ["numba", "numpy", "pandas", "ccxt.abstract", "cryptography", "encodings", "prometheus_client", "pygments"]
+TIMELESS = [
+    "numba",
+    "numpy",
+    "pandas",
+    "pandas_ta",
+    "ccxt.abstract",
+    "cryptography",
+    "encodings",
+    "prometheus_client",
+    "pygments",
+]
 """Many modules that never ask for the time: whoever freezes it need not look through them."""
 SPELLED: dict[type, set[str]] = {}
 """The classes of exchanges whose methods ccxt has spelled in camel case too, with all their other names."""
@@ -165,6 +176,13 @@ def database_server(request: pytest.FixtureRequest) -> postgres.Server | None:
         return None
     found: postgres.Server = request.getfixturevalue("server")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def load_pandas() -> None:
+    """Before any test freezes the time: pandas crashes if it is loaded while `datetime` is freezegun's."""
+    with warnings.catch_warnings(action="ignore"):  # of pandas about pandas-ta
+        import pandas_ta  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)

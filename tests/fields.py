@@ -11,7 +11,8 @@ TRADE = words(
     "r_multiple"
 )
 STATUS = words(
-    "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown drawdown_peak open_trades "
+    "mode system_status frozen buy_enabled is_trading_active tripped_at initial_balance equity drawdown "
+    "drawdown_peak open_trades "
     "unsettled_orders "
     "last_tick_at last_tick_ok missed_ticks scheduled_by overdue"
 )
@@ -64,6 +65,7 @@ RECOVER_ACTION = words("trade_id symbol action database amount entry_price stop_
 
 WHOLE = words(
     "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD rows bytes "
+    "BULLISH BEARISH NEUTRAL FEAR GREED UNKNOWN "
     "schema_before schema delay_seconds"
 )
 """The only fields that are numbers in JSON."""

@@ -14,7 +14,8 @@ import pytest
 import typer
 
 from botctl.cli.app import app
-from botctl.domain.configuration.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from botctl.domain.configuration.example import example_env
+from botctl.domain.configuration.settings import NAMES, SETTINGS, Mode, parse_settings
 from botctl.domain.errors import BotError
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus
 from botctl.domain.symbols import Timeframe

@@ -60,8 +60,9 @@ def compiled() -> Kernel:
     """Every function of COMPILE_ORDER, compiled when first called with new types."""
     cache_is_usable = _make_folder(Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder()))))
     import numpy as np
-    from numba import njit
+    from numba import config, njit
 
+    config.reload_config()  # pandas-ta may have loaded numba before the folder was set
     ready: dict[str, Callable[..., Any]] = {"unsigned_index": np.uintp}
     for module, names in COMPILE_ORDER:
         for name in names.split():

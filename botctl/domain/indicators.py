@@ -18,6 +18,11 @@ MAX_ATR_PERIOD = 91
 TIE = 1e-12
 """Averages that differ by no more than this share are equal: what is left of a market that stands still is rounding."""
 
+RSI_AGREES_FROM = 300
+"""From so many candles on pandas-ta's RSI, which begins with the first change and no mean, is that of a backtest."""
+EMA_TIE, RSI_TIE = 1e-9, 1e-6
+"""How near the EMAs are to each other, as a fraction, and the RSI to its ceiling, where the last digits decide."""
+
 BULLISH, BEARISH, NEUTRAL, UNKNOWN = 1, 2, 3, 0
 """The technical agent's opinions as numbers, which fit into an array."""
 
@@ -79,6 +84,23 @@ def opinion_of_valid_averages(fast: float, slow: float, gain: float, loss: float
     moves, margin = gain + loss, TIE * slow
     bullish = (fast - slow > margin) & (100.0 * gain < ceiling * moves)
     return (moves > 0.0) * (NEUTRAL - (NEUTRAL - BULLISH) * bullish - (NEUTRAL - BEARISH) * (slow - fast > margin))
+
+
+def trend_opinion(fast: float, slow: float, rsi: float, ceiling: float) -> int:
+    """`technical_opinion` of figures that are known, with the RSI itself; NaN is UNKNOWN."""
+    if fast != fast or slow != slow or rsi != rsi:
+        return UNKNOWN
+    if fast > slow:
+        return BULLISH if rsi < ceiling else NEUTRAL
+    return BEARISH if fast < slow else NEUTRAL
+
+
+def may_differ(count: int, fast: float, slow: float, rsi: float, ceiling: float) -> bool:
+    """Whether pandas-ta and a backtest, whose figures agree to some digits, may have different opinions here: at a tie
+    of the averages, at the ceiling, and while the first values of the RSI still count. Then the backtest's is the one
+    that counts, so that a run decides what a backtest has shown."""
+    near = abs(fast - slow) <= EMA_TIE * slow or abs(rsi - ceiling) <= RSI_TIE
+    return count < RSI_AGREES_FROM or near
 
 
 def seed_average(

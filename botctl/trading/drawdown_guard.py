@@ -120,7 +120,7 @@ class DrawdownGuard:
         if act:
             if not tripped_before:
                 report.errors += self._trip(report)
-            report.exits = self.positions.close_all(ExitReason.DRAWDOWN, report.snapshot)
+            report.exits = self.positions.liquidate_all(ExitReason.DRAWDOWN, report.snapshot)
         return report
 
     def check_before_buy(self) -> None:

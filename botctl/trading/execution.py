@@ -86,19 +86,12 @@ class ExecutionService:
         """The free funds in `currency`. Raises ExchangeUnreachable; an invalid answer is never read as zero."""
         return self.exchange.fetch_balances().spendable(currency)
 
-    def execute_buy(self, symbol: str, amount_usd: Spend) -> OrderResult:
-        """Buy for `amount_usd` of the symbol's quote currency, plus the fee, with a stop.
+    def execute_buy(self, symbol: str, amount_usd: Spend) -> StartedBuy:
+        """Place a market buy for `amount_usd` of the symbol's quote currency, plus the fee, with a stop.
 
-        Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and OutcomeUnknown when the order may exist;
-        then the asset stays reserved until a later run has settled the order.
+        `finish_buys` settles it: several are sent before the first one is waited for. Raises Refused, BadValue,
+        ExchangeRefused, ExchangeUnreachable. An order that may exist keeps its asset reserved until it is settled.
         """
-        bought = self.finish_buys([self.begin_buy(symbol, amount_usd)])[0]
-        if bought.result is None:
-            raise most_severe(bought.errors)
-        return bought.result
-
-    def begin_buy(self, symbol: str, amount_usd: Spend) -> StartedBuy:
-        """Plan a buy and send it. Raises as `execute_buy`, except for what `finish_buys` finds out."""
         market = self.entry_planner.find_market(symbol)
         if not self.validate_only:
             self.review.record_surplus_before_buy()
@@ -129,21 +122,13 @@ class ExecutionService:
 
     def execute_sell(
         self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
-    ) -> OrderResult | None:
-        """Sell `amount_token` of the asset from its open trade, or all of it; None when nothing could be sold and the
-        trade was closed.
-
-        Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
-        """
-        sold = self.sell(symbol, amount_token, reason)
-        if sold.errors:
-            raise most_severe(sold.errors)
-        return sold.result
-
-    def sell(
-        self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
     ) -> ManualSale:
-        """As `execute_sell`, with the errors of a sale of which a part was sold. Raises what it meets before it."""
+        """Place a market sell of `amount_token` of the asset from its open trade, or of all of it, and settle it.
+
+        The result is None when nothing could be sold and the trade was closed; with it come the errors of a sale of
+        which a part was sold. Raises Refused without such a trade, BadValue for more than it holds, and what the order
+        meets before anything is sold.
+        """
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
         snapshot = self.snapshots.take_snapshot([trade.symbol])

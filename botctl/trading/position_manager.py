@@ -107,13 +107,14 @@ class PositionManager:
         return attempt_each(lambda trade: self._confirm(trade, snapshot), unlisted)[1]
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> ManualSale:
-        """As `ExecutionService.sell`, for an open trade by its id."""
+        """Sell an open trade, or `amount` of it, as `ExecutionService.execute_sell`. Raises Refused without it."""
         trade = self.journal.open_trade(trade_id)
         if trade is None:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
-        return self.execution.sell(trade.symbol, amount, reason)
+        return self.execution.execute_sell(trade.symbol, amount, reason)
 
-    def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
+    def liquidate_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
+        """Sell every open trade, but for those that wait for an order."""
         unsettled = self.journal.unguarded_trade_ids()
         block = load_exit_block()
         wanted = [
@@ -126,14 +127,14 @@ class PositionManager:
         snapshot = snapshot or self.snapshots.take_snapshot([each.trade.symbol for each in wanted])
         return self.execution.execute_sells(wanted, snapshot)
 
-    def liquidate_all(self) -> Exits:
-        """Disable buys, then sell every open trade, also when the switch can't be written."""
+    def disable_buys_and_liquidate(self) -> Exits:
+        """Sell every open trade with buys disabled, also when the switch can't be written."""
         errors: list[BotError] = []
         try:
             self.switch.disable_buys(self.clock.now(), ExitReason.LIQUIDATION)
         except BotError as error:
             errors.append(error)
-        return self.close_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
+        return self.liquidate_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
 
     def _find_exits(
         self, levels: Sequence[StopLevel], snapshot: Snapshot, found: "Findings"

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from botctl.domain.errors import ConfigError, OutcomeUnknown, Refused
 from botctl.domain.freshness import is_in_force
-from botctl.domain.kill_switch import frozen_refusal
+from botctl.domain.kill_switch import frozen_refusal, inactive_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.store.database import opened_where
@@ -85,16 +85,8 @@ class PreTradeChecks:
 
     def check_switch(self) -> None:
         state = self.switch.read()
-        if state.paused:
-            problem = f"entries are paused ({state.why or 'no reason given'})"
-            raise Refused(problem, hint="`botctl resume` allows entries")
-        if state.frozen:
-            raise frozen_refusal()
-        if state.tripped_at:
-            problem = f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC"
-            raise Refused(problem, hint="`botctl resume --enable-buys` allows buys again")
-        if not state.buy_enabled:
-            raise Refused("buys are disabled", hint="`botctl resume --enable-buys` allows them again")
+        if not state.is_trading_active:
+            raise inactive_refusal(state)
 
 
 def check_holdings() -> None:

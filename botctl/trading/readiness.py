@@ -60,19 +60,19 @@ def _unknown_fees(bot: Bot, why: str) -> CheckResult:
 
 def check_funds(bot: Bot) -> Iterator[CheckResult]:
     """Whether the account can pay for one entry of TRADE_AMOUNT_USD and its fee."""
-    try:
-        balances = bot.exchange.fetch_balances()
-    except BotError as error:
-        yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
-        return
     rates: dict[str, Decimal] = {}
     for symbol in bot.settings.symbols:
         rates[quote_of(symbol)] = max(bot.fees.taker(symbol), rates.get(quote_of(symbol), Decimal(0)))
     for quote, rate in sorted(rates.items()):
-        free, needed = balances.spendable(quote), cost_with_fee(bot.settings.trade_amount_usd, rate)
+        try:
+            free = bot.execution.get_balance(quote)
+        except BotError as error:
+            yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
+            return
         if bot.sizing.rule.risk:
             yield CheckResult("funds", "ok", f"{format_decimal(free)} {quote} free, which limits a size by risk")
             continue
+        needed = cost_with_fee(bot.settings.trade_amount_usd, rate)
         detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
         yield CheckResult("funds", "warn" if fix else "ok", detail, fix)

@@ -199,10 +199,10 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
 def liquidate(bot: Bot) -> Exits:
     """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
     unrecorded = bot.unrecorded.check()
-    exits = bot.positions.liquidate_all()
+    exits = bot.positions.disable_buys_and_liquidate()
     settled, _, errors = _settle_earlier(bot, exits.errors)
     if settled:
-        exits += bot.positions.close_all(ExitReason.LIQUIDATION)
+        exits += bot.positions.liquidate_all(ExitReason.LIQUIDATION)
     errors += _broken_rows(bot, exits.errors)
     return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
 

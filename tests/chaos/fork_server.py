@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import dotenv.parser  # noqa: F401
+import pandas_ta  # noqa: F401 - and pandas crashes if it is first loaded while the time is frozen
 import requests  # noqa: F401
 import rich.console
 import rich.progress

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.configuration.settings import NAMES, Mode, example_env
+from botctl.domain.configuration.example import example_env
+from botctl.domain.configuration.settings import NAMES, Mode
 from botctl.store.database import close_database
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, files_in

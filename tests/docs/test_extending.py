@@ -1,5 +1,6 @@
 """The worked examples of docs/EXTENDING.md work."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -46,6 +47,26 @@ def test_the_agent_of_the_page_is_backtested_and_replayed_with_the_same_trades(
     assert calculated["council"] == "ema, sentiment"
     assert calculated["trades"] == replayed["trades"]
     assert calculated["trades"]
+
+
+def test_the_agent_with_indicators_decides_by_them(
+    bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = PAGE.split("## An agent with indicators")[1].split("\n## ")[0]
+    [agent] = blocks(PAGE, "An agent with indicators of pandas-ta")
+    [(name, place)] = re.findall(r'`(\w+) = "([\w:]+)"`', section)
+    (tmp_path / "trend_agent.py").write_text(agent.text)
+    install(tmp_path, {name: place})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    bot.set(COUNCIL=section.split("`COUNCIL=")[1].split("`")[0])
+
+    verdicts = [decision["verdicts"][0] for decision in bot.json("tick")["decisions"]]
+
+    assert [verdict["agent"] for verdict in verdicts] == ["trend", "trend"]
+    for verdict in verdicts:
+        macd, adx = re.findall(r"[-+]?[\d.]+(?:e-?\d+)?$|[-+][\d.]+", verdict["reason"])
+        expected = "NEUTRAL" if float(adx) < 20 else "BULLISH" if float(macd) > 0 else "BEARISH"
+        assert verdict["stance"] == expected
 
 
 def install(folder: Path, agents: dict[str, str]) -> None:

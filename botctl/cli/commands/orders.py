@@ -37,7 +37,7 @@ from botctl.trading.bot import Bot
 from botctl.trading.entries import Spend
 from botctl.trading.outages import saying, tell_outage, without_outages
 from botctl.trading.results import LiquidationView
-from botctl.trading.tick import liquidate as liquidate_all
+from botctl.trading.tick import liquidate as liquidate_trades
 from botctl.wiring import open_bot, why_no_buys
 
 Symbol = Annotated[
@@ -88,7 +88,7 @@ def buy(
             bot.drawdown.check_before_buy()
         spend = _spend_by_risk(bot, size) if by_risk else size
         notice(*(() if by_risk else bot.sizing.remarks_on(symbol, size)))
-        bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, spend)])[0]
+        bought = bot.execution.finish_buys([bot.execution.execute_buy(symbol, spend)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
         after_run.queue_notifications(config, bot)
@@ -194,7 +194,7 @@ def liquidate(
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot_by_force(config) if take_over else open_bot(config) as bot:
         began = bot.clock.now()
-        exits = liquidate_all(bot)
+        exits = liquidate_trades(bot)
         errors = [_not_liquidated(error) for error in tell_outage(bot, exits.errors, began, selling=True)]
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)

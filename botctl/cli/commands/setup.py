@@ -16,7 +16,8 @@ from botctl.cli.results import InitView
 from botctl.cli.study_council import council_values, report_errors, seat_council
 from botctl.cli.views.setup import draw_demo, draw_init
 from botctl.config import Config, load_config, make_data_folder, open_store, raise_together
-from botctl.domain.configuration.settings import Mode, example_env, parse_settings
+from botctl.domain.configuration.example import example_env
+from botctl.domain.configuration.settings import Mode, parse_settings
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.env_file import write_env_file
 from botctl.queries import portfolio

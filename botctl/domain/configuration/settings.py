@@ -204,11 +204,6 @@ DEFAULT_BALANCE = Decimal(10000)
 EXIT_SLIPPAGES = 3
 """The default EXIT_SLIPPAGE is so many times SLIPPAGE, but at most MAX_SLIPPAGE."""
 MAX_SLIPPAGE = Decimal("0.499")
-WHY_4H = [
-    "# On five years of real candles (BTC/USD, 2018 to 2023) the shipped rule loses before fees at 1h, and does not at",
-    "# 4h; after fees of 0.80 % it loses at both. See docs/BACKTEST.md.",
-]
-"""Why `init` writes SIGNAL_TIMEFRAME=4h where prices are real."""
 MAX_TICK_SECONDS = Decimal(720)
 """The default TICK_TIMEOUT is at most this: manual orders wait for a tick's end, whatever the timeframe."""
 
@@ -436,22 +431,3 @@ def withdraw_key_error(rights: Sequence[str]) -> ConfigError:
         f"the API key may withdraw ({', '.join(rights)}): botctl guards and sells, and buys nothing",
         hint="make a key without that right and run `botctl doctor`, or set ALLOW_WITHDRAW_KEY=yes",
     )
-
-
-def example_env(mode: Mode = Mode.DEMO) -> str:
-    """The text of .env.example: every setting with its default, commented out where it has none. With real prices the
-    signals are of four hours."""
-    lines = ["# Settings of botctl. The environment wins over this file. `botctl doctor` checks them.", ""]
-    chosen = {"BOTCTL_MODE": mode.value} | (
-        {"SIGNAL_TIMEFRAME": Timeframe.HOURS_4} if mode in (Mode.PAPER, Mode.LIVE) else {}
-    )
-    for setting in SETTINGS:
-        value = chosen.get(setting.name, setting.default)
-        reasons = WHY_4H if setting.name == "SIGNAL_TIMEFRAME" and value else []
-        lines += [
-            f"# {setting.meaning}",
-            *reasons,
-            f"#{setting.name}=" if value is None else f"{setting.name}={value}",
-            "",
-        ]
-    return "\n".join(lines)

@@ -139,7 +139,7 @@ class Council:
                 acted.append(Acted(row, None, [late, *recorded], final=False))
             else:
                 try:
-                    started.append((row, self.execution.begin_buy(row.symbol, sizer)))
+                    started.append((row, self.execution.execute_buy(row.symbol, sizer)))
                 except BotError as error:
                     acted.append(_failed(row, error))
         bought = self.execution.finish_buys([buy for _, buy in started])

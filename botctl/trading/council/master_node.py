@@ -15,6 +15,7 @@ from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.text import sanitize
+from botctl.frames import cache_for_numba
 from botctl.ports import Agent, Briefing, CandleSource, Clock, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 from botctl.trading.council.external_command import COMMAND
@@ -132,7 +133,8 @@ def checked_verdict(verdict: object) -> Verdict:
 def load_agent(name: str, point: EntryPoint) -> Agent:
     """An agent, made once in a run. Raises ConfigError: only another installation or COUNCIL helps."""
     try:
-        agent: Agent = point.load()()
+        with cache_for_numba():  # it may import pandas-ta
+            agent: Agent = point.load()()
     except BaseException as error:  # whatever a third party's module raises, the tick goes on
         if ends_the_run(error) or isinstance(error, TimeoutError):
             raise
