@@ -12,13 +12,13 @@ from urllib3.util import parse_url
 
 from botctl.domain.configuration.addresses import ProxyUrl, is_loopback, parse_api_url
 from botctl.domain.configuration.database_url import without_password
+from botctl.domain.configuration.example import example_env
 from botctl.domain.configuration.setting_problems import unknown_settings
 from botctl.domain.configuration.settings import (
     NAMES,
     SETTINGS,
     Mode,
     Secret,
-    example_env,
     missing_for_live,
     parse_leniently,
     parse_settings,

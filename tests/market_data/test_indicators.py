@@ -10,6 +10,7 @@ from botctl.adapters.demo import demo_data_folder, load_demo_market
 from botctl.domain.candles import Candle
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.errors import Refused
+from botctl.domain.indicators import candles_needed
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
 from botctl.frames import candle_frame
@@ -113,7 +114,7 @@ def test_a_backtests_figures_are_those_of_pandas_ta() -> None:
         fast, slow, rsi = pandas_ta_trend(candle_frame(candles))
         _, own_fast, own_slow, own_rsi = calculate_trend(candles)
 
-        for period in (3, 14, 50, 150):
+        for period in [each for each in (3, 14, 50, 91) if candles_needed(each) <= len(candles)]:
             assert calculate_atr(candles, period) == pytest.approx(pandas_ta_atr(candles, period), rel=1e-12, abs=0)
         assert (own_fast, own_slow) == pytest.approx((fast, slow), rel=1e-12, abs=0)
         assert own_rsi == pytest.approx(rsi, rel=0, abs=1e-6)
