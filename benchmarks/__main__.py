@@ -36,8 +36,8 @@ from botctl.market_data.timeline import align_histories
 HERE = Path(__file__).parent
 LONG, SHORT = 350_000, 35_000
 TURNS = 15
-SETTINGS = {"COOLDOWN_MINUTES": "15", "MAX_DRAWDOWN": "0.99", "QUOTE_CURRENCY": "USD"}
-"""Settings that the other tools can match: they have no drawdown guard, and wait at least one candle."""
+SETTINGS = {"COOLDOWN_MINUTES": "15", "MAX_DRAWDOWN": "0.99", "QUOTE_CURRENCY": "USD", "EXIT_SLIPPAGE": "0.0005"}
+"""Settings that the other tools can match: no drawdown guard, one slippage, and a wait of at least one candle."""
 
 Line = str
 

@@ -4,14 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import Verdict
 from botctl.domain.fees import PairFees
-from botctl.domain.markets import Balances, Market, Quotes
+from botctl.domain.markets import Balances, Market, Quote, Quotes
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, StopRequest
 from botctl.domain.symbols import Timeframe
+from botctl.frames import candle_frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Progress = Callable[[int, int | None], object]
 """Called with the number of items received so far and the total, if known."""
@@ -176,6 +180,16 @@ class Sentiment(Protocol):
 
 
 @dataclass(frozen=True)
+class PastDecision:
+    """An earlier decision of the Council on the symbol, and what came of it."""
+
+    decided_at: datetime
+    decision: str
+    reason: str
+    outcome: str
+
+
+@dataclass(frozen=True)
 class Briefing:
     """What the Council's agents get to know about one symbol."""
 
@@ -184,6 +198,21 @@ class Briefing:
     sentiment: Sentiment
     trade: OpenTrade | None
     now: datetime
+    mode: str = ""
+    timeframe: Timeframe | None = None
+    quote: Quote | None = None
+    """Last, bid and ask; None where the price is unknown."""
+    cash: Decimal | None = None
+    """What is free of the symbol's quote currency; None where the balance is unknown."""
+    cooldown_until: datetime | None = None
+    """When the asset may be bought again after its last exit; None without a cool-down now."""
+    last_decisions: Sequence[PastDecision] = ()
+    """Newest first."""
+
+    def frame(self) -> "DataFrame":
+        """A new DataFrame of every closed candle the run has, oldest first, as pandas-ta takes it: columns open, high,
+        low, close and volume as float64, the index `time` in UTC, when each candle opened."""
+        return candle_frame(self.candles)
 
 
 class Agent(Protocol):

@@ -16,7 +16,7 @@ from botctl.config import Config, open_store, with_last_good_settings
 from botctl.domain.configuration.setting_problems import GUARDING
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Mode, Settings, live_trading_disabled_error
 from botctl.domain.errors import ConfigError, Refused
-from botctl.ports import CandleSource, Clock, Exchange, Sentiment
+from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.database import close_database, open_database
 from botctl.store.journal import Journal
 from botctl.store.kill_switch import Switch
@@ -24,9 +24,9 @@ from botctl.store.location import SqliteFile
 from botctl.trading.account_fees import AccountFees
 from botctl.trading.bot import Bot
 from botctl.trading.candle_cache import CandleCache
-from botctl.trading.council.council import Council, Decider
-from botctl.trading.council.external_command import ExternalCommand
-from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.council import Council
+from botctl.trading.council.seats import build_master
+from botctl.trading.council.sittings import Sittings
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.evidence.account_check import AccountCheck
@@ -44,6 +44,7 @@ from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.resting_stops import RestingStops
 from botctl.trading.risk import RiskService
+from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
@@ -69,7 +70,7 @@ def open_bot(config: Config, *, wait_seconds: float | None = None, validate_only
         config = with_last_good_settings(config)
         yield build_bot(
             config.settings, config.switch, validate_only=validate_only, problems=config.problems,
-            council_variables=config.council_variables.values,
+            council_variables=config.council_variables.values, home=config.folder,
         )  # fmt: skip
 
 
@@ -138,9 +139,11 @@ def build_bot(
     simulated: SimulatedMarket | None = None,
     problems: Sequence[ConfigError] = (),
     council_variables: Mapping[str, str] | None = None,
+    home: Path | None = None,
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market. With `problems` nothing is
-    bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition."""
+    bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition, and it runs in
+    `home`."""
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
@@ -150,13 +153,16 @@ def build_bot(
     fees = AccountFees(exchange, journal, settings.symbols, settings.fee_rate, own_fees)
     settlement = OrderSettlement(exchange, journal, clock, WaitBudget(clock, budget), rule, fees)
     candles = CandleCache(exchange, clock)
-    risk = RiskService(candles, timeframe=timeframe, period=settings.atr_period, rule=rule)
+    risk = RiskService(
+        candles, timeframe=settings.signal_timeframe, period=settings.atr_period, rule=rule,
+        as_backtest=settings.botctl_mode is Mode.REPLAY,
+    )  # fmt: skip
     why_not = why_no_buys(settings, problems, validate_only=validate_only)
     pre_trade_checks = _build_pre_trade_checks(settings, switch, journal, why_not)
     planner = ExitPlanner(exchange, journal, clock, markets := TradeMarkets(exchange, journal, clock))
     key_check = _build_key_check(settings, exchange, validate_only=validate_only)
     entries = EntryPlanner(
-        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs
+        exchange, risk, pre_trade_checks, key_check, snapshots, clock, fees, settings.min_stop_costs, timeframe
     )  # fmt: skip
     outranked = OutrankedOrders(exchange, journal, clock)
     review = MissingCoinsReview(exchange, journal, clock, settings.quote_currency)
@@ -168,7 +174,7 @@ def build_bot(
     )  # fmt: skip
     positions = PositionManager(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, fees,
-        rule=rule, timeframe=timeframe,
+        rule=rule, timeframe=timeframe, atr_timeframe=settings.signal_timeframe,
     )  # fmt: skip
     account = _build_account_check(settings, exchange, journal, clock, on_history=simulated is not None)
     guard = DrawdownGuard(
@@ -176,9 +182,14 @@ def build_bot(
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
         max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
-    decider = _build_decider(settings, candles, clock, sentiment, journal, council_variables or {})
-    symbols, amount = settings.symbols, settings.trade_amount_usd
-    council = Council(decider, execution, positions, journal, clock, budget, symbols=symbols, trade_amount=amount)
+    checks, seen = pre_trade_checks, council_variables or {}
+    master = build_master(settings, candles, sentiment, journal, clock, checks, seen, home)
+    amount, slippage = settings.trade_amount_usd, settings.slippage
+    sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
+    sittings = Sittings(candles, clock, settings, validate_only=validate_only)
+    council = Council(
+        master, execution, positions, journal, clock, budget, sittings, symbols=settings.symbols, sizing=sizing
+    )
     return Bot(
         settings=settings,
         clock=clock,
@@ -198,6 +209,7 @@ def build_bot(
         council=council,
         key_check=key_check,
         fees=fees,
+        sizing=sizing,
         time_budget=budget,
         problems=tuple(problems),
     )
@@ -227,6 +239,7 @@ def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tu
         opening_cash=settings.initial_balance or DEFAULT_BALANCE,
         fee_rate=settings.fee_rate,
         slippage=settings.slippage,
+        exit_slippage=settings.exit_slippage,
         timeframe=settings.timeframe,
     )
     return broker, clock, market if isinstance(market, SimulatedMarket) else fear_and_greed
@@ -271,21 +284,6 @@ def _build_time_budget(settings: Settings, simulated: SimulatedMarket | None) ->
     return TimeBudget(None if on_simulated_prices else float(settings.tick_timeout))
 
 
-def _build_decider(
-    settings: Settings,
-    candles: CandleSource,
-    clock: Clock,
-    sentiment: Sentiment,
-    journal: Journal,
-    variables: Mapping[str, str],
-) -> Decider:
-    """The agents, or the external command."""
-    master = MasterNode(candles, sentiment, journal, clock, timeframe=settings.timeframe, names=settings.council)
-    if settings.council_command:
-        return ExternalCommand(master, settings.council_command, float(settings.council_timeout), variables)
-    return master
-
-
 def build_market(settings: Settings) -> "SimulatedMarket | KrakenMarketData":
     """The prices of the demo market, or Kraken's public ones. Needs no lock.
 
@@ -296,7 +294,7 @@ def build_market(settings: Settings) -> "SimulatedMarket | KrakenMarketData":
     if settings.botctl_mode is Mode.DEMO:
         from botctl.adapters.demo import load_demo_market
 
-        return load_demo_market()
+        return load_demo_market(signals=settings.signal_timeframe)
     return build_market_data(settings)
 
 

@@ -7,15 +7,19 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import freezegun
 import freezegun.api
 import pytest
 
+from botctl._fast_imports import import_kraken_alone
 from botctl.backtesting.jit import cache_folder
 from botctl.cli.app import run_command
 from botctl.config import Config, open_store
@@ -33,8 +37,20 @@ from tests.listener import Listener
 from tests.shelf import shelf
 
 TESTS = Path(__file__).parent
-TIMELESS = ["numba", "numpy", "pandas", "ccxt.abstract", "cryptography", "encodings", "prometheus_client", "pygments"]
+TIMELESS = [
+    "numba",
+    "numpy",
+    "pandas",
+    "pandas_ta",
+    "ccxt.abstract",
+    "cryptography",
+    "encodings",
+    "prometheus_client",
+    "pygments",
+]
 """Many modules that never ask for the time: whoever freezes it need not look through them."""
+SPELLED: dict[type, set[str]] = {}
+"""The classes of exchanges whose methods ccxt has spelled in camel case too, with all their other names."""
 A_FILE = "path"
 """The fixture of tests about a SQLite file."""
 
@@ -64,6 +80,17 @@ def state_of_module(module: Any) -> str:
     """Whether freezegun has looked through a module as it is now. Its own answer hashes the names of all that is in it,
     which took 25 ms of CPU time for 3000 modules at each test that freezes the time."""
     return f"{id(module)}-{len(getattr(module, '__dict__', ()))}"
+
+
+def names_to_spell_again(exchange: Any) -> list[str]:
+    """What ccxt spells in camel case too, in each new object of an exchange. Its own `dir` names all methods as well,
+    although the first object has left their spellings in the class: a twentieth of the CPU time of a run."""
+    kind = type(exchange)
+    if kind in SPELLED:
+        return sorted(SPELLED[kind] | exchange.__dict__.keys())
+    names = dir(exchange)
+    SPELLED[kind] = {name for name in names if not isinstance(getattr(exchange, name), MethodType)}
+    return names
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -152,6 +179,13 @@ def database_server(request: pytest.FixtureRequest) -> postgres.Server | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def load_pandas() -> None:
+    """Before any test freezes the time: pandas crashes if it is loaded while `datetime` is freezegun's."""
+    with warnings.catch_warnings(action="ignore"):  # of pandas about pandas-ta
+        import pandas_ta  # noqa: F401
+
+
+@pytest.fixture(scope="session", autouse=True)
 def block_network() -> Iterator[None]:
     """Block connections to other machines: the real Kraken and the real Fear & Greed index."""
     real = socket.getaddrinfo
@@ -164,6 +198,13 @@ def block_network() -> Iterator[None]:
     socket.getaddrinfo = loopback_only
     yield
     socket.getaddrinfo = real
+
+
+@pytest.fixture(scope="session")
+def quick_exchanges() -> None:
+    """For tests in which ccxt makes many objects."""
+    import_kraken_alone()
+    sys.modules["ccxt.base.exchange"].dir = names_to_spell_again  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +267,7 @@ def hosted_live(hosted: BotRunner, kraken: FakeKraken) -> BotRunner:
 
 
 @pytest.fixture
-def kraken() -> Iterator[FakeKraken]:
+def kraken(quick_exchanges: None) -> Iterator[FakeKraken]:
     """A fake Kraken with BTC at 50000 and an ATR of exactly 500."""
     with FakeKraken() as server:
         set_market(server)

@@ -11,7 +11,8 @@ TRADE = words(
     "r_multiple"
 )
 STATUS = words(
-    "mode system_status frozen buy_enabled tripped_at initial_balance equity drawdown drawdown_peak open_trades "
+    "mode system_status frozen buy_enabled is_trading_active tripped_at initial_balance equity drawdown "
+    "drawdown_peak open_trades "
     "unsettled_orders "
     "last_tick_at last_tick_ok missed_ticks scheduled_by overdue"
 )
@@ -20,18 +21,18 @@ ORDER = words(
     "created_at error"
 )
 BALANCE = words("currency total free value")
-DEMO = words("ticks trades equity initial_balance decisions")
+DEMO = words("ticks trades equity initial_balance decisions council verdicts errors")
 TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors")
 STEP = words("name ok detail")
 BACKTEST = words(
-    "symbols seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown sharpe sortino "
-    "win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles"
+    "symbols seconds signal_seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown "
+    "sharpe sortino win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council errors"
 )
 BACKTEST_TRADE = words(
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
     "high_price exit_time exit_price exit_proceeds exit_fee exit_reason pnl r_multiple"
 )
-REPLAY = BACKTEST | words("ticks failed_ticks errors")
+REPLAY = BACKTEST | words("ticks failed_ticks")
 SWEEP = words("sets by train best warnings")
 SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high")
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
@@ -64,6 +65,7 @@ RECOVER_ACTION = words("trade_id symbol action database amount entry_price stop_
 
 WHOLE = words(
     "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD rows bytes "
+    "BULLISH BEARISH NEUTRAL FEAR GREED UNKNOWN "
     "schema_before schema delay_seconds"
 )
 """The only fields that are numbers in JSON."""
@@ -77,7 +79,15 @@ MONEY = words(
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate forget pause resume status positions trades orders why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
-    "explain log db"
+    "explain log db agent"
 )
-SUBCOMMANDS = ("schedule show", "schedule install", "schedule remove", "config show", "config check")
+SUBCOMMANDS = (
+    "schedule show",
+    "schedule install",
+    "schedule remove",
+    "config show",
+    "config check",
+    "agent new",
+    "agent test",
+)
 EXIT_CODES = (0, 1, 2, 3, 4, 69, 75, 78)

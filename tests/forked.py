@@ -9,10 +9,13 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Never
 
 from botctl.cli.app import main
+
+NUMBERS = count()
 
 
 class ForkedRun:
@@ -20,21 +23,50 @@ class ForkedRun:
 
     def __init__(self, home: Path, arguments: Sequence[str], terminal: int | None = None) -> None:
         """Its streams are those of a `terminal`, or two files."""
-        self._out, self._err = home.parent / "forked.out", home.parent / "forked.err"
+        number = next(NUMBERS)
+        self._out, self._err = home.parent / f"forked-{number}.out", home.parent / f"forked-{number}.err"
         with warnings.catch_warnings(action="ignore"):  # of the fake Kraken's threads, which the child does without
             self.pid = os.fork()
         if self.pid == 0:
             become_botctl(arguments, lambda: self._prepare(home, terminal))
         self._ended = os.pidfd_open(self.pid)
+        self._reaped: int | None = None
 
     def wait(self, seconds: float = 60) -> tuple[int, str, str]:
         """Its exit code, negative for a signal, and its output; a run that does not end is killed."""
-        if not select.select([self._ended], [], [], seconds)[0]:
+        if self._reaped is None and not select.select([self._ended], [], [], seconds)[0]:
             os.kill(self.pid, signal.SIGKILL)
-        os.close(self._ended)
-        _, status = os.waitpid(self.pid, 0)
+        status = self._reap()
         out, err = (file.read_text() if file.exists() else "" for file in (self._out, self._err))
         return os.waitstatus_to_exitcode(status), out, err
+
+    # As a subprocess.Popen
+
+    @property
+    def returncode(self) -> int | None:
+        return None if self._reaped is None else os.waitstatus_to_exitcode(self._reaped)
+
+    def poll(self) -> int | None:
+        if self._reaped is None and select.select([self._ended], [], [], 0)[0]:
+            self._reap()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float = 60) -> tuple[str, str]:
+        _, out, err = self.wait(timeout)
+        return out, err
+
+    def _reap(self) -> int:
+        if self._reaped is None:
+            os.close(self._ended)
+            _, self._reaped = os.waitpid(self.pid, 0)
+        return self._reaped
 
     def _prepare(self, home: Path, terminal: int | None) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC

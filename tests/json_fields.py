@@ -29,6 +29,7 @@ from botctl.reporting.model import ReportView
 from botctl.scheduling.schedule import ScheduleView
 from botctl.store.copy import CopiedTable
 from botctl.trading import results as trading
+from botctl.trading.agent_trial import AgentTrial
 from tests.bot_runner import PROJECT
 
 PAGE = PROJECT / "docs" / "json.md"
@@ -76,6 +77,8 @@ RESULTS: dict[str, type] = {
     "copy": cli.CopyView,
     "copied table": CopiedTable,
     "init": cli.InitView,
+    "new agent": cli.NewAgentView,
+    "agent trial": AgentTrial,
 }
 WITHOUT = {"replay": "backtest", "live position": "trade"}
 """Tables that leave out the fields of another one."""

@@ -339,13 +339,13 @@ OF_THE_MACHINE: dict[str, Condition] = {
     "a `.env` of another owner": Condition(
         lambda live, kraken: (dot_env("LOG_LEVEL=INFO\n")(live, kraken), give_home_to(live, NOBODY, but=".env")), Fork()
     ),
-    "an unknown setting": Condition(dot_env("MAX_DRAWDWN=0.1\n")),
-    "a setting that is there twice": Condition(dot_env("MAX_DRAWDOWN=0.1\nMAX_DRAWDOWN=0.2\n"), quick=1),
-    "a value that can't be right": Condition(dot_env("MAX_DRAWDOWN=ten\n"), quick=1),
-    "a `.env` that others may read": Condition(dot_env("LOG_LEVEL=INFO\n", 0o644)),
+    "an unknown setting": Condition(dot_env("MAX_DRAWDWN=0.1\n"), quick=0),  # with the two below in test_wrong_settings
+    "a setting that is there twice": Condition(dot_env("MAX_DRAWDOWN=0.1\nMAX_DRAWDOWN=0.2\n"), quick=0),
+    "a value that can't be right": Condition(dot_env("MAX_DRAWDOWN=ten\n"), quick=0),
+    "a `.env` that others may read": Condition(dot_env("LOG_LEVEL=INFO\n", 0o644), quick=0),
     "a `LOG_FILE` in a folder that is gone": Condition(set_to(LOG_FILE="/nowhere/bot.log")),
     "a `LOG_FILE` on a full disk": Condition(start=with_its_log_on_a_full_disk),
-    "an agent that does not load": Condition(set_to(COUNCIL="technical,nonesuch")),
+    "an agent that does not load": Condition(set_to(COUNCIL="technical,nonesuch"), quick=0),
     "a mistyped name of the mode, the keys or the database": Condition(dot_env("database_url=sqlite:///other.db\n")),
     "a folder that nothing names": Condition(start=in_a_nameless_folder),
     "a `BOTCTL_HOME` that does not exist": Condition(start=in_a_home_that_is_not_there),

@@ -193,7 +193,8 @@ def market() -> Iterator[tuple[FakeKraken, SentimentService]]:
     with FakeKraken() as kraken, SentimentService(37) as sentiment:
         for symbol, price in (("BTC/USD", 50000), ("ETH/USD", 2500)):
             kraken.set_price(symbol, price)
-            kraken.set_candles(symbol, falling_to(price, price / 100))
+            for minutes in (15, 240):
+                kraken.set_candles(symbol, falling_to(price, price / 100), minutes)
         yield kraken, sentiment
 
 

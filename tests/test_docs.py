@@ -14,7 +14,8 @@ import pytest
 import typer
 
 from botctl.cli.app import app
-from botctl.domain.configuration.settings import NAMES, SETTINGS, Mode, example_env, parse_settings
+from botctl.domain.configuration.example import example_env
+from botctl.domain.configuration.settings import NAMES, SETTINGS, Mode, parse_settings
 from botctl.domain.errors import BotError
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus
 from botctl.domain.symbols import Timeframe
@@ -51,10 +52,13 @@ def test_the_example_of_settings_is_the_one_that_init_writes() -> None:
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_the_example_can_be_read_and_means_the_defaults(mode: Mode) -> None:
+def test_the_example_can_be_read_and_means_the_defaults_but_for_signals_where_prices_are_real(mode: Mode) -> None:
     lines = [line for line in example_env(mode).splitlines() if line and not line.startswith("#")]
 
-    assert parse_settings(dict(line.split("=", 1) for line in lines)) == parse_settings({"BOTCTL_MODE": mode})
+    signals = {"SIGNAL_TIMEFRAME": "4h"} if mode in (Mode.PAPER, Mode.LIVE) else {}
+    assert parse_settings(dict(line.split("=", 1) for line in lines)) == parse_settings(
+        {"BOTCTL_MODE": mode, **signals}
+    )
 
 
 def test_every_setting_is_in_the_docs_with_its_default() -> None:

@@ -16,14 +16,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import ccxt
 import pytest
 
+from botctl._fast_imports import import_kraken_alone
 from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Pieces, Slow
 from tests.fake_kraken.api_key import CallLimit
 
 PROJECT = Path(__file__).parent.parent
 Client = Any  # ccxt carries no types
+CcxtKraken = import_kraken_alone()
+errors = sys.modules["ccxt.base.errors"]
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def connect(kraken: FakeKraken, **config: Any) -> Client:
         "enableRateLimit": False,
         "urls": {"api": {"public": kraken.url, "private": kraken.url}},
     }
-    client = ccxt.kraken({**settings, **config})
+    client = CcxtKraken({**settings, **config})
     client.number = str
     client.load_markets()
     kraken.clear_requests()
@@ -56,7 +58,7 @@ def test_it_can_hang_up_in_the_middle_of_a_conversation(kraken: FakeKraken, clie
     kraken.after = lambda _request: kraken.hang_up()
 
     answered = client.fetch_time()
-    with pytest.raises(ccxt.NetworkError):
+    with pytest.raises(errors.NetworkError):
         client.fetch_time()
     kraken.after = None
     kraken.start()
@@ -79,7 +81,7 @@ def sell(client: Client, amount: str = "0.002", **params: Any) -> Any:
 
 def refused(client: Client, **params: Any) -> str:
     """Send an AddOrder that must be refused; return Kraken's text."""
-    with pytest.raises(ccxt.BaseError) as caught:
+    with pytest.raises(errors.BaseError) as caught:
         buy(client, **params)
     text: str = json.loads(str(caught.value).removeprefix("kraken "))["error"][0]
     return text
@@ -123,7 +125,7 @@ def test_an_answer_is_keyed_by_the_id_whatever_name_was_asked(client: Client, na
 
 
 def test_one_unknown_pair_fails_the_whole_ticker_call(client: Client) -> None:
-    with pytest.raises(ccxt.ExchangeError, match="EQuery:Unknown asset pair"):
+    with pytest.raises(errors.ExchangeError, match="EQuery:Unknown asset pair"):
         client.publicGetTicker({"pair": "XBTUSD,NOSUCHUSD"})
 
 
@@ -181,11 +183,11 @@ def test_the_clock_offset_moves_time_date_header_and_orders(kraken: FakeKraken, 
 
 def test_a_wrong_key_and_a_wrong_signature_are_told_apart(kraken: FakeKraken, client: Client) -> None:
     client.apiKey = "somebody else"
-    with pytest.raises(ccxt.AuthenticationError, match="EAPI:Invalid key"):
+    with pytest.raises(errors.AuthenticationError, match="EAPI:Invalid key"):
         client.fetch_balance()
 
     client.apiKey, client.secret = kraken.api_key, "d3Jvbmc="
-    with pytest.raises(ccxt.ExchangeError, match="EAPI:Invalid signature"):
+    with pytest.raises(errors.ExchangeError, match="EAPI:Invalid signature"):
         client.fetch_balance()
 
     assert [request.processed for request in kraken.requests] == [False, False]
@@ -194,7 +196,7 @@ def test_a_wrong_key_and_a_wrong_signature_are_told_apart(kraken: FakeKraken, cl
 def test_a_nonce_that_does_not_rise_is_refused(kraken: FakeKraken, client: Client) -> None:
     kraken.key.last_nonce = 10**15
 
-    with pytest.raises(ccxt.InvalidNonce):
+    with pytest.raises(errors.InvalidNonce):
         client.fetch_balance()
 
     assert kraken.requests[0].error == "EAPI:Invalid nonce"
@@ -207,7 +209,7 @@ def test_a_nonce_window_forgives_disorder_but_no_repetition() -> None:
         client.options["lastNonce"] = 10**14 - 1000
         client.fetch_balance()
         client.options["lastNonce"] = 10**14 - 1000
-        with pytest.raises(ccxt.InvalidNonce):
+        with pytest.raises(errors.InvalidNonce):
             client.fetch_balance()
 
 
@@ -215,7 +217,7 @@ def test_a_key_without_the_right_word_is_denied(kraken: FakeKraken, client: Clie
     kraken.key.permissions.remove("modify-trades")
     kraken.key.valid_until = "1800000000"
 
-    with pytest.raises(ccxt.PermissionDenied):
+    with pytest.raises(errors.PermissionDenied):
         buy(client)
 
     info = client.privatePostGetApiKeyInfo()["result"]
@@ -228,7 +230,7 @@ def test_the_rate_limit_refuses_when_the_counter_is_full(kraken: FakeKraken, cli
     client.fetch_balance()
     client.fetch_balance()
 
-    with pytest.raises(ccxt.DDoSProtection, match="EAPI:Rate limit exceeded"):
+    with pytest.raises(errors.DDoSProtection, match="EAPI:Rate limit exceeded"):
         client.fetch_balance()
 
     buy(client)  # AddOrder has a counter of its own
@@ -302,7 +304,7 @@ def test_pages_of_closed_orders_may_come_without_a_count(kraken: FakeKraken, cli
 
 
 def test_an_unknown_txid_is_an_error(client: Client) -> None:
-    with pytest.raises(ccxt.InvalidOrder, match="EOrder:Invalid order"):
+    with pytest.raises(errors.InvalidOrder, match="EOrder:Invalid order"):
         client.fetch_order("OAAAAA-AAAAA-AAAAAA")
 
 
@@ -340,7 +342,7 @@ def test_the_cost_minimum_is_kept_too(kraken: FakeKraken, client: Client) -> Non
 
 
 def test_coins_that_are_not_there_cannot_be_sold(client: Client) -> None:
-    with pytest.raises(ccxt.InsufficientFunds):
+    with pytest.raises(errors.InsufficientFunds):
         sell(client)
 
 
@@ -406,7 +408,7 @@ def test_canceling_frees_the_hold_and_a_second_cancel_finds_nothing(kraken: Fake
 
     assert kraken.orders[0].status == "canceled"
     assert kraken.account.holds == {}
-    with pytest.raises(ccxt.OrderNotFound):
+    with pytest.raises(errors.OrderNotFound):
         client.cancel_order(placed["id"])
 
 
@@ -462,7 +464,7 @@ def test_a_fresh_order_may_be_invisible_for_a_while(kraken: FakeKraken, client: 
 
     kraken.account.closed_orders_lag_looks, kraken.account.closed_orders_lag = 0, 30
     placed = buy(client)
-    with pytest.raises(ccxt.InvalidOrder):
+    with pytest.raises(errors.InvalidOrder):
         client.fetch_order(placed["id"])
     kraken.clock.offset += 31
     assert client.fetch_order(placed["id"])["status"] == "closed"
@@ -474,18 +476,18 @@ def test_a_fresh_order_may_be_invisible_for_a_while(kraken: FakeKraken, client: 
 @pytest.mark.parametrize(
     ("kind", "details", "error", "placed"),
     [
-        ("drop_before", {}, ccxt.NetworkError, 0),
-        ("drop_after", {}, ccxt.NetworkError, 1),
-        ("reset_before", {}, ccxt.NetworkError, 0),
-        ("reset_after", {}, ccxt.NetworkError, 1),
-        ("hang_after", {}, ccxt.RequestTimeout, 1),
-        ("status", {"status": 503}, ccxt.ExchangeNotAvailable, 0),
-        ("status", {"status": 504, "processed": True}, ccxt.RequestTimeout, 1),
-        ("status", {"status": 520, "processed": True}, ccxt.ExchangeNotAvailable, 1),
-        ("short_body", {}, ccxt.NetworkError, 1),
-        ("error", {"error": "EService:Busy"}, ccxt.ExchangeNotAvailable, 0),
-        ("error", {"error": ["EGeneral:Internal error"], "processed": True}, ccxt.ExchangeNotAvailable, 1),
-        ("warning", {"error": "WOrder:Something"}, ccxt.ExchangeError, 1),
+        ("drop_before", {}, errors.NetworkError, 0),
+        ("drop_after", {}, errors.NetworkError, 1),
+        ("reset_before", {}, errors.NetworkError, 0),
+        ("reset_after", {}, errors.NetworkError, 1),
+        ("hang_after", {}, errors.RequestTimeout, 1),
+        ("status", {"status": 503}, errors.ExchangeNotAvailable, 0),
+        ("status", {"status": 504, "processed": True}, errors.RequestTimeout, 1),
+        ("status", {"status": 520, "processed": True}, errors.ExchangeNotAvailable, 1),
+        ("short_body", {}, errors.NetworkError, 1),
+        ("error", {"error": "EService:Busy"}, errors.ExchangeNotAvailable, 0),
+        ("error", {"error": ["EGeneral:Internal error"], "processed": True}, errors.ExchangeNotAvailable, 1),
+        ("warning", {"error": "WOrder:Something"}, errors.ExchangeError, 1),
     ],
 )
 def test_a_loud_fault_raises_and_may_have_placed_the_order(
@@ -545,7 +547,7 @@ def test_a_fault_of_shape_reaches_the_client_as_it_is(
 def test_a_request_that_hangs_is_processed_after_the_client_has_given_up(kraken: FakeKraken) -> None:
     client = connect(kraken, timeout=200)
     kraken.fault("AddOrder", "hang_before")
-    with pytest.raises(ccxt.RequestTimeout):
+    with pytest.raises(errors.RequestTimeout):
         buy(client, clientOrderId="late")
     assert client.fetch_closed_orders(params={"clientOrderId": "late"}) == []
 
@@ -562,7 +564,7 @@ def test_faults_wait_their_turn_and_let_others_pass(kraken: FakeKraken, client: 
 
     outcomes = []
     for _ in range(5):
-        with contextlib.suppress(ccxt.BaseError):
+        with contextlib.suppress(errors.BaseError):
             client.publicGetTicker({"pair": "XBTUSD"})
         outcomes.append(kraken.requests[-1].fault)
 
@@ -598,7 +600,7 @@ def test_hooks_run_around_the_processing(kraken: FakeKraken, client: Client) -> 
 
 def test_stopping_is_quick_even_while_requests_hang_and_drops_them() -> None:
     def wait_in_vain() -> None:
-        with contextlib.suppress(ccxt.NetworkError):
+        with contextlib.suppress(errors.NetworkError):
             buy(client)
 
     with FakeKraken() as kraken:
@@ -617,7 +619,7 @@ def test_stopping_is_quick_even_while_requests_hang_and_drops_them() -> None:
 
 def test_an_outage_can_end(kraken: FakeKraken, client: Client) -> None:
     kraken.stop()
-    with pytest.raises(ccxt.NetworkError):
+    with pytest.raises(errors.NetworkError):
         client.fetch_ticker("BTC/USD")
 
     kraken.start()
@@ -633,7 +635,7 @@ def test_a_failure_of_the_fake_itself_fails_the_test() -> None:
     kraken.start()
     client = connect(kraken)
     kraken.before = broken
-    with pytest.raises(ccxt.ExchangeNotAvailable):
+    with pytest.raises(errors.ExchangeNotAvailable):
         client.fetch_time()
 
     with pytest.raises(AssertionError, match="ZeroDivisionError"):

@@ -68,7 +68,7 @@ def test_last_words_that_get_stuck_do_not_keep_it_alive(tmp_path: Path) -> None:
     assert (code, err) == (EXIT_CODE, "")
 
 
-@parametrize("stuck", [NO_OTHER_THREAD_RUNS, LIMITED, PIPE, BLOCKED], quick=2)
+@parametrize("stuck", [NO_OTHER_THREAD_RUNS, LIMITED, PIPE, BLOCKED], quick=1)
 def test_where_no_thread_can_be_started_the_kernel_ends_it(tmp_path: Path, stuck: str) -> None:
     code, out, err = play(tmp_path, stuck=stuck, before=NO_THREADS)
 

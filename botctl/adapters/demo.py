@@ -9,6 +9,7 @@ from typing import Any
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import ConfigError
+from botctl.domain.indicators import CANDLES_NEEDED
 from botctl.domain.markets import Market
 from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.serialization import parse_json
@@ -29,8 +30,11 @@ def demo_data_folder() -> Path:
     return packaged if packaged.exists() else Path(__file__).parents[2] / "data" / "tape"
 
 
-def load_demo_market(folder: Path | None = None) -> SimulatedMarket:
-    """The demo's market at the bar that the open database has stored. It can be played to its very last candle."""
+def load_demo_market(folder: Path | None = None, signals: Timeframe = TIMEFRAME) -> SimulatedMarket:
+    """The demo's market at the bar that the open database has stored. It can be played to its very last candle.
+
+    A new database begins where there are enough candles of `signals`, if there are ever.
+    """
     folder = folder or demo_data_folder()
     try:
         description = parse_json((folder / "markets.json").read_text())
@@ -40,7 +44,9 @@ def load_demo_market(folder: Path | None = None) -> SimulatedMarket:
         raise ConfigError(f"the demo's data in {folder} can't be read", hint="reinstall botctl") from error
     histories = [_parse_candles(symbol, rows[symbol]) for symbol in markets]
     timeline = align_histories(histories, 0, None, None)
-    timeline = replace(timeline, first=int(description["warm_up"]), last=len(timeline.times) - 1)
+    last, warmed_up = len(timeline.times) - 1, CANDLES_NEEDED * signals.seconds // TIMEFRAME.seconds - 1
+    first = int(description["warm_up"])
+    timeline = replace(timeline, first=max(first, warmed_up) if warmed_up < last else first, last=last)
     stored = key_value.load(POSITION_KEY)
     return SimulatedMarket(
         histories,

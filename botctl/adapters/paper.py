@@ -42,8 +42,10 @@ class PaperBroker:
         opening_cash: Decimal,
         fee_rate: Decimal,
         slippage: Decimal,
+        exit_slippage: Decimal,
         timeframe: Timeframe,
     ) -> None:
+        """`slippage` is that of buys, `exit_slippage` that of sells; both are fractions of the price."""
         self.load_markets = prices.load_markets
         self.find_market = prices.find_market
         self.fetch_quotes = prices.fetch_quotes
@@ -52,7 +54,7 @@ class PaperBroker:
         self.count_requests = prices.count_requests
         self._clock = clock
         self._fee_rate = fee_rate
-        self._slippage = slippage
+        self._slippages = {Side.BUY: slippage, Side.SELL: exit_slippage}
         self._timeframe = timeframe
         if not PaperHolding.select().exists():
             PaperHolding.insert(currency=quote_currency, total=opening_cash).on_conflict_ignore().execute()
@@ -205,7 +207,7 @@ class PaperBroker:
 
     def _sell_at(self, stop: PaperStop, price: Decimal, at: datetime) -> None:
         market = market_of(self.load_markets(), stop.symbol)
-        cost, fee = cost_and_fee(stop.amount, fill_price(Side.SELL, price, self._slippage), self._fee_rate)
+        cost, fee = cost_and_fee(stop.amount, fill_price(Side.SELL, price, self._slippages[Side.SELL]), self._fee_rate)
         with database.atomic("IMMEDIATE"):
             _move(market.base, -stop.amount)
             _move(market.quote, cost - fee)
@@ -245,7 +247,7 @@ class PaperBroker:
         if price is None:
             problem = quotes.bad.get(request.symbol, f"has no {name}")
             raise ExchangeBusy(f"{request.symbol} {problem}: the paper broker can't fill it")
-        return fill_price(request.side, price, self._slippage)
+        return fill_price(request.side, price, self._slippages[request.side])
 
 
 def _move(currency: str, change: Decimal) -> None:

@@ -1,15 +1,18 @@
 """Histories played as a live market: prices, candles, sentiment and time, one bar further with each tick."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, Candle, CandleColumns, from_unix
+from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, Candle, CandleColumns, from_unix, to_unix
 from botctl.domain.errors import ConfigError
+from botctl.domain.indicators import CANDLES_NEEDED
 from botctl.domain.markets import Market, Quote, Quotes, market_of
 from botctl.domain.money import floor_to
 from botctl.domain.sentiment import MAX_READING_AGE, SentimentSeries
 from botctl.domain.symbols import Timeframe, base_of, quote_of
+from botctl.market_data.aggregation import aggregate
 from botctl.market_data.timeline import Timeline
 from botctl.ports import SentimentReading
 
@@ -39,7 +42,7 @@ class SimulatedMarket:
         self._save_bar = save_bar
         self._histories = dict(zip(timeline.symbols, histories, strict=True))
         self._numbers = {symbol: number for number, symbol in enumerate(timeline.symbols)}
-        self._windows = {history.symbol: _Window(history) for history in histories}
+        self._windows: dict[tuple[str, int], _Window] = {}
 
     # As a clock
 
@@ -88,13 +91,26 @@ class SimulatedMarket:
         return 0
 
     def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
-        """The newest 720 closed candles, of the histories' own timeframe."""
-        if symbol not in self._numbers or timeframe.seconds != self._timeline.seconds:
+        """The newest 720 closed candles, of the histories' own timeframe or put together from them."""
+        if symbol not in self._numbers or timeframe.seconds % self._timeline.seconds:
             available = Timeframe.from_seconds(self._timeline.seconds)
             raise ConfigError(
-                f"no {timeframe} candles of {symbol} in {self._name}", hint=f"it has only {available} ones"
+                f"no {timeframe} candles of {symbol} in {self._name}", hint=f"it has only {available} ones, and longer"
             )
-        return self._windows[symbol].up_to(self._newest(symbol))
+        key = symbol, timeframe.seconds
+        if key not in self._windows:
+            self._windows[key] = _Window(self._signals(symbol, timeframe))
+        return self._windows[key].up_to(to_unix(self.now()))
+
+    def _signals(self, symbol: str, timeframe: Timeframe) -> CandleColumns:
+        history = self._histories[symbol]
+        signals = aggregate(history, timeframe.seconds)
+        if signals is not history and (count := len(signals.times)) < CANDLES_NEEDED:
+            raise ConfigError(
+                f"{self._name} has only {count} candles of {timeframe}, and agents and ATR need {CANDLES_NEEDED}",
+                hint="set a shorter SIGNAL_TIMEFRAME",
+            )
+        return signals
 
     def fetch_running_candle(self, symbol: str, timeframe: Timeframe) -> Candle:
         """The newest closed one: prices only move when a candle closes."""
@@ -136,7 +152,9 @@ class _Window:
         self._candles: list[Candle] = []
         self._end = 0
 
-    def up_to(self, newest: int) -> list[Candle]:
+    def up_to(self, now: int) -> list[Candle]:
+        """Those that have closed by then, which must not be earlier than at the call before."""
+        newest = bisect_right(self._history.times, now - self._history.seconds) - 1
         first = max(self._end, newest + 1 - KRAKEN_CANDLE_LIMIT)
         if first <= newest:
             new = slice(first, newest + 1)

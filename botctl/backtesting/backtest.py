@@ -6,23 +6,30 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from botctl.backtesting.council.members import COMPILED, label_of
+from botctl.backtesting.council.scene import Decided, DecisionSource, Scene
 from botctl.backtesting.engine import (
     BUY,
     COUNCIL,
     DRAWDOWN,
+    HOLD,
     SENTIMENT_STANCE_COUNT,
     STILL_OPEN,
     BacktestBuffers,
     BacktestParameters,
     MarketArrays,
 )
+from botctl.backtesting.exact_equity import deepest_drawdown, equity_of_trades
 from botctl.backtesting.jit import Kernel, compiled, interpreted
+from botctl.backtesting.live_window import atrs_of_windows, forget_old_moves
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
-from botctl.domain.candles import KRAKEN_CANDLE_LIMIT, CandleColumns, from_unix
+from botctl.domain.candles import CandleColumns, from_unix
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
 from botctl.domain.costs import COST_DECIMALS, calculate_pnl, cost_and_fee, fill_price, r_multiple
-from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action
+from botctl.domain.council_rules import CouncilRule, combine
+from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Action, Verdict
+from botctl.domain.errors import BotError
 from botctl.domain.money import floor_to, price_of
 from botctl.domain.orders import ExitReason, Side, TradeStatus, stop_reason
 from botctl.domain.sentiment import (
@@ -30,11 +37,12 @@ from botctl.domain.sentiment import (
     SENTIMENT_STANCES,
     FixedSentiment,
     SentimentSeries,
-    decision_table,
 )
+from botctl.domain.sizing import Allocation
 from botctl.domain.symbols import base_of
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD
 from botctl.market_data.timeline import Timeline, align_histories
+from botctl.ports import Progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +51,6 @@ if TYPE_CHECKING:
 
 MIN_COMPILED_CANDLES = 160_000
 """From so many candles on, loading compiled code is faster than running without."""
-NEGLIGIBLE_WEIGHT = 1e-17
-"""A weight that changes no float of about one."""
 EXIT_REASONS = {COUNCIL: ExitReason.COUNCIL, DRAWDOWN: ExitReason.DRAWDOWN}
 """By ending. Where a stop was hit, the reason follows from its price."""
 
@@ -69,40 +75,82 @@ class Backtest:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        council: DecisionSource | None = None,
     ) -> None:
-        """Raises BadValue for histories that don't fit together or are too short."""
+        """`council` decides in place of the compiled agents. Raises BadValue for histories that don't fit together or
+        are too short."""
         self.histories = histories
         self.settings = settings
         self.sentiment = sentiment
-        self.timeline = align_histories(histories, settings.atr_period, since, until)
+        self.timeline = align_histories(histories, settings.atr_period, since, until, settings.signal_seconds)
         candles = sum(len(history.closes) for history in histories)
         self.kernel = compiled() if candles >= MIN_COMPILED_CANDLES else interpreted()
-        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, settings.atr_period)
+        self.council = council
+        bits = decision_bits(settings.council_rule, settings.council)
+        wanted = settings.atr_period, bits, settings.allocation
+        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, *wanted)
         self.parameters = parameters_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
-    def run(self) -> Run:
+    def run(self, progress: Progress = lambda done, total: None) -> Run:
+        """`progress` is told of the bars at which the Council has sat. Raises BotError for one that can't sit."""
         import numpy as np
 
         timeline = self.timeline
+        decided = None if self.council is None else self._ask(self.council, progress)
         played = self.kernel.simulate(self.arrays, self.parameters, self.buffers)
-        equity = np.asarray(self.buffers.equity)
-        curve = np.ascontiguousarray(equity[timeline.first : timeline.last + 1])
+        trades = [self._trade(number) for number in range(played.trades)]
+        equity = np.zeros(len(timeline.times))
+        equity[timeline.first : timeline.last + 1] = curve = self._curve(trades)
         outcome = RunOutcome(
             curve=curve,
-            max_drawdown=played.max_drawdown,
-            trades=[self._trade(number) for number in range(played.trades)],
+            max_drawdown=deepest_drawdown(curve, self.parameters.cash),
+            trades=trades,
             tripped_at=from_unix(timeline.times[played.tripped]) if played.tripped <= timeline.last else None,
         )
         view = summarize(timeline, self.histories, self.settings, self.sentiment, outcome)
-        return Run(view, timeline, self.arrays, equity)
+        label = label_of(self.settings) if self.council is None else self.council.label
+        if decided is not None:
+            self._check_trades(decided.trades, played.trades)
+        errors = [] if decided is None else decided.errors
+        return Run(replace(view, council=label, errors=errors), timeline, self.arrays, equity)
+
+    def _ask(self, council: DecisionSource, progress: Progress) -> Decided:
+        scene = build_scene(self.kernel, self.timeline, self.histories, self.sentiment)
+        decided = council.prepare(scene) or council.ask(scene, self.arrays, self.parameters, progress)
+        self.arrays = self.arrays._replace(decisions=self.kernel.view(decided.table))
+        return decided
+
+    def _check_trades(self, told: list[tuple[int, int, int, int]] | None, count: int) -> None:
+        """Raises BotError when the Council was asked about other trades than those of the result."""
+        buffers = self.buffers
+        columns = (buffers.symbols, buffers.entries, buffers.exits, buffers.endings)
+        if told is not None and told != [tuple(int(column[at]) for column in columns) for at in range(count)]:
+            raise BotError("the Council was told of other trades than those of the backtest", hint="report this bug")
+
+    def _curve(self, trades: Sequence[BacktestTrade]) -> "Array":
+        """The equity at each traded bar."""
+        import numpy as np
+
+        buffers, timeline, count = self.buffers, self.timeline, len(trades)
+        entries, exits = (np.asarray(column)[:count] - timeline.first for column in (buffers.entries, buffers.exits))
+        return equity_of_trades(
+            trades,
+            np.asarray(buffers.symbols)[:count].tolist(),
+            entries.tolist(),
+            exits.tolist(),
+            np.asarray(self.arrays.closes)[:, timeline.first : timeline.last + 1],
+            self.settings.initial_balance or DEFAULT_BALANCE,
+        )
 
     def _trade(self, number: int) -> BacktestTrade:
         """One trade with exact money: the engine's bars, the paper broker's arithmetic."""
         buffers, settings = self.buffers, self.settings
         symbol, entered, ending = int(buffers.symbols[number]), int(buffers.entries[number]), buffers.endings[number]
         ask = self._next_price(symbol, entered)
-        amount = floor_to(settings.trade_amount_usd / ask, COST_DECIMALS)
+        plain = settings.size_rule.is_plain
+        budget = settings.trade_amount_usd if plain else Decimal(repr(float(buffers.budgets[number])))
+        amount = floor_to(budget / ask, COST_DECIMALS)
         cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
         entry_price = price_of(cost, amount)
         break_even = settings.stop_rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
@@ -130,7 +178,7 @@ class Backtest:
         buffers, settings = self.buffers, self.settings
         exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
         bid = self._next_price(int(buffers.symbols[number]), exited)
-        price = fill_price(Side.SELL, bid, settings.slippage)
+        price = fill_price(Side.SELL, bid, settings.exit_slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee)
         by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
@@ -174,9 +222,10 @@ class Backtest:
 
 
 def parameters_of(settings: Settings) -> BacktestParameters:
+    rule = settings.size_rule
     return BacktestParameters(
         cash=float(settings.initial_balance or DEFAULT_BALANCE),
-        trade_amount=float(settings.trade_amount_usd),
+        trade_amount=rule.amount,
         max_open_trades=settings.max_open_trades,
         cooldown_seconds=60 * settings.cooldown_minutes,
         max_drawdown=float(settings.max_drawdown),
@@ -187,34 +236,51 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         breakeven_fees=float(settings.breakeven_fees),
         min_stop_costs=settings.min_stop_costs,
         max_drawdown_peak=float(settings.max_drawdown_peak or 1),
+        exit_slippage=float(settings.exit_slippage),
+        risk_per_trade=rule.risk,
+        compound=float(rule.compound),
+        max_trade_amount=rule.max_amount,
+        max_exposure=rule.max_exposure,
     )
 
 
 def build_arrays(
-    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, atr_period: int
+    kernel: Kernel,
+    timeline: Timeline,
+    histories: Sequence[CandleColumns],
+    sentiment: SentimentSeries,
+    atr_period: int,
+    bits: tuple[int, int] | None = None,
+    allocation: Allocation | None = None,
 ) -> MarketArrays:
-    """Prices, ATRs and the Council's decisions at every bar of the timeline."""
+    """Prices, ATRs and the compiled agents' decisions at every bar of the timeline, by the story's rule or `bits`."""
+    shares = [(allocation or Allocation()).share(base_of(symbol)) for symbol in timeline.symbols]
     import numpy as np
 
     bars = len(timeline.times)
     shape = (len(histories), bars)
     closes, fills, atrs = np.empty((3, *shape))  # one block: the system gives large ones large pages
     decisions = np.full((len(histories), bars + 1), BUY, np.int8)
-    sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), decision_bits()
+    sentiments, (buys, sells) = kernel.view(_sentiments_on(timeline, sentiment)), bits or decision_bits()
     for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
-        opinions, own_atrs = _analyze(kernel, history, atr_period)
+        signals, signal_places = timeline.signals[number], timeline.signal_indexes[number]
+        opinions, own_atrs = _analyze(kernel, signals, atr_period)
         candles = np.maximum(places, 0)
-        opinions = np.where(places >= 0, opinions[candles], 0).astype(np.int8)
+        signal_candles = candles if signals is history else np.maximum(signal_places, 0)
+        opinions = np.where(signal_places >= 0, opinions[signal_candles], 0).astype(np.int8)
         closes[number] = np.asarray(history.closes, dtype=float)[candles]
         fills[number] = np.append(np.asarray(history.opens, dtype=float), np.nan)[candles + 1]
-        atrs[number] = own_atrs[candles]
+        atrs[number] = own_atrs[signal_candles]
         kernel.decide(kernel.view(opinions), sentiments, buys, sells, kernel.view(decisions[number]))
+        if signals is not history:
+            decisions[number, :-1][timeline.bars_without_signal(number)] = HOLD
     return MarketArrays(
         closes=kernel.view(closes),
         fills=kernel.view(fills),
         decisions=kernel.view(decisions),
         atrs=kernel.view(atrs),
         times=kernel.view(timeline.times),
+        shares=kernel.view(np.array(shares)),
         spacing=int(np.diff(timeline.times).min()) if bars > 1 else timeline.seconds,
         first=timeline.first,
         last=timeline.last,
@@ -230,39 +296,39 @@ def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[
     opinions, atrs = np.empty(len(columns[0]), np.int8), np.empty(len(columns[0]))
     outcome = kernel.view(opinions), kernel.view(atrs)
     kernel.calculate_indicators(highs, lows, closes, EMA_FAST, EMA_SLOW, RSI_PERIOD, RSI_CEILING, atr_period, *outcome)
-    return opinions, _atrs_as_live(atrs, *columns, period=atr_period)
+    forget_old_moves(opinions, columns[2])
+    return opinions, atrs_of_windows(atrs, *columns, period=atr_period)
 
 
-def _atrs_as_live(atrs: "Array", highs: "Array", lows: "Array", closes: "Array", *, period: int) -> "Array":
-    """The ATRs as a live run calculates them, whose average starts at the oldest candle that the exchange returns.
-
-    The start keeps a weight in a long average. Here and there that weight is the same, so the difference of the two
-    starts corrects each average without calculating it again.
-    """
-    import numpy as np
-
-    weight = (1.0 - 1.0 / period) ** (KRAKEN_CANDLE_LIMIT - period)
-    if weight < NEGLIGIBLE_WEIGHT or len(atrs) <= KRAKEN_CANDLE_LIMIT:
-        return atrs
-    before = np.concatenate((closes[:1], closes[:-1]))
-    ranges = np.cumsum(np.maximum(highs, before) - np.minimum(lows, before))
-    oldest = np.arange(1, len(atrs) - KRAKEN_CANDLE_LIMIT + 1)
-    begun = oldest + period - 1
-    seeds = (ranges[begun] - ranges[oldest] + highs[oldest] - lows[oldest]) / period
-    corrected = atrs.copy()
-    corrected[KRAKEN_CANDLE_LIMIT:] -= weight * (atrs[begun] - seeds)
-    return corrected
-
-
-def decision_bits() -> tuple[int, int]:
+def decision_bits(rule: CouncilRule = CouncilRule.STORY, members: Sequence[str] = COMPILED) -> tuple[int, int]:
     """Which pairs of an opinion and a sentiment buy, and which sell, as `engine.decide` takes them."""
     buys = sells = 0
-    for opinion, row in zip(TECHNICAL_STANCES, decision_table(list(TECHNICAL_STANCES.values())), strict=True):
-        for sentiment, action in enumerate(row):
-            bit = 1 << (SENTIMENT_STANCE_COUNT * opinion + sentiment)
+    for opinion, technical in TECHNICAL_STANCES.items():
+        for index, mood in enumerate(SENTIMENT_STANCES):
+            stances = {"technical": technical, "sentiment": mood}
+            verdicts = [Verdict(name, stances[name], "") for name in members if name in stances]
+            action, _ = combine(rule, verdicts)
+            bit = 1 << (SENTIMENT_STANCE_COUNT * opinion + index)
             buys |= bit * (action is Action.BUY)
             sells |= bit * (action is Action.SELL)
     return buys, sells
+
+
+def build_scene(
+    kernel: Kernel, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries
+) -> Scene:
+    """What the compiled agents say, for a Council in which they sit beside others."""
+
+    return Scene(
+        histories=histories,
+        timeline=timeline,
+        sentiment=sentiment,
+        signals=timeline.signals,
+        places=timeline.signal_indexes,
+        silent=[timeline.bars_without_signal(number) for number in range(len(histories))],
+        opinions=lambda: [_analyze(kernel, signals, RSI_PERIOD)[0] for signals in timeline.signals],
+        moods=_sentiments_on(timeline, sentiment),
+    )
 
 
 def _sentiments_on(timeline: Timeline, sentiment: SentimentSeries) -> "Array":
@@ -291,6 +357,7 @@ def new_buffers(kernel: Kernel, symbols: int, bars: int, *, cache_exits: bool = 
         entries=zeros(max_trades),
         exits=zeros(max_trades),
         endings=zeros(max_trades),
+        budgets=zeros(max_trades, float),
         exit_cache=zeros((symbols, bars if cache_exits else 0)),
         held=zeros(symbols, float),
         exit_bar=zeros(symbols),

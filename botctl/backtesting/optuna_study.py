@@ -26,7 +26,7 @@ def join_study(
         import optuna
     except ImportError as error:
         raise ConfigError("--storage needs Optuna", hint="pip install 'botctl[sweep]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that Ctrl-C ends is a warning with its traceback
 
     def objective(trial: Any) -> float:
         point = tuple(trial.suggest_int(axis.name, 0, len(axis.values) - 1) for axis in axes)
@@ -42,9 +42,18 @@ def join_study(
     except ConfigError:
         raise
     except Exception as error:  # each database driver has its own errors
+        if (ended := _ended_by(error)) is not None:
+            raise ended from None
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ConfigError(f"the study {name!r} at --storage failed: {reason}", hint="check the address") from error
     return sorted({tuple(int(trial.params[axis.name]) for axis in axes) for trial in done})
+
+
+def _ended_by(error: BaseException | None) -> BaseException | None:
+    """The Ctrl-C or SIGTERM during which an error was raised: what ends a compiler or a driver can fail on its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        error = error.__context__
+    return error
 
 
 def _open(storage: str, name: str) -> Any:
@@ -53,8 +62,8 @@ def _open(storage: str, name: str) -> Any:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-        except Exception:  # another machine may be creating the tables
-            if attempt == MAX_ATTEMPTS:
+        except Exception as error:  # another machine may be creating the tables
+            if attempt == MAX_ATTEMPTS or _ended_by(error) is not None:
                 raise
             time.sleep(0.25 * attempt)
     raise AssertionError("the last attempt returns or raises")

@@ -15,6 +15,8 @@ EXIT_PARAMETERS = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_
 """The settings that an exit depends on, from the most expensive change to the cheapest. In a grid they change last, so
 that cached exits serve many sets. The amount is among them because lots have eight decimals, which moves the entry
 price."""
+LIMITS = ("risk_per_trade", "max_trade_amount", "max_exposure")
+"""The settings that size an entry by what the account is worth, or cut it."""
 SWEEPABLE = (
     *EXIT_PARAMETERS,
     "cooldown_minutes",
@@ -22,6 +24,7 @@ SWEEPABLE = (
     "max_drawdown",
     "max_drawdown_peak",
     "min_stop_costs",
+    *LIMITS,
 )
 """The settings that a sweep may vary, in lower case."""
 MAX_AXIS_VALUES = 10_000

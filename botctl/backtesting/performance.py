@@ -10,8 +10,16 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from math import nan, sqrt
+from typing import Any
 
 DAYS_PER_YEAR = 365
+SECONDS_PER_DAY = 86_400
+
+
+def day_of(time: Any) -> Any:
+    """The number of the UTC day of a bar, or of each of an array, by when it closed in whole unix seconds. A bar that
+    closes at 24:00 is the last one of its day."""
+    return (time - 1) // SECONDS_PER_DAY
 
 
 def daily_returns(equities: Sequence[float]) -> list[float]:
@@ -19,8 +27,8 @@ def daily_returns(equities: Sequence[float]) -> list[float]:
 
 
 def day_ends(times: Sequence[int], values: Sequence[float]) -> list[float]:
-    """The last value of each UTC day; `times` in unix seconds, rising."""
-    ends = {time // 86_400: value for time, value in zip(times, values, strict=True)}
+    """The last value of each UTC day, which ends at 24:00; `times` in unix seconds, rising."""
+    ends = {day_of(time): value for time, value in zip(times, values, strict=True)}
     return list(ends.values())
 
 
@@ -28,9 +36,14 @@ def sharpe_ratio(returns: Sequence[float]) -> float | None:
     """Annualised; None with fewer than two days or without any change."""
     if len(returns) < 2:
         return None
-    mean = sum(returns) / len(returns)
-    spread = sqrt(sum((one - mean) ** 2 for one in returns) / (len(returns) - 1))
-    return mean / spread * sqrt(DAYS_PER_YEAR) if spread > 0 else None
+    total, squares = 0.0, 0.0
+    for change in returns:  # one after another, as `sharpe_of_curve` does: `sum` rounds in another way
+        total += change
+    mean = total / len(returns)
+    for change in returns:
+        squares += (change - mean) * (change - mean)
+    spread = squares / (len(returns) - 1)
+    return mean / sqrt(spread) * sqrt(DAYS_PER_YEAR) if spread > 0 else None
 
 
 def sortino_ratio(returns: Sequence[float]) -> float | None:
@@ -53,18 +66,26 @@ def calculate_max_drawdown(equity: Sequence[float]) -> float:
 
 
 def sharpe_of_curve(equity: Sequence[float], day_ends: Sequence[int], opening: float) -> float:
-    """`sharpe_ratio` of a curve whose days end at the bars `day_ends`, in one pass without lists; NaN for None."""
-    total, squares, before = 0.0, 0.0, opening
-    for number in range(len(day_ends)):
-        change = equity[day_ends[number]] / before - 1.0
-        before = equity[day_ends[number]]
-        total += change
-        squares += change * change
+    """`sharpe_ratio` of a curve whose days end at these bars, to the last digit and without lists; NaN for None."""
     if len(day_ends) < 2:
         return nan
-    mean = total / len(day_ends)
-    spread = (squares - len(day_ends) * mean * mean) / (len(day_ends) - 1)
-    return mean / sqrt(spread) * sqrt(DAYS_PER_YEAR) if spread > 1e-18 else nan
+    total, squares, before = 0.0, 0.0, opening
+    for number in range(len(day_ends)):
+        total += equity[day_ends[number]] / before - 1.0
+        before = equity[day_ends[number]]
+    mean, before = total / len(day_ends), opening
+    for number in range(len(day_ends)):
+        change = equity[day_ends[number]] / before - 1.0 - mean
+        before = equity[day_ends[number]]
+        squares += change * change
+    spread = squares / (len(day_ends) - 1)
+    return mean / sqrt(spread) * sqrt(DAYS_PER_YEAR) if spread > 0.0 else nan
+
+
+def return_per_trade(costs: Sequence[Decimal], profits: Sequence[Decimal]) -> Decimal | None:
+    """The profits by what the trades cost, both in quote: the mean, each trade by its size. None without trades."""
+    cost = sum(costs, Decimal(0))
+    return sum(profits, Decimal(0)) / cost if cost else None
 
 
 def win_rate(pnls: Sequence[Decimal]) -> Decimal | None:

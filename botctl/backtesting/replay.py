@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 
+from botctl.backtesting.council.members import label_of
 from botctl.backtesting.performance import calculate_max_drawdown
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView
 from botctl.backtesting.summary import RunOutcome, summarize
@@ -36,10 +37,12 @@ class ReplayOutcome:
     def add(self, view: TickView) -> None:
         self.ticks += 1
         self.failed += not view.ok
+        counted: set[str] = set()
         for error in view.errors:
             kind = re.sub(r"\d[\d.,]*", "#", error)
             first, count = self.errors.get(kind, (error, 0))
-            self.errors[kind] = first, count + 1
+            self.errors[kind] = first, count + (kind not in counted)
+            counted.add(kind)
         self.equity = self.equity if view.equity is None else view.equity
         self.curve.append(float("nan") if self.equity is None else float(self.equity))
 
@@ -50,8 +53,11 @@ class ReplayOutcome:
 
 
 def run_ticks(bot: Bot, steps: Iterable[object]) -> ReplayOutcome:
-    """One tick for each of `steps`, until the simulated market ends."""
+    """One tick for each of `steps`, until the simulated market ends. As a backtest, it decides on signal candles that
+    close in it, and not on the one before."""
     outcome = ReplayOutcome()
+    for symbol in bot.settings.symbols:
+        bot.council.sittings.skip_closed(symbol)
     for _ in steps:
         try:
             view, _code = tick(bot)
@@ -62,9 +68,15 @@ def run_ticks(bot: Bot, steps: Iterable[object]) -> ReplayOutcome:
 
 
 def summarize_replay(
-    bot: Bot, timeline: Timeline, histories: Sequence[CandleColumns], sentiment: SentimentSeries, outcome: ReplayOutcome
+    bot: Bot,
+    timeline: Timeline,
+    histories: Sequence[CandleColumns],
+    sentiment: SentimentSeries,
+    outcome: ReplayOutcome,
+    council: str = "",
 ) -> ReplayView:
-    """The result of a replay, from the database that its ticks wrote. Raises BotError when no tick ran."""
+    """The result of a replay, from the database that its ticks wrote; `council` names who decided in place of the
+    settings' Council. Raises BotError when no tick ran."""
     import numpy as np
 
     if not outcome.ticks:
@@ -75,7 +87,8 @@ def summarize_replay(
     run = RunOutcome(np.array(outcome.curve), drawdown, trades, tripped_at)
     view = summarize(timeline, histories, bot.settings, sentiment, run)
     figures = {each.name: getattr(view, each.name) for each in fields(BacktestView)}
-    return ReplayView(**figures, ticks=outcome.ticks, failed_ticks=outcome.failed, errors=outcome.error_messages())
+    figures |= {"council": council or label_of(bot.settings), "errors": outcome.error_messages()}
+    return ReplayView(**figures, ticks=outcome.ticks, failed_ticks=outcome.failed)
 
 
 def _backtest_trade(row: Trade) -> BacktestTrade:

@@ -1,10 +1,11 @@
 """Results of `backtest`, `replay` and `sweep`; their fields are the fields of `--json`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
+from botctl.domain.symbols import Timeframe
 from botctl.queries.positions import TradeRecord
 
 
@@ -45,6 +46,7 @@ class BacktestView:
 
     symbols: list[str]
     seconds: int
+    signal_seconds: int
     since: datetime
     until: datetime
     bars: int
@@ -65,6 +67,16 @@ class BacktestView:
     equity_curve: list[EquityPoint]
     absent_candles: int = 0
     """Candles missing in the files between their first and their last."""
+    council: str = ""
+    """Who decided."""
+    errors: list[str] = field(default_factory=list)
+    """Each kind of failure once, with how often it occurred."""
+
+    @property
+    def candles(self) -> str:
+        """What it is played on, for people."""
+        traded, signals = map(Timeframe.from_seconds, (self.seconds, self.signal_seconds))
+        return f"{traded} candles" + ("" if signals is traded else f", with signals of {signals}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +86,6 @@ class ReplayView(BacktestView):
     ticks: int
     failed_ticks: int
     """Ticks in which a step failed, a refused order included."""
-    errors: list[str]
 
 
 @dataclass(frozen=True)

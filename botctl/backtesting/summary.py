@@ -18,8 +18,6 @@ from botctl.market_data.timeline import Timeline
 if TYPE_CHECKING:
     import numpy as np
 
-SECONDS_PER_DAY = 86_400
-
 
 @dataclass(frozen=True)
 class RunOutcome:
@@ -30,6 +28,13 @@ class RunOutcome:
     tripped_at: datetime | None
 
 
+def last_bars_of_days(times: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The indexes of the last bar of each UTC day; the last day may be unfinished."""
+    import numpy as np
+
+    return np.append(np.flatnonzero(np.diff(performance.day_of(times))), len(times) - 1)
+
+
 def summarize(
     timeline: Timeline,
     histories: Sequence[CandleColumns],
@@ -37,10 +42,8 @@ def summarize(
     sentiment: SentimentSeries,
     outcome: RunOutcome,
 ) -> BacktestView:
-    import numpy as np
-
     times, trades = timeline.times[timeline.first : timeline.last + 1], outcome.trades
-    days = np.append(np.flatnonzero(np.diff(times // SECONDS_PER_DAY)), len(times) - 1)
+    days = last_bars_of_days(times)
     initial = settings.initial_balance or DEFAULT_BALANCE
     returns = performance.daily_returns([float(initial), *map(float, outcome.curve[days])])
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
@@ -48,6 +51,7 @@ def summarize(
     return BacktestView(
         symbols=list(timeline.symbols),
         seconds=timeline.seconds,
+        signal_seconds=timeline.signal_seconds,
         since=from_unix(times[0]),
         until=from_unix(times[-1]),
         bars=len(times),

@@ -4,19 +4,23 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
-from zlib import crc32
 
-from botctl.backtesting.backtest import build_arrays, new_buffers, parameters_of
+from botctl.backtesting.backtest import build_arrays, build_scene, decision_bits, new_buffers, parameters_of
+from botctl.backtesting.council.members import COMPILED, label_of
+from botctl.backtesting.council.scene import DecisionSource
 from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
 from botctl.backtesting.jit import compiled
-from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, Axis, Point
+from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, LIMITS, Axis, Point
 from botctl.backtesting.results import SweepFigures
-from botctl.backtesting.summary import SECONDS_PER_DAY
+from botctl.backtesting.summary import last_bars_of_days
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
+from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
+from botctl.domain.sizing import Sizing
 from botctl.market_data.timeline import align_histories
 
 RENAMED_PARAMETERS = {"cooldown_minutes": "cooldown_seconds", "trade_amount_usd": "trade_amount"}
@@ -61,8 +65,14 @@ class SweepRunner:
         train: float,
         since: datetime | None = None,
         until: datetime | None = None,
+        council: DecisionSource | None = None,
     ) -> None:
-        """Raises ConfigError for invalid settings."""
+        """All sets are judged on the same bars: those from the warm-up of the longest ATR period on. `council` decides
+        in place of the compiled agents.
+
+        Raises ConfigError for invalid settings, BadValue for histories that don't fit together or are too short, and
+        for a Council that must be asked bar by bar.
+        """
         self.histories = histories
         self.sentiment = sentiment
         self.axes = axes
@@ -71,11 +81,31 @@ class SweepRunner:
         self.kernel = compiled()
         settings = parse_settings(base)
         self._atr_period, self._parameters = settings.atr_period, parameters_of(settings)
+        self._bits = decision_bits(settings.council_rule, settings.council)
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
+        periods = [change["atr_period"] for values in self._changes for change in values if "atr_period" in change]
+        longest = int(max(periods, default=settings.atr_period))
+        self._signal_seconds = settings.signal_seconds
+        self._timeline = align_histories(histories, longest, since, until, self._signal_seconds)
+        self._decisions = None if council is None else self._decide(council)
+        self._label = label_of(settings) if council is None else council.label
         self._segments_cache: tuple[int, list[Segment]] = (0, [])
         self._cached_exit_key: tuple[float, ...] = ()
-        self._share_exits = not {axis.name for axis in axes} <= {*EXIT_PARAMETERS}
-        """Whether some sets have exits in common."""
+        self._allocation = settings.allocation
+        swept = {axis.name for axis in axes}
+        self._share_exits = not swept <= {*EXIT_PARAMETERS} and settings.size_rule.is_plain and swept.isdisjoint(LIMITS)
+        """Whether some sets have exits in common. A size by the equity is another one for each set: its lots move the
+        entry price."""
+
+    def _decide(self, council: DecisionSource) -> Any:
+        """The decisions at all bars, which are those of every set."""
+        decided = council.prepare(build_scene(self.kernel, self._timeline, self.histories, self.sentiment))
+        if decided is None:
+            raise BadValue(
+                f"a sweep can't ask {council.label} anew for each set, and its answers may depend on the open trade",
+                hint="try single sets with `botctl backtest`, or give the agents judge_history",
+            )
+        return decided.table
 
     def clone(self) -> "SweepRunner":
         """A runner for another thread: it shares the histories and has its own buffers."""
@@ -87,13 +117,18 @@ class SweepRunner:
         """What machines of one study must have in common; base values of swept settings are left out."""
         settings = {**self._parameters._asdict(), "atr_period": self._atr_period}
         swept = {name for values in self._changes for change in values for name in change}
+        decisions = () if self._decisions is None else (sha256(self._decisions.tobytes()).hexdigest(),)
+        council = {} if self._label == ", ".join(COMPILED) else {"council": [self._label, *decisions]}
         return {
+            **council,
             "grid": {axis.name: list(axis.values) for axis in self.axes},
             "candles": [_fingerprint(history) for history in self.histories],
             "span": [moment and moment.isoformat() for moment in self.span],
             "mood": _sentiment_fingerprint(self.sentiment),
             "settings": {name: value for name, value in settings.items() if name not in swept},
+            "allocation": str(self._allocation or ""),
             "train": self.train,
+            **({"signal_seconds": self._signal_seconds} if self._signal_seconds else {}),  # absent in older studies
         }
 
     def score(self, point: Point) -> Score:
@@ -125,8 +160,10 @@ class SweepRunner:
     def _segments(self, atr_period: int) -> list[Segment]:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
-            timeline = align_histories(self.histories, atr_period, *self.span)
-            arrays = build_arrays(self.kernel, timeline, self.histories, self.sentiment, atr_period)
+            wanted = atr_period, self._bits, self._allocation
+            arrays = build_arrays(self.kernel, self._timeline, self.histories, self.sentiment, *wanted)
+            if self._decisions is not None:
+                arrays = arrays._replace(decisions=self.kernel.view(self._decisions))
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
             spans = [(arrays.first, arrays.last)]
             if arrays.first < split < arrays.last:
@@ -139,7 +176,7 @@ class SweepRunner:
         import numpy as np
 
         times = np.asarray(arrays.times)[arrays.first : arrays.last + 1]
-        day_ends = np.append(np.flatnonzero(np.diff(times // SECONDS_PER_DAY)), len(times) - 1)
+        day_ends = last_bars_of_days(times)
         symbols, bars = len(self.histories), len(arrays.times)
         return Segment(arrays, new_buffers(self.kernel, symbols, bars, cache_exits=self._share_exits), day_ends)
 
@@ -165,6 +202,9 @@ class SweepRunner:
 def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
     """What one value of one setting changes among the parameters of a run."""
     settings = parse_settings({**base, name.upper(): value})
+    by_risk = settings.sizing is Sizing.RISK
+    if name == ("trade_amount_usd" if by_risk else "risk_per_trade"):
+        raise ConfigError(f"{name} changes nothing with SIZING={settings.sizing}", hint="leave it out of --grid")
     if name == "atr_period":
         return {"atr_period": settings.atr_period}
     parameter = RENAMED_PARAMETERS.get(name, name)
@@ -172,13 +212,22 @@ def _change(base: Mapping[str, str], name: str, value: str) -> dict[str, float]:
 
 
 def _fingerprint(history: CandleColumns) -> list[Any]:
-    import numpy as np
-
-    closes = np.ascontiguousarray(history.closes, dtype=float)
-    return [history.symbol, len(closes), int(history.times[0]), int(history.times[-1]), crc32(closes.tobytes())]
+    span = [len(history.times), int(history.times[0]), int(history.times[-1])]
+    return [history.symbol, *span, _digest(history.times, *history.values)]
 
 
 def _sentiment_fingerprint(sentiment: SentimentSeries) -> list[Any]:
     if isinstance(sentiment, FixedSentiment):
         return [str(sentiment.stance)]
-    return [len(sentiment.measured), int(sentiment.measured[0]), int(sentiment.measured[-1])]
+    span = [len(sentiment.measured), int(sentiment.measured[0]), int(sentiment.measured[-1])]
+    return [*span, _digest(sentiment.measured, sentiment.indices)]
+
+
+def _digest(*columns: Sequence[float]) -> str:
+    """A hash of every number, so that two machines of a study have the very same ones."""
+    import numpy as np
+
+    digest = sha256()
+    for column in columns:
+        digest.update(np.ascontiguousarray(column, dtype=float).tobytes())
+    return digest.hexdigest()[:32]

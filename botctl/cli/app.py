@@ -5,12 +5,13 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.main import get_command
 
 from botctl.cli.context import EnvFile
 from botctl.cli.core_dumps import forbid_core_dumps
@@ -99,7 +100,7 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
     debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
     report = partial(_report, as_json=as_json, log_json=log_json)
     try:
-        code = app(args=arguments, prog_name="botctl", standalone_mode=False, obj=lock_timeouts)
+        code = _command_line()(args=arguments, prog_name="botctl", standalone_mode=False, obj=lock_timeouts)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except SystemExit as ended:
@@ -117,6 +118,12 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
     if code in (INTERRUPTED, TERMINATED):
         report(Interrupted("interrupted", hint="the next run settles unfinished orders"), debug=False)
     return int(code or 0)
+
+
+@cache
+def _command_line() -> Any:
+    """What Typer makes of the app, built once a process."""
+    return get_command(app)
 
 
 def _report(error: BotError, *, as_json: bool, debug: bool, log_json: bool = False) -> int:

@@ -31,6 +31,7 @@ HELP_LINES = {
     "sweep": "Backtest every combination of a parameter grid.",
     "notify": "Send a test message to every address of NOTIFY_URLS.",
     "schedule": "Run ticks from cron or systemd.",
+    "agent": "Write agents for the Council, and try them.",
     "config": "Show and check the settings.",
     "db": "Migrate, back up, check or copy the database.",
     "init": "Create .env and the database of a mode.",

@@ -37,6 +37,7 @@ COMMANDS = {
     "sweep": "sweep:sweep",
     "notify": "notify:notify",
     "schedule": "schedule:app",
+    "agent": "agent:app",
     "config": "config:app",
     "db": "database:app",
     "init": "setup:init",
@@ -47,7 +48,7 @@ COMMANDS = {
 
 WORKING = {
     "tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "forget", "resting-stops", "pause", "resume",
-    "init", "fetch", "notify", "schedule install", "schedule remove", "db migrate", "db backup", "db copy",
+    "init", "fetch", "notify", "agent new", "schedule install", "schedule remove", "db migrate", "db backup", "db copy",
 }  # fmt: skip
 """Commands that do more than find out what they print."""
 

@@ -57,3 +57,12 @@ class NotifyView:
     """The scheme of the address; the rest of it may be a secret."""
     ok: bool
     detail: str
+
+
+@dataclass(frozen=True)
+class NewAgentView:
+    name: str
+    kind: str
+    """`agent` or `program`."""
+    files: list[str]
+    next: list[str]

@@ -16,7 +16,22 @@ if TYPE_CHECKING:
 UNWRAPPED = ("why", "symbol", "state", "status")
 """Columns whose words one may search for: never broken."""
 RIGHT_ALIGNED = frozenset(
-    {"id", "amount", "entry", "break-even", "stop", "high", "price", "exit", "P&L", "filled", "fee", "value", "to stop"}
+    {
+        "id",
+        "amount",
+        "entry",
+        "break-even",
+        "stop",
+        "high",
+        "price",
+        "exit",
+        "P&L",
+        "R",
+        "filled",
+        "fee",
+        "value",
+        "to stop",
+    }
 )
 WIDTH = 80
 

@@ -19,6 +19,23 @@ def to_unix(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
+def newest_boundary(now: datetime, seconds: int) -> int:
+    """When the newest candle of `seconds` should have closed, in unix seconds: they end at multiples of their length
+    since the epoch, as Kraken's do."""
+    return to_unix(now) // seconds * seconds
+
+
+def is_new_signal(closed: int, decided: int | None, now: datetime) -> bool:
+    """Whether the Council sits for the candle that closed at `closed`, where `decided` is that of its last sitting.
+
+    A candle from before that one is an old answer, unless `decided` lies ahead: that was seen by a clock that was
+    wrong, and tells nothing but that it is another.
+    """
+    if decided is None or decided > to_unix(now):
+        return closed != decided
+    return closed > decided
+
+
 class Candle(NamedTuple):
     """A closed OHLCV row. Prices in quote per asset, volume in the asset."""
 

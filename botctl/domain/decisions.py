@@ -1,6 +1,5 @@
-"""How the agents' verdicts become one decision."""
+"""Verdicts of the Council's members, and its decisions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -46,6 +45,8 @@ class Verdict:
     agent: str
     stance: Stance
     reason: str
+    confidence: float = 1.0
+    """From 0 to 1; it counts under COUNCIL_RULE=weights alone."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,3 @@ def sentiment_stance(index: int) -> Stance:
     if index <= FEAR_UP_TO:
         return Stance.FEAR
     return Stance.GREED if index >= GREED_FROM else Stance.NEUTRAL
-
-
-def combine(symbol: str, verdicts: Sequence[Verdict], error: str = "") -> CouncilDecision:
-    """BUY = FEAR and BULLISH, SELL = GREED and BEARISH, and no other stance; anything else is HOLD."""
-    stances = frozenset(verdict.stance for verdict in verdicts)
-    action = {BUYERS: Action.BUY, SELLERS: Action.SELL}.get(stances, Action.HOLD)
-    reason = ", ".join(f"{verdict.agent} {verdict.stance}" for verdict in verdicts) or "no agent answered"
-    return CouncilDecision(symbol, action, reason, tuple(verdicts), error)

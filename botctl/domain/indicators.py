@@ -5,13 +5,23 @@ Definitions: J. Welles Wilder, New Concepts in Technical Trading Systems (1978),
 smoothing; each average starts with the plain mean of its first values.
 """
 
+import math
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple
 
-SEED_FADES_AFTER = 100
-"""After this many candles beyond its period the first value of Wilder's average no longer matters."""
+MAX_SEED_SHARE = 0.001
+"""Less than this share of an ATR comes from its first value, the mean of its first candles."""
 CANDLES_NEEDED = 114
-"""How many the technical agent needs, so that the seeds of its averages have faded."""
+"""How many the technical agent needs, so that the seeds of its averages have faded. No ATR needs fewer."""
+MAX_ATR_PERIOD = 91
+"""A longer one needs more closed candles than Kraken returns."""
+TIE = 1e-12
+"""Averages that differ by no more than this share are equal: what is left of a market that stands still is rounding."""
+
+RSI_AGREES_FROM = 300
+"""From so many candles on pandas-ta's RSI, which begins with the first change and no mean, is that of a backtest."""
+EMA_TIE, RSI_TIE = 1e-9, 1e-6
+"""How near the EMAs are to each other, as a fraction, and the RSI to its ceiling, where the last digits decide."""
 
 BULLISH, BEARISH, NEUTRAL, UNKNOWN = 1, 2, 3, 0
 """The technical agent's opinions as numbers, which fit into an array."""
@@ -25,6 +35,15 @@ class Averages(NamedTuple):
     gain: float
     loss: float
     atr: float
+
+
+def candles_needed(atr_period: int) -> int:
+    """How many closed candles an ATR of this period needs, so that its first value counts for less than MAX_SEED_SHARE.
+
+    Each candle after the first `atr_period` leaves 1 - 1 / `atr_period` of that value.
+    """
+    faded = math.floor(math.log(MAX_SEED_SHARE) / math.log(1 - 1 / atr_period)) + 1 if atr_period > 1 else 0
+    return max(CANDLES_NEEDED, atr_period + faded)
 
 
 def smooth(average: float, value: float, weight: float) -> float:
@@ -50,7 +69,8 @@ def relative_strength(gain: float, loss: float) -> float:
 
 
 def technical_opinion(fast: float, slow: float, gain: float, loss: float, ceiling: float) -> int:
-    """Fast EMA over slow and RSI below `ceiling`: BULLISH; under it: BEARISH; else NEUTRAL, without figures UNKNOWN."""
+    """Fast EMA over slow and RSI below `ceiling`: BULLISH; under it: BEARISH; else NEUTRAL, without figures UNKNOWN.
+    EMAs within TIE of each other are neither over nor under."""
     return UNKNOWN if fast != fast or slow != slow else opinion_of_valid_averages(fast, slow, gain, loss, ceiling)
 
 
@@ -61,9 +81,26 @@ def opinion_of_valid_averages(fast: float, slow: float, gain: float, loss: float
     100 * gain < ceiling * (gain + loss). Without any move there is no RSI. The code has no branches, because each one
     that a processor predicts wrong costs the time of several candles.
     """
-    moves = gain + loss
-    bullish = (fast > slow) & (100.0 * gain < ceiling * moves)
-    return (moves > 0.0) * (NEUTRAL - (NEUTRAL - BULLISH) * bullish - (NEUTRAL - BEARISH) * (fast < slow))
+    moves, margin = gain + loss, TIE * slow
+    bullish = (fast - slow > margin) & (100.0 * gain < ceiling * moves)
+    return (moves > 0.0) * (NEUTRAL - (NEUTRAL - BULLISH) * bullish - (NEUTRAL - BEARISH) * (slow - fast > margin))
+
+
+def trend_opinion(fast: float, slow: float, rsi: float, ceiling: float) -> int:
+    """`technical_opinion` of figures that are known, with the RSI itself; NaN is UNKNOWN."""
+    if fast != fast or slow != slow or rsi != rsi:
+        return UNKNOWN
+    if fast > slow:
+        return BULLISH if rsi < ceiling else NEUTRAL
+    return BEARISH if fast < slow else NEUTRAL
+
+
+def may_differ(count: int, fast: float, slow: float, rsi: float, ceiling: float) -> bool:
+    """Whether pandas-ta and a backtest, whose figures agree to some digits, may have different opinions here: at a tie
+    of the averages, at the ceiling, and while the first values of the RSI still count. Then the backtest's is the one
+    that counts, so that a run decides what a backtest has shown."""
+    near = abs(fast - slow) <= EMA_TIE * slow or abs(rsi - ceiling) <= RSI_TIE
+    return count < RSI_AGREES_FROM or near
 
 
 def seed_average(

@@ -100,6 +100,12 @@ FAR = 2.0
 """A move by more than this factor is looked at twice, however long ago the last good check was."""
 
 
+def scale_atr(atr: float, candle_seconds: float, seconds: float) -> float:
+    """How far a price usually moves in `seconds`, at most a candle, by the ATR of candles of `candle_seconds`: it
+    wanders with the square root of the time."""
+    return atr * math.sqrt(min(1.0, seconds / candle_seconds))
+
+
 @dataclass(frozen=True)
 class KnownPrice:
     """Where the price was at the last good check: between `low` and `high`, some candles ago."""

@@ -14,13 +14,15 @@ GROUPED = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
 """What may be a decimal fraction, or a whole number with a separator before its thousands."""
 WIDE_CONTEXT = Context(prec=100)
 """Enough digits for any amount, so that truncating never rounds first."""
+EXACT = (str, int, Decimal)
+"""A tuple, because a union of types would be built anew for each of the thousands of figures of an answer."""
 MAX_EXPONENT = 30
 """Digits before or after the point. No account has more, and they would print as a page of zeros."""
 
 
 def to_decimal(value: object) -> Decimal:
     """Text, int or Decimal as a finite Decimal. Raises ValueError for anything else, also for an inexact float."""
-    exact = isinstance(value, str | int | Decimal) and not isinstance(value, bool)
+    exact = isinstance(value, EXACT) and not isinstance(value, bool)
     if not exact or not NUMBER.fullmatch(text := str(value).strip()):
         raise ValueError(f"{value!r:.60} is not a decimal number")
     number = Decimal(text)

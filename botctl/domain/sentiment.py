@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from botctl.domain.decisions import Action, Stance, Verdict, combine, sentiment_stance
+from botctl.domain.decisions import Stance, sentiment_stance
 
 MAX_READING_AGE = timedelta(hours=48)
 """An older reading of the index, by its own time stamp, is not used."""
@@ -52,11 +52,3 @@ class FixedSentiment:
 
 
 SentimentSeries = SentimentHistory | FixedSentiment
-
-
-def decision_table(technical: Sequence[Stance], sentiments: Sequence[Stance] = SENTIMENT_STANCES) -> list[list[Action]]:
-    """The Council's decision, by its own rule, on each pair of a technical stance (row) and a sentiment (column)."""
-    return [
-        [combine("", (Verdict("technical", row, ""), Verdict("sentiment", column, ""))).action for column in sentiments]
-        for row in technical
-    ]

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+MAX_ENTRY_JUMP = 2.0
+"""How many times the last price the ask of an entry may be, or the last price the ask."""
+
 
 def initial_stop(entry: float, atr: float, multiple: float) -> float:
     """The stop after an entry: `multiple` average true ranges below the entry price."""
@@ -49,6 +52,11 @@ def break_even_price(unit_cost: float, fee_rate: float) -> float:
 def covers_costs(ask: float, stop: float, fee_rate: float, min_costs: float) -> bool:
     """Whether the stop is at least `min_costs` round trips (two fees on the ask) below the ask."""
     return ask - stop >= min_costs * 2.0 * fee_rate * ask
+
+
+def is_entry_price(ask: float, last: float) -> bool:
+    """Whether an ask is from half to twice the last price. Beyond that nothing is bought: one of them is wrong."""
+    return last <= MAX_ENTRY_JUMP * ask and ask <= MAX_ENTRY_JUMP * last
 
 
 class StopStep(NamedTuple):

@@ -31,6 +31,13 @@ class Timeframe(StrEnum):
         raise ValueError(f"{seconds} seconds must be the length of one of {', '.join(cls)}")
 
 
+def problem_with_signals(signals: Timeframe, timeframe: Timeframe) -> str | None:
+    """Why SIGNAL_TIMEFRAME can't go with TIMEFRAME; None when each signal candle is a whole number of candles."""
+    if signals.seconds % timeframe.seconds == 0:
+        return None
+    return f"SIGNAL_TIMEFRAME={str(signals)!r} must be as long as TIMEFRAME={timeframe}, or a multiple of it"
+
+
 def parse_symbol(text: str) -> str:
     """`text` as a symbol such as BTC/USD, in capitals. Raises ValueError."""
     symbol = text.strip().upper()

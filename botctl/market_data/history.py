@@ -11,6 +11,7 @@ from botctl.domain.sentiment import SentimentHistory
 from botctl.domain.serialization import parse_json
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.csv_reader import (
+    MAX_STAMP,
     ONE_UNIT,
     TIME_NAMES,
     change_of_unit,
@@ -173,15 +174,32 @@ def _parquet_times(path: Path, column: Any) -> Any:
 
     values = column.to_numpy()
     if values.dtype.kind == "M":
-        return values.astype("datetime64[s]").astype(np.int64)
+        seconds = values.astype("datetime64[s]")
+        _check_parquet_times(path, values, values == seconds)  # NaT, a missing one, equals nothing
+        return seconds.astype(np.int64)
     if values.dtype.kind == "O":
-        return np.array([parse_iso(str(text)) for text in values], dtype=np.int64)
-    stamps = np.asarray(values, dtype=np.int64)
-    unit = unit_of(float(stamps[0]))
-    other = [row for row, stamp in enumerate(stamps.tolist(), 1) if unit_of(stamp) != unit]
+        return np.array([_parse_parquet_text(path, row, text) for row, text in enumerate(values, 1)], dtype=np.int64)
+    _check_parquet_times(path, values, (values >= 0) & (values < MAX_STAMP))
+    unit = unit_of(float(values[0]))
+    other = [row for row, stamp in enumerate(values.tolist(), 1) if unit_of(stamp) != unit]
     if other:
-        raise BadValue(f"{path} row {other[0]}: {change_of_unit(str(stamps[other[0] - 1]), unit)}", hint=ONE_UNIT)
-    return stamps // unit
+        raise BadValue(f"{path} row {other[0]}: {change_of_unit(str(values[other[0] - 1]), unit)}", hint=ONE_UNIT)
+    _check_parquet_times(path, values, values % unit == 0)
+    return (values // unit).astype(np.int64)
+
+
+def _check_parquet_times(path: Path, values: Any, whole: Any) -> None:
+    """Raises BadValue with the first row whose time is not a whole second."""
+    if not whole.all():
+        row = int(whole.argmin())
+        raise BadValue(f"{path} row {row + 1}: {values[row]} is not a time in whole seconds", hint="fix or remove it")
+
+
+def _parse_parquet_text(path: Path, row: int, text: Any) -> int:
+    try:
+        return parse_iso(str(text))
+    except (ValueError, OverflowError):
+        raise BadValue(f"{path} row {row}: {str(text)[:40]!r} is not a time in ISO 8601", hint="fix it") from None
 
 
 # Sentiment

@@ -1,7 +1,7 @@
-"""ATR, EMA and RSI of a run's closed candles.
+"""ATR, EMA and RSI of closed candles by the arithmetic of a backtest, `domain.indicators`.
 
-The arithmetic is that of `domain.indicators`, as in a backtest. The results equal those of pandas-ta with
-`talib=False` to the last digits, without half a second to load it; the tests compare the two.
+A run decides by pandas-ta (`trading.risk`, `trading.council.technical_agent`); a test holds the two together. This
+arithmetic counts in a backtest, sweep and replay, in `recover`, and where the two may decide differently.
 """
 
 import math
@@ -10,22 +10,31 @@ from collections.abc import Sequence
 from botctl.domain.candles import Candle
 from botctl.domain.decisions import RSI_CEILING
 from botctl.domain.errors import Refused
-from botctl.domain.indicators import SEED_FADES_AFTER, calculate_indicators, relative_strength
+from botctl.domain.indicators import calculate_indicators, candles_needed, relative_strength
 
 EMA_FAST, EMA_SLOW, RSI_PERIOD = 12, 26, 14
 """The technical agent's periods, in candles."""
 
 
 def calculate_atr(candles: Sequence[Candle], period: int) -> float:
-    """Wilder's average true range of closed candles, in quote per asset.
+    """Wilder's average true range of closed candles, in quote per asset, as a backtest calculates it.
 
-    Raises Refused with fewer than period + 100 candles, or when the ATR is not usable for a stop.
+    Raises Refused with fewer than `candles_needed`, or when the ATR is not usable for a stop.
     """
-    needed = period + SEED_FADES_AFTER
+    check_count(candles, period)
+    return check_atr(_calculate_last(candles, period)[1], period, candles[-1].close)
+
+
+def check_count(candles: Sequence[Candle], period: int) -> None:
+    """Raises Refused when the first value of the ATR would still count."""
+    needed = candles_needed(period)
     if len(candles) < needed:
         raise Refused(f"{len(candles)} closed candles are too few for an ATR({period})", hint=f"{needed} are needed")
-    atr = _calculate_last(candles, period)[1]
-    if not 0 < atr < math.inf or atr < 1e-9 * candles[-1].close:
+
+
+def check_atr(atr: float, period: int, close: float) -> float:
+    """`atr` itself. Raises Refused when it is not usable for a stop at the price of the newest close."""
+    if not 0 < atr < math.inf or atr < 1e-9 * close:
         raise Refused(f"the ATR({period}) of these candles is {atr:g}, which is not usable for a stop")
     return atr
 

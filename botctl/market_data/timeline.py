@@ -8,8 +8,9 @@ from typing import Any
 
 from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.errors import BadValue
-from botctl.domain.indicators import CANDLES_NEEDED, SEED_FADES_AFTER
-from botctl.domain.symbols import base_of, quote_of
+from botctl.domain.indicators import candles_needed
+from botctl.domain.symbols import Timeframe, base_of, quote_of
+from botctl.market_data.aggregation import aggregate
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,24 @@ class Timeline:
     first: int
     last: int
     """The bars to trade."""
+    signals: tuple[CandleColumns, ...]
+    """Per symbol the candles that agents and ATR look at: its own, or those put together from them."""
+    signal_indexes: Any
+    """Per symbol and bar: the index, in its signals, of the newest candle that had closed."""
+
+    @property
+    def signal_seconds(self) -> int:
+        """The length of a signal candle."""
+        return self.signals[0].seconds
+
+    def bars_without_signal(self, number: int) -> Any:
+        """At which bars no signal candle of symbol `number` has closed since the bar before, so that nothing is
+        decided. None of them where every candle is a signal candle: then each bar decides."""
+        import numpy as np
+
+        if self.signal_seconds == self.seconds:
+            return np.zeros(len(self.times), bool)
+        return np.diff(self.signal_indexes[number], prepend=-1) == 0
 
     def close(self, history: CandleColumns, number: int, bar: int) -> Decimal:
         """The last price of symbol `number` at a bar: the close of its newest closed candle."""
@@ -42,28 +61,47 @@ def _decimal(price: float) -> Decimal:
 
 
 def align_histories(
-    histories: Sequence[CandleColumns], atr_period: int, since: datetime | None, until: datetime | None
+    histories: Sequence[CandleColumns],
+    atr_period: int,
+    since: datetime | None,
+    until: datetime | None,
+    signal_seconds: int | None = None,
 ) -> Timeline:
-    """Align histories on one time axis, and find the bars that can be traded in all of them. Raises BadValue."""
+    """Align histories on one time axis, and find the bars that can be traded in all of them. Raises BadValue.
+
+    Agents and ATR look at candles of `signal_seconds`, by default the histories' own.
+    """
     import numpy as np
 
     _check_compatible(histories)
     seconds = histories[0].seconds
+    signals = tuple(aggregate(history, signal_seconds or seconds) for history in histories)
     closed = [np.asarray(history.times, dtype=np.int64) + seconds for history in histories]
     times = closed[0] if len(closed) == 1 else np.unique(np.concatenate(closed))
-    indexes = np.stack([np.searchsorted(own, times, side="right") - 1 for own in closed])
-    warm_up = max(atr_period + SEED_FADES_AFTER, CANDLES_NEEDED)
-    begin = max(int(own[warm_up - 1]) if len(own) >= warm_up else int(own[-1]) + 1 for own in closed)
+    indexes = _newest_indexes(closed, times)
+    signals_closed = [np.asarray(each.times, dtype=np.int64) + each.seconds for each in signals]
+    warm_up = candles_needed(atr_period)
+    begin = max(int(own[warm_up - 1]) if len(own) >= warm_up else int(times[-1]) + 1 for own in signals_closed)
     end = min(int(own[-2]) if len(own) > 1 else 0 for own in closed)
     begin = max(begin, to_unix(since)) if since else begin
     end = min(end, to_unix(until)) if until else end
     first, last = int(np.searchsorted(times, begin)), int(np.searchsorted(times, end, side="right")) - 1
     if first > last:
+        length = f" of {Timeframe.from_seconds(signal_seconds)}" if signal_seconds else ""
         raise BadValue(
-            f"there is nothing to trade in these histories: {warm_up} candles of each warm up the indicators",
-            hint="give longer ones, or other --from and --to",
+            f"there is nothing to trade in these histories: {warm_up} candles{length} of each warm up the indicators",
+            hint="give longer ones, a shorter --signal-timeframe, or other --from and --to",
         )
-    return Timeline(tuple(history.symbol for history in histories), seconds, times, indexes, first, last)
+    symbols = tuple(history.symbol for history in histories)
+    signal_indexes = indexes if signals[0].seconds == seconds else _newest_indexes(signals_closed, times)
+    return Timeline(symbols, seconds, times, indexes, first, last, signals, signal_indexes)
+
+
+def _newest_indexes(closed: Sequence[Any], times: Any) -> Any:
+    """Per symbol and bar: the index of the newest candle that had closed; -1 before the first."""
+    import numpy as np
+
+    return np.stack([np.searchsorted(own, times, side="right") - 1 for own in closed])
 
 
 def _check_compatible(histories: Sequence[CandleColumns]) -> None:

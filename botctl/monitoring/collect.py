@@ -20,14 +20,26 @@ from botctl.store.broken_rows import load_rows
 from botctl.store.corrections import FORGOTTEN, OUTRANKED
 from botctl.store.evidence.performance import is_big
 from botctl.store.models import Event, Trade, database
-from botctl.store.trade_changes import FILLED_LATE, OVERSPENT
+from botctl.store.trade_changes import FILLED_LATE, OVERSOLD, OVERSPENT
 from botctl.trading.bot import Bot
 from botctl.trading.exits import SMALL_REST
 
 log = logging.getLogger(__name__)
 
 LAST_EVENT_KEY = "news.cursor"
-REPORTED_EVENTS = ("opened", "sold", "closed", "shrunk", "dust", OVERSPENT, FILLED_LATE, OUTRANKED, FORGOTTEN, FLOW)
+REPORTED_EVENTS = (
+    "opened",
+    "sold",
+    "closed",
+    "shrunk",
+    "dust",
+    OVERSPENT,
+    OVERSOLD,
+    FILLED_LATE,
+    OUTRANKED,
+    FORGOTTEN,
+    FLOW,
+)
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -127,7 +139,7 @@ def _describe_event(event: Event) -> Message | None:
     trade: Trade | None = next(iter(load_rows(Trade.select().where(Trade.id == event.trade_id))), None)
     if trade is None:
         return None
-    if event.kind in (OVERSPENT, FILLED_LATE, OUTRANKED):
+    if event.kind in (OVERSPENT, OVERSOLD, FILLED_LATE, OUTRANKED):
         return Message(Level.ALERT, f"{sanitize(event.why)} (trade {trade.id})")
     if event.kind == "opened":
         return Message(Level.INFO, _describe_entry(trade, event))

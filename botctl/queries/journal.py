@@ -58,5 +58,14 @@ def count_decisions() -> dict[str, int]:
     return dict(Counter(str(row.decision) for row in Decision.select(Decision.decision)))
 
 
+def count_stances() -> dict[str, dict[str, int]]:
+    """By agent: how often it gave each stance."""
+    said: dict[str, Counter[str]] = {}
+    for row in Decision.select(Decision.verdicts):
+        for verdict in row.verdicts:
+            said.setdefault(verdict["agent"], Counter())[verdict["stance"]] += 1
+    return {agent: dict(counts) for agent, counts in said.items()}
+
+
 def _view_order(row: Order) -> OrderView:
     return OrderView(**{each.name: getattr(row, each.name) for each in fields(OrderView)})

@@ -34,6 +34,7 @@ class StatusView:
     system_status: str
     frozen: bool
     buy_enabled: bool
+    is_trading_active: bool
     tripped_at: datetime | None
     initial_balance: Decimal | None
     equity: Decimal | None
@@ -130,6 +131,7 @@ def status(
         system_status=state.system_status,
         frozen=state.frozen,
         buy_enabled=state.buy_enabled,
+        is_trading_active=state.is_trading_active,
         tripped_at=state.tripped_at,
         initial_balance=initial_balance,
         equity=newest_valued.equity if newest_valued else None,

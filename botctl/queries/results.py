@@ -86,6 +86,12 @@ class DemoView:
     equity: Decimal | None
     initial_balance: Decimal
     decisions: dict[str, int]
+    council: str
+    """Who decided."""
+    verdicts: dict[str, dict[str, int]]
+    """By agent: how often it gave each stance."""
+    errors: list[str]
+    """Each kind of failure once, with how often it occurred."""
 
 
 @dataclass(frozen=True)

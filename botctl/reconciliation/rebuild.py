@@ -12,7 +12,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import BadValue, BotError, Refused, UnusableAnswer
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ACTIVE, UNSETTLED, OrderState, TradeStatus
-from botctl.domain.symbols import base_of
+from botctl.domain.symbols import Timeframe, base_of
 from botctl.ports import Progress
 from botctl.reconciliation import rebuilt_rows as rows
 from botctl.reconciliation.differences import order_difference
@@ -135,7 +135,7 @@ class Rebuild:
         self.trades = load_trades_by_tag()
         self.orders = {order.client_order_id: order for order in load_orders_with_trades()}
         self._ids = {row.id for row in self.trades.values()}
-        self._candles: dict[str, list[Candle]] = {}
+        self._candles: dict[tuple[str, Timeframe], list[Candle]] = {}
 
     def plan(self) -> Plan:
         """One step for each trade that differs, in the order of their entries."""
@@ -201,11 +201,13 @@ class Rebuild:
     def _stop_of(self, trade: ExchangeTrade) -> tuple[float, ReconstructedStop | None, list[str]]:
         """Its ATR, its stop unless nothing is bought yet, and notes. Where the candles carry no ATR there is a stop
         all the same."""
-        settings, candles = self.bot.settings, self._candles_of(trade.symbol)
+        settings = self.bot.settings
+        candles = self._candles_of(trade.symbol, settings.timeframe)
         filled = trade.bought.amount > 0
         asked_for = trade.orders[0]
         try:
-            atr, note = atr_at(candles, asked_for.opened_at, settings)
+            signals = self._candles_of(trade.symbol, settings.signal_timeframe)
+            atr, note = atr_at(signals, asked_for.opened_at, settings)
         except Refused:
             last = self._last_price(trade.symbol)
             entry_price = rows.entry_columns(trade)["entry_price"] if filled else last or Decimal(1)
@@ -361,21 +363,19 @@ class Rebuild:
             raise Refused(f"{trade.symbol} is no longer a market")
         return market.min_amount
 
-    def _candles_of(self, symbol: str) -> list[Candle]:
+    def _candles_of(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
         """Its candles; none, where two answers have none that can be used: a trade gets a stop all the same."""
-        if symbol not in self._candles:
+        key = symbol, timeframe
+        if key not in self._candles:
             try:
-                self._candles[symbol] = self._fetch_candles(symbol)
+                self._candles[key] = self.bot.exchange.fetch_candles(symbol, timeframe)
             except UnusableAnswer:
                 self.bot.clock.sleep(SECOND_SNAPSHOT_AFTER)
                 try:
-                    self._candles[symbol] = self._fetch_candles(symbol)
+                    self._candles[key] = self.bot.exchange.fetch_candles(symbol, timeframe)
                 except UnusableAnswer:
-                    self._candles[symbol] = []
-        return self._candles[symbol]
-
-    def _fetch_candles(self, symbol: str) -> list[Candle]:
-        return self.bot.exchange.fetch_candles(symbol, self.bot.settings.timeframe)
+                    self._candles[key] = []
+        return self._candles[key]
 
 
 def _same_order(trade: ExchangeTrade, row: Order) -> list[ExchangeOrder]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from botctl.domain.candles import Candle, from_unix
 from botctl.domain.configuration.settings import Settings
-from botctl.domain.indicators import SEED_FADES_AFTER
+from botctl.domain.indicators import candles_needed
 from botctl.domain.orders import ExitReason, stop_reason
 from botctl.market_data.indicators import calculate_atr
 
@@ -31,9 +31,10 @@ class ReconstructedStop:
 
 
 def atr_at(candles: Sequence[Candle], moment: datetime, settings: Settings) -> tuple[float, str]:
-    """The ATR at `moment`, and a note if the candles don't reach back that far. Raises Refused for too few candles."""
-    needed = settings.atr_period + SEED_FADES_AFTER
-    closed = [candle for candle in candles if candle.closed_at(settings.timeframe.seconds) <= moment]
+    """The ATR at `moment` of signal candles, and a note if they don't reach back that far. Raises Refused for too few
+    candles."""
+    needed = candles_needed(settings.atr_period)
+    closed = [candle for candle in candles if candle.closed_at(settings.signal_timeframe.seconds) <= moment]
     if len(closed) >= needed:
         return calculate_atr(closed, settings.atr_period), ""
     note = f"candles don't reach back to {needed} before the entry: its ATR is that of the oldest {needed} candles"

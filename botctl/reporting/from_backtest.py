@@ -14,7 +14,7 @@ from botctl.domain.configuration.settings import Settings
 from botctl.domain.decisions import Action, Stance
 from botctl.domain.money import price_of
 from botctl.domain.orders import ExitReason, Side
-from botctl.domain.symbols import Timeframe, quote_of
+from botctl.domain.symbols import quote_of
 from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
@@ -43,7 +43,7 @@ class BacktestSource:
         guard = f"tripped at {text.format_time(view.tripped_at)} UTC" if view.tripped_at else "not tripped"
         return Account(
             title="botctl backtest",
-            about=f"{', '.join(view.symbols)} on {Timeframe.from_seconds(view.seconds)} candles, {view.bars:,} bars",
+            about=f"{', '.join(view.symbols)} on {view.candles}, {view.bars:,} bars",
             quote=quote_of(view.symbols[0]),
             initial_balance=view.initial_balance,
             max_drawdown=settings.max_drawdown,
@@ -55,7 +55,8 @@ class BacktestSource:
                 ("drawdown guard", guard),
                 (
                     "fee, slippage",
-                    f"{text.format_percent(settings.fee_rate)}, {text.format_percent(settings.slippage)}",
+                    f"{text.format_percent(settings.fee_rate)}, {text.format_percent(settings.slippage)} at entry, "
+                    f"{text.format_percent(settings.exit_slippage)} at exit",
                 ),
                 ("stop", f"{settings.atr_multiple:g} ATR({settings.atr_period})"),
                 (

@@ -1,20 +1,21 @@
 """The Council's decisions: each is recorded before it is executed, then its outcome."""
 
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import cast
 
 from botctl.domain.decisions import CouncilDecision
+from botctl.domain.serialization import to_json
+from botctl.store.broken_rows import load_rows
 from botctl.store.models import Decision
-from botctl.store.rows import DecisionRow
+from botctl.store.rows import DecisionRow, Rows
 
 
 def record_decision(decision: CouncilDecision, *, at: datetime, price: Decimal | None) -> DecisionRow:
     """Insert a decision with every verdict. `price` is the last price at that moment, None where it is unknown."""
     row: DecisionRow = Decision.create(
         symbol=decision.symbol, decided_at=at, decision=decision.action, reason=decision.reason, price=price,
-        verdicts=[{**asdict(verdict), "stance": str(verdict.stance)} for verdict in decision.verdicts],
+        verdicts=to_json(decision.verdicts),
     )  # fmt: skip
     return row
 
@@ -24,3 +25,8 @@ def record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) 
     written = cast("Decision", row)
     written.outcome, written.trade_id = outcome, trade_id
     Decision.update(outcome=outcome, trade_id=trade_id).where(Decision.id == row.id).execute()
+
+
+def newest_decisions(symbol: str, limit: int) -> Rows[DecisionRow]:
+    """The Council's decisions on a symbol, newest first."""
+    return load_rows(Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit))

@@ -25,6 +25,7 @@ from botctl.store.broken_rows import get_trade
 from botctl.store.bulk import insert_rows, update_rows
 from botctl.store.evidence.canceled_orders import add_canceled_order
 from botctl.store.evidence.database_id import load_database_id
+from botctl.store.evidence.missing_coins import mark_as_explained
 from botctl.store.journal_reads import JournalReads
 from botctl.store.models import Event, Order, Trade, database
 from botctl.store.rows import OrderRow, TradeRow
@@ -290,13 +291,16 @@ class Journal(JournalReads):
             shrink_trade(row, row.amount, "dust", why, now)
             close_trade(row, reason, why, now)
 
-    def shrink(self, trade: TradeRow, gone: Decimal, why: str, now: datetime) -> None:
-        """Take `gone` off a trade, with its share of cost and fee: the P&L is of what botctl sells itself.
+    def shrink(self, trade: TradeRow, gone: Decimal, why: str, now: datetime, *, sold: bool = False) -> None:
+        """Take `gone` off a trade, with its share of cost and fee: the P&L is of what botctl sells itself. With `sold`
+        outside sales explain it, and nothing more.
 
         A trade that was partly sold and holds nothing after that is closed, for the reason of its exit.
         """
         with _transaction(trade):
             row = cast("Trade", trade)
+            if sold:
+                mark_as_explained(row.asset, gone, row.entry_time or now)
             shrink_trade(row, gone, "shrunk", why, now)
             if row.amount <= 0:
                 close_trade(row, ExitReason(row.exiting or ExitReason.EXTERNAL), why, now)
@@ -311,6 +315,8 @@ class Journal(JournalReads):
         with _transaction(trade):
             row, at = cast("Trade", trade), now if sale is None else min(sale.at, now)
             known = sale is not None and sale.cost is not None
+            if sale is not None:
+                mark_as_explained(row.asset, row.amount, row.entry_time or now)
             if sale is not None and known:
                 book_outside_sale(row, sale, fraction, why, now)
             close_trade(row, ExitReason.EXTERNAL, why, now, pnl_known=known, exit_time=at)

@@ -14,7 +14,7 @@ from botctl.store.broken_rows import find_broken_rows, find_unknown_rows, get_tr
 from botctl.store.key_value import UNREADABLE
 from botctl.store.models import ACTIVE_TRADES, INEXACT_ORDERS, UNKNOWN_STATES, UNSETTLED_ORDERS, Event, Order, Trade
 from botctl.store.rows import OrderRow, TradeRow
-from botctl.store.trade_changes import OVERSPENT
+from botctl.store.trade_changes import OVERSOLD, OVERSPENT
 
 MAX_IDS = 500
 """Ids in one statement: SQLite's limit can be as low as 999 parameters."""
@@ -72,6 +72,10 @@ class JournalReads:
     def open_trades(self) -> list[TradeRow]:
         """Every open trade, oldest first."""
         return self._load(Trade.select().where(*OPEN_TRADES).order_by(Trade.id))
+
+    def active_trades(self) -> list[TradeRow]:
+        """Every trade that is pending or open, oldest first."""
+        return self._load(Trade.select().where(ACTIVE_TRADES).order_by(Trade.id))
 
     def trades(self, trade_ids: Sequence[int]) -> list[TradeRow]:
         """These trades, in order of their ids."""
@@ -173,6 +177,12 @@ class JournalReads:
         return (
             None if event is None else BotError(event.why, hint="sell what is too much, and check the price's source")
         )
+
+    def overselling_of(self, order: OrderRow) -> BotError | None:
+        """The error of a sell that filled more than its trade held."""
+        columns = Event.select(Event.why).order_by(Event.id.desc())
+        event: Event | None = columns.where((Event.order_id == order.id) & (Event.kind == OVERSOLD)).first()
+        return None if event is None else BotError(event.why, hint="buy them back if you miss them")
 
     def unsettled_trade_ids(self) -> set[int]:
         """The trades with an unsettled order, or one of a state that nobody knows: a second order now could sell

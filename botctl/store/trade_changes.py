@@ -16,6 +16,8 @@ from botctl.store.rows import OrderRow, TradeRow
 Columns = Mapping[str, Any]
 OVERSPENT = "overspent"
 """The event of a buy that cost more than MAX_COST_RATIO allows."""
+OVERSOLD = "oversold"
+"""The event of a sell that filled more than its trade held."""
 RECOVERED = "recovered"
 """The event of a row that was corrected from the exchange's records."""
 FILLED_LATE = "filled late"
@@ -82,21 +84,37 @@ def stops_after_entry(trade: Trade, stop: float) -> dict[str, float]:
 
 
 def settle_exit(trade: Trade, order: OrderRow, execution: Execution, now: datetime) -> None:
-    if execution.filled > 0:
+    """What the trade holds is the most that it can have sold: the rest of a larger fill were other coins."""
+    is_open = trade.status == TradeStatus.OPEN
+    held = trade.amount if is_open else Decimal(0)
+    sold = min(execution.filled, held)
+    if sold > 0:
         price = float(price_of(execution.cost, execution.filled))
-        why = f"sold {format_decimal(execution.filled)} {trade.asset} at {price:.8g}"
+        why = f"sold {format_decimal(sold)} {trade.asset} at {price:.8g}"
         change_trade(
             trade, now, "sold", why, order,
-            amount=trade.amount - execution.filled, sold_amount=trade.sold_amount + execution.filled,
-            exit_proceeds=trade.exit_proceeds + execution.cost, exit_fee=trade.exit_fee + execution.fee,
+            amount=held - sold, sold_amount=trade.sold_amount + sold,
+            exit_proceeds=trade.exit_proceeds + share_of(execution.cost, sold, execution.filled),
+            exit_fee=trade.exit_fee + share_of(execution.fee, sold, execution.filled),
             exit_order_id=execution.exchange_order_id,
         )  # fmt: skip
-    if execution.filled > 0 and order.trigger is not None and trade.amount > 0 and not trade.exiting:
+    if execution.filled > held:
+        said = _describe_overselling(trade, execution, held)
+        Event.create(**event_columns(now, OVERSOLD, trade, {}, {}, said, order))
+    if is_open and execution.filled > 0 and order.trigger is not None and trade.amount > 0 and not trade.exiting:
         why = "the resting stop has sold a part: the rest is sold too"
         change_trade(trade, now, "stop hit", why, order, exiting=order.reason)
-    if trade.amount <= 0:
+    if is_open and trade.amount <= 0:
         reason = ExitReason(order.reason or ExitReason.MANUAL)
         close_trade(trade, reason, f"sold to the last lot: {reason}", execution.at, order)
+
+
+def _describe_overselling(trade: Trade, execution: Execution, held: Decimal) -> str:
+    filled, beyond = format_decimal(execution.filled), format_decimal(execution.filled - held)
+    return (
+        f"a sell of trade {trade.id} filled {filled} {trade.symbol}, {beyond} more than the trade held: those coins "
+        f"were not the trade's (exchange order id {execution.exchange_order_id})"
+    )
 
 
 def shrink_trade(trade: Trade, gone: Decimal, kind: str, why: str, now: datetime) -> None:

@@ -18,6 +18,7 @@ from botctl.trading.order_settlement import OrderSettlement
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.resting_stops import RestingStops
 from botctl.trading.risk import RiskService
+from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
@@ -42,6 +43,7 @@ class Bot:
     council: Council
     key_check: KeyCheck
     fees: AccountFees
+    sizing: EntrySizing
     time_budget: TimeBudget
     problems: tuple[ConfigError, ...] = ()
     """What is wrong with the settings: open positions are guarded, and nothing is bought."""

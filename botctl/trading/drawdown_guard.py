@@ -120,7 +120,7 @@ class DrawdownGuard:
         if act:
             if not tripped_before:
                 report.errors += self._trip(report)
-            report.exits = self.positions.close_all(ExitReason.DRAWDOWN, report.snapshot)
+            report.exits = self.positions.liquidate_all(ExitReason.DRAWDOWN, report.snapshot)
         return report
 
     def check_before_buy(self) -> None:
@@ -130,12 +130,17 @@ class DrawdownGuard:
         """
         if self.account is None or self.initial_balance is None or self._evidence(self.initial_balance).is_proved():
             return
+        self.look_before_buy()
+
+    def look_before_buy(self) -> GuardReport:
+        """A look that keeps and sells nothing. Raises as `check_before_buy` does."""
         report = self.check_drawdown(act=False)
         if report.drawdown is None:
             raise most_severe(report.errors)
         if report.tripped:
             problem = f"the account is worth {cents(report.equity)}, which is beyond MAX_DRAWDOWN"
             raise Refused(problem, hint="the next tick sells everything, and disables buys")
+        return report
 
     def confirm_equity(self, report: GuardReport) -> GuardReport:
         """The report with the equity that the candles confirm, where its prices are doubtful. Keeps what is believed.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 
 from botctl.domain.candles import Candle
 from botctl.domain.errors import BotError, ExchangeRefused, ExchangeUnreachable, Refused
@@ -16,9 +17,11 @@ from botctl.domain.markets import (
     below_minimum,
     contradiction_in,
     implausible_atr,
+    scale_atr,
 )
 from botctl.domain.money import format_decimal
-from botctl.domain.stops import covers_costs
+from botctl.domain.stops import covers_costs, is_entry_price
+from botctl.domain.symbols import Timeframe
 from botctl.domain.text import format_percent
 from botctl.ports import Clock, Exchange
 from botctl.trading.account_fees import AccountFees
@@ -29,11 +32,24 @@ from botctl.trading.snapshot import MAX_PRICE_AGE, Snapshot, SnapshotService
 
 ENTRY_ATRS, ENTRY_SHARE = 5.0, 0.05
 """How far the ask may be from the newest close: so many ATR or this share of it, whichever is more. That is less than a
-stop believes, because an entry can wait."""
+stop believes, because an entry can wait. The ATR is that of the time since the close: a signal candle of four hours
+allows no more, when it has just closed, than one of a quarter of an hour."""
 
 
 MAX_CANDLE_AGE = 4
-"""Candles: a market that is traded has a newer one."""
+"""Signal candles: a market that is traded has a newer one."""
+
+
+class Sizer(Protocol):
+    """Sizes entries by more than an amount; see `RunSizer`."""
+
+    def budget(self, market: Market, ask: Decimal, distance: float) -> Decimal: ...
+    def too_little(self, market: Market, budget: Decimal, why: str) -> BotError: ...
+    def commit(self, symbol: str, amount: Decimal, ask: Decimal) -> None: ...
+
+
+Spend = Decimal | Sizer
+"""What an entry may cost at the ask, or what tells it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,8 @@ class PlannedEntry:
     atr: float
     ask: Decimal
     priced_at: datetime
+    budget: Decimal
+    """What it is to cost at the ask, in quote currency, before the fee."""
 
     def check_age(self, now: datetime) -> None:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
@@ -64,6 +82,8 @@ class EntryPlanner:
     fees: AccountFees
     min_stop_costs: float
     """How many round trips a stop must be away from the ask; 0: any."""
+    timeframe: Timeframe
+    """The time between two ticks."""
 
     def find_market(self, symbol: str) -> Market:
         """The market to buy in. Raises BotError when a rule or the exchange forbids it."""
@@ -76,20 +96,33 @@ class EntryPlanner:
         self.pre_trade_checks.check_database()
         return market
 
-    def plan(self, market: Market, amount_usd: Decimal) -> PlannedEntry:
+    def plan(self, market: Market, amount_usd: Spend) -> PlannedEntry:
         """The buy whose cost at the ask is `amount_usd`. Raises BotError; no order without an ATR to stop it by."""
         symbol = market.symbol
         candles = self.risk.fetch_candles(symbol)
         atr = self.risk.calculate_atr(candles)
-        close = candles[-1].close
-        quote, ask = self._fetch_quote(symbol, KnownPrice(close, close, atr, atrs=ENTRY_ATRS, share=ENTRY_SHARE))
+        quote, ask = self._fetch_quote(symbol, self._known_price(candles[-1], atr))
         stop = self.risk.calculate_stop_loss(ask, candles)
         if not quote.from_history:
             self._check_age(symbol, candles[-1])
         if (why := implausible_atr(quote, atr, stop)) is not None:
             raise Refused(f"{symbol}: {why}", hint="nothing was bought")
         self._check_costs(symbol, ask, stop)
-        return PlannedEntry(market, self._size(market, ask, stop, amount_usd), atr, ask, quote.at)
+        distance = self.risk.rule.atr_multiple * atr
+        budget = amount_usd if isinstance(amount_usd, Decimal) else amount_usd.budget(market, ask, distance)
+        if (why := _too_small(amount := amount_for_cost(budget, ask, market), ask, stop, market)) is not None:
+            if not isinstance(amount_usd, Decimal):
+                raise amount_usd.too_little(market, budget, why)
+            problem = f"{format_decimal(budget)} {market.quote} buys too little{why}"
+            raise ExchangeRefused(problem, hint="raise the amount")
+        return PlannedEntry(market, amount, atr, ask, quote.at, budget)
+
+    def _known_price(self, newest: Candle, atr: float) -> KnownPrice:
+        """The newest close, from which a price has wandered for as long as it is old."""
+        seconds = self.risk.timeframe.seconds
+        age = (self.clock.now() - newest.closed_at(seconds)).total_seconds()
+        moved = scale_atr(atr, seconds, max(age, self.timeframe.seconds))
+        return KnownPrice(newest.close, newest.close, moved, atrs=ENTRY_ATRS, share=ENTRY_SHARE)
 
     def _check_costs(self, symbol: str, ask: Decimal, stop: float) -> None:
         """Raises Refused for a stop so close that the fees alone are a large part of what it risks."""
@@ -125,22 +158,29 @@ class EntryPlanner:
             raise BotError(f"the price of {symbol} is not believed: {why}{twice}", hint="nothing was bought")
         return quote, quote.ask
 
-    def _size(self, market: Market, ask: Decimal, stop: float, amount_usd: Decimal) -> Decimal:
-        """The amount of the asset that `amount_usd` buys at the ask. It must be large enough to be sold at its stop."""
-        quantity = amount_for_cost(amount_usd, ask, market)
-        for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
-            if why := below_minimum(quantity, price, market):
-                problem = f"{format_decimal(amount_usd)} {market.quote} buys too little{where}: {why}"
-                raise ExchangeRefused(problem, hint="raise the amount")
-        return quantity
+
+def _too_small(amount: Decimal, ask: Decimal, stop: float, market: Market) -> str | None:
+    """Where and why an amount is below the market's minimum: it must be large enough to be sold at its stop, too."""
+    for price, where in ((ask, ""), (Decimal(repr(stop)), " at its stop")):
+        if why := below_minimum(amount, price, market):
+            return f"{where}: {why}"
+    return None
 
 
 def _doubt_about_entry(quote: Quote, known: KnownPrice) -> str | None:
     """Why nothing is bought at a quote; None when bid, ask, last and the newest close agree."""
     if quote.from_history:
-        return None
+        return _jump_before_entry(quote)
     if quote.ask is None or quote.bid is None:
         return f"it has no {'ask' if quote.ask is None else 'bid'} price"
     if (why := contradiction_in(quote)) is not None or known.fits(float(quote.ask)):
         return why
     return f"its ask, {format_decimal(quote.ask)}, is far from {known.low:.8g}, the newest close (ATR {known.atr:.6g})"
+
+
+def _jump_before_entry(quote: Quote) -> str | None:
+    """Why not even a run on a history, where the ask is of the next candle, believes it."""
+    if quote.ask is None or is_entry_price(float(quote.ask), float(quote.last)):
+        return None
+    ask, last = format_decimal(quote.ask), format_decimal(quote.last)
+    return f"its ask, {ask}, is not from half to twice its last price, {last}"

@@ -25,7 +25,7 @@ from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow, TradeRow
-from botctl.trading.entries import EntryPlanner, PlannedEntry
+from botctl.trading.entries import EntryPlanner, PlannedEntry, Spend
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
@@ -83,19 +83,12 @@ class ExecutionService:
         """The free funds in `currency`. Raises ExchangeUnreachable; an invalid answer is never read as zero."""
         return self.exchange.fetch_balances().spendable(currency)
 
-    def execute_buy(self, symbol: str, amount_usd: Decimal) -> OrderResult:
-        """Buy for `amount_usd` of the symbol's quote currency, plus the fee, with a stop.
+    def execute_buy(self, symbol: str, amount_usd: Spend) -> StartedBuy:
+        """Place a market buy for `amount_usd` of the symbol's quote currency, plus the fee, with a stop.
 
-        Raises Refused, BadValue, ExchangeRefused, ExchangeUnreachable, and OutcomeUnknown when the order may exist;
-        then the asset stays reserved until a later run has settled the order.
+        `finish_buys` settles it: several are sent before the first one is waited for. Raises Refused, BadValue,
+        ExchangeRefused, ExchangeUnreachable. An order that may exist keeps its asset reserved until it is settled.
         """
-        bought = self.finish_buys([self.begin_buy(symbol, amount_usd)])[0]
-        if bought.result is None:
-            raise most_severe(bought.errors)
-        return bought.result
-
-    def begin_buy(self, symbol: str, amount_usd: Decimal) -> StartedBuy:
-        """Plan a buy and send it. Raises as `execute_buy`, except for what `finish_buys` finds out."""
         market = self.entry_planner.find_market(symbol)
         if not self.validate_only:
             self.review.record_surplus_before_buy()
@@ -103,9 +96,12 @@ class ExecutionService:
         if self.validate_only:
             return StartedBuy(None, self._validate(Side.BUY, symbol, entry.amount))
         try:
-            return StartedBuy(self._place_entry(entry))
+            started = StartedBuy(self._place_entry(entry))
         except InsufficientFunds as refusal:
-            raise self._with_free_funds(refusal, entry.market, amount_usd) from refusal
+            raise self._with_free_funds(refusal, entry.market, entry.budget) from refusal
+        if not isinstance(amount_usd, Decimal):
+            amount_usd.commit(symbol, entry.amount, entry.ask)
+        return started
 
     def finish_buys(self, started: Sequence[StartedBuy]) -> list[Bought]:
         """Settle these buys together. Each has a result or an error; one that cost too much has both."""
@@ -125,21 +121,13 @@ class ExecutionService:
 
     def execute_sell(
         self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
-    ) -> OrderResult | None:
-        """Sell `amount_token` of the asset from its open trade, or all of it; None when nothing could be sold and the
-        trade was closed.
-
-        Raises Refused without such a trade, BadValue for more than it holds, and what the order raises.
-        """
-        sold = self.sell(symbol, amount_token, reason)
-        if sold.errors:
-            raise most_severe(sold.errors)
-        return sold.result
-
-    def sell(
-        self, symbol: str, amount_token: Decimal | None = None, reason: ExitReason = ExitReason.MANUAL
     ) -> ManualSale:
-        """As `execute_sell`, with the errors of a sale of which a part was sold. Raises what it meets before it."""
+        """Place a market sell of `amount_token` of the asset from its open trade, or of all of it, and settle it.
+
+        The result is None when nothing could be sold and the trade was closed; with it come the errors of a sale of
+        which a part was sold. Raises Refused without such a trade, BadValue for more than it holds, and what the order
+        meets before anything is sold.
+        """
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
         snapshot = self.snapshots.take_snapshot([trade.symbol])

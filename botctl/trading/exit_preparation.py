@@ -77,7 +77,8 @@ def _waiting(wanted: WantedExit) -> OutcomeUnknown:
 
 
 def _book_late_fills(order: OrderRow, reports: dict[str, OrderReport], settlement: OrderSettlement) -> int:
-    """Book what a canceled sell has filled since it was settled. Returns its id. Raises OutcomeUnknown."""
+    """Book what a canceled sell has filled since it was settled. Returns its id. Raises OutcomeUnknown; or BotError,
+    once it is booked, when it is more than the trade holds."""
     report = reports.get(str(order.exchange_order_id))
     if report is None or report.filled <= order.filled:
         return order.id
@@ -90,6 +91,8 @@ def _book_late_fills(order: OrderRow, reports: dict[str, OrderReport], settlemen
         )
     log.warning("%s was filled after its end: %s", order.client_order_id, format_decimal(execution.filled))
     settlement.journal.book_late_fills(order, execution, settlement.clock.now())
+    if (oversold := settlement.journal.overselling_of(order)) is not None:
+        raise oversold
     return order.id
 
 

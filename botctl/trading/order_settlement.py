@@ -311,8 +311,12 @@ class OrderSettlement:
             self.journal.settle(order, execution, self.clock.now(), stop=self.first_stop(order, execution))
             _log_ending(order, execution)
             self.fees.note_fill(order.symbol, execution.cost, execution.fee)
-            if order.side == Side.BUY and (overspent := self.journal.overspending_of(order)) is not None:
-                raise overspent
+            if (alarm := self._alarm_about(order)) is not None:
+                raise alarm
+
+    def _alarm_about(self, order: OrderRow) -> BotError | None:
+        bought = order.side == Side.BUY
+        return self.journal.overspending_of(order) if bought else self.journal.overselling_of(order)
 
     def first_stop(self, order: OrderRow, execution: Execution) -> float | None:
         """The stop of the trade that this buy has opened; None for a sell, or when nothing was bought."""

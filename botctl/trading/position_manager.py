@@ -67,6 +67,8 @@ class PositionManager:
     rule: StopRule
     timeframe: Timeframe
     """The time between two checks."""
+    atr_timeframe: Timeframe
+    """The candles that the trades' ATR is of."""
     _checked: set[int] = field(default_factory=set, init=False)
     """The trades that this run has checked."""
 
@@ -105,13 +107,14 @@ class PositionManager:
         return attempt_each(lambda trade: self._confirm(trade, snapshot), unlisted)[1]
 
     def close_position(self, trade_id: int, reason: ExitReason, amount: Decimal | None = None) -> ManualSale:
-        """As `ExecutionService.sell`, for an open trade by its id."""
+        """Sell an open trade, or `amount` of it, as `ExecutionService.execute_sell`. Raises Refused without it."""
         trade = self.journal.open_trade(trade_id)
         if trade is None:
             raise Refused(f"trade {trade_id} is not open", hint="see `botctl positions`")
-        return self.execution.sell(trade.symbol, amount, reason)
+        return self.execution.execute_sell(trade.symbol, amount, reason)
 
-    def close_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
+    def liquidate_all(self, reason: ExitReason, snapshot: Snapshot | None = None) -> Exits:
+        """Sell every open trade, but for those that wait for an order."""
         unsettled = self.journal.unguarded_trade_ids()
         block = load_exit_block()
         wanted = [
@@ -124,14 +127,14 @@ class PositionManager:
         snapshot = snapshot or self.snapshots.take_snapshot([each.trade.symbol for each in wanted])
         return self.execution.execute_sells(wanted, snapshot)
 
-    def liquidate_all(self) -> Exits:
-        """Disable buys, then sell every open trade, also when the switch can't be written."""
+    def disable_buys_and_liquidate(self) -> Exits:
+        """Sell every open trade with buys disabled, also when the switch can't be written."""
         errors: list[BotError] = []
         try:
             self.switch.disable_buys(self.clock.now(), ExitReason.LIQUIDATION)
         except BotError as error:
             errors.append(error)
-        return self.close_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
+        return self.liquidate_all(ExitReason.LIQUIDATION) + Exits(errors=errors)
 
     def _find_exits(
         self, levels: Sequence[StopLevel], snapshot: Snapshot, found: "Findings"
@@ -211,8 +214,11 @@ class PositionManager:
     def _check_stop(self, trade: TradeRow, snapshot: Snapshot, candles: "MissedCandles") -> "Check":
         now = self.clock.now()
         quote = snapshot.quote(trade.symbol, now)
-        doubtful = find_doubt(trade, quote, known_price(trade, time_of(quote, now), self.timeframe.seconds))
+        doubtful = find_doubt(trade, quote, self._known_price(trade, time_of(quote, now)))
         return self._judge(trade, quote, candles) if doubtful is None else Check(doubtful=doubtful)
+
+    def _known_price(self, trade: TradeRow, at: datetime) -> KnownPrice:
+        return known_price(trade, at, self.timeframe, self.atr_timeframe)
 
     def _check_again(
         self, doubtful: list[DoubtfulQuote], candles: "MissedCandles"
@@ -237,7 +243,7 @@ class PositionManager:
     def _judge_again(self, doubtful: DoubtfulQuote, second: Snapshot, candles: "MissedCandles") -> "Check":
         trade, now = doubtful.trade, self.clock.now()
         quote = second.quote(trade.symbol, now)
-        check_confirmed(doubtful, quote, known_price(trade, time_of(quote, now), self.timeframe.seconds))
+        check_confirmed(doubtful, quote, self._known_price(trade, time_of(quote, now)))
         return self._judge(trade, quote, candles, doubted=True)
 
     def _judge(self, trade: TradeRow, quote: Quote, candles: "MissedCandles", *, doubted: bool = False) -> "Check":
@@ -308,7 +314,7 @@ class PositionManager:
             log.warning("%s: candles reach back to %s only", trade.symbol, closed[0].closed_at(seconds))
         at = time_of(quote, now)
         closes = [candle.close for candle in closed if since < candle.closed_at(seconds) <= at]
-        known = known_price(trade, at, seconds)
+        known = self._known_price(trade, at)
         kept = without_absurd_closes(closes, known, price)
         if len(kept) < len(closes):
             log.warning("%s: ignoring %d closes far from their neighbours", trade.symbol, len(closes) - len(kept))

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from botctl.domain.errors import ConfigError, OutcomeUnknown, Refused
 from botctl.domain.freshness import is_in_force
-from botctl.domain.kill_switch import frozen_refusal
+from botctl.domain.kill_switch import frozen_refusal, inactive_refusal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.store.database import opened_where
@@ -42,14 +42,26 @@ class PreTradeChecks:
         self.journal.check_rows()
         asset = base_of(symbol)
         unrecorded_orders.check_entry(asset)
+        self.check_room(symbol, now)
+
+    def check_room(self, symbol: str, now: datetime, *, leaving: int = 0) -> None:
+        """The rules that often keep one asset from being bought. `leaving` is how many active trades may be sold before
+        the buy."""
+        asset = base_of(symbol)
         if (trade := self.journal.active_trade(asset)) is not None:
             raise already_open(asset, trade)
-        last_exit = self.journal.last_exit_time(asset)
-        if last_exit is not None and is_in_force(until := last_exit + self.cooldown, now, 2 * self.cooldown):
+        if (until := self.cooldown_until(asset, now)) is not None:
             problem = f"{asset} cools down until {until:%Y-%m-%d %H:%M} UTC after its last exit"
             raise Refused(problem, hint="wait, or lower COOLDOWN_MINUTES")
-        if (active := self.journal.active_count()) >= self.max_open_trades:
+        if (active := self.journal.active_count()) - leaving >= self.max_open_trades:
             raise Refused(f"{active} trades are active, MAX_OPEN_TRADES is {self.max_open_trades}")
+
+    def cooldown_until(self, asset: str, now: datetime) -> datetime | None:
+        """When the asset may be bought again after its last exit; None without a cool-down now."""
+        last_exit = self.journal.last_exit_time(asset)
+        if last_exit is None or not is_in_force(until := last_exit + self.cooldown, now, 2 * self.cooldown):
+            return None
+        return until
 
     def check_exit(self, trade: TradeRow, reason: ExitReason) -> None:
         """The rules for a sell: not while frozen, except by liquidate, nor while the trade has an unsettled order.
@@ -73,16 +85,8 @@ class PreTradeChecks:
 
     def check_switch(self) -> None:
         state = self.switch.read()
-        if state.paused:
-            problem = f"entries are paused ({state.why or 'no reason given'})"
-            raise Refused(problem, hint="`botctl resume` allows entries")
-        if state.frozen:
-            raise frozen_refusal()
-        if state.tripped_at:
-            problem = f"the drawdown guard tripped at {state.tripped_at:%Y-%m-%d %H:%M} UTC"
-            raise Refused(problem, hint="`botctl resume --enable-buys` allows buys again")
-        if not state.buy_enabled:
-            raise Refused("buys are disabled", hint="`botctl resume --enable-buys` allows them again")
+        if not state.is_trading_active:
+            raise inactive_refusal(state)
 
 
 def check_holdings() -> None:

@@ -10,12 +10,13 @@ from botctl.domain.fees import PairFees, cost_with_fee, round_trip_rate, tier_of
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
 from botctl.domain.money import cents, format_decimal
-from botctl.domain.symbols import quote_of
+from botctl.domain.symbols import base_of, quote_of
 from botctl.domain.text import format_percent
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.upkeep.backups import newest_backup
 from botctl.trading.bot import Bot
 from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
+from botctl.trading.sizing import RunSizer
 
 FAR_ABOVE = 2
 """Times INITIAL_BALANCE. An account that is worth more than this can lose most of it before the guard trips."""
@@ -59,16 +60,19 @@ def _unknown_fees(bot: Bot, why: str) -> CheckResult:
 
 def check_funds(bot: Bot) -> Iterator[CheckResult]:
     """Whether the account can pay for one entry of TRADE_AMOUNT_USD and its fee."""
-    try:
-        balances = bot.exchange.fetch_balances()
-    except BotError as error:
-        yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
-        return
     rates: dict[str, Decimal] = {}
     for symbol in bot.settings.symbols:
         rates[quote_of(symbol)] = max(bot.fees.taker(symbol), rates.get(quote_of(symbol), Decimal(0)))
     for quote, rate in sorted(rates.items()):
-        free, needed = balances.spendable(quote), cost_with_fee(bot.settings.trade_amount_usd, rate)
+        try:
+            free = bot.execution.get_balance(quote)
+        except BotError as error:
+            yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
+            return
+        if bot.sizing.rule.risk:
+            yield CheckResult("funds", "ok", f"{format_decimal(free)} {quote} free, which limits a size by risk")
+            continue
+        needed = cost_with_fee(bot.settings.trade_amount_usd, rate)
         detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
         yield CheckResult("funds", "warn" if fix else "ok", detail, fix)
@@ -114,6 +118,11 @@ def check_journal(bot: Bot, database: Path) -> Iterator[CheckResult]:
 def check_symbols(bot: Bot) -> Iterator[CheckResult]:
     """Whether each symbol can be traded, and an entry sold again at its stop."""
     quotes = bot.exchange.fetch_quotes([symbol for symbol in bot.settings.symbols if _find_market(bot, symbol)])
+    sizer = bot.sizing.for_run(bot.drawdown.check_drawdown(act=False) if bot.sizing.rule.goes_by_equity else None)
+    assets = {base_of(symbol) for symbol in bot.settings.symbols}
+    if unknown := [asset for asset, _ in bot.sizing.rule.allocation.shares if asset not in assets]:
+        detail = f"ALLOCATION names {', '.join(unknown)}, no asset of SYMBOLS"
+        yield CheckResult("symbols", "warn", detail, "correct it: an asset without a name has no limit of its own")
     for symbol in bot.settings.symbols:
         market, quote = _find_market(bot, symbol), quotes.good.get(symbol)
         if market is None:
@@ -124,7 +133,7 @@ def check_symbols(bot: Bot) -> Iterator[CheckResult]:
         elif quote is None or quote.ask is None:
             yield CheckResult("symbols", "fail", f"{symbol} {quotes.bad.get(symbol, 'has no ask')}", "try again later")
         else:
-            yield _check_minimum(bot, market, quote.ask)
+            yield _check_minimum(bot, market, quote.ask, sizer)
 
 
 def check_open_markets(bot: Bot) -> Iterator[CheckResult]:
@@ -144,15 +153,16 @@ def _find_market(bot: Bot, symbol: str) -> Market | None:
         return None
 
 
-def _check_minimum(bot: Bot, market: Market, ask: Decimal) -> CheckResult:
-    cost = bot.settings.trade_amount_usd
+def _check_minimum(bot: Bot, market: Market, ask: Decimal, sizer: RunSizer) -> CheckResult:
     try:
         stop = Decimal(repr(bot.risk.calculate_stop_loss(ask, bot.risk.fetch_candles(market.symbol))))
+        cost = sizer.budget(market, ask, float(ask - stop))
     except BotError as error:
         fix = error.hint or "without an ATR there is no entry"
         return CheckResult("minimums", "fail", f"{market.symbol}: {error.message}", fix)
     if problem := below_minimum(amount_for_cost(cost, ask, market), stop, market):
-        return CheckResult("minimums", "fail", f"{market.symbol}: at its stop {problem}", "raise TRADE_AMOUNT_USD")
+        fix = "raise TRADE_AMOUNT_USD" if bot.sizing.rule.is_plain else "see SIZING and the limits of an entry"
+        return CheckResult("minimums", "fail", f"{market.symbol}: at its stop {problem}", fix)
     detail = f"{market.symbol}: {format_decimal(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
     return CheckResult("minimums", "ok", detail)
 

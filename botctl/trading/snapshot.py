@@ -15,7 +15,7 @@ from botctl.domain.symbols import quote_of
 from botctl.ports import Clock, Exchange
 from botctl.store import key_value
 from botctl.store.evidence.gone_markets import highest_prices
-from botctl.store.evidence.known_account import load_known_account
+from botctl.store.evidence.known_account import load_fills_since, load_known_account
 from botctl.store.evidence.unrecorded_orders import load_exit_block
 from botctl.store.journal import Journal
 
@@ -88,7 +88,7 @@ class SnapshotService:
         a second price request.
         """
         symbols = list(dict.fromkeys(symbols))
-        requested = list(dict.fromkeys([*symbols, *self._load_held()]))
+        requested = list(dict.fromkeys([*symbols, *self._load_held(), *self._known_symbols()]))
         if requested:
             self.exchange.prefetch_quotes(requested)
         at, block = self.clock.now(), load_exit_block()
@@ -157,6 +157,18 @@ class SnapshotService:
         saved = key_value.load_cached(HELD_SYMBOLS_KEY)
         self._held = saved[0].split() if saved else []
         return self._held
+
+    def _known_symbols(self) -> list[str]:
+        """The symbols of what the account held when it was valued last: what has left it since then, and no trade or
+        balance names any more, moves the base of the drawdown by its price of now."""
+        known = load_known_account()
+        try:
+            bought = load_fills_since(known.last_event) if known.at is not None else {}
+        except BotError:
+            bought = {}  # who values the account tells it
+        names = [name for name, amount in known.holdings.amounts.items() if amount]
+        paths = valuation_symbols([*names, *bought], self.quote_currency, known.prices)
+        return [symbol for name, path in paths.items() for symbol in path or (f"{name}/{self.quote_currency}",)]
 
     def _save_held(self, symbols: list[str]) -> None:
         if symbols != self._held:

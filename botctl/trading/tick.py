@@ -201,10 +201,10 @@ def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]
 def liquidate(bot: Bot) -> Exits:
     """Disable buys and sell every open trade. Those that wait for an order are sold once that is settled."""
     unrecorded = bot.unrecorded.check()
-    exits = bot.positions.liquidate_all()
+    exits = bot.positions.disable_buys_and_liquidate()
     settled, _, errors = _settle_earlier(bot, exits.errors)
     if settled:
-        exits += bot.positions.close_all(ExitReason.LIQUIDATION)
+        exits += bot.positions.liquidate_all(ExitReason.LIQUIDATION)
     errors += _broken_rows(bot, exits.errors)
     return Exits(errors=[*unrecorded, *errors], notes=bot.execution.outranked.report()) + exits
 
@@ -357,19 +357,25 @@ def _refresh_fees(bot: Bot, state: TickState) -> None:
 
 
 def _ask_council(bot: Bot, state: TickState) -> None:
-    state.decisions, errors = bot.council.decide_all(state.fetched_snapshot)
+    state.decisions, errors = bot.council.decide_all(state.fetched_snapshot, why_no_buys=_why_no_buys(bot, state))
     state.errors += errors
     state.detail = ", ".join(f"{row.symbol} {row.decision}" for row in state.decisions)
+    if not (state.decisions or errors):
+        state.detail = "no signal candle has closed since the last decision"
 
 
-def _execute(bot: Bot, state: TickState) -> None:
+def _why_no_buys(bot: Bot, state: TickState) -> str:
+    """Why this tick buys nothing at all; empty when it may."""
     unknown = "the drawdown is unknown" if state.drawdown is None else ""
     missing = {each.asset for each in state.fetched_snapshot.missing} - gone_assets()
     unknown = "the balance lacks coins of open trades" if missing else unknown
     unknown = "the API key may withdraw" if state.key_refused else unknown
     unknown = "a row of the database can't be read" if bot.journal.broken_rows() else unknown
-    why_not = "LIVE_TRADING is no" if bot.no_buys is not None else unknown
-    executed = bot.council.execute(state.decisions, why_not=why_not)
+    return "LIVE_TRADING is no" if bot.no_buys is not None else unknown
+
+
+def _execute(bot: Bot, state: TickState) -> None:
+    executed = bot.council.execute(state.decisions, state.guard, why_not=_why_no_buys(bot, state))
     state.exits += executed.exits
     state.entries += executed.entries
     state.errors += executed.errors

@@ -38,10 +38,10 @@ def exchange(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Exchang
         yield KrakenExchange(lambda: KrakenSession(base_url=server.url, api_key=key, private_key=secret))
     else:
         tape = load_demo_market()
-        cash, fee_rate, slippage = Decimal(10000), Decimal("0.008"), Decimal("0.0005")
+        cash, fee_rate, slippage, exit_slippage = map(Decimal, ("10000", "0.008", "0.0005", "0.0015"))
         yield PaperBroker(
             tape, tape, quote_currency="USD", opening_cash=cash, fee_rate=fee_rate, slippage=slippage,
-            timeframe=Timeframe("15m"),
+            exit_slippage=exit_slippage, timeframe=Timeframe("15m"),
         )  # fmt: skip
     close_database()
 

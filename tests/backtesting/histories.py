@@ -3,12 +3,20 @@
 import random
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
+from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.backtest import Backtest
+from botctl.backtesting.council.members import is_compiled
+from botctl.backtesting.council.seated import SeatedCouncil
 from botctl.backtesting.results import BacktestView
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.sentiment import SentimentSeries
+from botctl.store.journal import Journal
+from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.seats import build_master
+from botctl.trading.pre_trade_checks import PreTradeChecks
 
 START = 1_700_000_100 // 900 * 900
 STEP = 900
@@ -22,7 +30,13 @@ def run_backtest(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> BacktestView:
-    return Backtest(histories, settings, sentiment, since=since, until=until).run().view
+    """By the Council of the settings, whoever sits there."""
+    council = None if is_compiled(settings) else SeatedCouncil(settings, build_council)
+    return Backtest(histories, settings, sentiment, since=since, until=until, council=council).run().view
+
+
+def build_council(settings: Settings, market: SimulatedMarket, journal: Journal) -> MasterNode:
+    return build_master(settings, market, market, journal, market, cast("PreTradeChecks", None), {}, None)
 
 
 def history_of(

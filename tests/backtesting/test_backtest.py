@@ -18,7 +18,8 @@ from botctl.domain.configuration.settings import Settings, parse_settings
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory, SentimentSeries
-from tests.backtesting.bar_by_bar import run_every_bar
+from botctl.domain.symbols import Timeframe
+from tests.backtesting.bar_by_bar import run_every_bar, warm_up
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
 FEAR = FixedSentiment(Stance.FEAR)
@@ -102,16 +103,25 @@ def test_no_entry_whose_stop_is_too_close_for_its_costs(costs: str, trades: int)
 
 def test_fee_and_slippage_are_those_of_the_paper_broker() -> None:
     """Ask 200: 0.5 at 200 x 1.001 = 200.2 costs 100.1, its fee of 1 % 1.001. The stop hangs from 200.2. Bid 150:
-    0.5 at 150 x 0.999 = 149.85 brings 74.925, its fee 0.74925."""
+    0.5 at 150 x 0.997 = 149.55 brings 74.775, its fee 0.74775: a sell slips three times as far."""
     view = after_warm_up((200, 190), (190, 160), (150, 150), FEE_RATE="0.01", SLIPPAGE="0.001")
 
     [trade] = view.trades
     assert (trade.entry_cost, trade.entry_fee) == (Decimal("100.1"), Decimal("1.001"))
     assert trade.stop_loss_price == pytest.approx(180.2)
-    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.925"), Decimal("0.74925"))
-    assert trade.pnl == Decimal("74.925") - Decimal("0.74925") - Decimal("101.101")
+    assert (trade.exit_proceeds, trade.exit_fee) == (Decimal("74.775"), Decimal("0.74775"))
+    assert trade.pnl == Decimal("74.775") - Decimal("0.74775") - Decimal("101.101")
     assert view.equity == 10000 + trade.pnl
-    assert view.fees == Decimal("1.75025")
+    assert view.fees == Decimal("1.74875")
+
+
+def test_the_slippage_of_exits_is_its_own() -> None:
+    """0.5 sold at 150 x 0.98 = 147 instead of 150."""
+    view = after_warm_up((200, 190), (190, 160), (150, 150), SLIPPAGE="0", EXIT_SLIPPAGE="0.02")
+
+    [trade] = view.trades
+    assert (trade.entry_cost, trade.exit_proceeds) == (100, Decimal("73.5"))
+    assert after_warm_up((200, 190), (190, 160), (150, 150), SLIPPAGE="0").trades[0].exit_proceeds == 75
 
 
 def test_what_is_still_open_counts_at_its_last_price() -> None:
@@ -190,16 +200,47 @@ def test_cash_that_runs_out_ends_entries() -> None:
     assert len(run_backtest(both, given_settings(MAX_OPEN_TRADES="1"), FEAR).trades) == 1
 
 
+def test_open_trades_and_the_entries_of_a_bar_leave_less_room_for_the_next_one() -> None:
+    """100 of 1000 may be in open trades. A takes them at the first bar. At the next one A is worth 90 of 990: B gets 9,
+    and nothing more is left at the third."""
+    fallen = [(200.0, 200.0, 180.0, 180.0), (180.0, 180.0, 180.0, 180.0), (180.0, 180.0, 180.0, 180.0)]
+    calm = [(200.0, 200.0, 200.0, 200.0)] * 3
+    names = {"A/USD": fallen, "B/USD": calm, "C/USD": calm}
+    histories = [history_of([*rising(WARM), *rows], name) for name, rows in names.items()]
+    settings = given_settings(ATR_MULTIPLE="15", INITIAL_BALANCE="1000", MAX_EXPOSURE="0.1")
+
+    trades = run_backtest(histories, settings, FEAR).trades
+
+    assert [(trade.symbol, trade.entry_time, trade.entry_cost) for trade in trades] == [
+        ("A/USD", at(0), 100),
+        ("B/USD", at(1), 9),
+    ]
+
+
 # Visit by visit
 
 
+SIZES: list[dict[str, str]] = [
+    {},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.009"},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.0099", "MAX_EXPOSURE": "0.6", "ALLOCATION": "BTC:0.5,ETH:0.3"},
+    {"SIZING": "risk", "RISK_PER_TRADE": "0.005", "MAX_TRADE_AMOUNT": "60"},
+    {"COMPOUND": "yes", "MAX_EXPOSURE": "0.9"},
+    {"MAX_EXPOSURE": "0.5", "ALLOCATION": "ETH:0.1"},
+]
+
+
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSeries]:
+def worlds(draw: st.DrawFn, signals: Timeframe = Timeframe.MINUTES_15) -> "World":
     """A few symbols, with or without absent candles, terms that bite, and a mood that turns."""
+    each = signals.seconds // STEP
     seed, absent = draw(seeds), draw(st.sampled_from([0.0, 0.0, 0.1]))
     symbols = draw(st.sampled_from([("BTC/USD",), ("BTC/USD", "ETH/USD"), ("BTC/USD", "ETH/USD", "SOL/USD")]))
-    histories = [walk(seed, draw(st.integers(150, 220)), symbol, absent=absent) for symbol in symbols]
+    spare = 0 if each == 1 else 20
+    counts = st.integers((150 - spare) * each, (220 - 4 * spare) * each)
+    histories = [walk(seed, draw(counts), symbol, absent=absent) for symbol in symbols]
     values = {
+        "SIGNAL_TIMEFRAME": signals,
         "ATR_PERIOD": draw(st.sampled_from(["2", "3", "5"])),
         "ATR_MULTIPLE": draw(st.sampled_from(["0.7", "2", "20"])),
         "BREAKEVEN_ATR": draw(st.sampled_from(["0.5", "2"])),
@@ -207,14 +248,16 @@ def worlds(draw: st.DrawFn) -> tuple[list[CandleColumns], Settings, SentimentSer
         "BREAKEVEN_FEES": draw(st.sampled_from(["no", "yes"])),
         "MIN_STOP_COSTS": draw(st.sampled_from(["0", "0.5", "2"])),
         "SLIPPAGE": draw(st.sampled_from(["0", "0.0005"])),
+        "EXIT_SLIPPAGE": draw(st.sampled_from(["", "0", "0.01"])),
         "COOLDOWN_MINUTES": draw(st.sampled_from(["0", "15", "60"])),
         "MAX_OPEN_TRADES": draw(st.sampled_from(["1", "2", "5"])),
         "MAX_DRAWDOWN": draw(st.sampled_from(["0.01", "0.05", "0.5"])),
         "MAX_DRAWDOWN_PEAK": draw(st.sampled_from(["", "0.01", "0.05"])),
         "INITIAL_BALANCE": draw(st.sampled_from(["150", "250", "10000"])),
+        **draw(st.sampled_from(SIZES)),
     }
     indices = draw(st.lists(st.sampled_from([20, 20, 80, 50]), min_size=20, max_size=20))
-    measured = [START + (100 + 6 * place) * STEP for place in range(20)]
+    measured = [START + (100 * each + 6 * place) * STEP for place in range(20)]
     sentiment = draw(st.sampled_from([FEAR, SentimentHistory(measured, indices)]))
     return histories, parse_settings(values), sentiment
 
@@ -233,6 +276,22 @@ def test_it_trades_as_visit_after_visit_would(world: World) -> None:
 @given(worlds())
 def test_it_trades_as_visit_after_visit_would_in_many_worlds(world: World) -> None:
     check_against_visits(world)
+
+
+@settings(max_examples=8)
+@given(worlds(signals=Timeframe.MINUTES_30))
+def test_with_longer_signals_it_trades_as_visit_after_visit_would(world: World) -> None:
+    check_against_visits(world)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("signals", [Timeframe.MINUTES_30, Timeframe.HOUR])
+@settings(max_examples=60)
+@given(data=st.data())
+def test_with_longer_signals_it_trades_as_visit_after_visit_would_in_many_worlds(
+    signals: Timeframe, data: st.DataObject
+) -> None:
+    check_against_visits(data.draw(worlds(signals=signals)))
 
 
 def check_against_visits(world: World) -> None:
@@ -254,8 +313,13 @@ def check_against_visits(world: World) -> None:
     assert equity == pytest.approx([float(worth) for worth in slow.equity], abs=1e-6)
     assert (view.tripped_at and view.tripped_at.timestamp()) == slow.tripped_at
     opening = float(parameters.initial_balance or 0)
+    days = slow.days()
+    assert [point.at.timestamp() for point in view.equity_curve] == [time for time, _ in days]
+    assert [point.equity for point in view.equity_curve] == pytest.approx([worth for _, worth in days], rel=1e-13)
+    for ratio, expected in zip((view.sharpe, view.sortino), slow.ratios(opening), strict=True):
+        assert ratio == (None if expected is None else pytest.approx(expected, rel=1e-6))
     deepest = calculate_max_drawdown([opening, *map(float, slow.equity)])
-    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-9)
+    assert float(view.max_drawdown) == pytest.approx(deepest, abs=1e-13)
     held = [p for p in slow.positions if p.exit_time is None]
     last = {h.symbol: Decimal(repr(h.closes[_seen(h, slow.times[-1]) - 1])) for h in histories}
     assert view.equity == slow.cash + sum(p.amount * last[p.symbol] for p in held)
@@ -271,11 +335,10 @@ def playback(
     """The trades, and the equity of every bar, which the view tells by the day alone."""
     view = run_backtest(histories, parameters, sentiment)
     code = code or interpreted()
-    timeline = align_histories(histories, parameters.atr_period, None, None)
+    timeline = align_histories(histories, parameters.atr_period, None, None, parameters.signal_seconds)
     buffers = new_buffers(code, len(histories), len(timeline.times))
-    code.simulate(
-        build_arrays(code, timeline, histories, sentiment, parameters.atr_period), parameters_of(parameters), buffers
-    )
+    wanted = parameters.atr_period, None, parameters.allocation
+    code.simulate(build_arrays(code, timeline, histories, sentiment, *wanted), parameters_of(parameters), buffers)
     bars = slice(timeline.first, timeline.last + 1)
     return view.trades, np.asarray(buffers.equity)[bars].tolist(), timeline.times[bars].tolist()
 
@@ -284,7 +347,7 @@ def playback(
 
 
 @settings(max_examples=60)
-@given(worlds(), st.integers(1, 40))
+@given(worlds() | worlds(signals=Timeframe.MINUTES_30), st.integers(1, 40))
 def test_the_past_is_the_same_whatever_comes_after_it(
     world: tuple[list[CandleColumns], Settings, SentimentSeries], cut: int
 ) -> None:
@@ -322,9 +385,9 @@ def test_fees_only_lower_what_comes_out(seed: int, fee: str) -> None:
 
 @given(seeds, st.integers(2, 30))
 def test_nothing_is_traded_before_the_atr_is_warm(seed: int, period: int) -> None:
-    view = run_backtest([walk(seed, 200)], given_settings(ATR_PERIOD=str(period)), FEAR)
+    view = run_backtest([walk(seed, 260)], given_settings(ATR_PERIOD=str(period)), FEAR)
 
-    warm = datetime.fromtimestamp(START + STEP * max(period + 100, 114), UTC)
+    warm = datetime.fromtimestamp(START + STEP * warm_up(period), UTC)
     assert view.since == warm
     assert all(trade.entry_time >= warm for trade in view.trades)
 
@@ -347,15 +410,18 @@ def test_compiled_code_gives_the_very_same_figures() -> None:
     sentiment = SentimentHistory(
         [START + place * 20 * STEP for place in range(60)], [place * 37 % 101 for place in range(60)]
     )
-    parameters = given_settings(INITIAL_BALANCE="350", MAX_OPEN_TRADES="2", FEE_RATE="0.004", MAX_DRAWDOWN="0.3")
-    for seed in range(2):
+    usual = {"INITIAL_BALANCE": "350", "MAX_OPEN_TRADES": "2", "FEE_RATE": "0.004", "MAX_DRAWDOWN": "0.3"}
+    for seed, sizes in ((0, {}), (1, {}), (0, SIZES[2]), (1, SIZES[4])):
+        parameters = given_settings(**usual, **sizes)
         histories = [walk(seed, 900, symbol, absent=0.05) for symbol in ("BTC/USD", "ETH/USD", "SOL/USD")]
         books = []
         for code in (interpreted(), compiled()):
             timeline = align_histories(histories, 2, None, None)
             buffers = new_buffers(code, 3, len(timeline.times))
             played = code.simulate(
-                build_arrays(code, timeline, histories, sentiment, 2), parameters_of(parameters), buffers
+                build_arrays(code, timeline, histories, sentiment, 2, None, parameters.allocation),
+                parameters_of(parameters),
+                buffers,
             )
             books.append((played, [np.asarray(column).tolist() for column in buffers]))
         assert books[0] == books[1]

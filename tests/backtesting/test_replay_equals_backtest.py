@@ -21,7 +21,7 @@ from botctl.store.kill_switch import Switch
 from botctl.store.location import SqliteFile
 from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
-from tests.backtesting.histories import run_backtest
+from tests.backtesting.histories import history_of, rising, run_backtest
 from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_sentiment, seasons
 from tests.quick import parametrize
 
@@ -53,7 +53,7 @@ def both(case: Case, folder: Path) -> tuple[BacktestView, ReplayView]:
     settings = parse_settings({"BOTCTL_MODE": "replay", **base, **case.settings})
     since, until = (None if at is None else from_unix(at) for at in (case.since, case.until))
     calculated = run_backtest(case.histories, settings, case.sentiment, since=since, until=until)
-    grid = align_histories(case.histories, settings.atr_period, since, until)
+    grid = align_histories(case.histories, settings.atr_period, since, until, settings.signal_seconds)
     open_database(SqliteFile(folder / "replay.db"), Mode.REPLAY, create=True, durable=False)
     bot = build_bot(
         settings, Switch((folder / "HALT",)), simulated=SimulatedMarket(case.histories, grid, case.sentiment)
@@ -171,20 +171,57 @@ def cases(count: int, seed: int) -> dict[str, Case]:
          "a drawdown of fees": Case(
             alone, settings={"TRADE_AMOUNT_USD": "9000", "MAX_DRAWDOWN": "0.01"}, trips=True
         ),
+         "by risk": Case(
+            several(seed + 80, count),
+            settings={"SIZING": "risk", "RISK_PER_TRADE": "0.02", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.9"},
+            trades=5,
+        ),
+         "by risk, within limits": Case(
+            several(seed + 80, count),
+            settings={
+                "SIZING": "risk", "RISK_PER_TRADE": "0.02", "MAX_EXPOSURE": "0.6", "ALLOCATION": "BTC:0.4,SOL:0.25",
+                "MAX_TRADE_AMOUNT": "3500", "COOLDOWN_MINUTES": "0", "MAX_DRAWDOWN": "0.9",
+            },
+            trades=5,
+        ),
+         "compounded": Case(
+            several(seed + 90, count),
+            settings={"COMPOUND": "yes", "TRADE_AMOUNT_USD": "4000", "MAX_EXPOSURE": "0.7", "MAX_DRAWDOWN": "0.9"},
+            trades=5,
+        ),
          "hourly candles": Case(
             [draw_history(seed + 60, count, seconds=3600, drift=UPS_AND_DOWNS, absent=0.01)],
             draw_sentiment(seed + 60, count * 3600),
             {"COOLDOWN_MINUTES": "180"},
             trades=1,
         ),
+         "signals of an hour": Case(
+            several(seed + 80, signalled := max(count, SIGNALLED)),
+            draw_sentiment(seed + 80, signalled * 900, every=6 * 3600),
+            {"SIGNAL_TIMEFRAME": "1h", "ATR_MULTIPLE": "3", "BREAKEVEN_ATR": "0.7", "COOLDOWN_MINUTES": "0"},
+            trades=2,
+        ),
+         "signals and little cash": Case(
+            several(seed + 90, signalled),
+            settings={
+                "SIGNAL_TIMEFRAME": "30m", "TRADE_AMOUNT_USD": "6000", "MAX_DRAWDOWN": "0.95", "COOLDOWN_MINUTES": "0"
+            },
+            since=BEGIN + 501 * 900,  # between two signal candles
+            trades=2,
+        ),
          "from here to there": Case(several(seed + 70, count), since=BETWEEN[0], until=BETWEEN[1], trades=1),
     }  # fmt: skip
 
 
+SIGNALLED = 620
+"""Candles of a quarter of an hour, of which 456 are the hours of the warm-up."""
 SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
 
 
-@parametrize("name", ["moods", "a fall from the peak", "ups and downs", "a crash"], quick=2)
+CASES = ["moods", "by risk, within limits", "signals of an hour", "a fall from the peak", "ups and downs", "a crash"]
+
+
+@parametrize("name", CASES, quick=3)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORTEST, 1)[name], tmp_path)
 
@@ -195,14 +232,28 @@ def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_pa
     check(cases(SHORT, 1)[name], tmp_path)
 
 
+@pytest.mark.parametrize(("factor", "bought"), [(2.0, 1), (2.001, 0), (0.5, 1), (0.499, 0)])
+def test_nothing_is_bought_beyond_half_or_twice_the_last_price(factor: float, bought: int, tmp_path: Path) -> None:
+    """A tick does not believe such an ask, as in live mode, and says so; a backtest leaves the entry out."""
+    price = 200.0 * factor
+    history = history_of([*rising(114), *[(price, price + 1, price - 1, price)] * 3])
+
+    calculated, replayed = both(Case([history], settings={"ATR_PERIOD": "2"}), tmp_path)
+
+    assert_alike(calculated, replayed)
+    assert len(calculated.trades) == bought
+    assert replayed.failed_ticks == 1 - bought
+    assert ["is not from half to twice its last price" in error for error in replayed.errors] == [True] * (1 - bought)
+
+
 @pytest.mark.long
 def test_a_long_average_feels_no_candle_that_a_run_is_not_shown(tmp_path: Path) -> None:
-    """Kraken shows 720 candles, and an ATR of 150 would feel the older ones of a history: a calm before a storm."""
+    """Kraken shows 720 candles, and an ATR of 90 would feel the older ones of a history: a calm before a storm."""
     calm = draw_history(7, 500, volatility=0.0005)
     storm = draw_history(8, 500, price=calm.closes[-1], later=500)
     columns = {name: [*getattr(calm, name), *getattr(storm, name)] for name in COLUMNS}
     history = CandleColumns(symbol="BTC/USD", seconds=900, **columns)  # type: ignore[arg-type]
-    settings = {"ATR_PERIOD": "150", "ATR_MULTIPLE": "1"}
+    settings = {"ATR_PERIOD": "90", "ATR_MULTIPLE": "1"}
 
     check(Case([history], settings=settings, since=history.times[800], trades=4), tmp_path)
 

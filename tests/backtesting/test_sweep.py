@@ -1,10 +1,13 @@
 """A sweep's figures are a backtest's, whatever was played before, by however many workers, and whatever follows."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from botctl.backtesting.optuna_study import join_study
 from botctl.backtesting.parameter_grid import Axis, Point, arrange, parse_axis, points, values_at
 from botctl.backtesting.ranking import rank, summarize_sweep
 from botctl.backtesting.results import SweepFigures
@@ -13,6 +16,7 @@ from botctl.backtesting.sweep_pool import score_in_parallel
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.decisions import Stance
+from botctl.domain.errors import ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentHistory
 from tests.backtesting.histories import START, STEP, first, history_of, rising, run_backtest, walk
 
@@ -35,6 +39,8 @@ TEXTS = (
     "max_drawdown_peak=0.01,0.5",
     "breakeven_fees=no,yes",
     "min_stop_costs=0,2",
+    "max_trade_amount=40,1000",
+    "max_exposure=0.2,0.9",
 )
 
 
@@ -78,6 +84,43 @@ def test_a_set_does_what_a_backtest_with_its_settings_does() -> None:
         assert score.train.returned == pytest.approx(float(view.equity_curve[-1].equity) / 350 - 1, abs=1e-9)
         assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
         assert score.train.sharpe == (None if view.sharpe is None else pytest.approx(view.sharpe, rel=1e-6))
+
+
+@pytest.mark.long
+def test_with_longer_signals_a_set_does_what_a_backtest_does() -> None:
+    histories, axes = markets(), grid_of("atr_multiple=0.7,2")
+    base = {**BASE, "SIGNAL_TIMEFRAME": "1h"}
+
+    for score, multiple in zip(play_all(SweepRunner(histories, base, FEAR, axes, 1.0)), ("0.7", "2"), strict=True):
+        view = run_backtest(histories, parse_settings({**base, "ATR_MULTIPLE": multiple}), FEAR)
+        assert score.train.trades == len(view.trades) > 0
+        assert score.train.max_drawdown == pytest.approx(float(view.max_drawdown), abs=1e-9)
+
+
+@pytest.mark.long
+def test_sets_sized_by_risk_do_what_a_backtest_with_their_settings_does() -> None:
+    """Each set has lots of its own, so no exit of one is taken for another's."""
+    base = {**BASE, "SIZING": "risk", "RISK_PER_TRADE": "0.1%", "ALLOCATION": "ETH:0.2", "MAX_DRAWDOWN": "0.5"}
+    axes = grid_of("risk_per_trade=0.001,0.02,0.1", "max_exposure=0.2,0.9", "cooldown_minutes=0,60")
+    histories = markets()
+    trial = SweepRunner(histories, base, FEAR, axes, 1.0)
+
+    scores = play_all(trial)
+
+    for score in scores:
+        values = {name.upper(): value for name, value in values_at(axes, score.point).items()}
+        view = run_backtest(histories, parse_settings({**base, **values}), FEAR)
+        assert score.train.trades == len(view.trades)
+        assert score.train.returned == pytest.approx(float(view.equity_curve[-1].equity) / 350 - 1, abs=1e-9)
+    assert len({score.train for score in scores}) > len(scores) / 2
+
+
+@pytest.mark.parametrize(("text", "sizing"), [("risk_per_trade=0.01,0.02", "fixed"), ("trade_amount_usd=1,2", "risk")])
+def test_a_setting_that_changes_nothing_is_not_swept(text: str, sizing: str) -> None:
+    base = {**BASE, "SIZING": sizing, "RISK_PER_TRADE": "0.01"}
+
+    with pytest.raises(ConfigError, match=f"changes nothing with SIZING={sizing}"):
+        SweepRunner(markets(), base, FEAR, grid_of(text), 1.0)
 
 
 @pytest.mark.long
@@ -126,6 +169,19 @@ def test_an_exit_found_for_one_amount_is_not_taken_for_another() -> None:
     large, small = play_all(trial)
 
     assert (large.train.trades, small.train.trades) == (1, 1)
+    assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
+
+
+@pytest.mark.long
+def test_an_exit_found_for_one_limit_is_not_taken_for_another() -> None:
+    """The same, with the second amount as a limit of the first."""
+    rows = [(200.5, 211.0), (211.0, 200.5), (200.5, 195.0), (195.0, 195.0), (195.0, 195.0)]
+    candles = [(opened, max(opened, close), min(opened, close), close) for opened, close in rows]
+    base = {"FEE_RATE": "0", "SLIPPAGE": "0", "ATR_PERIOD": "2", "BREAKEVEN_ATR": "1", "TRADE_AMOUNT_USD": "401"}
+    axes, histories = grid_of("max_trade_amount=401,0.000007"), [history_of([*rising(114), *candles])]
+
+    _, small = play_all(SweepRunner(histories, base, FEAR, axes, 1.0))
+
     assert small == SweepRunner(histories, base, FEAR, axes, 1.0).score(small.point)
 
 
@@ -288,13 +344,83 @@ def test_terms_of_a_study_leave_out_what_is_swept_and_name_all_else() -> None:
     until = datetime.fromtimestamp(START + 500 * STEP, UTC)
     for others, key in (
         (SweepRunner(markets(), {**BASE, "FEE_RATE": "0"}, FEAR, axes, 1.0), "settings"),
+        (SweepRunner(markets(), {**BASE, "SIGNAL_TIMEFRAME": "1h"}, FEAR, axes, 1.0), "signal_seconds"),
         (SweepRunner(markets(6), BASE, FEAR, axes, 1.0), "candles"),
+        *((SweepRunner(with_another(column), BASE, FEAR, axes, 1.0), "candles") for column in COLUMNS),
         (SweepRunner(markets(), BASE, sentiment, axes, 1.0), "mood"),
         (SweepRunner(markets(), BASE, FEAR, axes, 1.0, None, until), "span"),
         (SweepRunner(markets(), BASE, FEAR, axes, 0.7), "train"),
         (SweepRunner(markets(), BASE, FEAR, grid_of("atr_multiple=1,3"), 1.0), "grid"),
     ):
-        assert [name for name, value in others.study_parameters().items() if value != parameters[name]] == [key]
+        assert [name for name, value in others.study_parameters().items() if value != parameters.get(name)] == [key]
+
+
+COLUMNS = ("opens", "highs", "lows", "closes", "volumes")
+
+
+def with_another(column: str) -> list[CandleColumns]:
+    """The same markets but for one number in the middle."""
+    btc, eth = markets()
+    values = list(getattr(btc, column))
+    values[350] *= 1.0000001
+    return [replace(btc, **{column: values}), eth]
+
+
+@pytest.mark.long
+def test_a_study_has_one_mood_for_all_machines() -> None:
+    """Readings of the same days that differ in one value alone."""
+    one, other = SentimentHistory([START, START + 900], [20, 80]), SentimentHistory([START, START + 900], [20, 20])
+    axes = grid_of("atr_multiple=1,2")
+
+    assert trial_of(axes).study_parameters()["mood"] == ["FEAR"]
+    assert (
+        SweepRunner(markets(), BASE, one, axes, 1.0).study_parameters()["mood"]
+        != SweepRunner(markets(), BASE, other, axes, 1.0).study_parameters()["mood"]
+    )
+
+
+@pytest.mark.long
+def test_sets_of_every_atr_period_are_judged_on_the_same_bars() -> None:
+    """Those from the warm-up of the longest one on, as if a backtest began there."""
+    histories = [walk(5, 700)]
+    axes = grid_of("atr_period=3,60")
+
+    short, long = play_all(SweepRunner(histories, BASE, FEAR, axes, 1.0))
+
+    whole = run_backtest(histories, parse_settings({**BASE, "ATR_PERIOD": "60"}), FEAR)
+    same_bars = run_backtest(histories, parse_settings(BASE), FEAR, since=whole.since)
+    assert long.train.trades == len(whole.trades)
+    assert short.train.trades == len(same_bars.trades)
+    assert short.train.returned == pytest.approx(float(same_bars.returned), abs=1e-12)
+    assert len(run_backtest(histories, parse_settings(BASE), FEAR).trades) > len(same_bars.trades)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), SystemExit(143)])
+def test_ctrl_c_ends_a_study_as_itself_and_says_nothing(
+    end: BaseException, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A compiler that is interrupted may fail on its own while it cleans up: that is no failure of the storage."""
+    pytest.importorskip("optuna")
+
+    def measure(_: Point) -> float:
+        try:
+            raise end
+        finally:
+            raise UnboundLocalError("cannot access local variable")
+
+    with pytest.raises(type(end)):
+        join_study(
+            grid_of("atr_multiple=1,2"),
+            measure,
+            storage=f"sqlite:///{tmp_path / 'study.db'}",
+            name="stops",
+            parameters={},
+            trials=3,
+            after_each=lambda: None,
+        )
+
+    assert capfd.readouterr().err == ""
 
 
 def test_points_are_tuples_of_places() -> None:

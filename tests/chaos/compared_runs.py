@@ -7,12 +7,14 @@ from tests.chaos.invariants import ALWAYS, SETTLED, a_tripped_drawdown_ends_flat
 from tests.chaos.kills import run_until
 from tests.chaos.modelled_world import ModelledWorld
 from tests.chaos.processes import Run
-from tests.chaos.scenes import MOST_TICKS, guard_is_awake
+from tests.chaos.scenes import guard_is_awake
 from tests.chaos.simple_model import SimpleModel
 from tests.chaos.step_log import StepLog
 
 QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
 """What holds whenever the journal is settled, also when a run was ended before it could sell everything."""
+MOST_TICKS = 10
+"""After so many at the latest nothing is left open. What the owner buys may look like a lost buy for two hours."""
 SPOILED_PATIENCE, CALM_PATIENCE = 0.25, 5.0
 """Real seconds until a run stops waiting for an answer: where nothing is spoiled each one comes, if late."""
 
@@ -34,9 +36,9 @@ class ComparedRuns:
         start = self._world.clock.now()
         before = self._modelled.model.twin()
         unsure = _values_the_account(arguments, before) and before.is_unsure(start)
-        spoiled = disturbed or unsure
         calm = self._comparison.facts.unsettled == 0 and not (self._modelled.is_skewed or unsure)
         expected = self._modelled.model.run(arguments, start)
+        spoiled = disturbed or unsure or expected.is_a_guess
         run = self._run_disturbed(arguments, SPOILED_PATIENCE if disturbed else CALM_PATIENCE)
         self._log.add(f"   botctl {' '.join(arguments)}: {'disturbed, ' if spoiled else ''}{describe(run)}")
         span = Span(arguments, start, self._world.clock.now(), run)

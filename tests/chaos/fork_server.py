@@ -24,8 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import ccxt  # noqa: F401 - loaded before the fork, so that no child waits for it
 import dotenv.parser  # noqa: F401
+import pandas_ta  # noqa: F401 - and pandas crashes if it is first loaded while the time is frozen
 import requests  # noqa: F401
 import rich.console
 import rich.progress
@@ -49,11 +49,14 @@ real_sleep = time.sleep
 def serve() -> None:
     """Take orders until stdin ends."""
     mutated = import_mutated(json.loads(sys.argv[1]))
+    from botctl._fast_imports import import_kraken_alone
+
     for package in (botctl, typer):  # whole: a run as another user may not read where they lie
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if not module.name.endswith(("__main__", "_winconsole")):
                 importlib.import_module(module.name)
     assert not mutated.waiting, f"nothing imports {mutated.waiting}"
+    import_kraken_alone()  # before the fork, so that no child waits for it
     time_of_world = freeze_time(datetime.now(UTC), tick=True)
     factory = time_of_world.start()
     gc.freeze()  # or each child's garbage collection would copy all that it shares with us

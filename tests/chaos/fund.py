@@ -2,7 +2,8 @@
 
 At the start there is one unit for each dollar of INITIAL_BALANCE. What the owner brings buys units at their price of
 that moment, what he takes redeems them: so only prices and our own fills move the price of a unit, and the drawdown is
-what it lacks to 1. A larger change of the owner's part is believed after a quarter of an hour.
+what it lacks to 1. A larger change of the owner's part is believed after a quarter of an hour, or at the next look when
+it undoes the last one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,12 +53,14 @@ class Fund:
     doubts: Mapping[str, Doubt] = field(default_factory=dict)
     was_emptied: bool = False
     """Then nothing is said of it any more."""
+    earlier: Mapping[str, Decimal] = field(default_factory=dict)
+    """The owner's part before its last large change."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Two with the same one are the same, but for the last digits."""
         doubts = [(name, doubt.since, doubt.shown, round(doubt.growth, 9)) for name, doubt in self.doubts.items()]
-        return round(self.units, 5), tuple(self.owners.items()), tuple(doubts), self.was_emptied
+        return round(self.units, 5), *map(tuple, (self.owners.items(), doubts, self.earlier.items())), self.was_emptied
 
     def drawdowns(self, account: Account) -> tuple[Decimal, Decimal]:
         """If no doubt is a flow, and if all are."""
@@ -73,7 +76,7 @@ class Fund:
 
     def _after(self, account: Account, at: float, lasts: float) -> "Fund":
         owners, doubts, units = {**self.owners}, {**self.doubts}, self.units
-        small, emptied = AT_ONCE * account.worth(owners), self.was_emptied
+        small, emptied, earlier = AT_ONCE * account.worth(owners), self.was_emptied, {**self.earlier}
         shown = {**owners, **{name: doubt.shown for name, doubt in doubts.items()}}
         # A doubt that is over was no flow: what the others were a share of had it in it.
         is_over = any(account.is_within(small, name, owners[name]) for name in doubts)
@@ -89,8 +92,12 @@ class Fund:
                 growth = doubt.growth * (growth if is_large else 1)
             if account.is_within(small, name, owners[name]):
                 owners[name], units = part, units if doubt else units * growth
-            elif doubt and not is_large and at - doubt.since >= lasts:
-                owners[name], units = part, units * growth
+            elif (
+                doubt
+                and not is_large
+                and (at - doubt.since >= lasts or (name in earlier and account.is_within(small, name, earlier[name])))
+            ):
+                earlier[name], owners[name], units = owners[name], part, units * growth
             else:
                 doubts[name] = Doubt(at if is_large or not doubt else doubt.since, part, growth)
-        return Fund(units, owners, doubts, emptied)
+        return Fund(units, owners, doubts, emptied, earlier)

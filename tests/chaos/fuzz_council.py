@@ -69,10 +69,11 @@ def decision_in(program: Program) -> str | None:
         answer = json.loads(program.answer.decode())
     except (ValueError, RecursionError):
         return None
-    decision = answer.get("decision") if isinstance(answer, dict) else None
+    said = answer.get("decision") if isinstance(answer, dict) else None
+    decision = said.strip().upper() if isinstance(said, str) else None
     if decision not in ("BUY", "SELL", "HOLD") or not isinstance(answer.get("reason"), str):
         return None
-    return str(decision)
+    return decision
 
 
 def a_program_decides_or_holds(stage: Stage, program: Program) -> None:

@@ -75,6 +75,9 @@ class Expected:
     sent: list[Sent] = field(default_factory=list)
     closed: list[tuple[str, str]] = field(default_factory=list)
     """Symbol and reason of each trade that ends."""
+    is_a_guess: bool = False
+    """It sells coins of which the owner has sold some, and bought some: how many are his own, botctl knows from its
+    newest look without a doubt, and the model does not."""
 
 
 @dataclass
@@ -90,6 +93,9 @@ class SimpleModel:
     """What botctl's own orders have brought and taken, since ever; by symbol, and of the cash."""
     funds: list[Fund] = field(default_factory=list)
     """What the drawdown may be measured by: nobody knows at which looks of a disturbed run something was kept."""
+    owners_own: set[str] = field(default_factory=set)
+    """Symbols that the owner has bought."""
+    owners_sales: set[str] = field(default_factory=set)
     quotes: dict[str, Quote] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     closed_at: dict[str, float] = field(default_factory=dict)
@@ -172,7 +178,8 @@ class SimpleModel:
         return 0
 
     def allows_entry(self, symbol: str, now: float) -> bool:
-        cooled_down = self.closed_at.get(symbol, 0.0) + self.rules.cooldown_seconds <= now
+        until, cooldown = self.closed_at.get(symbol, 0.0) + self.rules.cooldown_seconds, self.rules.cooldown_seconds
+        cooled_down = until <= now or until > now + 2 * cooldown  # no exit was so late: its clock was wrong
         is_free = symbol not in self.positions and len(self.positions) < self.rules.max_open_trades
         return self.switch_allows_entries and cooled_down and is_free
 
@@ -206,6 +213,7 @@ class SimpleModel:
             return self._close_dust(symbol, reason, now) if whole else 4
         if whole and reason != "MANUAL":
             position.exiting = position.exiting or reason
+        self.expected.is_a_guess |= there > 0 and symbol in self.owners_own & self.owners_sales
         if size > there:
             size = there
         code = 0
@@ -278,7 +286,7 @@ class SimpleModel:
             return self._leave_all("COUNCIL", now)
         buys = self.council == "BUY" and may_buy
         codes = [self.buy(symbol, self.rules.trade_amount, now) for symbol in self.quotes if buys]
-        return 1 if {1, 4} & {*codes} else 0
+        return max({0, 1, 4}.intersection(codes), default=0)
 
     def drawdown(self, now: float) -> int:
         if self.frozen:

@@ -18,7 +18,7 @@ CASES = {
     "the sentiment": 200,
 }
 """How many of each are tried with `-m long`."""
-ONE_IN = 16
+ONE_IN = 32
 """The part of them that is tried at every change."""
 
 

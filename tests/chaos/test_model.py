@@ -1,4 +1,4 @@
-"""botctl against a simple model of it: fifty steps of anything here, 2,000 with `-m long`;
+"""botctl against a simple model of it: twenty steps of anything here, 2,000 with `-m long`;
 `python -m tests.chaos --chapter model` plays as many as you like."""
 
 import pytest
@@ -8,13 +8,17 @@ from tests.chaos.scenes import Stage
 
 CHUNKS, GAMES = 40, 1
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
-AT_EVERY_CHANGE = 1
-"""The other tests are played with `-m long`."""
 
 
-@pytest.mark.parametrize(
-    "chunk", [n if n < AT_EVERY_CHANGE else pytest.param(n, marks=pytest.mark.long) for n in range(CHUNKS)]
-)
+def test_in_a_short_game_botctl_does_what_the_simple_model_does(stage: Stage) -> None:
+    game = play_game(stage, 20, 0)
+
+    assert game.steps == 20
+    assert game.undisturbed > 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> None:
     games = [play_game(stage, STEPS, chunk * GAMES + number) for number in range(GAMES)]
 

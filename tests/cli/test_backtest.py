@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +25,18 @@ def test_it_tells_how_the_rules_would_have_done(bot: BotRunner) -> None:
         assert words in run.stdout
     assert max(len(line) for line in run.stdout.splitlines()) <= 80
     assert "the newest 3 of" in run.stdout
+
+
+def test_it_tells_what_a_trade_brought_before_and_after_its_fees(bot: BotRunner) -> None:
+    trades = [trade for trade in bot.json("backtest", BTC, ETH)["trades"] if trade["pnl"] is not None]
+    cost, proceeds, profit = (
+        sum(Decimal(trade[name]) for trade in trades) for name in ("entry_cost", "exit_proceeds", "pnl")
+    )
+
+    shown = bot.run("backtest", BTC, ETH).stdout
+
+    assert f"{100 * (proceeds - cost) / cost:.2f} % before fees, {100 * profit / cost:.2f} % after them" in shown
+    assert "- before fees, - after them" in bot.run("backtest", BTC, "--sentiment", "GREED").stdout
 
 
 def test_json_has_every_trade_and_the_curve(bot: BotRunner) -> None:
@@ -58,6 +69,24 @@ def test_options_win_over_settings(bot: BotRunner) -> None:
     assert by_settings["fees"] == "0.00000000"
     assert Decimal(by_settings["initial_balance"]) == 500
     assert len(by_settings["trades"]) != len(default["trades"])
+
+
+def test_sizes_may_follow_the_equity(bot: BotRunner) -> None:
+    """The account loses at each trade here, so each entry is smaller than the one before."""
+    span = (BTC, "--to", "2025-01-20", "--trade-amount", "4000", "--max-drawdown", "0.9")
+    fixed, grown = bot.json("backtest", *span)["trades"], bot.json("backtest", *span, "--compound")["trades"]
+    risk = ("--sizing", "risk", "--risk-per-trade", "1%", "--max-trade-amount", "2500")
+    by_risk = bot.json("backtest", *span, *risk)["trades"]
+
+    costs = [Decimal(trade["entry_cost"]) for trade in grown]
+    assert costs[0] == Decimal(fixed[0]["entry_cost"])
+    assert costs[-1] < costs[0] == max(costs)
+    assert max(Decimal(trade["entry_cost"]) for trade in by_risk) == pytest.approx(2500, abs=Decimal("0.01"))
+    assert len({trade["entry_cost"] for trade in by_risk}) > 2
+
+
+def test_a_size_by_risk_without_its_risk_is_refused(bot: BotRunner) -> None:
+    check_error(bot.run("backtest", BTC, "--sizing", "risk"), 78, "SIZING=risk", "RISK_PER_TRADE")
 
 
 def test_the_index_may_come_from_a_file(bot: BotRunner) -> None:
@@ -150,15 +179,6 @@ def test_keys_addresses_mode_and_database_play_no_part(bot: BotRunner) -> None:
 
     assert bot.run("backtest", BTC).exit_code == 0
     assert files_in(bot.home) == {}
-
-
-def test_other_agents_than_those_that_can_be_played_are_said(bot: BotRunner) -> None:
-    bot.set(COUNCIL="technical")
-
-    run = bot.run("backtest", BTC, "--json")
-
-    assert "the agents are technical,sentiment" in run.stderr
-    assert json.loads(run.stdout)
 
 
 def test_it_loads_neither_ccxt_nor_pandas_and_without_a_table_not_even_rich(bot: BotRunner) -> None:

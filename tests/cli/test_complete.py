@@ -1,4 +1,4 @@
-"""Completion: real processes, asked as bash, zsh and fish ask them."""
+"""Completion: processes of their own, asked as bash, zsh and fish ask them."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ import pytest
 from botctl.store.models import Trade
 from tests.bot_runner import PROJECT, BotRunner, Run
 from tests.cli.assertions import files_in
+from tests.forked import ForkedRun
 from tests.quick import parametrize
 
 from_the_file = pytest.mark.sqlite("nobody's Tab key waits for a server")
@@ -26,15 +27,10 @@ def ask(shell: str, line: str, **settings: str) -> Run:
         "zsh": {"_TYPER_COMPLETE_ARGS": line},
         "fish": {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
     }[shell]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "_BOTCTL_COMPLETE": f"complete_{shell}", **protocol}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "botctl"],
-        env={**environment, **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return Run(done.returncode, done.stdout, done.stderr)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"_BOTCTL_COMPLETE": f"complete_{shell}", **protocol, **settings}.items():
+            patch.setenv(name, value)
+        return Run(*ForkedRun(Path.cwd() / "home", ()).wait())
 
 
 def offers(shell: str, line: str, **settings: str) -> str:

@@ -17,6 +17,7 @@ from botctl.store import key_value
 from botctl.store.database import close_database
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import files_in
+from tests.quick import parametrize
 
 
 def test_the_first_tick_on_a_fresh_home_shows_an_entry(bot: BotRunner) -> None:
@@ -25,6 +26,27 @@ def test_the_first_tick_on_a_fresh_home_shows_an_entry(bot: BotRunner) -> None:
     assert run.exit_code == 0
     assert re.search(r"bought \d+\.\d+ BTC/USD at [\d,.]+, stop [\d,.]+", run.stdout)
     assert [trade["status"] for trade in bot.positions()] == ["OPEN"]
+
+
+@parametrize("signals", ["4h", "1h"], quick=1)
+def test_the_demo_begins_where_there_are_enough_candles_for_its_signals(bot: BotRunner, signals: str) -> None:
+    bot.set(SIGNAL_TIMEFRAME=signals)
+
+    first, second = bot.run("tick", "--json"), bot.run("tick", "--json")
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "too few" not in str(first.json()["decisions"])
+    assert [len(run.json()["decisions"]) for run in (first, second)] == [2, 0]
+
+
+def test_signals_that_the_demo_is_too_short_for_are_named(bot: BotRunner) -> None:
+    bot.set(SIGNAL_TIMEFRAME="1d")
+
+    run = bot.run("tick")
+
+    assert run.exit_code == 78
+    assert "only 93 candles of 1d" in run.stderr
+    assert "set a shorter SIGNAL_TIMEFRAME" in run.stderr
 
 
 def test_the_first_tick_of_a_stranger_needs_no_setting_and_no_network(tmp_path: Path) -> None:

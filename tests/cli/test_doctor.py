@@ -1,12 +1,14 @@
 """The doctor: a first live run has all it needs, or the line that lacks it says how to fix it."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.scenarios.test_council import install_agent
 
 Lines = list[dict[str, Any]]
 
@@ -218,6 +220,47 @@ def test_a_council_command_that_is_not_there_fails(live: BotRunner) -> None:
     live.set(COUNCIL_COMMAND="/nowhere/council --fast")
 
     assert any("/nowhere/council" in line["detail"] for line in failing(ask(live)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "detail"),
+    [
+        (
+            {"COUNCIL": "technical"},
+            "warn",
+            "COUNCIL=technical never says BUY or SELL by the rule story: nobody gives FEAR or GREED",
+        ),
+        ({"COUNCIL": "techncal,sentiment"}, "fail", "COUNCIL names techncal, and there is no such agent"),
+        ({"COUNCIL": "technical,command"}, "fail", "COUNCIL names command, and COUNCIL_COMMAND is not set"),
+        (
+            {"COUNCIL": "technical,bull", "COUNCIL_RULE": "majority"},
+            "warn",
+            "COUNCIL=technical,bull never says SELL by the rule majority: its members can never agree on it",
+        ),
+        ({"COUNCIL": "drunk"}, "fail", "agent drunk has `stances` that are none: 'TIPSY' is not a valid Stance"),
+        ({"COUNCIL": "technical", "COUNCIL_RULE": "majority"}, "ok", "technical, by the rule majority"),
+    ],
+)
+def test_config_check_and_doctor_name_a_council_that_can_not_decide(
+    bot: BotRunner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    status: str,
+    detail: str,
+) -> None:
+    install_agent(tmp_path, "bull", "pass\n    stances = ['BULLISH', 'NEUTRAL']")
+    install_agent(tmp_path, "drunk", "pass\n    stances = ['TIPSY']")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    bot.set(**settings)
+
+    doctor, check = ask(bot), bot.run("config", "check", "--json")
+
+    told = [(line["status"], line["detail"]) for line in doctor if line["name"] == "council"]
+    assert told == [(status, detail)]
+    named = [(line["status"], line["detail"]) for line in check.json() if line["name"] == "council"]
+    assert named == ([] if status == "ok" else told)
+    assert check.exit_code == (78 if status == "fail" else 0)
 
 
 def test_broken_settings_are_one_failing_line(bot: BotRunner) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from botctl.domain.configuration.settings import NAMES, Mode, example_env
+from botctl.domain.configuration.example import example_env
+from botctl.domain.configuration.settings import NAMES, Mode
 from botctl.store.database import close_database
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, files_in
@@ -121,6 +122,14 @@ def test_after_init_the_mode_stands_in_dot_env(fresh: BotRunner) -> None:
     fresh.run("init", "--mode", "paper")
 
     assert (fresh.home / ".env").read_text() == example_env(Mode.PAPER)
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_where_prices_are_real_init_writes_signals_of_four_hours_and_why(fresh: BotRunner, mode: str) -> None:
+    fresh.run("init", "--mode", mode)
+
+    before, _, _ = (fresh.home / ".env").read_text().partition("SIGNAL_TIMEFRAME=4h\n")
+    assert "loses before fees at 1h" in " ".join(before.splitlines()[-2:])
 
 
 def test_init_with_another_mode_than_dot_env_says_so(fresh: BotRunner) -> None:

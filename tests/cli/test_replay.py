@@ -48,6 +48,25 @@ def test_it_shows_the_figures_and_how_many_ticks_there_were(bot: BotRunner) -> N
     assert re.sub(r"playing the history|[\s━╸╺\d:%-]", "", run.stderr) == ""
 
 
+def test_signals_of_an_hour_are_put_together_from_quarters(bot: BotRunner) -> None:
+    """The tape begins on 1 January: 114 hours are over on the fifth at 18:00."""
+    options = (BTC, "--from", "2025-01-05T19:15", "--to", "2025-01-06T04:00", "--signal-timeframe", "1h")
+
+    replayed, calculated = bot.json("replay", *options), bot.json("backtest", *options)
+
+    assert (replayed["seconds"], replayed["signal_seconds"]) == (900, 3600)
+    assert replayed["trades"] == calculated["trades"]
+    assert replayed["trades"]
+    assert all(":00:00" in trade["entry_time"] for trade in replayed["trades"])
+
+
+@pytest.mark.parametrize("command", ["backtest", "replay"])
+def test_signals_shorter_than_the_candles_of_the_file_name_both(bot: BotRunner, command: str) -> None:
+    check_error(
+        bot.run(command, BTC, "--signal-timeframe", "5m"), 78, "SIGNAL_TIMEFRAME='5m'", "TIMEFRAME=15m", "--signal"
+    )
+
+
 @pytest.mark.long
 def test_strategy_settings_apply_and_nothing_else_of_the_home_plays_a_part(bot: BotRunner) -> None:
     settings = "BOTCTL_MODE=live\nKRAKEN_API_KEY=not one\nDATABASE_URL=nowhere\nCOOLDOWN_MINUTES=15\nLOG_FILE=log\n"

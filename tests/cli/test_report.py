@@ -139,12 +139,14 @@ def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
 
 
 def test_the_slippage_of_a_backtest_is_the_one_it_was_told(bot: BotRunner) -> None:
-    bot.run("report", BTC, "--slippage", "0.001")
+    bot.run("report", BTC, "--slippage", "0.001", "--exit-slippage", "0.004")
 
     rows = read_page(bot.home / "backtest.html").tables[2]
 
     assert {row["expected is"] for row in rows} == {"the next candle's open"}
-    assert all(abs(Decimal(row["slippage"]) - Decimal("0.001")) < Decimal("0.00001") for row in rows)
+    told = {"buy": Decimal("0.001"), "sell": Decimal("0.004")}
+    assert {row["side"] for row in rows} == {*told}
+    assert all(abs(Decimal(row["slippage"]) - told[row["side"]]) < Decimal("0.00001") for row in rows)
 
 
 def test_an_empty_database_makes_a_page_too(bot: BotRunner) -> None:

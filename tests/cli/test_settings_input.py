@@ -9,6 +9,7 @@ from botctl.domain.configuration.setting_problems import PLACES
 from botctl.domain.configuration.settings import NAMES
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error, files_in
+from tests.quick import parametrize
 
 WRONG: dict[str, str] = {
     "BOTCTL_MODE": "prod",
@@ -18,12 +19,19 @@ WRONG: dict[str, str] = {
     "SYMBOLS": "BTC",
     "QUOTE_CURRENCY": "$",
     "TRADE_AMOUNT_USD": "nan",
+    "SIZING": "kelly",
+    "RISK_PER_TRADE": "1.1",
+    "COMPOUND": "ja",
+    "MAX_TRADE_AMOUNT": "nan",
+    "MAX_EXPOSURE": "2",
+    "ALLOCATION": "BTC",
     "MAX_OPEN_TRADES": "0",
     "COOLDOWN_MINUTES": "-1",
     "LIVE_TRADING": "ja",
     "ALLOW_WITHDRAW_KEY": "ja",
     "TICK_TIMEOUT": "0",
     "TIMEFRAME": "15",
+    "SIGNAL_TIMEFRAME": "2h",
     "ATR_PERIOD": "0",
     "ATR_MULTIPLE": "-2",
     "BREAKEVEN_ATR": "two",
@@ -34,12 +42,16 @@ WRONG: dict[str, str] = {
     "MAX_DRAWDOWN_PEAK": "2",
     "IGNORE_ASSETS": "two words",
     "COUNCIL": "two words",
+    "COUNCIL_RULE": "loudest",
     "COUNCIL_TIMEOUT": "inf",
+    "COUNCIL_CANDLES": "0",
+    "COUNCIL_EVERY": "now and then",
     "COUNCIL_ENV": "KRAKEN_API_KEY",
     "HTTPS_PROXY": "socks5://127.0.0.1:1",
     "SENTIMENT_URL": "file:///etc/passwd",
     "FEE_RATE": "26%",
     "SLIPPAGE": "-0.1",
+    "EXIT_SLIPPAGE": "0.5",
     "KEEP_DAYS": "for ever",
     "LOG_LEVEL": "LOUD",
     "LOG_FILE": "/nowhere/bot.log",
@@ -70,7 +82,7 @@ def test_a_wrong_value_in_the_environment_is_named(bot: BotRunner, name: str) ->
     assert files_in(bot.home) == {}
 
 
-@pytest.mark.parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"])
+@parametrize("name", [name for name in WRONG if name != "SENTIMENT_URL"], quick=8)
 def test_a_wrong_value_in_dot_env_is_named_and_keeps_nobody_from_pausing(bot: BotRunner, home: Path, name: str) -> None:
     bot.unset(name)
     write_env(home, f"{name}={WRONG[name]}\n")

@@ -5,16 +5,17 @@ import pty
 import re
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.bot_runner import PROJECT, BotRunner
+from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error
 from tests.fake_kraken import FakeKraken
+from tests.forked import ForkedRun
+from tests.poor_machine import Child
 from tests.scenarios.steps import buy, execute_sql, requested_endpoints
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -25,13 +26,10 @@ class Terminal:
 
     def __init__(self, *arguments: str, **settings: str) -> None:
         self.ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "botctl", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm", **settings},
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {"TERM": "xterm", **settings}.items():
+                patch.setenv(name, value)
+            self.process = ForkedRun(Path(os.environ["BOTCTL_HOME"]), arguments, theirs)
         os.close(theirs)
         self.said = b""
 
@@ -50,7 +48,7 @@ class Terminal:
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        return self.process.wait(timeout=20)
+        return self.process.wait(20)[0]
 
     def all_of_it(self) -> str:
         """Everything it says until it has ended."""
@@ -59,7 +57,7 @@ class Terminal:
                 self.said += piece
         except OSError:  # how a terminal says that nobody is there any more
             pass
-        self.process.wait(timeout=20)
+        self.process.wait(20)
         return self._words()
 
 
@@ -70,9 +68,8 @@ def watched(live: BotRunner, kraken: FakeKraken) -> Iterator[Terminal]:
     kraken.clear_requests()
     terminal = Terminal("positions", "--watch", "--every", "1")
     yield terminal
-    if terminal.process.poll() is None:
-        terminal.process.kill()
-        terminal.process.wait()
+    terminal.process.kill()
+    terminal.process.wait()
 
 
 @pytest.mark.waits
@@ -163,7 +160,8 @@ def test_status_on_a_terminal_is_a_panel_with_the_curve_of_equity(veteran: BotRu
 
 
 def test_a_terminal_without_such_letters_gets_no_curve(veteran: BotRunner) -> None:
-    said = Terminal("status", PYTHONIOENCODING="ascii", LC_ALL="C").all_of_it()
+    ascii_only = Child(terminal=True, environment=(("PYTHONIOENCODING", "ascii"), ("LC_ALL", "C"), ("TERM", "xterm")))
+    said = ESCAPE.sub("", ascii_only(veteran, ("status",)).stdout)
 
     assert "drawdown" in said
     assert said.isascii()

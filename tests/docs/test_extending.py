@@ -1,5 +1,6 @@
 """The worked examples of docs/EXTENDING.md work."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,45 @@ def test_the_agent_of_the_page_decides(bot: BotRunner, tmp_path: Path, monkeypat
     assert [verdict["agent"] for verdict in first["verdicts"]] == ["gap", "sentiment"]
     assert first["decision"] == "BUY"
     assert view["entries"]
+
+
+def test_the_agent_of_the_page_is_backtested_and_replayed_with_the_same_trades(
+    bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, package, setting, _commands = blocks(PAGE, "How to try an agent on past candles")
+    (tmp_path / "ema_agent.py").write_text(agent.text)
+    install(tmp_path, tomllib.loads(package.text)["project"]["entry-points"]["botctl.agents"])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name, _, value = setting.text.strip().partition("=")
+    bot.set(**{name: value})
+    tape = str(PROJECT / "data" / "tape" / "BTC-USD.csv")
+    options = (tape, "--from", "2025-01-05T12:00", "--to", "2025-01-06T00:00", "--cooldown", "15")
+
+    calculated, replayed = bot.json("backtest", *options), bot.json("replay", *options)
+
+    assert calculated["council"] == "ema, sentiment"
+    assert calculated["trades"] == replayed["trades"]
+    assert calculated["trades"]
+
+
+def test_the_agent_with_indicators_decides_by_them(
+    bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = PAGE.split("## An agent with indicators")[1].split("\n## ")[0]
+    [agent] = blocks(PAGE, "An agent with indicators of pandas-ta")
+    [(name, place)] = re.findall(r'`(\w+) = "([\w:]+)"`', section)
+    (tmp_path / "trend_agent.py").write_text(agent.text)
+    install(tmp_path, {name: place})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    bot.set(COUNCIL=section.split("`COUNCIL=")[1].split("`")[0])
+
+    verdicts = [decision["verdicts"][0] for decision in bot.json("tick")["decisions"]]
+
+    assert [verdict["agent"] for verdict in verdicts] == ["trend", "trend"]
+    for verdict in verdicts:
+        macd, adx = re.findall(r"[-+]?[\d.]+(?:e-?\d+)?$|[-+][\d.]+", verdict["reason"])
+        expected = "NEUTRAL" if float(adx) < 20 else "BULLISH" if float(macd) > 0 else "BEARISH"
+        assert verdict["stance"] == expected
 
 
 def install(folder: Path, agents: dict[str, str]) -> None:

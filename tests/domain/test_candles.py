@@ -1,13 +1,13 @@
 """Candles that can't be are refused, and one asset has one name."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.candles import Candle, check_candle
+from botctl.domain.candles import Candle, check_candle, is_new_signal, newest_boundary, to_unix
 from botctl.domain.symbols import base_of, parse_symbol, quote_of
 
 prices = st.floats(min_value=1e-9, max_value=1e12)
@@ -77,3 +77,36 @@ def test_krakens_old_names_are_the_same_asset(text: str, symbol: str) -> None:
 def test_what_is_no_symbol_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="is not a symbol"):
         parse_symbol(text)
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = 3600
+
+
+@pytest.mark.parametrize(
+    ("closed", "decided", "sits"),
+    [
+        (0, None, True),
+        (0, -HOUR, True),
+        (0, 0, False),
+        (-HOUR, 0, False),  # an old answer
+        (-HOUR, 9 * HOUR, True),  # the clock of that sitting was wrong
+        (9 * HOUR, 9 * HOUR, False),
+    ],
+)
+def test_the_council_sits_for_a_candle_that_it_has_not_decided_for(
+    closed: int, decided: int | None, sits: bool
+) -> None:
+    """In seconds from noon, and it is half past."""
+    noon = to_unix(NOON)
+    decided_at = None if decided is None else noon + decided
+
+    assert is_new_signal(noon + closed, decided_at, NOON + timedelta(minutes=30)) is sits
+
+
+def test_signal_candles_end_at_multiples_of_their_length() -> None:
+    now = NOON + timedelta(hours=3, minutes=59)
+
+    assert newest_boundary(now, 4 * HOUR) == to_unix(NOON)
+    assert newest_boundary(now + timedelta(minutes=1), 4 * HOUR) == to_unix(NOON) + 4 * HOUR
+    assert newest_boundary(now, 24 * HOUR) == to_unix(NOON) - 12 * HOUR

@@ -15,6 +15,7 @@ from botctl.domain.markets import (
     doubt_about,
     implausible_atr,
     quotes_agree,
+    scale_atr,
     without_absurd_closes,
 )
 
@@ -32,6 +33,16 @@ def quote(last: float | Decimal, bid: float | Decimal | None = None, ask: float 
 
 def known(price: float, atr: float = 0.01, candles: float = 0.0) -> KnownPrice:
     return KnownPrice(price, price, atr * price, candles)
+
+
+@given(atr=prices, candle=st.floats(60, 86_400), seconds=st.floats(1, 1e6))
+def test_the_atr_of_a_part_of_a_candle_is_less_and_of_more_than_one_the_same(
+    atr: float, candle: float, seconds: float
+) -> None:
+    scaled = scale_atr(atr, candle, seconds)
+
+    assert scaled <= atr
+    assert scaled == (atr if seconds >= candle else pytest.approx(atr * (seconds / candle) ** 0.5))
 
 
 @given(price=prices, atr=shares, candles=st.floats(min_value=0, max_value=1e6))

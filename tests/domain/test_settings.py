@@ -12,14 +12,15 @@ from urllib3.util import parse_url
 
 from botctl.domain.configuration.addresses import ProxyUrl, is_loopback, parse_api_url
 from botctl.domain.configuration.database_url import without_password
+from botctl.domain.configuration.example import example_env
 from botctl.domain.configuration.setting_problems import unknown_settings
 from botctl.domain.configuration.settings import (
     NAMES,
     SETTINGS,
     Mode,
     Secret,
-    example_env,
     missing_for_live,
+    parse_leniently,
     parse_settings,
     shown_value,
 )
@@ -61,12 +62,19 @@ BAD: dict[str, list[str]] = {
     "SYMBOLS": ["", ",", "BTC", "BTC/USD,", "BTC/USD,,ETH/USD", "BTC-USD", "BTC/USD;ETH/USD"],
     "QUOTE_CURRENCY": ["", "U", "US$", "TOO-LONG", "$", "US D"],
     "TRADE_AMOUNT_USD": ["", *AMOUNTS],
+    "SIZING": ["", "kelly", "fixed,risk"],
+    "RISK_PER_TRADE": ["0", "-0.01", "1.1", "101%", "nan", "half", "0.5%%", "%", "1,5"],
+    "COMPOUND": ["", "true"],
+    "MAX_TRADE_AMOUNT": AMOUNTS,
+    "MAX_EXPOSURE": ["0", "1.01", "nan", "all", "150%"],
+    "ALLOCATION": ["BTC", "BTC:", "BTC:2", "BTC:0", "BTC:0.5,", "BTC:0.5,XBT:0.1", "BTC/USD:0.5", ":0.5", "BTC=0.5"],
     "MAX_OPEN_TRADES": ["", "0", "10001", *WHOLE],
     "COOLDOWN_MINUTES": ["", *WHOLE, "1h"],
     "LIVE_TRADING": ["", "true", "1", "y", "ja"],
     "TICK_TIMEOUT": ["0", "0.5", "900", "86400", "nan", "soon", "-1", "1e9"],
     "TIMEFRAME": ["", "15", "2m", "15M", "900"],
-    "ATR_PERIOD": ["", "0", "1", "201", *WHOLE, "999999"],
+    "SIGNAL_TIMEFRAME": ["1m", "5m", "15", "2m", "15M", "900"],
+    "ATR_PERIOD": ["", "0", "1", "92", *WHOLE, "999999"],
     "ATR_MULTIPLE": ["", *RATIOS],
     "BREAKEVEN_ATR": ["", *RATIOS],
     "BREAKEVEN_FEES": ["", "true", "1", "ja"],
@@ -78,6 +86,7 @@ BAD: dict[str, list[str]] = {
     "SENTIMENT_URL": ["", *URLS, "file:///etc/passwd"],
     "FEE_RATE": ["", "-0.1", "0.5", "40", "nan", "26%", "tier0", "tier10"],
     "SLIPPAGE": ["", "-0.1", "0.5", "nan"],
+    "EXIT_SLIPPAGE": ["-0.1", "0.5", "nan"],
     "LOG_LEVEL": ["", "LOUD", "10"],
     "HTTPS_PROXY": ["socks5://127.0.0.1:1", "http://", "http://proxy:99999", "http://proxy/path", "http://a b"],
     "COUNCIL_ENV": [",", "A,", "A B", "1A", "KRAKEN_API_KEY", "A,PGPASSWORD", "A=b"],
@@ -248,6 +257,29 @@ def test_a_tick_ends_before_the_next_one_is_due(timeframe: str, seconds: int) ->
     assert parse_settings({"TIMEFRAME": timeframe, "TICK_TIMEOUT": "30"}).tick_timeout == 30
 
 
+def test_signals_are_those_of_ticks_unless_told_otherwise() -> None:
+    both = {"TIMEFRAME": "1h", "SIGNAL_TIMEFRAME": "4h"}
+
+    assert parse_settings({"TIMEFRAME": "1h"}).signal_timeframe == "1h"
+    assert parse_settings({"TIMEFRAME": "1h"}).signal_seconds is None
+    assert parse_settings(both).signal_seconds == 4 * 3600
+
+
+def test_signals_that_do_not_fit_the_ticks_name_both_and_leave_those_of_the_ticks() -> None:
+    values = {"TIMEFRAME": "1h", "SIGNAL_TIMEFRAME": "15m"}
+
+    with pytest.raises(ConfigError, match=r"SIGNAL_TIMEFRAME='15m' .* TIMEFRAME=1h"):
+        parse_settings(values)
+    assert parse_leniently(values)[0].signal_timeframe == "1h"
+
+
+def test_signals_are_not_blamed_for_a_wrong_timeframe() -> None:
+    settings, problems = parse_leniently({"TIMEFRAME": "2m", "SIGNAL_TIMEFRAME": "5m"})
+
+    assert [*problems] == ["TIMEFRAME"]
+    assert settings.signal_timeframe == settings.timeframe == "15m"
+
+
 @pytest.mark.parametrize("text", ["yes", "YES", "Yes"])
 def test_a_yes_to_live_trading_is_a_yes(text: str) -> None:
     assert not parse_settings({"BOTCTL_MODE": "live", "LIVE_TRADING": text}).live_trading_disabled
@@ -256,3 +288,19 @@ def test_a_yes_to_live_trading_is_a_yes(text: str) -> None:
 def test_no_yes_is_a_no_in_live_mode_and_of_no_account_elsewhere() -> None:
     assert parse_settings({"BOTCTL_MODE": "live"}).live_trading_disabled
     assert not parse_settings({"BOTCTL_MODE": "paper"}).live_trading_disabled
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "0.0015"),
+        ({"SLIPPAGE": "0.001"}, "0.003"),
+        ({"SLIPPAGE": "0"}, "0"),
+        ({"EXIT_SLIPPAGE": "0", "SLIPPAGE": "0.001"}, "0"),
+        ({"SLIPPAGE": "0.4"}, "0.499"),
+    ],
+)
+def test_the_slippage_of_exits_is_three_times_that_of_entries_where_it_is_not_set(
+    values: dict[str, str], expected: str
+) -> None:
+    assert parse_settings(values).exit_slippage == Decimal(expected)

@@ -258,7 +258,7 @@ class FakeMarkets:
             self._by_symbol[symbol].candles[interval] = to_candles(closes_or_rows)
 
     def flat_candles(
-        self, symbol: str, price: Number, true_range: Number, count: int = 200, interval: int = 15
+        self, symbol: str, price: Number, true_range: Number, count: int = 120, interval: int = 15
     ) -> None:
         """Closed candles whose ATR is exactly `true_range`. The last price stays what it was."""
         with self._lock:

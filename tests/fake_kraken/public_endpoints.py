@@ -64,8 +64,7 @@ class PublicEndpoints:
         running_at = int(self._clock.now() // step) * step
         candles = [*market.closed_candles(interval), running_candle(market, interval)]
         first_at = running_at - step * (len(candles) - 1)
-        rows = [ohlc_row(market, first_at + step * place, candle) for place, candle in enumerate(candles)]
-        newest = rows[-MOST_CANDLES:]
+        newest = ohlc_rows(market, first_at, step, candles)[-MOST_CANDLES:]
         return {market.id: [row for row in newest if row[0] > since or row is newest[-1]], "last": running_at - step}
 
 
@@ -84,9 +83,15 @@ def running_candle(market: Market, interval: int) -> Candle:
     return Candle(opened, max(opened, market.last), min(opened, market.last), market.last, Decimal("0.1"))
 
 
-def ohlc_row(market: Market, at: int, candle: Candle) -> list[Any]:
+def ohlc_rows(market: Market, first_at: int, step: int, candles: list[Candle]) -> list[list[Any]]:
+    """Flat markets have the same candle again and again, which is written once."""
+    figures = {id(candle): ohlc_figures(market, candle) for candle in {id(each): each for each in candles}.values()}
+    return [[first_at + step * place, *figures[id(candle)]] for place, candle in enumerate(candles)]
+
+
+def ohlc_figures(market: Market, candle: Candle) -> list[Any]:
     prices = [market.price_text(price) for price in (candle.open, candle.high, candle.low, candle.close, candle.close)]
-    return [at, *prices, fixed(candle.volume, 8), 1]
+    return [*prices, fixed(candle.volume, 8), 1]
 
 
 def asset_json(asset: Asset) -> JsonObject:

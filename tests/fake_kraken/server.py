@@ -178,7 +178,7 @@ class FakeKraken:
         self.markets.set_candles(symbol, closes_or_rows, interval)
 
     def flat_candles(
-        self, symbol: str, price: Number, true_range: Number, count: int = 200, interval: int = 15
+        self, symbol: str, price: Number, true_range: Number, count: int = 120, interval: int = 15
     ) -> None:
         """As `FakeMarkets.flat_candles`."""
         self.markets.flat_candles(symbol, price, true_range, count, interval)

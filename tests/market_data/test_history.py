@@ -321,6 +321,45 @@ def test_parquet_reads_like_csv(tmp_path: Path, time: str) -> None:
         load_candles(path)
 
 
+@pytest.mark.parametrize(
+    ("unit", "late", "words"),
+    [
+        (None, 500, "row 4: 1700003200500 is not a time in whole seconds"),
+        ("ms", 500, "row 4: 2023-11-14T23:06:40.500 is not a time in whole seconds"),
+        ("us", 1, "row 4: 2023-11-14T23:06:40.000001 is not a time in whole seconds"),
+        ("ms", None, "row 4: NaT is not a time in whole seconds"),
+        (None, None, "row 4: nan is not a time in whole seconds"),
+    ],
+)
+def test_parquet_times_are_whole_seconds_as_in_a_csv(
+    tmp_path: Path, unit: str | None, late: int | None, words: str
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parts = {None: 1000, "ms": 1000, "us": 1_000_000}[unit]
+    stamps: list[int | None] = [(1_700_000_500 + 900 * at) * parts for at in range(6)]
+    stamps[3] = None if late is None else (stamps[3] or 0) + late
+    prices = {name: [100.0] * 6 for name in ("open", "high", "low", "close", "volume")}
+    path = tmp_path / "BTC-USD_15m.parquet"
+    parquet.write_table(
+        pyarrow.table({"time": pyarrow.array(stamps, unit and pyarrow.timestamp(unit)), **prices}), path
+    )
+
+    with pytest.raises(BadValue, match=words):
+        load_candles(path)
+
+
+def test_a_parquet_time_that_is_no_time_is_named_by_its_row(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    prices = {name: [100.0] * 2 for name in ("open", "high", "low", "close", "volume")}
+    path = tmp_path / "BTC-USD_15m.parquet"
+    parquet.write_table(pyarrow.table({"time": ["2023-11-15 00:00", "soon"], **prices}), path)
+
+    with pytest.raises(BadValue, match="row 2: 'soon' is not a time in ISO 8601"):
+        load_candles(path)
+
+
 # The mood
 
 

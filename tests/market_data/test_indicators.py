@@ -2,12 +2,23 @@
 
 import math
 import random
+from collections.abc import Iterator
 
 import pytest
 
+from botctl.adapters.demo import demo_data_folder, load_demo_market
 from botctl.domain.candles import Candle
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.errors import Refused
+from botctl.domain.indicators import candles_needed
+from botctl.domain.stops import StopRule
+from botctl.domain.symbols import Timeframe
+from botctl.frames import candle_frame
 from botctl.market_data.indicators import calculate_atr, calculate_trend
+from botctl.store.kill_switch import Switch
+from botctl.trading.council.technical_agent import pandas_ta_trend
+from botctl.trading.risk import RiskService, pandas_ta_atr
+from botctl.wiring import build_bot
 
 
 def candle(high: float, low: float, close: float) -> Candle:
@@ -44,9 +55,9 @@ def test_another_period_weighs_otherwise() -> None:
     assert calculate_atr([*quiet(120), candle(110, 90, 100)], 3) == pytest.approx((2 * 10 + 20) / 3, abs=1e-9)
 
 
-@pytest.mark.parametrize(("period", "count"), [(14, 113), (3, 102), (14, 0), (14, 1)])
+@pytest.mark.parametrize(("period", "count"), [(14, 113), (3, 113), (50, 391), (14, 0), (14, 1)])
 def test_too_few_candles_are_refused_with_how_many_are_needed(period: int, count: int) -> None:
-    with pytest.raises(Refused, match=f"{period + 100} are needed"):
+    with pytest.raises(Refused, match=f"{392 if period == 50 else 114} are needed"):
         calculate_atr(quiet(count), period)
 
 
@@ -85,34 +96,77 @@ def test_too_few_candles_leave_a_figure_missing() -> None:
     assert math.isnan(slow)
 
 
-@pytest.mark.long  # importing it costs a second for each worker; the figures worked out by hand are above
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("count", [114, 300, 720])
-def test_the_figures_are_those_of_pandas_ta(seed: int, count: int) -> None:
-    """Its RSI begins with the first change instead of a mean, which fades."""
-    import pandas as pd  # here, or every worker would import all that it stands on
-    import pandas_ta
-
-    candles = wander(random.Random(seed), count)
-    columns = {
-        name: pd.Series([candle[at] for candle in candles]) for name, at in {"high": 2, "low": 3, "close": 4}.items()
-    }
-
-    atr = pandas_ta.atr(columns["high"], columns["low"], columns["close"], length=14, talib=False).iloc[-1]
-    fast = pandas_ta.ema(columns["close"], length=12, talib=False).iloc[-1]
-    slow = pandas_ta.ema(columns["close"], length=26, talib=False).iloc[-1]
-    rsi = pandas_ta.rsi(columns["close"], length=14, talib=False).iloc[-1]
-
-    assert calculate_atr(candles, 14) == pytest.approx(atr, rel=1e-12)
-    _, own_fast, own_slow, own_rsi = calculate_trend(candles)
-    assert (own_fast, own_slow) == pytest.approx((fast, slow), rel=1e-12)
-    assert own_rsi == pytest.approx(rsi, abs=0.5 if count < 300 else 1e-6)
+def windows() -> Iterator[list[Candle]]:
+    """The demo's candles as a run sees them at different moments, and random ones at other prices."""
+    for file in sorted(demo_data_folder().glob("*.csv")):
+        rows = [line.split(",") for line in file.read_text().splitlines()[2:]]
+        history = [Candle(int(time), *map(float, prices[:5])) for time, *prices in rows]
+        for end in range(720, len(history), 1201):
+            yield history[end - 720 : end]
+        yield from (history[:count] for count in (300, 301, 415))
+    for seed in range(6):
+        yield wander(random.Random(seed), 300 + 84 * seed, price=10.0 ** (seed - 1))
 
 
-def wander(chance: random.Random, count: int) -> list[Candle]:
-    candles, close = [], 100.0
-    for _ in range(count):
+def test_a_backtests_figures_are_those_of_pandas_ta() -> None:
+    """A run decides by pandas-ta, and a backtest by the compiled form of this arithmetic."""
+    for candles in windows():
+        fast, slow, rsi = pandas_ta_trend(candle_frame(candles))
+        _, own_fast, own_slow, own_rsi = calculate_trend(candles)
+
+        for period in [each for each in (3, 14, 50, 91) if candles_needed(each) <= len(candles)]:
+            assert calculate_atr(candles, period) == pytest.approx(pandas_ta_atr(candles, period), rel=1e-12, abs=0)
+        assert (own_fast, own_slow) == pytest.approx((fast, slow), rel=1e-12, abs=0)
+        assert own_rsi == pytest.approx(rsi, rel=0, abs=1e-6)
+
+
+def test_the_atr_of_a_run_is_that_of_pandas_ta() -> None:
+    import pandas_ta  # here, as collecting the tests must not load it
+
+    candles = wander(random.Random(7), 720)
+    frame = candle_frame(candles)
+
+    atr = risk().calculate_atr(candles)
+
+    assert atr == pandas_ta.atr(frame["high"], frame["low"], frame["close"], length=14, talib=False).iloc[-1]
+    assert risk().calculate_stop_loss(100.0, candles) == 100.0 - 2 * atr
+
+
+@pytest.mark.parametrize("as_backtest", [False, True])
+@pytest.mark.parametrize(("count", "high", "told"), [
+    (113, 101, "113 closed candles are too few"), (0, 101, "0 closed candles are too few"), (200, 100, "not usable"),
+])  # fmt: skip
+def test_a_run_refuses_what_carries_no_stop(as_backtest: bool, count: int, high: float, told: str) -> None:
+    with pytest.raises(Refused, match=told):
+        risk(as_backtest=as_backtest).calculate_atr([candle(high, 100, 100)] * count)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_atr_of_a_replay_is_the_backtests_to_the_last_bit() -> None:
+    """The last digits differ from period 19 up, and a price that just touches a stop must sell in both."""
+    candles = wander(random.Random(4), 720)
+    settings = parse_settings({"BOTCTL_MODE": "replay", "ATR_PERIOD": "20", "QUOTE_CURRENCY": "USD"})
+    service = build_bot(settings, Switch(()), simulated=load_demo_market()).risk
+
+    atr = service.calculate_atr(candles)
+
+    assert atr == calculate_atr(candles, 20) != pandas_ta_atr(candles, 20)
+
+
+def risk(*, as_backtest: bool = False) -> RiskService:
+    rule = StopRule(2.0, 2.0)
+    return RiskService(NoMarket(), timeframe=Timeframe("15m"), period=14, rule=rule, as_backtest=as_backtest)
+
+
+class NoMarket:
+    def fetch_candles(self, symbol: str, timeframe: Timeframe) -> list[Candle]:
+        raise AssertionError(f"{symbol} is asked for")
+
+
+def wander(chance: random.Random, count: int, price: float = 100.0) -> list[Candle]:
+    candles, close = [], price
+    for number in range(count):
         opened, close = close, close * (1 + chance.gauss(0, 0.01))
         high, low = max(opened, close) * (1 + abs(chance.gauss(0, 0.003))), min(opened, close) * 0.997
-        candles.append(Candle(0, opened, high, low, close, 1.0))
+        candles.append(Candle(900 * number, opened, high, low, close, 1.0))
     return candles

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from botctl._fast_imports import import_kraken_alone
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken, Order, Request
 
@@ -81,9 +82,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def place_by_hand(kraken: FakeKraken, side: str, amount: Decimal, price: int) -> Order:
     """A limit order of the user's own, through the same API key."""
-    import ccxt
-
-    client = ccxt.kraken(
+    client = import_kraken_alone()(
         {
             "apiKey": kraken.api_key,
             "secret": kraken.secret,

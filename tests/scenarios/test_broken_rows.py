@@ -90,7 +90,7 @@ def status_of(two: BotRunner, trade_id: int) -> str:
     return column_of(two, trade_id, 4)
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=3)
+@parametrize(("column", "value"), BAD_TRADES, quick=2)
 @pytest.mark.parametrize("command", ["tick", pytest.param("check-positions", marks=pytest.mark.long)])
 def test_the_hit_stop_of_the_other_trade_is_sold_and_the_bad_one_is_named(
     two: BotRunner, kraken: FakeKraken, command: str, column: str, value: str
@@ -159,7 +159,7 @@ def test_commands_that_look_show_the_others_and_name_it(two: BotRunner, column: 
         assert 2 in [row["id"] for row in json.loads(run.stdout)]
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=4)
+@parametrize(("column", "value"), BAD_TRADES, quick=2)
 def test_the_check_of_the_database_names_it_as_the_runs_promise(two: BotRunner, column: str, value: str) -> None:
     break_trade(two, column, value)
 

@@ -207,7 +207,7 @@ BODIES = [
 ]
 
 
-@parametrize("body", BODIES, ids=lambda body: repr(body[:45]), quick=4)
+@parametrize("body", BODIES, ids=lambda body: repr(body[:45]), quick=2)
 def test_a_mood_in_no_known_shape_holds_and_is_no_failure(
     live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, body: bytes
 ) -> None:
@@ -246,6 +246,14 @@ def entry_outcome(live: BotRunner) -> str:
     return str(live.json("why", "BTC/USD")[0]["outcome"])
 
 
+def not_asked(live: BotRunner, symbol: str = "BTC/USD") -> str:
+    """Why nobody was asked: no answer could have mattered."""
+    row = live.json("why", symbol)[0]
+    assert (row["decision"], row["verdicts"], row["outcome"]) == ("HOLD", [], "")
+    assert row["reason"].startswith("not asked: "), row["reason"]
+    return str(row["reason"])
+
+
 def test_an_asset_cools_down_after_its_exit(live: BotRunner, kraken: FakeKraken) -> None:
     council_says(live, "BUY")
     with stopped_clock() as clock:
@@ -253,7 +261,7 @@ def test_an_asset_cools_down_after_its_exit(live: BotRunner, kraken: FakeKraken)
         live.run("sell", "BTC/USD", "--yes")
         clock.tick(3599)
         too_soon = live.run("tick")
-        refused = entry_outcome(live)
+        refused = not_asked(live)
         clock.tick(2)
         live.run("tick")
 
@@ -270,7 +278,7 @@ def test_no_entry_beyond_the_most_open_trades(live: BotRunner, kraken: FakeKrake
     run = live.run("tick")
 
     assert run.exit_code == 0, output_of(run)
-    assert "MAX_OPEN_TRADES is 1" in entry_outcome(live)
+    assert "MAX_OPEN_TRADES is 1" in not_asked(live)
     assert len(kraken.orders) == 1
 
 
@@ -281,7 +289,7 @@ def test_no_entry_while_buys_are_disabled(live: BotRunner, kraken: FakeKraken) -
     run = live.run("tick")
 
     assert run.exit_code == 0, output_of(run)
-    assert "buys are disabled" in entry_outcome(live)
+    assert "buys are disabled" in not_asked(live)
     assert sides(kraken) == []
 
 
@@ -347,6 +355,44 @@ def test_an_agent_of_anybodys_sits_where_the_settings_name_it(
 
     assert verdicts(live) == {"oracle": "BULLISH", "sentiment": "FEAR"}
     assert sides(kraken) == ["buy"]
+
+
+SAYS = "from botctl.agents import Stance, Verdict\n        return Verdict"
+
+
+def test_the_rule_decides_and_each_confidence_is_kept_and_shown(
+    live: BotRunner, kraken: FakeKraken, sentiment: SentimentService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_agent(tmp_path, "timid", f"{SAYS}('timid', Stance.BULLISH, 'perhaps', 0.25)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sentiment.value = 50
+    rising(kraken)
+    live.set(COUNCIL="technical,sentiment,timid", COUNCIL_RULE="weights")
+    live.run("tick")
+    held = live.json("why", "BTC/USD")[0]
+    live.set(COUNCIL_RULE="unanimous")
+
+    live.run("tick")
+
+    assert (held["decision"], decision(live)) == ("HOLD", "BUY")
+    assert held["reason"].startswith("weights: 1.25 for, 0 against, 1.5 to be exceeded")
+    assert [row["confidence"] for row in held["verdicts"]] == ["1.0", "1.0", "0.25"]
+    assert "BULLISH 0.25: perhaps" in live.run("why", "BTC/USD").stdout
+
+
+@pytest.mark.parametrize("confidence", ["2", "float('nan')", "'high'", "True"])
+def test_a_confidence_that_is_none_is_an_error_of_its_agent(
+    live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confidence: str
+) -> None:
+    install_agent(tmp_path, "sure", f"{SAYS}('sure', Stance.BULLISH, '', {confidence})")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    live.set(COUNCIL="sure", COUNCIL_RULE="majority")
+
+    run = live.run("tick")
+
+    assert run.exit_code == 1, output_of(run)
+    assert "its confidence is no number from 0 to 1" in run.stderr
+    assert sides(kraken) == []
 
 
 @pytest.mark.parametrize("lines", ["raise ZeroDivisionError('oh')", "return None", "return briefing.nothing"])

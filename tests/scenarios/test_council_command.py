@@ -13,7 +13,16 @@ from tests.bot_runner import BotRunner
 from tests.cli.test_start import is_gone, wait_until
 from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize
-from tests.scenarios.steps import buy, council_program, council_says, output_of, sides, trade_of
+from tests.scenarios.steps import (
+    buy,
+    council_program,
+    council_says,
+    output_of,
+    requested_endpoints,
+    sides,
+    stopped_clock,
+    trade_of,
+)
 
 
 def heard(live: BotRunner) -> dict[str, Any]:
@@ -40,7 +49,7 @@ def test_a_programs_buy_opens_and_its_sell_closes(live: BotRunner, kraken: FakeK
     assert trade_of(live)["exit_reason"] == "COUNCIL"
     why = live.json("why", "BTC/USD")
     assert [row["decision"] for row in why] == ["SELL", "HOLD", "BUY"]
-    assert why[0]["verdicts"] == [{"agent": "command", "stance": "BEARISH", "reason": "told so"}]
+    assert why[0]["verdicts"] == [{"agent": "command", "stance": "BEARISH", "reason": "told so", "confidence": "1.0"}]
 
 
 def test_the_program_is_told_of_closed_candles_only(live: BotRunner, kraken: FakeKraken) -> None:
@@ -51,14 +60,45 @@ def test_the_program_is_told_of_closed_candles_only(live: BotRunner, kraken: Fak
     live.run("tick")
 
     told = heard(live)
-    assert set(told) == {"symbol", "candles", "trade"}
-    assert (told["symbol"], told["trade"], len(told["candles"])) == ("BTC/USD", None, 150)
+    assert (told["symbol"], told["trade"], len(told["candles"])) == ("BTC/USD", None, 100)
     assert all(set(candle) == {"time", "open", "high", "low", "close", "volume"} for candle in told["candles"])
     newest = told["candles"][-1]
     assert (newest["open"], newest["high"], newest["low"], newest["close"]) == (50000, 50250, 49750, 50000)
     times = [candle["time"] for candle in told["candles"]]
     assert times == sorted(times)
     assert times[-1].endswith("Z")
+
+
+FIELDS = [
+    *("schema_version", "now", "mode", "symbol", "timeframe", "quote", "sentiment", "indicators", "trade", "cash"),
+    *("cooldown_until", "last_decisions", "candles"),
+]
+
+
+def test_the_question_has_all_that_the_run_knows_and_costs_no_request(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(COUNCIL_CANDLES="7")
+    council_says(live, "HOLD", keep(live))
+    live.run("tick")
+    kraken.clear_requests()
+
+    with stopped_clock():
+        live.run("tick")
+
+    told = heard(live)
+    assert list(told) == FIELDS
+    assert (told["schema_version"], told["mode"], told["timeframe"]) == (1, "live", "15m")
+    assert {name: float(told["quote"][name]) for name in ("last", "bid", "ask")} == pytest.approx(
+        {"last": 50000, "bid": 50000, "ask": 50000}, rel=0.01
+    )
+    assert told["sentiment"]["stance"] == "UNKNOWN"
+    assert told["indicators"]["atr"] == pytest.approx(500)
+    assert set(told["indicators"]) == {"atr_period", "atr", "ema_12", "ema_26", "rsi_14"}
+    assert float(told["cash"]) == 10000
+    assert told["cooldown_until"] is None
+    [earlier] = told["last_decisions"]
+    assert (earlier["decision"], earlier["reason"], earlier["outcome"]) == ("HOLD", "told so", "")
+    assert len(told["candles"]) == 7
+    assert sorted(requested_endpoints(kraken)) == ["BalanceEx", "OHLC", "Ticker"]
 
 
 def test_the_program_is_told_of_the_open_trade(live: BotRunner, kraken: FakeKraken) -> None:
@@ -93,7 +133,6 @@ BAD_ANSWERS = [
     "print('\"BUY\"')",
     "print('{}')",
     "print('null')",
-    """print('{"decision": "buy", "reason": ""}')""",
     """print('{"decision": "MAYBE", "reason": ""}')""",
     """print('{"decision": null, "reason": ""}')""",
     """print('{"decision": ["BUY"], "reason": ""}')""",

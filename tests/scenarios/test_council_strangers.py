@@ -71,7 +71,7 @@ def test_an_agent_that_prints_leaves_the_json_alone(
     assert "noise" in run.stderr
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "module",
     [
         "def (",
@@ -80,6 +80,7 @@ def test_an_agent_that_prints_leaves_the_json_alone(
         "other = 1",
         "class Agent:\n    def __init__(self): 1 / 0",
     ],
+    quick=3,
 )
 def test_an_agent_that_cannot_be_loaded_is_a_wrong_setting(
     module: str, live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

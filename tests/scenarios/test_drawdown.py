@@ -160,7 +160,7 @@ def test_a_bad_balance_answer_sells_nothing_and_buys_nothing(live: BotRunner, kr
 
     assert run.exit_code == 69, output_of(run)
     assert sides(kraken) == ["buy"]
-    assert "drawdown is unknown" in live.json("why", "ETH/USD")[0]["outcome"]
+    assert "drawdown is unknown" in live.json("why", "ETH/USD")[0]["reason"]
     status = live.json("status")
     assert (status["buy_enabled"], status["last_tick_ok"]) == (True, False)
 

@@ -46,8 +46,8 @@ def test_a_small_rest_that_the_exchange_refuses_is_dust_and_no_error(live: BotRu
 def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_alarm(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
-    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     open_position(live)
+    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
 
     run = sell_all_but(live, kraken, "0.98")
 

@@ -58,7 +58,7 @@ def test_the_council_sells_without_a_yes_and_does_not_buy(silent: BotRunner, kra
 
     assert trade_of(silent)["exit_reason"] == "COUNCIL", output_of(sold)
     assert run.exit_code == 78
-    assert [row["outcome"] for row in run.json()["decisions"]] == ["not bought: LIVE_TRADING is no"]
+    assert [row["reason"] for row in run.json()["decisions"]] == ["not asked: LIVE_TRADING is no"]
     assert sides(kraken) == ["buy", "sell"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, sides, stopped_clock, trade_of
 
 DAY, QUARTER = 86_400, 900
@@ -94,7 +95,7 @@ def test_a_fill_with_another_fee_asks_anew_once(live: BotRunner, kraken: FakeKra
     assert Decimal(position["net_pnl"]) == Decimal("-0.76")
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "answer",
     [
         {"currency": "ZUSD", "volume": "0.0000", "fees": None, "fees_maker": None},
@@ -102,6 +103,7 @@ def test_a_fill_with_another_fee_asks_anew_once(live: BotRunner, kraken: FakeKra
         {"fees": {"XXBTZUSD": {"fee": "8.0000"}}},
         [],
     ],
+    quick=2,
 )
 def test_an_answer_that_tells_no_fee_stops_nothing(live: BotRunner, kraken: FakeKraken, answer: Any) -> None:
     kraken.fault("TradeVolume", "shape", times=9, body={"error": [], "result": answer})

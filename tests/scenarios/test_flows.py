@@ -165,7 +165,7 @@ def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
 # From the peak
 
 
-@pytest.mark.parametrize("change", ["-4800", "-4"])
+@quick.parametrize("change", ["-4800", "-4"], quick=1)
 def test_beside_a_trade_that_cannot_be_read_no_flow_moves_the_base_twice(
     account: BotRunner, kraken: FakeKraken, change: str
 ) -> None:
@@ -254,7 +254,7 @@ def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner
     assert flows(live) == []
 
 
-@pytest.mark.parametrize("paused", [False, True])
+@quick.parametrize("paused", [False, True], quick=1)
 def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     live: BotRunner, kraken: FakeKraken, paused: bool
 ) -> None:
@@ -272,6 +272,30 @@ def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
         with later(minutes=minutes):
             assert drawdown(live) < Decimal("0.01")
     assert len(flows(live)) == 1
+
+
+@pytest.mark.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)])
+def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
+    live: BotRunner, kraken: FakeKraken, command: str, valued_before: bool
+) -> None:
+    """Neither a trade, nor a balance, nor a Council names their market any more."""
+    live.set(INITIAL_BALANCE="10000")
+    council_says(live, "HOLD")
+    live.run("tick")
+    buy(live, amount="3000")
+    if valued_before:
+        live.run("tick")
+    live.run("pause")
+    live.run("forget", str(trade_of(live)["id"]), "--yes")
+    kraken.balances["XXBT"] = Decimal(0)
+    kraken.set_price("BTC/USD", 60000)
+
+    found = []
+    for minutes in (1, 17, 33):
+        with later(minutes=minutes):
+            found.append(round(Decimal(live.run(command, "--json").json()["drawdown"]), 3))
+
+    assert found == [Decimal("-0.058")] * 3  # a gain of 600 less a fee of 24
 
 
 # What is told of them

@@ -124,7 +124,7 @@ PLACES = [(flow, place) for place in range(len(DAYS)) for flow in FLOWS]
 PLACES.sort(key=lambda each: each not in [("a withdrawal of cash", 1), ("a deposit of cash", 3)])
 
 
-@quick.parametrize(("flow", "place"), PLACES, quick=2)
+@quick.parametrize(("flow", "place"), PLACES, quick=1)
 def test_a_flow_at_any_tick_leaves_every_verdict_as_it_was_and_a_crash_trips(
     account: BotRunner, kraken: FakeKraken, flow: str, place: int
 ) -> None:

@@ -74,7 +74,7 @@ def raw(run: Run) -> set[str]:
     return {char for char in output_of(run) if not (char.isprintable() or char == "\n")}
 
 
-@parametrize("lie", LIES.values(), quick=2, ids=list(LIES))
+@parametrize("lie", LIES.values(), quick=1, ids=list(LIES))
 def test_a_terminal_obeys_no_text_of_kraken(
     live: BotRunner, kraken: FakeKraken, bent_time: None, lie: Callable[[Request, Reply], Reply]
 ) -> None:

@@ -259,7 +259,7 @@ def test_a_closed_market_costs_a_quiet_run_nothing(two: None, live: BotRunner, k
 # forget
 
 
-@pytest.mark.parametrize("price", [None, "120"])
+@parametrize("price", [None, "120"], quick=1)
 def test_forget_closes_a_trade_by_the_owners_word_and_everything_leaves_it_in_peace(
     two: None, live: BotRunner, kraken: FakeKraken, price: str | None
 ) -> None:

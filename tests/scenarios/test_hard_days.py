@@ -10,6 +10,7 @@ import pytest
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, PartialThenCanceled
+from tests.quick import parametrize
 from tests.scenarios.journal_tools import only, open_position, place_by_hand, run_until, sent
 
 
@@ -17,7 +18,7 @@ def forget_krakens_time(live: BotRunner) -> None:
     live.execute("DELETE FROM memory WHERE key = 'kraken.clock'")
 
 
-@pytest.mark.parametrize("text", ["EService:Unavailable", "EAPI:Rate limit exceeded", "EGeneral:Internal error"])
+@parametrize("text", ["EService:Unavailable", "EAPI:Rate limit exceeded", "EGeneral:Internal error"], quick=1)
 def test_a_time_answer_that_is_an_error_is_asked_again_and_the_stop_sells(
     text: str, live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_dead_service_delays_no_sale_and_the_end_for_a_bounded_time(
     kraken.set_price("BTC/USD", 48999)
 
     started = time.monotonic()
-    process = watched.spawn("tick")
+    process = watched.fork("tick")
     while len(sides(kraken)) < 2:
         assert time.monotonic() - started < 4, "the sale waits"
         time.sleep(0.05)

@@ -18,6 +18,7 @@ from botctl.config import LockTimeouts
 from botctl.run_lock import find_holder
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.forked import ForkedRun
 from tests.listener import Listener
 from tests.quick import parametrize
 from tests.scenarios.journal_tools import client_ids, sent
@@ -57,11 +58,11 @@ def wait_for(what: Callable[[], object]) -> None:
 @contextmanager
 def stopped_run(
     live: BotRunner, kraken: FakeKraken, endpoint: str = "Ticker", fault: str = "hang_before", command: str = "tick"
-) -> Iterator[subprocess.Popen[str]]:
+) -> Iterator[ForkedRun]:
     """A run that is stopped while it waits for the exchange, as by SIGSTOP or Ctrl-Z, and hangs by now."""
     kraken.clear_requests()
     kraken.fault(endpoint, fault, seconds=60)
-    process = live.spawn(command)
+    process = live.fork(command)
     try:
         wait_for(lambda: kraken.count(endpoint))
         if fault == "hang_after":
@@ -91,7 +92,7 @@ def test_a_stopped_run_is_ended_and_its_hit_stop_is_sold_in_the_same_tick(
         status = impatient.run("status")
         listener.clear()
         run = impatient.run("tick", "--json")
-        ended = hung.wait(timeout=5)
+        ended, *_ = hung.wait(5)
     after = impatient.run("tick")
 
     assert (run.exit_code, ended) == (1, -signal.SIGKILL), output_of(run)
@@ -161,7 +162,7 @@ def test_a_clock_that_was_moved_hides_no_hung_run(impatient: BotRunner, kraken: 
     with stopped_run(impatient, kraken) as hung:
         change_note(lock_file(impatient), since=(datetime.now(UTC) - moved).isoformat())
         run = impatient.run("tick")
-        ended = hung.wait(timeout=5)
+        ended, *_ = hung.wait(5)
 
     assert (run.exit_code, ended) == (1, -signal.SIGKILL), output_of(run)
 
@@ -177,7 +178,7 @@ def test_a_holder_without_a_readable_note_is_known_by_the_kernels_list(
             pytest.skip("this file system is not in /proc/locks")
         lock_file(impatient).write_text(note)
         run = impatient.run("tick")
-        ended = hung.wait(timeout=5)
+        ended, *_ = hung.wait(5)
 
     assert (run.exit_code, ended) == (1, -signal.SIGKILL), output_of(run)
     assert f"process {hung.pid}" in run.stderr

@@ -59,7 +59,7 @@ def start_over(live: BotRunner, kraken: FakeKraken, clock: FrozenDateTimeFactory
     buy(live)
 
 
-@parametrize(("closes", "reason"), [*PATHS, *((zigzag(seed), None) for seed in range(3))], quick=2)
+@parametrize(("closes", "reason"), [*PATHS, *((zigzag(seed), None) for seed in range(3))], quick=1)
 def test_a_late_tick_leaves_what_timely_ticks_leave(
     live: BotRunner, kraken: FakeKraken, closes: list[float], reason: str | None
 ) -> None:

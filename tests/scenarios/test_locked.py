@@ -153,6 +153,7 @@ def test_a_tick_that_cannot_be_recorded_still_tells_what_it_sold(
 ) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48999)
+    live.set(SYMBOLS="BTC/USD,ETH/USD")  # after its exit nobody is asked about the first
     council_says(live, "HOLD")
     take_at(kraken, other, "OHLC")
 

@@ -40,8 +40,7 @@ def is_calm(account: BotRunner) -> bool:
 
 
 @quick.parametrize("factor", FALLS, quick=1)
-@pytest.mark.parametrize("known", [pytest.param(True, id="known before"), pytest.param(False, id="at the first look")])
-@pytest.mark.parametrize("answers", [1, None])
+@quick.parametrize_pairs(("known", "answers"), [True, False], [1, None])
 def test_a_price_that_lies_does_not_trip_the_guard_for_an_answer_or_an_hour(
     account: BotRunner, kraken: FakeKraken, factor: str, known: bool, answers: int | None
 ) -> None:

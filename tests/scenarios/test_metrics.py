@@ -53,6 +53,7 @@ def test_a_tick_leaves_all_its_figures(measured: BotRunner, kraken: FakeKraken, 
         "equity",
         "drawdown_ratio",
         "drawdown_peak_ratio",
+        "is_trading_active",
         "open_trades",
         "unguarded_positions",
         "unsettled_orders",
@@ -62,6 +63,7 @@ def test_a_tick_leaves_all_its_figures(measured: BotRunner, kraken: FakeKraken, 
     assert told["last_tick_requests"] == len(requested_endpoints(kraken)) == 2
     assert (told["open_trades"], told["unguarded_positions"], told["last_tick_exit_code"]) == (1, 0, 0)
     status = measured.json("status")
+    assert (told["is_trading_active"], status["is_trading_active"]) == (0, False)
     assert told["equity"] == float(status["equity"])
     assert told["drawdown_ratio"] == float(status["drawdown"])
 

@@ -1,5 +1,9 @@
 """Balances that contradict our own orders: absence is no evidence, and only positive evidence writes a trade off."""
 
+import json
+import time
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -34,6 +38,12 @@ def the_trade(live: BotRunner) -> dict[str, str]:
 
 def figures(trade: dict[str, str], *names: str) -> list[Decimal]:
     return [Decimal(trade[name]) for name in names]
+
+
+def surplus_seen_at(live: BotRunner) -> float:
+    """When the newest look has seen what the owner holds, by the exchange's clock."""
+    [text] = [value for _, key, value, _ in live.rows()["memory"] if key == "holdings.surplus"]
+    return datetime.fromisoformat(json.loads(text)["BTC"][1]).timestamp()
 
 
 # A balance that lies
@@ -244,6 +254,45 @@ def test_coins_from_before_botctl_explain_the_owners_sale(
 
 
 @pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("then", ["a lie", "another sale"])
+def test_an_outside_sale_explains_coins_once(open_trade: None, live: BotRunner, kraken: FakeKraken, then: str) -> None:
+    kraken.trade_by_hand("sell", "BTC/USD", AMOUNT / 4)
+    shrunk = live.run("tick")
+    if then == "a lie":
+        kraken.account.false_balances["XXBT"] = Decimal(0)
+    else:
+        kraken.trade_by_hand("sell", "BTC/USD", AMOUNT / 2)
+
+    run = live.run("tick")
+
+    assert (shrunk.exit_code, run.exit_code) == (1, 69 if then == "a lie" else 1), output_of(run)
+    assert figures(the_trade(live), "amount") == [AMOUNT * 3 / 4 if then == "a lie" else AMOUNT / 4]
+
+
+@pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_a_sale_in_the_second_of_a_look_explains_what_is_missing_unless_the_look_had_seen_it(
+    open_trade: None, live: BotRunner, kraken: FakeKraken, seen_before: bool
+) -> None:
+    kraken.balances["XXBT"] += AMOUNT
+    live.run("tick")
+    time.sleep(5)  # the clock is moved on
+    kraken.trade_by_hand("sell", "BTC/USD", AMOUNT)  # the owner's own
+    time.sleep(0 if seen_before else 5)
+    live.run("tick")
+    if seen_before:
+        kraken.account.false_balances["XXBT"] = Decimal(0)
+    else:
+        kraken.trade_by_hand("sell", "BTC/USD", AMOUNT)
+    kraken.account.trades[-1] = replace(kraken.trades[-1], at=surplus_seen_at(live) + 0.5)
+
+    run = live.run("tick")
+
+    assert run.exit_code == (69 if seen_before else 1), output_of(run)
+    assert the_trade(live)["status"] == ("OPEN" if seen_before else "CLOSED")
+
+
+@pytest.mark.usefixtures("bent_time")
 def test_a_balance_that_comes_back_at_the_second_look_outweighs_a_sale(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -378,8 +427,8 @@ def test_missing_coins_are_an_alarm_until_they_are_there_again(
 
 @pytest.mark.usefixtures("bent_time")
 def test_a_trade_written_off_is_an_urgent_message(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
-    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     live.run("tick")
+    live.set(NOTIFY_URLS="json://127.0.0.1:9/nobody")
     kraken.trade_by_hand("sell", "BTC/USD", AMOUNT)
 
     live.run("tick")

@@ -61,7 +61,7 @@ def alarms(live: BotRunner) -> list[str]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("command", SELLING, quick=3, ids=lambda command: command[0])
+@parametrize("command", SELLING, quick=2, ids=lambda command: command[0])
 def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     two_markets: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -89,7 +89,9 @@ def test_the_block_lasts_and_other_assets_go_on(two_markets: BotRunner, kraken: 
     council_says(live, "BUY")
     kraken.set_price("BTC/USD", 48000)
 
-    runs = [live.run("tick") for _ in range(3)]
+    runs = [live.run("tick")]
+    live.unset("NOTIFY_URLS")  # each message that nobody takes is a process
+    runs += [live.run("tick") for _ in range(2)]
     kraken.set_price("ETH/USD", 2000)
     runs += [live.run("check-positions"), live.run("sell", "BTC/USD", "--yes"), live.run("liquidate", "--yes")]
 

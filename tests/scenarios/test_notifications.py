@@ -99,10 +99,10 @@ def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
     listener.clear()
     kraken.set_price("BTC/USD", 48999)
     kraken.fault("OHLC", "hang_before", seconds=30)
-    process = notified.spawn("tick")
+    process = notified.fork("tick")
     wait_for(lambda: "OHLC" in requested_endpoints(kraken) and notified.trades()[0]["status"] == "CLOSED")
     process.kill()
-    process.wait(timeout=10)
+    process.wait(10)
     kraken.release()
     assert listener.received == []
 
@@ -169,7 +169,7 @@ def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a
     kraken.clear_requests()
 
     started = time.monotonic()
-    process = notified.spawn("tick")
+    process = notified.fork("tick")
     wait_for(lambda: listener.received)
     sold_before_it_was_told = list(sides(kraken))
     second = notified.run("check-positions")  # the lock is free meanwhile
@@ -186,7 +186,7 @@ def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_ke
 ) -> None:
     notified.run("resume")
     listener.hangs = True
-    process = notified.spawn("buy", "BTC/USD", "100", "--yes")
+    process = notified.fork("buy", "BTC/USD", "100", "--yes")
     wait_for(lambda: listener.received)
 
     started = time.monotonic()

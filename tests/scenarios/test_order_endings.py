@@ -15,6 +15,7 @@ from botctl.wiring import open_bot
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Slow
+from tests.quick import parametrize
 from tests.scenarios.journal_tools import only, open_position, place_by_hand, private_calls, run_until, sent
 
 
@@ -57,7 +58,7 @@ def test_a_buy_that_is_canceled_unfilled_fails_its_trade(live: BotRunner, kraken
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("mode", [Slow(looks=2), Slow(looks=1, at_once=Decimal("0.3")), Slow(seconds=0.5)])
+@parametrize("mode", [Slow(looks=2), Slow(looks=1, at_once=Decimal("0.3")), Slow(seconds=0.5)], quick=2)
 def test_a_buy_that_stays_open_for_a_while_is_followed_to_its_end(
     live: BotRunner, kraken: FakeKraken, mode: Slow
 ) -> None:

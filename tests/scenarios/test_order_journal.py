@@ -178,7 +178,7 @@ def test_an_order_that_was_only_intended_never_leaves(live: BotRunner, kraken: F
 # Lost answers
 
 
-@parametrize(("kind", "options"), LOST_AFTER, quick=5)
+@parametrize(("kind", "options"), LOST_AFTER, quick=3)
 def test_a_buy_whose_answer_was_lost_is_found_and_adopted(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_sell_that_may_exist_is_not_sent_again_by_hand(live: BotRunner, kraken
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("looks", [1, 2, 5])
+@parametrize("looks", [1, 2, 5], quick=1)
 def test_an_order_that_is_slow_to_appear_is_found_all_the_same(live: BotRunner, kraken: FakeKraken, looks: int) -> None:
     kraken.account.closed_orders_lag_looks = looks
     kraken.fault("AddOrder", "drop_after")
@@ -362,7 +362,7 @@ def test_a_refusal_before_processing_is_repeated_with_the_same_id(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded"])
+@parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded", "EOrder:Rate limit exceeded"], quick=1)
 def test_a_refusal_before_processing_that_persists_ends_after_a_few_attempts(
     live: BotRunner, kraken: FakeKraken, text: str
 ) -> None:

@@ -315,10 +315,11 @@ def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is
     assert only(live.positions())["id"] == 1
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("owned", "exit_codes"),
     [("0.1", [1, 1, 0, 0]), ("0.0005", [69, 69, 69, 0])],
     ids=["more than the trade", "less than the trade"],
+    quick=1,
 )
 def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_an_hour(
     live: BotRunner, kraken: FakeKraken, owned: str, exit_codes: list[int]

@@ -289,6 +289,35 @@ def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
 
 
 @pytest.mark.usefixtures("bent_time")
+@pytest.mark.parametrize("sold_meanwhile", [Decimal("0.0005"), Decimal("0.002")])
+def test_a_late_fill_of_more_than_a_trade_holds_takes_only_what_it_holds_and_is_said(
+    live: BotRunner, kraken: FakeKraken, sold_meanwhile: Decimal
+) -> None:
+    """The exchange trades a sell that it has called canceled, when the trade has been sold in part, or as a whole."""
+    kraken.balances["XXBT"] = Decimal("0.01")
+    bought = open_position(live)
+    kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
+    live.run("sell", "BTC/USD", "0.002", "--yes")
+    kraken.account.fill_mode = Instant()
+    live.run("sell", "BTC/USD", f"{sold_meanwhile}", "--yes")
+    left = Decimal("0.002") - sold_meanwhile
+    kraken.set_price("BTC/USD", 50500)
+    kraken.account.fill_order(kraken.orders[1], Decimal("0.002"))
+
+    with later(minutes=1):
+        run, calm = live.run("tick"), live.run("tick")
+
+    assert (run.exit_code, calm.exit_code) == (1, 0), run.stderr + calm.stderr
+    assert f"{sold_meanwhile} more than the trade held" in " ".join(run.stderr.split())
+    trade, (late, second) = only(live.trades()), kraken.orders[1:]
+    assert (trade["status"], Decimal(trade["amount"])) == ("CLOSED", Decimal("0.002"))
+    gain = sum((part * (order.cost - order.fee) for part, order in ((left / late.vol_exec, late), (1, second))))
+    paid = Decimal(bought["entry_cost"]) + Decimal(bought["entry_fee"])
+    assert abs(Decimal(trade["pnl"]) - (gain - paid)) <= Decimal("0.00001")
+    assert [Decimal(order["filled"]) for order in live.orders()[1:]] == [late.vol_exec, second.vol_exec]
+
+
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -60,7 +60,7 @@ def test_an_outage_is_one_line(two_trades: BotRunner, command: str, undone: str,
         ("https://kraken.invalid", "its name can't be resolved"),
         ("https://127.0.0.1:{port}", "TLS failed"),
     ],
-    quick=2,
+    quick=1,
 )
 def test_the_innermost_cause_is_named(two_trades: BotRunner, kraken: FakeKraken, url: str, why: str) -> None:
     cut_off(two_trades, url.format(port=kraken.url.rsplit(":", 1)[1]))

@@ -332,6 +332,7 @@ def test_candles_that_end_hours_ago_open_nothing(live: BotRunner, kraken: FakeKr
         answer["result"] = {name: rows[:-9] if name != "last" else rows for name, rows in answer["result"].items()}
         return replace(reply, body=json.dumps(answer).encode())
 
+    kraken.flat_candles("BTC/USD", 50000, 500, count=200)
     kraken.alter_reply = lose_the_newest
 
     run = live.run("buy", "BTC/USD", "100", "--yes")

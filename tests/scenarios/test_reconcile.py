@@ -183,7 +183,7 @@ def test_it_changes_nothing_and_sends_nothing(live: BotRunner, kraken: FakeKrake
     assert len(sent(kraken)) == orders
 
 
-@pytest.mark.parametrize("endpoint", ["OpenOrders", "ClosedOrders", "QueryTrades", "BalanceEx"])
+@parametrize("endpoint", ["OpenOrders", "ClosedOrders", "QueryTrades", "BalanceEx"], quick=1)
 def test_a_bad_answer_is_no_difference(live: BotRunner, kraken: FakeKraken, endpoint: str) -> None:
     buy(live)
     kraken.fault(endpoint, "empty_result", times=20)

@@ -14,7 +14,7 @@ from tests.bot_runner import BotRunner
 from tests.cli.test_output import check_values
 from tests.fake_kraken import FakeKraken, Lie, Never, PartialThenCanceled, Pieces
 from tests.fields import RECOVER, RECOVER_ACTION
-from tests.quick import parametrize_pairs
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.database_loss import (
     all_orders,
     all_trades,
@@ -186,7 +186,7 @@ def test_one_answer_without_candles_decides_no_stop(live: BotRunner, kraken: Fak
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("price", [50000, 60000, 40000])
+@parametrize("price", [50000, 60000, 40000], quick=1)
 def test_without_any_candles_there_is_a_stop_all_the_same(live: BotRunner, kraken: FakeKraken, price: int) -> None:
     buy(live)
     lose(live)

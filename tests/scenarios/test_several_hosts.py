@@ -3,7 +3,6 @@ connection sends nothing more."""
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,9 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.databases import Writer, held_lock
 from tests.fake_kraken import FakeKraken, Request
+from tests.forked import ForkedRun
 from tests.postgres import PASSWORD, Server, own_server
+from tests.quick import parametrize
 from tests.scenarios.journal_tools import only, sent
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
@@ -29,12 +30,12 @@ def other_host(tmp_path: Path) -> Path:
     return folder
 
 
-def spawn_at(bot: BotRunner, home: Path, *arguments: str) -> "subprocess.Popen[str]":
+def spawn_at(bot: BotRunner, home: Path, *arguments: str) -> ForkedRun:
     """A run on another machine: the same settings, another home."""
     here = os.environ["BOTCTL_HOME"]
     bot.set(BOTCTL_HOME=str(home))
     try:
-        return bot.spawn(*arguments)
+        return ForkedRun(home, arguments)
     finally:
         bot.set(BOTCTL_HOME=here)
 
@@ -68,7 +69,7 @@ def test_exactly_one_host_ticks(hosted_live: BotRunner, other_host: Path, tmp_pa
     sign, go = tmp_path / "sits", tmp_path / "go"
     wait = f"open({str(sign)!r}, 'w').close()\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
     council_says(hosted_live, "HOLD", *wait.splitlines())
-    first = hosted_live.spawn("tick")
+    first = hosted_live.fork("tick")
     wait_for(sign.exists)
 
     started = time.monotonic()
@@ -85,7 +86,7 @@ def test_exactly_one_host_ticks(hosted_live: BotRunner, other_host: Path, tmp_pa
     )
     assert took < 20  # who waits for the lock waits 30 seconds
     assert len(hosted_live.rows()["tick"]) == 1
-    assert spawn_at(hosted_live, other_host, "tick").wait(timeout=60) == 0
+    assert spawn_at(hosted_live, other_host, "tick").wait()[0] == 0
 
 
 def test_a_manual_command_waits_for_another_host(hosted_live: BotRunner, kraken: FakeKraken) -> None:
@@ -108,7 +109,7 @@ def test_another_host_takes_over_when_one_is_killed_in_the_middle_of_an_order(
 ) -> None:
     kraken.fault("AddOrder", "hang_after", seconds=30)
     council_says(hosted_live, "BUY")
-    first = hosted_live.spawn("tick")
+    first = hosted_live.fork("tick")
     wait_for(lambda: kraken.orders)
 
     first.send_signal(signal.SIGKILL)
@@ -163,7 +164,7 @@ def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run
     assert len(sent(kraken, "sell")) == 1
 
 
-@pytest.mark.parametrize("command", ["pause", "resume", "tick", "status"])
+@parametrize("command", ["pause", "resume", "tick", "status"], quick=3)
 def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
     hosted_live: BotRunner, server: Server, command: str
 ) -> None:
@@ -230,7 +231,7 @@ def test_a_pause_that_a_person_commits_in_psql_stops_the_buy_that_is_being_writt
 
 
 def test_a_pause_on_one_host_pauses_all(hosted_live: BotRunner, kraken: FakeKraken, other_host: Path) -> None:
-    assert spawn_at(hosted_live, other_host, "pause").wait(timeout=60) == 0
+    assert spawn_at(hosted_live, other_host, "pause").wait()[0] == 0
 
     run = hosted_live.run("buy", "BTC/USD", "100", "--yes")
 

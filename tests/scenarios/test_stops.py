@@ -143,7 +143,7 @@ def a_bitcoin_and_an_ether(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.clear_requests()
 
 
-@parametrize("price", [..., *NO_PRICES], ids=lambda price: "missing" if price is ... else repr(price), quick=4)
+@parametrize("price", [..., *NO_PRICES], ids=lambda price: "missing" if price is ... else repr(price), quick=2)
 def test_a_price_that_is_none_triggers_nothing_and_silences_no_other_stop(
     live: BotRunner, kraken: FakeKraken, price: Any
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_price_that_is_none_triggers_nothing_and_silences_no_other_stop(
     assert [order.symbol for order in kraken.orders if order.side == "sell"] == ["ETH/USD"]
 
 
-@pytest.mark.parametrize("price", ["0", "-50000", "NaN"])
+@parametrize("price", ["0", "-50000", "NaN"], quick=1)
 def test_a_price_that_is_none_liquidates_nothing_in_a_tick(live: BotRunner, kraken: FakeKraken, price: str) -> None:
     """Kraken's own market shows it, so every look sees it: no stop and no drawdown guard may believe it."""
     a_bitcoin_and_an_ether(live, kraken)

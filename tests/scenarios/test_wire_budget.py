@@ -79,6 +79,7 @@ def test_a_paused_tick_with_a_position_costs_one_look(live: BotRunner, kraken: F
 
 
 def test_the_stops_order_leaves_before_any_candle_is_asked_for(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(SYMBOLS="BTC/USD,ETH/USD")
     buy(live)
     kraken.set_price("BTC/USD", 48999)
     kraken.clear_requests()
@@ -103,23 +104,46 @@ def test_a_stop_check_never_loads_what_is_slow(live: BotRunner, kraken: FakeKrak
     assert not {name for name in loaded if name.split(".")[0] in SLOW}
 
 
-def test_a_tick_loads_nothing_that_is_slow(live: BotRunner, kraken: FakeKraken) -> None:
+def test_a_tick_without_a_council_loads_nothing_that_is_slow(live: BotRunner, kraken: FakeKraken) -> None:
+    buy(live)
+    live.run("pause")
+    kraken.set_price("BTC/USD", 48999)
+    live.set(PYTHONPROFILEIMPORTTIME="1")
+
+    run = live.process("tick")
+
+    loaded = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    assert sides(kraken) == ["buy", "sell"]
+    assert "botctl.trading.risk" in loaded
+    assert not {name for name in loaded if name.split(".")[0] in SLOW}
+
+
+def test_pandas_is_loaded_for_the_council_and_after_the_stops_order(live: BotRunner, kraken: FakeKraken) -> None:
     """What a process has loaded shows in the map of its memory, which the hook reads while the process waits."""
     buy(live)
-    live.set(SYMBOLS="BTC/USD,ETH/USD")
+    live.set(SYMBOLS="BTC/USD,ETH/USD,SOL/USD")  # nobody is asked about BTC, which cools down
     kraken.set_price("BTC/USD", 48999)
     loaded: dict[str, bool] = {}
+    peak: list[int] = []
 
     def read_memory_map(request: Request) -> None:
         memory = Path(f"/proc/{process.pid}/maps").read_text()
         loaded[request.endpoint] = any(f"/{name}" in memory for name in ("pandas", "numpy", "numba", "llvmlite"))
+        peak.append(peak_of(process.pid))
 
     kraken.clear_requests()
     process = live.spawn("tick")
     kraken.before = read_memory_map
-    process.communicate(timeout=60)
+    _, said = process.communicate(timeout=60)
     kraken.before = None
 
-    assert sides(kraken) == ["buy", "sell"]
-    assert loaded["OHLC"] is False  # the second symbol's candles, after the technical agent judged the first
+    assert sides(kraken) == ["buy", "sell"], said
+    assert loaded.pop("OHLC") is True  # the last symbol's candles, after the technical agent judged another
     assert not any(loaded.values())
+    assert max(peak) < 200_000
+
+
+def peak_of(pid: int) -> int:
+    """The most memory that a process had so far, in kB."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1])

@@ -31,7 +31,7 @@ def test_a_key_that_may_withdraw_sells_and_buys_nothing(live: BotRunner, kraken:
     assert f"the API key may withdraw ({right})" in by_hand.stderr
     assert "ALLOW_WITHDRAW_KEY=yes" in by_hand.stderr
     assert any("may withdraw" in error for error in tick.json()["errors"])
-    assert tick.json()["decisions"][0]["outcome"] == "not bought: the API key may withdraw"
+    assert tick.json()["decisions"][0]["reason"] == "not asked: the API key may withdraw"
     assert allowed.exit_code == 0, output_of(allowed)
     assert sides(kraken) == ["buy", "sell", "buy"]
 

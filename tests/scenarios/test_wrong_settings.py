@@ -50,7 +50,7 @@ FATAL: dict[str, Callable[[BotRunner], None]] = {
 }
 
 
-@parametrize("spoil", HARMLESS.values(), quick=9, ids=HARMLESS)
+@parametrize("spoil", HARMLESS.values(), quick=6, ids=HARMLESS)
 def test_a_tick_sells_a_hit_stop_buys_nothing_and_ends_with_78(
     live: BotRunner, kraken: FakeKraken, spoil: Callable[[BotRunner], None]
 ) -> None:

@@ -1,6 +1,5 @@
 """Files and options of backtest, replay, sweep and report, and the settings that the options override."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,22 +13,31 @@ import typer
 from botctl.backtesting.backtest import Backtest, Run
 from botctl.backtesting.results import BacktestView
 from botctl.cli.context import env_file_of, symbol_from, time_from, wants_json
-from botctl.cli.output import show
+from botctl.cli.output import progress_bar, show
+from botctl.cli.study_council import COUNCIL_SETTINGS, StudyCouncil, seat_council
 from botctl.cli.views.backtest import draw_backtest, show_csv
 from botctl.config import load_sources
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import SETTINGS, Settings, parse_settings
 from botctl.domain.decisions import Stance
-from botctl.domain.errors import BadValue
+from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.symbols import Timeframe, parse_symbol, quote_of
+from botctl.domain.symbols import Timeframe, parse_symbol, problem_with_signals, quote_of
 from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
+    "signal_timeframe": ("SIGNAL_TIMEFRAME", "TIMEFRAME"),
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
+    "sizing": ("SIZING", "FIXED|RISK"),
+    "risk_per_trade": ("RISK_PER_TRADE", "FRACTION"),
+    "max_trade_amount": ("MAX_TRADE_AMOUNT", "AMOUNT"),
+    "max_exposure": ("MAX_EXPOSURE", "FRACTION"),
+    "allocation": ("ALLOCATION", "ASSET:FRACTION,..."),
+    "compound": ("COMPOUND", ""),  # a flag
     "fee": ("FEE_RATE", "RATE|TIER"),
     "slippage": ("SLIPPAGE", "FRACTION"),
+    "exit_slippage": ("EXIT_SLIPPAGE", "FRACTION"),
     "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
     "breakeven_fees": ("BREAKEVEN_FEES", "YES|NO"),
@@ -41,11 +49,11 @@ OVERRIDES = {
     "max_drawdown_peak": ("MAX_DRAWDOWN_PEAK", "FRACTION"),
 }
 """Options by their parameter: the setting that each overrides, and what it takes."""
+FLAGS = frozenset({"compound"})
+"""Those that take nothing: without the flag the setting counts."""
 OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())
 DEFAULT_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
-COUNCIL = "technical,sentiment"
-"""The agents that can judge the past; others only judge the present."""
 
 Files = Annotated[
     list[str],
@@ -57,14 +65,20 @@ Trades = Annotated[
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")]
 
 
+def _help_of(setting: str) -> str:
+    return "Scale TRADE_AMOUNT_USD with the equity." if setting == "COMPOUND" else f"Override {setting}."
+
+
 SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
 STUDY_OPTIONS = {
     "symbol": typer.Option("--symbol", metavar="SYMBOL", help="The symbol of FILE, where its name does not tell it."),
     "since": typer.Option("--from", metavar="TIME", help="Start of trading; ISO 8601, UTC."),
     "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
     "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
+    "cache": typer.Option("--cache", metavar="FILE", help="Keep the answers of a program here, and ask once."),
+    "decisions": typer.Option("--decisions", metavar="FILE", help="Trade the decisions that this database recorded."),
     **{
-        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=f"Override {setting}.")
+        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar or None, help=_help_of(setting))
         for name, (setting, metavar) in OVERRIDES.items()
     },
 }
@@ -77,7 +91,9 @@ type StudyOptions = dict[str, str]
 def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the parameter `options: StudyOptions` of a command by STUDY_OPTIONS, as Typer needs them."""
     shared = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+        Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
+        if name in FLAGS
+        else Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
         for name, option in STUDY_OPTIONS.items()
     ]
     parameters = [
@@ -89,6 +105,7 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         texts = {name: arguments.pop(name) for name in STUDY_OPTIONS}
+        texts |= {name: "yes" if texts[name] else None for name in FLAGS}
         command(options={name: text for name, text in texts.items() if text is not None}, **arguments)
 
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -105,9 +122,15 @@ class Study:
     """The settings as texts, for a sweep to vary."""
     since: datetime | None
     until: datetime | None
+    council: StudyCouncil
 
-    def backtest(self) -> Run:
-        return Backtest(self.histories, self.settings, self.sentiment, since=self.since, until=self.until).run()
+    def backtest(self, ctx: typer.Context) -> Run:
+        source, span = self.council.source, {"since": self.since, "until": self.until}
+        backtest = Backtest(self.histories, self.settings, self.sentiment, **span, council=source)
+        if source is None:
+            return backtest.run()
+        with progress_bar(ctx, "asking the Council") as progress:
+            return backtest.run(progress)
 
 
 def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> Study:
@@ -116,11 +139,20 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
     paths = _files_and_symbols(files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
-    parse_settings({**values, **overrides})
+    parse_settings({"TIMEFRAME": Timeframe.MINUTE, **values, **overrides})  # the real one is that of the files
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
     histories = [load_candles(path, symbol) for path, symbol in paths]
     values = {**values, **overrides, **_settings_of(histories)}
-    return Study(histories, sentiment, parse_settings(values), values, since, until)
+    _check_signals(values)
+    settings = parse_settings(values)
+    return Study(histories, sentiment, settings, values, since, until, seat_council(ctx, settings, options))
+
+
+def _check_signals(values: dict[str, str]) -> None:
+    """Raises ConfigError when SIGNAL_TIMEFRAME does not go with the files, whose length no setting can change."""
+    signals, timeframe = values.get("SIGNAL_TIMEFRAME", "").strip(), values["TIMEFRAME"]
+    if signals and (misfit := problem_with_signals(Timeframe(signals), Timeframe(timeframe))) is not None:
+        raise ConfigError(misfit, hint=f"add --signal-timeframe {timeframe}, or one longer than the files'")
 
 
 def show_backtest(ctx: typer.Context, view: BacktestView, trades: int, as_csv: bool) -> None:
@@ -193,10 +225,7 @@ def _file_and_symbol(text: str) -> tuple[Path, str | None]:
 def _strategy_values(ctx: typer.Context) -> dict[str, str]:
     """The strategy's settings from the environment and .env, without mode, keys, addresses and database."""
     values = load_sources(env_file_of(ctx)).values
-    council = values.get("COUNCIL", COUNCIL).replace(" ", "")
-    if values.get("COUNCIL_COMMAND") or council != COUNCIL:
-        print(f"botctl: COUNCIL and COUNCIL_COMMAND are ignored: the agents are {COUNCIL}", file=sys.stderr)
-    return {name: values[name] for name in OVERRIDDEN if name in values}
+    return {name: values[name] for name in (*OVERRIDDEN, *COUNCIL_SETTINGS) if name in values}
 
 
 def _settings_of(histories: list[CandleColumns]) -> dict[str, str]:

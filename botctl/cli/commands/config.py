@@ -33,6 +33,7 @@ from botctl.domain.configuration.settings import (
 from botctl.domain.errors import ConfigError
 from botctl.domain.health.checks import CheckResult
 from botctl.links import refuse_links
+from botctl.trading.council.check import check_council
 
 app = typer.Typer(rich_markup_mode=None, help="Show and check the settings.\n\n\b\nExample:\n  botctl config check")
 
@@ -91,6 +92,7 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         results.append(CheckResult("settings", "fail", problem, f"fix it in {source}"))
     hint = "set it, or take its name out of COUNCIL_ENV"
     results += [CheckResult("council", "warn", each, hint) for each in named_variables(settings, sources).missing]
+    results += [each for each in check_council(settings, folder) if each.status != "ok"]
     results += _check_live(settings, sources, set(problems))
     results += _check_files(Config(folder, sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)

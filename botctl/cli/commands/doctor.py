@@ -105,7 +105,8 @@ def _check_ticks(config: Config, bot: Bot) -> CheckResult:
         detail = ticking.overdue + (f" {trades} open positions are not guarded" if trades else "")
         return CheckResult("ticks", "fail" if trades else "warn", detail, "run `botctl schedule show`")
     detail = "no tick yet" if last is None else f"the last tick is of {format_time(last)} UTC"
-    return CheckResult("ticks", "ok", f"{detail}, expected every {settings.timeframe}")
+    signals = "" if settings.signal_seconds is None else f", signals every {settings.signal_timeframe}"
+    return CheckResult("ticks", "ok", f"{detail}, expected every {settings.timeframe}{signals}")
 
 
 def _check_files(config: Config) -> Iterator[CheckResult]:
@@ -133,7 +134,7 @@ def _check_trading(config: Config, bot: Bot) -> Iterator[CheckResult]:
     except NoAnswer as error:  # what else asks the exchange would only repeat it
         address = " and KRAKEN_API_URL" if config.settings.kraken_api_url else ""
         yield CheckResult("exchange", "fail", error.message, f"check this machine's network{address}")
-    yield check_council(config.settings)
+    yield from check_council(config.settings, config.folder)
     for missing in config.council_variables.missing:
         yield CheckResult("council", "warn", missing, "set it, or take its name out of COUNCIL_ENV")
     yield check_sentiment(bot)

@@ -25,15 +25,19 @@ from botctl.cli.stuck_runs import open_bot_by_force
 from botctl.cli.views.orders import draw_liquidation, draw_order
 from botctl.cli.views.positions import draw_trades
 from botctl.config import open_store
+from botctl.domain.configuration.parsers import parse_share
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_code_of, most_severe
 from botctl.domain.money import format_decimal, to_amount
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
+from botctl.domain.text import format_percent
 from botctl.store.corrections import forget_trade, load_forgettable
+from botctl.trading.bot import Bot
+from botctl.trading.entries import Spend
 from botctl.trading.outages import saying, tell_outage, without_outages
 from botctl.trading.results import LiquidationView
-from botctl.trading.tick import liquidate as liquidate_all
+from botctl.trading.tick import liquidate as liquidate_trades
 from botctl.wiring import open_bot, why_no_buys
 
 Symbol = Annotated[
@@ -44,15 +48,22 @@ Symbol = Annotated[
 def buy(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Cost before the fee, in quote currency.")],
+    amount: Annotated[
+        str | None, typer.Argument(metavar="[AMOUNT]", help="Cost before the fee, in quote currency.")
+    ] = None,
+    risk: Annotated[
+        str | None,
+        typer.Option(metavar="FRACTION", help="Instead of AMOUNT: what the stop may lose, of the equity: 0.5%."),
+    ] = None,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Buy SYMBOL at market for AMOUNT, with an ATR stop.
 
-    AMOUNT is in the quote currency of SYMBOL; the fee is extra. In live mode this spends real money, and asks first.
-    From then on every tick guards the trade.
+    AMOUNT is in the quote currency of SYMBOL; the fee is extra. It counts above the limits of the settings too, which
+    is said. With --risk the size follows from the stop instead, fees and slippage included, within these limits and the
+    free cash. In live mode this spends real money, and asks first. From then on every tick guards the trade.
 
     Exit code 3 when a safety rule refuses (paused, already open, cool-down, no ATR), 4 when Kraken does: nothing was
     bought. 69: the order may have been placed. Don't repeat it; the next tick finds out.
@@ -61,19 +72,23 @@ def buy(
     Examples:
       botctl buy BTC/USD 100
       botctl buy BTC/USD 100 --validate
+      botctl buy BTC/USD --risk 0.5%
     """
-    symbol, cost = symbol_from(symbol), money_from(amount)
+    symbol, size, by_risk = symbol_from(symbol), *_size_from(amount, risk)
     config = config_from(ctx, account=True, validate=validate, warn=False)
     if (why := why_no_buys(config.settings, config.problems, validate_only=validate)) is not None:
         raise why
     if config.settings.botctl_mode is Mode.LIVE and not validate:
-        confirm(f"Buy {symbol} for {cost} with real money?", yes=yes)
+        wanted = f"at a risk of {format_percent(size)} of the equity" if by_risk else f"for {size}"
+        confirm(f"Buy {symbol} {wanted} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot, saying("nothing was bought; run it again later"):
         log_errors(without_outages(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()))
         if not validate:
             bot.execution.pre_trade_checks.check(symbol, bot.clock.now())
             bot.drawdown.check_before_buy()
-        bought = bot.execution.finish_buys([bot.execution.begin_buy(symbol, cost)])[0]
+        spend = _spend_by_risk(bot, size) if by_risk else size
+        notice(*(() if by_risk else bot.sizing.remarks_on(symbol, size)))
+        bought = bot.execution.finish_buys([bot.execution.execute_buy(symbol, spend)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
         after_run.queue_notifications(config, bot)
@@ -81,6 +96,27 @@ def buy(
     show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw_order)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(bought.errors))
+
+
+def _size_from(amount: str | None, risk: str | None) -> tuple[Decimal, bool]:
+    """AMOUNT or --risk, of which one must be given, and whether it is --risk. Raises BadValue."""
+    if (amount is None) == (risk is None):
+        problem = "AMOUNT is missing" if amount is None else "AMOUNT and --risk exclude each other"
+        raise BadValue(problem, hint="give AMOUNT, such as 100, or --risk 0.5% (see --help)")
+    if amount is not None:
+        return money_from(amount), False
+    try:
+        return parse_share(str(risk).strip()), True
+    except ValueError as error:
+        raise BadValue(f"--risk {risk!r} {error}", hint="give a fraction of the equity, such as 0.5%") from None
+
+
+def _spend_by_risk(bot: Bot, risk: Decimal) -> Spend:
+    """What sizes a buy by its risk. Raises BadValue, and what a look at the account finds."""
+    if risk >= (limit := bot.settings.max_drawdown):
+        problem = f"--risk {format_percent(risk)} must be below MAX_DRAWDOWN, {format_percent(limit)}"
+        raise BadValue(problem, hint="one stop would trip the drawdown guard")
+    return bot.sizing.for_run(bot.drawdown.look_before_buy(), risk)
 
 
 def sell(
@@ -158,7 +194,7 @@ def liquidate(
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot_by_force(config) if take_over else open_bot(config) as bot:
         began = bot.clock.now()
-        exits = liquidate_all(bot)
+        exits = liquidate_trades(bot)
         errors = [_not_liquidated(error) for error in tell_outage(bot, exits.errors, began, selling=True)]
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)

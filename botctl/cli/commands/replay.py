@@ -15,6 +15,7 @@ from botctl.backtesting.replay import run_ticks, summarize_replay
 from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, start_log_for
 from botctl.cli.output import with_progress
+from botctl.cli.study_council import report_errors
 from botctl.config import Config, open_store
 from botctl.domain.configuration.settings import Mode, Settings
 from botctl.domain.errors import BadValue, ConfigError
@@ -50,20 +51,21 @@ def replay(
     """
     backtest_options.check_output(ctx, as_csv)
     study = backtest_options.load_study(ctx, files, options)
-    timeline = align_histories(study.histories, study.settings.atr_period, study.since, study.until)
-    with _open_folder(study.settings, keep) as config:
+    settings = study.settings
+    timeline = align_histories(study.histories, settings.atr_period, study.since, study.until, settings.signal_seconds)
+    with _open_folder(settings, keep) as config:
         start_log_for(ctx, config, quiet=True)  # failed ticks are reported at the end
         market = SimulatedMarket(study.histories, timeline, study.sentiment)
         with open_store(config, create=True, durable=False):  # after a power cut it is run again
-            bot = build_bot(config.settings, config.switch, simulated=market)
+            bot = build_bot(config.settings, config.switch, simulated=market, council_variables=study.council.variables)
+            study.council.seat_in(bot, timeline)
             ticks = range(timeline.last - timeline.first + 1)
             outcome = run_ticks(bot, with_progress(ctx, ticks, "replaying"))
-            view = summarize_replay(bot, timeline, study.histories, study.sentiment, outcome)
+            view = summarize_replay(bot, timeline, study.histories, study.sentiment, outcome, study.council.label)
     backtest_options.show_backtest(ctx, view, trades, as_csv)
     if view.failed_ticks:
         print(f"botctl: {view.failed_ticks} of {view.ticks} ticks failed", file=sys.stderr)
-    for error in view.errors:
-        print(f"botctl: error: {error}", file=sys.stderr)
+    report_errors(view.errors)
     if keep is not None:
         print(f"botctl: kept in {keep}: see `BOTCTL_HOME={keep} botctl trades`", file=sys.stderr)
     exit_with(1 if view.failed_ticks else 0)

@@ -14,6 +14,7 @@ from botctl.cli.commands import backtest_options
 from botctl.cli.context import JsonFlag, config_from, env_file_of, exit_with
 from botctl.cli.log import log_errors
 from botctl.cli.output import show
+from botctl.cli.study_council import report_errors
 from botctl.cli.views.files import draw_report
 from botctl.config import load_sources, open_store
 from botctl.domain.errors import BadValue, exit_code_of
@@ -90,7 +91,9 @@ def _open_source(
     """A backtest of the files, or the database; and the default path of its page."""
     if files:
         folder, study = load_sources(env_file_of(ctx)).folder, backtest_options.load_study(ctx, files, options)
-        yield BacktestSource(study.backtest(), study.histories, study.settings), folder / "backtest.html"
+        run = study.backtest(ctx)
+        report_errors(run.view.errors)
+        yield BacktestSource(run, study.histories, study.settings), folder / "backtest.html"
         return
     for name in options:
         hint = "give a file of candles, or omit it"

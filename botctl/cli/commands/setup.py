@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
+from botctl.backtesting.council.members import label_of
 from botctl.backtesting.replay import run_ticks
-from botctl.cli.context import JsonFlag, env_file_of, start_log_for
+from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log_for
 from botctl.cli.log import notice
 from botctl.cli.output import show, with_progress
 from botctl.cli.results import InitView
+from botctl.cli.study_council import council_values, report_errors, seat_council
 from botctl.cli.views.setup import draw_demo, draw_init
 from botctl.config import Config, load_config, make_data_folder, open_store, raise_together
-from botctl.domain.configuration.settings import Mode, example_env, parse_settings
+from botctl.domain.configuration.example import example_env
+from botctl.domain.configuration.settings import Mode, parse_settings
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.env_file import write_env_file
 from botctl.queries import portfolio
-from botctl.queries.journal import count_decisions
+from botctl.queries.journal import count_decisions, count_stances
 from botctl.queries.results import DemoView
 from botctl.trading.readiness import check_journal
 from botctl.wiring import build_bot, open_account
@@ -94,26 +97,38 @@ def demo(
     ticks: Annotated[
         int, typer.Option("--ticks", "-n", metavar="COUNT", min=1, max=100_000, help="How many ticks to run.")
     ] = 500,
+    cache: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Keep the answers of a program here, and ask once.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run ticks on the demo market, in a temporary database.
 
-    The same tick, rules and journal as in live mode, on simulated prices. Your own
-    settings and database are not touched.
+    The same tick, rules and journal as in live mode, on simulated prices. Of your
+    settings only those of the Council count, and your database is not touched. Exit code
+    1 if a tick failed.
 
     \b
-    Example:
+    Examples:
       botctl demo --ticks 500
+      COUNCIL=gap,sentiment botctl demo
     """
+    settings = parse_settings(council_values(ctx))
+    council = seat_council(ctx, settings, {} if cache is None else {"cache": cache})
     with tempfile.TemporaryDirectory(prefix="botctl-demo-") as folder:
-        config = Config(Path(folder), Path(folder) / ".env", parse_settings({}))
-        start_log_for(ctx, config)
+        config = Config(Path(folder), Path(folder) / ".env", settings)
+        start_log_for(ctx, config, quiet=True)  # failed ticks are reported at the end
         with open_store(config, durable=False):
-            bot = build_bot(config.settings, config.switch)
+            bot = build_bot(config.settings, config.switch, council_variables=council.variables, home=council.home)
+            council.seat_in(bot)
             outcome = run_ticks(bot, with_progress(ctx, range(ticks), "running ticks"))
             initial_balance = config.settings.initial_balance
             if initial_balance is None or not outcome.ticks:
                 raise BotError("the demo ran no tick")
-            counts = count_decisions()
-            view = DemoView(outcome.ticks, portfolio.list_trades(), outcome.equity, initial_balance, counts)
+            view = DemoView(
+                outcome.ticks, portfolio.list_trades(), outcome.equity, initial_balance, count_decisions(),
+                label_of(settings), count_stances(), outcome.error_messages(),
+            )  # fmt: skip
     show(ctx, view, draw_demo, name_mode=False)
+    report_errors(view.errors)
+    exit_with(1 if view.errors else 0)

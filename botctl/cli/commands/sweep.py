@@ -54,7 +54,9 @@ def sweep(
     if (sets := count_points(axes)) > MAX_SETS and storage is None:
         raise BadValue(f"{sets:,} sets are more than {MAX_SETS:,}", hint="use wider steps, or a study with --storage")
     study = backtest_options.load_study(ctx, files, options)
-    runner = SweepRunner(study.histories, study.values, study.sentiment, axes, train, study.since, study.until)
+    runner = SweepRunner(
+        study.histories, study.values, study.sentiment, axes, train, study.since, study.until, study.council.source
+    )
     if storage is None:
         scores = _run_grid(ctx, runner, workers)
     else:

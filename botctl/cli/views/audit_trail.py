@@ -6,6 +6,7 @@ from typing import Any
 
 from botctl.cli.tables import Drawing, group, pairs
 from botctl.domain.account.performance import FLOW
+from botctl.domain.council_rules import shown_stance
 from botctl.domain.money import format_decimal
 from botctl.domain.text import UNKNOWN, format_money, format_price, format_signed, format_time
 from botctl.queries.positions import TradeRecord
@@ -19,7 +20,9 @@ def draw_decisions(rows: Sequence[DecisionView]) -> Drawing:
 
 def _decision(row: DecisionView) -> str:
     lines = [(format_time(row.decided_at), f"{row.decision} {row.symbol} at {format_price(row.price)}")]
-    lines += [(f"  {verdict['agent']}", f"{verdict['stance']}: {verdict['reason']}") for verdict in row.verdicts]
+    for verdict in row.verdicts:
+        stance = shown_stance(verdict["stance"], float(verdict.get("confidence", 1)))  # older rows have none
+        lines.append((f"  {verdict['agent']}", f"{stance}: {verdict['reason']}"))
     if not row.verdicts:
         lines.append(("  reason", row.reason))
     if row.outcome:

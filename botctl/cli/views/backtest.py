@@ -5,12 +5,14 @@ import sys
 import textwrap
 from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 
+from botctl.backtesting.performance import return_per_trade
 from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepRow, SweepView
 from botctl.cli import tables
 from botctl.domain import text
 from botctl.domain.serialization import to_json
-from botctl.domain.symbols import Timeframe, quote_of
+from botctl.domain.symbols import quote_of
 
 UNTESTED = "-"
 COLUMN_NAMES = {
@@ -22,6 +24,9 @@ COLUMN_NAMES = {
     "cooldown_minutes": "cool-down",
     "max_open_trades": "open",
     "trade_amount_usd": "amount",
+    "risk_per_trade": "risk",
+    "max_trade_amount": "max amount",
+    "max_exposure": "exposure",
     "max_drawdown": "guard",
     "max_drawdown_peak": "peak",
 }
@@ -47,12 +52,12 @@ def show_csv(view: BacktestView) -> None:
 
 def _summary(view: BacktestView) -> str:
     quote = quote_of(view.symbols[0])
-    timeframe = Timeframe.from_seconds(view.seconds)
     still_open = sum(trade.exit_time is None for trade in view.trades)
     reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
-        ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {timeframe} candles"),
+        ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {view.candles}"),
         ("traded", f"{text.format_time(view.since)} to {text.format_time(view.until)} UTC, {view.bars:,} bars"),
+        ("Council", view.council),
         ("sentiment", view.mood),
         ("equity", f"{text.format_money(view.equity)} of {text.format_money(view.initial_balance)} {quote}"),
         ("return", f"{text.format_percent(view.returned)}; buy and hold {text.format_percent(view.buy_and_hold)}"),
@@ -60,6 +65,7 @@ def _summary(view: BacktestView) -> str:
         ("Sharpe, Sortino", f"{text.format_ratio(view.sharpe)}, {text.format_ratio(view.sortino)}"),
         ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
         ("win rate", f"{text.format_percent(view.win_rate)}, profit factor {text.format_ratio(view.profit_factor)}"),
+        ("per trade", _per_trade(view)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
         ("exposure", text.format_percent(view.exposure)),
         ("fees", f"{text.format_money(view.fees)} {quote}"),
@@ -71,6 +77,15 @@ def _summary(view: BacktestView) -> str:
     if view.absent_candles:
         rows.append(("missing candles", f"{view.absent_candles:,}"))
     return tables.pairs(rows)
+
+
+def _per_trade(view: BacktestView) -> str:
+    """What the closed trades brought on average, by their cost: before fees, slippage included, and after both fees."""
+    closed = [trade for trade in view.trades if trade.pnl is not None and trade.exit_proceeds is not None]
+    costs = [trade.entry_cost for trade in closed]
+    before = return_per_trade(costs, [(trade.exit_proceeds or 0) - trade.entry_cost for trade in closed])
+    after = return_per_trade(costs, [trade.pnl or Decimal(0) for trade in closed])
+    return f"{text.format_percent(before)} before fees, {text.format_percent(after)} after them"
 
 
 def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:

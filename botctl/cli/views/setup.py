@@ -1,6 +1,6 @@
 """Results of init, demo, doctor, config and notify."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from botctl.cli.results import ConfigLine, InitView, NotifyView
 from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs
@@ -42,9 +42,15 @@ def draw_init(view: InitView) -> str:
 
 
 def draw_demo(view: DemoView) -> Drawing:
-    decisions = ", ".join(f"{count} {name}" for name, count in sorted(view.decisions.items()))
+    decisions, *verdicts = map(_counts, (view.decisions, *view.verdicts.values()))
+    said = [f"{agent}: {counts}" for agent, counts in zip(view.verdicts, verdicts, strict=True)]
     return group(
         draw_trades(view.trades) if view.trades else "no trades",
         f"{view.ticks} ticks of the demo market: {len(view.trades)} trades; decisions: {decisions}",
+        *said,
         f"equity {format_money(view.equity)} of {format_money(view.initial_balance)}",
     )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

@@ -18,8 +18,13 @@ def draw_tick(view: TickView) -> Drawing:
         lines.append(f"  {row.symbol} {row.decision}: {row.reason}{outcome}")
     if view.equity is not None:
         lines.append(f"  equity {format_money(view.equity)}, drawdown {format_percent(view.drawdown)}")
-    lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else "  the Council did not run")
+    lines.append(f"  why: `botctl why {view.decisions[0].symbol}`" if view.decisions else f"  {_why_no_decision(view)}")
     return group(*lines)
+
+
+def _why_no_decision(view: TickView) -> str:
+    sat = [step.detail for step in view.steps if step.name == "council" and step.ok]
+    return sat[0] if sat else "the Council did not run"
 
 
 def draw_position_check(view: CheckView) -> Drawing:

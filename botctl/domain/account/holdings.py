@@ -94,6 +94,12 @@ def sold_outside(missing: Decimal, surplus: Decimal, sales: OutsideSales) -> Dec
     return max(Decimal(0), min(missing, sales.sold - sales.bought - surplus))
 
 
+def sold_between(asset: str, since: datetime, until: datetime, fills: Iterable[FillRecord]) -> Decimal:
+    """How much more of `asset` was sold than bought from one moment until before another, and at least 0."""
+    own = [each for each in fills if base_of(each.symbol) == asset and since <= each.fill.at < until]
+    return max(Decimal(0), total(each.fill.amount * (1 if each.side is Side.SELL else -1) for each in own))
+
+
 def outside_sales(asset: str, quote: str, since: datetime, fills: Iterable[FillRecord]) -> OutsideSales | None:
     """The sells of `asset` since a moment among `fills`, none of which are ours; None without one."""
     own = [each for each in fills if base_of(each.symbol) == asset and each.fill.at >= since]

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+from botctl.domain.council_rules import CouncilRule
 from botctl.domain.money import to_amount, to_decimal, two_readings
-from botctl.domain.symbols import Timeframe, parse_symbol
+from botctl.domain.sizing import Allocation, Sizing
+from botctl.domain.symbols import ASSET_ALIASES, Timeframe, parse_symbol
 
 
 def parse_amount(text: str) -> Decimal:
@@ -30,6 +32,40 @@ def decimal_parser(low: str, high: str, *, include_low: bool = True) -> Callable
         return number
 
     return parse
+
+
+def parse_share(text: str) -> Decimal:
+    """A fraction above 0, at most 1: 0.005 or 0.5%."""
+    number, percent, rest = text.partition("%")
+    try:
+        share = to_decimal(number) / (100 if percent else 1)
+    except ValueError:
+        raise ValueError("must be a fraction such as 0.005, or 0.5%") from None
+    if rest or not 0 < share <= 1:
+        raise ValueError("must be above 0 and at most 1, as 0.005 or 0.5%")
+    return share
+
+
+def parse_sizing(text: str) -> Sizing:
+    try:
+        return Sizing(text.lower())
+    except ValueError:
+        raise ValueError(f"must be {' or '.join(Sizing)}") from None
+
+
+def parse_allocation(text: str) -> Allocation:
+    shares: dict[str, Decimal] = {}
+    for part in text.split(","):
+        asset, colon, share = (word.strip() for word in part.partition(":"))
+        if not colon or not re.fullmatch(r"[A-Za-z0-9.]{1,40}", asset):
+            raise ValueError("must list assets with their largest fraction of the equity, such as BTC:0.5,ETH:0.3")
+        if (asset := ASSET_ALIASES.get(asset.upper(), asset.upper())) in shares:
+            raise ValueError(f"names {asset} twice")
+        try:
+            shares[asset] = parse_share(share)
+        except ValueError as error:
+            raise ValueError(f"has {share!r:.40} for {asset}: it {error}") from None
+    return Allocation(tuple(shares.items()))
 
 
 def float_parser(low: str, high: str) -> Callable[[str], float]:
@@ -77,6 +113,13 @@ def parse_names(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names):
         raise ValueError("must list agents such as technical,sentiment")
     return names
+
+
+def parse_rule(text: str) -> CouncilRule:
+    try:
+        return CouncilRule(text.lower())
+    except ValueError:
+        raise ValueError("must be story, unanimous, majority or weights") from None
 
 
 def parse_yes(text: str) -> bool:

@@ -14,8 +14,8 @@ NEEDED_BY_ALL = (
 PLACES = NEEDED_BY_ALL[:3]
 """Settings whose value every command needs."""
 GUARDING = (
-    "TIMEFRAME", "TICK_TIMEOUT", "ATR_PERIOD", "ATR_MULTIPLE", "BREAKEVEN_ATR", "BREAKEVEN_FEES", "QUOTE_CURRENCY",
-    "INITIAL_BALANCE", "MAX_DRAWDOWN", "MAX_DRAWDOWN_PEAK",
+    "TIMEFRAME", "SIGNAL_TIMEFRAME", "TICK_TIMEOUT", "ATR_PERIOD", "ATR_MULTIPLE", "BREAKEVEN_ATR", "BREAKEVEN_FEES",
+    "QUOTE_CURRENCY", "INITIAL_BALANCE", "MAX_DRAWDOWN", "MAX_DRAWDOWN_PEAK",
 )  # fmt: skip
 """Settings that the stops and the drawdown guard use. Their last good values are kept in the database."""
 

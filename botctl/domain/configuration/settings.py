@@ -14,21 +14,28 @@ from botctl.domain.configuration.parsers import (
     decimal_parser,
     float_parser,
     integer_parser,
+    parse_allocation,
     parse_amount,
     parse_assets,
     parse_currency,
     parse_level,
     parse_names,
     parse_on,
+    parse_rule,
+    parse_share,
+    parse_sizing,
     parse_symbols,
     parse_timeframe,
     parse_yes,
 )
+from botctl.domain.council_rules import CouncilRule
 from botctl.domain.errors import ConfigError
 from botctl.domain.fees import parse_fee_rate
+from botctl.domain.indicators import MAX_ATR_PERIOD
 from botctl.domain.money import format_decimal
+from botctl.domain.sizing import Allocation, SizeRule, Sizing
 from botctl.domain.stops import StopRule
-from botctl.domain.symbols import Timeframe
+from botctl.domain.symbols import Timeframe, problem_with_signals
 
 
 class Mode(StrEnum):
@@ -112,13 +119,24 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRADE_AMOUNT_USD", "100", parse_amount, "the cost of an entry of the Council, in the symbol's quote currency"
     ),
+    Setting(
+        "SIZING", "fixed", parse_sizing, "fixed: an entry costs TRADE_AMOUNT_USD; risk: its stop loses RISK_PER_TRADE"
+    ),
+    Setting(
+        "RISK_PER_TRADE", None, parse_share, "fraction of the equity that a stop loses, costs included: 0.005 or 0.5%"
+    ),
+    Setting("COMPOUND", "no", parse_yes, "yes: TRADE_AMOUNT_USD grows and shrinks with the account"),
+    Setting("MAX_TRADE_AMOUNT", None, parse_amount, "the largest cost of an entry, in the symbol's quote currency"),
+    Setting("MAX_EXPOSURE", None, parse_share, "the largest fraction of the equity in open trades"),
+    Setting("ALLOCATION", None, parse_allocation, "the largest fraction of the equity per asset: BTC:0.5,ETH:0.3"),
     Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while so many trades are active"),
     Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "no entry so soon after the asset's last exit"),
     Setting("TIMEFRAME", "15m", parse_timeframe, "length of a candle, and the time between two ticks"),
+    Setting("SIGNAL_TIMEFRAME", None, parse_timeframe, "length of the candles of agents and ATR; default: TIMEFRAME"),
     Setting(
         "TICK_TIMEOUT", None, decimal_parser("1", "86400"), "seconds for a tick; default: 0.8 TIMEFRAME, at most 720"
     ),
-    Setting("ATR_PERIOD", "14", integer_parser(2, 200), "candles in the average true range"),
+    Setting("ATR_PERIOD", "14", integer_parser(2, MAX_ATR_PERIOD), "candles in the average true range"),
     Setting("ATR_MULTIPLE", "2", float_parser("0.01", "100"), "the stop's distance, in average true ranges"),
     Setting("BREAKEVEN_ATR", "2", float_parser("0.01", "100"), "the rise, in average true ranges, that moves the stop"),
     Setting("BREAKEVEN_FEES", "no", parse_yes, "yes: the breakeven stop covers both fees, not the entry price alone"),
@@ -140,8 +158,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("IGNORE_ASSETS", None, parse_assets, "assets without a price that no tick names, such as air-drops"),
     Setting("COUNCIL", "technical,sentiment", parse_names, "the agents of the Council"),
-    Setting("COUNCIL_COMMAND", None, str, "a program that decides instead of the agents"),
+    Setting(
+        "COUNCIL_RULE", "story", parse_rule, "how their verdicts become a decision: story, unanimous, majority, weights"
+    ),
+    Setting(
+        "COUNCIL_COMMAND", None, str, "a program that decides instead of the agents, or sits among them as `command`"
+    ),
     Setting("COUNCIL_TIMEOUT", "30", decimal_parser("0", "600", include_low=False), "seconds that program may take"),
+    Setting("COUNCIL_CANDLES", "100", integer_parser(1, 720), "how many candles that program is sent"),
+    Setting("COUNCIL_EVERY", None, parse_timeframe, "that program is asked once in so long; default: at each tick"),
     Setting("COUNCIL_ENV", None, _variables, "variables that program gets beside PATH, HOME, LANG and TZ"),
     Setting(
         "SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", parse_url, "where the Fear & Greed index is read"
@@ -152,6 +177,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SLIPPAGE", "0.0005", decimal_parser("0", "0.5"), "slippage of the paper broker, as a fraction of the price"
     ),
+    Setting("EXIT_SLIPPAGE", None, decimal_parser("0", "0.5"), "the same of its sells; default: three times SLIPPAGE"),
     Setting(
         "NOTIFY_URLS", None, Secret, "where notifications are sent: apprise URLs, comma-separated (extra notify)", True
     ),
@@ -178,6 +204,9 @@ PASSWORD = r"(://[^/@\s]*:)[^/@\s]+(@)"
 """The password of an address, between the user's name and the host."""
 NAMES = tuple(setting.name for setting in SETTINGS)
 DEFAULT_BALANCE = Decimal(10000)
+EXIT_SLIPPAGES = 3
+"""The default EXIT_SLIPPAGE is so many times SLIPPAGE, but at most MAX_SLIPPAGE."""
+MAX_SLIPPAGE = Decimal("0.499")
 MAX_TICK_SECONDS = Decimal(720)
 """The default TICK_TIMEOUT is at most this: manual orders wait for a tick's end, whatever the timeframe."""
 
@@ -198,9 +227,16 @@ class Settings:
     symbols: tuple[str, ...]
     quote_currency: str
     trade_amount_usd: Decimal
+    sizing: Sizing
+    risk_per_trade: Decimal | None
+    compound: bool
+    max_trade_amount: Decimal | None
+    max_exposure: Decimal | None
+    allocation: Allocation | None
     max_open_trades: int
     cooldown_minutes: int
     timeframe: Timeframe
+    signal_timeframe: Timeframe
     tick_timeout: Decimal
     atr_period: int
     atr_multiple: float
@@ -214,12 +250,16 @@ class Settings:
     max_drawdown_peak: Decimal | None
     ignore_assets: tuple[str, ...] | None
     council: tuple[str, ...]
+    council_rule: CouncilRule
     council_command: str | None
     council_timeout: Decimal
+    council_candles: int
+    council_every: Timeframe | None
     council_env: tuple[str, ...] | None
     sentiment_url: str
     fee_rate: Decimal
     slippage: Decimal
+    exit_slippage: Decimal
     notify_urls: Secret | None
     healthcheck_url: Secret | None
     metrics_file: str | None
@@ -230,6 +270,25 @@ class Settings:
     @property
     def stop_rule(self) -> StopRule:
         return StopRule(self.atr_multiple, self.breakeven_atr, self.breakeven_fees)
+
+    @property
+    def signal_seconds(self) -> int | None:
+        """The length of a signal candle; None where every candle is one."""
+        return None if self.signal_timeframe is self.timeframe else self.signal_timeframe.seconds
+
+    @property
+    def size_rule(self) -> SizeRule:
+        by_risk = self.sizing is Sizing.RISK
+        return SizeRule(
+            amount=float(self.trade_amount_usd),
+            risk=float(self.risk_per_trade or 0) if by_risk else 0.0,
+            compound=self.compound and not by_risk,
+            max_amount=float(self.max_trade_amount or 0),
+            max_exposure=float(self.max_exposure or 0),
+            allocation=self.allocation or Allocation(),
+            slippage=float(self.slippage),
+            exit_slippage=float(self.exit_slippage),
+        )
 
     @property
     def resting_distance(self) -> float | None:
@@ -285,7 +344,24 @@ def parse_leniently(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]
         shown = f"TICK_TIMEOUT={values['TICK_TIMEOUT'].strip()!r:.100}"
         problems["TICK_TIMEOUT"] = f"{shown} must be below TIMEFRAME, the {seconds} seconds until the next tick"
         parsed |= _derived_defaults(parsed | {"tick_timeout": None})
+    if (misfit := problem_with_signals(parsed["signal_timeframe"], parsed["timeframe"])) is not None:
+        if "TIMEFRAME" not in problems:
+            problems["SIGNAL_TIMEFRAME"] = misfit
+        parsed["signal_timeframe"] = parsed["timeframe"]
+    if (why := _wrong_risk(parsed)) is not None:
+        problems.setdefault("RISK_PER_TRADE", why)
     return Settings(**parsed), problems
+
+
+def _wrong_risk(parsed: Mapping[str, Any]) -> str | None:
+    """What is wrong with SIZING, RISK_PER_TRADE and MAX_DRAWDOWN together; None when nothing is."""
+    risk, limit = parsed["risk_per_trade"], parsed["max_drawdown"]
+    if parsed["sizing"] is Sizing.RISK and risk is None:
+        return "SIZING=risk needs RISK_PER_TRADE, the fraction of the equity that a stop may lose, such as 0.005"
+    if risk is not None and risk >= limit:
+        shown = f"RISK_PER_TRADE={format_decimal(risk)} must be below MAX_DRAWDOWN, {format_decimal(limit)}"
+        return f"{shown}: one stop would trip the drawdown guard"
+    return None
 
 
 def _parse_setting(setting: Setting, text: str) -> Any:
@@ -300,10 +376,19 @@ def _derived_defaults(parsed: Mapping[str, Any]) -> dict[str, Any]:
     """The fields whose default depends on other settings."""
     mode, seconds = parsed["botctl_mode"], parsed["timeframe"].seconds
     return {
+        "signal_timeframe": parsed["signal_timeframe"] or parsed["timeframe"],
         "tick_timeout": parsed["tick_timeout"] or min(Decimal(seconds) * 8 / 10, MAX_TICK_SECONDS),
         "database_url": parsed["database_url"] or f"sqlite:///data/{mode}.db",
+        "exit_slippage": _exit_slippage(parsed),
         "initial_balance": parsed["initial_balance"] or (None if mode is Mode.LIVE else DEFAULT_BALANCE),
     }
+
+
+def _exit_slippage(parsed: Mapping[str, Any]) -> Decimal:
+    """A stop sells into a fall, so by default its price is worse than that of an entry."""
+    if parsed["exit_slippage"] is not None:
+        return Decimal(parsed["exit_slippage"])
+    return min(EXIT_SLIPPAGES * Decimal(parsed["slippage"]), MAX_SLIPPAGE)
 
 
 def shown_value(settings: Settings, name: str) -> str | None:
@@ -356,12 +441,3 @@ def withdraw_key_error(rights: Sequence[str]) -> ConfigError:
         f"the API key may withdraw ({', '.join(rights)}): botctl guards and sells, and buys nothing",
         hint="make a key without that right and run `botctl doctor`, or set ALLOW_WITHDRAW_KEY=yes",
     )
-
-
-def example_env(mode: Mode = Mode.DEMO) -> str:
-    """The text of .env.example: every setting with its default, commented out where it has none."""
-    lines = ["# Settings of botctl. The environment wins over this file. `botctl doctor` checks them.", ""]
-    for setting in SETTINGS:
-        default = mode.value if setting.name == "BOTCTL_MODE" else setting.default
-        lines += [f"# {setting.meaning}", f"#{setting.name}=" if default is None else f"{setting.name}={default}", ""]
-    return "\n".join(lines)

@@ -47,7 +47,15 @@ class Surplus:
     amount: Decimal
     at: datetime
     fallen: Decimal = Decimal(0)
-    """By how much they were more at the look before: sales of that moment that are no evidence."""
+    """By how much they were more at the look before."""
+    fallen_since: datetime | None = None
+    """The exchange's time of that look."""
+    explained: Decimal = Decimal(0)
+    """How many coins were written off because of outside sales since `at`: a sale explains coins once."""
+
+    def followed_by(self, amount: Decimal, at: datetime) -> "Surplus":
+        """What a newer look has found."""
+        return Surplus(amount, at, max(Decimal(0), self.amount + self.explained - amount), self.at)
 
 
 def first_seen(missing: Missing, now: datetime) -> MissingRecord:
@@ -75,8 +83,29 @@ def load_surplus() -> dict[str, Surplus]:
 
 
 def save_surplus(surplus: Mapping[str, Surplus]) -> None:
-    rows = {asset: (str(each.amount), each.at.isoformat(), str(each.fallen)) for asset, each in surplus.items()}
-    key_value.save_cached(SURPLUS_KEY, json.dumps(rows))
+    key_value.save_cached(SURPLUS_KEY, _surplus_as_text(surplus))
+
+
+def mark_as_explained(asset: str, amount: Decimal, since: datetime) -> None:
+    """Outside sales since the newest look, or without one since that moment, have explained so many coins.
+
+    The caller holds the transaction.
+    """
+    surplus = load_surplus()
+    seen = surplus.get(asset, Surplus(Decimal(0), since))
+    key_value.save(SURPLUS_KEY, _surplus_as_text(surplus | {asset: replace(seen, explained=seen.explained + amount)}))
+
+
+def _surplus_as_text(surplus: Mapping[str, Surplus]) -> str:
+    return json.dumps(
+        {
+            asset: (
+                str(each.amount), each.at.isoformat(), str(each.fallen),
+                each.fallen_since and each.fallen_since.isoformat(), str(each.explained),
+            )
+            for asset, each in surplus.items()
+        }
+    )  # fmt: skip
 
 
 def _columns(record: MissingRecord) -> list[str | int]:
@@ -88,10 +117,14 @@ def _columns(record: MissingRecord) -> list[str | int]:
 
 
 def _parse_surplus(text: str) -> dict[str, Surplus]:
+    """What earlier versions saved ends after `at` or `fallen`."""
     return {
-        asset: Surplus(to_decimal(amount), parse_moment(at), *map(to_decimal, fallen))
-        for asset, (amount, at, *fallen) in json.loads(text).items()
-    }
+        asset: Surplus(
+            to_decimal(amount), parse_moment(at), to_decimal((*rest, "0")[0]),
+            parse_moment(rest[1]) if rest[1:] and rest[1] else None, to_decimal((*rest[2:], "0")[0]),
+        )
+        for asset, (amount, at, *rest) in json.loads(text).items()
+    }  # fmt: skip
 
 
 def _parse_missing(saved: tuple[str, datetime] | None) -> dict[str, MissingRecord]:

@@ -1,65 +1,116 @@
-"""COUNCIL_COMMAND: an external program decides instead of the agents."""
+"""COUNCIL_COMMAND: an external program that sits in the Council, or decides alone."""
 
 import json
 import os
 import selectors
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 from botctl.domain.configuration.child_environment import child_environment
-from botctl.domain.decisions import Action, CouncilDecision, Stance, Verdict
-from botctl.domain.errors import ConfigError
-from botctl.domain.serialization import parse_json, to_json
+from botctl.domain.decisions import Verdict
+from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.text import sanitize
 from botctl.ports import Briefing
-from botctl.trading.council.master_node import MasterNode
+from botctl.trading.council.answers import SHOWN_CHARACTERS, read_answer
+from botctl.trading.council.question import write_question
+from botctl.trading.council.recent_answers import RecentAnswers
 
+COMMAND = "command"
+"""The name in COUNCIL of the program that COUNCIL_COMMAND names."""
 MAX_BYTES = 65_536
 """Of an answer, so that a program can't fill the memory until its time is over."""
+MIN_SECRET_LENGTH = 8
+"""In characters. A shorter value of a variable could be part of any answer."""
 NOT_THERE = (FileNotFoundError, NotADirectoryError, PermissionError)
 """What starting a program raises that a later run would meet again."""
 TERMINATING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-STANCES = {Action.BUY: Stance.BULLISH, Action.SELL: Stance.BEARISH, Action.HOLD: Stance.NEUTRAL}
+
+
+class Answers(Protocol):
+    """Answers that programs have given before."""
+
+    def find(self, command: str, question: str) -> str | None: ...
+
+    def keep(self, command: str, question: str, answer: str) -> None: ...
 
 
 @dataclass
 class ExternalCommand:
-    """Sends one JSON object and expects one within the time limit; anything else is HOLD and an error."""
+    """A member that sends one JSON object and expects one within the time limit; anything else is an error."""
 
-    master: MasterNode
     command: str
     timeout_seconds: float
+    _: KW_ONLY
+    home: Path | None = None
+    """Where it runs, and what a relative path in `command` belongs to; None: the working directory."""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What it sees of the environment beside PATH, HOME, LANG and TZ."""
+    atr_period: int = 14
+    candles: int = 100
+    answers: Answers | None = None
+    """What is asked only once, where a history is played. A failure is asked again."""
+    recent: RecentAnswers | None = None
 
-    def decide(self, symbol: str) -> CouncilDecision:
-        """The program's decision.
+    def judge(self, briefing: Briefing) -> Verdict:
+        """The program's verdict, or one of COUNCIL_EVERY.
 
-        Raises ExchangeUnreachable when the candles are unavailable, ConfigError when there is no such program.
+        Raises ConfigError when there is no such program, BotError for a failure or an answer that can't be used.
         """
-        question = _question(self.master.brief(symbol))
-        try:
-            decision, reason = _read_answer(self._ask(question))
-        except NOT_THERE as error:
-            raise ConfigError(
-                f"COUNCIL_COMMAND can't be started: {sanitize(str(error))}", hint="correct it, or the file it names"
-            ) from error
-        except (OSError, ValueError, RecursionError, subprocess.SubprocessError) as error:
-            why = sanitize(str(error))
-            message = f"COUNCIL_COMMAND failed on {symbol}: {why}"
-            verdict = Verdict("command", Stance.UNKNOWN, why)
-            return CouncilDecision(symbol, Action.HOLD, "the command failed", (verdict,), message)
-        return CouncilDecision(symbol, decision, reason, (Verdict("command", STANCES[decision], reason),))
+        if self.recent is not None and (kept := self.recent.find(self.command, briefing)) is not None:
+            return kept
+        verdict = self._judge_now(self.write_question(briefing))
+        if self.recent is not None:
+            self.recent.keep(self.command, briefing, verdict)
+        return verdict
 
-    def _ask(self, question: str) -> str:
+    def write_question(self, briefing: Briefing) -> str:
+        return json.dumps(write_question(briefing, atr_period=self.atr_period, candles=self.candles))
+
+    def _judge_now(self, question: str) -> Verdict:
+        kept = None if self.answers is None else self.answers.find(self.command, question)
+        text = self.ask(question) if kept is None else kept
+        verdict = self.read(text)
+        if self.answers is not None and kept is None:
+            self.answers.keep(self.command, question, text)
+        return verdict
+
+    def read(self, text: str) -> Verdict:
+        """The verdict in an answer. Raises BotError that shows the answer, without the values of `variables`."""
+        try:
+            return read_answer(self._without_secrets(text), COMMAND)
+        except ValueError as error:
+            raise BotError(sanitize(str(error), 2 * SHOWN_CHARACTERS)) from error
+
+    def _without_secrets(self, text: str) -> str:
+        for value in self.variables.values():
+            if len(value) >= MIN_SECRET_LENGTH:
+                text = text.replace(value, "***")
+        return text
+
+    def ask(self, question: str) -> str:
+        """The program's answer. Raises ConfigError when there is no such program, BotError when it fails."""
+        try:
+            return self._run(question)
+        except NOT_THERE as error:
+            raise _not_started(sanitize(str(error))) from error
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            raise BotError(sanitize(str(error))) from error
+
+    def _run(self, question: str) -> str:
         """Run the program in a process group of its own, so that a time-out ends its children too."""
-        environment, arguments = child_environment(os.environ) | dict(self.variables), _split(self.command)
+        environment, arguments = (
+            child_environment(os.environ) | dict(self.variables),
+            find_program(self.command, self.home),
+        )
         process = None
         with tempfile.TemporaryFile() as question_file:  # unlike a pipe it never blocks, even if nothing reads it
             question_file.write(question.encode())
@@ -68,7 +119,7 @@ class ExternalCommand:
                 with _signals_deferred():
                     process = subprocess.Popen(
                         arguments, stdin=question_file, stdout=subprocess.PIPE,
-                        env=environment, start_new_session=True,
+                        cwd=self.home, env=environment, start_new_session=True,
                     )  # fmt: skip
                 answer = _communicate(process, self.timeout_seconds)
             except BaseException as error:
@@ -83,12 +134,22 @@ class ExternalCommand:
         return answer.decode()
 
 
-def _split(command: str) -> list[str]:
-    """The words of a command line. Raises ConfigError."""
+def find_program(command: str, home: Path | None) -> list[str]:
+    """The words of a command line. A relative program belongs to the home: cron runs in another folder. Raises
+    ConfigError for a command line that is none; a missing program is found out when it is started."""
     try:
-        return shlex.split(command)
+        program, *arguments = shlex.split(command)
     except ValueError as error:
-        raise ConfigError(f"COUNCIL_COMMAND can't be started: {error}", hint="close its quotes") from error
+        raise _not_started(str(error), hint="close its quotes, and name a program") from error
+    if home is not None and not os.path.isabs(program):
+        in_home = home / program
+        if "/" in program or (shutil.which(program) is None and in_home.is_file()):
+            program = str(in_home)
+    return [program, *arguments]
+
+
+def _not_started(why: str, *, hint: str = "correct it, or the file it names") -> ConfigError:
+    return ConfigError(f"COUNCIL_COMMAND can't be started: {why}", hint=hint)
 
 
 def _communicate(process: subprocess.Popen[bytes], seconds: float) -> bytes:
@@ -123,22 +184,3 @@ def _signals_deferred() -> Iterator[None]:
             signal.signal(number, handler)
     for received_number in received:
         signal.raise_signal(received_number)
-
-
-def _question(briefing: Briefing) -> str:
-    trade = None if briefing.trade is None else to_json(briefing.trade)
-    candles = [
-        {**candle._asdict(), "time": candle.closed_at(0).isoformat().replace("+00:00", "Z")}
-        for candle in briefing.candles
-    ]
-    return json.dumps({"symbol": briefing.symbol, "candles": candles, "trade": trade})
-
-
-def _read_answer(text: str) -> tuple[Action, str]:
-    """The decision and its reason. Raises ValueError for anything but one JSON object with both."""
-    answer = parse_json(text)
-    if not isinstance(answer, dict) or answer.get("decision") not in list(Action):
-        raise ValueError(f"not an answer with a decision BUY, SELL or HOLD: {text.strip()[:100]!r}")
-    if not isinstance(answer.get("reason"), str):
-        raise ValueError(f"an answer without a reason: {text.strip()[:100]!r}")
-    return Action(answer["decision"]), sanitize(answer["reason"], 500)

@@ -7,6 +7,8 @@ from botctl.ports import Briefing
 class SentimentAgent:
     """The Fear & Greed index as FEAR, GREED or NEUTRAL; UNKNOWN when it is unavailable or old."""
 
+    stances = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL, Stance.UNKNOWN)
+
     def judge(self, briefing: Briefing) -> Verdict:
         reading = briefing.sentiment.read()
         if reading.index is None:

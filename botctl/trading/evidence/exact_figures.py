@@ -95,15 +95,15 @@ def _book_late_entry(order: OrderRow, report: OrderReport, settlement: OrderSett
 
 
 def _book_late_exit(order: OrderRow, report: OrderReport, settlement: OrderSettlement) -> str:
+    """Raises BotError, once it is booked, when it is more than the trade holds."""
     late = f"{format_decimal(report.filled - order.filled)} of {order.symbol}"
-    if settlement.journal.open_trade(order.trade_id) is None:
-        return (
-            f"the canceled sell {order.client_order_id} was filled late: {late}, and trade {order.trade_id} has ended"
-        )
     execution = settlement.fetch_execution(order, report)
     if execution is None:
         raise _not_adding_up(order)
     settlement.journal.book_late_fills(order, execution, settlement.clock.now())
+    if (oversold := settlement.journal.overselling_of(order)) is not None:
+        forget_canceled_order(order.id)
+        raise oversold
     return f"the canceled sell of trade {order.trade_id} was filled late: {late}"
 
 

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from botctl.domain.account.holdings import Missing, OutsideSales, find_missing, outside_sales, sold_outside
+from botctl.domain.account.holdings import (
+    Missing,
+    OutsideSales,
+    find_missing,
+    outside_sales,
+    sold_between,
+    sold_outside,
+)
 from botctl.domain.errors import BotError, CoinsMissing, NoAnswer
 from botctl.domain.markets import Quotes
 from botctl.domain.money import floor_to, format_decimal
@@ -139,18 +146,17 @@ class MissingCoinsReview:
             if asset not in contradicted
             and not block.covers(asset)
             and asset not in unreadable
-            and (asset not in before or before[asset].amount != amount)
+            and (asset not in before or before[asset].amount != amount or before[asset].explained)
         }
         gone = before.keys() - amounts.keys()
         if changed or gone:
             at = self.exchange.now() - (self.clock.now() - snapshot.at)
             kept = {asset: each for asset, each in before.items() if asset not in gone}
-            fallen = {
-                asset: max(Decimal(0), before[asset].amount - changed[asset]) for asset in changed if asset in before
+            seen = {
+                asset: before[asset].followed_by(amount, at) if asset in before else Surplus(amount, at)
+                for asset, amount in changed.items()
             }
-            save_surplus(
-                kept | {asset: Surplus(amount, at, fallen.get(asset, Decimal(0))) for asset, amount in changed.items()}
-            )
+            save_surplus(kept | seen)
 
     def _find_evidence(
         self, missing: Mapping[str, Missing], records: Mapping[str, MissingRecord], lasting: Collection[str]
@@ -186,16 +192,27 @@ class MissingCoinsReview:
         found: dict[str, Evidence] = {}
         for asset, start in since.items():
             sales = outside_sales(asset, quotes[asset], start, fills)
-            own = (
-                surplus[asset].amount + _counted_before(surplus[asset], asset, fills)
-                if asset in surplus
-                else Decimal(0)
-            )
+            own = self._own_coins(surplus[asset], asset, fills) if asset in surplus else Decimal(0)
             amount = Decimal(0) if sales is None else sold_outside(missing[asset].amount, own, sales)
             if sales is not None and amount > 0:
                 why = f"{format_decimal(sales.sold)} {asset} were sold outside botctl (order {sales.order_id})"
                 found[asset] = Evidence(amount, why, sales)
         return found
+
+    def _own_coins(self, surplus: Surplus, asset: str, fills: Sequence[FillRecord]) -> Decimal:
+        """How much of the sales since the look explains nothing that is missing now: the owner's own coins, what is
+        written off already, and the sales of the look's own second that its balance had seen."""
+        second = outside_sales(
+            asset, "", surplus.at, [each for each in fills if each.fill.at < surplus.at + CLOCK_UNIT]
+        )
+        seen = Decimal(0)
+        if second is not None and surplus.fallen > 0:
+            seen = min(second.sold, surplus.fallen)
+            if surplus.fallen_since is not None:
+                earlier = self._foreign_fills(self.exchange.list_fills(surplus.fallen_since))
+                sold = sold_between(asset, surplus.fallen_since + CLOCK_UNIT, surplus.at, earlier)
+                seen = min(second.sold, max(Decimal(0), surplus.fallen - sold))
+        return surplus.amount + surplus.explained + seen
 
     def _foreign_fills(self, fills: Sequence[FillRecord]) -> list[FillRecord]:
         own = self.journal.own_order_ids({each.fill.exchange_order_id for each in fills})
@@ -217,7 +234,7 @@ class MissingCoinsReview:
         hint = "if you did not sell or move them, change your passwords and API keys at Kraken now"
         if kept > 0 or (trade.sold_amount > 0 and trade.exiting):
             why = f"{format_decimal(gone)} {trade.asset} are gone: {evidence.why}"
-            self.journal.shrink(trade, gone, why, self.clock.now())
+            self.journal.shrink(trade, gone, why, self.clock.now(), sold=evidence.sales is not None)
             return BotError(f"{name} shrinks to {format_decimal(kept)} {trade.asset}: {why}", hint=hint)
         sales = evidence.sales
         fraction = Decimal(1) if sales is None else min(Decimal(1), trade.amount / sales.sold)
@@ -227,12 +244,6 @@ class MissingCoinsReview:
     def _lot_decimals(self, symbol: str) -> int:
         market = self.exchange.load_markets().get(symbol)
         return LOT_DECIMALS if market is None else market.lot_decimals
-
-
-def _counted_before(surplus: Surplus, asset: str, fills: Sequence[FillRecord]) -> Decimal:
-    """The sales of the look's own second that its balance had seen already."""
-    sales = outside_sales(asset, "", surplus.at, [each for each in fills if each.fill.at < surplus.at + CLOCK_UNIT])
-    return Decimal(0) if sales is None else min(surplus.fallen, sales.sold)
 
 
 def _contradiction_that_ended(missing: Missing) -> CoinsMissing:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from botctl.domain.errors import BotError, ExchangeUnreachable
-from botctl.domain.markets import FAR, KnownPrice, Quote, contradiction_in, doubt_about, quotes_agree
+from botctl.domain.markets import FAR, KnownPrice, Quote, contradiction_in, doubt_about, quotes_agree, scale_atr
 from botctl.domain.money import format_decimal
+from botctl.domain.symbols import Timeframe
 from botctl.store.rows import TradeRow
 from botctl.trading.evidence.gaps import last_checked_at
 
@@ -31,11 +32,16 @@ def levels_of(trade: TradeRow) -> tuple[float, float, float, float]:
     return stop, high, float(trade.entry_price), atr
 
 
-def known_price(trade: TradeRow, at: datetime, candle_seconds: int) -> KnownPrice:
-    """Where the price was at the trade's last good check: above its stop, and not above its high."""
+def known_price(trade: TradeRow, at: datetime, interval: Timeframe, atr_of: Timeframe) -> KnownPrice:
+    """Where the price was at the trade's last good check: above its stop, and not above its high.
+
+    Checks come once in `interval`. The trade's ATR is that of longer candles, `atr_of`: what a price moves between two
+    checks is less.
+    """
     stop, high, _, atr = levels_of(trade)
     passed = max(timedelta(0), at - last_checked_at(trade, at))
-    return KnownPrice(stop, high, atr, passed.total_seconds() / candle_seconds)
+    moved = scale_atr(atr, atr_of.seconds, interval.seconds)
+    return KnownPrice(stop, high, moved, passed.total_seconds() / interval.seconds)
 
 
 def find_doubt(trade: TradeRow, quote: Quote, known: KnownPrice) -> DoubtfulQuote | None:
@@ -50,8 +56,8 @@ def find_doubt(trade: TradeRow, quote: Quote, known: KnownPrice) -> DoubtfulQuot
 
 def check_confirmed(doubtful: DoubtfulQuote, second: Quote, known: KnownPrice) -> None:
     """Raises ExchangeUnreachable unless the second quote is a price, or agrees with the first one."""
-    stop, _, _, atr = levels_of(doubtful.trade)
-    if (why := doubt_about(second, known)) is None or quotes_agree(doubtful.quote, second, stop, atr):
+    stop = levels_of(doubtful.trade)[0]
+    if (why := doubt_about(second, known)) is None or quotes_agree(doubtful.quote, second, stop, known.atr):
         return
     raise ExchangeUnreachable(
         f"the price of {second.symbol} is not believed: {doubtful.why}; some seconds later {why}",

@@ -1,0 +1,57 @@
+"""When the Council sits: once for each signal candle of a symbol that has closed."""
+
+from dataclasses import KW_ONLY, dataclass, field
+
+from botctl.domain.candles import is_new_signal, newest_boundary
+from botctl.domain.configuration.settings import Settings
+from botctl.ports import CandleSource, Clock
+from botctl.store.evidence.decided_signals import load_decided, save_decided
+
+
+@dataclass
+class Sittings:
+    """A sitting that came to no end (no candles, no answer, a failed order) is repeated at the next tick.
+
+    Candles are only asked for once a signal candle should have closed. Which one is the newest they tell, not the
+    clock: the answer may lack it, and a tick may come late. Of several that were missed the newest counts.
+    """
+
+    market: CandleSource
+    clock: Clock
+    settings: Settings
+    _: KW_ONLY
+    validate_only: bool = False
+    """Nothing is traded, so that every sitting is repeated."""
+    _open: dict[str, int] = field(default_factory=dict, init=False)
+    """By symbol: when the candle closed that this run decides for."""
+
+    def is_due(self, symbol: str) -> bool:
+        """Whether the Council decides on the symbol now. Raises ExchangeUnreachable when the candles are unavailable.
+
+        At every tick where each candle is a signal candle.
+        """
+        if self.settings.signal_seconds is None:
+            return True
+        now, decided = self.clock.now(), load_decided(symbol)
+        if decided == newest_boundary(now, self.settings.signal_seconds):
+            return False
+        closed = self._newest_close(symbol)
+        if closed is None or not is_new_signal(closed, decided, now):
+            return False
+        self._open[symbol] = closed
+        return True
+
+    def end(self, symbol: str) -> None:
+        """The decision on the symbol is recorded, and what it asks for is done or refused for good."""
+        closed = self._open.pop(symbol, None)
+        if closed is not None and not self.validate_only:
+            save_decided(symbol, closed)
+
+    def skip_closed(self, symbol: str) -> None:
+        """Decide for candles that close from now on."""
+        if self.settings.signal_seconds is not None and (closed := self._newest_close(symbol)) is not None:
+            save_decided(symbol, closed)
+
+    def _newest_close(self, symbol: str) -> int | None:
+        candles = self.market.fetch_candles(symbol, self.settings.signal_timeframe)
+        return candles[-1].time + self.settings.signal_timeframe.seconds if candles else None
