@@ -38,11 +38,11 @@ from botctl.trading.evidence.unpriced import UnpricedAssets
 from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
-from botctl.trading.order_placement import OrderPlacement
-from botctl.trading.order_settlement import OrderSettlement, WaitBudget
+from botctl.trading.orders.placement import OrderPlacement
+from botctl.trading.orders.resting_stops import RestingStops
+from botctl.trading.orders.settlement import OrderSettlement, WaitBudget
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
-from botctl.trading.resting_stops import RestingStops
 from botctl.trading.risk import RiskService
 from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import SnapshotService

@@ -20,7 +20,7 @@ from botctl.domain.fees import PairFees
 from botctl.domain.markets import Balances, Holding, below_minimum, market_of
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import Fill, FillRecord, OrderRecord, OrderReport, OrderRequest, Side, StopRequest
-from botctl.domain.resting_stops import exit_at_resting
+from botctl.domain.stops import exit_at_resting
 from botctl.domain.symbols import Timeframe, base_of
 from botctl.ports import ApiKey, Clock, MarketData, Progress
 from botctl.store.models import PaperHolding, PaperOrder, PaperStop, database

@@ -17,7 +17,7 @@ COMMANDS = {
     "sell": "orders:sell",
     "liquidate": "orders:liquidate",
     "forget": "orders:forget",
-    "resting-stops": "resting_stops:resting_stops",
+    "resting-stops": "orders:resting_stops",
     "pause": "kill_switch:pause",
     "resume": "kill_switch:resume",
     "status": "portfolio:status",

@@ -14,9 +14,9 @@ from botctl.trading.evidence.api_key import KeyCheck
 from botctl.trading.evidence.unpriced import UnpricedAssets
 from botctl.trading.evidence.unrecorded_orders import UnrecordedOrdersCheck
 from botctl.trading.execution import ExecutionService
-from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.orders.resting_stops import RestingStops
+from botctl.trading.orders.settlement import OrderSettlement
 from botctl.trading.position_manager import PositionManager
-from botctl.trading.resting_stops import RestingStops
 from botctl.trading.risk import RiskService
 from botctl.trading.sizing import EntrySizing
 from botctl.trading.snapshot import SnapshotService

@@ -31,10 +31,10 @@ from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
 from botctl.trading.exit_preparation import find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, ManualSale, RefusedSell, Sell, SellRound, SentSells, WantedExit
-from botctl.trading.order_placement import OrderPlacement
-from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.orders.placement import OrderPlacement
+from botctl.trading.orders.resting_stops import RestingStops
+from botctl.trading.orders.settlement import OrderSettlement
 from botctl.trading.pre_trade_checks import PreTradeChecks
-from botctl.trading.resting_stops import RestingStops
 from botctl.trading.results import OrderResult
 from botctl.trading.snapshot import Snapshot, SnapshotService
 

@@ -13,7 +13,7 @@ from botctl.store.journal import Journal
 from botctl.store.resting_stops import begin_ending, load_resting_stops
 from botctl.store.rows import OrderRow
 from botctl.trading.exits import WantedExit
-from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.orders.settlement import OrderSettlement
 from botctl.trading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)

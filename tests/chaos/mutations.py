@@ -120,7 +120,7 @@ MUTATIONS = {
     "an order that is not found at once is given up": Mutation(
         (
             Replacement(
-                "botctl/trading/order_settlement.py",
+                "botctl/trading/orders/settlement.py",
                 "elif asked_at > order.deadline + ABSENT_AFTER and self._is_believed(order, ()):",
                 "elif asked_at:",
             ),
@@ -209,7 +209,7 @@ MUTATIONS = {
                 'whole = status == "closed"',
             ),
             Replacement(
-                "botctl/trading/order_settlement.py",
+                "botctl/trading/orders/settlement.py",
                 "if complete and filled not in (order.amount, self._in_lots(order)):",
                 "if False:",
             ),
@@ -220,7 +220,7 @@ MUTATIONS = {
     "an unfilled ending is believed at the first look": Mutation(
         (
             Replacement(
-                "botctl/trading/order_settlement.py",
+                "botctl/trading/orders/settlement.py",
                 "return waited > 0.9 * SECOND_LOOK_AFTER and not self._balance_denies(order)",
                 "return waited >= 0",
             ),
@@ -229,13 +229,13 @@ MUTATIONS = {
         "no_trade_closes_while_its_coins_are_there",
     ),
     "a buy is believed to be unfilled though its coins are there": Mutation(
-        (Replacement("botctl/trading/order_settlement.py", " and not self._balance_denies(order)", ""),),
+        (Replacement("botctl/trading/orders/settlement.py", " and not self._balance_denies(order)", ""),),
         ("lies: trades hidden for long: a buy by hand, canceled, nothing, for a minute, with no trade shown",),
         "no_trade_closes_while_its_coins_are_there",
     ),
     "a sell is believed to be unfilled though its coins are gone": Mutation(
         (
-            Replacement("botctl/trading/order_settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/orders/settlement.py", "expected += order.amount", "expected += 0"),
             Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
         ),
         ("lies: trades hidden for long: a stop that is hit, canceled, nothing, for a minute, with no trade shown",),
@@ -248,7 +248,7 @@ MUTATIONS = {
                 "return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}",
                 "return journal.unsettled_trade_ids()",
             ),
-            Replacement("botctl/trading/order_settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/orders/settlement.py", "expected += order.amount", "expected += 0"),
             Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
         ),
         (
@@ -378,7 +378,7 @@ MUTATIONS = {
     "an order that hangs is left open": Mutation(
         (
             Replacement(
-                "botctl/trading/order_settlement.py",
+                "botctl/trading/orders/settlement.py",
                 "        if not (working := [order for order in working if not self.has_canceled(order)]):\n",
                 "        if working:\n",
             ),

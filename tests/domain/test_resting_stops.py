@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.resting_stops import exit_at_resting, is_too_low, resting_trigger, trigger_in_ticks
+from botctl.domain.stops import exit_at_resting, is_too_low, resting_trigger, trigger_in_ticks
 
 PRICES = st.floats(0.01, 1e6)
 

@@ -1,4 +1,4 @@
-"""buy, sell, liquidate and forget: trades by hand."""
+"""buy, sell, liquidate, forget and resting-stops: trades by hand."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -20,9 +20,9 @@ from botctl.cli.context import (
     symbol_from,
 )
 from botctl.cli.log import log_errors, notice
-from botctl.cli.output import show
+from botctl.cli.output import show, show_list
 from botctl.cli.stuck_runs import open_bot_by_force
-from botctl.cli.views.orders import draw_liquidation, draw_order
+from botctl.cli.views.orders import draw_liquidation, draw_order, draw_resting_stops
 from botctl.cli.views.positions import draw_trades
 from botctl.config import open_store
 from botctl.domain.configuration.parsers import parse_share
@@ -32,6 +32,7 @@ from botctl.domain.money import format_decimal, to_amount
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.domain.text import format_percent
+from botctl.queries.resting_stops import list_resting_stops
 from botctl.store.corrections import forget_trade, load_forgettable
 from botctl.trading.bot import Bot
 from botctl.trading.entries import Spend
@@ -43,6 +44,9 @@ from botctl.wiring import open_bot, why_no_buys
 Symbol = Annotated[
     str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.", autocompletion=complete_symbol)
 ]
+
+
+NO_RESTING_STOP = "no stop rests at Kraken"
 
 
 def buy(
@@ -262,3 +266,36 @@ def _price_from(text: str) -> Decimal:
         return to_amount(text)
     except ValueError as error:
         raise BadValue(f"--price {error}", hint="give a number above zero, such as 0.42") from None
+
+
+def resting_stops(
+    ctx: typer.Context,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel all of them at Kraken.")] = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the stop orders that rest at Kraken, or cancel them.
+
+    With EXCHANGE_STOP=on each open trade has one, below the stop that ticks check: it sells while this machine is off.
+    Listing needs no network. --cancel asks first, and says which have ended; the next tick places new ones while
+    EXCHANGE_STOP is on. Your own orders at Kraken are never touched.
+
+    \b
+    Examples:
+      botctl resting-stops
+      botctl resting-stops --cancel
+    """
+    if not cancel:
+        with open_store(config_from(ctx, looks=True)):
+            show_list(ctx, list_resting_stops(), draw_resting_stops, NO_RESTING_STOP)
+        return
+    config = config_from(ctx, acts=True, account=True)
+    confirm("Cancel every stop that rests at Kraken? Open positions are then guarded by ticks alone.", yes=yes)
+    with open_bot(config) as bot:
+        errors = bot.resting.cancel_all()
+        left = list_resting_stops()
+    log_errors(errors)
+    if config.settings.exchange_stop:
+        notice("the next tick places new ones: set EXCHANGE_STOP=off if there are to be none")
+    show_list(ctx, left, draw_resting_stops, NO_RESTING_STOP)
+    exit_with(exit_code_of(errors))

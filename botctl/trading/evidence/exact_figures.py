@@ -10,7 +10,7 @@ from botctl.domain.orders import OrderReport, Side
 from botctl.store.corrections import book_late_entry
 from botctl.store.evidence.canceled_orders import forget_canceled_order, load_canceled_orders
 from botctl.store.rows import OrderRow
-from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.orders.settlement import OrderSettlement
 
 log = logging.getLogger(__name__)
 

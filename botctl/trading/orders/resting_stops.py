@@ -15,14 +15,14 @@ from botctl.domain.errors import BotError, ExchangeRefused, Unprotected, attempt
 from botctl.domain.markets import Market, below_minimum, market_of
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import ExitReason, OrderRecord, OrderReport, stop_reason
-from botctl.domain.resting_stops import is_too_low, resting_trigger, trigger_in_ticks
+from botctl.domain.stops import is_too_low, resting_trigger, trigger_in_ticks
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.resting_stops import begin_ending, has_lost_stops, load_resting_stops, record_move
 from botctl.store.rows import OrderRow, TradeRow
-from botctl.trading.order_placement import OrderPlacement
-from botctl.trading.order_settlement import OrderSettlement
+from botctl.trading.orders.placement import OrderPlacement
+from botctl.trading.orders.settlement import OrderSettlement
 
 log = logging.getLogger(__name__)
 
