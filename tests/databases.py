@@ -42,6 +42,7 @@ DOWNGRADES = {
     8: (
         'DROP TABLE "paperstop"',
         'DROP INDEX "one_resting_order_per_trade"',
+        'DROP INDEX "order_resting"',
         'DROP INDEX "order_unknown"',
         'ALTER TABLE "order" DROP COLUMN "trigger"',
         'CREATE INDEX "order_unknown" ON "order" (id) WHERE state NOT IN '

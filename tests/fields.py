@@ -18,7 +18,7 @@ STATUS = words(
 )
 ORDER = words(
     "id client_order_id exchange_order_id trade_id side symbol state amount cost filled average_price fee deadline "
-    "created_at error"
+    "created_at error trigger"
 )
 BALANCE = words("currency total free value")
 DEMO = words("ticks trades equity initial_balance decisions council verdicts errors")
@@ -77,7 +77,7 @@ MONEY = words(
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"
 )
 COMMANDS = words(
-    "tick buy sell check-positions drawdown liquidate forget pause resume status positions trades orders why balance "
+    "tick buy sell check-positions drawdown liquidate forget resting-stops pause resume status positions trades orders why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
     "explain log db agent"
 )

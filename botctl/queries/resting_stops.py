@@ -23,8 +23,8 @@ class RestingStopView:
 
 
 def list_resting_stops() -> list[RestingStopView]:
-    """Oldest first."""
-    orders = load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.id))
+    """The oldest trade first."""
+    orders = load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.trade))
     stops = {row.id: row.stop_loss_price for row in load_rows(Trade.select().where(ACTIVE_TRADES))}
     return [
         RestingStopView(

@@ -301,6 +301,7 @@ Order.add_index(SQL(f'CREATE INDEX order_unsettled ON "order" (state) WHERE {UNS
 Order.add_index(
     SQL(f'CREATE UNIQUE INDEX one_resting_order_per_trade ON "order" (trade_id) WHERE {RESTING_ORDERS.sql}')
 )
+Order.add_index(SQL(f'CREATE INDEX order_resting ON "order" (state) WHERE {RESTING_ORDERS.sql}'))
 Order.add_index(SQL(f'CREATE INDEX order_inexact ON "order" (id) WHERE {INEXACT_ORDERS.sql}'))
 Order.add_index(SQL('CREATE INDEX order_settled ON "order" (settled_at)'))
 Trade.add_index(SQL(f"CREATE INDEX trade_unknown ON trade (id) WHERE {UNKNOWN_STATUSES.sql}"))

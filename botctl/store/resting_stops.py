@@ -15,8 +15,8 @@ MOVED = "resting stop moved"
 
 
 def load_resting_stops() -> list[OrderRow]:
-    """The stops that rest, by the journal, oldest first. Rows that can't be read are left out."""
-    return list(load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.id)))
+    """The stops that rest, by the journal, the oldest trade first. Rows that can't be read are left out."""
+    return list(load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.trade)))
 
 
 def has_lost_stops(since: datetime) -> bool:

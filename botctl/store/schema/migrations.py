@@ -83,6 +83,7 @@ def add_resting_stops() -> None:
     database.execute_sql(
         "CREATE UNIQUE INDEX one_resting_order_per_trade ON \"order\" (trade_id) WHERE state = 'RESTING'"
     )
+    database.execute_sql("CREATE INDEX order_resting ON \"order\" (state) WHERE state = 'RESTING'")
     database.execute_sql("DROP INDEX order_unknown")
     database.execute_sql(
         'CREATE INDEX order_unknown ON "order" (id) WHERE state NOT IN '
