@@ -77,7 +77,8 @@ MONEY = words(
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"
 )
 COMMANDS = words(
-    "tick buy sell check-positions drawdown liquidate forget resting-stops pause resume status positions trades orders why balance "
+    "tick buy sell check-positions drawdown liquidate forget resting-stops pause resume status positions trades orders "
+    "why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
     "explain log db agent"
 )

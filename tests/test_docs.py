@@ -308,7 +308,18 @@ def pieces_of(text: ast.expr) -> list[str]:
 def test_every_trouble_has_its_place_on_the_page_of_operations() -> None:
     troubles, table = kinds_of_trouble(), section("Problems")
 
-    known = ("unguarded", "unprotected", "drawdown", "order", "failing", "missed", "missing", "unrecorded", "backup", "key")
+    known = (
+        "unguarded",
+        "unprotected",
+        "drawdown",
+        "order",
+        "failing",
+        "missed",
+        "missing",
+        "unrecorded",
+        "backup",
+        "key",
+    )
     assert set(troubles) == set(known)
     for key, pieces in troubles.items():
         [row] = re.findall(rf"^\| \[`{key}`\]\(#{key}\).*$", table, re.MULTILINE)

@@ -43,6 +43,7 @@ class Mutation:
 
 
 EXECUTION, JOURNAL = "botctl/trading/execution.py", "botctl/store/journal.py"
+PLACEMENT = "botctl/trading/orders/placement.py"
 NO_PRICE_MOVES = "faults: slow answer: a buy by hand, AddOrder at 6"
 """As good as undisturbed."""
 KILLED_AFTER_ITS_ORDER = "kills: SIGKILL, request after: a buy by hand, 6"
@@ -69,17 +70,16 @@ MUTATIONS = {
     "an order is submitted only once it was sent": Mutation(
         (
             Replacement(
-                EXECUTION,
+                PLACEMENT,
                 "request = self.journal.submit(order)  # committed before a byte is sent",
                 "request = OrderRequest(\n"
                 "            order.client_order_id, Side(order.side), order.symbol, order.amount, order.deadline\n"
                 "        )",
             ),
             Replacement(
-                EXECUTION,
-                "            exchange_order_id = self.exchange.add_order(request)\n",
-                "            exchange_order_id = self.exchange.add_order(request)\n"
-                "            self.journal.submit(order)\n",
+                PLACEMENT,
+                "            exchange_order_id = self._add(order, request)\n",
+                "            exchange_order_id = self._add(order, request)\n            self.journal.submit(order)\n",
             ),
         ),
         (KILLED_AFTER_ITS_ORDER,),
@@ -88,7 +88,7 @@ MUTATIONS = {
     "an intent is committed only once its order was sent": Mutation(
         (
             Replacement(
-                EXECUTION,
+                PLACEMENT,
                 "        order = intend(self.exchange.now() + DEADLINE_AFTER, self.clock.now())\n        try:\n",
                 "        from botctl.store.models import database\n\n"
                 '        with database.atomic("IMMEDIATE"):\n'
@@ -121,7 +121,7 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/orders/settlement.py",
-                "elif asked_at > order.deadline + ABSENT_AFTER and self._is_believed(order, ()):",
+                "elif asked_at > order.deadline + _absent_after(order) and self._is_believed(order, ()):",
                 "elif asked_at:",
             ),
         ),
@@ -245,7 +245,7 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/exit_preparation.py",
-                "return journal.unsettled_trade_ids() | {order.trade_id for order in canceled}",
+                "return journal.unsettled_trade_ids() | {order.trade_id for order in earlier}",
                 "return journal.unsettled_trade_ids()",
             ),
             Replacement("botctl/trading/orders/settlement.py", "expected += order.amount", "expected += 0"),
@@ -379,8 +379,8 @@ MUTATIONS = {
         (
             Replacement(
                 "botctl/trading/orders/settlement.py",
-                "        if not (working := [order for order in working if not self.has_canceled(order)]):\n",
-                "        if working:\n",
+                "        if not working:\n            return []\n        now = ",
+                "        if working:\n            return []\n        now = ",
             ),
         ),
         ("lies: killed with a hanging order: a buy by hand, half filled",),

@@ -57,7 +57,7 @@ TESTED: dict[str, TestedMutation] = {
     ),
     # 6. Orders that hang.
     "a sell outranks no own resting order": one(
-        "adapters/kraken/exchange.py", 'params["stptype"] = "cancel-oldest"', 'params["stptype"] = "cancel-newest"',
+        "adapters/kraken/order_params.py", '"stptype": "cancel-oldest"', '"stptype": "cancel-newest"',
         "order_records", "every_sell_outranks_an_own_resting_order_and_no_buy_does",
     ),
     # 8. No way out missing.

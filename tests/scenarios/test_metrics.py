@@ -56,6 +56,7 @@ def test_a_tick_leaves_all_its_figures(measured: BotRunner, kraken: FakeKraken, 
         "is_trading_active",
         "open_trades",
         "unguarded_positions",
+        "unprotected_positions",
         "unsettled_orders",
         "missed_runs",
     }
