@@ -125,6 +125,7 @@ class World:
             "KRAKEN_PRIVATE_KEY": self.kraken.secret,
             "INITIAL_BALANCE": f"{OPENING_CASH:f}",
             "SYMBOLS": "BTC/USD",
+            "SIGNAL_TIMEFRAME": "15m",  # decisions at each tick: init writes longer ones
             "SENTIMENT_URL": "http://127.0.0.1:9/",
             "COOLDOWN_MINUTES": "0",
             "COLUMNS": "80",
