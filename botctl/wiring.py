@@ -186,7 +186,7 @@ def build_bot(
     master = build_master(settings, candles, sentiment, journal, clock, checks, seen, home)
     amount, slippage = settings.trade_amount_usd, settings.slippage
     sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
-    sittings = Sittings(candles, clock, settings, validate_only=validate_only)
+    sittings = Sittings(candles, clock, settings, journal, validate_only=validate_only)
     council = Council(
         master, execution, positions, journal, clock, budget, sittings, symbols=settings.symbols, sizing=sizing
     )

@@ -4,9 +4,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import cast
 
-from botctl.domain.decisions import CouncilDecision
+from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.serialization import to_json
-from botctl.store.broken_rows import load_rows
+from botctl.store.broken_rows import load_row, load_rows
 from botctl.store.models import Decision
 from botctl.store.rows import DecisionRow, Rows
 
@@ -30,3 +30,11 @@ def record_outcome(row: DecisionRow, outcome: str, trade_id: int | None = None) 
 def newest_decisions(symbol: str, limit: int) -> Rows[DecisionRow]:
     """The Council's decisions on a symbol, newest first."""
     return load_rows(Decision.select().where(Decision.symbol == symbol).order_by(Decision.id.desc()).limit(limit))
+
+
+def first_decided_at(symbol: str, action: Action, since: datetime, until: datetime) -> datetime | None:
+    """When the Council first decided so on a symbol in that time; None if it did not. Raises BrokenRow."""
+    between = Decision.decided_at.between(since, until)
+    made = Decision.select().where((Decision.symbol == symbol) & (Decision.decision == action) & between)
+    row: Decision | None = load_row(made.order_by(Decision.id))
+    return None if row is None else row.decided_at

@@ -118,9 +118,14 @@ class JournalReads:
 
     def last_exit_time(self, asset: str) -> datetime | None:
         """When the asset's last trade closed. Raises BrokenRow."""
+        row = self.last_closed_trade(asset)
+        return None if row is None else row.exit_time
+
+    def last_closed_trade(self, asset: str) -> TradeRow | None:
+        """The asset's trade that closed last. Raises BrokenRow."""
         closed = Trade.select().where((Trade.asset == asset) & (Trade.status == TradeStatus.CLOSED))
         row: Trade | None = load_row(closed.order_by(Trade.exit_time.desc()))
-        return None if row is None else row.exit_time
+        return row
 
     def expected_holdings(self) -> dict[str, Decimal]:
         """What open trades hold by their settled orders, by asset. A sell without a known ending may have sold."""

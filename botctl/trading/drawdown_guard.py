@@ -123,6 +123,18 @@ class DrawdownGuard:
             report.exits = self.positions.liquidate_all(ExitReason.DRAWDOWN, report.snapshot)
         return report
 
+    def certain_equity(self, report: GuardReport) -> Decimal | None:
+        """What the account is worth at least, of all that the figures of a look allow: entries are sized by it. None
+        when it can't be valued.
+
+        The first look is compared with nothing that was seen before: it counts for INITIAL_BALANCE at most.
+        """
+        valuation, look = report.valuation, report.valuation.look
+        figures = [valuation.equity, valuation.low, valuation.shown_low]
+        if self.account is not None and (look is None or look.known.at is None):
+            figures.append(self.initial_balance)
+        return None if valuation.equity is None else min(each for each in figures if each is not None)
+
     def check_before_buy(self) -> None:
         """A buy by hand may come before any tick: until a look has agreed with INITIAL_BALANCE it takes one of its own.
 

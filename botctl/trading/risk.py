@@ -8,7 +8,7 @@ from botctl.domain.candles import Candle
 from botctl.domain.errors import Refused, as_bot_error
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import Timeframe
-from botctl.frames import cache_for_numba, candle_frame
+from botctl.frames import candle_frame, load_pandas_ta
 from botctl.market_data import indicators
 from botctl.ports import CandleSource
 
@@ -51,9 +51,7 @@ class RiskService:
 
 def pandas_ta_atr(candles: Sequence[Candle], period: int) -> float:
     """The newest ATR by pandas-ta; NaN where there is none."""
-    with cache_for_numba():
-        import pandas_ta  # takes half a second: only once something is to be bought
-
+    pandas_ta = load_pandas_ta()
     frame = candle_frame(candles)
     series = pandas_ta.atr(frame["high"], frame["low"], frame["close"], length=period, talib=False)
     return float("nan") if series is None else float(series.iloc[-1])

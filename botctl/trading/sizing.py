@@ -103,16 +103,17 @@ class RunSizer:
         rule, report = self.sizing.rule, self.report
         if not rule.goes_by_equity:
             return AccountFigures(0.0, 0.0, 0.0, 1.0)
-        if report is None or report.equity is None or report.performance is None:
+        equity = None if report is None else self.sizing.guard.certain_equity(report)
+        if report is None or equity is None or report.performance is None:
             raise Refused("the account's worth is not known", hint="nothing was bought")
         rate = self._value(quote, Decimal(1))
         taken = total(self._value(quote_of(symbol), cost) for symbol, (cost, _) in self._taken.items())
         exposure = taken + total(map(self._worth_of, self._others())) if rule.max_exposure else Decimal(0)
         return AccountFigures(
-            equity=float(report.equity / rate),
+            equity=float(equity / rate),
             exposure=float(exposure / rate),
             cash=float(self._free(quote)) if rule.risk else 0.0,
-            growth=float(report.performance.unit_at(report.equity)),
+            growth=float(report.performance.unit_at(equity)),
         )
 
     def _others(self) -> list[TradeRow]:
@@ -126,7 +127,8 @@ class RunSizer:
 
     @property
     def _prices(self) -> Mapping[str, Decimal]:
-        return {} if self.report is None else self.report.snapshot.prices
+        """Those that are believed, where the look doubts one."""
+        return {} if self.report is None else {**self.report.snapshot.prices, **self.report.valuation.prices}
 
     def _free(self, quote: str) -> Decimal:
         """What can be spent now. Raises Refused."""

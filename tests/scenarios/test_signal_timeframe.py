@@ -1,5 +1,6 @@
 """Signals on their own timeframe: the Council sits once for each of their candles, and guards go on at each tick."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from freezegun.api import FrozenDateTimeFactory
 from tests.bent_time import sleeping_moves
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.forked import ForkedRun
 from tests.quick import parametrize
 from tests.scenarios.steps import (
     QUARTER,
@@ -161,6 +163,74 @@ def test_a_sitting_that_failed_is_repeated_at_the_next_tick(
     assert sides(kraken) == []
     (live.home / "data" / "HALT").unlink(missing_ok=True)
     hourly.tick(QUARTER)
+
+    assert ticks(live, hourly, 2) == [["BUY"], []]
+    assert sides(kraken) == ["buy"]
+
+
+# A run that is killed, and an order without an answer
+
+
+def kill_at_its_order(live: BotRunner, kraken: FakeKraken) -> None:
+    """A tick that is killed once Kraken has its order: its sitting has no end."""
+    runs: list[ForkedRun] = []
+    kraken.after = lambda request: [run.kill() for run in runs] if request.endpoint == "AddOrder" else None
+    runs.append(live.fork("tick"))
+    assert runs[0].wait()[0] == -signal.SIGKILL
+    kraken.after = None
+
+
+def lose_the_answer(live: BotRunner, kraken: FakeKraken) -> None:
+    """A tick whose order arrives, and which never hears of it."""
+    kraken.fault("AddOrder", "drop_after")
+    kraken.fault("OpenOrders", "status", times=30, status=502)
+    live.run("tick")
+    kraken.clear_faults()
+
+
+@parametrize("tick_with_order", [kill_at_its_order, lose_the_answer], quick=2)
+def test_a_signal_whose_buy_was_carried_out_buys_once(
+    live: BotRunner, kraken: FakeKraken, hourly: FrozenDateTimeFactory, tick_with_order: Any
+) -> None:
+    """The stop sells it before the next sitting, and there is no cool-down that would keep it from a second buy."""
+    live.set(COOLDOWN_MINUTES="0")
+    council_says(live, "BUY")
+    tick_with_order(live, kraken)
+    hourly.tick(QUARTER)
+    kraken.set_price("BTC/USD", 48100)
+
+    assert ticks(live, hourly, 2) == [[], []]
+    assert sides(kraken) == ["buy", "sell"]
+    hourly.tick(QUARTER)
+
+    assert ticks(live, hourly, 2) == [["BUY"], []]
+
+
+def test_a_signal_whose_sale_was_carried_out_is_done_with(
+    live: BotRunner, kraken: FakeKraken, hourly: FrozenDateTimeFactory
+) -> None:
+    live.set(COOLDOWN_MINUTES="0")
+    buy(live)
+    council_says(live, "SELL")
+    kill_at_its_order(live, kraken)
+    council_says(live, "BUY")
+    hourly.tick(QUARTER)
+
+    assert ticks(live, hourly, 3) == [[], [], []]
+    assert ticks(live, hourly, 1) == [["BUY"]]
+    assert sides(kraken) == ["buy", "sell", "buy"]
+
+
+def test_a_signal_whose_buy_never_arrived_is_bought_once_that_is_known(
+    live: BotRunner, kraken: FakeKraken, hourly: FrozenDateTimeFactory
+) -> None:
+    """Nobody is asked while its order may still have bought, and the signal does not lapse."""
+    council_says(live, "BUY")
+    kraken.fault("AddOrder", "drop_before")
+    kraken.fault("OpenOrders", "status", times=30, status=502)
+
+    assert ticks(live, hourly, 2) == [["BUY"], ["HOLD"]]
+    kraken.clear_faults()
 
     assert ticks(live, hourly, 2) == [["BUY"], []]
     assert sides(kraken) == ["buy"]

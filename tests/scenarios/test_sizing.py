@@ -7,6 +7,8 @@ import pytest
 
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken
+from tests.fake_kraken.lies import PartOfBalances, WrongTicker
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, prove_initial_balance, sides, trade_of
 
 LOSS = Decimal("1865.349200")
@@ -136,6 +138,62 @@ def test_a_missing_risk_is_named_with_what_needs_it_and_buys_nothing(live: BotRu
     assert (run.exit_code, by_hand.exit_code) == (78, 78)
     assert "SIZING=risk needs RISK_PER_TRADE" in run.stderr
     assert sides(kraken) == ["buy", "sell"]  # the stop goes on
+
+
+# A look that lies
+
+
+LIES = {
+    "a price": WrongTicker("ETH/USD", "abc", Decimal(10)),
+    "coins": PartOfBalances(("XETH",), Decimal(10)),
+    "cash": PartOfBalances(("ZUSD",), Decimal(10)),
+}
+
+
+@parametrize("lie", list(LIES), quick=2)
+@parametrize("truth_first", [False, True], quick=2)
+def test_a_look_that_lies_buys_no_more(live: BotRunner, kraken: FakeKraken, lie: str, truth_first: bool) -> None:
+    """A first look is compared with INITIAL_BALANCE alone, later ones with what was seen before."""
+    kraken.flat_candles("ETH/USD", 2500, 25)
+    kraken.balances["XETH"] = Decimal(4)
+    live.set(SIZING="risk", RISK_PER_TRADE="0.1%", INITIAL_BALANCE="20000")
+    council_says(live, "HOLD")
+    if truth_first:
+        live.run("tick")
+    council_says(live, "BUY")
+    kraken.lies.tell(LIES[lie], answers=1)
+
+    live.run("tick")
+
+    assert Decimal(trade_of(live)["amount"]) == pytest.approx(20 / LOSS, rel=Decimal("1e-5"))
+
+
+def test_what_a_first_look_lied_about_sizes_no_later_entry(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(SIZING="risk", RISK_PER_TRADE="0.1%")
+    council_says(live, "HOLD")
+    kraken.lies.tell(LIES["cash"], answers=1)
+    live.run("tick")
+    council_says(live, "BUY")
+
+    run = live.run("tick")
+
+    assert Decimal(trade_of(live)["amount"]) <= 10 / LOSS, output_of(run)
+
+
+def test_a_rate_that_is_not_believed_sizes_no_entry(live: BotRunner, kraken: FakeKraken) -> None:
+    """A tenth of its dollars for an euro would make ten times as many euros of the equity."""
+    kraken.balances["ZEUR"] = Decimal(1000)
+    kraken.flat_candles("BTC/EUR", 46000, 460)
+    kraken.flat_candles("EUR/USD", 1.08, 0.001)
+    live.set(INITIAL_BALANCE="11080", SYMBOLS="BTC/EUR", SIZING="risk", RISK_PER_TRADE="0.1%", SLIPPAGE="0")
+    council_says(live, "HOLD")
+    live.run("tick")
+    council_says(live, "BUY")
+    kraken.lies.tell(WrongTicker("EUR/USD", "abc", Decimal("0.1")), answers=1)
+
+    live.run("tick")
+
+    assert cost_of(live, "BTC/EUR") < 300
 
 
 # By hand

@@ -54,7 +54,9 @@ def test_the_times_keep_their_values_and_events_get_the_new_names(opened: Databa
     assert "trade_asset_closed" in {index.name for index in database.get_indexes("trade")}
 
 
-@pytest.mark.parametrize("after", ["no document", "[1]", '{"stop_loss_price": "many"}'])
+@pytest.mark.parametrize(
+    "after", ["no document", "[1]", '{"stop_loss_price": "many"}', f'{{"stop_loss_price": 1{"0" * 400}}}']
+)
 def test_a_broken_event_stops_no_migration(opened: DatabaseLocation, after: str) -> None:
     trade_id = write_trade("BTC", 104.0, opened_with=90.5)
     database.execute_sql(f"UPDATE event SET after = '{after}' WHERE trade_id = {trade_id}")
@@ -63,3 +65,13 @@ def test_a_broken_event_stops_no_migration(opened: DatabaseLocation, after: str)
     migrate_database(opened)
 
     assert Trade.get().initial_stop_loss_price is None
+
+
+def test_an_index_that_is_gone_stops_no_migration(opened: DatabaseLocation) -> None:
+    write_trade("BTC", 90.5)
+    age(6)
+    database.execute_sql("DROP INDEX trade_asset_closed")
+
+    migrate_database(opened)
+
+    assert "trade_asset_closed" in {index.name for index in database.get_indexes("trade")}

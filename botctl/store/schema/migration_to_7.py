@@ -14,7 +14,7 @@ STOPS = "SELECT id, entry_price, stop_loss_price FROM trade WHERE stop_loss_pric
 
 def rename_trade_times() -> None:
     """Rename the columns, also in the audit trail, where an event names the columns that it changed."""
-    database.execute_sql("DROP INDEX trade_asset_closed")
+    database.execute_sql("DROP INDEX IF EXISTS trade_asset_closed")
     for old, new in NEW_NAMES.items():
         database.execute_sql(f"ALTER TABLE trade RENAME COLUMN {old} TO {new}")
         for column in ("before", "after"):
@@ -60,6 +60,6 @@ def _price(stored: Any) -> float | None:
     """None for what is no price: a broken row is named by each run, and must not fail the migration."""
     try:
         price = float(stored)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return price if 0 < price < math.inf else None

@@ -166,7 +166,7 @@ class Council:
                 return Sitting(None)
             if why := relevance.why_not_asked(symbol, self.clock.now()):
                 held = CouncilDecision(symbol, Action.HOLD, f"not asked: {why}")
-                return Sitting(held, final=not relevance.is_suspended())
+                return Sitting(held, final=not relevance.is_suspended(symbol))
             decision = self._decide(symbol, snapshot)
         except BotError as error:
             held = CouncilDecision(symbol, Action.HOLD, f"could not decide: {error.message}")

@@ -1,7 +1,6 @@
 """MasterNode asks the agents and combines their verdicts."""
 
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -15,7 +14,7 @@ from botctl.domain.errors import BotError, ConfigError
 from botctl.domain.money import format_decimal
 from botctl.domain.symbols import Timeframe, base_of, quote_of
 from botctl.domain.text import sanitize
-from botctl.frames import cache_for_numba
+from botctl.frames import TERMINATED, cache_for_numba
 from botctl.ports import Agent, Briefing, CandleSource, Clock, OpenTrade, Sentiment
 from botctl.store.journal import Journal
 from botctl.trading.council.external_command import COMMAND
@@ -26,7 +25,6 @@ from botctl.trading.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 AGENTS = "botctl.agents"
-TERMINATED = 128 + signal.SIGTERM
 PAST_DECISIONS = 10
 """How many of a symbol's decisions a briefing has."""
 

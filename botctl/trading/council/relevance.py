@@ -6,6 +6,7 @@ from datetime import datetime
 
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import Refused
+from botctl.domain.orders import TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.trading.pre_trade_checks import PreTradeChecks
 
@@ -39,8 +40,12 @@ class Relevance:
             return error.message
         return ""
 
-    def is_suspended(self) -> bool:
-        """Whether what forbids buys concerns no symbol, and passes: nobody's signal lapses meanwhile."""
+    def is_suspended(self, symbol: str) -> bool:
+        """Whether what forbids a buy tells nothing of this signal, which does not lapse meanwhile: it concerns no
+        symbol and passes, or an order of the asset has no known ending, and may not have bought. Raises BrokenRow."""
+        trade = self.checks.journal.active_trade(base_of(symbol))
+        if trade is not None and trade.status == TradeStatus.PENDING:
+            return True
         try:
             self.checks.check_switch()
         except Refused:

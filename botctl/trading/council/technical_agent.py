@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from botctl.domain.decisions import RSI_CEILING, TECHNICAL_STANCES, Stance, Verdict
 from botctl.domain.indicators import CANDLES_NEEDED, may_differ, trend_opinion
-from botctl.frames import cache_for_numba
+from botctl.frames import load_pandas_ta
 from botctl.market_data.indicators import EMA_FAST, EMA_SLOW, RSI_PERIOD, calculate_trend
 from botctl.ports import Briefing
 
@@ -33,9 +33,7 @@ class TechnicalAgent:
 
 def pandas_ta_trend(frame: "DataFrame") -> tuple[float, float, float]:
     """The newest EMA(12), EMA(26) and RSI(14); NaN where there is none."""
-    with cache_for_numba():
-        import pandas_ta  # takes half a second: only for an agent that sits, after the stops
-
+    pandas_ta = load_pandas_ta()
     close = frame["close"]
     fast, slow = (pandas_ta.ema(close, length=period, talib=False) for period in (EMA_FAST, EMA_SLOW))
     rsi = pandas_ta.rsi(close, length=RSI_PERIOD, talib=False)

@@ -75,6 +75,8 @@ class Valuation:
     """The same with the balances as they are shown, where they differ from what is believed: flows in doubt."""
     lowest: Decimal | None = None
     """With the lower one of each price and of the price before it."""
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    """The believed price of each symbol that the equity goes by."""
     look: Look | None = None
     doubtful: tuple[str, ...] = ()
     """Symbols whose price moved too far to be believed at once."""
@@ -178,6 +180,7 @@ class AccountCheck:
             *bounds,
             *shown_bounds,
             lowest[0] + never_priced,
+            believed,
             look,
             doubtful,
             tuple(differences),
