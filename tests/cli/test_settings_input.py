@@ -37,6 +37,8 @@ WRONG: dict[str, str] = {
     "BREAKEVEN_ATR": "two",
     "BREAKEVEN_FEES": "ja",
     "MIN_STOP_COSTS": "-1",
+    "EXCHANGE_STOP": "yes",
+    "EXCHANGE_STOP_ATR": "-1",
     "INITIAL_BALANCE": "all",
     "MAX_DRAWDOWN": "20%",
     "MAX_DRAWDOWN_PEAK": "2",

@@ -79,6 +79,8 @@ BAD: dict[str, list[str]] = {
     "BREAKEVEN_ATR": ["", *RATIOS],
     "BREAKEVEN_FEES": ["", "true", "1", "ja"],
     "MIN_STOP_COSTS": ["", "-1", "100", "nan", "two"],
+    "EXCHANGE_STOP": ["", "yes", "1", "true"],
+    "EXCHANGE_STOP_ATR": ["", "-1", "100", "nan", "two"],
     "INITIAL_BALANCE": AMOUNTS,
     "MAX_DRAWDOWN": ["", "0", "1", "20", "-0.2", "nan", "20%", "inf"],
     "COUNCIL": ["", ",", "technical,", "tech nical", "two words"],
