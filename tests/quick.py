@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 Names = str | tuple[str, ...]
 
@@ -32,7 +33,12 @@ def parametrize_pairs(
 
 
 def _marker(names: Names) -> Callable[[Any], Any]:
-    """What marks one case long, be it of one name or of several."""
-    if not isinstance(names, str):
-        return lambda case: pytest.param(*case, marks=pytest.mark.long)
-    return lambda case: pytest.param(case, marks=pytest.mark.long)
+    """What marks one case long, be it of one name or of several, and whatever marks it has already."""
+    several = not isinstance(names, str) or "," in names
+
+    def mark(case: Any) -> Any:
+        if isinstance(case, ParameterSet):
+            return case._replace(marks=[*case.marks, pytest.mark.long])
+        return pytest.param(*(case if several else [case]), marks=pytest.mark.long)
+
+    return mark
