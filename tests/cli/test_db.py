@@ -95,6 +95,7 @@ def test_a_copy_goes_on_where_the_other_stopped(veteran: BotRunner, elsewhere: s
     assert veteran.run("db", "check").exit_code == 0
 
 
+@pytest.mark.long
 def test_from_server_to_server(hosted: BotRunner, elsewhere: str) -> None:
     hosted.run("tick")
 
@@ -151,6 +152,7 @@ def test_a_run_at_work_in_the_other_database_is_waited_for_and_then_busy(veteran
         check_error(veteran.run("db", "copy", "--to", elsewhere), 75, "another run of botctl holds the lock")
 
 
+@pytest.mark.long
 @parametrize("kind", ["server", "file"], quick=1)
 def test_a_copy_that_is_killed_leaves_nothing_and_can_be_made_again(
     veteran: BotRunner, elsewhere: str, kind: str
@@ -253,7 +255,7 @@ def test_a_sound_database_has_nothing_to_mend(veteran: BotRunner) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("statement", BROKEN)
+@parametrize("statement", BROKEN, quick=6)
 def test_what_is_broken_is_named_and_left_alone(veteran: BotRunner, statement: str) -> None:
     veteran.execute(statement)
     before = veteran.rows()

@@ -499,6 +499,7 @@ def test_a_timer_that_was_stopped_is_told_before_a_tick_is_late(live: BotRunner,
     assert live.json("status")["overdue"].startswith("systemd's timer is installed but not active")
 
 
+@pytest.mark.long
 def test_a_tick_of_the_future_asks_for_the_clock(live: BotRunner, machine: Machine) -> None:
     with later(hours=3):
         live.run("tick")

@@ -80,6 +80,7 @@ def test_a_program_with_a_cache_is_asked_once_and_replays_as_it_was_backtested(b
     assert (bot.home / "answers.db").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_a_changed_script_is_asked_anew_and_without_a_cache_every_run_asks(bot: BotRunner) -> None:
     script, cache = program(bot, DECIDED), ("--cache", str(bot.home / "answers.db"))
     short = (*DAY, "--to", "2025-01-05T13:00")

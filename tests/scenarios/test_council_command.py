@@ -143,7 +143,7 @@ BAD_ANSWERS = [
 ]
 
 
-@parametrize("line", BAD_ANSWERS, quick=2)
+@parametrize("line", BAD_ANSWERS, quick=1)
 def test_a_bad_answer_holds_and_is_an_error(live: BotRunner, kraken: FakeKraken, line: str) -> None:
     buy(live)
     live.set(SYMBOLS="BTC/USD,ETH/USD")

@@ -149,7 +149,7 @@ def test_a_second_look_that_cannot_be_had_leaves_the_drawdown_unknown(live: BotR
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("kind", ["empty_result", "truncated"])
+@parametrize("kind", ["empty_result", "truncated"], quick=1)
 def test_a_bad_balance_answer_sells_nothing_and_buys_nothing(live: BotRunner, kraken: FakeKraken, kind: str) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
     buy(live)
@@ -241,6 +241,7 @@ def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
 # It stays tripped
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_what_could_not_be_sold_at_first_is_sold_by_a_later_tick(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)

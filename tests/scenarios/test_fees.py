@@ -78,6 +78,7 @@ def test_one_word_means_one_thing_in_every_table(live: BotRunner, kraken: FakeKr
     assert "-1.60" in live.run("trades").stdout
 
 
+@pytest.mark.long
 def test_a_fill_with_another_fee_asks_anew_once(live: BotRunner, kraken: FakeKraken) -> None:
     with stopped_clock() as clock:
         live.run("tick")

@@ -51,7 +51,7 @@ FLOWS = {
 }
 
 
-@quick.parametrize("flow", list(FLOWS), quick=2)
+@quick.parametrize("flow", list(FLOWS), quick=1)
 def test_what_the_owner_moves_changes_no_drawdown_at_once_or_later(
     account: BotRunner, kraken: FakeKraken, flow: str
 ) -> None:
@@ -165,6 +165,7 @@ def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
 # From the peak
 
 
+@pytest.mark.long
 @quick.parametrize("change", ["-4800", "-4"], quick=1)
 def test_beside_a_trade_that_cannot_be_read_no_flow_moves_the_base_twice(
     account: BotRunner, kraken: FakeKraken, change: str
@@ -237,6 +238,7 @@ def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, deci
     assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
 
 
+@pytest.mark.long
 def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(INITIAL_BALANCE="10000")
     council_says(live, "HOLD")
@@ -254,6 +256,7 @@ def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner
     assert flows(live) == []
 
 
+@pytest.mark.long
 @quick.parametrize("paused", [False, True], quick=1)
 def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     live: BotRunner, kraken: FakeKraken, paused: bool
@@ -301,6 +304,7 @@ def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
 # What is told of them
 
 
+@pytest.mark.long
 def test_a_report_lists_what_came_and_went_and_counts_it_as_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
     """A withdrawal of half, a true loss of some per cent, and a deposit."""
     account.run("tick")

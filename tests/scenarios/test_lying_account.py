@@ -124,7 +124,7 @@ def show(kraken: FakeKraken, **balances: Any) -> None:
     kraken.account.false_balances = {asset: Decimal(str(amount)) for asset, amount in balances.items()}
 
 
-@quick.parametrize_pairs(("asset", "factor"), ["ZUSD", "XETH"], ["0", "0.5", "2"])
+@quick.parametrize_pairs(("asset", "factor"), ["ZUSD", "XETH"], ["0", "0.5", "2"], quick=2)
 def test_a_balance_that_lies_for_a_minute_trips_nothing_and_is_no_equity(
     account: BotRunner, kraken: FakeKraken, asset: str, factor: str
 ) -> None:

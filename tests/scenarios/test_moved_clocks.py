@@ -80,7 +80,7 @@ def test_a_stop_that_rose_under_a_clock_ahead_sells_by_no_close_from_before_it_r
         assert (run.exit_code, trade["status"], trade["stop_loss_price"]) == (0, "OPEN", "52000.0"), output_of(run)
 
 
-@pytest.mark.parametrize("kraken_too", [False, True], ids=["kraken is right", "nobody is right"])
+@parametrize("kraken_too", [False, True], quick=1, ids=["kraken is right", "nobody is right"])
 def test_a_check_by_a_clock_behind_replays_no_close_from_before_the_entry(
     live: BotRunner, kraken: FakeKraken, kraken_too: bool
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_check_by_a_clock_behind_replays_no_close_from_before_the_entry(
         assert sides(kraken) == ["buy"]
 
 
-@pytest.mark.parametrize("kraken_too", [False, True], ids=["kraken is right", "nobody is right"])
+@parametrize("kraken_too", [False, True], quick=1, ids=["kraken is right", "nobody is right"])
 def test_a_check_by_a_clock_behind_replays_no_close_that_was_seen(
     live: BotRunner, kraken: FakeKraken, kraken_too: bool
 ) -> None:

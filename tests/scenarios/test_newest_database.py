@@ -61,7 +61,7 @@ def alarms(live: BotRunner) -> list[str]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("command", SELLING, quick=2, ids=lambda command: command[0])
+@parametrize("command", SELLING, quick=1, ids=lambda command: command[0])
 def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     two_markets: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -106,6 +106,7 @@ def test_the_block_lasts_and_other_assets_go_on(two_markets: BotRunner, kraken: 
     assert "EXTERNAL" not in {trade["exit_reason"] for trade in all_trades(live)}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_the_documented_procedure_ends_with_no_difference_and_a_bot_at_work(
     two_markets: BotRunner, kraken: FakeKraken
@@ -155,6 +156,7 @@ def test_an_empty_database_buys_nothing_that_another_has_bought(two_markets: Bot
     assert [(order.side, order.symbol) for order in kraken.orders] == [("buy", "BTC/USD"), ("buy", "ETH/USD")]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_two_databases_of_one_account_leave_each_others_assets_alone(
     two_markets: BotRunner, kraken: FakeKraken

@@ -118,6 +118,7 @@ def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     assert Decimal(only(live.positions())["amount"]) == kraken.orders[0].vol_exec
 
 
+@pytest.mark.long
 def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figures(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price
     assert kraken.balances["XXBT"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
@@ -173,6 +175,7 @@ def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: Bo
     assert kraken.balances["XXBT"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_check(
     live: BotRunner, kraken: FakeKraken
@@ -300,7 +303,7 @@ def test_a_validated_buy_places_nothing_writes_nothing_and_says_so(live: BotRunn
     assert live.trades() == live.orders() == []
 
 
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--validate"), ("tick", "--validate")])
+@parametrize("command", [("sell", "BTC/USD", "--validate"), ("tick", "--validate")], quick=1)
 def test_a_validated_exit_leaves_the_trade_as_it_was(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -353,6 +356,7 @@ def test_after_a_lock_out_no_private_call_is_made_until_its_end(live: BotRunner,
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.long
 def test_a_stop_that_a_lock_out_answered_is_looked_up_after_it_and_sent_again(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

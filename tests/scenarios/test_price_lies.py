@@ -61,6 +61,7 @@ def stops(live: BotRunner) -> dict[str, tuple[str, float, float]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]

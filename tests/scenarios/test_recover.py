@@ -295,6 +295,7 @@ def test_coins_that_were_moved_away_are_said_and_the_trade_is_added_all_the_same
 # Orders that have no ending yet
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
@@ -339,6 +340,7 @@ def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_i
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.long
 def test_an_exit_that_still_works_is_adopted_and_the_next_run_settles_it(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     kraken.account.fill_mode = Never()
@@ -398,6 +400,7 @@ def test_a_backup_from_before_the_exit_learns_of_it(live: BotRunner, kraken: Fak
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_backup_from_before_a_part_was_sold_is_reduced(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
@@ -445,6 +448,7 @@ def test_two_trades_of_one_number_do_not_mix(two_markets: BotRunner, kraken: Fak
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_trade_that_ended_and_the_next_one_of_its_asset_are_both_learnt(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(COOLDOWN_MINUTES="0")
@@ -597,6 +601,7 @@ def test_every_change_is_told_and_what_was_changed_is_paused(disasters: BotRunne
     assert "botctl reconcile" in disasters.run("status").stdout
 
 
+@pytest.mark.long
 def test_while_paused_the_recovered_trades_are_guarded(disasters: BotRunner, kraken: FakeKraken) -> None:
     recover(disasters)
     kraken.set_price("BTC/USD", 48999)
@@ -622,6 +627,7 @@ def test_it_sends_no_order(disasters: BotRunner, kraken: FakeKraken) -> None:
     ("endpoint", "kind"),
     ["OpenOrders", "ClosedOrders", "QueryTrades", "BalanceEx", "OHLC"],
     ["empty", "truncated", "empty_result"],
+    quick=2,
     without=[("OHLC", "empty_result")],  # a market without candles: its trade gets a stop all the same
 )
 def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, endpoint: str, kind: str) -> None:

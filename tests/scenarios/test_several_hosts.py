@@ -164,7 +164,7 @@ def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run
     assert len(sent(kraken, "sell")) == 1
 
 
-@parametrize("command", ["pause", "resume", "tick", "status"], quick=3)
+@parametrize("command", ["pause", "resume", "tick", "status"], quick=2)
 def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
     hosted_live: BotRunner, server: Server, command: str
 ) -> None:
@@ -210,7 +210,7 @@ def test_a_server_that_stops_in_the_middle_of_a_tick_and_comes_back(hosted_live:
         assert len(sent(kraken, "sell")) == 1
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@parametrize("moment", ["before", "after"], quick=1)
 def test_a_pause_that_a_person_commits_in_psql_stops_the_buy_that_is_being_written(
     hosted_live: BotRunner, kraken: FakeKraken, moment: str
 ) -> None:

@@ -1,7 +1,5 @@
 """A key that may withdraw guards and sells, and buys nothing; it is asked once a day, and silence is no answer."""
 
-import pytest
-
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize
@@ -10,7 +8,7 @@ from tests.scenarios.steps import buy, council_says, output_of, sides, stopped_c
 DAY, QUARTER = 86_400, 900
 
 
-@pytest.mark.parametrize("right", ["withdraw-funds", "add-withdraw-address"])
+@parametrize("right", ["withdraw-funds", "add-withdraw-address"], quick=1)
 def test_a_key_that_may_withdraw_sells_and_buys_nothing(live: BotRunner, kraken: FakeKraken, right: str) -> None:
     kraken.flat_candles("ETH/USD", 2500, 25)
     live.set(SYMBOLS="ETH/USD")
@@ -50,7 +48,7 @@ def test_a_key_is_asked_once_a_day_and_only_where_something_may_be_bought(live: 
     assert kraken.count("GetApiKeyInfo") == 2
 
 
-@parametrize("fault", [("html", None), ("empty_result", None), ("error", "EGeneral:Internal error")], quick=2)
+@parametrize("fault", [("html", None), ("empty_result", None), ("error", "EGeneral:Internal error")], quick=1)
 def test_silence_about_a_key_allows_buys_with_a_warning_and_unblocks_none(
     live: BotRunner, kraken: FakeKraken, fault: tuple[str, str | None]
 ) -> None:
