@@ -178,6 +178,7 @@ def test_a_lock_out_of_now_is_kept_to(live: BotRunner, kraken: FakeKraken) -> No
         assert (locked.exit_code, asked, live.run("balance").exit_code) == (69, 0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 @parametrize("ahead", [timedelta(days=40), timedelta(hours=1), timedelta(days=300)], quick=1)
 def test_a_nonce_of_a_clock_that_was_ahead_costs_a_few_refusals(

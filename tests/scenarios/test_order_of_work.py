@@ -154,6 +154,7 @@ def test_a_lost_part_sell_that_hangs_is_canceled_for_a_stop_and_everything_sold(
     assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
 
 
+@pytest.mark.long
 def test_a_stop_behind_a_lost_part_sell_is_said_and_goes_on_once_that_is_proved_absent(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -265,6 +266,7 @@ def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     assert asked == [1, 1, 1, 0]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, Decimal(0))
@@ -280,6 +282,7 @@ def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRun
     assert only(live.positions())["status"] == "OPEN"
 
 
+@pytest.mark.long
 def test_a_late_fill_of_a_trade_that_has_closed_is_sold_with_its_figures(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, HALF)
     live.run("sell", "BTC/USD", "--yes")
