@@ -350,6 +350,7 @@ def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_a
 # The owner's own orders in the way of an exit
 
 
+@pytest.mark.usefixtures("bent_time")
 @parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes"), ("check-positions",)], quick=1)
 def test_an_own_resting_order_that_an_exit_canceled_is_named(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
@@ -366,6 +367,7 @@ def test_an_own_resting_order_that_an_exit_canceled_is_named(
     assert trade_of(live)["status"] == "CLOSED"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_own_order_that_no_exit_met_is_not_named(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

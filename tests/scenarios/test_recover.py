@@ -569,6 +569,7 @@ def disasters(two_markets: BotRunner, kraken: FakeKraken) -> BotRunner:
     return live
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_without_apply_nothing_changes(disasters: BotRunner, kraken: FakeKraken) -> None:
     before, orders = kept(disasters), len(kraken.orders)
 
@@ -594,6 +595,7 @@ def test_a_second_time_there_is_nothing_left_to_recover(disasters: BotRunner) ->
     assert kept(disasters) == after_once
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_every_change_is_told_and_what_was_changed_is_paused(disasters: BotRunner) -> None:
     recover(disasters)
 
@@ -618,6 +620,7 @@ def test_while_paused_the_recovered_trades_are_guarded(disasters: BotRunner, kra
     assert {kraken.balances[name] for name in ("XXBT", "XETH")} == {Decimal(0)}
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_it_sends_no_order(disasters: BotRunner, kraken: FakeKraken) -> None:
     kraken.clear_requests()
 
@@ -666,6 +669,7 @@ def test_a_bad_second_page_changes_nothing_and_a_good_one_is_read(live: BotRunne
     assert (good["foreign_orders"], len(good["actions"])) == (120, 1)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_off_a_terminal_it_needs_a_yes(disasters: BotRunner) -> None:
     before = kept(disasters)
 
