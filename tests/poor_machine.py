@@ -170,7 +170,7 @@ class Condition:
     """How many of its commands run at every change. Processes of their own take long: one of them."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.start, Child):
+        if isinstance(self.start, Child) and self.quick:
             object.__setattr__(self, "quick", 1)
 
 
@@ -319,15 +319,15 @@ LYING_TERMINAL = {"TERM": "rubbish", "COLUMNS": "0", "LINES": "many", "LC_ALL": 
 OF_THE_MACHINE: dict[str, Condition] = {
     "no new thread": Condition(lambda live, _: give_home_to(live, NOBODY), Fork(processes=0)),
     "no hard links": Condition(start=Child(shim=NO_LINKS)),
-    "no `HOME`": Condition(start=Child(unset=("HOME",))),
-    "a `HOME` that can't be written": Condition(start=Child(environment=(("HOME", "/proc/nowhere"),))),
+    "no `HOME`": Condition(start=Child(unset=("HOME",)), quick=0),
+    "a `HOME` that can't be written": Condition(start=Child(environment=(("HOME", "/proc/nowhere"),)), quick=0),
     "stdin, stdout and stderr are closed": Condition(start=Child(shell="BOTCTL <&- >&- 2>&-")),
-    "the reader of stdout has left": Condition(start=Child(shell="exec BOTCTL --json > >(exec true)")),
+    "the reader of stdout has left": Condition(start=Child(shell="exec BOTCTL --json > >(exec true)"), quick=0),
     "a full disk behind stdout": Condition(start=Child(shell="exec BOTCTL --json >/dev/full")),
     "a terminal that lies": Condition(
-        start=Child(terminal=True, environment=tuple({**LYING_TERMINAL, "PYTHONCOERCECLOCALE": "0"}.items()))
+        start=Child(terminal=True, environment=tuple({**LYING_TERMINAL, "PYTHONCOERCECLOCALE": "0"}.items())), quick=0
     ),
-    "the working folder is gone": Condition(start=Child(shell=GONE)),
+    "the working folder is gone": Condition(start=Child(shell=GONE), quick=0),
     "the working folder is gone, and no `BOTCTL_HOME`": Condition(start=Child(unset=("BOTCTL_HOME",), shell=GONE)),
     "Ctrl-C while Python still imports": Condition(start=Child(shim=INTERRUPTED_IMPORT)),
     "the disk of the home is full": Condition(start=on_a_full_disk),

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 Names = str | tuple[str, ...]
 
@@ -16,15 +17,21 @@ def parametrize(names: Names, cases: Iterable[Any], *, quick: int, **options: An
 
 
 def parametrize_pairs(
-    names: Names, ones: Sequence[Any], others: Sequence[Any], *, without: Sequence[tuple[Any, Any]] = ()
+    names: Names,
+    ones: Sequence[Any],
+    others: Sequence[Any],
+    *,
+    without: Sequence[tuple[Any, Any]] = (),
+    quick: int | None = None,
 ) -> pytest.MarkDecorator:
     """Every one with every other, but for those `without`. Quick are as few pairs as it takes for each value to be in
-    one."""
-    quick = {(at % len(ones), at % len(others)) for at in range(max(len(ones), len(others)))}
+    one, or the first `quick` of these."""
+    most = max(len(ones), len(others)) if quick is None else quick
+    first = {(at % len(ones), at % len(others)) for at in range(most)}
     return pytest.mark.parametrize(
         names,
         [
-            pytest.param(ones[i], others[j], marks=[] if (i, j) in quick else [pytest.mark.long])
+            pytest.param(ones[i], others[j], marks=[] if (i, j) in first else [pytest.mark.long])
             for i, j in product(range(len(ones)), range(len(others)))
             if (ones[i], others[j]) not in without
         ],
@@ -32,7 +39,12 @@ def parametrize_pairs(
 
 
 def _marker(names: Names) -> Callable[[Any], Any]:
-    """What marks one case long, be it of one name or of several."""
-    if not isinstance(names, str):
-        return lambda case: pytest.param(*case, marks=pytest.mark.long)
-    return lambda case: pytest.param(case, marks=pytest.mark.long)
+    """What marks one case long, be it of one name or of several, and whatever marks it has already."""
+    several = not isinstance(names, str) or "," in names
+
+    def mark(case: Any) -> Any:
+        if isinstance(case, ParameterSet):
+            return case._replace(marks=[*case.marks, pytest.mark.long])
+        return pytest.param(*(case if several else [case]), marks=pytest.mark.long)
+
+    return mark

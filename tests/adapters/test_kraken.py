@@ -142,7 +142,7 @@ def private_nonces(kraken: FakeKraken) -> list[int]:
 # Answers that are none
 
 
-@parametrize_pairs(("fault", "endpoint"), BROKEN, [*READS])
+@parametrize_pairs(("fault", "endpoint"), BROKEN, [*READS], quick=8)
 def test_a_broken_answer_is_unreachable_and_never_empty(
     exchange: KrakenExchange, kraken: FakeKraken, endpoint: str, fault: tuple[str, dict[str, Any]]
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_broken_answer_is_unreachable_and_never_empty(
         READS[endpoint](exchange)
 
 
-@parametrize(("endpoint", "result"), [*ODD_RESULTS[::2], *ODD_RESULTS[1::2]], quick=len(ODD_RESULTS) // 2)
+@parametrize(("endpoint", "result"), [*ODD_RESULTS[::2], *ODD_RESULTS[1::2]], quick=5)
 def test_a_result_of_the_wrong_shape_is_unreachable_and_never_empty(
     exchange: KrakenExchange, kraken: FakeKraken, endpoint: str, result: Any
 ) -> None:
@@ -164,7 +164,7 @@ def test_a_result_of_the_wrong_shape_is_unreachable_and_never_empty(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("endpoint", READS)
+@parametrize("endpoint", READS, quick=3)
 def test_a_read_is_repeated_after_one_bad_answer(exchange: KrakenExchange, kraken: FakeKraken, endpoint: str) -> None:
     kraken.fault(endpoint, "html")
 
@@ -424,7 +424,7 @@ def test_secrets_are_in_no_log_no_error_and_no_database(live: BotRunner, kraken:
     live.set(LOG_FILE="botctl.log", LOG_LEVEL="DEBUG")
     kraken.fault("AddOrder", "drop_after")
     runs = [
-        live.process("--debug", "buy", "BTC/USD", "100", "--yes"),
+        live.fork_to_its_end("--debug", "buy", "BTC/USD", "100", "--yes"),
         live.run("--debug", "check-positions", "--json"),
         live.run("doctor"),
         live.run("doctor", "--json"),
@@ -460,7 +460,7 @@ def test_the_adapter_shows_no_secret_of_its_own(exchange: KrakenExchange, kraken
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("endpoint", ["OHLC", "BalanceEx", "QueryOrders", "OpenOrders", "ClosedOrders"])
+@parametrize("endpoint", ["OHLC", "BalanceEx", "QueryOrders", "OpenOrders", "ClosedOrders"], quick=2)
 def test_json_that_is_nested_without_end_is_unusable(
     endpoint: str, exchange: KrakenExchange, kraken: FakeKraken
 ) -> None:
@@ -470,7 +470,7 @@ def test_json_that_is_nested_without_end_is_unusable(
         READS[endpoint](exchange)
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "change",
     [
         {"vol_exec": "-0.002"},
@@ -484,6 +484,7 @@ def test_json_that_is_nested_without_end_is_unusable(
         {"opentm": 1e300},
         {"closetm": 10**18},
     ],
+    quick=4,
 )
 def test_a_record_that_no_order_can_have_is_unusable(
     change: dict[str, Any], exchange: KrakenExchange, kraken: FakeKraken
@@ -497,7 +498,7 @@ def test_a_record_that_no_order_can_have_is_unusable(
 FILL = {"ordertxid": ORDER_ID, "vol": "0.002", "cost": "100", "fee": "0.4", "price": "50000", "time": 1795348571.0}
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "change",
     [
         {"vol": "-0.002"},
@@ -509,6 +510,7 @@ FILL = {"ordertxid": ORDER_ID, "vol": "0.002", "cost": "100", "fee": "0.4", "pri
         {"time": 1e300},
         {"vol": None},
     ],
+    quick=4,
 )
 def test_a_fill_that_cannot_have_been_is_left_out(
     change: dict[str, Any], exchange: KrakenExchange, kraken: FakeKraken
@@ -550,7 +552,7 @@ def market_answer(kraken: FakeKraken, **changes: Any) -> dict[str, Any]:
     return pairs | {name: {**pairs[name], **change} for name, change in changes.items()}
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "change",
     [
         {"wsname": "XBT"},
@@ -563,6 +565,7 @@ def market_answer(kraken: FakeKraken, **changes: Any) -> dict[str, Any]:
         {"ordermin": "-1"},
         {"costmin": "1e13"},
     ],
+    quick=4,
 )
 def test_a_market_that_cannot_be_read_is_asked_for_again_soon(
     change: dict[str, Any], exchange: KrakenExchange, kraken: FakeKraken

@@ -12,7 +12,7 @@ from botctl.domain.errors import ExchangeUnreachable
 from botctl.domain.orders import OrderRecord, OrderRequest, Side
 from tests.adapters.test_kraken import BROKEN, LONG_AGO, ORDER, ORDER_ID, database, exchange, no_patience
 from tests.fake_kraken import FakeKraken, Never
-from tests.quick import parametrize_pairs
+from tests.quick import parametrize, parametrize_pairs
 
 __all__ = ["database", "exchange"]
 
@@ -119,7 +119,7 @@ def test_an_order_of_a_market_that_is_gone_keeps_its_name(exchange: KrakenExchan
     assert (record.symbol, record.side) == ("LUNAUSD", Side.SELL)
 
 
-@parametrize_pairs(("fault", "page"), BROKEN, [("OpenOrders", 0), ("ClosedOrders", 0), ("ClosedOrders", 1)])
+@parametrize_pairs(("fault", "page"), BROKEN, [("OpenOrders", 0), ("ClosedOrders", 0), ("ClosedOrders", 1)], quick=6)
 def test_a_bad_answer_on_any_page_is_no_answer(
     exchange: KrakenExchange, kraken: FakeKraken, fault: tuple[str, dict[str, Any]], page: tuple[str, int]
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_bad_answer_on_any_page_is_no_answer(
         listed(exchange)
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "record",
     [
         None,
@@ -145,6 +145,7 @@ def test_a_bad_answer_on_any_page_is_no_answer(
         {**RECORD, "vol_exec": None},
         {**RECORD, "status": "gone"},
     ],
+    quick=3,
 )
 def test_a_record_that_cannot_be_read_is_no_answer(exchange: KrakenExchange, kraken: FakeKraken, record: Any) -> None:
     body = {"error": [], "result": {"closed": {ORDER_ID: record}, "count": 1}}

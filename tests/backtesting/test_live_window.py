@@ -13,6 +13,7 @@ from botctl.market_data.indicators import calculate_atr, calculate_trend
 from tests.backtesting.bar_by_bar import candles_of
 from tests.backtesting.histories import STEP, history_of, walk
 from tests.backtesting.synthetic_histories import COLUMNS, draw_history
+from tests.quick import parametrize
 
 
 def in_a_row(*histories: CandleColumns) -> CandleColumns:
@@ -45,7 +46,7 @@ def test_a_market_that_stands_still_is_judged_as_a_run_judges_it(ends: tuple[flo
     assert {int(opinion) for opinion in opinions[1161:]} & {BULLISH, BEARISH}
 
 
-@pytest.mark.parametrize("period", [14, 15, 16, 19, 50, MAX_ATR_PERIOD])
+@parametrize("period", [14, 15, 16, 19, 50, MAX_ATR_PERIOD], quick=3)
 def test_the_atr_of_a_history_is_that_of_the_candles_a_run_is_given(period: int) -> None:
     """To the last digit, so that a price that just touches a stop hits it in both: a calm before a storm."""
     calm, storm = draw_history(7, 600, volatility=0.0005), draw_history(8, 500, volatility=0.01)

@@ -24,20 +24,22 @@ def test_a_full_disk_at_any_write_loses_nothing_and_is_named(scene: str, stage: 
         disasters.play(stage, trial)
 
 
+@pytest.mark.long
 def test_a_log_file_on_a_full_disk_fails_nothing(stage: Stage) -> None:
     Disasters().play(stage, "disasters: full log file: a buy by hand, 1000000")
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "what",
     [what if what == "everything" else pytest.param(what, marks=pytest.mark.sqlite("a file")) for what in READ_ONLY],
+    quick=1,
 )
 def test_what_cannot_be_written_is_named(what: str, stage: Stage) -> None:
     Disasters().play(stage, f"disasters: read-only: a stop that is hit, {what}")
 
 
 @locked
-@pytest.mark.parametrize("number", [0, 4])
+@parametrize("number", [4, 0], quick=1)
 def test_a_database_locked_at_the_start_or_at_the_order_loses_nothing(number: int, stage: Stage) -> None:
     Disasters().play(stage, f"disasters: locked: a buy by hand, {number}")
 
@@ -58,6 +60,6 @@ def test_every_step_of_the_schema_can_be_taken_back_here() -> None:
 
 
 @pytest.mark.sqlite("tests/store/test_migrations.py has the server's")
-@parametrize("trial", ["before: 1", "full disk: 2"], quick=1)
+@parametrize("trial", ["before: 1", "full disk: 2"], quick=0)
 def test_a_migration_that_ends_at_its_commit_or_on_a_full_disk_is_whole(trial: str, stage: Stage) -> None:
     Migrations().play(stage, f"migrations: {trial}")

@@ -1,5 +1,5 @@
-"""Kraken may fail in any way at any request. One fault of each class here, more with `-m long`; `python -m tests.chaos`
-has all."""
+"""Kraken may fail in any way at any request. One fault here, each class with `-m long`; `python -m tests.chaos` has
+all."""
 
 from itertools import islice
 
@@ -48,6 +48,7 @@ def test_no_fault_of_one_request_breaks_a_promise(scene: str, stage: Stage) -> N
         faults.play(stage, trial)
 
 
+@pytest.mark.long
 def test_no_class_of_faults_of_an_order_breaks_a_promise(stage: Stage) -> None:
     faults = Faults()
     of_class = {class_of(kind): f"faults: {kind}: a buy by hand, AddOrder at 6" for kind in FOR_ORDERS}

@@ -1,4 +1,4 @@
-"""Answers may lie. One lie of five families at every change, more of each with `-m long`; `python -m tests.chaos
+"""Answers may lie. One lie of two families at every change, more of each with `-m long`; `python -m tests.chaos
 --chapter lies` draws as many as you like."""
 
 import random
@@ -26,7 +26,7 @@ SHORT = (
 )
 
 
-@parametrize("trial", SHORT, quick=5)
+@parametrize("trial", SHORT, quick=2)
 def test_no_lie_moves_money(trial: str, stage: Stage) -> None:
     Lies().play(stage, f"lies: {trial}")
 

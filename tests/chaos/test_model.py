@@ -1,4 +1,4 @@
-"""botctl against a simple model of it: twenty steps of anything here, 2,000 with `-m long`;
+"""botctl against a simple model of it: 2,000 steps of anything with `-m long`;
 `python -m tests.chaos --chapter model` plays as many as you like."""
 
 import pytest
@@ -10,6 +10,7 @@ CHUNKS, GAMES = 40, 1
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
 
 
+@pytest.mark.long
 def test_in_a_short_game_botctl_does_what_the_simple_model_does(stage: Stage) -> None:
     game = play_game(stage, 20, 0)
 

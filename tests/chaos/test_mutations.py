@@ -21,13 +21,9 @@ from tests.chaos.scenes import Stage
 from tests.chaos.tested_mutations import SCENARIOS, TESTED
 from tests.postgres import Server
 
-AT_EVERY_CHANGE = frozenset({"an order without an answer is sent again"})
-"""The others are tried with `-m long`: each needs a fork server of its own."""
 
-
-@pytest.mark.parametrize(
-    "name", [name if name in AT_EVERY_CHANGE else pytest.param(name, marks=pytest.mark.long) for name in MUTATIONS]
-)
+@pytest.mark.long  # each needs a fork server of its own
+@pytest.mark.parametrize("name", MUTATIONS)
 def test_the_fault_is_caught_by_its_invariant(name: str, database_server: Server | None) -> None:
     mutation = MUTATIONS[name]
 

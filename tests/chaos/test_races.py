@@ -12,7 +12,7 @@ ONE_IN = 83
 """Of all positions of a pull so many are left out between two: a prime, so that each kind has its turn."""
 
 
-@pytest.mark.parametrize("trial", ["ticks: 2", "buys: 2", "mixed: a tick that buys, tick + buy + pause (1.0)"])
+@parametrize("trial", ["buys: 2", "ticks: 2", "mixed: a tick that buys, tick + buy + pause (1.0)"], quick=1)
 def test_of_two_runs_at_once_one_wins(trial: str, stage: Stage) -> None:
     Races().play(stage, f"races: {trial}")
 
@@ -25,8 +25,7 @@ def test_of_eight_runs_at_once_one_wins(stage: Stage) -> None:
         races.play(stage, trial)
 
 
-@pytest.mark.waits
-@parametrize("trial", ["SIGINT: for the Council", "the next one: sell", "SIGTERM: for the lock"], quick=2)
+@parametrize("trial", ["SIGINT: for the Council", "the next one: sell", "SIGTERM: for the lock"], quick=1)
 def test_a_run_that_waits_may_be_ended(trial: str, stage: Stage) -> None:
     Waits().play(stage, f"waits: {trial}")
 
@@ -39,6 +38,7 @@ def test_any_run_that_waits_may_be_ended(stage: Stage) -> None:
         waits.play(stage, trial)
 
 
+@pytest.mark.long
 def test_a_switch_that_is_pulled_while_the_council_sits_stops_it(stage: Stage) -> None:
     races = KillSwitchRaces()
 

@@ -8,17 +8,13 @@ from tests.chaos.scenes import Stage, prepare_nothing
 from tests.chaos.secrets import ENDPOINTS, SECRETS, SecretsKept, forms_of, keep_secrets, nothing_is_found, shown_of
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "trial",
     [
-        "two errors that echo: env file, BalanceEx",
-        *(
-            pytest.param(f"two errors that echo: env file, {endpoint}", marks=pytest.mark.long)
-            for endpoint in ENDPOINTS
-            if endpoint != "BalanceEx"
-        ),
-        pytest.param("every command: environment", marks=pytest.mark.long),
-        pytest.param("every wrong place: env file", marks=pytest.mark.long),
+        *(f"two errors that echo: env file, {endpoint}" for endpoint in ENDPOINTS),
+        "every command: environment",
+        "every wrong place: env file",
     ],
 )
 def test_no_secret_is_left_anywhere(trial: str, stage: Stage) -> None:

@@ -50,6 +50,7 @@ def test_json_has_every_trade_and_the_curve(bot: BotRunner) -> None:
     assert {trade["exit_reason"] for trade in closed} <= {"STOP_LOSS", "BREAKEVEN", "TRAILING_STOP"}
 
 
+@pytest.mark.long
 def test_csv_has_the_same_trades_as_json(bot: BotRunner) -> None:
     rows = list(csv.DictReader(io.StringIO(bot.run("backtest", BTC, "--csv").stdout)))
 

@@ -80,10 +80,10 @@ def test_there_and_back_again_nothing_is_lost(veteran: BotRunner, elsewhere: str
 def test_a_copy_goes_on_where_the_other_stopped(veteran: BotRunner, elsewhere: str) -> None:
     """New rows get numbers of their own, and the same tape gives the same decisions."""
     assert veteran.run("db", "copy", "--to", elsewhere).exit_code == 0
-    ticks = [veteran.json("tick") for _ in range(3)]
+    ticks = [veteran.json("tick") for _ in range(2)]
     veteran.set(DATABASE_URL=elsewhere)
 
-    again = [veteran.json("tick") for _ in range(3)]
+    again = [veteran.json("tick") for _ in range(2)]
 
     def without_order_ids(tick: dict[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in tick.items() if name != "steps"}
@@ -95,6 +95,7 @@ def test_a_copy_goes_on_where_the_other_stopped(veteran: BotRunner, elsewhere: s
     assert veteran.run("db", "check").exit_code == 0
 
 
+@pytest.mark.long
 def test_from_server_to_server(hosted: BotRunner, elsewhere: str) -> None:
     hosted.run("tick")
 
@@ -212,6 +213,7 @@ def test_a_backup_is_one_private_file_with_every_row(veteran: BotRunner) -> None
     assert len(list((veteran.home / "data" / "backups").glob("demo-*Z.db"))) == 1
 
 
+@pytest.mark.long
 def test_a_backup_of_a_server_can_be_brought_back(hosted: BotRunner, elsewhere: str) -> None:
     hosted.run("tick")
     before = hosted.rows()
@@ -253,7 +255,7 @@ def test_a_sound_database_has_nothing_to_mend(veteran: BotRunner) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("statement", BROKEN)
+@parametrize("statement", BROKEN, quick=6)
 def test_what_is_broken_is_named_and_left_alone(veteran: BotRunner, statement: str) -> None:
     veteran.execute(statement)
     before = veteran.rows()

@@ -252,6 +252,7 @@ def test_a_pause_for_any_reason_is_a_pause(bot: BotRunner, reason: str) -> None:
     assert shown.replace("\n", "").isprintable()
 
 
+@pytest.mark.long
 def test_a_home_whose_name_is_no_text_is_one_all_the_same(bot: BotRunner, tmp_path: Path) -> None:
     home = os.fsdecode(os.fsencode(str(tmp_path)) + b"/h\xff")
     bot.set(BOTCTL_HOME=home)

@@ -7,6 +7,7 @@ import pytest
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, check_json_error
 from tests.listener import Listener
+from tests.quick import parametrize
 
 
 def test_each_address_gets_a_test_message(bot: BotRunner, listener: Listener) -> None:
@@ -75,13 +76,14 @@ def test_without_prometheus_client_the_extra_is_named_and_everything_else_works(
     assert [line["fix"] for line in doctor if line["name"] == "metrics"] == ["pip install 'botctl[metrics]'"]
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("urls", "words"),
     [
         ("", "no notifications are configured"),
         ("nonsense://x", "address 1 of NOTIFY_URLS"),
         ("json://a json://b", "json://***, json://***"),
     ],
+    quick=2,
 )
 def test_the_doctor_knows_who_is_told(bot: BotRunner, urls: str, words: str) -> None:
     bot.set(NOTIFY_URLS=urls)
@@ -92,6 +94,7 @@ def test_the_doctor_knows_who_is_told(bot: BotRunner, urls: str, words: str) -> 
     assert line["status"] == ("ok" if "***" in words else "warn")
 
 
+@pytest.mark.long
 def test_a_demo_that_is_told_of_says_so_with_its_mode(bot: BotRunner, listener: Listener) -> None:
     bot.set(NOTIFY_URLS=f"json://{listener.address}")
 

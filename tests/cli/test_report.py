@@ -65,6 +65,7 @@ def test_the_page_of_a_database_has_the_numbers_that_trades_tells(veteran: BotRu
     assert any(row["P&L"] != "-" for row in rows)
 
 
+@pytest.mark.long
 def test_the_page_of_a_backtest_has_the_numbers_that_backtest_tells(bot: BotRunner, study: Page) -> None:
     told = bot.json("backtest", BTC, ETH, "--sentiment", BTC)
 
@@ -138,6 +139,7 @@ def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
     assert all(Decimal(row["slippage"]) > 0 for row in entries)
 
 
+@pytest.mark.long
 def test_the_slippage_of_a_backtest_is_the_one_it_was_told(bot: BotRunner) -> None:
     bot.run("report", BTC, "--slippage", "0.001", "--exit-slippage", "0.004")
 
@@ -195,6 +197,7 @@ def test_where_no_initial_balance_is_set_nothing_is_measured_from_one(live: BotR
     assert [line["name"] for line in page.charts["equity"]["data"]] == ["equity"]
 
 
+@pytest.mark.long
 def test_only_the_newest_trades_are_drawn_and_the_table_has_all(bot: BotRunner) -> None:
     answer = bot.json("report", BTC, "--trades", "3")
 
@@ -254,7 +257,7 @@ def test_files_are_for_their_owner_and_replaced_whole(veteran: BotRunner) -> Non
 # The picture
 
 
-@parametrize_pairs(("files", "chart"), [(), (BTC,)], ["equity", "drawdown", "trade:1"])
+@parametrize_pairs(("files", "chart"), [(), (BTC,)], ["equity", "drawdown", "trade:1"], quick=1)
 def test_one_chart_as_a_png(veteran: BotRunner, chart: str, files: tuple[str, ...]) -> None:
     answer = veteran.json("report", *files, "--png", "chart.png", "--chart", chart)
 

@@ -253,7 +253,7 @@ def test_cron_runs_that_line_as_it_stands(
     home.mkdir()
     bot.set(BOTCTL_HOME=str(home), BOTCTL_MODE="demo")
     bot.unset("DATABASE_URL")
-    write_env(bot, home, "BOTCTL_MODE=paper\nSYMBOLS=ETH/USD\n")  # the mode of the installation wins
+    write_env(bot, home, "BOTCTL_MODE=paper\nSYMBOLS=ETH/USD\nCOUNCIL=sentiment\n")  # the mode of the installation wins
     bot.json("schedule", "install", "--yes")
     machine.program("sleep", "#!/bin/sh\n[ $1 -ge 5 ] && [ $1 -le 120 ]\n")
     command = tick_line(machine.crontab).split(maxsplit=5)[5].replace(r"\%", "%")  # as cron does, before any shell
@@ -499,6 +499,7 @@ def test_a_timer_that_was_stopped_is_told_before_a_tick_is_late(live: BotRunner,
     assert live.json("status")["overdue"].startswith("systemd's timer is installed but not active")
 
 
+@pytest.mark.long
 def test_a_tick_of_the_future_asks_for_the_clock(live: BotRunner, machine: Machine) -> None:
     with later(hours=3):
         live.run("tick")

@@ -33,10 +33,10 @@ DONE = ": the work itself is done and recorded"
 @parametrize(
     ("command", "code", "done"),
     [
-        ("tick --json", 1, DONE),
+        ("pause", 1, DONE),
         ("buy FOO/BAR 100 --json", 2, ""),  # its error was for stdout: without this line nobody would know
         ("status --json", 1, ""),
-        ("pause", 1, DONE),
+        ("tick --json", 1, DONE),
         ("status", 1, ""),
         ("tick --help", 1, ""),
         ("--version", 1, ""),
@@ -58,7 +58,7 @@ def test_a_closed_stdin_is_no_terminal_to_ask_on(bot: BotRunner) -> None:
     assert (code, "add --yes" in errors, "bug" in errors) == (2, True, False)
 
 
-@pytest.mark.parametrize(("library", "command"), [("peewee", "tick"), ("numpy", f"backtest {TAPE}")])
+@parametrize(("library", "command"), [("peewee", "tick"), ("numpy", f"backtest {TAPE}")], quick=1)
 def test_a_broken_installation_is_one_line(bot: BotRunner, tmp_path: Path, library: str, command: str) -> None:
     """One library is loaded with botctl, the other by the command."""
     broken = tmp_path / "broken"

@@ -16,6 +16,7 @@ from tests.cli.assertions import check_error
 BTC = str(PROJECT / "data" / "tape" / "BTC-USD.csv")
 DAY = (BTC, "--from", "2025-01-05T12:00", "--to", "2025-01-06T00:00", "--cooldown", "15")
 """Twelve hours on the tape that rise and fall."""
+GRID = ("--grid", "atr_multiple=2,3", "--train", "1")
 
 
 def program(bot: BotRunner, answers: str) -> Path:
@@ -79,6 +80,7 @@ def test_a_program_with_a_cache_is_asked_once_and_replays_as_it_was_backtested(b
     assert (bot.home / "answers.db").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 def test_a_changed_script_is_asked_anew_and_without_a_cache_every_run_asks(bot: BotRunner) -> None:
     script, cache = program(bot, DECIDED), ("--cache", str(bot.home / "answers.db"))
     short = (*DAY, "--to", "2025-01-05T13:00")
@@ -95,6 +97,7 @@ def test_a_changed_script_is_asked_anew_and_without_a_cache_every_run_asks(bot: 
     assert runs(bot) == 4 * counts[0]
 
 
+@pytest.mark.long
 def test_a_bad_answer_is_held_and_said_once_and_asked_again(bot: BotRunner) -> None:
     program(bot, f"0) echo nonsense ;;\n*) {answer('HOLD')}")
     cache = ("--cache", str(bot.home / "answers.db"))
@@ -177,42 +180,46 @@ def test_what_records_no_decisions_is_refused(bot: BotRunner, path: str) -> None
     assert path in run.stderr
 
 
-def test_a_sweep_plays_what_is_known_beforehand_and_refuses_what_must_be_asked(
+def test_a_sweep_refuses_what_must_be_asked(bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_agents(tmp_path, monkeypatch, trader="Trader")
+    bot.set(COUNCIL="trader", COUNCIL_RULE="majority")
+
+    check_error(bot.run("sweep", *DAY, *GRID), 2, "a sweep can't ask trader (majority)", "botctl backtest")
+
+
+@pytest.mark.long
+def test_a_sweep_plays_what_is_known_beforehand(
     bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_agents(tmp_path, monkeypatch, trader="Trader", averages="Averages")
-    grid = ("--grid", "atr_multiple=2,3", "--train", "1")
+    install_agents(tmp_path, monkeypatch, averages="Averages")
     bot.set(COUNCIL="averages", COUNCIL_RULE="majority")
-    own, calculated = bot.json("sweep", *DAY, *grid), bot.json("backtest", *DAY, "--atr-multiple", "3")
-    bot.set(COUNCIL="trader")
 
-    refused = bot.run("sweep", *DAY, *grid)
+    own, calculated = bot.json("sweep", *DAY, *GRID), bot.json("backtest", *DAY, "--atr-multiple", "3")
 
     [three] = [row for row in own["best"] if row["settings"] == {"atr_multiple": "3"}]
     assert three["train"]["trades"] == len(calculated["trades"]) > 0
-    check_error(refused, 2, "a sweep can't ask trader (majority)", "botctl backtest")
 
 
 def test_the_demo_seats_who_council_names(bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_agents(tmp_path, monkeypatch, averages="Averages")
     (bot.home / ".env").write_text("COUNCIL=averages\nCOUNCIL_RULE=majority\nATR_PERIOD=wrong\n")
 
-    view = bot.json("demo", "--ticks", "20")
+    view = bot.json("demo", "--ticks", "5")
 
     assert view["council"] == "averages (majority)"
     assert list(view["verdicts"]) == ["averages"]
-    assert "averages: " in bot.run("demo", "--ticks", "5").stdout
+    assert "averages: " in bot.run("demo", "--ticks", "2").stdout
     bot.set(COUNCIL="averages,sentiment", COUNCIL_RULE="story")
-    assert bot.json("demo", "--ticks", "5")["council"] == "averages, sentiment"
+    assert bot.json("demo", "--ticks", "2")["council"] == "averages, sentiment"
 
 
 def test_a_program_plays_the_demo(bot: BotRunner) -> None:
     program(bot, DECIDED)
     cache = ("--cache", str(bot.home / "answers.db"))
 
-    view = bot.json("demo", "--ticks", "10", *cache)
+    view = bot.json("demo", "--ticks", "4", *cache)
     asked = runs(bot)
-    again = bot.json("demo", "--ticks", "10", *cache)
+    again = bot.json("demo", "--ticks", "4", *cache)
 
     assert (again["decisions"], again["equity"]) == (view["decisions"], view["equity"])
     assert (runs(bot), list(view["verdicts"])) == (asked, ["command"])

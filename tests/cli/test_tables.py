@@ -13,6 +13,7 @@ from botctl.store.database import close_database
 from botctl.store.models import Decision, Order, Trade
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 LONG = {
@@ -45,7 +46,7 @@ def long_numbers(bot: BotRunner) -> BotRunner:
     return bot
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "command",
     [
         ("trades",),
@@ -61,6 +62,7 @@ def long_numbers(bot: BotRunner) -> BotRunner:
         ("doctor",),
         ("init",),
     ],
+    quick=5,
 )
 def test_a_table_with_long_figures_fits_80_columns(long_numbers: BotRunner, command: tuple[str, ...]) -> None:
     run = long_numbers.run(*command)
@@ -139,11 +141,11 @@ def test_a_plain_table_has_the_very_lines_that_rich_would_print(rows: list[list[
 
 
 def test_the_demos_own_table_fits_80_columns(bot: BotRunner) -> None:
-    run = bot.run("demo", "--ticks", "40")
+    run = bot.run("demo", "--ticks", "20")
 
     assert run.exit_code == 0
     assert max(map(len, run.stdout.splitlines())) <= 80
-    assert "40 ticks" in run.stdout
+    assert "20 ticks" in run.stdout
 
 
 def test_a_balance_of_many_digits_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:

@@ -159,6 +159,7 @@ def test_status_on_a_terminal_is_a_panel_with_the_curve_of_equity(veteran: BotRu
         assert re.search(rf"│ {name}  ", said)
 
 
+@pytest.mark.long
 def test_a_terminal_without_such_letters_gets_no_curve(veteran: BotRunner) -> None:
     ascii_only = Child(terminal=True, environment=(("PYTHONIOENCODING", "ascii"), ("LC_ALL", "C"), ("TERM", "xterm")))
     said = ESCAPE.sub("", ascii_only(veteran, ("status",)).stdout)

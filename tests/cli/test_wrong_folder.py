@@ -6,6 +6,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.cli.assertions import check_error, files_in
+from tests.quick import parametrize
 
 
 @pytest.fixture
@@ -29,9 +30,10 @@ def test_what_acts_does_nothing_there_and_says_where_it_looked(bot: BotRunner, l
 
 
 @pytest.mark.sqlite("a database on a server is named by the environment")
-@pytest.mark.parametrize(
+@parametrize(
     "command",
     ["status", "positions", "trades", "orders", "log", "why BTC/USD", "balance", "doctor", "drawdown --check"],
+    quick=3,
 )
 def test_what_only_looks_creates_nothing_and_says_so(bot: BotRunner, lost: Path, command: str) -> None:
     run = bot.run(*command.split())

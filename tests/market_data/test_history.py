@@ -14,6 +14,7 @@ from botctl.domain.candles import CandleColumns
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.market_data.history import load_candles, load_sentiment
 from tests.bot_runner import PROJECT
+from tests.quick import parametrize
 
 START = 1_700_000_100 // 900 * 900
 Row = tuple[int, float, float, float, float, float]
@@ -108,7 +109,7 @@ DAMAGES: dict[str, Callable[[list[str]], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@parametrize("damage", DAMAGES, quick=6)
 @settings(max_examples=15)
 @given(tables(least=3), st.data())
 def test_a_damaged_row_refuses_the_file_with_its_line(

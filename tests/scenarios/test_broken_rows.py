@@ -125,7 +125,7 @@ def test_liquidate_sells_all_others_and_says_which_one_it_could_not(
     assert "bug:" not in run.stderr
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=2)
+@parametrize(("column", "value"), BAD_TRADES, quick=1)
 def test_a_bad_row_trips_no_guard_and_disarms_none(two: BotRunner, kraken: FakeKraken, column: str, value: str) -> None:
     assert two.run("tick").exit_code == 0
     break_trade(two, column, value)
@@ -142,7 +142,7 @@ def test_a_bad_row_trips_no_guard_and_disarms_none(two: BotRunner, kraken: FakeK
 
 
 @parametrize(("column", "value"), BAD_TRADES, quick=1)
-@pytest.mark.parametrize("command", ["positions", "status", "trades", "log", "orders", "report"])
+@parametrize("command", ["positions", "status", "report", "trades", "log", "orders"], quick=3)
 def test_commands_that_look_show_the_others_and_name_it(two: BotRunner, column: str, value: str, command: str) -> None:
     break_trade(two, column, value)
     arguments = [command, "--json"] if command != "report" else ["report", "--output", "page.html"]
@@ -159,7 +159,7 @@ def test_commands_that_look_show_the_others_and_name_it(two: BotRunner, column: 
         assert 2 in [row["id"] for row in json.loads(run.stdout)]
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=2)
+@parametrize(("column", "value"), BAD_TRADES, quick=1)
 def test_the_check_of_the_database_names_it_as_the_runs_promise(two: BotRunner, column: str, value: str) -> None:
     break_trade(two, column, value)
 
@@ -191,6 +191,7 @@ def test_nothing_is_bought_while_a_row_cannot_be_read(two: BotRunner, kraken: Fa
     assert sides(kraken) == ["buy", "buy"]
 
 
+@pytest.mark.long
 def test_the_alarm_names_a_trade_that_nobody_guards(two: BotRunner) -> None:
     two.set(NOTIFY_URLS="json://127.0.0.1:9/")
     break_trade(two, "stop_loss_price", "'abc'")
@@ -214,7 +215,7 @@ BAD_ORDERS = [
 ]
 
 
-@parametrize(("column", "value"), BAD_ORDERS, quick=2)
+@parametrize(("column", "value"), BAD_ORDERS, quick=1)
 def test_a_bad_order_of_one_trade_stops_no_other(two: BotRunner, kraken: FakeKraken, column: str, value: str) -> None:
     execute_sql(two, f'UPDATE "order" SET {column} = {value} WHERE trade_id = 1')
     kraken.set_price("ETH/USD", 2440)
@@ -242,7 +243,8 @@ def test_a_trade_with_an_order_of_a_state_that_nobody_knows_is_not_sold_twice(
     assert sides(kraken) == ["buy", "buy"]
 
 
-@parametrize("value", ["'{'", "7", "'[1]'", "'null'", NOT_UTF8], quick=2)
+@pytest.mark.long
+@parametrize("value", ["'{'", "7", "'[1]'", "'null'", NOT_UTF8], quick=1)
 def test_a_bad_event_or_tick_stops_nothing(two: BotRunner, kraken: FakeKraken, value: str) -> None:
     two.run("tick")
     execute_sql(two, f"UPDATE event SET after = {value}")
@@ -263,10 +265,11 @@ def test_a_bad_event_or_tick_stops_nothing(two: BotRunner, kraken: FakeKraken, v
 # Caches
 
 
+@pytest.mark.long
 @parametrize(
     "value",
     ['\'{"a newer version": {"knows": 1}}\'', "'garbage {'", "'[[1]]'", "x'00ff'", "'null'", "''", "'-1e999'", "'NaN'"],
-    quick=2,
+    quick=1,
 )
 def test_caches_that_do_not_parse_are_as_if_absent(two: BotRunner, kraken: FakeKraken, value: str) -> None:
     assert two.run("tick").exit_code == 0

@@ -112,7 +112,7 @@ def test_greed_in_a_falling_market_without_a_trade_does_nothing(
         ((300, 200), 47, ["BULLISH", "NEUTRAL"]),
         ((-300, -200), 54, ["BEARISH", "NEUTRAL"]),
     ],
-    quick=3,
+    quick=2,
 )
 def test_anything_else_holds(
     live: BotRunner,
@@ -380,7 +380,7 @@ def test_the_rule_decides_and_each_confidence_is_kept_and_shown(
     assert "BULLISH 0.25: perhaps" in live.run("why", "BTC/USD").stdout
 
 
-@pytest.mark.parametrize("confidence", ["2", "float('nan')", "'high'", "True"])
+@parametrize("confidence", ["2", "float('nan')", "'high'", "True"], quick=2)
 def test_a_confidence_that_is_none_is_an_error_of_its_agent(
     live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confidence: str
 ) -> None:
@@ -395,7 +395,7 @@ def test_a_confidence_that_is_none_is_an_error_of_its_agent(
     assert sides(kraken) == []
 
 
-@pytest.mark.parametrize("lines", ["raise ZeroDivisionError('oh')", "return None", "return briefing.nothing"])
+@parametrize("lines", ["raise ZeroDivisionError('oh')", "return None", "return briefing.nothing"], quick=1)
 def test_an_agent_that_fails_is_unknown_and_an_error_and_the_rest_goes_on(
     live: BotRunner,
     kraken: FakeKraken,

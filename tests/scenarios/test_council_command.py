@@ -143,7 +143,7 @@ BAD_ANSWERS = [
 ]
 
 
-@parametrize("line", BAD_ANSWERS, quick=2)
+@parametrize("line", BAD_ANSWERS, quick=1)
 def test_a_bad_answer_holds_and_is_an_error(live: BotRunner, kraken: FakeKraken, line: str) -> None:
     buy(live)
     live.set(SYMBOLS="BTC/USD,ETH/USD")
@@ -215,6 +215,7 @@ def test_a_program_that_does_not_listen_may_still_decide(live: BotRunner, kraken
     assert sides(kraken) == ["buy"]
 
 
+@pytest.mark.long
 def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_program, output_of, sides, stopped_clock
 from tests.scenarios.test_council import install_agent, not_asked
 
@@ -103,6 +104,7 @@ def test_nobody_is_asked_where_no_answer_could_matter(live: BotRunner, kraken: F
     assert not_asked(live, "ETH/USD") == "not asked: 1 trades are active, MAX_OPEN_TRADES is 1"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_sale_makes_room_for_a_buy_of_the_same_tick(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(MAX_OPEN_TRADES="1", SYMBOLS="ETH/USD,BTC/USD")
     buy(live)
@@ -121,6 +123,7 @@ def test_a_sale_makes_room_for_a_buy_of_the_same_tick(live: BotRunner, kraken: F
     assert sides(kraken) == ["buy", "sell", "buy"]
 
 
+@pytest.mark.long
 def test_an_answer_is_used_again_until_its_span_is_over(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(COUNCIL_EVERY="1h")
     answering(live, decision="HOLD", confidence=0.5)
@@ -166,7 +169,7 @@ def test_a_changed_trade_another_program_or_a_failure_asks_anew(live: BotRunner,
 # Where it runs, and what it sees
 
 
-@pytest.mark.parametrize("command", ["./decide", "decide", "sh decide", "bin/../decide"])
+@parametrize("command", ["./decide", "decide", "sh decide", "bin/../decide"], quick=2)
 def test_a_relative_program_belongs_to_the_home(
     live: BotRunner, kraken: FakeKraken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

@@ -249,6 +249,7 @@ def test_all_that_always_holds_holds_in_a_rebuilt_database(world: World) -> None
     check(world, SETTLED)
 
 
+@pytest.mark.long
 @about_the_file
 @parametrize("call", ["rename", "replace"], quick=1)
 def test_a_run_killed_while_the_databases_change_places_can_be_run_again(

@@ -149,7 +149,7 @@ def test_a_second_look_that_cannot_be_had_leaves_the_drawdown_unknown(live: BotR
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("kind", ["empty_result", "truncated"])
+@parametrize("kind", ["empty_result", "truncated"], quick=1)
 def test_a_bad_balance_answer_sells_nothing_and_buys_nothing(live: BotRunner, kraken: FakeKraken, kind: str) -> None:
     live.set(SYMBOLS="BTC/USD,ETH/USD")
     buy(live)
@@ -241,6 +241,7 @@ def test_the_check_only_reports(live: BotRunner, kraken: FakeKraken) -> None:
 # It stays tripped
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_what_could_not_be_sold_at_first_is_sold_by_a_later_tick(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
@@ -291,7 +292,7 @@ def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken)
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"])
+@parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"], quick=1)
 def test_the_guard_sells_also_when_the_switch_is_broken(live: BotRunner, kraken: FakeKraken, damage: str) -> None:
     buy(live)
     prove_initial_balance(live)

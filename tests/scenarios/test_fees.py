@@ -39,7 +39,7 @@ def test_fees_are_asked_for_once_a_day_and_never_by_a_stop_check(live: BotRunner
     assert (with_another, kraken.count("TradeVolume")) == (2, 3)
 
 
-@pytest.mark.parametrize("sold_before", [None, "0.0005"])
+@parametrize("sold_before", [None, "0.0005"], quick=1)
 def test_a_flat_position_shows_minus_both_fees_and_is_sold_for_exactly_that(
     live: BotRunner, kraken: FakeKraken, sold_before: str | None
 ) -> None:

@@ -51,7 +51,7 @@ FLOWS = {
 }
 
 
-@quick.parametrize("flow", list(FLOWS), quick=2)
+@quick.parametrize("flow", list(FLOWS), quick=1)
 def test_what_the_owner_moves_changes_no_drawdown_at_once_or_later(
     account: BotRunner, kraken: FakeKraken, flow: str
 ) -> None:
@@ -106,6 +106,7 @@ def test_a_true_loss_among_flows_trips_the_guard_within_one_tick(
     assert trade_of(account)["exit_reason"] == "DRAWDOWN"
 
 
+@pytest.mark.long
 def test_coins_of_a_trade_that_is_forgotten_are_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
     before = drawdown(account)
     trade = trade_of(account)["id"]
@@ -146,7 +147,7 @@ def test_what_a_stop_sells_after_the_look_is_no_flow(live: BotRunner, kraken: Fa
     assert flows(live) == []
 
 
-@pytest.mark.parametrize("change", ["1000", "-4000"])
+@quick.parametrize("change", ["1000", "-4000"], quick=1)
 def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
     account: BotRunner, kraken: FakeKraken, change: str
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
 # From the peak
 
 
+@pytest.mark.long
 @quick.parametrize("change", ["-4800", "-4"], quick=1)
 def test_beside_a_trade_that_cannot_be_read_no_flow_moves_the_base_twice(
     account: BotRunner, kraken: FakeKraken, change: str
@@ -224,7 +226,7 @@ def test_a_price_that_was_seen_once_is_no_peak(account: BotRunner, kraken: FakeK
 # After the run's own trades
 
 
-@pytest.mark.parametrize("decision", ["BUY", "SELL"])
+@quick.parametrize("decision", ["BUY", "SELL"], quick=1)
 def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, decision: str) -> None:
     live.set(SYMBOLS="BTC/USD" if decision == "SELL" else "ETH/USD", INITIAL_BALANCE="10000")
     buy(live)
@@ -237,6 +239,7 @@ def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, deci
     assert Decimal(told["drawdown"]) == 1 - Decimal(told["equity"]) / 10000
 
 
+@pytest.mark.long
 def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(INITIAL_BALANCE="10000")
     council_says(live, "HOLD")
@@ -254,6 +257,7 @@ def test_what_a_stop_sells_after_the_look_of_its_tick_is_no_flow(live: BotRunner
     assert flows(live) == []
 
 
+@pytest.mark.long
 @quick.parametrize("paused", [False, True], quick=1)
 def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     live: BotRunner, kraken: FakeKraken, paused: bool
@@ -274,7 +278,7 @@ def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     assert len(flows(live)) == 1
 
 
-@pytest.mark.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)])
+@quick.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)], quick=1)
 def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
     live: BotRunner, kraken: FakeKraken, command: str, valued_before: bool
 ) -> None:
@@ -301,6 +305,7 @@ def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
 # What is told of them
 
 
+@pytest.mark.long
 def test_a_report_lists_what_came_and_went_and_counts_it_as_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
     """A withdrawal of half, a true loss of some per cent, and a deposit."""
     account.run("tick")

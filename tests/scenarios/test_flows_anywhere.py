@@ -144,6 +144,7 @@ def test_a_flow_at_any_tick_leaves_every_verdict_as_it_was_and_a_crash_trips(
     assert run.exit_code == (3 if crashed > Decimal("0.2") else 0), output_of(run)
 
 
+@pytest.mark.long
 @quick.parametrize(("flow", "place"), PLACES, quick=1)
 def test_a_crash_in_the_look_that_sees_a_flow_trips_within_that_tick(
     account: BotRunner, kraken: FakeKraken, flow: str, place: int

@@ -114,6 +114,7 @@ def test_a_gone_market_costs_the_others_no_request_each_and_one_look_for_itself(
     assert kraken.requests[-1].params["pair"] == "SOLUSD"
 
 
+@pytest.mark.long
 def test_a_true_drawdown_trips_the_guard_beside_a_gone_market(two: None, live: BotRunner, kraken: FakeKraken) -> None:
     delist(kraken)
     kraken.balances["ZUSD"] = Decimal(7000)
@@ -142,6 +143,7 @@ def test_a_coin_without_market_counts_at_its_last_known_value_and_stops_no_buys(
     assert (sold(kraken), len(kraken.orders)) == ([], 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lie", ["the list lacks it", "Ticker refuses it"])
 def test_a_list_that_lacks_a_market_for_once_keeps_no_stop_from_selling(
     two: None, live: BotRunner, kraken: FakeKraken, lie: str
@@ -198,6 +200,7 @@ def test_a_status_that_says_delisted_is_said_and_the_stop_still_tries(
     assert len(sent(kraken, "sell")) == 1
 
 
+@pytest.mark.long
 def test_a_lost_trade_of_a_gone_market_stops_the_recovery_of_no_other(
     two: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -243,6 +246,7 @@ def test_an_entry_into_a_market_that_was_listed_since_is_placed_and_an_unknown_o
     assert "unknown market NO/USD" in unknown.stderr
 
 
+@pytest.mark.long
 def test_a_closed_market_costs_a_quiet_run_nothing(two: None, live: BotRunner, kraken: FakeKraken) -> None:
     kraken.markets["SOL/USD"].status = "cancel_only"
     age_markets(live)

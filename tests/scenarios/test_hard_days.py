@@ -45,6 +45,7 @@ def test_a_time_that_was_never_known_keeps_no_stop_from_being_sent(live: BotRunn
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.long
 def test_a_lost_order_and_a_time_that_cannot_be_had_leave_the_other_stops_guarded(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -61,7 +62,7 @@ def test_a_lost_order_and_a_time_that_cannot_be_had_leave_the_other_stops_guarde
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("price", ["100", "0.00001"])
+@parametrize("price", ["100", "0.00001"], quick=1)
 def test_one_absurdly_low_price_writes_no_position_off(price: str, live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", Decimal(price), bid=Decimal(48000), ask=Decimal(48010))
@@ -104,6 +105,7 @@ def test_a_rest_that_is_refused_for_another_reason_is_no_dust(live: BotRunner, k
     assert only(live.positions())["status"] == "OPEN"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_many_lost_answers_are_looked_up_together_and_no_run_waits_for_minutes(
     live: BotRunner, kraken: FakeKraken
@@ -220,6 +222,7 @@ def test_one_record_that_cannot_be_read_hides_no_other_orders_ending(live: BotRu
     assert {trade["symbol"]: trade["status"] for trade in live.trades()} == {"ETH/USD": "OPEN", "BTC/USD": "CLOSED"}
 
 
+@pytest.mark.long
 def test_a_stop_hit_in_a_gap_is_sold_later_when_it_could_not_be_at_once(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
 

@@ -153,7 +153,7 @@ def test_taking_over_from_nobody_is_a_plain_liquidation(impatient: BotRunner, kr
 
 @pytest.mark.waits
 @pytest.mark.sqlite("the server's clock decides for its sessions")
-@pytest.mark.parametrize("moved", [timedelta(days=1), timedelta(days=-1)], ids=["put ahead", "put back"])
+@parametrize("moved", [timedelta(days=1), timedelta(days=-1)], quick=1, ids=["put ahead", "put back"])
 def test_a_clock_that_was_moved_hides_no_hung_run(impatient: BotRunner, kraken: FakeKraken, moved: timedelta) -> None:
     """The holder's note has the time of the other clock: put back it hides nothing, put ahead it ends the run early."""
     if moved > timedelta(0):
@@ -185,7 +185,7 @@ def test_a_holder_without_a_readable_note_is_known_by_the_kernels_list(
 
 
 @pytest.mark.sqlite("it is about the file")
-@pytest.mark.parametrize("lie", ["another process", "before a reboot", "elsewhere"])
+@parametrize("lie", ["another process", "before a reboot", "elsewhere"], quick=2)
 def test_only_the_very_process_of_the_note_is_ended(impatient: BotRunner, lie: str) -> None:
     """Its id may be another's by now, or mean another process on another machine."""
     impatient.set(TICK_TIMEOUT="600")
@@ -237,6 +237,7 @@ def change_note(lock: Path, **values: object) -> None:
     lock.write_text(json.dumps(json.loads(lock.read_text()) | values))
 
 
+@pytest.mark.long
 @pytest.mark.sqlite("a role of a server has a test of its own")
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
 def test_a_hung_run_of_another_user_is_said_and_the_lock_stays_held(impatient: BotRunner, listener: Listener) -> None:
@@ -298,6 +299,7 @@ def test_a_tick_that_nothing_interrupts_ends_itself(
 # On a server
 
 
+@pytest.mark.long
 @pytest.mark.waits
 def test_the_session_of_a_hung_run_is_ended_and_the_tick_goes_on(
     hosted_impatient: BotRunner, kraken: FakeKraken, listener: Listener

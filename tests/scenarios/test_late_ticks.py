@@ -119,7 +119,7 @@ def test_two_intervals_are_not_late_and_cost_no_candles(live: BotRunner, kraken:
         {"kind": "shape", "body": {"error": [], "result": {"XXBTZUSD": [["x"], ["y"]], "last": 1}}},
         {"kind": "error", "error": "EGeneral:Invalid arguments"},
     ],
-    quick=2,
+    quick=1,
     ids=["down", "no candles", "no figures", "refused"],
 )
 def test_without_the_gaps_candles_nothing_moves_until_a_tick_can_replay_them(

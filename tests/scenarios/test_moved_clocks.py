@@ -80,7 +80,7 @@ def test_a_stop_that_rose_under_a_clock_ahead_sells_by_no_close_from_before_it_r
         assert (run.exit_code, trade["status"], trade["stop_loss_price"]) == (0, "OPEN", "52000.0"), output_of(run)
 
 
-@pytest.mark.parametrize("kraken_too", [False, True], ids=["kraken is right", "nobody is right"])
+@parametrize("kraken_too", [False, True], quick=1, ids=["kraken is right", "nobody is right"])
 def test_a_check_by_a_clock_behind_replays_no_close_from_before_the_entry(
     live: BotRunner, kraken: FakeKraken, kraken_too: bool
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_check_by_a_clock_behind_replays_no_close_from_before_the_entry(
         assert sides(kraken) == ["buy"]
 
 
-@pytest.mark.parametrize("kraken_too", [False, True], ids=["kraken is right", "nobody is right"])
+@parametrize("kraken_too", [False, True], quick=1, ids=["kraken is right", "nobody is right"])
 def test_a_check_by_a_clock_behind_replays_no_close_that_was_seen(
     live: BotRunner, kraken: FakeKraken, kraken_too: bool
 ) -> None:
@@ -178,6 +178,7 @@ def test_a_lock_out_of_now_is_kept_to(live: BotRunner, kraken: FakeKraken) -> No
         assert (locked.exit_code, asked, live.run("balance").exit_code) == (69, 0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 @parametrize("ahead", [timedelta(days=40), timedelta(hours=1), timedelta(days=300)], quick=1)
 def test_a_nonce_of_a_clock_that_was_ahead_costs_a_few_refusals(
@@ -195,6 +196,7 @@ def test_a_nonce_of_a_clock_that_was_ahead_costs_a_few_refusals(
     assert session_state(live)["nonce_refusals"] == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_in_the_future_lets_an_asset_cool_down_no_month(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.run("sell", "BTC/USD", "--yes")

@@ -61,7 +61,7 @@ def alarms(live: BotRunner) -> list[str]:
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("command", SELLING, quick=2, ids=lambda command: command[0])
+@parametrize("command", SELLING, quick=1, ids=lambda command: command[0])
 def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     two_markets: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -78,6 +78,7 @@ def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     assert all_trades(live)[0]["status"] == "OPEN"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_the_block_lasts_and_other_assets_go_on(two_markets: BotRunner, kraken: FakeKraken) -> None:
     live = two_markets
@@ -106,6 +107,7 @@ def test_the_block_lasts_and_other_assets_go_on(two_markets: BotRunner, kraken: 
     assert "EXTERNAL" not in {trade["exit_reason"] for trade in all_trades(live)}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_the_documented_procedure_ends_with_no_difference_and_a_bot_at_work(
     two_markets: BotRunner, kraken: FakeKraken
@@ -155,6 +157,7 @@ def test_an_empty_database_buys_nothing_that_another_has_bought(two_markets: Bot
     assert [(order.side, order.symbol) for order in kraken.orders] == [("buy", "BTC/USD"), ("buy", "ETH/USD")]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_two_databases_of_one_account_leave_each_others_assets_alone(
     two_markets: BotRunner, kraken: FakeKraken
@@ -364,7 +367,7 @@ def test_a_closed_trade_whose_orders_left_coins_is_a_difference_and_opened_again
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("written_off", ["sold outside", "shrunk", "dust"])
+@parametrize("written_off", ["sold outside", "shrunk", "dust"], quick=1)
 def test_what_was_written_off_is_no_difference_and_not_added_again(
     live: BotRunner, kraken: FakeKraken, written_off: str
 ) -> None:

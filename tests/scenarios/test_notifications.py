@@ -181,6 +181,7 @@ def test_a_service_that_hangs_holds_up_no_sale_and_no_lock_and_its_process_for_a
     assert time.monotonic() - started < 25
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_service_hangs_ends_the_run_at_once_and_the_message_is_kept(
     notified: BotRunner, listener: Listener
 ) -> None:

@@ -118,6 +118,7 @@ def test_fills_that_kraken_shows_late_are_waited_for_and_not_left_out(
     assert Decimal(only(live.positions())["amount"]) == kraken.orders[0].vol_exec
 
 
+@pytest.mark.long
 def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figures(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -136,6 +137,7 @@ def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figure
 # Exits that are not filled whole
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price_recovered(
     live: BotRunner, kraken: FakeKraken
@@ -159,6 +161,7 @@ def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price
     assert kraken.balances["XXBT"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
@@ -173,6 +176,7 @@ def test_a_sell_by_hand_that_is_partly_filled_goes_on_at_the_next_check(live: Bo
     assert kraken.balances["XXBT"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_that_came_too_late_and_then_filled_partly_goes_on_at_the_next_check(
     live: BotRunner, kraken: FakeKraken
@@ -223,7 +227,7 @@ def test_a_part_sold_by_hand_reduces_the_trade_and_keeps_its_stop(live: BotRunne
 # Somebody else's hands
 
 
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",)])
+@parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",)], quick=1)
 def test_a_sell_leaves_the_owners_other_coins_alone(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -300,7 +304,7 @@ def test_a_validated_buy_places_nothing_writes_nothing_and_says_so(live: BotRunn
     assert live.trades() == live.orders() == []
 
 
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--validate"), ("tick", "--validate")])
+@parametrize("command", [("sell", "BTC/USD", "--validate"), ("tick", "--validate")], quick=1)
 def test_a_validated_exit_leaves_the_trade_as_it_was(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -353,6 +357,7 @@ def test_after_a_lock_out_no_private_call_is_made_until_its_end(live: BotRunner,
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.long
 def test_a_stop_that_a_lock_out_answered_is_looked_up_after_it_and_sent_again(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -82,7 +82,7 @@ DEFINITE = [
 @parametrize(
     ("endpoint", "moment"),
     [("AddOrder", "before"), ("AddOrder", "after"), ("QueryOrders", "before"), ("QueryTrades", "after")],
-    quick=2,
+    quick=1,
 )
 def test_a_buy_whose_run_was_killed_is_adopted_with_its_stop(
     live: BotRunner, kraken: FakeKraken, endpoint: str, moment: str
@@ -195,7 +195,7 @@ def test_a_buy_whose_answer_was_lost_is_found_and_adopted(
     assert len(sent(kraken)) == 1
 
 
-@parametrize(("kind", "options"), LOST_AFTER[::3], quick=2)
+@parametrize(("kind", "options"), LOST_AFTER[::3], quick=1)
 def test_a_stop_whose_answer_was_lost_has_sold_once(
     live: BotRunner, kraken: FakeKraken, kind: str, options: dict[str, Any]
 ) -> None:
@@ -273,7 +273,10 @@ def test_an_order_that_surfaces_a_minute_late_is_adopted_by_the_next_run(live: B
 
 
 @parametrize_pairs(
-    ("kind", "endpoint"), ["empty", "html", "truncated", "no_result", "empty_result"], ["OpenOrders", "ClosedOrders"]
+    ("kind", "endpoint"),
+    ["empty", "html", "truncated", "no_result", "empty_result"],
+    ["OpenOrders", "ClosedOrders"],
+    quick=2,
 )
 def test_a_bad_answer_to_the_look_up_is_no_proof_of_absence(
     live: BotRunner, kraken: FakeKraken, endpoint: str, kind: str
@@ -347,7 +350,7 @@ def test_a_definite_refusal_of_a_buy_is_rejected_and_its_trade_failed(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded"])
+@parametrize("text", ["EAPI:Invalid nonce", "EAPI:Rate limit exceeded"], quick=1)
 def test_a_refusal_before_processing_is_repeated_with_the_same_id(
     live: BotRunner, kraken: FakeKraken, text: str
 ) -> None:
@@ -377,7 +380,7 @@ def test_a_refusal_before_processing_that_persists_ends_after_a_few_attempts(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize(("text", "attempts"), [("EAPI:Invalid nonce", 1), ("EOrder:Insufficient funds", 2)])
+@parametrize(("text", "attempts"), [("EAPI:Invalid nonce", 1), ("EOrder:Insufficient funds", 2)], quick=1)
 def test_a_stop_that_was_refused_is_tried_again_by_the_next_tick_under_a_new_id(
     live: BotRunner, kraken: FakeKraken, text: str, attempts: int
 ) -> None:

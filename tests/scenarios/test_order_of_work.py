@@ -79,7 +79,7 @@ def test_the_verdict_of_a_stop_is_saved_before_its_sell_leaves(
 @parametrize(
     "command",
     [("tick",), ("liquidate", "--yes"), ("check-positions",), ("sell", "BTC/USD", "--yes"), ("drawdown",)],
-    quick=2,
+    quick=1,
 )
 def test_a_trade_is_sold_before_the_lost_order_of_another_is_looked_up(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
@@ -154,6 +154,7 @@ def test_a_lost_part_sell_that_hangs_is_canceled_for_a_stop_and_everything_sold(
     assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
 
 
+@pytest.mark.long
 def test_a_stop_behind_a_lost_part_sell_is_said_and_goes_on_once_that_is_proved_absent(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -230,7 +231,7 @@ def buy_and_be_canceled(live: BotRunner, kraken: FakeKraken, filled: Decimal) ->
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("filled", [Decimal(0), HALF])
+@parametrize("filled", [Decimal(0), HALF], quick=1)
 def test_what_a_canceled_buy_fills_late_is_guarded_from_the_next_tick_on(
     live: BotRunner, kraken: FakeKraken, filled: Decimal
 ) -> None:
@@ -249,6 +250,7 @@ def test_what_a_canceled_buy_fills_late_is_guarded_from_the_next_tick_on(
     assert Decimal(trade["stop_loss_price"]) == order.cost / order.vol_exec - 1000
 
 
+@pytest.mark.long
 def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -264,6 +266,7 @@ def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     assert asked == [1, 1, 1, 0]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, Decimal(0))
@@ -279,6 +282,7 @@ def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRun
     assert only(live.positions())["status"] == "OPEN"
 
 
+@pytest.mark.long
 def test_a_late_fill_of_a_trade_that_has_closed_is_sold_with_its_figures(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, HALF)
     live.run("sell", "BTC/USD", "--yes")
@@ -295,6 +299,7 @@ def test_a_late_fill_of_a_trade_that_has_closed_is_sold_with_its_figures(live: B
     assert Decimal(trade["pnl"]) == sum((order.cost - order.fee for order in sold), -bought.cost - bought.fee)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is_closed(
     live: BotRunner, kraken: FakeKraken
@@ -315,6 +320,7 @@ def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is
     assert only(live.positions())["id"] == 1
 
 
+@pytest.mark.long
 @parametrize(
     ("owned", "exit_codes"),
     [("0.1", [1, 1, 0, 0]), ("0.0005", [69, 69, 69, 0])],
@@ -344,7 +350,8 @@ def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_a
 # The owner's own orders in the way of an exit
 
 
-@parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes"), ("check-positions",)], quick=2)
+@pytest.mark.usefixtures("bent_time")
+@parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes"), ("check-positions",)], quick=1)
 def test_an_own_resting_order_that_an_exit_canceled_is_named(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:
@@ -360,6 +367,7 @@ def test_an_own_resting_order_that_an_exit_canceled_is_named(
     assert trade_of(live)["status"] == "CLOSED"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_own_order_that_no_exit_met_is_not_named(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

@@ -60,7 +60,7 @@ def test_a_buy_that_was_placed_though_its_deadline_elapsed_is_found_and_bought_o
     assert Decimal(only(live.positions())["stop_loss_price"]) == 49000
 
 
-@pytest.mark.parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes")])
+@parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes")], quick=1)
 def test_a_sell_that_was_placed_though_its_deadline_elapsed_is_sold_once(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, command: tuple[str, ...]
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_buy_whose_deadline_elapsed_is_sent_again_by_nobody(live: BotRunner, k
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.parametrize(("command", "price"), [(("tick",), 48900), (("sell", "BTC/USD", "--yes"), 50000)])
+@parametrize(("command", "price"), [(("tick",), 48900), (("sell", "BTC/USD", "--yes"), 50000)], quick=1)
 def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_absent(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...], price: int
 ) -> None:
@@ -109,6 +109,7 @@ def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_abse
 # Lists that lack an order
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_one_list_that_lacks_a_buy_leaves_no_coin_without_a_stop(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
@@ -140,6 +141,7 @@ def test_one_list_that_lacks_a_sell_sells_nothing_of_the_owners(
     assert [order["state"] for order in live.orders()] == ["FILLED", "FILLED"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_lists_that_lack_a_buy_whose_coins_are_there_are_not_believed(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
@@ -184,7 +186,7 @@ def test_a_record_that_shows_another_volume_than_was_sent_is_no_ending(
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("lie", LIES, quick=3, ids=str)
+@parametrize("lie", LIES, quick=2, ids=str)
 def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_stop(
     live: BotRunner, kraken: FakeKraken, lie: Lie
 ) -> None:
@@ -200,7 +202,7 @@ def test_a_record_that_lies_for_three_seconds_leaves_no_bought_coin_without_a_st
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("lie", LIES, quick=2, ids=str)
+@parametrize("lie", LIES, quick=1, ids=str)
 def test_a_record_that_lies_for_three_seconds_sells_nothing_twice(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal, lie: Lie
 ) -> None:
@@ -234,6 +236,7 @@ def test_a_closed_order_that_filled_less_than_its_volume_is_no_ending_and_is_sai
     assert kraken.count("CancelOrder") == 0
 
 
+@pytest.mark.long
 def test_a_canceled_order_whose_fills_do_not_add_up_is_no_ending(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.lie = Lie("canceled", seconds=600, filled=HALF, hides_trades=True)
     run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
@@ -247,6 +250,7 @@ def test_a_canceled_order_whose_fills_do_not_add_up_is_no_ending(live: BotRunner
     assert Decimal(only(live.positions())["amount"]) == Decimal("0.002")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.fill_mode = PartialThenCanceled(Decimal(0))
@@ -263,6 +267,7 @@ def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: 
 # A second exit order
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
@@ -289,7 +294,7 @@ def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("sold_meanwhile", [Decimal("0.0005"), Decimal("0.002")])
+@parametrize("sold_meanwhile", [Decimal("0.0005"), Decimal("0.002")], quick=1)
 def test_a_late_fill_of_more_than_a_trade_holds_takes_only_what_it_holds_and_is_said(
     live: BotRunner, kraken: FakeKraken, sold_meanwhile: Decimal
 ) -> None:
@@ -317,6 +322,7 @@ def test_a_late_fill_of_more_than_a_trade_holds_takes_only_what_it_holds_and_is_
     assert [Decimal(order["filled"]) for order in live.orders()[1:]] == [late.vol_exec, second.vol_exec]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
     live: BotRunner, kraken: FakeKraken
@@ -394,6 +400,7 @@ def hanging_part_sell(live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
     kraken.account.fill_mode = Instant()
 
 
+@pytest.mark.long
 def test_while_a_part_sell_hangs_the_stop_of_the_rest_moves_up(
     live: BotRunner, kraken: FakeKraken, hanging_part_sell: None
 ) -> None:
@@ -518,6 +525,7 @@ def test_a_buy_that_was_canceled_unfilled_ends_though_the_owner_has_coins(
     assert (run.exit_code, only(live.trades())["status"]) == (4, "FAILED"), run.stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_whose_coins_are_gone_is_not_believed_to_be_unfilled(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal

@@ -43,7 +43,7 @@ def two_trades(live: BotRunner) -> BotRunner:
         ("check-positions", f"; not checked: {POSITIONS}", r"the next tick tries again in 1\d min"),
         ("drawdown", f"; not checked: {POSITIONS}", r"the next tick tries again in 1\d min"),
     ],
-    quick=4,
+    quick=2,
 )
 def test_an_outage_is_one_line(two_trades: BotRunner, command: str, undone: str, again: str) -> None:
     cut_off(two_trades)

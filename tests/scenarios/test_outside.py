@@ -127,7 +127,7 @@ ANSWERS: dict[str, Callable[[Reply], Reply]] = {
 }
 
 
-@parametrize("spoil", ANSWERS.values(), quick=2, ids=ANSWERS)
+@parametrize("spoil", ANSWERS.values(), quick=1, ids=ANSWERS)
 def test_such_a_price_is_none(
     live: BotRunner, kraken: FakeKraken, bent_time: None, spoil: Callable[[Reply], Reply]
 ) -> None:
@@ -180,6 +180,7 @@ def test_a_bomb_is_left_as_soon_as_it_is_too_long() -> None:
         unpack(endless(), "gzip")
 
 
+@pytest.mark.long
 def test_the_service_that_is_notified_can_not_fill_the_memory(listener: Listener) -> None:
     listener.answer, listener.packing = packed(long(b"OK")), "gzip"
 
@@ -319,7 +320,7 @@ def pipe(shared: Path, victim: Path) -> Path:
     return shared / "bot.log"
 
 
-@pytest.mark.parametrize("trap", [link_at_the_end, link_to_nothing, link_on_the_way, another_name_of_it, pipe])
+@parametrize("trap", [link_at_the_end, another_name_of_it, link_to_nothing, link_on_the_way, pipe], quick=1)
 def test_no_log_is_written_where_another_leads_it_and_the_stop_is_sold(
     live: BotRunner, kraken: FakeKraken, shared: Path, victim: Path, trap: Callable[[Path, Path], Path]
 ) -> None:

@@ -79,7 +79,7 @@ def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken)
         ("UPDATE trade SET amount = '0.003'", ["its orders leave 0.002 BTC, the balance is only 0.002 BTC"]),
         ("""DELETE FROM "order" """, ["not in the journal"]),
     ],
-    quick=8,
+    quick=3,
 )
 def test_whatever_was_changed_here_is_named(
     live: BotRunner, kraken: FakeKraken, change: str, verdicts: list[str]

@@ -89,6 +89,7 @@ def test_exactly_one_host_ticks(hosted_live: BotRunner, other_host: Path, tmp_pa
     assert spawn_at(hosted_live, other_host, "tick").wait()[0] == 0
 
 
+@pytest.mark.long
 def test_a_manual_command_waits_for_another_host(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     buy(hosted_live)
     other = ExitStack()
@@ -145,6 +146,7 @@ def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken:
     assert len(sent(kraken, "sell")) == 1
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run(
     hosted_live: BotRunner, kraken: FakeKraken
@@ -164,7 +166,7 @@ def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run
     assert len(sent(kraken, "sell")) == 1
 
 
-@parametrize("command", ["pause", "resume", "tick", "status"], quick=3)
+@parametrize("command", ["pause", "resume", "tick", "status"], quick=2)
 def test_a_server_that_is_away_is_said_in_one_line_and_pause_still_pauses(
     hosted_live: BotRunner, server: Server, command: str
 ) -> None:
@@ -210,7 +212,7 @@ def test_a_server_that_stops_in_the_middle_of_a_tick_and_comes_back(hosted_live:
         assert len(sent(kraken, "sell")) == 1
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@parametrize("moment", ["before", "after"], quick=1)
 def test_a_pause_that_a_person_commits_in_psql_stops_the_buy_that_is_being_written(
     hosted_live: BotRunner, kraken: FakeKraken, moment: str
 ) -> None:

@@ -151,7 +151,7 @@ PROGRAM = (
 )
 
 
-@parametrize("trouble", [no_answer, no_candles, a_price_that_lies, a_pause_meanwhile], quick=3)
+@parametrize("trouble", [no_answer, no_candles, a_price_that_lies, a_pause_meanwhile], quick=2)
 def test_a_sitting_that_failed_is_repeated_at_the_next_tick(
     live: BotRunner, kraken: FakeKraken, hourly: FrozenDateTimeFactory, trouble: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def test_a_trade_that_rose_far_enough_ends_at_breakeven(live: BotRunner, kraken:
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize(
+@parametrize(
     ("prices", "stops", "reason"),
     [
         ([50200, 49800, 49500, 48999], [49000, 49000, 49000, 49000], "STOP_LOSS"),
@@ -85,6 +85,7 @@ def test_a_trade_that_rose_far_enough_ends_at_breakeven(live: BotRunner, kraken:
         ([51500, 50600, 52500, 51600, 51500], [50500, 50500, 51500, 51500, 51500], "TRAILING_STOP"),
         ([60000, 59500, 40000], [59000, 59000, 59000], "TRAILING_STOP"),  # a gap through the stop
     ],
+    quick=3,
 )
 def test_a_price_path_moves_the_stop_as_the_rule_says(
     live: BotRunner, kraken: FakeKraken, prices: list[float], stops: list[float], reason: str
@@ -143,7 +144,7 @@ def a_bitcoin_and_an_ether(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.clear_requests()
 
 
-@parametrize("price", [..., *NO_PRICES], ids=lambda price: "missing" if price is ... else repr(price), quick=2)
+@parametrize("price", [..., *NO_PRICES], ids=lambda price: "missing" if price is ... else repr(price), quick=1)
 def test_a_price_that_is_none_triggers_nothing_and_silences_no_other_stop(
     live: BotRunner, kraken: FakeKraken, price: Any
 ) -> None:
@@ -177,7 +178,7 @@ def test_a_price_that_is_none_liquidates_nothing_in_a_tick(live: BotRunner, krak
     assert live.json("status")["buy_enabled"] is True
 
 
-@pytest.mark.parametrize("error", ["EGeneral:Invalid arguments", "EGeneral:Temporary lockout"])
+@parametrize("error", ["EGeneral:Invalid arguments", "EGeneral:Temporary lockout"], quick=1)
 def test_prices_that_kraken_refuses_are_an_error_and_no_crash(live: BotRunner, kraken: FakeKraken, error: str) -> None:
     buy(live)
     council_says(live, "HOLD")
@@ -201,7 +202,7 @@ NO_BALANCE = ["empty", "html", "truncated", "empty_result"]
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("kind", NO_BALANCE, quick=2)
+@parametrize("kind", NO_BALANCE, quick=1)
 def test_without_balances_a_hit_stop_sells_the_trades_amount_and_nothing_else_is_sold(
     live: BotRunner, kraken: FakeKraken, kind: str
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.bot_runner import PROJECT, BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of
 from tests.scenarios.test_drawdown import prove_initial_balance
 
@@ -74,7 +75,7 @@ def trade_is_open(*command: str) -> Callable[[BotRunner, FakeKraken], list[str]]
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize(
+@parametrize(
     ("prepare", "exit_code", "names"),
     [
         (council_buys, 0, ENTRY | GUARD | {"is_trading_active"}),
@@ -86,6 +87,7 @@ def trade_is_open(*command: str) -> Callable[[BotRunner, FakeKraken], list[str]]
         (trade_is_open("buy", "ETH/USD", "100", "--yes"), 0, ENTRY | {"is_trading_active"}),
         (trade_is_open("doctor"), None, {"get_balance"}),
     ],
+    quick=4,
     ids=["council buys", "council sells", "stop", "drawdown", "sell", "liquidate", "buy", "doctor"],
 )
 def test_the_storys_functions_are_what_runs(
@@ -104,7 +106,7 @@ def test_the_storys_functions_are_what_runs(
     assert names - called == set()
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("change", "active"),
     [
         ("", True),
@@ -114,6 +116,7 @@ def test_the_storys_functions_are_what_runs(
         ("UPDATE systemconfig SET value = '2026-01-01T00:00:00+00:00' WHERE key = 'tripped_at'", False),
         ("DELETE FROM systemconfig", False),
     ],
+    quick=3,
 )
 def test_trading_is_active_while_the_switch_is_and_buys_are_enabled(live: BotRunner, change: str, active: bool) -> None:
     if change:

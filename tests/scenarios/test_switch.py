@@ -100,7 +100,7 @@ def test_a_halt_file_pauses_whatever_the_database_says(live: BotRunner, kraken: 
         "DROP TABLE systemconfig",
         "ALTER TABLE systemconfig RENAME COLUMN value TO worth",
     ],
-    quick=4,
+    quick=2,
 )
 def test_a_switch_that_cannot_be_read_means_paused_and_stops_still_fire(
     live: BotRunner, kraken: FakeKraken, damage: str
@@ -185,12 +185,13 @@ def test_a_thaw_guards_again(live: BotRunner, kraken: FakeKraken) -> None:
 # The switch while the Council sits
 
 
-@pytest.mark.parametrize(
+@parametrize(
     "pull",
     [
         "import subprocess; subprocess.run([sys.executable, '-m', 'botctl', 'pause'], check=True, stdout=2)",
         "open('{halt}', 'w').close()",
     ],
+    quick=1,
     ids=["pause", "HALT"],
 )
 def test_a_switch_pulled_while_the_council_sits_stops_the_entry(live: BotRunner, kraken: FakeKraken, pull: str) -> None:
@@ -223,6 +224,7 @@ def test_a_switch_pulled_while_an_entry_is_prepared_stops_it(live: BotRunner, kr
     assert sides(kraken) == []
 
 
+@pytest.mark.long
 def test_a_freeze_while_the_council_sits_stops_its_sell_too(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.set(COUNCIL_ENV="BOTCTL_HOME,BOTCTL_MODE")

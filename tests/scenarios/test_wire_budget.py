@@ -104,6 +104,7 @@ def test_a_stop_check_never_loads_what_is_slow(live: BotRunner, kraken: FakeKrak
     assert not {name for name in loaded if name.split(".")[0] in SLOW}
 
 
+@pytest.mark.long
 def test_a_tick_without_a_council_loads_nothing_that_is_slow(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.run("pause")

@@ -10,7 +10,7 @@ from tests.scenarios.steps import buy, council_says, output_of, sides, stopped_c
 DAY, QUARTER = 86_400, 900
 
 
-@pytest.mark.parametrize("right", ["withdraw-funds", "add-withdraw-address"])
+@parametrize("right", ["withdraw-funds", "add-withdraw-address"], quick=1)
 def test_a_key_that_may_withdraw_sells_and_buys_nothing(live: BotRunner, kraken: FakeKraken, right: str) -> None:
     kraken.flat_candles("ETH/USD", 2500, 25)
     live.set(SYMBOLS="ETH/USD")
@@ -50,7 +50,7 @@ def test_a_key_is_asked_once_a_day_and_only_where_something_may_be_bought(live: 
     assert kraken.count("GetApiKeyInfo") == 2
 
 
-@parametrize("fault", [("html", None), ("empty_result", None), ("error", "EGeneral:Internal error")], quick=2)
+@parametrize("fault", [("html", None), ("empty_result", None), ("error", "EGeneral:Internal error")], quick=1)
 def test_silence_about_a_key_allows_buys_with_a_warning_and_unblocks_none(
     live: BotRunner, kraken: FakeKraken, fault: tuple[str, str | None]
 ) -> None:
@@ -74,6 +74,7 @@ def test_silence_about_a_key_allows_buys_with_a_warning_and_unblocks_none(
     assert kraken.count("GetApiKeyInfo") == 3
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_key_that_was_corrected_or_replaced_buys_again(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.key.permissions.add("withdraw-funds")
     refused = live.run("buy", "BTC/USD", "100", "--yes")

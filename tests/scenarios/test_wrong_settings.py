@@ -50,7 +50,7 @@ FATAL: dict[str, Callable[[BotRunner], None]] = {
 }
 
 
-@parametrize("spoil", HARMLESS.values(), quick=6, ids=HARMLESS)
+@parametrize("spoil", HARMLESS.values(), quick=2, ids=HARMLESS)
 def test_a_tick_sells_a_hit_stop_buys_nothing_and_ends_with_78(
     live: BotRunner, kraken: FakeKraken, spoil: Callable[[BotRunner], None]
 ) -> None:
@@ -68,7 +68,7 @@ def test_a_tick_sells_a_hit_stop_buys_nothing_and_ends_with_78(
     assert "nothing is bought" in run.stderr
 
 
-@pytest.mark.parametrize("command", ["sell BTC/USD --yes", "liquidate --yes", "check-positions"])
+@parametrize("command", ["sell BTC/USD --yes", "liquidate --yes", "check-positions"], quick=2)
 def test_a_command_by_hand_does_its_work_warns_and_ends_with_its_own_code(
     live: BotRunner, kraken: FakeKraken, command: str
 ) -> None:
