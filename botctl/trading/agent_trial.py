@@ -98,5 +98,6 @@ def _ask_agent(bot: Bot, name: str, briefing: Briefing) -> Asked:
     except BaseException as error:  # whatever a third-party agent raises is its answer
         if isinstance(error, BotError) or ends_the_run(error):
             raise
-        return None, None, f"{type(error).__name__}: {message_of(error)}"
+        kind, why = type(error).__name__, message_of(error)
+        return None, None, why if why.startswith(kind) else f"{kind}: {why}"
     return json.dumps(to_json(verdict)), verdict, ""

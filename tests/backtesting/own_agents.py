@@ -87,6 +87,42 @@ class Short(Averages):
         return [Stance.NEUTRAL] * (len(frame) - 1)
 
 
+class Leaving(Averages):
+    """Ends the process."""
+
+    def judge_history(self, frame: Any) -> Sequence[Stance | Verdict]:
+        raise SystemExit(5)
+
+
+class Nameless(Averages):
+    """Fails with a word that says nothing alone."""
+
+    def judge_history(self, frame: Any) -> Sequence[Stance | Verdict]:
+        return [{}["x"]]
+
+
+class Silent(Averages):
+    """Forgets its return."""
+
+    def judge_history(self, frame: Any) -> Any:
+        return None
+
+
+class Loud(Averages):
+    """Prints wherever it is asked."""
+
+    def __init__(self) -> None:
+        print("noise of a new agent")
+
+    def judge(self, briefing: Briefing) -> Verdict:
+        print("noise of a bar")
+        return super().judge(briefing)
+
+    def judge_history(self, frame: Any) -> Sequence[Stance | Verdict]:
+        print("noise of a history")
+        return super().judge_history(frame)
+
+
 class Failing:
     """Fails in one hour of the day."""
 

@@ -121,6 +121,9 @@ def test_who_fails_is_unknown_and_named_once(tmp_path: Path, monkeypatch: pytest
         ("Hypocrite", "agent own contradicts itself: judge says"),
         ("Cutter", "agent own contradicts itself: judge says UNKNOWN on .* with a trade open"),
         ("Short", "agent own gave 199 verdicts on the 200 candles of BTC/USD"),
+        ("Silent", "agent own gave no verdicts on the candles of BTC/USD"),
+        ("Leaving", "agent own failed on the history of BTC/USD: SystemExit: 5"),
+        ("Nameless", "agent own failed on the history of BTC/USD: KeyError: 'x'"),
     ],
 )
 def test_a_history_judged_otherwise_than_its_bars_is_refused(

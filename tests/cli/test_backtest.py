@@ -86,8 +86,12 @@ def test_sizes_may_follow_the_equity(bot: BotRunner) -> None:
     assert len({trade["entry_cost"] for trade in by_risk}) > 2
 
 
-def test_a_size_by_risk_without_its_risk_is_refused(bot: BotRunner) -> None:
-    check_error(bot.run("backtest", BTC, "--sizing", "risk"), 78, "SIZING=risk", "RISK_PER_TRADE")
+def test_a_size_by_risk_without_its_risk_or_with_too_much_is_refused_by_its_option(bot: BotRunner) -> None:
+    without = bot.run("backtest", BTC, "--sizing", "risk")
+    much = bot.run("backtest", BTC, "--risk-per-trade", "50%")
+
+    check_error(without, 78, "SIZING=risk", "RISK_PER_TRADE", "give another --risk-per-trade")
+    check_error(much, 78, "must be below MAX_DRAWDOWN", "give another --risk-per-trade")
 
 
 def test_the_index_may_come_from_a_file(bot: BotRunner) -> None:

@@ -55,6 +55,18 @@ def test_a_backtest_seats_who_council_names(bot: BotRunner, tmp_path: Path, monk
     assert own["trades"] != default["trades"]
 
 
+def test_an_agent_that_prints_leaves_the_result_alone(
+    bot: BotRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_agents(tmp_path, monkeypatch, loud="Loud")
+    bot.set(COUNCIL="loud", COUNCIL_RULE="majority")
+
+    run = bot.run("backtest", *DAY, "--json")
+
+    assert run.json()["trades"]
+    assert {f"noise of a {what}" for what in ("new agent", "bar", "history")} == set(run.stderr.splitlines())
+
+
 def test_an_agent_that_is_not_installed_is_a_configuration_error(bot: BotRunner) -> None:
     bot.set(COUNCIL="astrology")
 
@@ -127,6 +139,27 @@ def test_another_file_than_a_cache_is_refused_and_left_alone(bot: BotRunner, con
     check_error(bot.run("backtest", *DAY, "--cache", str(path)), 2, "live.db is something else than a cache")
 
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "error"), [("--cache", "is a folder: name a file in it"), ("--decisions", "is no file")]
+)
+def test_a_folder_is_no_file_of_answers(bot: BotRunner, option: str, error: str) -> None:
+    program(bot, DECIDED)
+
+    check_error(bot.run("backtest", *DAY, option, str(bot.home)), 2, error)
+
+
+def test_what_is_no_database_is_not_called_damaged(bot: BotRunner) -> None:
+    check_error(bot.run("backtest", *DAY, "--decisions", BTC), 2, "BTC-USD.csv is no database: name one")
+
+
+def test_an_answer_that_is_no_text_is_shown(bot: BotRunner) -> None:
+    program(bot, r"*) printf '\377BUY' ;;")
+
+    run = bot.run("backtest", *DAY, "--to", "2025-01-05T13:00")
+
+    assert r"COUNCIL_COMMAND failed on BTC/USD: its answer is not UTF-8: b'\xffBUY'" in run.stderr
 
 
 def test_a_cache_is_for_a_program(bot: BotRunner) -> None:

@@ -79,6 +79,7 @@ def test_an_agent_that_prints_leaves_the_json_alone(
         "import no_such_module",
         "other = 1",
         "class Agent:\n    def __init__(self): 1 / 0",
+        "class Agent: pass",
     ],
     quick=3,
 )

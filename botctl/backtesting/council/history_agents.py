@@ -1,7 +1,9 @@
 """Agents that judge a whole history at once, and the checks that they judge it as they would judge each bar."""
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -9,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 from botctl.domain.candles import Candle, CandleColumns, from_unix
 from botctl.domain.decisions import Stance, Verdict
 from botctl.domain.errors import BotError
-from botctl.domain.text import sanitize
 from botctl.frames import candle_frame
 from botctl.ports import Briefing, OpenTrade
-from botctl.trading.council.master_node import checked_verdict
+from botctl.trading.council.master_node import checked_verdict, ends_the_run, message_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -67,9 +68,15 @@ def judge_one(name: str, agent: HistoryAgent, symbol: str, frame: "DataFrame") -
 def _ask(name: str, agent: HistoryAgent, symbol: str, frame: "DataFrame") -> list[Any]:
     """The agent's answers, one for each row."""
     try:
-        answers = [*agent.judge_history(frame)]
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # as where a run asks it
+            given = agent.judge_history(frame)
+        answers = None if given is None else [*given]
+    except BaseException as error:  # whatever a third-party agent raises
+        if ends_the_run(error):
+            raise
         raise _failed(name, symbol, error) from error
+    if answers is None:
+        raise BotError(f"agent {name} gave no verdicts on the candles of {symbol}", hint=DIFFERENT_ROWS)
     if len(answers) != len(frame):
         problem = f"agent {name} gave {len(answers)} verdicts on the {len(frame)} candles of {symbol}"
         raise BotError(problem, hint=DIFFERENT_ROWS)
@@ -87,9 +94,9 @@ def _as_verdicts(name: str, symbol: str, answers: Iterable[Any]) -> Iterator[Ver
             raise _failed(name, symbol, what if isinstance(error, KeyError) else error) from error
 
 
-def _failed(name: str, symbol: str, error: Exception) -> BotError:
-    why = sanitize(str(error) or type(error).__name__)
-    return BotError(f"agent {name} failed on the history of {symbol}: {why}", hint="correct its judge_history")
+def _failed(name: str, symbol: str, error: BaseException) -> BotError:
+    problem = f"agent {name} failed on the history of {symbol}: {message_of(error)}"
+    return BotError(problem, hint="correct its judge_history")
 
 
 def history_frame(history: CandleColumns) -> "DataFrame":
@@ -125,10 +132,13 @@ def check_by_briefing(name: str, agent: HistoryAgent, symbol: str, sampled: Iter
     for briefing, verdict in sampled:
         for trade in (None, *made_up_trades(briefing)):
             try:
-                own = checked_verdict(agent.judge(replace(briefing, trade=trade)))
-            except Exception as error:
-                why = sanitize(str(error) or type(error).__name__)
-                raise BotError(f"agent {name} failed on {symbol}: {why}", hint="correct its judge") from error
+                with redirect_stdout(sys.stderr):
+                    own = checked_verdict(agent.judge(replace(briefing, trade=trade)))
+            except BaseException as error:  # whatever a third-party agent raises
+                if ends_the_run(error):
+                    raise
+                problem = f"agent {name} failed on {symbol}: {message_of(error)}"
+                raise BotError(problem, hint="correct its judge") from error
             if not _alike(own, verdict, FADING):
                 at = f"{briefing.now:%Y-%m-%d %H:%M} UTC" + ("" if trade is None else " with a trade open")
                 problem = f"judge says {own.stance} on {symbol} at {at}, and judge_history {verdict.stance}"

@@ -81,6 +81,8 @@ def open_cache(path: Path, home: Path) -> Iterator[ProgramCache]:
     Each answer is kept at once, so that a run that is broken off goes on from there.
     Raises BadValue for a file that is something else, BotError for one that can't be used.
     """
+    if path.is_dir():
+        raise BadValue(f"--cache {path} is a folder", hint="name a file in it")
     with _explained(path):
         try:
             refuse_links(path)

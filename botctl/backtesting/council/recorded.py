@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     type Array = np.ndarray[Any, Any]
 
+SQLITE_HEADER = b"SQLite format 3\0"
 ACTIONS = {number: action for action, number in NUMBERS.items()}
 
 
@@ -49,9 +50,16 @@ def read_decisions(path: Path) -> list[RecordedDecision]:
             ) from error
         raise explain(error, path) from error
     except sqlite3.Error as error:
+        if not is_sqlite(path):  # to call it damaged would send its owner to `recover`
+            raise BadValue(f"--decisions {path} is no database", hint="name one, such as data/live.db") from error
         raise explain(error, path) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"a decision in {path} can't be read: {error}", hint="see `botctl db check`") from error
+
+
+def is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
 
 def _parse(rows: Sequence[tuple[str, str, str]]) -> Iterator[RecordedDecision]:

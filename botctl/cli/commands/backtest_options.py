@@ -139,13 +139,25 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
     paths = _files_and_symbols(files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
-    parse_settings({"TIMEFRAME": Timeframe.MINUTE, **values, **overrides})  # the real one is that of the files
+    _check_together(values, overrides)
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
     histories = [load_candles(path, symbol) for path, symbol in paths]
     values = {**values, **overrides, **_settings_of(histories)}
     _check_signals(values)
     settings = parse_settings(values)
     return Study(histories, sentiment, settings, values, since, until, seat_council(ctx, settings, options))
+
+
+def _check_together(values: dict[str, str], overrides: dict[str, str]) -> None:
+    """Raises ConfigError for settings that are wrong, or do not go together with these options."""
+    try:
+        parse_settings({"TIMEFRAME": Timeframe.MINUTE, **values, **overrides})  # the real one is that of the files
+    except ConfigError as error:
+        # an option is right by itself when it gets here: only these can contradict each other
+        by_option = {"SIZING", "RISK_PER_TRADE", "MAX_DRAWDOWN"} & {*overrides}
+        if not by_option or "RISK_PER_TRADE" not in error.message:
+            raise
+        raise ConfigError(error.message, hint="give another --risk-per-trade, below --max-drawdown") from error
 
 
 def _check_signals(values: dict[str, str]) -> None:

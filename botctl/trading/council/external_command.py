@@ -131,7 +131,14 @@ class ExternalCommand:
                 raise
         if process.returncode != 0:
             raise ValueError(f"it ended with exit code {process.returncode}")
+        return _as_text(answer)
+
+
+def _as_text(answer: bytes) -> str:
+    try:
         return answer.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its answer is not UTF-8: {answer[:40]!r}") from error
 
 
 def find_program(command: str, home: Path | None) -> list[str]:

@@ -131,8 +131,10 @@ def checked_verdict(verdict: object) -> Verdict:
 def load_agent(name: str, point: EntryPoint) -> Agent:
     """An agent, made once in a run. Raises ConfigError: only another installation or COUNCIL helps."""
     try:
-        with cache_for_numba():  # it may import pandas-ta
+        with cache_for_numba(), redirect_stdout(sys.stderr):  # it may import pandas-ta, and print
             agent: Agent = point.load()()
+            if not callable(getattr(agent, "judge", None)):
+                raise TypeError(f"{type(agent).__name__} has no method judge")
     except BaseException as error:  # whatever a third party's module raises, the tick goes on
         if ends_the_run(error) or isinstance(error, TimeoutError):
             raise
@@ -194,8 +196,12 @@ def _installed_agents(path: tuple[str, ...]) -> EntryPoints:
 
 
 def message_of(error: BaseException) -> str:
-    """The exception's text. A third party's __str__ may fail as well."""
+    """The exception's text; its type too where that is a single word, such as KeyError's, which says nothing alone.
+
+    A third party's __str__ may fail as well.
+    """
     try:
-        return sanitize(str(error) or type(error).__name__)
+        kind, text = type(error).__name__, sanitize(str(error))
+        return text if " " in text else f"{kind}: {text}" if text else kind
     except Exception:  # noqa: BLE001
         return type(error).__name__
