@@ -1,6 +1,7 @@
 """Fixtures of all tests: a home and a fake Kraken of their own, and no access to the real ones."""
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import freezegun
 import freezegun.api
 import pytest
+from hypothesis import settings
 
 from botctl._fast_imports import import_kraken_alone
 from botctl.backtesting.jit import cache_folder
@@ -36,6 +38,8 @@ from tests.fake_kraken.public_endpoints import market_json
 from tests.listener import Listener
 from tests.shelf import shelf
 
+settings.register_profile("quick", max_examples=30)  # `.ci/run --long` draws a hundred: --hypothesis-profile=default
+settings.load_profile("quick")
 TESTS = Path(__file__).parent
 TIMELESS = [
     "numba",
@@ -371,8 +375,18 @@ def store(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's database after 60 ticks: trades that closed, and decisions of every kind."""
-    return play(tmp_path_factory.mktemp("played"), {}).database_file
+    """The demo's database after 60 ticks: trades that closed, and decisions of every kind. One for all workers."""
+    folder = tmp_path_factory.mktemp("played")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = tmp_path_factory.getbasetemp().parent / "played"
+        folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / "done"
+        if not done.exists():
+            play(folder, {})
+            done.touch()
+    return Config(folder, folder / ".env", parse_settings({})).database_file
 
 
 @pytest.fixture(scope="session")

@@ -424,7 +424,7 @@ def test_secrets_are_in_no_log_no_error_and_no_database(live: BotRunner, kraken:
     live.set(LOG_FILE="botctl.log", LOG_LEVEL="DEBUG")
     kraken.fault("AddOrder", "drop_after")
     runs = [
-        live.process("--debug", "buy", "BTC/USD", "100", "--yes"),
+        live.fork_to_its_end("--debug", "buy", "BTC/USD", "100", "--yes"),
         live.run("--debug", "check-positions", "--json"),
         live.run("doctor"),
         live.run("doctor", "--json"),

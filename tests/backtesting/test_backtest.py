@@ -346,7 +346,7 @@ def playback(
 # Whatever the future holds
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(worlds() | worlds(signals=Timeframe.MINUTES_30), st.integers(1, 40))
 def test_the_past_is_the_same_whatever_comes_after_it(
     world: tuple[list[CandleColumns], Settings, SentimentSeries], cut: int

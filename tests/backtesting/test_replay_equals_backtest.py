@@ -215,7 +215,7 @@ def cases(count: int, seed: int) -> dict[str, Case]:
 
 SIGNALLED = 620
 """Candles of a quarter of an hour, of which 456 are the hours of the warm-up."""
-SHORTEST, SHORT, SOME_THOUSAND, LONG = 280, 420, 2000, 4000
+SHORTEST, SHORT, SOME_THOUSAND, LONG = 230, 420, 2000, 4000
 
 
 CASES = ["by risk, within limits", "signals of an hour", "moods", "a fall from the peak", "ups and downs", "a crash"]
@@ -223,7 +223,7 @@ CASES = ["by risk, within limits", "signals of an hour", "moods", "a fall from t
 
 @parametrize("name", CASES, quick=2)
 def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
-    check(cases(SHORTEST, 1)[name], tmp_path)
+    check(cases(SHORTEST if name.startswith("by risk") else SHORT, 1)[name], tmp_path)
 
 
 @pytest.mark.long
@@ -269,7 +269,7 @@ def test_the_guard_trips_without_an_open_trade_too(tmp_path: Path) -> None:
 
 def test_what_the_first_tick_pays_is_a_drawdown_already(tmp_path: Path) -> None:
     """An entry at the very first tick, whose fee is never earned back: the drawdown counts from the cash before it."""
-    history = draw_history(1, SHORTEST, drift=UPS_AND_DOWNS)
+    history = draw_history(1, 280, drift=UPS_AND_DOWNS)
     entered = to_unix(run_backtest([history], parse_settings({"QUOTE_CURRENCY": "USD"}), FEAR).trades[0].entry_time)
 
     case = Case([history], settings={"TRADE_AMOUNT_USD": "5000"}, since=entered, until=entered + 10 * history.seconds)

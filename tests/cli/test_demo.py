@@ -94,7 +94,7 @@ def test_the_demo_leaves_no_folder_behind_and_the_home_as_it_was(bot: BotRunner,
     bot.set(TMPDIR=str(folder))
     (bot.home / ".env").write_text("BOTCTL_MODE=live\nMAX_DRAWDOWN=0.01\n")
 
-    assert bot.process("demo", "--ticks", "3", "--json").exit_code == 0
+    assert bot.fork_to_its_end("demo", "--ticks", "3", "--json").exit_code == 0
 
     assert list(folder.iterdir()) == []
     assert files_in(bot.home) == {".env": b"BOTCTL_MODE=live\nMAX_DRAWDOWN=0.01\n"}

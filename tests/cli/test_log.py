@@ -191,6 +191,7 @@ def in_the_journal(bot: BotRunner, *arguments: str, named: str | None = None) ->
 
 
 def test_in_the_journal_each_line_begins_with_its_priority_and_decisions_are_there(bot: BotRunner) -> None:
+    council_says(bot, "BUY")
     lines = in_the_journal(bot, "tick")
 
     assert any(line.startswith("<6>sending buy ") for line in lines), lines
@@ -198,6 +199,7 @@ def test_in_the_journal_each_line_begins_with_its_priority_and_decisions_are_the
     assert [line for line in lines if not line.startswith("<6>")] == []
 
 
+@pytest.mark.long
 def test_in_the_journal_an_error_has_its_priority_in_words_and_in_json(bot: BotRunner) -> None:
     [words] = in_the_journal(bot, "buy", "nonsense", "1")
     [told] = in_the_journal(bot, "--log-json", "buy", "nonsense", "1")

@@ -94,6 +94,7 @@ def test_the_doctor_knows_who_is_told(bot: BotRunner, urls: str, words: str) -> 
     assert line["status"] == ("ok" if "***" in words else "warn")
 
 
+@pytest.mark.long
 def test_a_demo_that_is_told_of_says_so_with_its_mode(bot: BotRunner, listener: Listener) -> None:
     bot.set(NOTIFY_URLS=f"json://{listener.address}")
 

@@ -94,11 +94,11 @@ def test_a_tick_has_exactly_the_promised_fields(bot: BotRunner) -> None:
 
 
 def test_the_demo_has_exactly_the_promised_fields(bot: BotRunner) -> None:
-    answer = document(bot.run("demo", "--ticks", "60", "--json"))
+    answer = document(bot.run("demo", "--ticks", "24", "--json"))
 
     assert set(answer) == DEMO
     assert {frozenset(row) for row in answer["trades"]} == {TRADE}
-    assert answer["ticks"] == 60
+    assert answer["ticks"] == 24
     check_values(answer)
 
 
@@ -170,7 +170,7 @@ def test_the_same_home_shows_the_same_figures_in_json_and_database(veteran: BotR
 def test_a_log_file_that_cannot_be_written_any_more_is_said_once_and_fails_nothing(bot: BotRunner) -> None:
     bot.set(LOG_FILE="/dev/full", LOG_LEVEL="DEBUG")
 
-    run = bot.process("tick")
+    run = bot.fork_to_its_end("tick")
 
     assert run.exit_code == 0, run.stderr
     assert [line for line in run.stderr.splitlines() if "LOG_FILE" in line] == [

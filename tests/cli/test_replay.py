@@ -128,6 +128,7 @@ def test_failing_ticks_are_counted_and_end_it_with_1(bot: BotRunner) -> None:
     assert f"49, {failed} of them failed" in run.stdout
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_it_and_leaves_no_folder_behind(bot: BotRunner, tmp_path: Path) -> None:
     folder = tmp_path / "tmp"
     folder.mkdir()

@@ -139,6 +139,7 @@ def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
     assert all(Decimal(row["slippage"]) > 0 for row in entries)
 
 
+@pytest.mark.long
 def test_the_slippage_of_a_backtest_is_the_one_it_was_told(bot: BotRunner) -> None:
     bot.run("report", BTC, "--slippage", "0.001", "--exit-slippage", "0.004")
 

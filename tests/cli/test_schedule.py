@@ -253,7 +253,7 @@ def test_cron_runs_that_line_as_it_stands(
     home.mkdir()
     bot.set(BOTCTL_HOME=str(home), BOTCTL_MODE="demo")
     bot.unset("DATABASE_URL")
-    write_env(bot, home, "BOTCTL_MODE=paper\nSYMBOLS=ETH/USD\n")  # the mode of the installation wins
+    write_env(bot, home, "BOTCTL_MODE=paper\nSYMBOLS=ETH/USD\nCOUNCIL=sentiment\n")  # the mode of the installation wins
     bot.json("schedule", "install", "--yes")
     machine.program("sleep", "#!/bin/sh\n[ $1 -ge 5 ] && [ $1 -le 120 ]\n")
     command = tick_line(machine.crontab).split(maxsplit=5)[5].replace(r"\%", "%")  # as cron does, before any shell

@@ -33,10 +33,10 @@ DONE = ": the work itself is done and recorded"
 @parametrize(
     ("command", "code", "done"),
     [
-        ("tick --json", 1, DONE),
+        ("pause", 1, DONE),
         ("buy FOO/BAR 100 --json", 2, ""),  # its error was for stdout: without this line nobody would know
         ("status --json", 1, ""),
-        ("pause", 1, DONE),
+        ("tick --json", 1, DONE),
         ("status", 1, ""),
         ("tick --help", 1, ""),
         ("--version", 1, ""),

@@ -97,6 +97,7 @@ def test_a_changed_script_is_asked_anew_and_without_a_cache_every_run_asks(bot: 
     assert runs(bot) == 4 * counts[0]
 
 
+@pytest.mark.long
 def test_a_bad_answer_is_held_and_said_once_and_asked_again(bot: BotRunner) -> None:
     program(bot, f"0) echo nonsense ;;\n*) {answer('HOLD')}")
     cache = ("--cache", str(bot.home / "answers.db"))

@@ -141,11 +141,11 @@ def test_a_plain_table_has_the_very_lines_that_rich_would_print(rows: list[list[
 
 
 def test_the_demos_own_table_fits_80_columns(bot: BotRunner) -> None:
-    run = bot.run("demo", "--ticks", "40")
+    run = bot.run("demo", "--ticks", "20")
 
     assert run.exit_code == 0
     assert max(map(len, run.stdout.splitlines())) <= 80
-    assert "40 ticks" in run.stdout
+    assert "20 ticks" in run.stdout
 
 
 def test_a_balance_of_many_digits_fits_80_columns(live: BotRunner, kraken: FakeKraken) -> None:

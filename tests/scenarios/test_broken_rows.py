@@ -191,6 +191,7 @@ def test_nothing_is_bought_while_a_row_cannot_be_read(two: BotRunner, kraken: Fa
     assert sides(kraken) == ["buy", "buy"]
 
 
+@pytest.mark.long
 def test_the_alarm_names_a_trade_that_nobody_guards(two: BotRunner) -> None:
     two.set(NOTIFY_URLS="json://127.0.0.1:9/")
     break_trade(two, "stop_loss_price", "'abc'")

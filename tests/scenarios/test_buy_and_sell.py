@@ -101,6 +101,7 @@ def test_a_refused_sell_ends_every_command_with_the_same_exit_code(
     assert sides(kraken) == ["buy"]
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.parametrize(
     "command", [("tick",), ("check-positions",), ("sell", "BTC/USD", "--yes")], ids=lambda command: command[0]
 )

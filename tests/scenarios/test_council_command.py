@@ -215,6 +215,7 @@ def test_a_program_that_does_not_listen_may_still_decide(live: BotRunner, kraken
     assert sides(kraken) == ["buy"]
 
 
+@pytest.mark.long
 def test_a_sell_for_a_trade_whose_sell_is_still_unsettled_sends_no_second_one(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

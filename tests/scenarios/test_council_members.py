@@ -104,6 +104,7 @@ def test_nobody_is_asked_where_no_answer_could_matter(live: BotRunner, kraken: F
     assert not_asked(live, "ETH/USD") == "not asked: 1 trades are active, MAX_OPEN_TRADES is 1"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_sale_makes_room_for_a_buy_of_the_same_tick(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(MAX_OPEN_TRADES="1", SYMBOLS="ETH/USD,BTC/USD")
     buy(live)

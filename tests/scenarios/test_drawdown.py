@@ -292,7 +292,7 @@ def test_only_enabling_buys_by_hand_ends_it(live: BotRunner, kraken: FakeKraken)
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"])
+@parametrize("damage", ["DROP TABLE systemconfig", "DELETE FROM systemconfig"], quick=1)
 def test_the_guard_sells_also_when_the_switch_is_broken(live: BotRunner, kraken: FakeKraken, damage: str) -> None:
     buy(live)
     prove_initial_balance(live)

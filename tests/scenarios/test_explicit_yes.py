@@ -9,6 +9,7 @@ from botctl.domain.errors import ConfigError
 from botctl.wiring import open_bot
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.steps import buy, council_says, output_of, sides, trade_of
 
 
@@ -74,7 +75,7 @@ def test_a_paused_tick_needs_no_yes(silent: BotRunner) -> None:
     assert silent.run("tick").exit_code == 0
 
 
-@pytest.mark.parametrize("way_out", [("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")])
+@parametrize("way_out", [("sell", "BTC/USD", "--yes"), ("liquidate", "--yes")], quick=1)
 def test_a_way_out_needs_no_yes(silent: BotRunner, way_out: tuple[str, ...]) -> None:
     run = silent.run(*way_out)
 

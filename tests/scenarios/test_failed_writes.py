@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.journal_tools import only, sent
@@ -93,6 +95,7 @@ def test_a_stop_that_is_hit_is_sold_when_another_cannot_be_saved(live: BotRunner
     assert trade_of(live, "BTC/USD")["status"] == "OPEN"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_order_that_cannot_be_given_up_keeps_no_other_from_its_ending(live: BotRunner, kraken: FakeKraken) -> None:
     """Both runs died: one before it sent its buy, one after its sell was taken."""
     two_positions(live, kraken)

@@ -39,7 +39,7 @@ def test_fees_are_asked_for_once_a_day_and_never_by_a_stop_check(live: BotRunner
     assert (with_another, kraken.count("TradeVolume")) == (2, 3)
 
 
-@pytest.mark.parametrize("sold_before", [None, "0.0005"])
+@parametrize("sold_before", [None, "0.0005"], quick=1)
 def test_a_flat_position_shows_minus_both_fees_and_is_sold_for_exactly_that(
     live: BotRunner, kraken: FakeKraken, sold_before: str | None
 ) -> None:
@@ -78,7 +78,6 @@ def test_one_word_means_one_thing_in_every_table(live: BotRunner, kraken: FakeKr
     assert "-1.60" in live.run("trades").stdout
 
 
-@pytest.mark.long
 def test_a_fill_with_another_fee_asks_anew_once(live: BotRunner, kraken: FakeKraken) -> None:
     with stopped_clock() as clock:
         live.run("tick")

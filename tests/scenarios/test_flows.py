@@ -106,6 +106,7 @@ def test_a_true_loss_among_flows_trips_the_guard_within_one_tick(
     assert trade_of(account)["exit_reason"] == "DRAWDOWN"
 
 
+@pytest.mark.long
 def test_coins_of_a_trade_that_is_forgotten_are_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
     before = drawdown(account)
     trade = trade_of(account)["id"]
@@ -146,7 +147,7 @@ def test_what_a_stop_sells_after_the_look_is_no_flow(live: BotRunner, kraken: Fa
     assert flows(live) == []
 
 
-@pytest.mark.parametrize("change", ["1000", "-4000"])
+@quick.parametrize("change", ["1000", "-4000"], quick=1)
 def test_a_new_initial_balance_counts_a_flow_that_is_in_doubt(
     account: BotRunner, kraken: FakeKraken, change: str
 ) -> None:
@@ -225,7 +226,7 @@ def test_a_price_that_was_seen_once_is_no_peak(account: BotRunner, kraken: FakeK
 # After the run's own trades
 
 
-@pytest.mark.parametrize("decision", ["BUY", "SELL"])
+@quick.parametrize("decision", ["BUY", "SELL"], quick=1)
 def test_the_equity_of_a_tick_is_that_after_its_own_trades(live: BotRunner, decision: str) -> None:
     live.set(SYMBOLS="BTC/USD" if decision == "SELL" else "ETH/USD", INITIAL_BALANCE="10000")
     buy(live)
@@ -277,7 +278,7 @@ def test_coins_that_leave_before_any_look_has_valued_them_are_no_loss(
     assert len(flows(live)) == 1
 
 
-@pytest.mark.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)])
+@quick.parametrize(("command", "valued_before"), [("tick", True), ("drawdown", False)], quick=1)
 def test_coins_that_left_the_account_move_the_base_by_their_price_of_now(
     live: BotRunner, kraken: FakeKraken, command: str, valued_before: bool
 ) -> None:

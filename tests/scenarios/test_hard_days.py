@@ -45,6 +45,7 @@ def test_a_time_that_was_never_known_keeps_no_stop_from_being_sent(live: BotRunn
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.long
 def test_a_lost_order_and_a_time_that_cannot_be_had_leave_the_other_stops_guarded(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -221,6 +222,7 @@ def test_one_record_that_cannot_be_read_hides_no_other_orders_ending(live: BotRu
     assert {trade["symbol"]: trade["status"] for trade in live.trades()} == {"ETH/USD": "OPEN", "BTC/USD": "CLOSED"}
 
 
+@pytest.mark.long
 def test_a_stop_hit_in_a_gap_is_sold_later_when_it_could_not_be_at_once(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
 

@@ -237,6 +237,7 @@ def change_note(lock: Path, **values: object) -> None:
     lock.write_text(json.dumps(json.loads(lock.read_text()) | values))
 
 
+@pytest.mark.long
 @pytest.mark.sqlite("a role of a server has a test of its own")
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start a process of another user")
 def test_a_hung_run_of_another_user_is_said_and_the_lock_stays_held(impatient: BotRunner, listener: Listener) -> None:

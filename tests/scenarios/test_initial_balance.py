@@ -45,6 +45,7 @@ def test_a_buy_by_hand_before_the_first_tick_takes_a_look_and_is_refused(live: B
     assert live.run("buy", "BTC/USD", "100", "--yes").exit_code == 0
 
 
+@pytest.mark.long
 def test_once_it_is_correct_a_true_loss_trips_the_guard(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.balances["XXBT"] = Decimal("0.1")
     buy(live)
@@ -70,6 +71,7 @@ def test_one_that_is_mistyped_later_is_refused_as_well(live: BotRunner, kraken: 
     assert sides(kraken) == ["buy"]
 
 
+@pytest.mark.long
 def test_a_loss_that_the_settings_of_before_show_as_well_trips_the_guard(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.balances["XXBT"] = Decimal("0.1")
     buy(live)

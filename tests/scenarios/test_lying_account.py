@@ -58,6 +58,7 @@ def test_a_price_that_lies_does_not_trip_the_guard_for_an_answer_or_an_hour(
     assert account.run("drawdown").exit_code == 0
 
 
+@pytest.mark.long
 @quick.parametrize("factor", [*FACTORS[4:], *FALLS], quick=1)
 def test_a_price_that_lies_for_an_hour_is_no_equity(account: BotRunner, kraken: FakeKraken, factor: str) -> None:
     after_a_good_look(account)
@@ -70,6 +71,7 @@ def test_a_price_that_lies_for_an_hour_is_no_equity(account: BotRunner, kraken: 
     assert {run.exit_code for run in runs} == {69}, output_of(runs[0])
 
 
+@pytest.mark.long
 @quick.parametrize("factor", ["0.6", "0.1"], quick=1)
 def test_all_prices_that_lie_together_trip_nothing(account: BotRunner, kraken: FakeKraken, factor: str) -> None:
     after_a_good_look(account)
@@ -144,6 +146,7 @@ def test_a_balance_that_lies_for_a_minute_trips_nothing_and_is_no_equity(
     assert Decimal(account.json("status")["equity"]) == before
 
 
+@pytest.mark.long
 def test_a_coin_out_of_nowhere_hides_no_loss(account: BotRunner, kraken: FakeKraken) -> None:
     after_a_good_look(account)
     kraken.account.false_balances["SOL"] = Decimal(1000)

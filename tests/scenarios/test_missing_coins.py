@@ -235,7 +235,7 @@ def test_a_sale_that_the_owners_coins_only_partly_cover_takes_the_rest(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("quiet_ticks", [0, 1])
+@parametrize("quiet_ticks", [0, 1], quick=1)
 def test_coins_from_before_botctl_explain_the_owners_sale(
     live: BotRunner, kraken: FakeKraken, quiet_ticks: int
 ) -> None:
@@ -254,7 +254,7 @@ def test_coins_from_before_botctl_explain_the_owners_sale(
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("then", ["a lie", "another sale"])
+@parametrize("then", ["a lie", "another sale"], quick=1)
 def test_an_outside_sale_explains_coins_once(open_trade: None, live: BotRunner, kraken: FakeKraken, then: str) -> None:
     kraken.trade_by_hand("sell", "BTC/USD", AMOUNT / 4)
     shrunk = live.run("tick")
@@ -270,7 +270,7 @@ def test_an_outside_sale_explains_coins_once(open_trade: None, live: BotRunner, 
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("seen_before", [False, True])
+@parametrize("seen_before", [False, True], quick=1)
 def test_a_sale_in_the_second_of_a_look_explains_what_is_missing_unless_the_look_had_seen_it(
     open_trade: None, live: BotRunner, kraken: FakeKraken, seen_before: bool
 ) -> None:
@@ -347,6 +347,7 @@ def test_a_refused_sell_writes_off_only_what_was_missing_for_a_quarter_of_an_hou
     assert len(sent(kraken, "sell")) == 3
 
 
+@pytest.mark.long
 def test_what_is_free_is_sold_at_once_and_the_rest_written_off_later(
     open_trade: None, live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -425,6 +426,7 @@ def test_missing_coins_are_an_alarm_until_they_are_there_again(
     assert "resolved" in str(live.rows()["outgoing"])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_trade_written_off_is_an_urgent_message(open_trade: None, live: BotRunner, kraken: FakeKraken) -> None:
     live.run("tick")

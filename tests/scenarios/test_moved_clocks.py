@@ -178,6 +178,7 @@ def test_a_lock_out_of_now_is_kept_to(live: BotRunner, kraken: FakeKraken) -> No
         assert (locked.exit_code, asked, live.run("balance").exit_code) == (69, 0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 @parametrize("ahead", [timedelta(days=40), timedelta(hours=1), timedelta(days=300)], quick=1)
 def test_a_nonce_of_a_clock_that_was_ahead_costs_a_few_refusals(
@@ -195,6 +196,7 @@ def test_a_nonce_of_a_clock_that_was_ahead_costs_a_few_refusals(
     assert session_state(live)["nonce_refusals"] == 0
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_exit_in_the_future_lets_an_asset_cool_down_no_month(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     live.run("sell", "BTC/USD", "--yes")

@@ -78,6 +78,7 @@ def test_a_backup_that_was_put_back_sells_nothing_that_may_be_sold_already(
     assert all_trades(live)[0]["status"] == "OPEN"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_the_block_lasts_and_other_assets_go_on(two_markets: BotRunner, kraken: FakeKraken) -> None:
     live = two_markets
@@ -366,7 +367,7 @@ def test_a_closed_trade_whose_orders_left_coins_is_a_difference_and_opened_again
 
 
 @pytest.mark.usefixtures("bent_time")
-@pytest.mark.parametrize("written_off", ["sold outside", "shrunk", "dust"])
+@parametrize("written_off", ["sold outside", "shrunk", "dust"], quick=1)
 def test_what_was_written_off_is_no_difference_and_not_added_again(
     live: BotRunner, kraken: FakeKraken, written_off: str
 ) -> None:

@@ -137,6 +137,7 @@ def test_one_answer_without_fills_does_not_cost_a_late_recovery_the_exact_figure
 # Exits that are not filled whole
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_stop_that_is_partly_filled_goes_on_at_the_next_check_though_the_price_recovered(
     live: BotRunner, kraken: FakeKraken
@@ -226,7 +227,7 @@ def test_a_part_sold_by_hand_reduces_the_trade_and_keeps_its_stop(live: BotRunne
 # Somebody else's hands
 
 
-@pytest.mark.parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",)])
+@parametrize("command", [("sell", "BTC/USD", "--yes"), ("tick",)], quick=1)
 def test_a_sell_leaves_the_owners_other_coins_alone(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
 ) -> None:

@@ -154,6 +154,7 @@ def test_a_lost_part_sell_that_hangs_is_canceled_for_a_stop_and_everything_sold(
     assert (only(live.trades())["status"], kraken.balances["XXBT"]) == ("CLOSED", 0)
 
 
+@pytest.mark.long
 def test_a_stop_behind_a_lost_part_sell_is_said_and_goes_on_once_that_is_proved_absent(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -265,6 +266,7 @@ def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     assert asked == [1, 1, 1, 0]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, Decimal(0))
@@ -280,6 +282,7 @@ def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRun
     assert only(live.positions())["status"] == "OPEN"
 
 
+@pytest.mark.long
 def test_a_late_fill_of_a_trade_that_has_closed_is_sold_with_its_figures(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, HALF)
     live.run("sell", "BTC/USD", "--yes")
@@ -347,6 +350,7 @@ def test_the_owners_coins_are_not_sold_while_a_sell_is_said_to_be_canceled_for_a
 # The owner's own orders in the way of an exit
 
 
+@pytest.mark.usefixtures("bent_time")
 @parametrize("command", [("tick",), ("sell", "BTC/USD", "--yes"), ("check-positions",)], quick=1)
 def test_an_own_resting_order_that_an_exit_canceled_is_named(
     live: BotRunner, kraken: FakeKraken, command: tuple[str, ...]
@@ -363,6 +367,7 @@ def test_an_own_resting_order_that_an_exit_canceled_is_named(
     assert trade_of(live)["status"] == "CLOSED"
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_an_own_order_that_no_exit_met_is_not_named(live: BotRunner, kraken: FakeKraken) -> None:
     open_position(live)
     kraken.set_price("BTC/USD", 48900)

@@ -109,6 +109,7 @@ def test_a_sell_whose_deadline_elapsed_is_sent_again_only_once_it_is_proved_abse
 # Lists that lack an order
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_one_list_that_lacks_a_buy_leaves_no_coin_without_a_stop(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
@@ -266,6 +267,7 @@ def test_an_order_left_canceled_and_unfilled_is_believed_at_a_second_look(live: 
 # A second exit order
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal
@@ -320,6 +322,7 @@ def test_a_late_fill_of_more_than_a_trade_holds_takes_only_what_it_holds_and_is_
     assert [Decimal(order["filled"]) for order in live.orders()[1:]] == [late.vol_exec, second.vol_exec]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
     live: BotRunner, kraken: FakeKraken
@@ -522,6 +525,7 @@ def test_a_buy_that_was_canceled_unfilled_ends_though_the_owner_has_coins(
     assert (run.exit_code, only(live.trades())["status"]) == (4, "FAILED"), run.stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_whose_coins_are_gone_is_not_believed_to_be_unfilled(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal

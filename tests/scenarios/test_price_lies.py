@@ -61,7 +61,6 @@ def stops(live: BotRunner) -> dict[str, tuple[str, float, float]]:
     }
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]
@@ -76,6 +75,7 @@ def test_a_lie_for_one_answer_sells_nothing_and_moves_no_stop(
     assert "sell" not in sides(kraken)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_lie_for_a_minute_raises_no_stop_above_what_two_looks_saw(
     live: BotRunner, kraken: FakeKraken, lies: list[Lie]

@@ -71,6 +71,7 @@ def test_a_lost_trade_comes_back_as_it_was(live: BotRunner, kraken: FakeKraken) 
     assert reconciled(live).exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_several_trades_come_back_each_with_its_own_orders(two_markets: BotRunner, kraken: FakeKraken) -> None:
     live = two_markets
@@ -316,6 +317,7 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
     assert sides(kraken)[:3] == ["buy", "sell", "sell"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
@@ -430,6 +432,7 @@ def test_a_backup_from_before_the_entry_learns_of_the_trade(live: BotRunner, kra
     assert without(only(all_trades(live)), BY_OUR_CLOCK) == without(lost, BY_OUR_CLOCK)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_two_trades_of_one_number_do_not_mix(two_markets: BotRunner, kraken: FakeKraken) -> None:
     """The restored database gives another trade the number that a lost one had."""
@@ -566,6 +569,7 @@ def disasters(two_markets: BotRunner, kraken: FakeKraken) -> BotRunner:
     return live
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_without_apply_nothing_changes(disasters: BotRunner, kraken: FakeKraken) -> None:
     before, orders = kept(disasters), len(kraken.orders)
 
@@ -579,6 +583,7 @@ def test_without_apply_nothing_changes(disasters: BotRunner, kraken: FakeKraken)
     assert len(kraken.orders) == orders
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_second_time_there_is_nothing_left_to_recover(disasters: BotRunner) -> None:
     recover(disasters)
@@ -590,6 +595,7 @@ def test_a_second_time_there_is_nothing_left_to_recover(disasters: BotRunner) ->
     assert kept(disasters) == after_once
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_every_change_is_told_and_what_was_changed_is_paused(disasters: BotRunner) -> None:
     recover(disasters)
 
@@ -614,6 +620,7 @@ def test_while_paused_the_recovered_trades_are_guarded(disasters: BotRunner, kra
     assert {kraken.balances[name] for name in ("XXBT", "XETH")} == {Decimal(0)}
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_it_sends_no_order(disasters: BotRunner, kraken: FakeKraken) -> None:
     kraken.clear_requests()
 
@@ -641,6 +648,7 @@ def test_a_bad_answer_changes_nothing(disasters: BotRunner, kraken: FakeKraken, 
     assert kept(disasters) == before
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_bad_second_page_changes_nothing_and_a_good_one_is_read(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
@@ -661,6 +669,7 @@ def test_a_bad_second_page_changes_nothing_and_a_good_one_is_read(live: BotRunne
     assert (good["foreign_orders"], len(good["actions"])) == (120, 1)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_off_a_terminal_it_needs_a_yes(disasters: BotRunner) -> None:
     before = kept(disasters)
 

@@ -89,6 +89,7 @@ def test_exactly_one_host_ticks(hosted_live: BotRunner, other_host: Path, tmp_pa
     assert spawn_at(hosted_live, other_host, "tick").wait()[0] == 0
 
 
+@pytest.mark.long
 def test_a_manual_command_waits_for_another_host(hosted_live: BotRunner, kraken: FakeKraken) -> None:
     buy(hosted_live)
     other = ExitStack()
@@ -145,6 +146,7 @@ def test_a_run_that_lost_its_lock_sends_no_order(hosted_live: BotRunner, kraken:
     assert len(sent(kraken, "sell")) == 1
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_connection_lost_while_an_order_is_under_way_leaves_it_to_the_next_run(
     hosted_live: BotRunner, kraken: FakeKraken

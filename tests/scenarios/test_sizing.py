@@ -96,6 +96,7 @@ def test_limits_cut_a_fixed_amount_too(two: BotRunner, kraken: FakeKraken) -> No
     assert (cost_of(two, "BTC/USD"), cost_of(two, "ETH/USD")) == (2000, 1000)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_what_exits_of_the_tick_have_brought_is_free_for_its_entries(two: BotRunner, kraken: FakeKraken) -> None:
     """9000 USD are in BTC; the Council sells it, and buys ETH for most of that."""
     buy(two, "BTC/USD", "9000")

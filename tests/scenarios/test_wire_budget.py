@@ -122,7 +122,7 @@ def test_a_tick_without_a_council_loads_nothing_that_is_slow(live: BotRunner, kr
 def test_pandas_is_loaded_for_the_council_and_after_the_stops_order(live: BotRunner, kraken: FakeKraken) -> None:
     """What a process has loaded shows in the map of its memory, which the hook reads while the process waits."""
     buy(live)
-    live.set(SYMBOLS="BTC/USD,ETH/USD,XRP/USD")  # nobody is asked about BTC, which cools down
+    live.set(SYMBOLS="BTC/USD,ETH/USD,SOL/USD")  # nobody is asked about BTC, which cools down
     kraken.set_price("BTC/USD", 48999)
     loaded: dict[str, bool] = {}
     peak: list[int] = []

@@ -1,5 +1,7 @@
 """A key that may withdraw guards and sells, and buys nothing; it is asked once a day, and silence is no answer."""
 
+import pytest
+
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.quick import parametrize
@@ -72,6 +74,7 @@ def test_silence_about_a_key_allows_buys_with_a_warning_and_unblocks_none(
     assert kraken.count("GetApiKeyInfo") == 3
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_key_that_was_corrected_or_replaced_buys_again(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.key.permissions.add("withdraw-funds")
     refused = live.run("buy", "BTC/USD", "100", "--yes")
