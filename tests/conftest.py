@@ -38,7 +38,8 @@ from tests.fake_kraken.public_endpoints import market_json
 from tests.listener import Listener
 from tests.shelf import shelf
 
-settings.register_profile("quick", max_examples=30)  # `.ci/run --long` draws a hundred: --hypothesis-profile=default
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)  # with `.ci/run --long`
 settings.load_profile("quick")
 TESTS = Path(__file__).parent
 TIMELESS = [
