@@ -3,13 +3,14 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from botctl.domain.indicators import (
     BEARISH,
     BULLISH,
     NEUTRAL,
+    TIE,
     UNKNOWN,
     calculate_indicators,
     relative_strength,
@@ -25,11 +26,14 @@ moves = st.floats(min_value=0.001, max_value=1e6)
 @given(prices, prices, moves, moves)
 def test_the_opinion_is_read_off_the_averages_and_the_rsi(fast: float, slow: float, gain: float, loss: float) -> None:
     opinion, rsi = technical_opinion(fast, slow, gain, loss, 70.0), relative_strength(gain, loss)
+    apart = abs(fast - slow) / slow
+    assume(not 0.9 * TIE < apart < 1.1 * TIE)
+    under, over = apart > TIE and fast < slow, apart > TIE and fast > slow
 
-    assert (opinion == BEARISH) == (fast < slow)
+    assert (opinion == BEARISH) == under
     if not math.isclose(rsi, 70.0, abs_tol=1e-9):
-        assert (opinion == BULLISH) == (fast > slow and rsi < 70)
-        assert (opinion == NEUTRAL) == (fast == slow or (fast > slow and rsi >= 70))
+        assert (opinion == BULLISH) == (over and rsi < 70)
+        assert (opinion == NEUTRAL) == ((not under and not over) or (over and rsi >= 70))
 
 
 @pytest.mark.parametrize("place", range(4))
