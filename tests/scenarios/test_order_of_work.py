@@ -388,3 +388,21 @@ def test_an_exit_without_money_on_hold_asks_for_no_orders(live: BotRunner, krake
     live.run("tick")
 
     assert kraken.count("ClosedOrders") == 0
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_two_sells_that_hang_are_canceled_one_by_one(live: BotRunner, kraken: FakeKraken) -> None:
+    """The cancel of one that fails must not leave the other one open."""
+    for symbol, price in (("BTC/USD", 50000), ("ETH/USD", 2500)):
+        kraken.set_price(symbol, price)
+        kraken.flat_candles(symbol, price, price // 100)
+        buy(live, symbol)
+        kraken.set_price(symbol, price * 9 // 10)
+    kraken.account.fill_mode = Never()
+    kraken.clear_requests()
+
+    live.run("check-positions")
+
+    assert requested_endpoints(kraken).count("CancelOrder") >= 2
+    assert "CancelOrderBatch" not in requested_endpoints(kraken)
+    assert not any(order.is_open for order in kraken.orders)

@@ -125,30 +125,32 @@ class OrderSettlement:
         errors = self._follow(orders)
         hanging = [order for order in _unsettled(orders) if order.id in self._working and not self.has_canceled(order)]
         if hanging and self.wait_budget.renew():
-            errors = self._cancel(hanging) + self._follow(orders)
+            errors = self._cancel(hanging)[1] + self._follow(orders)
         unsettled = _unsettled_errors(orders)
         return errors + unsettled if unsettled else []
 
     def cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Cancel these orders and settle them; returns an error for each that has not ended."""
         self.wait_budget.renew()
-        errors = self._cancel(orders)
-        return [*errors, *_unsettled_errors(orders)] if errors else self.settle(orders)
+        canceled, errors = self._cancel(orders)
+        return errors + self.settle(orders) if canceled else errors + _unsettled_errors(orders)
 
-    def _cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
-        """Cancel these orders with one request, which ends all or tells of none."""
-        if not orders:
-            return []
+    def _cancel(self, orders: Sequence[OrderRow]) -> tuple[bool, list[BotError]]:
+        """Cancel market orders one by one, so that one failure is no other's; resting stops together. Returns whether
+        any request succeeded, and the errors of the others."""
+        resting = [order for order in orders if order.trigger is not None]
+        batches = [[order] for order in orders if order.trigger is None] + ([resting] if resting else [])
+        answered, errors = attempt_each(self._cancel_together, batches)
+        return bool(answered), errors
+
+    def _cancel_together(self, orders: Sequence[OrderRow]) -> None:
+        """Cancel these orders with one request. Raises BotError."""
         for order in orders:
             log.warning("canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
         ids = [order.client_order_id for order in orders]
         self._canceled.update(ids)
-        try:
-            if self.exchange.cancel_orders(ids):
-                self._confirmed.update(ids)
-        except BotError as error:
-            return [error]
-        return []
+        if self.exchange.cancel_orders(ids):
+            self._confirmed.update(ids)
 
     def has_canceled(self, order: OrderRow | OrderResult) -> bool:
         """Whether this run has told the exchange to cancel the order."""
@@ -269,7 +271,7 @@ class OrderSettlement:
         if not working:
             return []
         now = self.exchange.now()
-        return self._cancel([order for order in working if now > order.deadline])
+        return self._cancel([order for order in working if now > order.deadline])[1]
 
     def _find(self, orders: Sequence[OrderRow]) -> tuple[list[Found], list[BotError]]:
         """The reports with these orders' client ids. None long enough after the deadline proves an order absent."""
