@@ -13,7 +13,7 @@ from pathlib import Path
 
 from botctl.backtesting.backtest import Backtest
 from botctl.backtesting.results import BacktestTrade
-from botctl.cli.commands.backtest_options import load_sentiment_option
+from botctl.cli.commands.study.backtest_options import load_sentiment_option
 from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.configuration.settings import Settings, parse_settings
 from botctl.domain.costs import calculate_pnl, cost_and_fee, fill_price

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from botctl.cli.commands import backtest_options
+from botctl.cli.commands.study import backtest_options
 from botctl.cli.context import JsonFlag, config_from, env_file_of, exit_with
 from botctl.cli.log import log_errors
 from botctl.cli.output import show

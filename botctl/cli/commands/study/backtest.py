@@ -2,7 +2,7 @@
 
 import typer
 
-from botctl.cli.commands import backtest_options
+from botctl.cli.commands.study import backtest_options
 from botctl.cli.context import JsonFlag, exit_with
 from botctl.cli.study_council import report_errors
 

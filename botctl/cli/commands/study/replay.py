@@ -12,7 +12,7 @@ import typer
 
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.backtesting.replay import run_ticks, summarize_replay
-from botctl.cli.commands import backtest_options
+from botctl.cli.commands.study import backtest_options
 from botctl.cli.context import JsonFlag, exit_with, start_log_for
 from botctl.cli.output import with_progress
 from botctl.cli.study_council import report_errors

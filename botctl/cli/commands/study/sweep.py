@@ -9,7 +9,7 @@ from botctl.backtesting.parameter_grid import arrange, count_points, parse_axis,
 from botctl.backtesting.ranking import MEASURES, rank, summarize_sweep
 from botctl.backtesting.sweep import Score, SweepRunner
 from botctl.backtesting.sweep_pool import score_in_parallel
-from botctl.cli.commands import backtest_options
+from botctl.cli.commands.study import backtest_options
 from botctl.cli.context import JsonFlag
 from botctl.cli.output import progress_bar, show
 from botctl.cli.views.backtest import draw_sweep
