@@ -10,6 +10,7 @@ from botctl.domain.client_order_ids import (
     ATTEMPT_BITS,
     DATABASE_BITS,
     EXITS,
+    RESTING,
     TAG_BITS,
     TRADES,
     ClientId,
@@ -31,7 +32,8 @@ entries = st.builds(ClientId, marks, trade_ids, st.none(), st.just(True), attemp
 exits = st.builds(ClientId, marks, trade_ids, reasons, st.booleans(), attempts, databases)
 old_entries = st.builds(ClientId, old_marks, trade_ids, st.none(), st.just(True), old_attempts)
 old_exits = st.builds(ClientId, old_marks, trade_ids, reasons, st.booleans(), old_attempts)
-ids = entries | exits | old_entries | old_exits
+resting_stops = st.builds(ClientId, marks, trade_ids, st.none(), st.just(True), attempts, databases, st.just(True))
+ids = entries | exits | resting_stops | old_entries | old_exits
 
 
 @given(ids)
@@ -59,7 +61,7 @@ def test_what_others_give_their_orders_is_not_ours(foreign: object) -> None:
     assert parse_client_id(str(foreign)) is None
 
 
-@given(ids, st.integers(9, 0x7F) | st.just(0x80))
+@given(ids, st.integers(9, 0x7F).filter(lambda role: role != RESTING) | st.just(0x80))
 def test_a_role_that_nobody_gave_is_not_ours(client_id: ClientId, role: int) -> None:
     text = str(client_id)
 
