@@ -140,3 +140,22 @@ def test_a_position_that_gets_none_is_named_and_the_run_fails(live: BotRunner, k
     kraken.account.max_waiting_stops = 10
     assert live.run("tick").exit_code == 0
     assert waiting(kraken).volume == AMOUNT
+
+
+@pytest.mark.parametrize("part", ["0.5", "2"])
+def test_one_of_another_size_by_the_owner_is_the_exit_all_the_same(
+    guarded: BotRunner, kraken: FakeKraken, part: str
+) -> None:
+    stop = waiting(kraken)
+    assert stop.trigger is not None
+    kraken.account.amend(stop, stop.trigger, AMOUNT * Decimal(part))
+    kraken.set_price("BTC/USD", 48400)
+
+    run = guarded.run("tick")
+
+    trade = trade_of(guarded)
+    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS"), run.stderr
+    left = AMOUNT if part == "0.5" else Decimal(0)
+    assert kraken.account.balances["XXBT"] == left
+    assert ("more than the trade held" in run.stderr) == (part == "2")
+    assert guarded.run("tick").exit_code == 0

@@ -6,7 +6,7 @@ is off. Each run proves it by one list of open orders: nothing is believed of an
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -48,6 +48,9 @@ class Proof:
     notes: list[str]
     errors: list[BotError]
 
+    def __add__(self, later: "Proof") -> "Proof":
+        return Proof(self.notes + later.notes, self.errors + later.errors)
+
 
 @dataclass
 class RestingStops:
@@ -58,6 +61,8 @@ class RestingStops:
     settlement: OrderSettlement
     distance: float | None
     """How many average true ranges a resting stop lies below the rule's; None where none is wanted."""
+    _unsaid: Proof = field(default_factory=lambda: Proof([], []), init=False)
+    """What was found before the proof, which tells it."""
 
     def place_missing(self) -> list[BotError]:
         """Place the resting stop of each open trade that has none by the journal, as after an entry or a part-sell."""
@@ -77,7 +82,7 @@ class RestingStops:
         except BotError as error:
             log.warning("resting stops: %s", error)
             return False
-        self._settle(fired)
+        self._unsaid += Proof(errors=self._settle(fired), notes=_ending_notes(fired))
         return any(order.filled > 0 for order in fired)
 
     def cancel_all(self, trade_ids: Iterable[int] | None = None) -> list[BotError]:
@@ -93,6 +98,10 @@ class RestingStops:
         Asks for nothing where there are neither open trades nor resting stops. None is placed above the last of
         `prices`: it would sell at once, which the rule decides.
         """
+        found, self._unsaid = self._unsaid, Proof([], [])
+        return found + self._prove(prices)
+
+    def _prove(self, prices: Mapping[str, Decimal]) -> Proof:
         resting = load_resting_stops()
         trades = self.journal.open_trades() if self.distance is not None else []
         if not resting and not trades and not has_lost_stops(self.clock.now() - LOST_FOR):
@@ -123,7 +132,7 @@ class RestingStops:
         except BotError as error:
             return [], [Unprotected(f"resting stops were not found: {error.message}", hint=error.hint)]
         errors = self._settle([*fired, *gone])
-        return [_ending_note(order) for order in (*fired, *gone) if order.settled_at is not None], errors
+        return _ending_notes([*fired, *gone]), errors
 
     def _find_ended(self, resting: Sequence[OrderRow]) -> list[OrderRow]:
         """Those that have fired or ended, by their own records. A list that lacks one proves nothing."""
@@ -256,6 +265,10 @@ def _is_resting(record: OrderRecord) -> bool:
 
 def _unprotected(trade: TradeRow, why: BotError) -> Unprotected:
     return Unprotected(f"trade {trade.id} ({trade.symbol}) has no resting stop: {why.message}", hint=why.hint)
+
+
+def _ending_notes(orders: Sequence[OrderRow]) -> list[str]:
+    return [_ending_note(order) for order in orders if order.settled_at is not None]
 
 
 def _ending_note(order: OrderRow) -> str:
