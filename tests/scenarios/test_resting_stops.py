@@ -159,3 +159,30 @@ def test_one_of_another_size_by_the_owner_is_the_exit_all_the_same(
     assert kraken.account.balances["XXBT"] == left
     assert ("more than the trade held" in run.stderr) == (part == "2")
     assert guarded.run("tick").exit_code == 0
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_one_that_ended_as_it_was_placed_is_said(live: BotRunner, kraken: FakeKraken) -> None:
+    """Its answer was lost, and it had ended when it was looked up."""
+    live.set(EXCHANGE_STOP="on")
+    kraken.account.passed_trigger = "is canceled"
+    kraken.after = lambda request: kraken.set_price("BTC/USD", 48400) if request.endpoint == "QueryTrades" else None
+    kraken.fault("AddOrder", "drop_after", skip=1)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert "has no resting stop: it ended CANCELED" in run.stderr
+    assert run.exit_code == 1
+
+
+def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(guarded: BotRunner, kraken: FakeKraken) -> None:
+    """A run died between the exchange's answer and its record: the reason of the exit is that of the new level."""
+    kraken.set_price("BTC/USD", 52000)
+    guarded.run("check-positions")
+    guarded.execute("UPDATE \"order\" SET \"trigger\" = '48500', reason = 'STOP_LOSS' WHERE state = 'RESTING'")
+
+    guarded.run("check-positions")
+    kraken.set_price("BTC/USD", 50000)
+    guarded.run("tick")
+
+    assert trade_of(guarded)["exit_reason"] == "TRAILING_STOP"

@@ -14,7 +14,7 @@ from botctl.domain.client_order_ids import parse_client_id
 from botctl.domain.errors import BotError, ExchangeRefused, Unprotected, attempt_each
 from botctl.domain.markets import Market, below_minimum, market_of
 from botctl.domain.money import floor_to, format_decimal
-from botctl.domain.orders import ExitReason, OrderRecord, OrderReport, stop_reason
+from botctl.domain.orders import ExitReason, OrderRecord, OrderReport, OrderState, stop_reason
 from botctl.domain.stops import is_too_low, resting_trigger, trigger_in_ticks
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
@@ -190,6 +190,8 @@ class RestingStops:
             self._place(wanted, prices.get(trade.symbol))
         elif _is_below(record, wanted):
             self._move(wanted, order)
+        elif (trigger := record.report.trigger) is not None and trigger != order.trigger:
+            self._note_move(wanted, order, trigger)  # by a run that died before it could, or by the owner
 
     def _end(self, order: OrderRow, trade: TradeRow) -> None:
         begin_ending([order], {}, self.clock.now())
@@ -225,10 +227,20 @@ class RestingStops:
 
         try:
             order = self.placement.place_stop(intend)
+            errors = self._confirm(order)
         except BotError as error:
             raise _unprotected(trade, error) from error
-        if errors := self.settlement.settle([order]):
+        if errors:
             raise _unprotected(trade, errors[0])
+        if order.state != OrderState.RESTING and order.filled == 0:
+            raise _unprotected(trade, BotError(f"it ended {order.state}", hint="the next tick places another"))
+
+    def _confirm(self, order: OrderRow) -> list[BotError]:
+        """Look up a stop whose answer was lost: whether it is there, and rests."""
+        if order.exchange_order_id:
+            return []
+        errors = self.settlement.settle([order])
+        return errors or self._settle(self._find_ended([order] if order.state == OrderState.RESTING else []))
 
     def _move(self, wanted: WantedStop, order: OrderRow) -> None:
         try:
@@ -238,8 +250,11 @@ class RestingStops:
             if isinstance(error, ExchangeRefused):  # it may have fired by now
                 self._settle(self._find_ended([order]))
             raise _unprotected(wanted.trade, error) from error
-        record_move(order, wanted.trigger, wanted.reason, self.clock.now())
-        log.info("resting stop of trade %d moved to %s", wanted.trade.id, format_decimal(wanted.trigger))
+        self._note_move(wanted, order, wanted.trigger)
+
+    def _note_move(self, wanted: WantedStop, order: OrderRow, trigger: Decimal) -> None:
+        record_move(order, trigger, wanted.reason, self.clock.now())
+        log.info("resting stop of trade %d moved to %s", wanted.trade.id, format_decimal(trigger))
 
 
 def _has_fired(report: OrderReport) -> bool:
