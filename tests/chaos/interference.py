@@ -132,6 +132,8 @@ ACTS: Mapping[str, Interfere] = MappingProxyType(
 OF_HIS_COINS = ("he replaces it by his own", "he places his own beside it")
 """His own stop may sell the coins of a trade: then its sell has no fill, and they are gone. Two ticks must agree."""
 MOST_TICKS = 3
+SALES = ("he sells what is free", "he sells a little")
+LEFT = "left the balance while its last sell is said to be canceled"
 HOLDS = ("coins held", "coins not held")
 BEFORE_THE_RUN = "before the run"
 
@@ -165,11 +167,21 @@ class Interference:
                 world.kraken.account.fill_mode = PartialThenCanceled(Decimal("0.4"))
             check_words(act_amid(world, scene, moment, ACTS[name]))
             check(world, ALWAYS)
+            if name in SALES and self._waits_for_its_last_sell(world):
+                return 1
             recover(world)
             guard_is_awake(world, ticks=MOST_TICKS if name in OF_HIS_COINS else 1)
         finally:
             world.close()
         return 1
+
+    def _waits_for_its_last_sell(self, world: World) -> bool:
+        """Whether a tick says that coins left while a sell is said to be canceled: it does so for as long as that sell
+        is asked for, and sells none of the owner's in their place."""
+        run = world.run("tick")
+        check_words(run)
+        check(world, ALWAYS)
+        return run.exit_code != 0 and LEFT in run.stderr
 
 
 def act_amid(world: World, scene: str, moment: str, interfere: Interfere) -> Run:

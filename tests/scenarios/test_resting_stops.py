@@ -11,7 +11,7 @@ from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.orders import Order
 from tests.scenarios.journal_tools import only
-from tests.scenarios.steps import buy, requested_endpoints, trade_of
+from tests.scenarios.steps import buy, requested_endpoints, stopped_clock, trade_of
 
 AMOUNT = Decimal("0.002")
 
@@ -186,3 +186,19 @@ def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(guarded: BotRu
     guarded.run("tick")
 
     assert trade_of(guarded)["exit_reason"] == "TRAILING_STOP"
+
+
+def test_one_whose_trade_the_owner_has_sold_is_canceled(live: BotRunner, kraken: FakeKraken) -> None:
+    """Where a stop keeps no coins back he can sell them; it would sell what he buys later."""
+    kraken.account.stops_hold_coins = False
+    live.set(EXCHANGE_STOP="on")
+    with stopped_clock() as clock:
+        buy(live)
+        kraken.trade_by_hand("sell", "BTC/USD", AMOUNT)
+        for _ in range(3):
+            clock.tick(900)
+            live.run("tick")
+
+    assert trade_of(live)["exit_reason"] == "EXTERNAL"
+    assert [order.status for order in stops(kraken)] == ["canceled"]
+    assert [order["state"] for order in live.orders()] == ["FILLED", "CANCELED"]

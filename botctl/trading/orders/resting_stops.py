@@ -111,6 +111,7 @@ class RestingStops:
         except BotError as error:
             return Proof([], [Unprotected(f"the resting stops were not looked at: {error.message}", hint=error.hint)])
         notes, errors = self._settle_ended(resting, listed)
+        errors += self._cancel_left()
         errors += self._cancel_orphans(load_resting_stops(), listed)
         if self.distance is None:
             return Proof(notes + _left_note(load_resting_stops()), errors)
@@ -147,6 +148,11 @@ class RestingStops:
             return []
         begin_ending(orders, {}, self.clock.now())
         return self.settlement.settle(orders)
+
+    def _cancel_left(self) -> list[BotError]:
+        """Cancel those whose trade has ended by other means, as by a sale of the owner's: their coins are gone."""
+        opened = {trade.id for trade in self.journal.open_trades()}
+        return self.cancel_all({order.trade_id for order in load_resting_stops()} - opened)
 
     def _cancel_orphans(self, resting: Sequence[OrderRow], listed: Sequence[OrderRecord]) -> list[BotError]:
         """Cancel resting stops of this database that belong to no open trade, or that a trade has beside its own."""
