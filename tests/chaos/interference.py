@@ -187,7 +187,7 @@ class Interference:
 def act_amid(world: World, scene: str, moment: str, interfere: Interfere) -> Run:
     """The scene's command with this interference at its moment. What Kraken refuses the owner does not come about."""
     if moment == BEFORE_THE_RUN:
-        _attempt(world, interfere)
+        attempt(world, interfere)
         return act(world, scene)
     when, _, number = moment.split()
     seen = 0
@@ -196,7 +196,7 @@ def act_amid(world: World, scene: str, moment: str, interfere: Interfere) -> Run
         nonlocal seen
         seen += 1
         if seen == int(number):
-            _attempt(world, interfere)
+            attempt(world, interfere)
 
     if when == "before":
         world.kraken.before = count
@@ -207,7 +207,8 @@ def act_amid(world: World, scene: str, moment: str, interfere: Interfere) -> Run
     return run
 
 
-def _attempt(world: World, interfere: Interfere) -> None:
+def attempt(world: World, interfere: Interfere) -> None:
+    """Whatever Kraken refuses does not come about."""
     with world.kraken.lock:
         try:
             interfere(world)
