@@ -7,6 +7,7 @@ from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery
 from tests.chaos.fuzz_answers import ANSWERS
 from tests.chaos.fuzz_council import COUNCIL
 from tests.chaos.fuzz_input import INPUT
+from tests.chaos.interference import Interference
 from tests.chaos.kill_switch_races import KillSwitchRaces
 from tests.chaos.kills import DoubleKills, Kills
 from tests.chaos.lies import Lies
@@ -30,6 +31,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     FaultPairs(),
     FaultsInRecovery(),
     ExchangeConditions(),
+    Interference(),
     KillSwitchRaces(),
     Races(),
     Waits(),

@@ -1,9 +1,16 @@
 """Lets botctl run in a modelled world, and holds each run against the model and the invariants."""
 
-from tests.chaos.comparison import VALUING, Span
+from tests.chaos.comparison import UNPROTECTED, VALUING, Span
 from tests.chaos.disturbances import Disturbances
 from tests.chaos.history import QUARTER
-from tests.chaos.invariants import ALWAYS, SETTLED, a_tripped_drawdown_ends_flat, check
+from tests.chaos.invariants import (
+    ALWAYS,
+    SETTLED,
+    a_bare_trade_is_said,
+    a_tripped_drawdown_ends_flat,
+    check,
+    each_open_trade_has_its_resting_stop,
+)
 from tests.chaos.kills import run_until
 from tests.chaos.modelled_world import ModelledWorld
 from tests.chaos.processes import Run
@@ -11,8 +18,12 @@ from tests.chaos.scenes import guard_is_awake
 from tests.chaos.simple_model import SimpleModel
 from tests.chaos.step_log import StepLog
 
-QUIET = tuple(invariant for invariant in SETTLED if invariant is not a_tripped_drawdown_ends_flat)
+LATER = (a_tripped_drawdown_ends_flat, each_open_trade_has_its_resting_stop)
+QUIET = tuple(invariant for invariant in SETTLED if invariant not in LATER)
 """What holds whenever the journal is settled, also when a run was ended before it could sell everything."""
+PROVING = ("tick", "check-positions")
+"""The commands that prove that each trade has its resting stop."""
+TOO_SMALL = "minimum"
 MOST_TICKS = 10
 """After so many at the latest nothing is left open. What the owner buys may look like a lost buy for two hours."""
 SPOILED_PATIENCE, CALM_PATIENCE = 0.25, 5.0
@@ -34,9 +45,11 @@ class ComparedRuns:
         disturbed = self._is_disturbed
         self._modelled.wait_until_seconds_play_no_part()
         start = self._world.clock.now()
+        fired = self._comparison.take_fired_stops()
+        disturbed |= fired
         before = self._modelled.model.twin()
         unsure = _values_the_account(arguments, before) and before.is_unsure(start)
-        calm = self._comparison.facts.unsettled == 0 and not (self._modelled.is_skewed or unsure)
+        calm = self._comparison.facts.unsettled == 0 and not (self._modelled.is_skewed or unsure or fired)
         expected = self._modelled.model.run(arguments, start)
         spoiled = disturbed or unsure or expected.is_a_guess
         run = self._run_disturbed(arguments, SPOILED_PATIENCE if disturbed else CALM_PATIENCE)
@@ -49,6 +62,8 @@ class ComparedRuns:
             self._comparison.take_over(before, expected, span, calm=calm, valued=not disturbed)
         else:
             self._comparison.check_exactly(expected, span)
+        if not spoiled and arguments[0] in PROVING and not before.frozen:
+            check(self._world, (a_bare_trade_is_said,))
         tally = self._log.tally
         tally.runs += 1
         if not spoiled:
@@ -73,7 +88,8 @@ class ComparedRuns:
         return self._disturbances.active or self._comparison.facts.unsettled > 0 or self._modelled.is_skewed
 
     def check_invariants(self) -> None:
-        check(self._world, QUIET if self._comparison.facts.unsettled == 0 else ALWAYS)
+        is_settled = self._comparison.facts.unsettled == 0 and not self._comparison.fired_stops()
+        check(self._world, QUIET if is_settled else ALWAYS)
 
     def come_to_order(self) -> None:
         """The exchange behaves, and cron goes on, until a tick has nothing to complain of."""
@@ -81,8 +97,10 @@ class ComparedRuns:
         self._world.kraken.clock.offset = 0.0
         self._modelled.council_says("HOLD")
         for _ in range(MOST_TICKS):
-            code, facts = self.run("tick").exit_code, self._comparison.facts
-            is_done = code == 0 or (code == 3 and not facts.open)  # a tripped guard goes on until all is sold
+            run = self.run("tick")
+            code, facts = run.exit_code, self._comparison.facts
+            is_small = UNPROTECTED in run.stderr and TOO_SMALL in run.stderr  # it goes on to say so
+            is_done = code == 0 or is_small or (code == 3 and not facts.open)  # a tripped guard goes on to the last
             if is_done and not facts.unsettled:
                 break
             self._world.clock.skip(QUARTER)

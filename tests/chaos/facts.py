@@ -36,6 +36,8 @@ class Facts:
     closed: tuple[Closed, ...]
     switch: dict[str, bool]
     unsettled: int
+    unended: frozenset[str]
+    """The client order ids of resting stops that the books know no ending of."""
     base: Decimal
     """What drawdown is measured from; zero while it is not known."""
 
@@ -55,6 +57,10 @@ def read_facts(world: World) -> Facts:
             switch={name: settings[key] == value for name, (key, value) in SWITCH.items()}
             | {"tripped": settings["tripped_at"] != ""},
             unsettled=Order.select().where(Order.state.in_(UNSETTLED)).count(),
+            unended=frozenset(
+                order.client_order_id
+                for order in Order.select().where(Order.trigger.is_null(False) & Order.settled_at.is_null())
+            ),
             base=_base(),
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.fault_kinds import FOR_ORDERS, FOR_READS, KINDS, REFUSED, REFUSED_FOR_A_MOMENT
+from tests.chaos.invariants import a_bare_trade_is_said, check
 from tests.chaos.kills import act_until
 from tests.chaos.processes import Run
 from tests.chaos.scenes import SCENES, Stage, act, check_words, guard_is_awake, recover
@@ -72,12 +73,17 @@ def run_in_trouble(world: World, scene: str, plan: Mapping[int, str], **options:
     with Trouble(world, plan):
         run = act(world, scene, **options)
     check_words(run)
+    check(world, (a_bare_trade_is_said,))
     assert world.clock.now() - began < MOST_SECONDS, f"it took {world.clock.now() - began:.0f} s: {run.words}"
     return run
 
 
+CHANGES_ORDERS = frozenset({"AddOrder", "AmendOrder", "CancelOrder", "CancelOrderBatch"})
+
+
 def kinds_for(endpoint: str) -> tuple[str, ...]:
-    return FOR_ORDERS if endpoint == "AddOrder" else FOR_READS
+    """The kinds that differ for a request; whether a faulty answer hides its effect matters to one that has any."""
+    return FOR_ORDERS if endpoint in CHANGES_ORDERS else FOR_READS
 
 
 class Faults:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.lie_families import ANSWERS, CASH, HIDDEN_FOR_LONG, Family
 from tests.chaos.lie_losses import DATABASES, MARKETS, RICHES, STOPS
+from tests.chaos.lie_resting import RESTING
 from tests.chaos.scenes import Stage
 
-FAMILIES: tuple[Family, ...] = (*ANSWERS, CASH, HIDDEN_FOR_LONG, *STOPS, *RICHES, *DATABASES, *MARKETS)
+FAMILIES: tuple[Family, ...] = (*ANSWERS, CASH, HIDDEN_FOR_LONG, *STOPS, *RICHES, *DATABASES, *MARKETS, *RESTING)
 """What the campaign draws from."""
 CHOSEN = ", "
 

@@ -7,16 +7,17 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.scenes import Stage
-from tests.chaos.state_machine import TradingStateMachine
+from tests.chaos.state_machine import RestingStateMachine, TradingStateMachine
 from tests.chaos.step_log import Surprise, Tally
 
 STEPS = 50
 """In one game."""
+RESTING = " with resting stops"
 
 
-def play_game(stage: Stage, steps: int, number: int, *, shrink: bool = False) -> Tally:
-    """One example of so many steps, drawn from the seed `number`. With `shrink` a failure is made as short as can be,
-    which takes minutes."""
+def play_game(stage: Stage, steps: int, number: int, *, shrink: bool = False, resting: bool = False) -> Tally:
+    """One example of so many steps, drawn from the seed `number`; with stops that rest at Kraken where `resting` says
+    so. With `shrink` a failure is made as short as can be, which takes minutes."""
     tally = Tally()
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     chosen = settings(
@@ -32,7 +33,7 @@ def play_game(stage: Stage, steps: int, number: int, *, shrink: bool = False) ->
 
     @seed(number)
     def game() -> TradingStateMachine:
-        return TradingStateMachine(stage, tally)
+        return (RestingStateMachine if resting else TradingStateMachine)(stage, tally)
 
     try:
         run_state_machine_as_test(game, settings=chosen)  # type: ignore[arg-type]
@@ -51,11 +52,14 @@ class Model:
     about = "steps of anything, each compared with a simple model"
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
-        """Examples of fifty steps, with seeds from `seed` on. `, shrunk` behind one makes its failure short."""
+        """Examples of fifty steps, with seeds from `seed` on, every third with resting stops. `, shrunk` behind one
+        makes its failure short."""
         for number in range(seed, seed + runs):
-            yield SEPARATOR.join((self.name, f"{STEPS} steps", f"seed {number}"))
+            steps = f"{STEPS} steps{RESTING}" if number % 3 == 0 else f"{STEPS} steps"
+            yield SEPARATOR.join((self.name, steps, f"seed {number}"))
 
     def play(self, stage: Stage, trial: str) -> int:
         _, steps, drawn = trial.split(SEPARATOR)
         number, *rest = drawn.removeprefix("seed ").split(", ")
-        return play_game(stage, int(steps.split()[0]), int(number), shrink=rest == ["shrunk"]).steps
+        count, resting = int(steps.split()[0]), steps.endswith(RESTING)
+        return play_game(stage, count, int(number), shrink=rest == ["shrunk"], resting=resting).steps

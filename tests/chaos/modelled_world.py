@@ -31,6 +31,8 @@ class GameSettings:
     cooldown_minutes: int
     breakeven_atr: int
     spread: Decimal
+    resting: bool = False
+    """Whether stops rest at Kraken."""
 
     def environment(self) -> dict[str, str]:
         """As botctl reads them."""
@@ -38,7 +40,7 @@ class GameSettings:
             "MAX_OPEN_TRADES": str(self.max_open_trades),
             "COOLDOWN_MINUTES": str(self.cooldown_minutes),
             "BREAKEVEN_ATR": str(self.breakeven_atr),
-        }
+        } | ({"EXCHANGE_STOP": "on"} if self.resting else {})
 
     def rules(self) -> Rules:
         """As the model reads them."""

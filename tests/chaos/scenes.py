@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from botctl.store.evidence.initial_balance import save_proved_balance
-from tests.chaos.invariants import ALWAYS, SETTLED, Invariant, check
+from tests.chaos.invariants import ALWAYS, SETTLED, Invariant, a_bare_trade_is_said, check
 from tests.chaos.processes import Processes, Run
 from tests.chaos.world import CALM_WAIT_SECONDS, QUARTER, Snapshot, World
 from tests.fake_kraken import PartialThenCanceled, Request
@@ -163,6 +163,9 @@ SCENES: dict[str, Scene] = {
     "a liquidation beside a resting stop": Scene(prepare_a_resting_stop, ("liquidate", "--yes")),
 }
 
+RESTING = tuple(name for name in SCENES if "resting" in name or "not held" in name)
+"""Those with a stop at Kraken, or that place one."""
+
 
 @dataclass(frozen=True)
 class Undisturbed:
@@ -246,7 +249,7 @@ def recover(world: World, always: Iterable[Invariant] = ALWAYS, settled: Iterabl
     for _ in range(MOST_TICKS):
         run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
         check_words(run)
-        check(world, always)
+        check(world, (*always, a_bare_trade_is_said))
         if run.exit_code in (0, 3) and not count_unsettled(world):
             break
         world.clock.skip(QUARTER)
@@ -264,16 +267,24 @@ def count_unsettled(world: World) -> int:
         return int(Order.select().where(Order.state.in_(UNSETTLED)).count())
 
 
-def guard_is_awake(world: World, settled: Iterable[Invariant] = SETTLED) -> None:
-    """The proof that nothing is left unguarded: the price falls by half, and one tick later nothing is held."""
-    from botctl.store.models import Trade
-
+def guard_is_awake(world: World, settled: Iterable[Invariant] = SETTLED, *, ticks: int = 1) -> None:
+    """The proof that nothing is left unguarded: the price falls by half, and so many ticks later nothing is held."""
     for market in world.kraken.markets:
         if not market.symbol.startswith("EUR"):
             world.kraken.set_price(market.symbol, market.last / 2)
-    run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
-    check_words(run)
-    with world.models():
-        left = [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]
+    for _ in range(ticks):
+        run = world.run("tick", wait_seconds=CALM_WAIT_SECONDS)
+        check_words(run)
+        if not (left := held_symbols(world)):
+            break
+        world.clock.skip(QUARTER)
     assert left == [], run.words
     check(world, settled)
+
+
+def held_symbols(world: World) -> list[str]:
+    """The symbols of the trades that are open, or being opened."""
+    from botctl.store.models import Trade
+
+    with world.models():
+        return [trade.symbol for trade in Trade.select().where(Trade.status.in_(["OPEN", "PENDING"]))]

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.chaos.compared_runs import ComparedRuns
 from tests.chaos.disturbances import LOCKOUT, Disturbances
 from tests.chaos.history import QUARTER
+from tests.chaos.interference import ACTS, attempt
 from tests.chaos.kills import COMMIT_BOUNDARIES, REQUEST_BOUNDARIES
 from tests.chaos.modelled_world import PRICES, TRADE_AMOUNT, GameSettings, ModelledWorld, prepare
 from tests.chaos.scenes import Stage
@@ -100,6 +101,9 @@ class Game:
 class TradingStateMachine(RuleBasedStateMachine):
     """The steps that Hypothesis draws, each of them a line or two about the game."""
 
+    resting = False
+    """Whether stops rest at Kraken."""
+
     def __init__(self, stage: Stage, tally: Tally) -> None:
         super().__init__()
         self.stage = stage
@@ -124,7 +128,8 @@ class TradingStateMachine(RuleBasedStateMachine):
     ) -> None:
         assume(number)  # Hypothesis begins with the simplest example, one rule again and again: it teaches nothing
         self.log.add(f"MAX_OPEN_TRADES={most} COOLDOWN_MINUTES={cooldown} BREAKEVEN_ATR={breakeven} spread={spread}")
-        self._game = game = Game(self.stage, GameSettings(most, cooldown, breakeven, spread), self.log)
+        settings = GameSettings(most, cooldown, breakeven, spread, self.resting)
+        self._game = game = Game(self.stage, settings, self.log)
         with game.explaining_failures():
             for symbol in bought:
                 game.runs.run("buy", symbol, f"{TRADE_AMOUNT:f}", "--yes")
@@ -300,3 +305,42 @@ class TradingStateMachine(RuleBasedStateMachine):
     @step
     def settle(self) -> None:
         self.game.runs.come_to_order()
+
+
+class RestingStateMachine(TradingStateMachine):
+    """Games in which stops rest at Kraken, and the owner lays hands on them."""
+
+    resting = True
+
+    @rule(act=st.sampled_from(("he cancels it", "he halves its amount", "he lowers it")))
+    @step
+    def owner_lays_hands_on_the_stops(self, act: str) -> None:
+        attempt(self.game.world, ACTS[act])
+
+    @rule(held=st.booleans())
+    @step
+    def hold_coins_for_stops(self, held: bool) -> None:
+        self.game.world.kraken.account.stops_hold_coins = held
+
+    @rule(
+        kind=st.sampled_from(sorted(KINDS)),
+        endpoint=st.sampled_from(("AmendOrder", "CancelOrder", "CancelOrderBatch", "OpenOrders", "AddOrder")),
+        seconds=st.sampled_from((5, 15, 60)),
+        error=st.sampled_from(ERRORS),
+    )
+    @step
+    def spoil_a_stop(self, kind: str, endpoint: str, seconds: int, error: str) -> None:
+        self.game.disturbances.arm_fault(kind, endpoint, 1, 0, seconds, error, None)
+        self.game.runs.run("check-positions")
+
+    @rule(symbol=symbols, depth=st.integers(10, 40), back=st.booleans())
+    @step
+    def fall_to_the_resting_stop(self, symbol: str, depth: int, back: bool) -> None:
+        """Some tenths of an ATR below the stop; often the price is back before anybody looks."""
+        position = self.game.modelled.model.positions.get(symbol)
+        if position is None:
+            return
+        price = self.game.modelled.model.quotes[symbol].last
+        self.game.modelled.set_price(symbol, Decimal(position.stop - position.atr * depth / 10))
+        if back:
+            self.game.modelled.set_price(symbol, price)

@@ -60,6 +60,8 @@ class ExternalActions:
     owner_orders: set[str] = field(default_factory=set)
     touched: set[str] = field(default_factory=set)
     """Assets of which the owner sold or moved coins: there botctl may find less than its trades say."""
+    edited: set[str] = field(default_factory=set)
+    """The client order ids of resting stops whose amount or trigger the owner changed."""
     pauses: list[list[float]] = field(default_factory=list)
     """Moments between which entries were paused: from the end of `pause` to the start of `resume`."""
     coins: dict[str, Decimal] = field(default_factory=dict)

@@ -236,6 +236,89 @@ class EmptyList:
         return {key: {}, "count": 0} if result.get(key) else None
 
 
+STOP = "stop-loss"
+
+
+def _stops(records: JsonObject) -> list[JsonObject]:
+    return [record for record in records.values() if record["descr"]["ordertype"] == STOP]
+
+
+@dataclass(frozen=True)
+class LackingStops:
+    """OpenOrders leaves out the stops of this market, or only the newest one of all."""
+
+    altname: str = ""
+    endpoint: str = "OpenOrders"
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        stops = {id: order for id, order in result["open"].items() if order["descr"]["ordertype"] == STOP}
+        chosen = [id for id, order in stops.items() if order["descr"]["pair"] == self.altname] or [*stops][-1:]
+        left = {id: order for id, order in result["open"].items() if id not in chosen}
+        return {**result, "open": left} if chosen else None
+
+
+@dataclass(frozen=True)
+class DoubledStops:
+    """OpenOrders has each stop twice: once more under another exchange id."""
+
+    endpoint: str = "OpenOrders"
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        records = result["open"]
+        again = {f"OAAAAA-{id[7:]}": order for id, order in records.items() if order["descr"]["ordertype"] == STOP}
+        return {**result, "open": records | again} if again else None
+
+
+@dataclass(frozen=True)
+class WrongStops:
+    """A figure of stops (`vol`, `vol_exec` or the `trigger`) times a factor, in OpenOrders or QueryOrders."""
+
+    figure: str
+    factor: Decimal
+    endpoint: str = "OpenOrders"
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        stops = _stops(result["open"] if self.endpoint == "OpenOrders" else result)
+        for order in stops:
+            if self.figure == "trigger":
+                order["descr"]["price"] = fixed(Decimal(order["descr"]["price"]) * self.factor, 1)
+            elif self.figure == "vol_exec":
+                order["vol_exec"] = fixed(Decimal(order["vol"]) * self.factor, 8)
+            else:
+                order["vol"] = fixed(Decimal(order["vol"]) * self.factor, 8)
+        return result if stops else None
+
+
+@dataclass(frozen=True)
+class RestingRecords:
+    """QueryOrders shows every stop as resting still, whatever has become of it."""
+
+    endpoint: str = "QueryOrders"
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        stops = _stops(result)
+        for order in stops:
+            order.update(status="open", vol_exec="0.00000000", cost="0", fee="0", price="0", misc="", stopprice="0")
+            for name in ("trades", "reason", "closetm"):
+                order.pop(name, None)
+        return result if stops else None
+
+
+@dataclass(frozen=True)
+class CanceledRecords:
+    """QueryOrders shows every stop as canceled, with nothing filled."""
+
+    endpoint: str = "QueryOrders"
+
+    def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
+        stops = _stops(result)
+        for order in stops:
+            order.update(status="canceled", vol_exec="0.00000000", cost="0", fee="0", price="0")
+            order.update(reason="User requested", closetm=order["opentm"])
+            order.pop("trades", None)
+        return result if stops else None
+
+
 @dataclass
 class Told:
     """A lie and its term: so many answers, until a moment of Kraken's clock, or until the truth is told."""

@@ -11,7 +11,7 @@ from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.orders import Order
 from tests.scenarios.journal_tools import only
-from tests.scenarios.steps import buy, requested_endpoints, trade_of
+from tests.scenarios.steps import buy, requested_endpoints, stopped_clock, trade_of
 
 AMOUNT = Decimal("0.002")
 
@@ -140,3 +140,65 @@ def test_a_position_that_gets_none_is_named_and_the_run_fails(live: BotRunner, k
     kraken.account.max_waiting_stops = 10
     assert live.run("tick").exit_code == 0
     assert waiting(kraken).volume == AMOUNT
+
+
+@pytest.mark.parametrize("part", ["0.5", "2"])
+def test_one_of_another_size_by_the_owner_is_the_exit_all_the_same(
+    guarded: BotRunner, kraken: FakeKraken, part: str
+) -> None:
+    stop = waiting(kraken)
+    assert stop.trigger is not None
+    kraken.account.amend(stop, stop.trigger, AMOUNT * Decimal(part))
+    kraken.set_price("BTC/USD", 48400)
+
+    run = guarded.run("tick")
+
+    trade = trade_of(guarded)
+    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS"), run.stderr
+    left = AMOUNT if part == "0.5" else Decimal(0)
+    assert kraken.account.balances["XXBT"] == left
+    assert ("more than the trade held" in run.stderr) == (part == "2")
+    assert guarded.run("tick").exit_code == 0
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_one_that_ended_as_it_was_placed_is_said(live: BotRunner, kraken: FakeKraken) -> None:
+    """Its answer was lost, and it had ended when it was looked up."""
+    live.set(EXCHANGE_STOP="on")
+    kraken.account.passed_trigger = "is canceled"
+    kraken.after = lambda request: kraken.set_price("BTC/USD", 48400) if request.endpoint == "QueryTrades" else None
+    kraken.fault("AddOrder", "drop_after", skip=1)
+
+    run = live.run("buy", "BTC/USD", "100", "--yes")
+
+    assert "has no resting stop: it ended CANCELED" in run.stderr
+    assert run.exit_code == 1
+
+
+def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(guarded: BotRunner, kraken: FakeKraken) -> None:
+    """A run died between the exchange's answer and its record: the reason of the exit is that of the new level."""
+    kraken.set_price("BTC/USD", 52000)
+    guarded.run("check-positions")
+    guarded.execute("UPDATE \"order\" SET \"trigger\" = '48500', reason = 'STOP_LOSS' WHERE state = 'RESTING'")
+
+    guarded.run("check-positions")
+    kraken.set_price("BTC/USD", 50000)
+    guarded.run("tick")
+
+    assert trade_of(guarded)["exit_reason"] == "TRAILING_STOP"
+
+
+def test_one_whose_trade_the_owner_has_sold_is_canceled(live: BotRunner, kraken: FakeKraken) -> None:
+    """Where a stop keeps no coins back he can sell them; it would sell what he buys later."""
+    kraken.account.stops_hold_coins = False
+    live.set(EXCHANGE_STOP="on")
+    with stopped_clock() as clock:
+        buy(live)
+        kraken.trade_by_hand("sell", "BTC/USD", AMOUNT)
+        for _ in range(3):
+            clock.tick(900)
+            live.run("tick")
+
+    assert trade_of(live)["exit_reason"] == "EXTERNAL"
+    assert [order.status for order in stops(kraken)] == ["canceled"]
+    assert [order["state"] for order in live.orders()] == ["FILLED", "CANCELED"]

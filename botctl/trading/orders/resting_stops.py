@@ -6,7 +6,7 @@ is off. Each run proves it by one list of open orders: nothing is believed of an
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from botctl.domain.client_order_ids import parse_client_id
 from botctl.domain.errors import BotError, ExchangeRefused, Unprotected, attempt_each
 from botctl.domain.markets import Market, below_minimum, market_of
 from botctl.domain.money import floor_to, format_decimal
-from botctl.domain.orders import ExitReason, OrderRecord, OrderReport, stop_reason
+from botctl.domain.orders import ExitReason, OrderRecord, OrderReport, OrderState, stop_reason
 from botctl.domain.stops import is_too_low, resting_trigger, trigger_in_ticks
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
@@ -48,6 +48,9 @@ class Proof:
     notes: list[str]
     errors: list[BotError]
 
+    def __add__(self, later: "Proof") -> "Proof":
+        return Proof(self.notes + later.notes, self.errors + later.errors)
+
 
 @dataclass
 class RestingStops:
@@ -58,6 +61,8 @@ class RestingStops:
     settlement: OrderSettlement
     distance: float | None
     """How many average true ranges a resting stop lies below the rule's; None where none is wanted."""
+    _unsaid: Proof = field(default_factory=lambda: Proof([], []), init=False)
+    """What was found before the proof, which tells it."""
 
     def place_missing(self) -> list[BotError]:
         """Place the resting stop of each open trade that has none by the journal, as after an entry or a part-sell."""
@@ -77,7 +82,7 @@ class RestingStops:
         except BotError as error:
             log.warning("resting stops: %s", error)
             return False
-        self._settle(fired)
+        self._unsaid += Proof(errors=self._settle(fired), notes=_ending_notes(fired))
         return any(order.filled > 0 for order in fired)
 
     def cancel_all(self, trade_ids: Iterable[int] | None = None) -> list[BotError]:
@@ -93,6 +98,10 @@ class RestingStops:
         Asks for nothing where there are neither open trades nor resting stops. None is placed above the last of
         `prices`: it would sell at once, which the rule decides.
         """
+        found, self._unsaid = self._unsaid, Proof([], [])
+        return found + self._prove(prices)
+
+    def _prove(self, prices: Mapping[str, Decimal]) -> Proof:
         resting = load_resting_stops()
         trades = self.journal.open_trades() if self.distance is not None else []
         if not resting and not trades and not has_lost_stops(self.clock.now() - LOST_FOR):
@@ -102,6 +111,7 @@ class RestingStops:
         except BotError as error:
             return Proof([], [Unprotected(f"the resting stops were not looked at: {error.message}", hint=error.hint)])
         notes, errors = self._settle_ended(resting, listed)
+        errors += self._cancel_left()
         errors += self._cancel_orphans(load_resting_stops(), listed)
         if self.distance is None:
             return Proof(notes + _left_note(load_resting_stops()), errors)
@@ -123,7 +133,7 @@ class RestingStops:
         except BotError as error:
             return [], [Unprotected(f"resting stops were not found: {error.message}", hint=error.hint)]
         errors = self._settle([*fired, *gone])
-        return [_ending_note(order) for order in (*fired, *gone) if order.settled_at is not None], errors
+        return _ending_notes([*fired, *gone]), errors
 
     def _find_ended(self, resting: Sequence[OrderRow]) -> list[OrderRow]:
         """Those that have fired or ended, by their own records. A list that lacks one proves nothing."""
@@ -138,6 +148,11 @@ class RestingStops:
             return []
         begin_ending(orders, {}, self.clock.now())
         return self.settlement.settle(orders)
+
+    def _cancel_left(self) -> list[BotError]:
+        """Cancel those whose trade has ended by other means, as by a sale of the owner's: their coins are gone."""
+        opened = {trade.id for trade in self.journal.open_trades()}
+        return self.cancel_all({order.trade_id for order in load_resting_stops()} - opened)
 
     def _cancel_orphans(self, resting: Sequence[OrderRow], listed: Sequence[OrderRecord]) -> list[BotError]:
         """Cancel resting stops of this database that belong to no open trade, or that a trade has beside its own."""
@@ -181,6 +196,8 @@ class RestingStops:
             self._place(wanted, prices.get(trade.symbol))
         elif _is_below(record, wanted):
             self._move(wanted, order)
+        elif (trigger := record.report.trigger) is not None and trigger != order.trigger:
+            self._note_move(wanted, order, trigger)  # by a run that died before it could, or by the owner
 
     def _end(self, order: OrderRow, trade: TradeRow) -> None:
         begin_ending([order], {}, self.clock.now())
@@ -216,10 +233,20 @@ class RestingStops:
 
         try:
             order = self.placement.place_stop(intend)
+            errors = self._confirm(order)
         except BotError as error:
             raise _unprotected(trade, error) from error
-        if errors := self.settlement.settle([order]):
+        if errors:
             raise _unprotected(trade, errors[0])
+        if order.state != OrderState.RESTING and order.filled == 0:
+            raise _unprotected(trade, BotError(f"it ended {order.state}", hint="the next tick places another"))
+
+    def _confirm(self, order: OrderRow) -> list[BotError]:
+        """Look up a stop whose answer was lost: whether it is there, and rests."""
+        if order.exchange_order_id:
+            return []
+        errors = self.settlement.settle([order])
+        return errors or self._settle(self._find_ended([order] if order.state == OrderState.RESTING else []))
 
     def _move(self, wanted: WantedStop, order: OrderRow) -> None:
         try:
@@ -229,8 +256,11 @@ class RestingStops:
             if isinstance(error, ExchangeRefused):  # it may have fired by now
                 self._settle(self._find_ended([order]))
             raise _unprotected(wanted.trade, error) from error
-        record_move(order, wanted.trigger, wanted.reason, self.clock.now())
-        log.info("resting stop of trade %d moved to %s", wanted.trade.id, format_decimal(wanted.trigger))
+        self._note_move(wanted, order, wanted.trigger)
+
+    def _note_move(self, wanted: WantedStop, order: OrderRow, trigger: Decimal) -> None:
+        record_move(order, trigger, wanted.reason, self.clock.now())
+        log.info("resting stop of trade %d moved to %s", wanted.trade.id, format_decimal(trigger))
 
 
 def _has_fired(report: OrderReport) -> bool:
@@ -256,6 +286,10 @@ def _is_resting(record: OrderRecord) -> bool:
 
 def _unprotected(trade: TradeRow, why: BotError) -> Unprotected:
     return Unprotected(f"trade {trade.id} ({trade.symbol}) has no resting stop: {why.message}", hint=why.hint)
+
+
+def _ending_notes(orders: Sequence[OrderRow]) -> list[str]:
+    return [_ending_note(order) for order in orders if order.settled_at is not None]
 
 
 def _ending_note(order: OrderRow) -> str:

@@ -127,7 +127,12 @@ class OrderSettlement:
         if hanging and self.wait_budget.renew():
             errors = self._cancel(hanging)[1] + self._follow(orders)
         unsettled = _unsettled_errors(orders)
-        return errors + unsettled if unsettled else []
+        return errors + unsettled if unsettled else self._edited_alarms(orders)
+
+    def _edited_alarms(self, orders: Iterable[OrderRow]) -> list[BotError]:
+        """What stops that the owner has enlarged have sold beyond their trades."""
+        alarms = (self._alarm_about(order) for order in orders if order.trigger and order.filled > order.amount)
+        return [alarm for alarm in alarms if alarm is not None]
 
     def cancel(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Cancel these orders and settle them; returns an error for each that has not ended."""
@@ -340,19 +345,24 @@ class OrderSettlement:
         return fills
 
     def _execution(self, order: OrderRow, reports: Sequence[OrderReport], fills: Iterable[Fill]) -> Execution | None:
-        """The sum of an order's fills; None until the exchange shows all of them."""
+        """The sum of an order's fills; None until the exchange shows all of them.
+
+        The owner may have changed the volume of a stop that rests: its fills, one by one, are believed.
+        """
         ids = {report.exchange_order_id for report in reports}
         own = [fill for fill in fills if fill.exchange_order_id in ids]
         filled, main = total(report.filled for report in reports), reports[0]
-        if filled > order.amount:
+        in_fills, complete = total(fill.amount for fill in own), all(report.complete for report in reports)
+        edited = order.trigger is not None and in_fills == filled
+        if filled > order.amount and not edited:
             log.error("%s shows %s filled of %s: ignored", main.exchange_order_id, filled, order.amount)
             return None
-        in_fills, complete = total(fill.amount for fill in own), all(report.complete for report in reports)
         if complete and filled not in (order.amount, self._in_lots(order)):
-            log.error(
-                "%s shows %s of %s as its whole volume: looked up again", main.exchange_order_id, filled, order.amount
-            )
-            return None
+            if not edited:
+                text = "%s shows %s of %s as its whole volume: looked up again"
+                log.error(text, main.exchange_order_id, filled, order.amount)
+                return None
+            complete = filled > order.amount
         if in_fills == filled:
             cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
         elif complete and in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
