@@ -7,11 +7,11 @@ All prices are float64, in quote per asset.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
-from botctl.domain.money import floor_to
-
+EXACT = Context(prec=100)
+"""Holds any price in any number of ticks."""
 MAX_ENTRY_JUMP = 2.0
 """How many times the last price the ask of an entry may be, or the last price the ask."""
 
@@ -119,12 +119,13 @@ def exit_at_resting(trigger: float, opened: float, low: float) -> float:
     return min(opened, trigger)
 
 
-def trigger_in_ticks(trigger: float, price_decimals: int) -> Decimal | None:
-    """The trigger as an order takes it: cut to the market's price decimals; None when that leaves no price."""
-    cut = floor_to(Decimal(repr(trigger)), price_decimals)
+def trigger_in_ticks(trigger: float, tick: Decimal) -> Decimal | None:
+    """The trigger as an order takes it: cut down to a whole number of the market's price ticks, so that it is never
+    above the rule's; None when that leaves no price."""
+    cut = EXACT.multiply(EXACT.divide_int(Decimal(repr(trigger)), tick), tick)
     return cut if cut > 0 else None
 
 
-def is_too_low(trigger: Decimal, wanted: Decimal, price_decimals: int) -> bool:
+def is_too_low(trigger: Decimal, wanted: Decimal, tick: Decimal) -> bool:
     """Whether a resting stop is to be moved up: by at least one tick of the price. It is never moved down."""
-    return wanted - trigger >= Decimal(1).scaleb(-price_decimals)
+    return wanted - trigger >= tick

@@ -195,7 +195,7 @@ class RestingStops:
         if trade.stop_loss_price is None or trade.atr is None or trade.entry_price is None or self.distance is None:
             raise Unprotected(f"trade {trade.id} ({trade.symbol}) has no stop", hint="see `botctl positions`")
         stop, entry = trade.stop_loss_price, float(trade.entry_price)
-        trigger = trigger_in_ticks(resting_trigger(stop, trade.atr, self.distance), market.price_decimals)
+        trigger = trigger_in_ticks(resting_trigger(stop, trade.atr, self.distance), market.price_tick)
         amount = floor_to(trade.amount, market.lot_decimals)
         if trigger is None:
             why = f"its stop would be {self.distance:g} ATR below {stop:.8g}, which is no price"
@@ -239,7 +239,7 @@ def _has_fired(report: OrderReport) -> bool:
 
 def _is_below(record: OrderRecord, wanted: WantedStop) -> bool:
     trigger = record.report.trigger
-    return trigger is not None and is_too_low(trigger, wanted.trigger, wanted.market.price_decimals)
+    return trigger is not None and is_too_low(trigger, wanted.trigger, wanted.market.price_tick)
 
 
 def _left_note(resting: Sequence[OrderRow]) -> list[str]:
