@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 EXACT = Context(prec=100)
 """Holds any price in any number of ticks."""
+ENOUGH = Decimal("0.99")
+"""The fraction of a trade that its resting stop must be for at least. Lots and small rests differ by less."""
 MAX_ENTRY_JUMP = 2.0
 """How many times the last price the ask of an entry may be, or the last price the ask."""
 
@@ -124,6 +126,23 @@ def trigger_in_ticks(trigger: float, tick: Decimal) -> Decimal | None:
     above the rule's; None when that leaves no price."""
     cut = EXACT.multiply(EXACT.divide_int(Decimal(repr(trigger)), tick), tick)
     return cut if cut > 0 else None
+
+
+def find_lack(
+    amount: Decimal, stop: float | None, atr: float | None, distance: float, resting: tuple[Decimal, Decimal] | None
+) -> str | None:
+    """What an open trade's resting stop lacks, by the amount and the trigger that it is known to have: `none` where
+    there is no such stop, `too small`, `too low`, or None.
+
+    Less than half an average true range, or a hundredth of the amount, is left to the next check.
+    """
+    if resting is None:
+        return "none"
+    if resting[0] < ENOUGH * amount:
+        return "too small"
+    if stop is None or atr is None:
+        return None
+    return "too low" if float(resting[1]) < resting_trigger(stop, atr, distance) - 0.5 * atr else None
 
 
 def is_too_low(trigger: Decimal, wanted: Decimal, tick: Decimal) -> bool:

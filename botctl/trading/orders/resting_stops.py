@@ -77,6 +77,10 @@ class RestingStops:
         bare = [trade for trade in self.journal.open_trades() if trade.id not in resting and not self._is_busy(trade)]
         return attempt_each(lambda trade: self._place(self._wanted(trade), None, patient=True), bare)[1]
 
+    def count(self) -> int:
+        """How many rest, by the journal."""
+        return len(load_resting_stops())
+
     def settle_fired(self, assets: Iterable[str]) -> bool:
         """Settle the resting stops of these assets, whose balance lacks coins, if they have fired. Returns whether one
         has; what can't be asked is proved later in the run."""
@@ -357,7 +361,8 @@ def _moved_note(order: OrderRow, wanted: WantedStop) -> str:
 def _left_note(resting: Sequence[OrderRow]) -> list[str]:
     if not resting:
         return []
-    return [f"{len(resting)} stops rest at the exchange with EXCHANGE_STOP=off: see `botctl resting-stops`"]
+    text = f"{len(resting)} stops rest at the exchange with EXCHANGE_STOP=off, and move no more"
+    return [f"{text}: `botctl resting-stops --cancel` cancels them"]
 
 
 def _is_resting(record: OrderRecord) -> bool:
