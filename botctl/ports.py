@@ -119,8 +119,8 @@ class Exchange(MarketData, Protocol):
         """
 
     def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
-        """All open orders of the account, also those of other programs, in one request. Raises ExchangeUnreachable
-        rather than returning an incomplete list."""
+        """The open orders of the account, also those of other programs, in one request. One that can't be read is left
+        out: the list proves what it has, not what it lacks. Raises ExchangeUnreachable without a list."""
 
     def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         """Reports by the exchange's ids, without orders that are missing from its answer."""

@@ -342,6 +342,7 @@ def live_settings(kraken: FakeKraken) -> dict[str, str]:
     return {
         "BOTCTL_MODE": "live",
         "LIVE_TRADING": "yes",
+        "EXCHANGE_STOP": "off",  # the default: init writes another one
         "KRAKEN_API_URL": kraken.url,
         "KRAKEN_API_KEY": kraken.api_key,
         "KRAKEN_PRIVATE_KEY": kraken.secret,

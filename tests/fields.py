@@ -8,13 +8,13 @@ def words(text: str) -> frozenset[str]:
 TRADE = words(
     "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr "
     "initial_stop_loss_price stop_loss_price high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl "
-    "r_multiple"
+    "r_multiple resting_trigger unprotected"
 )
 STATUS = words(
     "mode system_status frozen buy_enabled is_trading_active tripped_at initial_balance equity drawdown "
     "drawdown_peak open_trades "
     "unsettled_orders "
-    "last_tick_at last_tick_ok missed_ticks scheduled_by overdue"
+    "last_tick_at last_tick_ok missed_ticks scheduled_by overdue resting_stops unprotected"
 )
 ORDER = words(
     "id client_order_id exchange_order_id trade_id side symbol state amount cost filled average_price fee deadline "

@@ -52,13 +52,12 @@ def test_the_example_of_settings_is_the_one_that_init_writes() -> None:
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_the_example_can_be_read_and_means_the_defaults_but_for_signals_where_prices_are_real(mode: Mode) -> None:
+def test_the_example_can_be_read_and_means_the_defaults_but_for_what_init_chooses(mode: Mode) -> None:
     lines = [line for line in example_env(mode).splitlines() if line and not line.startswith("#")]
 
-    signals = {"SIGNAL_TIMEFRAME": "4h"} if mode in (Mode.PAPER, Mode.LIVE) else {}
-    assert parse_settings(dict(line.split("=", 1) for line in lines)) == parse_settings(
-        {"BOTCTL_MODE": mode, **signals}
-    )
+    chosen = {"SIGNAL_TIMEFRAME": "4h"} if mode in (Mode.PAPER, Mode.LIVE) else {}
+    chosen |= {"EXCHANGE_STOP": "on"} if mode is Mode.LIVE else {}
+    assert parse_settings(dict(line.split("=", 1) for line in lines)) == parse_settings({"BOTCTL_MODE": mode, **chosen})
 
 
 def test_every_setting_is_in_the_docs_with_its_default() -> None:

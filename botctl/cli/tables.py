@@ -31,6 +31,7 @@ RIGHT_ALIGNED = frozenset(
         "fee",
         "value",
         "to stop",
+        "at Kraken",
     }
 )
 WIDTH = 80

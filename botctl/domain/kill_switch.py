@@ -32,6 +32,16 @@ def describe_system(system_status: str, frozen: bool, why: str) -> str:
     return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
 
 
+def describe_frozen(open_trades: int, resting: int) -> str:
+    """Who guards the open trades of a frozen system: stops that rest at the exchange, or nobody."""
+    if not resting:
+        return f"{open_trades} open positions are NOT guarded"
+    if resting >= open_trades:
+        return f"{open_trades} open positions are guarded at Kraken only, by their resting stops"
+    guarded = f"{resting} of {open_trades} open positions are guarded at Kraken only, by their resting stops"
+    return f"{guarded}; {open_trades - resting} are NOT guarded"
+
+
 def frozen_refusal() -> Refused:
     return Refused("botctl is frozen: only `botctl liquidate` sends orders", hint="`botctl resume` ends the freeze")
 

@@ -33,6 +33,13 @@ class Market:
     min_cost: Decimal
     """Minimum notional, in quote."""
     status: str = "online"
+    tick_size: Decimal = Decimal(0)
+    """The grid of prices, in quote; zero where only the decimals are known."""
+
+    @property
+    def price_tick(self) -> Decimal:
+        """The smallest step of a price: the grid may be coarser than the decimals."""
+        return max(self.tick_size, Decimal(1).scaleb(-self.price_decimals))
 
     @property
     def delisted(self) -> bool:

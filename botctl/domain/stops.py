@@ -7,11 +7,13 @@ All prices are float64, in quote per asset.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
-from botctl.domain.money import floor_to
-
+EXACT = Context(prec=100)
+"""Holds any price in any number of ticks."""
+ENOUGH = Decimal("0.99")
+"""The fraction of a trade that its resting stop must be for at least. Lots and small rests differ by less."""
 MAX_ENTRY_JUMP = 2.0
 """How many times the last price the ask of an entry may be, or the last price the ask."""
 
@@ -119,12 +121,30 @@ def exit_at_resting(trigger: float, opened: float, low: float) -> float:
     return min(opened, trigger)
 
 
-def trigger_in_ticks(trigger: float, price_decimals: int) -> Decimal | None:
-    """The trigger as an order takes it: cut to the market's price decimals; None when that leaves no price."""
-    cut = floor_to(Decimal(repr(trigger)), price_decimals)
+def trigger_in_ticks(trigger: float, tick: Decimal) -> Decimal | None:
+    """The trigger as an order takes it: cut down to a whole number of the market's price ticks, so that it is never
+    above the rule's; None when that leaves no price."""
+    cut = EXACT.multiply(EXACT.divide_int(Decimal(repr(trigger)), tick), tick)
     return cut if cut > 0 else None
 
 
-def is_too_low(trigger: Decimal, wanted: Decimal, price_decimals: int) -> bool:
+def find_lack(
+    amount: Decimal, stop: float | None, atr: float | None, distance: float, resting: tuple[Decimal, Decimal] | None
+) -> str | None:
+    """What an open trade's resting stop lacks, by the amount and the trigger that it is known to have: `none` where
+    there is no such stop, `too small`, `too low`, or None.
+
+    Less than half an average true range, or a hundredth of the amount, is left to the next check.
+    """
+    if resting is None:
+        return "none"
+    if resting[0] < ENOUGH * amount:
+        return "too small"
+    if stop is None or atr is None:
+        return None
+    return "too low" if float(resting[1]) < resting_trigger(stop, atr, distance) - 0.5 * atr else None
+
+
+def is_too_low(trigger: Decimal, wanted: Decimal, tick: Decimal) -> bool:
     """Whether a resting stop is to be moved up: by at least one tick of the price. It is never moved down."""
-    return wanted - trigger >= Decimal(1).scaleb(-price_decimals)
+    return wanted - trigger >= tick

@@ -11,12 +11,12 @@ from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
+from botctl.queries.resting_stops import name_unprotected
 from botctl.store.broken_rows import find_unknown_rows, load_rows
 from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
-from botctl.store.resting_stops import load_resting_stops
 from botctl.store.ticks import missed_between
 from botctl.store.upkeep.backups import load_backup_failure
 from botctl.trading.bot import Bot
@@ -94,12 +94,8 @@ def unguarded_problem(trades: Sequence[str]) -> Problem | None:
 
 
 def load_unprotected(bot: Bot) -> list[str]:
-    """The open trades without a resting stop, where each is to have one. One whose exit has begun needs none."""
-    if not bot.settings.exchange_stop:
-        return []
-    resting = {order.trade_id for order in load_resting_stops()}
-    trades = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
-    return [f"{row.symbol} (trade {row.id})" for row in trades if row.id not in resting and not row.exiting]
+    """The open trades whose resting stop is missing, too small or too low, where each is to have one."""
+    return [*name_unprotected(bot.settings.resting_distance)]
 
 
 def _unprotected_problem(trades: Sequence[str]) -> Problem | None:

@@ -14,6 +14,7 @@ from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.store.broken_rows import load_row, load_rows
 from botctl.store.models import Decision, Event, Order, Trade
+from botctl.store.resting_stops import MOVED
 from botctl.store.rows import Rows
 
 COVERED_BY_ORDERS = ("entry intended", "opened", "sold", "entry failed")
@@ -63,7 +64,7 @@ def explain(trade_id: int) -> TradeHistory:
     costs = [slippage.cost for slippage in slippages.values() if slippage.cost is not None]
     record = trade_record(trade)
     fees = [fee for fee in (record.entry_fee, record.exit_fee) if fee is not None]
-    ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slippages)]
+    ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slippages), *_moves(orders)]
     ranked.sort(key=lambda entry: entry[:2])
     return TradeHistory(
         record,
@@ -127,6 +128,8 @@ def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ran
         side = "buy" if order.side == Side.BUY else "sell"
         why = f", {order.reason}" if order.reason else ""
         detail = f"{order.side} {format_decimal(order.amount)} {order.symbol}{why}"
+        if order.trigger is not None:
+            detail = f"a stop that rests at Kraken: {detail}"
         sent = HistoryStep(order.created_at, "order", detail, client_order_id=order.client_order_id)
         yield order.created_at, RANKS[f"{side} sent"], sent
         ended = order.settled_at or order.created_at
@@ -137,10 +140,28 @@ def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ran
             kind, detail = "filled", f"{order.state} {filled}{_slippage_text(slippages[order.id])}"
         elif order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
             kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"
+        elif order.state == OrderState.RESTING:
+            kind, detail = "rests", f"RESTING: sells once the price is at {format_price(order.trigger)}"
         else:
             kind, detail = "not settled", f"{order.state}{': ' + order.error if order.error else ''}"
         step = HistoryStep(ended, kind, detail, order.average_price, None, order.client_order_id)
         yield ended, RANKS[f"{side} settled"], step
+
+
+def _moves(orders: list[Order]) -> Iterator[Ranked]:
+    """How the stops that rest at the exchange moved."""
+    stops = [order.id for order in orders if order.trigger is not None]
+    if not stops:
+        return
+    for event in load_rows(Event.select().where(Event.kind == MOVED, Event.order_id.in_(stops)).order_by(Event.id)):
+        before, after = event.before.get("trigger"), event.after.get("trigger")
+        detail = f"resting stop {_price_text(before)} to {_price_text(after)}"
+        yield event.at, RANKS["stop moved"], HistoryStep(event.at, event.kind, detail)
+
+
+def _price_text(figure: object) -> str:
+    """A price as an event keeps it."""
+    return format_price(None if figure is None else Decimal(str(figure)))
 
 
 def _slippage_text(row: Slippage) -> str:

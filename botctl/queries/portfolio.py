@@ -1,6 +1,6 @@
 """Status and trades for the quickest commands, from the database. `status` runs without importing trade records."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from botctl.store.broken_rows import find_unknown_rows, load_row, load_rows
 from botctl.store.evidence.fee_rates import load_fee_rates
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Order, Tick, Trade
+from botctl.store.resting_stops import find_unprotected, load_resting_stops
 from botctl.store.rows import Rows
 from botctl.store.ticks import load_last_tick_at, load_missed_ticks, missed_between
 
@@ -50,6 +51,10 @@ class StatusView:
     """What runs the ticks: `cron`, `systemd` or None."""
     overdue: str = ""
     """What is wrong when ticks do not come in time; empty while they do."""
+    resting_stops: int = 0
+    """The stops that rest at the exchange, by the journal."""
+    unprotected: tuple[str, ...] = ()
+    """The open positions whose resting stop is not as EXCHANGE_STOP asks for."""
     why: str = field(default="", metadata=NOT_IN_JSON)
     """What paused it."""
     running: str = field(default="", metadata=NOT_IN_JSON)
@@ -79,10 +84,15 @@ def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "Rows
     return Rows([trade_record(row) for row in rows[::-1]], rows.broken)
 
 
-def list_positions() -> "Rows[TradeRecord]":
-    """Trades that are open or being opened, oldest first."""
+def list_positions(distance: float | None = None) -> "Rows[TradeRecord]":
+    """Trades that are open or being opened, oldest first. `distance` is that of the resting stops that they are to
+    have, None without."""
     rows = load_rows(Trade.select().where(ACTIVE_TRADES).order_by(Trade.id))
-    return Rows([trade_record(row) for row in rows], [*rows.broken, *find_unknown_rows()])
+    resting, lacks = {each.trade_id: each.trigger for each in load_resting_stops()}, find_unprotected(distance)
+    records = [
+        replace(trade_record(row), resting_trigger=resting.get(row.id), unprotected=lacks.get(row.id)) for row in rows
+    ]
+    return Rows(records, [*rows.broken, *find_unknown_rows()])
 
 
 def find_trade(trade_id: int) -> "TradeRecord":
@@ -92,9 +102,9 @@ def find_trade(trade_id: int) -> "TradeRecord":
     return trade_record(found)
 
 
-def list_live_positions(market: "MarketData", rates: FeeRates) -> "Rows[LivePosition]":
+def list_live_positions(market: "MarketData", rates: FeeRates, distance: float | None = None) -> "Rows[LivePosition]":
     """The same with current prices, from one request."""
-    trades = list_positions()
+    trades = list_positions(distance)
     quotes = market.fetch_quotes([trade.symbol for trade in trades]).good if trades else {}
     priced = [
         with_price(trade, quotes[trade.symbol].last if trade.symbol in quotes else None, rates) for trade in trades

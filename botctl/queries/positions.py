@@ -39,6 +39,10 @@ class TradeRecord:
     pnl: Decimal | None = None
     r_multiple: Decimal | None = None
     """The P&L in units of what the entry risked, see `domain.costs.r_multiple`."""
+    resting_trigger: Decimal | None = None
+    """Of an open trade: the price that sets off its stop that rests at the exchange."""
+    unprotected: str | None = None
+    """Of an open trade that is to have a resting stop: `none`, `too small` or `too low`; None where all is well."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The stops that rest at the exchange, by the journal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import ACTIVE_TRADES, RESTING_ORDERS, Order, Trade
+from botctl.store.resting_stops import find_unprotected
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,24 @@ class RestingStopView:
     """The stop of the rule, which each check compares the price with."""
     client_order_id: str
     exchange_order_id: str | None
+
+
+def name_unprotected(distance: float | None) -> tuple[str, ...]:
+    """The open positions whose resting stop is not as it should be, such as `BTC/USD (trade 1)`."""
+    lacks = find_unprotected(distance)
+    trades = load_rows(Trade.select().where(Trade.id.in_(list(lacks))).order_by(Trade.id)) if lacks else []
+    return tuple(f"{row.symbol} (trade {row.id}{describe_lack(lacks[row.id])})" for row in trades)
+
+
+def describe_lack(lack: str) -> str:
+    return "" if lack == "none" else f", {lack}"
+
+
+def unprotected_notice(names: Sequence[str]) -> list[str]:
+    """One line for all of them."""
+    if not names:
+        return []
+    return [f"{len(names)} open positions have no resting stop: {'; '.join(names)}; the next tick tries again"]
 
 
 def list_resting_stops() -> list[RestingStopView]:

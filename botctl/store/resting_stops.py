@@ -5,9 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from botctl.domain.money import format_decimal
-from botctl.domain.orders import ExitReason, OrderState, advance
+from botctl.domain.orders import ExitReason, OrderState, TradeStatus, advance
+from botctl.domain.stops import find_lack
 from botctl.store.broken_rows import get_trade, load_rows
-from botctl.store.models import RESTING_ORDERS, Event, Order, database
+from botctl.store.models import ACTIVE_TRADES, RESTING_ORDERS, Event, Order, Trade, database
 from botctl.store.rows import OrderRow
 from botctl.store.trade_changes import change_trade, event_columns, set_columns
 
@@ -17,6 +18,21 @@ MOVED = "resting stop moved"
 def load_resting_stops() -> list[OrderRow]:
     """The stops that rest, by the journal, the oldest trade first. Rows that can't be read are left out."""
     return list(load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.trade)))
+
+
+def find_unprotected(distance: float | None) -> dict[int, str]:
+    """What the open trades lack whose resting stop is not as it should be, see `find_lack`, by trade. `distance` is in
+    average true ranges, None where no resting stop is wanted. A trade whose exit has begun needs none."""
+    if distance is None:
+        return {}
+    resting = {each.trade_id: (each.amount, each.trigger or Decimal(0)) for each in load_resting_stops()}
+    rows = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
+    lacks = {
+        row.id: find_lack(row.amount, row.stop_loss_price, row.atr, distance, resting.get(row.id))
+        for row in rows
+        if not row.exiting
+    }
+    return {trade_id: lack for trade_id, lack in lacks.items() if lack is not None}
 
 
 def has_lost_stops(since: datetime) -> bool:

@@ -16,6 +16,7 @@ from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.upkeep.backups import newest_backup
 from botctl.trading.bot import Bot
 from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
+from botctl.trading.resting_stop_checks import lowest_sale
 from botctl.trading.sizing import RunSizer
 
 FAR_ABOVE = 2
@@ -160,9 +161,11 @@ def _check_minimum(bot: Bot, market: Market, ask: Decimal, sizer: RunSizer) -> C
     except BotError as error:
         fix = error.hint or "without an ATR there is no entry"
         return CheckResult("minimums", "fail", f"{market.symbol}: {error.message}", fix)
-    if problem := below_minimum(amount_for_cost(cost, ask, market), stop, market):
+    lowest = lowest_sale(bot, stop, float(ask - stop) / bot.risk.rule.atr_multiple)
+    if problem := below_minimum(amount_for_cost(cost, ask, market), lowest, market):
         fix = "raise TRADE_AMOUNT_USD" if bot.sizing.rule.is_plain else "see SIZING and the limits of an entry"
-        return CheckResult("minimums", "fail", f"{market.symbol}: at its stop {problem}", fix)
+        where = "stop" if lowest == stop else "resting stop"
+        return CheckResult("minimums", "fail", f"{market.symbol}: at its {where} {problem}", fix)
     detail = f"{market.symbol}: {format_decimal(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
     return CheckResult("minimums", "ok", detail)
 

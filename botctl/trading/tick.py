@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import partial
 
 from botctl.domain.errors import BotError, ConfigError, NoAnswer, Refused, as_bot_error, exit_code_of
+from botctl.domain.kill_switch import describe_frozen
 from botctl.domain.money import cents
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
@@ -284,7 +285,9 @@ def _complete_figures(bot: Bot, state: TickState) -> None:
 
 
 def _warn_of_unguarded(bot: Bot, state: TickState) -> None:
-    state.notes.append(f"frozen: {len(bot.journal.open_symbols())} positions are unguarded, and nothing is traded")
+    trades, resting = len(bot.journal.open_symbols()), bot.resting.count()
+    guarded = describe_frozen(trades, resting) if resting else f"{trades} positions are unguarded"
+    state.notes.append(f"frozen: {guarded}, and nothing is traded")
 
 
 def _take_snapshot(bot: Bot, state: TickState) -> None:

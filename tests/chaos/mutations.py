@@ -235,7 +235,7 @@ MUTATIONS = {
     ),
     "a sell is believed to be unfilled though its coins are gone": Mutation(
         (
-            Replacement("botctl/trading/orders/settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/orders/balance_evidence.py", "expected += order.amount", "expected += 0"),
             Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
         ),
         ("lies: trades hidden for long: a stop that is hit, canceled, nothing, for a minute, with no trade shown",),
@@ -248,7 +248,7 @@ MUTATIONS = {
                 "return journal.unsettled_trade_ids() | {order.trade_id for order in earlier}",
                 "return journal.unsettled_trade_ids()",
             ),
-            Replacement("botctl/trading/orders/settlement.py", "expected += order.amount", "expected += 0"),
+            Replacement("botctl/trading/orders/balance_evidence.py", "expected += order.amount", "expected += 0"),
             Replacement("botctl/trading/exits.py", "self._in_lots(sell.trade, max(ours, Decimal(0)))", "sell.amount"),
         ),
         (

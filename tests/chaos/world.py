@@ -128,6 +128,7 @@ class World:
             "INITIAL_BALANCE": f"{OPENING_CASH:f}",
             "SYMBOLS": "BTC/USD",
             "SIGNAL_TIMEFRAME": "15m",  # decisions at each tick: init writes longer ones
+            "EXCHANGE_STOP": "off",  # the default, where init writes another one
             "SENTIMENT_URL": "http://127.0.0.1:9/",
             "COOLDOWN_MINUTES": "0",
             "COLUMNS": "80",

@@ -44,6 +44,15 @@ def test_what_init_writes_is_for_the_owner_alone(fresh: BotRunner, mode: str, um
     assert fresh.server or mode_of(fresh.home / "data" / f"{mode}.db") == 0o600
 
 
+def test_with_real_money_it_writes_resting_stops_and_their_reason(fresh: BotRunner) -> None:
+    fresh.run("init", "--mode", "live")
+
+    lines = (fresh.home / ".env").read_text().splitlines()
+    place = lines.index("EXCHANGE_STOP=on")
+    assert "while this machine is off, the stop at Kraken is all that guards a position" in lines[place - 2]
+    assert "EXCHANGE_STOP=off" in example_env(Mode.PAPER)
+
+
 @pytest.mark.sqlite("about the file")
 def test_the_files_beside_an_open_database_are_for_the_owner_alone(bot: BotRunner) -> None:
     before = os.umask(0)

@@ -25,8 +25,8 @@ def test_it_sells_at_the_trigger_or_at_an_open_below_it(opened: float, low: floa
 
 def test_a_trigger_that_is_no_price_sells_nothing() -> None:
     assert exit_at_resting(0.0, 1.0, 0.0) == 0.0
-    assert trigger_in_ticks(-3.0, 1) is None
-    assert trigger_in_ticks(0.04, 1) is None
+    assert trigger_in_ticks(-3.0, Decimal("0.1")) is None
+    assert trigger_in_ticks(0.04, Decimal("0.1")) is None
 
 
 @given(PRICES, PRICES, PRICES)
@@ -36,8 +36,11 @@ def test_it_never_sells_above_the_trigger_nor_outside_the_candle(trigger: float,
     assert price == 0.0 or (price <= trigger and low <= price <= opened)
 
 
-def test_it_is_cut_to_the_price_decimals_and_moved_by_whole_ticks_upwards_only() -> None:
-    assert trigger_in_ticks(48500.19, 1) == Decimal("48500.1")
-    assert is_too_low(Decimal("48500.1"), Decimal("48500.2"), 1)
-    assert not is_too_low(Decimal("48500.2"), Decimal("48500.2"), 1)
-    assert not is_too_low(Decimal("48600"), Decimal("48500.2"), 1)
+def test_it_is_cut_down_to_the_grid_of_prices_and_moved_by_whole_ticks_upwards_only() -> None:
+    tick = Decimal("0.1")
+    assert trigger_in_ticks(48500.19, tick) == Decimal("48500.1")
+    assert trigger_in_ticks(48500.19, Decimal("0.25")) == Decimal("48500.00")
+    assert trigger_in_ticks(48509.99, Decimal(5)) == Decimal(48505)
+    assert is_too_low(Decimal("48500.1"), Decimal("48500.2"), tick)
+    assert not is_too_low(Decimal("48500.2"), Decimal("48500.2"), tick)
+    assert not is_too_low(Decimal("48600"), Decimal("48500.2"), tick)

@@ -59,9 +59,15 @@ class Market:
     status: str = "online"
     lot_decimals: int = 8
     cost_decimals: int = 5
+    tick_size: Decimal | None = None
+    """The grid of its prices, where that is coarser than their decimals."""
     default_candles: list[Candle] = field(default_factory=list)
     candles: dict[int, list[Candle]] = field(default_factory=dict)
     lie: TickerLie | None = None
+
+    @property
+    def price_tick(self) -> Decimal:
+        return self.tick_size or Decimal(1).scaleb(-self.pair_decimals)
 
     def shown_in_ticker(self) -> dict[str, Decimal]:
         """What one Ticker answer says of ask, bid and last."""

@@ -134,6 +134,8 @@ def read_trigger(params: Params, name: str, market: Market) -> Decimal:
     if price != price.quantize(Decimal(1).scaleb(-market.pair_decimals)):
         places = market.pair_decimals
         raise Refusal(f"EOrder:Invalid price:{market.altname} price can only be specified up to {places} decimals.")
+    if price % market.price_tick:
+        raise Refusal("EOrder:Tick size check failed")
     return price
 
 

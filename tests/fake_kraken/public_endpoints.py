@@ -126,7 +126,7 @@ def market_json(market: Market) -> JsonObject:
         "margin_stop": 40,
         "ordermin": f"{market.ordermin:f}",
         "costmin": f"{market.costmin:f}",
-        "tick_size": f"{Decimal(1).scaleb(-market.pair_decimals):f}",
+        "tick_size": f"{market.price_tick:f}",
         "status": market.status,
     }
 

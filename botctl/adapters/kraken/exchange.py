@@ -8,10 +8,9 @@ from functools import partial
 from itertools import batched
 from typing import Any
 
-from botctl.adapters.kraken import parsing
+from botctl.adapters.kraken import open_orders, parsing
 from botctl.adapters.kraken.errors import (
     BEFORE_PROCESSING,
-    UNCHANGED,
     UNKNOWN_ORDER,
     UNKNOWN_PAIR,
     KrakenApiError,
@@ -26,7 +25,8 @@ from botctl.adapters.kraken.markets import (
     load_catalog,
     without_market,
 )
-from botctl.adapters.kraken.order_params import amend_params, market_params, stop_params
+from botctl.adapters.kraken.open_orders import ORDERS_PER_CALL
+from botctl.adapters.kraken.order_params import market_params, stop_params
 from botctl.adapters.kraken.session import KrakenSession
 from botctl.adapters.kraken.transport import PendingCall, Reply
 from botctl.adapters.retry import NotProcessed, repeat_read, repeat_unprocessed
@@ -41,7 +41,7 @@ from botctl.domain.symbols import Timeframe
 from botctl.domain.text import sanitize
 from botctl.ports import ApiKey, Progress
 
-ORDERS_PER_CALL, FILLS_PER_CALL = 50, 20
+FILLS_PER_CALL = 20
 HISTORY_COST = 2.0
 """What OpenOrders, ClosedOrders and TradesHistory add to Kraken's rate counter; other private calls add one."""
 MAX_PAGES = 5
@@ -225,31 +225,14 @@ class KrakenExchange(KrakenMarketData):
         return parsing.parse_order_id(repeat_unprocessed(partial(self._send_order, stop_params(request, market))))
 
     def amend_stop(self, client_order_id: str, trigger: Decimal, amount: Decimal) -> None:
-        """Kraken refuses an amendment that changes nothing: then an earlier one, whose answer was lost, has."""
-        params = amend_params(client_order_id, trigger, amount)
-        with suppress(KrakenApiError):
-            self._read(lambda: self.session.post("AmendOrder", params), unless=(UNCHANGED,))
+        open_orders.amend_stop(self.session, self._read, client_order_id, trigger, amount)
 
     def cancel_orders(self, client_order_ids: Sequence[str]) -> bool:
-        canceled = 0
-        for ids in batched(client_order_ids, ORDERS_PER_CALL):
-            with suppress(KrakenApiError):  # there is no such open order: its record tells how it ended
-                canceled += self._read(partial(self._cancel, ids), unless=UNKNOWN_ORDER)
-        return canceled == len(client_order_ids)
-
-    def _cancel(self, client_order_ids: Sequence[str]) -> int:
-        """How many of them Kraken has canceled by now. Without a whole answer none is known to be."""
-        if len(client_order_ids) == 1:
-            answer = self.session.post("CancelOrder", {"cl_ord_id": client_order_ids[0]}, cost=0)
-        else:
-            named: list[Any] = [{"cl_ord_id": each} for each in client_order_ids]
-            answer = self.session.post("CancelOrderBatch", {"cl_ord_ids": named})
-        return parsing.parse_cancel_count(answer)
+        return open_orders.cancel_orders(self.session, self._read, client_order_ids)
 
     def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
         with self.session.using_reserve(urgent):
-            orders = self._open_orders()
-        return [parsing.parse_order_record(txid, order, self.catalog.symbols) for txid, order in orders.items()]
+            return open_orders.read_open_orders(self._open_orders(), self.catalog.symbols)
 
     def fetch_orders(self, exchange_order_ids: Sequence[str], *, urgent: bool = False) -> dict[str, OrderReport]:
         reports: dict[str, OrderReport] = {}

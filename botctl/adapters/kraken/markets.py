@@ -42,6 +42,7 @@ OLD_IDS = {
 }
 """Kraken's ids of old assets, for balances of assets without a market; the other ids are in AssetPairs."""
 ALTNAMES = {name: altname for altname, name in ASSET_ALIASES.items()}
+COLUMNS_WITHOUT_TICK = 10
 Row = list[Any]
 """What botctl uses of a market in AssetPairs; the status is the last column."""
 
@@ -80,10 +81,12 @@ def _load_cached() -> tuple[MarketCatalog, datetime] | None:
 
 def _checked(row: Row) -> Row:
     """A stored row. Raises TypeError or ValueError for one of another shape."""
-    market_id, altname, wsname, base, quote, lot, price, min_amount, min_cost, status = row
-    texts = (market_id, altname, wsname, base, quote, min_amount, min_cost, status)
-    minima = to_decimal(min_amount), to_decimal(min_cost)
-    if not all(isinstance(each, str) for each in texts) or wsname.count("/") != 1 or min(minima) < 0:
+    if len(row) == COLUMNS_WITHOUT_TICK:  # stored by an earlier version: its decimals are its grid
+        row = [*row[:-1], "0", row[-1]]
+    market_id, altname, wsname, base, quote, lot, price, min_amount, min_cost, tick, status = row
+    texts = (market_id, altname, wsname, base, quote, min_amount, min_cost, tick, status)
+    figures = to_decimal(min_amount), to_decimal(min_cost), to_decimal(tick)
+    if not all(isinstance(each, str) for each in texts) or wsname.count("/") != 1 or min(figures) < 0:
         raise ValueError(f"{row!r:.100} is not a market")
     if lot not in LOT_DECIMALS or price not in LOT_DECIMALS:
         raise ValueError(f"{row!r:.100} has no usable decimals")
@@ -202,7 +205,16 @@ def _row(market_id: str, pair: Mapping[str, Any]) -> Row:
     if min(minima) < 0 or max(minima) >= MAX_AMOUNT or lot not in LOT_DECIMALS:
         raise ValueError(f"lot decimals {lot}, order minimum {minima[0]}, cost minimum {minima[1]}")
     status = str(pair.get("status", "online"))
-    return [_name(market_id), altname, wsname, base, quote, lot, price, *map(str, minima), status]
+    return [_name(market_id), altname, wsname, base, quote, lot, price, *map(str, minima), _tick_of(pair), status]
+
+
+def _tick_of(pair: Mapping[str, Any]) -> str:
+    """The grid of its prices; "0" where it can't be read: then the decimals are one."""
+    try:
+        tick = to_decimal(pair.get("tick_size") or "0")
+    except (TypeError, ValueError):
+        return "0"
+    return str(tick) if 0 <= tick < MAX_AMOUNT else "0"
 
 
 def _name(value: Any) -> str:
@@ -220,10 +232,10 @@ class _Markets(Mapping[str, Market]):
 
     def __getitem__(self, symbol: str) -> Market:
         if symbol not in self._parsed:
-            market_id, _, _, _, _, lot, price, min_amount, min_cost, status = self._rows[symbol]
+            market_id, _, _, _, _, lot, price, min_amount, min_cost, tick, status = self._rows[symbol]
             base, quote = symbol.split("/")
             minima = Decimal(min_amount), Decimal(min_cost)
-            self._parsed[symbol] = Market(symbol, base, quote, market_id, lot, price, *minima, status)
+            self._parsed[symbol] = Market(symbol, base, quote, market_id, lot, price, *minima, status, Decimal(tick))
         return self._parsed[symbol]
 
     def __iter__(self) -> Iterator[str]:

@@ -33,6 +33,7 @@ from botctl.trading.readiness import (
     check_sentiment,
     check_symbols,
 )
+from botctl.trading.resting_stop_checks import check_resting_stops
 from botctl.wiring import build_market_data, kraken_of, open_bot
 
 
@@ -158,6 +159,7 @@ def _check_exchange(config: Config, bot: Bot) -> Iterator[CheckResult]:
     yield from _results_of(check_initial_balance, bot)
     yield from _results_of(check_symbols, bot)
     yield from _results_of(check_open_markets, bot)
+    yield from _results_of(check_resting_stops, bot)
 
 
 def _results_of[T](check: Callable[[T], Iterable[CheckResult]], subject: T) -> Iterator[CheckResult]:

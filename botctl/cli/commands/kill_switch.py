@@ -11,12 +11,14 @@ from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
-from botctl.domain.kill_switch import PAUSED, SwitchState
+from botctl.domain.kill_switch import PAUSED, SwitchState, describe_frozen
 from botctl.domain.text import sanitize
 from botctl.store.database import DATABASE_ERRORS
+from botctl.store.journal import Journal
 from botctl.store.resting_stops import load_resting_stops
 
 MAX_REASON_LENGTH = 500
+NOBODY = "open positions are NOT guarded"
 
 
 def pause(
@@ -44,19 +46,23 @@ def pause(
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
-            state, resting = config.switch.read(), len(load_resting_stops())
+            state, guarded = config.switch.read(), _guarded_by(config)
     except (*DATABASE_ERRORS, BotError) as error:
-        state, resting = _pause_by_file(config, error), 0
+        state, guarded = _pause_by_file(config, error), NOBODY
     if state.frozen:
-        notice(f"frozen: open positions are {_guarded_by(resting)} until `botctl resume`")
+        notice(f"frozen: {guarded} until `botctl resume`")
     elif freeze:
         notice("NOT frozen, only paused: stops and the drawdown guard still sell")
     show(ctx, state, draw_switch)
     exit_with(BotError.exit_code if freeze and not state.frozen else 0)
 
 
-def _guarded_by(resting: int) -> str:
-    return f"guarded at Kraken only, by {resting} resting stops," if resting else "NOT guarded"
+def _guarded_by(config: Config) -> str:
+    """Who guards open positions while nothing is sent."""
+    resting = len(load_resting_stops())
+    if not resting:
+        return NOBODY
+    return describe_frozen(len(Journal(config.settings.botctl_mode).open_symbols()), resting)
 
 
 def _pause_by_file(config: Config, error: Exception) -> SwitchState:

@@ -13,10 +13,13 @@ from botctl.cli.views.positions import draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
 from botctl.config import open_store
 from botctl.domain.errors import BadValue, exit_code_of
+from botctl.domain.kill_switch import describe_frozen
 from botctl.queries import portfolio
+from botctl.queries.resting_stops import name_unprotected, unprotected_notice
 from botctl.scheduling.runner import find_ticking
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
+from botctl.store.resting_stops import load_resting_stops
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -38,11 +41,14 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         holder = config.database.find_lock_holder()
         view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds, holder)
         gone, broken = load_gone_markets(), find_broken_rows()
+        resting, unprotected = len(load_resting_stops()), name_unprotected(settings.resting_distance)
     ticking = find_ticking(config.folder, view.last_tick_at, now, settings.timeframe.seconds)
-    view = replace(view, scheduled_by=ticking.scheduled_by, overdue=ticking.overdue)
-    notice(*map(str, gone), *filter(None, [view.overdue]))
+    view = replace(
+        view, scheduled_by=ticking.scheduled_by, overdue=ticking.overdue, resting_stops=resting, unprotected=unprotected
+    )
+    notice(*map(str, gone), *filter(None, [view.overdue]), *unprotected_notice(unprotected))
     if view.frozen:
-        notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
+        notice(f"FROZEN: {describe_frozen(view.open_trades, resting)}")
     if holder is not None and (holder.seconds or 0) > config.stuck_after:
         notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     log_errors(broken)
@@ -79,14 +85,16 @@ def positions(
         watch_positions(config, every)
         return
     with open_store(config):
-        notice(*map(str, load_gone_markets()))
+        distance = config.settings.resting_distance
+        notice(*map(str, load_gone_markets()), *unprotected_notice(name_unprotected(distance)))
         if live:
             from botctl.wiring import build_market
 
-            rows = portfolio.list_live_positions(build_market(config.settings), portfolio.fee_rates(config.settings))
+            market, rates = build_market(config.settings), portfolio.fee_rates(config.settings)
+            rows = portfolio.list_live_positions(market, rates, distance)
             show_list(ctx, rows, draw_live_positions, "no open positions")
         else:
-            show_list(ctx, portfolio.list_positions(), draw_trades, "no open positions")
+            show_list(ctx, portfolio.list_positions(distance), draw_trades, "no open positions")
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:

@@ -123,7 +123,8 @@ def _describe_only_schedule(kind: str, job: Job) -> ScheduleView:
 def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
     """Remove the schedule.
 
-    Asks first. Open positions are UNGUARDED afterwards, and are named: sell them first, or guard them by hand.
+    Asks first. Open positions are UNGUARDED afterwards, and are named: sell them first, or guard them by hand. Stops
+    that rest at Kraken stay there, and move no more: `botctl resting-stops --cancel` cancels them.
 
     \b
     Example:
@@ -132,9 +133,10 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     config = config_from(ctx)
     job = _job_from(ctx, config)
     kinds = [kind for kind in (CRON, SYSTEMD) if installation.is_installed(job.home, kind)]
-    guarded = _open_positions(config)
+    guarded, resting = _open_positions(config), _resting_stops(config)
     if kinds:
         then = f"Nobody guards {', '.join(guarded)} then." if guarded else "Open positions are UNGUARDED then."
+        then = f"{then} {_of_resting(resting)}" if resting else then
         confirm(f"Remove the ticks of {job.home} from {' and '.join(kinds)}? {then}", yes=yes)
     backup = None
     for kind in kinds:
@@ -146,8 +148,8 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     unguarded = guarded if kinds and not view.others else []
     if unguarded:
         notice(f"nobody guards from now on: {', '.join(unguarded)}")
-    if kinds and (resting := _resting_stops(config)):
-        notice(f"{resting} stops still rest at Kraken, and move no more: `botctl resting-stops --cancel` cancels them")
+    if kinds and resting:
+        notice(_of_resting(resting))
     show(ctx, replace(view, changed=bool(kinds), backup=backup, unguarded=unguarded), draw_schedule)
 
 
@@ -180,6 +182,10 @@ def _resting_stops(config: Config) -> int:
     with suppress(BotError), open_store(config, create=False):
         return len(load_resting_stops())
     return 0
+
+
+def _of_resting(resting: int) -> str:
+    return f"{resting} stops still rest at Kraken, and move no more: `botctl resting-stops --cancel` cancels them."
 
 
 def _job_from(ctx: typer.Context, config: Config) -> Job:

@@ -94,7 +94,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         snapshot, exits = guard_positions(bot)
         errors, prices = tell_outage(bot, exits.errors, began), snapshot.prices
         rates = bot.fees.rates()
-        positions = [portfolio.with_price(each, prices.get(each.symbol), rates) for each in portfolio.list_positions()]
+        trades = portfolio.list_positions(config.settings.resting_distance)
+        positions = [portfolio.with_price(each, prices.get(each.symbol), rates) for each in trades]
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     notice(*exits.notes)

@@ -33,12 +33,12 @@ class _LivePositions:
         """The database is reopened each time: a tick may have written to it, and `recover` may have replaced it."""
         with open_store(self.config):
             lines = [str(gone) for gone in load_gone_markets()]
-            rates = portfolio.fee_rates(self.config.settings)
+            rates, distance = portfolio.fee_rates(self.config.settings), self.config.settings.resting_distance
             try:
-                rows = portfolio.list_live_positions(self._market(), rates)
+                rows = portfolio.list_live_positions(self._market(), rates, distance)
             except BotError as error:
                 lines.append(f"prices are unavailable: {error.message}; tried again in {self.seconds:g} s")
-                trades = portfolio.list_positions()
+                trades = portfolio.list_positions(distance)
                 rows = Rows([portfolio.with_price(trade, None, rates) for trade in trades], trades.broken)
         lines += map(str, rows.broken)
         mode = self.config.settings.botctl_mode

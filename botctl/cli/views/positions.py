@@ -1,6 +1,6 @@
 """Positions and trades as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_rows, group, short
@@ -23,6 +23,8 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
         "price": lambda row: format_price(row.price),
         "P&L": lambda row: coloured(row.net_pnl),
     }
+    if _any_resting(row.trade for row in rows):
+        columns["at Kraken"] = lambda row: _resting_cell(row.trade)
     return draw_rows(rows, columns)
 
 
@@ -41,7 +43,20 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
         "to stop": lambda row: _stop_distance(row.stop_distance),
         "P&L": lambda row: coloured(row.net_pnl),
     }
+    if _any_resting(row.trade for row in rows):
+        columns["at Kraken"] = lambda row: _resting_cell(row.trade)
     return group(draw_rows(rows, columns), *lines)
+
+
+def _any_resting(trades: Iterable[TradeRecord]) -> bool:
+    """Whether the table needs the triggers of stops that rest at the exchange: there is one, or one is missing."""
+    return any(trade.resting_trigger is not None or trade.unprotected is not None for trade in trades)
+
+
+def _resting_cell(trade: TradeRecord) -> Cell:
+    if trade.unprotected is None:
+        return format_price(trade.resting_trigger)
+    return Coloured("none!" if trade.unprotected == "none" else f"{format_price(trade.resting_trigger)}!", "red")
 
 
 def _stop_distance(distance: Decimal | None) -> Cell:
@@ -62,6 +77,8 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
             "stop": lambda row: format_price(row.stop_loss_price),
             "high": lambda row: format_price(row.high_price),
         }
+        if _any_resting(rows):
+            columns["at Kraken"] = _resting_cell
     else:
         columns |= {
             "amount": lambda row: short(row.amount),

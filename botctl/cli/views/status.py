@@ -26,9 +26,16 @@ def draw_status(view: StatusView) -> Drawing:
         ("ticks run by", view.scheduled_by or "neither cron nor systemd"),
         ("missed ticks", str(view.missed_ticks)),
     ]
+    if view.resting_stops or view.unprotected:
+        rows.append(("resting stops", _describe_resting(view)))
     if view.running:
         rows.append(("running", view.running))
     return _panel(view, rows) if sys.stdout.isatty() else pairs(rows)
+
+
+def _describe_resting(view: StatusView) -> str:
+    lacking = f", UNPROTECTED: {'; '.join(view.unprotected)}" if view.unprotected else ""
+    return f"{view.resting_stops} at Kraken{lacking}"
 
 
 def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
@@ -40,6 +47,7 @@ def _panel(view: StatusView, rows: Sequence[tuple[str, str]]) -> Drawing:
         "buys": not view.buy_enabled,
         "unsettled orders": view.unsettled_orders > 0,
         "last tick": view.last_tick_ok is False or bool(view.overdue),
+        "resting stops": bool(view.unprotected),
     }
     text = Text(pairs(rows, WIDTH - 4))
     for name, is_problem in problems.items():

@@ -8,18 +8,26 @@ WHY_4H = [
     "# 4h; after fees of 0.80 % it loses at both. See docs/BACKTEST.md.",
 ]
 """Why `init` writes SIGNAL_TIMEFRAME=4h where prices are real."""
+WHY_ON = [
+    "# Between two ticks, and while this machine is off, the stop at Kraken is all that guards a position. It lies",
+    "# EXCHANGE_STOP_ATR below the stop that ticks check, and costs one request a tick. See docs/rules.md.",
+]
+"""Why `init` writes EXCHANGE_STOP=on where money is real."""
+REASONS = {"SIGNAL_TIMEFRAME": WHY_4H, "EXCHANGE_STOP": WHY_ON}
 
 
 def example_env(mode: Mode = Mode.DEMO) -> str:
     """The text of .env.example: every setting with its default, commented out where it has none. With real prices the
-    signals are of four hours."""
+    signals are of four hours; with real money a stop rests at Kraken."""
     lines = ["# Settings of botctl. The environment wins over this file. `botctl doctor` checks them.", ""]
-    chosen = {"BOTCTL_MODE": mode.value} | (
-        {"SIGNAL_TIMEFRAME": Timeframe.HOURS_4} if mode in (Mode.PAPER, Mode.LIVE) else {}
-    )
+    chosen = {"BOTCTL_MODE": mode.value}
+    if mode in (Mode.PAPER, Mode.LIVE):
+        chosen["SIGNAL_TIMEFRAME"] = Timeframe.HOURS_4
+    if mode is Mode.LIVE:
+        chosen["EXCHANGE_STOP"] = "on"
     for setting in SETTINGS:
         value = chosen.get(setting.name, setting.default)
-        reasons = WHY_4H if setting.name == "SIGNAL_TIMEFRAME" and value else []
+        reasons = REASONS[setting.name] if setting.name in chosen and setting.name in REASONS else []
         lines += [
             f"# {setting.meaning}",
             *reasons,

@@ -50,9 +50,16 @@ class OrderPlacement:
         return order
 
     def place_stop(self, intend: Intend) -> OrderRow:
-        """Record one stop order by `intend`, and send it once. Raises ExchangeRefused as `place_market_order`."""
+        """Record one stop order by `intend`, and send it; one whose deadline was refused is replaced once. Raises
+        ExchangeRefused as `place_market_order`."""
         order = intend(self.exchange.now() + STOP_DEADLINE_AFTER, self.clock.now())
-        self._send(order)
+        try:
+            self._send(order)
+        except DeadlineElapsed as error:
+            log.warning("%s: asking the exchange for its time", error)
+            self.exchange.forget_time()
+            order = intend(self.exchange.now() + STOP_DEADLINE_AFTER, self.clock.now())
+            self._send(order)
         return order
 
     def _send(self, order: OrderRow) -> None:

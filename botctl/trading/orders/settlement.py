@@ -27,10 +27,10 @@ from botctl.domain.orders import (
 from botctl.domain.stops import StopRule
 from botctl.domain.symbols import base_of
 from botctl.ports import Clock, Exchange
-from botctl.store.evidence.missing_coins import load_surplus
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow
 from botctl.trading.account_fees import AccountFees
+from botctl.trading.orders.balance_evidence import change_by
 from botctl.trading.results import OrderResult
 from botctl.trading.time_budget import TimeBudget
 
@@ -50,6 +50,8 @@ LOOKED_UP = (OrderState.UNKNOWN, OrderState.ACCEPTED)
 """Orders that the exchange may have."""
 COINS_FOUND_FOR = timedelta(hours=2)
 """How long coins without an owner keep a buy from being called unfilled: they would have no stop."""
+FORGOTTEN_AFTER = timedelta(hours=2)
+"""A stop is this old before it counts as forgotten by the exchange, which drops orders that were canceled unfilled."""
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """More than any clock that set a deadline can be wrong: lost orders are searched from so long before it."""
 
@@ -249,25 +251,23 @@ class OrderSettlement:
         lasts = COINS_FOUND_FOR if order.side == Side.BUY else CLOCK_TOLERANCE
         if self.exchange.now() > order.deadline + lasts:
             return False
-        try:
-            balances = self.exchange.fetch_balances()
-        except BotError as error:
-            log.warning("balances: %s", error)
-            return False
-        asset, owned = base_of(order.symbol), load_surplus()
-        expected = self.journal.expected_holdings().get(asset, Decimal(0))
-        own = owned[asset].amount if asset in owned else Decimal(0)
-        if order.side == Side.SELL:
-            expected += order.amount  # what is expected leaves out the coins of a sell without a known ending
-        more = balances.total(asset) - own - expected
-        changed = more if order.side == Side.BUY else -more
-        if changed <= FOUND_SHARE * order.amount:
+        changed = change_by(order, self.exchange, self.journal)
+        if changed is None or changed <= FOUND_SHARE * order.amount:
             return False
         log.warning(
             "%s has no fill by the records, but the balance shows %s %s %s than before: it is looked up again",
-            order.client_order_id, format_decimal(changed), asset, "more" if order.side == Side.BUY else "less",
+            order.client_order_id, format_decimal(changed), base_of(order.symbol),
+            "more" if order.side == Side.BUY else "less",
         )  # fmt: skip
         return True
+
+    def _is_forgotten(self, order: OrderRow) -> bool:
+        """Whether a stop that rested once, and that the exchange has no record of any more, ended unfilled: at two
+        looks, and by the balance. What has sold stays in its records."""
+        if order.trigger is None or not self._is_believed(order, ()):
+            return False
+        gone = change_by(order, self.exchange, self.journal)
+        return gone is not None and gone <= FOUND_SHARE * order.amount
 
     def _cancel_hanging(self, looked_up: Sequence[Found]) -> list[BotError]:
         """Cancel, once a run, the orders that are still open after their deadline."""
@@ -295,8 +295,10 @@ class OrderSettlement:
     def _locate(self, order: OrderRow, reports: Sequence[OrderReport], asked_at: datetime) -> None:
         if len(reports) > 1:
             log.error("the exchange shows %d orders for client id %s", len(reports), order.client_order_id)
-        if order.exchange_order_id:
-            return  # it was accepted, so it can't be absent; its true id comes with its ending
+        if order.exchange_order_id:  # it was accepted, so it can't be absent; its true id comes with its ending
+            if not reports and asked_at > order.deadline + FORGOTTEN_AFTER and self._is_forgotten(order):
+                self.journal.settle(order, _forgotten(order, self.clock.now()), self.clock.now())
+            return
         if reports:
             self.journal.accept(order, reports[0].exchange_order_id)
         elif asked_at > order.deadline + _absent_after(order) and self._is_believed(order, ()):
@@ -387,6 +389,11 @@ class OrderSettlement:
         at = max([fill.at for fill in fills], default=report.closed_at or now)
         latest = max(order.deadline, now) + CLOCK_TOLERANCE
         return at if order.deadline - CLOCK_TOLERANCE <= at <= latest else now
+
+
+def _forgotten(order: OrderRow, now: datetime) -> Execution:
+    nothing, why = Decimal(0), "the exchange has no record of it any more, and its coins are there"
+    return Execution(str(order.exchange_order_id), False, nothing, nothing, nothing, now, canceled_why=why)
 
 
 def _absent_after(order: OrderRow) -> timedelta:

@@ -1,0 +1,447 @@
+"""A resting stop that is not as it should be: moved, resized or hidden by somebody, refused, forgotten. It is mended at
+once or said, and nothing is sold twice.
+
+BTC is at 50,000 with an ATR of 500: the rule's stop is at 49,000, the resting one, one ATR lower, at 48,500.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.bent_time import later
+from tests.bot_runner import BotRunner
+from tests.fake_kraken import FakeKraken, Request
+from tests.fake_kraken.faults import Reply
+from tests.fake_kraken.orders import Order, new_id
+from tests.quick import parametrize
+from tests.scenarios.database_loss import lose, reconciled, recover
+from tests.scenarios.journal_tools import only, place_by_hand
+from tests.scenarios.steps import buy, requested_endpoints, trade_of
+
+AMOUNT = Decimal("0.002")
+
+pytestmark = pytest.mark.usefixtures("bent_time")
+
+
+@pytest.fixture
+def guarded(live: BotRunner, kraken: FakeKraken) -> BotRunner:
+    """A live bot with a position and its resting stop; the owner has as many coins beside it."""
+    kraken.account.balances["XXBT"] = AMOUNT
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    kraken.clear_requests()
+    return live
+
+
+def waiting(kraken: FakeKraken) -> Order:
+    return only([order for order in kraken.orders if order.is_waiting])
+
+
+def change_open_orders(kraken: FakeKraken, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what OpenOrders lists, on the wire alone."""
+
+    def alter(request: Request, reply: Reply) -> Reply:
+        if request.endpoint != "OpenOrders":
+            return reply
+        answer = json.loads(reply.body)
+        change(answer["result"]["open"])
+        return replace(reply, body=json.dumps(answer).encode())
+
+    kraken.alter_reply = alter
+
+
+def test_triggers_are_on_the_grid_of_prices_and_never_above_the_rule(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.markets["BTC/USD"].tick_size = Decimal(400)
+    live.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
+    live.set(EXCHANGE_STOP="on")
+
+    buy(live)
+    assert waiting(kraken).trigger == Decimal(48400)
+    kraken.set_price("BTC/USD", 52000)
+    assert live.run("check-positions").exit_code == 0
+
+    assert waiting(kraken).trigger == Decimal(50400)
+
+
+def test_a_position_without_its_resting_stop_is_named_wherever_positions_are(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    live.set(EXCHANGE_STOP="on", METRICS_FILE="metrics.prom")
+    kraken.account.max_waiting_stops = 0
+    assert live.run("buy", "BTC/USD", "100", "--yes").exit_code != 0
+    live.run("tick")
+
+    [position], status = live.json("positions"), live.json("status")
+    table, text, doctor = live.run("positions"), live.run("status"), live.run("doctor")
+
+    assert (position["resting_trigger"], position["unprotected"]) == (None, "none")
+    assert (status["resting_stops"], status["unprotected"]) == (0, ["BTC/USD (trade 1)"])
+    assert "none!" in table.stdout
+    assert "1 open positions have no resting stop: BTC/USD (trade 1)" in table.stderr
+    assert "UNPROTECTED: BTC/USD (trade 1)" in text.stdout
+    assert "BTC/USD (trade 1) has none" in doctor.stdout
+    assert 'botctl_unprotected_positions{mode="live"} 1.0' in (live.home / "metrics.prom").read_text()
+
+
+def test_doctor_counts_resting_stops_and_names_why_one_can_not_be(guarded: BotRunner, kraken: FakeKraken) -> None:
+    well = guarded.run("doctor")
+    assert "1 rest at Kraken, for 1 open trades" in " ".join(well.stdout.split())
+
+    kraken.account.cancel_order(waiting(kraken))
+    kraken.markets["BTC/USD"].ordermin = Decimal("0.01")
+    guarded.execute("DELETE FROM memory WHERE key = 'kraken.markets'")
+    guarded.run("tick")
+    ill = " ".join(guarded.run("doctor").stdout.split())
+
+    assert "BTC/USD (trade 1) has none: 0.002 BTC is below the order minimum of 0.01 BTC" in ill
+
+
+def test_doctor_warns_before_kraken_has_no_room_for_another_stop(guarded: BotRunner, kraken: FakeKraken) -> None:
+    owned = place_by_hand(kraken, "buy", Decimal("0.0001"), 40000)
+    kraken.orders.extend(replace(owned, txid=new_id("O"), trade_ids=[]) for _ in range(55))
+
+    run = guarded.run("doctor")
+
+    assert "57 orders are open in BTC/USD: Kraken allows 60 in the lowest tier" in " ".join(run.stdout.split())
+
+
+def test_what_rests_with_the_setting_off_is_said_and_still_canceled_before_an_exit(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    stop = waiting(kraken)
+    guarded.set(EXCHANGE_STOP="off")
+    kraken.set_price("BTC/USD", 52000)
+
+    tick, doctor = guarded.run("tick"), guarded.run("doctor")
+
+    said = "with EXCHANGE_STOP=off, and move no more"
+    assert (tick.exit_code, stop.is_open, stop.trigger) == (0, True, Decimal(48500))
+    assert f"1 stops rest at the exchange {said}: `botctl resting-stops --cancel` cancels them" in tick.stderr
+    assert said in " ".join(doctor.stdout.split())
+    kraken.set_price("BTC/USD", 50900)
+    assert guarded.run("check-positions").exit_code == 0
+    assert (stop.status, trade_of(guarded)["status"]) == ("canceled", "CLOSED")
+
+
+def test_pause_leaves_it_and_freeze_says_who_guards(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    kraken.set_price("BTC/USD", 52000)
+    guarded.run("pause")
+    assert guarded.run("tick").exit_code == 0
+    assert (stop.is_open, stop.trigger) == (True, Decimal(50500))
+
+    frozen = guarded.run("pause", "--freeze")
+    status, tick = guarded.run("status"), guarded.run("tick")
+
+    said = "1 open positions are guarded at Kraken only, by their resting stops"
+    assert f"frozen: {said} until `botctl resume`" in frozen.stderr
+    assert f"FROZEN: {said}" in status.stderr
+    assert f"frozen: {said}, and nothing is traded" in tick.stderr
+    assert stop.is_open
+
+
+def test_a_frozen_position_without_one_is_counted_apart(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("ETH/USD", 2500)
+    kraken.flat_candles("ETH/USD", 2500, 25)
+    kraken.account.max_waiting_stops = 0
+    guarded.run("buy", "ETH/USD", "100", "--yes")
+
+    run = guarded.run("pause", "--freeze")
+
+    assert "1 of 2 open positions are guarded at Kraken only, by their resting stops; 1 are NOT guarded" in run.stderr
+
+
+def test_forget_cancels_it_and_no_order_of_the_owner(guarded: BotRunner, kraken: FakeKraken) -> None:
+    owned = place_by_hand(kraken, "buy", Decimal("0.001"), 40000)
+
+    run = guarded.run("forget", "1", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    assert [order for order in kraken.orders if order.is_open] == [owned]
+    assert guarded.run("tick").exit_code == 0
+    assert [order.side for order in kraken.orders if order.vol_exec] == ["buy"]
+
+
+def test_forget_leaves_the_trade_open_while_its_stop_may_still_sell(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.fault("CancelOrder", "error", error="EService:Unavailable", times=10)
+
+    run = guarded.run("forget", "1", "--yes")
+
+    assert run.exit_code != 0
+    assert trade_of(guarded)["status"] == "OPEN"
+
+
+def test_a_lost_database_gets_its_resting_stop_back_and_goes_on_with_it(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop, before = waiting(kraken), guarded.json("resting-stops")
+    lose(guarded)
+
+    recover(guarded)
+    guarded.run("resume")
+    kraken.set_price("BTC/USD", 52000)
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert [stop] == [order for order in kraken.orders if order.is_waiting]
+    assert stop.trigger == Decimal(50500)
+    assert [row["client_order_id"] for row in guarded.json("resting-stops")] == [before[0]["client_order_id"]]
+
+
+def test_an_older_database_adopts_the_stop_that_it_lacks(guarded: BotRunner, kraken: FakeKraken) -> None:
+    guarded.execute("DELETE FROM event WHERE order_id = (SELECT id FROM \"order\" WHERE state = 'RESTING')")
+    guarded.execute("DELETE FROM \"order\" WHERE state = 'RESTING'")
+
+    assert reconciled(guarded).exit_code != 0
+    recover(guarded)
+
+    assert guarded.json("resting-stops")[0]["exchange_order_id"] == waiting(kraken).txid
+    assert reconciled(guarded).exit_code == 0
+
+
+def test_reconcile_shows_what_rests(guarded: BotRunner) -> None:
+    answer = reconciled(guarded).json()
+
+    states = [(row["journal_state"], row["exchange_state"]) for row in answer["orders"]]
+    assert (answer["same"], states) == (True, [("FILLED", "FILLED"), ("RESTING", "RESTING")])
+
+
+def test_its_trigger_shows_in_positions_and_its_moves_in_explain(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 52000)
+    guarded.run("check-positions")
+
+    [position], table = guarded.json("positions"), guarded.run("positions")
+    steps = [(step["kind"], step["detail"]) for step in guarded.json("explain", "1")["steps"]]
+
+    assert (position["resting_trigger"], position["unprotected"]) == ("50500.0", None)
+    assert "50,500.00" in table.stdout
+    assert ("resting stop moved", "resting stop 48,500.00 to 50,500.00") in steps
+    assert ("rests", "RESTING: sells once the price is at 50,500.00") in steps
+
+
+@parametrize(
+    ("change", "lack"),
+    [("\"order\" SET amount = '0.001'", "too small"), ('"order" SET "trigger" = \'47000\'', "too low")],
+    quick=2,
+)
+def test_one_that_is_too_small_or_too_low_by_the_journal_protects_not_enough(
+    guarded: BotRunner, change: str, lack: str
+) -> None:
+    guarded.execute(f"UPDATE {change} WHERE state = 'RESTING'")
+
+    assert guarded.json("positions")[0]["unprotected"] == lack
+    assert guarded.json("status")["unprotected"] == [f"BTC/USD (trade 1, {lack})"]
+
+
+def test_a_move_whose_answer_is_lost_is_looked_up(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 52000)
+    kraken.fault("AmendOrder", "drop_after", times=10)
+
+    run = guarded.run("check-positions")
+
+    assert (run.exit_code, waiting(kraken).trigger) == (0, Decimal(50500)), run.stderr
+    assert guarded.json("resting-stops")[0]["trigger"] == "50500.0"
+
+
+def test_a_move_that_never_arrives_is_said_and_the_lower_one_stays(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 52000)
+    kraken.fault("AmendOrder", "drop_before", times=10)
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 1
+    assert "may be too low, it could not be moved" in run.stderr
+    assert waiting(kraken).trigger == Decimal(48500)
+
+
+@parametrize("text", ["EOrder:Order cannot be amended", "EGeneral:Invalid arguments:trigger_price"], quick=1)
+def test_a_move_that_is_refused_is_made_by_a_new_one(guarded: BotRunner, kraken: FakeKraken, text: str) -> None:
+    kraken.set_price("BTC/USD", 52000)
+    kraken.fault("AmendOrder", "error", error=text)
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert waiting(kraken).trigger == Decimal(50500)
+    asked = requested_endpoints(kraken)
+    assert asked.index("CancelOrder") < asked.index("AddOrder")
+    assert [order["state"] for order in guarded.orders()] == ["FILLED", "CANCELED", "RESTING"]
+
+
+def test_one_that_fires_before_it_is_moved_is_the_exit(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.set_price("BTC/USD", 52000)
+
+    def crash(request: Request) -> None:
+        if request.endpoint == "AmendOrder":
+            kraken.set_price("BTC/USD", 48000)
+
+    kraken.before = crash
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    trade = trade_of(guarded)
+    assert (trade["status"], Decimal(trade["exit_price"])) == ("CLOSED", 48000)
+    assert kraken.account.balances["XXBT"] == AMOUNT
+
+
+@parametrize("error", ["EOrder:Unknown order", "EGeneral:Unknown method"], quick=1)
+def test_stops_that_can_not_be_canceled_together_are_canceled_one_by_one(
+    guarded: BotRunner, kraken: FakeKraken, error: str
+) -> None:
+    kraken.set_price("ETH/USD", 2500)
+    kraken.flat_candles("ETH/USD", 2500, 25)
+    buy(guarded, "ETH/USD")
+    kraken.fault("CancelOrderBatch", "error", error=error, times=10)
+
+    run = guarded.run("liquidate", "--yes")
+
+    assert run.exit_code == 0, run.stderr
+    assert requested_endpoints(kraken).count("CancelOrder") == 2
+    assert not [order for order in kraken.orders if order.is_open]
+    assert {trade["status"] for trade in guarded.trades()} == {"CLOSED"}
+
+
+def test_one_that_the_owner_moved_up_is_left_there_and_said_once(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    kraken.account.amend(stop, Decimal(49500), AMOUNT)
+
+    first, second = guarded.run("check-positions"), guarded.run("check-positions")
+
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "rests at 49500, above 48500" in first.stderr
+    assert "rests at" not in second.stderr
+    assert waiting(kraken) is stop
+
+
+@parametrize("volume", ["0.001", "0.004"], quick=2)
+def test_one_of_another_amount_is_replaced(guarded: BotRunner, kraken: FakeKraken, volume: str) -> None:
+    kraken.account.amend(waiting(kraken), Decimal(48500), Decimal(volume))
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert (waiting(kraken).volume, waiting(kraken).trigger) == (AMOUNT, Decimal(48500))
+
+
+def test_an_order_that_is_shown_without_a_trigger_protects_nobody_silently(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    def without_trigger(listed: dict[str, Any]) -> None:
+        for order in listed.values():
+            order["descr"]["ordertype"] = "limit"
+
+    change_open_orders(kraken, without_trigger)
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 1
+    assert "has no resting stop: the exchange shows it as a sell of BTC/USD" in run.stderr
+    assert len(kraken.orders) == 2
+
+
+def test_an_order_of_the_owner_that_can_not_be_read_hides_no_stop(guarded: BotRunner, kraken: FakeKraken) -> None:
+    change_open_orders(kraken, lambda listed: listed.update({"OSTRNG-AAAAA-BBBBBB": {"status": "paused"}}))
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+
+
+def test_one_whose_trade_ended_otherwise_is_canceled(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    guarded.execute("UPDATE trade SET status = 'CLOSED'")
+
+    run = guarded.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert stop.status == "canceled"
+    assert guarded.json("resting-stops") == []
+
+
+@pytest.mark.parametrize("command", ["tick", "sell"])
+def test_one_that_kraken_has_forgotten_is_canceled_and_in_nobodys_way(
+    guarded: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    stop = waiting(kraken)
+    kraken.account.cancel_order(stop)
+    kraken.orders.remove(stop)
+
+    with later(hours=3):
+        kraken.set_price("BTC/USD", 50001)
+        run = guarded.run(*(["tick"] if command == "tick" else ["sell", "BTC/USD", "--yes"]))
+
+    assert run.exit_code == 0, run.stderr
+    assert trade_of(guarded)["status"] == ("OPEN" if command == "tick" else "CLOSED")
+    assert len([order for order in kraken.orders if order.is_waiting]) == (command == "tick")
+
+
+def test_one_that_kraken_has_forgotten_while_its_coins_are_gone_sells_nothing(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.orders.remove(waiting(kraken))
+    kraken.account.balances["XXBT"] = AMOUNT
+
+    with later(hours=3):
+        run = guarded.run("sell", "BTC/USD", "--yes")
+
+    assert run.exit_code != 0
+    assert [order.side for order in kraken.orders] == ["buy"]
+
+
+def test_a_minimum_that_rose_leaves_the_one_that_rests(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    kraken.markets["BTC/USD"].ordermin = Decimal("0.01")
+
+    with later(days=1, hours=1):
+        kraken.set_price("BTC/USD", 50001)
+        run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert waiting(kraken) is stop
+
+
+def test_the_rest_of_a_part_sell_below_the_minimum_is_said_to_be_unprotected(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    run = guarded.run("sell", "BTC/USD", "0.00198", "--yes")
+
+    assert run.exit_code == 1
+    assert "has no resting stop: 0.00002 BTC is below the order minimum" in run.stderr
+    assert not [order for order in kraken.orders if order.is_waiting]
+    assert trade_of(guarded)["status"] == "OPEN"
+
+
+def test_coins_that_arrive_late_get_their_stop_in_the_same_run(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on")
+    kraken.fault("AddOrder", "error", skip=1, error="EGeneral:Invalid arguments:volume minimum not met")
+
+    buy(live)
+
+    assert waiting(kraken).volume == AMOUNT
+
+
+def test_a_stop_whose_deadline_kraken_refuses_is_sent_once_more(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on")
+    kraken.fault("AddOrder", "error", skip=1, error="EGeneral:Invalid arguments:deadline")
+
+    buy(live)
+
+    assert waiting(kraken).volume == AMOUNT
+
+
+def test_a_breakeven_that_pays_the_fees_is_called_so_by_its_resting_stop(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on", BREAKEVEN_FEES="yes", FEE_RATE="0.008", ATR_MULTIPLIER="2")
+    buy(live)
+    kraken.set_price("BTC/USD", 51100)  # two ATR above the entry: the stop is where a sale pays for both fees
+    guarded = live.run("check-positions")
+    assert guarded.exit_code == 0, guarded.stderr
+    stop = float(trade_of(live)["stop_loss_price"])
+    assert stop > 50500
+
+    kraken.set_price("BTC/USD", 49000)
+    kraken.set_price("BTC/USD", 51100)
+    live.run("tick")
+
+    assert trade_of(live)["exit_reason"] == "BREAKEVEN"
