@@ -29,6 +29,7 @@ RIGHT_ALIGNED = frozenset(
         "filled",
         "fee",
         "value",
+        "proceeds",
         "to stop",
     }
 )

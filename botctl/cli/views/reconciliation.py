@@ -50,7 +50,8 @@ def _order_cell(state: str | None, filled: Decimal | None, cost: Decimal | None,
     return f"{state} {format_amount(filled)}\n{format_money(cost)}, fee {format_money(fee)}" if filled else state
 
 
-def draw_recovery(view: RecoverView) -> Drawing:
+def draw_recovery(view: RecoverView, *, asking: bool = False) -> Drawing:
+    """What was done or, where it is `asking` for a yes, what would be."""
     lines = []
     for row in view.actions:
         details = [format_amount(row.amount)]
@@ -68,7 +69,8 @@ def draw_recovery(view: RecoverView) -> Drawing:
         lines.append(("", "nothing to recover; trades that ended count as ended"))
     elif any(row.action in ("add", "reduce", "close", "adopt") for row in view.actions):
         applied = "applied, and paused: check with `botctl reconcile`, then `botctl resume`"
-        lines.append(("", applied if view.applied else "nothing was changed: `botctl recover --apply` applies it"))
+        undone = "nothing is changed yet" if asking else "nothing was changed: `botctl recover --apply` applies it"
+        lines.append(("", applied if view.applied else undone))
     elif not view.actions:
         lines.append(("", "nothing to recover"))
     return pairs(lines)
