@@ -158,8 +158,8 @@ def sell(
     """Sell the open trade of SYMBOL's asset, or AMOUNT of it.
 
     Sells only what botctl bought, never your other coins. The rest of a partly sold trade stays guarded. In live mode
-    this shows a ticket, and asks. Works while paused. Exit code 3 without such a trade or while frozen. 69: the order
-    may have been placed. Don't repeat it; the next tick finds out.
+    this shows a ticket and asks first. Works while paused. Exit code 3 without such a trade or while frozen. 69: the
+    order may have been placed. Don't repeat it; the next tick finds out.
 
     \b
     Examples:
