@@ -30,6 +30,7 @@ from botctl.scheduling.schedule import ScheduleView
 from botctl.store.copy import CopiedTable
 from botctl.trading import results as trading
 from botctl.trading.agent_trial import AgentTrial
+from botctl.trading.tickets.order_ticket import OrderTicket
 from tests.bot_runner import PROJECT
 
 PAGE = PROJECT / "docs" / "json.md"
@@ -40,6 +41,7 @@ RESULTS: dict[str, type] = {
     "order": queries.OrderView,
     "resting stop": RestingStopView,
     "order result": trading.OrderResult,
+    "order ticket": OrderTicket,
     "tick": trading.TickView,
     "step of a tick": trading.StepView,
     "position check": queries.CheckView,

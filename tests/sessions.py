@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -146,7 +146,7 @@ class NotATerminal(io.TextIOWrapper):
         return False
 
 
-def on_terminal(arguments: list[str], *, answer: str = "n") -> Run:
+def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n") -> Run:
     """One command in this process, on a terminal of 80 columns. A question gets this answer."""
     ours, theirs = pty.openpty()
     output = bytearray()
@@ -156,7 +156,7 @@ def on_terminal(arguments: list[str], *, answer: str = "n") -> Run:
             while piece := os.read(ours, 65536):
                 output.extend(piece)
                 if output.endswith(QUESTION):
-                    os.write(ours, f"{answer}\n".encode())
+                    os.write(ours, f"{answer if isinstance(answer, str) else answer()}\n".encode())
         except OSError:  # on Linux: the other end has closed
             pass
 

@@ -160,10 +160,15 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal; without one only --yes goes on. Raises BadValue or Refused."""
     if yes:
         return
-    if sys.stdin is None or not sys.stdin.isatty():  # None: it was closed
-        raise BadValue("this needs confirmation, and there is no terminal to ask on", hint="add --yes")
+    check_terminal()
     if not typer.confirm(question, err=True):
         raise Refused("not confirmed: nothing was sent")
+
+
+def check_terminal() -> None:
+    """Raises BadValue without a terminal to ask on: before anything is fetched for the question."""
+    if sys.stdin is None or not sys.stdin.isatty():  # None: it was closed
+        raise BadValue("this needs confirmation, and there is no terminal to ask on", hint="add --yes")
 
 
 def exit_with(code: int) -> None:

@@ -62,13 +62,14 @@ def show_checks(ctx: typer.Context, results: Sequence[CheckResult], when_empty: 
     exit_with(failure if any(result.status == "fail" for result in results) else 0)
 
 
-def print_drawing(drawing: Drawing) -> None:
+def print_drawing(drawing: Drawing, *, err: bool = False) -> None:
+    """On stdout or, with `err`, on stderr: what comes before a question is no result."""
     if isinstance(drawing, str):
-        print(printable(drawing))
+        print(printable(drawing), file=sys.stderr if err else sys.stdout)
         return
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=False).print(drawing)
+    Console(highlight=False, soft_wrap=False, stderr=err).print(drawing)
 
 
 def keep_showing(draw: Callable[[], Drawing], seconds: float) -> None:

@@ -63,6 +63,8 @@ class PlannedEntry:
     priced_at: datetime
     budget: Decimal
     """What it is to cost at the ask, in quote currency, before the fee."""
+    stop: float
+    """Where the stop is if it is filled at the ask; that of the trade follows from the price of its fill."""
 
     def check_age(self, now: datetime) -> None:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
@@ -115,7 +117,7 @@ class EntryPlanner:
                 raise amount_usd.too_little(market, budget, why)
             problem = f"{format_decimal(budget)} {market.quote} buys too little{why}"
             raise ExchangeRefused(problem, hint="raise the amount")
-        return PlannedEntry(market, amount, atr, ask, quote.at, budget)
+        return PlannedEntry(market, amount, atr, ask, quote.at, budget, stop)
 
     def _known_price(self, newest: Candle, atr: float) -> KnownPrice:
         """The newest close, from which a price has wandered for as long as it is old."""

@@ -273,11 +273,14 @@ class ExitPlanner:
         return trade.amount <= SMALL_REST * (trade.amount + trade.sold_amount)
 
     def _in_lots(self, trade: TradeRow, amount: Decimal) -> Decimal:
-        """`amount` in whole lots: the market's or, where those would cut off much of what was bought, the entry's. One
-        wrong figure makes no dust of a position."""
-        market = market_of(self.exchange.load_markets(), trade.symbol)
-        entered = trade.entry_amount or trade.amount
-        whole = floor_to(amount, market.lot_decimals)
-        if amount - whole <= MAX_CUT * entered:
-            return whole
-        return floor_to(amount, max(market.lot_decimals, decimals_of(entered)))
+        return in_lots(trade, amount, market_of(self.exchange.load_markets(), trade.symbol).lot_decimals)
+
+
+def in_lots(trade: TradeRow, amount: Decimal, lot_decimals: int) -> Decimal:
+    """`amount` in whole lots: the market's or, where those would cut off much of what was bought, the entry's. One
+    wrong figure makes no dust of a position."""
+    entered = trade.entry_amount or trade.amount
+    whole = floor_to(amount, lot_decimals)
+    if amount - whole <= MAX_CUT * entered:
+        return whole
+    return floor_to(amount, max(lot_decimals, decimals_of(entered)))

@@ -112,7 +112,7 @@ class RunSizer:
         return AccountFigures(
             equity=float(equity / rate),
             exposure=float(exposure / rate),
-            cash=float(self._free(quote)) if rule.risk else 0.0,
+            cash=float(self.free(quote)) if rule.risk else 0.0,
             growth=float(report.performance.unit_at(equity)),
         )
 
@@ -130,7 +130,7 @@ class RunSizer:
         """Those that are believed, where the look doubts one."""
         return {} if self.report is None else {**self.report.snapshot.prices, **self.report.valuation.prices}
 
-    def _free(self, quote: str) -> Decimal:
+    def free(self, quote: str) -> Decimal:
         """What can be spent now. Raises Refused."""
         if self.report is None or (balances := self.report.snapshot.balances) is None:
             raise Refused("the free cash is not known", hint="nothing was bought")

@@ -13,6 +13,7 @@ from botctl.cli.context import (
     ValidateFlag,
     YesFlag,
     amount_from,
+    check_terminal,
     config_from,
     confirm,
     exit_with,
@@ -22,6 +23,16 @@ from botctl.cli.context import (
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.cli.stuck_runs import open_bot_by_force
+from botctl.cli.tickets import (
+    DryRunFlag,
+    check_dry_run,
+    plan_buy,
+    plan_sale,
+    show_before_buy,
+    show_before_liquidation,
+    show_before_sale,
+    show_ticket,
+)
 from botctl.cli.views.orders import draw_liquidation, draw_order, draw_resting_stops
 from botctl.cli.views.positions import draw_trades
 from botctl.config import open_store
@@ -59,6 +70,7 @@ def buy(
         str | None,
         typer.Option(metavar="FRACTION", help="Instead of AMOUNT: what the stop may lose, of the equity: 0.5%."),
     ] = None,
+    dry_run: DryRunFlag = False,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -67,7 +79,8 @@ def buy(
 
     AMOUNT is in the quote currency of SYMBOL; the fee is extra. It counts above the limits of the settings too, which
     is said. With --risk the size follows from the stop instead, fees and slippage included, within these limits and the
-    free cash. In live mode this spends real money, and asks first. From then on every tick guards the trade.
+    free cash. In live mode this spends real money: it shows a ticket, and asks. From then on every tick guards the
+    trade.
 
     Exit code 3 when a safety rule refuses (paused, already open, cool-down, no ATR), 4 when Kraken does: nothing was
     bought. 69: the order may have been placed. Don't repeat it; the next tick finds out.
@@ -75,14 +88,24 @@ def buy(
     \b
     Examples:
       botctl buy BTC/USD 100
+      botctl buy BTC/USD 100 --dry-run
       botctl buy BTC/USD 100 --validate
       botctl buy BTC/USD --risk 0.5%
     """
     symbol, size, by_risk = symbol_from(symbol), *_size_from(amount, risk)
+    check_dry_run(dry_run=dry_run, validate=validate)
     config = config_from(ctx, account=True, validate=validate, warn=False)
-    if (why := why_no_buys(config.settings, config.problems, validate_only=validate)) is not None:
+    if (why := why_no_buys(config.settings, config.problems, validate_only=validate or dry_run)) is not None:
         raise why
-    if config.settings.botctl_mode is Mode.LIVE and not validate:
+    asks = config.settings.botctl_mode is Mode.LIVE and not (validate or dry_run or yes)
+    if asks:
+        check_terminal()
+    if asks or dry_run:
+        ticket = plan_buy(config, symbol, lambda bot: _spend_by_risk(bot, size) if by_risk else size, dry_run=dry_run)
+        if dry_run:
+            show_ticket(ctx, ticket)
+            return
+        show_before_buy(ticket)
         wanted = f"at a risk of {format_percent(size)} of the equity" if by_risk else f"for {size}"
         confirm(f"Buy {symbol} {wanted} with real money?", yes=yes)
     with open_bot(config, validate_only=validate) as bot, saying("nothing was bought; run it again later"):
@@ -91,7 +114,7 @@ def buy(
             bot.execution.pre_trade_checks.check(symbol, bot.clock.now())
             bot.drawdown.check_before_buy()
         spend = _spend_by_risk(bot, size) if by_risk else size
-        notice(*(() if by_risk else bot.sizing.remarks_on(symbol, size)))
+        notice(*(() if by_risk or asks else bot.sizing.remarks_on(symbol, size)))  # before a question they were said
         bought = bot.execution.finish_buys([bot.execution.execute_buy(symbol, spend)])[0]
         if bought.result is None:
             raise most_severe(bought.errors)
@@ -127,6 +150,7 @@ def sell(
     ctx: typer.Context,
     symbol: Symbol,
     amount: Annotated[str | None, typer.Argument(metavar="[AMOUNT]", help="Default: the whole trade.")] = None,
+    dry_run: DryRunFlag = False,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -134,8 +158,8 @@ def sell(
     """Sell the open trade of SYMBOL's asset, or AMOUNT of it.
 
     Sells only what botctl bought, never your other coins. The rest of a partly sold trade stays guarded. In live mode
-    this asks first. Works while paused. Exit code 3 without such a trade or while frozen. 69: the order may have been
-    placed. Don't repeat it; the next tick finds out.
+    this shows a ticket and asks first. Works while paused. Exit code 3 without such a trade or while frozen. 69: the
+    order may have been placed. Don't repeat it; the next tick finds out.
 
     \b
     Examples:
@@ -146,8 +170,14 @@ def sell(
 
     asset = base_of(symbol_from(symbol))
     part = None if amount is None else amount_from(amount)
+    check_dry_run(dry_run=dry_run, validate=validate)
     config = config_from(ctx, acts=True, account=True, validate=validate)
-    if config.settings.botctl_mode is Mode.LIVE and not validate:
+    if dry_run:
+        show_ticket(ctx, plan_sale(config, asset, part))
+        return
+    if config.settings.botctl_mode is Mode.LIVE and not (validate or yes):
+        check_terminal()
+        show_before_sale(config, asset, part)
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     hint = "nothing was sold; run it again. Each tick goes on checking the stop"
     with open_bot(config, validate_only=validate) as bot, saying(hint):
@@ -182,9 +212,9 @@ def liquidate(
 ) -> None:
     """Sell all open trades and disable buys.
 
-    Asks first, in every mode. Works while paused and while frozen. Sells only what botctl bought. If something could
-    not be sold, it is listed and the exit code is not 0: run the command again. `botctl resume --enable-buys` allows
-    buys again.
+    Lists them and asks first, in every mode. Works while paused and while frozen. Sells only what botctl bought. If
+    something could not be sold, it is listed and the exit code is not 0: run the command again. `botctl resume
+    --enable-buys` allows buys again.
 
     Waits for another run, such as a tick, up to 30 seconds. With --take-over that run is ended at once: orders it
     leaves behind are settled here.
@@ -195,6 +225,9 @@ def liquidate(
       botctl liquidate --take-over --yes
     """
     config = config_from(ctx, acts=True, account=True)
+    if not yes:
+        check_terminal()
+        show_before_liquidation(config)
     confirm(f"Sell every open {config.settings.botctl_mode} trade and disable buys?", yes=yes)
     with open_bot_by_force(config) if take_over else open_bot(config) as bot:
         began = bot.clock.now()

@@ -1,17 +1,21 @@
 """reconcile and recover: the database against the exchange's records."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, Since, YesFlag, config_from, confirm, exit_with, since_from
+from botctl.cli.context import JsonFlag, Since, YesFlag, check_terminal, config_from, confirm, exit_with, since_from
 from botctl.cli.log import log_errors, notice
-from botctl.cli.output import progress_bar, show
+from botctl.cli.output import print_drawing, progress_bar, show
 from botctl.cli.views.reconciliation import draw_reconciliation, draw_recovery
-from botctl.domain.errors import BotError, exit_code_of
+from botctl.config import Config
+from botctl.domain.errors import BotError, Refused, exit_code_of
 from botctl.reconciliation.rebuild import apply_rebuild, default_start, plan_rebuild
 from botctl.reconciliation.reconcile import reconcile as compare
-from botctl.reconciliation.results import RecoverView
+from botctl.reconciliation.results import RecoverAction, RecoverView
 from botctl.wiring import open_bot, open_for_recovery
 
 FETCHING = "fetching orders"
@@ -48,7 +52,7 @@ def recover(
     """Rebuild open trades from the exchange's records.
 
     For a database that is lost, damaged or restored from a backup. Covers the last 90 days. Sends no order. With
-    --apply botctl is paused afterwards: run `botctl reconcile`, then `botctl resume`.
+    --apply it shows the plan and asks, and botctl is paused afterwards: run `botctl reconcile`, then `botctl resume`.
 
     The plan names the database of each trade. Trades of another one are added only to a database that has no trade
     yet, or with --adopt: another installation may guard them.
@@ -60,25 +64,58 @@ def recover(
     """
     start = since_from(since)
     config = config_from(ctx, acts=True, account=True)
-    if apply:
-        confirm(f"Rebuild the {config.settings.botctl_mode} trades from the exchange's records?", yes=yes)
+    shown = None
+    if apply and not yes:
+        check_terminal()
+        shown = _rebuild(ctx, config, start, adopt=adopt, prepare=True)  # without the lock no tick waits for the answer
+        print_drawing(draw_recovery(shown.view, asking=True), err=True)
+        confirm(f"Rebuild the {config.settings.botctl_mode} trades like this?", yes=yes)
+        start = shown.view.since
+    done = _rebuild(ctx, config, start, adopt=adopt, prepare=apply, apply=apply, shown=shown)
+    if done.view.damaged_file:
+        notice(f"the damaged database was moved to {done.view.damaged_file}, and is complete")
+    log_errors(done.errors)
+    show(ctx, done.view, draw_recovery)
+    exit_with(exit_code_of(done.errors))
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A plan that was shown, or carried out."""
+
+    view: RecoverView
+    errors: list[BotError]
+
+
+def _rebuild(
+    ctx: typer.Context,
+    config: Config,
+    start: datetime | None,
+    *,
+    adopt: bool,
+    prepare: bool,
+    apply: bool = False,
+    shown: Recovery | None = None,
+) -> Recovery:
+    """Plan, with `prepare` after the unfinished orders are settled, and `apply` the plan.
+
+    Raises Refused when it is not the one that was `shown`.
+    """
     errors: list[BotError] = []
     with open_for_recovery(config, apply=apply) as (bot, damage):
-        if damage:
+        if damage and shown is None:
             notice(f"{config.database} is damaged: {damage.complaint}")
-        if apply:
+        if prepare:
             errors += bot.settlement.settle_unfinished_orders()
         start = start or default_start(bot)
         with progress_bar(ctx, FETCHING) as progress:
             plan = plan_rebuild(bot, start, progress, adopt=adopt)
+        if shown is not None and _essence(plan.views) != _essence(shown.view.actions):
+            raise Refused("the plan is another one now: nothing was changed", hint="run it again, and look at it anew")
         if apply:
             apply_rebuild(bot, plan)
         database_id = bot.journal.database_id
-    damaged_file = str(damage.moved_to) if damage and apply else None
-    if damaged_file:
-        notice(f"the damaged database was moved to {damaged_file}, and is complete")
     errors += plan.problems
-    log_errors(errors)
     view = RecoverView(
         since=start,
         applied=apply,
@@ -86,9 +123,13 @@ def recover(
         actions=plan.views,
         same_trades=plan.same_trades,
         foreign_orders=plan.foreign_orders,
-        damaged_file=damaged_file,
+        damaged_file=str(damage.moved_to) if damage and apply else None,
         notes=plan.notes,
         errors=[str(error) for error in errors],
     )
-    show(ctx, view, draw_recovery)
-    exit_with(exit_code_of(errors))
+    return Recovery(view, errors)
+
+
+def _essence(actions: Sequence[RecoverAction]) -> list[tuple[object, ...]]:
+    """What the actions come to; a stop may follow its price while somebody reads."""
+    return [(each.action, each.trade_id, each.symbol, each.database, each.amount) for each in actions]
