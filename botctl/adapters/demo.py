@@ -16,6 +16,7 @@ from botctl.domain.serialization import parse_json
 from botctl.domain.symbols import Timeframe
 from botctl.market_data.timeline import align_histories
 from botctl.store import key_value
+from botctl.store.evidence.price_decimals import save_price_decimals
 
 POSITION_KEY = "tape.position"
 """The last bar that was played, in the demo's database: each tick of a demo is a process of its own."""
@@ -48,6 +49,8 @@ def load_demo_market(folder: Path | None = None, signals: Timeframe = TIMEFRAME)
     first = int(description["warm_up"])
     timeline = replace(timeline, first=max(first, warmed_up) if warmed_up < last else first, last=last)
     stored = key_value.load(POSITION_KEY)
+    if stored is None:
+        save_price_decimals({symbol: market.price_decimals for symbol, market in markets.items()})
     return SimulatedMarket(
         histories,
         timeline,

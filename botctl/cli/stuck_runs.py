@@ -112,7 +112,7 @@ def _begin(work: Callable[[], None]) -> Callable[[], None]:
 def _duration(seconds: float | None) -> str:
     from datetime import timedelta
 
-    from botctl.monitoring.alerts import format_duration
+    from botctl.domain.text import format_duration
 
     if seconds is None or seconds < 120:
         return f"{seconds or 0:.0f} s"

@@ -7,8 +7,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
-from botctl.domain.money import format_decimal
-from botctl.domain.text import UNKNOWN, format_signed, printable
+from botctl.domain.text import format_signed, printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,18 +48,10 @@ class Coloured(NamedTuple):
 type Cell = str | Coloured
 
 
-def amount(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else format_decimal(value)
-
-
-def short(value: Decimal) -> str:
-    """An amount to about five digits, for a table that has no room for all of them."""
-    return f"{value:.0f}" if value >= 10_000 else format_decimal(Decimal(f"{value:.5g}"))
-
-
-def coloured(value: Decimal | None) -> Coloured:
-    """Profit in green, loss in red."""
-    return Coloured(format_signed(value), "green" if value is None or value >= 0 else "red")
+def coloured(value: Decimal | None, currency: str = "") -> Cell:
+    """Profit in green, loss in red; zero and what is not known have no colour."""
+    text = format_signed(value, currency, named=False)
+    return Coloured(text, "green" if value > 0 else "red") if value else text
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Drawing:

@@ -65,12 +65,17 @@ def format_decimal(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def cents(figure: Decimal | None) -> Decimal:
-    """Two decimals for people, ties away from zero; 0 for None.
+def rounded(figure: Decimal, decimals: int) -> Decimal:
+    """`figure` to so many decimals for people, ties away from zero.
 
     Formatting alone would follow the decimal context, whose rounding ccxt changes.
     """
-    return (figure or Decimal(0)).quantize(Decimal("0.01"), ROUND_HALF_UP, WIDE_CONTEXT)
+    return figure.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, WIDE_CONTEXT)
+
+
+def cents(figure: Decimal | None) -> Decimal:
+    """Two decimals for people, see `rounded`; 0 for None."""
+    return rounded(figure or Decimal(0), 2)
 
 
 def total(figures: Iterable[Decimal]) -> Decimal:

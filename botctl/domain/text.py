@@ -1,40 +1,116 @@
-"""Text for people: prices, money, fractions and times in one format everywhere, and foreign text made safe."""
+"""Text for people: amounts, prices, money, fractions and times in one format everywhere, and foreign text made safe.
 
-from datetime import datetime
+Figures have separators of thousands and an ordinary minus; `--json` has them exact, without. Zero has no sign, and a
+sign `+` means a change. What is not known is `-`.
+"""
+
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.domain.money import cents
+from botctl.domain.money import format_decimal, rounded
 
 UNKNOWN = "-"
 MAX_FOREIGN_TEXT = 200
+SIGNIFICANT = 6
+"""Digits of a price where nobody knows the market's own decimals."""
+SHORT_DIGITS = 5
+CENTS = 2
+MONEY_DECIMALS = {"JPY": 0, "BTC": 8, "ETH": 8}
+"""Currencies whose sums are not counted in cents."""
 
 
-def format_price(value: Decimal | float | None) -> str:
-    """Two decimals from 100 on, six significant digits below."""
+def format_amount(value: Decimal | None) -> str:
+    """An amount of an asset, all its digits and no trailing zeros: 1,234.5."""
     if value is None:
         return UNKNOWN
-    number = float(value)
-    return f"{number:,.2f}" if abs(number) >= 100 else f"{number:.6g}"
+    whole, point, decimals = format_decimal(value).partition(".")
+    sign = "-" if whole.startswith("-") and value else ""
+    return f"{sign}{int(whole.lstrip('-') or 0):,}{point}{decimals}"
 
 
-def format_money(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{cents(value):,.2f}"
+def format_short_amount(value: Decimal | None) -> str:
+    """The same to about five digits, for a table that has no room for all of them."""
+    return format_amount(value and rounded(value, max(0, SHORT_DIGITS - 1 - value.adjusted())))
 
 
-def format_signed(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{cents(value):+,.2f}"
+def format_price(value: Decimal | float | None, decimals: int | None = None) -> str:
+    """A price with the market's own `decimals`. Where they are not known: two from 100 on, six digits below."""
+    if value is None:
+        return UNKNOWN
+    number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    if not number.is_finite():
+        return UNKNOWN
+    if decimals is not None and (rounded(number, decimals) or not number):
+        return _figure(number, decimals)
+    if abs(number) >= 100:
+        return _figure(number, CENTS)
+    return format_amount(number and rounded(number, SIGNIFICANT - 1 - number.adjusted()))
+
+
+def format_money(value: Decimal | None, currency: str = "", *, named: bool = True) -> str:
+    """A sum: 1,234.50. Of a `currency` with its decimals and, unless it is not to be `named`, its code."""
+    if value is None:
+        return UNKNOWN
+    return _with_code(_figure(value, money_decimals(currency)), currency if named else "")
+
+
+def format_signed(value: Decimal | None, currency: str = "", *, named: bool = True) -> str:
+    """A change, as a profit, with its sign: +1,234.50. See `format_money`."""
+    if value is None:
+        return UNKNOWN
+    return _with_code(_figure(value, money_decimals(currency), "+"), currency if named else "")
+
+
+def money_decimals(currency: str) -> int:
+    return MONEY_DECIMALS.get(currency, CENTS)
 
 
 def format_percent(value: Decimal | None) -> str:
-    return UNKNOWN if value is None else f"{cents(100 * value):z.2f} %"
+    """A fraction as 1.87 %."""
+    return UNKNOWN if value is None else f"{_figure(100 * value, CENTS)} %"
+
+
+def format_change(value: Decimal | None) -> str:
+    """A fraction by which something has changed, with its sign: +1.87 %."""
+    return UNKNOWN if value is None else f"{_figure(100 * value, CENTS, '+')} %"
 
 
 def format_ratio(value: Decimal | float | None) -> str:
-    return UNKNOWN if value is None else f"{cents(value) if isinstance(value, Decimal) else value:.2f}"
+    if value is None:
+        return UNKNOWN
+    return _figure(value, CENTS) if isinstance(value, Decimal) else f"{value:z.2f}"
 
 
-def format_time(value: datetime | None) -> str:
-    return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M}"
+def format_time(value: datetime | None, *, seconds: bool = False) -> str:
+    """A moment in UTC, as everything here is: 2026-11-27 14:02."""
+    return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M:%S}" if seconds else f"{value:%Y-%m-%d %H:%M}"
+
+
+def format_duration(span: timedelta) -> str:
+    """A duration in its largest unit: 24 min, 5 h, 3 d."""
+    minutes = max(0, round(span.total_seconds() / 60))
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} min"
+
+
+def format_ago(value: datetime | None, now: datetime) -> str:
+    """How long ago a moment was: 3 min ago. `never` for None; the moment itself where it is to come."""
+    if value is None:
+        return "never"
+    if value - now > timedelta(minutes=1):
+        return f"{format_time(value)} UTC"
+    return "just now" if now - value < timedelta(seconds=30) else f"{format_duration(now - value)} ago"
+
+
+def _figure(number: Decimal, decimals: int, sign: str = "") -> str:
+    exact = rounded(number, decimals)
+    return f"{exact:{sign if exact else ''}z,f}"
+
+
+def _with_code(figure: str, currency: str) -> str:
+    return f"{figure} {currency}" if currency else figure
 
 
 def format_moment(value: datetime, now: datetime) -> str:

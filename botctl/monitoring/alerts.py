@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from botctl.domain.freshness import is_fresh
+from botctl.domain.text import format_duration
 
 REPEAT_INTERVALS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 """Between two messages about one problem. The last interval repeats."""
@@ -103,12 +104,3 @@ def _repeat_interval(sent_count: int, urgent: bool) -> timedelta:
 
 def _within(span: timedelta, then: datetime, now: datetime) -> bool:
     return is_fresh(then, now, span)
-
-
-def format_duration(span: timedelta) -> str:
-    """A duration in its largest unit."""
-    minutes = max(0, round(span.total_seconds() / 60))
-    for unit, size in (("d", 1440), ("h", 60)):
-        if minutes >= 2 * size:
-            return f"{minutes // size} {unit}"
-    return f"{minutes} min"

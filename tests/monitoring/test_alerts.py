@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botctl.domain.health.checks import KEY_EXPIRES_SOON
-from botctl.monitoring.alerts import REOPEN_WINDOW, ActiveAlert, Level, Message, Problem, format_duration, update_alerts
+from botctl.domain.text import format_duration
+from botctl.monitoring.alerts import REOPEN_WINDOW, ActiveAlert, Level, Message, Problem, update_alerts
 from botctl.monitoring.problems import failing_problem, key_problem, unguarded_problem, unguarded_reason
 from botctl.store.models import Trade
 

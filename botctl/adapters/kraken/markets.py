@@ -20,6 +20,7 @@ from botctl.domain.serialization import parse_json
 from botctl.domain.symbols import ASSET_ALIASES
 from botctl.domain.text import sanitize
 from botctl.store import key_value
+from botctl.store.evidence.price_decimals import save_price_decimals
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ OLD_IDS = {
 ALTNAMES = {name: altname for altname, name in ASSET_ALIASES.items()}
 Row = list[Any]
 """What botctl uses of a market in AssetPairs; the status is the last column."""
+PRICE_DECIMALS = 6
+"""The column of the decimals of its prices."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def _save_keeping_age(before: MarketCatalog, rows: Sequence[Row]) -> MarketCatal
 
 def _save(rows: Sequence[Row], at: datetime | None) -> MarketCatalog:
     key_value.save_cached(CACHE_KEY, json.dumps(rows), at)
+    save_price_decimals({_symbol_of(row): row[PRICE_DECIMALS] for row in rows})
     return _catalog(rows)
 
 

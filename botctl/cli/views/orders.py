@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from botctl.cli.tables import Drawing, amount, draw_rows, group, pairs
-from botctl.domain.text import format_money, format_price, format_signed
+from botctl.cli.tables import Drawing, draw_rows, group, pairs
+from botctl.domain.text import format_amount, format_money, format_price, format_signed
 from botctl.queries.resting_stops import RestingStopView
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
@@ -16,8 +16,8 @@ def draw_orders(rows: Sequence[OrderView]) -> Drawing:
         "side": lambda row: row.side,
         "symbol": lambda row: row.symbol,
         "state": lambda row: row.state,
-        "amount": lambda row: amount(row.amount),
-        "filled": lambda row: amount(row.filled),
+        "amount": lambda row: format_amount(row.amount),
+        "filled": lambda row: format_amount(row.filled),
         "price": lambda row: format_price(row.average_price),
         "fee": lambda row: format_money(row.fee),
     }
@@ -28,7 +28,7 @@ def draw_resting_stops(rows: Sequence[RestingStopView]) -> Drawing:
     columns = {
         "trade": lambda row: str(row.trade_id),
         "symbol": lambda row: row.symbol,
-        "amount": lambda row: amount(row.amount),
+        "amount": lambda row: format_amount(row.amount),
         "trigger": lambda row: format_price(row.trigger),
         "stop": lambda row: format_price(row.stop_loss_price),
         "order": lambda row: row.exchange_order_id or "",
@@ -37,10 +37,10 @@ def draw_resting_stops(rows: Sequence[RestingStopView]) -> Drawing:
 
 
 def draw_order(result: OrderResult) -> Drawing:
-    filled = "" if result.state == "VALIDATED" else f"{amount(result.filled)} of "
+    filled = "" if result.state == "VALIDATED" else f"{format_amount(result.filled)} of "
     rows = [
         ("order", f"{result.side} {result.symbol} {result.state}"),
-        ("amount", f"{filled}{amount(result.amount)}"),
+        ("amount", f"{filled}{format_amount(result.amount)}"),
     ]
     if result.average_price is not None:
         rows += [
@@ -63,10 +63,10 @@ def draw_order(result: OrderResult) -> Drawing:
 def describe_order(result: OrderResult) -> str:
     verb = "bought" if result.side == "buy" else "sold"
     if result.state == "VALIDATED":
-        return f"validated: would have {verb} {amount(result.amount)} {result.symbol}"
+        return f"validated: would have {verb} {format_amount(result.amount)} {result.symbol}"
     if result.filled == 0:
         return f"{result.side} {result.symbol} is {result.state}"
-    line = f"{verb} {amount(result.filled)} {result.symbol} at {format_price(result.average_price)}"
+    line = f"{verb} {format_amount(result.filled)} {result.symbol} at {format_price(result.average_price)}"
     if result.side == "buy":
         return f"{line}, stop {format_price(result.stop_loss_price)}"
     return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {format_signed(result.pnl)}")

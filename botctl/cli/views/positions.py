@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botctl.cli.tables import Cell, Coloured, Drawing, amount, coloured, draw_rows, group, short
-from botctl.domain.text import UNKNOWN, format_percent, format_price, format_signed
+from botctl.cli.tables import Cell, Coloured, Drawing, coloured, draw_rows, group
+from botctl.domain.text import UNKNOWN, format_amount, format_percent, format_price, format_short_amount, format_signed
 from botctl.queries.positions import LivePosition, TradeRecord
 
 NEAR_STOP = Decimal("0.005")
@@ -15,7 +15,7 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
     columns = {
         "id": lambda row: str(row.trade.id),
         "symbol": lambda row: row.trade.symbol,
-        "amount": lambda row: amount(row.trade.amount),
+        "amount": lambda row: format_amount(row.trade.amount),
         "entry": lambda row: format_price(row.trade.entry_price),
         "break-even": lambda row: format_price(row.break_even_price),
         "stop": lambda row: format_price(row.trade.stop_loss_price),
@@ -33,7 +33,7 @@ def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -
     columns = {
         "id": lambda row: str(row.trade.id),
         "symbol": lambda row: row.trade.symbol,
-        "amount": lambda row: short(row.trade.amount),
+        "amount": lambda row: format_short_amount(row.trade.amount),
         "entry": lambda row: format_price(row.trade.entry_price),
         "break-even": lambda row: format_price(row.break_even_price),
         "price": lambda row: format_price(row.price),
@@ -57,14 +57,14 @@ def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:
     if all(row.status in ("OPEN", "PENDING") for row in rows):
         columns |= {
             "status": lambda row: row.status,
-            "amount": lambda row: amount(row.amount),
+            "amount": lambda row: format_amount(row.amount),
             "entry": lambda row: format_price(row.entry_price),
             "stop": lambda row: format_price(row.stop_loss_price),
             "high": lambda row: format_price(row.high_price),
         }
     else:
         columns |= {
-            "amount": lambda row: short(row.amount),
+            "amount": lambda row: format_short_amount(row.amount),
             "entry": lambda row: format_price(row.entry_price),
             "exit": lambda row: format_price(row.exit_price),
             "why": lambda row: row.exit_reason or row.status,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botctl.cli.tables import Drawing, amount, draw_table, group, pairs
-from botctl.domain.text import UNKNOWN, format_money, format_price, format_time
+from botctl.cli.tables import Drawing, draw_table, group, pairs
+from botctl.domain.text import UNKNOWN, format_amount, format_money, format_price, format_time
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView, RecoverView
 
 
@@ -34,7 +34,7 @@ def _draw_orders(rows: Sequence[ReconciledOrder]) -> Drawing:
 def _draw_positions(rows: Sequence[ReconciledPosition]) -> Drawing:
     columns = ("trade", "symbol", "held", "by its orders", "balance", "verdict")
     cells = [
-        [_id(row.trade_id), row.symbol, *map(amount, (row.held, row.exchange_held, row.balance)), row.verdict]
+        [_id(row.trade_id), row.symbol, *map(format_amount, (row.held, row.exchange_held, row.balance)), row.verdict]
         for row in rows
     ]
     return draw_table(columns, cells)
@@ -47,13 +47,13 @@ def _id(value: int | None) -> str:
 def _order_cell(state: str | None, filled: Decimal | None, cost: Decimal | None, fee: Decimal | None) -> str:
     if state is None:
         return UNKNOWN
-    return f"{state} {amount(filled)}\n{format_money(cost)}, fee {format_money(fee)}" if filled else state
+    return f"{state} {format_amount(filled)}\n{format_money(cost)}, fee {format_money(fee)}" if filled else state
 
 
 def draw_recovery(view: RecoverView) -> Drawing:
     lines = []
     for row in view.actions:
-        details = [amount(row.amount)]
+        details = [format_amount(row.amount)]
         if row.stop_loss_price is not None:
             details += [f"entry {format_price(row.entry_price)}", f"stop {format_price(row.stop_loss_price)}"]
         lines += [

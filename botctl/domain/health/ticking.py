@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from botctl.domain.text import format_duration
+
 MIN_GRACE = timedelta(minutes=5)
 """With short candles a single tick may take longer than the time between two of them."""
 
@@ -29,7 +31,7 @@ class Ticking:
             return ""
         age = self.now - self.last_tick_at
         if age < -MIN_GRACE:
-            return f"the last tick is {_minutes(-age)} in the future: is this machine's clock right?"
+            return f"the last tick is {format_duration(-age)} in the future: is this machine's clock right?"
         if age <= max(timedelta(seconds=1.5 * self.seconds), MIN_GRACE):
             return ""
         return f"{self._since().removeprefix(', ')}: {self._question()}"
@@ -51,7 +53,7 @@ class Ticking:
         if self.last_tick_at is None:
             return ""
         age = max(self.now - self.last_tick_at, timedelta(0))
-        return f", no tick for {_minutes(age)}, expected every {self.seconds // 60}"
+        return f", no tick for {format_duration(age)}, expected every {self.seconds // 60}"
 
     def _question(self) -> str:
         match self.scheduled_by:
@@ -60,11 +62,3 @@ class Ticking:
             case "systemd":
                 return "does its service fail? `journalctl --user` tells"
         return "neither cron nor systemd runs botctl tick, `botctl schedule install` does"
-
-
-def _minutes(span: timedelta) -> str:
-    """24 min, 5 h, 3 d."""
-    minutes = round(span.total_seconds() / 60)
-    if minutes >= 2 * 1440:
-        return f"{minutes // 1440} d"
-    return f"{minutes // 60} h" if minutes >= 2 * 60 else f"{minutes} min"
