@@ -1,5 +1,6 @@
 """Status and trades for the quickest commands, from the database. `status` runs without importing trade records."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -87,12 +88,15 @@ def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "Rows
 def list_positions(distance: float | None = None) -> "Rows[TradeRecord]":
     """Trades that are open or being opened, oldest first. `distance` is that of the resting stops that they are to
     have, None without."""
-    rows = load_rows(Trade.select().where(ACTIVE_TRADES).order_by(Trade.id))
-    resting, lacks = {each.trade_id: each.trigger for each in load_resting_stops()}, find_unprotected(distance)
-    records = [
-        replace(trade_record(row), resting_trigger=resting.get(row.id), unprotected=lacks.get(row.id)) for row in rows
-    ]
+    rows, with_resting_stop = load_rows(Trade.select().where(ACTIVE_TRADES).order_by(Trade.id)), resting_stops(distance)
+    records = [with_resting_stop(trade_record(row)) for row in rows]
     return Rows(records, [*rows.broken, *find_unknown_rows()])
+
+
+def resting_stops(distance: float | None) -> "Callable[[TradeRecord], TradeRecord]":
+    """Adds to an open trade the stop of it that rests at the exchange, and what that lacks."""
+    resting, lacks = {each.trade_id: each.trigger for each in load_resting_stops()}, find_unprotected(distance)
+    return lambda trade: replace(trade, resting_trigger=resting.get(trade.id), unprotected=lacks.get(trade.id))
 
 
 def find_trade(trade_id: int) -> "TradeRecord":

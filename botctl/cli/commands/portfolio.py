@@ -1,11 +1,11 @@
 """status, positions, trades and balance: what the database and the account hold."""
 
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from botctl.cli.cockpit import read_cockpit
 from botctl.cli.context import JsonFlag, Limit, config_from, exit_with, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
@@ -16,10 +16,8 @@ from botctl.domain.errors import BadValue, exit_code_of
 from botctl.domain.kill_switch import describe_frozen
 from botctl.queries import portfolio
 from botctl.queries.resting_stops import name_unprotected, unprotected_notice
-from botctl.scheduling.runner import find_ticking
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
-from botctl.store.resting_stops import load_resting_stops
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
@@ -35,24 +33,17 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status --json
     """
     config = config_from(ctx, looks=True)
-    settings = config.settings
     with open_store(config):
-        mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
         holder = config.database.find_lock_holder()
-        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds, holder)
+        view = read_cockpit(config, holder=holder)
         gone, broken = load_gone_markets(), find_broken_rows()
-        resting, unprotected = len(load_resting_stops()), name_unprotected(settings.resting_distance)
-    ticking = find_ticking(config.folder, view.last_tick_at, now, settings.timeframe.seconds)
-    view = replace(
-        view, scheduled_by=ticking.scheduled_by, overdue=ticking.overdue, resting_stops=resting, unprotected=unprotected
-    )
-    notice(*map(str, gone), *filter(None, [view.overdue]), *unprotected_notice(unprotected))
-    if view.frozen:
-        notice(f"FROZEN: {describe_frozen(view.open_trades, resting)}")
+    notice(*map(str, gone), *filter(None, [view.status.overdue]), *unprotected_notice(view.status.unprotected))
+    if view.status.frozen:
+        notice(f"FROZEN: {describe_frozen(view.status.open_trades, view.status.resting_stops)}")
     if holder is not None and (holder.seconds or 0) > config.stuck_after:
         notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     log_errors(broken)
-    show(ctx, view, draw_status, name_mode=False)
+    show(ctx, view, lambda view: draw_status(view.status), name_mode=False)
     exit_with(exit_code_of(broken))
 
 
