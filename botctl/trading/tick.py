@@ -203,12 +203,14 @@ def _keep_prices(bot: Bot, snapshot: Snapshot | None) -> None:
 def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
     """drawdown: the guard's report, and why earlier orders are not settled."""
     unrecorded = bot.unrecorded.check()
-    report = bot.drawdown.check_drawdown(act=act)
+    report = bot.drawdown.check_drawdown(_look(bot, bot.journal.open_symbols()), act=act)
+    found = bot.resting.take_found()
+    report.exits += Exits(notes=found.notes)
     settled, _, errors = _settle_earlier(bot, [*report.errors, *report.exits.errors])
     if settled and report.tripped and act:
         report.exits += bot.drawdown.check_drawdown(act=True).exits
     report = bot.drawdown.value_again(bot.drawdown.confirm_equity(report))
-    return report, [*unrecorded, *errors, *_broken_rows(bot, [*report.errors, *report.exits.errors])]
+    return report, [*unrecorded, *found.errors, *errors, *_broken_rows(bot, [*report.errors, *report.exits.errors])]
 
 
 def liquidate(bot: Bot) -> Exits:

@@ -81,9 +81,9 @@ class Comparison:
         self.placed |= {order.txid: span for order in new}
         return [order for order in new if order.trigger is None]  # the model knows no resting stops
 
-    def fired_stops(self) -> list[KrakenOrder]:
+    def fired_stops(self, facts: Facts | None = None) -> list[KrakenOrder]:
         """Resting stops that have fired, and that the books don't know of yet."""
-        unended = self.facts.unended
+        unended = (facts or self.facts).unended
         return [order for order in orders_of_botctl(self.world) if order.fired_at and order.cl_ord_id in unended]
 
     def take_fired_stops(self) -> bool:
@@ -312,7 +312,7 @@ class Comparison:
         before = self.facts.open.get(symbol)
         is_known = before is not None and before.id == row.id
         position = self._twin(self.model.positions[symbol]) if is_known else self._enter(symbol, row)
-        if not facts.unsettled:
+        if not facts.unsettled and symbol not in {order.symbol for order in self.fired_stops(facts)}:
             self._check_amount(symbol, row)
         self._check_stop(symbol, position, row, span)
         exiting = set(filter(None, [row.exiting]))

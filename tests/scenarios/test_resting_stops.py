@@ -202,3 +202,15 @@ def test_one_whose_trade_the_owner_has_sold_is_canceled(live: BotRunner, kraken:
     assert trade_of(live)["exit_reason"] == "EXTERNAL"
     assert [order.status for order in stops(kraken)] == ["canceled"]
     assert [order["state"] for order in live.orders()] == ["FILLED", "CANCELED"]
+
+
+def test_drawdown_counts_what_one_that_fired_has_brought(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    kraken.set_price("BTC/USD", 48000)
+
+    run = live.run("drawdown")
+
+    assert run.exit_code == 0, run.stderr
+    assert "the resting stop of trade 1 has sold 0.002 of 0.002 BTC/USD" in run.stderr
+    assert trade_of(live)["status"] == "CLOSED"

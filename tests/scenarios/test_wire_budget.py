@@ -148,3 +148,75 @@ def peak_of(pid: int) -> int:
     """The most memory that a process had so far, in kB."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1])
+
+
+@pytest.mark.parametrize("command", ["tick", "check-positions"])
+def test_resting_stops_cost_a_quiet_visit_one_request_for_all(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    live.set(EXCHANGE_STOP="on", SYMBOLS="BTC/USD,ETH/USD")
+    for symbol in ("BTC/USD", "ETH/USD"):
+        buy(live, symbol)
+    live.run("pause")
+    kraken.clear_requests()
+
+    run = live.run(command)
+
+    assert run.exit_code == 0, output_of(run)
+    assert sorted(requested_endpoints(kraken)) == ["BalanceEx", "OpenOrders", "Ticker"]
+
+
+def test_the_sells_of_hit_stops_leave_three_round_trips_after_the_start(live: BotRunner, kraken: FakeKraken) -> None:
+    """One look, one cancel of all resting stops, one question how they ended: however many there are."""
+    live.set(EXCHANGE_STOP="on", SYMBOLS="BTC/USD,ETH/USD")
+    for symbol, price in (("BTC/USD", 48900), ("ETH/USD", 2445)):
+        buy(live, symbol)
+        kraken.set_price(symbol, price)
+    kraken.clear_requests()
+
+    run = live.run("check-positions")
+
+    asked = requested_endpoints(kraken)
+    assert run.exit_code == 0, output_of(run)
+    assert sorted(asked[:2]) == ONE_LOOK
+    assert asked[2:] == ["CancelOrderBatch", "QueryOrders", "AddOrder", "AddOrder", *ONE_CONFIRMATION]
+
+
+def test_without_resting_stops_every_request_is_as_without_the_setting(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(COOLDOWN_MINUTES="0")
+    with stopped_clock():
+        requests_of_a_trade(live, kraken)  # the first one asks for what is kept then
+        absent = requests_of_a_trade(live, kraken)
+        live.set(EXCHANGE_STOP="off")
+
+        assert requests_of_a_trade(live, kraken) == absent
+    assert {request[0] for request in absent} == {
+        "AddOrder", "BalanceEx", "OHLC", "QueryOrders", "QueryTrades", "Ticker", "Time"
+    }  # fmt: skip
+
+
+OF_THE_MOMENT = ("nonce", "cl_ord_id", "deadline", "txid")
+
+
+def requests_of_a_trade(live: BotRunner, kraken: FakeKraken) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+    """What one trade asks for, from its entry to its stop: but for what differs from moment to moment."""
+    live.execute("DELETE FROM memory WHERE key IN ('kraken.clock')")
+    kraken.clear_requests()
+    for price, command in (
+        (50000, "buy BTC/USD 100 --yes"),
+        (50000, "check-positions"),
+        (52000, "check-positions"),
+        (52000, "sell BTC/USD 0.001 --yes"),
+        (52000, "tick"),
+        (50500, "check-positions"),
+    ):
+        kraken.set_price("BTC/USD", price)
+        run = live.run(*command.split())
+        assert run.exit_code == 0, output_of(run)
+    return sorted(
+        (
+            request.endpoint,
+            tuple(sorted((name, value) for name, value in request.params.items() if name not in OF_THE_MOMENT)),
+        )
+        for request in kraken.requests
+    )

@@ -72,7 +72,7 @@ class RestingStops:
     distance: float | None
     """How many average true ranges a resting stop lies below the rule's; None where none is wanted."""
     _unsaid: Proof = field(default_factory=lambda: Proof([], []), init=False)
-    """What was found before the proof, which tells it."""
+    """What was found before the proof."""
 
     def place_missing(self) -> list[BotError]:
         """Place the resting stop of each open trade that has none by the journal, as after an entry or a part-sell."""
@@ -112,8 +112,13 @@ class RestingStops:
         Asks for nothing where there are neither open trades nor resting stops. None is placed above the last of
         `prices`: it would sell at once, which the rule decides.
         """
-        found, self._unsaid = self._unsaid, Proof([], [])
+        found = self.take_found()
         return found + self._prove(prices)
+
+    def take_found(self) -> Proof:
+        """What was found before the proof, and has not been told yet."""
+        found, self._unsaid = self._unsaid, Proof([], [])
+        return found
 
     def _prove(self, prices: Mapping[str, Decimal]) -> Proof:
         resting = load_resting_stops()
