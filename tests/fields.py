@@ -64,14 +64,15 @@ RECOVER = words("since applied database actions same_trades foreign_orders damag
 RECOVER_ACTION = words("trade_id symbol action database amount entry_price stop_loss_price detail")
 
 WHOLE = words(
-    "id trade_id ticks open_trades unsettled_orders missed_ticks same_trades foreign_orders BUY SELL HOLD rows bytes "
+    "id trade_id ticks open_trades resting_stops unsettled_orders missed_ticks same_trades foreign_orders rows bytes "
+    "BUY SELL HOLD "
     "BULLISH BEARISH NEUTRAL FEAR GREED UNKNOWN "
     "schema_before schema delay_seconds"
 )
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl r_multiple atr initial_stop_loss_price "
-    "stop_loss_price high_price price equity "
+    "stop_loss_price resting_trigger high_price price equity "
     "initial_balance base drawdown drawdown_peak max_drawdown max_drawdown_peak "
     "cost filled average_price fee total free value unrealized_pnl net_pnl break_even_price "
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"

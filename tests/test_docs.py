@@ -239,14 +239,15 @@ def test_the_commands_of_the_first_page_run(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_pictures_of_the_rules_are_what_they_draw_now() -> None:
     folder = PROJECT / "docs" / "pictures"
     drawn = runpy.run_path(str(folder / "draw.py"))
-    files = {picture.file: drawn["draw"](picture) for picture in (*drawn["PICTURES"], drawn["WITHDRAWAL"])}
+    pictures = (*drawn["PICTURES"], drawn["RESTING"], drawn["WITHDRAWAL"])
+    files = {picture.file: drawn["draw"](picture) for picture in pictures}
 
     assert files == {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
     assert [name for name in files if f"(pictures/{name})" not in read("docs/rules.md")] == []
     reasons = [
         reason for drawing in files.values() for reason in re.findall("STOP_LOSS|BREAKEVEN<|TRAILING_STOP", drawing)
     ]
-    assert sorted(reasons) == ["BREAKEVEN<", "STOP_LOSS", "TRAILING_STOP"]
+    assert sorted(reasons) == ["BREAKEVEN<", "STOP_LOSS", "TRAILING_STOP", "TRAILING_STOP"]
 
 
 def test_the_numbers_of_the_rules_are_on_its_picture() -> None:
@@ -259,6 +260,18 @@ def test_the_numbers_of_the_rules_are_on_its_picture() -> None:
     assert len(rows) == 7
     for row in rows:
         assert tuple(float(number.replace(",", "")) for number in row) in seen
+
+
+def test_the_numbers_of_a_fall_between_two_checks_are_on_its_picture() -> None:
+    drawn = runpy.run_path(str(PROJECT / "docs" / "pictures" / "draw.py"))
+    picture = drawn["FallDrawing"](drawn["RESTING"])
+    told = re.search(r"!\[(The price falls between two checks[^]]+)\]", read("docs/rules.md"))
+    last, figures = picture.checks[-1], (picture.checks[-2].stop, picture.trigger, picture.fall.low, picture.sold_at)
+
+    assert told is not None
+    assert last.hit
+    for figure in (*figures, last.price):
+        assert f"{figure:,.0f}" in told[1]
 
 
 def test_the_numbers_of_the_worked_example_are_those_of_its_picture() -> None:

@@ -2,7 +2,8 @@
 this file.
 
 A picture of a trade runs botctl's stop rule over a path of prices, one for each check, with the defaults of
-ATR_MULTIPLE and BREAKEVEN_ATR unless it sets others. That of an account runs the rule of its performance over what it
+ATR_MULTIPLE and BREAKEVEN_ATR unless it sets others; that of a fall between two checks runs the rule of resting stops
+as well. That of an account runs the rule of its performance over what it
 is worth and what comes and goes. A test compares the files with this script's output.
 """
 
@@ -13,13 +14,13 @@ from pathlib import Path
 
 from botctl.domain.account.performance import Performance
 from botctl.domain.orders import stop_reason
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import advance_stop, exit_at_resting, initial_stop, resting_trigger
 
 ENTRY, ATR = 50_000.0, 500.0
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 78, 150, 64, 46
 INK, QUIET, GRID = "#1f2933", "#5f6c7b", "#e4e7eb"
-PRICE, STOP, SOLD = "#2563a8", "#c2410c", "#b91c1c"
+PRICE, STOP, SOLD, RESTS = "#2563a8", "#c2410c", "#b91c1c", "#6d28d9"
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,83 @@ class Drawing:
             labels.append((self.y(ENTRY), "entry", QUIET, "normal"))
         if self.shows_threshold:
             labels.append((self.y(self.moves_above), f"entry + {self.picture.breakeven:g} ATR", QUIET, "normal"))
+        for label_y, label, colour, weight in spread(labels):
+            yield text(self.right + 14, label_y + 4, label, colour, weight=weight)
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A fall between the last two checks of a trade whose stop rests at Kraken as well."""
+
+    picture: Picture
+    low: float
+    """Where the price turns again."""
+    distance: float = 1.0
+    """EXCHANGE_STOP_ATR."""
+
+    @property
+    def file(self) -> str:
+        return self.picture.file
+
+
+RESTING = Fall(
+    Picture(
+        "resting-stop.svg",
+        "The price falls between two checks: the stop that rests at Kraken sells",
+        (50_000, 50_300, 50_200, 50_700, 51_000, 51_400, 51_900, 52_400, 53_000, 52_700, 50_900),
+    ),
+    low=50_300,
+)
+
+
+class FallDrawing(Drawing):
+    """The stop of the rule, the resting one below it, and a sale at its trigger."""
+
+    def __init__(self, fall: Fall) -> None:
+        super().__init__(fall.picture)
+        self.fall = fall
+        self.triggers = [resting_trigger(check.stop, ATR, fall.distance) for check in self.checks]
+        before, self.trigger = self.checks[-2].price, self.triggers[-2]
+        self.sold_at = exit_at_resting(self.trigger, before, fall.low)
+        self.low = min(self.triggers) - 150
+        self.turn = len(self.checks) - 1.3
+        """The place of the lowest price: between the last two checks."""
+        self.fired = len(self.checks) - 2 + 0.7 * (before - self.sold_at) / (before - fall.low)
+
+    def head(self) -> Iterator[str]:
+        yield from super().head()
+        yield f'<path d="M{self.right - 52} 60h18" stroke="{RESTS}" stroke-width="2.5" stroke-dasharray="7 5"/>'
+        yield text(self.right - 28, 64, "resting stop", RESTS)
+
+    def paths(self) -> Iterator[str]:
+        steps = f"M{self.x(0):.1f} {self.y(self.triggers[0]):.1f}"
+        for number, trigger in enumerate(self.triggers[1:-1], 1):
+            steps += f"H{self.x(number):.1f}V{self.y(trigger):.1f}"
+        steps += f"H{self.x(self.fired):.1f}"
+        yield f'<path d="{steps}" fill="none" stroke="{RESTS}" stroke-width="2.5" stroke-dasharray="7 5"/>'
+        points = [(number, check.price) for number, check in enumerate(self.checks)]
+        path = "L".join(
+            f"{self.x(at):.1f} {self.y(price):.1f}" for at, price in [*points[:-1], (self.turn, self.fall.low)]
+        )
+        rest = f"L{self.x(points[-1][0]):.1f} {self.y(points[-1][1]):.1f}"
+        *stops, _ = super().paths()
+        yield stops[0]
+        yield f'<path d="M{path}{rest}" fill="none" stroke="{PRICE}" stroke-width="2"/>'
+        for at, price in points:
+            yield f'<circle cx="{self.x(at):.1f}" cy="{self.y(price):.1f}" r="3.5" fill="{PRICE}"/>'
+
+    def sale(self) -> Iterator[str]:
+        x, y = self.x(self.fired), self.y(self.sold_at)
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>'
+        last = self.checks[-1]
+        labels = [
+            (self.y(last.stop), f"stop {last.stop:,.0f}", STOP, "bold"),
+            (y, f"sold at {self.sold_at:,.0f}", SOLD, "bold"),
+            (y + 17, stop_reason(last.stop, ENTRY), SOLD, "normal"),
+            (self.y(last.price), f"next check {last.price:,.0f}", QUIET, "normal"),
+            (self.y(ENTRY), "entry", QUIET, "normal"),
+            (self.y(self.moves_above), f"entry + {self.picture.breakeven:g} ATR", QUIET, "normal"),
+        ]
         for label_y, label, colour, weight in spread(labels):
             yield text(self.right + 14, label_y + 4, label, colour, weight=weight)
 
@@ -334,7 +412,9 @@ class AccountDrawing:
         yield text(self.x(lowest - 0.5), y + 4, "1 - equity / INITIAL_BALANCE", QUIET, anchor="middle")
 
 
-def draw(picture: Picture | Account) -> str:
+def draw(picture: Picture | Fall | Account) -> str:
+    if isinstance(picture, Fall):
+        return FallDrawing(picture).svg()
     return Drawing(picture).svg() if isinstance(picture, Picture) else AccountDrawing(picture).svg()
 
 
@@ -356,5 +436,5 @@ def text(
 
 
 if __name__ == "__main__":
-    for picture in (*PICTURES, WITHDRAWAL):
+    for picture in (*PICTURES, RESTING, WITHDRAWAL):
         (Path(__file__).parent / picture.file).write_text(draw(picture), encoding="utf-8")

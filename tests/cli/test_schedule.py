@@ -522,6 +522,18 @@ def test_remove_names_the_positions_that_nobody_guards_from_now_on(bot: BotRunne
     assert bot.json("schedule", "remove")["unguarded"] == []
 
 
+def test_remove_says_that_stops_still_rest_at_kraken(bot: BotRunner, machine: Machine) -> None:
+    bot.json("schedule", "install", "--cron", "--yes")
+    bot.set(EXCHANGE_STOP="on")
+    assert bot.run("buy", "BTC/USD", "100", "--yes").exit_code == 0
+
+    run = bot.run("schedule", "remove", "--yes")
+
+    said = "1 stops still rest at Kraken, and move no more: `botctl resting-stops --cancel` cancels them."
+    assert said in run.stderr
+    assert len(bot.json("resting-stops")) == 1
+
+
 def test_another_line_that_ticks_goes_on_guarding(bot: BotRunner, machine: Machine) -> None:
     bot.json("schedule", "install", "--cron", "--yes")
     bot.run("buy", "BTC/USD", "100", "--yes")

@@ -13,7 +13,7 @@ AT = datetime(2026, 1, 2, tzinfo=UTC)
 TRADE = (
     "id symbol asset mode status amount entry_price entry_cost entry_fee entry_time entry_order_id atr "
     "initial_stop_loss_price stop_loss_price high_price exit_price exit_fee exit_time exit_order_id exit_reason pnl "
-    "r_multiple"
+    "r_multiple resting_trigger unprotected"
 )
 BACKTEST_TRADE = (
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "

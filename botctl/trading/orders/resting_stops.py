@@ -259,7 +259,10 @@ class RestingStops:
 
     def _wanted(self, trade: TradeRow) -> WantedStop:
         """Raises Unprotected where there can be none."""
-        market = market_of(self.exchange.load_markets(), trade.symbol)
+        try:
+            market = market_of(self.exchange.load_markets(), trade.symbol)
+        except BotError as error:
+            raise _unprotected(trade, error) from error
         if trade.stop_loss_price is None or trade.atr is None or trade.entry_price is None or self.distance is None:
             raise Unprotected(f"trade {trade.id} ({trade.symbol}) has no stop", hint="see `botctl positions`")
         stop, entry = trade.stop_loss_price, float(trade.entry_price)
