@@ -79,6 +79,7 @@ RESULTS: dict[str, type] = {
     "init": cli.InitView,
     "new agent": cli.NewAgentView,
     "agent trial": AgentTrial,
+    "help": cli.HelpView,
 }
 WITHOUT = {"replay": "backtest", "live position": "trade"}
 """Tables that leave out the fields of another one."""

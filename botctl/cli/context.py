@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,18 +28,26 @@ def _remember_json(ctx: typer.Context, as_json: bool) -> bool:
 JsonFlag = Annotated[
     bool, typer.Option("--json", callback=_remember_json, help="Print one JSON document, for scripts.")
 ]
-YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation; required without a terminal.")]
+YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 ValidateFlag = Annotated[
-    bool, typer.Option("--validate", help="Live mode only: have Kraken check orders without placing them.")
+    bool, typer.Option("--validate", help="Live mode only: Kraken checks the orders and places none.")
 ]
 Limit = Annotated[
     int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
 ]
-Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Start date (UTC), such as 2026-11-01.")]
 EnvFile = Annotated[
     Path | None,
-    typer.Option("--env-file", metavar="PATH", help="Read settings from this file instead of .env in BOTCTL_HOME."),
+    typer.Option(
+        "--env-file", metavar="PATH", show_default=".env in BOTCTL_HOME", help="The file to read settings from."
+    ),
 ]
+
+
+def since_option(default: str) -> Any:
+    """--since DATE, which without it is `default`, said in words."""
+    return typer.Option(
+        "--since", metavar="DATE", show_default=default, help="The first day or moment, in UTC, such as 2026-11-01."
+    )
 
 
 def wants_json(ctx: typer.Context) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from botctl.cli.completion import complete_symbol, complete_trade
-from botctl.cli.context import JsonFlag, Limit, Since, config_from, since_from, symbol_from, wants_json
+from botctl.cli.context import JsonFlag, Limit, config_from, since_from, since_option, symbol_from, wants_json
 from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
@@ -43,7 +43,9 @@ def orders(
 
 def why(
     ctx: typer.Context,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.", autocompletion=complete_symbol)],
+    symbol: Annotated[
+        str, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USD.", autocompletion=complete_symbol)
+    ],
     limit: Limit = 5,
     as_json: JsonFlag = False,
 ) -> None:
@@ -62,7 +64,12 @@ def why(
 
 def explain(
     ctx: typer.Context,
-    trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
+    trade: Annotated[
+        int,
+        typer.Argument(
+            metavar="TRADE", min=1, help="The id of the trade, as in `botctl trades`.", autocompletion=complete_trade
+        ),
+    ],
     as_json: JsonFlag = False,
 ) -> None:
     """Show the full history of one trade.
@@ -82,9 +89,15 @@ def explain(
 def show_log(
     ctx: typer.Context,
     symbol: Annotated[
-        str | None, typer.Option(metavar="SYMBOL", help="Show only its trades.", autocompletion=complete_symbol)
+        str | None,
+        typer.Option(
+            metavar="SYMBOL",
+            show_default="all",
+            help="Show only trades of this symbol.",
+            autocompletion=complete_symbol,
+        ),
     ] = None,
-    since: Since = None,
+    since: Annotated[str | None, since_option("the oldest event")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
     limit: Limit = 50,
     as_json: JsonFlag = False,

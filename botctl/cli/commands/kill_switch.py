@@ -22,7 +22,7 @@ MAX_REASON_LENGTH = 500
 def pause(
     ctx: typer.Context,
     freeze: Annotated[bool, typer.Option("--freeze", help="Stop guarding open positions, too: send no order.")] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit trail.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", show_default="none", help="Why, for the audit trail.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Pause trading: no new entries, while stops stay active.

@@ -53,11 +53,15 @@ def buy(
     ctx: typer.Context,
     symbol: Symbol,
     amount: Annotated[
-        str | None, typer.Argument(metavar="[AMOUNT]", help="Cost before the fee, in quote currency.")
+        str | None, typer.Argument(metavar="[AMOUNT]", help="The cost, without the fee, in quote currency.")
     ] = None,
     risk: Annotated[
         str | None,
-        typer.Option(metavar="FRACTION", help="Instead of AMOUNT: what the stop may lose, of the equity: 0.5%."),
+        typer.Option(
+            metavar="FRACTION",
+            show_default="AMOUNT decides",
+            help="Instead of AMOUNT: the part of the equity that the stop may lose, such as 0.5%.",
+        ),
     ] = None,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
@@ -126,7 +130,9 @@ def _spend_by_risk(bot: Bot, risk: Decimal) -> Spend:
 def sell(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[str | None, typer.Argument(metavar="[AMOUNT]", help="Default: the whole trade.")] = None,
+    amount: Annotated[
+        str | None, typer.Argument(metavar="[AMOUNT]", help="How much of the asset to sell; default: all of the trade.")
+    ] = None,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -220,9 +226,19 @@ def _not_liquidated(error: BotError) -> BotError:
 
 def forget(
     ctx: typer.Context,
-    trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
+    trade: Annotated[
+        int,
+        typer.Argument(
+            metavar="TRADE", min=1, help="The id of the trade, as in `botctl positions`.", autocompletion=complete_trade
+        ),
+    ],
     price: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="What you sold at, per unit of the asset, for the P&L.")
+        str | None,
+        typer.Option(
+            metavar="PRICE",
+            show_default="the P&L stays unknown",
+            help="What you sold one unit of the asset for, in quote currency.",
+        ),
     ] = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,

@@ -1,5 +1,6 @@
 """Files and options of backtest, replay, sweep and report, and the settings that the options override."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ OVERRIDES = {
     "signal_timeframe": ("SIGNAL_TIMEFRAME", "TIMEFRAME"),
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
-    "sizing": ("SIZING", "FIXED|RISK"),
+    "sizing": ("SIZING", "fixed|risk"),
     "risk_per_trade": ("RISK_PER_TRADE", "FRACTION"),
     "max_trade_amount": ("MAX_TRADE_AMOUNT", "AMOUNT"),
     "max_exposure": ("MAX_EXPOSURE", "FRACTION"),
@@ -40,7 +41,7 @@ OVERRIDES = {
     "exit_slippage": ("EXIT_SLIPPAGE", "FRACTION"),
     "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
-    "breakeven_fees": ("BREAKEVEN_FEES", "YES|NO"),
+    "breakeven_fees": ("BREAKEVEN_FEES", "yes|no"),
     "min_stop_costs": ("MIN_STOP_COSTS", "NUMBER"),
     "atr_period": ("ATR_PERIOD", "CANDLES"),
     "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
@@ -65,22 +66,67 @@ Trades = Annotated[
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")]
 
 
-def _help_of(setting: str) -> str:
-    return "Scale TRADE_AMOUNT_USD with the equity." if setting == "COMPOUND" else f"Override {setting}."
+def _override_option(name: str, setting: str, metavar: str) -> Any:
+    """The option of a setting: what the setting means, and the setting as the default."""
+    known = next(each for each in SETTINGS if each.name == setting)
+    meaning = HELPS.get(setting, re.sub("[;,] default: .*", "", known.meaning))
+    flag = f"--{name.replace('_', '-')}"
+    default = setting if (text := DEFAULTS.get(setting, known.default)) is None else f"{setting}, else {text}"
+    return typer.Option(flag, metavar=metavar or None, show_default=default, help=f"{meaning[0].upper()}{meaning[1:]}.")
 
 
-SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
+HELPS = {
+    "COMPOUND": "scale TRADE_AMOUNT_USD with the equity, as with COMPOUND=yes",
+    "INITIAL_BALANCE": "cash at the start, in quote currency",
+    "TRADE_AMOUNT_USD": "cost of an entry, in quote currency",
+    "FEE_RATE": "fee of an order: a fraction of its cost, or tier1 to tier9 of Kraken",
+    "SLIPPAGE": "how much worse a buy fills, as a fraction of the price",
+    "EXIT_SLIPPAGE": "the same of a sell",
+    "COOLDOWN_MINUTES": "minutes after an exit without an entry of the asset",
+    "MAX_OPEN_TRADES": "no entry while so many trades are open",
+    "MAX_DRAWDOWN": "fraction of the start that may be lost before everything is sold",
+    "MAX_DRAWDOWN_PEAK": "the same of the highest equity so far",
+    "SIZING": "fixed: an entry costs --trade-amount; risk: its stop loses --risk-per-trade",
+    "RISK_PER_TRADE": "fraction of the equity that a stop loses, such as 0.005 or 0.5%",
+}
+"""Where the meaning of the setting does not fit a study."""
+DEFAULTS = {
+    "INITIAL_BALANCE": "10000",
+    "EXIT_SLIPPAGE": "three times SLIPPAGE",
+    "MAX_DRAWDOWN_PEAK": "no limit",
+    "MAX_EXPOSURE": "no limit",
+    "MAX_TRADE_AMOUNT": "no limit",
+    "ALLOCATION": "no limit",
+    "SIGNAL_TIMEFRAME": "that of the files",
+}
+"""What counts where the setting has no default of its own."""
+SENTIMENT_HELP = "A file of the Fear & Greed index, or FEAR, GREED or NEUTRAL for the whole time."
 STUDY_OPTIONS = {
-    "symbol": typer.Option("--symbol", metavar="SYMBOL", help="The symbol of FILE, where its name does not tell it."),
-    "since": typer.Option("--from", metavar="TIME", help="Start of trading; ISO 8601, UTC."),
-    "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
-    "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
-    "cache": typer.Option("--cache", metavar="FILE", help="Keep the answers of a program here, and ask once."),
-    "decisions": typer.Option("--decisions", metavar="FILE", help="Trade the decisions that this database recorded."),
-    **{
-        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar or None, help=_help_of(setting))
-        for name, (setting, metavar) in OVERRIDES.items()
-    },
+    "symbol": typer.Option(
+        "--symbol", metavar="SYMBOL", show_default="from the name of FILE", help="The symbol of FILE, such as BTC/USD."
+    ),
+    "since": typer.Option(
+        "--from", metavar="TIME", show_default="the first candle", help="When trading starts, in UTC: 2024-01-31."
+    ),
+    "until": typer.Option(
+        "--to", metavar="TIME", show_default="the last candle", help="When it ends; a date includes that day."
+    ),
+    "sentiment": typer.Option(
+        "--sentiment", metavar="FILE|STANCE", show_default=DEFAULT_SENTIMENT, help=SENTIMENT_HELP
+    ),
+    "cache": typer.Option(
+        "--cache",
+        metavar="FILE",
+        show_default="ask each time",
+        help="Keep the answers of COUNCIL_COMMAND in this file, and ask each question once.",
+    ),
+    "decisions": typer.Option(
+        "--decisions",
+        metavar="FILE",
+        show_default="the Council decides",
+        help="Trade the decisions that were recorded in this database.",
+    ),
+    **{name: _override_option(name, *what) for name, what in OVERRIDES.items()},
 }
 """The options that all studies share, by parameter."""
 
