@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from botctl.cli.completion import complete_symbol, complete_trade
-from botctl.cli.context import JsonFlag, Limit, config_from, since_from, since_option, symbol_from, wants_json
+from botctl.cli.context import (
+    JsonFlag,
+    Limit,
+    config_from,
+    since_from,
+    since_option,
+    symbol_from,
+    trade_id_from,
+    wants_json,
+)
 from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
@@ -16,6 +25,7 @@ from botctl.cli.views.orders import draw_orders
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
 from botctl.queries import audit_trail, journal
+from botctl.queries.known_symbols import find_trade_of
 
 FOLLOW_SECONDS = 2.0
 """Between two reads of --follow."""
@@ -57,7 +67,7 @@ def why(
     Example:
       botctl why BTC/USD
     """
-    symbol = symbol_from(symbol)
+    symbol = symbol_from(ctx, symbol)
     with open_store(config_from(ctx, looks=True)):
         show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
 
@@ -65,9 +75,11 @@ def why(
 def explain(
     ctx: typer.Context,
     trade: Annotated[
-        int,
+        str,
         typer.Argument(
-            metavar="TRADE", min=1, help="The id of the trade, as in `botctl trades`.", autocompletion=complete_trade
+            metavar="TRADE",
+            help="Its id, as in `botctl trades`, or a symbol: its open trade, else its newest.",
+            autocompletion=complete_trade,
         ),
     ],
     as_json: JsonFlag = False,
@@ -78,11 +90,14 @@ def explain(
     sold, and what fees and slippage cost.
 
     \b
-    Example:
+    Examples:
       botctl explain 7
+      botctl explain BTC
     """
+    number = trade_id_from(trade)
+    symbol = symbol_from(ctx, trade) if number is None else ""
     with open_store(config_from(ctx, looks=True)):
-        view = audit_trail.explain(trade)
+        view = audit_trail.explain(number if number is not None else find_trade_of(symbol))
     show(ctx, view, draw_trade_history)
 
 
@@ -109,7 +124,7 @@ def show_log(
       botctl log --symbol BTC/USD --since 2026-11-01
       botctl log --follow
     """
-    only_symbol = None if symbol is None else symbol_from(symbol)
+    only_symbol = None if symbol is None else symbol_from(ctx, symbol)
     start = since_from(since)
     if follow and wants_json(ctx):
         raise BadValue("--follow and --json exclude each other", hint="choose one of them")

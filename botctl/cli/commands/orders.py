@@ -9,6 +9,7 @@ import typer
 from botctl.cli import after_run
 from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import (
+    MAX_ID,
     JsonFlag,
     ValidateFlag,
     YesFlag,
@@ -28,7 +29,7 @@ from botctl.config import open_store
 from botctl.domain.configuration.parsers import parse_share
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_code_of, most_severe
-from botctl.domain.money import format_decimal, to_amount
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.domain.text import format_percent
@@ -82,7 +83,7 @@ def buy(
       botctl buy BTC/USD 100 --validate
       botctl buy BTC/USD --risk 0.5%
     """
-    symbol, size, by_risk = symbol_from(symbol), *_size_from(amount, risk)
+    symbol, size, by_risk = symbol_from(ctx, symbol, to_buy=True), *_size_from(amount, risk)
     config = config_from(ctx, account=True, validate=validate, warn=False)
     if (why := why_no_buys(config.settings, config.problems, validate_only=validate)) is not None:
         raise why
@@ -116,7 +117,7 @@ def _size_from(amount: str | None, risk: str | None) -> tuple[Decimal, bool]:
     try:
         return parse_share(str(risk).strip()), True
     except ValueError as error:
-        raise BadValue(f"--risk {risk!r} {error}", hint="give a fraction of the equity, such as 0.5%") from None
+        raise BadValue(f"--risk {risk!r:.60} {error}", hint="give a fraction of the equity, such as 0.5%") from None
 
 
 def _spend_by_risk(bot: Bot, risk: Decimal) -> Spend:
@@ -150,7 +151,7 @@ def sell(
     """
     from botctl.queries import journal
 
-    asset = base_of(symbol_from(symbol))
+    asset = base_of(symbol_from(ctx, symbol))
     part = None if amount is None else amount_from(amount)
     config = config_from(ctx, acts=True, account=True, validate=validate)
     if config.settings.botctl_mode is Mode.LIVE and not validate:
@@ -229,7 +230,11 @@ def forget(
     trade: Annotated[
         int,
         typer.Argument(
-            metavar="TRADE", min=1, help="The id of the trade, as in `botctl positions`.", autocompletion=complete_trade
+            metavar="TRADE",
+            max=MAX_ID,
+            min=1,
+            help="The id of the trade, as in `botctl positions`.",
+            autocompletion=complete_trade,
         ),
     ],
     price: Annotated[
@@ -260,7 +265,7 @@ def forget(
     """
     from botctl.queries import portfolio
 
-    sold_at = None if price is None else _price_from(price)
+    sold_at = None if price is None else amount_from(price, "--price")
     config = config_from(ctx, acts=True)
     with open_store(config):  # without the lock: no tick waits for an answer
         row = load_forgettable(trade)
@@ -275,13 +280,6 @@ def forget(
     notice(f"trade {trade} is closed: its {held}, if you still have them, are not guarded any more")
     show(ctx, record, lambda closed: draw_trades([closed]))
     after_run.deliver_notifications(config)
-
-
-def _price_from(text: str) -> Decimal:
-    try:
-        return to_amount(text)
-    except ValueError as error:
-        raise BadValue(f"--price {error}", hint="give a number above zero, such as 0.42") from None
 
 
 def resting_stops(

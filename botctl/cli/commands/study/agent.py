@@ -136,7 +136,7 @@ def try_agent(
     from botctl.wiring import open_bot
 
     config = config_from(ctx, account=True, looks=True)
-    asked = config.settings.symbols[0] if symbol is None else symbol_from(symbol)
+    asked = config.settings.symbols[0] if symbol is None else symbol_from(ctx, symbol)
     with open_bot(config) as bot:
         trial = try_member(bot, name, asked, config.council_variables.values, config.folder)
     show(ctx, trial, draw_trial)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial, wraps
@@ -23,7 +24,8 @@ from botctl.domain.configuration.settings import SETTINGS, Settings, parse_setti
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.symbols import Timeframe, parse_symbol, problem_with_signals, quote_of
+from botctl.domain.symbols import Timeframe, problem_with_signals, quote_of
+from botctl.files import why_unreadable
 from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
@@ -183,7 +185,10 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     """Read the files, and the settings with these options. Raises BadValue, or ConfigError for settings."""
     overrides = _check_overrides(options)
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
-    paths = _files_and_symbols(files, options.get("symbol"))
+    if since is not None and until is not None and since >= until:
+        problem = f"--from {options['since']} must be before --to {options['until']}"
+        raise BadValue(problem, hint="correct one of them")
+    paths = _files_and_symbols(ctx, files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
     _check_together(values, overrides)
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
@@ -233,7 +238,7 @@ def _check_overrides(options: StudyOptions) -> dict[str, str]:
         try:
             parsers[setting](text.strip())
         except ValueError as error:
-            raise BadValue(f"{flag} {text!r} {error}", hint=f"give another {flag}") from None
+            raise BadValue(f"{flag} {text!r:.60} {error}", hint=f"give another {flag}") from None
     return {setting: text for setting, (_, text) in overrides.items()}
 
 
@@ -252,31 +257,32 @@ def load_sentiment_option(text: str) -> SentimentSeries:
     """The value of --sentiment: a stance, or a file. Raises BadValue."""
     if text.upper() in STANCES:
         return FixedSentiment(Stance(text.upper()))
-    if not Path(text).exists():
-        raise BadValue(f"--sentiment must be a file or one of {', '.join(STANCES)}, not {text!r}")
+    if why := why_unreadable(Path(text)):
+        raise BadValue(f"--sentiment must be a file or one of {', '.join(STANCES)}", hint=why)
     return load_sentiment(Path(text))
 
 
-def _files_and_symbols(files: list[str], symbol: str | None) -> list[tuple[Path, str | None]]:
+def _files_and_symbols(ctx: typer.Context, files: list[str], symbol: str | None) -> list[tuple[Path, str | None]]:
     """Each file with its symbol, written beside it or as --symbol, which is for one file. Raises BadValue."""
-    paths = [_file_and_symbol(text) for text in files]
+    paths = [_file_and_symbol(ctx, text) for text in files]
+    for path, _ in paths:
+        if why := why_unreadable(path):
+            raise BadValue(why, hint="give a file of candles")
     if symbol is None:
         return paths
     if len(paths) > 1 or paths[0][1] is not None:
         raise BadValue(
             "--symbol is for one FILE without a symbol", hint="write each symbol after its file: FILE:BTC/USD"
         )
-    return [(paths[0][0], symbol_from(symbol))]
+    return [(paths[0][0], symbol_from(ctx, symbol))]
 
 
-def _file_and_symbol(text: str) -> tuple[Path, str | None]:
-    """FILE, or FILE:BTC/USD."""
+def _file_and_symbol(ctx: typer.Context, text: str) -> tuple[Path, str | None]:
+    """FILE, or FILE:BTC/USD. Else a path with a colon, of which reading it says that it does not exist."""
     file, colon, symbol = text.rpartition(":")
-    if colon and "/" in symbol and not Path(text).exists():
-        try:
-            return Path(file), parse_symbol(symbol)
-        except ValueError:  # a path with a colon; reading it reports that it does not exist
-            pass
+    if colon and why_unreadable(Path(text)) and ("/" in symbol or not why_unreadable(Path(file))):
+        with suppress(BadValue):
+            return Path(file), symbol_from(ctx, symbol)
     return Path(text), None
 
 

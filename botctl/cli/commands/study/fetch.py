@@ -50,7 +50,7 @@ def fetch(
       botctl fetch BTC/USD ETH/USD
       botctl fetch BTC/USD --timeframe 1h --since 2026-11-01
     """
-    unique_symbols = list(dict.fromkeys(symbol_from(text) for text in symbols))
+    unique_symbols = list(dict.fromkeys(symbol_from(ctx, text) for text in symbols))
     start = time_from("--since", since)
     if timeframe is not None and timeframe not in Timeframe:
         raise BadValue(f"--timeframe must be one of {', '.join(Timeframe)}, not {timeframe!r}", hint="choose one")
