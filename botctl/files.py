@@ -2,12 +2,27 @@
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from botctl.domain.errors import Busy, ConfigError
+
+
+def why_unreadable(path: Path) -> str:
+    """Why a file can't be read, as a sentence with its name; empty where it can."""
+    name = f"{path!s:.200}"
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return f"there is no file {name}"
+    except OSError as error:
+        return f"can't read {name}: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return f"{name} is a folder"
+    return "" if os.access(path, os.R_OK) else f"can't read {name}: Permission denied"
 
 
 def write_private(path: Path, content: bytes) -> None:

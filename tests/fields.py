@@ -81,7 +81,7 @@ COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate forget resting-stops pause resume status positions trades orders "
     "why balance "
     "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
-    "explain log db agent"
+    "explain log db agent help"
 )
 SUBCOMMANDS = (
     "schedule show",

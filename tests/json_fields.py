@@ -84,6 +84,7 @@ RESULTS: dict[str, type] = {
     "init": cli.InitView,
     "new agent": cli.NewAgentView,
     "agent trial": AgentTrial,
+    "help": cli.HelpView,
 }
 WITHOUT = {"replay": "backtest", "live position": "trade", "position in status": "live position"}
 """Tables that leave out the fields of another one."""

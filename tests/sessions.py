@@ -146,7 +146,7 @@ class NotATerminal(io.TextIOWrapper):
         return False
 
 
-def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n") -> Run:
+def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n", colours: bool = False) -> Run:
     """One command in this process, on a terminal of 80 columns. A question gets this answer."""
     ours, theirs = pty.openpty()
     output = bytearray()
@@ -169,7 +169,8 @@ def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n") 
             close_database()
     reader.join(10)
     os.close(ours)
-    return Run(code, CONTROL.sub("", output.decode()).replace("\r\n", "\n"), "")
+    text = output.decode() if colours else CONTROL.sub("", output.decode())
+    return Run(code, text.replace("\r\n", "\n"), "")
 
 
 @contextmanager

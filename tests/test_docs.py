@@ -183,7 +183,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_commands_of_the_docs_are_the_commands_there_are(bot: BotRunner) -> None:
-    listed = re.findall(r"^  ([a-z-]+)  ", bot.run("--help").stdout.split("Commands:")[1], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+)  ", bot.run("--help").stdout.split("Options:")[0], re.MULTILINE)
 
     assert set(listed) == COMMANDS
 

@@ -18,7 +18,9 @@ from botctl.cli.core_dumps import forbid_core_dumps
 from botctl.cli.log import error_line
 from botctl.cli.registry import COMMANDS, Commands, does_work
 from botctl.cli.streams import lost_output, make_streams_tolerant
-from botctl.domain.errors import BadValue, BotError, bug, explain_failure
+from botctl.cli.usage_errors import explain_usage
+from botctl.domain.errors import BotError, bug, explain_failure
+from botctl.domain.serialization import to_document
 from botctl.run_lock import name_this_run
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # importing rich for its help boxes would dominate the start-up time
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-    epilog="Exit codes: 0 success, 1 failed, 2 usage, 3 refused by a safety rule, 4 refused by the exchange, "
+    epilog="`botctl help <command>` explains a command, `botctl help glossary` botctl's words.\n\n"
+    "Exit codes: 0 success, 1 failed, 2 usage, 3 refused by a safety rule, 4 refused by the exchange, "
     "69 unreachable or outcome unknown, 75 another run holds the lock, 78 configuration.",
 )
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -52,8 +55,9 @@ class Interrupted(BotError):
     retryable = True
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    ctx: typer.Context,
     env_file: EnvFile = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log everything to stderr, and show tracebacks.")] = False,
     log_json: Annotated[
@@ -63,10 +67,15 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Guards and trades spot positions on Kraken from cron.
+    """Trade spot positions on Kraken from cron, and guard them with a stop.
 
-    Try `botctl tick`: without any settings it trades a simulated market, and needs no keys and no network.
+    `botctl` alone shows where you are and what to do next. Without any settings it is
+    the demo: a simulated market, without keys and without network.
     """
+    if ctx.invoked_subcommand is None:
+        from botctl.cli.first_screen import show_first_screen
+
+        show_first_screen(ctx)
 
 
 def main() -> NoReturn:
@@ -96,7 +105,8 @@ def _run_process() -> int:
 def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = None) -> int:
     """Run one command line, and return its exit code. Every error becomes one line, or one JSON object."""
     arguments = _global_options_first(arguments)
-    name_this_run(next((word for word in arguments if word in COMMANDS), ""))
+    command = next((word for word in arguments if word in COMMANDS), "")
+    name_this_run(command)
     debug, as_json, log_json = "--debug" in arguments, "--json" in arguments, "--log-json" in arguments
     report = partial(_report, as_json=as_json, log_json=log_json)
     try:
@@ -108,9 +118,7 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
     except BotError as error:
         return report(error, debug=debug)
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"see `{context.command_path if context else 'botctl'} --help`"
-        return report(BadValue(error.format_message().rstrip("."), hint=hint), debug=debug)
+        return report(explain_usage(error, command), debug=debug)
     except typer.Abort:
         return report(Interrupted("interrupted before anything was sent"), debug=debug)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug, or a database that failed
@@ -131,7 +139,7 @@ def _report(error: BotError, *, as_json: bool, debug: bool, log_json: bool = Fal
         traceback.print_exc()
     if as_json:
         fields = {"category": error.category, "retryable": error.retryable, "hint": error.hint}
-        print(json.dumps({"error": error.message, **fields}))
+        print(json.dumps(to_document({"error": error.message, **fields})))
     else:
         print(error_line(str(error), as_json=log_json), file=sys.stderr)
     return error.exit_code

@@ -1,23 +1,31 @@
 """What every command shares: its flags, its arguments, its settings and its log."""
 
 import logging
+import re
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from botctl.cli.log import NOTICE, start_log
-from botctl.config import Config, load_config, raise_together
+from botctl.config import Config, load_config, open_store, raise_together
 from botctl.domain.configuration.setting_problems import BadSetting
 from botctl.domain.configuration.settings import Mode
-from botctl.domain.errors import BadValue, ConfigError, Refused
-from botctl.domain.money import to_amount, two_readings
-from botctl.domain.symbols import parse_symbol
+from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
+from botctl.domain.money import problem_with_separators, to_amount
+from botctl.domain.symbols import parse_symbol, resolve_symbol
+
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Of the dates that an option takes."""
+MAX_ID = 2**31 - 1
+"""The largest id that each kind of database can be asked for."""
 
 
 def _remember_json(ctx: typer.Context, as_json: bool) -> bool:
@@ -28,18 +36,26 @@ def _remember_json(ctx: typer.Context, as_json: bool) -> bool:
 JsonFlag = Annotated[
     bool, typer.Option("--json", callback=_remember_json, help="Print one JSON document, for scripts.")
 ]
-YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation; required without a terminal.")]
+YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 ValidateFlag = Annotated[
-    bool, typer.Option("--validate", help="Live mode only: have Kraken check orders without placing them.")
+    bool, typer.Option("--validate", help="Live mode only: Kraken checks the orders and places none.")
 ]
 Limit = Annotated[
     int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
 ]
-Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="Start date (UTC), such as 2026-11-01.")]
 EnvFile = Annotated[
     Path | None,
-    typer.Option("--env-file", metavar="PATH", help="Read settings from this file instead of .env in BOTCTL_HOME."),
+    typer.Option(
+        "--env-file", metavar="PATH", show_default=".env in BOTCTL_HOME", help="The file to read settings from."
+    ),
 ]
+
+
+def since_option(default: str) -> Any:
+    """--since DATE, which without it is `default`, said in words."""
+    return typer.Option(
+        "--since", metavar="DATE", show_default=default, help="The first day or moment, in UTC, such as 2026-11-01."
+    )
 
 
 def wants_json(ctx: typer.Context) -> bool:
@@ -111,41 +127,82 @@ def config_from(
     return config
 
 
-def symbol_from(text: str) -> str:
-    """A SYMBOL argument. Raises BadValue."""
+def symbol_from(ctx: typer.Context, text: str, *, to_buy: bool = False) -> str:
+    """A SYMBOL argument: BTC/USD or btc-usd, and BTCUSD, XBTUSD or BTC of a known symbol.
+
+    Known are those of open trades, then those of SYMBOLS, then those that were ever traded; `to_buy` only those of
+    SYMBOLS. Raises BadValue, and ConfigError for settings that can't be read.
+    """
+    with suppress(ValueError):
+        return parse_symbol(text)  # without a look at settings and database
     try:
-        return parse_symbol(text)
+        return resolve_symbol(text, *_known_symbols(load_config(env_file_of(ctx), strict=False), to_buy=to_buy))
     except ValueError as error:
-        raise BadValue(str(error), hint="write it like BTC/USD") from None
+        problem, _, advice = str(error).rpartition(": ")
+        raise BadValue(problem, hint=advice) from None
 
 
-def amount_from(text: str) -> Decimal:
-    """An AMOUNT argument. Raises BadValue."""
+def _known_symbols(config: Config, *, to_buy: bool) -> list[Sequence[str]]:
+    configured = config.settings.symbols
+    if to_buy or config.database.lacks_file():
+        return [configured]
+    from botctl.queries.known_symbols import load_known_symbols
+
+    with suppress(BotError), open_store(config, create=False):  # what is wrong with it, the command itself says
+        known = load_known_symbols()
+        return [known.open, configured, known.traded]
+    return [configured]
+
+
+def trade_id_from(text: str) -> int | None:
+    """A TRADE argument that is an id; None for one that is not a number. Raises BadValue."""
+    if not re.fullmatch("[0-9]+", text.strip()):
+        return None
+    if len(text.strip()) > len(str(MAX_ID)) or not 0 < int(text) <= MAX_ID:
+        raise BadValue(f"there is no trade {text:.60}", hint="see `botctl trades`")
+    return int(text)
+
+
+def amount_from(text: str, name: str = "AMOUNT", *, points: bool = False) -> Decimal:
+    """An amount above zero, given as the argument or the option `name`. Raises BadValue.
+
+    With `points` 1.000 is refused as 1,000 is: it may mean a thousand.
+    """
+    if problem := problem_with_separators(text, points=points):
+        problem, _, advice = problem.rpartition(": ")
+        raise BadValue(f"{name} {text!r:.60} {problem}", hint=advice)
     try:
         return to_amount(text)
     except ValueError as error:
-        raise BadValue(f"AMOUNT {error}", hint="give a number above zero, such as 100") from None
+        raise BadValue(f"{name} {error}", hint="give a number above zero, such as 100") from None
 
 
 def money_from(text: str) -> Decimal:
     """An AMOUNT argument in quote currency. Raises BadValue, also for one with two readings."""
-    if readings := two_readings(text):
-        raise BadValue(
-            f"AMOUNT {text} has two readings: {readings}?", hint="write it without a separator, or with two decimals"
-        )
-    return amount_from(text)
+    return amount_from(text, points=True)
 
 
 def time_from(flag: str, text: str | None) -> datetime | None:
     """The value of an option that takes a date or a time, in UTC. Raises BadValue."""
     if text is None:
         return None
+    hint = "write it like 2026-01-31 or 2026-01-31T12:00"
     try:
         time = datetime.fromisoformat(text.strip())
-        return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
-        hint = "write it like 2026-01-31 or 2026-01-31T12:00"
-        raise BadValue(f"{flag} must be a date or time, not {text!r}", hint=hint) from None
+        if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", text.strip()[:10]) and not _exists(text):
+            raise BadValue(f"{flag} {text.strip()[:10]} is a day that does not exist", hint="correct it") from None
+        raise BadValue(f"{flag} must be a date or time, not {text!r:.60}", hint=hint) from None
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise BadValue(f"{flag} {text.strip()} must be of a year from {FIRST_YEAR} to {LAST_YEAR}", hint=hint)
+    return time
+
+
+def _exists(day: str) -> bool:
+    with suppress(ValueError):
+        return bool(date.fromisoformat(day.strip()[:10]))
+    return False
 
 
 def since_from(text: str | None) -> datetime | None:

@@ -37,4 +37,5 @@ HELP_LINES = {
     "init": "Create .env and the database of a mode.",
     "demo": "Run ticks on the demo market, in a temporary database.",
     "doctor": "Check everything a live run needs, and suggest fixes.",
+    "help": "Show the help of a command, or explain botctl's words.",
 }

@@ -1,13 +1,15 @@
 """Every command and where it is defined: a run imports only the module of its own command."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from botctl.cli.help_lines import HELP_LINES
+from botctl.cli.help_pages import Command, Group
+from botctl.domain.errors import BadValue
 
 COMMANDS = {
     "tick": "tick:tick",
@@ -43,8 +45,19 @@ COMMANDS = {
     "init": "setup:init",
     "demo": "setup:demo",
     "doctor": "doctor:doctor",
+    "help": "help:show_help",
 }
-"""Module of `cli/commands` and the function or Typer app in it, in the order of `botctl --help`."""
+"""Module of `cli/commands` and the function or Typer app in it."""
+
+GROUPS = {
+    "Trade": ("buy", "sell", "tick", "check-positions"),
+    "Watch": ("status", "positions", "trades", "orders", "why", "explain", "log", "balance", "report"),
+    "Safety": ("pause", "resume", "liquidate", "drawdown", "resting-stops", "forget"),
+    "Study": ("demo", "backtest", "replay", "sweep", "fetch", "agent"),
+    "Operate": ("schedule", "notify", "reconcile", "recover", "db"),
+    "Set up": ("init", "config", "doctor", "help"),
+}
+"""The commands in the order of `botctl --help`, which lists those of no group last."""
 
 WORKING = {
     "tick", "check-positions", "drawdown", "buy", "sell", "liquidate", "forget", "resting-stops", "pause", "resume",
@@ -66,13 +79,15 @@ def _load(name: str) -> Any:
     command = getattr(import_module(f"botctl.cli.commands.{module}"), attribute)
     parent = typer.Typer(rich_markup_mode=None)
     if isinstance(command, typer.Typer):
-        parent.add_typer(command, name=name)
+        for each in command.registered_commands:
+            each.cls = Command
+        parent.add_typer(command, name=name, cls=Group)
     else:
-        parent.command(name)(command)
+        parent.command(name, cls=Command)(command)
     return typer.main.get_group(parent).commands[name]
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The commands of `botctl`, each loaded when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -81,10 +96,16 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in COMMANDS and not self.commands.get(cmd_name):
             self.commands[cmd_name] = _load(cmd_name)
-        elif cmd_name not in COMMANDS:  # typer suggests similar names from these keys
-            self.commands = {name: self.commands.get(name) for name in COMMANDS}  # type: ignore[misc]
         return self.commands.get(cmd_name)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, HELP_LINES[name]) for name in COMMANDS])
+    def unknown_command(self, ctx: Any, name: str) -> BadValue:
+        similar = get_close_matches(name, COMMANDS)
+        meant = f": did you mean {' or '.join(similar)}?" if similar else ""
+        return BadValue(f"botctl has no command {name!r:.60}{meant}", hint="see `botctl --help`")
+
+    def format_list(self, ctx: Any, formatter: Any) -> None:
+        grouped = {name for names in GROUPS.values() for name in names}
+        others = tuple(name for name in COMMANDS if name not in grouped)
+        for title, names in (*GROUPS.items(), *((("More", others),) if others else ())):
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{max(map(len, COMMANDS))}}", HELP_LINES[name]) for name in names])

@@ -66,3 +66,11 @@ class NewAgentView:
     """`agent` or `program`."""
     files: list[str]
     next: list[str]
+
+
+@dataclass(frozen=True)
+class HelpView:
+    """What `botctl help` shows."""
+
+    command: str
+    text: str

@@ -14,6 +14,7 @@ from botctl.cli.context import env_file_of
 from botctl.config import named_variables, read_sources
 from botctl.domain.configuration.settings import SETTINGS, Settings
 from botctl.domain.errors import BadValue, ConfigError
+from botctl.files import why_unreadable
 
 if TYPE_CHECKING:
     from botctl.backtesting.council.program_cache import ProgramCache
@@ -67,6 +68,8 @@ def seat_council(ctx: typer.Context, settings: Settings, options: Mapping[str, s
     if cache is not None and (decisions is not None or settings.council_command is None):
         raise BadValue("--cache is for a program, and none decides", hint="set COUNCIL_COMMAND, or omit it")
     if decisions is not None:
+        if why := why_unreadable(Path(decisions)):
+            raise BadValue(why, hint="give --decisions a database that botctl wrote")
         from botctl.backtesting.council.recorded import RecordedCouncil, read_decisions
 
         recorded = RecordedCouncil(Path(decisions).name, read_decisions(Path(decisions)))

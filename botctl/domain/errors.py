@@ -5,6 +5,7 @@ Any exception outside this family is a bug.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from errno import ENAMETOOLONG, ENOTDIR
 
 
 class BotError(Exception):
@@ -158,6 +159,8 @@ class BrokenRow(ConfigError):
 
 def explain_failure(error: BaseException) -> BotError | None:
     """What a failure of this machine is called; None for an exception that is none, but a bug."""
+    if isinstance(error, OSError) and error.errno in (ENAMETOOLONG, ENOTDIR) and error.filename:
+        return BotError(f"can't use the path {error.filename!s:.200}: {error.strerror}", hint="give another path")
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
         mend = (

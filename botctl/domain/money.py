@@ -1,7 +1,7 @@
 """Exact money: decimals from text and to text, rounded only on request."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
 MAX_AMOUNT = Decimal("1e12")
@@ -10,8 +10,9 @@ MIN_AMOUNT = Decimal("1e-18")
 """Anything smaller is rejected: the rules use float64, which must not lose it."""
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 """Plain digits: Decimal itself also accepts 1_000, digits of other scripts, nan and inf."""
-GROUPED = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
-"""What may be a decimal fraction, or a whole number with a separator before its thousands."""
+GROUPED = re.compile(r"[1-9][0-9]{0,2}([.,' ][0-9]{3})+")
+"""What may be a whole number with separators before its thousands."""
+SEPARATED = re.compile(r"[0-9]+([.,' ][0-9]+)+")
 WIDE_CONTEXT = Context(prec=100)
 """Enough digits for any amount, so that truncating never rounds first."""
 EXACT = (str, int, Decimal)
@@ -27,7 +28,7 @@ def to_decimal(value: object) -> Decimal:
         raise ValueError(f"{value!r:.60} is not a decimal number")
     number = Decimal(text)
     if abs(number.adjusted()) > MAX_EXPONENT:
-        raise ValueError(f"{value!r:.60} is out of range")
+        raise ValueError(f"{value!r:.60} is out of range: more than {MAX_EXPONENT} digits before or after the point")
     return number
 
 
@@ -37,15 +38,34 @@ def to_amount(value: object) -> Decimal:
     if number < MIN_AMOUNT:
         raise ValueError(f"{value!s:.60} must be more than zero")
     if number >= MAX_AMOUNT:
-        raise ValueError(f"{value!s:.60} is more than botctl handles (below {MAX_AMOUNT:f})")
+        raise ValueError(f"{value!s:.60} is too large: it must be below {MAX_AMOUNT:f}")
     return number
 
 
-def two_readings(text: str) -> str:
-    """What 10.000 or 10,000 may mean, as "10 or 10000"; empty for a text that has one reading, or none."""
-    if not GROUPED.fullmatch(text := text.strip()):
+def problem_with_separators(text: str, *, points: bool = True) -> str:
+    """Why a number such as 1,000 or 1.000,50 is refused, with what it may mean; empty for one that is clear.
+
+    `points` is whether 1.000 is in doubt too: an amount of money hardly has three decimals, one of an asset often has.
+    """
+    text = text.strip()
+    if not SEPARATED.fullmatch(text) or (set(re.sub("[0-9]", "", text)) == {"."} and not points):
         return ""
-    return f"{format_decimal(Decimal(text.replace(',', '.')))} or {re.sub('[.,]', '', text)}"
+    if re.fullmatch(r"[0-9]+[.][0-9]+", text) and not GROUPED.fullmatch(text):
+        return ""
+    if not (readings := " or ".join(dict.fromkeys(_readings(text)))):
+        return ""
+    return f"may mean {readings}: write {readings}"
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The whole number if the separators are before thousands, and the fraction if one of them is the decimal point."""
+    marks = list(dict.fromkeys(re.sub("[0-9]", "", text)))
+    if len(marks) == 1 and GROUPED.fullmatch(text):
+        yield re.sub("[^0-9]", "", text)
+    for mark in reversed(marks):
+        if text.count(mark) == 1 and mark in ".,":
+            whole, decimals = (re.sub("[^0-9]", "", part) for part in text.split(mark))
+            yield f"{whole.lstrip('0') or '0'}.{decimals.rstrip('0') or '0'}"
 
 
 def floor_to(amount: Decimal, decimals: int) -> Decimal:

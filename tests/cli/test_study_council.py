@@ -142,7 +142,7 @@ def test_another_file_than_a_cache_is_refused_and_left_alone(bot: BotRunner, con
 
 
 @pytest.mark.parametrize(
-    ("option", "error"), [("--cache", "is a folder: name a file in it"), ("--decisions", "is no file")]
+    ("option", "error"), [("--cache", "is a folder: name a file in it"), ("--decisions", "is a folder")]
 )
 def test_a_folder_is_no_file_of_answers(bot: BotRunner, option: str, error: str) -> None:
     program(bot, DECIDED)

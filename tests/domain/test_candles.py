@@ -67,7 +67,6 @@ def test_krakens_old_names_are_the_same_asset(text: str, symbol: str) -> None:
         "BTC/",
         "/USD",
         "BTC/USD/EUR",
-        "BTC-USD",
         "B TC/USD",
         "BTC/USD,",
         "₿/USD",

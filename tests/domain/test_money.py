@@ -13,6 +13,7 @@ from botctl.domain.money import (
     floor_to,
     format_decimal,
     price_of,
+    problem_with_separators,
     to_amount,
     to_decimal,
 )
@@ -114,3 +115,34 @@ def test_a_figure_is_shown_the_same_whatever_the_decimal_context_says() -> None:
             )
 
     assert shown == {("0.23", "-0.23", "0.23 %")}
+
+
+@pytest.mark.parametrize(
+    ("text", "readings"),
+    [
+        ("1,000", "1000 or 1.0"),
+        ("10.000", "10000 or 10.0"),
+        ("1.500", "1500 or 1.5"),
+        ("1.000,50", "1000.5 or 1.0005"),
+        ("1,000.50", "1000.5 or 1.0005"),
+        ("1.000.000", "1000000"),
+        ("1 000", "1000"),
+        ("1,5", "1.5"),
+        ("0,05", "0.05"),
+    ],
+)
+def test_a_number_with_separators_is_refused_with_what_it_may_mean(text: str, readings: str) -> None:
+    assert problem_with_separators(text) == f"may mean {readings}: write {readings}"
+    for reading in readings.split(" or "):
+        assert problem_with_separators(reading) == ""
+        assert to_amount(reading) > 0
+
+
+@pytest.mark.parametrize("text", ["1000", "0.125", "10.00", "1.5000", "100.5", "1e3", "1.2.3", "abc", "", "1,", ",5"])
+def test_a_number_with_one_reading_or_none_has_no_problem_with_separators(text: str) -> None:
+    assert problem_with_separators(text) == ""
+
+
+def test_an_amount_of_an_asset_may_have_three_decimals() -> None:
+    assert problem_with_separators("1.500", points=False) == ""
+    assert problem_with_separators("1,500", points=False) == "may mean 1500 or 1.5: write 1500 or 1.5"

@@ -59,7 +59,7 @@ BAD: dict[str, list[str]] = {
         "api.kraken.com",
     ],
     "DATABASE_URL": ["postgres://x", "sqlite://x", "sqlite:///", "data.db", "postgres://localhost/bot", "data/live.db"],
-    "SYMBOLS": ["", ",", "BTC", "BTC/USD,", "BTC/USD,,ETH/USD", "BTC-USD", "BTC/USD;ETH/USD"],
+    "SYMBOLS": ["", ",", "BTC", "BTC/USD,", "BTC/USD,,ETH/USD", "BTCUSD", "BTC/USD;ETH/USD"],
     "QUOTE_CURRENCY": ["", "U", "US$", "TOO-LONG", "$", "US D"],
     "TRADE_AMOUNT_USD": ["", *AMOUNTS],
     "SIZING": ["", "kelly", "fixed,risk"],

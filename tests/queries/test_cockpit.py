@@ -129,9 +129,9 @@ def test_a_missing_resting_stop_is_told_and_one_that_rests_has_its_trigger(live:
     execute_sql(live, "UPDATE \"order\" SET state = 'CANCELED' WHERE state = 'RESTING'")
     (bare,) = live.json("status")["positions"]
 
-    assert Decimal(resting["trigger"]) < 49000
-    assert not resting["unprotected"]
-    assert bare["unprotected"]
+    assert Decimal(resting["resting_trigger"]) < 49000
+    assert resting["unprotected"] is None
+    assert bare["unprotected"] == "none"
     assert any("resting stop" in alarm["text"] for alarm in live.json("status")["alarms"])
 
 

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from botctl.cli.completion import complete_symbol, complete_trade
-from botctl.cli.context import JsonFlag, Limit, Since, config_from, since_from, symbol_from, wants_json
+from botctl.cli.context import (
+    JsonFlag,
+    Limit,
+    config_from,
+    since_from,
+    since_option,
+    symbol_from,
+    trade_id_from,
+    wants_json,
+)
 from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
@@ -16,6 +25,7 @@ from botctl.cli.views.orders import draw_orders
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
 from botctl.queries import audit_trail, journal
+from botctl.queries.known_symbols import find_trade_of
 
 FOLLOW_SECONDS = 2.0
 """Between two reads of --follow."""
@@ -43,7 +53,9 @@ def orders(
 
 def why(
     ctx: typer.Context,
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Such as BTC/USD.", autocompletion=complete_symbol)],
+    symbol: Annotated[
+        str, typer.Argument(metavar="SYMBOL", help="The market, such as BTC/USD.", autocompletion=complete_symbol)
+    ],
     limit: Limit = 5,
     as_json: JsonFlag = False,
 ) -> None:
@@ -55,14 +67,21 @@ def why(
     Example:
       botctl why BTC/USD
     """
-    symbol = symbol_from(symbol)
+    symbol = symbol_from(ctx, symbol)
     with open_store(config_from(ctx, looks=True)):
         show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
 
 
 def explain(
     ctx: typer.Context,
-    trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
+    trade: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRADE",
+            help="Its id, as in `botctl trades`, or a symbol: its open trade, else its newest.",
+            autocompletion=complete_trade,
+        ),
+    ],
     as_json: JsonFlag = False,
 ) -> None:
     """Show the full history of one trade.
@@ -71,20 +90,29 @@ def explain(
     sold, and what fees and slippage cost.
 
     \b
-    Example:
+    Examples:
       botctl explain 7
+      botctl explain BTC
     """
+    number = trade_id_from(trade)
+    symbol = symbol_from(ctx, trade) if number is None else ""
     with open_store(config_from(ctx, looks=True)):
-        view = audit_trail.explain(trade)
+        view = audit_trail.explain(number if number is not None else find_trade_of(symbol))
     show(ctx, view, draw_trade_history)
 
 
 def show_log(
     ctx: typer.Context,
     symbol: Annotated[
-        str | None, typer.Option(metavar="SYMBOL", help="Show only its trades.", autocompletion=complete_symbol)
+        str | None,
+        typer.Option(
+            metavar="SYMBOL",
+            show_default="all",
+            help="Show only trades of this symbol.",
+            autocompletion=complete_symbol,
+        ),
     ] = None,
-    since: Since = None,
+    since: Annotated[str | None, since_option("the oldest event")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
     limit: Limit = 50,
     as_json: JsonFlag = False,
@@ -96,7 +124,7 @@ def show_log(
       botctl log --symbol BTC/USD --since 2026-11-01
       botctl log --follow
     """
-    only_symbol = None if symbol is None else symbol_from(symbol)
+    only_symbol = None if symbol is None else symbol_from(ctx, symbol)
     start = since_from(since)
     if follow and wants_json(ctx):
         raise BadValue("--follow and --json exclude each other", hint="choose one of them")

@@ -57,7 +57,7 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
 def backup(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Default: data/backups/<mode>-<time>.db.")
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to; default: data/backups/<mode>-<time>.db.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -108,7 +108,7 @@ def _result_of(finding: Finding) -> CheckResult:
 @app.command()
 def copy(
     ctx: typer.Context,
-    to: Annotated[str, typer.Option(metavar="URL", help="An empty database, written like DATABASE_URL.")],
+    to: Annotated[str, typer.Option(metavar="URL", help="An empty database, written as in DATABASE_URL.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Copy everything into another, empty database.

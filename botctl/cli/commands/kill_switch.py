@@ -24,7 +24,7 @@ NOBODY = "open positions are NOT guarded"
 def pause(
     ctx: typer.Context,
     freeze: Annotated[bool, typer.Option("--freeze", help="Stop guarding open positions, too: send no order.")] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit trail.")] = "",
+    reason: Annotated[str, typer.Option(metavar="TEXT", show_default="none", help="Why, for the audit trail.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Pause trading: no new entries, while stops stay active.

@@ -9,6 +9,7 @@ import typer
 from botctl.cli import after_run
 from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import (
+    MAX_ID,
     JsonFlag,
     ValidateFlag,
     YesFlag,
@@ -39,7 +40,7 @@ from botctl.config import open_store
 from botctl.domain.configuration.parsers import parse_share
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_code_of, most_severe
-from botctl.domain.money import format_decimal, to_amount
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
 from botctl.domain.text import format_percent
@@ -64,11 +65,15 @@ def buy(
     ctx: typer.Context,
     symbol: Symbol,
     amount: Annotated[
-        str | None, typer.Argument(metavar="[AMOUNT]", help="Cost before the fee, in quote currency.")
+        str | None, typer.Argument(metavar="[AMOUNT]", help="The cost, without the fee, in quote currency.")
     ] = None,
     risk: Annotated[
         str | None,
-        typer.Option(metavar="FRACTION", help="Instead of AMOUNT: what the stop may lose, of the equity: 0.5%."),
+        typer.Option(
+            metavar="FRACTION",
+            show_default="AMOUNT decides",
+            help="Instead of AMOUNT: the part of the equity that the stop may lose, such as 0.5%.",
+        ),
     ] = None,
     dry_run: DryRunFlag = False,
     validate: ValidateFlag = False,
@@ -92,7 +97,7 @@ def buy(
       botctl buy BTC/USD 100 --validate
       botctl buy BTC/USD --risk 0.5%
     """
-    symbol, size, by_risk = symbol_from(symbol), *_size_from(amount, risk)
+    symbol, size, by_risk = symbol_from(ctx, symbol, to_buy=True), *_size_from(amount, risk)
     check_dry_run(dry_run=dry_run, validate=validate)
     config = config_from(ctx, account=True, validate=validate, warn=False)
     if (why := why_no_buys(config.settings, config.problems, validate_only=validate or dry_run)) is not None:
@@ -135,7 +140,7 @@ def _size_from(amount: str | None, risk: str | None) -> tuple[Decimal, bool]:
     try:
         return parse_share(str(risk).strip()), True
     except ValueError as error:
-        raise BadValue(f"--risk {risk!r} {error}", hint="give a fraction of the equity, such as 0.5%") from None
+        raise BadValue(f"--risk {risk!r:.60} {error}", hint="give a fraction of the equity, such as 0.5%") from None
 
 
 def _spend_by_risk(bot: Bot, risk: Decimal) -> Spend:
@@ -149,7 +154,9 @@ def _spend_by_risk(bot: Bot, risk: Decimal) -> Spend:
 def sell(
     ctx: typer.Context,
     symbol: Symbol,
-    amount: Annotated[str | None, typer.Argument(metavar="[AMOUNT]", help="Default: the whole trade.")] = None,
+    amount: Annotated[
+        str | None, typer.Argument(metavar="[AMOUNT]", help="How much of the asset to sell; default: all of the trade.")
+    ] = None,
     dry_run: DryRunFlag = False,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
@@ -168,7 +175,7 @@ def sell(
     """
     from botctl.queries import journal
 
-    asset = base_of(symbol_from(symbol))
+    asset = base_of(symbol_from(ctx, symbol))
     part = None if amount is None else amount_from(amount)
     check_dry_run(dry_run=dry_run, validate=validate)
     config = config_from(ctx, acts=True, account=True, validate=validate)
@@ -253,9 +260,23 @@ def _not_liquidated(error: BotError) -> BotError:
 
 def forget(
     ctx: typer.Context,
-    trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
+    trade: Annotated[
+        int,
+        typer.Argument(
+            metavar="TRADE",
+            max=MAX_ID,
+            min=1,
+            help="The id of the trade, as in `botctl positions`.",
+            autocompletion=complete_trade,
+        ),
+    ],
     price: Annotated[
-        str | None, typer.Option(metavar="PRICE", help="What you sold at, per unit of the asset, for the P&L.")
+        str | None,
+        typer.Option(
+            metavar="PRICE",
+            show_default="the P&L stays unknown",
+            help="What you sold one unit of the asset for, in quote currency.",
+        ),
     ] = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -277,7 +298,7 @@ def forget(
     """
     from botctl.queries import portfolio
 
-    sold_at = None if price is None else _price_from(price)
+    sold_at = None if price is None else amount_from(price, "--price")
     config = config_from(ctx, acts=True)
     with open_store(config):  # without the lock: no tick waits for an answer
         row = load_forgettable(trade)
@@ -292,13 +313,6 @@ def forget(
     notice(f"trade {trade} is closed: its {held}, if you still have them, are not guarded any more")
     show(ctx, record, lambda closed: draw_trades([closed]))
     after_run.deliver_notifications(config)
-
-
-def _price_from(text: str) -> Decimal:
-    try:
-        return to_amount(text)
-    except ValueError as error:
-        raise BadValue(f"--price {error}", hint="give a number above zero, such as 0.42") from None
 
 
 def resting_stops(

@@ -51,7 +51,9 @@ def positions(
     ctx: typer.Context,
     live: Annotated[bool, typer.Option("--live", help="Fetch current prices.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
-    every: Annotated[int, typer.Option(metavar="SECONDS", min=1, max=3600, help="Refresh interval of --watch.")] = 5,
+    every: Annotated[
+        int, typer.Option(metavar="SECONDS", min=1, max=3600, help="Seconds between two refreshes of --watch.")
+    ] = 5,
     as_json: JsonFlag = False,
 ) -> None:
     """List open trades with their stops.

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.context import JsonFlag, Since, YesFlag, check_terminal, config_from, confirm, exit_with, since_from
+from botctl.cli.context import (
+    JsonFlag,
+    YesFlag,
+    check_terminal,
+    config_from,
+    confirm,
+    exit_with,
+    since_from,
+    since_option,
+)
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import print_drawing, progress_bar, show
 from botctl.cli.views.reconciliation import draw_reconciliation, draw_recovery
@@ -21,7 +30,9 @@ from botctl.wiring import open_bot, open_for_recovery
 FETCHING = "fetching orders"
 
 
-def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False) -> None:
+def reconcile(
+    ctx: typer.Context, since: Annotated[str | None, since_option("30 days ago")] = None, as_json: JsonFlag = False
+) -> None:
     """Compare the database with the exchange's records.
 
     Covers the last 30 days, and more if the oldest open trade is older. Changes nothing. Exit code 1 when something
@@ -42,7 +53,7 @@ def reconcile(ctx: typer.Context, since: Since = None, as_json: JsonFlag = False
 def recover(
     ctx: typer.Context,
     apply: Annotated[bool, typer.Option("--apply", help="Write the changes; without it only show them.")] = False,
-    since: Since = None,
+    since: Annotated[str | None, since_option("90 days ago")] = None,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Also add trades of another database, which nothing guards.")
     ] = False,

@@ -35,16 +35,31 @@ if TYPE_CHECKING:
 def report(
     ctx: typer.Context,
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE...]", help="Candles to backtest; default: the database.")
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Candle files to backtest; default: the database.")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="PATH", help="Default: report.html, or backtest.html with FILE."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            show_default="report.html, or backtest.html with FILE",
+            help="Where to write the page.",
+        ),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    png: Annotated[Path | None, typer.Option(metavar="PATH", help="Write one chart as a PNG instead.")] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", show_default="no picture", help="Write one chart as a PNG file instead."),
+    ] = None,
     chart: Annotated[
-        str | None, typer.Option("--chart", metavar="NAME", help="equity (default), drawdown or trade:ID.")
+        str | None,
+        typer.Option(
+            "--chart",
+            metavar="NAME",
+            show_default="equity",
+            help="The chart of --png: equity, drawdown or trade:ID.",
+        ),
     ] = None,
     trades: backtest_options.Trades = 100,
     *,

@@ -40,7 +40,10 @@ NEXT_STEPS = {
 
 def init(
     ctx: typer.Context,
-    mode: Annotated[Mode | None, typer.Option(metavar="demo|paper|live", help="Default: BOTCTL_MODE.")] = None,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(metavar="demo|paper|live", show_default="BOTCTL_MODE, else demo", help="The mode to set up."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Create .env and the database of a mode.
@@ -98,7 +101,12 @@ def demo(
         int, typer.Option("--ticks", "-n", metavar="COUNT", min=1, max=100_000, help="How many ticks to run.")
     ] = 500,
     cache: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Keep the answers of a program here, and ask once.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="ask each time",
+            help="Keep the answers of COUNCIL_COMMAND in this file, and ask each question once.",
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -5,31 +5,34 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from botctl.domain.council_rules import CouncilRule
-from botctl.domain.money import to_amount, to_decimal, two_readings
+from botctl.domain.money import MAX_AMOUNT, MAX_EXPONENT, NUMBER, problem_with_separators, to_amount, to_decimal
 from botctl.domain.sizing import Allocation, Sizing
 from botctl.domain.symbols import ASSET_ALIASES, Timeframe, parse_symbol
 
 
 def parse_amount(text: str) -> Decimal:
-    if readings := two_readings(text):
-        raise ValueError(f"has two readings: {readings}?")
+    if problem := problem_with_separators(text):
+        raise ValueError(problem)
     try:
         return to_amount(text)
     except ValueError:
-        raise ValueError("must be a number above zero") from None
+        too_large = NUMBER.fullmatch(text) and Decimal(text) >= MAX_AMOUNT
+        raise ValueError(f"must be below {MAX_AMOUNT:f}" if too_large else "must be a number above zero") from None
 
 
 def decimal_parser(low: str, high: str, *, include_low: bool = True) -> Callable[[str], Decimal]:
     """A parser for decimals from `low` to below `high`."""
 
     def parse(text: str) -> Decimal:
-        try:
-            number = to_decimal(text)
-        except ValueError:
-            raise ValueError("must be a number") from None
+        if not NUMBER.fullmatch(text.strip()):
+            raise ValueError(problem_with_separators(text) or "must be a number")
+        number = Decimal(text.strip())
         if not Decimal(low) <= number < Decimal(high) or (number == Decimal(low) and not include_low):
             raise ValueError(f"must be {'at least' if include_low else 'above'} {low} and below {high}")
-        return number
+        try:
+            return to_decimal(text)
+        except ValueError:
+            raise ValueError(f"must have at most {MAX_EXPONENT} decimals") from None
 
     return parse
 
@@ -40,7 +43,8 @@ def parse_share(text: str) -> Decimal:
     try:
         share = to_decimal(number) / (100 if percent else 1)
     except ValueError:
-        raise ValueError("must be a fraction such as 0.005, or 0.5%") from None
+        problem = problem_with_separators(number)
+        raise ValueError(problem or "must be a fraction such as 0.005, or 0.5%") from None
     if rest or not 0 < share <= 1:
         raise ValueError("must be above 0 and at most 1, as 0.005 or 0.5%")
     return share

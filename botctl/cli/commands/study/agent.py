@@ -25,10 +25,10 @@ app = typer.Typer(
 @app.command("new")
 def new_agent(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in COUNCIL, such as trend.")],
-    program: Annotated[bool, typer.Option("--program", help="Write a program that answers in JSON.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the agent in COUNCIL, such as trend.")],
+    program: Annotated[bool, typer.Option("--program", help="Write a program that answers in JSON instead.")] = False,
     folder: Annotated[
-        Path, typer.Option("--in", metavar="FOLDER", help="Where to write; default: the working directory.")
+        Path, typer.Option("--in", metavar="FOLDER", show_default="the working directory", help="Where to write it.")
     ] = Path(),
     as_json: JsonFlag = False,
 ) -> None:
@@ -110,7 +110,12 @@ def try_agent(
     ],
     symbol: Annotated[
         str | None,
-        typer.Option(metavar="SYMBOL", help="Default: the first of SYMBOLS.", autocompletion=complete_symbol),
+        typer.Option(
+            metavar="SYMBOL",
+            show_default="the first of SYMBOLS",
+            help="The market to ask about.",
+            autocompletion=complete_symbol,
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -131,7 +136,7 @@ def try_agent(
     from botctl.wiring import open_bot
 
     config = config_from(ctx, account=True, looks=True)
-    asked = config.settings.symbols[0] if symbol is None else symbol_from(symbol)
+    asked = config.settings.symbols[0] if symbol is None else symbol_from(ctx, symbol)
     with open_bot(config) as bot:
         trial = try_member(bot, name, asked, config.council_variables.values, config.folder)
     show(ctx, trial, draw_trial)

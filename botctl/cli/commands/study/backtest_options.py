@@ -1,6 +1,8 @@
 """Files and options of backtest, replay, sweep and report, and the settings that the options override."""
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial, wraps
@@ -22,14 +24,15 @@ from botctl.domain.configuration.settings import SETTINGS, Settings, parse_setti
 from botctl.domain.decisions import Stance
 from botctl.domain.errors import BadValue, ConfigError
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
-from botctl.domain.symbols import Timeframe, parse_symbol, problem_with_signals, quote_of
+from botctl.domain.symbols import Timeframe, problem_with_signals, quote_of
+from botctl.files import why_unreadable
 from botctl.market_data.history import load_candles, load_sentiment
 
 OVERRIDES = {
     "signal_timeframe": ("SIGNAL_TIMEFRAME", "TIMEFRAME"),
     "cash": ("INITIAL_BALANCE", "AMOUNT"),
     "trade_amount": ("TRADE_AMOUNT_USD", "AMOUNT"),
-    "sizing": ("SIZING", "FIXED|RISK"),
+    "sizing": ("SIZING", "fixed|risk"),
     "risk_per_trade": ("RISK_PER_TRADE", "FRACTION"),
     "max_trade_amount": ("MAX_TRADE_AMOUNT", "AMOUNT"),
     "max_exposure": ("MAX_EXPOSURE", "FRACTION"),
@@ -40,7 +43,7 @@ OVERRIDES = {
     "exit_slippage": ("EXIT_SLIPPAGE", "FRACTION"),
     "atr_multiple": ("ATR_MULTIPLE", "NUMBER"),
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
-    "breakeven_fees": ("BREAKEVEN_FEES", "YES|NO"),
+    "breakeven_fees": ("BREAKEVEN_FEES", "yes|no"),
     "min_stop_costs": ("MIN_STOP_COSTS", "NUMBER"),
     "atr_period": ("ATR_PERIOD", "CANDLES"),
     "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
@@ -65,22 +68,67 @@ Trades = Annotated[
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")]
 
 
-def _help_of(setting: str) -> str:
-    return "Scale TRADE_AMOUNT_USD with the equity." if setting == "COMPOUND" else f"Override {setting}."
+def _override_option(name: str, setting: str, metavar: str) -> Any:
+    """The option of a setting: what the setting means, and the setting as the default."""
+    known = next(each for each in SETTINGS if each.name == setting)
+    meaning = HELPS.get(setting, re.sub("[;,] default: .*", "", known.meaning))
+    flag = f"--{name.replace('_', '-')}"
+    default = setting if (text := DEFAULTS.get(setting, known.default)) is None else f"{setting}, else {text}"
+    return typer.Option(flag, metavar=metavar or None, show_default=default, help=f"{meaning[0].upper()}{meaning[1:]}.")
 
 
-SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
+HELPS = {
+    "COMPOUND": "scale TRADE_AMOUNT_USD with the equity, as with COMPOUND=yes",
+    "INITIAL_BALANCE": "cash at the start, in quote currency",
+    "TRADE_AMOUNT_USD": "cost of an entry, in quote currency",
+    "FEE_RATE": "fee of an order: a fraction of its cost, or tier1 to tier9 of Kraken",
+    "SLIPPAGE": "how much worse a buy fills, as a fraction of the price",
+    "EXIT_SLIPPAGE": "the same of a sell",
+    "COOLDOWN_MINUTES": "minutes after an exit without an entry of the asset",
+    "MAX_OPEN_TRADES": "no entry while so many trades are open",
+    "MAX_DRAWDOWN": "fraction of the start that may be lost before everything is sold",
+    "MAX_DRAWDOWN_PEAK": "the same of the highest equity so far",
+    "SIZING": "fixed: an entry costs --trade-amount; risk: its stop loses --risk-per-trade",
+    "RISK_PER_TRADE": "fraction of the equity that a stop loses, such as 0.005 or 0.5%",
+}
+"""Where the meaning of the setting does not fit a study."""
+DEFAULTS = {
+    "INITIAL_BALANCE": "10000",
+    "EXIT_SLIPPAGE": "three times SLIPPAGE",
+    "MAX_DRAWDOWN_PEAK": "no limit",
+    "MAX_EXPOSURE": "no limit",
+    "MAX_TRADE_AMOUNT": "no limit",
+    "ALLOCATION": "no limit",
+    "SIGNAL_TIMEFRAME": "that of the files",
+}
+"""What counts where the setting has no default of its own."""
+SENTIMENT_HELP = "A file of the Fear & Greed index, or FEAR, GREED or NEUTRAL for the whole time."
 STUDY_OPTIONS = {
-    "symbol": typer.Option("--symbol", metavar="SYMBOL", help="The symbol of FILE, where its name does not tell it."),
-    "since": typer.Option("--from", metavar="TIME", help="Start of trading; ISO 8601, UTC."),
-    "until": typer.Option("--to", metavar="TIME", help="End of trading; a date includes that day."),
-    "sentiment": typer.Option("--sentiment", metavar="FILE|STANCE", help=SENTIMENT_HELP),
-    "cache": typer.Option("--cache", metavar="FILE", help="Keep the answers of a program here, and ask once."),
-    "decisions": typer.Option("--decisions", metavar="FILE", help="Trade the decisions that this database recorded."),
-    **{
-        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar or None, help=_help_of(setting))
-        for name, (setting, metavar) in OVERRIDES.items()
-    },
+    "symbol": typer.Option(
+        "--symbol", metavar="SYMBOL", show_default="from the name of FILE", help="The symbol of FILE, such as BTC/USD."
+    ),
+    "since": typer.Option(
+        "--from", metavar="TIME", show_default="the first candle", help="When trading starts, in UTC: 2024-01-31."
+    ),
+    "until": typer.Option(
+        "--to", metavar="TIME", show_default="the last candle", help="When it ends; a date includes that day."
+    ),
+    "sentiment": typer.Option(
+        "--sentiment", metavar="FILE|STANCE", show_default=DEFAULT_SENTIMENT, help=SENTIMENT_HELP
+    ),
+    "cache": typer.Option(
+        "--cache",
+        metavar="FILE",
+        show_default="ask each time",
+        help="Keep the answers of COUNCIL_COMMAND in this file, and ask each question once.",
+    ),
+    "decisions": typer.Option(
+        "--decisions",
+        metavar="FILE",
+        show_default="the Council decides",
+        help="Trade the decisions that were recorded in this database.",
+    ),
+    **{name: _override_option(name, *what) for name, what in OVERRIDES.items()},
 }
 """The options that all studies share, by parameter."""
 
@@ -137,7 +185,10 @@ def load_study(ctx: typer.Context, files: list[str], options: StudyOptions) -> S
     """Read the files, and the settings with these options. Raises BadValue, or ConfigError for settings."""
     overrides = _check_overrides(options)
     since, until = time_from("--from", options.get("since")), _end_from(options.get("until"))
-    paths = _files_and_symbols(files, options.get("symbol"))
+    if since is not None and until is not None and since >= until:
+        problem = f"--from {options['since']} must be before --to {options['until']}"
+        raise BadValue(problem, hint="correct one of them")
+    paths = _files_and_symbols(ctx, files, options.get("symbol"))
     values = _strategy_values(ctx)  # before the files, which take longer to read
     _check_together(values, overrides)
     sentiment = load_sentiment_option(options.get("sentiment", DEFAULT_SENTIMENT))
@@ -187,7 +238,7 @@ def _check_overrides(options: StudyOptions) -> dict[str, str]:
         try:
             parsers[setting](text.strip())
         except ValueError as error:
-            raise BadValue(f"{flag} {text!r} {error}", hint=f"give another {flag}") from None
+            raise BadValue(f"{flag} {text!r:.60} {error}", hint=f"give another {flag}") from None
     return {setting: text for setting, (_, text) in overrides.items()}
 
 
@@ -206,31 +257,32 @@ def load_sentiment_option(text: str) -> SentimentSeries:
     """The value of --sentiment: a stance, or a file. Raises BadValue."""
     if text.upper() in STANCES:
         return FixedSentiment(Stance(text.upper()))
-    if not Path(text).exists():
-        raise BadValue(f"--sentiment must be a file or one of {', '.join(STANCES)}, not {text!r}")
+    if why := why_unreadable(Path(text)):
+        raise BadValue(f"--sentiment must be a file or one of {', '.join(STANCES)}", hint=why)
     return load_sentiment(Path(text))
 
 
-def _files_and_symbols(files: list[str], symbol: str | None) -> list[tuple[Path, str | None]]:
+def _files_and_symbols(ctx: typer.Context, files: list[str], symbol: str | None) -> list[tuple[Path, str | None]]:
     """Each file with its symbol, written beside it or as --symbol, which is for one file. Raises BadValue."""
-    paths = [_file_and_symbol(text) for text in files]
+    paths = [_file_and_symbol(ctx, text) for text in files]
+    for path, _ in paths:
+        if why := why_unreadable(path):
+            raise BadValue(why, hint="give a file of candles")
     if symbol is None:
         return paths
     if len(paths) > 1 or paths[0][1] is not None:
         raise BadValue(
             "--symbol is for one FILE without a symbol", hint="write each symbol after its file: FILE:BTC/USD"
         )
-    return [(paths[0][0], symbol_from(symbol))]
+    return [(paths[0][0], symbol_from(ctx, symbol))]
 
 
-def _file_and_symbol(text: str) -> tuple[Path, str | None]:
-    """FILE, or FILE:BTC/USD."""
+def _file_and_symbol(ctx: typer.Context, text: str) -> tuple[Path, str | None]:
+    """FILE, or FILE:BTC/USD. Else a path with a colon, of which reading it says that it does not exist."""
     file, colon, symbol = text.rpartition(":")
-    if colon and "/" in symbol and not Path(text).exists():
-        try:
-            return Path(file), parse_symbol(symbol)
-        except ValueError:  # a path with a colon; reading it reports that it does not exist
-            pass
+    if colon and why_unreadable(Path(text)) and ("/" in symbol or not why_unreadable(Path(file))):
+        with suppress(BadValue):
+            return Path(file), symbol_from(ctx, symbol)
     return Path(text), None
 
 

@@ -25,10 +25,19 @@ log = logging.getLogger(__name__)
 def fetch(
     ctx: typer.Context,
     symbols: Annotated[
-        list[str], typer.Argument(metavar="SYMBOL...", help="Such as BTC/USD.", autocompletion=complete_symbol)
+        list[str],
+        typer.Argument(metavar="SYMBOL...", help="The markets, such as BTC/USD.", autocompletion=complete_symbol),
     ],
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="Skip older candles; ISO 8601, UTC.")] = None,
-    timeframe: Annotated[str | None, typer.Option(metavar="TIMEFRAME", help="Default: the setting TIMEFRAME.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", show_default="all that Kraken returns", help="The oldest candle to fetch; UTC."),
+    ] = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIMEFRAME", show_default="the setting TIMEFRAME", help="Length of a candle, such as 15m or 1h."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Download candles from Kraken into data/candles.
@@ -41,7 +50,7 @@ def fetch(
       botctl fetch BTC/USD ETH/USD
       botctl fetch BTC/USD --timeframe 1h --since 2026-11-01
     """
-    unique_symbols = list(dict.fromkeys(symbol_from(text) for text in symbols))
+    unique_symbols = list(dict.fromkeys(symbol_from(ctx, text) for text in symbols))
     start = time_from("--since", since)
     if timeframe is not None and timeframe not in Timeframe:
         raise BadValue(f"--timeframe must be one of {', '.join(Timeframe)}, not {timeframe!r}", hint="choose one")

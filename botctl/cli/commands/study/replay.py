@@ -32,7 +32,9 @@ def replay(
     ctx: typer.Context,
     files: backtest_options.Files,
     options: backtest_options.StudyOptions,
-    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the database in this new folder.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="not kept", help="A new folder to keep the database in.")
+    ] = None,
     trades: backtest_options.Trades = 10,
     as_csv: backtest_options.CsvFlag = False,
     as_json: JsonFlag = False,

@@ -16,8 +16,8 @@ from botctl.cli.views.backtest import draw_sweep
 from botctl.domain.errors import BadValue
 
 MAX_SETS = 1_000_000
-GRID_HELP = "A setting and its values, such as atr_multiple=1:4:0.25 or cooldown_minutes=0,60. Repeatable."
-TRAIN_HELP = "Rank on this first part and test on the rest; 1 tests nothing."
+GRID_HELP = "A setting and its values, such as atr_multiple=1:4:0.25 or cooldown_minutes=0,60; repeatable."
+TRAIN_HELP = "The first part of the history, to rank on; the rest is the test, 1 leaves none."
 
 
 @backtest_options.with_study_options
@@ -26,12 +26,18 @@ def sweep(
     files: backtest_options.Files,
     grid: Annotated[list[str], typer.Option(metavar="NAME=VALUES", help=GRID_HELP)],
     train: Annotated[float, typer.Option(metavar="FRACTION", min=0.05, max=1.0, help=TRAIN_HELP)] = 0.7,
-    by: Annotated[str, typer.Option(metavar="FIGURE", help="return, sharpe or drawdown.")] = "return",
+    by: Annotated[str, typer.Option(metavar="FIGURE", help="What to rank by: return, sharpe or drawdown.")] = "return",
     top: Annotated[int, typer.Option(metavar="COUNT", min=1, max=1000, help="Show the best COUNT sets.")] = 10,
-    workers: Annotated[int | None, typer.Option(metavar="COUNT", min=1, max=1024, help="Default: all cores.")] = None,
-    storage: Annotated[str | None, typer.Option(metavar="URL", help="Join an Optuna study in this database.")] = None,
-    study_name: Annotated[str, typer.Option("--study", metavar="NAME", help="The study's name.")] = "botctl",
-    trials: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Sets of a study to try.")] = 100,
+    workers: Annotated[
+        int | None, typer.Option(metavar="COUNT", min=1, max=1024, show_default="all cores", help="Processes to run.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", show_default="no study", help="Join an Optuna study in this database.")
+    ] = None,
+    study_name: Annotated[
+        str, typer.Option("--study", metavar="NAME", help="The name of the study in --storage.")
+    ] = "botctl",
+    trials: Annotated[int, typer.Option(metavar="COUNT", min=1, help="How many sets of the study to try.")] = 100,
     *,
     options: backtest_options.StudyOptions,
     as_json: JsonFlag = False,
