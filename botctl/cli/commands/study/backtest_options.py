@@ -42,6 +42,8 @@ OVERRIDES = {
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
     "breakeven_fees": ("BREAKEVEN_FEES", "YES|NO"),
     "min_stop_costs": ("MIN_STOP_COSTS", "NUMBER"),
+    "exchange_stop": ("EXCHANGE_STOP", ""),  # a flag and its opposite
+    "exchange_stop_atr": ("EXCHANGE_STOP_ATR", "NUMBER"),
     "atr_period": ("ATR_PERIOD", "CANDLES"),
     "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
     "cooldown": ("COOLDOWN_MINUTES", "MINUTES"),
@@ -49,8 +51,8 @@ OVERRIDES = {
     "max_drawdown_peak": ("MAX_DRAWDOWN_PEAK", "FRACTION"),
 }
 """Options by their parameter: the setting that each overrides, and what it takes."""
-FLAGS = frozenset({"compound"})
-"""Those that take nothing: without the flag the setting counts."""
+FLAGS = {"compound": {True: "yes"}, "exchange_stop": {True: "on", False: "off"}}
+"""Those that take nothing, with what the flag and its opposite mean: without either the setting counts."""
 OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())
 DEFAULT_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
@@ -65,8 +67,20 @@ Trades = Annotated[
 CsvFlag = Annotated[bool, typer.Option("--csv", help="Print the trades as CSV.")]
 
 
+HELPS = {
+    "COMPOUND": "Scale TRADE_AMOUNT_USD with the equity.",
+    "EXCHANGE_STOP": "Override EXCHANGE_STOP: a stop rests at the exchange.",
+}
+
+
 def _help_of(setting: str) -> str:
-    return "Scale TRADE_AMOUNT_USD with the equity." if setting == "COMPOUND" else f"Override {setting}."
+    return HELPS.get(setting, f"Override {setting}.")
+
+
+def _flag_names(name: str) -> str:
+    """As Typer takes the names of an option."""
+    flag = f"--{name.replace('_', '-')}"
+    return f"{flag}/--no{flag[1:]}" if False in FLAGS.get(name, {}) else flag
 
 
 SENTIMENT_HELP = f"Fear & Greed history, or FEAR, GREED or NEUTRAL throughout; default: {DEFAULT_SENTIMENT}."
@@ -78,7 +92,7 @@ STUDY_OPTIONS = {
     "cache": typer.Option("--cache", metavar="FILE", help="Keep the answers of a program here, and ask once."),
     "decisions": typer.Option("--decisions", metavar="FILE", help="Trade the decisions that this database recorded."),
     **{
-        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar or None, help=_help_of(setting))
+        name: typer.Option(_flag_names(name), metavar=metavar or None, help=_help_of(setting))
         for name, (setting, metavar) in OVERRIDES.items()
     },
 }
@@ -91,9 +105,12 @@ type StudyOptions = dict[str, str]
 def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the parameter `options: StudyOptions` of a command by STUDY_OPTIONS, as Typer needs them."""
     shared = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
-        if name in FLAGS
-        else Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[bool | None, option] if name in FLAGS else Annotated[str | None, option],
+        )
         for name, option in STUDY_OPTIONS.items()
     ]
     parameters = [
@@ -105,7 +122,7 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         texts = {name: arguments.pop(name) for name in STUDY_OPTIONS}
-        texts |= {name: "yes" if texts[name] else None for name in FLAGS}
+        texts |= {name: meanings.get(texts[name]) for name, meanings in FLAGS.items()}
         command(options={name: text for name, text in texts.items() if text is not None}, **arguments)
 
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
