@@ -26,11 +26,12 @@ TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_
 STEP = words("name ok detail")
 BACKTEST = words(
     "symbols seconds signal_seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown "
-    "sharpe sortino win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council errors"
+    "sharpe sortino win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council "
+    "exchange_stop_atr errors"
 )
 BACKTEST_TRADE = words(
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
-    "high_price exit_time exit_price exit_proceeds exit_fee exit_reason pnl r_multiple"
+    "high_price exit_time exit_price exit_proceeds exit_fee exit_reason by_resting_stop pnl r_multiple"
 )
 REPLAY = BACKTEST | words("ticks failed_ticks")
 SWEEP = words("sets by train best warnings")

@@ -1,7 +1,7 @@
 """Writes tests/messages.txt, every sentence that botctl can say: `python -m tests.messages`.
 
-A test compares. Whoever adds a message reads it there once as a stranger would: plain English, what is wrong, with which
-value, and what to do. `{...}` stands for a value.
+A test compares. Whoever adds a message reads it there once as a stranger would: plain English, what is wrong, with
+which value, and what to do. `{...}` stands for a value.
 """
 
 import ast

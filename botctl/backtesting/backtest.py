@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 from botctl.backtesting.council.members import COMPILED, label_of
 from botctl.backtesting.council.scene import Decided, DecisionSource, Scene
 from botctl.backtesting.engine import (
-    BUY,
-    COUNCIL,
-    DRAWDOWN,
-    HOLD,
     SENTIMENT_STANCE_COUNT,
-    STILL_OPEN,
     BacktestBuffers,
     BacktestParameters,
     MarketArrays,
+    resting_distance,
 )
 from botctl.backtesting.exact_equity import deepest_drawdown, equity_of_trades
+from botctl.backtesting.exits import BUY, COUNCIL, DRAWDOWN, HOLD, RESTING, STILL_OPEN
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.live_window import atrs_of_windows, forget_old_moves
 from botctl.backtesting.results import BacktestTrade, BacktestView
@@ -88,7 +85,8 @@ class Backtest:
         self.council = council
         bits = decision_bits(settings.council_rule, settings.council)
         wanted = settings.atr_period, bits, settings.allocation
-        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, *wanted)
+        rests = settings.exchange_stop
+        self.arrays = build_arrays(self.kernel, self.timeline, histories, sentiment, *wanted, resting_stops=rests)
         self.parameters = parameters_of(settings)
         self.buffers = new_buffers(self.kernel, len(histories), len(self.timeline.times))
 
@@ -154,7 +152,7 @@ class Backtest:
         cost, fee = cost_and_fee(amount, fill_price(Side.BUY, ask, settings.slippage), settings.fee_rate)
         entry_price = price_of(cost, amount)
         break_even = settings.stop_rule.break_even(float(price_of(cost + fee, amount)), float(settings.fee_rate))
-        stop, high = self._stop_and_high(number, float(entry_price), break_even)
+        stop, high, resting = self._find_exit(number, float(entry_price), break_even)
         atr = float(self.arrays.atrs[symbol, entered])
         trade = BacktestTrade(
             id=number + 1,
@@ -172,16 +170,19 @@ class Backtest:
             stop_loss_price=stop,
             high_price=high,
         )
-        return trade if ending == STILL_OPEN else self._close(trade, number, break_even)
+        return trade if ending == STILL_OPEN else self._close(trade, number, break_even, resting)
 
-    def _close(self, trade: BacktestTrade, number: int, break_even: float) -> BacktestTrade:
+    def _close(self, trade: BacktestTrade, number: int, break_even: float, resting: float) -> BacktestTrade:
+        """The trade with its exit; `resting` is the price of a resting stop that has ended it."""
         buffers, settings = self.buffers, self.settings
         exited, ending = int(buffers.exits[number]), int(buffers.endings[number])
-        bid = self._next_price(int(buffers.symbols[number]), exited)
+        fired = ending == RESTING
+        bid = _exact(resting) if fired else self._next_price(int(buffers.symbols[number]), exited)
         price = fill_price(Side.SELL, bid, settings.exit_slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee)
-        by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
+        # An order that rests is named for the stop that it lies below and the entry, as it is placed.
+        by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), 0.0 if fired else break_even)
         return replace(
             trade,
             status=TradeStatus.CLOSED,
@@ -192,19 +193,23 @@ class Backtest:
             exit_reason=EXIT_REASONS.get(ending) or by_stop,
             pnl=pnl,
             r_multiple=r_multiple(pnl, trade.entry_cost, trade.entry_price, trade.initial_stop_loss_price),
+            by_resting_stop=fired,
         )
 
     def _next_price(self, symbol: int, bar: int) -> Decimal:
         """What an order of this bar fills at, before slippage: the shortest decimal of this float."""
-        return Decimal(repr(float(self.arrays.fills[symbol, bar])))
+        return _exact(self.arrays.fills[symbol, bar])
 
-    def _stop_and_high(self, number: int, entry_price: float, break_even: float) -> tuple[float, float]:
+    def _find_exit(self, number: int, entry_price: float, break_even: float) -> tuple[float, float, float]:
+        """The stop and the high at the end of a trade, and the price of a resting stop that has ended it."""
         buffers, arrays = self.buffers, self.arrays
         symbol, entered = int(buffers.symbols[number]), int(buffers.entries[number])
         # The drawdown guard sells before stops are checked.
         last = int(buffers.exits[number]) - 1 if buffers.endings[number] == DRAWDOWN else self.timeline.last
-        _, _, stop, high = self.kernel.find_exit(
+        _, _, stop, high, bid = self.kernel.find_exit(
             arrays.closes,
+            arrays.fills,
+            arrays.lows,
             arrays.decisions,
             symbol,
             entered,
@@ -214,8 +219,14 @@ class Backtest:
             self.parameters.atr_multiple,
             self.parameters.breakeven_atr,
             break_even,
+            resting_distance(self.parameters),
         )
-        return stop, high
+        return stop, high, bid
+
+
+def _exact(price: float) -> Decimal:
+    """The shortest decimal of this float."""
+    return Decimal(repr(float(price)))
 
 
 # The engine's input
@@ -241,6 +252,8 @@ def parameters_of(settings: Settings) -> BacktestParameters:
         compound=float(rule.compound),
         max_trade_amount=rule.max_amount,
         max_exposure=rule.max_exposure,
+        exchange_stop=float(settings.exchange_stop),
+        exchange_stop_atr=settings.exchange_stop_atr,
     )
 
 
@@ -252,8 +265,11 @@ def build_arrays(
     atr_period: int,
     bits: tuple[int, int] | None = None,
     allocation: Allocation | None = None,
+    *,
+    resting_stops: bool = False,
 ) -> MarketArrays:
-    """Prices, ATRs and the compiled agents' decisions at every bar of the timeline, by the story's rule or `bits`."""
+    """Prices, ATRs and the compiled agents' decisions at every bar of the timeline, by the story's rule or `bits`.
+    `resting_stops` adds the lows."""
     shares = [(allocation or Allocation()).share(base_of(symbol)) for symbol in timeline.symbols]
     import numpy as np
 
@@ -279,12 +295,24 @@ def build_arrays(
         fills=kernel.view(fills),
         decisions=kernel.view(decisions),
         atrs=kernel.view(atrs),
+        lows=kernel.view(_lows(timeline, histories) if resting_stops else np.empty((len(histories), 0))),
         times=kernel.view(timeline.times),
         shares=kernel.view(np.array(shares)),
         spacing=int(np.diff(timeline.times).min()) if bars > 1 else timeline.seconds,
         first=timeline.first,
         last=timeline.last,
     )
+
+
+def _lows(timeline: Timeline, histories: Sequence[CandleColumns]) -> "Array":
+    """The low of the candle that has closed since the bar before, by symbol and bar; infinite where none has."""
+    import numpy as np
+
+    lows = np.full((len(histories), len(timeline.times)), np.inf)
+    for number, (history, places) in enumerate(zip(histories, timeline.candle_indexes, strict=True)):
+        closed = np.diff(places, prepend=-1) != 0
+        lows[number, closed] = np.asarray(history.lows, dtype=float)[places[closed]]
+    return lows
 
 
 def _analyze(kernel: Kernel, history: CandleColumns, atr_period: int) -> "tuple[Array, Array]":
@@ -343,8 +371,10 @@ def _sentiments_on(timeline: Timeline, sentiment: SentimentSeries) -> "Array":
     return np.ascontiguousarray(stances[np.searchsorted(changes, timeline.times, side="right") - 1])
 
 
-def new_buffers(kernel: Kernel, symbols: int, bars: int, *, cache_exits: bool = False) -> BacktestBuffers:
-    """Buffers for a run; `cache_exits` for several runs that may share exits."""
+def new_buffers(
+    kernel: Kernel, symbols: int, bars: int, *, cache_exits: bool = False, resting_stops: bool = False
+) -> BacktestBuffers:
+    """Buffers for a run; `cache_exits` for several runs that may share exits, by resting stops too."""
     import numpy as np
 
     def zeros(shape: int | tuple[int, int], kind: type = np.int64) -> Any:
@@ -359,8 +389,10 @@ def new_buffers(kernel: Kernel, symbols: int, bars: int, *, cache_exits: bool = 
         endings=zeros(max_trades),
         budgets=zeros(max_trades, float),
         exit_cache=zeros((symbols, bars if cache_exits else 0)),
+        bid_cache=zeros((symbols, bars if cache_exits and resting_stops else 0), float),
         held=zeros(symbols, float),
         exit_bar=zeros(symbols),
+        exit_bid=zeros(symbols, float),
         prefetch_sink=zeros(symbols, float),
         trade=zeros(symbols),
         last_exit=zeros(symbols),

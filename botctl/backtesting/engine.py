@@ -8,27 +8,31 @@ price. Going from event to event instead of from bar to bar saves time and chang
 from collections.abc import MutableSequence, Sequence
 from typing import NamedTuple
 
-from botctl.backtesting.equity_curve import begin_tracking, worth_at, write_equity, write_equity_after_orders
+from botctl.backtesting.equity_curve import (
+    begin_tracking,
+    look_before_orders,
+    worth_at,
+    write_equity,
+    write_equity_after_orders,
+)
+from botctl.backtesting.exits import (
+    BUY,
+    DRAWDOWN,
+    ENDING_COUNT,
+    LOTS_PER_UNIT,
+    NO_RESTING_STOP,
+    RESTING,
+    SELL,
+    find_exit,
+    truncate_to_lot,
+)
 from botctl.backtesting.performance import sharpe_of_curve
 from botctl.backtesting.tables import Table, WritableTable, unsigned_index
 from botctl.domain.sizing import compounded, entry_budget
-from botctl.domain.stops import advance_stop, break_even_price, covers_costs, initial_stop, is_entry_price
+from botctl.domain.stops import break_even_price, covers_costs, initial_stop, is_entry_price
 
-HOLD, BUY, SELL = 0, 1, 2
-"""The Council's decisions."""
 SENTIMENT_STANCE_COUNT = 4
 """The length of `sentiment.SENTIMENT_STANCES`. Written out, because the cache of compiled code depends on this file."""
-
-STILL_OPEN, STOPPED, COUNCIL, DRAWDOWN = 0, 1, 2, 3
-"""How a trade ended."""
-ENDING_COUNT = 4
-
-LOTS_PER_UNIT = 1e8
-"""Lots, costs and fees have eight decimals, as at the paper broker: whole numbers of lots add up exactly in floats."""
-ROUNDING_ERROR = 1e-15
-"""The relative error that a product of a few floats may have."""
-MAX_FRACTIONAL = 2.0**53
-"""From here on every float is a whole number."""
 
 
 class MarketArrays(NamedTuple):
@@ -40,6 +44,9 @@ class MarketArrays(NamedTuple):
     decisions: Table[int]
     """One bar longer than the others and BUY there, so that the search for the next BUY always ends."""
     atrs: Table[float]
+    lows: Table[float]
+    """The low of the candle that has closed since the bar before; infinite without one. No bars where no stop rests at
+    the exchange."""
     times: Sequence[int]
     """When each bar closed, in unix seconds."""
     shares: Sequence[float]
@@ -77,6 +84,10 @@ class BacktestParameters(NamedTuple):
     max_trade_amount: float = 0.0
     max_exposure: float = 0.0
     """0.0 is a limit that is not set."""
+    exchange_stop: float = 0.0
+    """1.0 where a stop rests at the exchange for each trade, else 0.0."""
+    exchange_stop_atr: float = 0.0
+    """How many average true ranges that lies below the stop of the rule."""
 
 
 class BacktestBuffers(NamedTuple):
@@ -91,11 +102,15 @@ class BacktestBuffers(NamedTuple):
     """Per trade, in the order of entries: its symbol, its entry and exit bars, and how it ended."""
     budgets: MutableSequence[float]
     """Per trade what it was to cost at the ask, before slippage and fee."""
-    exit_cache: WritableTable
+    exit_cache: WritableTable[int]
     """Exits by symbol and entry bar, 0 where unknown, for parameter sets that share the exit's parameters. Without bars
     nothing is cached."""
+    bid_cache: WritableTable[float]
+    """Beside it the prices of exits by a resting stop. Without bars where none rests."""
     held: MutableSequence[float]
     exit_bar: MutableSequence[int]
+    exit_bid: MutableSequence[float]
+    """The price of an exit by a resting stop, before slippage; 0.0 for another exit, which sells at the next price."""
     prefetch_sink: MutableSequence[float]
     """Where `prefetch` writes, so that the compiler can't leave it out. Never read."""
     trade: MutableSequence[int]
@@ -111,73 +126,57 @@ class Simulated(NamedTuple):
     """The bar at which the drawdown guard tripped; beyond the last one if it did not."""
 
 
-def find_exit(
-    closes: Table[float],
-    decisions: Table[int],
-    symbol: int,
-    entered: int,
-    last: int,
-    entry: float,
-    atr: float,
-    multiple: float,
-    breakeven: float,
-    break_even: float,
-) -> tuple[int, int, float, float]:
-    """Where a position entered at bar `entered` ends: the bar, how, and its stop and high then.
-
-    It depends on the entry and the exit's own parameters alone, not on cash or other trades. Without an exit up to bar
-    `last` the result is `last` + 1 and STILL_OPEN.
-    """
-    stop, high = initial_stop(entry, atr, multiple), entry
-    for at in range(entered + 1, last + 1):
-        close = closes[unsigned_index(symbol), unsigned_index(at)]
-        stop, high, hit = advance_stop(close, stop, high, entry, atr, multiple, breakeven, break_even)
-        if hit:
-            return at, STOPPED, stop, high
-        if decisions[unsigned_index(symbol), unsigned_index(at)] == SELL:
-            return at, COUNCIL, stop, high
-    return last + 1, STILL_OPEN, stop, high
-
-
 def find_cached_exit(
-    closes: Table[float],
-    decisions: Table[int],
-    atrs: Table[float],
-    exit_cache: WritableTable,
+    arrays: MarketArrays,
+    buffers: BacktestBuffers,
     symbol: int,
     entered: int,
-    last: int,
     entry: float,
     break_even: float,
     parameters: BacktestParameters,
-) -> int:
-    """The exit's bar and how it ends, as one number: `bar * ENDING_COUNT + ending`."""
-    caching = exit_cache.shape[1] > 0
-    found = exit_cache[symbol, entered] if caching else 0
+) -> tuple[int, float]:
+    """The exit's bar and how it ends, as one number: `bar * ENDING_COUNT + ending`; and the resting stop's price where
+    that ends it, else zero."""
+    cache, bids = buffers.exit_cache, buffers.bid_cache
+    caching, bid = cache.shape[1] > 0, 0.0
+    found = cache[symbol, entered] if caching else 0
     if found == 0:
-        atr, multiple, breakeven = atrs[symbol, entered], parameters.atr_multiple, parameters.breakeven_atr
-        bar, ending, _, _ = find_exit(
-            closes, decisions, symbol, entered, last, entry, atr, multiple, breakeven, break_even
+        bar, ending, _, _, bid = find_exit(
+            arrays.closes,
+            arrays.fills,
+            arrays.lows,
+            arrays.decisions,
+            symbol,
+            entered,
+            arrays.last,
+            entry,
+            arrays.atrs[symbol, entered],
+            parameters.atr_multiple,
+            parameters.breakeven_atr,
+            break_even,
+            resting_distance(parameters),
         )
         found = ENDING_COUNT * bar + ending
         if caching:
-            exit_cache[symbol, entered] = found
-    return found
+            cache[symbol, entered] = found
+            if ending == RESTING:
+                bids[symbol, entered] = bid
+    elif found % ENDING_COUNT == RESTING:
+        bid = bids[symbol, entered]
+    return found, bid
 
 
-def truncate_to_lot(lots: float) -> float:
-    """`lots` without their fraction; a float just below a whole number by rounding error is that number."""
-    # Beyond 2 ** 53 a float has no fraction, and a compiled integer would soon overflow.
-    lots += min(max(1e-6, lots * ROUNDING_ERROR), 0.05)
-    return float(int(lots)) if lots < MAX_FRACTIONAL else lots
+def resting_distance(parameters: BacktestParameters) -> float:
+    """How many average true ranges a resting stop lies below that of the rule; NO_RESTING_STOP without one."""
+    return parameters.exchange_stop_atr if parameters.exchange_stop > 0.0 else NO_RESTING_STOP
 
 
 def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers) -> Simulated:
     """Trade the history, with money in lots."""
     # Each array has a local name: see the optimizations at the end.
     closes, fills, decisions, atrs = arrays.closes, arrays.fills, arrays.decisions, arrays.atrs
-    times, last, equity, cache = arrays.times, arrays.last, buffers.equity, buffers.exit_cache
-    held, exit_bar, trade = buffers.held, buffers.exit_bar, buffers.trade
+    times, last, equity = arrays.times, arrays.last, buffers.equity
+    held, exit_bar, exit_bid, trade = buffers.held, buffers.exit_bar, buffers.exit_bid, buffers.trade
     next_buy, last_exit, shares, budgets = buffers.next_buy, buffers.last_exit, arrays.shares, buffers.budgets
     symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
     fee_rate, slippage, cooldown = parameters.fee_rate, parameters.exit_slippage, parameters.cooldown_seconds
@@ -191,7 +190,15 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
     while at <= last:
         entering = active < parameters.max_open_trades and tripped > last
         event = next_event(decisions, next_buy, held, exit_bar, at, last, entering)
-        below, tracker = write_equity(closes, held, equity, cash / LOTS_PER_UNIT, active, tracker, at, event, last)
+        below, tracker = write_equity(closes, held, equity, cash / LOTS_PER_UNIT, active, tracker, at, event)
+        if below == event and event <= last:  # not below before it
+            if parameters.exchange_stop > 0.0:  # what a resting stop has sold is sold when the bar's tick begins
+                for symbol in range(len(held)):
+                    if held[symbol] > 0.0 and exit_bar[symbol] == event and exit_bid[symbol] > 0.0:
+                        cash += sale_proceeds(held[symbol], exit_bid[symbol], fee_rate, slippage)
+                        held[symbol], last_exit[symbol] = 0.0, event
+                        active -= 1
+            below, tracker = look_before_orders(closes, held, cash / LOTS_PER_UNIT, tracker, event, last)
         if below <= last:  # the drawdown guard trips, even with nothing open: it sells all and ends entries
             for symbol in range(len(held)):
                 if held[symbol] > 0.0:
@@ -233,7 +240,7 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
             if amount <= 0.0 or paid > cash:
                 continue
             entry, break_even = cost / amount, break_even_of(paid / amount, parameters)
-            found = find_cached_exit(closes, decisions, atrs, cache, symbol, event, last, entry, break_even, parameters)
+            found, exit_bid[symbol] = find_cached_exit(arrays, buffers, symbol, event, entry, break_even, parameters)
             held[symbol], exit_bar[symbol], trade[symbol] = amount / LOTS_PER_UNIT, found // ENDING_COUNT, count
             symbols[count], entries[count] = symbol, event
             exits[count], endings[count] = found // ENDING_COUNT, found % ENDING_COUNT
@@ -363,6 +370,8 @@ def simulate_sets(
             row[14],
             row[15],
             row[16],
+            row[17],
+            row[18],
         )
         played = simulate(arrays, parameters, buffers)
         curve = buffers.equity[arrays.first : arrays.last + 1]

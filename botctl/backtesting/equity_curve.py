@@ -38,12 +38,11 @@ def write_equity(
     tracker: EquityTracker,
     at: int,
     event: int,
-    last: int,
 ) -> tuple[int, EquityTracker]:
     """Write the equity of the bars from `at` to before `event`: cash and what is held at its last price.
 
-    Returns the first bar below the floor, that of the event included, or `last` + 1. What is written at that bar and
-    after it is not valid until its orders are done.
+    Returns the first of these bars below the floor, or `event`. What is written at that bar and after it is not valid
+    until its orders are done.
     """
     high, low, deepest, peak, floor, kept = tracker
     pending, begun = active, False
@@ -83,12 +82,17 @@ def write_equity(
             high = low = cash
         if cash > peak:
             peak, floor = cash, max(floor, cash * kept)
-    below = last + 1
-    if event <= last:
-        worth = worth_at(closes, held, cash, event)
-        below = event if worth < floor else below
-        peak, floor = max(peak, worth), max(floor, worth * kept)
-    return below, EquityTracker(high, low, deepest, peak, floor, kept)
+    return event, EquityTracker(high, low, deepest, peak, floor, kept)
+
+
+def look_before_orders(
+    closes: Table[float], held: Sequence[float], cash: float, tracker: EquityTracker, bar: int, last: int
+) -> tuple[int, EquityTracker]:
+    """The guard's look at a bar with orders, before them. Returns the bar if it is below the floor, or `last` + 1."""
+    high, low, deepest, peak, floor, kept = tracker
+    worth = worth_at(closes, held, cash, bar)
+    below = bar if worth < floor else last + 1
+    return below, EquityTracker(high, low, deepest, max(peak, worth), max(floor, worth * kept), kept)
 
 
 def worth_at(closes: Table[float], held: Sequence[float], cash: float, bar: int) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from botctl.backtesting import engine, equity_curve, performance
+from botctl.backtesting import engine, equity_curve, exits, performance
 from botctl.domain import indicators, sizing, stops
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ class Kernel:
     decide = staticmethod(engine.decide)
     simulate = staticmethod(engine.simulate)
     simulate_sets = staticmethod(engine.simulate_sets)
-    find_exit = staticmethod(engine.find_exit)
-    truncate_to_lot = staticmethod(engine.truncate_to_lot)
+    find_exit = staticmethod(exits.find_exit)
+    truncate_to_lot = staticmethod(exits.truncate_to_lot)
 
     def __init__(self, view: Callable[[Any], Any], **functions: Callable[..., Any]) -> None:
         """`view` gives an array in the form that the functions are fastest with; both share their memory."""
@@ -36,13 +36,14 @@ class Kernel:
 
 
 COMPILE_ORDER = (
-    (stops, "initial_stop advance_stop break_even_price covers_costs is_entry_price"),
+    (stops, "initial_stop advance_stop break_even_price covers_costs is_entry_price resting_trigger exit_at_resting"),
     (sizing, "unit_loss risk_budget room_below cash_budget round_down entry_budget compounded"),
     (indicators, "smooth wilder_sum true_range relative_strength opinion_of_valid_averages technical_opinion"),
     (indicators, "seed_average continue_indicators calculate_indicators"),
     (performance, "sharpe_of_curve"),
-    (engine, "find_exit find_cached_exit truncate_to_lot break_even_of sale_proceeds"),
-    (equity_curve, "begin_tracking worth_at write_equity write_equity_after_orders"),
+    (exits, "truncate_to_lot cut_price find_exit"),
+    (engine, "resting_distance find_cached_exit break_even_of sale_proceeds"),
+    (equity_curve, "begin_tracking worth_at write_equity look_before_orders write_equity_after_orders"),
     (engine, "can_be_stopped has_limits size_by_equity size_order next_event prefetch"),
     (engine, "decide simulate simulate_sets"),
 )

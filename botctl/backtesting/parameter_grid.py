@@ -11,7 +11,10 @@ from botctl.domain.configuration.settings import SETTINGS
 from botctl.domain.errors import BadValue
 from botctl.domain.money import format_decimal, to_decimal
 
-EXIT_PARAMETERS = ("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_atr", "breakeven_fees")
+EXIT_PARAMETERS = (
+    *("atr_period", "trade_amount_usd", "atr_multiple", "breakeven_atr", "breakeven_fees"),
+    *("exchange_stop", "exchange_stop_atr"),
+)
 """The settings that an exit depends on, from the most expensive change to the cheapest. In a grid they change last, so
 that cached exits serve many sets. The amount is among them because lots have eight decimals, which moves the entry
 price."""
@@ -60,7 +63,7 @@ def parse_axis(text: str) -> Axis:
 
 def _values(text: str) -> list[str]:
     words = [word.strip().lower() for word in text.split(",")]
-    if {*words} <= {"yes", "no"}:
+    if {*words} <= {"yes", "no"} or {*words} <= {"on", "off"}:
         return words
     numbers = _range(text) if ":" in text else map(to_decimal, words)
     return [format_decimal(number) for number in numbers]

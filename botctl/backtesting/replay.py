@@ -16,7 +16,7 @@ from botctl.domain.orders import TradeStatus
 from botctl.domain.sentiment import SentimentSeries
 from botctl.market_data.timeline import Timeline
 from botctl.queries.portfolio import trade_record
-from botctl.store.models import Trade
+from botctl.store.models import Order, Trade
 from botctl.trading.bot import Bot
 from botctl.trading.results import TickView
 from botctl.trading.tick import tick
@@ -81,7 +81,7 @@ def summarize_replay(
 
     if not outcome.ticks:
         raise BotError("the replay could not run a single tick")
-    trades = [_backtest_trade(row) for row in Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)]
+    trades = load_trades()
     begun = float(bot.settings.initial_balance or DEFAULT_BALANCE)
     drawdown, tripped_at = calculate_max_drawdown([begun, *outcome.curve]), bot.switch.read().tripped_at
     run = RunOutcome(np.array(outcome.curve), drawdown, trades, tripped_at)
@@ -91,7 +91,14 @@ def summarize_replay(
     return ReplayView(**figures, ticks=outcome.ticks, failed_ticks=outcome.failed)
 
 
-def _backtest_trade(row: Trade) -> BacktestTrade:
+def load_trades() -> list[BacktestTrade]:
+    """The trades of the database that is open, the oldest first."""
+    fired = {row.trade_id for row in Order.select(Order.trade).where(Order.trigger.is_null(False), Order.filled > 0)}
+    rows = Trade.select().where(Trade.entry_cost.is_null(False)).order_by(Trade.id)
+    return [_backtest_trade(row, fired) for row in rows]
+
+
+def _backtest_trade(row: Trade, fired: set[int]) -> BacktestTrade:
     """A trade of the database as a backtest reports it: partial sales count only once all is sold."""
     closed = row.status == TradeStatus.CLOSED
     record = vars(trade_record(row)) | {
@@ -99,5 +106,6 @@ def _backtest_trade(row: Trade) -> BacktestTrade:
         "exit_time": row.exit_time if closed else None,
         "exit_proceeds": row.exit_proceeds if closed else None,
         "exit_fee": row.exit_fee if closed else None,
+        "by_resting_stop": row.id in fired,
     }
     return BacktestTrade(**record)

@@ -16,7 +16,8 @@ class BacktestTrade(TradeRecord):
     JSON_FIELDS: ClassVar[tuple[str, ...]] = (
         *("symbol", "entry_time", "amount", "entry_price", "entry_cost", "entry_fee"),
         *("atr", "initial_stop_loss_price", "stop_loss_price", "high_price"),
-        *("exit_time", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "pnl", "r_multiple"),
+        *("exit_time", "exit_price", "exit_proceeds", "exit_fee", "exit_reason", "by_resting_stop", "pnl"),
+        "r_multiple",
     )
     """The columns of --csv too."""
 
@@ -30,6 +31,8 @@ class BacktestTrade(TradeRecord):
     high_price: float
     exit_time: datetime | None = None
     exit_proceeds: Decimal | None = None
+    by_resting_stop: bool = False
+    """Whether the stop that rests at the exchange sold it, inside a candle."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class BacktestView:
     """Candles missing in the files between their first and their last."""
     council: str = ""
     """Who decided."""
+    exchange_stop_atr: float | None = None
+    """How many average true ranges the resting stops lie below the others; None without them."""
     errors: list[str] = field(default_factory=list)
     """Each kind of failure once, with how often it occurred."""
 

@@ -70,6 +70,7 @@ def summarize(
         tripped_at=outcome.tripped_at,
         trades=trades,
         equity_curve=[EquityPoint(from_unix(times[day]), float(outcome.curve[day])) for day in days],
+        exchange_stop_atr=settings.resting_distance,
         absent_candles=sum(history.absent for history in histories),
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from botctl.backtesting.backtest import build_arrays, build_scene, decision_bits, new_buffers, parameters_of
 from botctl.backtesting.council.members import COMPILED, label_of
 from botctl.backtesting.council.scene import DecisionSource
-from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays
+from botctl.backtesting.engine import BacktestBuffers, BacktestParameters, MarketArrays, resting_distance
 from botctl.backtesting.jit import compiled
 from botctl.backtesting.parameter_grid import EXIT_PARAMETERS, LIMITS, Axis, Point
 from botctl.backtesting.results import SweepFigures
@@ -25,6 +25,8 @@ from botctl.market_data.timeline import align_histories
 
 RENAMED_PARAMETERS = {"cooldown_minutes": "cooldown_seconds", "trade_amount_usd": "trade_amount"}
 """Settings with another name among the parameters of a run."""
+
+RESTING_SETTINGS = ("exchange_stop", "exchange_stop_atr")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,10 @@ class SweepRunner:
         self._changes = [[_change(base, axis.name, value) for value in axis.values] for axis in axes]
         periods = [change["atr_period"] for values in self._changes for change in values if "atr_period" in change]
         longest = int(max(periods, default=settings.atr_period))
+        stops = [change["exchange_stop"] for values in self._changes for change in values if "exchange_stop" in change]
+        self._resting_stops = max(stops, default=self._parameters.exchange_stop) > 0
+        if not self._resting_stops and any(axis.name == "exchange_stop_atr" for axis in axes):
+            raise ConfigError("exchange_stop_atr changes nothing with EXCHANGE_STOP=off", hint="add --exchange-stop")
         self._signal_seconds = settings.signal_seconds
         self._timeline = align_histories(histories, longest, since, until, self._signal_seconds)
         self._decisions = None if council is None else self._decide(council)
@@ -117,6 +123,8 @@ class SweepRunner:
         """What machines of one study must have in common; base values of swept settings are left out."""
         settings = {**self._parameters._asdict(), "atr_period": self._atr_period}
         swept = {name for values in self._changes for change in values for name in change}
+        if not self._resting_stops:  # older studies know nothing of them
+            settings = {name: value for name, value in settings.items() if name not in RESTING_SETTINGS}
         decisions = () if self._decisions is None else (sha256(self._decisions.tobytes()).hexdigest(),)
         council = {} if self._label == ", ".join(COMPILED) else {"council": [self._label, *decisions]}
         return {
@@ -153,7 +161,8 @@ class SweepRunner:
         period = int(changes.pop("atr_period", self._atr_period))
         parameters = self._parameters._replace(**changes)  # type: ignore[arg-type]
         shared = (
-            parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr, parameters.breakeven_fees
+            parameters.trade_amount, parameters.atr_multiple, parameters.breakeven_atr, parameters.breakeven_fees,
+            resting_distance(parameters),
         )  # fmt: skip
         return ParameterSet(point, period, parameters, (period, *shared) if self._share_exits else (period,))
 
@@ -161,7 +170,9 @@ class SweepRunner:
         """The train part, and the test part that follows it."""
         if self._segments_cache[0] != atr_period:
             wanted = atr_period, self._bits, self._allocation
-            arrays = build_arrays(self.kernel, self._timeline, self.histories, self.sentiment, *wanted)
+            arrays = build_arrays(
+                self.kernel, self._timeline, self.histories, self.sentiment, *wanted, resting_stops=self._resting_stops
+            )
             if self._decisions is not None:
                 arrays = arrays._replace(decisions=self.kernel.view(self._decisions))
             split = arrays.first + int((arrays.last - arrays.first + 1) * self.train)
@@ -178,7 +189,8 @@ class SweepRunner:
         times = np.asarray(arrays.times)[arrays.first : arrays.last + 1]
         day_ends = last_bars_of_days(times)
         symbols, bars = len(self.histories), len(arrays.times)
-        return Segment(arrays, new_buffers(self.kernel, symbols, bars, cache_exits=self._share_exits), day_ends)
+        caches = {"cache_exits": self._share_exits, "resting_stops": self._resting_stops}
+        return Segment(arrays, new_buffers(self.kernel, symbols, bars, **caches), day_ends)
 
     def _clear_exits(self, segments: Sequence[Segment], exit_key: tuple[float, ...]) -> None:
         """Cached exits are valid until a parameter changes that they depend on."""

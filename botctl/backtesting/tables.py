@@ -9,11 +9,11 @@ class Table[Number](Protocol):
     def __getitem__(self, index: tuple[int, int], /) -> Number: ...
 
 
-class WritableTable(Table[int], Protocol):
+class WritableTable[Number](Table[Number], Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def __setitem__(self, index: tuple[int, int], number: int, /) -> None: ...
+    def __setitem__(self, index: tuple[int, int], number: Number, /) -> None: ...
 
 
 def unsigned_index(index: int) -> int:

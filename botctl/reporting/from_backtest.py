@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.backtesting.backtest import Run
-from botctl.backtesting.engine import BUY, HOLD, SELL
+from botctl.backtesting.exits import BUY, HOLD, SELL
 from botctl.backtesting.results import BacktestTrade
 from botctl.domain import text
 from botctl.domain.candles import CandleColumns, from_unix, to_unix

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botctl.backtesting.council.recorded import RecordedCouncil, RecordedDecision
-from botctl.backtesting.engine import BUY, HOLD, SELL
+from botctl.backtesting.exits import BUY, HOLD, SELL
 from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.decisions import Action

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from botctl.backtesting.backtest import Backtest
-from botctl.backtesting.engine import truncate_to_lot
+from botctl.backtesting.exits import truncate_to_lot
 from botctl.domain.candles import from_unix
 from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.costs import COST_DECIMALS

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from botctl.backtesting.engine import LOTS_PER_UNIT, STILL_OPEN, truncate_to_lot
+from botctl.backtesting.exits import LOTS_PER_UNIT, STILL_OPEN, truncate_to_lot
 from botctl.domain.candles import from_unix
 from botctl.domain.money import floor_to, format_decimal
 from botctl.domain.orders import TradeStatus

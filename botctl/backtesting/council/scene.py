@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botctl.backtesting.engine import BUY, HOLD, SELL, BacktestParameters, MarketArrays
+from botctl.backtesting.engine import BacktestParameters, MarketArrays
+from botctl.backtesting.exits import BUY, HOLD, SELL
 from botctl.domain.candles import CandleColumns
 from botctl.domain.decisions import Action
 from botctl.domain.sentiment import SentimentSeries

@@ -21,7 +21,8 @@ from botctl.backtesting.council.history_agents import (
 from botctl.backtesting.council.members import COMMAND, decides_alone, label_of
 from botctl.backtesting.council.scene import NUMBERS, Decided, Scene, no_decisions
 from botctl.backtesting.council.walk import CouncilWalk
-from botctl.backtesting.engine import HOLD, BacktestParameters, MarketArrays
+from botctl.backtesting.engine import BacktestParameters, MarketArrays
+from botctl.backtesting.exits import HOLD
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Mode, Settings
 from botctl.domain.council_rules import CouncilRule, combine
 from botctl.domain.decisions import TECHNICAL_STANCES, Stance, Verdict

@@ -12,25 +12,30 @@ from botctl.backtesting.council.account import Account, PlayedTrade, Position, e
 from botctl.backtesting.council.error_kinds import ErrorKinds
 from botctl.backtesting.council.scene import NUMBERS, Scene, no_decisions
 from botctl.backtesting.engine import (
-    COUNCIL,
-    DRAWDOWN,
-    LOTS_PER_UNIT,
-    STOPPED,
     BacktestParameters,
     MarketArrays,
     break_even_of,
     can_be_stopped,
     has_limits,
+    resting_distance,
     sale_proceeds,
     size_by_equity,
     size_order,
-    truncate_to_lot,
 )
 from botctl.backtesting.equity_curve import worth_at
+from botctl.backtesting.exits import (
+    COUNCIL,
+    DRAWDOWN,
+    LOTS_PER_UNIT,
+    RESTING,
+    STOPPED,
+    cut_price,
+    truncate_to_lot,
+)
 from botctl.domain.candles import from_unix
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.money import price_of
-from botctl.domain.stops import advance_stop, initial_stop
+from botctl.domain.stops import advance_stop, exit_at_resting, initial_stop, resting_trigger
 from botctl.domain.symbols import base_of
 from botctl.ports import PastDecision, Progress
 
@@ -81,6 +86,7 @@ class CouncilWalk:
         decisions = no_decisions(len(self.symbols), len(arrays.times))
         for bar in range(arrays.first, arrays.last + 1):
             self.clock.start_tick()
+            self._fire_resting_stops(bar)
             self.account.look()
             if self._guard_trips(bar):
                 break
@@ -93,6 +99,15 @@ class CouncilWalk:
         return decisions
 
     # One bar, in the order of a tick
+
+    def _fire_resting_stops(self, bar: int) -> None:
+        """Book what the stops at the exchange have sold inside the candles that close at this bar."""
+        arrays, distance = self.arrays, resting_distance(self.parameters)
+        for symbol, position in [*self.account.positions.items()] if distance >= 0.0 else []:
+            trigger = cut_price(resting_trigger(position.stop, position.atr, distance))
+            bid = exit_at_resting(trigger, arrays.fills[symbol, bar - 1], arrays.lows[symbol, bar])
+            if bid > 0.0:
+                self._close(symbol, bar, RESTING, bid)
 
     def _guard_trips(self, bar: int) -> bool:
         """Whether the drawdown guard trips, before the orders of this bar: it sells all, and nobody is asked again."""
@@ -195,11 +210,11 @@ class CouncilWalk:
         cash = self.account.cash / LOTS_PER_UNIT
         return size_by_equity(ask, atr, self._equity, self._exposure, cash, share, parameters)
 
-    def _close(self, symbol: int, bar: int, ending: int) -> None:
+    def _close(self, symbol: int, bar: int, ending: int, bid: float | None = None) -> None:
+        """Sell at the next price, or at `bid`."""
         account, parameters = self.account, self.parameters
-        account.cash += sale_proceeds(
-            self._held[symbol], self.arrays.fills[symbol, bar], parameters.fee_rate, parameters.exit_slippage
-        )
+        price = self.arrays.fills[symbol, bar] if bid is None else bid
+        account.cash += sale_proceeds(self._held[symbol], price, parameters.fee_rate, parameters.exit_slippage)
         played = account.positions.pop(symbol).played
         played.exited, played.ending = bar, ending
         account.last_exits[symbol] = self.arrays.times[bar]

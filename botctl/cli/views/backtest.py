@@ -19,6 +19,8 @@ COLUMN_NAMES = {
     "atr_multiple": "ATR x",
     "breakeven_atr": "breakeven",
     "breakeven_fees": "fees too",
+    "exchange_stop": "resting",
+    "exchange_stop_atr": "resting x",
     "min_stop_costs": "min costs",
     "atr_period": "period",
     "cooldown_minutes": "cool-down",
@@ -67,6 +69,7 @@ def _summary(view: BacktestView) -> str:
         ("win rate", f"{text.format_percent(view.win_rate)}, profit factor {text.format_ratio(view.profit_factor)}"),
         ("per trade", _per_trade(view)),
         ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
+        *_resting_stops(view),
         ("exposure", text.format_percent(view.exposure)),
         ("fees", f"{text.format_money(view.fees)} {quote}"),
     ]
@@ -77,6 +80,14 @@ def _summary(view: BacktestView) -> str:
     if view.absent_candles:
         rows.append(("missing candles", f"{view.absent_candles:,}"))
     return tables.pairs(rows)
+
+
+def _resting_stops(view: BacktestView) -> list[tuple[str, str]]:
+    if view.exchange_stop_atr is None:
+        return []
+    fired = sum(trade.by_resting_stop for trade in view.trades)
+    where = f"{view.exchange_stop_atr:g} ATR below the stop" if view.exchange_stop_atr else "on the stop"
+    return [("resting stops", f"{where}; {fired:,} sold inside a candle")]
 
 
 def _per_trade(view: BacktestView) -> str:

@@ -45,6 +45,8 @@ OVERRIDES = {
     "breakeven_atr": ("BREAKEVEN_ATR", "NUMBER"),
     "breakeven_fees": ("BREAKEVEN_FEES", "yes|no"),
     "min_stop_costs": ("MIN_STOP_COSTS", "NUMBER"),
+    "exchange_stop": ("EXCHANGE_STOP", ""),  # a flag and its opposite
+    "exchange_stop_atr": ("EXCHANGE_STOP_ATR", "NUMBER"),
     "atr_period": ("ATR_PERIOD", "CANDLES"),
     "max_open_trades": ("MAX_OPEN_TRADES", "COUNT"),
     "cooldown": ("COOLDOWN_MINUTES", "MINUTES"),
@@ -52,8 +54,8 @@ OVERRIDES = {
     "max_drawdown_peak": ("MAX_DRAWDOWN_PEAK", "FRACTION"),
 }
 """Options by their parameter: the setting that each overrides, and what it takes."""
-FLAGS = frozenset({"compound"})
-"""Those that take nothing: without the flag the setting counts."""
+FLAGS = {"compound": {True: "yes"}, "exchange_stop": {True: "on", False: "off"}}
+"""Those that take nothing, with what the flag and its opposite mean: without either the setting counts."""
 OVERRIDDEN = tuple(setting for setting, _ in OVERRIDES.values())
 DEFAULT_SENTIMENT = Stance.FEAR.value
 STANCES = (Stance.FEAR, Stance.GREED, Stance.NEUTRAL)
@@ -73,12 +75,15 @@ def _override_option(name: str, setting: str, metavar: str) -> Any:
     known = next(each for each in SETTINGS if each.name == setting)
     meaning = HELPS.get(setting, re.sub("[;,] default: .*", "", known.meaning))
     flag = f"--{name.replace('_', '-')}"
+    if False in FLAGS.get(name, {}):
+        flag = f"{flag}/--no{flag[1:]}"
     default = setting if (text := DEFAULTS.get(setting, known.default)) is None else f"{setting}, else {text}"
     return typer.Option(flag, metavar=metavar or None, show_default=default, help=f"{meaning[0].upper()}{meaning[1:]}.")
 
 
 HELPS = {
     "COMPOUND": "scale TRADE_AMOUNT_USD with the equity, as with COMPOUND=yes",
+    "EXCHANGE_STOP": "a stop rests at the exchange, below the one that each candle checks",
     "INITIAL_BALANCE": "cash at the start, in quote currency",
     "TRADE_AMOUNT_USD": "cost of an entry, in quote currency",
     "FEE_RATE": "fee of an order: a fraction of its cost, or tier1 to tier9 of Kraken",
@@ -139,9 +144,12 @@ type StudyOptions = dict[str, str]
 def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     """Replace the parameter `options: StudyOptions` of a command by STUDY_OPTIONS, as Typer needs them."""
     shared = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])
-        if name in FLAGS
-        else Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[bool | None, option] if name in FLAGS else Annotated[str | None, option],
+        )
         for name, option in STUDY_OPTIONS.items()
     ]
     parameters = [
@@ -153,7 +161,7 @@ def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         texts = {name: arguments.pop(name) for name in STUDY_OPTIONS}
-        texts |= {name: "yes" if texts[name] else None for name in FLAGS}
+        texts |= {name: meanings.get(texts[name]) for name, meanings in FLAGS.items()}
         command(options={name: text for name, text in texts.items() if text is not None}, **arguments)
 
     run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

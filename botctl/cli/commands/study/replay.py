@@ -97,7 +97,7 @@ def _open_folder(settings: Settings, keep: Path | None) -> Iterator[Config]:
 def _setting_text(settings: Settings, name: str) -> str:
     value = getattr(settings, name.lower())
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return ("on" if value else "off") if name == "EXCHANGE_STOP" else "yes" if value else "no"
     if value is None:
         return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)
