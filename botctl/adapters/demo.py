@@ -1,8 +1,9 @@
 """The demo's market: the synthetic candles that come with botctl, played like any other history."""
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,46 @@ def demo_data_folder() -> Path:
     return packaged if packaged.exists() else Path(__file__).parents[2] / "data" / "tape"
 
 
+@dataclass(frozen=True)
+class Tape:
+    """The demo's data as its files have it."""
+
+    markets: dict[str, Market]
+    histories: list[CandleColumns]
+    """In the order of the markets."""
+    sentiment: SentimentHistory
+    warm_up: int
+    """The first bar that is played."""
+
+
 def load_demo_market(folder: Path | None = None, signals: Timeframe = TIMEFRAME) -> SimulatedMarket:
     """The demo's market at the bar that the open database has stored. It can be played to its very last candle.
 
     A new database begins where there are enough candles of `signals`, if there are ever.
     """
-    folder = folder or demo_data_folder()
+    tape = _load_tape(folder or demo_data_folder())
+    timeline = align_histories(tape.histories, 0, None, None)
+    last, warmed_up = len(timeline.times) - 1, CANDLES_NEEDED * signals.seconds // TIMEFRAME.seconds - 1
+    first = max(tape.warm_up, warmed_up) if warmed_up < last else tape.warm_up
+    timeline = replace(timeline, first=first, last=last)
+    stored = key_value.load(POSITION_KEY)
+    if stored is None:
+        save_price_decimals({symbol: market.price_decimals for symbol, market in tape.markets.items()})
+    return SimulatedMarket(
+        tape.histories,
+        timeline,
+        tape.sentiment,
+        name="the demo's data",
+        markets=tape.markets,
+        half_spread=HALF_SPREAD,
+        last_bar=int(stored[0]) if stored else None,
+        save_bar=lambda bar: key_value.save(POSITION_KEY, str(bar)),
+    )
+
+
+@cache  # 50 ms, and the files of an installation don't change while a process runs
+def _load_tape(folder: Path) -> Tape:
+    """Raises ConfigError."""
     try:
         description = parse_json((folder / "markets.json").read_text())
         markets = {row["symbol"]: _parse_market(row) for row in description["markets"]}
@@ -44,23 +79,8 @@ def load_demo_market(folder: Path | None = None, signals: Timeframe = TIMEFRAME)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the demo's data in {folder} can't be read", hint="reinstall botctl") from error
     histories = [_parse_candles(symbol, rows[symbol]) for symbol in markets]
-    timeline = align_histories(histories, 0, None, None)
-    last, warmed_up = len(timeline.times) - 1, CANDLES_NEEDED * signals.seconds // TIMEFRAME.seconds - 1
-    first = int(description["warm_up"])
-    timeline = replace(timeline, first=max(first, warmed_up) if warmed_up < last else first, last=last)
-    stored = key_value.load(POSITION_KEY)
-    if stored is None:
-        save_price_decimals({symbol: market.price_decimals for symbol, market in markets.items()})
-    return SimulatedMarket(
-        histories,
-        timeline,
-        _parse_sentiment(next(iter(rows.values()))),
-        name="the demo's data",
-        markets=markets,
-        half_spread=HALF_SPREAD,
-        last_bar=int(stored[0]) if stored else None,
-        save_bar=lambda bar: key_value.save(POSITION_KEY, str(bar)),
-    )
+    sentiment = _parse_sentiment(next(iter(rows.values())))
+    return Tape(markets, histories, sentiment, int(description["warm_up"]))
 
 
 def _parse_market(row: dict[str, Any]) -> Market:
