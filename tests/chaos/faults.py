@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from tests.chaos.campaign import SEPARATOR
 from tests.chaos.fault_kinds import FOR_ORDERS, FOR_READS, KINDS, REFUSED, REFUSED_FOR_A_MOMENT
@@ -149,36 +150,39 @@ class FaultPairs:
         return 1
 
 
-ORDERING = ("a buy by hand", "a sell by hand", "a tick that stops out two")
+ORDERING = (
+    "a buy by hand", "a sell by hand", "a tick that stops out two", "a buy with a resting stop",
+    "a hit stop above a resting one", "a resting stop that moves", "a sell of a part beside a resting stop",
+)  # fmt: skip
 """Scenes for trouble in the recovering run."""
 FATES = ("request after", "request lost")
-"""The run was killed with its order placed, or with its order gone."""
+"""The run was killed with its request processed, or with its request gone."""
 MOMENTS = {"at once": 0.0, "two minutes later": ABSENT_FOR_SURE}
 RECOVERING_REQUESTS = 6
 
 
 class FaultsInRecovery:
-    """A run killed at its order, and the request of the run that looks it up spoiled: when a bad answer must not read
-    as «there is no such order»."""
+    """A run killed as it placed, moved or canceled an order, and a request of the run that looks it up spoiled: when a
+    bad answer must not read as «there is no such order»."""
 
     name = "recovery faults"
-    about = "a run killed at its order, and one request of the recovering run spoiled"
+    about = "a run killed as it placed, moved or canceled an order, and one request of the recovering run spoiled"
 
     def trials(self, stage: Stage, runs: int, seed: int) -> Iterator[str]:
         for scene in ORDERING:
-            for fate in FATES:
-                for moment in MOMENTS:
-                    for position in range(1, RECOVERING_REQUESTS + 1):
-                        for kind in FOR_READS:
-                            where = f"{scene}, {fate}, {moment}, request {position}"
-                            yield SEPARATOR.join((self.name, kind, where))
+            asked = enumerate(stage.undisturbed(scene).endpoints, 1)
+            ends = [f"{fate} {number}" for number, endpoint in asked if endpoint in CHANGES_ORDERS for fate in FATES]
+            for end, moment, position, kind in product(ends, MOMENTS, range(1, RECOVERING_REQUESTS + 1), FOR_READS):
+                where = f"{scene}, {end}, {moment}, request {position}"
+                yield SEPARATOR.join((self.name, kind, where))
 
     def play(self, stage: Stage, trial: str) -> int:
         _, kind, where = trial.split(SEPARATOR)
-        scene, fate, moment, position = where.split(", ")
+        scene, end, moment, position = where.split(", ")
+        fate, number = end.rsplit(" ", 1)
         world = stage.set(scene)
         try:
-            act_until(world, scene, fate, stage.undisturbed(scene).endpoints.index("AddOrder") + 1)
+            act_until(world, scene, fate, int(number))
             world.council_is_silent()
             world.clock.skip(MOMENTS[moment])
             with Trouble(world, {int(position.split()[1]): kind}):

@@ -71,6 +71,7 @@ class ModelledWorld:
         model = SimpleModel(settings.rules(), self.history, OPENING_CASH, dict.fromkeys(PRICES, Decimal(0)))
         self.comparison = Comparison(world, model, read_facts(world))
         self._spread = settings.spread
+        self.resting = settings.resting
         self._wrong_times = False
         """Whether the exchange's clock was wrong at a run, or at a trade of the owner."""
         self._log = log
@@ -128,8 +129,11 @@ class ModelledWorld:
         """Sells this part of the coins, or buys for this part of a fifth of the cash.
 
         Once the exchange's clock was wrong only the owner's own coins are sold: by a wrong time the sale of a trade's
-        coins, or one of his own before it, may seem to be older than what botctl knows, and is no evidence then.
+        coins, or one of his own before it, may seem to be older than what botctl knows, and is no evidence then. So
+        may one while an entry is still being filled.
         """
+        if side == "sell" and self.resting and self.comparison.facts.unsettled:
+            return
         self._wrong_times = self._wrong_times or self.world.kraken.clock.offset != 0 or self.comparison.skewed_at > 0
         most = self.model.coins[symbol] if side == "sell" else self.model.cash / 5 / self.model.quotes[symbol].last
         if side == "sell" and symbol in self.model.positions and self._wrong_times:

@@ -102,6 +102,71 @@ TESTED: dict[str, TestedMutation] = {
         "trading/snapshot.py", ", *self._known_symbols()]", "]",
         "flows", "coins_that_left_the_account_move_the_base_by_their_price_of_now",
     ),
+    # Stops that rest at the exchange.
+    "an exit leaves its resting stop alone": one(
+        "trading/exit_preparation.py", ", *load_resting_stops()]", "]",
+        "resting_stops", "a_hit_stop_cancels_learns_the_ending_and_sells_once",
+    ),
+    "what a canceled stop held counts as held": one(
+        "trading/exit_preparation.py", "balances = balances.with_released(base_of(order.symbol), order.amount)", "pass",
+        "wire_budget", "the_sells_of_hit_stops_leave_three_round_trips_after_the_start",
+    ),
+    "a list that lacks a resting stop proves its end": one(
+        "trading/orders/resting_stops.py", "if not report.open or _has_fired(report)]", "]",
+        "resting_stops", "a_list_that_lacks_it_proves_nothing_and_is_said",
+    ),
+    "a resting stop of another size is left": one(
+        "trading/orders/resting_stops.py", "if record.amount != wanted.amount:", "if False:",
+        "resting_stops", "one_that_the_owner_has_made_smaller_is_replaced",
+    ),
+    "a resting stop is moved down": one(
+        "domain/stops.py", "return wanted - trigger >= ", "return abs(wanted - trigger) >= ",
+        "resting_stops", "one_that_the_owner_has_raised_stays_there",
+    ),
+    "a resting stop stays where it was placed": one(
+        "domain/stops.py", "return wanted - trigger >= ", "return wanted < trigger and wanted >= ",
+        "resting_stops", "it_moves_up_with_the_stop_and_never_down",
+    ),
+    "a move is recorded only by the run that makes it": one(
+        "trading/orders/resting_stops.py", "is not None and trigger != order.trigger:", "is not None and not trigger:",
+        "resting_stops", "a_move_that_was_not_recorded_is_recorded_by_the_next_run",
+    ),
+    "a trade without its resting stop is not said": one(
+        "trading/orders/resting_stops.py", "raise _unprotected(trade, error) from error", "return",
+        "resting_stops", "a_position_that_gets_none_is_named_and_the_run_fails",
+    ),
+    "a resting stop whose answer was lost is believed to rest": one(
+        "trading/orders/resting_stops.py", "if order.state == OrderState.RESTING else []", "if False else []",
+        "resting_stops", "one_that_ended_as_it_was_placed_is_said",
+    ),
+    "a resting stop outlives its trade": one(
+        "trading/orders/resting_stops.py", "        errors += self._cancel_left()\n", "",
+        "resting_stops", "one_whose_trade_the_owner_has_sold_is_canceled",
+    ),
+    "a stop that was given up and surfaces is left": one(
+        "trading/orders/resting_stops.py", "        if not orphans:\n", "        if orphans:\n",
+        "resting_stops", "one_of_a_trade_that_ended_is_canceled",
+    ),
+    "nobody looks for a stop that was given up": one(
+        "trading/orders/resting_stops.py", "and not has_lost_stops(self.clock.now() - LOST_FOR):", "and True:",
+        "resting_stops", "one_of_a_trade_that_ended_is_canceled",
+    ),
+    "a resting stop that the owner has changed never ends": one(
+        "trading/orders/settlement.py", "edited = order.trigger is not None and in_fills == filled", "edited = False",
+        "resting_stops", "one_of_another_size_by_the_owner_is_the_exit_all_the_same",
+    ),
+    "the rest of a stop that fired in part is kept": one(
+        "store/trade_changes.py", "and trade.amount > 0 and not trade.exiting:", "and trade.amount < 0:",
+        "resting_stops", "the_rest_of_one_that_fired_in_part_is_sold",
+    ),
+    "coins that a resting stop has sold are missing": one(
+        "trading/tick.py", "if not snapshot.missing or not bot.resting", "if True or not bot.resting",
+        "resting_stops", "drawdown_counts_what_one_that_fired_has_brought",
+    ),
+    "open orders are asked for where no stop rests": one(
+        "trading/orders/resting_stops.py", "if not resting and not trades and", "if False and",
+        "wire_budget", "one_position_costs_one_look_and_a_stop_hit_one_order_more",
+    ),
     # The stop.
     "BREAKEVEN_FEES covers no fees": one(
         "domain/stops.py", "return break_even_price(unit_cost, fee_rate) if self.breakeven_fees else 0.0", "return 0.0",

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken
+from tests.fake_kraken import FakeKraken, PartialThenCanceled
+from tests.fake_kraken.lies import EmptyList
 from tests.fake_kraken.orders import Order
 from tests.scenarios.journal_tools import only
 from tests.scenarios.steps import buy, requested_endpoints, stopped_clock, trade_of
@@ -214,3 +215,51 @@ def test_drawdown_counts_what_one_that_fired_has_brought(live: BotRunner, kraken
     assert run.exit_code == 0, run.stderr
     assert "the resting stop of trade 1 has sold 0.002 of 0.002 BTC/USD" in run.stderr
     assert trade_of(live)["status"] == "CLOSED"
+
+
+in_one_world = pytest.mark.parametrize("guarded", [True], indirect=True, ids=["coins held"])
+"""Whether a stop keeps coins back plays no part."""
+
+
+@in_one_world
+def test_one_that_the_owner_has_made_smaller_is_replaced(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    kraken.account.amend(stop, Decimal(48500), AMOUNT / 2)
+
+    assert guarded.run("check-positions").exit_code == 0
+    assert stop.status == "canceled"
+    assert waiting(kraken).volume == AMOUNT
+
+
+@in_one_world
+def test_one_that_the_owner_has_raised_stays_there(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.account.amend(waiting(kraken), Decimal(49500), AMOUNT)
+
+    assert guarded.run("check-positions").exit_code == 0
+    assert waiting(kraken).trigger == Decimal(49500)
+
+
+@in_one_world
+def test_a_list_that_lacks_it_proves_nothing_and_is_said(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.lies.tell(EmptyList("OpenOrders"), answers=1)
+
+    run = guarded.run("check-positions")
+
+    assert "has no resting stop: the list of open orders lacks it" in run.stderr
+    assert run.exit_code == 1
+    assert len(stops(kraken)) == 1
+    assert guarded.run("check-positions").exit_code == 0
+
+
+@in_one_world
+def test_the_rest_of_one_that_fired_in_part_is_sold(guarded: BotRunner, kraken: FakeKraken) -> None:
+    waiting(kraken).mode = PartialThenCanceled(Decimal("0.25"))
+    kraken.set_price("BTC/USD", 48000)
+    kraken.set_price("BTC/USD", 51000)
+
+    for _ in range(2):
+        guarded.run("check-positions")
+
+    trade = trade_of(guarded)
+    assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
+    assert kraken.account.balances["XXBT"] == AMOUNT
