@@ -31,6 +31,9 @@ RIGHT_ALIGNED = frozenset(
         "fee",
         "value",
         "to stop",
+        "trades",
+        "won",
+        "mean P&L",
     }
 )
 WIDTH = 80

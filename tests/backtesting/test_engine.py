@@ -27,7 +27,7 @@ def test_a_cost_of_whole_lots_is_cut_to_itself(lots: int, tenths: int) -> None:
     cost = truncate_to_lot(lots * float(price))
 
     exact = float(floor_to(amount * price, COST_DECIMALS) * 10**COST_DECIMALS)
-    assert cost == exact or abs(cost - exact) < exact * 1e-15
+    assert cost == exact or abs(cost - exact) < exact * 1e-14
 
 
 @pytest.mark.parametrize(("price", "decimals"), [(4e-6, 10), (30_000.0, 1)])
