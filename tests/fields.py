@@ -27,14 +27,15 @@ STEP = words("name ok detail")
 BACKTEST = words(
     "symbols seconds signal_seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown "
     "sharpe sortino win_rate profit_factor exposure fees tripped_at trades equity_curve absent_candles council "
-    "exchange_stop_atr errors"
+    "exchange_stop_atr refused expectancy_r invested invested_held by_symbol by_exit_reason best_trade "
+    "worst_trade errors"
 )
 BACKTEST_TRADE = words(
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
     "high_price exit_time exit_price exit_proceeds exit_fee exit_reason by_resting_stop pnl r_multiple"
 )
 REPLAY = BACKTEST | words("ticks failed_ticks")
-SWEEP = words("sets by train best warnings")
+SWEEP = words("sets by train best verdict warnings")
 SWEEP_ROW = words("settings train test neighbours neighbours_low neighbours_high")
 SWEEP_FIGURES = words("trades returned max_drawdown sharpe")
 FETCH = words("symbol timeframe file fetched added candles first last oldest_told gaps changed")

@@ -68,6 +68,8 @@ RESULTS: dict[str, type] = {
     "backtest": backtesting.BacktestView,
     "backtest trade": backtesting.BacktestTrade,
     "equity point": backtesting.EquityPoint,
+    "trade group": backtesting.TradeGroup,
+    "refusals": backtesting.Refusals,
     "sweep": backtesting.SweepView,
     "sweep row": backtesting.SweepRow,
     "sweep figures": backtesting.SweepFigures,

@@ -19,6 +19,7 @@ from botctl.backtesting.exact_equity import deepest_drawdown, equity_of_trades
 from botctl.backtesting.exits import BUY, COUNCIL, DRAWDOWN, HOLD, RESTING, STILL_OPEN
 from botctl.backtesting.jit import Kernel, compiled, interpreted
 from botctl.backtesting.live_window import atrs_of_windows, forget_old_moves
+from botctl.backtesting.refusals import count_refusals
 from botctl.backtesting.results import BacktestTrade, BacktestView
 from botctl.backtesting.summary import RunOutcome, summarize
 from botctl.domain.candles import CandleColumns, from_unix
@@ -111,7 +112,8 @@ class Backtest:
         if decided is not None:
             self._check_trades(decided.trades, played.trades)
         errors = [] if decided is None else decided.errors
-        return Run(replace(view, council=label, errors=errors), timeline, self.arrays, equity)
+        refused = count_refusals(self.arrays, self.parameters, self.buffers, played.trades, played.tripped)
+        return Run(replace(view, council=label, refused=refused, errors=errors), timeline, self.arrays, equity)
 
     def _ask(self, council: DecisionSource, progress: Progress) -> Decided:
         scene = build_scene(self.kernel, self.timeline, self.histories, self.sentiment)

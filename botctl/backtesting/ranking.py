@@ -23,10 +23,11 @@ def rank(scores: Sequence[Score], by: str) -> list[Score]:
 
 
 def summarize_sweep(axes: Sequence[Axis], scores: Sequence[Score], by: str, train: float, top: int) -> SweepView:
-    """The `top` best of ranked scores, with warnings."""
+    """The `top` best of ranked scores, with a verdict on the first, and warnings."""
     ranked_by = {score.point: MEASURES[by](score.train) for score in scores}
     rows = [_row(axes, score, ranked_by) for score in scores[:top]]
-    return SweepView(len(scores), by, train, rows, _warnings(scores, rows, by, train))
+    verdict = _verdict(rows[0], scores, by, train) if rows else ""
+    return SweepView(len(scores), by, train, rows, verdict, _warnings(scores, rows))
 
 
 def _row(axes: Sequence[Axis], score: Score, ranked_by: Mapping[Point, float]) -> SweepRow:
@@ -46,37 +47,56 @@ def _finite(figure: float | None) -> float | None:
     return None if figure is None or isinf(figure) else figure
 
 
-def _warnings(scores: Sequence[Score], rows: Sequence[SweepRow], by: str, train: float) -> list[str]:
+def _warnings(scores: Sequence[Score], rows: Sequence[SweepRow]) -> list[str]:
+    """What holds of every sweep."""
     if not rows:
         return []
     return [
         f"The best of {len(scores):,} sets is the best partly by luck: with enough sets one of them fits any past.",
         "Trust a set whose neighbours do about as well, and which also does well where it was not chosen (test).",
-        *_test_warnings(rows[0], scores, by, train),
-        *_train_warnings(rows[0], by),
     ]
 
 
-def _test_warnings(best: SweepRow, scores: Sequence[Score], by: str, train: float) -> list[str]:
-    """How the best set does where it was not chosen."""
+def _verdict(best: SweepRow, scores: Sequence[Score], by: str, train: float) -> str:
+    """One sentence on the best set: all that speaks against it, or else what speaks for it."""
+    place = "" if best.test is None else _place(best.test, scores, by)
+    doubts = [*_train_doubts(best, by), *_test_doubts(best, scores, by, train, place)]
+    if doubts:
+        return f"Don't trust the best set: {'; '.join(doubts)}."
+    return f"The best set also does well where it was not chosen: on the test part it is {place}."
+
+
+def _place(test: SweepFigures, scores: Sequence[Score], by: str) -> str:
+    tested = _tested(scores, by)
+    return f"number {tested.index(MEASURES[by](test)) + 1:,} of {len(tested):,}"
+
+
+def _tested(scores: Sequence[Score], by: str) -> list[float]:
+    return sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
+
+
+def _test_doubts(best: SweepRow, scores: Sequence[Score], by: str, train: float, place: str) -> list[str]:
+    """How the best set fails where it was not chosen."""
     if best.test is None:
-        return ["Nothing was kept aside to test the choice on: --train 0.7 keeps the last 30 %."]
-    tested = sorted((MEASURES[by](score.test) for score in scores if score.test), reverse=True)
-    rank = tested.index(MEASURES[by](best.test)) + 1
-    warnings = [f"On the test part the best set is number {rank:,} of {len(tested):,}."]
-    if _falls_short(best.train, best.test, by, train) or rank > (len(tested) + 1) / 2:
-        warnings.append("That is far below its result on the first part: it is overfitted.")
-    return warnings
+        return ["nothing was kept aside to test it on, as --train 0.7 keeps the last 30 %"]
+    tested = _tested(scores, by)
+    if tested.index(MEASURES[by](best.test)) + 1 > (len(tested) + 1) / 2:
+        return [f"it is overfitted, only {place} on the test part"]
+    if _falls_short(best.train, best.test, by, train):
+        return [f"it is overfitted, {place} on the test part but far below its result on the first"]
+    return []
 
 
-def _train_warnings(best: SweepRow, by: str) -> list[str]:
+def _train_doubts(best: SweepRow, by: str) -> list[str]:
     """Why the best set may be chance on the part where it was chosen."""
-    warnings = []
+    doubts = []
+    if best.train.returned < 0:
+        doubts.append("it loses even on the part where it was chosen")
     if best.neighbours_low is not None and best.neighbours_low < 0 < MEASURES[by](best.train):
-        warnings.append("A small step away from the best set loses: it is a peak, not a plateau.")
+        doubts.append("a small step away from it loses, so it is a peak, not a plateau")
     if best.train.trades < FEW_TRADES:
-        warnings.append(f"It made only {best.train.trades} trades: too few to tell skill from chance.")
-    return warnings
+        doubts.append(f"it made only {best.train.trades} trades, too few to tell skill from chance")
+    return doubts
 
 
 def _falls_short(train_figures: SweepFigures, test_figures: SweepFigures, by: str, train: float) -> bool:

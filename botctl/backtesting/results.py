@@ -36,6 +36,31 @@ class BacktestTrade(TradeRecord):
 
 
 @dataclass(frozen=True)
+class TradeGroup:
+    """The closed trades of one symbol, or with one exit reason."""
+
+    name: str
+    trades: int
+    win_rate: Decimal
+    mean_pnl: Decimal
+    pnl: Decimal
+    """Of all of them, after fees."""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """At how many bars the Council said BUY of what was not held and nothing was bought, by the first reason."""
+
+    after_guard: int
+    cooldown: int
+    no_room: int
+    no_stop: int
+    """No stop could guard it, or it would be closer than what a round trip costs."""
+    no_cash: int
+    """No cash for cost and fee, or nothing left below a limit."""
+
+
+@dataclass(frozen=True)
 class EquityPoint:
     """The equity at the end of one UTC day."""
 
@@ -65,6 +90,16 @@ class BacktestView:
     profit_factor: Decimal | None
     exposure: Decimal
     fees: Decimal
+    expectancy_r: Decimal | None
+    """The mean R multiple of closed trades."""
+    invested: Decimal
+    """The money in the market at a bar, on average: what the trades open then have cost."""
+    invested_held: Decimal
+    """What buy and hold of so much money would have brought."""
+    by_symbol: list[TradeGroup]
+    by_exit_reason: list[TradeGroup]
+    best_trade: BacktestTrade | None
+    worst_trade: BacktestTrade | None
     tripped_at: datetime | None
     trades: list[BacktestTrade]
     equity_curve: list[EquityPoint]
@@ -74,6 +109,8 @@ class BacktestView:
     """Who decided."""
     exchange_stop_atr: float | None = None
     """How many average true ranges the resting stops lie below the others; None without them."""
+    refused: Refusals | None = None
+    """None for a replay, in which the Council is not asked where nothing could be bought."""
     errors: list[str] = field(default_factory=list)
     """Each kind of failure once, with how often it occurred."""
 
@@ -121,10 +158,12 @@ class SweepRow:
 
 @dataclass(frozen=True)
 class SweepView:
-    """The best sets of a sweep, with warnings against trusting them."""
+    """The best sets of a sweep, with what to think of the first, and warnings against trusting any."""
 
     sets: int
     by: str
     train: float
     best: list[SweepRow]
+    verdict: str
+    """One sentence on the best set; empty without one."""
     warnings: list[str]

@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from botctl.backtesting import performance
+from botctl.backtesting.answers import best_and_worst, expectancy, group_trades
 from botctl.backtesting.results import BacktestTrade, BacktestView, EquityPoint
 from botctl.domain.candles import CandleColumns, from_unix, to_unix
 from botctl.domain.configuration.settings import DEFAULT_BALANCE, Settings
-from botctl.domain.costs import fill_price
+from botctl.domain.costs import COST_DECIMALS, fill_price
+from botctl.domain.money import floor_to
 from botctl.domain.orders import Side
 from botctl.domain.sentiment import FixedSentiment, SentimentSeries
 from botctl.market_data.timeline import Timeline
@@ -48,6 +50,9 @@ def summarize(
     returns = performance.daily_returns([float(initial), *map(float, outcome.curve[days])])
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
     final = _final_equity(initial, timeline, histories, trades)
+    spans, hold = _spans(timeline, trades), _buy_and_hold(timeline, histories, settings)
+    invested = _invested(trades, spans, len(times))
+    best, worst = best_and_worst(trades)
     return BacktestView(
         symbols=list(timeline.symbols),
         seconds=timeline.seconds,
@@ -59,14 +64,21 @@ def summarize(
         initial_balance=initial,
         equity=final,
         returned=final / initial - 1,
-        buy_and_hold=_buy_and_hold(timeline, histories, settings),
+        buy_and_hold=hold,
         max_drawdown=Decimal(repr(float(outcome.max_drawdown))),
         sharpe=performance.sharpe_ratio(returns),
         sortino=performance.sortino_ratio(returns),
         win_rate=performance.win_rate(pnls),
         profit_factor=performance.profit_factor(pnls),
-        exposure=_exposure(timeline, trades),
+        exposure=_exposure(spans, len(times)),
         fees=sum((trade.entry_fee + (trade.exit_fee or 0) for trade in trades), Decimal(0)),
+        expectancy_r=expectancy(trades),
+        invested=invested,
+        invested_held=floor_to(invested * hold, COST_DECIMALS),
+        by_symbol=group_trades(trades, lambda trade: trade.symbol),
+        by_exit_reason=group_trades(trades, lambda trade: trade.exit_reason),
+        best_trade=best,
+        worst_trade=worst,
         tripped_at=outcome.tripped_at,
         trades=trades,
         equity_curve=[EquityPoint(from_unix(times[day]), float(outcome.curve[day])) for day in days],
@@ -99,15 +111,28 @@ def _buy_and_hold(timeline: Timeline, histories: Sequence[CandleColumns], settin
     return growth - 1
 
 
-def _exposure(timeline: Timeline, trades: Sequence[BacktestTrade]) -> Decimal:
-    """The fraction of bars with an open position."""
+def _spans(timeline: Timeline, trades: Sequence[BacktestTrade]) -> list[tuple[int, int]]:
+    """Each trade's bars: that of the entry, and that of the exit or the one after the last."""
     import numpy as np
 
     times = timeline.times[timeline.first : timeline.last + 1]
-    held = np.zeros(len(times), bool)
-    for trade in trades:
-        # Whole seconds: for a float, numpy would convert all times to floats at every search.
-        begin = np.searchsorted(times, to_unix(trade.entry_time))
-        end = np.searchsorted(times, to_unix(trade.exit_time)) if trade.exit_time else len(times)
+    # Whole seconds: for a float, numpy would convert all times to floats at every search.
+    entries = np.searchsorted(times, [to_unix(trade.entry_time) for trade in trades])
+    ends = [to_unix(trade.exit_time) if trade.exit_time else int(times[-1]) + 1 for trade in trades]
+    return list(zip(entries.tolist(), np.searchsorted(times, ends).tolist(), strict=True))
+
+
+def _exposure(spans: Sequence[tuple[int, int]], bars: int) -> Decimal:
+    """The fraction of bars with an open position."""
+    import numpy as np
+
+    held = np.zeros(bars, bool)
+    for begin, end in spans:
         held[begin:end] = True
-    return Decimal(int(held.sum())) / len(times)
+    return Decimal(int(held.sum())) / bars
+
+
+def _invested(trades: Sequence[BacktestTrade], spans: Sequence[tuple[int, int]], bars: int) -> Decimal:
+    """What the trades that are open at a bar have cost, on average over all bars."""
+    costs = (trade.entry_cost * (end - begin) for trade, (begin, end) in zip(trades, spans, strict=True))
+    return floor_to(sum(costs, Decimal(0)) / bars, COST_DECIMALS)

@@ -32,6 +32,9 @@ RIGHT_ALIGNED = frozenset(
         "proceeds",
         "to stop",
         "at Kraken",
+        "trades",
+        "won",
+        "mean P&L",
     }
 )
 WIDTH = 80

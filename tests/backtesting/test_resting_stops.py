@@ -16,7 +16,7 @@ from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.errors import ConfigError
 from botctl.domain.orders import ExitReason
 from botctl.market_data.timeline import align_histories
-from tests.backtesting.histories import history_of, rising, run_backtest
+from tests.backtesting.histories import START, STEP, history_of, rising, run_backtest
 from tests.backtesting.own_agents import install_agents
 from tests.backtesting.synthetic_histories import BEGIN, draw_history
 from tests.backtesting.test_replay_equals_backtest import (
@@ -93,6 +93,31 @@ def test_a_resting_stop_follows_the_stop_up_and_is_named_for_it(tmp_path: Path) 
     assert (trade.exit_reason, trade.by_resting_stop) == (ExitReason.TRAILING_STOP, True)
     assert trade.exit_price is not None
     assert trade.exit_price > trade.entry_price
+
+
+def test_a_resting_stop_at_the_price_of_both_fees_is_named_alike(tmp_path: Path) -> None:
+    fees = {"FEE_RATE": "0.01", "BREAKEVEN_FEES": "yes", "BREAKEVEN_ATR": "0.5", "EXCHANGE_STOP_ATR": "0"}
+    case = written((200.0, 215.0, 200.0, 215.0), (215.0, 215.0, 190.0, 215.0), **fees)
+
+    calculated, replayed = both(case, tmp_path)
+
+    assert_alike(calculated, replayed)
+    [trade] = calculated.trades
+    assert trade.stop_loss_price == pytest.approx(200 * 1.01 / 0.99)
+    assert trade.by_resting_stop
+
+
+def test_a_candle_counts_once_where_the_next_one_is_missing(tmp_path: Path) -> None:
+    """Its low is far below the stop that its close has moved up; the bar after it is another symbol's."""
+    case = written((200.0, 300.0, 190.0, 300.0), (300.0, 300.0, 299.0, 300.0))
+    rows = case.histories[0]
+    times = [START + STEP * (at if at < ENTRY + 1 else at + 1) for at in range(len(rows.times))]
+    other = history_of([(1.0, 2.0, 0.5, 1.0)] * (len(times) + 1), "ETH/USD")
+
+    calculated, replayed = both(replace(case, histories=[replace(rows, times=times), other]), tmp_path)
+
+    assert_alike(calculated, replayed)
+    assert [trade.exit_time for trade in calculated.trades if trade.symbol == "BTC/USD"] == [None]
 
 
 def test_the_guard_looks_after_a_resting_stop_has_sold(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def figures(returned: float, trades: int = 100, fall: float = 0.1, sharpe: float
     return SweepFigures(trades, returned, fall, sharpe)
 
 
-def warnings_of(scores: list[Score], by: str = "return", train: float = 0.5) -> str:
+def verdict_on(scores: list[Score], by: str = "return", train: float = 0.5) -> str:
     axes = [Axis("atr_multiple", tuple(str(score.point[0]) for score in scores))]
-    return " ".join(summarize_sweep(axes, rank(scores, by), by, train, 10).warnings)
+    return summarize_sweep(axes, rank(scores, by), by, train, 10).verdict
 
 
 # Against the backtest
@@ -300,35 +300,54 @@ def test_a_choice_that_failed_its_test_is_called_fitted() -> None:
     good = [Score((0,), figures(0.2), figures(0.15)), Score((1,), figures(0.1), figures(0.05))]
     bad = [Score((0,), figures(0.2), figures(-0.1)), Score((1,), figures(0.1), figures(0.05))]
 
-    assert "number 1 of 2" in warnings_of(good)
-    assert "fitted" not in warnings_of(good)
-    assert "number 2 of 2" in warnings_of(bad)
-    assert "overfitted" in warnings_of(bad)
+    assert "number 1 of 2" in verdict_on(good)
+    assert "fitted" not in verdict_on(good)
+    assert "number 2 of 2" in verdict_on(bad)
+    assert "overfitted" in verdict_on(bad)
 
 
 def test_a_shorter_test_part_promises_less() -> None:
     """0.9 of the history returned 18 %: 2 % are what the rest should bring."""
-    assert "fitted" not in warnings_of([Score((0,), figures(0.18), figures(0.019))], train=0.9)
-    assert "fitted" in warnings_of([Score((0,), figures(0.18), figures(0.009))], train=0.9)
+    assert "fitted" not in verdict_on([Score((0,), figures(0.18), figures(0.019))], train=0.9)
+    assert "fitted" in verdict_on([Score((0,), figures(0.18), figures(0.009))], train=0.9)
 
 
 def test_a_loss_that_grew_no_larger_is_not_called_fitted() -> None:
     less = figures(-0.1, fall=0.1), figures(-0.08, fall=0.06)
 
-    assert "fitted" not in warnings_of([Score((0,), *less)])
-    assert "fitted" not in warnings_of([Score((0,), *less)], by="drawdown")
-    assert "fitted" in warnings_of([Score((0,), less[0], figures(0, fall=0.2))], by="drawdown")
+    assert "fitted" not in verdict_on([Score((0,), *less)])
+    assert "fitted" not in verdict_on([Score((0,), *less)], by="drawdown")
+    assert "fitted" in verdict_on([Score((0,), less[0], figures(0, fall=0.2))], by="drawdown")
+
+
+def test_the_verdict_is_one_sentence_that_says_one_thing() -> None:
+    """The best of both parts may still bring far less on the second: no praise beside the doubt."""
+    best = [Score((0,), figures(0.4, trades=7), figures(0.05)), Score((1,), figures(-0.1), figures(-0.1))]
+    losing = [Score((0,), figures(-0.1), figures(-0.05)), Score((1,), figures(-0.2), figures(-0.1))]
+    sound = [Score((0,), figures(0.2), figures(0.15)), Score((1,), figures(0.1), figures(0.05))]
+
+    assert verdict_on(best) == (
+        "Don't trust the best set: a small step away from it loses, so it is a peak, not a plateau; "
+        "it made only 7 trades, too few to tell skill from chance; "
+        "it is overfitted, number 1 of 2 on the test part but far below its result on the first."
+    )
+    assert verdict_on(losing) == "Don't trust the best set: it loses even on the part where it was chosen."
+    assert (
+        verdict_on(sound)
+        == "The best set also does well where it was not chosen: on the test part it is number 1 of 2."
+    )
 
 
 def test_a_peak_few_trades_and_no_test_are_said() -> None:
     scores = [Score((0,), figures(-0.1), None), Score((1,), figures(0.2, trades=7), None)]
 
-    words = warnings_of(scores, train=1.0)
+    words = verdict_on(scores, train=1.0)
 
     assert "peak, not a plateau" in words
     assert "only 7 trades" in words
-    assert "Nothing was kept aside" in words
-    assert "fits any past" in words
+    assert "nothing was kept aside" in words
+    view = summarize_sweep([Axis("atr_multiple", ("0", "1"))], rank(scores, "return"), "return", 1.0, 10)
+    assert "fits any past" in " ".join(view.warnings)
 
 
 # What machines have in common

@@ -55,7 +55,8 @@ def test_csv_has_the_same_trades_as_json(bot: BotRunner) -> None:
     rows = list(csv.DictReader(io.StringIO(bot.run("backtest", BTC, "--csv").stdout)))
 
     trades = bot.json("backtest", BTC)["trades"]
-    assert rows == [{name: value or "" for name, value in trade.items()} for trade in trades]
+    flags = {True: "true", False: "false", None: ""}
+    assert rows == [{name: flags.get(value, value) for name, value in trade.items()} for trade in trades]
     assert rows
 
 

@@ -3,12 +3,20 @@
 import csv
 import sys
 import textwrap
-from collections import Counter
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 
 from botctl.backtesting.performance import return_per_trade
-from botctl.backtesting.results import BacktestTrade, BacktestView, ReplayView, SweepFigures, SweepRow, SweepView
+from botctl.backtesting.results import (
+    BacktestTrade,
+    BacktestView,
+    ReplayView,
+    SweepFigures,
+    SweepRow,
+    SweepView,
+    TradeGroup,
+)
 from botctl.cli import tables
 from botctl.domain import text
 from botctl.domain.serialization import to_json
@@ -33,13 +41,22 @@ COLUMN_NAMES = {
     "max_drawdown_peak": "peak",
 }
 """Short names of swept settings, for table columns."""
+REFUSALS = {
+    "after_guard": "after the guard tripped",
+    "cooldown": "in the cool-down",
+    "no_room": "with MAX_OPEN_TRADES open",
+    "no_stop": "without a stop to guard it",
+    "no_cash": "without the cash or a limit's room",
+}
+"""Why an entry was refused, for people, by its field."""
 
 
 def draw_backtest(view: BacktestView, max_trades: int) -> tables.Drawing:
+    parts = [_summary(view), *_groups(view)]
     shown = view.trades[-max_trades:] if max_trades else []
     if not shown:
-        return _summary(view)
-    parts = [_summary(view), "", _trades_table(shown, view.until)]
+        return tables.group(*parts)
+    parts += ["", _trades_table(shown, view.until)]
     if len(shown) < len(view.trades):
         parts.append(f"the newest {len(shown)} of {len(view.trades)} trades; --trades shows more, --csv all")
     return tables.group(*parts)
@@ -49,13 +66,13 @@ def show_csv(view: BacktestView) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(BacktestTrade.JSON_FIELDS)
     for trade in view.trades:
-        writer.writerow(to_json(trade).values())
+        # as in JSON: true and false
+        writer.writerow(str(value).lower() if isinstance(value, bool) else value for value in to_json(trade).values())
 
 
 def _summary(view: BacktestView) -> str:
     quote = quote_of(view.symbols[0])
     still_open = sum(trade.exit_time is None for trade in view.trades)
-    reasons = Counter(trade.exit_reason for trade in view.trades if trade.exit_reason)
     rows = [
         ("replay" if isinstance(view, ReplayView) else "backtest", f"{', '.join(view.symbols)} on {view.candles}"),
         ("traded", f"{text.format_time(view.since)} to {text.format_time(view.until)} UTC, {view.bars:,} bars"),
@@ -68,9 +85,11 @@ def _summary(view: BacktestView) -> str:
         ("trades", f"{len(view.trades):,}" + (f", {still_open} still open" if still_open else "")),
         ("win rate", f"{text.format_percent(view.win_rate)}, profit factor {text.format_ratio(view.profit_factor)}"),
         ("per trade", _per_trade(view)),
-        ("exits", ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "none"),
+        ("expectancy", _expectancy(view)),
+        *_refused(view),
         *_resting_stops(view),
         ("exposure", text.format_percent(view.exposure)),
+        ("in the market", _invested(view, quote)),
         ("fees", f"{text.format_money(view.fees)} {quote}"),
     ]
     if view.tripped_at:
@@ -88,6 +107,53 @@ def _resting_stops(view: BacktestView) -> list[tuple[str, str]]:
     fired = sum(trade.by_resting_stop for trade in view.trades)
     where = f"{view.exchange_stop_atr:g} ATR below the stop" if view.exchange_stop_atr else "on the stop"
     return [("resting stops", f"{where}; {fired:,} sold inside a candle")]
+
+
+def _expectancy(view: BacktestView) -> str:
+    if view.best_trade is None or view.worst_trade is None:
+        return "no closed trades"
+    extremes = (f"{name} {_extreme(trade)}" for name, trade in (("best", view.best_trade), ("worst", view.worst_trade)))
+    mean = "unknown" if view.expectancy_r is None else f"{view.expectancy_r:z.2f} R a trade"
+    return f"{mean}; {', '.join(extremes)}"
+
+
+def _extreme(trade: BacktestTrade) -> str:
+    return f"{text.format_signed(trade.pnl)} ({trade.symbol}, {trade.entry_time:%Y-%m-%d %H:%M})"
+
+
+def _refused(view: BacktestView) -> list[tuple[str, str]]:
+    """At how many bars a BUY came to nothing, and why."""
+    if view.refused is None:
+        return []
+    counts = {REFUSALS[each.name]: getattr(view.refused, each.name) for each in fields(view.refused)}
+    said = ", ".join(f"{count:,} {why}" for why, count in sorted(counts.items(), key=lambda one: -one[1]) if count)
+    return [("BUYs refused", f"at {sum(counts.values()):,} bars: {said}" if said else "none")]
+
+
+def _invested(view: BacktestView, quote: str) -> str:
+    traded = text.format_signed(view.equity - view.initial_balance)
+    held = text.format_signed(view.invested_held)
+    return f"{text.format_money(view.invested)} {quote} on average: traded {traded}, as buy and hold {held}"
+
+
+def _groups(view: BacktestView) -> list[tables.Drawing]:
+    """The closed trades by exit reason, and by symbol where there are several."""
+    drawn: list[tables.Drawing] = []
+    for name, groups in (("exit reason", view.by_exit_reason), ("symbol", view.by_symbol)):
+        if groups and (name != "symbol" or len(view.symbols) > 1):
+            drawn += ["", _group_table(name, groups)]
+    return drawn
+
+
+def _group_table(name: str, groups: list[TradeGroup]) -> tables.Drawing:
+    columns = {
+        name: lambda group: group.name,
+        "trades": lambda group: f"{group.trades:,}",
+        "won": lambda group: text.format_percent(group.win_rate),
+        "mean P&L": lambda group: tables.coloured(group.mean_pnl),
+        "P&L": lambda group: tables.coloured(group.pnl),
+    }
+    return tables.draw_rows(groups, columns)
 
 
 def _per_trade(view: BacktestView) -> str:
@@ -123,7 +189,8 @@ def draw_sweep(view: SweepView) -> tables.Drawing:
         drawdown = f"{100 * row.train.max_drawdown:.2f}"
         cells.append([*row.settings.values(), train, _neighbours(row, view.by), test, str(row.train.trades), drawdown])
     table = tables.draw_table((*names, figure, "neighbours", "test", "trades", "max DD %"), cells)
-    return tables.group(table, *["\n".join(textwrap.wrap(warning, tables.WIDTH)) for warning in view.warnings])
+    said = [view.verdict, *view.warnings]
+    return tables.group(table, *["\n".join(textwrap.wrap(sentence, tables.WIDTH)) for sentence in said])
 
 
 def _neighbours(row: SweepRow, by: str) -> str:
