@@ -1,5 +1,6 @@
 """init and demo: the first steps."""
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,8 @@ import typer
 
 from botctl.backtesting.council.members import label_of
 from botctl.backtesting.replay import run_ticks
-from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log_for
+from botctl.cli.context import JsonFlag, env_file_of, exit_with, start_log_for, wants_json
+from botctl.cli.init_questions import ask_settings, may_ask
 from botctl.cli.log import notice
 from botctl.cli.output import show, with_progress
 from botctl.cli.results import InitView
@@ -17,7 +19,7 @@ from botctl.cli.study_council import council_values, report_errors, seat_council
 from botctl.cli.views.setup import draw_demo, draw_init
 from botctl.config import Config, load_config, make_data_folder, open_store, raise_together
 from botctl.domain.configuration.example import example_env
-from botctl.domain.configuration.settings import Mode, parse_settings
+from botctl.domain.configuration.settings import Mode, missing_for_live, parse_settings
 from botctl.domain.errors import BadValue, BotError, ConfigError
 from botctl.env_file import write_env_file
 from botctl.queries import portfolio
@@ -30,7 +32,6 @@ NEXT_STEPS = {
     Mode.DEMO: ["botctl tick", "botctl demo --ticks 500"],
     Mode.PAPER: ["botctl doctor", "botctl tick", "botctl schedule install"],
     Mode.LIVE: [
-        "put KRAKEN_API_KEY, KRAKEN_PRIVATE_KEY and INITIAL_BALANCE into the settings",
         "botctl doctor",
         "set LIVE_TRADING=yes to trade real money",
         "botctl schedule install",
@@ -44,28 +45,47 @@ def init(
         Mode | None,
         typer.Option(metavar="demo|paper|live", show_default="BOTCTL_MODE, else demo", help="The mode to set up."),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: write the defaults.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Create .env and the database of a mode.
+
+    On a terminal it asks for what a new home needs: mode, symbols, the cost of an entry, in live mode the API key,
+    which is not shown and is checked with Kraken at once. With --yes, --json or without a terminal nothing is asked.
 
     Files that exist are kept. Only you can read .env. No other command creates a live database, so that a wrong
     folder does not look like an account without positions.
 
     \b
-    Example:
-      botctl init --mode paper
+    Examples:
+      botctl init
+      botctl init --mode paper --yes
     """
     config = _config_for_init(ctx, mode)
+    answers: dict[str, str] = {}
+    if may_ask() and not (yes or wants_json(ctx) or os.path.lexists(config.env_file)):
+        answers = ask_settings(config, mode)
+        config = _config_for_init(ctx, Mode(answers.get("BOTCTL_MODE", config.settings.botctl_mode)))
     raise_together(list(filter(None, [start_log_for(ctx, config)])))
     mode = config.settings.botctl_mode
-    written = write_env_file(config.env_file, example_env(mode))
+    written = write_env_file(config.env_file, example_env(mode, answers))
+    if answers:
+        config = _config_for_init(ctx, mode)  # with the answers: the account may be searched at once
     make_data_folder(config)
     existed = config.database.exists()
     with open_store(config, create=True):
         pass
-    steps = [*_recovery_steps(config), *NEXT_STEPS[mode]]
+    steps = [*_recovery_steps(config), *_next_steps(config)]
     view = InitView(mode, str(config.env_file), written, str(config.database), not existed, steps)
     show(ctx, view, draw_init, name_mode=False)
+
+
+def _next_steps(config: Config) -> list[str]:
+    steps, missing = NEXT_STEPS[config.settings.botctl_mode], missing_for_live(config.settings)
+    if not missing:
+        return steps
+    names = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+    return [f"put {names} into the settings", *steps]
 
 
 def _recovery_steps(config: Config) -> list[str]:

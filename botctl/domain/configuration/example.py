@@ -1,5 +1,7 @@
 """The text of .env.example, and of the .env that `init` writes."""
 
+from collections.abc import Mapping
+
 from botctl.domain.configuration.settings import SETTINGS, Mode
 from botctl.domain.symbols import Timeframe
 
@@ -16,15 +18,17 @@ WHY_ON = [
 REASONS = {"SIGNAL_TIMEFRAME": WHY_4H, "EXCHANGE_STOP": WHY_ON}
 
 
-def example_env(mode: Mode = Mode.DEMO) -> str:
+def example_env(mode: Mode = Mode.DEMO, answers: Mapping[str, str] | None = None) -> str:
     """The text of .env.example: every setting with its default, commented out where it has none. With real prices the
-    signals are of four hours; with real money a stop rests at Kraken."""
+    signals are of four hours; with real money a stop rests at Kraken. `answers` are values by
+    name that were chosen otherwise."""
     lines = ["# Settings of botctl. The environment wins over this file. `botctl doctor` checks them.", ""]
     chosen = {"BOTCTL_MODE": mode.value}
     if mode in (Mode.PAPER, Mode.LIVE):
         chosen["SIGNAL_TIMEFRAME"] = Timeframe.HOURS_4
     if mode is Mode.LIVE:
         chosen["EXCHANGE_STOP"] = "on"
+    chosen |= answers or {}
     for setting in SETTINGS:
         value = chosen.get(setting.name, setting.default)
         reasons = REASONS[setting.name] if setting.name in chosen and setting.name in REASONS else []

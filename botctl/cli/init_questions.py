@@ -1,0 +1,193 @@
+"""What `botctl init` asks on a terminal, for a home that has no .env yet. The key is checked against Kraken at once."""
+
+import os
+import sys
+import tempfile
+import termios
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+
+import typer
+
+from botctl.config import Config, open_store
+from botctl.domain.configuration.settings import SETTINGS, Mode, Setting, Settings, parse_leniently
+from botctl.domain.errors import BotError, Refused
+from botctl.domain.health.checks import CheckResult
+from botctl.domain.money import cents
+
+MODES = "demo (synthetic prices), paper (real prices, no orders) or live (real money)"
+KEY_RIGHTS = (
+    "Make a key for botctl alone at Kraken (Settings, API), with Query Funds, Query Open Orders & Trades, Query Closed "
+    "Orders & Trades, Create & Modify Orders, and no right to withdraw."
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+def may_ask() -> bool:
+    """Whether somebody sits at a terminal."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask_settings(config: Config, mode: Mode | None) -> dict[str, str]:
+    """The settings of a new home by name, those of the environment left out: it wins over the file."""
+    questions = Questions(os.environ)
+    _say(f"This writes {config.env_file}. Enter takes what is in brackets; you can change all of it there later.")
+    if mode is None:
+        questions.ask("BOTCTL_MODE", f"Mode: {MODES}", config.settings.botctl_mode)
+    else:
+        questions.answers["BOTCTL_MODE"] = mode
+    chosen = questions.settings.botctl_mode
+    if chosen in (Mode.PAPER, Mode.LIVE):
+        questions.ask_symbols()
+        questions.ask("TRADE_AMOUNT_USD", "Cost of one entry, in quote currency", BY_NAME["TRADE_AMOUNT_USD"].default)
+    if chosen is Mode.LIVE:
+        questions.ask_key()
+        questions.ask_initial_balance()
+    return questions.answers
+
+
+@dataclass
+class Questions:
+    environment: Mapping[str, str]
+    answers: dict[str, str] = field(default_factory=dict)
+    equity: Decimal | None = None
+    """What the account is worth, once a key has told."""
+
+    @property
+    def settings(self) -> Settings:
+        known = {name: value for name, value in self.environment.items() if name in BY_NAME}
+        return parse_leniently(self.answers | known)[0]
+
+    def ask(self, name: str, question: str, default: str | None, *, hidden: bool = False) -> None:
+        """Ask until the setting can be read; an empty answer leaves it out. Not where the environment has it."""
+        if self.environment.get(name):
+            return
+        setting = BY_NAME[name]
+        while True:
+            typed = _read_hidden(question) if hidden else _read(question, default)
+            problem = _problem_with(setting, typed) if typed else None
+            if problem is None:
+                break
+            _say(f"  {problem}")
+        if typed:
+            self.answers[name] = typed
+
+    def ask_symbols(self) -> None:
+        while True:
+            self.ask("SYMBOLS", "What to trade, separated by commas", BY_NAME["SYMBOLS"].default)
+            unknown = _unknown_symbols(self.settings)
+            if not unknown or self.environment.get("SYMBOLS"):
+                return
+            _say(f"  Kraken has no market {', '.join(unknown)}")
+
+    def ask_key(self) -> None:
+        """Both parts, until Kraken takes them, or left out."""
+        if self.environment.get("KRAKEN_API_KEY") and self.environment.get("KRAKEN_PRIVATE_KEY"):
+            return
+        _say(KEY_RIGHTS)
+        while True:
+            self.ask("KRAKEN_API_KEY", "API key (hidden; empty: later)", None, hidden=True)
+            if self.settings.kraken_api_key is None:
+                return
+            self.ask("KRAKEN_PRIVATE_KEY", "Its private part (hidden)", None, hidden=True)
+            if self.settings.kraken_private_key is not None and self._is_accepted():
+                return
+            self.answers.pop("KRAKEN_API_KEY", None)
+            self.answers.pop("KRAKEN_PRIVATE_KEY", None)
+
+    def _is_accepted(self) -> bool:
+        try:
+            results, self.equity = _ask_kraken(self.settings)
+        except Refused as refusal:
+            _say(f"  {refusal.message}")
+            return False
+        except BotError as error:
+            _say(f"  the key could not be checked: {error.message}; `botctl doctor` checks it later")
+            return True
+        for result in results:
+            _say(f"  {result.status}: {result.detail}{f': {result.fix}' if result.fix else ''}")
+        failed = any(result.status == "fail" for result in results)
+        return not failed or typer.confirm("Take this key all the same?", default=False, err=True)
+
+    def ask_initial_balance(self) -> None:
+        default = None if self.equity is None else f"{cents(self.equity)}"
+        worth = "its value" if default is None else "it is worth"
+        self.ask("INITIAL_BALANCE", f"The drawdown of the whole account is measured from; now {worth}", default)
+
+
+def _ask_kraken(settings: Settings) -> tuple[Sequence[CheckResult], Decimal | None]:
+    """What Kraken says of the key, and what the account is worth. Raises Refused for a key that it does not take."""
+    from botctl.adapters.kraken.checks import check_key
+    from botctl.wiring import build_bot, kraken_of
+
+    with _temporary(settings) as config:
+        bot = build_bot(settings, config.switch)
+        kraken = kraken_of(bot)
+        if kraken is None:
+            raise AssertionError("a live bot trades on Kraken")
+        try:
+            results = list(check_key(kraken, allow_withdraw=False, remember=lambda _: None))
+        except BotError as error:
+            if "EAPI:Invalid" in error.message:
+                raise Refused(f"Kraken does not take this key ({error.message})") from error
+            raise
+        return results, bot.snapshots.take_snapshot([]).equity
+
+
+def _unknown_symbols(settings: Settings) -> list[str]:
+    """None also where Kraken can't be asked: `doctor` does it later."""
+    from botctl.wiring import open_market_data
+
+    try:
+        with open_market_data(settings) as market:
+            return [symbol for symbol in settings.symbols if symbol not in market.load_markets()]
+    except BotError as error:
+        _say(f"  the symbols could not be checked: {error.message}; `botctl doctor` checks them later")
+        return []
+
+
+@contextmanager
+def _temporary(settings: Settings) -> Iterator[Config]:
+    """A database for the time of a question: nothing is left of a home that is not set up to its end."""
+    with tempfile.TemporaryDirectory(prefix="botctl-init-") as folder:
+        config = Config(Path(folder), Path(folder) / ".env", replace(settings, database_url="sqlite:///asked.db"))
+        with open_store(config, create=True, durable=False):
+            yield config
+
+
+def _problem_with(setting: Setting, text: str) -> str | None:
+    try:
+        setting.parse(text)
+    except ValueError as error:
+        return str(error) if setting.secret else f"{text!r:.100} {error}"
+    return None
+
+
+def _read(question: str, default: str | None) -> str:
+    typed: str = typer.prompt(question, default=default or "", show_default=bool(default), err=True)
+    return typed.strip()
+
+
+def _read_hidden(question: str) -> str:
+    """A line of stdin that the terminal does not show. Raises typer.Abort at its end."""
+    number = sys.stdin.fileno()
+    before = termios.tcgetattr(number)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(number, termios.TCSADRAIN, silent)  # before the question: who answers at once is not shown
+        sys.stderr.write(f"{question}: ")
+        sys.stderr.flush()
+        typed = sys.stdin.readline()
+    finally:
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+        sys.stderr.write("\n")
+    if not typed:
+        raise typer.Abort
+    return typed.strip()
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
