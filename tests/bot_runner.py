@@ -14,6 +14,7 @@ from botctl.cli.app import run_command
 from botctl.config import LockTimeouts
 from botctl.domain.configuration.database_url import ServerUrl
 from botctl.domain.configuration.settings import Mode
+from botctl.domain.serialization import JSON_SCHEMA_VERSION
 from botctl.store.database import open_database
 from botctl.store.location import DatabaseLocation, PostgresServer, SqliteFile, close_database
 from tests import databases, postgres
@@ -31,7 +32,15 @@ class Run:
     stderr: str
 
     def json(self) -> Any:
-        return json.loads(self.stdout)
+        """The document, without the version that each of them has."""
+        return without_version(json.loads(self.stdout))
+
+
+def without_version(document: Any) -> Any:
+    """A document of `--json`, proved to carry its version: a list has it in each object."""
+    for each in document if isinstance(document, list) else [document]:
+        assert each.pop("schema_version") == JSON_SCHEMA_VERSION
+    return document
 
 
 class Settings:

@@ -20,6 +20,7 @@ from botctl.cli.registry import COMMANDS, Commands, does_work
 from botctl.cli.streams import lost_output, make_streams_tolerant
 from botctl.cli.usage_errors import explain_usage
 from botctl.domain.errors import BotError, bug, explain_failure
+from botctl.domain.serialization import to_document
 from botctl.run_lock import name_this_run
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _report(error: BotError, *, as_json: bool, debug: bool, log_json: bool = Fal
         traceback.print_exc()
     if as_json:
         fields = {"category": error.category, "retryable": error.retryable, "hint": error.hint}
-        print(json.dumps({"error": error.message, **fields}))
+        print(json.dumps(to_document({"error": error.message, **fields})))
     else:
         print(error_line(str(error), as_json=log_json), file=sys.stderr)
     return error.exit_code

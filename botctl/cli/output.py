@@ -14,7 +14,7 @@ from botctl.cli.log import log_errors
 from botctl.cli.tables import Drawing
 from botctl.domain.errors import exit_code_of
 from botctl.domain.health.checks import CheckResult
-from botctl.domain.serialization import to_json
+from botctl.domain.serialization import to_document
 from botctl.domain.text import printable
 from botctl.store.rows import Rows
 
@@ -26,7 +26,7 @@ def show[T](ctx: typer.Context, result: T, draw: Callable[[T], Drawing], *, name
     """Print one result as JSON, or as `draw` draws it, below the mode, so that paper never passes for live."""
     # `name_mode=False` is for a drawing that names the mode itself, and for results that have none.
     if wants_json(ctx):
-        print(json.dumps(to_json(result)))
+        print(json.dumps(to_document(result)))
         return
     if name_mode:
         print(f"{ctx.meta['mode']} mode")

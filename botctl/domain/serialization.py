@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+JSON_SCHEMA_VERSION = 1
+"""Of the documents of `--json`: raised when a field goes or means something else. New fields leave it as it is."""
 NOT_IN_JSON = {"json": False}
 """Metadata of a field that the JSON document leaves out."""
 MERGED = {"merged": True}
@@ -28,6 +30,21 @@ def to_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     return str(value) if isinstance(value, str) else value
+
+
+def to_document(result: Any) -> Any:
+    """A result as the document of `--json`: as `to_json` writes it, with `schema_version` first.
+
+    A list stays a list, as scripts know it, and each object in it has the version.
+    """
+    document = to_json(result)
+    if isinstance(document, list):
+        return [_with_version(each) for each in document]
+    return _with_version(document)
+
+
+def _with_version(document: Any) -> Any:
+    return {"schema_version": JSON_SCHEMA_VERSION, **document} if isinstance(document, dict) else document
 
 
 def _document(value: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Assertions about errors of the command line, and the content of a folder."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ def check_error(run: Run, exit_code: int, *words: str) -> None:
 def check_json_error(run: Run, exit_code: int, category: str) -> dict[str, Any]:
     """One JSON object with the error, and this exit code."""
     assert run.exit_code == exit_code, run.stdout + run.stderr
-    answer: dict[str, Any] = json.loads(run.stdout)
+    answer: dict[str, Any] = run.json()
     assert set(answer) == ERROR
     assert answer["category"] == category
     assert answer["error"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.bot_runner import PROJECT, BotRunner, Run
+from tests.bot_runner import PROJECT, BotRunner, Run, without_version
 from tests.fake_kraken import FakeKraken
 from tests.fields import (
     BALANCE,
@@ -284,7 +284,7 @@ def document(run: Run) -> Any:
     """The one JSON document on stdout, of a command that succeeded."""
     assert run.exit_code == 0, run.stdout + run.stderr
     assert run.stdout.count("\n") == 1
-    return json.loads(run.stdout, parse_float=lambda text: pytest.fail(f"{text} is a JSON float"))
+    return without_version(json.loads(run.stdout, parse_float=lambda text: pytest.fail(f"{text} is a JSON float")))
 
 
 def check_values(value: Any, name: str = "") -> None:
@@ -320,3 +320,14 @@ def on_terminal(bot: BotRunner, *arguments: str, typed: str = "") -> str:
     os.close(ours)
     process.wait()
     return said.decode()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("status",), ("trades",), ("config", "show"), ("balance",), ("help",), ("buy", "BTC/USD", "nan"), ("bogus",)],
+)
+def test_every_document_begins_with_the_version_of_its_schema(veteran: BotRunner, arguments: tuple[str, ...]) -> None:
+    answer = json.loads(veteran.run(*arguments, "--json").stdout)
+
+    for each in answer if isinstance(answer, list) else [answer]:
+        assert next(iter(each.items())) == ("schema_version", 1)
