@@ -64,10 +64,10 @@ def unguarded_reason(
     if trade.stop_loss_price is None:
         return "no stop"
     if trade.checked_at is None:
-        return "no good check, never"
+        return "never checked"
     if not is_fresh(trade.checked_at, now, max(timedelta(seconds=1.5 * seconds), MIN_GRACE)):
         wrong = ", which is in the future: check this machine's clock" if is_ahead(trade.checked_at, now) else ""
-        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
+        return f"last checked at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
     return None
 
 
@@ -131,7 +131,7 @@ def failing_problem(newest: Sequence[tuple[bool, str]]) -> Problem | None:
 
 def backup_problem(why: str) -> Problem | None:
     """A daily copy that failed. It is tried once a day."""
-    return Problem("backup", f"there is no copy of today: {why}") if why else None
+    return Problem("backup", f"there is no backup from today: {why}") if why else None
 
 
 def key_problem(expires_at: datetime | None, now: datetime) -> Problem | None:

@@ -48,8 +48,8 @@ def init(
 ) -> None:
     """Create .env and the database of a mode.
 
-    Files that exist are kept. Only you can read .env. No other command creates a live database, so that a wrong
-    folder does not look like an account without positions.
+    Keeps files that exist, and makes .env readable by you alone. No other command creates a live database, so that
+    a wrong folder does not look like an account without positions.
 
     \b
     Example:
@@ -110,11 +110,11 @@ def demo(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run ticks on the demo market, in a temporary database.
+    """Play ticks on the simulated market, in a temporary database.
 
     The same tick, rules and journal as in live mode, on simulated prices. Of your
-    settings only those of the Council count, and your database is not touched. Exit code
-    1 if a tick failed.
+    settings only those of the Council count; your database is not touched. Exit code 1
+    if a tick failed.
 
     \b
     Examples:

@@ -198,7 +198,7 @@ class RestingStops:
         trigger = trigger_in_ticks(resting_trigger(stop, trade.atr, self.distance), market.price_decimals)
         amount = floor_to(trade.amount, market.lot_decimals)
         if trigger is None:
-            why = f"its stop would be {self.distance:g} ATR below {stop:.8g}, which is no price"
+            why = f"its stop would be {self.distance:g} ATR below {stop:.8g}, which is not a price"
             raise _unprotected(trade, BotError(why, hint="see EXCHANGE_STOP_ATR"))
         if (why_small := below_minimum(amount, trigger, market)) is not None:
             raise _unprotected(trade, BotError(why_small))
