@@ -30,7 +30,7 @@ def main() -> None:
     except (ImportError, SyntaxError, EOFError) as error:
         _end(f"the installation of botctl is broken: {error}: install it again", 78)
     except (OSError, MemoryError) as error:
-        _end(f"this machine failed: {error or 'it is out of memory'}", 1)
+        _end(f"the system reports an error: {error or 'it is out of memory'}", 1)
     run()
 
 

@@ -226,7 +226,7 @@ def find_home(named: str) -> Path:
 
 def _problems_with_home(folder: Path) -> list[BadSetting]:
     try:
-        os.stat(os.path.join(folder, "."))  # also finds that it is no folder, or that this user may not enter it
+        os.stat(os.path.join(folder, "."))  # also finds that it is not a folder, or that this user may not enter it
     except FileNotFoundError:
         message, hint = f"BOTCTL_HOME {folder} does not exist", "correct it, or run `botctl init`"
     except OSError as error:
@@ -248,7 +248,7 @@ def find_unknown_channels(settings: Settings) -> list[BadSetting]:
     ]
     if not wrong:
         return []
-    message = f"address {', '.join(map(str, wrong))} of NOTIFY_URLS is no address of apprise"
+    message = f"address {', '.join(map(str, wrong))} of NOTIFY_URLS is not an address that apprise knows"
     return [about("NOTIFY_URLS", message, hint="write it like mailto://... or tgram://..., see `botctl notify --test`")]
 
 
@@ -288,7 +288,9 @@ def make_data_folder(config: Config) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"can't create {folder}: {error.strerror}", hint="check its owner and mode") from error
+            raise ConfigError(
+                f"can't create {folder}: {error.strerror}", hint="check its owner and permissions"
+            ) from error
 
 
 @contextmanager

@@ -128,7 +128,9 @@ def write_env_file(path: Path, text: str) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+        raise ConfigError(
+            f"can't write {path}: {error.strerror}", hint="check the folder's owner and permissions"
+        ) from error
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
     return True

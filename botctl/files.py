@@ -82,7 +82,9 @@ def process_lock(path: Path, wait_seconds: float, held: Callable[[], Busy] = _bu
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"can't write {path}: {error.strerror}", hint="check the folder's owner and mode") from error
+        raise ConfigError(
+            f"can't write {path}: {error.strerror}", hint="check the folder's owner and permissions"
+        ) from error
     try:
         _acquire(handle, wait_seconds, held)
         yield handle

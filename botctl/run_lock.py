@@ -63,7 +63,7 @@ class ProcessHolder(LockHolder):
             raise NotEnded(self, error.strerror or str(error), hint=by_hand) from error
         if not gone:
             problem = "the kernel does not end it, as while it waits for a disk that does not answer"
-            raise NotEnded(self, problem, hint="see to the disk and the network shares, or restart the machine")
+            raise NotEnded(self, problem, hint="check the disk and the network shares, or restart the machine")
 
 
 class LockHeld(Busy):

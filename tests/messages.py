@@ -39,10 +39,8 @@ def messages_of(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _says(node):
             yield from texts_in([*node.args, *(keyword.value for keyword in node.keywords)])
-        elif (isinstance(node, ast.keyword) and node.arg in NAMES_OF_TEXTS) or (
-            isinstance(node, ast.Assign) and any(_is_text(target) for target in node.targets)
-        ):
-            yield from texts_in([node.value])
+        elif _names_a_text(node):
+            yield from texts_in([node.value])  # type: ignore[attr-defined]
         elif isinstance(node, ast.FunctionDef) and _is_command(node) and (text := ast.get_docstring(node)):
             yield from (" ".join(part.split()) for part in text.split("\n\n") if "Example" not in part)
         elif isinstance(node, ast.Return | ast.Yield) and isinstance(node.value, ast.Constant | ast.JoinedStr):
@@ -77,8 +75,12 @@ def _says(call: ast.Call) -> bool:
     return name in SAYING or name in _error_classes() or name.endswith(("Error", "_error"))
 
 
-def _is_text(target: ast.expr) -> bool:
-    names = target.elts if isinstance(target, ast.Tuple) else [target]
+def _names_a_text(node: ast.AST) -> bool:
+    """Whether it is an argument or a variable for a text."""
+    if isinstance(node, ast.keyword):
+        return node.arg in NAMES_OF_TEXTS
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    names = [name for target in targets for name in (target.elts if isinstance(target, ast.Tuple) else [target])]
     return any(getattr(name, "id", "") in NAMES_OF_TEXTS for name in names)
 
 

@@ -1,6 +1,7 @@
 """Every message of the code was read."""
 
 import ast
+import re
 
 from tests.messages import FILE, messages_of, write_messages
 
@@ -21,7 +22,7 @@ notice("two words", *more)
 values.append("not a message")
 """
 
-    assert sorted(messages_of(ast.parse(code))) == [
+    assert sorted({*messages_of(ast.parse(code))}) == [
         "AMOUNT {...} is too large",
         "give a smaller one",
         "there is no market",
@@ -34,5 +35,5 @@ def test_no_message_is_spoken_as_no_one_speaks() -> None:
     """Words that were on the list once, and that native speakers stumble over."""
     told = FILE.read_text(encoding="utf-8")
 
-    stumbles = ("is no file", "is no folder", "is no database", "is no number", "owner and mode", " mend ", "see to ")
-    assert [words for words in stumbles if words in told] == []
+    stumbles = r"(?<!there )is no (?:file|folder|database|number)|owner and mode| mend |see to "
+    assert re.findall(stumbles, told) == []

@@ -25,7 +25,7 @@ NEWCOMER = (
 WITHOUT_DATABASE = (
     ("botctl init", "create the database"),
     ("botctl doctor", "check the settings, the key and the network"),
-    ("botctl schedule install", "run a tick once per TIMEFRAME from now on"),
+    ("botctl schedule install", "run a tick every TIMEFRAME from now on"),
     ("botctl help", "list all commands"),
 )
 """For a home with settings and no database yet."""

@@ -66,7 +66,9 @@ def seat_council(ctx: typer.Context, settings: Settings, options: Mapping[str, s
     """Who decides by these settings and the options --decisions and --cache. Raises BadValue and ConfigError."""
     cache, decisions = options.get("cache"), options.get("decisions")
     if cache is not None and (decisions is not None or settings.council_command is None):
-        raise BadValue("--cache is for a program, and none decides", hint="set COUNCIL_COMMAND, or omit it")
+        raise BadValue(
+            "--cache is for a program, and COUNCIL_COMMAND names none", hint="set COUNCIL_COMMAND, or omit it"
+        )
     if decisions is not None:
         if why := why_unreadable(Path(decisions)):
             raise BadValue(why, hint="give --decisions a database that botctl wrote")

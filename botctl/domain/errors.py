@@ -5,7 +5,7 @@ Any exception outside this family is a bug.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from errno import ENAMETOOLONG, ENOTDIR
+from errno import EISDIR, ENAMETOOLONG, ENOENT, ENOTDIR
 
 
 class BotError(Exception):
@@ -156,17 +156,13 @@ class BrokenRow(ConfigError):
 
 # Other exceptions
 
+WRONG_PATHS = (ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG)
+
 
 def explain_failure(error: BaseException) -> BotError | None:
     """What a failure of this machine is called; None for an exception that is none, but a bug."""
-    if isinstance(error, OSError) and error.errno in (ENAMETOOLONG, ENOTDIR) and error.filename:
-        return BotError(f"can't use the path {error.filename!s:.200}: {error.strerror}", hint="give another path")
     if isinstance(error, OSError):
-        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
-        mend = (
-            "check its owner and mode" if isinstance(error, PermissionError) else "see to its disk, memory and limits"
-        )
-        return BotError(f"this machine failed: {what}", hint=f"{mend}; the next run goes on")
+        return _explain_system(error)
     if isinstance(error, MemoryError):
         return BotError("this machine is out of memory", hint="end other programs; the next run goes on")
     if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python's own text: it has no class for it
@@ -178,6 +174,15 @@ def explain_failure(error: BaseException) -> BotError | None:
     if isinstance(error, ImportError | SyntaxError) or (isinstance(error, EOFError) and "marshal" in str(error)):
         return ConfigError(f"the installation of botctl is broken: {error}", hint="install it again")
     return None
+
+
+def _explain_system(error: OSError) -> BotError:
+    why = error.strerror or str(error)
+    what = f"can't use {error.filename!s:.200}: {why}" if error.filename else f"the system reports an error: {why}"
+    if error.filename and error.errno in WRONG_PATHS:
+        return BotError(what, hint="check the path")
+    cause = "its owner and permissions" if isinstance(error, PermissionError) else "its disk, memory and limits"
+    return BotError(what, hint=f"check {cause}; the next run goes on")
 
 
 def as_bot_error(error: Exception) -> BotError:

@@ -123,7 +123,7 @@ def failing_problem(newest: Sequence[tuple[bool, str]]) -> Problem | None:
 
 def backup_problem(why: str) -> Problem | None:
     """A daily copy that failed. It is tried once a day."""
-    return Problem("backup", f"there is no copy of today: {why}") if why else None
+    return Problem("backup", f"there is no backup from today: {why}") if why else None
 
 
 def key_problem(expires_at: datetime | None, now: datetime) -> Problem | None:

@@ -23,8 +23,8 @@ def unguarded_reason(
     if trade.stop_loss_price is None:
         return "no stop"
     if trade.checked_at is None:
-        return "no good check, never"
+        return "never checked"
     if not is_fresh(trade.checked_at, now, max(timedelta(seconds=1.5 * seconds), MIN_GRACE)):
         wrong = ", which is in the future: check this machine's clock" if is_ahead(trade.checked_at, now) else ""
-        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
+        return f"last checked at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
     return None

@@ -27,7 +27,7 @@ class Damage:
 def missing_database(mode: Mode, location: object) -> ConfigError:
     """Why recover can't start without a database, and what to do instead."""
     rebuild = "run `botctl init`, then `botctl recover --apply`"
-    hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to start anew"
+    hint = rebuild if mode is Mode.LIVE else "restore a backup, or run `botctl init` to start over"
     return ConfigError(f"there is no {mode} database at {location}", hint=hint)
 
 
@@ -39,7 +39,7 @@ def find_damage(database: DatabaseLocation, mode: Mode, now: datetime) -> Damage
     if mode is not Mode.LIVE:
         raise ConfigError(
             f"{database} is damaged ({complaint}), and the paper broker has no other records",
-            hint="restore a backup, or move it away and run `botctl init` to start anew",
+            hint="restore a backup, or move it away and run `botctl init` to start over",
         )
     return Damage(complaint, damaged_name(database.file, now))
 

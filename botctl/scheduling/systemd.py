@@ -123,7 +123,9 @@ def write_units(units: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"can't write to {folder}: {error.strerror}", hint="check its owner and mode") from error
+        raise ConfigError(
+            f"can't write to {folder}: {error.strerror}", hint="check its owner and permissions"
+        ) from error
     for name, text in units.items():
         write_public(folder / name, text.encode("utf-8", "surrogateescape"))
     systemctl("daemon-reload")

@@ -30,7 +30,9 @@ def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable:
         if getattr(database.obj, "interrupted", False):
             require_check()
     except OSError as error:
-        raise ConfigError(f"can't write {where}: {error.strerror}", hint="check the folder's owner and mode") from error
+        raise ConfigError(
+            f"can't write {where}: {error.strerror}", hint="check the folder's owner and permissions"
+        ) from error
     except DATABASE_ERRORS as error:
         raise explain(error, where) from error
 

@@ -26,7 +26,7 @@ def explain(error: BaseException, path: object = "the database") -> BotError:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path} is locked by another process", hint="try again in a moment")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return ConfigError(f"can't write {path}", hint="check the folder's owner, mode and disk")
+        return ConfigError(f"can't write {path}", hint="check the folder's owner and permissions, and the disk")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return damaged(path, text)
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):

@@ -30,6 +30,14 @@ def test_what_must_be_quick_imports_nothing_heavy(veteran: BotRunner, command: s
     assert {name for name, _ in HEAVY.findall(imported_by(veteran, "-m", "botctl", command))} <= driver
 
 
+@parametrize("words", [(), ("--help",), ("help", "glossary")], quick=1)
+def test_the_first_screen_and_help_load_nothing_heavy_and_no_rich(veteran: BotRunner, words: tuple[str, ...]) -> None:
+    imported = imported_by(veteran, "-m", "botctl", *words)
+
+    assert not re.search(r"\|\s+rich(\.|\s*$)", imported, re.MULTILINE)
+    assert {name for name, _ in HEAVY.findall(imported)} <= ({"psycopg.pq"} if veteran.server else set())
+
+
 def test_the_list_of_imports_would_show_something_heavy(veteran: BotRunner) -> None:
     assert HEAVY.search(imported_by(veteran, "-c", "import numpy"))
     assert "botctl.cli.app" in imported_by(veteran, "-m", "botctl", "status")
@@ -38,7 +46,7 @@ def test_the_list_of_imports_would_show_something_heavy(veteran: BotRunner) -> N
 @pytest.mark.long
 def test_quick_commands_take_less_than_three_times_their_two_libraries(veteran: BotRunner) -> None:
     yardstick = "import typer, peewee"
-    commands = {name: ["-m", "botctl", name] for name in ("pause", "status", "--help")}
+    commands = {name: ["-m", "botctl", *name.split()] for name in ("pause", "status", "--help", "")}  # "": alone
     taken: dict[str, list[float]] = {name: [] for name in (yardstick, *commands)}
     for _ in range(5):
         for name, arguments in {yardstick: ["-c", yardstick], **commands}.items():

@@ -151,7 +151,7 @@ def test_a_folder_is_no_file_of_answers(bot: BotRunner, option: str, error: str)
 
 
 def test_what_is_no_database_is_not_called_damaged(bot: BotRunner) -> None:
-    check_error(bot.run("backtest", *DAY, "--decisions", BTC), 2, "BTC-USD.csv is no database: name one")
+    check_error(bot.run("backtest", *DAY, "--decisions", BTC), 2, "BTC-USD.csv is not a database: name one")
 
 
 def test_an_answer_that_is_no_text_is_shown(bot: BotRunner) -> None:

@@ -66,10 +66,10 @@ def test_a_program_may_take_any_stance_with_some_confidence(stance: Stance) -> N
         ('{"decision": "HOLD", "stance": "FEAR", "reason": ""}', "contradicts"),
         ('{"reason": "none"}', "neither a decision"),
         ('{"decision": "BUY"}', "has no reason"),
-        ('{"decision": "BUY", "reason": "", "confidence": 1.1}', "no number from 0 to 1: 1.1"),
-        ('{"decision": "BUY", "reason": "", "confidence": "high"}', "no number from 0 to 1: 'high'"),
-        ('{"decision": "BUY", "reason": "", "confidence": true}', "no number from 0 to 1"),
-        ('{"decision": "BUY", "reason": "", "confidence": NaN}', "no number from 0 to 1"),
+        ('{"decision": "BUY", "reason": "", "confidence": 1.1}', "not a number from 0 to 1: 1.1"),
+        ('{"decision": "BUY", "reason": "", "confidence": "high"}', "not a number from 0 to 1: 'high'"),
+        ('{"decision": "BUY", "reason": "", "confidence": true}', "not a number from 0 to 1"),
+        ('{"decision": "BUY", "reason": "", "confidence": NaN}', "not a number from 0 to 1"),
     ],
 )
 def test_any_other_answer_is_refused_with_what_is_wrong(text: str, problem: str) -> None:

@@ -126,8 +126,8 @@ def open_trade(checked_at: datetime | None = START, stop: float | None = 49_000.
     [
         (open_trade(), False, None),
         (open_trade(START - timedelta(minutes=15)), False, None),
-        (open_trade(START - timedelta(minutes=30)), False, "no good check, last at 2026-11-25 02:30 UTC"),
-        (open_trade(None), False, "no good check, never"),
+        (open_trade(START - timedelta(minutes=30)), False, "last checked at 2026-11-25 02:30 UTC"),
+        (open_trade(None), False, "never checked"),
         (open_trade(stop=None), False, "no stop"),
         (open_trade(), True, "frozen"),
     ],

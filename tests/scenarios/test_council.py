@@ -391,7 +391,7 @@ def test_a_confidence_that_is_none_is_an_error_of_its_agent(
     run = live.run("tick")
 
     assert run.exit_code == 1, output_of(run)
-    assert "its confidence is no number from 0 to 1" in run.stderr
+    assert "its confidence is not a number from 0 to 1" in run.stderr
     assert sides(kraken) == []
 
 

@@ -38,7 +38,7 @@ def read_decisions(path: Path) -> list[RecordedDecision]:
     """All decisions of a database of any mode, oldest first; nothing is written. Raises ConfigError or BadValue."""
     if not path.is_file():
         hint = "name the database's file; `botctl db copy` makes one of a database on a server"
-        raise BadValue(f"--decisions {path} is no file", hint=hint)
+        raise BadValue(f"--decisions {path} is not a file", hint=hint)
     try:
         with open_read_only(path, BUSY_SECONDS) as database:
             rows = database.execute("SELECT symbol, decided_at, decision FROM decision ORDER BY decided_at, id")
@@ -46,12 +46,12 @@ def read_decisions(path: Path) -> list[RecordedDecision]:
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             raise BadValue(
-                f"--decisions {path} is no database of botctl", hint="name one, such as data/live.db"
+                f"--decisions {path} is not a database of botctl", hint="name one, such as data/live.db"
             ) from error
         raise explain(error, path) from error
     except sqlite3.Error as error:
         if not is_sqlite(path):  # to call it damaged would send its owner to `recover`
-            raise BadValue(f"--decisions {path} is no database", hint="name one, such as data/live.db") from error
+            raise BadValue(f"--decisions {path} is not a database", hint="name one, such as data/live.db") from error
         raise explain(error, path) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"a decision in {path} can't be read: {error}", hint="see `botctl db check`") from error

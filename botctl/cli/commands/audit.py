@@ -37,7 +37,7 @@ def orders(
     limit: Limit = 100,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the orders of the journal.
+    """List the orders that botctl recorded.
 
     Each order as it was recorded before it was sent, its state at Kraken, and its client order id. Needs no network.
     Each tick looks up orders that are UNKNOWN: never send one again by hand.
@@ -117,7 +117,7 @@ def show_log(
     limit: Limit = 50,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the audit trail of trades and the kill switch.
+    """Show every change of a trade or of the kill switch.
 
     \b
     Examples:

@@ -123,7 +123,7 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
         problems["LOG_FILE"] = problems["LOG_FILE"] or _problem_with_links(config.folder / config.settings.log_file)
     for place, problem in problems.items():
         if problem:
-            yield CheckResult("paths", "fail", f"{place}: {problem}", "choose another path, or fix its mode")
+            yield CheckResult("paths", "fail", f"{place}: {problem}", "choose another path, or fix its permissions")
 
 
 def _problem_with_folder(path: Path) -> str | None:

@@ -23,7 +23,7 @@ from botctl.store.upkeep.backups import FOLDER, back_up_to
 from botctl.store.upkeep.checks import Finding, examine_database
 
 app = typer.Typer(
-    help="Migrate, back up, check or copy the database.\n\nEach works with SQLite and with PostgreSQL.\n\n"
+    help="Update, back up, check or copy the database.\n\nEach works with SQLite and with PostgreSQL.\n\n"
     "\b\nExample:\n  botctl db check",
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -32,9 +32,9 @@ app = typer.Typer(
 
 @app.command()
 def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Migrate the database to this version's schema.
+    """Update the tables of the database to this version of botctl.
 
-    Every run does so by itself. Run it by hand to choose the time: before several
+    Each run does so by itself. Run it by hand to choose the time: before several
     machines run a newer botctl, after stopping the older ones.
 
     \b
@@ -82,7 +82,7 @@ def backup(
 
 @app.command()
 def check(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Check the database for damage and broken rules.
+    """Check the database for damage and impossible values.
 
     The file's integrity, tables and indexes, every stored value, and the rules of
     trades and orders. Changes nothing. Exit code 1 when a check fails.

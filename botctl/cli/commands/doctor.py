@@ -115,7 +115,7 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
     yield from check_file_modes(files, config.settings.botctl_mode)
     folder = config.database_file.parent
     if folder.exists() and not os.access(folder, os.W_OK):
-        yield CheckResult("file modes", "fail", f"can't write to {folder}", "check its owner and mode")
+        yield CheckResult("file modes", "fail", f"can't write to {folder}", "check its owner and permissions")
     for file in filter(os.path.lexists, config.halt_files):
         yield CheckResult("switch", "warn", f"{file} exists, so botctl is paused", "remove it to trade")
 

@@ -23,16 +23,18 @@ NOBODY = "open positions are NOT guarded"
 
 def pause(
     ctx: typer.Context,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Stop guarding open positions, too: send no order.")] = False,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Stop guarding open positions as well: send no order.")
+    ] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", show_default="none", help="Why, for the audit trail.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Pause trading: no new entries, while stops stay active.
+    """Pause trading: buy nothing more, while stops stay on.
 
-    The Council does not run; stops and the drawdown guard keep protecting open positions. Needs no network and waits
-    for no run. If it can't write to the database, it creates the file HALT beside it, which pauses as well. With
-    --freeze open positions are UNGUARDED, and only `botctl liquidate` sends orders. Exit code 1 when it could not
-    pause, or not freeze.
+    The Council does not run; stops and the drawdown guard keep protecting open positions. Works without network, and
+    does not wait for a run. If it can't write to the database, it creates the file HALT beside it, which pauses as
+    well. With --freeze open positions are UNGUARDED, and only `botctl liquidate` sends orders. Exit code 1 when it
+    could not pause, or not freeze.
 
     \b
     Examples:
@@ -73,7 +75,7 @@ def _pause_by_file(config: Config, error: Exception) -> SwitchState:
         file = config.switch.halt()
     except OSError as no_file:
         problem = f"NOT PAUSED: {error}; and the file {config.halt_files[0]} can't be created: {no_file.strerror}"
-        raise BotError(problem, hint="make room or mend the folder's mode, and pause again") from error
+        raise BotError(problem, hint="free some space or fix the folder's permissions, then pause again") from error
     what = " this machine's runs" if config.database.file is None else ""
     why = f"the database failed ({error}); the file {file} pauses{what} instead"
     notice(why)
@@ -89,10 +91,10 @@ def resume(
     enable_buys: Annotated[bool, typer.Option("--enable-buys", help="Allow buys again as well.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Resume trading.
+    """Resume trading after a pause or a freeze.
 
-    Ends a pause and a freeze, without network. After a drawdown or a liquidation buys stay disabled without
-    --enable-buys. Exit code 3 when something else still pauses botctl, such as the file HALT.
+    Works without network. After a drawdown or a liquidation, buys stay disabled unless you add --enable-buys. Exit
+    code 3 when something else still pauses botctl, such as the file HALT.
 
     \b
     Examples:

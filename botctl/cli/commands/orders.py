@@ -80,12 +80,12 @@ def buy(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Buy SYMBOL at market for AMOUNT, with an ATR stop.
+    """Buy SYMBOL at the market price for AMOUNT, and set its stop.
 
-    AMOUNT is in the quote currency of SYMBOL; the fee is extra. It counts above the limits of the settings too, which
-    is said. With --risk the size follows from the stop instead, fees and slippage included, within these limits and the
-    free cash. In live mode this spends real money: it shows a ticket, and asks. From then on every tick guards the
-    trade.
+    AMOUNT is in the quote currency of SYMBOL; the fee is extra. An AMOUNT above the limits of your settings is bought
+    all the same, with a note. With --risk the size follows from the stop instead, fees and slippage included, within
+    those limits and the free cash. In live mode this spends real money: it shows a ticket, and asks. From then on every
+    tick guards the trade.
 
     Exit code 3 when a safety rule refuses (paused, already open, cool-down, no ATR), 4 when Kraken does: nothing was
     bought. 69: the order may have been placed. Don't repeat it; the next tick finds out.
@@ -162,7 +162,7 @@ def sell(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Sell the open trade of SYMBOL's asset, or AMOUNT of it.
+    """Sell the open trade of SYMBOL, or AMOUNT of it.
 
     Sells only what botctl bought, never your other coins. The rest of a partly sold trade stays guarded. In live mode
     this shows a ticket and asks first. Works while paused. Exit code 3 without such a trade or while frozen. 69: the
@@ -281,15 +281,15 @@ def forget(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Close an open trade by your word, without an order.
+    """Mark an open trade as closed, without an order.
 
-    For a trade that botctl can't end itself: its market was renamed or delisted, or you have moved the coins away.
-    Sells nothing, and needs no network unless a stop of it rests at Kraken, which is canceled: from then on the coins
-    are yours alone, without a stop. The reason is EXTERNAL; with --price the profit is known. Asks first, in every
-    mode.
+    For a trade that botctl can't close itself: its market was renamed or delisted, or you have moved the coins away.
+    Sells nothing, and needs no network unless a stop of the trade rests at Kraken, which is canceled: from then on you
+    look after the coins yourself, without a stop. The exit's reason is EXTERNAL; --price makes the profit known. Asks
+    first, in every mode.
 
-    Exit code 3 for a trade that is not open. 69 while an order of it has no known ending: `botctl check-positions`
-    looks it up first.
+    Exit code 3 for a trade that is not open. 69 while the outcome of one of its orders is unknown: run
+    `botctl check-positions` first.
 
     \b
     Examples:
@@ -310,7 +310,7 @@ def forget(
         forget_trade(trade, sold_at, bot.clock.now())
         after_run.queue_notifications(config, bot)
         record = portfolio.find_trade(trade)
-    notice(f"trade {trade} is closed: its {held}, if you still have them, are not guarded any more")
+    notice(f"trade {trade} is closed: its {held}, if you still have them, are no longer guarded")
     show(ctx, record, lambda closed: draw_trades([closed]))
     after_run.deliver_notifications(config)
 
@@ -324,8 +324,8 @@ def resting_stops(
     """List the stop orders that rest at Kraken, or cancel them.
 
     With EXCHANGE_STOP=on each open trade has one, below the stop that ticks check: it sells while this machine is off.
-    Listing needs no network. --cancel asks first, and says which have ended; the next tick places new ones while
-    EXCHANGE_STOP is on. Your own orders at Kraken are never touched.
+    Listing needs no network. --cancel asks first; while EXCHANGE_STOP is on, the next tick places new ones. Your own
+    orders at Kraken are never touched.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ from botctl.store.evidence.gone_markets import load_gone_markets
 
 
 def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Show the state of the bot, without network.
+    """Show how the bot stands, without network.
 
     The kill switch, equity and drawdown as of the last tick, open trades, unsettled orders and missed ticks; on a
     terminal also a week's equity curve. Warns when positions are unguarded, or when no tick has run for too long, and
@@ -91,7 +91,7 @@ def positions(
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
-    """List all trades with their profit.
+    """List trades, open and closed, with their profit.
 
     P&L is after both fees, in the quote currency. Needs no network. `botctl explain` shows the history of one trade.
 
@@ -107,8 +107,8 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """Show the account's balances and their value.
 
-    The whole account, including coins that botctl did not buy, valued in QUOTE_CURRENCY at last prices. `free` is what
-    no order reserves.
+    The whole account, including coins that botctl did not buy, valued in QUOTE_CURRENCY at the last prices. `free` is
+    what is not reserved by an order.
 
     \b
     Example:

@@ -65,8 +65,8 @@ def recover(
     For a database that is lost, damaged or restored from a backup. Covers the last 90 days. Sends no order. With
     --apply it shows the plan and asks, and botctl is paused afterwards: run `botctl reconcile`, then `botctl resume`.
 
-    The plan names the database of each trade. Trades of another one are added only to a database that has no trade
-    yet, or with --adopt: another installation may guard them.
+    The plan names the database of each trade. Trades of another database are added only where there is no trade yet,
+    or with --adopt: another installation may guard them.
 
     \b
     Examples:

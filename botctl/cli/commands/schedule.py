@@ -28,7 +28,7 @@ from botctl.store.journal import Journal
 from botctl.store.resting_stops import load_resting_stops
 from botctl.store.ticks import load_last_tick_at
 
-CronFlag = Annotated[bool, typer.Option("--cron", help="Use the user's crontab; default if there is one.")]
+CronFlag = Annotated[bool, typer.Option("--cron", help="Use your crontab, as happens by default where there is one.")]
 SystemdFlag = Annotated[bool, typer.Option("--systemd", help="Use a systemd user timer.")]
 BASE_PATH = "/usr/local/bin:/usr/bin:/bin"
 SCHEDULE_SETS = ("BOTCTL_MODE", "BOTCTL_HOME")
@@ -68,10 +68,10 @@ def install(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run a tick once per TIMEFRAME from now on.
+    """Run a tick every TIMEFRAME from now on.
 
-    Ticks then run unattended, in live mode with real money. Shows what it will write, and asks. Other lines of a
-    crontab are not changed, and a backup of it is kept in BOTCTL_HOME. Installing again updates an outdated
+    Ticks then run unattended, in live mode with real money. Shows what it will write, and asks. The other lines of
+    your crontab stay as they are, and a backup of it is kept in BOTCTL_HOME. Run it again to update an outdated
     schedule. Exit code 3 when something else already runs ticks in this folder.
 
     \b

@@ -53,8 +53,8 @@ def init(
     On a terminal it asks for what a new home needs: mode, symbols, the cost of an entry, in live mode the API key,
     which is not shown and is checked with Kraken at once. With --yes, --json or without a terminal nothing is asked.
 
-    Files that exist are kept. Only you can read .env. No other command creates a live database, so that a wrong
-    folder does not look like an account without positions.
+    Keeps files that exist, and makes .env readable by you alone. No other command creates a live database, so that
+    a wrong folder does not look like an account without positions.
 
     \b
     Examples:
@@ -130,11 +130,11 @@ def demo(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run ticks on the demo market, in a temporary database.
+    """Play ticks on the simulated market, in a temporary database.
 
     The same tick, rules and journal as in live mode, on simulated prices. Of your
-    settings only those of the Council count, and your database is not touched. Exit code
-    1 if a tick failed.
+    settings only those of the Council count; your database is not touched. Exit code 1
+    if a tick failed.
 
     \b
     Examples:

@@ -28,15 +28,15 @@ from botctl.wiring import open_bot
 
 
 def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag = False) -> None:
-    """Run one tick: check stops, settle orders, then trade.
+    """Run one tick: settle orders, check stops, then trade.
 
     This is what cron runs, once per TIMEFRAME (`botctl schedule install`). In live mode it sells and buys with real
     money, without asking. Exits come before entries, and while paused nothing is bought. Without a terminal it prints
     a table only if it traded.
 
     Exit code 3 while the drawdown guard is tripped, 69 when something was unreachable or unknown (the next tick
-    checks again), 75 when another run is active. One that has held the lock for a minute more than TICK_TIMEOUT hangs:
-    it is ended, and the tick goes on and ends with 1.
+    checks again), 75 when another run is active. A run that holds the lock for a minute longer than TICK_TIMEOUT is
+    stuck: it is ended, and the tick goes on and ends with 1.
 
     \b
     Examples:
@@ -109,7 +109,7 @@ def drawdown(
     check: Annotated[bool, typer.Option("--check", help="Only report; sell nothing.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check the drawdown, and sell everything beyond the limit.
+    """Check the drawdown, and sell everything if it is too large.
 
     When two checks in a row find the account more than MAX_DRAWDOWN below INITIAL_BALANCE (which follows deposits and
     withdrawals), or more than MAX_DRAWDOWN_PEAK below its highest performance, every open trade is sold, in live mode

@@ -55,7 +55,7 @@ def _read_verdict(answer: dict[str, Any], agent: str) -> Verdict:
         raise ValueError(f"its decision {decision} contradicts its stance {stance}")
     confidence = answer.get("confidence", 1.0)
     if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
-        raise ValueError(f"its confidence is no number from 0 to 1: {confidence!r:.40}")
+        raise ValueError(f"its confidence is not a number from 0 to 1: {confidence!r:.40}")
     if not isinstance(answer.get("reason"), str):
         raise ValueError("its answer has no reason")
     said = stance or STANCES[decision or Action.HOLD]

@@ -123,7 +123,7 @@ def checked_verdict(verdict: object) -> Verdict:
         raise TypeError(f"its answer has no stance: {verdict.stance!r:.80}")
     confidence = verdict.confidence
     if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
-        raise TypeError(f"its confidence is no number from 0 to 1: {confidence!r:.80}")
+        raise TypeError(f"its confidence is not a number from 0 to 1: {confidence!r:.80}")
     agent, reason = sanitize(str(verdict.agent), 40), sanitize(str(verdict.reason), 500)
     return Verdict(agent, Stance(verdict.stance), reason, float(confidence))
 

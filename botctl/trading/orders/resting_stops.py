@@ -268,7 +268,7 @@ class RestingStops:
         stop, entry = trade.stop_loss_price, float(trade.entry_price)
         trigger = trigger_in_ticks(resting_trigger(stop, trade.atr, self.distance), market.price_tick)
         if trigger is None:
-            why = f"its stop would be {self.distance:g} ATR below {stop:.8g}, which is no price"
+            why = f"its stop would be {self.distance:g} ATR below {stop:.8g}, which is not a price"
             raise _unprotected(trade, BotError(why, hint="see EXCHANGE_STOP_ATR"))
         break_even = break_even_of(trade, self.settlement.rule, self.settlement.fees)
         amount = floor_to(trade.amount, market.lot_decimals)

@@ -32,7 +32,7 @@ def new_agent(
     ] = Path(),
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a working agent to start from.
+    """Create an agent of your own to start from.
 
     A folder NAME with a package: the agent, which decides by two indicators of
     pandas-ta, its test and its pyproject.toml. With --program one executable
@@ -47,12 +47,12 @@ def new_agent(
     from botctl.cli.views.agent import draw_new_agent
 
     if not NAME.fullmatch(name):
-        problem = f"NAME must start with a letter and have small letters, digits, _ and - alone, not {name!r:.60}"
+        problem = f"NAME must begin with a small letter and have only small letters, digits, _ and -, not {name!r:.60}"
         raise BadValue(problem, hint="name it like trend")
     if name in RESERVED:
-        raise BadValue(f"{name} is a member of botctl's own", hint="choose another NAME")
+        raise BadValue(f"{name} is the name of a built-in agent", hint="choose another NAME")
     if not folder.is_dir():
-        raise BadValue(f"{folder} is no folder", hint="create it, or name another with --in")
+        raise BadValue(f"{folder} is not a folder", hint="create it, or name another with --in")
     view = _write_program(name, folder.absolute()) if program else _write_package(name, folder.absolute())
     show(ctx, view, draw_new_agent, name_mode=False)
 
@@ -121,8 +121,8 @@ def try_agent(
 ) -> None:
     """Ask one member of the Council once, as a tick would.
 
-    Prints the question, the answer, the verdict and the time it took. Decides
-    nothing, sends no order, and never uses an earlier answer. Needs no network
+    Prints the question, the answer, the verdict and the time it took. Nothing is
+    decided or ordered, and no earlier answer is used. Needs no network
     in demo mode. Exit code 1 for a member that fails or answers badly.
 
     \b

@@ -18,8 +18,8 @@ def backtest(
 ) -> None:
     """Backtest the strategy on candle files.
 
-    The entries of the Council that COUNCIL names, the stop rule's exits, fees and slippage,
-    with one account for all files. Options override the settings of the environment and
+    The entries of the Council, the exits of the stop rule, fees and slippage, with one
+    account for all files. Options override the settings of the environment and
     .env. Exit code 1 if an agent or a program failed.
 
     \b

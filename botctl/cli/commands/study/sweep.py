@@ -42,10 +42,10 @@ def sweep(
     options: backtest_options.StudyOptions,
     as_json: JsonFlag = False,
 ) -> None:
-    """Backtest every combination of a parameter grid.
+    """Backtest every combination of some settings.
 
-    Sets are ranked on the first part of the history and tested on the rest, which had
-    no influence on the ranking. Each set is shown with its neighbours.
+    The sets of settings are ranked on the first part of the history and tested on the
+    rest, which had no influence on the ranking. Each set is shown with its neighbours.
 
     \b
     Examples:
