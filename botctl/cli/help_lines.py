@@ -14,7 +14,7 @@ HELP_LINES = {
     "resting-stops": "List the stop orders that rest at Kraken, or cancel them.",
     "pause": "Pause trading: no new entries, while stops stay active.",
     "resume": "Resume trading.",
-    "status": "Show the state of the bot, without network.",
+    "status": "Show how the bot stands, without network.",
     "positions": "List open trades with their stops.",
     "trades": "List all trades with their profit.",
     "orders": "List the orders of the journal.",

@@ -9,7 +9,8 @@ KEY = "market.price_decimals"
 
 
 def save_price_decimals(decimals: Mapping[str, int]) -> None:
-    key_value.save_cached(KEY, json.dumps(decimals))
+    if load_price_decimals() != decimals:
+        key_value.save_cached(KEY, json.dumps(decimals))
 
 
 def load_price_decimals() -> Mapping[str, int]:
