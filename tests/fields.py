@@ -24,7 +24,7 @@ ORDER = words(
 )
 BALANCE = words("currency total free value")
 DEMO = words("ticks trades equity initial_balance decisions council verdicts errors")
-TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors")
+TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors stops")
 STEP = words("name ok detail")
 BACKTEST = words(
     "symbols seconds signal_seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown "

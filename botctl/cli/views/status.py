@@ -131,9 +131,9 @@ def _cells(view: Cockpit, row: CockpitPosition, screen: Screen) -> list[Span]:
     there = text.format_signed(row.pnl_at_stop, quote, named=False)
     return [
         price,
-        Span(f"net P&L {net}", GREY if stale else _sign_style(row.live.net_pnl)),
+        Span(f"net P&L {net}", GREY if stale else sign_style(row.live.net_pnl)),
         Span(*_stop(row)),
-        Span(f"at the stop {there}", _sign_style(row.pnl_at_stop)),
+        Span(f"at the stop {there}", sign_style(row.pnl_at_stop)),
     ]
 
 
@@ -161,7 +161,7 @@ def _remarks(row: CockpitPosition, indent: int, screen: Screen) -> list[Line]:
     return lines
 
 
-def _sign_style(value: Decimal | None) -> str:
+def sign_style(value: Decimal | None) -> str:
     return "" if not value else GOOD if value > 0 else "red"
 
 
