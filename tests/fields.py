@@ -14,7 +14,9 @@ STATUS = words(
     "mode system_status frozen buy_enabled is_trading_active tripped_at initial_balance equity drawdown "
     "drawdown_peak open_trades "
     "unsettled_orders "
-    "last_tick_at last_tick_ok missed_ticks scheduled_by overdue resting_stops unprotected"
+    "last_tick_at last_tick_ok missed_ticks scheduled_by overdue resting_stops unprotected "
+    "home quote_currency at switch positions equity_at equity_curve base max_drawdown max_drawdown_peak cash "
+    "last_tick_exit_code last_tick_error next_tick_at tick_seconds exchange_stop alarms"
 )
 ORDER = words(
     "id client_order_id exchange_order_id trade_id side symbol state amount cost filled average_price fee deadline "
@@ -22,7 +24,7 @@ ORDER = words(
 )
 BALANCE = words("currency total free value")
 DEMO = words("ticks trades equity initial_balance decisions council verdicts errors")
-TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors")
+TICK = words("at mode ok steps exits entries decisions equity drawdown drawdown_peak errors stops")
 STEP = words("name ok detail")
 BACKTEST = words(
     "symbols seconds signal_seconds since until bars mood initial_balance equity returned buy_and_hold max_drawdown "
@@ -69,14 +71,15 @@ WHOLE = words(
     "id trade_id ticks open_trades resting_stops unsettled_orders missed_ticks same_trades foreign_orders rows bytes "
     "BUY SELL HOLD "
     "BULLISH BEARISH NEUTRAL FEAR GREED UNKNOWN "
-    "schema_before schema delay_seconds"
+    "schema_before schema delay_seconds tick_seconds last_tick_exit_code"
 )
 """The only fields that are numbers in JSON."""
 MONEY = words(
     "amount entry_price entry_cost entry_fee exit_price exit_fee pnl r_multiple atr initial_stop_loss_price "
     "stop_loss_price resting_trigger high_price price equity "
     "initial_balance base drawdown drawdown_peak max_drawdown max_drawdown_peak "
-    "cost filled average_price fee total free value unrealized_pnl net_pnl break_even_price "
+    "cost filled average_price fee total free value unrealized_pnl net_pnl break_even_price stop_distance pnl_at_stop "
+    "trigger cash "
     "journal_filled exchange_filled journal_cost exchange_cost journal_fee exchange_fee held exchange_held balance"
 )
 COMMANDS = words(

@@ -44,6 +44,7 @@ RESULTS: dict[str, type] = {
     "order ticket": OrderTicket,
     "tick": trading.TickView,
     "step of a tick": trading.StepView,
+    "stop of a check": trading.StopView,
     "position check": queries.CheckView,
     "drawdown": trading.DrawdownView,
     "liquidation": trading.LiquidationView,

@@ -242,12 +242,30 @@ def test_the_pictures_of_the_rules_are_what_they_draw_now() -> None:
     pictures = (*drawn["PICTURES"], drawn["RESTING"], drawn["WITHDRAWAL"])
     files = {picture.file: drawn["draw"](picture) for picture in pictures}
 
-    assert files == {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
+    others = {drawn["COCKPIT"]}
+    assert files == {
+        path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg") if path.name not in others
+    }
     assert [name for name in files if f"(pictures/{name})" not in read("docs/rules.md")] == []
     reasons = [
         reason for drawing in files.values() for reason in re.findall("STOP_LOSS|BREAKEVEN<|TRAILING_STOP", drawing)
     ]
     assert sorted(reasons) == ["BREAKEVEN<", "STOP_LOSS", "TRAILING_STOP", "TRAILING_STOP"]
+
+
+def test_the_readme_shows_the_cockpit_and_the_picture_asks_for_nothing() -> None:
+    picture = read("docs/pictures/cockpit.svg")
+
+    assert "(docs/pictures/cockpit.svg)" in read("README.md")
+    assert "url(http" not in picture
+    assert "<image" not in picture
+
+
+@pytest.mark.long
+def test_the_picture_of_the_cockpit_is_what_status_shows_after_some_ticks_of_the_demo() -> None:
+    drawn = runpy.run_path(str(PROJECT / "docs" / "pictures" / "draw.py"))
+
+    assert drawn["draw_cockpit"]() == read("docs/pictures/cockpit.svg")
 
 
 def test_the_numbers_of_the_rules_are_on_its_picture() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -70,19 +69,6 @@ def print_drawing(drawing: Drawing, *, err: bool = False) -> None:
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=False, stderr=err).print(drawing)
-
-
-def keep_showing(draw: Callable[[], Drawing], seconds: float) -> None:
-    """Draw again every so many seconds, in the place of the last drawing, until interrupted."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=Console(highlight=False), auto_refresh=False) as live:
-        while True:
-            drawing = draw()
-            live.update(Text(drawing) if isinstance(drawing, str) else drawing, refresh=True)  # Text has no markup
-            time.sleep(seconds)
 
 
 def with_progress[T](ctx: typer.Context, items: Sequence[T], text: str) -> Iterator[T]:

@@ -38,6 +38,10 @@ class Refused(BotError):
     category = "refused"
 
 
+class AlreadyOpen(Refused):
+    """The asset has an active trade: it is held, and no second one is opened."""
+
+
 class ExchangeRefused(BotError):
     """The exchange refused for good: nothing was placed, and a retry won't help."""
 

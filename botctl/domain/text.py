@@ -104,6 +104,14 @@ def format_ago(value: datetime | None, now: datetime) -> str:
     return "just now" if now - value < timedelta(seconds=30) else f"{format_duration(now - value)} ago"
 
 
+def format_age(value: datetime | None, now: datetime) -> str:
+    """As `format_ago`, to the second for what is read again and again: 5 s ago."""
+    age = None if value is None else now - value
+    if age is None or not timedelta(0) <= age < timedelta(minutes=2):
+        return format_ago(value, now)
+    return f"{int(age.total_seconds())} s ago" if age >= timedelta(seconds=1) else "just now"
+
+
 def _figure(number: Decimal, decimals: int, sign: str = "") -> str:
     exact = rounded(number, decimals)
     return f"{exact:{sign if exact else ''}z,f}"

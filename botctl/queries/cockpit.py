@@ -9,7 +9,7 @@ from botctl.domain.configuration.settings import Mode, Settings
 from botctl.domain.health.ticking import Ticking
 from botctl.domain.kill_switch import switch_sentence
 from botctl.domain.orders import TradeStatus
-from botctl.domain.serialization import MERGED
+from botctl.domain.serialization import MERGED, NOT_IN_JSON
 from botctl.queries.guarding import unguarded_reason
 from botctl.queries.portfolio import StatusView, fee_rates, resting_stops, trade_record
 from botctl.queries.positions import LivePosition, live_position
@@ -18,6 +18,7 @@ from botctl.store.evidence.gone_markets import load_gone_markets
 from botctl.store.evidence.known_account import load_fills_since, load_known_account
 from botctl.store.evidence.last_prices import LastPrice, load_last_prices
 from botctl.store.evidence.performance import load_performance
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, PaperHolding, Tick, Trade
 
@@ -38,6 +39,8 @@ class CockpitPosition:
     """The net P&L of the whole trade if it were sold at its stop, after both fees and without slippage."""
     unguarded: str
     """Why its stop is not checked; empty while it is."""
+    price_decimals: int | None = field(default=None, metadata=NOT_IN_JSON)
+    """Of its market, where they are known."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Cockpit:
     """Why the last tick failed; empty when it did not."""
     next_tick_at: datetime | None
     """None where nothing runs the ticks, or they do not come."""
+    tick_seconds: int
+    """The time between two ticks."""
     exchange_stop: bool
     """Whether a stop of each position is to rest at the exchange."""
     alarms: list[AlarmView]
@@ -130,6 +135,7 @@ def load_cockpit(
         last_tick_exit_code=newest.exit_code if newest else None,
         last_tick_error=_first_failure(newest),
         next_tick_at=ticking.next_tick_at,
+        tick_seconds=ticking.seconds,
         exchange_stop=settings.exchange_stop,
         alarms=list(alarms),
     )
@@ -139,9 +145,9 @@ def load_positions(
     settings: Settings, ticking: Ticking, *, frozen: bool, prices: dict[str, LastPrice]
 ) -> list[CockpitPosition]:
     """The open trades, oldest first. Rows that can't be read are left out."""
-    rates, known = fee_rates(settings), load_last_prices() | prices
+    rates, known = fee_rates(settings), _newest(load_last_prices(), prices)
     resting = resting_stops(settings.resting_distance)
-    gone = {each.trade_id for each in load_gone_markets()}
+    gone, decimals = {each.trade_id for each in load_gone_markets()}, load_price_decimals()
     positions = []
     for row in load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id)):
         last, rate = known.get(row.symbol) or _entry_price(row), rates.taker(row.symbol)
@@ -156,6 +162,7 @@ def load_positions(
                 stop_distance=live.stop_distance,
                 pnl_at_stop=None if stop is None else live_position(trade, stop, rate).net_pnl,
                 unguarded=unguarded or "",
+                price_decimals=decimals.get(row.symbol),
             )
         )
     return positions
@@ -184,6 +191,10 @@ def load_cash(settings: Settings) -> Decimal | None:
         return None
     bought = load_fills_since(known.last_event).get(settings.quote_currency, Decimal(0))
     return known.holdings.amounts.get(settings.quote_currency, Decimal(0)) + bought
+
+
+def _newest(kept: dict[str, LastPrice], read: dict[str, LastPrice]) -> dict[str, LastPrice]:
+    return kept | {symbol: each for symbol, each in read.items() if symbol not in kept or kept[symbol].at <= each.at}
 
 
 def _entry_price(row: Trade) -> LastPrice | None:

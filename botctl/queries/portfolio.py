@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from botctl.ports import MarketData
     from botctl.queries.positions import LivePosition, TradeRecord
 
-CURVE_TICKS = 672
-"""Length of the equity curve in `status`: a week of quarter hours."""
-
 
 @dataclass(frozen=True)
 class StatusView:
@@ -60,8 +57,6 @@ class StatusView:
     """What paused it."""
     running: str = field(default="", metadata=NOT_IN_JSON)
     """The run that holds the lock now."""
-    equity_curve: tuple[float, ...] = field(default=(), metadata=NOT_IN_JSON)
-    """From the newest ticks, oldest first."""
 
     @property
     def system_description(self) -> str:
@@ -158,7 +153,6 @@ def status(
         missed_ticks=load_missed_ticks() + (missed_between(newest.at, now, seconds) if newest else 0),
         running="" if holder is None else str(holder) or "another run",
         why=state.why,
-        equity_curve=_equity_curve(),
     )
 
 
@@ -192,13 +186,6 @@ def trade_record(row: Trade) -> "TradeRecord":
         pnl=row.pnl,
         r_multiple=r_multiple(row.pnl, row.entry_cost, row.entry_price, row.initial_stop_loss_price),
     )
-
-
-def _equity_curve() -> tuple[float, ...]:
-    """From the newest ticks that could value the account, oldest first."""
-    query = Tick.select(Tick.id, Tick.equity).where(Tick.equity.is_null(False)).order_by(Tick.id.desc())
-    rows = load_rows(query.limit(CURVE_TICKS))
-    return tuple(float(row.equity) for row in rows if row.equity is not None)[::-1]
 
 
 def now_offline(mode: Mode) -> datetime:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from botctl.queries.positions import LivePosition, TradeRecord
-from botctl.trading.results import OrderResult
+from botctl.trading.results import OrderResult, StopView
 
 
 @dataclass(frozen=True)
@@ -101,3 +101,4 @@ class CheckView:
     positions: list[LivePosition]
     exits: list[OrderResult]
     errors: list[str]
+    stops: list[StopView]

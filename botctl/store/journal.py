@@ -17,7 +17,7 @@ from peewee import IntegrityError
 
 from botctl.domain.account.holdings import OutsideSales
 from botctl.domain.client_order_ids import ATTEMPT_BITS, ClientId, names_database
-from botctl.domain.errors import BotError, Refused
+from botctl.domain.errors import AlreadyOpen, BotError, Refused
 from botctl.domain.money import format_decimal, price_of
 from botctl.domain.orders import Execution, ExitReason, OrderRequest, OrderState, Side, TradeStatus, advance
 from botctl.domain.symbols import base_of
@@ -322,9 +322,9 @@ class Journal(JournalReads):
             close_trade(row, ExitReason.EXTERNAL, why, now, pnl_known=known, exit_time=at)
 
 
-def already_open(asset: str, trade: TradeRow | None) -> Refused:
+def already_open(asset: str, trade: TradeRow | None) -> AlreadyOpen:
     which = f"trade {trade.id} ({trade.symbol}, {trade.status})" if trade else "a trade"
-    return Refused(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
+    return AlreadyOpen(f"{asset} already has {which}", hint=f"see `botctl positions`, or sell {asset} first")
 
 
 def _end_unplaced(order: OrderRow, state: OrderState, why: str, now: datetime, refusal: BotError | None = None) -> None:

@@ -76,6 +76,35 @@ class StepView:
 
 
 @dataclass(frozen=True)
+class StopView:
+    """The stop of one open trade after its check. Prices in quote per asset."""
+
+    trade_id: int
+    symbol: str
+    price: Decimal | None
+    """The last price; None when there was none."""
+    entry_price: Decimal | None
+    stop_before: float | None
+    stop: float | None
+
+    @property
+    def moved(self) -> bool:
+        return self.stop != self.stop_before
+
+    @property
+    def distance(self) -> Decimal | None:
+        """How far below the price the stop is, as a fraction of it."""
+        if self.price is None or self.stop is None:
+            return None
+        return 1 - Decimal(repr(self.stop)) / self.price
+
+    @property
+    def gain(self) -> Decimal | None:
+        """How far the price is above the entry, as a fraction, before fees."""
+        return self.price / self.entry_price - 1 if self.price is not None and self.entry_price else None
+
+
+@dataclass(frozen=True)
 class TickView:
     at: datetime
     mode: str
@@ -88,6 +117,8 @@ class TickView:
     drawdown: Decimal | None
     drawdown_peak: Decimal | None
     errors: list[str]
+    stops: list[StopView] = field(default_factory=list)
+    """Of the trades that were open before the check and still are."""
     notes: list[str] = field(default_factory=list, metadata=NOT_IN_JSON)
 
 

@@ -5,7 +5,7 @@ Lost orders are looked up after the stops of all other trades were checked: noth
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -25,7 +25,7 @@ from botctl.trading.drawdown_guard import GuardReport
 from botctl.trading.evidence.exact_figures import book_late_fills, complete_figures
 from botctl.trading.exits import Exits
 from botctl.trading.outages import tell_outage
-from botctl.trading.results import OrderResult, StepView, TickView, view_decision
+from botctl.trading.results import OrderResult, StepView, StopView, TickView, view_decision
 from botctl.trading.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class TickState:
     guard: GuardReport | None = None
     tripped: bool = False
     key_refused: bool = False
+    stops: list[StopView] = field(default_factory=list)
     detail: str = ""
 
     @property
@@ -174,8 +175,9 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
         state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
 
 
-def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
-    """check-positions: the newest snapshot, and what was sold. Look-ups wait as in a tick."""
+def guard_positions(bot: Bot) -> tuple[Snapshot, Exits, list[StopView]]:
+    """check-positions: the newest snapshot, what was sold, and the other stops. Look-ups wait as in a tick."""
+    before = {level.trade_id: level.stop for level in bot.journal.stop_levels()}
     unrecorded = bot.unrecorded.check()
     snapshot = _look(bot, bot.journal.open_symbols())
     exits = bot.positions.check_open_positions(snapshot)
@@ -187,7 +189,22 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     notes = bot.execution.outranked.report() + proof.notes
     said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken, *proof.errors], notes=notes)
     _keep_prices(bot, snapshot)
-    return snapshot, said + exits
+    return snapshot, said + exits, _view_stops(bot, before, snapshot)
+
+
+def _view_stops(bot: Bot, before: Mapping[int, float | None], snapshot: Snapshot) -> list[StopView]:
+    """The stops of the trades that were open `before` the check and still are."""
+    prices = snapshot.prices
+    try:
+        trades = [trade for trade in bot.journal.open_trades() if trade.id in before]
+    except BotError:  # what the checks have done is told all the same
+        return []
+    return [
+        StopView(
+            trade.id, trade.symbol, prices.get(trade.symbol), trade.entry_price, before[trade.id], trade.stop_loss_price
+        )
+        for trade in trades
+    ]
 
 
 def _keep_prices(bot: Bot, snapshot: Snapshot | None) -> None:
@@ -349,8 +366,10 @@ def _confirm_equity(bot: Bot, state: TickState) -> None:
 
 def _check_positions(bot: Bot, state: TickState) -> None:
     checked = len(bot.journal.open_symbols())
+    before = {level.trade_id: level.stop for level in bot.journal.stop_levels()}
     exits = bot.positions.check_open_positions(state.fetched_snapshot)
     state.add(exits)
+    state.stops = _view_stops(bot, before, state.fetched_snapshot)
     state.detail = f"{checked} checked, {len(exits.results)} sold"
 
 
@@ -429,5 +448,5 @@ def _view(bot: Bot, state: TickState) -> TickView:
         at=state.at, mode=bot.settings.botctl_mode, ok=not state.errors, steps=state.steps, exits=state.exits,
         entries=state.entries, decisions=[view_decision(row) for row in state.decisions], equity=state.equity,
         drawdown=state.drawdown, drawdown_peak=state.drawdown_peak,
-        errors=[str(error) for error in state.errors], notes=state.notes,
+        errors=[str(error) for error in state.errors], stops=state.stops, notes=state.notes,
     )  # fmt: skip

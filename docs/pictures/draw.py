@@ -1,23 +1,40 @@
-"""Draws how the stop and the drawdown move: `python docs/pictures/draw.py` writes the pictures of docs/rules.md beside
-this file.
+"""Draws how the stop and the drawdown move, and what `status` shows: `python docs/pictures/draw.py` writes the pictures
+of docs/rules.md and of the README beside this file.
 
 A picture of a trade runs botctl's stop rule over a path of prices, one for each check, with the defaults of
 ATR_MULTIPLE and BREAKEVEN_ATR unless it sets others; that of a fall between two checks runs the rule of resting stops
-as well. That of an account runs the rule of its performance over what it
-is worth and what comes and goes. A test compares the files with this script's output.
+as well. That of an account runs the rule of its performance over what it is worth and what comes and goes. That of the
+cockpit is `status` on a terminal after some ticks of the demo. Tests compare the files with this script's output.
 """
 
+import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+
+from botctl.cli.cockpit import read_cockpit
+from botctl.cli.styled import draw_lines
+from botctl.cli.views.status import Screen, cockpit_lines
+from botctl.config import Config, open_store
 from botctl.domain.account.performance import Performance
+from botctl.domain.configuration.settings import parse_settings
 from botctl.domain.orders import stop_reason
 from botctl.domain.stops import advance_stop, exit_at_resting, initial_stop, resting_trigger
+from botctl.trading.tick import tick
+from botctl.wiring import build_bot
 
 ENTRY, ATR = 50_000.0, 500.0
 WIDTH, HEIGHT = 760, 380
+COCKPIT, COCKPIT_TICKS, COCKPIT_WIDTH = "cockpit.svg", 35, 96
+WITHOUT_FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+"""rich's format without the fonts that it loads from elsewhere."""
 LEFT, RIGHT, TOP, BOTTOM = 78, 150, 64, 46
 INK, QUIET, GRID = "#1f2933", "#5f6c7b", "#e4e7eb"
 PRICE, STOP, SOLD, RESTS = "#2563a8", "#c2410c", "#b91c1c", "#6d28d9"
@@ -435,6 +452,24 @@ def text(
     )
 
 
+def draw_cockpit(ticks: int = COCKPIT_TICKS) -> str:
+    """`botctl status` on a terminal, after so many ticks of the demo."""
+    with TemporaryDirectory() as folder:
+        config = Config(Path(folder), Path(folder) / ".env", parse_settings({}))
+        with open_store(config, durable=False):
+            bot = build_bot(config.settings, config.switch)
+            for _ in range(ticks):
+                tick(bot)
+            view = replace(read_cockpit(config, runner=(None, True)), home="/home/you/botctl")
+    lines = cockpit_lines(view, Screen(COCKPIT_WIDTH, True, timedelta(days=1)))
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=COCKPIT_WIDTH, force_terminal=True, color_system="standard", file=nowhere)
+        console.print(draw_lines(lines, coloured=True))
+    svg = console.export_svg(title="botctl status", code_format=WITHOUT_FONTS, unique_id="cockpit")
+    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
+
+
 if __name__ == "__main__":
     for picture in (*PICTURES, RESTING, WITHDRAWAL):
         (Path(__file__).parent / picture.file).write_text(draw(picture), encoding="utf-8")
+    (Path(__file__).parent / COCKPIT).write_text(draw_cockpit(), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a person at a terminal looks at: positions --watch, and status as a panel."""
+"""What a person at a terminal looks at: the cockpit of status, and status --watch."""
 
 import os
 import pty
@@ -63,10 +63,10 @@ class Terminal:
 
 @pytest.fixture
 def watched(live: BotRunner, kraken: FakeKraken) -> Iterator[Terminal]:
-    """positions --watch on a position bought at 50000 with its stop at 49000."""
+    """status --watch on a position bought at 50000 with its stop at 49000."""
     buy(live)
     kraken.clear_requests()
-    terminal = Terminal("positions", "--watch", "--every", "1")
+    terminal = Terminal("status", "--watch", "1")
     yield terminal
     terminal.process.kill()
     terminal.process.wait()
@@ -78,13 +78,13 @@ def test_watching_shows_how_far_the_stop_is_and_keeps_up(
 ) -> None:
     first = watched.read_until("Ctrl-C ends it")
     kraken.set_price("BTC/USD", 51000)
-    watched.read_until("51,000.00")
+    watched.read_until("51,000.0")
     execute_sql(live, "UPDATE trade SET stop_loss_price = 50490")
     nearer = watched.read_until("1.00 %")
 
-    assert "2.00 %" in first
+    assert "stop 49,000.0 (2.00 % below)" in first
     assert "live mode" in first
-    assert "50,490.00" in nearer
+    assert "50,490.0" in nearer
     assert watched.end() == 0
 
 
@@ -97,13 +97,26 @@ def test_watching_asks_for_public_prices_alone(watched: Terminal, kraken: FakeKr
 
 
 def test_a_tick_goes_on_beside_it(watched: Terminal, live: BotRunner, kraken: FakeKraken) -> None:
-    watched.read_until("49,000.00")
+    watched.read_until("49,000.0")
     kraken.set_price("BTC/USD", 40000)
 
     assert live.run("check-positions").exit_code == 0
 
-    watched.read_until("no open positions")
+    watched.read_until("none open")
     assert watched.end() == 0
+
+
+@pytest.mark.waits
+def test_ages_grow_while_an_answer_is_waited_for(watched: Terminal, kraken: FakeKraken) -> None:
+    watched.read_until("Ctrl-C ends it")
+    kraken.fault("Ticker", "hang_before", seconds=60)
+
+    said = "".join(watched.read_until("Ctrl-C ends it") for _ in range(5))  # one each second
+
+    assert max(int(age) for age in re.findall(r"\(([0-9]+) s ago\)", said)) >= 3
+    assert said.count("stop 49,000.0 (2.00 % below)") >= 4  # nothing is blank meanwhile
+    kraken.release()
+    watched.end()
 
 
 @pytest.mark.long
@@ -116,10 +129,10 @@ def test_prices_that_can_not_be_had_are_said_and_watching_goes_on(watched: Termi
     assert watched.end() == 0
 
 
-def test_a_price_below_the_stop_has_no_distance_left(watched: Terminal, kraken: FakeKraken) -> None:
+def test_a_price_below_the_stop_is_said_in_words(watched: Terminal, kraken: FakeKraken) -> None:
     kraken.set_price("BTC/USD", 48000)
 
-    watched.read_until("-2.08 %")
+    watched.read_until("HIT: the next check sells")
     watched.end()
 
 
@@ -141,22 +154,22 @@ def test_watching_the_demo_moves_on_with_its_ticks(veteran: BotRunner) -> None:
 
 def test_watching_needs_a_terminal(veteran: BotRunner) -> None:
     check_error(veteran.run("positions", "--watch"), 2, "--live")
+    check_error(veteran.run("status", "--watch", "5"), 2, "--live")
     assert veteran.run("positions", "--watch", "--json").exit_code == 2
 
 
 # status
 
 
-def test_status_on_a_terminal_is_a_panel_with_the_curve_of_equity(veteran: BotRunner) -> None:
-    said = Terminal("status", LANG="C.UTF-8", PYTHONIOENCODING="utf-8").all_of_it()
+def test_status_on_a_terminal_is_a_cockpit_with_the_whole_curve_of_equity(veteran: BotRunner) -> None:
+    said = Terminal("status", LANG="C.UTF-8", PYTHONIOENCODING="utf-8", COLUMNS="80").all_of_it()
 
     lines = said.splitlines()
-    assert "botctl demo" in lines[0]
+    assert " DEMO " in lines[0]
     assert any(re.search(r"[▁▂▃▄▅▆▇█]{60}", line) for line in lines)
-    assert "equity of 60 ticks" in said
     assert all(len(line) <= 80 for line in lines)
-    for name in ("system", "buys", "drawdown", "open trades", "unsettled orders", "last tick", "missed ticks"):
-        assert re.search(rf"│ {name}  ", said)
+    for name in ("Positions", "equity", "drawdown", "cash", "last", "next", "missed", "Alarms"):
+        assert re.search(rf"(?m)^{name}", said)
 
 
 @pytest.mark.long
@@ -173,20 +186,25 @@ def test_a_freeze_stands_out(veteran: BotRunner) -> None:
 
     said = Terminal("status").all_of_it()
 
-    assert "PAUSED and FROZEN: positions are unguarded" in " ".join(said.replace("│", " ").split())
-    assert "NOT guarded" in said
-    assert all(len(line) <= 80 for line in said.splitlines() if line.startswith("│"))
+    assert "FROZEN since" in said
+    assert "No stop is checked and no order is sent" in " ".join(said.split())
+    assert all(len(line) <= 80 for line in said.splitlines())
 
 
 def test_status_elsewhere_is_plain_words(veteran: BotRunner) -> None:
     run = veteran.run("status")
 
     assert run.stdout.isascii()
-    assert "mode" in run.stdout.splitlines()[0]
+    assert run.stdout.startswith(" DEMO ")
+    assert "Active. Buys are allowed. Stops are on." in run.stdout
 
 
-def test_a_home_without_ticks_has_a_panel_too(bot: BotRunner) -> None:
+def test_a_home_without_ticks_has_a_cockpit_too(bot: BotRunner) -> None:
     said = Terminal("status").all_of_it()
 
     assert "never" in said
-    assert "equity of" not in said
+    assert "not known yet; it starts from 10,000.00 USD" in said
+
+
+def test_seconds_without_watch_are_no_silent_nothing(bot: BotRunner) -> None:
+    check_error(bot.run("status", "5"), 2, "--watch 5")

@@ -114,7 +114,7 @@ class Account:
     def already_open(self, symbol: int) -> str:
         asset, trade = base_of(self.symbols[symbol]), self.positions[symbol]
         which = f"trade {trade.id} ({self.symbols[symbol]}, {TradeStatus.OPEN})"
-        return f"{asset} already has {which}: see `botctl positions`, or sell {asset} first"
+        return f"{asset} already has {which}"
 
 
 def exact_units(lots: float) -> Decimal:

@@ -177,7 +177,7 @@ class CouncilWalk:
         """Open a trade as the engine does, if room, size and cash allow it. Returns what came of it."""
         arrays, parameters, account = self.arrays, self.parameters, self.account
         if symbol in account.positions:
-            return f"refused: {account.already_open(symbol)}"
+            return f"kept: {account.already_open(symbol)}"
         if why := self._why_no_room():
             return f"refused: {why}"
         atr = arrays.atrs[symbol, bar]

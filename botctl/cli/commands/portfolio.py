@@ -11,7 +11,7 @@ from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.cli.views.positions import draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
-from botctl.config import open_store
+from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue, exit_code_of
 from botctl.domain.kill_switch import describe_frozen
 from botctl.queries import portfolio
@@ -19,41 +19,65 @@ from botctl.queries.resting_stops import name_unprotected, unprotected_notice
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
 
+WATCH_SECONDS = 5
+WatchFlag = Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")]
 
-def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+
+def status(
+    ctx: typer.Context,
+    seconds: Annotated[
+        int | None,
+        typer.Argument(metavar="[SECONDS]", min=1, max=3600, help="With --watch: between two prices; 5 by default."),
+    ] = None,
+    watch: WatchFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
     """Show how the bot stands, without network.
 
-    The kill switch, equity and drawdown as of the last tick, open trades, unsettled orders and missed ticks; on a
-    terminal also a week's equity curve. Warns when positions are unguarded, or when no tick has run for too long, and
-    says which run holds the lock.
+    The kill switch in words; each position with its last known price, its stop and what it would bring there; the
+    equity from the first tick to the last, the drawdown and its limits, cash; the last tick, the next one and what runs
+    them; and what is wrong now.
+
+    --watch does the same until Ctrl-C, on a terminal: it reads public prices every few SECONDS, and shows how old each
+    is. It takes no lock and sends no order: ticks go on meanwhile.
 
     \b
     Examples:
       botctl status
+      botctl status --watch
+      botctl status --watch 30
       botctl status --json
     """
+    _require_terminal(ctx, watch=watch)
+    if seconds is not None and not watch:
+        raise BadValue(f"SECONDS {seconds} needs --watch", hint=f"botctl status --watch {seconds}")
     config = config_from(ctx, looks=True)
+    if watch:
+        _watch(config, seconds or WATCH_SECONDS)
+        return
     with open_store(config):
         holder = config.database.find_lock_holder()
         view = read_cockpit(config, holder=holder)
         gone, broken = load_gone_markets(), find_broken_rows()
-    notice(*map(str, gone), *filter(None, [view.status.overdue]), *unprotected_notice(view.status.unprotected))
-    if view.status.frozen:
-        notice(f"FROZEN: {describe_frozen(view.status.open_trades, view.status.resting_stops)}")
+    notice(*map(str, gone))
+    if wants_json(ctx) or not sys.stdout.isatty():  # on a terminal the cockpit says it, in red
+        notice(*filter(None, [view.status.overdue]), *unprotected_notice(view.status.unprotected))
+        if view.status.frozen:
+            notice(f"FROZEN: {describe_frozen(view.status.open_trades, view.status.resting_stops)}")
     if holder is not None and (holder.seconds or 0) > config.stuck_after:
         notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     log_errors(broken)
-    show(ctx, view, lambda view: draw_status(view.status), name_mode=False)
+    show(ctx, view, draw_status, name_mode=False)
     exit_with(exit_code_of(broken))
 
 
 def positions(
     ctx: typer.Context,
     live: Annotated[bool, typer.Option("--live", help="Fetch current prices.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
+    watch: WatchFlag = False,
     every: Annotated[
         int, typer.Option(metavar="SECONDS", min=1, max=3600, help="Seconds between two refreshes of --watch.")
-    ] = 5,
+    ] = WATCH_SECONDS,
     as_json: JsonFlag = False,
 ) -> None:
     """List open trades with their stops.
@@ -61,21 +85,17 @@ def positions(
     The entry, the stop and the highest price so far, without network. --live adds the current price, the
     profit after both fees, and the price at which it is zero.
 
-    --watch also shows how far each price is from its stop. It fetches only public
-    prices, takes no lock and sends no order: ticks continue meanwhile.
+    --watch is `botctl status --watch`: each position with the age of its price and the distance to its stop.
 
     \b
     Examples:
       botctl positions
       botctl positions --watch
     """
-    if watch and (wants_json(ctx) or not sys.stdout.isatty()):
-        raise BadValue("--watch needs a terminal and excludes --json", hint="use --live --json in scripts")
+    _require_terminal(ctx, watch=watch)
     config = config_from(ctx, looks=True)
     if watch:
-        from botctl.cli.commands.watch import watch_positions
-
-        watch_positions(config, every)
+        _watch(config, every)
         return
     with open_store(config):
         distance = config.settings.resting_distance
@@ -88,6 +108,18 @@ def positions(
             show_list(ctx, rows, draw_live_positions, "no open positions")
         else:
             show_list(ctx, portfolio.list_positions(distance), draw_trades, "no open positions")
+
+
+def _require_terminal(ctx: typer.Context, *, watch: bool) -> None:
+    """Raises BadValue for --watch without a terminal."""
+    if watch and (wants_json(ctx) or not sys.stdout.isatty()):
+        raise BadValue("--watch needs a terminal and excludes --json", hint="use `positions --live --json` in scripts")
+
+
+def _watch(config: Config, seconds: int) -> None:
+    from botctl.cli.commands.watch import watch_cockpit
+
+    watch_cockpit(config, seconds)
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:

@@ -91,7 +91,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         if bot.switch.read().frozen:
             raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
         began = bot.clock.now()
-        snapshot, exits = guard_positions(bot)
+        snapshot, exits, stops = guard_positions(bot)
         errors, prices = tell_outage(bot, exits.errors, began), snapshot.prices
         rates = bot.fees.rates()
         trades = portfolio.list_positions(config.settings.resting_distance)
@@ -99,7 +99,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     notice(*exits.notes)
-    show(ctx, CheckView(positions, exits.results, [str(error) for error in errors]), draw_position_check)
+    view = CheckView(positions, exits.results, [str(error) for error in errors], stops)
+    show(ctx, view, draw_position_check)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
 

@@ -1,14 +1,10 @@
 """Positions and trades as tables."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
-from botctl.cli.tables import Cell, Coloured, Drawing, coloured, draw_rows, group
-from botctl.domain.text import UNKNOWN, format_amount, format_percent, format_price, format_short_amount, format_signed
+from botctl.cli.tables import Cell, Coloured, Drawing, coloured, draw_rows
+from botctl.domain.text import UNKNOWN, format_amount, format_price, format_short_amount, format_signed
 from botctl.queries.positions import LivePosition, TradeRecord
-
-NEAR_STOP = Decimal("0.005")
-"""Distance from the stop, as a fraction of the price, below which it is coloured."""
 
 
 def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
@@ -28,26 +24,6 @@ def draw_live_positions(rows: Sequence[LivePosition]) -> Drawing:
     return draw_rows(rows, columns)
 
 
-def draw_watched_positions(rows: Sequence[LivePosition], lines: Sequence[str]) -> Drawing:
-    """The table of positions --watch, with the distance to each stop and some lines below."""
-    if not rows:
-        return group("no open positions", *lines)
-    columns = {
-        "id": lambda row: str(row.trade.id),
-        "symbol": lambda row: row.trade.symbol,
-        "amount": lambda row: format_short_amount(row.trade.amount),
-        "entry": lambda row: format_price(row.trade.entry_price),
-        "break-even": lambda row: format_price(row.break_even_price),
-        "price": lambda row: format_price(row.price),
-        "stop": lambda row: format_price(row.trade.stop_loss_price),
-        "to stop": lambda row: _stop_distance(row.stop_distance),
-        "P&L": lambda row: coloured(row.net_pnl),
-    }
-    if _any_resting(row.trade for row in rows):
-        columns["at Kraken"] = lambda row: _resting_cell(row.trade)
-    return group(draw_rows(rows, columns), *lines)
-
-
 def _any_resting(trades: Iterable[TradeRecord]) -> bool:
     """Whether the table needs the triggers of stops that rest at the exchange: there is one, or one is missing."""
     return any(trade.resting_trigger is not None or trade.unprotected is not None for trade in trades)
@@ -57,14 +33,6 @@ def _resting_cell(trade: TradeRecord) -> Cell:
     if trade.unprotected is None:
         return format_price(trade.resting_trigger)
     return Coloured("none!" if trade.unprotected == "none" else f"{format_price(trade.resting_trigger)}!", "red")
-
-
-def _stop_distance(distance: Decimal | None) -> Cell:
-    """Red at or below the stop, yellow close to it."""
-    text = format_percent(distance)
-    if distance is None or distance >= NEAR_STOP:
-        return text
-    return Coloured(text, "red" if distance <= 0 else "yellow")
 
 
 def draw_trades(rows: Sequence[TradeRecord]) -> Drawing:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.errors import (
+    AlreadyOpen,
     BadValue,
     BelowMinimum,
     BotError,
@@ -201,7 +202,9 @@ class Council:
 
 
 def _failed(row: DecisionRow, error: BotError) -> Acted:
-    """A refusal by our own rules is no error of the tick."""
+    """A refusal by our own rules is no error of the tick. That a position is held is not even a refusal."""
+    if isinstance(error, AlreadyOpen):
+        return Acted(row, None, _record_outcome(row, f"kept: {error.message}"))
     if isinstance(error, Refused):
         return Acted(row, None, _record_outcome(row, f"refused: {error}"))
     return Acted(row, None, [error, *_record_outcome(row, f"failed: {error}")], final=isinstance(error, LAPSES))
