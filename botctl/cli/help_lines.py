@@ -16,7 +16,7 @@ HELP_LINES = {
     "resume": "Resume trading.",
     "status": "Show the state of the bot, without network.",
     "positions": "List open trades with their stops.",
-    "trades": "List all trades with their profit.",
+    "trades": "List all trades with their profit, and what they came to.",
     "orders": "List the orders of the journal.",
     "why": "Show what the Council decided on SYMBOL, and why.",
     "explain": "Show the full history of one trade.",

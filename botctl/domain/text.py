@@ -4,6 +4,7 @@ Figures have separators of thousands and an ordinary minus; `--json` has them ex
 sign `+` means a change. What is not known is `-`.
 """
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +15,9 @@ MAX_FOREIGN_TEXT = 200
 SIGNIFICANT = 6
 """Digits of a price where nobody knows the market's own decimals."""
 SHORT_DIGITS = 5
+SHORT_ID = 10
 CENTS = 2
+PRICE_IN_TEXT = re.compile(r"\b(price|at) (\d{1,15}(?:\.\d{1,30})?(?:e[+-]\d\d)?)(?![\w.:-])")
 MONEY_DECIMALS = {"JPY": 0, "BTC": 8, "ETH": 8}
 """Currencies whose sums are not counted in cents."""
 
@@ -45,6 +48,11 @@ def format_price(value: Decimal | float | None, decimals: int | None = None) -> 
     if abs(number) >= 100:
         return _figure(number, CENTS)
     return format_amount(number and rounded(number, SIGNIFICANT - 1 - number.adjusted()))
+
+
+def with_prices(text: str, decimals: int | None) -> str:
+    """A sentence of the audit trail, its prices in the form of all others: "price 52000" and "at 62656.513"."""
+    return PRICE_IN_TEXT.sub(lambda found: f"{found[1]} {format_price(Decimal(found[2]), decimals)}", text)
 
 
 def format_money(value: Decimal | None, currency: str = "", *, named: bool = True) -> str:
@@ -102,6 +110,11 @@ def format_ago(value: datetime | None, now: datetime) -> str:
     if value - now > timedelta(minutes=1):
         return f"{format_time(value)} UTC"
     return "just now" if now - value < timedelta(seconds=30) else f"{format_duration(now - value)} ago"
+
+
+def short_id(text: str) -> str:
+    """The beginning of an order's id, enough to tell it from the others of a list: OABCDE of OABCDE-FGHIJ-KLMNOP."""
+    return text.split("-")[0][:SHORT_ID]
 
 
 def _figure(number: Decimal, decimals: int, sign: str = "") -> str:

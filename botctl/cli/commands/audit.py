@@ -2,20 +2,25 @@
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from botctl.cli.completion import complete_symbol, complete_trade
-from botctl.cli.context import JsonFlag, Limit, Since, config_from, since_from, symbol_from, wants_json
+from botctl.cli.context import FullFlag, JsonFlag, Limit, Since, config_from, since_from, symbol_from, wants_json
 from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
+from botctl.cli.tables import Drawing
 from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
 from botctl.cli.views.orders import draw_orders
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
 from botctl.queries import audit_trail, journal
+from botctl.queries.results import EventView
+from botctl.store.evidence.price_decimals import load_price_decimals
 
 FOLLOW_SECONDS = 2.0
 """Between two reads of --follow."""
@@ -25,6 +30,7 @@ def orders(
     ctx: typer.Context,
     unsettled: Annotated[bool, typer.Option("--unsettled", help="Show only orders with an unknown outcome.")] = False,
     limit: Limit = 100,
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the orders of the journal.
@@ -38,7 +44,8 @@ def orders(
       botctl orders --unsettled
     """
     with open_store(config_from(ctx, looks=True)):
-        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
+        draw = partial(draw_orders, decimals=load_price_decimals(), full=full)
+        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw, "no orders yet")
 
 
 def why(
@@ -57,12 +64,14 @@ def why(
     """
     symbol = symbol_from(symbol)
     with open_store(config_from(ctx, looks=True)):
-        show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
+        draw = partial(draw_decisions, decimals=load_price_decimals())
+        show_list(ctx, journal.list_decisions(symbol, limit), draw, f"no decisions on {symbol} yet")
 
 
 def explain(
     ctx: typer.Context,
     trade: Annotated[int, typer.Argument(metavar="TRADE", min=1, help="Its id.", autocompletion=complete_trade)],
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the full history of one trade.
@@ -75,8 +84,8 @@ def explain(
       botctl explain 7
     """
     with open_store(config_from(ctx, looks=True)):
-        view = audit_trail.explain(trade)
-    show(ctx, view, draw_trade_history)
+        view, decimals = audit_trail.explain(trade), load_price_decimals()
+    show(ctx, view, partial(draw_trade_history, decimals=decimals, full=full))
 
 
 def show_log(
@@ -87,6 +96,7 @@ def show_log(
     since: Since = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
     limit: Limit = 50,
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the audit trail of trades and the kill switch.
@@ -103,14 +113,15 @@ def show_log(
     config = config_from(ctx, looks=True)
     with open_store(config):
         events = audit_trail.list_events(symbol=only_symbol, since=start, limit=limit)
-    show_list(ctx, list(events) if follow else events, draw_events, "no events yet")
+        draw = partial(draw_events, decimals=load_price_decimals(), full=full)
+    show_list(ctx, list(events) if follow else events, draw, "no events yet")
     if follow:
         log_errors(events.broken)
         with suppress(KeyboardInterrupt):
-            _follow(config, only_symbol, events[-1].id if events else 0)
+            _follow(config, only_symbol, events[-1].id if events else 0, draw)
 
 
-def _follow(config: Config, symbol: str | None, last_id: int) -> None:
+def _follow(config: Config, symbol: str | None, last_id: int, draw: Callable[[Sequence[EventView]], Drawing]) -> None:
     while True:
         sys.stdout.flush()
         time.sleep(FOLLOW_SECONDS)
@@ -119,4 +130,4 @@ def _follow(config: Config, symbol: str | None, last_id: int) -> None:
         log_errors(events.broken)
         if events:
             last_id = events[-1].id
-            print_drawing(draw_events(events))
+            print_drawing(draw(events))

@@ -1,27 +1,45 @@
 """The order journal, and the results of orders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from botctl.cli.tables import Drawing, draw_rows, group, pairs
-from botctl.domain.text import format_amount, format_money, format_price, format_signed
+from botctl.domain.orders import OrderState
+from botctl.domain.symbols import quote_of
+from botctl.domain.text import format_amount, format_money, format_price, format_signed, format_time, short_id
 from botctl.queries.resting_stops import RestingStopView
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
 
 
-def draw_orders(rows: Sequence[OrderView]) -> Drawing:
-    columns = {
-        "id": lambda row: str(row.id),
-        "trade": lambda row: str(row.trade_id),
-        "side": lambda row: row.side,
-        "symbol": lambda row: row.symbol,
-        "state": lambda row: row.state,
-        "amount": lambda row: format_amount(row.amount),
-        "filled": lambda row: format_amount(row.filled),
-        "price": lambda row: format_price(row.average_price),
-        "fee": lambda row: format_money(row.fee),
-    }
-    return group(draw_rows(rows, columns), *[f"{row.id}: {row.error}" for row in rows if row.error])
+def draw_orders(rows: Sequence[OrderView], decimals: Mapping[str, int], *, full: bool = False) -> str:
+    """Each order as a sentence, newest last. `decimals` are of the prices, by symbol; `full` has the whole ids."""
+    lines = []
+    for row in rows:
+        sentence = f"{_sentence(row, decimals.get(row.symbol))} ({_names(row, full=full)})"
+        lines.append((format_time(row.created_at, seconds=full), sentence))
+        if row.error:
+            lines.append(("", row.error))
+    return pairs(lines)
+
+
+def _sentence(row: OrderView, decimals: int | None) -> str:
+    verb, quote = "bought" if row.side == "buy" else "sold", quote_of(row.symbol)
+    why = f", {row.reason}" if row.reason else ""
+    if row.filled:
+        of = "" if row.filled == row.amount else f" of {format_amount(row.amount)}"
+        price, fee = format_price(row.average_price, decimals), format_money(row.fee, quote)
+        return f"{verb} {format_amount(row.filled)}{of} {row.symbol} at {price}, fee {fee}{why}: {row.state}"
+    order = f"{row.side} of {format_amount(row.amount)} {row.symbol}"
+    if row.trigger is not None:
+        return f"{order} once the price is {format_price(row.trigger, decimals)} or lower: {row.state}"
+    looked_up = ", each tick looks it up" if row.state == OrderState.UNKNOWN else ""
+    return f"{order}{why}: {row.state}{looked_up}"
+
+
+def _names(row: OrderView, *, full: bool) -> str:
+    shown = row.exchange_order_id and (row.exchange_order_id if full else short_id(row.exchange_order_id))
+    client = row.client_order_id if full else None
+    return ", ".join(filter(None, (f"order {row.id} of trade {row.trade_id}", shown, client)))
 
 
 def draw_resting_stops(rows: Sequence[RestingStopView]) -> Drawing:
@@ -31,7 +49,7 @@ def draw_resting_stops(rows: Sequence[RestingStopView]) -> Drawing:
         "amount": lambda row: format_amount(row.amount),
         "trigger": lambda row: format_price(row.trigger),
         "stop": lambda row: format_price(row.stop_loss_price),
-        "order": lambda row: row.exchange_order_id or "",
+        "order id": lambda row: row.exchange_order_id or "",
     }
     return draw_rows(rows, columns)
 
