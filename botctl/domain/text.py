@@ -8,6 +8,7 @@ import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.freshness import format_duration as format_duration
 from botctl.domain.money import format_decimal, rounded
 
 UNKNOWN = "-"
@@ -92,15 +93,6 @@ def format_ratio(value: Decimal | float | None) -> str:
 def format_time(value: datetime | None, *, seconds: bool = False) -> str:
     """A moment in UTC, as everything here is: 2026-11-27 14:02."""
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M:%S}" if seconds else f"{value:%Y-%m-%d %H:%M}"
-
-
-def format_duration(span: timedelta) -> str:
-    """A duration in its largest unit: 24 min, 5 h, 3 d."""
-    minutes = max(0, round(span.total_seconds() / 60))
-    for unit, size in (("d", 1440), ("h", 60)):
-        if minutes >= 2 * size:
-            return f"{minutes // size} {unit}"
-    return f"{minutes} min"
 
 
 def format_ago(value: datetime | None, now: datetime) -> str:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from botctl.cli.tables import Drawing, draw_rows, group, pairs
+from botctl.cli.tables import Drawing, draw_rows, group, pairs, sentence
 from botctl.domain.orders import OrderState
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_amount, format_money, format_price, format_signed, format_time, short_id
 from botctl.queries.resting_stops import RestingStopView
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
+
+NO_DECIMALS: Mapping[str, int] = {}
 
 
 def draw_orders(rows: Sequence[OrderView], decimals: Mapping[str, int], *, full: bool = False) -> str:
@@ -42,19 +44,20 @@ def _names(row: OrderView, *, full: bool) -> str:
     return ", ".join(filter(None, (f"order {row.id} of trade {row.trade_id}", shown, client)))
 
 
-def draw_resting_stops(rows: Sequence[RestingStopView]) -> Drawing:
+def draw_resting_stops(rows: Sequence[RestingStopView], decimals: Mapping[str, int]) -> Drawing:
     columns = {
         "trade": lambda row: str(row.trade_id),
         "symbol": lambda row: row.symbol,
         "amount": lambda row: format_amount(row.amount),
-        "trigger": lambda row: format_price(row.trigger),
-        "stop": lambda row: format_price(row.stop_loss_price),
+        "trigger": lambda row: format_price(row.trigger, decimals.get(row.symbol)),
+        "stop": lambda row: format_price(row.stop_loss_price, decimals.get(row.symbol)),
         "order id": lambda row: row.exchange_order_id or "",
     }
     return draw_rows(rows, columns)
 
 
-def draw_order(result: OrderResult) -> Drawing:
+def draw_order(result: OrderResult, decimals: Mapping[str, int]) -> Drawing:
+    quote, digits = quote_of(result.symbol), decimals.get(result.symbol)
     filled = "" if result.state == "VALIDATED" else f"{format_amount(result.filled)} of "
     rows = [
         ("order", f"{result.side} {result.symbol} {result.state}"),
@@ -62,37 +65,40 @@ def draw_order(result: OrderResult) -> Drawing:
     ]
     if result.average_price is not None:
         rows += [
-            ("price", format_price(result.average_price)),
-            ("cost" if result.side == "buy" else "proceeds", format_money(result.cost)),
-            ("fee", format_money(result.fee)),
+            ("price", format_price(result.average_price, digits)),
+            ("cost" if result.side == "buy" else "proceeds", format_money(result.cost, quote)),
+            ("fee", format_money(result.fee, quote)),
         ]
     if result.trade_id:
         reason = result.reason if result.trade_status == "CLOSED" else None
         rows.append(("trade", " ".join(filter(None, (str(result.trade_id), result.trade_status, reason)))))
     if result.side == "buy" and result.stop_loss_price is not None:
-        rows.append(("stop", f"{format_price(result.stop_loss_price)} (ATR {format_price(result.atr)})"))
+        stop, atr = format_price(result.stop_loss_price, digits), format_price(result.atr, digits)
+        rows.append(("stop", f"{stop} (ATR {atr})"))
     if result.pnl is not None:
-        rows.append(("P&L", format_signed(result.pnl)))
+        rows.append(("P&L", format_signed(result.pnl, quote)))
     if result.note:
         rows.append(("note", result.note))
     return pairs(rows)
 
 
-def describe_order(result: OrderResult) -> str:
-    verb = "bought" if result.side == "buy" else "sold"
+def describe_order(result: OrderResult, decimals: Mapping[str, int] = NO_DECIMALS) -> str:
+    """An order in one line. Without `decimals` its prices are written by their size."""
+    verb, digits = "bought" if result.side == "buy" else "sold", decimals.get(result.symbol)
     if result.state == "VALIDATED":
         return f"validated: would have {verb} {format_amount(result.amount)} {result.symbol}"
     if result.filled == 0:
         return f"{result.side} {result.symbol} is {result.state}"
-    line = f"{verb} {format_amount(result.filled)} {result.symbol} at {format_price(result.average_price)}"
+    line = f"{verb} {format_amount(result.filled)} {result.symbol} at {format_price(result.average_price, digits)}"
     if result.side == "buy":
-        return f"{line}, stop {format_price(result.stop_loss_price)}"
-    return f"{line}: {result.reason}" + ("" if result.pnl is None else f", P&L {format_signed(result.pnl)}")
+        return f"{line}, stop {format_price(result.stop_loss_price, digits)}"
+    profit = "" if result.pnl is None else f", P&L {format_signed(result.pnl, quote_of(result.symbol))}"
+    return f"{line}: {result.reason}{profit}"
 
 
-def draw_liquidation(view: LiquidationView) -> Drawing:
-    sold = [describe_order(result) for result in view.exits] or [
+def draw_liquidation(view: LiquidationView, decimals: Mapping[str, int]) -> Drawing:
+    sold = [describe_order(result, decimals) for result in view.exits] or [
         "nothing was sold" if view.errors or view.open_trades else "nothing to sell"
     ]
     buys = "enabled" if view.buy_enabled else "disabled"
-    return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
+    return group(*map(sentence, sold), f"{view.open_trades} trades are open, buys are {buys}")

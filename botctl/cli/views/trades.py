@@ -19,8 +19,11 @@ from botctl.domain.text import (
 from botctl.queries.positions import TradeRecord
 
 
-def draw_all_trades(rows: Sequence[TradeRecord], decimals: Mapping[str, int], *, full: bool = False) -> Drawing:
-    """All trades, oldest first, then the totals of those that are closed. `decimals` are of the prices, by symbol."""
+def draw_all_trades(rows: Sequence[TradeRecord], decimals: Mapping[str, int], *, full: bool | None = None) -> Drawing:
+    """All trades, oldest first, then the totals of those that are closed. `decimals` are of the prices, by symbol.
+
+    See `draw_table` for `full`.
+    """
     columns = {
         "id": lambda row: str(row.id),
         "symbol": lambda row: row.symbol,
