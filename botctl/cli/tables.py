@@ -55,12 +55,16 @@ type Lines = list[list[Coloured]]
 
 def width() -> int:
     """The columns there are: those of the terminal or of COLUMNS, else 80."""
+    return _known_width() or WIDTH
+
+
+def _known_width() -> int | None:
     if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
         return int(columns)
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
     except (OSError, ValueError):  # no terminal, or none that knows its size
-        return WIDTH
+        return None
 
 
 def coloured(value: Decimal | None, currency: str = "") -> Cell:
@@ -177,7 +181,7 @@ def _as_lists(columns: Sequence[str], cells: Sequence[Sequence[Coloured]]) -> st
 
 def _note(left_out: Sequence[str], full: bool | None) -> str:
     where = "a wider terminal or --json shows them" if full is None else "--full, a wider terminal or --json shows them"
-    return sentence(f"left out: {', '.join(left_out)} ({where})")
+    return "\n".join(textwrap.wrap(f"left out: {', '.join(left_out)} ({where})", width()))
 
 
 def _text(cell: Cell) -> str:
@@ -200,12 +204,20 @@ def pairs(rows: Sequence[tuple[str, str]], columns: int | None = None) -> str:
 
 
 def sentence(text: str) -> str:
-    """A line of text, broken where the terminal is too narrow."""
-    return "\n".join(textwrap.wrap(text, width(), break_on_hyphens=False))
+    """A line of text, broken where the terminal is too narrow. A log or a pipe has no width, and gets whole lines."""
+    columns = _known_width()
+    if columns is None or len(text) <= columns:
+        return text
+    indent = " " * (len(text) - len(text.lstrip()))
+    more = f"{indent}  "
+    return "\n".join(
+        textwrap.wrap(text.strip(), columns, initial_indent=indent, subsequent_indent=more, break_on_hyphens=False)
+    )
 
 
 def group(*parts: Drawing) -> Drawing:
-    """Parts below each other; plain text as long as all of them are."""
+    """Parts below each other; plain text as long as all of them are. A part of one line is a `sentence`."""
+    parts = tuple(sentence(part) if isinstance(part, str) and "\n" not in part else part for part in parts)
     lines = [part for part in parts if isinstance(part, str)]
     if len(lines) == len(parts):
         return "\n".join(lines)

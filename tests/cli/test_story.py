@@ -205,7 +205,9 @@ def test_an_order_without_an_outcome_says_that_it_is_looked_up(live: BotRunner, 
     kraken.fault("OpenOrders", "status", times=99)
     live.run("buy", "BTC/USD", "100", "--yes")
 
-    assert "buy of 0.002 BTC/USD: UNKNOWN, each tick looks it up" in " ".join(live.run("orders").stdout.split())
+    said = " ".join(live.run("orders", "--unsettled").stdout.split())
+    name = live.orders()[0]["client_order_id"]
+    assert f"buy of 0.002 BTC/USD: UNKNOWN, each tick looks it up (order 1 of trade 1, {name})" in said
 
 
 def test_an_empty_log_says_so(bot: BotRunner) -> None:

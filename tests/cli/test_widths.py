@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from botctl.cli.tables import Cell, Coloured, coloured, draw_table
 from botctl.domain.text import format_amount, format_price
-from tests.bot_runner import BotRunner
+from tests.bot_runner import PROJECT, BotRunner
 from tests.quick import parametrize
 from tests.sessions import on_terminal
 
@@ -37,6 +37,14 @@ COMMANDS = (
     "buy ETH/USD 100 --dry-run",
     "sell BTC/USD --dry-run",
 )
+TAPE = PROJECT / "data" / "tape" / "BTC-USD.csv"
+STUDIES = (
+    "demo --ticks 40",
+    f"backtest {TAPE}",
+    f"replay {TAPE} --from 2025-01-10 --to 2025-01-12",
+    f"sweep {TAPE} --grid atr_multiple=1,2,3 --grid cooldown_minutes=0,60",
+    "doctor",
+)
 FIGURE = re.compile(r"[(+-]?\d[\d,]*(\.\d+)?[,;:.)%]*")
 
 
@@ -52,19 +60,26 @@ def owner(veteran: BotRunner) -> BotRunner:
     return veteran
 
 
-@parametrize("width", WIDTHS, quick=2)
+@parametrize("width", WIDTHS, quick=1)
 def test_every_table_fits_and_breaks_no_figure(owner: BotRunner, width: int) -> None:
-    broken = []
-    for command in COMMANDS:
-        owner.set(COLUMNS="1000")
-        whole = owner.run(*command.split())
-        owner.set(COLUMNS=str(width))
-        shown = owner.run(*command.split()).stdout
-        long = [line for line in shown.splitlines() if len(line) > width]
-        torn = figures(shown) - figures(whole.stdout)
-        broken += [f"{command}: {long or torn or 'nothing'}"] if long or torn or not shown.strip() else []
+    assert [*filter(None, (difference_at(width, command, owner) for command in COMMANDS))] == []
 
-    assert broken == []
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_tables_of_studies_fit_as_well(owner: BotRunner, width: int) -> None:
+    assert [*filter(None, (difference_at(width, command, owner) for command in STUDIES))] == []
+
+
+def difference_at(width: int, command: str, bot: BotRunner) -> str:
+    """What is wrong with the output at this width, compared with one that has all the room; empty when it is right."""
+    bot.set(COLUMNS="1000")
+    whole = bot.run(*command.split())
+    bot.set(COLUMNS=str(width))
+    shown = bot.run(*command.split()).stdout
+    long = [line for line in shown.splitlines() if len(line) > width]
+    torn = figures(shown) - figures(whole.stdout)
+    return f"{command}: {long or torn or whole.stderr}" if long or torn or not shown.strip() else ""
 
 
 NAMES = ("id", "symbol", "amount", "entry", "why", "closed", "result", "P&L")

@@ -112,7 +112,7 @@ def draw_sweep(view: SweepView) -> tables.Drawing:
         drawdown = f"{100 * row.train.max_drawdown:.2f}"
         cells.append([*row.settings.values(), train, _neighbours(row, view.by), test, str(row.train.trades), drawdown])
     table = tables.draw_table((*names, figure, "neighbours", "test", "trades", "max DD %"), cells)
-    return tables.group(table, *["\n".join(textwrap.wrap(warning, tables.WIDTH)) for warning in view.warnings])
+    return tables.group(table, *["\n".join(textwrap.wrap(warning, tables.width())) for warning in view.warnings])
 
 
 def _neighbours(row: SweepRow, by: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from botctl.cli.tables import Drawing, draw_rows, group, pairs, sentence
+from botctl.cli.tables import Drawing, draw_rows, group, pairs
 from botctl.domain.orders import OrderState
 from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_amount, format_money, format_price, format_signed, format_time, short_id
@@ -39,9 +39,10 @@ def _sentence(row: OrderView, decimals: int | None) -> str:
 
 
 def _names(row: OrderView, *, full: bool) -> str:
-    shown = row.exchange_order_id and (row.exchange_order_id if full else short_id(row.exchange_order_id))
-    client = row.client_order_id if full else None
-    return ", ".join(filter(None, (f"order {row.id} of trade {row.trade_id}", shown, client)))
+    """The order and its ids: the exchange's, where it gave one, stands for both unless `full`."""
+    exchange = row.exchange_order_id and (row.exchange_order_id if full else short_id(row.exchange_order_id))
+    client = row.client_order_id if full or not exchange else None
+    return ", ".join(filter(None, (f"order {row.id} of trade {row.trade_id}", exchange, client)))
 
 
 def draw_resting_stops(rows: Sequence[RestingStopView], decimals: Mapping[str, int]) -> Drawing:
@@ -101,4 +102,4 @@ def draw_liquidation(view: LiquidationView, decimals: Mapping[str, int]) -> Draw
         "nothing was sold" if view.errors or view.open_trades else "nothing to sell"
     ]
     buys = "enabled" if view.buy_enabled else "disabled"
-    return group(*map(sentence, sold), f"{view.open_trades} trades are open, buys are {buys}")
+    return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")

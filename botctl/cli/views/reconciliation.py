@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botctl.cli.tables import Drawing, draw_table, group, pairs, sentence
+from botctl.cli.tables import Drawing, draw_table, group, pairs
 from botctl.domain.text import UNKNOWN, format_amount, format_money, format_price, format_time
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView, RecoverView
 
@@ -16,7 +16,7 @@ def draw_reconciliation(view: ReconcileView) -> Drawing:
         parts += [_draw_positions(view.positions), ""]
     differing = [row.same for row in view.orders].count(False) + [row.same for row in view.positions].count(False)
     compared = f"{len(view.orders)} orders and {len(view.positions)} positions since {format_time(view.since)} UTC"
-    parts.append(sentence(f"{compared}: {'no differences' if view.same else f'{differing} differ'}"))
+    parts.append(f"{compared}: {'no differences' if view.same else f'{differing} differ'}")
     if view.foreign_orders:
         parts.append(f"{view.foreign_orders} orders of the account are not botctl's")
     return group(*parts)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from botctl.cli.results import ConfigLine, InitView, NotifyView
-from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs, sentence
+from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs
 from botctl.cli.views.trades import draw_all_trades
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.text import UNKNOWN, format_money
@@ -46,8 +46,8 @@ def draw_demo(view: DemoView, decimals: Mapping[str, int]) -> Drawing:
     said = [f"{agent}: {counts}" for agent, counts in zip(view.verdicts, verdicts, strict=True)]
     return group(
         draw_all_trades(view.trades, decimals) if view.trades else "no trades",
-        sentence(f"{view.ticks} ticks of the demo market: {len(view.trades)} trades; decisions: {decisions}"),
-        *map(sentence, said),
+        f"{view.ticks} ticks of the demo market: {len(view.trades)} trades; decisions: {decisions}",
+        *said,
         f"equity {format_money(view.equity)} of {format_money(view.initial_balance)}",
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botctl.cli.tables import Drawing, coloured, draw_table, group, pairs, sentence
+from botctl.cli.tables import Drawing, coloured, draw_table, group, pairs
 from botctl.domain.money import total
 from botctl.domain.symbols import base_of, quote_of
 from botctl.domain.text import UNKNOWN, format_amount, format_money, format_percent, format_price, format_signed
@@ -60,5 +60,5 @@ def _totals(tickets: Sequence[OrderTicket]) -> list[str]:
         own = [ticket for ticket in tickets if quote_of(ticket.symbol) == quote]
         worth = total(ticket.cost - ticket.fee for ticket in own)
         pnl = total(ticket.pnl for ticket in own if ticket.pnl is not None)
-        lines.append(sentence(f"about {format_money(worth, quote)} after fees, net result {format_signed(pnl, quote)}"))
+        lines.append(f"about {format_money(worth, quote)} after fees, net result {format_signed(pnl, quote)}")
     return lines
