@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from botctl.cli.tables import Cell, Coloured, coloured, draw_table
@@ -90,12 +90,13 @@ CELLS = st.tuples(
     st.decimals(0, 10**6, places=5).map(format_price),
     st.sampled_from(["OPEN", "TRAILING_STOP"]),
     st.just("2025-01-03 12:45"),
-    st.text("ab 1", max_size=80),
+    st.lists(st.decimals(1, 10**6, places=4).map(format_price) | st.text("ab", max_size=9), max_size=9).map(" ".join),
     st.decimals(-(10**9), 10**9, places=2).map(lambda value: coloured(value)),
 )
 
 
 @given(rows=st.lists(CELLS, min_size=1, max_size=5), width=st.integers(40, 220))
+@example(rows=[("1", "BTC/USD", "1", "1", "OPEN", "2025-01-03 12:45", "1,234.56 " * 9, "+1.00")], width=70)
 def test_a_table_of_anything_fits_and_breaks_no_figure(rows: list[tuple[Cell, ...]], width: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(width))
