@@ -40,6 +40,7 @@ YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed w
 ValidateFlag = Annotated[
     bool, typer.Option("--validate", help="Live mode only: Kraken checks the orders and places none.")
 ]
+FullFlag = Annotated[bool, typer.Option("--full", help="Show everything: all columns, whole ids, times to the second.")]
 Limit = Annotated[
     int, typer.Option("--limit", "-n", metavar="COUNT", min=1, max=1_000_000, help="Show at most the newest COUNT.")
 ]

@@ -20,3 +20,12 @@ def is_in_force(until: datetime, now: datetime, longest: timedelta) -> bool:
     """Whether something that ends at `until` and never lasts longer than `longest` goes on. An end that lies further
     ahead is of a clock that was wrong, and no end at all."""
     return timedelta(0) < until - now <= longest
+
+
+def format_duration(span: timedelta) -> str:
+    """A duration in its largest unit: 24 min, 5 h, 3 d."""
+    minutes = max(0, round(span.total_seconds() / 60))
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} min"

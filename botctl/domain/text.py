@@ -4,9 +4,11 @@ Figures have separators of thousands and an ordinary minus; `--json` has them ex
 sign `+` means a change. What is not known is `-`.
 """
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from botctl.domain.freshness import format_duration as format_duration
 from botctl.domain.money import format_decimal, rounded
 
 UNKNOWN = "-"
@@ -14,7 +16,9 @@ MAX_FOREIGN_TEXT = 200
 SIGNIFICANT = 6
 """Digits of a price where nobody knows the market's own decimals."""
 SHORT_DIGITS = 5
+SHORT_ID = 10
 CENTS = 2
+PRICE_IN_TEXT = re.compile(r"\b(price|at) (\d{1,15}(?:\.\d{1,30})?(?:e[+-]\d\d)?)(?![\w.:-])")
 MONEY_DECIMALS = {"JPY": 0, "BTC": 8, "ETH": 8}
 """Currencies whose sums are not counted in cents."""
 
@@ -45,6 +49,11 @@ def format_price(value: Decimal | float | None, decimals: int | None = None) -> 
     if abs(number) >= 100:
         return _figure(number, CENTS)
     return format_amount(number and rounded(number, SIGNIFICANT - 1 - number.adjusted()))
+
+
+def with_prices(text: str, decimals: int | None) -> str:
+    """A sentence of the audit trail, its prices in the form of all others: "price 52000" and "at 62656.513"."""
+    return PRICE_IN_TEXT.sub(lambda found: f"{found[1]} {format_price(Decimal(found[2]), decimals)}", text)
 
 
 def format_money(value: Decimal | None, currency: str = "", *, named: bool = True) -> str:
@@ -86,15 +95,6 @@ def format_time(value: datetime | None, *, seconds: bool = False) -> str:
     return UNKNOWN if value is None else f"{value:%Y-%m-%d %H:%M:%S}" if seconds else f"{value:%Y-%m-%d %H:%M}"
 
 
-def format_duration(span: timedelta) -> str:
-    """A duration in its largest unit: 24 min, 5 h, 3 d."""
-    minutes = max(0, round(span.total_seconds() / 60))
-    for unit, size in (("d", 1440), ("h", 60)):
-        if minutes >= 2 * size:
-            return f"{minutes // size} {unit}"
-    return f"{minutes} min"
-
-
 def format_ago(value: datetime | None, now: datetime) -> str:
     """How long ago a moment was: 3 min ago. `never` for None; the moment itself where it is to come."""
     if value is None:
@@ -110,6 +110,11 @@ def format_age(value: datetime | None, now: datetime) -> str:
     if age is None or not timedelta(0) <= age < timedelta(minutes=2):
         return format_ago(value, now)
     return f"{int(age.total_seconds())} s ago" if age >= timedelta(seconds=1) else "just now"
+
+
+def short_id(text: str) -> str:
+    """The beginning of an order's id, enough to tell it from the others of a list: OABCDE of OABCDE-FGHIJ-KLMNOP."""
+    return text.split("-")[0][:SHORT_ID]
 
 
 def _figure(number: Decimal, decimals: int, sign: str = "") -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from botctl.domain.freshness import is_fresh
-from botctl.domain.text import format_duration
+from botctl.domain.freshness import format_duration, is_fresh
 
 REPEAT_INTERVALS = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 """Between two messages about one problem. The last interval repeats."""

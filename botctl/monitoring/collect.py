@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from botctl.domain.account.performance import FLOW
 from botctl.domain.configuration.settings import Secret
-from botctl.domain.money import cents, format_decimal
+from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import quote_of
-from botctl.domain.text import format_price, format_signed, sanitize
+from botctl.domain.text import format_amount, format_money, format_price, format_signed, sanitize
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import Level, Message, update_alerts
 from botctl.monitoring.problems import collect_problems, watched
@@ -19,6 +19,7 @@ from botctl.store import key_value
 from botctl.store.broken_rows import load_rows
 from botctl.store.corrections import FORGOTTEN, OUTRANKED
 from botctl.store.evidence.performance import is_big
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.store.models import Event, Trade, database
 from botctl.store.trade_changes import FILLED_LATE, OVERSOLD, OVERSPENT
 from botctl.trading.bot import Bot
@@ -164,13 +165,15 @@ def _describe_loss(trade: Trade, event: Event) -> Message | None:
 
 
 def _describe_entry(trade: Trade, event: Event) -> str:
-    amount = format_decimal(trade.entry_amount) if trade.entry_amount is not None else "some"
-    cost = "" if trade.entry_cost is None else f" for {cents(trade.entry_cost):,.2f} {quote_of(trade.symbol)}"
-    stop = format_price(event.after.get("stop_loss_price"))
-    return f"bought {amount} {trade.symbol} at {format_price(trade.entry_price)}{cost}, stop {stop} (trade {trade.id})"
+    amount = format_amount(trade.entry_amount) if trade.entry_amount is not None else "some"
+    cost = "" if trade.entry_cost is None else f" for {format_money(trade.entry_cost, quote_of(trade.symbol))}"
+    prices = trade.entry_price, event.after.get("stop_loss_price")
+    price, stop = (format_price(each, load_price_decimals().get(trade.symbol)) for each in prices)
+    return f"bought {amount} {trade.symbol} at {price}{cost}, stop {stop} (trade {trade.id})"
 
 
 def _describe_exit(trade: Trade) -> str:
-    at = f" at {format_price(trade.exit_price)}" if trade.exit_price is not None else ""
-    pnl = "P&L unknown" if trade.pnl is None else f"P&L {format_signed(trade.pnl)} {quote_of(trade.symbol)}"
+    price = format_price(trade.exit_price, load_price_decimals().get(trade.symbol))
+    at = f" at {price}" if trade.exit_price is not None else ""
+    pnl = "P&L unknown" if trade.pnl is None else f"P&L {format_signed(trade.pnl, quote_of(trade.symbol))}"
     return f"{trade.symbol} closed{at} ({trade.exit_reason}), {pnl} (trade {trade.id})"

@@ -1,18 +1,20 @@
 """The audit trail: every event in order, and the whole history of one trade."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from botctl.domain.decisions import Action
 from botctl.domain.errors import BadValue
-from botctl.domain.money import format_decimal
 from botctl.domain.orders import OrderState, Side
-from botctl.domain.text import format_money, format_price, format_signed
+from botctl.domain.symbols import quote_of
+from botctl.domain.text import format_amount, format_change, format_money, format_price, format_signed, with_prices
 from botctl.queries.portfolio import trade_record
 from botctl.queries.results import EventView, HistoryStep, TradeHistory
 from botctl.queries.slippage import Slippage, load_slippages
 from botctl.store.broken_rows import load_row, load_rows
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.store.models import Decision, Event, Order, Trade
 from botctl.store.resting_stops import MOVED
 from botctl.store.rows import Rows
@@ -64,7 +66,14 @@ def explain(trade_id: int) -> TradeHistory:
     costs = [slippage.cost for slippage in slippages.values() if slippage.cost is not None]
     record = trade_record(trade)
     fees = [fee for fee in (record.entry_fee, record.exit_fee) if fee is not None]
-    ranked = [*_decisions(trade_id), *_events(trade_id), *_orders(orders, slippages), *_moves(orders)]
+    decimals = load_price_decimals().get(trade.symbol)
+    shown = partial(format_price, decimals=decimals)
+    ranked = [
+        *_decisions(trade_id),
+        *_events(trade_id, decimals),
+        *_orders(orders, slippages, shown),
+        *_moves(orders, shown),
+    ]
     ranked.sort(key=lambda entry: entry[:2])
     return TradeHistory(
         record,
@@ -74,6 +83,8 @@ def explain(trade_id: int) -> TradeHistory:
     )
 
 
+ShowPrice = Callable[[Decimal | float | None], str]
+"""Writes a price of the trade's market."""
 Ranked = tuple[datetime, int, HistoryStep]
 """The time, the rank among steps of the same time, and the step."""
 STEP_ORDER = (
@@ -90,11 +101,12 @@ def _decisions(trade_id: int) -> Iterator[Ranked]:
         yield row.decided_at, rank, HistoryStep(row.decided_at, "decided", detail, row.price)
 
 
-def _events(trade_id: int) -> Iterator[Ranked]:
+def _events(trade_id: int, decimals: int | None) -> Iterator[Ranked]:
     """The events that orders don't cover, without highs that moved no stop.
 
     An exit may have the exchange's time, so no event is ranked before an earlier one.
     """
+    shown = partial(format_price, decimals=decimals)
     latest: datetime | None = None
     for event in load_rows(Event.select().where(Event.trade_id == trade_id).order_by(Event.id)):
         latest = event.at if latest is None else max(latest, event.at)
@@ -104,18 +116,21 @@ def _events(trade_id: int) -> Iterator[Ranked]:
                 yield (
                     latest,
                     RANKS["stop set"],
-                    HistoryStep(event.at, "stop set", f"stop {format_price(stop)}", None, stop),
+                    HistoryStep(event.at, "stop set", f"the stop was set at {shown(stop)}", None, stop),
                 )
             continue
-        stop, detail = None, event.why
+        why = with_prices(event.why, decimals)
+        stop, detail = None, f"{event.kind}, {why}"
         if event.kind == "stop moved":
             stop = event.after.get("stop_loss_price")
-            before = format_price(event.before.get("stop_loss_price"))
             high = event.after.get("high_price")
-            above = "" if event.price is not None and float(event.price) == high else f", high {format_price(high)}"
-            detail = f"stop {before} to {format_price(stop)}: {event.why}{above}"
-        elif event.kind in ("stop hit", "exit intended"):
-            detail = f"{event.after.get('exiting')}: {event.why}"
+            above = "" if event.price is not None and float(event.price) == high else f", high {shown(high)}"
+            detail = f"the stop moved from {shown(event.before.get('stop_loss_price'))} to {shown(stop)}: {why}"
+            detail += above
+        elif event.kind == "stop hit":
+            detail = f"the stop was hit, {event.after.get('exiting')}: {why}"
+        elif event.kind == "exit intended":
+            detail = f"an exit was begun, {event.after.get('exiting')}: {why}"
         yield (
             latest,
             RANKS.get(event.kind, RANKS["stop moved"]),
@@ -123,49 +138,50 @@ def _events(trade_id: int) -> Iterator[Ranked]:
         )
 
 
-def _orders(orders: list[Order], slippages: dict[int, Slippage]) -> Iterator[Ranked]:
+def _orders(orders: list[Order], slippages: dict[int, Slippage], shown: ShowPrice) -> Iterator[Ranked]:
     for order in orders:
-        side = "buy" if order.side == Side.BUY else "sell"
-        why = f", {order.reason}" if order.reason else ""
-        detail = f"{order.side} {format_decimal(order.amount)} {order.symbol}{why}"
-        if order.trigger is not None:
-            detail = f"a stop that rests at Kraken: {detail}"
+        side, why = "buy" if order.side == Side.BUY else "sell", f", {order.reason}" if order.reason else ""
+        name = order.side if order.trigger is None else "stop that is to rest at Kraken"
+        detail = f"a {name} of {format_amount(order.amount)} {order.symbol} was sent{why}"
         sent = HistoryStep(order.created_at, "order", detail, client_order_id=order.client_order_id)
         yield order.created_at, RANKS[f"{side} sent"], sent
         ended = order.settled_at or order.created_at
-        if order.average_price is not None:
-            filled = (
-                f"{format_decimal(order.filled)} at {format_price(order.average_price)}, fee {format_money(order.fee)}"
-            )
-            kind, detail = "filled", f"{order.state} {filled}{_slippage_text(slippages[order.id])}"
-        elif order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
-            kind, detail = "not filled", f"{order.state}: {order.error or 'nothing was filled'}"
-        elif order.state == OrderState.RESTING:
-            kind, detail = "rests", f"RESTING: sells once the price is at {format_price(order.trigger)}"
-        else:
-            kind, detail = "not settled", f"{order.state}{': ' + order.error if order.error else ''}"
+        kind, detail = _ending(order, slippages, shown)
         step = HistoryStep(ended, kind, detail, order.average_price, None, order.client_order_id)
         yield ended, RANKS[f"{side} settled"], step
 
 
-def _moves(orders: list[Order]) -> Iterator[Ranked]:
+def _moves(orders: list[Order], shown: ShowPrice) -> Iterator[Ranked]:
     """How the stops that rest at the exchange moved."""
     stops = [order.id for order in orders if order.trigger is not None]
     if not stops:
         return
     for event in load_rows(Event.select().where(Event.kind == MOVED, Event.order_id.in_(stops)).order_by(Event.id)):
-        before, after = event.before.get("trigger"), event.after.get("trigger")
-        detail = f"resting stop {_price_text(before)} to {_price_text(after)}"
+        before, after = (_price(values.get("trigger")) for values in (event.before, event.after))
+        detail = f"the resting stop moved from {shown(before)} to {shown(after)}"
         yield event.at, RANKS["stop moved"], HistoryStep(event.at, event.kind, detail)
 
 
-def _price_text(figure: object) -> str:
+def _price(figure: object) -> Decimal | None:
     """A price as an event keeps it."""
-    return format_price(None if figure is None else Decimal(str(figure)))
+    return None if figure is None else Decimal(str(figure))
 
 
-def _slippage_text(row: Slippage) -> str:
+def _ending(order: Order, slippages: dict[int, Slippage], shown: ShowPrice) -> tuple[str, str]:
+    """The kind of the step, and its sentence."""
+    if order.average_price is not None:
+        verb, fee = "bought" if order.side == Side.BUY else "sold", format_money(order.fee, quote_of(order.symbol))
+        filled = f"{verb} {format_amount(order.filled)} at {shown(order.average_price)}, fee {fee}: {order.state}"
+        return "filled", f"{filled}{_slippage_text(slippages[order.id], shown)}"
+    if order.state in (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.ABSENT):
+        return "not filled", f"the {order.side} ended {order.state}: {order.error or 'nothing was filled'}"
+    if order.state == OrderState.RESTING:
+        return "rests", f"the stop rests at Kraken: it sells once the price is at {shown(order.trigger)}"
+    return "not settled", f"the {order.side} is {order.state}{': ' + order.error if order.error else ''}"
+
+
+def _slippage_text(row: Slippage, shown: ShowPrice) -> str:
     if row.fraction is None or row.expected_price is None:
         return ""
-    against = f"{format_price(row.expected_price)}, {row.basis}"
-    return f"; {100 * row.fraction:+.2f} % ({format_signed(row.cost)}) against {against}"
+    lost = f"{format_change(row.fraction)} ({format_signed(row.cost, quote_of(row.symbol))})"
+    return f"; {lost} against {shown(row.expected_price)}, {row.basis}"

@@ -1,10 +1,11 @@
 """Results of read-only commands; their fields are the fields of `--json`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from botctl.domain.serialization import NOT_IN_JSON
 from botctl.queries.positions import LivePosition, TradeRecord
 from botctl.trading.results import OrderResult, StopView
 
@@ -30,6 +31,8 @@ class OrderView:
     error: str | None
     trigger: Decimal | None = None
     """Of a stop that rests at the exchange: the price that sets it off."""
+    reason: str | None = field(default=None, metadata=NOT_IN_JSON)
+    """Why it sells."""
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,12 @@ def test_a_trade_is_told_from_the_decision_to_the_exit(live: BotRunner, kraken: 
         "decided", "order", "filled", "stop set", "stop moved", "stop moved", "stop hit", "order", "filled", "closed"
     ]  # fmt: skip
     assert "BUY: told so" in steps[0][1]
-    assert "against 50,000.00, last price when decided" in steps[2][1]
-    assert steps[3][1] == "stop 49,000.00"
-    assert steps[4][1] == "stop 49,000.00 to 51,000.00: price 52000"
-    assert steps[5][1] == "stop 51,000.00 to 52,000.00: price 53000"
-    assert steps[6][1] == "TRAILING_STOP: price 51900"
-    assert "against 52,000.00, the stop" in steps[8][1]
+    assert "against 50,000.0, last price when decided" in steps[2][1]
+    assert steps[3][1] == "the stop was set at 49,000.0"
+    assert steps[4][1] == "the stop moved from 49,000.0 to 51,000.0: price 52,000.0"
+    assert steps[5][1] == "the stop moved from 51,000.0 to 52,000.0: price 53,000.0"
+    assert steps[6][1] == "the stop was hit, TRAILING_STOP: price 51,900.0"
+    assert "against 52,000.0, the stop" in steps[8][1]
     assert [step["price"] for step in answer["steps"][4:7]] == ["52000", "53000", "51900"]
     trade = answer["trade"]
     assert Decimal(answer["fees"]) == Decimal(trade["entry_fee"]) + Decimal(trade["exit_fee"])
@@ -86,7 +86,8 @@ def test_closes_that_were_missed_are_told_with_the_high_they_made(live: BotRunne
 
         moved = [detail for kind, detail in explained_steps(live, 1) if kind == "stop moved"]
 
-    assert moved == ["stop 49,000.00 to 53,000.00: price 53300 and 4 missed closes, high 54,000.00"]
+    why = "price 53,300.0 and 4 missed closes, high 54,000.0"
+    assert moved == [f"the stop moved from 49,000.0 to 53,000.0: {why}"]
 
 
 def test_a_buy_by_hand_is_said_to_be_one(live: BotRunner) -> None:
@@ -171,12 +172,42 @@ def test_the_log_shows_the_newest(veteran: BotRunner) -> None:
     assert veteran.json("log", "--limit", "3") == events(veteran)[-3:]
 
 
-def test_the_log_tells_what_changed_in_words_that_fit(veteran: BotRunner) -> None:
-    run = veteran.run("log", "--limit", "1000")
+def test_the_log_tells_what_happened_in_sentences_that_fit(veteran: BotRunner) -> None:
+    [trade] = [row for row in veteran.trades() if row["exit_reason"]][:1]
 
-    assert "status OPEN -> CLOSED" in run.stdout
-    assert "checked_at" not in run.stdout
-    assert max(map(len, run.stdout.splitlines())) <= 80
+    run, whole = veteran.run("log", "--limit", "1000"), veteran.run("log", "--limit", "1000", "--full")
+
+    said = " ".join(run.stdout.split())
+    pnl = f"{Decimal(trade['pnl']):+.2f} USD"
+    assert f"trade 1 BTC/USD: closed, sold to the last lot: {trade['exit_reason']}, P&L {pnl}" in said
+    assert "BTC/USD: the stop moved from 62,327.9 to 62,791.4 (price 63,120.0)" in said
+    assert "status OPEN" not in said
+    assert "status OPEN -> CLOSED" in whole.stdout
+    assert "checked_at" not in whole.stdout
+    assert max(map(len, (run.stdout + whole.stdout).splitlines())) <= 80
+
+
+def test_orders_are_sentences_with_short_ids_unless_asked_for_whole_ones(veteran: BotRunner) -> None:
+    [first, *_] = veteran.orders()
+
+    shown, whole = (" ".join(veteran.run("orders", *flags).stdout.split()) for flags in ((), ("--full",)))
+
+    assert "2025-01-03 02:15 bought 0.0015968 BTC/USD at 62,656.5, fee 0.80 USD: FILLED (order 1 of trade 1, P" in shown
+    assert first["client_order_id"] not in shown
+    assert first["exchange_order_id"] not in shown
+    assert f"{first['exchange_order_id']}, {first['client_order_id']})" in whole
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_an_order_without_an_outcome_says_that_it_is_looked_up(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.fault("AddOrder", "drop_after")
+    kraken.fault("ClosedOrders", "status", times=99)
+    kraken.fault("OpenOrders", "status", times=99)
+    live.run("buy", "BTC/USD", "100", "--yes")
+
+    said = " ".join(live.run("orders", "--unsettled").stdout.split())
+    name = live.orders()[0]["client_order_id"]
+    assert f"buy of 0.002 BTC/USD: UNKNOWN, each tick looks it up (order 1 of trade 1, {name})" in said
 
 
 def test_an_empty_log_says_so(bot: BotRunner) -> None:

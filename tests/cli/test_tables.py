@@ -3,12 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from io import StringIO
 
 import pytest
-from rich.console import Console
 
-from botctl.cli.tables import Cell, Coloured, draw_table, rich_table
 from botctl.store.database import close_database
 from botctl.store.models import Decision, Order, Trade
 from tests.bot_runner import BotRunner
@@ -123,25 +120,6 @@ def test_the_reason_of_an_exit_can_be_grepped(bot: BotRunner, reason: str) -> No
     close_database()
 
     assert reason in bot.run("trades").stdout
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [["1", "BTC/USD", Coloured("+1.23", "green")], ["12", "ETH/USD", Coloured("-1,234.56", "red")]],
-        [["1", "a check\n-> and its fix", Coloured("ok", "green")], ["2", "[red]no markup[/]", ""]],
-        [["1\n2", "three\nlines\nof words", "4\n5"]],
-    ],
-)
-def test_a_plain_table_has_the_very_lines_that_rich_would_print(rows: list[list[Cell]]) -> None:
-    columns = ("id", "symbol", "P&L")
-    page = StringIO()
-    Console(file=page, width=80, highlight=False).print(rich_table(columns, rows))
-
-    format_decimal = draw_table(columns, rows)
-
-    assert isinstance(format_decimal, str)
-    assert format_decimal.splitlines() == page.getvalue().splitlines()
 
 
 def test_the_demos_own_table_fits_80_columns(bot: BotRunner) -> None:

@@ -2,13 +2,16 @@
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import (
+    FullFlag,
     JsonFlag,
     Limit,
     config_from,
@@ -20,12 +23,15 @@ from botctl.cli.context import (
 )
 from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
+from botctl.cli.tables import Drawing
 from botctl.cli.views.audit_trail import draw_decisions, draw_events, draw_trade_history
 from botctl.cli.views.orders import draw_orders
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue
 from botctl.queries import audit_trail, journal
 from botctl.queries.known_symbols import find_trade_of
+from botctl.queries.results import EventView
+from botctl.store.evidence.price_decimals import load_price_decimals
 
 FOLLOW_SECONDS = 2.0
 """Between two reads of --follow."""
@@ -35,6 +41,7 @@ def orders(
     ctx: typer.Context,
     unsettled: Annotated[bool, typer.Option("--unsettled", help="Show only orders with an unknown outcome.")] = False,
     limit: Limit = 100,
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List the orders that botctl recorded.
@@ -48,7 +55,8 @@ def orders(
       botctl orders --unsettled
     """
     with open_store(config_from(ctx, looks=True)):
-        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw_orders, "no orders yet")
+        draw = partial(draw_orders, decimals=load_price_decimals(), full=full)
+        show_list(ctx, journal.list_orders(limit=limit, unsettled=unsettled), draw, "no orders yet")
 
 
 def why(
@@ -69,7 +77,8 @@ def why(
     """
     symbol = symbol_from(ctx, symbol)
     with open_store(config_from(ctx, looks=True)):
-        show_list(ctx, journal.list_decisions(symbol, limit), draw_decisions, f"no decisions on {symbol} yet")
+        draw = partial(draw_decisions, decimals=load_price_decimals())
+        show_list(ctx, journal.list_decisions(symbol, limit), draw, f"no decisions on {symbol} yet")
 
 
 def explain(
@@ -82,6 +91,7 @@ def explain(
             autocompletion=complete_trade,
         ),
     ],
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show the full history of one trade.
@@ -98,7 +108,8 @@ def explain(
     symbol = symbol_from(ctx, trade) if number is None else ""
     with open_store(config_from(ctx, looks=True)):
         view = audit_trail.explain(number if number is not None else find_trade_of(symbol))
-    show(ctx, view, draw_trade_history)
+        decimals = load_price_decimals()
+    show(ctx, view, partial(draw_trade_history, decimals=decimals, full=full))
 
 
 def show_log(
@@ -115,6 +126,7 @@ def show_log(
     since: Annotated[str | None, since_option("the oldest event")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events until Ctrl-C.")] = False,
     limit: Limit = 50,
+    full: FullFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show every change of a trade or of the kill switch.
@@ -131,14 +143,15 @@ def show_log(
     config = config_from(ctx, looks=True)
     with open_store(config):
         events = audit_trail.list_events(symbol=only_symbol, since=start, limit=limit)
-    show_list(ctx, list(events) if follow else events, draw_events, "no events yet")
+        draw = partial(draw_events, decimals=load_price_decimals(), full=full)
+    show_list(ctx, list(events) if follow else events, draw, "no events yet")
     if follow:
         log_errors(events.broken)
         with suppress(KeyboardInterrupt):
-            _follow(config, only_symbol, events[-1].id if events else 0)
+            _follow(config, only_symbol, events[-1].id if events else 0, draw)
 
 
-def _follow(config: Config, symbol: str | None, last_id: int) -> None:
+def _follow(config: Config, symbol: str | None, last_id: int, draw: Callable[[Sequence[EventView]], Drawing]) -> None:
     while True:
         sys.stdout.flush()
         time.sleep(FOLLOW_SECONDS)
@@ -147,4 +160,4 @@ def _follow(config: Config, symbol: str | None, last_id: int) -> None:
         log_errors(events.broken)
         if events:
             last_id = events[-1].id
-            print_drawing(draw_events(events))
+            print_drawing(draw(events))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ from botctl.cli.tickets import (
     show_ticket,
 )
 from botctl.cli.views.orders import draw_liquidation, draw_order, draw_resting_stops
-from botctl.cli.views.positions import draw_trades
+from botctl.cli.views.trades import draw_all_trades
 from botctl.config import open_store
 from botctl.domain.configuration.parsers import parse_share
 from botctl.domain.configuration.settings import Mode
@@ -46,6 +47,7 @@ from botctl.domain.symbols import base_of
 from botctl.domain.text import format_percent
 from botctl.queries.resting_stops import list_resting_stops
 from botctl.store.corrections import forget_trade, load_forgettable
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.trading.bot import Bot
 from botctl.trading.entries import Spend
 from botctl.trading.outages import saying, tell_outage, without_outages
@@ -124,8 +126,9 @@ def buy(
         if bought.result is None:
             raise most_severe(bought.errors)
         after_run.queue_notifications(config, bot)
+        draw = partial(draw_order, decimals=load_price_decimals())
     log_errors(bought.errors)
-    show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw_order)
+    show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(bought.errors))
 
@@ -202,9 +205,10 @@ def sell(
             log_errors(bot.settlement.settle_unfinished_orders(earlier=True))
         outranked = bot.execution.outranked.report()
         after_run.queue_notifications(config, bot)
+        draw = partial(draw_order, decimals=load_price_decimals())
     notice(*outranked)
     log_errors(sale.errors)
-    show(ctx, result, draw_order)
+    show(ctx, result, draw)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(sale.errors))
 
@@ -242,11 +246,12 @@ def liquidate(
         errors = [_not_liquidated(error) for error in tell_outage(bot, exits.errors, began, selling=True)]
         left = len(bot.journal.open_symbols())
         after_run.queue_notifications(config, bot)
+        draw = partial(draw_liquidation, decimals=load_price_decimals())
     if left and not errors:
         errors.append(BotError(f"{left} trades are still open", hint="the next tick continues, or run it again"))
     log_errors(errors)
     notice(*exits.notes)
-    show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
+    show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw)
     after_run.deliver_notifications(config)
     exit_with(exit_code_of(errors))
 
@@ -309,9 +314,9 @@ def forget(
             raise most_severe(errors)
         forget_trade(trade, sold_at, bot.clock.now())
         after_run.queue_notifications(config, bot)
-        record = portfolio.find_trade(trade)
+        record, decimals = portfolio.find_trade(trade), load_price_decimals()
     notice(f"trade {trade} is closed: its {held}, if you still have them, are no longer guarded")
-    show(ctx, record, lambda closed: draw_trades([closed]))
+    show(ctx, record, lambda closed: draw_all_trades([closed], decimals))
     after_run.deliver_notifications(config)
 
 
@@ -334,15 +339,17 @@ def resting_stops(
     """
     if not cancel:
         with open_store(config_from(ctx, looks=True)):
-            show_list(ctx, list_resting_stops(), draw_resting_stops, NO_RESTING_STOP)
+            draw = partial(draw_resting_stops, decimals=load_price_decimals())
+            show_list(ctx, list_resting_stops(), draw, NO_RESTING_STOP)
         return
     config = config_from(ctx, acts=True, account=True)
     confirm("Cancel every stop that rests at Kraken? Open positions are then guarded by ticks alone.", yes=yes)
     with open_bot(config) as bot:
         errors = bot.resting.cancel_all()
         left = list_resting_stops()
+        draw = partial(draw_resting_stops, decimals=load_price_decimals())
     log_errors(errors)
     if config.settings.exchange_stop:
         notice("the next tick places new ones: set EXCHANGE_STOP=off if there are to be none")
-    show_list(ctx, left, draw_resting_stops, NO_RESTING_STOP)
+    show_list(ctx, left, draw, NO_RESTING_STOP)
     exit_with(exit_code_of(errors))

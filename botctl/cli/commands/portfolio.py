@@ -1,16 +1,18 @@
 """status, positions, trades and balance: what the database and the account hold."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from botctl.cli.cockpit import read_cockpit
-from botctl.cli.context import JsonFlag, Limit, config_from, exit_with, wants_json
+from botctl.cli.context import FullFlag, JsonFlag, Limit, config_from, exit_with, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.cli.views.positions import draw_live_positions, draw_trades
 from botctl.cli.views.status import draw_status
+from botctl.cli.views.trades import draw_all_trades
 from botctl.config import Config, open_store
 from botctl.domain.errors import BadValue, exit_code_of
 from botctl.domain.kill_switch import describe_frozen
@@ -18,6 +20,7 @@ from botctl.queries import portfolio
 from botctl.queries.resting_stops import name_unprotected, unprotected_notice
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
+from botctl.store.evidence.price_decimals import load_price_decimals
 
 WATCH_SECONDS = 5
 WatchFlag = Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")]
@@ -122,10 +125,11 @@ def _watch(config: Config, seconds: int) -> None:
     watch_cockpit(config, seconds)
 
 
-def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) -> None:
-    """List trades, open and closed, with their profit.
+def trades(ctx: typer.Context, limit: Limit = 100, full: FullFlag = False, as_json: JsonFlag = False) -> None:
+    """List trades, open and closed, with their profit, and what they came to.
 
-    P&L is after both fees, in the quote currency. Needs no network. `botctl explain` shows the history of one trade.
+    P&L is after both fees, in the quote currency; totals and win rate are of the trades listed. Needs no network.
+    `botctl explain` shows the history of one trade.
 
     \b
     Examples:
@@ -133,7 +137,8 @@ def trades(ctx: typer.Context, limit: Limit = 100, as_json: JsonFlag = False) ->
       botctl trades --json --limit 1000
     """
     with open_store(config_from(ctx, looks=True)):
-        show_list(ctx, portfolio.list_trades(limit=limit), draw_trades, "no trades yet")
+        draw = partial(draw_all_trades, decimals=load_price_decimals(), full=full)
+        show_list(ctx, portfolio.list_trades(limit=limit), draw, "no trades yet")
 
 
 def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:

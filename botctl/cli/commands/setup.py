@@ -3,6 +3,7 @@
 import os
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from botctl.env_file import write_env_file
 from botctl.queries import portfolio
 from botctl.queries.journal import count_decisions, count_stances
 from botctl.queries.results import DemoView
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.trading.readiness import check_journal
 from botctl.wiring import build_bot, open_account
 
@@ -157,6 +159,7 @@ def demo(
                 outcome.ticks, portfolio.list_trades(), outcome.equity, initial_balance, count_decisions(),
                 label_of(settings), count_stances(), outcome.error_messages(),
             )  # fmt: skip
-    show(ctx, view, draw_demo, name_mode=False)
+            draw = partial(draw_demo, decimals=load_price_decimals())
+    show(ctx, view, draw, name_mode=False)
     report_errors(view.errors)
     exit_with(1 if view.errors else 0)

@@ -190,7 +190,7 @@ def draw_sweep(view: SweepView) -> tables.Drawing:
         cells.append([*row.settings.values(), train, _neighbours(row, view.by), test, str(row.train.trades), drawdown])
     table = tables.draw_table((*names, figure, "neighbours", "test", "trades", "max DD %"), cells)
     said = [view.verdict, *view.warnings]
-    return tables.group(table, *["\n".join(textwrap.wrap(sentence, tables.WIDTH)) for sentence in said])
+    return tables.group(table, *["\n".join(textwrap.wrap(sentence, tables.width())) for sentence in said])
 
 
 def _neighbours(row: SweepRow, by: str) -> str:

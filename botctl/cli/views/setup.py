@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from botctl.cli.results import ConfigLine, InitView, NotifyView
 from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs
-from botctl.cli.views.positions import draw_trades
+from botctl.cli.views.trades import draw_all_trades
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.text import UNKNOWN, format_money
 from botctl.queries.results import DemoView
@@ -41,11 +41,11 @@ def draw_init(view: InitView) -> str:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
-def draw_demo(view: DemoView) -> Drawing:
+def draw_demo(view: DemoView, decimals: Mapping[str, int]) -> Drawing:
     decisions, *verdicts = map(_counts, (view.decisions, *view.verdicts.values()))
     said = [f"{agent}: {counts}" for agent, counts in zip(view.verdicts, verdicts, strict=True)]
     return group(
-        draw_trades(view.trades) if view.trades else "no trades",
+        draw_all_trades(view.trades, decimals) if view.trades else "no trades",
         f"{view.ticks} ticks of the demo market: {len(view.trades)} trades; decisions: {decisions}",
         *said,
         f"equity {format_money(view.equity)} of {format_money(view.initial_balance)}",
