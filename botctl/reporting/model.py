@@ -19,6 +19,7 @@ class SeriesKind(StrEnum):
 
     EQUITY = "equity"
     PERFORMANCE = "performance"
+    HOLD = "hold"
     DRAWDOWN = "drawdown"
     GUARD = "guard"
     PRICE = "price"
@@ -110,6 +111,20 @@ class Account:
 
 
 @dataclass(frozen=True)
+class CostRow:
+    """What trading a symbol has cost, in its quote currency."""
+
+    symbol: str
+    trades: int
+    pnl: Decimal
+    turnover: Decimal
+    """All that was bought and sold."""
+    fees: Decimal
+    slippage: Decimal | None
+    """None where no order's expected price is known."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Flows, trades, decision spans and slippages come newest first."""
 
@@ -128,10 +143,13 @@ class Report:
     drawn: Mapping[int, Chart]
     """Charts of the newest trades, by trade id."""
     decision_spans: Sequence[DecisionSpan]
-    decision_span_count: int
-    """Including those not shown."""
+    decisions_cut: bool
+    """Whether there are more of them."""
     decision_counts: Mapping[str, int]
+    costs: Sequence[CostRow]
     slippages: Sequence[Slippage]
+    slippage_count: int
+    """Including those not shown."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def study(bot: BotRunner) -> Page:
 def test_the_page_of_a_database_has_the_numbers_that_trades_tells(veteran: BotRunner, page: Page) -> None:
     told = veteran.json("trades", "--limit", "1000")
 
-    rows = page.tables[0]
+    rows = page.tables["Trades"]
     assert [row["id"] for row in rows] == [str(trade["id"]) for trade in reversed(told)]
     for row, trade in zip(rows, reversed(told), strict=True):
         assert (row["symbol"], row["status"], row["reason"]) == (
@@ -69,7 +69,7 @@ def test_the_page_of_a_database_has_the_numbers_that_trades_tells(veteran: BotRu
 def test_the_page_of_a_backtest_has_the_numbers_that_backtest_tells(bot: BotRunner, study: Page) -> None:
     told = bot.json("backtest", BTC, ETH, "--sentiment", BTC)
 
-    rows = study.tables[0][::-1]
+    rows = study.tables["Trades"][::-1]
     assert len(rows) == len(told["trades"]) > 10
     for row, trade in zip(rows, told["trades"], strict=True):
         for column, name in (("entry price", "entry_price"), ("exit price", "exit_price"), ("P&L", "pnl")):
@@ -87,7 +87,7 @@ def test_every_trade_is_drawn_on_its_candles_with_a_stop_that_never_falls(
 ) -> None:
     page: Page = request.getfixturevalue(kind)
 
-    rows = {row["id"]: row for row in page.tables[0]}
+    rows = {row["id"]: row for row in page.tables["Trades"]}
     drawn = {key.removeprefix("trade:"): chart for key, chart in page.charts.items() if key.startswith("trade:")}
     assert set(drawn) == set(list(rows)[:100])
     for number, chart in drawn.items():
@@ -120,14 +120,14 @@ def test_decisions_and_orders_are_all_counted(veteran: BotRunner, page: Page) ->
     decisions = veteran.json("why", "BTC/USD", "--limit", "1000") + veteran.json("why", "ETH/USD", "--limit", "1000")
     orders = [row for row in veteran.json("orders", "--limit", "1000") if row["state"] == OrderState.FILLED]
 
-    _, decision_spans, slippages = page.tables
+    decision_spans, slippages = page.tables["Decisions"], page.tables["Slippage of orders"]
     assert sum(int(row["count"]) for row in decision_spans) == len(decisions)
     assert {row["reason"] for row in decision_spans} == {row["reason"] for row in decisions}
     assert [row["filled at"] for row in slippages] == [row["average_price"] for row in reversed(orders)]
 
 
 def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
-    rows = page.tables[2]
+    rows = page.tables["Slippage of orders"]
 
     for row in rows:
         expected, average, hurts = (Decimal(row[name]) for name in ("expected", "filled at", "slippage"))
@@ -143,7 +143,7 @@ def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
 def test_the_slippage_of_a_backtest_is_the_one_it_was_told(bot: BotRunner) -> None:
     bot.run("report", BTC, "--slippage", "0.001", "--exit-slippage", "0.004")
 
-    rows = read_page(bot.home / "backtest.html").tables[2]
+    rows = read_page(bot.home / "backtest.html").tables["Slippage of orders"]
 
     assert {row["expected is"] for row in rows} == {"the next candle's open"}
     told = {"buy": Decimal("0.001"), "sell": Decimal("0.004")}
@@ -157,7 +157,7 @@ def test_an_empty_database_makes_a_page_too(bot: BotRunner) -> None:
     page = read_page(answer["file"])
     assert set(answer) == REPORT
     assert (answer["trades"], answer["trades_drawn"], answer["png"]) == (0, 0, None)
-    assert page.tables == []
+    assert page.tables == {}
     for words in ("no trades yet", "No data yet", "no decisions yet", "no filled orders yet"):
         assert words in page.text
 
@@ -181,7 +181,7 @@ def test_without_candles_a_trade_is_drawn_from_its_own_prices_and_fetch_mends_it
     assert trace(chart, "stop")["y"] == [49000, 51000, 51000]
     assert "`botctl fetch BTC/USD`" not in dressed.text
     assert trace(dressed.charts["trade:1"], "candles")["close"][-1] == 50000
-    by_hand, by_stop = bare.tables[-1][::-1]
+    by_hand, by_stop = bare.tables["Slippage of orders"][::-1]
     assert (by_hand["expected"], by_hand["expected is"], by_hand["slippage"]) == ("-", "not recorded", "-")
     assert (by_stop["expected"], by_stop["expected is"]) == ("51000.0", "the stop")
 
@@ -194,7 +194,7 @@ def test_where_no_initial_balance_is_set_nothing_is_measured_from_one(live: BotR
 
     assert "<dd>10,000.00 of - USD</dd>" in page.text
     assert "<dt>return</dt><dd>-</dd>" in page.text
-    assert [line["name"] for line in page.charts["equity"]["data"]] == ["equity"]
+    assert [line["name"] for line in page.charts["equity"]["data"]] == ["equity", "buy and hold"]
 
 
 @pytest.mark.long
@@ -204,7 +204,7 @@ def test_only_the_newest_trades_are_drawn_and_the_table_has_all(bot: BotRunner) 
     page = read_page(answer["file"])
     newest = [f"trade:{answer['trades'] - place}" for place in range(3)]
     assert list(page.charts) == ["equity", "drawdown", *newest]
-    assert len(page.tables[0]) == answer["trades"]
+    assert len(page.tables["Trades"]) == answer["trades"]
     assert answer["trades_drawn"] == 3
 
 
@@ -238,7 +238,7 @@ def test_words_from_outside_are_only_text(veteran: BotRunner) -> None:
     assert NASTY not in page.text
     assert page.tags.count("script") == 3
     assert "img" not in page.tags
-    assert page.tables[1][0]["reason"] == NASTY
+    assert page.tables["Decisions"][0]["reason"] == NASTY
 
 
 def test_files_are_for_their_owner_and_replaced_whole(veteran: BotRunner) -> None:
