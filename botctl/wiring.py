@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from botctl.trading.council.sittings import Sittings
 from botctl.trading.drawdown_guard import DrawdownGuard
 from botctl.trading.entries import EntryPlanner
 from botctl.trading.evidence.account_check import AccountCheck
-from botctl.trading.evidence.api_key import KeyCheck
+from botctl.trading.evidence.api_key import KeyCheck, key_id_of
 from botctl.trading.evidence.gone_markets import TradeMarkets
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
@@ -268,9 +267,9 @@ def _build_pre_trade_checks(
 
 
 def _build_key_check(settings: Settings, exchange: Exchange, *, validate_only: bool) -> KeyCheck:
-    key = settings.kraken_api_key if settings.botctl_mode is Mode.LIVE else None
-    key_id = None if key is None else sha256(key.reveal().encode()).hexdigest()[:16]
-    return KeyCheck(exchange, key_id, settings.allow_withdraw_key or validate_only)  # --validate places no order
+    return KeyCheck(
+        exchange, key_id_of(settings), settings.allow_withdraw_key or validate_only
+    )  # --validate places no order
 
 
 def _build_unrecorded_orders_check(settings: Settings, exchange: Exchange, clock: Clock) -> UnrecordedOrdersCheck:

@@ -21,7 +21,7 @@ from botctl.domain.health.checks import CheckResult
 from botctl.domain.kill_switch import SwitchState
 from botctl.market_data.fetch import FetchView, GapView
 from botctl.queries import results as queries
-from botctl.queries.portfolio import StatusView
+from botctl.queries.cockpit import AlarmView, Cockpit, CockpitPosition, EquityAt
 from botctl.queries.positions import LivePosition, TradeRecord
 from botctl.queries.resting_stops import RestingStopView
 from botctl.reconciliation import results as reconciliation
@@ -46,7 +46,10 @@ RESULTS: dict[str, type] = {
     "drawdown": trading.DrawdownView,
     "liquidation": trading.LiquidationView,
     "switch": SwitchState,
-    "status": StatusView,
+    "status": Cockpit,
+    "position in status": CockpitPosition,
+    "equity at a tick": EquityAt,
+    "alarm": AlarmView,
     "decision": trading.DecisionView,
     "trade history": queries.TradeHistory,
     "step of a history": queries.HistoryStep,
@@ -80,7 +83,7 @@ RESULTS: dict[str, type] = {
     "new agent": cli.NewAgentView,
     "agent trial": AgentTrial,
 }
-WITHOUT = {"replay": "backtest", "live position": "trade"}
+WITHOUT = {"replay": "backtest", "live position": "trade", "position in status": "live position"}
 """Tables that leave out the fields of another one."""
 TABLE = re.compile(r"<!-- fields: (?P<name>[^>]+) -->\n(?P<rows>(?:\|[^\n]*\n)*)")
 WORDS = {Decimal: "decimal", float: "decimal", int: "number", str: "text", bool: "true or false", datetime: "time"}

@@ -1,9 +1,11 @@
 """The state of the kill switch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from botctl.domain.errors import Refused
+from botctl.domain.serialization import NOT_IN_JSON
+from botctl.domain.text import format_moment
 
 ACTIVE, PAUSED = "ACTIVE", "PAUSED"
 
@@ -17,6 +19,8 @@ class SwitchState:
     buy_enabled: bool
     tripped_at: datetime | None
     why: str = ""
+    readable: bool = field(default=True, metadata=NOT_IN_JSON)
+    """False where the stored switch is damaged or out of reach: it counts as paused."""
 
     @property
     def paused(self) -> bool:
@@ -30,6 +34,64 @@ class SwitchState:
 
 def describe_system(system_status: str, frozen: bool, why: str) -> str:
     return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
+
+
+@dataclass(frozen=True)
+class SwitchSince:
+    """Since when the switch is as it is; None where its events do not tell."""
+
+    paused: datetime | None = None
+    frozen: datetime | None = None
+    buys_disabled: datetime | None = None
+    why_no_buys: str = ""
+
+
+def switch_sentence(
+    state: SwitchState, since: SwitchSince, now: datetime, *, open_trades: int, unchecked: str = "", no_buys: str = ""
+) -> str:
+    """What the switch lets happen and what not, in words that can't be misread.
+
+    `unchecked` is why no stop is checked though the switch allows it (no ticks come), `no_buys` why settings allow no
+    buys.
+    """
+    if state.frozen:
+        left = "" if not open_trades else f": {open_trades} open positions are NOT guarded"
+        return (
+            f"FROZEN{_since(since.frozen, now)}{_reason(state.why)}. No stop is checked and no order is sent{left}. "
+            "`botctl resume` ends it."
+        )
+    stops = f"Stops are NOT checked: {unchecked}." if unchecked else "Stops are on."
+    parts = _what_stops_buys(state, since, now)
+    if not parts:
+        parts = [f"Active, but {no_buys}: no new buys."] if no_buys else ["Active. Buys are allowed."]
+    if state.tripped_at and not unchecked:
+        stops = f"Each tick sells what is still open ({open_trades} positions)." if open_trades else ""
+    return " ".join(filter(None, [*parts, stops]))
+
+
+def _what_stops_buys(state: SwitchState, since: SwitchSince, now: datetime) -> list[str]:
+    parts = []
+    if not state.readable:
+        parts.append(f"Unknown: {state.why}. No new buys.")
+    elif state.paused:
+        parts.append(f"Paused{_since(since.paused, now)}{_reason(state.why)}. No new buys.")
+    if state.tripped_at:
+        when = format_moment(state.tripped_at, now)
+        parts.append(f"The drawdown guard tripped at {when}: no new buys until `botctl resume --enable-buys`.")
+    elif not state.buy_enabled and state.readable:
+        why = _reason(since.why_no_buys)
+        parts.append(
+            f"Buys are disabled{_since(since.buys_disabled, now)}{why}: `botctl resume --enable-buys` allows them."
+        )
+    return parts
+
+
+def _since(moment: datetime | None, now: datetime) -> str:
+    return "" if moment is None else f" since {format_moment(moment, now)}"
+
+
+def _reason(why: str) -> str:
+    return f" ({why})" if why else ""
 
 
 def frozen_refusal() -> Refused:

@@ -13,7 +13,7 @@ from botctl.domain.symbols import quote_of
 from botctl.domain.text import format_price, format_signed, sanitize
 from botctl.monitoring import outbox
 from botctl.monitoring.alerts import Level, Message, update_alerts
-from botctl.monitoring.problems import collect_problems
+from botctl.monitoring.problems import collect_problems, watched
 from botctl.monitoring.sender import OutgoingMessage, send_messages
 from botctl.store import key_value
 from botctl.store.broken_rows import load_rows
@@ -56,7 +56,7 @@ def queue_notifications(bot: Bot, channels: Sequence[Secret], now: datetime) -> 
     """
     last_event, events = _load_new_events(bot)
     alerts = outbox.load_active_alerts()
-    problems = collect_problems(bot, now)
+    problems = collect_problems(watched(bot), now)
     if not (events or alerts or problems or last_event is not None):
         return
     updated, alert_messages = update_alerts(alerts, problems, now)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.files import write_public
-from botctl.monitoring.problems import load_unguarded, load_unprotected
+from botctl.monitoring.problems import load_unguarded, load_unprotected, watched
 from botctl.queries import portfolio
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import Tick
@@ -43,7 +43,7 @@ Metrics = dict[str, float | Decimal | None]
 
 def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> Metrics:
     """The metrics of the tick that ends `now`."""
-    settings = bot.settings
+    settings, home = bot.settings, watched(bot)
     status = portfolio.status(
         settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe.seconds
     )
@@ -61,8 +61,8 @@ def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> 
         "botctl_drawdown_peak_ratio": status.drawdown_peak,
         "botctl_is_trading_active": float(status.is_trading_active),
         "botctl_open_trades": status.open_trades,
-        "botctl_unguarded_positions": len(load_unguarded(bot)),
-        "botctl_unprotected_positions": len(load_unprotected(bot)),
+        "botctl_unguarded_positions": len(load_unguarded(home)),
+        "botctl_unprotected_positions": len(load_unprotected(home)),
         "botctl_unsettled_orders": status.unsettled_orders,
         "botctl_missed_runs": status.missed_ticks,
     }

@@ -1,84 +1,80 @@
 """The problems to report after a run, as the database shows them."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.errors import BotError
-from botctl.domain.freshness import is_ahead, is_fresh
 from botctl.domain.health.checks import KEY_EXPIRES_SOON
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.monitoring.alerts import Problem
+from botctl.queries.guarding import unguarded_reason
 from botctl.store.broken_rows import find_unknown_rows, load_rows
 from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
+from botctl.store.kill_switch import Switch
 from botctl.store.models import ACTIVE_TRADES, UNSETTLED_ORDERS, Event, Order, Tick, Trade
 from botctl.store.resting_stops import load_resting_stops
 from botctl.store.ticks import missed_between
 from botctl.store.upkeep.backups import load_backup_failure
-from botctl.trading.bot import Bot
 from botctl.trading.evidence.unrecorded_orders import unrecorded_errors
 
-MIN_GRACE = timedelta(minutes=5)
-"""With short candles a single tick may take longer than the time between two of them."""
+if TYPE_CHECKING:
+    from botctl.trading.bot import Bot
+
 MAX_NAMED_TRADES = 10
 FAILURES = 3
 """Failed ticks in a row that are a problem. A single failure is often the exchange's, and over by the next tick."""
 MAX_LINE_LENGTH = 500
 
 
-def collect_problems(bot: Bot, now: datetime) -> list[Problem]:
+@dataclass(frozen=True)
+class Watched:
+    """The home whose problems are looked for, in its open database."""
+
+    settings: Settings
+    switch: Switch
+    now: datetime
+    """By the market's clock: in demo mode it is simulated."""
+    key_expires_at: datetime | None = None
+
+
+def watched(bot: "Bot") -> Watched:
+    key = bot.key_check.load()
+    return Watched(bot.settings, bot.switch, bot.clock.now(), None if key is None else key.expires_at)
+
+
+def collect_problems(home: Watched, now: datetime) -> list[Problem]:
     """Everything that is wrong now. `now` is this machine's time."""
     ticks = load_rows(Tick.select().order_by(Tick.id.desc()).limit(FAILURES))
-    key = bot.key_check.load()
     problems = [
-        _drawdown_problem(bot),
-        unguarded_problem(load_unguarded(bot)),
-        _unprotected_problem(load_unprotected(bot)),
+        _drawdown_problem(home),
+        unguarded_problem(load_unguarded(home)),
+        _unprotected_problem(load_unprotected(home)),
         *_order_problems(),
         missing_problem({asset: each for asset, each in load_missing().items() if asset not in gone_assets()}),
         unrecorded_problem(unrecorded_errors(load_unrecorded())),
         failing_problem([(tick.ok, _first_failure(tick)) for tick in ticks]),
-        _missed_problem(ticks, bot.settings.timeframe.seconds),
+        _missed_problem(ticks, home.settings.timeframe.seconds),
         backup_problem(load_backup_failure()),
-        key_problem(None if key is None else key.expires_at, now),
+        key_problem(home.key_expires_at, now),
     ]
     return [replace(each, text=sanitize(each.text, MAX_LINE_LENGTH)) for each in problems if each is not None]
 
 
-def unguarded_reason(
-    trade: Trade, now: datetime, seconds: int, *, frozen: bool, gone: Collection[int] = ()
-) -> str | None:
-    """Why the stop of an open trade is not checked, if it is not. `seconds` is the time between two checks, `gone` are
-    the trades whose market is gone.
-
-    One failed check is no problem: the next one replays what it missed.
-    """
-    if trade.id in gone:
-        return f"its market is gone: `botctl forget {trade.id}`"
-    if frozen:
-        return "frozen"
-    if trade.stop_loss_price is None:
-        return "no stop"
-    if trade.checked_at is None:
-        return "no good check, never"
-    if not is_fresh(trade.checked_at, now, max(timedelta(seconds=1.5 * seconds), MIN_GRACE)):
-        wrong = ", which is in the future: check this machine's clock" if is_ahead(trade.checked_at, now) else ""
-        return f"no good check, last at {trade.checked_at:%Y-%m-%d %H:%M} UTC{wrong}"
-    return None
-
-
-def load_unguarded(bot: Bot) -> list[str]:
+def load_unguarded(home: Watched) -> list[str]:
     """The open trades whose stop is not checked now, each with the reason."""
-    frozen, now, gone = bot.switch.read().frozen, bot.clock.now(), {each.trade_id for each in load_gone_markets()}
+    frozen, now, gone = home.switch.read().frozen, home.now, {each.trade_id for each in load_gone_markets()}
     trades = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
     unguarded = [
         f"{trade.symbol} (trade {trade.id}, {reason})"
         for trade in trades
-        if (reason := unguarded_reason(trade, now, bot.settings.timeframe.seconds, frozen=frozen, gone=gone))
+        if (reason := unguarded_reason(trade, now, home.settings.timeframe.seconds, frozen=frozen, gone=gone))
     ]
     unknown = [each for each in find_unknown_rows() if each.assets]
     return unguarded + [each.message for each in (*trades.broken, *unknown)]
@@ -93,9 +89,9 @@ def unguarded_problem(trades: Sequence[str]) -> Problem | None:
     return Problem("unguarded", f"{len(trades)} open positions are unguarded: {names}", size=len(trades))
 
 
-def load_unprotected(bot: Bot) -> list[str]:
+def load_unprotected(home: Watched) -> list[str]:
     """The open trades without a resting stop, where each is to have one. One whose exit has begun needs none."""
-    if not bot.settings.exchange_stop:
+    if not home.settings.exchange_stop:
         return []
     resting = {order.trade_id for order in load_resting_stops()}
     trades = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
@@ -143,8 +139,8 @@ def key_problem(expires_at: datetime | None, now: datetime) -> Problem | None:
     return Problem("key", f"{text}: renew it at Kraken", urgent=expires_at <= now)
 
 
-def _drawdown_problem(bot: Bot) -> Problem | None:
-    tripped_at = bot.switch.read().tripped_at
+def _drawdown_problem(home: Watched) -> Problem | None:
+    tripped_at = home.switch.read().tripped_at
     if tripped_at is None:
         return None
     newest = load_rows(Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).limit(1))

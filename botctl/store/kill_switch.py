@@ -7,9 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from botctl.domain.errors import BotError
-from botctl.domain.kill_switch import ACTIVE, PAUSED, SwitchState
+from botctl.domain.kill_switch import ACTIVE, PAUSED, SwitchSince, SwitchState
+from botctl.store.key_value import UNREADABLE
 from botctl.store.models import Event, SystemConfig, database
 from botctl.store.sqlite import DATABASE_ERRORS, explain
+
+MAX_CHANGES = 200
+"""Of the switch, that are looked at to tell since when it is as it is."""
 
 
 @dataclass
@@ -24,17 +28,32 @@ class Switch:
             with database.atomic():  # a savepoint within a transaction: a failed read must not abort it on a server
                 values = {row.key: row.value for row in SystemConfig.select(SystemConfig.key, SystemConfig.value)}
         except (BotError, *DATABASE_ERRORS, ValueError) as error:
-            return SwitchState(PAUSED, False, False, None, f"the kill switch can't be read ({error})")
+            why = f"the kill switch can't be read ({error})"
+            return SwitchState(PAUSED, False, False, None, why, readable=False)
         tripped_at, problem = _parse_time(values.get("tripped_at"))
         status, why = values.get("system_status", ""), values.get("pause_reason", "")
+        readable = status in (ACTIVE, PAUSED) and problem is None
         if status not in (ACTIVE, PAUSED):
             status, why = PAUSED, f"system_status reads {status!r}"
         if problem is not None:
             status, why = PAUSED, problem
         for file in filter(os.path.lexists, self.halt_files):
-            status, why = PAUSED, f"the file {file} exists"
+            status, why, readable = PAUSED, f"the file {file} exists", True
         buys_enabled = values.get("buy_enabled") == "true" and values.get("tripped_at") == ""
-        return SwitchState(status, values.get("frozen") == "true", buys_enabled, tripped_at, why)
+        return SwitchState(status, values.get("frozen") == "true", buys_enabled, tripped_at, why, readable)
+
+    def read_since(self) -> SwitchSince:
+        """Since when it is paused, frozen and without buys, by its events. Never raises: unknown is None."""
+        try:
+            newest = Event.select().where(Event.kind == "switch").order_by(Event.id.desc()).limit(MAX_CHANGES)
+            changes = list[Event](newest)
+            paused, frozen, disabled = (
+                next((each for each in changes if _turned(each, name, value)), None)
+                for name, value in (("system_status", PAUSED), ("frozen", "true"), ("buy_enabled", "false"))
+            )
+        except (BotError, *DATABASE_ERRORS, *UNREADABLE):
+            return SwitchSince()
+        return SwitchSince(_time_of(paused), _time_of(frozen), _time_of(disabled), disabled.why if disabled else "")
 
     def pause(self, now: datetime, *, freeze: bool, reason: str) -> None:
         """No new entries; with `freeze` no orders at all except by liquidate."""
@@ -90,6 +109,15 @@ class Switch:
                     conflict_target=[SystemConfig.key], update={SystemConfig.value: value, SystemConfig.updated_at: now}
                 ).execute()
             Event.create(at=now, kind="switch", before=before, after=changes, why=why)
+
+
+def _turned(event: Event, name: str, value: str) -> bool:
+    """Whether this event has set a setting of the switch to a value that it did not have."""
+    return bool(event.after.get(name) == value and event.before.get(name) != value)
+
+
+def _time_of(event: Event | None) -> datetime | None:
+    return None if event is None else event.at
 
 
 def _create(file: Path) -> Path:

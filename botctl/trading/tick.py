@@ -16,6 +16,7 @@ from botctl.domain.money import cents
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
+from botctl.store.evidence.last_prices import save_last_prices
 from botctl.store.rows import DecisionRow
 from botctl.store.upkeep.pruning import prune
 from botctl.trading.bot import Bot
@@ -184,7 +185,18 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits]:
     broken, proof = _broken_rows(bot, exits.errors), bot.resting.prove(snapshot.prices)
     notes = bot.execution.outranked.report() + proof.notes
     said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken, *proof.errors], notes=notes)
+    _keep_prices(bot, snapshot)
     return snapshot, said + exits
+
+
+def _keep_prices(bot: Bot, snapshot: Snapshot | None) -> None:
+    """For who looks between two runs. What can't be kept is no failure: the next run has newer ones."""
+    if snapshot is None:
+        return
+    try:
+        save_last_prices(snapshot.quotes.good, bot.journal.open_symbols())
+    except BotError as error:
+        log.warning("the prices can't be kept: %s", error)
 
 
 def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
@@ -399,6 +411,7 @@ def _value_again(bot: Bot, state: TickState) -> None:
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
     _value_again(bot, state)
+    _keep_prices(bot, state.snapshot)
     ticks.record_tick(
         state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
         steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,

@@ -1,11 +1,11 @@
 """status, positions, trades and balance: what the database and the account hold."""
 
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from botctl.cli.cockpit import read_cockpit
 from botctl.cli.context import JsonFlag, Limit, config_from, exit_with, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
@@ -14,7 +14,6 @@ from botctl.cli.views.status import draw_status
 from botctl.config import open_store
 from botctl.domain.errors import BadValue, exit_code_of
 from botctl.queries import portfolio
-from botctl.scheduling.runner import find_ticking
 from botctl.store.broken_rows import find_broken_rows
 from botctl.store.evidence.gone_markets import load_gone_markets
 
@@ -32,21 +31,17 @@ def status(ctx: typer.Context, as_json: JsonFlag = False) -> None:
       botctl status --json
     """
     config = config_from(ctx, looks=True)
-    settings = config.settings
     with open_store(config):
-        mode, now = settings.botctl_mode, portfolio.now_offline(settings.botctl_mode)
         holder = config.database.find_lock_holder()
-        view = portfolio.status(mode, config.switch, settings.initial_balance, now, settings.timeframe.seconds, holder)
+        view = read_cockpit(config, holder=holder)
         gone, broken = load_gone_markets(), find_broken_rows()
-    ticking = find_ticking(config.folder, view.last_tick_at, now, settings.timeframe.seconds)
-    view = replace(view, scheduled_by=ticking.scheduled_by, overdue=ticking.overdue)
-    notice(*map(str, gone), *filter(None, [view.overdue]))
-    if view.frozen:
-        notice(f"FROZEN: {view.open_trades} open positions are NOT guarded")
+    notice(*map(str, gone), *filter(None, [view.status.overdue]))
+    if view.status.frozen:
+        notice(f"FROZEN: {view.status.open_trades} open positions are NOT guarded")
     if holder is not None and (holder.seconds or 0) > config.stuck_after:
         notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     log_errors(broken)
-    show(ctx, view, draw_status, name_mode=False)
+    show(ctx, view, lambda view: draw_status(view.status), name_mode=False)
     exit_with(exit_code_of(broken))
 
 

@@ -34,6 +34,19 @@ class Ticking:
             return ""
         return f"{self._since().removeprefix(', ')}: {self._question()}"
 
+    @property
+    def next_tick_at(self) -> datetime | None:
+        """When the next tick is expected; None where nothing runs them, or they do not come.
+
+        Cron and systemd tick after each close of a candle; what else runs them keeps the time between two.
+        """
+        if self.overdue or (self.scheduled_by is None and self.last_tick_at is None):
+            return None
+        if self.scheduled_by is not None:
+            since_close = self.now.timestamp() % self.seconds
+            return self.now + timedelta(seconds=self.seconds - since_close)
+        return self.last_tick_at + timedelta(seconds=self.seconds) if self.last_tick_at else None
+
     def _since(self) -> str:
         if self.last_tick_at is None:
             return ""

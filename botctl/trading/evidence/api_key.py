@@ -4,8 +4,9 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
-from botctl.domain.configuration.settings import withdraw_key_error
+from botctl.domain.configuration.settings import Mode, Settings, withdraw_key_error
 from botctl.domain.errors import BotError
 from botctl.domain.freshness import is_fresh
 from botctl.ports import ApiKey, Exchange
@@ -60,18 +61,7 @@ class KeyCheck:
 
     def load(self) -> ApiKey | None:
         """The newest answer about this key; None before the first. Raises BotError when the database can't be read."""
-        stored = key_value.load(KEY)
-        known = None if stored is None else key_value.parsed(KEY, stored, self._parse)
-        return None if known is None else known[0]
-
-    def _parse(self, text: str) -> ApiKey | None:
-        row = json.loads(text)
-        if row["id"] != self.key_id or row["withdraw"] is None:
-            return None
-        expires = datetime.fromisoformat(row["expires"]) if row["expires"] else None
-        if expires is not None and expires.tzinfo is None:
-            raise ValueError(f"{expires} has no time zone")
-        return ApiKey(tuple(map(str, row["withdraw"])), expires)
+        return load_api_key(self.key_id)
 
     def _asked_within_a_day(self, now: datetime) -> bool:
         stored = key_value.load(KEY)
@@ -85,3 +75,26 @@ class KeyCheck:
             "expires": known.expires_at.isoformat() if known is not None and known.expires_at is not None else None,
         }
         key_value.save(KEY, json.dumps(row), at)
+
+
+def key_id_of(settings: Settings) -> str | None:
+    """A digest of the key that these settings trade with; None for paper money."""
+    key = settings.kraken_api_key if settings.botctl_mode is Mode.LIVE else None
+    return None if key is None else sha256(key.reveal().encode()).hexdigest()[:16]
+
+
+def load_api_key(key_id: str | None) -> ApiKey | None:
+    """As `KeyCheck.load`."""
+    stored = key_value.load(KEY)
+    known = None if stored is None else key_value.parsed(KEY, stored, lambda text: _parse(text, key_id))
+    return None if known is None else known[0]
+
+
+def _parse(text: str, key_id: str | None) -> ApiKey | None:
+    row = json.loads(text)
+    if row["id"] != key_id or row["withdraw"] is None:
+        return None
+    expires = datetime.fromisoformat(row["expires"]) if row["expires"] else None
+    if expires is not None and expires.tzinfo is None:
+        raise ValueError(f"{expires} has no time zone")
+    return ApiKey(tuple(map(str, row["withdraw"])), expires)
