@@ -6,8 +6,6 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, NamedTuple
 
-from peewee import fn
-
 from botctl.store.broken_rows import load_rows
 from botctl.store.fields import parse_moment
 from botctl.store.key_value import UNREADABLE
@@ -30,12 +28,6 @@ def load_decided_prices() -> dict[str, list[tuple[float, float]]]:
         if price > 0:
             prices.setdefault(symbol, []).append((at, price))
     return prices
-
-
-def count_decisions() -> dict[str, int]:
-    """How many there are of each kind."""
-    query = Decision.select(Decision.decision, fn.COUNT(Decision.id)).group_by(Decision.decision)
-    return dict(sorted(_parsed(query, lambda decision, count: (str(decision), int(count)))))
 
 
 def load_newest_decisions(limit: int) -> Rows[Decision]:

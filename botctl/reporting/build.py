@@ -62,6 +62,7 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
         title=account.title,
         about=account.about,
         made_at=made_at,
+        cockpit=source.cockpit,
         quote=account.quote,
         figures=[
             *_curve_figures(account, curve),

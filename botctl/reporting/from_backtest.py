@@ -33,6 +33,8 @@ BASIS = "the next candle's open"
 
 
 class BacktestSource:
+    cockpit = None
+
     def __init__(self, run: Run, histories: Sequence[CandleColumns], settings: Settings) -> None:
         self.run = run
         self.view = run.view

@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from botctl.domain import text
 from botctl.domain.candles import CandleColumns, to_unix
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.symbols import quote_of
-from botctl.queries import portfolio
+from botctl.queries import journal, portfolio
+from botctl.queries.cockpit import Cockpit
 from botctl.queries.flows import FlowRecord, list_flows
-from botctl.queries.history import count_decisions, load_decided_prices, load_equity, load_newest_decisions
+from botctl.queries.history import load_decided_prices, load_equity, load_newest_decisions
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage, list_slippages
 from botctl.reporting.curve import Curve, Point, Prices, follow_performance
 from botctl.reporting.model import Account, DecisionSpan, StopMove
 from botctl.store.broken_rows import load_rows
-from botctl.store.kill_switch import Switch
 from botctl.store.models import Event
 from botctl.store.rows import Rows
 
@@ -25,11 +24,11 @@ MAX_DECISIONS = 5_000
 
 class DatabaseSource:
     def __init__(
-        self, settings: Settings, switch: Switch, now: datetime, find_candles: Callable[[str], CandleColumns | None]
+        self, settings: Settings, now: datetime, find_candles: Callable[[str], CandleColumns | None], cockpit: Cockpit
     ) -> None:
         self.settings = settings
-        self.switch = switch
         self.now = now
+        self.cockpit = cockpit
         self.find_candles = find_candles
         self._trades: Rows[TradeRecord] | None = None
         self._candles: dict[str, CandleColumns | None] = {}
@@ -37,7 +36,6 @@ class DatabaseSource:
     def account(self) -> Account:
         settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
-        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe.seconds)
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",
@@ -45,12 +43,7 @@ class DatabaseSource:
             initial_balance=initial,
             max_drawdown=settings.max_drawdown,
             until=self.now,
-            figures=[
-                ("system", status.system_description),
-                ("buys", status.buys_description),
-                ("drawdown below the base", text.format_percent(status.drawdown)),
-                ("drawdown from the peak of performance", text.format_percent(status.drawdown_peak)),
-            ],
+            figures=[],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
         )
 
@@ -102,7 +95,7 @@ class DatabaseSource:
         ]
 
     def decision_counts(self) -> dict[str, int]:
-        return count_decisions()
+        return dict(sorted(journal.count_decisions().items()))
 
     def slippages(self) -> list[Slippage]:
         return list_slippages()

@@ -3,17 +3,17 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
 from botctl.files import write_private
 from botctl.reporting.figures import plotly_figure
 from botctl.reporting.model import Report
+from botctl.reporting.now import now_section
 from botctl.reporting.sections import (
     costs_section,
     curves_section,
@@ -37,10 +37,6 @@ class Linked:
     """How often a browser loads the page again; 0 for never."""
     on_disk: bool
     """Whether a browser opens it from the disk. A script beside it is of no common origin then."""
-
-
-def plotly_is_missing() -> bool:
-    return find_spec("plotly") is None
 
 
 def load_plotly() -> str:
@@ -110,8 +106,7 @@ def _render(report: Report, plotly: str, sources: Sequence[str], reload_seconds:
             f"<title>{escape(report.title)}</title>",
             f"<style>{_read_asset('report.css')}</style></head><body><main>",
             *head_section(report, reload_seconds),
-            *figures_section(report),
-            *curves_section(report),
+            *_top(report),
             *trades_section(report),
             *decisions_section(report),
             *costs_section(report),
@@ -123,6 +118,17 @@ def _render(report: Report, plotly: str, sources: Sequence[str], reload_seconds:
             "</body></html>",
         ]
     )
+
+
+def _top(report: Report) -> Iterator[str]:
+    """How the bot stands before what it did; of a backtest its figures first."""
+    if report.cockpit is None:
+        yield from figures_section(report)
+        yield from curves_section(report)
+        return
+    yield from now_section(report.cockpit)
+    yield from curves_section(report)
+    yield from figures_section(report)
 
 
 def _hash(script: str) -> str:

@@ -9,6 +9,7 @@ from itertools import accumulate
 from math import ceil
 
 from botctl.domain.stops import StopRule
+from botctl.queries.cockpit import Cockpit
 from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
@@ -131,6 +132,8 @@ class Report:
     title: str
     about: str
     made_at: datetime
+    cockpit: Cockpit | None
+    """How the bot stands; None of a backtest."""
     quote: str
     figures: Sequence[tuple[str, str]]
     notes: Sequence[str]

@@ -8,6 +8,7 @@ from botctl.reporting.model import Chart, Report
 from botctl.reporting.tables import cost_cells, decision_cells, flow_cells, slippage_cells, table, trade_cells
 
 PARTS = {
+    "now": "Now",
     "equity": "Equity",
     "trades": "Trades",
     "council": "Council",
@@ -26,9 +27,11 @@ def head_section(report: Report, reload_seconds: int) -> Iterable[str]:
         every = f"{reload_seconds // 60} minutes" if reload_seconds >= 120 else f"{reload_seconds} seconds"
         yield f'<p class="screen"><label><input type="checkbox" id="reload" data-seconds="{reload_seconds}" checked> '
         yield f"Load this page again every {every}</label></p>"
+    absent = {key for key, there in (("now", report.cockpit), ("flows", report.flows)) if not there}
     yield '<nav aria-label="Parts of the page">'
-    yield from (f'<a href="#{key}">{name}</a>' for key, name in PARTS.items() if key != "flows" or report.flows)
+    yield from (f'<a href="#{key}">{name}</a>' for key, name in PARTS.items() if key not in absent)
     yield "</nav>"
+    yield '<noscript><p class="note">The charts need JavaScript; the tables do not.</p></noscript>'
 
 
 def figures_section(report: Report) -> Iterable[str]:
@@ -37,7 +40,6 @@ def figures_section(report: Report) -> Iterable[str]:
         yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
     yield "</dl>"
     yield from (f'<p class="note">{escape(note)}</p>' for note in report.notes)
-    yield '<noscript><p class="note">The charts need JavaScript; the tables do not.</p></noscript>'
 
 
 def curves_section(report: Report) -> Iterable[str]:
@@ -113,7 +115,7 @@ def costs_section(report: Report) -> Iterable[str]:
 
 
 def _chart_element(chart: Chart) -> str:
-    return f'<div class="chart" data-chart="{chart.key}" role="img" aria-label="{escape(_describe(chart))}"></div>'
+    return f'<div class="chart" data-chart="{chart.key}" role="group" aria-label="{escape(_describe(chart))}"></div>'
 
 
 def _describe(chart: Chart) -> str:

@@ -32,11 +32,11 @@ def table(caption: str, columns: str, rows: Iterable[Sequence[str]], when_empty:
 
 def flow_cells(flow: FlowRecord) -> Sequence[str]:
     return (
-        _text(text.format_time(flow.at)),
-        _text(flow.currency),
-        _figure(flow.amount, None if flow.amount is None else format_decimal(flow.amount)),
-        _figure(flow.value, text.format_signed(flow.value)),
-        _figure(flow.base),
+        text_cell(text.format_time(flow.at)),
+        text_cell(flow.currency),
+        figure_cell(flow.amount, None if flow.amount is None else format_decimal(flow.amount)),
+        figure_cell(flow.value, text.format_signed(flow.value)),
+        figure_cell(flow.base),
     )
 
 
@@ -44,66 +44,66 @@ def trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
     fees = [fee for fee in (trade.entry_fee, trade.exit_fee) if fee is not None]
     cost = trade.entry_cost
     return (
-        _text(_link(trade.id, drawn), raw=True),
-        _text(trade.symbol),
-        _text(trade.status),
-        _text(text.format_time(trade.entry_time)),
-        _figure(trade.amount, format_decimal(trade.amount)),
-        _figure(trade.entry_price, text.format_price(trade.entry_price)),
-        _text(text.format_time(trade.exit_time)),
-        _figure(trade.exit_price, text.format_price(trade.exit_price)),
-        _text(trade.exit_reason or text.UNKNOWN),
-        _figure(sum(fees, Decimal(0)) if fees else None),
-        _figure(trade.pnl, text.format_signed(trade.pnl), coloured=True),
-        _percent(trade.pnl / cost if trade.pnl is not None and cost else None),
-        _figure(trade.r_multiple, text.format_signed(trade.r_multiple)),
-        _figure(trade.initial_stop_loss_price, text.format_price(trade.initial_stop_loss_price)),
-        _figure(trade.stop_loss_price, text.format_price(trade.stop_loss_price)),
+        text_cell(_link(trade.id, drawn), raw=True),
+        text_cell(trade.symbol),
+        text_cell(trade.status),
+        text_cell(text.format_time(trade.entry_time)),
+        figure_cell(trade.amount, format_decimal(trade.amount)),
+        figure_cell(trade.entry_price, text.format_price(trade.entry_price)),
+        text_cell(text.format_time(trade.exit_time)),
+        figure_cell(trade.exit_price, text.format_price(trade.exit_price)),
+        text_cell(trade.exit_reason or text.UNKNOWN),
+        figure_cell(sum(fees, Decimal(0)) if fees else None),
+        figure_cell(trade.pnl, text.format_signed(trade.pnl), coloured=True),
+        percent_cell(trade.pnl / cost if trade.pnl is not None and cost else None),
+        figure_cell(trade.r_multiple, text.format_signed(trade.r_multiple)),
+        figure_cell(trade.initial_stop_loss_price, text.format_price(trade.initial_stop_loss_price)),
+        figure_cell(trade.stop_loss_price, text.format_price(trade.stop_loss_price)),
     )
 
 
 def decision_cells(span: DecisionSpan) -> Sequence[str]:
     return (
-        _text(text.format_time(span.since)),
-        _text(text.format_time(span.until) if span.count > 1 else ""),
-        _figure(Decimal(span.count), f"{span.count:,}"),
-        _text(span.symbol),
-        _text(span.decision),
-        _figure(span.price, text.format_price(span.price)),
-        _text(span.reason, kind="words"),
-        _text(span.outcome, kind="words"),
+        text_cell(text.format_time(span.since)),
+        text_cell(text.format_time(span.until) if span.count > 1 else ""),
+        figure_cell(Decimal(span.count), f"{span.count:,}"),
+        text_cell(span.symbol),
+        text_cell(span.decision),
+        figure_cell(span.price, text.format_price(span.price)),
+        text_cell(span.reason, kind="words"),
+        text_cell(span.outcome, kind="words"),
     )
 
 
 def slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
     return (
-        _text(text.format_time(row.at)),
-        _text(_link(row.trade_id, drawn), raw=True, kind="figure"),
-        _text(row.side),
-        _text(row.symbol),
-        _text(row.reason or "entry"),
-        _figure(row.amount, format_decimal(row.amount)),
-        _figure(row.expected_price, text.format_price(row.expected_price)),
-        _text(row.basis),
-        _figure(row.average_price, text.format_price(row.average_price)),
-        _percent(row.fraction, decimals=3),
-        _figure(row.cost),
+        text_cell(text.format_time(row.at)),
+        text_cell(_link(row.trade_id, drawn), raw=True, kind="figure"),
+        text_cell(row.side),
+        text_cell(row.symbol),
+        text_cell(row.reason or "entry"),
+        figure_cell(row.amount, format_decimal(row.amount)),
+        figure_cell(row.expected_price, text.format_price(row.expected_price)),
+        text_cell(row.basis),
+        figure_cell(row.average_price, text.format_price(row.average_price)),
+        percent_cell(row.fraction, decimals=3),
+        figure_cell(row.cost),
     )
 
 
 def cost_cells(row: CostRow) -> Sequence[str]:
     return (
-        _text(row.symbol),
-        _figure(Decimal(row.trades), f"{row.trades:,}"),
-        _figure(row.pnl, text.format_signed(row.pnl), coloured=True),
-        _figure(row.turnover),
-        _figure(row.fees),
-        _percent(row.fees / row.turnover if row.turnover else None, decimals=3),
-        _figure(row.slippage),
+        text_cell(row.symbol),
+        figure_cell(Decimal(row.trades), f"{row.trades:,}"),
+        figure_cell(row.pnl, text.format_signed(row.pnl), coloured=True),
+        figure_cell(row.turnover),
+        figure_cell(row.fees),
+        percent_cell(row.fees / row.turnover if row.turnover else None, decimals=3),
+        figure_cell(row.slippage),
     )
 
 
-def _text(content: str, *, raw: bool = False, kind: str = "") -> str:
+def text_cell(content: str, *, raw: bool = False, kind: str = "") -> str:
     inner = content if raw else escape(content)
     return f'<td class="{kind}">{inner}</td>' if kind else f"<td>{inner}</td>"
 
@@ -112,7 +112,7 @@ def _link(trade_id: int, drawn: bool) -> str:
     return f'<a href="#trade-{trade_id}">{trade_id}</a>' if drawn else str(trade_id)
 
 
-def _figure(value: Decimal | float | None, shown: str | None = None, *, coloured: bool = False) -> str:
+def figure_cell(value: Decimal | float | None, shown: str | None = None, *, coloured: bool = False) -> str:
     """A figure in short form, with the exact value in the markup."""
     if value is None:
         return f'<td class="figure">{text.UNKNOWN}</td>'
@@ -121,7 +121,7 @@ def _figure(value: Decimal | float | None, shown: str | None = None, *, coloured
     return f'<td{colour}><data value="{exact:f}">{escape(shown or text.format_money(exact))}</data></td>'
 
 
-def _percent(fraction: Decimal | None, decimals: int = 2) -> str:
+def percent_cell(fraction: Decimal | None, decimals: int = 2) -> str:
     if fraction is None:
-        return _figure(None)
-    return _figure(round(fraction, 8), f"{100 * fraction:z.{decimals}f} %")
+        return figure_cell(None)
+    return figure_cell(round(fraction, 8), f"{100 * fraction:z.{decimals}f} %")

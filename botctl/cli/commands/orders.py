@@ -98,7 +98,7 @@ def buy(
         after_run.queue_notifications(config, bot)
     log_errors(bought.errors)
     show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw_order)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(bought.errors))
 
 
@@ -168,7 +168,7 @@ def sell(
     notice(*outranked)
     log_errors(sale.errors)
     show(ctx, result, draw_order)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(sale.errors))
 
 
@@ -207,7 +207,7 @@ def liquidate(
     log_errors(errors)
     notice(*exits.notes)
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw_liquidation)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(errors))
 
 
@@ -258,7 +258,7 @@ def forget(
         record = portfolio.find_trade(trade)
     notice(f"trade {trade} is closed: its {held}, if you still have them, are not guarded any more")
     show(ctx, record, lambda closed: draw_trades([closed]))
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
 
 
 def _price_from(text: str) -> Decimal:
