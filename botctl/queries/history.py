@@ -12,6 +12,9 @@ from botctl.store.key_value import UNREADABLE
 from botctl.store.models import Decision, Order, Tick, Trade, database
 from botctl.store.rows import Rows
 
+BLOCK = 64
+"""Decisions that follow one another: of all symbols, since each tick decides on all of them."""
+
 
 def load_equity() -> list[tuple[datetime, float, float | None]]:
     """When, the equity in quote and the drawdown as a fraction, of each tick that could value the account."""
@@ -19,12 +22,31 @@ def load_equity() -> list[tuple[datetime, float, float | None]]:
     return list(_parsed(query, lambda at, equity, drawdown: (parse_moment(at), _number(equity), _optional(drawdown))))
 
 
-def load_decided_prices() -> dict[str, list[tuple[float, float]]]:
-    """By symbol, the price at each decision on it and its time in unix seconds, oldest first."""
-    query = Decision.select(Decision.symbol, Decision.decided_at, Decision.price).order_by(Decision.id)
+def load_decided_prices(limit: int = 6_000) -> dict[str, list[tuple[float, float]]]:
+    """By symbol, the price at decisions on it and their time in unix seconds, oldest first.
+
+    At most about `limit` of them, in blocks evenly among all: more than a chart shows, from a table that grows with
+    every tick. The first and the last block are among them.
+    """
+    ends = [
+        row.id
+        for order in (Decision.id, Decision.id.desc())
+        for row in Decision.select(Decision.id).order_by(order).limit(1)
+    ]
+    if not ends:
+        return {}
+    first, last = ends
+    every = max(1, (last - first) // limit)
+    number: Any = Decision.id
+    chosen = (
+        (number / BLOCK - number / (BLOCK * every) * every == 0) | (number < first + BLOCK) | (number > last - BLOCK)
+    )
+    columns = Decision.select(Decision.symbol, Decision.decided_at, Decision.price).order_by(Decision.id)
     prices: dict[str, list[tuple[float, float]]] = {}
-    known = query.where(Decision.price.is_null(False))
-    for symbol, at, price in _parsed(known, lambda *row: (row[0], parse_moment(row[1]).timestamp(), _number(row[2]))):
+    for symbol, at, price in _parsed(
+        columns.where(Decision.price.is_null(False), chosen),
+        lambda symbol, at, price: (str(symbol), parse_moment(at).timestamp(), _number(price)),
+    ):
         if price > 0:
             prices.setdefault(symbol, []).append((at, price))
     return prices

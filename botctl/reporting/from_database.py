@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from botctl.domain.candles import CandleColumns, to_unix
+from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.symbols import quote_of
 from botctl.queries import journal, portfolio
@@ -51,7 +51,7 @@ class DatabaseSource:
         """From each tick that could value the account."""
         rows = load_equity()
         points = [Point(at.timestamp(), equity, drawdown) for at, equity, drawdown in rows]
-        times, equity = [to_unix(at) for at, _, _ in rows], [point.equity for point in points]
+        times, equity = [int(point.time) for point in points], [point.equity for point in points]
         flows = [flow.at.timestamp() for flow in self.flows()]
         if not flows:
             return Curve(times, equity, equity)

@@ -65,6 +65,17 @@ def send(port: int, request: bytes) -> bytes:
         return connection.makefile("rb").readline()
 
 
+def was_closed(connection: socket.socket) -> bool:
+    """Whether the server has ended a connection that never asked for anything."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
 def test_the_documents_are_those_of_the_commands(veteran: BotRunner, port: int) -> None:
     for path, command in COMMANDS.items():
         status, body, headers = ask(port, path)
@@ -172,17 +183,20 @@ def test_with_a_token_everybody_has_to_tell_it(veteran: BotRunner) -> None:
 
 
 def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner, port: int) -> None:
-    with ExitStack() as hostile:
+    # Half a request, nothing at all, or a request whose answer is never read.
+    halves = (b"GET / HTTP/1.1\r\nHost: loc", b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with ExitStack() as opened:
+        hostile = []
         for number in range(2 * MAX_CONNECTIONS):
-            connection = hostile.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            # Half a request, nothing at all, or a request whose answer is never read.
-            connection.sendall(
-                (b"GET / HTTP/1.1\r\nHost: loc", b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")[number % 3]
-            )
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.sendall(halves[number % 3])
+            hostile.append(connection)
         began = time.monotonic()
         assert ask(port, "/api/status.json")[0] == 200
         assert time.monotonic() - began < 5
         assert veteran.run("tick").exit_code == 0
+        silent = [connection for number, connection in enumerate(hostile) if number % 3 == 1]
+        assert sum(was_closed(connection) for connection in silent) >= len(silent) // 3
     assert send(port, b"GET / HTTP/1.1\r\n" + 1000 * b"X: 0123456789012345\r\n").split()[1] == b"431"
     assert send(port, b"GET /" + 20_000 * b"x" + b" HTTP/1.1\r\n\r\n").split()[1] == b"431"
     for nonsense in (

@@ -101,6 +101,8 @@ def test_without_the_extra_it_is_said_once_by_the_tick_and_by_each_check(
 
 def test_a_file_that_is_no_page_is_never_replaced(shown: BotRunner, home: Path) -> None:
     mine = home / "page" / "index.html"
+    shown.open_store()
+    assert claim_page(mine, HOUR, NOW, hourly=True)  # all was well once
     mine.write_text("my own page")
 
     run = shown.run("tick")
