@@ -12,8 +12,9 @@ from botctl.adapters.fear_greed import FearAndGreed
 from botctl.adapters.paper import PaperBroker
 from botctl.adapters.simulated import SimulatedMarket
 from botctl.config import Config, open_store, with_last_good_settings
+from botctl.domain.configuration.refused_buys import live_trading_disabled_error
 from botctl.domain.configuration.setting_problems import GUARDING
-from botctl.domain.configuration.settings import DEFAULT_BALANCE, Mode, Settings, live_trading_disabled_error
+from botctl.domain.configuration.settings import DEFAULT_BALANCE, Mode, Settings
 from botctl.domain.errors import ConfigError, Refused
 from botctl.ports import Clock, Exchange, Sentiment
 from botctl.store.database import close_database, open_database

@@ -55,6 +55,7 @@ CHECK = words("name status detail fix")
 COPY = words("database to rows tables next")
 COPIED_TABLE = words("table rows checksum")
 REPORT = words("file png trades trades_drawn")
+SERVE = words("url")
 NOTIFY = words("service ok detail")
 ERROR = words("error category retryable hint")
 
@@ -85,7 +86,7 @@ MONEY = words(
 COMMANDS = words(
     "tick buy sell check-positions drawdown liquidate forget resting-stops pause resume status positions trades orders "
     "why balance "
-    "notify reconcile recover init demo doctor fetch backtest replay sweep report schedule config "
+    "notify reconcile recover init demo doctor fetch backtest replay sweep report serve schedule config "
     "explain log db agent help"
 )
 SUBCOMMANDS = (

@@ -76,6 +76,7 @@ RESULTS: dict[str, type] = {
     "sweep figures": backtesting.SweepFigures,
     "replay": backtesting.ReplayView,
     "report": ReportView,
+    "serve": cli.ServeView,
     "check": CheckResult,
     "notification": NotifyView,
     "schedule": ScheduleView,

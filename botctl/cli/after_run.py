@@ -1,4 +1,4 @@
-"""Notifications, metrics and delivery after a run. A failure is only logged: it changes no exit code."""
+"""Notifications, metrics, the page and delivery after a run. A failure is only logged: it changes no exit code."""
 
 import logging
 import socket
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from botctl.config import Config, open_store
 from botctl.domain.errors import BotError, explain_failure
@@ -85,17 +86,32 @@ def back_up(config: Config) -> BotError | None:
     return failure
 
 
-def deliver_notifications(config: Config) -> None:
-    """Send queued messages. The lock is free by now, so no other run waits for a slow service."""
-    if config.settings.notify_urls is None:
-        return
-    from botctl.monitoring import collect
+def publish(config: Config, *, hourly: bool = False) -> None:
+    """Send queued messages, then write the page of REPORT_FILE after a trade, and if `hourly` once in REPORT_EVERY.
 
+    The lock is free by now, so no other run waits for a slow service.
+    """
+    if config.settings.notify_urls is None and config.settings.report_file is None:
+        return
     with suppress(OSError, ValueError):  # the result must not wait for a service; main() reports a failing stdout
         sys.stdout.flush()
+    if config.settings.notify_urls is not None:
+        _deliver_notifications(config)
+    if config.settings.report_file is not None:
+        from botctl.cli.page.refresh import refresh_page
+
+        with _log_failure("there is no new page"):
+            refresh_page(config, hourly=hourly)
+
+
+def _deliver_notifications(config: Config) -> None:
+    from botctl.cli.page.refresh import drawn_charts
+    from botctl.monitoring import collect
+
     with _log_failure("can't send notifications"), open_store(config, create=False):
         channels = config.settings.channels
-        for why in collect.deliver_queued(channels, title_of(config), datetime.now(UTC)):
+        draw = partial(drawn_charts, config)
+        for why in collect.deliver_queued(channels, title_of(config), datetime.now(UTC), draw):
             log.warning("a notification waits for the next run: %s", why)
 
 

@@ -25,6 +25,7 @@ HELP_LINES = {
     "reconcile": "Compare the database with the exchange's records.",
     "recover": "Rebuild open trades from the exchange's records.",
     "report": "Write an HTML report of equity, trades and decisions.",
+    "serve": "Serve the page, the JSON documents and the metrics to a browser.",
     "fetch": "Download candles from Kraken into data/candles.",
     "backtest": "Backtest the strategy on candle files.",
     "replay": "Replay candle files through the real tick.",

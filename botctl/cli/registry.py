@@ -33,6 +33,7 @@ COMMANDS = {
     "reconcile": "reconciliation:reconcile",
     "recover": "reconciliation:recover",
     "report": "report:report",
+    "serve": "serve:serve",
     "fetch": "study.fetch:fetch",
     "backtest": "study.backtest:backtest",
     "replay": "study.replay:replay",

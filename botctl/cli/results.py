@@ -60,6 +60,11 @@ class NotifyView:
 
 
 @dataclass(frozen=True)
+class ServeView:
+    url: str
+
+
+@dataclass(frozen=True)
 class NewAgentView:
     name: str
     kind: str

@@ -131,6 +131,11 @@ def format_moment(value: datetime, now: datetime) -> str:
     return f"{value:%H:%M} UTC" if value.date() == now.date() else f"{format_time(value)} UTC"
 
 
+def format_moment(value: datetime, now: datetime) -> str:
+    """14:02 UTC for today, else with the date."""
+    return f"{value:%H:%M} UTC" if value.date() == now.date() else f"{format_time(value)} UTC"
+
+
 def printable(text: str) -> str:
     """`text` in the same lines, with escapes for what a terminal would obey."""
     if text.isprintable():

@@ -1,15 +1,15 @@
-"""Checks of notifications, the heartbeat and the metrics file, for `botctl doctor`."""
+"""Checks of notifications, the heartbeat, the metrics file and the page, for `botctl doctor`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.health.checks import CheckResult
-from botctl.monitoring import heartbeat, metrics, sender
+from botctl.monitoring import heartbeat, metrics, page, sender
 
 
 def check_monitoring(settings: Settings, folder: Path) -> Iterator[CheckResult]:
-    """What keeps messages, pings and metrics from arriving. Sends nothing."""
+    """What keeps messages, pings, metrics and the page from arriving. Sends nothing."""
     yield _check_notifications(settings)
     if settings.healthcheck_url is not None:
         problem = heartbeat.problem_with_url(settings.healthcheck_url)
@@ -21,6 +21,13 @@ def check_monitoring(settings: Settings, folder: Path) -> Iterator[CheckResult]:
             yield CheckResult("metrics", "warn", error.message, error.hint)
         else:
             yield CheckResult("metrics", "ok", f"each tick writes {path}")
+    if settings.report_file is not None:
+        path = folder / settings.report_file
+        if error := page.problem_with_file(path):
+            yield CheckResult("page", "warn", error.message, error.hint)
+        else:
+            detail = f"{path} is written after each trade and every {settings.report_every}"
+            yield CheckResult("page", "ok", detail)
 
 
 def _check_notifications(settings: Settings) -> CheckResult:

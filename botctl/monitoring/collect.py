@@ -1,9 +1,12 @@
 """Notifications: new events and problems go into the outbox under the process lock, and are delivered without it."""
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from botctl.domain.account.performance import FLOW
 from botctl.domain.configuration.settings import Secret
@@ -20,7 +23,7 @@ from botctl.store.broken_rows import load_rows
 from botctl.store.corrections import FORGOTTEN, OUTRANKED
 from botctl.store.evidence.performance import is_big
 from botctl.store.evidence.price_decimals import load_price_decimals
-from botctl.store.models import Event, Trade, database
+from botctl.store.models import Event, Outgoing, Trade, database
 from botctl.store.trade_changes import FILLED_LATE, OVERSOLD, OVERSPENT
 from botctl.trading.bot import Bot
 from botctl.trading.exits import SMALL_REST
@@ -41,6 +44,9 @@ REPORTED_EVENTS = (
     FORGOTTEN,
     FLOW,
 )
+type Draw = Callable[[Sequence[int]], AbstractContextManager[Mapping[int, Path]]]
+"""Pictures of trades by their ids, which exist as long as the context; those that can't be drawn are left out."""
+
 MAX_AGE_AT_FIRST = timedelta(hours=1)
 """Of an event when notifications are switched on. Older events are history."""
 MAX_AGE = timedelta(days=7)
@@ -72,25 +78,32 @@ def queue_notifications(bot: Bot, channels: Sequence[Secret], now: datetime) -> 
         log.info("notification: %s", message.text)
 
 
-def deliver_queued(channels: Sequence[Secret], title: str, now: datetime) -> list[str]:
-    """Send what the outbox holds, as one message to each channel. Returns the failures, without addresses."""
+def deliver_queued(channels: Sequence[Secret], title: str, now: datetime, draw: Draw) -> list[str]:
+    """Send what the outbox holds, as one message to each channel, with what `draw` draws of the trades that have
+    closed just now. Returns the failures, without addresses."""
     urls = {outbox.channel_of(url): url for url in channels}
     claimed = outbox.claim(list(urls), now)
-    messages = [
-        OutgoingMessage(
-            urls[channel], title, _join_lines([row.text for row in rows]), Level(max(row.level for row in rows))
-        )
-        for channel, rows in claimed.items()
-    ]
-    if not messages:
+    if not claimed:
         return []
-    failures = send_messages(messages)
+    # A service that refuses a picture gets the text alone from the next run.
+    fresh = {row.text for rows in claimed.values() for row in rows if now - row.written_at < outbox.CLAIM_TIME}
+    with draw(sorted(number for text in fresh if (number := closed_trade_in(text)) is not None)) as pictures:
+        failures = send_messages(
+            [_message_of(urls[channel], title, rows, pictures) for channel, rows in claimed.items()]
+        )
     for rows, why in zip(claimed.values(), failures, strict=True):
         if why:
             outbox.release(rows)
         else:
             outbox.acknowledge(rows)
     return [why for why in failures if why]
+
+
+def _message_of(url: Secret, title: str, rows: Sequence[Outgoing], pictures: Mapping[int, Path]) -> OutgoingMessage:
+    closed = [number for row in rows if (number := closed_trade_in(row.text)) is not None]
+    attached = tuple(pictures[number] for number in closed if number in pictures)
+    body, level = _join_lines([row.text for row in rows]), Level(max(row.level for row in rows))
+    return OutgoingMessage(url, title, body, level, attached)
 
 
 def _join_lines(lines: Sequence[str]) -> str:
@@ -170,6 +183,12 @@ def _describe_entry(trade: Trade, event: Event) -> str:
     prices = trade.entry_price, event.after.get("stop_loss_price")
     price, stop = (format_price(each, load_price_decimals().get(trade.symbol)) for each in prices)
     return f"bought {amount} {trade.symbol} at {price}{cost}, stop {stop} (trade {trade.id})"
+
+
+def closed_trade_in(message: str) -> int | None:
+    """The trade whose exit a message tells, as `_describe_exit` writes it; None for any other message."""
+    found = re.match(r"\S+ closed .*?, P&L .*?\(trade ([0-9]+)\)", message)
+    return int(found[1]) if found else None
 
 
 def _describe_exit(trade: Trade) -> str:

@@ -1,4 +1,4 @@
-"""Metrics of the last tick for Prometheus, in a file that node_exporter's textfile collector reads."""
+"""Metrics of the last tick for Prometheus, in a file that node_exporter's textfile collector reads, or served."""
 
 import os
 from datetime import datetime
@@ -6,11 +6,13 @@ from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
+from botctl.domain.configuration.settings import Settings
 from botctl.domain.errors import ConfigError
 from botctl.files import write_public
-from botctl.monitoring.problems import load_unguarded, load_unprotected, watched
+from botctl.monitoring.problems import Watched, load_unguarded, load_unprotected, watched
 from botctl.queries import portfolio
 from botctl.store.broken_rows import load_rows
+from botctl.store.kill_switch import Switch
 from botctl.store.models import Tick
 from botctl.trading.bot import Bot
 
@@ -43,19 +45,42 @@ Metrics = dict[str, float | Decimal | None]
 
 def read_metrics(bot: Bot, *, exit_code: int, seconds: float, now: datetime) -> Metrics:
     """The metrics of the tick that ends `now`."""
-    settings, home = bot.settings, watched(bot)
-    status = portfolio.status(
-        settings.botctl_mode, bot.switch, settings.initial_balance, bot.clock.now(), settings.timeframe.seconds
-    )
-    successes = load_rows(Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).limit(1))
-    success: Tick | None = next(iter(successes), None)
-    earlier_success_at = None if success is None else success.at.timestamp() + success.seconds
+    ended = now.timestamp() if exit_code == 0 else _last_success_at()
     return {
-        "botctl_last_success_timestamp_seconds": now.timestamp() if exit_code == 0 else earlier_success_at,
+        "botctl_last_success_timestamp_seconds": ended,
         "botctl_last_tick_timestamp_seconds": now.timestamp(),
         "botctl_last_tick_duration_seconds": seconds,
         "botctl_last_tick_exit_code": exit_code,
         "botctl_last_tick_requests": bot.exchange.count_requests(),
+        **_standing(watched(bot)),
+    }
+
+
+def load_metrics(settings: Settings, switch: Switch) -> Metrics:
+    """The same between two ticks, from the open database, which does not know the number of requests."""
+    newest = load_rows(Tick.select().order_by(Tick.id.desc()).limit(1))
+    last: Tick | None = next(iter(newest), None)
+    return {
+        "botctl_last_success_timestamp_seconds": _last_success_at(),
+        "botctl_last_tick_timestamp_seconds": None if last is None else last.at.timestamp() + last.seconds,
+        "botctl_last_tick_duration_seconds": None if last is None else last.seconds,
+        "botctl_last_tick_exit_code": None if last is None else last.exit_code,
+        **_standing(Watched(settings, switch, portfolio.now_offline(settings.botctl_mode), None)),
+    }
+
+
+def _last_success_at() -> float | None:
+    successes = load_rows(Tick.select().where(Tick.exit_code == 0).order_by(Tick.id.desc()).limit(1))
+    success: Tick | None = next(iter(successes), None)
+    return None if success is None else success.at.timestamp() + success.seconds
+
+
+def _standing(home: Watched) -> Metrics:
+    settings = home.settings
+    status = portfolio.status(
+        settings.botctl_mode, home.switch, settings.initial_balance, home.now, settings.timeframe.seconds
+    )
+    return {
         "botctl_equity": status.equity,
         "botctl_drawdown_ratio": status.drawdown,
         "botctl_drawdown_peak_ratio": status.drawdown_peak,
@@ -90,10 +115,17 @@ def write_metrics(path: Path, mode: str, metrics: Metrics) -> None:
     """Replace the file atomically, readable by all users. Unknown values are left out. Raises ConfigError."""
     if problem := problem_with_file(path):
         raise problem
-    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+    write_public(path, format_metrics(mode, metrics))
 
+
+def format_metrics(mode: str, metrics: Metrics) -> bytes:
+    """In Prometheus' text format, without unknown values. Raises ConfigError."""
+    try:
+        from prometheus_client import CollectorRegistry, Gauge, generate_latest
+    except ImportError:
+        raise ConfigError("metrics need prometheus_client", hint="pip install 'botctl[metrics]'") from None
     registry = CollectorRegistry()
     for name, value in metrics.items():
         if value is not None:
             Gauge(name, METRICS[name], ["mode"], registry=registry).labels(mode=mode).set(float(value))
-    write_public(path, generate_latest(registry))
+    return bytes(generate_latest(registry))

@@ -35,6 +35,8 @@ class OutgoingMessage:
     title: str
     body: str
     level: Level
+    pictures: tuple[Path, ...] = ()
+    """Files to attach. A service that takes none gets the text alone."""
 
 
 def apprise_is_missing() -> bool:
@@ -77,7 +79,13 @@ def send_messages(messages: Sequence[OutgoingMessage], seconds: float = SEND_SEC
 def _run_sender(messages: Sequence[OutgoingMessage], seconds: float) -> dict[int, str]:
     """The result of each message by its index. A message without a result is missing."""
     fields = [
-        {"url": each.url.reveal(), "title": each.title, "body": each.body, "level": int(each.level)}
+        {
+            "url": each.url.reveal(),
+            "title": each.title,
+            "body": each.body,
+            "level": int(each.level),
+            "pictures": [str(picture) for picture in each.pictures],
+        }
         for each in messages
     ]
     # The addresses go through a pipe: other users can read a command line, and an environment is inherited.

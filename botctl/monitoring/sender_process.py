@@ -33,8 +33,8 @@ def create_service(url: str) -> Any:
     return service
 
 
-def send(url: str, title: str, body: str, level: int) -> str:
-    """Send one message. Returns why it was not delivered, or an empty string."""
+def send(url: str, title: str, body: str, level: int, pictures: list[str]) -> str:
+    """Send one message with its pictures. Returns why it was not delivered, or an empty string."""
     from apprise import NotifyType
 
     service = create_service(url)
@@ -44,7 +44,8 @@ def send(url: str, title: str, body: str, level: int) -> str:
     status = _StatusCapture()
     logging.getLogger("apprise").addHandler(status)
     try:
-        delivered = service.notify(body=body, title=title, notify_type=types[Level(level)])
+        attached = pictures if pictures and service.attachment_support else None
+        delivered = service.notify(body=body, title=title, notify_type=types[Level(level)], attach=attached)
     except Exception as error:  # noqa: BLE001 - a plug-in can raise anything
         return f"failed ({type(error).__name__})"
     return "" if delivered else f"{REFUSED}{status.suffix(threading.get_ident())}"

@@ -7,7 +7,7 @@ from decimal import Decimal
 from botctl.domain.orders import Side
 from botctl.queries.results import OrderView
 from botctl.store.broken_rows import find_unknown_rows, load_rows
-from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade
+from botctl.store.models import UNSETTLED_ORDERS, Decision, Event, Order, Trade, database
 from botctl.store.rows import Rows
 from botctl.trading.results import DecisionView, OrderResult, view_decision
 
@@ -55,7 +55,8 @@ def list_decisions(symbol: str, limit: int) -> Rows[DecisionView]:
 
 def count_decisions() -> dict[str, int]:
     """How often the Council decided each action."""
-    return dict(Counter(str(row.decision) for row in Decision.select(Decision.decision)))
+    counted = database.execute_sql('SELECT "decision", COUNT(*) FROM "decision" GROUP BY "decision"').fetchall()
+    return {str(decision): count for decision, count in counted}
 
 
 def count_stances() -> dict[str, dict[str, int]]:

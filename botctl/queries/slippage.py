@@ -9,6 +9,7 @@ from typing import Any
 
 from botctl.domain.decisions import Action
 from botctl.domain.orders import ExitReason, Side
+from botctl.queries.history import Fill, load_fills
 from botctl.store.broken_rows import load_rows
 from botctl.store.key_value import UNREADABLE
 from botctl.store.models import Decision, Order, Trade
@@ -51,20 +52,28 @@ class Slippage:
         return change if self.side == Side.BUY else -change
 
 
-def load_slippages(trade_id: int | None = None) -> dict[int, Slippage]:
-    """The slippage of every filled order, or of one trade's, by order id, oldest first.
+def load_slippages(trade_id: int) -> dict[int, Slippage]:
+    """The slippage of each filled order of a trade, by order id, oldest first.
 
     The price that an order was sized at is not stored, so each is measured against the best one that is.
     """
-    rows: Any = Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False)).order_by(Order.id)
-    if trade_id is not None:
-        rows = rows.where(Order.trade == trade_id)
+    rows: Any = (
+        Order.select(Order, Trade).join(Trade).where(Order.average_price.is_null(False), Order.trade == trade_id)
+    )
     decided = _load_decided_prices(trade_id)
     found: dict[int, Slippage] = {}
-    for row in load_rows(rows):
+    for row in load_rows(rows.order_by(Order.id)):
         with suppress(*UNREADABLE):  # of its trade
-            found[row.id] = _measure(row, row.average_price, decided)
+            at, stop = row.settled_at or row.created_at, row.trade.stop_loss_price
+            fill = Fill(row.id, row.trade_id, row.side, row.symbol, row.reason, row.filled, row.average_price, stop, at)
+            found[row.id] = _measure(fill, decided)
     return found
+
+
+def list_slippages() -> list[Slippage]:
+    """The same of every filled order, oldest first."""
+    decided = _load_decided_prices(None)
+    return [_measure(fill, decided) for fill in load_fills()]
 
 
 def _load_decided_prices(trade_id: int | None) -> DecidedPrices:
@@ -78,7 +87,7 @@ def _load_decided_prices(trade_id: int | None) -> DecidedPrices:
     }
 
 
-def _measure(order: Order, average: Decimal, decided: DecidedPrices) -> Slippage:
+def _measure(order: Fill, decided: DecidedPrices) -> Slippage:
     expected, basis = None, "not recorded"
     if order.side == Side.BUY:
         expected = decided.get((order.trade_id, Action.BUY))
@@ -86,10 +95,10 @@ def _measure(order: Order, average: Decimal, decided: DecidedPrices) -> Slippage
         expected = decided.get((order.trade_id, Action.SELL))
     if expected is not None:
         basis = "last price when decided"
-    elif order.reason in STOPS and order.trade.stop_loss_price is not None:
-        expected, basis = Decimal(repr(order.trade.stop_loss_price)), "the stop"
+    elif order.reason in STOPS and order.stop is not None:
+        expected, basis = Decimal(repr(order.stop)), "the stop"
     return Slippage(
-        at=order.settled_at or order.created_at,
+        at=order.at,
         trade_id=order.trade_id,
         side=order.side,
         symbol=order.symbol,
@@ -97,5 +106,5 @@ def _measure(order: Order, average: Decimal, decided: DecidedPrices) -> Slippage
         amount=order.filled,
         expected_price=expected,
         basis=basis,
-        average_price=average,
+        average_price=order.average_price,
     )

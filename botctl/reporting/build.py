@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ from botctl.domain.symbols import quote_of
 from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.curve import Curve
+from botctl.reporting.curve import Curve, Prices, follow_holding
 from botctl.reporting.model import (
     Account,
     Bars,
     Chart,
-    DecisionSpan,
+    CostRow,
     Marker,
     Report,
     Series,
@@ -46,14 +46,15 @@ CONTEXT_BARS = 24
 """Candles before a trade's entry and after its exit."""
 MAX_DECISION_ROWS = 500
 MAX_FLOW_ROWS = 500
+MAX_SLIPPAGE_ROWS = 500
 EQUITY, DRAWDOWN, TRADE = "equity", "drawdown", "trade:"
 
 
 def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -> Report:
     """The page's content, with a chart of each of the newest `max_drawn` trades."""
     account, trades, curve, flows = source.account(), source.trades(), source.curve(), source.flows()
-    decisions, slippages = source.decision_spans(), source.slippages()
-    decision_spans = merge_decision_spans(decisions)
+    slippages, decision_spans = source.slippages(), merge_decision_spans(source.decision_spans())
+    holding = _follow_holding(account, curve, source.prices())
     entered = [trade for trade in trades if trade.entry_time is not None and trade.entry_price is not None]
     shown = entered[-max_drawn:] if max_drawn else []
     drawn = {trade.id: draw_trade(source, account, trade) for trade in reversed(shown)}
@@ -61,31 +62,36 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
         title=account.title,
         about=account.about,
         made_at=made_at,
+        cockpit=source.cockpit,
         quote=account.quote,
         figures=[
             *_curve_figures(account, curve),
+            *_holding_figures(account, holding),
             *_flow_figures(flows, account.quote),
             *_trade_figures(trades, slippages, account.quote),
             *account.figures,
         ],
         notes=_missing_candles(account, shown, drawn),
-        equity=draw_equity(account, curve),
+        equity=draw_equity(account, curve, holding),
         drawdown=draw_drawdown(curve),
         flows=flows[-MAX_FLOW_ROWS:][::-1],
         flow_count=len(flows),
         trades=trades[::-1],
         drawn=drawn,
         decision_spans=decision_spans[-MAX_DECISION_ROWS:][::-1],
-        decision_span_count=len(decision_spans),
-        decision_counts=_count(decisions),
-        slippages=slippages[::-1],
+        decisions_cut=len(decision_spans) > MAX_DECISION_ROWS,
+        decision_counts=source.decision_counts(),
+        costs=_costs(trades, slippages),
+        slippages=slippages[-MAX_SLIPPAGE_ROWS:][::-1],
+        slippage_count=len(slippages),
     )
 
 
 def draw_chart(source: "ReportSource", key: str) -> Chart:
     """The chart of a key: equity, drawdown, or trade:7. Raises BadValue."""
     if key == EQUITY:
-        return draw_equity(source.account(), source.curve())
+        account, curve = source.account(), source.curve()
+        return draw_equity(account, curve, _follow_holding(account, curve, source.prices()))
     if key == DRAWDOWN:
         return draw_drawdown(source.curve())
     trade_id = key.removeprefix(TRADE)
@@ -100,17 +106,28 @@ def draw_chart(source: "ReportSource", key: str) -> Chart:
 # Charts
 
 
-def draw_equity(account: Account, curve: Curve) -> Chart:
-    """The equity, without its flows where there are any, and the drawdown guard's limit where it comes near that."""
+def draw_equity(account: Account, curve: Curve, holding: Sequence[float]) -> Chart:
+    """The equity, without its flows where there are any, what buying and holding would be worth, and the drawdown
+    guard's limit where it comes near that."""
     series, times = [], curve.times
     if times:
         series.append(Series("equity", SeriesKind.EQUITY, *downsample(times, curve.equity, MAX_CURVE_POINTS)))
     if curve.has_flows:
         thin = downsample(times, curve.performance, MAX_CURVE_POINTS)
         series.append(Series("without deposits and withdrawals", SeriesKind.PERFORMANCE, *thin))
+    if holding:
+        series.append(Series("buy and hold", SeriesKind.HOLD, *downsample(times, holding, MAX_CURVE_POINTS)))
     if times and account.initial_balance is not None:
         series += _guard_series(curve, float(account.initial_balance * (1 - account.max_drawdown)))
     return Chart(EQUITY, "Equity", account.quote, series)
+
+
+def _follow_holding(account: Account, curve: Curve, prices: Prices) -> list[float]:
+    """At each point of the curve, from what it began with; empty where no prices are known."""
+    if not curve.times or not prices:
+        return []
+    initial = account.initial_balance
+    return follow_holding(curve.times, curve.opening or curve.performance[0] or float(initial or 0), prices)
 
 
 def _guard_series(curve: Curve, floor: float) -> list[Series]:
@@ -224,6 +241,13 @@ def _curve_figures(account: Account, curve: Curve) -> list[tuple[str, str]]:
     ]
 
 
+def _holding_figures(account: Account, holding: Sequence[float]) -> list[tuple[str, str]]:
+    """The return of buying and holding since the curve began, unless the source has a figure of its own."""
+    if not holding or not holding[0] or any(name == "buy and hold" for name, _ in account.figures):
+        return []
+    return [("buy and hold", text.format_percent(Decimal(repr(holding[-1] / holding[0] - 1))))]
+
+
 def _flow_figures(flows: Sequence[FlowRecord], quote: str) -> list[tuple[str, str]]:
     if not flows:
         return []
@@ -236,7 +260,7 @@ def _trade_figures(trades: Sequence[TradeRecord], slippages: Sequence[Slippage],
     pnls = [trade.pnl for trade in trades if trade.pnl is not None]
     still_open = sum(trade.status == TradeStatus.OPEN for trade in trades)
     reasons = Counter(trade.exit_reason for trade in trades if trade.exit_reason)
-    fees = sum((fee for trade in trades for fee in (trade.entry_fee, trade.exit_fee) if fee is not None), Decimal(0))
+    fees = _sum(fee for trade in trades for fee in (trade.entry_fee, trade.exit_fee))
     return [
         ("trades", f"{len(trades):,}" + (f", {still_open} still open" if still_open else "")),
         ("P&L of closed trades", f"{text.format_signed(sum(pnls, Decimal(0)))} {quote}"),
@@ -258,8 +282,28 @@ def _slippage_summary(slippages: Sequence[Slippage], quote: str) -> str:
     return f"{100 * mean:z.3f} % on average, {text.format_money(total)} {quote} in {orders}"
 
 
-def _count(decision_spans: Sequence[DecisionSpan]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for span in decision_spans:
-        counts[span.decision] += span.count
-    return dict(sorted(counts.items()))
+def _costs(trades: Sequence[TradeRecord], slippages: Sequence[Slippage]) -> list[CostRow]:
+    """By symbol, the one with the highest fees first."""
+    of_symbol: dict[str, list[TradeRecord]] = {}
+    for trade in trades:
+        of_symbol.setdefault(trade.symbol, []).append(trade)
+    lost: dict[str, Decimal] = {}
+    for row in slippages:
+        if (cost := row.cost) is not None:
+            lost[row.symbol] = lost.get(row.symbol, Decimal(0)) + cost
+    rows = [
+        CostRow(
+            symbol,
+            len(rows),
+            _sum(trade.pnl for trade in rows),
+            _sum(value for trade in rows for value in (trade.entry_cost, trade.exit_proceeds)),
+            _sum(fee for trade in rows for fee in (trade.entry_fee, trade.exit_fee)),
+            lost.get(symbol),
+        )
+        for symbol, rows in of_symbol.items()
+    ]
+    return sorted(rows, key=lambda row: row.fees, reverse=True)
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal:
+    return sum((value for value in values if value is not None), Decimal(0))

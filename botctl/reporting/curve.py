@@ -1,6 +1,6 @@
 """The equity over time, and what it would be if nothing had come or gone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -49,6 +49,28 @@ def follow_performance(points: Sequence[Point], flows: Sequence[float], initial:
         return values
     scale = initial * known[1] / known[0] if known[0] > 0 else 1.0
     return [scale * value for value in values]
+
+
+type Prices = Mapping[str, Sequence[tuple[float, float]]]
+"""By symbol, its prices over time, oldest first; the times are unix seconds."""
+
+
+def follow_holding(times: Sequence[float], opening: float, prices: Prices) -> list[float]:
+    """What `opening` is worth at each time, in quote, if equal parts of it buy each symbol at its first price and sell
+    nothing. Fees and slippage are left out. A part waits as cash until its symbol has a price."""
+    part = opening / len(prices) if prices else opening
+    values = [0.0] * len(times) if prices else [opening] * len(times)
+    for rows in prices.values():
+        bought = last = 0.0
+        at = 0
+        for number, time in enumerate(times):
+            while at < len(rows) and rows[at][0] <= time:
+                last = rows[at][1]
+                at += 1
+            if not bought and last:
+                bought = part / last
+            values[number] += bought * last if bought else part
+    return values
 
 
 def _flowed(points: Sequence[Point], number: int, flows: Sequence[float]) -> bool:

@@ -1,5 +1,6 @@
 """A backtest as the source of a report."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +19,7 @@ from botctl.domain.symbols import quote_of
 from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
-from botctl.reporting.curve import Curve
+from botctl.reporting.curve import Curve, Prices
 from botctl.reporting.model import Account, DecisionSpan, StopMove, stop_path
 
 ACTIONS = {BUY: Action.BUY, SELL: Action.SELL, HOLD: Action.HOLD}
@@ -32,11 +33,14 @@ BASIS = "the next candle's open"
 
 
 class BacktestSource:
+    cockpit = None
+
     def __init__(self, run: Run, histories: Sequence[CandleColumns], settings: Settings) -> None:
         self.run = run
         self.view = run.view
         self.histories = {history.symbol: history for history in histories}
         self.settings = settings
+        self._spans: list[DecisionSpan] | None = None
 
     def account(self) -> Account:
         view, settings = self.view, self.settings
@@ -109,8 +113,30 @@ class BacktestSource:
         return self.histories[symbol]
 
     def decision_spans(self) -> list[DecisionSpan]:
-        spans = [span for number in range(len(self.view.symbols)) for span in self._decision_spans_on(number)]
-        return sorted(spans, key=lambda span: span.since)
+        if self._spans is None:
+            spans = [span for number in range(len(self.view.symbols)) for span in self._decision_spans_on(number)]
+            self._spans = sorted(spans, key=lambda span: span.since)
+        return self._spans
+
+    def decision_counts(self) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for span in self.decision_spans():
+            counts[span.decision] += span.count
+        return dict(sorted(counts.items()))
+
+    def prices(self) -> Prices:
+        """The closes of the bars that were traded."""
+        import numpy as np
+
+        timeline = self.run.timeline
+        traded = slice(timeline.first, timeline.last + 1)
+        times, closes = timeline.times[traded].tolist(), np.asarray(self.run.arrays.closes)
+        return {
+            symbol: [
+                (time, close) for time, close in zip(times, closes[number, traded].tolist(), strict=True) if close > 0
+            ]
+            for number, symbol in enumerate(self.view.symbols)
+        }
 
     def slippages(self) -> list[Slippage]:
         rows = [row for number, trade in enumerate(self.view.trades, 1) for row in self._slippages_of(number, trade)]

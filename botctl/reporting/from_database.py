@@ -3,35 +3,39 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from botctl.domain import text
-from botctl.domain.candles import CandleColumns, to_unix
+from botctl.domain.candles import CandleColumns
 from botctl.domain.configuration.settings import Settings
-from botctl.queries import portfolio
+from botctl.domain.symbols import quote_of
+from botctl.queries import journal, portfolio
+from botctl.queries.cockpit import Cockpit
 from botctl.queries.flows import FlowRecord, list_flows
+from botctl.queries.history import load_decided_prices, load_equity, load_newest_decisions
 from botctl.queries.positions import TradeRecord
-from botctl.queries.slippage import Slippage, load_slippages
-from botctl.reporting.curve import Curve, Point, follow_performance
+from botctl.queries.slippage import Slippage, list_slippages
+from botctl.reporting.curve import Curve, Point, Prices, follow_performance
 from botctl.reporting.model import Account, DecisionSpan, StopMove
 from botctl.store.broken_rows import load_rows
-from botctl.store.kill_switch import Switch
-from botctl.store.models import Decision, Event, Tick
+from botctl.store.models import Event
 from botctl.store.rows import Rows
+
+MAX_DECISIONS = 5_000
+"""Of the newest ones, which become a few hundred rows."""
 
 
 class DatabaseSource:
     def __init__(
-        self, settings: Settings, switch: Switch, now: datetime, find_candles: Callable[[str], CandleColumns | None]
+        self, settings: Settings, now: datetime, find_candles: Callable[[str], CandleColumns | None], cockpit: Cockpit
     ) -> None:
         self.settings = settings
-        self.switch = switch
         self.now = now
+        self.cockpit = cockpit
         self.find_candles = find_candles
+        self._trades: Rows[TradeRecord] | None = None
         self._candles: dict[str, CandleColumns | None] = {}
 
     def account(self) -> Account:
         settings, mode = self.settings, self.settings.botctl_mode
         initial = settings.initial_balance
-        status = portfolio.status(mode, self.switch, initial, self.now, settings.timeframe.seconds)
         return Account(
             title=f"botctl, {mode} mode",
             about=f"the {mode} database of this home, {', '.join(settings.symbols)}",
@@ -39,35 +43,34 @@ class DatabaseSource:
             initial_balance=initial,
             max_drawdown=settings.max_drawdown,
             until=self.now,
-            figures=[
-                ("system", status.system_description),
-                ("buys", status.buys_description),
-                ("drawdown below the base", text.format_percent(status.drawdown)),
-                ("drawdown from the peak of performance", text.format_percent(status.drawdown_peak)),
-            ],
+            figures=[],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
         )
 
     def curve(self) -> Curve:
         """From each tick that could value the account."""
-        columns = Tick.select(Tick.id, Tick.at, Tick.equity, Tick.drawdown)
-        rows = load_rows(columns.where(Tick.equity.is_null(False)).order_by(Tick.id))
-        times, equity = [to_unix(row.at) for row in rows], [float(row.equity) for row in rows]
+        rows = load_equity()
+        points = [Point(at.timestamp(), equity, drawdown) for at, equity, drawdown in rows]
+        times, equity = [int(point.time) for point in points], [point.equity for point in points]
         flows = [flow.at.timestamp() for flow in self.flows()]
         if not flows:
             return Curve(times, equity, equity)
-        points = [
-            Point(row.at.timestamp(), float(row.equity), None if row.drawdown is None else float(row.drawdown))
-            for row in rows
-        ]
         initial = self.settings.initial_balance
         return Curve(times, equity, follow_performance(points, flows, None if initial is None else float(initial)))
+
+    def prices(self) -> Prices:
+        """Those at the Council's decisions, of the symbols that the equity's currency buys."""
+        wanted = [symbol for symbol in self.settings.symbols if quote_of(symbol) == self.settings.quote_currency]
+        decided = load_decided_prices()
+        return {symbol: decided[symbol] for symbol in wanted if symbol in decided}
 
     def flows(self) -> list[FlowRecord]:
         return list_flows()
 
     def trades(self) -> Rows[TradeRecord]:
-        return portfolio.list_trades()
+        if self._trades is None:
+            self._trades = portfolio.list_trades()
+        return self._trades
 
     def stops(self, trade: TradeRecord) -> list[StopMove]:
         moves: list[StopMove] = []
@@ -84,12 +87,15 @@ class DatabaseSource:
         return self._candles[symbol]
 
     def decision_spans(self) -> list[DecisionSpan]:
-        rows = load_rows(Decision.select().order_by(Decision.id))
+        """Of the newest decisions: the page shows no more of them."""
         return [
             DecisionSpan(at, at, 1, row.symbol, row.decision, row.reason, row.outcome, row.price)
-            for row in rows
+            for row in load_newest_decisions(MAX_DECISIONS)
             if (at := row.decided_at)
         ]
 
+    def decision_counts(self) -> dict[str, int]:
+        return dict(sorted(journal.count_decisions().items()))
+
     def slippages(self) -> list[Slippage]:
-        return list(load_slippages().values())
+        return list_slippages()

@@ -9,6 +9,7 @@ from itertools import accumulate
 from math import ceil
 
 from botctl.domain.stops import StopRule
+from botctl.queries.cockpit import Cockpit
 from botctl.queries.flows import FlowRecord
 from botctl.queries.positions import TradeRecord
 from botctl.queries.slippage import Slippage
@@ -19,6 +20,7 @@ class SeriesKind(StrEnum):
 
     EQUITY = "equity"
     PERFORMANCE = "performance"
+    HOLD = "hold"
     DRAWDOWN = "drawdown"
     GUARD = "guard"
     PRICE = "price"
@@ -110,12 +112,28 @@ class Account:
 
 
 @dataclass(frozen=True)
+class CostRow:
+    """What trading a symbol has cost, in its quote currency."""
+
+    symbol: str
+    trades: int
+    pnl: Decimal
+    turnover: Decimal
+    """All that was bought and sold."""
+    fees: Decimal
+    slippage: Decimal | None
+    """None where no order's expected price is known."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Flows, trades, decision spans and slippages come newest first."""
 
     title: str
     about: str
     made_at: datetime
+    cockpit: Cockpit | None
+    """How the bot stands; None of a backtest."""
     quote: str
     figures: Sequence[tuple[str, str]]
     notes: Sequence[str]
@@ -128,10 +146,13 @@ class Report:
     drawn: Mapping[int, Chart]
     """Charts of the newest trades, by trade id."""
     decision_spans: Sequence[DecisionSpan]
-    decision_span_count: int
-    """Including those not shown."""
+    decisions_cut: bool
+    """Whether there are more of them."""
     decision_counts: Mapping[str, int]
+    costs: Sequence[CostRow]
     slippages: Sequence[Slippage]
+    slippage_count: int
+    """Including those not shown."""
 
 
 @dataclass(frozen=True)

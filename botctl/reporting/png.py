@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COLOURS = {
     SeriesKind.EQUITY: "#1f5fbf",
     SeriesKind.PERFORMANCE: "#2a8a5f",
+    SeriesKind.HOLD: "#5b6470",
     SeriesKind.DRAWDOWN: "#b3403a",
     SeriesKind.GUARD: "#b3403a",
     SeriesKind.PRICE: "#5b6470",
@@ -22,7 +23,7 @@ COLOURS = {
 }
 RISING, FALLING = "#2a8a5f", "#b3403a"
 SHAPES = {SeriesKind.ENTRY: "^", SeriesKind.EXIT: "v"}
-DASHED = (SeriesKind.GUARD, SeriesKind.ENTRY, SeriesKind.PRICE)
+DASHED = (SeriesKind.GUARD, SeriesKind.ENTRY, SeriesKind.PRICE, SeriesKind.HOLD)
 SECONDS_PER_DAY = 86_400.0
 """matplotlib counts time in days."""
 

@@ -8,8 +8,8 @@ from botctl.domain.errors import ConfigError, WrongDatabase
 from botctl.store.location import DatabaseLocation as DatabaseLocation
 from botctl.store.location import close_database as close_database
 from botctl.store.location import opened_where as opened_where
-from botctl.store.models import database
-from botctl.store.schema.migrations import create_schema, load_database_info, migrate_database
+from botctl.store.models import DatabaseInfo, database
+from botctl.store.schema.migrations import SCHEMA_VERSION, create_schema, load_database_info, migrate_database
 from botctl.store.sqlite import DATABASE_ERRORS as DATABASE_ERRORS
 from botctl.store.sqlite import explain as explain
 from botctl.store.upkeep.daily_check import require_check
@@ -37,6 +37,31 @@ def open_database(where: DatabaseLocation, mode: Mode, *, create: bool, durable:
         raise explain(error, where) from error
 
 
+@contextmanager
+def open_to_read(where: DatabaseLocation, mode: Mode) -> Iterator[None]:
+    """Open `where` for the length of the block without creating, migrating or writing anything.
+
+    Raises WrongDatabase when it is missing, of another mode or of another schema; Busy, DatabaseUnreachable.
+    """
+    if where.lacks_file():
+        raise _missing(where, mode)
+    try:
+        where.connect_read_only()
+        info = load_database_info()
+        if info is None:
+            raise _missing(where, mode)
+        _check_mode(where, info, mode)
+        if info.schema_version != SCHEMA_VERSION:
+            problem = f"{where} has schema {info.schema_version}, and this botctl reads {SCHEMA_VERSION}"
+            older = info.schema_version < SCHEMA_VERSION
+            raise WrongDatabase(problem, hint="run `botctl db migrate`" if older else "update botctl")
+        yield
+    except DATABASE_ERRORS as error:
+        raise explain(error, where) from error
+    finally:
+        close_database()
+
+
 def _check_database_info(where: DatabaseLocation, mode: Mode, *, create: bool) -> None:
     """The open database must be of this mode, and of this schema or an older one."""
     info = load_database_info()
@@ -48,11 +73,15 @@ def _check_database_info(where: DatabaseLocation, mode: Mode, *, create: bool) -
             hint = "name another with DATABASE_URL, or run `botctl init` if it is empty"
             raise WrongDatabase(f"{where} is not a botctl database", hint=hint)
         create_schema(mode)
-    elif info.mode != mode:
+    else:
+        _check_mode(where, info, mode)
+        migrate_database(where)
+
+
+def _check_mode(where: DatabaseLocation, info: DatabaseInfo, mode: Mode) -> None:
+    if info.mode != mode:
         hint = "set BOTCTL_MODE or DATABASE_URL so that they match"
         raise WrongDatabase(f"{where} is a {info.mode} database, and BOTCTL_MODE is {mode}", hint=hint)
-    else:
-        migrate_database(where)
 
 
 def _missing(where: DatabaseLocation, mode: Mode) -> WrongDatabase:

@@ -16,7 +16,7 @@ from botctl.links import refuse_links
 from botctl.run_lock import LockHolder, ProcessHolder, find_holder, run_lock
 from botctl.store.integrity import COMPANIONS, check_integrity
 from botctl.store.models import TABLES_LOCKED_FOR_WRITES, database
-from botctl.store.sqlite import DATABASE_ERRORS, Database, damaged, explain, make_private_file
+from botctl.store.sqlite import DATABASE_ERRORS, Database, ReadOnlyDatabase, damaged, explain, make_private_file
 
 if TYPE_CHECKING:
     from botctl.store.copy import OpenDatabase
@@ -59,6 +59,10 @@ class DatabaseLocation(ABC):
     def connect_unchanged(self) -> None:
         """As `connect`, but create and change nothing."""
         self.connect()
+
+    @abstractmethod
+    def connect_read_only(self) -> None:
+        """As `connect`, but create and change nothing, and refuse to write. No run waits for this connection."""
 
     @abstractmethod
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
@@ -154,6 +158,10 @@ class SqliteFile(DatabaseLocation):
         _use(Database(str(self.path), timeout=self.busy_seconds))
         database.connect()
 
+    def connect_read_only(self) -> None:
+        _use(ReadOnlyDatabase(self.path, self.busy_seconds))
+        database.connect()
+
     def lock(self, wait_seconds: float) -> AbstractContextManager[None]:
         return run_lock(self._lock_file, wait_seconds)
 
@@ -229,6 +237,10 @@ class PostgresServer(DatabaseLocation):
             server = self._database()
             _use(server)
             server.open()
+
+    def connect_read_only(self) -> None:
+        self.connect()
+        database.execute_sql("SET default_transaction_read_only = on")
 
     @contextmanager
     def lock(self, wait_seconds: float) -> Iterator[None]:

@@ -93,6 +93,18 @@ class Database(SqliteDatabase):
         """SQLite continues after the highest id by itself."""
 
 
+class ReadOnlyDatabase(Database):
+    """The same, through which nothing can be written; closing it leaves the file and its log as they are."""
+
+    def __init__(self, path: Path, busy_seconds: float) -> None:
+        super().__init__(str(path), timeout=busy_seconds)
+        self.busy_seconds = busy_seconds
+
+    def _connect(self) -> sqlite3.Connection:
+        address = f"{Path(self.database).absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(address, uri=True, timeout=self.busy_seconds, isolation_level=None)
+
+
 class _Cursor(sqlite3.Cursor):
     """Translates errors of single rows as well: damage may show at any of them."""
 

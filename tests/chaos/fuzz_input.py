@@ -204,7 +204,7 @@ OFFLINE = (
     ("init",),
     ("doctor",),
 )
-PATHS = frozenset({"BOTCTL_HOME", "DATABASE_URL", "LOG_FILE", "METRICS_FILE"})
+PATHS = frozenset({"BOTCTL_HOME", "DATABASE_URL", "LOG_FILE", "METRICS_FILE", "REPORT_FILE"})
 
 
 def stays_here(values: dict[str, str]) -> bool:
@@ -287,7 +287,7 @@ def check_run(run: Run, *, as_json: bool) -> None:
 # Command lines
 
 
-COMMANDS = tuple(sorted(ALL_COMMANDS - {"demo", "schedule"}))  # the crontab is that of whoever runs the tests
+COMMANDS = tuple(sorted(ALL_COMMANDS - {"demo", "schedule", "serve"}))  # the crontab is that of whoever runs the tests
 OPTIONS = (
     *("--json", "--yes", "--validate", "--live", "--limit", "--reason", "--freeze", "--enable-buys", "--check", "-n"),
     *("--unsettled", "--mode", "--help", "-y", "-h", "--version", "--bogus", "--limit=5", "--reason=x", "--limit=nan"),

@@ -32,6 +32,7 @@ SECRETS = {
     "KRAKEN_PRIVATE_KEY": base64.b64encode(RAW).decode(),
     "NOTIFY_URLS": "https://hooks.example/services/T0KEN00001/xWvUtSrQpOnM",
     "HEALTHCHECK_URL": "https://ping.example/0f6f5a5e-1b1b-4c4c-9d9d-a1b2c3d4e5f6",
+    "SERVE_TOKEN": "sErVeToKeN.6f1e2d3c4b5a-0123456789",
 }
 HALF = 12
 """Characters at either end that already tell too much."""
@@ -74,7 +75,9 @@ ENDPOINTS = (
     "Time",
     "GetApiKeyInfo",
 )
-PATHS = frozenset({"BOTCTL_HOME", "DATABASE_URL", "LOG_FILE", "METRICS_FILE", "COUNCIL_COMMAND", "SENTIMENT_URL"})
+PATHS = frozenset(
+    {"BOTCTL_HOME", "DATABASE_URL", "LOG_FILE", "METRICS_FILE", "REPORT_FILE", "COUNCIL_COMMAND", "SENTIMENT_URL"}
+)
 """Settings that any text fits, so that nobody can tell a key in them from what belongs there."""
 ECHOES: dict[str, Callable[[str], bytes]] = {
     "an error": lambda words: json.dumps({"error": [f"EAPI:Invalid key:{words}"]}).encode(),

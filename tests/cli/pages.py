@@ -16,8 +16,8 @@ class Page:
 
     text: str
     policy: str = ""
-    tables: list[list[dict[str, str]]] = field(default_factory=list)
-    """Each table's rows by the names of its columns; a figure to its last digit."""
+    tables: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """By its caption each table's rows, by the names of their columns; a figure to its last digit."""
     references: list[str] = field(default_factory=list)
     charts: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
@@ -29,6 +29,7 @@ class _Reader(HTMLParser):
         self.page = page
         self.open: list[str] = []
         self.names: list[str] = []
+        self.rows: list[dict[str, str]] = []
         self.cells: list[str] = []
         self.exact = False
 
@@ -42,8 +43,7 @@ class _Reader(HTMLParser):
             return
         self.open.append(tag)
         if tag == "table":
-            self.names, rows = [], []
-            self.page.tables.append(rows)
+            self.names, self.rows = [], []
         if tag == "tr":
             self.cells = []
         if tag in ("td", "th"):
@@ -57,9 +57,12 @@ class _Reader(HTMLParser):
         if tag == "tr" and not self.names:
             self.names = self.cells
         elif tag == "tr":
-            self.page.tables[-1].append(dict(zip(self.names, self.cells, strict=True)))
+            self.rows.append(dict(zip(self.names, self.cells, strict=True)))
 
     def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "caption":
+            assert data not in self.page.tables, "two tables of one name"
+            self.page.tables[data] = self.rows
         if {"td", "th"} & set(self.open) and not self.exact:
             self.cells[-1] += data
         if self.open and self.open[-1] == "script" and data.startswith('{"'):

@@ -4,6 +4,9 @@ import os
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -46,7 +49,7 @@ def study(bot: BotRunner) -> Page:
 def test_the_page_of_a_database_has_the_numbers_that_trades_tells(veteran: BotRunner, page: Page) -> None:
     told = veteran.json("trades", "--limit", "1000")
 
-    rows = page.tables[0]
+    rows = page.tables["Trades"]
     assert [row["id"] for row in rows] == [str(trade["id"]) for trade in reversed(told)]
     for row, trade in zip(rows, reversed(told), strict=True):
         assert (row["symbol"], row["status"], row["reason"]) == (
@@ -69,7 +72,7 @@ def test_the_page_of_a_database_has_the_numbers_that_trades_tells(veteran: BotRu
 def test_the_page_of_a_backtest_has_the_numbers_that_backtest_tells(bot: BotRunner, study: Page) -> None:
     told = bot.json("backtest", BTC, ETH, "--sentiment", BTC)
 
-    rows = study.tables[0][::-1]
+    rows = study.tables["Trades"][::-1]
     assert len(rows) == len(told["trades"]) > 10
     for row, trade in zip(rows, told["trades"], strict=True):
         for column, name in (("entry price", "entry_price"), ("exit price", "exit_price"), ("P&L", "pnl")):
@@ -87,7 +90,7 @@ def test_every_trade_is_drawn_on_its_candles_with_a_stop_that_never_falls(
 ) -> None:
     page: Page = request.getfixturevalue(kind)
 
-    rows = {row["id"]: row for row in page.tables[0]}
+    rows = {row["id"]: row for row in page.tables["Trades"]}
     drawn = {key.removeprefix("trade:"): chart for key, chart in page.charts.items() if key.startswith("trade:")}
     assert set(drawn) == set(list(rows)[:100])
     for number, chart in drawn.items():
@@ -120,14 +123,14 @@ def test_decisions_and_orders_are_all_counted(veteran: BotRunner, page: Page) ->
     decisions = veteran.json("why", "BTC/USD", "--limit", "1000") + veteran.json("why", "ETH/USD", "--limit", "1000")
     orders = [row for row in veteran.json("orders", "--limit", "1000") if row["state"] == OrderState.FILLED]
 
-    _, decision_spans, slippages = page.tables
+    decision_spans, slippages = page.tables["Decisions"], page.tables["Slippage of orders"]
     assert sum(int(row["count"]) for row in decision_spans) == len(decisions)
     assert {row["reason"] for row in decision_spans} == {row["reason"] for row in decisions}
     assert [row["filled at"] for row in slippages] == [row["average_price"] for row in reversed(orders)]
 
 
 def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
-    rows = page.tables[2]
+    rows = page.tables["Slippage of orders"]
 
     for row in rows:
         expected, average, hurts = (Decimal(row[name]) for name in ("expected", "filled at", "slippage"))
@@ -143,7 +146,7 @@ def test_slippage_names_the_price_that_it_is_measured_by(page: Page) -> None:
 def test_the_slippage_of_a_backtest_is_the_one_it_was_told(bot: BotRunner) -> None:
     bot.run("report", BTC, "--slippage", "0.001", "--exit-slippage", "0.004")
 
-    rows = read_page(bot.home / "backtest.html").tables[2]
+    rows = read_page(bot.home / "backtest.html").tables["Slippage of orders"]
 
     assert {row["expected is"] for row in rows} == {"the next candle's open"}
     told = {"buy": Decimal("0.001"), "sell": Decimal("0.004")}
@@ -157,7 +160,7 @@ def test_an_empty_database_makes_a_page_too(bot: BotRunner) -> None:
     page = read_page(answer["file"])
     assert set(answer) == REPORT
     assert (answer["trades"], answer["trades_drawn"], answer["png"]) == (0, 0, None)
-    assert page.tables == []
+    assert page.tables == {}
     for words in ("no trades yet", "No data yet", "no decisions yet", "no filled orders yet"):
         assert words in page.text
 
@@ -181,7 +184,7 @@ def test_without_candles_a_trade_is_drawn_from_its_own_prices_and_fetch_mends_it
     assert trace(chart, "stop")["y"] == [49000, 51000, 51000]
     assert "`botctl fetch BTC/USD`" not in dressed.text
     assert trace(dressed.charts["trade:1"], "candles")["close"][-1] == 50000
-    by_hand, by_stop = bare.tables[-1][::-1]
+    by_hand, by_stop = bare.tables["Slippage of orders"][::-1]
     assert (by_hand["expected"], by_hand["expected is"], by_hand["slippage"]) == ("-", "not recorded", "-")
     assert (by_stop["expected"], by_stop["expected is"]) == ("51000.0", "the stop")
 
@@ -194,7 +197,7 @@ def test_where_no_initial_balance_is_set_nothing_is_measured_from_one(live: BotR
 
     assert "<dd>10,000.00 of - USD</dd>" in page.text
     assert "<dt>return</dt><dd>-</dd>" in page.text
-    assert [line["name"] for line in page.charts["equity"]["data"]] == ["equity"]
+    assert [line["name"] for line in page.charts["equity"]["data"]] == ["equity", "buy and hold"]
 
 
 @pytest.mark.long
@@ -204,8 +207,71 @@ def test_only_the_newest_trades_are_drawn_and_the_table_has_all(bot: BotRunner) 
     page = read_page(answer["file"])
     newest = [f"trade:{answer['trades'] - place}" for place in range(3)]
     assert list(page.charts) == ["equity", "drawdown", *newest]
-    assert len(page.tables[0]) == answer["trades"]
+    assert len(page.tables["Trades"]) == answer["trades"]
     assert answer["trades_drawn"] == 3
+
+
+@pytest.mark.long
+def test_five_thousand_trades_are_a_page_within_a_second(bot: BotRunner) -> None:
+    """On a machine that counts to ten million in 0.45 seconds; on a slower one in as much longer."""
+    from botctl.cli.page.build import open_source, render
+    from botctl.config import load_config
+    from botctl.store.database import open_to_read
+
+    write_many_trades(bot, 5_000)
+    config = load_config()
+    pace = max(1.0, time_of(lambda: sum(number for number in range(10_000_000))) / 0.45)
+    with open_to_read(config.database, config.settings.botctl_mode):
+        source = open_source(config, runner=(None, True))
+        taken = time_of(lambda: render(source, "plotly.js", on_disk=True))
+
+    assert len(source.trades()) == 5_000
+    assert taken < pace, f"{taken:.2f} s at a pace of {pace:.1f}"
+
+
+def time_of(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def write_many_trades(bot: BotRunner, count: int) -> None:
+    """Trades as a paper bot leaves them, with their orders and stops, in the open database of the demo."""
+    from botctl.store.models import Event, Order, Tick, Trade, database
+
+    bot.json("status")
+    bot.open_store()
+    start, price = datetime(2024, 1, 1, tzinfo=UTC), Decimal(50_000)
+    trades, orders, events, ticks = [], [], [], []
+    for number in range(1, count + 1):
+        at, out = start + timedelta(hours=number), start + timedelta(hours=number + 8)
+        trades.append({
+            "symbol": "BTC/USD", "asset": "BTC", "mode": "demo", "status": "CLOSED", "created_at": at,
+            "amount": Decimal("0.002"), "entry_amount": Decimal("0.002"), "entry_price": price,
+            "entry_cost": Decimal(100), "entry_fee": Decimal("0.4"), "entry_time": at, "atr": 500.0, "stop_loss_price": 49_500.0,
+            "high_price": 50_500.0, "sold_amount": Decimal("0.002"), "exit_proceeds": Decimal(101), "exit_price": price + number % 7 * 100,
+            "exit_fee": Decimal("0.4"), "exit_time": out, "exit_reason": "TRAILING_STOP", "pnl": Decimal("0.2"),
+            "mark": f"m{number:06}", "initial_stop_loss_price": 49_000.0,
+        })  # fmt: skip
+        orders += [
+            {
+                "client_order_id": f"{side}{number}", "trade": number, "side": side, "symbol": "BTC/USD",
+                "state": "FILLED", "reason": reason, "amount": Decimal("0.002"), "cost": Decimal(100), "filled": Decimal("0.002"),
+                "average_price": price, "fee": Decimal("0.4"), "deadline": at, "created_at": at, "settled_at": at,
+            }
+            for side, reason in (("buy", None), ("sell", "TRAILING_STOP"))
+        ]  # fmt: skip
+        events += [
+            {"at": at, "kind": "stop", "trade_id": number, "before": {}, "after": {"stop_loss_price": stop}, "why": ""}
+            for stop in (49_000.0, 49_250.0, 49_500.0)
+        ]
+        ticks.append(
+            {"at": at, "seconds": 1.0, "ok": True, "exit_code": 0, "steps": [], "equity": price / 5 + number % 97}
+        )
+    with database.atomic():
+        for table, rows in ((Trade, trades), (Order, orders), (Event, events), (Tick, ticks)):
+            for begin in range(0, len(rows), 500):
+                table.insert_many(rows[begin : begin + 500]).execute()
 
 
 # That nothing else is in it
@@ -238,7 +304,7 @@ def test_words_from_outside_are_only_text(veteran: BotRunner) -> None:
     assert NASTY not in page.text
     assert page.tags.count("script") == 3
     assert "img" not in page.tags
-    assert page.tables[1][0]["reason"] == NASTY
+    assert page.tables["Decisions"][0]["reason"] == NASTY
 
 
 def test_files_are_for_their_owner_and_replaced_whole(veteran: BotRunner) -> None:

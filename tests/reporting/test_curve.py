@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.reporting.curve import Point, follow_performance
+from botctl.reporting.curve import Point, follow_holding, follow_performance
 
 INITIAL = 10_000.0
 
@@ -43,3 +43,12 @@ def test_a_new_initial_balance_and_a_drawdown_that_is_unknown_are_no_change() ->
 def test_without_an_initial_balance_the_curve_is_the_equity() -> None:
     assert follow_performance([Point(0, 100, None), Point(900, 110, None)], [], None) == pytest.approx([100, 110])
     assert follow_performance([], [], None) == []
+
+
+def test_holding_buys_equal_parts_at_the_first_prices_and_sells_nothing() -> None:
+    prices = {"BTC/USD": [(10, 100.0), (30, 150.0)], "ETH/USD": [(25, 10.0), (30, 5.0)]}
+
+    values = follow_holding([5, 10, 20, 25, 30], 1000.0, prices)
+
+    assert values == [1000, 1000, 1000, 1000, 750 + 250]
+    assert follow_holding([1, 2], 1000.0, {}) == [1000, 1000]

@@ -329,7 +329,7 @@ def test_a_report_lists_what_came_and_went_and_counts_it_as_no_loss(account: Bot
     assert performance[-1] == pytest.approx(10000 * (1 - float(drawn)))
     assert max(performance) - min(performance) < 500
     assert f"<dt>return</dt><dd>{-100 * drawn:.2f} %</dd>" in page.text
-    listed = [(row["currency"], Decimal(row["amount"])) for row in page.tables[0]]
+    listed = [(row["currency"], Decimal(row["amount"])) for row in page.tables["Deposits and withdrawals"]]
     assert listed == [("USD", 9000), ("USD", -4800)]
     assert "4800 USD left the account" in log
     assert "9000 USD came into the account" in log

@@ -1,6 +1,7 @@
 """The one file that all is kept in: private, durable, stamped, and never taken for what it is not."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BotError, ConfigError
-from botctl.store.database import close_database, open_database
+from botctl.store.database import close_database, open_database, open_to_read
 from botctl.store.location import SqliteFile, find_location
 from botctl.store.models import TABLES, DatabaseInfo, SystemConfig, database
 from botctl.store.schema.migrations import SCHEMA_VERSION
@@ -282,3 +283,31 @@ class held:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def test_who_only_reads_waits_for_no_writer_and_can_write_nothing(path: Path) -> None:
+    open_database(SqliteFile(path), Mode.DEMO, create=True)
+    close_database()
+    with sqlite3.connect(path, isolation_level=None) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        with open_to_read(SqliteFile(path, busy_seconds=0), Mode.DEMO):
+            assert DatabaseInfo.select().count() == 1
+            with pytest.raises(BotError, match="can't write"):
+                SystemConfig.update(value="PAUSED").execute()
+
+        writer.execute("UPDATE stamp SET schema_version = schema_version - 1")
+        writer.execute("COMMIT")
+    with pytest.raises(BotError, match="schema"), open_to_read(SqliteFile(path), Mode.DEMO):
+        pytest.fail("an older schema is not read as if it were this one")
+    [(version,)] = writer.execute("SELECT schema_version FROM stamp").fetchall()
+    assert version == SCHEMA_VERSION - 1
+    with pytest.raises(ConfigError, match="BOTCTL_MODE"), open_to_read(SqliteFile(path), Mode.LIVE):
+        pytest.fail("another mode's is not read")
+
+
+def test_who_only_reads_creates_nothing(path: Path) -> None:
+    with pytest.raises(BotError, match="no demo database"), open_to_read(SqliteFile(path), Mode.DEMO):
+        pytest.fail("there is none")
+
+    assert files_in(path.parent) == {}

@@ -21,11 +21,11 @@ from botctl.config import (
     named_variables,
     read_sources,
 )
+from botctl.domain.configuration.refused_buys import live_trading_disabled_error
 from botctl.domain.configuration.settings import (
     SETTINGS,
     Mode,
     Settings,
-    live_trading_disabled_error,
     missing_for_live,
     parse_leniently,
     shown_value,
@@ -33,6 +33,8 @@ from botctl.domain.configuration.settings import (
 from botctl.domain.errors import ConfigError
 from botctl.domain.health.checks import CheckResult
 from botctl.links import refuse_links
+from botctl.monitoring.page import MISSING as MISSING_PLOTLY
+from botctl.monitoring.page import plotly_is_missing
 from botctl.trading.council.check import check_council
 
 app = typer.Typer(rich_markup_mode=None, help="Show and check the settings.\n\n\b\nExample:\n  botctl config check")
@@ -93,6 +95,8 @@ def check_config(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     hint = "set it, or take its name out of COUNCIL_ENV"
     results += [CheckResult("council", "warn", each, hint) for each in named_variables(settings, sources).missing]
     results += [each for each in check_council(settings, folder) if each.status != "ok"]
+    if settings.report_file is not None and plotly_is_missing():
+        results.append(CheckResult("page", "warn", MISSING_PLOTLY.message, MISSING_PLOTLY.hint))
     results += _check_live(settings, sources, set(problems))
     results += _check_files(Config(folder, sources.env_file, settings))
     show_checks(ctx, results, "no problems found", ConfigError.exit_code)
@@ -116,7 +120,7 @@ def _check_files(config: Config) -> Iterator[CheckResult]:
         "BOTCTL_HOME": _problem_with_folder(config.folder),
         "the folder of the database": _problem_with_folder(config.database_file.parent),
     }
-    for name in ("log_file", "metrics_file"):
+    for name in ("log_file", "metrics_file", "report_file"):
         if file := getattr(config.settings, name):
             problems[name.upper()] = _problem_with_file(config.folder / file)
     if config.settings.log_file:

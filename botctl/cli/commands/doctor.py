@@ -9,7 +9,8 @@ import typer
 from botctl.cli.context import JsonFlag, env_file_of, in_a_named_home, start_log_for, with_log_problem
 from botctl.cli.output import show_checks
 from botctl.config import Config, check_file_modes, load_config
-from botctl.domain.configuration.settings import Mode, Settings, live_trading_disabled_error, missing_for_live
+from botctl.domain.configuration.refused_buys import live_trading_disabled_error
+from botctl.domain.configuration.settings import Mode, Settings, missing_for_live
 from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.text import format_time

@@ -129,7 +129,7 @@ def buy(
         draw = partial(draw_order, decimals=load_price_decimals())
     log_errors(bought.errors)
     show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(bought.errors))
 
 
@@ -209,7 +209,7 @@ def sell(
     notice(*outranked)
     log_errors(sale.errors)
     show(ctx, result, draw)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(sale.errors))
 
 
@@ -252,7 +252,7 @@ def liquidate(
     log_errors(errors)
     notice(*exits.notes)
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(errors))
 
 
@@ -317,7 +317,7 @@ def forget(
         record, decimals = portfolio.find_trade(trade), load_price_decimals()
     notice(f"trade {trade} is closed: its {held}, if you still have them, are no longer guarded")
     show(ctx, record, lambda closed: draw_all_trades([closed], decimals))
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
 
 
 def resting_stops(

@@ -14,18 +14,16 @@ from botctl.cli.commands.study import backtest_options
 from botctl.cli.context import JsonFlag, config_from, env_file_of, exit_with
 from botctl.cli.log import log_errors
 from botctl.cli.output import show
+from botctl.cli.page.build import open_source
 from botctl.cli.study_council import report_errors
 from botctl.cli.views.files import draw_report
 from botctl.config import load_sources, open_store
 from botctl.domain.errors import BadValue, exit_code_of
 from botctl.files import write_private
-from botctl.queries.portfolio import now_offline
 from botctl.reporting.build import build_report, draw_chart
 from botctl.reporting.from_backtest import BacktestSource
-from botctl.reporting.from_database import DatabaseSource
 from botctl.reporting.model import ReportView
 from botctl.store.rows import Rows
-from botctl.wiring import find_candles
 
 if TYPE_CHECKING:
     from botctl.reporting.build import ReportSource
@@ -115,9 +113,7 @@ def _open_source(
         raise BadValue(f"{backtest_options.flag_of(name)} is for a backtest of FILE", hint=hint)
     config = config_from(ctx, looks=True)
     with open_store(config):
-        now = now_offline(config.settings.botctl_mode)
-        source = DatabaseSource(config.settings, config.switch, now, lambda symbol: find_candles(config, symbol))
-        yield source, config.folder / "report.html"
+        yield open_source(config), config.folder / "report.html"
 
 
 def _write(

@@ -213,7 +213,8 @@ def _job_from(ctx: typer.Context, config: Config) -> Job:
 
 def _folders_elsewhere(config: Config) -> list[str]:
     """Folders outside BOTCTL_HOME that a tick writes to."""
-    names = filter(None, (config.settings.log_file, config.settings.metrics_file))
+    settings = config.settings
+    names = filter(None, (settings.log_file, settings.metrics_file, settings.report_file))
     files = [config.database_file, *(config.folder / name for name in names)]
     return sorted({str(file.parent) for file in files if config.folder not in file.parents})
 

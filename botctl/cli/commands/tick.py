@@ -72,7 +72,7 @@ def _tick(ctx: typer.Context, config: Config, heartbeat: Heartbeat, *, validate:
     after_run.write_metrics(config, metrics)
     heartbeat.end(ok=code == 0, detail="\n".join([f"exit code {code}", *view.errors]))
     if not validate:
-        after_run.deliver_notifications(config)
+        after_run.publish(config, hourly=True)
     return code
 
 
@@ -101,7 +101,7 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     notice(*exits.notes)
     view = CheckView(positions, exits.results, [str(error) for error in errors], stops)
     show(ctx, view, draw_position_check)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(exit_code_of(errors))
 
 
@@ -155,5 +155,5 @@ def drawdown(
         done = "buys are disabled, open trades are sold" if act else "only reported"
         notice(f"the drawdown limit is exceeded: {done}")
     show(ctx, view, draw_drawdown)
-    after_run.deliver_notifications(config)
+    after_run.publish(config)
     exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))

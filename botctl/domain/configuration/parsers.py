@@ -142,3 +142,17 @@ def parse_level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("must be DEBUG, INFO, WARNING or ERROR")
     return text.upper()
+
+
+def parse_page(text: str) -> str:
+    """The path of a page, which is replaced: it must not be a database or candles."""
+    if not text.lower().endswith(".html"):
+        raise ValueError("must end in .html")
+    return text
+
+
+def problem_with_token(text: str) -> str | None:
+    """What is wrong with a token that a browser sends in a header or an address; None when nothing is."""
+    if not re.fullmatch(r"[A-Za-z0-9._~-]{16,200}", text):
+        return "must have 16 to 200 letters, digits and signs of ._~-, such as `openssl rand -hex 16` prints"
+    return None

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -21,12 +21,14 @@ from botctl.domain.configuration.parsers import (
     parse_level,
     parse_names,
     parse_on,
+    parse_page,
     parse_rule,
     parse_share,
     parse_sizing,
     parse_symbols,
     parse_timeframe,
     parse_yes,
+    problem_with_token,
 )
 from botctl.domain.council_rules import CouncilRule
 from botctl.domain.errors import ConfigError
@@ -87,6 +89,12 @@ def _private_key(text: str) -> Secret:
         base64.b64decode(text, validate=True)
     except ValueError:
         raise ValueError("is not a Kraken private key: base64 text, copied completely") from None
+    return Secret(text)
+
+
+def _token(text: str) -> Secret:
+    if problem := problem_with_token(text):
+        raise ValueError(problem)
     return Secret(text)
 
 
@@ -183,6 +191,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("HEALTHCHECK_URL", None, Secret, "pinged at start, success and failure of each tick", True),
     Setting("METRICS_FILE", None, str, "file for the last tick's metrics in Prometheus' text format (extra metrics)"),
+    Setting("REPORT_FILE", None, parse_page, "page of the account, rewritten after ticks and trades (extra report)"),
+    Setting("REPORT_EVERY", "1h", parse_timeframe, "how often that page is rewritten at most; after a trade at once"),
+    Setting("SERVE_TOKEN", None, _token, "what a browser must tell `botctl serve`; needed with --bind", True),
     Setting(
         "KEEP_DAYS",
         "400",
@@ -263,6 +274,9 @@ class Settings:
     notify_urls: Secret | None
     healthcheck_url: Secret | None
     metrics_file: str | None
+    report_file: str | None
+    report_every: Timeframe
+    serve_token: Secret | None
     keep_days: int
     log_level: str
     log_file: str | None
@@ -304,7 +318,9 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that nothing outside botctl may see, with the passwords in addresses."""
-        keys = (self.kraken_api_key, self.kraken_private_key, self.notify_urls, self.healthcheck_url)
+        keys = (
+            self.kraken_api_key, self.kraken_private_key, self.notify_urls, self.healthcheck_url, self.serve_token
+        )  # fmt: skip
         urls = [url for url in (self.database_url, self.https_proxy) if isinstance(url, ServerUrl | ProxyUrl)]
         passwords = [password for url in urls for password in url.secrets]
         return tuple(text for text in (*(key.reveal() for key in keys if key), *passwords) if text)
@@ -425,19 +441,3 @@ def missing_for_live(settings: Settings) -> list[str]:
         "INITIAL_BALANCE": settings.initial_balance,
     }
     return [name for name, value in needed.items() if value is None]
-
-
-def live_trading_disabled_error() -> ConfigError:
-    """Why a live run may not buy."""
-    return ConfigError(
-        "live mode buys nothing while LIVE_TRADING is no; stops and the drawdown guard go on protecting what is open",
-        hint="set LIVE_TRADING=yes once you mean real money",
-    )
-
-
-def withdraw_key_error(rights: Sequence[str]) -> ConfigError:
-    """Why a key that may withdraw may not buy."""
-    return ConfigError(
-        f"the API key may withdraw ({', '.join(rights)}): botctl guards and sells, and buys nothing",
-        hint="make a key without that right and run `botctl doctor`, or set ALLOW_WITHDRAW_KEY=yes",
-    )

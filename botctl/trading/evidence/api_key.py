@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from botctl.domain.configuration.settings import Mode, Settings, withdraw_key_error
+from botctl.domain.configuration.refused_buys import withdraw_key_error
+from botctl.domain.configuration.settings import Mode, Settings
 from botctl.domain.errors import BotError
 from botctl.domain.freshness import is_fresh
 from botctl.ports import ApiKey, Exchange

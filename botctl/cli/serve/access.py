@@ -1,0 +1,78 @@
+"""Who may read: this machine alone, or whoever knows the token."""
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http import HTTPStatus
+from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
+from secrets import token_bytes
+
+
+class Denied(Exception):
+    """An HTTP status that is no answer, and why, in one line."""
+
+    def __init__(self, status: HTTPStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Access:
+    """With a token it is asked for always, by whatever way a request has come: a proxy makes every client local."""
+
+    token: str | None
+    key: bytes = field(default_factory=lambda: token_bytes(32), repr=False)
+    """Of the cookie, which a new process does not know any more."""
+
+    def check(self, client: str, host: str | None, authorization: str | None, given: str | None, cookie: str) -> None:
+        """`client` is an address, `host` the request's header, `given` the token in its address. Raises Denied."""
+        if self.token is None:
+            if not is_loopback(client) or not names_loopback(host):
+                raise Denied(HTTPStatus.FORBIDDEN, "only this machine may read: others need a token, see --bind")
+            return
+        scheme, _, bearer = (authorization or "").partition(" ")
+        tokens = [given, bearer.strip() if scheme.lower() == "bearer" else None]
+        if not (_one_is(self.token, tokens) or _one_is(self.cookie, [_cookie_in(cookie)])):
+            raise Denied(HTTPStatus.UNAUTHORIZED, "tell the token: `Authorization: Bearer TOKEN`, or ?token=TOKEN")
+
+    @property
+    def cookie(self) -> str:
+        """What a browser that has told the token shows from then on: the token leaves its address bar."""
+        return hmac.new(self.key, (self.token or "").encode(), sha256).hexdigest()
+
+
+COOKIE = "botctl"
+
+
+def _one_is(secret: str, candidates: Iterable[str | None]) -> bool:
+    """Compared in constant time, each of them."""
+    known = secret.encode()
+    return any([hmac.compare_digest(known, (each or "").encode(errors="replace")) for each in candidates])
+
+
+def _cookie_in(header: str) -> str | None:
+    try:
+        found = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return None
+    return None if found is None else found.value
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def names_loopback(host: str | None) -> bool:
+    """Whether a Host header is this machine's: any other name may have been made to lead here (DNS rebinding)."""
+    if host is None:
+        return False
+    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+    name = name.removeprefix("[").removesuffix("]").rstrip(".").lower()
+    return name == "localhost" or is_loopback(name)
