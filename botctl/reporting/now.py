@@ -94,6 +94,8 @@ def _bar(position: CockpitPosition) -> str:
 def _describe_guard(position: CockpitPosition) -> str:
     if position.unguarded:
         return f"NOT guarded: {position.unguarded}"
-    resting = "" if position.trigger is None else f"; a stop rests at Kraken at {text.format_price(position.trigger)}"
-    missing = "; no stop rests at Kraken" if position.unprotected else ""
-    return f"each tick{resting}{missing}"
+    trade = position.live.trade
+    trigger = text.format_price(trade.resting_trigger, position.price_decimals)
+    resting = "" if trade.resting_trigger is None else f"; a stop rests at Kraken at {trigger}"
+    lack = "" if trade.unprotected is None else f"; resting stop: {trade.unprotected}"
+    return f"each tick{resting}{lack}"

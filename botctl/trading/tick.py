@@ -217,16 +217,6 @@ def _keep_prices(bot: Bot, snapshot: Snapshot | None) -> None:
         log.warning("the prices can't be kept: %s", error)
 
 
-def _keep_prices(bot: Bot, snapshot: Snapshot | None) -> None:
-    """For who looks between two runs. What can't be kept is no failure: the next run has newer ones."""
-    if snapshot is None:
-        return
-    try:
-        save_last_prices(snapshot.quotes.good, bot.journal.open_symbols())
-    except BotError as error:
-        log.warning("the prices can't be kept: %s", error)
-
-
 def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
     """drawdown: the guard's report, and why earlier orders are not settled."""
     unrecorded = bot.unrecorded.check()

@@ -70,7 +70,7 @@ def status(
     if holder is not None and (holder.seconds or 0) > config.stuck_after:
         notice(f"a run hangs ({holder}): the next tick ends it; `botctl liquidate --take-over` ends it and sells all")
     log_errors(broken)
-    show(ctx, view, lambda view: draw_status(view.status), name_mode=False)
+    show(ctx, view, draw_status, name_mode=False)
     exit_with(exit_code_of(broken))
 
 
