@@ -6,7 +6,7 @@ is off. Each run proves it by one list of open orders: nothing is believed of an
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -68,6 +68,8 @@ class RestingStops:
     settlement: OrderSettlement
     distance: float | None
     """How many average true ranges a resting stop lies below the rule's; None where none is wanted."""
+    _told: Proof = field(default_factory=lambda: Proof([], []), init=False)
+    """What was settled before the proof."""
 
     def place_missing(self) -> list[BotError]:
         """Place the resting stop of each open trade that has none by the journal, as after an entry or a part-sell."""
@@ -91,7 +93,8 @@ class RestingStops:
         except BotError as error:
             log.warning("resting stops: %s", error)
             return False
-        self._settle(fired)
+        errors = self._settle(fired)
+        self._told = Proof([_ending_note(order) for order in fired if order.settled_at is not None], errors)
         return any(order.filled > 0 for order in fired)
 
     def cancel_all(self, trade_ids: Iterable[int] | None = None) -> list[BotError]:
@@ -102,11 +105,17 @@ class RestingStops:
         return self.settlement.cancel(resting) if resting else []
 
     def prove(self, prices: Mapping[str, Decimal]) -> Proof:
-        """One list of open orders; then every open trade has its resting stop, or there is an error that says why.
+        """One list of open orders; then every open trade has its resting stop, or there is an error that says why. With
+        it comes what `settle_fired` has found.
 
         Asks for nothing where there are neither open trades nor resting stops. None is placed above the last of
         `prices`: it would sell at once, which the rule decides.
         """
+        told, self._told = self._told, Proof([], [])
+        proof = self._prove(prices)
+        return Proof(told.notes + proof.notes, told.errors + proof.errors)
+
+    def _prove(self, prices: Mapping[str, Decimal]) -> Proof:
         resting = load_resting_stops()
         trades = self.journal.open_trades() if self.distance is not None else []
         if not resting and not trades and not has_lost_stops(self.clock.now() - LOST_FOR):
@@ -171,7 +180,9 @@ class RestingStops:
         if not orders:
             return []
         begin_ending(orders, {}, self.clock.now())
-        return self.settlement.settle(orders)
+        errors = self.settlement.settle(orders)
+        oversold = [self.journal.overselling_of(order) for order in orders if order.filled > order.amount]
+        return errors + [alarm for alarm in oversold if alarm is not None]
 
     def _cancel_left_over(self, resting: Sequence[OrderRow]) -> list[BotError]:
         """Cancel those whose trade has ended otherwise, as when its coins were sold by hand: they would sell coins that
