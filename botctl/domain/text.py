@@ -126,8 +126,6 @@ def _with_code(figure: str, currency: str) -> str:
     return f"{figure} {currency}" if currency else figure
 
 
-
-
 def format_moment(value: datetime, now: datetime) -> str:
     """14:02 UTC for today, else with the date."""
     return f"{value:%H:%M} UTC" if value.date() == now.date() else f"{format_time(value)} UTC"

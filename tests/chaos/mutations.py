@@ -210,7 +210,7 @@ MUTATIONS = {
             ),
             Replacement(
                 "botctl/trading/orders/settlement.py",
-                "if complete and filled not in (order.amount, self._in_lots(order)):",
+                "if complete and filled not in (order.amount, self._in_lots(order)) and not resized:",
                 "if False:",
             ),
         ),

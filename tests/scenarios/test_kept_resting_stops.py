@@ -325,6 +325,59 @@ def test_one_of_another_amount_is_replaced(guarded: BotRunner, kraken: FakeKrake
     assert (waiting(kraken).volume, waiting(kraken).trigger) == (AMOUNT, Decimal(48500))
 
 
+def test_a_smaller_one_of_the_owner_that_fired_is_booked_and_the_rest_is_sold(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.account.amend(waiting(kraken), Decimal(48500), Decimal("0.0015"))
+    kraken.set_price("BTC/USD", 48000)
+
+    runs = [guarded.run("tick"), guarded.run("tick")]
+
+    assert runs[-1].exit_code == 0, runs[-1].stderr
+    assert trade_of(guarded)["status"] == "CLOSED"
+    assert [order.vol_exec for order in kraken.orders if order.side == "sell"] == [Decimal("0.0015"), Decimal("0.0005")]
+    assert kraken.account.balances["XXBT"] == AMOUNT
+
+
+def test_a_larger_one_of_the_owner_that_fired_closes_the_trade_and_is_told(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.account.amend(waiting(kraken), Decimal(48500), Decimal("0.004"))
+    kraken.set_price("BTC/USD", 48000)
+
+    run = guarded.run("tick")
+
+    assert "0.002 more than the trade held" in run.stderr
+    trade = trade_of(guarded)
+    assert (trade["status"], Decimal(trade["exit_price"])) == ("CLOSED", 48000)
+    assert guarded.run("tick").exit_code == 0
+    assert len(kraken.orders) == 2
+
+
+def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_owner(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.set_price("BTC/USD", 48000)
+
+    def halve(request: Request, reply: Reply) -> Reply:
+        answer = json.loads(reply.body)
+        if request.endpoint in ("QueryOrders", "QueryTrades"):
+            for record in answer["result"].values():
+                for name in record.keys() & {"vol", "vol_exec", "cost", "fee"}:
+                    record[name] = f"{Decimal(record[name]) / 2}"
+        return replace(reply, body=json.dumps(answer).encode())
+
+    kraken.alter_reply = halve
+    run = guarded.run("tick")
+
+    assert run.exit_code != 0
+    assert len(kraken.orders) == 2
+    kraken.alter_reply = None
+    assert guarded.run("tick").exit_code == 0
+    assert trade_of(guarded)["status"] == "CLOSED"
+    assert (len(kraken.orders), kraken.account.balances["XXBT"]) == (2, AMOUNT)
+
+
 def test_an_order_that_is_shown_without_a_trigger_protects_nobody_silently(
     guarded: BotRunner, kraken: FakeKraken
 ) -> None:

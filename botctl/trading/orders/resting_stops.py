@@ -107,7 +107,8 @@ class RestingStops:
         return self.settlement.cancel(resting) if resting else []
 
     def prove(self, prices: Mapping[str, Decimal]) -> Proof:
-        """One list of open orders; then every open trade has its resting stop, or there is an error that says why.
+        """One list of open orders; then every open trade has its resting stop, or there is an error that says why. With
+        it comes what `settle_fired` has found.
 
         Asks for nothing where there are neither open trades nor resting stops. None is placed above the last of
         `prices`: it would sell at once, which the rule decides.

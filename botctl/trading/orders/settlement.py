@@ -349,22 +349,22 @@ class OrderSettlement:
     def _execution(self, order: OrderRow, reports: Sequence[OrderReport], fills: Iterable[Fill]) -> Execution | None:
         """The sum of an order's fills; None until the exchange shows all of them.
 
-        The owner may have changed the volume of a stop that rests: its fills, one by one, are believed.
+        The owner may have changed the volume of a stop that rests, see `_is_resized`.
         """
         ids = {report.exchange_order_id for report in reports}
         own = [fill for fill in fills if fill.exchange_order_id in ids]
         filled, main = total(report.filled for report in reports), reports[0]
         in_fills, complete = total(fill.amount for fill in own), all(report.complete for report in reports)
-        edited = order.trigger is not None and in_fills == filled
-        if filled > order.amount and not edited:
+        in_doubt = in_fills == filled and (complete or filled > order.amount)
+        resized = in_doubt and self._is_resized(order, filled)
+        if filled > order.amount and not resized:
             log.error("%s shows %s filled of %s: ignored", main.exchange_order_id, filled, order.amount)
             return None
-        if complete and filled not in (order.amount, self._in_lots(order)):
-            if not edited:
-                text = "%s shows %s of %s as its whole volume: looked up again"
-                log.error(text, main.exchange_order_id, filled, order.amount)
-                return None
-            complete = filled > order.amount
+        if complete and filled not in (order.amount, self._in_lots(order)) and not resized:
+            log.error(
+                "%s shows %s of %s as its whole volume: looked up again", main.exchange_order_id, filled, order.amount
+            )
+            return None
         if in_fills == filled:
             cost, fee = total(fill.cost for fill in own), total(fill.fee for fill in own)
         elif complete and in_fills < filled and self.exchange.now(fresh=True) > order.deadline + ABSENT_AFTER:
@@ -376,7 +376,18 @@ class OrderSettlement:
             return None
         why = next((report.reason for report in reports if report.reason), None)
         at, exact = self._ended_at(order, main, own), in_fills == filled
+        complete = complete and not (resized and filled < order.amount)
         return Execution(main.exchange_order_id, complete, filled, cost, fee, at, why, exact)
+
+    def _is_resized(self, order: OrderRow, filled: Decimal) -> bool:
+        """Whether this is a resting stop that somebody gave another amount at the exchange: its record and its fills
+        agree, and so does the balance. One of them alone may be wrong by a factor."""
+        if order.trigger is None or order.state not in UNSETTLED or filled in (order.amount, self._in_lots(order)):
+            return False
+        gone, tolerance = change_by(order, self.exchange, self.journal), FOUND_SHARE * order.amount
+        if gone is None:
+            return False
+        return gone >= order.amount - tolerance if filled > order.amount else abs(gone - filled) <= tolerance
 
     def _in_lots(self, order: OrderRow) -> Decimal:
         """Its amount as the exchange may cut it."""
