@@ -307,6 +307,8 @@ def test_an_asset_alone_means_its_open_trade(bot: BotRunner) -> None:
     assert bot.json("explain", "BTC")["trade"]["symbol"] == "BTC/USD"
     assert bot.json("sell", "BTC")["symbol"] == "BTC/USD"
     check_error(bot.run("explain", "ETH"), 2, "there is no trade of ETH/USD")
+    bot.set(SYMBOLS="ETH/USD", COOLDOWN_MINUTES="0")
+    check_error(bot.run("buy", "BTC", "100"), 2, "none of the known symbols (ETH/USD)")  # traded is not configured
 
 
 @pytest.mark.parametrize(
@@ -326,3 +328,21 @@ def test_a_setting_that_is_too_large_is_not_called_too_small(bot: BotRunner) -> 
     bot.set(INITIAL_BALANCE="1e15")
 
     assert "INITIAL_BALANCE='1e15' must be below 1000000000000" in " ".join(bot.run("config", "check").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("backtest gone.csv", "there is no file gone.csv"),
+        ("backtest .", ". is a folder"),
+        ("backtest gone.csv --from 2024-02-01 --to 2024-01-01", "--from 2024-02-01 must be before --to 2024-01-01"),
+        ("backtest gone.csv --from 2024-02-30", "--from 2024-02-30 is a day that does not exist"),
+        ("backtest gone.csv --to 9999-12-31", "--to 9999-12-31 must be of a year from 1970 to 9000"),
+        ("reconcile --since 0001-01-01", "--since 0001-01-01 must be of a year from 1970 to 9000"),
+        ("log --since 2999-01-01", "--since 2999-01-01 is in the future"),
+        ("backtest gone.csv --cash 1,000", "--cash '1,000' may mean 1000 or 1.0"),
+        ("explain 99999999999999999999", "there is no trade 99999999999999999999"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_true_cause(bot: BotRunner, words: str, told: str) -> None:
+    check_error(bot.run(*words.split()), 2, told)

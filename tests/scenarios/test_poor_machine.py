@@ -191,4 +191,4 @@ def test_without_a_place_for_compiled_code_it_is_compiled_anew_and_that_is_said(
 
     assert (done.returncode, done.stdout) == (0, "")
     assert "can't write /proc/nowhere/.cache" in done.stderr
-    assert "every run compiles anew" in done.stderr
+    assert "each run compiles again" in done.stderr
