@@ -197,6 +197,7 @@ BENCHMARKS: tuple[tuple[str, Callable[[Path], Iterator[Line]]], ...] = (
     ("start", runs.a_start),
     ("check", runs.a_check),
     ("first-order", runs.the_first_order),
+    ("first-sell", runs.the_first_sell_with_resting_stops),
     ("million", runs.a_million),
     ("eight", runs.eight_at_once),
     ("memory", runs.the_size),

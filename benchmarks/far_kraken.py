@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fake_kraken import FakeKraken
+from tests.fake_kraken import FakeKraken, Instant, Order
 from tests.fake_kraken.http_server import HttpHandler
 
 ROUND_TRIP = 0.1
@@ -55,6 +55,11 @@ class CountingKraken(FakeKraken):
         for symbol in symbols:
             self.set_price(symbol, last)
 
+    def rest(self, stops: list[tuple[str, str, str]], amount: str, trigger: str) -> None:
+        """Sets the orders: one waiting stop each, by symbol, exchange id and client order id."""
+        with self.lock:
+            self.account.orders = [waiting_stop(*names, Decimal(amount), Decimal(trigger)) for names in stops]
+
     def forget(self) -> None:
         self.clear_requests()
         self.sent = self.answered = 0
@@ -62,6 +67,14 @@ class CountingKraken(FakeKraken):
     def traffic(self) -> Traffic:
         requests = list(self.requests)
         return Traffic([r.endpoint for r in requests], [r.at for r in requests], self.sent, self.answered)
+
+
+def waiting_stop(symbol: str, txid: str, client_id: str, amount: Decimal, trigger: Decimal) -> Order:
+    return Order(
+        txid=txid, cl_ord_id=client_id, userref=None, side="sell", symbol=symbol, ordertype="stop-loss", volume=amount,
+        limit=None, flags=frozenset({"fciq"}), quote_volume=None, hold_price=trigger, opened_at=time.time(),
+        mode=Instant(), visible_at=0.0, hidden_looks=0, trigger=trigger, self_trade="cancel-oldest",
+    )  # fmt: skip
 
 
 class CountingHandler(HttpHandler):

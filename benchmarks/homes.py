@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.far_kraken import FarKraken
+from botctl.domain.client_order_ids import ClientId
 
 HERE = Path(__file__).parent
 INITIAL = "10000"
@@ -153,6 +154,27 @@ def open_positions(home: Home, kraken: FarKraken, count: int) -> list[str]:
     kraken.ask("price", names, "1")
     home.run("check-positions")  # so that the next snapshot knows what is held
     return names
+
+
+TRIGGER = "0.7"
+"""Of each resting stop: one ATR below the stop."""
+
+
+def rest_stops(home: Home) -> list[tuple[str, str, str]]:
+    """Records a resting stop of each open position. Returns symbol, exchange id and client order id of each."""
+    with home.sql() as database:
+        trades = database.execute("SELECT id, symbol, mark FROM trade WHERE status = 'OPEN'").fetchall()
+        stops = [
+            (number, symbol, f"S{number:05}-AAAAA-AAAAAA", str(ClientId(mark, number, None, True, 1, resting=True)))
+            for number, symbol, mark in trades
+        ]
+        database.executemany(
+            'INSERT INTO "order" (client_order_id, exchange_order_id, trade_id, side, symbol, state, reason, whole,'
+            " amount, filled, deadline, created_at, inexact, trigger) SELECT ?, ?, id, 'sell', symbol, 'RESTING',"
+            f" 'STOP_LOSS', 1, amount, '0', created_at, created_at, 0, '{TRIGGER}' FROM trade WHERE id = ?",
+            [(client_id, txid, number) for number, _, txid, client_id in stops],
+        )
+    return [(symbol, txid, client_id) for _, symbol, txid, client_id in stops]
 
 
 def _tag() -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from benchmarks.far_kraken import ROUND_TRIP, FarKraken
 from benchmarks.homes import (
+    AMOUNT,
     HERE,
+    TRIGGER,
     Cost,
     Home,
     Stopwatch,
     make_home,
     open_positions,
+    rest_stops,
     rows_in,
     stopwatch,
     symbols,
@@ -126,6 +129,34 @@ def the_first_order(folder: Path) -> Iterator[Line]:
             yield (
                 f"{count} open positions: AddOrder after {1000 * best:.0f} ms, {1000 * first:.0f} ms of them start-up"
                 + (f" and {trips:.2f} round trips")
+            )
+
+
+def the_first_sell_with_resting_stops(folder: Path) -> Iterator[Line]:
+    """As `the_first_order`, where each position has a resting stop, which is canceled and asked for first."""
+    with far_away(folder) as (kraken, home, _):
+        for count in (1, 50, MANY):
+            ready = home.another(f"ready-{count}")
+            names = open_positions(ready, kraken, count)
+            stops = rest_stops(ready)
+            ready.settings["EXCHANGE_STOP"] = "on"
+            best, first = float("inf"), 0.0
+            for _ in range(TURNS):
+                kraken.ask("rest", [], AMOUNT, TRIGGER)
+                kraken.ask("hold", names, AMOUNT)
+                kraken.ask("price", names, "1.05")
+                kraken.ask("price", names[-1:], "0.75")
+                kraken.ask("rest", stops, AMOUNT, TRIGGER)
+                kraken.ask("forget")
+                cost = ready.another("hit").run("check-positions", "--json")
+                traffic = kraken.traffic()
+                order = traffic.first("AddOrder") - cost.started_at
+                if order < best:
+                    best, first = order, traffic.arrived_at[0] - cost.started_at
+            trips = (best - first) / ROUND_TRIP
+            yield (
+                f"{count} open positions with resting stops: AddOrder after {1000 * best:.0f} ms, "
+                f"{1000 * first:.0f} ms of them start-up and {trips:.2f} round trips; requests: {traffic.endpoints[:6]}"
             )
 
 

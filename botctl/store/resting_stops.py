@@ -1,6 +1,6 @@
 """Stops that rest at the exchange: which there are, and how they end or move. The journal places them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,9 +15,13 @@ from botctl.store.trade_changes import change_trade, event_columns, set_columns
 MOVED = "resting stop moved"
 
 
-def load_resting_stops() -> list[OrderRow]:
-    """The stops that rest, by the journal, the oldest trade first. Rows that can't be read are left out."""
-    return list(load_rows(Order.select().where(RESTING_ORDERS).order_by(Order.trade)))
+def load_resting_stops(trade_ids: Collection[int] | None = None) -> list[OrderRow]:
+    """The stops that rest, by the journal, the oldest trade first: all, or those of these trades. Rows that can't be
+    read are left out."""
+    resting = Order.select().where(RESTING_ORDERS)
+    if trade_ids is not None:
+        resting = resting.where(Order.trade.in_(list(trade_ids)))
+    return list(load_rows(resting.order_by(Order.trade)))
 
 
 def find_unprotected(distance: float | None) -> dict[int, str]:

@@ -32,7 +32,8 @@ def find_sold_before(wanted: Sequence[WantedExit], journal: Journal) -> set[int]
     preparation."""
     if not wanted:
         return set()
-    earlier = [*journal.canceled_sells([each.trade.id for each in wanted]), *load_resting_stops()]
+    trade_ids = [each.trade.id for each in wanted]
+    earlier = [*journal.canceled_sells(trade_ids), *load_resting_stops(trade_ids)]
     return journal.unsettled_trade_ids() | {order.trade_id for order in earlier}
 
 
@@ -43,7 +44,7 @@ def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: 
     An exit whose trade has an unsettled order, or an earlier sell that can't be asked for, is left to the next run.
     """
     journal, trade_ids = settlement.journal, [each.trade.id for each in wanted]
-    resting = [order for order in load_resting_stops() if order.trade_id in trade_ids]
+    resting = load_resting_stops(trade_ids)
     begin_ending(
         resting, {each.trade.id: each.reason for each in wanted if each.amount is None}, settlement.clock.now()
     )

@@ -28,6 +28,14 @@ def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> Non
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("number", range(6))
+def test_with_resting_stops_nothing_is_lost_or_sold_twice(number: int, stage: Stage) -> None:
+    game = play_game(stage, STEPS, number, resting=True)
+
+    assert game.steps == STEPS
+
+
+@pytest.mark.long
 def test_a_trial_plays_exactly_the_game_that_its_text_names(stage: Stage) -> None:
     (trial,) = Model().trials(stage, 1, seed=7)
     first, again = (play_game(stage, 12, 7) for _ in range(2))

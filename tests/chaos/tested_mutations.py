@@ -104,7 +104,7 @@ TESTED: dict[str, TestedMutation] = {
     ),
     # Stops that rest at the exchange.
     "an exit leaves its resting stop alone": one(
-        "trading/exit_preparation.py", ", *load_resting_stops()]", "]",
+        "trading/exit_preparation.py", ", *load_resting_stops(trade_ids)]", "]",
         "resting_stops", "a_hit_stop_cancels_learns_the_ending_and_sells_once",
     ),
     "what a canceled stop held counts as held": one(
