@@ -16,7 +16,7 @@ HELP_LINES = {
     "resume": "Resume trading after a pause or a freeze.",
     "status": "Show how the bot stands, without network.",
     "positions": "List open trades with their stops.",
-    "trades": "List trades, open and closed, with their profit.",
+    "trades": "List trades, open and closed, with their profit, and what they came to.",
     "orders": "List the orders that botctl recorded.",
     "why": "Show what the Council decided on SYMBOL, and why.",
     "explain": "Show the full history of one trade.",
