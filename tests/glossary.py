@@ -1,6 +1,6 @@
 """Writes docs/glossary.md from the glossary of `botctl help glossary`: `python -m tests.glossary`."""
 
-from botctl.cli.glossary import GLOSSARY
+from botctl.cli.help.glossary import GLOSSARY
 from tests.bot_runner import PROJECT
 
 PAGE = PROJECT / "docs" / "glossary.md"

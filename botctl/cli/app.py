@@ -15,10 +15,10 @@ from typer.main import get_command
 
 from botctl.cli.context import EnvFile
 from botctl.cli.core_dumps import forbid_core_dumps
+from botctl.cli.help.usage_errors import explain_usage
 from botctl.cli.log import error_line
 from botctl.cli.registry import COMMANDS, Commands, does_work
 from botctl.cli.streams import lost_output, make_streams_tolerant
-from botctl.cli.usage_errors import explain_usage
 from botctl.domain.errors import BotError, bug, explain_failure
 from botctl.domain.serialization import to_document
 from botctl.run_lock import name_this_run

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from botctl.cli.help_lines import HELP_LINES
-from botctl.cli.help_pages import Command, Group
+from botctl.cli.help.help_lines import HELP_LINES
+from botctl.cli.help.help_pages import Command, Group
 from botctl.domain.errors import BadValue
 
 COMMANDS = {

@@ -1,11 +1,11 @@
-"""Writes `botctl/cli/help_lines.py` from what each command's docstring says: `python -m tests.cli.help_lines`."""
+"""Writes `botctl/cli/help/help_lines.py` from what each command's docstring says: `python -m tests.cli.help_lines`."""
 
 from pathlib import Path
 
 import typer
 
-from botctl.cli import help_lines
 from botctl.cli.app import app
+from botctl.cli.help import help_lines
 from botctl.cli.registry import COMMANDS
 
 FILE = Path(help_lines.__file__)

@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperArgument, TyperOption
 
 from botctl.cli.app import app
-from botctl.cli.glossary import GLOSSARY
-from botctl.cli.help_pages import describe_option
+from botctl.cli.help.glossary import GLOSSARY
+from botctl.cli.help.help_pages import describe_option
 from botctl.cli.registry import COMMANDS, GROUPS
 from tests.bot_runner import PROJECT, BotRunner
 from tests.cli.assertions import check_error, files_in

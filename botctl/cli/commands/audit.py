@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import (
     FullFlag,
     JsonFlag,
@@ -21,6 +20,7 @@ from botctl.cli.context import (
     trade_id_from,
     wants_json,
 )
+from botctl.cli.help.completion import complete_symbol, complete_trade
 from botctl.cli.log import log_errors
 from botctl.cli.output import print_drawing, show, show_list
 from botctl.cli.tables import Drawing

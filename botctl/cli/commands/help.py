@@ -36,7 +36,7 @@ def show_help(
 
 
 def glossary() -> str:
-    from botctl.cli.glossary import GLOSSARY
+    from botctl.cli.help.glossary import GLOSSARY
     from botctl.cli.tables import pairs
 
     return pairs([(word, meaning) for word, meaning in GLOSSARY.items()])

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from botctl.cli import after_run
-from botctl.cli.completion import complete_symbol, complete_trade
 from botctl.cli.context import (
     MAX_ID,
     JsonFlag,
@@ -22,6 +21,7 @@ from botctl.cli.context import (
     money_from,
     symbol_from,
 )
+from botctl.cli.help.completion import complete_symbol, complete_trade
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show, show_list
 from botctl.cli.stuck_runs import open_bot_by_force

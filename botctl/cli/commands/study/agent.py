@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.completion import complete_symbol
 from botctl.cli.context import JsonFlag, config_from, exit_with, symbol_from
+from botctl.cli.help.completion import complete_symbol
 from botctl.cli.output import show
 from botctl.cli.results import NewAgentView
 from botctl.domain.errors import BadValue, ConfigError

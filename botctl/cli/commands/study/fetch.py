@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from botctl.cli.completion import complete_symbol
 from botctl.cli.context import JsonFlag, config_from, exit_with, symbol_from, time_from
+from botctl.cli.help.completion import complete_symbol
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import show_list, with_progress
 from botctl.cli.views.files import draw_fetched

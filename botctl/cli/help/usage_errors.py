@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from botctl.cli.help_pages import argument_name, limits_of
+from botctl.cli.help.help_pages import argument_name, limits_of
 from botctl.domain.errors import BadValue
 
 NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a number", "float range": "a number"}
