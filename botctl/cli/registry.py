@@ -52,7 +52,7 @@ COMMANDS = {
 
 GROUPS = {
     "Trade": ("buy", "sell", "tick", "check-positions"),
-    "Watch": ("status", "positions", "trades", "orders", "why", "explain", "log", "balance", "report"),
+    "Watch": ("status", "positions", "trades", "orders", "why", "explain", "log", "balance", "report", "serve"),
     "Safety": ("pause", "resume", "liquidate", "drawdown", "resting-stops", "forget"),
     "Study": ("demo", "backtest", "replay", "sweep", "fetch", "agent"),
     "Operate": ("schedule", "notify", "reconcile", "recover", "db"),

@@ -1,7 +1,7 @@
 """Guards the open positions: a stop check at every tick."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,6 +43,7 @@ from botctl.trading.evidence.price_checks import (
 )
 from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner, Exits, ManualSale, WantedExit
+from botctl.trading.results import StopView
 from botctl.trading.snapshot import SECOND_SNAPSHOT_AFTER, Snapshot, SnapshotService
 from botctl.trading.time_budget import TimeBudget
 
@@ -100,6 +101,25 @@ class PositionManager:
         found = Findings()
         exits = self.execution.execute_in_turn(self._find_exits(levels, snapshot, found), snapshot)
         return Exits(errors=found.errors, notes=found.notes) + exits
+
+    def view_stops(self, before: Mapping[int, float | None], snapshot: Snapshot) -> list[StopView]:
+        """The stops of the trades that were open `before` the check, with their stops then, and still are."""
+        try:
+            trades = [trade for trade in self.journal.open_trades() if trade.id in before]
+        except BotError:  # what the checks have done is told all the same
+            return []
+        prices = snapshot.prices
+        return [
+            StopView(
+                trade.id,
+                trade.symbol,
+                prices.get(trade.symbol),
+                trade.entry_price,
+                before[trade.id],
+                trade.stop_loss_price,
+            )
+            for trade in trades
+        ]
 
     def find_gone_markets(self, snapshot: Snapshot) -> list[BotError]:
         """An error for each open trade whose market is gone."""

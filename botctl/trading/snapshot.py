@@ -1,5 +1,6 @@
 """Snapshots: balances and prices of one moment, fetched once and shared by a whole run."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,8 +17,11 @@ from botctl.ports import Clock, Exchange
 from botctl.store import key_value
 from botctl.store.evidence.gone_markets import highest_prices
 from botctl.store.evidence.known_account import load_fills_since, load_known_account
+from botctl.store.evidence.last_prices import save_last_prices
 from botctl.store.evidence.unrecorded_orders import load_exit_block
 from botctl.store.journal import Journal
+
+log = logging.getLogger(__name__)
 
 MAX_PRICE_AGE = timedelta(minutes=2)
 """An older price (the machine slept meanwhile) is stale and triggers nothing."""
@@ -224,3 +228,13 @@ def _without_price(symbols: Sequence[str], error: BotError) -> dict[str, str]:
 
 def _no_price(error: BotError) -> str:
     return f"has no price ({error.message})"
+
+
+def keep_prices(snapshot: Snapshot | None, journal: Journal) -> None:
+    """For who looks between two runs. What can't be kept is no failure: the next run has newer ones."""
+    if snapshot is None:
+        return
+    try:
+        save_last_prices(snapshot.quotes.good, journal.open_symbols())
+    except BotError as error:
+        log.warning("the prices can't be kept: %s", error)

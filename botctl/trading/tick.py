@@ -5,7 +5,7 @@ Lost orders are looked up after the stops of all other trades were checked: noth
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +17,6 @@ from botctl.domain.money import cents
 from botctl.domain.orders import ExitReason
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
-from botctl.store.evidence.last_prices import save_last_prices
 from botctl.store.rows import DecisionRow
 from botctl.store.upkeep.pruning import prune
 from botctl.trading.bot import Bot
@@ -26,7 +25,7 @@ from botctl.trading.evidence.exact_figures import book_late_fills, complete_figu
 from botctl.trading.exits import Exits
 from botctl.trading.outages import tell_outage
 from botctl.trading.results import OrderResult, StepView, StopView, TickView, view_decision
-from botctl.trading.snapshot import Snapshot
+from botctl.trading.snapshot import Snapshot, keep_prices
 
 log = logging.getLogger(__name__)
 
@@ -188,33 +187,8 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits, list[StopView]]:
     broken, proof = _broken_rows(bot, exits.errors), bot.resting.prove(snapshot.prices)
     notes = bot.execution.outranked.report() + proof.notes
     said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken, *proof.errors], notes=notes)
-    _keep_prices(bot, snapshot)
-    return snapshot, said + exits, _view_stops(bot, before, snapshot)
-
-
-def _view_stops(bot: Bot, before: Mapping[int, float | None], snapshot: Snapshot) -> list[StopView]:
-    """The stops of the trades that were open `before` the check and still are."""
-    prices = snapshot.prices
-    try:
-        trades = [trade for trade in bot.journal.open_trades() if trade.id in before]
-    except BotError:  # what the checks have done is told all the same
-        return []
-    return [
-        StopView(
-            trade.id, trade.symbol, prices.get(trade.symbol), trade.entry_price, before[trade.id], trade.stop_loss_price
-        )
-        for trade in trades
-    ]
-
-
-def _keep_prices(bot: Bot, snapshot: Snapshot | None) -> None:
-    """For who looks between two runs. What can't be kept is no failure: the next run has newer ones."""
-    if snapshot is None:
-        return
-    try:
-        save_last_prices(snapshot.quotes.good, bot.journal.open_symbols())
-    except BotError as error:
-        log.warning("the prices can't be kept: %s", error)
+    keep_prices(snapshot, bot.journal)
+    return snapshot, said + exits, bot.positions.view_stops(before, snapshot)
 
 
 def guard_drawdown(bot: Bot, *, act: bool) -> tuple[GuardReport, list[BotError]]:
@@ -369,7 +343,7 @@ def _check_positions(bot: Bot, state: TickState) -> None:
     before = {level.trade_id: level.stop for level in bot.journal.stop_levels()}
     exits = bot.positions.check_open_positions(state.fetched_snapshot)
     state.add(exits)
-    state.stops = _view_stops(bot, before, state.fetched_snapshot)
+    state.stops = bot.positions.view_stops(before, state.fetched_snapshot)
     state.detail = f"{checked} checked, {len(exits.results)} sold"
 
 
@@ -435,7 +409,7 @@ def _value_again(bot: Bot, state: TickState) -> None:
 
 def _record(bot: Bot, state: TickState, *, started: float) -> None:
     _value_again(bot, state)
-    _keep_prices(bot, state.snapshot)
+    keep_prices(state.snapshot, bot.journal)
     ticks.record_tick(
         state.at, seconds=time.monotonic() - started, ok=not state.errors, exit_code=state.exit_code,
         steps=[asdict(step) for step in state.steps], equity=state.equity, drawdown=state.drawdown,
