@@ -248,19 +248,18 @@ def write_many_trades(bot: BotRunner, count: int) -> None:
         trades.append({
             "symbol": "BTC/USD", "asset": "BTC", "mode": "demo", "status": "CLOSED", "created_at": at,
             "amount": Decimal("0.002"), "entry_amount": Decimal("0.002"), "entry_price": price,
-            "entry_cost": Decimal(100), "entry_fee": Decimal("0.4"), "entry_time": at, "atr": 500.0,
-            "stop_loss_price": 49_500.0,
-            "high_price": 50_500.0, "sold_amount": Decimal("0.002"), "exit_proceeds": Decimal(101),
-            "exit_price": price + number % 7 * 100,
-            "exit_fee": Decimal("0.4"), "exit_time": out, "exit_reason": "TRAILING_STOP", "pnl": Decimal("0.2"),
-            "mark": f"m{number:06}", "initial_stop_loss_price": 49_000.0,
+            "entry_cost": Decimal(100), "entry_fee": Decimal("0.4"), "entry_time": at,
+            "atr": 500.0, "stop_loss_price": 49_500.0, "high_price": 50_500.0, "sold_amount": Decimal("0.002"),
+            "exit_proceeds": Decimal(101), "exit_price": price + number % 7 * 100, "exit_fee": Decimal("0.4"),
+            "exit_time": out, "exit_reason": "TRAILING_STOP", "pnl": Decimal("0.2"), "mark": f"m{number:06}",
+            "initial_stop_loss_price": 49_000.0,
         })  # fmt: skip
         orders += [
             {
                 "client_order_id": f"{side}{number}", "trade": number, "side": side, "symbol": "BTC/USD",
                 "state": "FILLED", "reason": reason, "amount": Decimal("0.002"), "cost": Decimal(100),
-                "filled": Decimal("0.002"),
-                "average_price": price, "fee": Decimal("0.4"), "deadline": at, "created_at": at, "settled_at": at,
+                "filled": Decimal("0.002"), "average_price": price, "fee": Decimal("0.4"),
+                "deadline": at, "created_at": at, "settled_at": at,
             }
             for side, reason in (("buy", None), ("sell", "TRAILING_STOP"))
         ]  # fmt: skip
