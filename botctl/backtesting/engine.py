@@ -127,30 +127,35 @@ class Simulated(NamedTuple):
 
 
 def find_cached_exit(
-    arrays: MarketArrays,
-    buffers: BacktestBuffers,
+    closes: Table[float],
+    fills: Table[float],
+    lows: Table[float],
+    decisions: Table[int],
+    atrs: Table[float],
+    cache: WritableTable[int],
+    bids: WritableTable[float],
     symbol: int,
     entered: int,
+    last: int,
     entry: float,
     break_even: float,
     parameters: BacktestParameters,
 ) -> tuple[int, float]:
     """The exit's bar and how it ends, as one number: `bar * ENDING_COUNT + ending`; and the resting stop's price where
     that ends it, else zero."""
-    cache, bids = buffers.exit_cache, buffers.bid_cache
     caching, bid = cache.shape[1] > 0, 0.0
     found = cache[symbol, entered] if caching else 0
     if found == 0:
         bar, ending, _, _, bid = find_exit(
-            arrays.closes,
-            arrays.fills,
-            arrays.lows,
-            arrays.decisions,
+            closes,
+            fills,
+            lows,
+            decisions,
             symbol,
             entered,
-            arrays.last,
+            last,
             entry,
-            arrays.atrs[symbol, entered],
+            atrs[symbol, entered],
             parameters.atr_multiple,
             parameters.breakeven_atr,
             break_even,
@@ -175,7 +180,8 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
     """Trade the history, with money in lots."""
     # Each array has a local name: see the optimizations at the end.
     closes, fills, decisions, atrs = arrays.closes, arrays.fills, arrays.decisions, arrays.atrs
-    times, last, equity = arrays.times, arrays.last, buffers.equity
+    times, last, equity, lows = arrays.times, arrays.last, buffers.equity, arrays.lows
+    cache, bids = buffers.exit_cache, buffers.bid_cache
     held, exit_bar, exit_bid, trade = buffers.held, buffers.exit_bar, buffers.exit_bid, buffers.trade
     next_buy, last_exit, shares, budgets = buffers.next_buy, buffers.last_exit, arrays.shares, buffers.budgets
     symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
@@ -240,7 +246,9 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
             if amount <= 0.0 or paid > cash:
                 continue
             entry, break_even = cost / amount, break_even_of(paid / amount, parameters)
-            found, exit_bid[symbol] = find_cached_exit(arrays, buffers, symbol, event, entry, break_even, parameters)
+            found, exit_bid[symbol] = find_cached_exit(
+                closes, fills, lows, decisions, atrs, cache, bids, symbol, event, last, entry, break_even, parameters
+            )
             held[symbol], exit_bar[symbol], trade[symbol] = amount / LOTS_PER_UNIT, found // ENDING_COUNT, count
             symbols[count], entries[count] = symbol, event
             exits[count], endings[count] = found // ENDING_COUNT, found % ENDING_COUNT
@@ -390,8 +398,8 @@ def simulate_sets(
 # - `decide` by the bits of two numbers: a table needs one lookup per bar, bits are shifted for many bars at once.
 # - `size_by_equity` is called and not inlined (`jit.RARELY_CALLED`): inlined, 350,000 candles with fixed amounts,
 #   which never call it, take 1.14 times as long. With sizes by risk they take 1.2 times as long as with fixed ones.
-# - Local names for arrays in `simulate`: compiled code counts references each time an array is read from a tuple, which
-#   costs more than the work on it.
+# - Local names for arrays in `simulate`, and each passed alone to `find_cached_exit`: compiled code counts references
+#   each time an array is read from a tuple, which costs more than the work on it.
 
 PREFETCH_BARS = 4096
 """Few enough to fit into the processor's cache, enough to be worth a call."""
