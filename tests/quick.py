@@ -1,4 +1,4 @@
-"""Which cases of a test run at every change, and which with `-m long` alone."""
+"""Which cases of a test run at every change, which with `-m long` alone, and which with `-m soak` alone."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
@@ -38,13 +38,24 @@ def parametrize_pairs(
     )
 
 
-def _marker(names: Names) -> Callable[[Any], Any]:
-    """What marks one case long, be it of one name or of several, and whatever marks it has already."""
+def campaign(names: Names, cases: Iterable[Any], *, long: int) -> pytest.MarkDecorator:
+    """pytest's own, where `long` cases, spread over all, are long, and the others are soak: a campaign of minutes."""
+    cases = list(cases)
+    step = -(-len(cases) // long)
+    marked = [
+        _marker(names, pytest.mark.soak if number % step else pytest.mark.long)(case)
+        for number, case in enumerate(cases)
+    ]
+    return pytest.mark.parametrize(names, marked)
+
+
+def _marker(names: Names, kind: pytest.MarkDecorator = pytest.mark.long) -> Callable[[Any], Any]:
+    """What marks one case `kind`, be it of one name or of several, and whatever marks it has already."""
     several = not isinstance(names, str) or "," in names
 
     def mark(case: Any) -> Any:
         if isinstance(case, ParameterSet):
-            return case._replace(marks=[*case.marks, pytest.mark.long])
-        return pytest.param(*(case if several else [case]), marks=pytest.mark.long)
+            return case._replace(marks=[*case.marks, kind])
+        return pytest.param(*(case if several else [case]), marks=kind)
 
     return mark

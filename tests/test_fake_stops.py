@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import ccxt
 import pytest
 
 from tests.fake_kraken import FakeKraken, PartialThenCanceled
 from tests.fake_kraken.account import PassedTrigger
-from tests.test_fake_kraken import Client, connect
+from tests.test_fake_kraken import Client, connect, errors
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def test_a_waiting_stop_may_hold_its_coins_or_not(kraken: FakeKraken, client: Cl
     place_stop(client)
 
     if holds:
-        with pytest.raises(ccxt.InsufficientFunds):
+        with pytest.raises(errors.InsufficientFunds):
             client.create_order("BTC/USD", "market", "sell", "0.6")
         return
     client.create_order("BTC/USD", "market", "sell", "0.6", None, {"oflags": "fciq"})
@@ -73,7 +72,7 @@ def test_a_trigger_above_the_price_does_what_the_test_says(
 ) -> None:
     kraken.account.passed_trigger = what
     if status is None:
-        with pytest.raises(ccxt.InvalidOrder, match="EGeneral:Invalid arguments:price"):
+        with pytest.raises(errors.InvalidOrder, match="EGeneral:Invalid arguments:price"):
             place_stop(client, "50000.1")
         assert kraken.orders == []
     else:
@@ -112,7 +111,7 @@ def test_what_cannot_be_amended_is_refused(kraken: FakeKraken, client: Client) -
     txid = place_stop(client)
 
     def refused(**params: str) -> str:
-        with pytest.raises(ccxt.ExchangeError) as caught:
+        with pytest.raises(errors.ExchangeError) as caught:
             client.privatePostAmendOrder({"txid": txid, **params})
         return str(json.loads(str(caught.value).removeprefix("kraken "))["error"][0])
 
@@ -152,7 +151,7 @@ def test_a_stop_may_fill_in_part_and_too_many_are_refused(kraken: FakeKraken, cl
     kraken.account.fill_mode = PartialThenCanceled(Decimal("0.25"))
     txid = place_stop(client, amount="0.4")
     kraken.account.max_waiting_stops = 1
-    with pytest.raises(ccxt.ExchangeError, match="Scheduled orders limit exceeded"):
+    with pytest.raises(errors.ExchangeError, match="Scheduled orders limit exceeded"):
         place_stop(client, amount="0.1")
     kraken.set_price("BTC/USD", 44000)
 

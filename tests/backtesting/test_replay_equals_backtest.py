@@ -23,7 +23,7 @@ from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
 from tests.backtesting.histories import history_of, rising, run_backtest
 from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_sentiment, seasons
-from tests.quick import parametrize
+from tests.quick import campaign, parametrize
 
 FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_time", "exit_time", "exit_reason")
@@ -226,8 +226,7 @@ def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> N
     check(cases(SHORTEST if name.startswith("by risk") else SHORT, 1)[name], tmp_path)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", cases(150, 1))
+@campaign("name", cases(150, 1), long=5)
 def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORT, 1)[name], tmp_path)
 

@@ -22,7 +22,7 @@ from tests.chaos.tested_mutations import SCENARIOS, TESTED
 from tests.postgres import Server
 
 
-@pytest.mark.long  # each needs a fork server of its own
+@pytest.mark.soak  # each needs a fork server of its own
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_fault_is_caught_by_its_invariant(name: str, database_server: Server | None) -> None:
     mutation = MUTATIONS[name]
@@ -34,7 +34,7 @@ def test_the_fault_is_caught_by_its_invariant(name: str, database_server: Server
     assert any(failure.startswith(said) for failure in failures), failures
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_without_the_fault_the_same_trials_pass(name: str, stage: Stage) -> None:
     assert failures_of(MUTATIONS[name], stage) == []
@@ -55,7 +55,7 @@ def test_it_still_fits_the_product(name: str) -> None:
     assert MUTATIONS[name].mutated_files()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("name", TESTED)
 def test_the_fault_is_caught_by_its_test(name: str, tmp_path: Path) -> None:
     mutation = TESTED[name]

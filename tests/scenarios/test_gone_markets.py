@@ -143,8 +143,7 @@ def test_a_coin_without_market_counts_at_its_last_known_value_and_stops_no_buys(
     assert (sold(kraken), len(kraken.orders)) == ([], 3)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("lie", ["the list lacks it", "Ticker refuses it"])
+@parametrize("lie", ["the list lacks it", "Ticker refuses it"], quick=1)
 def test_a_list_that_lacks_a_market_for_once_keeps_no_stop_from_selling(
     two: None, live: BotRunner, kraken: FakeKraken, lie: str
 ) -> None:
@@ -200,7 +199,6 @@ def test_a_status_that_says_delisted_is_said_and_the_stop_still_tries(
     assert len(sent(kraken, "sell")) == 1
 
 
-@pytest.mark.long
 def test_a_lost_trade_of_a_gone_market_stops_the_recovery_of_no_other(
     two: None, live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -250,7 +250,6 @@ def test_what_a_canceled_buy_fills_late_is_guarded_from_the_next_tick_on(
     assert Decimal(trade["stop_loss_price"]) == order.cost / order.vol_exec - 1000
 
 
-@pytest.mark.long
 def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -266,7 +265,6 @@ def test_a_canceled_buy_is_asked_for_at_each_tick_of_two_hours_and_not_again(
     assert asked == [1, 1, 1, 0]
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_canceled_buy_that_is_not_answered_for_is_asked_for_again(live: BotRunner, kraken: FakeKraken) -> None:
     buy_and_be_canceled(live, kraken, Decimal(0))
@@ -320,7 +318,6 @@ def test_a_late_fill_beside_another_trade_of_its_asset_is_an_error_until_that_is
     assert only(live.positions())["id"] == 1
 
 
-@pytest.mark.long
 @parametrize(
     ("owned", "exit_codes"),
     [("0.1", [1, 1, 0, 0]), ("0.0005", [69, 69, 69, 0])],

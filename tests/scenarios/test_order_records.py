@@ -236,7 +236,6 @@ def test_a_closed_order_that_filled_less_than_its_volume_is_no_ending_and_is_sai
     assert kraken.count("CancelOrder") == 0
 
 
-@pytest.mark.long
 def test_a_canceled_order_whose_fills_do_not_add_up_is_no_ending(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.account.lie = Lie("canceled", seconds=600, filled=HALF, hides_trades=True)
     run_until(live, kraken, "QueryOrders", "before", "buy", "BTC/USD", "100", "--yes")
@@ -322,7 +321,6 @@ def test_a_late_fill_of_more_than_a_trade_holds_takes_only_what_it_holds_and_is_
     assert [Decimal(order["filled"]) for order in live.orders()[1:]] == [late.vol_exec, second.vol_exec]
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_exit_whose_earlier_sell_cannot_be_asked_for_is_left_to_the_next_run(
     live: BotRunner, kraken: FakeKraken
@@ -525,7 +523,6 @@ def test_a_buy_that_was_canceled_unfilled_ends_though_the_owner_has_coins(
     assert (run.exit_code, only(live.trades())["status"]) == (4, "FAILED"), run.stderr
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_sell_whose_coins_are_gone_is_not_believed_to_be_unfilled(
     live: BotRunner, kraken: FakeKraken, owners_coins: Decimal

@@ -317,7 +317,6 @@ def test_an_exit_that_had_begun_goes_on(live: BotRunner, kraken: FakeKraken) -> 
     assert sides(kraken)[:3] == ["buy", "sell", "sell"]
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_an_entry_that_still_works_reserves_its_asset_and_the_next_run_settles_it(
     live: BotRunner, kraken: FakeKraken
@@ -451,7 +450,6 @@ def test_two_trades_of_one_number_do_not_mix(two_markets: BotRunner, kraken: Fak
     assert reconciled(live).exit_code == 0
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_a_trade_that_ended_and_the_next_one_of_its_asset_are_both_learnt(live: BotRunner, kraken: FakeKraken) -> None:
     live.set(COOLDOWN_MINUTES="0")

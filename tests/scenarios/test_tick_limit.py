@@ -115,7 +115,6 @@ def test_stops_that_are_hit_are_sold_when_the_time_is_over(hurried: BotRunner, k
     assert any("did not decide on BTC/USD, ETH/USD" in error for error in run.json()["errors"])
 
 
-@pytest.mark.long
 def test_missed_closes_are_left_to_the_next_tick_and_stops_are_not(hurried: BotRunner, kraken: FakeKraken) -> None:
     with stopped_clock() as clock:
         for symbol in ("BTC/USD", "ETH/USD"):
