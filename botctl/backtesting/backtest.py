@@ -183,8 +183,7 @@ class Backtest:
         price = fill_price(Side.SELL, bid, settings.exit_slippage)
         proceeds, fee = cost_and_fee(trade.amount, price, settings.fee_rate)
         pnl = calculate_pnl(trade.entry_cost, trade.entry_fee, proceeds, fee)
-        # An order that rests is named for the stop that it lies below and the entry, as it is placed.
-        by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), 0.0 if fired else break_even)
+        by_stop = stop_reason(trade.stop_loss_price, float(trade.entry_price), break_even)
         return replace(
             trade,
             status=TradeStatus.CLOSED,

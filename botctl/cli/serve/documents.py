@@ -15,7 +15,7 @@ from botctl.cli.page.build import open_source, render
 from botctl.cli.serve.access import Denied
 from botctl.config import Config
 from botctl.domain.errors import ConfigError
-from botctl.domain.serialization import to_json
+from botctl.domain.serialization import to_document
 from botctl.domain.symbols import parse_symbol
 from botctl.queries import audit_trail, flows, journal, portfolio, resting_stops, slippage
 from botctl.scheduling.runner import find_runner
@@ -88,7 +88,7 @@ class Documents:
                 return kept
             with open_to_read(self.config.database, self.config.settings.botctl_mode):
                 found = route.read(query)
-                body = found if isinstance(found, bytes) else json.dumps(to_json(found)).encode()
+                body = found if isinstance(found, bytes) else json.dumps(to_document(found)).encode()
             if len(self._kept) >= MAX_KEPT:
                 self._kept.clear()
             document = Document(route.kind, body)

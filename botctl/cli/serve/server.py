@@ -19,6 +19,7 @@ from botctl.cli.serve.access import COOKIE, Access, Denied
 from botctl.cli.serve.connections import Connections
 from botctl.cli.serve.documents import HTML, JSON, Document, Documents
 from botctl.domain.errors import BotError, explain_failure
+from botctl.domain.serialization import to_document
 from botctl.domain.text import sanitize
 from botctl.reporting.html import content_policy
 
@@ -213,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _failure(status: HTTPStatus, why: str, headers: dict[str, str]) -> Answer:
-    return Answer(status, JSON, json.dumps({"error": why}).encode() + b"\n", headers)
+    return Answer(status, JSON, json.dumps(to_document({"error": why})).encode() + b"\n", headers)
 
 
 def _read_head(connection: socket.socket) -> bytes | None:
