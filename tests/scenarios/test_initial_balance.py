@@ -71,6 +71,7 @@ def test_one_that_is_mistyped_later_is_refused_as_well(live: BotRunner, kraken: 
     assert sides(kraken) == ["buy"]
 
 
+@pytest.mark.long
 def test_a_loss_that_the_settings_of_before_show_as_well_trips_the_guard(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.balances["XXBT"] = Decimal("0.1")
     buy(live)

@@ -157,7 +157,6 @@ def test_an_empty_database_buys_nothing_that_another_has_bought(two_markets: Bot
     assert [(order.side, order.symbol) for order in kraken.orders] == [("buy", "BTC/USD"), ("buy", "ETH/USD")]
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bent_time")
 def test_two_databases_of_one_account_leave_each_others_assets_alone(
     two_markets: BotRunner, kraken: FakeKraken

@@ -357,6 +357,7 @@ def test_after_a_lock_out_no_private_call_is_made_until_its_end(live: BotRunner,
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
+@pytest.mark.long
 def test_a_stop_that_a_lock_out_answered_is_looked_up_after_it_and_sent_again(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

@@ -293,7 +293,7 @@ def test_what_a_canceled_sell_fills_late_is_booked_and_not_sold_again(
 
 
 @pytest.mark.usefixtures("bent_time")
-@parametrize("sold_meanwhile", [Decimal("0.0005"), Decimal("0.002")], quick=1)
+@parametrize("sold_meanwhile", [Decimal("0.002"), Decimal("0.0005")], quick=1)
 def test_a_late_fill_of_more_than_a_trade_holds_takes_only_what_it_holds_and_is_said(
     live: BotRunner, kraken: FakeKraken, sold_meanwhile: Decimal
 ) -> None:
