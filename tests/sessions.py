@@ -36,6 +36,8 @@ CHANGING = (
     r"\b\d\d-\d\d \d\d:\d\d(:\d\d)?",
     r"\bb07c7[0-9a-f]{3}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     r"\b\d+(?= s between)",
+    r"\bon \d{4}-\d\d-\d\d",
+    r"\bin \d+ min, at \d\d:\d\d",
 )
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 QUESTION = b"[y/N]: "
@@ -121,8 +123,9 @@ class Session:
         """Replace what differs from run to run by text of the same width."""
         for shown, real in self.real.items():
             text = text.replace(str(real), shown)
+        text = re.sub(r"\b\d+ s ago", "just now", text)
         for changing in CHANGING:
-            text = re.sub(changing, lambda found: re.sub(r"\w", "0", found[0]), text)
+            text = re.sub(changing, lambda found: re.sub(r"\w+", "0", found[0]), text)
         return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
     def differs(self, command: PageCommand) -> str:

@@ -38,7 +38,7 @@ def draw_lines(lines: Sequence[Line], *, coloured: bool) -> Drawing:
         return plain(lines)
     from rich.text import Text
 
-    text = Text(no_wrap=False, end="")
+    text = Text()
     for number, line in enumerate(lines):
         text.append("\n" if number else "")
         for span in line:

@@ -146,7 +146,11 @@ def test_watching_the_demo_moves_on_with_its_ticks(veteran: BotRunner) -> None:
         veteran.run("tick")
     now = next(row["price"] for row in veteran.json("positions", "--live"))
 
-    terminal.read_until(f"{float(now):,.2f}" if float(now) >= 100 else f"{float(now):.6g}")
+    try:
+        terminal.read_until(f"price {float(now):,.1f} ")
+    except AssertionError:
+        terminal.process.kill()
+        raise
 
     assert "demo mode" in before
     assert terminal.end() == 0

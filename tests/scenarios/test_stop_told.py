@@ -28,8 +28,12 @@ def test_a_tick_tells_the_story_of_each_stop_on_a_terminal(live: BotRunner, krak
     kraken.set_price("BTC/USD", 52000)
 
     said = Terminal("tick").all_of_it()
+    kraken.set_price("BTC/USD", 53000)
+    checked = Terminal("check-positions").all_of_it().splitlines()
 
     assert "BTC/USD +4.00 %  stop 49,000.00 -> 51,000.00 (1.92 % below)" in said
+    moved = checked.index("  BTC/USD +6.00 %  stop 51,000.00 -> 52,000.00 (1.89 % below)")
+    assert checked[moved + 1].startswith("id symbol")
     assert re.search(r"ETH/USD [+-]?[0-9.]+ %  stop [0-9,.]+ \([0-9.]+ % below\)", said)
 
 
