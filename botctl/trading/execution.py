@@ -130,8 +130,10 @@ class ExecutionService:
         """
         trade = self._open_trade(symbol)
         self.pre_trade_checks.check_exit(trade, reason)
+        wanted = WantedExit(trade, reason, amount_token)
+        wanted.amount_to_sell()  # before its resting stop is canceled for more than there is
         snapshot = self.snapshots.take_snapshot([trade.symbol])
-        exits = self.execute_sells([WantedExit(trade, reason, amount_token)], snapshot, assets={trade.asset})
+        exits = self.execute_sells([wanted], snapshot, assets={trade.asset})
         if exits.errors and not any(result.filled for result in exits.results):
             raise most_severe(exits.errors)
         result = _add_up(exits.results) if exits.results else None

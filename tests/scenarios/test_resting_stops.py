@@ -263,3 +263,11 @@ def test_the_rest_of_one_that_fired_in_part_is_sold(guarded: BotRunner, kraken: 
     trade = trade_of(guarded)
     assert (trade["status"], trade["exit_reason"]) == ("CLOSED", "STOP_LOSS")
     assert kraken.account.balances["XXBT"] == AMOUNT
+
+
+@in_one_world
+def test_a_sell_of_more_than_there_is_leaves_it_alone(guarded: BotRunner, kraken: FakeKraken) -> None:
+    run = guarded.run("sell", "BTC/USD", "0.0021", "--yes")
+
+    assert run.exit_code == 2
+    assert waiting(kraken).volume == AMOUNT
