@@ -74,12 +74,6 @@ def flowing(name: Span, cells: Sequence[Span], widths: Sequence[int], width: int
     return [[*line[:-1], Span(line[-1].text.rstrip(), line[-1].style)] for line in lines]
 
 
-def terminal_width() -> int:
-    from rich.console import Console
-
-    return Console().width
-
-
 @contextmanager
 def keep_drawing(draw: Callable[[int], Drawing]) -> Iterator[None]:
     """Draw once a second, in the place of the last drawing, for as long as the block runs. `draw` gets the lines that

@@ -26,18 +26,19 @@ def position(symbol: str, price: str, stop: float | None, *, entry: str, high: f
         id=1, symbol=symbol, asset=symbol.split("/")[0], mode="live", status="OPEN", amount=cost / Decimal(entry),
         entry_price=Decimal(entry), entry_cost=cost, entry_fee=Decimal(8), entry_time=NOW - timedelta(days=1),
         atr=None, stop_loss_price=stop, high_price=high,
+        resting_trigger=more.pop("resting_trigger", None), unprotected=more.pop("unprotected", None),
     )  # fmt: skip
     live, there = (live_position(trade, Decimal(each), Decimal("0.008")) for each in (price, str(stop or 0)))
     values: dict[str, Any] = {
         "price_at": NOW - timedelta(minutes=2), "stop_distance": live.stop_distance,
-        "pnl_at_stop": None if stop is None else there.net_pnl, "trigger": None, "unprotected": False, "unguarded": "",
+        "pnl_at_stop": None if stop is None else there.net_pnl, "unguarded": "",
     }  # fmt: skip
     return CockpitPosition(live=live, **values | more)
 
 
 POSITIONS = [
-    position("BTC/USD", "52340.1", 51227.0, entry="51800", high=52900.0, trigger=Decimal("50727.5")),
-    position("ETH/USD", "2011.5", 2009.9, entry="2105.11", high=2140.0, unprotected=True),
+    position("BTC/USD", "52340.1", 51227.0, entry="51800", high=52900.0, resting_trigger=Decimal("50727.5")),
+    position("ETH/USD", "2011.5", 2009.9, entry="2105.11", high=2140.0, unprotected="none"),
     position("DOGE/USD", "0.000123456", 0.000131, entry="0.00014", high=0.00015, price_at=NOW - timedelta(hours=5)),
     position("1000PEPE/USDT", "1234567.89", None, entry="1200000", high=1300000.0, unguarded="no stop"),
 ]

@@ -17,7 +17,7 @@ TRADE = (
 )
 BACKTEST_TRADE = (
     "symbol entry_time amount entry_price entry_cost entry_fee atr initial_stop_loss_price stop_loss_price "
-    "high_price exit_time exit_price exit_proceeds exit_fee exit_reason pnl r_multiple"
+    "high_price exit_time exit_price exit_proceeds exit_fee exit_reason by_resting_stop pnl r_multiple"
 )
 BOUGHT: dict[str, Any] = {
     "id": 7,

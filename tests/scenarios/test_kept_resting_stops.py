@@ -82,7 +82,7 @@ def test_a_position_without_its_resting_stop_is_named_wherever_positions_are(
     assert (status["resting_stops"], status["unprotected"]) == (0, ["BTC/USD (trade 1)"])
     assert "none!" in table.stdout
     assert "1 open positions have no resting stop: BTC/USD (trade 1)" in table.stderr
-    assert "UNPROTECTED: BTC/USD (trade 1)" in text.stdout
+    assert "UNPROTECTED: no stop rests at the exchange" in text.stdout
     assert "BTC/USD (trade 1) has none" in doctor.stdout
     assert 'botctl_unprotected_positions{mode="live"} 1.0' in (live.home / "metrics.prom").read_text()
 
@@ -217,8 +217,8 @@ def test_its_trigger_shows_in_positions_and_its_moves_in_explain(guarded: BotRun
 
     assert (position["resting_trigger"], position["unprotected"]) == ("50500.0", None)
     assert "50,500.00" in table.stdout
-    assert ("resting stop moved", "resting stop 48,500.00 to 50,500.00") in steps
-    assert ("rests", "RESTING: sells once the price is at 50,500.00") in steps
+    assert ("resting stop moved", "the resting stop moved from 48,500.0 to 50,500.0") in steps
+    assert ("rests", "the stop rests at Kraken: it sells once the price is at 50,500.0") in steps
 
 
 @parametrize(

@@ -25,10 +25,14 @@ def serve(
         int, typer.Option(metavar="NUMBER", min=0, max=65535, help="Where to listen; 0: any that is free.")
     ] = 8765,
     bind: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Listen here, not on this machine alone. Needs a token.")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", show_default="127.0.0.1, this machine alone", help="Where to listen. Needs a token."
+        ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="What others must tell; default: SERVE_TOKEN of the settings.")
+        str | None,
+        typer.Option(metavar="TOKEN", show_default="SERVE_TOKEN", help="What whoever reads must send."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from botctl.cli.cockpit import read_cockpit
 from botctl.cli.styled import Line, draw_lines, keep_drawing, wrapped
 from botctl.cli.tables import Drawing
-from botctl.cli.views.status import GREY, WARN, Screen, cockpit_lines, terminal_screen
+from botctl.cli.views.status import GREY, WARN, Screen, cockpit_lines, find_screen
 from botctl.config import Config, open_store
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BotError
@@ -86,7 +86,7 @@ class Watch:
 
     def draw(self, height: int) -> Drawing:
         """As of this moment, at most so many lines."""
-        screen = terminal_screen(max(MIN_STALE, timedelta(seconds=3 * self.seconds)))
+        screen = find_screen(max(MIN_STALE, timedelta(seconds=3 * self.seconds)))
         view = self.view
         if view is None:
             return ""

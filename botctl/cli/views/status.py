@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
-from botctl.cli.styled import Line, Span, draw_lines, flowing, terminal_width, wrapped
-from botctl.cli.tables import WIDTH, Drawing
+from botctl.cli.styled import Line, Span, draw_lines, flowing, wrapped
+from botctl.cli.tables import Drawing, width
 from botctl.domain import text
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.kill_switch import ACTIVE, SwitchState, describe_system
@@ -37,16 +37,15 @@ class Screen:
 
 
 def draw_status(view: Cockpit) -> Drawing:
-    """In colour and as wide as the terminal; elsewhere 80 columns of plain ASCII."""
-    stale_after = timedelta(seconds=1.5 * view.tick_seconds)
-    if not sys.stdout.isatty():
-        return draw_lines(cockpit_lines(view, Screen(WIDTH, False, stale_after)), coloured=False)
-    return draw_lines(cockpit_lines(view, terminal_screen(stale_after)), coloured=True)
+    """In colour and as wide as the terminal; elsewhere plain ASCII, in 80 columns or COLUMNS."""
+    screen = find_screen(timedelta(seconds=1.5 * view.tick_seconds))
+    return draw_lines(cockpit_lines(view, screen), coloured=sys.stdout.isatty())
 
 
-def terminal_screen(stale_after: timedelta) -> Screen:
-    letters = "utf" in (sys.stdout.encoding or "").lower()
-    return Screen(min(max(terminal_width(), NARROWEST), WIDEST), letters, stale_after)
+def find_screen(stale_after: timedelta) -> Screen:
+    """The terminal; elsewhere what COLUMNS says, without letters beyond ASCII."""
+    letters = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
+    return Screen(min(max(width(), NARROWEST), WIDEST), letters, stale_after)
 
 
 def cockpit_lines(view: Cockpit, screen: Screen) -> list[Line]:
