@@ -29,7 +29,7 @@ from botctl.trading.entries import EntryPlanner, PlannedEntry, Spend
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
-from botctl.trading.exit_preparation import find_sold_before, prepare_exits
+from botctl.trading.exit_preparation import EarlyPreparation, find_resting, find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, ManualSale, RefusedSell, Sell, SellRound, SentSells, WantedExit
 from botctl.trading.orders.placement import OrderPlacement
 from botctl.trading.orders.resting_stops import RestingStops
@@ -160,6 +160,7 @@ class ExecutionService:
             valid = [each for wanted in batches for each in wanted]
             return Exits(*attempt_each(lambda each: self._validate_sell(_check_recorded(each)), valid))
         sent, free, again, blocked = SentSells(), list[WantedExit](), list[WantedExit](), list[BotError]()
+        early, looked = EarlyPreparation(self.settlement), snapshot
         for batch in batches:
             wanted, unrecorded = attempt_each(_check_recorded, batch)
             blocked += unrecorded
@@ -167,17 +168,23 @@ class ExecutionService:
             busy |= {  # their market is asked for again
                 each.trade.id for each in wanted if not self.exit_planner.markets.is_listed(each.trade.symbol)
             }
-            leaving = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
-            sent += self._send_sells(leaving, snapshot)
+            resting = find_resting(wanted) - busy
+            leaving = [each for each in wanted if each.trade.id not in busy | resting]  # they don't wait for the others
+            sent += self._send_sells(leaving, looked)
             free += leaving
             again += [each for each in wanted if each.trade.id in busy]
+            for ready in early.prepare([each for each in wanted if each.trade.id in resting], looked):
+                looked, blocked = ready.snapshot, blocked + ready.errors
+                sent += self._send_sells(ready.wanted, looked)
+                free += ready.wanted
         sold = self._settle_sells(sent)
-        again += self._rests(free, sold.exits.results)
+        again += early.waiting + self._rests(free, sold.exits.results)
         for _ in range(FURTHER_ROUNDS):
             if not again:
                 break
             self.settlement.wait_budget.renew()
-            ready = prepare_exits(again, snapshot, self.settlement)
+            ready = prepare_exits(again, looked, self.settlement)
+            looked = ready.snapshot
             done = self._settle_sells(self._send_sells(ready.wanted, ready.snapshot))
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
             again = self._rests(ready.wanted, done.exits.results)
