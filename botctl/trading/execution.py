@@ -107,7 +107,7 @@ class ExecutionService:
         """Settle these buys together. Each has a result or an error; one that cost too much has both."""
         errors = self.settlement.settle([buy.order for buy in started if buy.order is not None])
         bought = [self._finish_buy(buy, errors) for buy in started]
-        unprotected = self.resting.place_missing() if any(each.result is not None for each in bought) else []
+        unprotected = self.resting.place_missing({each.result.trade_id for each in bought if each.result is not None})
         return [*bought[:-1], replace(bought[-1], errors=[*bought[-1].errors, *unprotected])] if bought else []
 
     def _finish_buy(self, buy: StartedBuy, unsettled: Sequence[BotError]) -> Bought:
@@ -160,7 +160,7 @@ class ExecutionService:
             valid = [each for wanted in batches for each in wanted]
             return Exits(*attempt_each(lambda each: self._validate_sell(_check_recorded(each)), valid))
         sent, free, again, blocked = SentSells(), list[WantedExit](), list[WantedExit](), list[BotError]()
-        early, looked = EarlyPreparation(self.settlement), snapshot
+        early, looked, fired = EarlyPreparation(self.settlement), snapshot, list[OrderRow]()
         for batch in batches:
             wanted, unrecorded = attempt_each(_check_recorded, batch)
             blocked += unrecorded
@@ -174,7 +174,7 @@ class ExecutionService:
             free += leaving
             again += [each for each in wanted if each.trade.id in busy]
             for ready in early.prepare([each for each in wanted if each.trade.id in resting], looked):
-                looked, blocked = ready.snapshot, blocked + ready.errors
+                looked, blocked, fired = ready.snapshot, blocked + ready.errors, fired + ready.fired
                 sent += self._send_sells(ready.wanted, looked)
                 free += ready.wanted
         sold = self._settle_sells(sent)
@@ -184,16 +184,17 @@ class ExecutionService:
                 break
             self.settlement.wait_budget.renew()
             ready = prepare_exits(again, looked, self.settlement)
-            looked = ready.snapshot
+            looked, fired = ready.snapshot, fired + ready.fired
             done = self._settle_sells(self._send_sells(ready.wanted, ready.snapshot))
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
             again = self._rests(ready.wanted, done.exits.results)
         self.outranked.note_exits(sold.exits.results, snapshot.balances)
-        blocked += self.resting.place_missing()  # what a part-sell has left gets a new one
         newest = {result.trade_id: result for result in sold.exits.results}
+        blocked += self.resting.place_missing(newest)  # what a part-sell has left gets a new one
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
         errors = [error for error in shortfalls if error is not None] + unread + blocked
-        return sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
+        stopped, unread = attempt_each(self._result, fired)
+        return Exits(stopped, unread) + sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
 
     def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
         """Review what the balances lack. The refusal of a trade that is written off is no error any more."""

@@ -33,6 +33,8 @@ class ReadyExits:
     """The exits that may be sent, with their trades as they are now."""
     snapshot: Snapshot
     errors: list[BotError]
+    fired: list[OrderRow]
+    """Resting stops that have sold something before they could be canceled: they are exits of their own."""
 
 
 def find_sold_before(wanted: Sequence[WantedExit], journal: Journal) -> set[int]:
@@ -87,7 +89,7 @@ class EarlyPreparation:
         ended = [order for order in resting if order.trade_id not in hanging]
         settled = [_refreshed(each, self.settlement) for each in wanted if each.trade.id not in hanging]
         ready = [each for each in settled if each is not None]
-        return ReadyExits(ready, _after(ended, snapshot, self.settlement), errors)
+        return ReadyExits(ready, _after(ended, snapshot, self.settlement), errors, _fired(ended))
 
 
 def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: OrderSettlement) -> ReadyExits:
@@ -116,7 +118,11 @@ def prepare_exits(wanted: Sequence[WantedExit], snapshot: Snapshot, settlement: 
     ready = [_refreshed(each, settlement) if each.trade.id in touched else each for each in wanted]
     left = [each for each in ready if each is not None and each.trade.id not in held_back]
     errors += [_waiting(each) for each in ready if each is not None and each.trade.id in held_back]
-    return ReadyExits(left, _after(working, snapshot, settlement), errors)
+    return ReadyExits(left, _after(working, snapshot, settlement), errors, _fired(working))
+
+
+def _fired(orders: Sequence[OrderRow]) -> list[OrderRow]:
+    return [order for order in orders if order.trigger is not None and order.filled > 0]
 
 
 def _begin_ending(wanted: Sequence[WantedExit], settlement: OrderSettlement) -> list[OrderRow]:

@@ -10,7 +10,7 @@ from botctl.domain.client_order_ids import ClientId
 from botctl.store.database import close_database
 from botctl.store.models import Order, Trade
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, PartialThenCanceled
+from tests.fake_kraken import FakeKraken, PartialThenCanceled, Request
 from tests.fake_kraken.orders import new_id
 from tests.quick import parametrize
 from tests.scenarios.journal_tools import only
@@ -120,3 +120,42 @@ def copy_position(live: BotRunner, kraken: FakeKraken, symbols: list[str]) -> No
         kraken.orders.append(replace(resting, txid=txid, cl_ord_id=client_id, symbol=symbol))
         kraken.account.balances[kraken.markets[symbol].base.id] = order["amount"]
     close_database()
+
+
+def fire_when_canceled(kraken: FakeKraken) -> None:
+    """The price falls through the trigger while the cancel is on its way."""
+
+    def fall(request: Request) -> None:
+        if request.endpoint == "CancelOrder":
+            kraken.set_price("BTC/USD", 48400)
+
+    kraken.before = fall
+
+
+@parametrize("command", ["sell BTC/USD --yes", "sell BTC/USD 0.0005 --yes", "liquidate --yes"], quick=2)
+def test_a_stop_that_fires_before_it_is_canceled_is_told_as_the_sale(
+    live: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    fire_when_canceled(kraken)
+
+    run = live.run(*command.split(), "--json")
+
+    told = run.json()["exits"][0] if command.startswith("liq") else run.json()
+    assert run.exit_code == 0, output_of(run)
+    assert (told["state"], Decimal(told["filled"]), told["reason"]) == ("FILLED", Decimal("0.002"), "STOP_LOSS")
+    assert [order.side for order in kraken.orders] == ["buy", "sell"]
+
+
+def test_a_stop_that_is_refused_is_sent_once_a_tick(live: BotRunner, kraken: FakeKraken) -> None:
+    """Above all, no check of another trade's stop waits for the coins of this one."""
+    buy(live)
+    live.set(EXCHANGE_STOP="on")
+    kraken.clear_requests()
+    kraken.fault("AddOrder", "error", times=9, error="EOrder:Insufficient funds")
+
+    run = live.run("tick")
+
+    assert requested_endpoints(kraken).count("AddOrder") == 1
+    assert run.stderr.count("has no resting stop") == 1
