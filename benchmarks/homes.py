@@ -117,6 +117,7 @@ def make_home(folder: Path, kraken: FarKraken, watch: Stopwatch) -> Home:
         "KRAKEN_PRIVATE_KEY": kraken.secret,
         "INITIAL_BALANCE": INITIAL,
         "SYMBOLS": "BTC/USD",
+        "EXCHANGE_STOP": "off",
         "SENTIMENT_URL": "http://127.0.0.1:9/",
         "PYTHONDONTWRITEBYTECODE": "",
     }

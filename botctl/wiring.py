@@ -40,7 +40,8 @@ from botctl.trading.execution import ExecutionService
 from botctl.trading.exits import ExitPlanner
 from botctl.trading.orders.placement import OrderPlacement
 from botctl.trading.orders.resting_stops import RestingStops
-from botctl.trading.orders.settlement import OrderSettlement, WaitBudget
+from botctl.trading.orders.settlement import OrderSettlement
+from botctl.trading.orders.wait_budget import WaitBudget
 from botctl.trading.position_manager import PositionManager
 from botctl.trading.pre_trade_checks import PreTradeChecks
 from botctl.trading.risk import RiskService

@@ -4,12 +4,13 @@ Nothing waits for an answer: a ticket is made and forgotten, and the order is pl
 """
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
 import typer
 
-from botctl.cli.context import wants_json
+from botctl.cli.context import confirm, wants_json
 from botctl.cli.log import log_errors, notice
 from botctl.cli.output import print_drawing, show
 from botctl.cli.views.tickets import draw_sale_tickets, draw_ticket
@@ -31,6 +32,9 @@ from botctl.wiring import build_market, open_bot
 
 PATIENCE = 5.0
 """Seconds that the prices of a sale may take before the question: who wants out must not wait for a ticket."""
+
+MAX_TICKET_AGE = timedelta(minutes=10)
+"""How late a yes to a buy may come. Who left the question open overnight saw another market."""
 
 DryRunFlag = Annotated[
     bool, typer.Option("--dry-run", help="Show the ticket: amount, price, fee, result. Send nothing.")
@@ -86,23 +90,43 @@ def _wanted_exit(config: Config, asset: str, part: Decimal | None) -> WantedExit
     return wanted
 
 
-def show_before_buy(ticket: OrderTicket) -> None:
+def confirm_buy(ticket: OrderTicket, question: str) -> None:
+    """Show the ticket, and ask. Raises Refused for no, and for a yes that comes too late."""
     print_drawing(draw_ticket(ticket), err=True)
+    asked_at = datetime.now(UTC)
+    confirm(question, yes=False)
+    if (age := abs(datetime.now(UTC) - asked_at)) > MAX_TICKET_AGE:
+        minutes = round(age.total_seconds() / 60)
+        raise Refused(f"the ticket is {minutes} minutes old: nothing was bought", hint="run it again for a new one")
 
 
-def show_before_sale(config: Config, asset: str, part: Decimal | None) -> None:
-    """Show the ticket, or why there is none: that keeps nobody from selling. Raises BadValue for more than is held."""
+def show_before_sale(config: Config, asset: str, part: Decimal | None) -> int | None:
+    """Show the ticket, or why there is none: that keeps nobody from selling. Returns the id of the asset's trade, None
+    where there is none. Raises BadValue for more than is held."""
+    trade: TradeRow | None = None
     with open_store(config):
         try:
-            wanted = _wanted_exit(config, asset, part)
-            with time_limit(PATIENCE):
-                ticket = _tickets_of(config, [wanted])[0]
+            trade = Journal(config.settings.botctl_mode).active_trade(asset)
+            _show_sale(config, asset, part)
         except BadValue:
             raise
         except (BotError, TimeoutError) as error:
             notice(f"no ticket: {_say(error)}")
-            return
+    return None if trade is None else trade.id
+
+
+def _show_sale(config: Config, asset: str, part: Decimal | None) -> None:
+    wanted = _wanted_exit(config, asset, part)
+    with time_limit(PATIENCE):
+        ticket = _tickets_of(config, [wanted])[0]
     print_drawing(draw_ticket(ticket), err=True)
+
+
+def check_same_trade(asked_about: int | None, trade: TradeRow) -> None:
+    """Raises Refused where the yes was given to the sale of another trade, as when a tick has sold that meanwhile."""
+    if trade.id != asked_about:
+        problem = f"trade {trade.id} of {trade.asset} was opened after the question: it is not sold"
+        raise Refused(problem, hint="run it again to see its ticket")
 
 
 def show_before_liquidation(config: Config) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import batched
 
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason, OrderState, TradeStatus, advance
@@ -13,15 +14,17 @@ from botctl.store.rows import OrderRow
 from botctl.store.trade_changes import change_trade, event_columns, set_columns
 
 MOVED = "resting stop moved"
+MAX_IDS = 500
 
 
 def load_resting_stops(trade_ids: Collection[int] | None = None) -> list[OrderRow]:
     """The stops that rest, by the journal, the oldest trade first: all, or those of these trades. Rows that can't be
     read are left out."""
-    resting = Order.select().where(RESTING_ORDERS)
-    if trade_ids is not None:
-        resting = resting.where(Order.trade.in_(list(trade_ids)))
-    return list(load_rows(resting.order_by(Order.trade)))
+    resting = Order.select().where(RESTING_ORDERS).order_by(Order.trade)
+    if trade_ids is None:
+        return list(load_rows(resting))
+    groups = batched(sorted(trade_ids), MAX_IDS)
+    return [row for ids in groups for row in load_rows(resting.where(Order.trade.in_(ids)))]
 
 
 def find_unprotected(distance: float | None) -> dict[int, str]:

@@ -29,7 +29,7 @@ from botctl.trading.entries import EntryPlanner, PlannedEntry, Spend
 from botctl.trading.evidence.missing_coins import MissingCoinsReview
 from botctl.trading.evidence.outranked_orders import OutrankedOrders
 from botctl.trading.evidence.unrecorded_orders import check_exit
-from botctl.trading.exit_preparation import find_sold_before, prepare_exits
+from botctl.trading.exit_preparation import EarlyPreparation, find_resting, find_sold_before, prepare_exits
 from botctl.trading.exits import ExitPlanner, Exits, ManualSale, RefusedSell, Sell, SellRound, SentSells, WantedExit
 from botctl.trading.orders.placement import OrderPlacement
 from botctl.trading.orders.resting_stops import RestingStops
@@ -107,7 +107,7 @@ class ExecutionService:
         """Settle these buys together. Each has a result or an error; one that cost too much has both."""
         errors = self.settlement.settle([buy.order for buy in started if buy.order is not None])
         bought = [self._finish_buy(buy, errors) for buy in started]
-        unprotected = self.resting.place_missing() if any(each.result is not None for each in bought) else []
+        unprotected = self.resting.place_missing({each.result.trade_id for each in bought if each.result is not None})
         return [*bought[:-1], replace(bought[-1], errors=[*bought[-1].errors, *unprotected])] if bought else []
 
     def _finish_buy(self, buy: StartedBuy, unsettled: Sequence[BotError]) -> Bought:
@@ -160,6 +160,7 @@ class ExecutionService:
             valid = [each for wanted in batches for each in wanted]
             return Exits(*attempt_each(lambda each: self._validate_sell(_check_recorded(each)), valid))
         sent, free, again, blocked = SentSells(), list[WantedExit](), list[WantedExit](), list[BotError]()
+        early, looked, fired = EarlyPreparation(self.settlement), snapshot, list[OrderRow]()
         for batch in batches:
             wanted, unrecorded = attempt_each(_check_recorded, batch)
             blocked += unrecorded
@@ -167,26 +168,33 @@ class ExecutionService:
             busy |= {  # their market is asked for again
                 each.trade.id for each in wanted if not self.exit_planner.markets.is_listed(each.trade.symbol)
             }
-            leaving = [each for each in wanted if each.trade.id not in busy]  # they don't wait for the others
-            sent += self._send_sells(leaving, snapshot)
+            resting = find_resting(wanted) - busy
+            leaving = [each for each in wanted if each.trade.id not in busy | resting]  # they don't wait for the others
+            sent += self._send_sells(leaving, looked)
             free += leaving
             again += [each for each in wanted if each.trade.id in busy]
+            for ready in early.prepare([each for each in wanted if each.trade.id in resting], looked):
+                looked, blocked, fired = ready.snapshot, blocked + ready.errors, fired + ready.fired
+                sent += self._send_sells(ready.wanted, looked)
+                free += ready.wanted
         sold = self._settle_sells(sent)
-        again += self._rests(free, sold.exits.results)
+        again += early.waiting + self._rests(free, sold.exits.results)
         for _ in range(FURTHER_ROUNDS):
             if not again:
                 break
             self.settlement.wait_budget.renew()
-            ready = prepare_exits(again, snapshot, self.settlement)
+            ready = prepare_exits(again, looked, self.settlement)
+            looked, fired = ready.snapshot, fired + ready.fired
             done = self._settle_sells(self._send_sells(ready.wanted, ready.snapshot))
             sold += replace(done, exits=Exits(errors=ready.errors) + done.exits)
             again = self._rests(ready.wanted, done.exits.results)
         self.outranked.note_exits(sold.exits.results, snapshot.balances)
-        blocked += self.resting.place_missing()  # what a part-sell has left gets a new one
         newest = {result.trade_id: result for result in sold.exits.results}
+        blocked += self.resting.place_missing(newest)  # what a part-sell has left gets a new one
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
         errors = [error for error in shortfalls if error is not None] + unread + blocked
-        return sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
+        stopped, unread = attempt_each(self._result, fired)
+        return Exits(stopped, unread) + sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
 
     def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
         """Review what the balances lack. The refusal of a trade that is written off is no error any more."""

@@ -104,7 +104,7 @@ TESTED: dict[str, TestedMutation] = {
     ),
     # Stops that rest at the exchange.
     "an exit leaves its resting stop alone": one(
-        "trading/exit_preparation.py", ", *load_resting_stops(trade_ids)]", "]",
+        "trading/exit_preparation.py", " if wanted else set()\n", " if False else set()\n",
         "resting_stops", "a_hit_stop_cancels_learns_the_ending_and_sells_once",
     ),
     "what a canceled stop held counts as held": one(
@@ -112,7 +112,8 @@ TESTED: dict[str, TestedMutation] = {
         "wire_budget", "the_sells_of_hit_stops_leave_three_round_trips_after_the_start",
     ),
     "a list that lacks a resting stop proves its end": one(
-        "trading/orders/resting_stops.py", "if not report.open or _has_fired(report)]", "]",
+        "trading/orders/resting_stops.py", "in missing if _has_ended(reports.get(order.client_order_id))]",
+        "in missing]",
         "resting_stops", "a_list_that_lacks_it_proves_nothing_and_is_said",
     ),
     "a resting stop of another size is left": one(
@@ -128,11 +129,11 @@ TESTED: dict[str, TestedMutation] = {
         "resting_stops", "it_moves_up_with_the_stop_and_never_down",
     ),
     "a move is recorded only by the run that makes it": one(
-        "trading/orders/resting_stops.py", "is not None and trigger != order.trigger:", "is not None and not trigger:",
+        "trading/orders/resting_stops.py", "elif shown != order.trigger:", "elif False:",
         "resting_stops", "a_move_that_was_not_recorded_is_recorded_by_the_next_run",
     ),
     "a trade without its resting stop is not said": one(
-        "trading/orders/resting_stops.py", "raise _unprotected(trade, error) from error", "return",
+        "trading/orders/resting_stops.py", "patient=True), bare)[1]", "patient=True), bare)[0:0]",
         "resting_stops", "a_position_that_gets_none_is_named_and_the_run_fails",
     ),
     "a resting stop whose answer was lost is believed to rest": one(
@@ -140,7 +141,7 @@ TESTED: dict[str, TestedMutation] = {
         "resting_stops", "one_that_ended_as_it_was_placed_is_said",
     ),
     "a resting stop outlives its trade": one(
-        "trading/orders/resting_stops.py", "        errors += self._cancel_left()\n", "",
+        "trading/orders/resting_stops.py", "        errors += self._cancel_left_over(load_resting_stops())\n", "",
         "resting_stops", "one_whose_trade_the_owner_has_sold_is_canceled",
     ),
     "a stop that was given up and surfaces is left": one(
@@ -152,7 +153,8 @@ TESTED: dict[str, TestedMutation] = {
         "resting_stops", "one_of_a_trade_that_ended_is_canceled",
     ),
     "a resting stop that the owner has changed never ends": one(
-        "trading/orders/settlement.py", "edited = order.trigger is not None and in_fills == filled", "edited = False",
+        "trading/orders/settlement.py", "resized = in_doubt and self._is_resized(order, filled)",
+        "resized = False",
         "resting_stops", "one_of_another_size_by_the_owner_is_the_exit_all_the_same",
     ),
     "the rest of a stop that fired in part is kept": one(

@@ -9,7 +9,7 @@ from botctl.cli import tickets
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken
 from tests.scenarios.database_loss import lose
-from tests.scenarios.steps import buy, output_of, requested_endpoints, sides, trade_of
+from tests.scenarios.steps import buy, output_of, requested_endpoints, sides, stopped_clock, trade_of
 from tests.sessions import on_terminal
 
 PUBLIC = {"AssetPairs", "Ticker", "OHLC", "Time", "SystemStatus"}
@@ -235,4 +235,35 @@ def test_a_dry_run_keeps_the_rules_of_the_order(live: BotRunner, kraken: FakeKra
     assert paused.exit_code == 3
     assert live.run("sell", "BTC/USD", "--dry-run").exit_code == 3
     assert live.run("buy", "BTC/USD", "100", "--dry-run", "--validate").exit_code == 2
+    assert kraken.orders == []
+
+
+def test_a_yes_sells_only_the_trade_that_was_asked_about(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(COOLDOWN_MINUTES="0")
+    buy(live)
+
+    def answer() -> str:
+        """Meanwhile its stop is hit, and it is bought anew."""
+        assert live.run("sell", "BTC/USD", "--yes").exit_code == 0
+        buy(live, amount="200")
+        return "y"
+
+    run = on_terminal(["sell", "BTC/USD"], answer=answer)
+
+    assert run.exit_code == 3, output_of(run)
+    assert "trade 2 of BTC was opened after the question" in run.stdout
+    assert [trade["status"] for trade in live.trades()] == ["CLOSED", "OPEN"]
+
+
+def test_a_yes_to_a_ticket_of_an_hour_ago_buys_nothing(live: BotRunner, kraken: FakeKraken) -> None:
+    with stopped_clock() as clock:
+
+        def answer() -> str:
+            clock.tick(3600)
+            return "y"
+
+        run = on_terminal(["buy", "BTC/USD", "100"], answer=answer)
+
+    assert run.exit_code == 3, output_of(run)
+    assert "the ticket is 60 minutes old" in run.stdout
     assert kraken.orders == []

@@ -28,9 +28,10 @@ from botctl.cli.stuck_runs import open_bot_by_force
 from botctl.cli.tickets import (
     DryRunFlag,
     check_dry_run,
+    check_same_trade,
+    confirm_buy,
     plan_buy,
     plan_sale,
-    show_before_buy,
     show_before_liquidation,
     show_before_sale,
     show_ticket,
@@ -112,9 +113,8 @@ def buy(
         if dry_run:
             show_ticket(ctx, ticket)
             return
-        show_before_buy(ticket)
         wanted = f"at a risk of {format_percent(size)} of the equity" if by_risk else f"for {size}"
-        confirm(f"Buy {symbol} {wanted} with real money?", yes=yes)
+        confirm_buy(ticket, f"Buy {symbol} {wanted} with real money?")
     with open_bot(config, validate_only=validate) as bot, saying("nothing was bought; run it again later"):
         log_errors(without_outages(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()))
         if not validate:
@@ -185,9 +185,10 @@ def sell(
     if dry_run:
         show_ticket(ctx, plan_sale(config, asset, part))
         return
-    if config.settings.botctl_mode is Mode.LIVE and not (validate or yes):
+    asks = config.settings.botctl_mode is Mode.LIVE and not (validate or yes)
+    if asks:
         check_terminal()
-        show_before_sale(config, asset, part)
+        asked_about = show_before_sale(config, asset, part)
         confirm(f"Sell {'the whole trade' if part is None else part} of {asset}?", yes=yes)
     hint = "nothing was sold; run it again. Each tick goes on checking the stop"
     with open_bot(config, validate_only=validate) as bot, saying(hint):
@@ -199,6 +200,8 @@ def sell(
             trade = bot.journal.active_trade(asset)
         if trade is None:
             raise Refused(f"no open trade of {asset}", hint="see `botctl positions`")
+        if asks:
+            check_same_trade(asked_about, trade)
         sale = bot.positions.close_position(trade.id, ExitReason.MANUAL, part)
         result = sale.result or journal.closed_without_order(trade.id)
         if not waits:

@@ -5,7 +5,7 @@ is off. Each run proves it by one list of open orders: nothing is believed of an
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -74,12 +74,14 @@ class RestingStops:
     _unsaid: Proof = field(default_factory=lambda: Proof([], []), init=False)
     """What was found before the proof."""
 
-    def place_missing(self) -> list[BotError]:
-        """Place the resting stop of each open trade that has none by the journal, as after an entry or a part-sell."""
-        if self.distance is None:
+    def place_missing(self, trade_ids: Collection[int | None]) -> list[BotError]:
+        """Place the resting stop of those of these trades that have none by the journal: after an entry or a part-sell.
+        Those of other trades are left to `prove`, which tells a price that is below the trigger already."""
+        if self.distance is None or not trade_ids:
             return []
         resting = {order.trade_id for order in load_resting_stops()}
-        bare = [trade for trade in self.journal.open_trades() if trade.id not in resting and not self._is_busy(trade)]
+        trades = [trade for trade in self.journal.open_trades() if trade.id in trade_ids]
+        bare = [trade for trade in trades if trade.id not in resting and not self._is_busy(trade)]
         return attempt_each(lambda trade: self._place(self._wanted(trade), None, patient=True), bare)[1]
 
     def count(self) -> int:

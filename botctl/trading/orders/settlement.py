@@ -6,7 +6,6 @@ the run that sent it has waited long enough, is canceled.
 """
 
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,15 +30,11 @@ from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow
 from botctl.trading.account_fees import AccountFees
 from botctl.trading.orders.balance_evidence import change_by
+from botctl.trading.orders.wait_budget import WAIT_BUDGET_SECONDS, WaitBudget
 from botctl.trading.results import OrderResult
-from botctl.trading.time_budget import TimeBudget
 
 log = logging.getLogger(__name__)
 
-WAIT_BUDGET_SECONDS = 20.0
-"""How long one run waits for answers, in all, unless it cancels what hangs."""
-RENEWED_SECONDS = 8.0
-"""How long it waits at least after a cancel, and for the sell that follows."""
 LOOK_UP_INTERVALS = (0.5, 2.0, 6.0, WAIT_BUDGET_SECONDS)
 """Seconds between look-ups: few enough for Kraken's rate counter."""
 SECOND_LOOK_AFTER = 5.0
@@ -60,36 +55,6 @@ FOUND_SHARE = Decimal("0.01")
 
 Found = tuple[OrderRow, list[OrderReport]]
 """An order, and the exchange's reports of it."""
-
-
-@dataclass
-class WaitBudget:
-    """The seconds that one run may spend waiting for unsettled orders."""
-
-    clock: Clock
-    time_budget: TimeBudget
-    left: float = WAIT_BUDGET_SECONDS
-    spent: float = field(default=0.0, init=False)
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep for `seconds` or what is left; returns False at once when nothing is left."""
-        if self.left <= 0:
-            return False
-        pause = min(seconds, self.left)
-        self.spend(pause)
-        self.clock.sleep(pause)
-        return True
-
-    def spend(self, seconds: float) -> None:
-        self.left -= seconds
-        self.spent += seconds
-
-    def renew(self) -> bool:
-        """Have some seconds left for one more order. Returns False, and does nothing, when the tick's time is over."""
-        if self.time_budget.expired:
-            return False
-        self.left = max(self.left, RENEWED_SECONDS)
-        return True
 
 
 @dataclass
@@ -142,6 +107,17 @@ class OrderSettlement:
         canceled, errors = self._cancel(orders)
         return errors + self.settle(orders) if canceled else errors + _unsettled_errors(orders)
 
+    def cancel_at_once(self, orders: Sequence[OrderRow]) -> list[BotError]:
+        """Cancel these orders and look them up once, without waiting. Returns the alarms about those that have ended;
+        the caller sees to the others."""
+        canceled, errors = self._cancel(orders)
+        with self.wait_budget.spending():
+            errors += self._look_up(orders) if canceled else []
+        for error in errors:
+            log.warning("%s", error)
+        ended = [order for order in orders if order.state not in UNSETTLED]
+        return [alarm for order in ended if (alarm := self._alarm_about(order)) is not None]
+
     def _cancel(self, orders: Sequence[OrderRow]) -> tuple[bool, list[BotError]]:
         """Cancel market orders one by one, so that one failure is no other's; resting stops together. Returns whether
         any request succeeded, and the errors of the others."""
@@ -153,7 +129,8 @@ class OrderSettlement:
     def _cancel_together(self, orders: Sequence[OrderRow]) -> None:
         """Cancel these orders with one request. Raises BotError."""
         for order in orders:
-            log.warning("canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
+            level = logging.WARNING if order.trigger is None else logging.INFO  # a stop rests to be canceled one day
+            log.log(level, "canceling the %s of %s (%s)", order.side, order.symbol, order.client_order_id)
         ids = [order.client_order_id for order in orders]
         self._canceled.update(ids)
         if self.exchange.cancel_orders(ids):
@@ -174,9 +151,8 @@ class OrderSettlement:
         costly = not _for_an_exit(orders) and any(not order.exchange_order_id for order in orders)
         pauses = iter(LOOK_UP_INTERVALS[costly:])  # one look less at a lost buy: exits keep their share of the counter
         while waiting := _unsettled(orders):
-            started = time.monotonic()
-            errors = self._look_up(waiting)
-            self.wait_budget.spend(time.monotonic() - started)
+            with self.wait_budget.spending():
+                errors = self._look_up(waiting)
             locked_out = any(isinstance(error, LockedOut) for error in errors)
             waiting, planned = _unsettled(waiting), next(pauses, LOOK_UP_INTERVALS[-1])
             if locked_out or not waiting or not self.wait_budget.wait(self._pause(waiting, planned)):
