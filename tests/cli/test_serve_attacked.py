@@ -131,7 +131,7 @@ def test_a_database_that_breaks_or_goes_is_said_and_one_that_comes_back_is_serve
         pytest.skip("these are files")
     file, kept = veteran.database, veteran.home / "kept"
     shutil.copy(file, kept)
-    answers = []
+    answers: list[tuple[str, int, bool]] = []
     for harm in ("damaged", "newer", "gone", "back"):
         for each in file.parent.glob("demo.db*"):
             each.unlink()
