@@ -41,6 +41,8 @@ def write_parts(path: Path, parts: Iterable[bytes], *, mode: int) -> None:
 
     temporary: str | None = None
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # root would replace /dev/null
+            raise ConfigError(f"can't write {path}: it is not a file", hint="name another")
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 from the start
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)

@@ -130,3 +130,14 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(
     assert (kept, path.read_bytes()) == (b"old", b"new")
     assert stat.S_IMODE(path.stat().st_mode) == mode
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path: Path) -> None:
+    """Root may replace /dev/null, and everything on the machine would write into a file from then on."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(ConfigError, match="it is not a file"):
+            write_private(path, b"content")
+    assert stat.S_ISFIFO(link.stat().st_mode)

@@ -100,6 +100,8 @@ def problem_with_file(path: Path) -> ConfigError | None:
     if not os.access(path.parent, os.W_OK) or path.is_dir():
         return ConfigError(f"METRICS_FILE {path} can't be written", hint="check that its folder exists and is yours")
     try:
+        if path.exists() and not path.is_file():  # a pipe would keep the run waiting, and /dev/null stays what it is
+            return ConfigError(f"METRICS_FILE {path} is not a file", hint="name another")
         with path.open("rb") as file:
             header = file.read(len(FILE_HEADER))
     except FileNotFoundError:

@@ -52,7 +52,7 @@ def port(veteran: BotRunner) -> Iterator[int]:
 
 
 def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes, dict[str, str]]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     return answer.status, answer.read(), dict(answer.getheaders())
@@ -165,7 +165,7 @@ def test_with_a_token_everybody_has_to_tell_it(veteran: BotRunner) -> None:
             {},
             {"Authorization": f"Bearer {TOKEN}x"},
             {"Authorization": TOKEN},
-            {"Cookie": f"botctl={TOKEN}"},
+            {"Cookie": f"botctl-{port}={TOKEN}"},
         ):
             status, body, told = ask(port, "/api/status.json", **headers)
             assert (status, told["WWW-Authenticate"]) == (401, "Bearer"), headers
@@ -179,7 +179,8 @@ def test_with_a_token_everybody_has_to_tell_it(veteran: BotRunner) -> None:
         assert status == 200
         assert TOKEN not in body.decode() + cookie
         assert cookie.endswith("; HttpOnly; SameSite=Strict; Path=/")
-        assert ask(port, "/", Cookie=cookie.partition(";")[0])[0] == 200
+        others = 'theme={"dark": [1]}; botctl-1=x; '  # of other programs at this address
+        assert ask(port, "/metrics", Cookie=others + cookie.partition(";")[0])[0] == 200
 
 
 def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner, port: int) -> None:
@@ -188,15 +189,15 @@ def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner, port: 
     with ExitStack() as opened:
         hostile = []
         for number in range(2 * MAX_CONNECTIONS):
-            connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            source = ("127.0.0.1", "127.0.0.2")[number % 2], 0
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), 60, source))
             connection.sendall(halves[number % 3])
             hostile.append(connection)
-        began = time.monotonic()
         assert ask(port, "/api/status.json")[0] == 200
-        assert time.monotonic() - began < 5
+        closed = [was_closed(connection) for number, connection in enumerate(hostile) if number % 3 != 2]
+        assert not all(closed), "the answer has waited for their ten seconds"
+        assert sum(closed) >= len(closed) - MAX_CONNECTIONS
         assert veteran.run("tick").exit_code == 0
-        silent = [connection for number, connection in enumerate(hostile) if number % 3 == 1]
-        assert sum(was_closed(connection) for connection in silent) >= len(silent) // 3
     assert send(port, b"GET / HTTP/1.1\r\n" + 1000 * b"X: 0123456789012345\r\n").split()[1] == b"431"
     assert send(port, b"GET /" + 20_000 * b"x" + b" HTTP/1.1\r\n\r\n").split()[1] == b"431"
     for nonsense in (
@@ -214,6 +215,7 @@ def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner, port: 
         (("--bind", "0.0.0.0"), "--bind 0.0.0.0 needs a token"),
         (("--bind", "my.house"), "--bind 'my.house' is no address"),
         (("--bind", "0.0.0.0", "--token", "short"), "--token must have 16 to 200"),
+        (("--token", ""), "--token must have 16 to 200"),  # a variable of the shell that is not set
     ],
 )
 def test_what_would_open_it_to_everybody_is_refused(veteran: BotRunner, arguments: tuple[str, ...], words: str) -> None:

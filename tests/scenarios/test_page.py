@@ -1,6 +1,7 @@
 """REPORT_FILE: the page keeps itself, after trades and once in REPORT_EVERY, and costs a run nothing else."""
 
 import base64
+import os
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from botctl.domain.errors import ConfigError
+from botctl.monitoring import metrics
 from botctl.monitoring.collect import closed_trade_in
 from botctl.monitoring.page import claim_page
 from tests.bot_runner import BotRunner
@@ -112,10 +115,31 @@ def test_a_file_that_is_no_page_is_never_replaced(shown: BotRunner, home: Path) 
     assert mine.read_text() == "my own page"
 
 
+def test_what_is_no_file_is_neither_read_nor_replaced(live: BotRunner, home: Path) -> None:
+    os.mkfifo(home / "pipe")  # whoever opens it waits for ever
+    live.open_store()
+    for path in (home / "pipe", Path(os.devnull)):
+        with pytest.raises(ConfigError, match="is not a file"):
+            claim_page(path, HOUR, NOW, hourly=True)
+        problem = metrics.problem_with_file(path)
+        assert problem is not None
+        assert "is not a file" in str(problem)
+
+
+def test_what_a_killed_writer_left_goes_and_what_another_writes_stays(shown: BotRunner, home: Path) -> None:
+    folder = home / "page"
+    for name in (".index.html.old", ".plotly-1.0.min.js.old", ".index.html.new", ".mine.old"):
+        (folder / name).write_text("half")
+        if name.endswith("old"):
+            os.utime(folder / name, (0, 0))
+
+    shown.run("tick")
+
+    assert {file.name for file in folder.glob(".*")} == {".index.html.new", ".mine.old"}
+
+
 @pytest.mark.long
 def test_a_page_that_hangs_is_given_up_and_the_tick_has_done_its_work(shown: BotRunner, home: Path) -> None:
-    import os
-
     (home / "data" / "candles").mkdir(parents=True)
     os.mkfifo(home / "data" / "candles" / "BTC-USD_15m.csv")  # whoever reads it waits for ever
     shown.run("resume")

@@ -54,7 +54,8 @@ def serve(
     from botctl.cli.serve.server import Server
 
     config = config_from(ctx, looks=True)
-    secret = token or (config.settings.serve_token.reveal() if config.settings.serve_token else None)
+    own = config.settings.serve_token
+    secret = own.reveal() if token is None and own is not None else token  # `--token ""` is a slip, and is told
     address = _address_from(bind, secret)
     with open_to_read(config.database, config.settings.botctl_mode):
         pass  # what is wrong with it is told here, and not to each browser

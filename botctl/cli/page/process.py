@@ -5,6 +5,9 @@ import logging
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from botctl.cli.core_dumps import forbid_core_dumps
@@ -16,6 +19,8 @@ from botctl.store.database import open_to_read
 
 MAX_LIFETIME_SECONDS = 60
 """When the run that started this process is killed, nothing else ends it."""
+LEFT_SECONDS = 10 * MAX_LIFETIME_SECONDS
+"""How old a half-written file is that nobody writes any more."""
 
 
 def write_page(config: Config) -> None:
@@ -24,9 +29,18 @@ def write_page(config: Config) -> None:
 
     assert config.settings.report_file is not None, "the run that starts this process asks for it"
     path = config.folder / config.settings.report_file
+    _remove_leftovers(path.parent, f".{path.name}.*", ".plotly-*.min.js.*")
     with open_to_read(config.database, config.settings.botctl_mode):
         page = render(open_source(config), write_plotly(path.parent), on_disk=True)
     write_private(path, page)
+
+
+def _remove_leftovers(folder: Path, *patterns: str) -> None:
+    """What processes left that were ended while they wrote: one that still writes is younger."""
+    for file in chain.from_iterable(map(folder.glob, patterns)):
+        with suppress(OSError):
+            if time.time() - file.stat().st_mtime > LEFT_SECONDS:
+                file.unlink()
 
 
 def draw_charts(config: Config, trades: list[int], folder: Path) -> None:

@@ -4,10 +4,10 @@ import socket
 import threading
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Connection:
     client: str
     asked: bool = False
@@ -15,7 +15,8 @@ class _Connection:
 
 
 class Connections:
-    """A connection whose request does not arrive is the first to go, and of those one of the client with the most."""
+    """Those whose request has not arrived and those that are answered have half of the room each, so that neither kind
+    takes the other's place. The first to go is the oldest of the kind with more than that, of the client with most."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -34,15 +35,21 @@ class Connections:
 
     def mark_asked(self, connection: socket.socket) -> None:
         with self._lock:
-            if (found := self._open.get(connection)) is not None:
-                found.asked = True
+            if (found := self._open.pop(connection, None)) is not None:
+                self._open[connection] = replace(found, asked=True)  # the newest of those that are answered
+
+    def is_open(self, connection: socket.socket) -> bool:
+        """Whether somebody still waits for an answer here."""
+        with self._lock:
+            return connection in self._open
 
     def forget(self, connection: socket.socket) -> None:
         with self._lock:
             self._open.pop(connection, None)
 
     def _choose(self) -> socket.socket:
-        """The oldest of the greediest client's, of those without a request as long as there are any."""
-        waiting = {each: about for each, about in self._open.items() if not about.asked} or self._open
-        [(greediest, _)] = Counter(about.client for about in waiting.values()).most_common(1)
-        return next(each for each, about in waiting.items() if about.client == greediest)
+        silent = {each: about for each, about in self._open.items() if not about.asked}
+        answered = {each: about for each, about in self._open.items() if about.asked}
+        crowd = silent if len(silent) >= self.limit / 2 else answered
+        [(greediest, _)] = Counter(about.client for about in crowd.values()).most_common(1)
+        return next(each for each, about in crowd.items() if about.client == greediest)

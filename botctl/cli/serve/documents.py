@@ -1,10 +1,11 @@
 """What is served: the page, its script, the documents of `--json`, and the metrics. Each is read from the database."""
 
+import gzip
 import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
 from itertools import chain
@@ -33,12 +34,24 @@ MAX_KEPT = 32
 Query = Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Document:
     kind: str
     body: bytes
     lasting: bool = False
     """Whether a browser may keep it: the script has its version in its name."""
+
+    _packed: bytes | None = field(default=None, repr=False)
+
+    def pack(self) -> bytes:
+        """The body as gzip: of many that ask for it at once one packs it."""
+        with _packing:
+            if self._packed is None:
+                self._packed = gzip.compress(self.body, compresslevel=5, mtime=0)
+            return self._packed
+
+
+_packing = threading.Lock()
 
 
 class _Route(NamedTuple):
@@ -72,10 +85,11 @@ class Documents:
             "/api/resting-stops.json": _Route(JSON, lambda _: resting_stops.list_resting_stops()),
         }
 
-    def read(self, path: str, query: Query) -> Document:
-        """Raises Denied for what is not here, and BotError where it can't be read."""
+    def read(self, path: str, query: Query, wanted: Callable[[], bool]) -> Document:
+        """Raises Denied for what is not here, BotError where it can't be read, and ConnectionAbortedError where it is
+        not `wanted` any more once it is its turn."""
         if path == f"/{_script_name()}" and not query:
-            return Document(SCRIPT, _script(), lasting=True)
+            return _script()
         if path not in self._routes:
             raise Denied(HTTPStatus.NOT_FOUND, f"there is no such page; there are {', '.join(self._routes)}")
         route = self._routes[path]
@@ -86,13 +100,15 @@ class Documents:
             at, kept = self._kept.get(key, (0.0, None))
             if kept is not None and time.monotonic() - at < FRESH_SECONDS:
                 return kept
+            if not wanted():  # a flood of requests that nobody waits for costs no reading
+                raise ConnectionAbortedError
             with open_to_read(self.config.database, self.config.settings.botctl_mode):
                 found = route.read(query)
                 body = found if isinstance(found, bytes) else json.dumps(to_document(found)).encode()
-            if len(self._kept) >= MAX_KEPT:
-                self._kept.clear()
-            document = Document(route.kind, body)
-            self._kept[key] = time.monotonic(), document
+            document, now = Document(route.kind, body), time.monotonic()
+            fresh = [one for one in self._kept.items() if now - one[1][0] < FRESH_SECONDS]
+            self._kept = dict(fresh[-MAX_KEPT:])  # what is old frees its memory
+            self._kept[key] = now, document
             return document
 
     def _page(self, _: Query) -> bytes:
@@ -148,7 +164,7 @@ def _script_name() -> str | None:
 
 
 @cache
-def _script() -> bytes:
+def _script() -> Document:
     from botctl.reporting.html import load_plotly
 
-    return load_plotly().encode()
+    return Document(SCRIPT, load_plotly().encode(), lasting=True)

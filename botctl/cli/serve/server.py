@@ -1,12 +1,13 @@
 """The HTTP server: one thread and one answer for each connection, with limits on all that a client may do."""
 
-import gzip
 import json
 import logging
+import re
 import socket
+import sys
+import threading
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -15,7 +16,7 @@ from socketserver import TCPServer
 from typing import Any, override
 from urllib.parse import parse_qsl, urlsplit
 
-from botctl.cli.serve.access import COOKIE, Access, Denied
+from botctl.cli.serve.access import Access, Denied, check_origin, cookies_of
 from botctl.cli.serve.connections import Connections
 from botctl.cli.serve.documents import HTML, JSON, Document, Documents
 from botctl.domain.errors import BotError, explain_failure
@@ -31,6 +32,10 @@ SEND_SECONDS = 60.0
 """For the whole answer: the script takes a minute on a bad mobile connection."""
 MAX_HEAD_BYTES = 16_384
 MAX_CONNECTIONS = 64
+MAX_THREADS = 4 * MAX_CONNECTIONS
+"""With those whose connection is gone and which wait for the end of one reading, to learn that."""
+NO_ROOM_SECONDS = 0.1
+"""Between two attempts to take a connection when this process may open no more files."""
 SMALLEST_PACKED = 1_000
 COMMON_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -64,6 +69,7 @@ class Server(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         self.documents, self.access = documents, access
         self.connections = Connections(MAX_CONNECTIONS)
+        self._room = threading.BoundedSemaphore(MAX_THREADS)
         super().__init__((bind, port), Handler)
 
     @override
@@ -72,9 +78,29 @@ class Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     @override
+    def get_request(self) -> Any:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(NO_ROOM_SECONDS)  # it is asked again at once
+            raise
+
+    @override
     def process_request(self, request: Any, client_address: Any) -> None:
         self.connections.admit(request, str(client_address[0]))
-        super().process_request(request, client_address)
+        self._room.acquire()
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._room.release()
+            raise
+
+    @override
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     @override
     def shutdown_request(self, request: Any) -> None:
@@ -83,6 +109,9 @@ class Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a connection failed: bug: %s", type(error).__name__)
         log.debug("a connection of %s failed", client_address[0], exc_info=True)
 
 
@@ -116,6 +145,8 @@ class Handler(BaseHTTPRequestHandler):
                 HTTPStatus.METHOD_NOT_ALLOWED: {"Allow": "GET, HEAD"},
             }
             return _failure(denied.status, str(denied), extra.get(denied.status, {}))
+        except ConnectionAbortedError:
+            raise
         except BotError as error:
             return _failure(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"})
         except Exception as error:  # its text may hold a secret
@@ -137,10 +168,10 @@ class Handler(BaseHTTPRequestHandler):
         header = self.headers.get
         if len(self.headers.get_all("Host", [])) != 1:
             raise Denied(HTTPStatus.BAD_REQUEST, "a request names one Host")
-        self.server.access.check(
-            self.client_address[0], header("Host"), header("Authorization"), given, header("Cookie", "")
-        )
-        document = self.server.documents.read(path, query)
+        cookies = cookies_of(header("Cookie", ""), self._cookie)
+        self.server.access.check(self.client_address[0], header("Host"), header("Authorization"), given, cookies)
+        check_origin(header("Sec-Fetch-Site", ""), header("Sec-Fetch-Mode", ""), header("Origin"), header("Host"))
+        document = self.server.documents.read(path, query, lambda: self.server.connections.is_open(self.request))
         log.debug("%s %s %s", self.client_address[0], self.command, sanitize(path))
         return self._present(document, tell_cookie=given is not None)
 
@@ -161,8 +192,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _split(self) -> tuple[str, dict[str, str]]:
         """The path and the query of the address. Raises Denied."""
+        target = self.requestline.split()[1]  # `self.path` has lost the second of two slashes
         try:
-            address = urlsplit(self.path)
+            address = urlsplit("//here" + target)
             return address.path, dict(parse_qsl(address.query, keep_blank_values=True, max_num_fields=10))
         except ValueError:
             raise Denied(HTTPStatus.BAD_REQUEST, "this address can't be read") from None
@@ -176,18 +208,23 @@ class Handler(BaseHTTPRequestHandler):
     def handle_expect_100(self) -> bool:
         return True  # there is no body to wait for
 
+    @property
+    def _cookie(self) -> str:
+        """The name of the cookie: a browser sends it to each port of this machine, and some other may serve there."""
+        return f"botctl-{self.server.server_port}"
+
     def _present(self, document: Document, *, tell_cookie: bool) -> Answer:
         headers = {}
         if document.kind == HTML:
             headers["Content-Security-Policy"] = f"{content_policy()}; frame-ancestors 'none'"
             if tell_cookie:
-                headers["Set-Cookie"] = f"{COOKIE}={self.server.access.cookie}; HttpOnly; SameSite=Strict; Path=/"
+                headers["Set-Cookie"] = f"{self._cookie}={self.server.access.cookie}; HttpOnly; SameSite=Strict; Path=/"
         body = document.body
         if len(body) > SMALLEST_PACKED:
             headers["Vary"] = "Accept-Encoding"
-            if "gzip" in self.headers.get("Accept-Encoding", ""):
+            if _takes_gzip(self.headers.get("Accept-Encoding", "")):
                 headers["Content-Encoding"] = "gzip"
-                body = _packed(body)
+                body = document.pack()
         return Answer(HTTPStatus.OK, document.kind, body, headers, document.lasting)
 
     def _send(self, answer: Answer) -> None:
@@ -217,6 +254,12 @@ def _failure(status: HTTPStatus, why: str, headers: dict[str, str]) -> Answer:
     return Answer(status, JSON, json.dumps(to_document({"error": why})).encode() + b"\n", headers)
 
 
+def _takes_gzip(accepted: str) -> bool:
+    """Whether the header Accept-Encoding names it, and not to refuse it."""
+    found = [each.partition(";") for each in accepted.lower().replace(" ", "").split(",")]
+    return any(name == "gzip" and not re.fullmatch(r"q=0(\.0*)?", weight) for name, _, weight in found)
+
+
 def _read_head(connection: socket.socket) -> bytes | None:
     """All up to the empty line; None when it is too long. Raises TimeoutError, and OSError when the client goes."""
     head, end = bytearray(), time.monotonic() + HEAD_SECONDS
@@ -231,8 +274,3 @@ def _read_head(connection: socket.socket) -> bytes | None:
         if time.monotonic() >= end:
             raise TimeoutError
     return bytes(head) if len(head) <= MAX_HEAD_BYTES else None
-
-
-@lru_cache(maxsize=8)
-def _packed(body: bytes) -> bytes:
-    return gzip.compress(body, compresslevel=5, mtime=0)
