@@ -233,6 +233,12 @@ def bent_time() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of closed trades come without their picture: loading matplotlib takes a second of CPU time a process."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+
+@pytest.fixture
 def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()

@@ -19,7 +19,7 @@ from tests.backtesting.synthetic_histories import draw_history, draw_sentiment, 
 from tests.backtesting.test_replay_equals_backtest import Case, assert_alike, both, check
 from tests.quick import parametrize
 
-COUNT = 200
+COUNT = 180
 PROGRAM = """sum=$(cksum)
 case $((${sum%% *} % 5)) in
     0 | 1) said=BUY ;;
@@ -120,7 +120,7 @@ def test_who_fails_is_unknown_and_named_once(tmp_path: Path, monkeypatch: pytest
         ("Prophet", "agent own looks ahead: judge_history says"),
         ("Hypocrite", "agent own contradicts itself: judge says"),
         ("Cutter", "agent own contradicts itself: judge says UNKNOWN on .* with a trade open"),
-        ("Short", "agent own gave 199 verdicts on the 200 candles of BTC/USD"),
+        ("Short", f"agent own gave {COUNT - 1} verdicts on the {COUNT} candles of BTC/USD"),
         ("Silent", "agent own gave no verdicts on the candles of BTC/USD"),
         ("Leaving", "agent own failed on the history of BTC/USD: SystemExit: 5"),
         ("Nameless", "agent own failed on the history of BTC/USD: KeyError: 'x'"),
@@ -143,7 +143,7 @@ def test_what_comes_later_changes_no_decision(council: str, tmp_path: Path, monk
     settings = parse_settings({**whole.settings, "QUOTE_CURRENCY": "USD"})
 
     known = run_backtest(whole.histories, settings, whole.sentiment).trades
-    for count in (150, 170, 185):
+    for count in (150, 160, 170):
         histories = [first(history, count) for history in whole.histories]
         cut = run_backtest(histories, settings, whole.sentiment)
         ended = [trade for trade in known if trade.exit_time and trade.exit_time < cut.until]

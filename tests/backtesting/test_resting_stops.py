@@ -175,9 +175,9 @@ def tapes(count: int) -> dict[str, Case]:
     }  # fmt: skip
 
 
-@parametrize("name", tapes(150), quick=2)
+@parametrize("name", tapes(150), quick=1)
 def test_a_replay_with_resting_stops_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
-    case = tapes(240)[name]
+    case = tapes(200 if name.startswith("gaps") else 240)[name]
     case = replace(case, settings={**case.settings, **ON})
 
     calculated, replayed = both(case, tmp_path)

@@ -79,7 +79,7 @@ def test_settings_in_order_are_said_to_be_so(bot: BotRunner) -> None:
 
 def test_every_problem_is_listed_at_once(bot: BotRunner, home: Path) -> None:
     lines = ["BOTCTL_MODE=live", "no line at all", "MAX_DRAWDOWN=20", "MAX_DRAWDOWM=0.1", "and another", "ATR_PERIOD=1"]
-    write_env(home, "\n".join([*lines, "LOG_FILE=/nowhere/log", f"KRAKEN_API_KEY={KEY}"]), 0o644)
+    write_env(home, "\n".join([*lines, "LOG_FILE=/proc/nowhere/log", f"KRAKEN_API_KEY={KEY}"]), 0o644)
     bot.set(SYMBOLS="BTC", BOTCTL_MOOD="good")
     bot.unset("BOTCTL_MODE", "DATABASE_URL")
 
@@ -100,7 +100,7 @@ def test_every_problem_is_listed_at_once(bot: BotRunner, home: Path) -> None:
         "LIVE_TRADING=yes",
         f"chmod 600 {home / '.env'}",
         "no live database at",
-        "LOG_FILE: /nowhere is not a folder",
+        "LOG_FILE: /proc/nowhere is not a folder",
     ):
         assert any(words in line for line in found), (words, found)
     assert len(found) == 13

@@ -82,7 +82,7 @@ def test_strategy_settings_apply_and_nothing_else_of_the_home_plays_a_part(bot: 
 
 def test_what_is_kept_can_be_looked_at_with_the_other_commands(bot: BotRunner) -> None:
     folder = bot.home / "kept"
-    run = bot.run("replay", BTC, *SPAN, "--keep", str(folder))
+    run = bot.run("replay", BTC, *HALF, "--keep", str(folder))
     before = files_in(folder)
     bot.set(BOTCTL_HOME=str(folder))
     bot.unset("BOTCTL_MODE", "DATABASE_URL")
@@ -92,9 +92,9 @@ def test_what_is_kept_can_be_looked_at_with_the_other_commands(bot: BotRunner) -
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
     assert [trade["mode"] for trade in bot.trades()] == ["replay"] * len(bot.trades())
     assert len(bot.orders()) >= len(bot.trades()) > 0
-    assert bot.json("why", "BTC/USD", "--limit", "200")[0]["decided_at"] == "2025-01-06T12:00:00.000Z"
+    assert bot.json("why", "BTC/USD", "--limit", "200")[0]["decided_at"] == "2025-01-06T00:00:00.000Z"
     status = bot.json("status")
-    assert (status["mode"], status["missed_ticks"], status["last_tick_at"]) == ("replay", 0, "2025-01-06T12:00:00.000Z")
+    assert (status["mode"], status["missed_ticks"], status["last_tick_at"]) == ("replay", 0, "2025-01-06T00:00:00.000Z")
     assert bot.json("positions") == [trade for trade in bot.trades() if trade["status"] == "OPEN"]
     for command in ("tick", "check-positions", "balance", "buy BTC/USD 10 --yes", "positions --live"):
         refused = bot.run(*command.split())

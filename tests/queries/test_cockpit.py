@@ -111,6 +111,7 @@ def test_a_position_that_no_run_has_looked_at_has_the_price_of_its_entry(live: B
     assert position["price_at"] == position["entry_time"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_the_price_of_a_held_symbol_stays_known_when_the_next_look_has_none(
     live: BotRunner, kraken: FakeKraken
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_missing_resting_stop_is_told_and_one_that_rests_has_its_trigger(live:
     assert any("resting stop" in alarm["text"] for alarm in live.json("status")["alarms"])
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_why_the_last_tick_failed_is_told(live: BotRunner, kraken: FakeKraken) -> None:
     live.run("pause")
     kraken.fault("BalanceEx", "status", times=99)

@@ -42,7 +42,7 @@ def test_a_small_rest_that_the_exchange_refuses_is_dust_and_no_error(live: BotRu
     assert abs(Decimal(trade["pnl"]) - (sold.cost - sold.fee - share)) < Decimal("0.000001")
 
 
-@pytest.mark.usefixtures("bent_time")
+@pytest.mark.usefixtures("bent_time", "no_charts")
 def test_a_rest_above_one_percent_is_refused_twice_before_it_is_dust_and_is_an_alarm(
     live: BotRunner, kraken: FakeKraken
 ) -> None:

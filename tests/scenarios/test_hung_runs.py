@@ -82,6 +82,7 @@ def lock_file(live: BotRunner) -> Path:
 
 @pytest.mark.waits
 @pytest.mark.sqlite("the server's sessions have tests of their own")
+@pytest.mark.usefixtures("no_charts")
 def test_a_stopped_run_is_ended_and_its_hit_stop_is_sold_in_the_same_tick(
     impatient: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:

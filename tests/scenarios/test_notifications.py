@@ -31,7 +31,7 @@ from tests.scenarios.steps import (
 
 
 @pytest.fixture
-def notified(live: BotRunner, listener: Listener) -> BotRunner:
+def notified(live: BotRunner, listener: Listener, no_charts: None) -> BotRunner:
     """A live bot that sends its notifications to the listener."""
     live.set(NOTIFY_URLS=f"json://{listener.address}/me")
     live.run("pause")  # no Council: what is reported is what the test does

@@ -18,7 +18,7 @@ AMOUNT = Decimal("0.002")
 
 
 @pytest.fixture(params=[True, False], ids=["coins held", "coins not held"])
-def guarded(request: pytest.FixtureRequest, live: BotRunner, kraken: FakeKraken) -> BotRunner:
+def guarded(request: pytest.FixtureRequest, live: BotRunner, kraken: FakeKraken, bent_time: None) -> BotRunner:
     """A live bot with a position and its resting stop; the owner has as many coins beside it."""
     kraken.account.stops_hold_coins = request.param
     kraken.account.balances["XXBT"] = AMOUNT

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.bot_runner import BotRunner
 from tests.cli.test_watch import Terminal
 from tests.fake_kraken import FakeKraken
@@ -37,6 +39,7 @@ def test_a_tick_tells_the_story_of_each_stop_on_a_terminal(live: BotRunner, krak
     assert re.search(r"ETH/USD [+-]?[0-9.]+ %  stop [0-9,.]+ \([0-9.]+ % below\)", said)
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_a_moved_stop_is_no_mail_and_comes_after_what_was_sold(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
     buy(live, "ETH/USD")

@@ -166,6 +166,7 @@ def test_resting_stops_cost_a_quiet_visit_one_request_for_all(
     assert sorted(requested_endpoints(kraken)) == ["BalanceEx", "OpenOrders", "Ticker"]
 
 
+@pytest.mark.usefixtures("bent_time")
 def test_the_sells_of_hit_stops_leave_three_round_trips_after_the_start(live: BotRunner, kraken: FakeKraken) -> None:
     """One look, one cancel of all resting stops, one question how they ended: however many there are."""
     live.set(EXCHANGE_STOP="on", SYMBOLS="BTC/USD,ETH/USD")

@@ -24,6 +24,7 @@ from botctl.store.models import database
 from botctl.store.upkeep.backups import back_up_daily, load_backup_failure, newest_backup
 from botctl.trading.tick import tick
 from botctl.wiring import build_bot
+from tests.bent_time import sleeping_moves
 from tests.bot_runner import PROJECT, BotRunner
 from tests.corruption import damage
 from tests.fake_kraken import FakeKraken
@@ -302,7 +303,7 @@ def test_a_copy_that_fails_is_said_once_a_day_after_all_else_is_done(live: BotRu
     kraken.set_price("BTC/USD", 48999)
     live.database.with_name("backups").write_text("a file")
 
-    with freeze_time(NOON) as clock:
+    with freeze_time(NOON) as clock, sleeping_moves(clock):
         first, second = live.run("tick"), live.run("tick")
         clock.tick(timedelta(days=1))
         next_day = live.run("tick")
