@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from botctl.cli.serve.access import is_loopback, names_loopback
+from botctl.cli.serve import server
+from botctl.cli.serve.access import Access, is_loopback, names_loopback
 from botctl.cli.serve.documents import Documents
-from botctl.cli.serve.server import MAX_CONNECTIONS, Access, Server
+from botctl.cli.serve.server import MAX_CONNECTIONS, Server
 from botctl.config import load_config
 from tests.bot_runner import BotRunner, without_version
 from tests.cli.assertions import check_error, files_in
@@ -38,10 +39,10 @@ COMMANDS = {
 @contextmanager
 def serving(token: str | None = None) -> Iterator[int]:
     """The port of a server in this process."""
-    with Server("127.0.0.1", 0, Documents(load_config()), Access(token)) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with Server("127.0.0.1", 0, Documents(load_config()), Access(token)) as one:
+        threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True).start()
+        yield one.server_port
+        one.shutdown()
 
 
 @pytest.fixture
@@ -183,7 +184,11 @@ def test_with_a_token_everybody_has_to_tell_it(veteran: BotRunner) -> None:
         assert ask(port, "/metrics", Cookie=others + cookie.partition(";")[0])[0] == 200
 
 
-def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner, port: int) -> None:
+def test_slow_and_hostile_clients_keep_nobody_waiting(
+    veteran: BotRunner, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("HEAD_SECONDS", "SEND_SECONDS"):
+        monkeypatch.setattr(server, limit, 600.0)  # far longer than `ask` waits, on a slow machine too
     # Half a request, nothing at all, or a request whose answer is never read.
     halves = (b"GET / HTTP/1.1\r\nHost: loc", b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     with ExitStack() as opened:
@@ -195,7 +200,6 @@ def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner, port: 
             hostile.append(connection)
         assert ask(port, "/api/status.json")[0] == 200
         closed = [was_closed(connection) for number, connection in enumerate(hostile) if number % 3 != 2]
-        assert not all(closed), "the answer has waited for their ten seconds"
         assert sum(closed) >= len(closed) - MAX_CONNECTIONS
         assert veteran.run("tick").exit_code == 0
     assert send(port, b"GET / HTTP/1.1\r\n" + 1000 * b"X: 0123456789012345\r\n").split()[1] == b"431"
