@@ -195,13 +195,16 @@ class ExecutionService:
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
         errors = [error for error in shortfalls if error is not None] + unread + blocked
         stopped, unread = attempt_each(self._result, fired)
-        return Exits(stopped, unread) + sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
+        reviewed = self._review(sold, snapshot, assets, explained={base_of(order.symbol) for order in fired})
+        return Exits(stopped, unread) + sold.exits + Exits(errors=errors) + reviewed
 
-    def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
+    def _review(
+        self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None, *, explained: Collection[str]
+    ) -> Exits:
         """Review what the balances lack. The refusal of a trade that is written off is no error any more."""
         written_off, errors = sold.closed, list[BotError]()
         try:
-            review = self.review.review(snapshot, refused=sold.short, assets=assets)
+            review = self.review.review(snapshot, refused=sold.short, assets=assets, explained=explained)
             written_off, errors = written_off | review.written_off, [*review.errors]
         except BotError as error:  # the results of the sells are reported all the same
             errors.append(error)
