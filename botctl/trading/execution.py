@@ -160,10 +160,11 @@ class ExecutionService:
             valid = [each for wanted in batches for each in wanted]
             return Exits(*attempt_each(lambda each: self._validate_sell(_check_recorded(each)), valid))
         sent, free, again, blocked = SentSells(), list[WantedExit](), list[WantedExit](), list[BotError]()
-        early, looked, fired = EarlyPreparation(self.settlement), snapshot, list[OrderRow]()
+        early, looked, fired, tried = EarlyPreparation(self.settlement), snapshot, list[OrderRow](), set[int]()
         for batch in batches:
             wanted, unrecorded = attempt_each(_check_recorded, batch)
             blocked += unrecorded
+            tried |= {each.trade.id for each in wanted}
             busy = find_sold_before(wanted, self.journal)
             busy |= {  # their market is asked for again
                 each.trade.id for each in wanted if not self.exit_planner.markets.is_listed(each.trade.symbol)
@@ -190,17 +191,20 @@ class ExecutionService:
             again = self._rests(ready.wanted, done.exits.results)
         self.outranked.note_exits(sold.exits.results, snapshot.balances)
         newest = {result.trade_id: result for result in sold.exits.results}
-        blocked += self.resting.place_missing(newest)  # what a part-sell has left gets a new one
+        blocked += self.resting.place_missing(tried)  # what a part-sell, or a sell that was refused, has left
         shortfalls, unread = attempt_each(self._shortfall, newest.values())
         errors = [error for error in shortfalls if error is not None] + unread + blocked
         stopped, unread = attempt_each(self._result, fired)
-        return Exits(stopped, unread) + sold.exits + Exits(errors=errors) + self._review(sold, snapshot, assets)
+        reviewed = self._review(sold, snapshot, assets, explained={base_of(order.symbol) for order in fired})
+        return Exits(stopped, unread) + sold.exits + Exits(errors=errors) + reviewed
 
-    def _review(self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None) -> Exits:
+    def _review(
+        self, sold: SellRound, snapshot: Snapshot, assets: Collection[str] | None, *, explained: Collection[str]
+    ) -> Exits:
         """Review what the balances lack. The refusal of a trade that is written off is no error any more."""
         written_off, errors = sold.closed, list[BotError]()
         try:
-            review = self.review.review(snapshot, refused=sold.short, assets=assets)
+            review = self.review.review(snapshot, refused=sold.short, assets=assets, explained=explained)
             written_off, errors = written_off | review.written_off, [*review.errors]
         except BotError as error:  # the results of the sells are reported all the same
             errors.append(error)

@@ -169,6 +169,19 @@ TESTED: dict[str, TestedMutation] = {
         "trading/orders/resting_stops.py", "if not resting and not trades and", "if False and",
         "wire_budget", "one_position_costs_one_look_and_a_stop_hit_one_order_more",
     ),
+    "exits with resting stops wait for the candles of others": one(
+        "trading/exit_preparation.py", "PREPARED_EARLY = 4", "PREPARED_EARLY = 0",
+        "exits_with_resting_stops", "cancel_and_sell_leave_before_the_candles_of_others",
+    ),
+    "what a resting stop has sold is called missing": one(
+        "trading/evidence/missing_coins.py", "for each in reviewed if each.asset not in explained}",
+        "for each in reviewed}",
+        "exits_with_resting_stops", "a_liquidation_does_not_call_coins_missing_that_a_resting_stop_has_sold",
+    ),
+    "a yes sells whatever trade there is by then": one(
+        "cli/tickets.py", "if trade.id != asked_about:", "if False:",
+        "tickets", "a_yes_sells_only_the_trade_that_was_asked_about",
+    ),
     # The stop.
     "BREAKEVEN_FEES covers no fees": one(
         "domain/stops.py", "return break_even_price(unit_cost, fee_rate) if self.breakeven_fees else 0.0", "return 0.0",

@@ -159,3 +159,29 @@ def test_a_stop_that_is_refused_is_sent_once_a_tick(live: BotRunner, kraken: Fak
 
     assert requested_endpoints(kraken).count("AddOrder") == 1
     assert run.stderr.count("has no resting stop") == 1
+
+
+def test_a_sell_by_hand_that_is_refused_leaves_a_resting_stop(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    kraken.fault("AddOrder", "error", error="EGeneral:Permission denied")
+
+    run = live.run("sell", "BTC/USD", "--yes")
+
+    assert run.exit_code == 4, output_of(run)
+    assert only([order for order in kraken.orders if order.is_waiting]).trigger == 48500
+
+
+def test_a_liquidation_does_not_call_coins_missing_that_a_resting_stop_has_sold(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    buy(live, "ETH/USD")
+    kraken.set_price("BTC/USD", 48000)
+
+    run = live.run("liquidate", "--yes")
+
+    assert run.exit_code == 0, output_of(run)
+    assert run.stderr == ""
+    assert [trade["exit_reason"] for trade in live.trades()] == ["STOP_LOSS", "LIQUIDATION"]

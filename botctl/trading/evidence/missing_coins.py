@@ -72,13 +72,19 @@ class MissingCoinsReview:
     _has_looked: bool = field(default=False, init=False)
 
     def review(
-        self, snapshot: Snapshot, *, refused: Sequence[TradeRow] = (), assets: Collection[str] | None = None
+        self,
+        snapshot: Snapshot,
+        *,
+        refused: Sequence[TradeRow] = (),
+        assets: Collection[str] | None = None,
+        explained: Collection[str] = (),
     ) -> Review:
         """Called after the sells of a run: of all assets, or of some. `refused` are the trades whose sell the exchange
-        refused for insufficient funds."""
+        refused for insufficient funds, `explained` the assets that a resting stop had sold by the time of the look."""
         if snapshot.balances is None:
             return Review()
-        missing = {each.asset: each for each in snapshot.missing if assets is None or each.asset in assets}
+        reviewed = [each for each in snapshot.missing if assets is None or each.asset in assets]
+        missing = {each.asset: each for each in reviewed if each.asset not in explained}
         records = self._record(missing, assets)
         if assets is None:
             self._record_surplus(snapshot)
