@@ -217,9 +217,9 @@ def test_an_agent_that_is_not_installed_fails(live: BotRunner) -> None:
 
 
 def test_a_council_command_that_is_not_there_fails(live: BotRunner) -> None:
-    live.set(COUNCIL_COMMAND="/nowhere/council --fast")
+    live.set(COUNCIL_COMMAND="/proc/nowhere/council --fast")
 
-    assert any("/nowhere/council" in line["detail"] for line in failing(ask(live)))
+    assert any("/proc/nowhere/council" in line["detail"] for line in failing(ask(live)))
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_a_sentence_ends_once(bot: BotRunner, arguments: list[str]) -> None:
         (["trades", "--limit", "0"], 2, "usage"),
         (["sell", "ETH/EUR"], 3, "refused"),
         (["buy", "BTC/USD", "0.0001"], 4, "exchange_refused"),
-        (["status", "--env-file", "/nowhere/.env"], 78, "config"),
+        (["status", "--env-file", "/proc/nowhere/.env"], 78, "config"),
         (["liquidate"], 2, "usage"),
     ],
 )

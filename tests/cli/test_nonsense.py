@@ -14,18 +14,8 @@ from tests.fields import EXIT_CODES
 
 NONSENSE = (
     *("", " ", "nan", "inf", "-1", "1e400", "0", "9" * 30, "9" * 5000, "1,000", "1.000,50", "2024-02-30", "9999-12-31"),
-    *(
-        "0001-01-01T00:00",
-        "2999-01-01",
-        "/proc/nowhere/file.csv",
-        "/",
-        "/dev/null",
-        ".",
-        "\udcff",
-        "💥",
-        "a\tb",
-        "x" * 5000,
-    ),
+    *("0001-01-01T00:00", "2999-01-01", "/proc/nowhere/file.csv", "/proc", "/dev/null", ".", "\udcff", "💥"),
+    *("a\tb", "x" * 5000),
     *(
         "BTC/USD/EUR",
         "₿/USD",

@@ -59,7 +59,7 @@ WRONG: dict[str, str] = {
     "SERVE_TOKEN": "short",
     "KEEP_DAYS": "for ever",
     "LOG_LEVEL": "LOUD",
-    "LOG_FILE": "/nowhere/bot.log",
+    "LOG_FILE": "/proc/nowhere/bot.log",
 }
 """One for each setting; tests/domain/test_settings.py has the many that cannot be meant."""
 ANY_TEXT = {"BOTCTL_HOME", "KRAKEN_API_KEY", "COUNCIL_COMMAND", "NOTIFY_URLS", "HEALTHCHECK_URL", "METRICS_FILE"}
@@ -177,10 +177,10 @@ def test_a_binary_dot_env_is_refused(bot: BotRunner, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--env-file", "/nowhere/bot.env", "status"], ["status", "--env-file=/nowhere/bot.env"]]
+    "arguments", [["--env-file", "/proc/nowhere/bot.env", "status"], ["status", "--env-file=/proc/nowhere/bot.env"]]
 )
 def test_an_env_file_that_is_not_there_is_refused(bot: BotRunner, arguments: list[str]) -> None:
-    check_error(bot.run(*arguments), 78, "/nowhere/bot.env", "--env-file")
+    check_error(bot.run(*arguments), 78, "/proc/nowhere/bot.env", "--env-file")
 
 
 @pytest.mark.parametrize("order", ["before", "behind"])

@@ -111,10 +111,10 @@ def test_ages_grow_while_an_answer_is_waited_for(watched: Terminal, kraken: Fake
     watched.read_until("Ctrl-C ends it")
     kraken.fault("Ticker", "hang_before", seconds=60)
 
-    said = "".join(watched.read_until("Ctrl-C ends it") for _ in range(5))  # one each second
+    said = "".join(watched.read_until("Ctrl-C ends it") for _ in range(4))  # one each second
 
-    assert max(int(age) for age in re.findall(r"\(([0-9]+) s ago\)", said)) >= 3
-    assert said.count("stop 49,000.0 (2.00 % below)") >= 4  # nothing is blank meanwhile
+    assert max(int(age) for age in re.findall(r"\(([0-9]+) s ago\)", said)) >= 2
+    assert said.count("stop 49,000.0 (2.00 % below)") >= 3  # nothing is blank meanwhile
     kraken.release()
     watched.end()
 

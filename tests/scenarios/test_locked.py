@@ -92,6 +92,7 @@ def test_a_refusal_that_cannot_be_written_sends_no_second_order(
 
 
 @pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 def test_the_other_stops_are_sold_in_the_same_run(live: BotRunner, kraken: FakeKraken, other: Writer) -> None:
     """The lock lasts until the first sell's answer has been given up, and ends while the second waits for it."""
     live.wait_for_others(LockTimeouts(statement=2))

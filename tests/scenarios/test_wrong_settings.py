@@ -34,7 +34,7 @@ HARMLESS: dict[str, Callable[[BotRunner], None]] = {
     "a line without a value": dot_env("MAX_DRAWDOWN\n"),
     "a name of a stranger twice": dot_env("MODEL_KEY=a\nMODEL_KEY=b\n"),
     "a name in lower case": dot_env("max_drawdown=0.1\n"),
-    "a log in a folder that is gone": lambda live: live.set(LOG_FILE="/nowhere/bot.log"),
+    "a log in a folder that is gone": lambda live: live.set(LOG_FILE="/proc/nowhere/bot.log"),
 }
 FATAL: dict[str, Callable[[BotRunner], None]] = {
     "a misspelled mode": dot_env("BOTCTL_MOD=paper\n"),
